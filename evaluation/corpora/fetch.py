@@ -1,0 +1,293 @@
+"""Downloads of public corpora: from the official address, resumed after a break, verified, safely unpacked.
+
+An archive arrives in `FOLDER/ARCHIVE.part` and continues there after an interruption (HTTP Range, with
+If-Range so that a file that changed meanwhile starts over). Complete, it is renamed, verified, unpacked beside
+its place and moved there in one step: `FOLDER/NAME` exists whole or not at all.
+
+A checksum is in the table only where the publisher states one. For the others, the SHA-256 of the first
+download is printed and kept in `FOLDER/ARCHIVE.sha256` (the format of `sha256sum`): later ones must match it.
+"""
+
+import hashlib
+import http.client
+import json
+import shutil
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from keys.errors import BadInput
+
+CHUNK = 1 << 20  # bytes
+ATTEMPTS = 5  # connections in a row that may break
+PAUSE = 2.0  # seconds before the second attempt; later ones wait longer
+TIMEOUT = 60.0  # seconds without a byte
+MARKER = ".wrongkey-fetched.json"
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a corpus comes from. `size` is bytes; `checksum` reads `md5:…` or `sha256:…`.
+
+    `opens` is the spec for `open_corpus`, `{}` standing for the unpacked folder. Where `url` is `None`, the
+    corpus cannot be fetched, and `note` says where it is.
+    """
+
+    url: str | None
+    licence: str
+    checksum: str | None = None
+    size: int | None = None
+    opens: str | None = None
+    note: str = ""
+
+    @property
+    def archive(self) -> str:
+        return (self.url or "").rsplit("/", 1)[-1]
+
+
+OPENSLR = "https://www.openslr.org/resources"
+TENSORFLOW = "https://storage.googleapis.com/download.tensorflow.org/data"
+OPENSLR_SUMS = f"checksum from {OPENSLR}/12/md5sum.txt"
+TENSORFLOW_SUMS = "checksum as TensorFlow Datasets publishes it (speech_commands/checksums.tsv)"
+NO_SUM = "the publisher states no checksum"
+
+CORPORA: dict[str, Source] = {
+    "librispeech-test-clean": Source(
+        url=f"{OPENSLR}/12/test-clean.tar.gz",
+        licence="CC BY 4.0",
+        checksum="md5:32fa31d27d2e1cad72775fee3f4849a9",
+        size=346_663_984,
+        opens="librispeech:{}",
+        note=OPENSLR_SUMS,
+    ),
+    "librispeech-dev-clean": Source(
+        url=f"{OPENSLR}/12/dev-clean.tar.gz",
+        licence="CC BY 4.0",
+        checksum="md5:42e2234ba48799c1f50f24a7926300a1",
+        size=337_926_286,
+        opens="librispeech:{}",
+        note=OPENSLR_SUMS,
+    ),
+    "speech-commands": Source(
+        url=f"{TENSORFLOW}/speech_commands_v0.02.tar.gz",
+        licence="CC BY 4.0",
+        checksum="sha256:af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+        size=2_428_923_189,
+        opens="speechcommands:{}",
+        note=TENSORFLOW_SUMS,
+    ),
+    "speech-commands-test": Source(
+        url=f"{TENSORFLOW}/speech_commands_test_set_v0.02.tar.gz",
+        licence="CC BY 4.0",
+        checksum="sha256:cc2a00c1147c2254e9be3fa0f779d8c17421dc349b86366567a8edfa9acd51df",
+        size=112_563_277,
+        opens="speechcommands:{}",
+        note=TENSORFLOW_SUMS,
+    ),
+    "esc50": Source(
+        url="https://github.com/karolpiczak/ESC-50/archive/master.zip",
+        licence="CC BY-NC 3.0 (its ESC-10 clips: CC BY 3.0)",
+        note=f"{NO_SUM}: GitHub packs the branch on request, about 600 MB",
+    ),
+    "speechocean762": Source(
+        url=f"{OPENSLR}/101/speechocean762.tar.gz",
+        licence="free for commercial and non-commercial use",
+        opens="kaldi:{}/speechocean762/test",
+        note=NO_SUM,
+    ),
+    "voxceleb1": Source(
+        url=None,
+        licence="CC BY 4.0 (metadata); the videos are their owners'",
+        opens="voxceleb1:{}",
+        note="VoxCeleb needs an account: ask for one at https://mm.kaist.ac.kr/datasets/voxceleb/ (trials: "
+        "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html), unpack it, and use voxceleb1:DIR",
+    ),
+    "sins": Source(
+        url=None,
+        licence="stated in each of its records",
+        note="SINS is spread over one Zenodo record per sensor node, to be fetched by hand: its page "
+        "https://github.com/KULeuvenADVISE/SINS_database lists them, and holds the labels",
+    ),
+}
+
+
+def fetch(
+    name: str,
+    folder: Path | str,
+    progress: Progress | None = None,
+    base_url: str | None = None,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Download corpus `name` into `folder` and return `folder/name`, unpacked; at once where done before.
+
+    `progress(bytes so far, total or None)` is called as bytes arrive; `base_url` names a mirror, whose
+    address replaces all but the archive's name. The same call again continues what was interrupted. Raises
+    `BadInput` for corpora that cannot be fetched, addresses that do not answer, wrong checksums, and archives
+    that are unsafe or damaged.
+    """
+    if name not in CORPORA:
+        raise BadInput(f"there is no corpus {name!r} to fetch: choose one of {', '.join(CORPORA)}")
+    source, folder = CORPORA[name], Path(folder)
+    if source.url is None:
+        raise BadInput(source.note)
+    home = folder / name
+    if (home / MARKER).is_file():
+        return home
+    if home.exists():
+        raise BadInput(f"{home} exists and was not fetched by wrongkey: move it, or fetch into another folder")
+    url = f"{base_url.rstrip('/')}/{source.archive}" if base_url else source.url
+    if not url.startswith(("http://", "https://")):
+        raise BadInput(f"{url} is not an http or https address: give one")
+
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / source.archive
+    if not archive.is_file():
+        _download(url, archive, progress or (lambda done, total: None))
+    checksum = _verify(archive, source, say)
+    _unpack(archive, home, {"name": name, "url": url, "checksum": checksum, "licence": source.licence})
+    archive.unlink()
+    return home
+
+
+# download
+
+
+def _download(url: str, archive: Path, progress: Progress) -> None:
+    """`url` into `archive`, over as many connections as it takes while they get further than before."""
+    part = archive.with_name(archive.name + ".part")
+    furthest, fruitless = _size(part), 0
+    while True:
+        try:
+            _continue(url, part, progress)
+            break
+        except urllib.error.HTTPError as error:
+            raise BadInput(f"{url} answered {error.code} {error.reason}: try later, or name a mirror") from error
+        except (OSError, http.client.HTTPException) as error:
+            fruitless = 0 if _size(part) > furthest else fruitless + 1
+            furthest = max(furthest, _size(part))
+            if fruitless == ATTEMPTS:
+                reason = getattr(error, "reason", None) or error
+                raise BadInput(
+                    f"{url} broke off after {furthest} bytes ({reason}): give the same command again"
+                ) from error
+            time.sleep(PAUSE * fruitless)
+    _validator(part).unlink(missing_ok=True)
+    part.rename(archive)
+
+
+def _continue(url: str, part: Path, progress: Progress) -> None:
+    """One connection: append to `part` what is missing; `ConnectionError` where the answer ends early."""
+    offset = _size(part)
+    request = urllib.request.Request(url, headers={"User-Agent": "wrongkey", "Accept-Encoding": "identity"})
+    if offset:
+        request.add_header("Range", f"bytes={offset}-")
+        if _validator(part).is_file():
+            request.add_header("If-Range", _validator(part).read_text())
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        if error.headers.get("Content-Range") == f"bytes */{offset}":
+            return  # nothing is missing
+        part.unlink()
+        raise ConnectionError("the file on the server is another one now") from error
+    with answer:
+        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        if resumed and not (answer.headers.get("Content-Range") or "").startswith(f"bytes {offset}-"):
+            part.unlink()
+            raise ConnectionError("the server sent another range than the one asked for")
+        done = offset if resumed else 0
+        length = answer.headers.get("Content-Length")
+        total = done + int(length) if length else None
+        _remember(part, answer.headers)
+        with part.open("ab" if resumed else "wb") as file:
+            progress(done, total)
+            while chunk := answer.read(CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                progress(done, total)
+    if total is not None and done < total:
+        raise ConnectionError(f"{total - done} bytes are missing")
+
+
+def _remember(part: Path, headers: http.client.HTTPMessage) -> None:
+    """Keep what identifies this version of the file, for If-Range (RFC 9110: no weak entity tags there)."""
+    tag = headers.get("ETag") or ""
+    version = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
+    if version:
+        _validator(part).write_text(version)
+    else:
+        _validator(part).unlink(missing_ok=True)
+
+
+def _validator(part: Path) -> Path:
+    return part.with_name(part.name + ".version")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+# verify
+
+
+def _verify(archive: Path, source: Source, say: Callable[[str], None]) -> str:
+    """The archive's checksum, which must be the published one, or else that of the first download."""
+    stored = archive.with_name(archive.name + ".sha256")
+    expected = source.checksum
+    if expected is None and stored.is_file():
+        expected = "sha256:" + stored.read_text().split()[0]
+    algorithm = expected.partition(":")[0] if expected else "sha256"
+    with archive.open("rb") as file:
+        found = f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
+    if expected is None:
+        stored.write_text(f"{found.partition(':')[2]}  {archive.name}\n")
+        say(f"{archive.name}: {source.note}; {found}, kept in {stored} for the next fetch")
+    elif found != expected:
+        wrong = archive.with_name(archive.name + ".wrong")
+        archive.replace(wrong)
+        advice = "fetch it again" if source.checksum else f"fetch it again, or delete {stored} to accept it"
+        raise BadInput(f"{archive.name} has checksum {found}, not {expected}: it is now {wrong.name}, {advice}")
+    return found
+
+
+# unpack
+
+
+def _unpack(archive: Path, home: Path, marker: dict[str, str]) -> None:
+    """Unpack beside `home`, then move there in one step."""
+    beside = home.with_name(home.name + ".unpacking")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        if zipfile.is_zipfile(archive):
+            _unzip(archive, beside)
+        else:
+            with tarfile.open(archive) as tar:
+                tar.extractall(beside, filter="data")  # refuses paths and links that lead outside, and devices
+    except tarfile.FilterError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise BadInput(f"{archive} is unsafe ({error}): do not unpack it, and fetch from the publisher") from error
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise BadInput(f"{archive} is damaged ({error}): delete it and fetch again") from error
+    (beside / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
+    beside.rename(home)
+
+
+def _unzip(archive: Path, folder: Path) -> None:
+    """`zipfile` drops `..` from names in silence; an archive that has them is refused instead."""
+    inside = folder.resolve()
+    with zipfile.ZipFile(archive) as packed:
+        for member in packed.namelist():
+            if not (inside / member).resolve().is_relative_to(inside):
+                raise BadInput(f"{archive} is unsafe ({member} leads outside): fetch from the publisher")
+        packed.extractall(folder)

@@ -1,0 +1,353 @@
+"""Readers: how speech corpora lie on disk, and `open_corpus`, which picks the reader.
+
+| spec | layout |
+|---|---|
+| `bundled` | the synthetic speech that comes with wrongkey |
+| `kaldi:DIR` | `wav.scp`, `utt2spk`; optional `text`, `spk2gender`, `utt2gender`, `segments` |
+| `librispeech:DIR` | `SUBSET/speaker/chapter/*.flac` and `*.trans.txt`; DIR is the subset or above it |
+| `voxceleb1:DIR` | `id1xxxx/video/xxxxx.wav`, also under `wav/`; ids are paths, as in the published trials |
+| `speechcommands:DIR` | `word/0a7c2a8d_nohash_0.wav`: speaker `0a7c2a8d`, text `WORD` |
+| `folder:DIR` | `speaker/utterance.wav` (or .flac, .ogg, .opus) |
+| `DIR` | whichever of these DIR looks like |
+| a name | a factory registered in the entry-point group `wrongkey.corpora` |
+| `package.module:factory` | a function without arguments that returns a `Corpus` |
+"""
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from evaluation.corpora.corpus import Corpus, Gender, Recordings, Utterance, first_three
+from keys.errors import BadInput
+
+BUNDLED = Path(__file__).parent / "bundled"
+BUNDLED_TRIALS = BUNDLED / "trials.txt"
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus")
+ENTRY_POINTS = "wrongkey.corpora"
+
+
+def open_corpus(spec: str | Path, recordings: Recordings | None = None) -> Corpus:
+    """The corpus that `spec` names (see the table above), every audio file of which exists.
+
+    `recordings` overrides what the layout says about who spoke: a plain folder or Kaldi lists say "unknown".
+    Raises `BadInput` with one sentence for whatever is missing, repeated or malformed.
+    """
+    corpus = _open(str(spec))
+    return corpus if recordings is None else replace(corpus, recordings=recordings)
+
+
+def _open(spec: str) -> Corpus:
+    if spec == "bundled":
+        return replace(read_kaldi(BUNDLED), name="bundled", recordings="synthetic")
+    layout, colon, place = spec.partition(":")
+    if colon and layout in READERS:
+        return READERS[layout](_folder(place))
+    if Path(spec).is_dir():
+        return READERS[recognise(Path(spec))](Path(spec))
+    registered = entry_points(group=ENTRY_POINTS, name=spec)
+    if registered:
+        return _made_by(next(iter(registered)).load, spec)
+    if colon and layout and place:
+        return _made_by(lambda: getattr(importlib.import_module(layout), place), spec)
+    layouts = ", ".join(f"{name}:DIR" for name in READERS)
+    raise BadInput(f"there is no corpus {spec!r}: give bundled, a folder, {layouts}, or package.module:factory")
+
+
+def _made_by(load: Callable[[], object], spec: str) -> Corpus:
+    try:
+        factory = load()
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"corpus factory {spec} cannot be imported ({error}): check the module and the name") from error
+    if not callable(factory) or not _without_arguments(factory):
+        raise BadInput(f"corpus factory {spec} must be a function that needs no arguments")
+    corpus = factory()
+    if not isinstance(corpus, Corpus):
+        raise BadInput(f"corpus factory {spec} returned a {type(corpus).__name__}: it must return a Corpus")
+    return corpus
+
+
+def _without_arguments(factory: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(factory).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def recognise(folder: Path) -> str:
+    """The name of the layout that `folder` has; raises `BadInput` saying what was looked for."""
+    if (folder / "wav.scp").is_file():
+        return "kaldi"
+    if _chapters(folder):
+        return "librispeech"
+    if _voxceleb_home(folder):
+        return "voxceleb1"
+    if _commands(folder):
+        return "speechcommands"
+    if _speaker_folders(folder):
+        return "folder"
+    raise BadInput(
+        f"{folder} has no layout that wrongkey knows: it looked for wav.scp (Kaldi), "
+        "speaker/chapter/*.trans.txt (LibriSpeech), id1xxxx/video/*.wav (VoxCeleb1), "
+        "word/xxxxxxxx_nohash_0.wav (Speech Commands), and speaker/utterance.wav"
+    )
+
+
+# Kaldi data folders
+
+
+def read_kaldi(folder: Path) -> Corpus:
+    """A Kaldi data folder, in the order of `segments` where there is one, else of `wav.scp`.
+
+    Relative paths in `wav.scp` start at the folder, else at its parent, else at the working directory: the
+    first of them where any listed file exists.
+    """
+    recordings, root = _wav_scp(folder)
+    speakers = _table(folder / "utt2spk")
+    texts = _table(folder / "text", optional=True, values="may be empty")
+    genders = _table(folder / "utt2gender", optional=True)
+    by_speaker = _table(folder / "spk2gender", optional=True)
+    segments = folder / "segments"
+    pieces = _segments(segments, recordings) or {id: (path, None, None) for id, path in recordings.items()}
+    _complete(folder / "utt2spk", pieces.keys() - speakers.keys())
+    _complete(segments if segments.exists() else folder / "wav.scp", speakers.keys() - pieces.keys())
+
+    def gender(id: str) -> Gender | None:
+        return _gender(genders.get(id) or by_speaker.get(speakers[id]))
+
+    utterances = tuple(
+        Utterance(id, speakers[id], path, gender(id), texts.get(id), start, end)
+        for id, (path, start, end) in pieces.items()
+    )
+    folder = folder.resolve()
+    name = f"{folder.parent.name}-{folder.name}" if root == folder.parent else folder.name
+    return Corpus(name, utterances, folder)
+
+
+def _complete(path: Path, lacking: set[str]) -> None:
+    if lacking:
+        raise BadInput(f"{path} lacks utterances that the other lists have: {first_three(sorted(lacking))}")
+
+
+def _wav_scp(folder: Path) -> tuple[dict[str, Path], Path]:
+    """Recording ids with their files, and the folder at which relative paths start."""
+    listed = _table(folder / "wav.scp")
+    for id, place in listed.items():
+        if place.endswith("|"):
+            raise BadInput(f"{folder / 'wav.scp'} reads {id} from a command ({place}): write the audio to files first")
+    bases = (folder.resolve(), folder.resolve().parent, Path.cwd())
+    root = next((base for base in bases if any((base / place).is_file() for place in listed.values())), bases[0])
+    return {id: root / place for id, place in listed.items()}, root
+
+
+Piece = tuple[Path, float | None, float | None]
+
+
+def _segments(path: Path, recordings: dict[str, Path]) -> dict[str, Piece]:
+    """Utterance ids with file, start and end in seconds; an end of −1 is the end of the file, as in Kaldi."""
+    pieces: dict[str, Piece] = {}
+    for id, rest in _table(path, optional=True).items():
+        try:
+            recording, first, last = rest.split()
+            start, end = float(first), float(last)
+        except ValueError as error:
+            raise BadInput(f"{path} has a malformed line for {id}: write 'id recording start end'") from error
+        if recording not in recordings:
+            raise BadInput(f"{path} cuts {id} from {recording}, which wav.scp does not list: add it there")
+        if not (0 <= start < end < float("inf") or (start >= 0 and end == -1)):
+            raise BadInput(f"{path} cuts {id} from {first} s to {last} s: the end must come after the start")
+        pieces[id] = (recordings[recording], start, None if end == -1 else end)
+    return pieces
+
+
+def _table(path: Path, optional: bool = False, values: str = "are needed") -> dict[str, str]:
+    """A list of lines 'key value', the value up to the end of the line."""
+    if optional and not path.exists():
+        return {}
+    rows: dict[str, str] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        key, value = (*line.split(maxsplit=1), "")[:2] if line.strip() else ("", "")
+        if not key:
+            continue
+        if not value and values == "are needed":
+            raise BadInput(f"{path} has nothing after {key!r} in line {number}: write 'id value' there")
+        if key in rows:
+            raise BadInput(f"{path} lists {key} twice, again in line {number}: remove one of them")
+        rows[key] = value.strip()
+    if not rows:
+        raise BadInput(f"{path} is empty: it must list one entry a line")
+    return rows
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: this layout of a corpus needs it")
+    try:
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except (UnicodeDecodeError, OSError) as error:
+        raise BadInput(f"{path} is not a readable UTF-8 text file: convert it, or name another") from error
+
+
+# LibriSpeech
+
+
+def read_librispeech(folder: Path) -> Corpus:
+    """LibriSpeech as unpacked: one subset, or all in the folder (`LibriSpeech/` itself, or above it)."""
+    chapters = _chapters(folder)
+    if not chapters:
+        raise BadInput(f"{folder} is not LibriSpeech: it has no [SUBSET/]speaker/chapter/*.trans.txt")
+    genders = _librispeech_genders(folder, chapters)
+    utterances = []
+    for chapter in chapters:
+        texts: dict[str, str] = {}
+        for transcripts in sorted(chapter.glob("*.trans.txt")):
+            texts |= _table(transcripts, values="may be empty")
+        ids = dict.fromkeys([*texts, *sorted(path.stem for path in chapter.glob("*.flac"))])
+        speaker = chapter.parent.name
+        utterances += [
+            Utterance(id, speaker, chapter / f"{id}.flac", genders.get(speaker), texts.get(id)) for id in ids
+        ]
+    subsets = sorted({chapter.parent.parent.resolve().name for chapter in chapters})
+    return Corpus("-".join(["librispeech", *subsets]), tuple(utterances), folder, "real")
+
+
+def _chapters(folder: Path) -> list[Path]:
+    """Chapter folders (those with transcripts), speakers and chapters in numerical order."""
+    for depth in ("*/*", "*/*/*", "*/*/*/*"):
+        chapters = {path.parent for path in folder.glob(f"{depth}/*.trans.txt")}
+        if chapters:
+            return sorted(chapters, key=lambda path: [_number_first(part) for part in path.parts])
+    return []
+
+
+def _number_first(part: str) -> tuple[int, str]:
+    return (int(part), "") if part.isdecimal() else (-1, part)
+
+
+def _librispeech_genders(folder: Path, chapters: list[Path]) -> dict[str, Gender | None]:
+    """Speakers' genders from SPEAKERS.TXT (`14 | F | train-clean-360 | …`), which lies above the subsets."""
+    above = dict.fromkeys((chapters[0].parents[2], chapters[0].parents[1], folder))
+    for path in (place / "SPEAKERS.TXT" for place in above):
+        if path.is_file():
+            rows = (line.split("|") for line in _lines(path) if line.strip() and not line.startswith(";"))
+            return {row[0].strip(): _gender(row[1].strip()) for row in rows if len(row) > 1}
+    return {}
+
+
+# VoxCeleb1
+
+
+def read_voxceleb1(folder: Path) -> Corpus:
+    """VoxCeleb1 as unpacked: `id10270/5r0dWxy17C8/00001.wav` is file and utterance, `id10270` the speaker."""
+    home = _voxceleb_home(folder)
+    if home is None:
+        raise BadInput(f"{folder} is not VoxCeleb1: it has no id1xxxx/video/*.wav, nor wav/ above them")
+    genders = _voxceleb_genders(dict.fromkeys((folder, home, home.parent)))
+    files = sorted(path for speaker in _id_folders(home) for path in _audio_in(speaker, "*/*"))
+    utterances = []
+    for path in files:
+        id = path.relative_to(home).as_posix()
+        speaker = id.split("/")[0]
+        utterances.append(Utterance(id, speaker, path, genders.get(speaker)))
+    return Corpus("voxceleb1", tuple(utterances), folder, "real")
+
+
+def _voxceleb_home(folder: Path) -> Path | None:
+    """The folder that speakers' folders lie in."""
+    for home in (folder, folder / "wav"):
+        if any(path for speaker in _id_folders(home)[:1] for path in _audio_in(speaker, "*/*")):
+            return home
+    return None
+
+
+def _id_folders(home: Path) -> list[Path]:
+    return sorted(path for path in home.glob("id*") if path.is_dir() and re.fullmatch(r"id\d{5}", path.name))
+
+
+def _voxceleb_genders(places: dict[Path, None]) -> dict[str, Gender | None]:
+    """Speakers' genders from vox1_meta.csv (tab-separated: VoxCeleb1 ID, VGGFace1 ID, Gender, …)."""
+    for path in (place / "vox1_meta.csv" for place in places):
+        if path.is_file():
+            rows = [re.split(r"[\t,]", line.strip()) for line in _lines(path) if line.strip()]
+            header = [title.strip() for title in rows[0]]
+            if "Gender" not in header:
+                raise BadInput(f"{path} has no column Gender: fetch the published vox1_meta.csv again")
+            column = header.index("Gender")
+            return {row[0].strip(): _gender(row[column].strip()) for row in rows[1:] if len(row) > column}
+    return {}
+
+
+# Speech Commands
+
+COMMAND = re.compile(r"([0-9a-f]{8})_nohash_\d+")
+
+
+def read_speech_commands(folder: Path) -> Corpus:
+    """Speech Commands as unpacked, without its `_background_noise_`, `_silence_` and `_unknown_` folders."""
+    files = _commands(folder)
+    if not files:
+        raise BadInput(f"{folder} is not Speech Commands: it has no word/xxxxxxxx_nohash_0.wav")
+    utterances = tuple(
+        Utterance(f"{path.parent.name}/{path.stem}", path.stem[:8], path, text=path.parent.name.upper())
+        for path in files
+    )
+    return Corpus("speech-commands", utterances, folder, "real")
+
+
+def _commands(folder: Path) -> list[Path]:
+    return [path for path in _audio_in(folder, "[!_]*/*") if COMMAND.fullmatch(path.stem)]
+
+
+# speaker/utterance.wav
+
+
+def read_folder(folder: Path) -> Corpus:
+    """A folder per speaker, its audio files the utterances, `speaker/utterance` (no extension) their ids."""
+    speakers = _speaker_folders(folder)
+    if not speakers:
+        raise BadInput(f"{folder} has no speaker/utterance.wav (or .flac, .ogg, .opus): give the folder above speakers")
+    utterances = tuple(
+        Utterance(f"{speaker.name}/{path.stem}", speaker.name, path)
+        for speaker in speakers
+        for path in _audio_in(speaker, "*")
+    )
+    return Corpus(folder.resolve().name, utterances, folder)
+
+
+def _speaker_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and _audio_in(path, "*"))
+
+
+# what readers share
+
+
+def _audio_in(folder: Path, pattern: str) -> list[Path]:
+    # names that begin with a dot are another system's leftovers (`._utterance.wav`), never recordings
+    return sorted(p for p in folder.glob(pattern) if p.suffix.lower() in AUDIO_SUFFIXES and p.name[0] != ".")
+
+
+def _gender(word: str | None) -> Gender | None:
+    initial = (word or "").lower()
+    if initial in ("m", "male"):
+        return "m"
+    return "f" if initial in ("f", "female") else None
+
+
+def _folder(place: str) -> Path:
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        raise BadInput(f"{place or 'the corpus'} is not a folder: name the one that holds the corpus")
+    return folder
+
+
+READERS: dict[str, Callable[[Path], Corpus]] = {
+    "kaldi": read_kaldi,
+    "librispeech": read_librispeech,
+    "voxceleb1": read_voxceleb1,
+    "speechcommands": read_speech_commands,
+    "folder": read_folder,
+}

@@ -1,0 +1,180 @@
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from evaluation.corpora import BUNDLED_TRIALS, Corpus, Utterance, open_corpus
+from evaluation.trials import Trials, generate_trials, read_trials, write_trials
+from keys.errors import BadInput
+
+SILENCE = open_corpus("bundled").utterances[0].path
+
+
+def corpus_of(speakers: str, genders: dict[str, str] | None = None, suffix: str = "") -> Corpus:
+    """One utterance per letter, spoken by the speaker of that letter."""
+    utterances = tuple(
+        Utterance(f"u{i}{suffix}", s, SILENCE, (genders or {}).get(s))  # type: ignore[arg-type]
+        for i, s in enumerate(speakers)
+    )
+    return Corpus("letters", utterances, SILENCE.parent)
+
+
+def pairs(trials: Trials, target: bool) -> set[tuple[str, str]]:
+    chosen = trials.target == target
+    listed = [
+        (trials.ids[e], trials.ids[t]) for e, t in zip(trials.enrolment[chosen], trials.test[chosen], strict=True)
+    ]
+    assert len(listed) == len(set(listed))
+    return set(listed)
+
+
+def all_pairs(corpus: Corpus, target: bool, same_gender: bool) -> set[tuple[str, str]]:
+    """The oracle: an explicit loop over all pairs."""
+    return {
+        (a.id, b.id)
+        for a, b in combinations(corpus.utterances, 2)
+        if (a.speaker == b.speaker) == target and (target or not same_gender or a.gender == b.gender)
+    }
+
+
+@given(
+    speakers=st.text("abcdef", min_size=2, max_size=14),
+    seed=st.integers(0, 2**32),
+    same_gender=st.booleans(),
+    ratio=st.integers(1, 20),
+)
+def test_generated_trials(speakers: str, seed: int, same_gender: bool, ratio: int) -> None:
+    corpus = corpus_of(speakers, dict(zip("abcdef", "mffmmf", strict=True)))
+    targets = all_pairs(corpus, True, same_gender)
+    nontargets = all_pairs(corpus, False, same_gender)
+    assume(targets and nontargets)
+    trials = generate_trials(corpus, seed, same_gender, ratio)
+    assert pairs(trials, True) == targets
+    drawn = pairs(trials, False)
+    assert drawn <= nontargets and len(drawn) == min(ratio * len(targets), len(nontargets))
+    by_id = corpus.by_id
+    for column, speaker in ((trials.enrolment, trials.enrolment_speaker), (trials.test, trials.test_speaker)):
+        said = [by_id[trials.ids[i]].speaker for i in column]
+        assert said == [trials.speakers[i] for i in speaker]
+    assert trials.enrolment.dtype == trials.test.dtype == trials.speaker.dtype == np.int64
+    used = {id for pair in targets | drawn for id in pair}
+    assert trials.ids == tuple(u.id for u in corpus.utterances if u.id in used)
+
+
+def test_seed_decides_the_draw() -> None:
+    corpus = corpus_of("aaaabbbbccccdddd")
+    first, again, other = (generate_trials(corpus, seed) for seed in (1, 1, 2))
+    assert first.digest() == again.digest() != other.digest()
+
+
+def test_nontargets_are_drawn_uniformly() -> None:
+    """96 possible pairs, 24 drawn, 400 seeds: each is drawn 100 times on average; 5 deviations are 43."""
+    corpus = corpus_of("aaaabbbbccccdddd")
+    counts = dict.fromkeys(all_pairs(corpus, False, False), 0)
+    for seed in range(400):
+        for pair in pairs(generate_trials(corpus, seed), False):
+            counts[pair] += 1
+    assert len(counts) == 96 and all(57 < count < 143 for count in counts.values())
+
+
+def test_five_thousand_utterances() -> None:
+    names = np.repeat([f"s{i}" for i in range(250)], 20)
+    corpus = Corpus("large", tuple(Utterance(str(i), s, SILENCE) for i, s in enumerate(names)), SILENCE.parent)
+    trials = generate_trials(corpus, nontarget_per_target=5)
+    assert (trials.targets, trials.nontargets) == (250 * 190, 5 * 250 * 190)
+    assert ((trials.enrolment_speaker == trials.test_speaker) == trials.target).all()
+
+
+@pytest.mark.parametrize(
+    ("speakers", "genders", "options", "said"),
+    [
+        ("aaa", {}, {}, "one speaker only"),
+        ("abc", {}, {}, "one utterance per speaker"),
+        ("aabb", {"a": "m"}, {"same_gender": True}, "gender of u2, u3"),
+        ("aabb", {"a": "m", "b": "f"}, {"same_gender": True}, "0 different-speaker"),
+        ("aabb", {}, {"nontarget_per_target": 0}, "1 or more"),
+    ],
+)
+def test_trials_that_cannot_be_generated(
+    speakers: str, genders: dict[str, str], options: dict[str, int], said: str
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        generate_trials(corpus_of(speakers, genders), **options)  # type: ignore[arg-type]
+
+
+@given(speakers=st.text("abc", min_size=4, max_size=12), seed=st.integers(0, 99))
+def test_written_trials_read_back(tmp_path_factory: pytest.TempPathFactory, speakers: str, seed: int) -> None:
+    corpus = corpus_of(speakers)
+    assume(all_pairs(corpus, True, False) and all_pairs(corpus, False, False))
+    trials, path = generate_trials(corpus, seed), tmp_path_factory.mktemp("trials") / "trials.txt"
+    write_trials(path, trials)
+    again = read_trials(path, corpus)
+    assert again.ids == trials.ids and again.speakers == trials.speakers and again.source == str(path)
+    for name in ("enrolment", "test", "target", "speaker"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(trials, name))
+    assert again.digest() == trials.digest()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 u0 u1\n0 u0 u2\n",
+        "target u0 u1\nnontarget u0 u2\n",
+        "u0 u1 target\nu0 u2 nontarget\n",
+        "\n1  u0.wav\tu1.wav\r\n\n0 u0 u2.flac",
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".wav"])
+def test_formats(tmp_path: Path, text: str, suffix: str) -> None:
+    (tmp_path / "t").write_text(text)
+    trials = read_trials(tmp_path / "t", corpus_of("aab", suffix=suffix))
+    assert list(trials.lines()) == [f"1 u0{suffix} u1{suffix}", f"0 u0{suffix} u2{suffix}"]
+
+
+def test_exact_ids_win_and_ambiguous_ones_are_unknown(tmp_path: Path) -> None:
+    three = corpus_of("aab").utterances
+    ids = ("x.wav", "x.flac", "y.1")
+    corpus = Corpus("c", tuple(replace(u, id=id) for u, id in zip(three, ids, strict=True)), SILENCE.parent)
+    (tmp_path / "t").write_text("1 x.wav x.flac\n0 x.flac y.1\n")
+    assert read_trials(tmp_path / "t", corpus).ids == ids
+    (tmp_path / "t").write_text("1 x x.flac\n0 x.flac y.1\n")
+    with pytest.raises(BadInput, match="1 of them, x first"):
+        read_trials(tmp_path / "t", corpus)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no trials"),
+        ("1 u0 u1\n1 u0\n", r"line 2 \('1 u0'\)"),
+        ("1 u0 u1\n\n2 u0 u2\n", "line 3"),
+        ("1 u0 u1 u2\n", "line 1"),
+        ("1 u0 v\n0 w u2\n0 u1 v\n", "2 of them, v first"),
+        ("1 u0 u1\n", "0 different-speaker"),
+        ("0 u0 u2\n", "0 same-speaker"),
+        ("1 u0 u1\n1 u0 u2\n0 u1 u2\n", "labels 1 trials against .*u0 and u2"),
+    ],
+)
+def test_faulty_files_are_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "t.txt").write_text(text)
+    with pytest.raises(BadInput, match=said) as caught:
+        read_trials(tmp_path / "t.txt", corpus_of("aab"))
+    assert "t.txt" in str(caught.value)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "absent", tmp_path, tmp_path / "t"):
+        with pytest.raises(BadInput, match=str(path)):
+            read_trials(path, corpus_of("aab"))
+
+
+def test_utterances_are_those_to_embed() -> None:
+    corpus = open_corpus("bundled")
+    trials = read_trials(BUNDLED_TRIALS, corpus)
+    assert [u.id for u in trials.utterances(corpus)] == list(trials.ids)
+    assert len(trials.speakers) == 28
