@@ -1,0 +1,158 @@
+"""How far a metric could have come out otherwise: percentile bootstrap over speakers and over keys.
+
+Two different questions, two resamplings. *Would another group of speakers give another EER for this key?*
+resamples the speakers of the trial list (`bootstrap_interval`). *Would other keys give another mean EER?*
+resamples the keys (`bootstrap_over_keys`). Both are seeded, so that the same seed gives the same interval.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from evaluation.metrics import eer, finite_values
+from keys.errors import BadInput
+
+# Draws of speakers tried for a replicate that holds both kinds of trials, before giving up.
+_ATTEMPTS = 100
+
+
+class Interval(NamedTuple):
+    """A confidence interval: two float64 tensors of the metric's shape, `(keys,)` or `()`."""
+
+    low: Tensor
+    high: Tensor
+
+
+def bootstrap_interval(
+    scores: Tensor,
+    target: Tensor,
+    speakers: ArrayLike,
+    *,
+    metric: Callable[[Tensor, Tensor, Tensor], Tensor] = eer,
+    replicates: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Percentile bootstrap interval over speakers, for one key or for all keys at once.
+
+    Every key sees the same replicates, so differences between keys are not blurred by the resampling.
+
+    Args:
+        scores: `(keys, trials)` or `(trials,)`.
+        target: `(trials,)` bool.
+        speakers: `(trials, 2)` names or numbers: the speaker of the enrolment and of the test utterance.
+        metric: `eer`, `min_dcf` or another function of scores, target and weights.
+        replicates: how many times the speakers are drawn.
+        level: the interval's coverage, between 0 and 1.
+        seed: of the draw.
+
+    Raises:
+        BadInput: as `metric` does and as `speaker_weights` does, or a level outside (0, 1).
+    """
+    _check(replicates, level)
+    weights = torch.from_numpy(speaker_weights(target, speakers, replicates, seed))
+    values = metric(scores, target, weights)
+    low, high = np.quantile(values.cpu().numpy(), _tails(level), axis=-1)
+    return Interval(*(torch.as_tensor(bound, dtype=torch.float64, device=values.device) for bound in (low, high)))
+
+
+def speaker_weights(target: ArrayLike, speakers: ArrayLike, replicates: int, seed: int) -> NDArray[np.float32]:
+    """How often each trial counts in each bootstrap replicate: `(replicates, trials)`.
+
+    Trials of one speaker depend on each other, so trials must not be resampled one by one: that makes
+    intervals far too narrow. A replicate draws as many speakers as there are, with replacement. A speaker
+    drawn `m` times stands for `m` new people who speak alike: each brings their own same-speaker trials, so
+    such a trial counts `m` times; a trial between two speakers happens once for each pair of those people, so
+    it counts `m1 m2` times. The same-speaker trial does not count `m²` times, because a comparison between
+    two of the `m` copies is not one person against themselves. Replicates without a target or without a
+    non-target trial have no error rate and are drawn again.
+
+    References: R. M. Bolle, N. K. Ratha, S. Pankanti, "Error analysis of pattern recognition systems: the
+    subsets bootstrap", Computer Vision and Image Understanding 93(1), 2004 (resample people, not scores); A.
+    B. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007 (product weights for crossed
+    factors); N. Poh, A. Martin, S. Bengio, "Performance generalization in biometric authentication using
+    joint user-specific and sample bootstraps", IEEE TPAMI 29(3), 2007.
+
+    Raises:
+        BadInput: speakers that do not fit the trials or contradict `target`, or too few speakers to resample.
+    """
+    is_target = np.asarray(target.cpu() if isinstance(target, Tensor) else target, dtype=bool)
+    names = np.asarray(speakers.cpu() if isinstance(speakers, Tensor) else speakers)
+    if names.shape != (len(is_target), 2):
+        raise BadInput(f"Speakers of shape {names.shape} do not fit {len(is_target)} trials: give (trials, 2).")
+    wrong = np.flatnonzero((names[:, 0] == names[:, 1]) != is_target)
+    if len(wrong):
+        kind = "target" if is_target[wrong[0]] else "non-target"
+        first, second = names[wrong[0]]
+        raise BadInput(
+            f"Trial {wrong[0]} is marked {kind} but its speakers are {first} and {second}: check that "
+            "speakers and trials are in the same order."
+        )
+    present, index = np.unique(names, return_inverse=True)
+    one, other = index.reshape(names.shape).T
+
+    def draw(count: int) -> NDArray[np.float32]:
+        multiplicity = generator.multinomial(len(present), uniform, size=count).astype(np.float32)
+        return multiplicity[:, one] * np.where(is_target, 1, multiplicity[:, other])
+
+    generator = np.random.default_rng(seed)
+    uniform = np.full(len(present), 1 / len(present))
+    weights = draw(replicates)
+    for _ in range(_ATTEMPTS):
+        empty = (weights[:, is_target].sum(1) == 0) | (weights[:, ~is_target].sum(1) == 0)
+        if not empty.any():
+            return weights
+        weights[empty] = draw(int(empty.sum()))
+    raise BadInput(
+        f"{len(present)} speakers are too few to resample with both target and non-target trials: use "
+        "more speakers or switch the intervals off."
+    )
+
+
+def bootstrap_over_keys(
+    values: ArrayLike,
+    statistic: Callable[..., Any],
+    *,
+    seed: int = 0,
+    replicates: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic over keys, which are independent draws.
+
+    Args:
+        values: `(keys,)` one finite metric value per key.
+        statistic: a NumPy reduction with an `axis`: `np.mean`, `np.median`,
+            `functools.partial(np.var, ddof=1)`, `functools.partial(np.quantile, q=0.05)`. The
+            minimum has no useful interval: the resampled minimum never falls below the observed one.
+        seed: of the draw.
+        replicates: how many times the keys are drawn.
+        level: the interval's coverage, between 0 and 1.
+
+    Raises:
+        BadInput: values that are empty or not finite, or a level outside (0, 1).
+    """
+    _check(replicates, level)
+    array = finite_values(values)
+    generator = np.random.default_rng(seed)
+    some = max(1, 2**22 // len(array))  # replicates held in memory at once
+    statistics = []
+    for done in range(0, replicates, some):
+        drawn = generator.integers(len(array), size=(min(some, replicates - done), len(array)))
+        statistics.append(statistic(array[drawn], axis=-1))
+    low, high = np.quantile(np.concatenate(statistics), _tails(level))
+    return float(low), float(high)
+
+
+def _tails(level: float) -> tuple[float, float]:
+    return (1 - level) / 2, (1 + level) / 2
+
+
+def _check(replicates: int, level: float) -> None:
+    if replicates < 1 or not 0 < level < 1:
+        raise BadInput(
+            f"A bootstrap needs at least one replicate and a level between 0 and 1, not {replicates} and {level}."
+        )
