@@ -1,0 +1,145 @@
+"""Draws keys: seeded streams for evaluation, the operating system's entropy for use.
+
+Key i of a stream depends only on (domain, seed, scheme, size, i), never on how the work is split: a
+counter-based generator (Philox 4x64, Salmon et al. 2011) is keyed by a hash of the first four and its counter
+set to the key's own words. The domains "key" (draw_keys), "correct" (correct_key), "order" (the order in
+which a small key space is enumerated) and "redraw" are independent streams.
+"""
+
+import os
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keys.errors import BadInput
+from keys.schemes import Matrices, Scheme, Words, get_scheme
+
+ENUMERABLE = 2**20  # key spaces up to this size are enumerated without replacement
+CHUNK_WORDS = 2**18  # words turned into keys at a time: what the intermediate arrays hold (2 MiB each)
+
+
+def _stream(domain: str, seed: int, name: str, size: int, first_block: int, words: int) -> Words:
+    """`words` uniform 64-bit words of one stream from its block `first_block` on; a block has 4 words."""
+    label = f"wrongkey/{domain}/{int(seed)}/{name}/{size}".encode()
+    key = int.from_bytes(blake2b(label, digest_size=16).digest(), "little")
+    return np.random.Philox(key=key).advance(first_block).random_raw(words)
+
+
+def _check(size: int, start: int = 0, count: int = 0) -> None:
+    if size < 1:
+        raise BadInput(f"A key needs a size of at least 1, and {size} was asked for.")
+    if start < 0 or count < 0:
+        raise BadInput(f"Keys are numbered from 0: start {start} and count {count} must not be negative.")
+
+
+def _draw(domain: str, scheme: Scheme, size: int, seed: int, start: int, count: int) -> Matrices:
+    _check(size, start, count)
+    used = scheme.words(size)
+    blocks = -(-used // 4)  # a key starts at a block of the counter
+    matrices = np.empty((count, size, size))
+    chunk = max(1, CHUNK_WORDS // (4 * blocks))
+    for first in range(0, count, chunk):
+        part = matrices[first : first + chunk]
+        words = _stream(domain, seed, scheme.name, size, (start + first) * blocks, len(part) * 4 * blocks)
+        drawn = scheme.matrices(size, words.reshape(len(part), 4 * blocks)[:, :used])
+        if drawn.shape != part.shape:
+            raise BadInput(f"The scheme {scheme.name!r} gave keys of shape {drawn.shape}, not {part.shape}.")
+        part[:] = drawn
+    return matrices
+
+
+def draw_keys(scheme: str | Scheme, size: int, seed: int, start: int, count: int) -> Matrices:
+    """Keys start ... start + count - 1 of the stream (seed, scheme, size): float64 (count, size, size).
+
+    Seeded keys are for evaluation: who knows the seed knows the key. Raises BadInput for an unknown scheme,
+    a size below 1 or a negative start or count.
+    """
+    return _draw("key", get_scheme(scheme), size, seed, start, count)
+
+
+def correct_key(scheme: str | Scheme, size: int, seed: int) -> NDArray[np.float64]:
+    """The model owner's key (size, size) of a sweep with this seed, from a stream of its own."""
+    key: NDArray[np.float64] = _draw("correct", get_scheme(scheme), size, seed, 0, 1)[0]
+    return key
+
+
+def draw_secret_matrix(scheme: str | Scheme, size: int) -> NDArray[np.float64]:
+    """A key (size, size) for real use, from the operating system's entropy: no seed gives it again."""
+    _check(size)
+    scheme = get_scheme(scheme)
+    words = np.frombuffer(os.urandom(8 * scheme.words(size)), dtype=np.uint64)
+    key: NDArray[np.float64] = scheme.matrices(size, words[None])[0]
+    return key
+
+
+class IncorrectKeys:
+    """The sequence of incorrect keys of a sweep: every key but the correct one, in a seeded random order.
+
+    A key space of at most 2**20 keys is walked through in random order without replacement, so that any
+    prefix is a fair sequence of guesses and the whole sequence enumerates the space (`enumerated` is True).
+    A larger one gives the independent draws of `draw_keys`; a draw that equals the correct key is replaced by
+    one from another stream.
+
+    total: number of incorrect keys (an int), None for a continuum.
+    """
+
+    def __init__(self, scheme: str | Scheme, size: int, seed: int, correct: ArrayLike) -> None:
+        _check(size)
+        self.scheme = get_scheme(scheme)
+        self.size = size
+        self.seed = int(seed)
+        self.correct = np.asarray(correct, dtype=np.float64)
+        if self.correct.shape != (size, size):
+            raise BadInput(f"The correct key has shape {self.correct.shape}, and size {size} asks for a square of it.")
+        space = self.scheme.space(size)
+        self.total: int | None = None if space is None else space - 1
+        self._order = None if space is None or space > ENUMERABLE else self._random_order(space)
+
+    @property
+    def enumerated(self) -> bool:
+        """Whether the keys are distinct and, taken all, are the whole key space without the correct key."""
+        return self._order is not None
+
+    def batch(self, start: int, count: int) -> Matrices:
+        """Incorrect keys start ... start + count - 1: float64 (count, size, size).
+
+        Raises BadInput where an enumerated key space has fewer.
+        """
+        _check(self.size, start, count)
+        if self._order is None:
+            return self._independent(start, count)
+        if start + count > len(self._order):
+            raise BadInput(
+                f"{self.scheme.name} with N = {self.size} has only {self.total} incorrect keys: "
+                f"ask for at most {self.total}, not {start + count}."
+            )
+        return self._unrank(self._order[start : start + count])
+
+    def _independent(self, start: int, count: int) -> Matrices:
+        keys = _draw("key", self.scheme, self.size, self.seed, start, count)
+        attempt = 0
+        while len(equal := np.flatnonzero((keys == self.correct).all(axis=(1, 2)))):
+            for i in equal:
+                domain = f"redraw-{attempt}"
+                keys[i] = _draw(domain, self.scheme, self.size, self.seed, start + int(i), 1)[0]
+            attempt += 1
+        return keys
+
+    def _random_order(self, space: int) -> NDArray[np.int64]:
+        if self.scheme.rank is None or self.scheme.unrank is None:
+            raise BadInput(f"The scheme {self.scheme.name!r} has a finite key space and needs rank and unrank.")
+        own = self.scheme.rank(self.correct[None])
+        if not (0 <= own[0] < space) or not np.array_equal(self._unrank(own)[0], self.correct):
+            raise BadInput(
+                f"The correct key is no {self.scheme.name} key of N = {self.size}: draw it with that scheme."
+            )
+        # The order of raw words, not Generator.permutation, whose stream numpy may change between versions.
+        words = _stream("order", self.seed, self.scheme.name, self.size, 0, space)
+        order = np.argsort(words, kind="stable")
+        others: NDArray[np.int64] = order[order != own[0]]
+        return others
+
+    def _unrank(self, ranks: NDArray[np.int64]) -> Matrices:
+        assert self.scheme.unrank is not None  # a finite scheme, see _random_order
+        return self.scheme.unrank(self.size, ranks)

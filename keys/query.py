@@ -1,0 +1,135 @@
+"""Encrypts queries (paper, III-A): every block row vector x becomes x K.
+
+Speech is a torch tensor or a numpy array: waveforms (samples,), (batch, samples) or (batch, channels,
+samples); spectrograms (bins, frames), (batch, bins, frames) or (batch, channels, bins, frames). A key is a
+`SecretKey`, a raw matrix (N, N), or a batch of raw matrices (keys, N, N), which puts a leading keys dimension
+before the result. A raw matrix does not tell its dimensions: name them with `dims`, N = M ** dims.
+"""
+
+from math import isqrt
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from keys.blocks import Tail, cut, from_blocks, to_blocks
+from keys.errors import BadInput
+from keys.key import SecretKey
+
+Matrix = NDArray[np.float64] | Tensor
+Key = SecretKey | Matrix
+
+
+@overload
+def encrypt_query(speech: Tensor, key: Key, *, tail: Tail = "pad", dims: int | None = None) -> Tensor: ...
+@overload
+def encrypt_query(
+    speech: NDArray[np.floating[Any]], key: Key, *, tail: Tail = "pad", dims: int | None = None
+) -> NDArray[np.floating[Any]]: ...
+def encrypt_query(
+    speech: Tensor | NDArray[np.floating[Any]], key: Key, *, tail: Tail = "pad", dims: int | None = None
+) -> Tensor | NDArray[np.floating[Any]]:
+    """Encrypts speech block by block: its shape with the tail padded to (or dropped at) a whole block.
+
+    The product is made in the speech's dtype and on its device; float16 and bfloat16 are computed in float32.
+    Differentiable. Raises BadInput for speech that is not floating point, not finite, empty or of another
+    rank.
+
+    >>> flip = np.diag([1.0, -1.0])
+    >>> encrypt_query(np.array([1.0, 2.0, 3.0]), flip, dims=1) + 0.0
+    array([ 1., -2.,  3.,  0.])
+    """
+    tensor = _checked(speech)
+    matrix, block_size, dims = _matrix(key, dims)
+    if not dims <= tensor.ndim <= dims + 2:
+        kind = "a waveform" if dims == 1 else "a spectrogram"
+        raise BadInput(f"Speech of shape {tuple(tensor.shape)} is not {kind}, nor a batch or channels of them.")
+    blocks = to_blocks(tensor, block_size, dims, tail)
+    encrypted = from_blocks(_product(blocks, matrix), block_size, dims)
+    return encrypted if isinstance(speech, Tensor) else encrypted.detach().numpy()
+
+
+@overload
+def decrypt_query(
+    encrypted: Tensor, key: Key, *, extent: int | tuple[int, ...] | None = None, dims: int | None = None
+) -> Tensor: ...
+@overload
+def decrypt_query(
+    encrypted: NDArray[np.floating[Any]],
+    key: Key,
+    *,
+    extent: int | tuple[int, ...] | None = None,
+    dims: int | None = None,
+) -> NDArray[np.floating[Any]]: ...
+def decrypt_query(
+    encrypted: Tensor | NDArray[np.floating[Any]],
+    key: Key,
+    *,
+    extent: int | tuple[int, ...] | None = None,
+    dims: int | None = None,
+) -> Tensor | NDArray[np.floating[Any]]:
+    """Undoes `encrypt_query` with the same key, up to rounding (exactly for Shuffling and Flipping).
+
+    extent: what the plain speech had, samples or (bins, frames); the padding is cut off to it.
+    A batch of keys decrypts the same speech with each of them. Raises BadInput where the speech is not whole
+    blocks.
+    """
+    matrix, block_size, dims = _matrix(key, dims)
+    whole = tuple(encrypted.shape[-dims:])
+    if any(length % block_size for length in whole):
+        raise BadInput(f"Encrypted speech of extent {whole} is not whole blocks of {block_size}: it has another key.")
+    plain = encrypt_query(_tensor(encrypted), matrix.mT, dims=dims)
+    if extent is not None:
+        extent = (extent,) if isinstance(extent, int) else tuple(extent)
+        plain = cut(plain, dims, extent)
+    return plain if isinstance(encrypted, Tensor) else plain.detach().numpy()
+
+
+def key_matrix(key: Key) -> Tensor:
+    """The matrix (N, N) of a key, or the matrices (keys, N, N) of a batch, as a float64 tensor."""
+    matrix = _tensor(key.matrix if isinstance(key, SecretKey) else key)
+    if matrix.ndim not in (2, 3) or matrix.shape[-1] != matrix.shape[-2] or matrix.numel() == 0:
+        raise BadInput(f"A key is a square matrix or a batch of them, and this one is {tuple(matrix.shape)}.")
+    return matrix.to(torch.float64)
+
+
+def _matrix(key: Key, dims: int | None) -> tuple[Tensor, int, int]:
+    """Matrix or matrices, block size M and dimensions of a key."""
+    matrix = key_matrix(key)
+    if isinstance(key, SecretKey):
+        if dims not in (None, key.dims):
+            raise BadInput(f"This key is for {key.dims}-D blocks, and {dims}-D was asked for.")
+        return matrix, key.block_size, key.dims
+    if dims is None:
+        raise BadInput("A raw matrix needs dims=1 (waveforms) or dims=2 (spectrograms).")
+    size = matrix.shape[-1]
+    block_size = size if dims == 1 else isqrt(size)
+    if block_size**dims != size:
+        raise BadInput(f"A key of N = {size} has no {dims}-D blocks: N must be a square.")
+    return matrix, block_size, dims
+
+
+def _checked(speech: Tensor | NDArray[np.floating[Any]]) -> Tensor:
+    tensor = _tensor(speech)
+    if not tensor.is_floating_point():
+        raise BadInput(f"Speech must be floating point, and this is {tensor.dtype}: convert it first.")
+    finite = torch.isfinite(tensor)
+    if not bool(finite.all()):
+        index = tuple((~finite).nonzero()[0].tolist())
+        raise BadInput(f"Speech must be finite, and the value at index {index} is {tensor[index].item()}.")
+    return tensor
+
+
+def _tensor(array: Tensor | NDArray[Any]) -> Tensor:
+    """The same memory where torch can have it: contiguous and writable."""
+    return array if isinstance(array, Tensor) else torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def _product(blocks: Tensor, matrix: Tensor) -> Tensor:
+    """(*lead, N) times (N, N) -> (*lead, N); times (keys, N, N) -> (keys, *lead, N)."""
+    dtype = blocks.dtype if blocks.dtype in (torch.float32, torch.float64) else torch.float32
+    rows = blocks.reshape(-1, blocks.shape[-1]).to(dtype)
+    product = (rows @ matrix.to(blocks.device, dtype)).to(blocks.dtype)
+    return product.reshape(*matrix.shape[:-2], *blocks.shape)

@@ -1,0 +1,176 @@
+"""Secret keys and their files."""
+
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from keys import key as key_module
+from keys.draw import correct_key, draw_keys
+from keys.errors import BadInput
+from keys.key import SecretKey
+
+ENDINGS = (".npz", ".safetensors")
+
+
+@pytest.fixture
+def key() -> SecretKey:
+    return SecretKey.draw("rom", 3, 2)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_key_file_is_private_and_gives_the_key_again(key: SecretKey, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"key{ending}"
+    key.save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    loaded = SecretKey.load(path)
+    assert loaded == key and hash(loaded) == hash(key)
+    assert (loaded.scheme, loaded.block_size, loaded.dims) == ("rom", 3, 2)
+    assert np.array_equal(loaded.matrix, key.matrix)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_file_is_private_from_its_first_byte(key, tmp_path, ending, monkeypatch) -> None:
+    modes = []
+    replace = key_module.os.replace
+
+    def watch(source, target):
+        modes.extend(stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir())
+        replace(source, target)
+
+    monkeypatch.setattr(key_module.os, "replace", watch)
+    key.save(tmp_path / f"key{ending}")
+    assert modes == [0o600, 0o600]
+
+
+def test_a_file_is_never_overwritten_unasked(key: SecretKey, tmp_path: Path) -> None:
+    path = tmp_path / "key.npz"
+    key.save(path)
+    other = SecretKey.draw("rom", 3, 2)
+    with pytest.raises(BadInput, match=r"key\.npz: this file exists"):
+        other.save(path)
+    assert SecretKey.load(path) == key
+    path.chmod(0o644)
+    other.save(path, overwrite=True)
+    assert SecretKey.load(path) == other
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_failed_write_leaves_nothing_behind(key: SecretKey, tmp_path: Path, monkeypatch) -> None:
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(key_module.os, "fsync", full)
+    with pytest.raises(BadInput, match="No space left"):
+        key.save(tmp_path / "key.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_paths_that_cannot_be_used_are_named(key: SecretKey, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="nowhere"):
+        key.save(tmp_path / "nowhere" / "key.npz")
+    for use in (key.save, SecretKey.load):
+        with pytest.raises(BadInput, match=r"key\.pkl: a key file ends in"):
+            use(tmp_path / "key.pkl")
+    with pytest.raises(BadInput, match="no such key file"):
+        SecretKey.load(tmp_path / "missing.npz")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_truncated_and_foreign_files_are_refused(key: SecretKey, tmp_path: Path, ending: str) -> None:
+    whole = tmp_path / f"whole{ending}"
+    key.save(whole)
+    content = whole.read_bytes()
+    path = tmp_path / f"part{ending}"
+    for length in [0, 1, 8, 100, len(content) // 2, len(content) - 1]:
+        path.write_bytes(content[:length])
+        with pytest.raises(BadInput, match=f"part{ending}"):
+            SecretKey.load(path)
+    for foreign in (b"not a key at all" * 50, b"\x93NUMPY" + bytes(100), b"PK\x03\x04" + bytes(100)):
+        path.write_bytes(foreign)
+        with pytest.raises(BadInput, match=f"part{ending}"):
+            SecretKey.load(path)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_flipped_byte_gives_another_key(key: SecretKey, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"key{ending}"
+    key.save(path)
+    content = path.read_bytes()
+    for position in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[position] ^= 0x10
+        path.write_bytes(damaged)
+        try:
+            assert SecretKey.load(path) == key  # a byte that carries nothing, such as a time stamp of the archive
+        except BadInput as error:
+            assert path.name in str(error)
+
+
+def details(key: SecretKey) -> dict[str, str]:
+    return {
+        "format": key_module.FORMAT,
+        "scheme": key.scheme,
+        "block_size": str(key.block_size),
+        "dims": str(key.dims),
+        "checksum": key.checksum,
+    }
+
+
+@pytest.mark.parametrize("field", ["format", "scheme", "block_size", "dims", "checksum", "matrix"])
+def test_tampering_with_any_field_is_found(key: SecretKey, tmp_path: Path, field: str) -> None:
+    changed = details(key) | {field: {"block_size": "9", "dims": "1"}.get(field, "other")}
+    matrix = key.matrix.T if field == "matrix" else key.matrix
+    changed.pop("matrix", None)
+    np.savez(tmp_path / "key.npz", matrix=matrix, **changed)
+    save_file({"matrix": matrix.copy()}, tmp_path / "key.safetensors", changed)
+    for ending in ENDINGS:
+        with pytest.raises(BadInput, match=f"key{ending}"):
+            SecretKey.load(tmp_path / f"key{ending}")
+
+
+def test_pickled_arrays_are_never_loaded(key: SecretKey, tmp_path: Path) -> None:
+    np.savez(tmp_path / "key.npz", matrix=np.array([print], dtype=object), **details(key))
+    with pytest.raises(BadInput, match=r"key\.npz"):
+        SecretKey.load(tmp_path / "key.npz")
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, key.matrix)
+    with pytest.raises(BadInput, match=r"array\.npz"):
+        SecretKey.load(tmp_path / "array.npz")
+
+
+def test_matrices_that_are_no_key_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"max\|K K\^T - I\| is 3, not 1e-09"):
+        SecretKey("rom", 2, 1, 2 * np.eye(2))
+    with pytest.raises(BadInput, match="is nan"):
+        SecretKey("rom", 2, 1, np.array([[1, np.nan], [0, 1]]))
+    for shape in [(2, 3), (3, 3), (4,)]:
+        with pytest.raises(BadInput, match="shape"):
+            SecretKey("rom", 2, 1, np.ones(shape))
+    for block_size, dims in [(0, 1), (2, 3), (-1, 2)]:
+        with pytest.raises(BadInput):
+            SecretKey("rom", block_size, dims, np.eye(2))
+    with pytest.raises(BadInput, match="scheme"):
+        SecretKey("", 2, 1, np.eye(2))
+
+
+def test_a_key_shows_itself_without_its_matrix_and_cannot_be_changed(key: SecretKey) -> None:
+    assert repr(key) == "SecretKey(scheme='rom', block_size=3, dims=2)"
+    with pytest.raises(ValueError, match="read-only"):
+        key.matrix[0, 0] = 1
+    source = np.eye(2)
+    held = SecretKey("rom", 2, 1, source)
+    source[0, 0] = 5
+    assert held.matrix[0, 0] == 1
+
+
+def test_seeded_keys_are_those_of_the_streams() -> None:
+    assert np.array_equal(SecretKey.from_seed("rom", 2, 2, seed=4).matrix, correct_key("rom", 4, 4))
+    third = SecretKey.from_seed("flipping", 9, seed=4, index=3)
+    assert np.array_equal(third.matrix, draw_keys("flipping", 9, 4, 3, 1)[0])
+    assert third.size == 9 and SecretKey.from_seed("rom", 2, 2, seed=4).size == 4
+    assert SecretKey.from_seed("rom", 4, 1, seed=4) != SecretKey.from_seed("rom", 2, 2, seed=4)
+    assert np.array_equal(third.transposed.transposed.matrix, third.matrix)
