@@ -25,10 +25,14 @@ class SpeakerModel(Protocol):
     its result into the pieces that are encrypted and embedded; scores are cosines of mean embeddings.
     """
 
-    name: str
-    network: nn.Module
-    first_layer: str
-    sample_rate: int
+    @property
+    def name(self) -> str: ...
+    @property
+    def network(self) -> nn.Module: ...
+    @property
+    def first_layer(self) -> str: ...
+    @property
+    def sample_rate(self) -> int: ...
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """Waveform ``(samples,)`` to query ``(samples,)``."""
@@ -84,9 +88,7 @@ def checked(model: Any, spec: str) -> SpeakerModel:
         object.__setattr__(model, "network", model)
     missing = [part for part in ("network", "first_layer", "embed") if not hasattr(model, part)]
     if missing:
-        raise BadInput(
-            f"model {spec!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs"
-        )
+        raise BadInput(f"model {spec!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs")
     defaults = {
         "name": spec,
         "sample_rate": 16_000,

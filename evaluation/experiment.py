@@ -1,0 +1,237 @@
+"""What a sweep asks: the configuration, and everything prepared to answer it.
+
+The configuration is plain text and numbers, so that a worker in another process or on another machine can prepare
+the same experiment for itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evaluation.asv import VARIANTS, SpeakerVerification
+from evaluation.corpora import Corpus, Recordings, load_audio, open_corpus
+from evaluation.engine import Engine, QueryGroup, group_queries, with_first_layer
+from evaluation.hardware import choose_device, choose_precision
+from evaluation.models.protocol import SpeakerModel, open_model
+from evaluation.trials import Trials, generate_trials, read_trials
+from keys import IncorrectKeys, SecretKey, correct_key, encrypt_model, encrypt_query, get_scheme
+from keys.errors import BadInput
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """A sweep as the command line or a TOML file states it.
+
+    Parameters
+    ----------
+    model, corpus: what ``open_model`` and ``open_corpus`` understand.
+    scheme: ``shuffling``, ``flipping``, ``rom`` or a user's own.
+    block: block size M; None takes the first layer's kernel size.
+    keys: incorrect keys, at least 1; a scheme with fewer is enumerated.
+    seed: master seed of keys, generated trials and bootstrap.
+    variant: ``both`` or ``test`` (see ``evaluation.asv``).
+    trials: a list in VoxCeleb format, ``corpus`` for the list that the corpus brings, or None to generate:
+        every same-speaker pair and ``nontargets`` times as many different-speaker pairs (``same_gender`` or any).
+    per_speaker: only the first so many utterances of each speaker; None for all.
+    channels: ``refuse`` or ``mix`` recordings with more than one channel.
+    recordings: ``real`` or ``synthetic`` where the corpus' layout does not tell; reports say which is evidence.
+    replicates: bootstrap replicates over speakers for the interval of every key, 0 for none.
+    keep_outputs: whether the raw trial scores of every key are kept.
+    """
+
+    model: str
+    corpus: str
+    scheme: str = "rom"
+    task: str = "asv"
+    block: int | None = None
+    keys: int = 1000
+    seed: int = 0
+    variant: str = "both"
+    trials: str | None = None
+    same_gender: bool = False
+    nontargets: int = 1
+    per_speaker: int | None = None
+    channels: str = "refuse"
+    recordings: str | None = None
+    precision: str = "float32"
+    device: str = "auto"
+    replicates: int = 200
+    keep_outputs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.task != "asv":
+            raise BadInput(f"task {self.task!r} is unknown: this version knows asv")
+        if self.variant not in VARIANTS:
+            raise BadInput(f"variant {self.variant!r} is unknown: choose {' or '.join(VARIANTS)}")
+        if self.keys < 1:
+            raise BadInput(f"--keys {self.keys} makes no sweep: give 1 or more")
+        least = {"--replicates": (self.replicates, 0), "--seed": (self.seed, 0), "--nontargets": (self.nontargets, 1)}
+        if self.per_speaker is not None:
+            least["--per-speaker"] = (self.per_speaker, 1)
+        for flag, (value, minimum) in least.items():
+            if value < minimum:
+                raise BadInput(f"{flag} {value} makes no sense: give {minimum} or more")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> SweepConfig:
+        """From a TOML table or a manifest; an unknown name is BadInput."""
+        known = cls.__dataclass_fields__
+        if unknown := [name for name in settings if name not in known]:
+            raise BadInput(f"unknown setting {unknown[0]!r}: known are {', '.join(known)}")
+        if missing := [name for name in ("model", "corpus") if name not in settings]:
+            raise BadInput(f"a sweep needs --{missing[0]}")
+        return cls(**settings)
+
+
+class Experiment:
+    """A configuration with its model, corpus, trials and keys in memory, ready for the engine."""
+
+    def __init__(self, config: SweepConfig) -> None:
+        self.config = config
+        self.device = choose_device(config.device)
+        self.dtype = choose_precision(config.precision)
+        self.scheme = get_scheme(config.scheme)
+        self.model = open_model(config.model)
+        self.block_size, self.dims = _block_of(self.model, config.block)
+        size = self.block_size**self.dims
+        self.correct = correct_key(self.scheme, size, config.seed)
+        self.incorrect = IncorrectKeys(self.scheme, size, config.seed, self.correct)
+        if self.incorrect.total == 0:
+            raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try")
+        self.key = SecretKey(self.scheme.name, self.block_size, self.dims, self.correct)
+        self.encrypted = self._encrypted_model()  # before the corpus: refuses a model that cannot be encrypted
+        self.corpus = _corpus(config)
+        self.trials = _trials(config, self.corpus)
+        self.used = self.trials.utterances(self.corpus)
+        self.task = SpeakerVerification.of(self.trials, config.replicates, config.seed)
+        self.groups, self.seconds = self._queries()
+        self.engine = Engine(self.model, self.groups, self.correct, self.device, self.dtype)
+        self._plain: Tensor | None = None
+
+    @property
+    def total(self) -> int:
+        """Incorrect keys that this sweep runs: those asked for, or all there are."""
+        return min(self.config.keys, self.incorrect.total or self.config.keys)
+
+    def plain(self) -> Tensor:
+        """Embeddings of the plain model for plain queries: ``(utterances, dim)``, computed once."""
+        if self._plain is None:
+            self._plain = self.engine.plain_embeddings()
+        return self._plain
+
+    def scores(self, embeddings: Tensor) -> Tensor:
+        """Trial scores ``(keys, trials)`` of embeddings ``(keys, utterances, dim)`` in the threat variant asked for."""
+        enrolled = embeddings if self.config.variant == "both" else self.plain().expand_as(embeddings)
+        return self.task.scores(enrolled, embeddings)
+
+    def explicit(self, query_key: np.ndarray) -> Tensor:
+        """The oracle: encrypt every query with ``query_key``, ask the encrypted model: ``(utterances, dim)``."""
+        groups = [
+            QueryGroup(encrypt_query(g.segments.to(self.engine.sum_dtype), query_key, dims=self.dims), g.utterance)
+            for g in self.groups
+        ]
+        engine = Engine(self.encrypted, groups, np.eye(len(self.correct)), self.device, self.dtype)
+        engine.rows = self.engine.rows
+        return engine.plain_embeddings()
+
+    def identity(self) -> dict[str, Any]:
+        """What the scores depend on: a run folder with another identity is another experiment."""
+        settings = asdict(self.config)
+        kept = ("task", "scheme", "seed", "variant", "precision", "replicates", "keep_outputs")
+        return {
+            **{name: settings[name] for name in kept},
+            "block_size": self.block_size,
+            "dims": self.dims,
+            "weights": _digest_of_weights(self.model.network),
+            "corpus": self.corpus.digest(),
+            "trials": self.trials.digest(),
+            "query shapes": _digest_of_shapes(self.groups),
+            "query level": float(np.mean([float(g.segments.abs().double().mean()) for g in self.groups])),
+        }
+
+    def _encrypted_model(self) -> SpeakerModel:
+        """What the provider holds: the model with its first layer under the correct key."""
+        network, name = copy.deepcopy(self.model.network), self.model.first_layer
+        network.to(torch.promote_types(self.dtype, torch.float32))
+        return with_first_layer(self.model, encrypt_model(network, name, self.key).get_submodule(name))
+
+    def _queries(self) -> tuple[list[QueryGroup], float]:
+        """The segments of every utterance that a trial names, and the seconds of speech they were cut from."""
+        channels = cast(Literal["refuse", "mix"], self.config.channels)
+        segments, samples = [], 0
+        for utterance in self.used:
+            waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, channels))
+            samples += len(waveform)
+            pieces = self.model.segments(self.model.front_end(waveform))
+            if pieces.shape[-1] < self.block_size:
+                raise BadInput(
+                    f"utterance {utterance.id} has {len(waveform)} samples, fewer than one block of {self.block_size}: "
+                    "leave it out of the corpus"
+                )
+            segments.append(pieces)
+        groups = group_queries(segments, self.block_size)
+        shortest = groups[0]
+        try:
+            with torch.inference_mode():
+                self.model.embed(shortest.segments[:1])
+        except (RuntimeError, ValueError) as error:
+            name = self.used[int(shortest.utterance[0])].id
+            raise BadInput(
+                f"model {self.model.name} cannot embed utterance {name} of {shortest.segments.shape[-1]} samples "
+                f"({str(error).splitlines()[0]}): it may be shorter than the model's receptive field"
+            ) from error
+        return groups, samples / self.model.sample_rate
+
+
+def _block_of(model: SpeakerModel, asked: int | None) -> tuple[int, int]:
+    """Block size and dimensions that the model's first layer fixes; BadInput where another block is asked for."""
+    try:
+        layer = model.network.get_submodule(model.first_layer)
+    except AttributeError:
+        raise BadInput(f"model {model.name} has no layer {model.first_layer!r}: correct its first_layer") from None
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d):
+        raise BadInput(
+            f"model {model.name}: first layer {model.first_layer!r} is no Conv1d or Conv2d, so it takes no key"
+        )
+    block = layer.kernel_size[0]
+    if asked is not None and asked != block:
+        raise BadInput(f"--block {asked} does not fit {model.name}: its first layer has kernel = stride = {block}")
+    return block, len(layer.kernel_size)
+
+
+def _corpus(config: SweepConfig) -> Corpus:
+    corpus = open_corpus(config.corpus, cast(Recordings | None, config.recordings))
+    return corpus.select(per_speaker=config.per_speaker) if config.per_speaker else corpus
+
+
+def _trials(config: SweepConfig, corpus: Corpus) -> Trials:
+    if config.trials is None:
+        return generate_trials(corpus, config.seed, config.same_gender, config.nontargets)
+    path = corpus.root / "trials.txt" if config.trials == "corpus" else Path(config.trials)
+    return read_trials(path, corpus)
+
+
+def _digest_of_weights(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode() + str(tensor.dtype).encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _digest_of_shapes(groups: Sequence[QueryGroup]) -> str:
+    """Hash of how the utterances were cut. Their samples may differ by rounding from machine to machine: of those,
+    the identity holds the mean magnitude, which another front end or decoder changes."""
+    digest = hashlib.sha256()
+    for group in groups:
+        digest.update(str(tuple(group.segments.shape)).encode() + group.utterance.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,73 @@
+"""Where a sweep runs: devices, precisions, threads."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from keys.errors import BadInput
+
+PRECISIONS = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "tf32": torch.float32,  # float32 storage, TensorFloat-32 products on NVIDIA GPUs
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+# Largest difference between the encrypted and the plain model's embeddings that rounding alone explains, relative
+# to the largest embedding entry. The first layer's kernels are rounded once more after the key, and the rounding
+# then passes through the whole network, so the limits are wide multiples of each precision's epsilon.
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "tf32": 2e-2, "bfloat16": 2e-1, "float16": 2e-2}
+
+
+def choose_device(name: str) -> torch.device:
+    """``cpu``, ``cuda`` (or ``cuda:1``), or ``auto``: a GPU where there is one. Raises BadInput."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise BadInput(f"device {name!r} is unknown: choose cpu, cuda or auto") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BadInput(f"device {name!r} was asked for but PyTorch sees no GPU here: use --device cpu or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BadInput(f"device {name!r} does not exist: PyTorch sees {torch.cuda.device_count()} GPU(s)")
+    return device
+
+
+def choose_precision(name: str) -> torch.dtype:
+    """The dtype of a precision's name; ``tf32`` also switches the GPU's products. Raises BadInput."""
+    if name not in PRECISIONS:
+        raise BadInput(f"precision {name!r} is unknown: choose one of {', '.join(PRECISIONS)}")
+    # cuDNN takes TF32 for convolutions unless told otherwise: float32 has to mean float32.
+    torch.backends.cudnn.allow_tf32 = name == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+    return PRECISIONS[name]
+
+
+def choose_workers(workers: int | None, device: torch.device) -> int:
+    """Processes of a sweep: given, or one per core on a CPU (each with one thread) and one on a GPU."""
+    if workers is None:
+        return 1 if device.type == "cuda" else available_cores()
+    if workers < 1:
+        raise BadInput(f"--workers {workers} makes no sense: give 1 or more")
+    return workers
+
+
+def available_cores() -> int:
+    """Cores that this process may use, containers included."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of PyTorch or Python says that memory ran out."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def describe_device(device: torch.device) -> str:
+    """The name that a manifest keeps: the GPU's, or the number of cores."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu, {available_cores()} cores"

@@ -1,0 +1,126 @@
+"""The relative-key engine against the explicit way: encrypt the audio, encrypt the model, ask one by one."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from evaluation.engine import Engine, KeyedFirstLayer, group_queries
+from keys import SecretKey, correct_key, draw_keys, encrypt_model, encrypt_query
+from tests import toys
+
+SPEECH = [torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in (4_000, 7_001, 7_001, 5_200, 9_999)]
+
+
+def groups_of(model: toys.Toy, block_size: int):
+    return group_queries([model.segments(model.front_end(x)) for x in SPEECH], block_size)
+
+
+def one_by_one(model: toys.Toy, model_key: np.ndarray, query_key: np.ndarray) -> torch.Tensor:
+    """The released code's way, in float64: (utterances, dim)."""
+    block = len(model_key)
+    network = encrypt_model(model.network, model.first_layer, SecretKey("rom", block, 1, model_key)).double()
+    rows = []
+    for x in SPEECH:
+        pieces = model.segments(model.front_end(x)).double()
+        pieces = pieces[:, : pieces.shape[-1] // block * block]
+        frames = [network(encrypt_query(piece, query_key, dims=1)[None, None]) for piece in pieces]
+        rows.append(torch.stack([torch.cat([f.mean(-1), f.std(-1)], -1)[0] for f in frames]).mean(0))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("make", [toys.raw3, toys.raw10, toys.segmented, toys.whole_utterances])
+@pytest.mark.parametrize("scheme", ["shuffling", "flipping", "rom"])
+def test_relative_keys_equal_explicit_encryption(make, scheme):
+    model = make()
+    block = model.network[0].kernel_size[0]
+    own = correct_key(scheme, block, seed=7)
+    incorrect = draw_keys(scheme, block, seed=7, start=0, count=3)
+    engine = Engine(model, groups_of(model, block), own, dtype=torch.float64)
+    answers = engine.embeddings(incorrect)
+    for key, answer in zip(incorrect, answers, strict=True):
+        torch.testing.assert_close(answer, one_by_one(model, own, key))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 16, 64])
+@pytest.mark.parametrize("make", [toys.raw3, toys.segmented, toys.whole_utterances])
+def test_batches_and_stacked_keys_change_nothing(make, rows):
+    model = make()
+    own, incorrect = correct_key("rom", 3, 0), draw_keys("rom", 3, 0, 0, 7)
+    engine = Engine(model, groups_of(model, 3), own, dtype=torch.float64)
+    expected = engine.embeddings(incorrect)
+    engine.rows = rows
+    torch.testing.assert_close(engine.embeddings(incorrect), expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Conv1d(1, 4, 3, 3), (2, 1, 12)),
+        (nn.Conv1d(2, 4, 3, 3, bias=False), (2, 2, 12)),
+        (nn.Conv1d(4, 8, 3, 3, groups=2), (3, 4, 12)),
+        (nn.Conv2d(1, 5, 2, 2), (2, 1, 6, 8)),
+        (nn.Conv2d(2, 4, 2, 2, groups=2), (2, 2, 6, 8)),
+    ],
+)
+def test_keyed_layer_answers_key_by_key(layer, shape):
+    keyed = KeyedFirstLayer(layer)
+    keyed.kernels = torch.randn(3, *layer.weight.shape)
+    x = torch.randn(shape)
+    expected = []
+    with torch.no_grad():
+        for kernel in keyed.kernels:
+            layer.weight.copy_(kernel)
+            expected.append(layer(x))
+        torch.testing.assert_close(keyed(x), torch.cat(expected))
+
+
+def test_the_model_given_is_left_alone():
+    model = toys.raw3()
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    engine = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0))
+    engine.embeddings(draw_keys("rom", 3, 0, 0, 2))
+    assert isinstance(model.network[0], nn.Conv1d)
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_memory_that_runs_out_halves_the_batch(monkeypatch):
+    model, embed, refused = toys.raw3(), toys.Toy.embed, []
+    engine = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0))
+    keys = draw_keys("rom", 3, 0, 0, 2)
+    expected = engine.embeddings(keys)
+
+    def embed_small(self, queries):
+        if len(queries) > 2:
+            refused.append(len(queries))
+            raise torch.OutOfMemoryError("no memory")
+        return embed(self, queries)
+
+    monkeypatch.setattr(toys.Toy, "embed", embed_small)
+    engine.rows = 8
+    torch.testing.assert_close(engine.embeddings(keys), expected)
+    assert refused
+    assert engine.rows == 2
+
+
+def test_other_errors_are_not_taken_for_missing_memory():
+    model = toys.raw3()
+
+    def broken(queries):
+        raise RuntimeError("a bug")
+
+    model.embed = broken
+    engine = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0))
+    engine.rows = 8
+    with pytest.raises(RuntimeError, match="a bug"):
+        engine.embeddings(draw_keys("rom", 3, 0, 0, 1))
+    assert engine.rows == 8
+
+
+def test_tuning_keeps_a_measured_size():
+    model = toys.raw3()
+    engine = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0))
+    rates = engine.tune(largest=16)
+    assert rates[engine.rows] == max(rates.values())
+    assert set(rates) <= {1, 2, 4, 8, 16}

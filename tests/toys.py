@@ -1,0 +1,106 @@
+"""Small speaker models for tests, made by functions without arguments as a user's would be."""
+
+import torch
+from torch import Tensor, nn
+
+SEGMENT = 4_800
+
+
+class Toy:
+    """A first layer of one's choice and a second convolution; embeddings are mean and deviation over time."""
+
+    sample_rate = 16_000
+    first_layer = "0"
+
+    def __init__(
+        self, name: str, first: nn.Module, channels: int, segment: int | None = SEGMENT, parts: int = 1
+    ) -> None:
+        torch.manual_seed(1)
+        self.name = name
+        self.segment, self.parts = segment, parts
+        second = nn.Conv1d(channels, 8, 5, stride=4)
+        self.network = nn.Sequential(first, nn.LeakyReLU(0.1), second, nn.Tanh()).eval().requires_grad_(False)
+
+    def front_end(self, waveform: Tensor) -> Tensor:
+        return waveform * 10
+
+    def segments(self, query: Tensor) -> Tensor:
+        if self.segment is None:
+            return query[None]
+        query = query.repeat(-(-self.segment * self.parts // len(query)))
+        return query[: self.segment * self.parts].reshape(self.parts, self.segment)
+
+    def embed(self, queries: Tensor) -> Tensor:
+        frames = self.network(queries.unsqueeze(1))
+        return torch.cat([frames.mean(-1), frames.std(-1)], dim=-1)
+
+
+def raw3() -> Toy:
+    torch.manual_seed(0)
+    return Toy("toy3", nn.Conv1d(1, 6, 3, stride=3), 6)
+
+
+def raw10() -> Toy:
+    torch.manual_seed(0)
+    return Toy("toy10", nn.Conv1d(1, 12, 10, stride=10, bias=False), 12)
+
+
+def segmented() -> Toy:
+    torch.manual_seed(0)
+    return Toy("toy-segments", nn.Conv1d(1, 6, 3, stride=3), 6, parts=3)
+
+
+def whole_utterances() -> Toy:
+    """Utterances of any length, each a group of its own."""
+    torch.manual_seed(0)
+    return Toy("toy-whole", nn.Conv1d(1, 6, 3, stride=3), 6, segment=None)
+
+
+def overlapping() -> Toy:
+    """A first layer that this version cannot encrypt exactly: kernel 10, stride 5."""
+    torch.manual_seed(0)
+    return Toy("toy-overlap", nn.Conv1d(1, 6, 10, stride=5), 6)
+
+
+def restless() -> Toy:
+    """Dropout left in training mode: the same question gets another answer each time."""
+    toy = raw3()
+    toy.network.append(nn.Dropout(0.5))
+    return toy
+
+
+def random_answers() -> Toy:
+    """Noise that hides from the eval-mode check."""
+    toy = raw3()
+    embed = toy.embed
+    toy.embed = lambda queries: embed(queries) + torch.randn(len(queries), 16)  # type: ignore[method-assign]
+    return toy
+
+
+def deaf() -> Toy:
+    """Answers that do not pass through the network: no key can change them."""
+    toy = raw3()
+    toy.embed = lambda queries: torch.ones(len(queries), 16)  # type: ignore[method-assign]
+    return toy
+
+
+class AsModule(nn.Module):
+    """A user's model that is an nn.Module with the least that is needed."""
+
+    first_layer = "first"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(1, 6, 3, stride=3)
+
+    def embed(self, queries: Tensor) -> Tensor:
+        return torch.relu(self.first(queries.unsqueeze(1))).mean(-1)
+
+
+def as_module() -> AsModule:
+    torch.manual_seed(0)
+    return AsModule().eval().requires_grad_(False)
+
+
+def not_a_model() -> dict[str, int]:
+    return {}
