@@ -1,0 +1,360 @@
+"""The figures: scores over incorrect keys as violins (paper, Fig. 9) and scores against block size.
+
+Drawn with matplotlib's objects and no pyplot, so nothing global is left behind. Names from run folders are
+drawn as they are (no mathematics in dollar signs). Colours keep different lightness in greyscale (Paul Tol's
+high-contrast scheme); a scheme has the same colour in every figure. SVG files are the same bytes every time.
+"""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, NullLocator
+from numpy.typing import NDArray
+from scipy.stats import gaussian_kde
+
+from reports.metrics import Metric
+from reports.runs import SCHEME_NAMES
+from reports.statistics import FEW_KEYS, Array, KeyStatistics
+from reports.tables import keys_text
+
+DENSITY_POINTS = 256
+HALF_WIDTH = 0.38  # of a violin, where neighbours are 1 apart
+STAR_WIDTH = 0.15  # half a star, on the same scale
+LEVEL_LABELS = 6  # so many runs have room for level labels
+STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,
+    "svg.hashsalt": "wrongkey",
+}
+COLOURS = {"rom": "#004488", "shuffling": "#DDAA33", "flipping": "#BB5566"}
+_MORE_COLOURS = ("#117733", "#88CCEE", "#882255", "#777777")
+_MARKERS = ("o", "s", "D", "v", "P", "X")
+_LINES = ("-", "--", ":", "-.")
+_INK = "#1a1a1a"
+_CHANCE: Any = {"color": "#444444", "linestyle": ":", "linewidth": 1.3}
+
+
+def violin_figure(results: Sequence[KeyStatistics]) -> Figure:
+    """One violin per run: the scores of its incorrect keys, with median and quartiles inside.
+
+    Star: plain model. Horizontal mark: correct key, which must coincide with the star. Triangle: the
+    incorrect key that works best. Dotted line: chance, where the metric has one. A density ends at the
+    smallest and the largest score; runs of fewer than `FEW_KEYS` keys show every score as a dot instead.
+    """
+    metric = _one_metric(results)
+    with matplotlib.rc_context(STYLE):
+        tilted = len(results) > LEVEL_LABELS
+        width = max(4.6, 1.5 + (0.66 if tilted else 1.05) * len(results))
+        figure = Figure(figsize=(width, 5.4 if tilted else 4.2), layout="constrained")
+        axes = figure.subplots()
+        colours = scheme_colours(results)
+        for position, result in enumerate(results):
+            _draw_distribution(axes, position, result, colours[result.run.scheme])
+        _draw_chance(axes, metric)
+        axes.set_xlim(-0.7, len(results) - 0.3)
+        _label_runs(axes, results, tilted)
+        _finish_score_axis(axes, results)
+        _legend(figure, _violin_legend(results, colours))
+    return figure
+
+
+def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
+    """Score against block size M: median and 5–95 % band over incorrect keys.
+
+    One line per scheme and model family. Triangle: the incorrect key that works best. Star: plain model. M is
+    on a logarithmic axis where it spans more than a factor of ten.
+    """
+    metric = _one_metric(results)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+        axes = figure.subplots()
+        colours = scheme_colours(results)
+        series = _series(results)
+        sizes = sorted({result.run.block_size for result in results})
+        logarithmic = sizes[-1] / sizes[0] > 10
+        families = list(dict.fromkeys(family for family, _ in series))
+        handles: list[Line2D | Patch] = []
+        for number, ((family, scheme), members) in enumerate(series.items()):
+            look: dict[str, Any] = {
+                "color": colours[scheme],
+                "marker": _MARKERS[families.index(family) % len(_MARKERS)],
+                "linestyle": _LINES[families.index(family) % len(_LINES)],
+            }
+            shift = _shift(number, len(series), sizes, logarithmic)
+            _draw_series(axes, members, shift, look)
+            name = f"{_short(family)}, {SCHEME_NAMES.get(scheme, _short(scheme))}"
+            handles.append(Line2D([], [], **look, markeredgecolor="white", label=name))
+        for family, linestyle in zip(families, cycle(_LINES)):
+            ordered = sorted(results, key=lambda result: result.run.block_size)
+            _draw_plain_line(axes, [r for r in ordered if r.run.family == family], linestyle)
+        if logarithmic:
+            axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(sizes))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticklabels([str(size) for size in sizes])
+        axes.margins(x=0.09)
+        axes.set_xlabel("Block size M")
+        _draw_chance(axes, metric)
+        _finish_score_axis(axes, results)
+        handles.append(Patch(facecolor="#bbbbbb", label="line: median; band: 5–95 % of keys"))
+        handles += _shared_legend(results, _tip(metric))
+        _legend(figure, handles)
+    return figure
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write `<name>.png` (200 dpi) and `<name>.svg` into `folder` and return both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+    FigureCanvasAgg(figure)
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(png, dpi=200, metadata={"Software": None})
+        figure.savefig(svg, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return png, svg
+
+
+def scheme_colours(results: Sequence[KeyStatistics]) -> dict[str, str]:
+    """Scheme -> colour: fixed for the paper's schemes, in order of appearance for a user's own."""
+    others = [scheme for scheme in dict.fromkeys(r.run.scheme for r in results) if scheme not in COLOURS]
+    return COLOURS | {scheme: _MORE_COLOURS[i % len(_MORE_COLOURS)] for i, scheme in enumerate(others)}
+
+
+def density(values: Array) -> tuple[Array, Array] | None:
+    """Scores from the smallest to the largest and their Gaussian kernel density (Scott's rule), largest = 1.
+
+    None for fewer than `FEW_KEYS` values, or where all are the same.
+    """
+    low, high = float(values.min()), float(values.max())
+    if len(values) < FEW_KEYS or high - low <= 1e-9 * max(1.0, abs(high)):
+        return None
+    grid = np.linspace(low, high, DENSITY_POINTS)
+    heights = np.asarray(gaussian_kde(values)(grid))
+    return grid, heights / heights.max()
+
+
+def spread(values: Array, resolution: float) -> NDArray[np.float64]:
+    """Sideways places (−1 to 1) for dots, so that scores closer than `resolution` do not hide each other."""
+    order = np.argsort(values, kind="stable")
+    places = np.zeros(len(values))
+    start = 0
+    for stop in range(1, len(values) + 1):
+        if stop == len(values) or values[order[stop]] - values[order[start]] > resolution:
+            group = order[start:stop]
+            places[group] = (np.arange(len(group)) - (len(group) - 1) / 2) * 0.22
+            start = stop
+    return np.clip(places, -1.0, 1.0)
+
+
+def _draw_distribution(axes: Axes, position: int, result: KeyStatistics, colour: str) -> None:
+    shape = density(result.values)
+    if shape is not None:
+        grid, heights = shape
+        half = HALF_WIDTH * heights
+        axes.fill_betweenx(
+            grid,
+            position - half,
+            position + half,
+            facecolor=_lighter(colour, 0.45),
+            edgecolor=colour,
+            linewidth=1.0,
+        )
+        low, high = result.quantiles[0.25], result.quantiles[0.75]
+        axes.plot([position] * 2, [low, high], color=_INK, linewidth=5, solid_capstyle="butt", zorder=4)
+        axes.plot(position, result.median, "o", color="white", markeredgecolor=_INK, markersize=5, zorder=5)
+    else:
+        reach = max(float(np.ptp(result.values)), 0.02 * abs(result.median), 1e-9)
+        across = position + HALF_WIDTH * spread(result.values, reach / 25)
+        axes.plot(across, result.values, "o", color=colour, markeredgecolor="white", markersize=6, zorder=4)
+        ends = [position - 0.75 * HALF_WIDTH, position + 0.75 * HALF_WIDTH]
+        axes.plot(ends, [result.median] * 2, color=_INK, linewidth=1.6, zorder=3)
+    worst = result.worst.score.value
+    wide = 0.75 if shape is None else float(np.interp(worst, *shape))
+    beside = position + max(HALF_WIDTH * wide, STAR_WIDTH) + 0.02  # where neither shape nor star covers it
+    axes.plot(beside, worst, marker=4, color=colour, markersize=7, zorder=6)  # a triangle that points left
+    if result.correct is not None:
+        ends = [position - HALF_WIDTH, position + HALF_WIDTH]
+        axes.plot(ends, [result.correct.value] * 2, color=_INK, linewidth=1.4, zorder=6)
+    if result.plain is not None:
+        _draw_plain(axes, position, result.plain.value)
+
+
+def _draw_plain(axes: Axes, x: float, value: float) -> None:
+    axes.plot(x, value, "*", color=_INK, markeredgecolor="white", markeredgewidth=0.7, markersize=13, zorder=7)
+
+
+def _draw_chance(axes: Axes, metric: Metric) -> None:
+    """The dotted line of chance, on white so that a grid line at the same score does not fill its gaps."""
+    if metric.chance is not None:
+        axes.axhline(metric.chance, color="white", linewidth=1.8, zorder=0.6)
+        axes.axhline(metric.chance, **_CHANCE, zorder=0.7)
+
+
+def _tip(metric: Metric) -> Any:
+    """The marker whose tip touches the worst score from outside: matplotlib's CARETUP or CARETDOWN."""
+    return 6 if metric.higher_is_safer else 7
+
+
+def _draw_series(axes: Axes, members: list[KeyStatistics], shift: "_Shift", look: dict[str, Any]) -> None:
+    """One scheme of one model family against block size."""
+    x = [shift(member.run.block_size) for member in members]
+    colour, tip = look["color"], _tip(members[0].metric)
+    low, high = ([member.quantiles[q] for member in members] for q in (0.05, 0.95))
+    if len(members) > 1:
+        axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0, zorder=1)
+    axes.vlines(x, low, high, color=colour, alpha=0.55, linewidth=4, zorder=2)
+    medians = [member.median for member in members]
+    axes.plot(x, medians, **look, markersize=7, markeredgecolor="white", linewidth=1.6, zorder=4)
+    worst = [member.worst.score.value for member in members]
+    axes.plot(x, worst, marker=tip, color=colour, markeredgecolor="white", markersize=8, linestyle="none", zorder=8)
+
+
+def _draw_plain_line(axes: Axes, members: list[KeyStatistics], linestyle: str) -> None:
+    """The plain models of one family, joined in the family's line style."""
+    plain = {m.run.block_size: m.plain.value for m in members if m.plain is not None}
+    axes.plot(list(plain), list(plain.values()), color=_INK, linestyle=linestyle, linewidth=0.8, zorder=3)
+    for size, value in plain.items():
+        _draw_plain(axes, size, value)
+
+
+class _Shift:
+    """Moves a series a little sideways, so that marks at the same block size stand next to each other."""
+
+    def __init__(self, step: float, logarithmic: bool) -> None:
+        self.step, self.logarithmic = step, logarithmic
+
+    def __call__(self, size: int) -> float:
+        return size * math.exp(self.step) if self.logarithmic else size + self.step
+
+
+def _shift(number: int, count: int, sizes: Sequence[int], logarithmic: bool) -> _Shift:
+    span = math.log(sizes[-1] / sizes[0]) if logarithmic else float(sizes[-1] - sizes[0])
+    return _Shift((number - (count - 1) / 2) * 0.016 * span, logarithmic)
+
+
+def _series(results: Sequence[KeyStatistics]) -> dict[tuple[str, str], list[KeyStatistics]]:
+    """(model family, scheme) -> its runs by block size."""
+    series: dict[tuple[str, str], list[KeyStatistics]] = {}
+    for result in sorted(results, key=lambda r: r.run.block_size):
+        series.setdefault((result.run.family, result.run.scheme), []).append(result)
+    order = list(dict.fromkeys((r.run.family, r.run.scheme) for r in results))
+    return {key: series[key] for key in order}
+
+
+def _finish_score_axis(axes: Axes, results: Sequence[KeyStatistics]) -> None:
+    metric = results[0].metric
+    axes.set_ylabel(f"{metric.axis}  ({metric.safer} is safer)")
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -0.04 * high) if low < 0 else min(low, 0.0 - 0.02 * high), high + 0.02 * (high - low))
+
+
+def _label_runs(axes: Axes, results: Sequence[KeyStatistics], tilted: bool) -> None:
+    labels = [_run_label(result, tilted) for result in results]
+    axes.set_xticks(range(len(results)))
+    axes.set_xticklabels(
+        labels,
+        rotation=60 if tilted else 0,
+        va="center" if tilted else "top",
+        multialignment="right" if tilted else "center",
+        ha="right" if tilted else "center",
+        rotation_mode="anchor" if tilted else "default",
+        parse_math=False,
+    )
+    axes.tick_params(axis="x", length=0, pad=13 if tilted else 4)
+
+
+def _run_label(result: KeyStatistics, tilted: bool) -> str:
+    """Model, scheme, block size, number of keys; whatever else tells the run apart; in short lines."""
+    keys = f"{keys_text(result)} key{'s' if result.n != 1 else ''}"
+    model, rest = result.run.model, result.label.removeprefix(f"{result.run.model}, ")
+    if tilted:
+        return f"{_short(model, 24)}\n{_short(rest, 24)}\n{keys}"
+    lines = [line for part in (model, *rest.split(", ")) for line in textwrap.wrap(_tidy(part), 15)]
+    return "\n".join([*lines[:6], keys])
+
+
+def _violin_legend(results: Sequence[KeyStatistics], colours: Mapping[str, str]) -> list[Line2D | Patch]:
+    schemes = list(dict.fromkeys(result.run.scheme for result in results))
+    handles: list[Line2D | Patch] = []
+    if len(schemes) > 1:
+        handles += [
+            Patch(
+                facecolor=_lighter(colours[s], 0.45),
+                edgecolor=colours[s],
+                label=SCHEME_NAMES.get(s, _tidy(s)),
+            )
+            for s in schemes
+        ]
+    if any(density(result.values) is not None for result in results):
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=_INK,
+                linewidth=5,
+                marker="o",
+                markerfacecolor="white",
+                label="median, quartiles",
+            )
+        )
+    if any(density(result.values) is None for result in results):
+        handles.append(Line2D([], [], color=_INK, linewidth=1.6, marker="o", label="each key, median"))
+    handles.append(Line2D([], [], color=_INK, linewidth=1.4, label="correct key"))
+    return handles + _shared_legend(results, 4)
+
+
+def _shared_legend(results: Sequence[KeyStatistics], marker: Any) -> list[Line2D | Patch]:
+    metric = results[0].metric
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=_INK, marker="*", markersize=11, linestyle="none", label="plain model"),
+        Line2D([], [], color="#555555", marker=marker, markersize=7, linestyle="none", label="best incorrect key"),
+    ]
+    if metric.chance is not None:
+        handles.append(Line2D([], [], **_CHANCE, label="chance"))
+    return handles
+
+
+def _legend(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = min(len(handles), max(1, int(figure.get_figwidth() / (0.6 + 0.062 * longest))))
+    figure.legend(
+        handles=list(handles), loc="outside lower center", ncols=columns, frameon=False, fontsize=8, handlelength=2.6
+    )
+
+
+def _one_metric(results: Sequence[KeyStatistics]) -> Metric:
+    metrics = {result.metric for result in results}
+    if len(metrics) != 1:
+        raise ValueError(f"a figure shows one metric, not {len(metrics)}")
+    return metrics.pop()
+
+
+def _lighter(colour: str, amount: float) -> tuple[float, float, float]:
+    """The colour mixed with white: opaque, so that it prints the same everywhere."""
+    red, green, blue = (1 - (1 - part) * (1 - amount) for part in to_rgb(colour))
+    return red, green, blue
+
+
+def _short(name: str, most: int = 28) -> str:
+    name = _tidy(name)
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _tidy(name: str) -> str:
+    """A name on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())

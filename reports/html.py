@@ -1,0 +1,233 @@
+"""The report: one HTML page that explains run folders to someone who was not there.
+
+The page stands alone (figures and style inside, nothing fetched), is the same for the same runs, and is
+written to a temporary file first: an existing report is replaced only by a whole one.
+"""
+
+import json
+import os
+import platform
+import re
+import shlex
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from keys.errors import BadInput
+from reports.figures import block_size_figure, save_figure, violin_figure
+from reports.metrics import Metric
+from reports.published import published_beside, published_table
+from reports.runs import Run, load_runs, run_labels
+from reports.statistics import FEW_KEYS, KeyStatistics, summarise
+from reports.tables import score_table, to_html, worst_key_table
+from reports.verdicts import check_rows, evidence_rows, verdicts
+
+_PACKAGES = ("wrongkey", "numpy", "scipy", "pandas", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure of the page: `name` is its file name, `markup` the SVG as it stands in the page."""
+
+    name: str
+    caption: str
+    markup: Markup
+
+
+@dataclass(frozen=True)
+class Section:
+    """Everything about the runs that share a task and a metric; figures only for the task's own metric."""
+
+    metric: Metric
+    task: str
+    results: list[KeyStatistics]
+    plates: list[Plate]
+    scores: Markup
+    worst: Markup
+    published: Markup | None
+    differs: list[str]
+
+    @property
+    def main(self) -> bool:
+        """Its metric is the one that speaks for the runs."""
+        return any(result.run.metric == self.metric.name for result in self.results)
+
+
+def write_report(folders: Iterable[Path | str], out: Path, figures: Path | None = None) -> Path:
+    """Write the report of some run folders to `out` and its figures as PNG and SVG beside it.
+
+    figures: folder for the figures, by default `<stem of out>-figures` next to `out`.
+    Returns `out`. Raises BadInput for folders that cannot be read and for an `out` that cannot be written.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise BadInput(f"{out} is a folder: name a file for the report, for example {out / 'report.html'}.")
+    runs = load_runs(folders)
+    labels = run_labels(runs)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=out.parent) as scratch:
+            sections = _sections(runs, labels, Path(scratch))
+            drawn = sorted(Path(scratch).iterdir())
+            page = Path(scratch) / "report.html"
+            page.write_text(render(runs, labels, sections), encoding="utf-8")
+            folder = figures or out.with_name(f"{out.stem}-figures")
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in drawn:
+                os.replace(path, folder / path.name)
+            os.replace(page, out)
+    except OSError as error:
+        raise BadInput(f"The report cannot be written to {out} ({error}): choose another place.") from None
+    return out
+
+
+def render(runs: Sequence[Run], labels: Sequence[str], sections: Sequence[Section]) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["units"] = keep_units_together
+    main = [result for section in sections for result in section.results]
+    main = [result for result in main if result.metric.name == result.run.metric]
+    return environment.get_template("report.html.j2").render(
+        sections=sections,
+        verdicts=verdicts(main),
+        checks=check_rows(main),
+        evidence=evidence_rows(runs),
+        runs=[_run_context(run, label) for run, label in zip(runs, labels, strict=True)],
+        versions=_versions(),
+    )
+
+
+def keep_units_together(text: str) -> str:
+    """A number and its percent sign, and "M = 3", stay on one line; markup stays markup."""
+    joined = re.sub(r"(?<=\d) (?=%)|(?<=\bM) (?==)|(?<==) (?=\d)", "\u00a0", text)
+    return Markup(joined) if isinstance(text, Markup) else joined
+
+
+def _sections(runs: Sequence[Run], labels: Sequence[str], folder: Path) -> list[Section]:
+    """Results by task and metric, each task's own metric first; figures are drawn into `folder`."""
+    groups: dict[tuple[str, str], list[KeyStatistics]] = {}
+    for run, label in zip(runs, labels, strict=True):
+        for name in run.metrics:
+            if len(run.rows("incorrect", name)):
+                groups.setdefault((run.task, name), []).append(summarise(run, name, label))
+    return [_section(task, results, folder) for (task, _), results in groups.items()]
+
+
+def _section(task: str, results: list[KeyStatistics], folder: Path) -> Section:
+    metric = results[0].metric
+    published = [row for result in results for row in published_beside(result)]
+    section = Section(
+        metric=metric,
+        task=task,
+        results=results,
+        plates=[],
+        scores=Markup(to_html(score_table(results))),
+        worst=Markup(to_html(worst_key_table(results))),
+        published=Markup(to_html(published_table(published, metric))) if published else None,
+        differs=list(dict.fromkeys(f"{row.run}, {row.source}. {row.differs}" for row in published)),
+    )
+    if section.main:
+        for kind, caption, figure in _figures(results):
+            name = re.sub(r"[^a-z0-9]+", "-", f"{kind}-{task}-{metric.name}".casefold()).strip("-")
+            _, svg = save_figure(figure, folder, name)
+            section.plates.append(Plate(name, caption, _inline(svg)))
+    return section
+
+
+def _figures(results: Sequence[KeyStatistics]) -> list[tuple[str, str, Figure]]:
+    """(kind, caption, figure) for the runs of one metric."""
+    metric = results[0].metric
+    marks = "Star: plain model. Triangle: the incorrect key that works best."
+    caption = (
+        f"{metric.label} under incorrect keys, one shape per run; {metric.safer} is safer for the owner. "
+        f"{marks} Horizontal line: correct key; it must lie on the star."
+    )
+    if any(result.n < FEW_KEYS for result in results):
+        caption += f" Runs of fewer than {FEW_KEYS} keys show every key as a dot."
+    figures = [("violins", caption[0].upper() + caption[1:], violin_figure(results))]
+    if len({result.run.block_size for result in results}) > 1:
+        caption = f"{metric.label} against block size M: median and 5–95 % of the incorrect keys. {marks}"
+        figures.append(("block-size", caption[0].upper() + caption[1:], block_size_figure(results)))
+    return figures
+
+
+def _run_context(run: Run, label: str) -> dict[str, Any]:
+    """What the page says about how a run was made."""
+    return {
+        "label": label,
+        "facts": _facts(run),
+        "command": _command(run.section("config").get("command")),
+        "manifest": json.dumps(run.manifest, indent=2, ensure_ascii=False, sort_keys=True),
+    }
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """Short facts of the manifest, those that are there."""
+    manifest, corpus, trials = run.manifest, run.section("corpus"), run.section("trials")
+    counts = [(corpus, "speakers", ""), (corpus, "utterances", ""), (trials, "target", " trials")]
+    counts.append((trials, "nontarget", " trials"))
+    data = [
+        run.corpus,
+        *(f"{part[key]:,} {key}{noun}" for part, key, noun in counts if _is_number(part.get(key))),
+    ]
+    if _is_number(corpus.get("seconds")):
+        data.append(f"{corpus['seconds'] / 60:,.0f} min")
+    made = " to ".join(str(manifest[key]) for key in ("started", "ended") if manifest.get(key))
+    if _is_number(manifest.get("seconds")):
+        made += f" ({manifest['seconds']:,.0f} s)"
+    seed = run.section("config").get("seed", "unknown")
+    facts = {
+        "folder": str(run.folder),
+        "data": ", ".join(data),
+        "keys": f"{run.keys_done:,} incorrect, seed {seed}, {run.state}",
+        "variant": run.variant,
+        "key space": f"{run.key_space:,} incorrect keys" if run.key_space else "",
+        "made": made,
+        "device": str(manifest.get("device") or ""),
+        "git": str(manifest.get("git") or ""),
+        "versions": ", ".join(f"{name} {number}" for name, number in run.section("versions").items()),
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def _command(command: object) -> str | None:
+    if isinstance(command, list):
+        return shlex.join(str(part) for part in command)
+    return str(command) if command else None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _inline(svg: Path) -> Markup:
+    """An SVG file as an element of a page: no XML prologue, and ids that no other figure of the page has."""
+    text = svg.read_text(encoding="utf-8")
+    text = text[text.index("<svg") :]
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{svg.stem}-\1"', text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{svg.stem}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{svg.stem}-\1)", text)
+    return Markup(text.replace("<svg ", '<svg aria-hidden="true" ', 1))
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a checkout
+            continue
+    return found

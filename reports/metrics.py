@@ -1,0 +1,88 @@
+"""Which way each metric points, and how its values are written.
+
+The owner of a key wants a wrong key to work badly. For an error rate (EER, WER, minDCF) a higher value under
+a wrong key is safer; for accuracy a lower one is. Everything else in this room asks `Metric` instead of
+assuming a direction.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keys.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of the column `metric` of a run's scores.
+
+    name: as in the scores, e.g. "eer".  label: as in text, e.g. "EER".  unit: "%" or "".
+    higher_is_safer: True for error rates, False for accuracy.
+    decimals: shown in tables (words show one less).
+    distances: how close to the plain model an attacker wants to come, in the metric's unit.
+    chance: the score of guessing, where it does not depend on the data.
+    """
+
+    name: str
+    label: str
+    unit: str
+    higher_is_safer: bool
+    decimals: int
+    distances: tuple[float, ...]
+    chance: float | None = None
+
+    def within(self, values: NDArray[np.float64], plain: float, distance: float) -> NDArray[np.bool_]:
+        """Which of `values` come within `distance` of the plain model's score, or do even better than it."""
+        gap = values - plain if self.higher_is_safer else plain - values
+        return np.asarray(gap <= distance + 1e-9)
+
+    def best_for_attacker(self, values: NDArray[np.float64]) -> int:
+        """Position of the value that is worst for the owner (the first one where several tie)."""
+        return int(np.argmin(values) if self.higher_is_safer else np.argmax(values))
+
+    @property
+    def axis(self) -> str:
+        """Label of an axis or a table: "EER (%)"."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def safer(self) -> str:
+        return "higher" if self.higher_is_safer else "lower"
+
+    def number(self, value: float | None) -> str:
+        """A value in a table, without unit; "–" where there is none."""
+        return "–" if value is None or not np.isfinite(value) else f"{value:.{self.decimals}f}"
+
+    def words(self, value: float) -> str:
+        """A value in a sentence: "31.2 %"."""
+        text = f"{value:.{self.decimals - 1}f}"
+        return f"{text} {self.unit}" if self.unit else text
+
+    def distance_words(self, distance: float) -> str:
+        """A distance in a sentence: "2 points", or "0.02" for a metric without unit."""
+        return (f"{distance:g} point" + ("" if distance == 1 else "s")) if self.unit else f"{distance:g}"
+
+
+_POINTS = (1.0, 2.0, 5.0)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("eer", "EER", "%", True, 2, _POINTS, chance=50.0),
+        Metric("min_dcf", "minDCF", "", True, 3, (0.01, 0.02, 0.05)),
+        Metric("wer", "WER", "%", True, 2, _POINTS),
+        Metric("cer", "CER", "%", True, 2, _POINTS),
+        Metric("accuracy", "accuracy", "%", False, 2, _POINTS),
+    )
+}
+PRIMARY = {"asv": "eer", "asr": "wer", "asc": "accuracy"}  # the metric that speaks for a task
+
+
+def get_metric(name: str) -> Metric:
+    """The metric of that name; BadInput where this report does not know which way it points."""
+    try:
+        return METRICS[name]
+    except KeyError:
+        known = ", ".join(METRICS)
+        raise BadInput(f"The report does not know the metric {name!r}: take one of {known}.") from None

@@ -1,0 +1,149 @@
+"""The paper's published values that belong beside a run, and what differs between the two.
+
+A published value stands beside a run of the same task, metric, scheme, block size and dimension (waveform or
+spectrogram). Model, corpus and number of keys usually differ: every value carries a sentence that says how.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reports.metrics import Metric
+from reports.statistics import KeyStatistics
+from reports.tables import significant
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published value beside one of a run's. Values in the metric's unit (variance: its square)."""
+
+    run: str
+    source: str
+    quantity: str
+    published: float
+    ours: float | None
+    differs: str
+    is_variance: bool = False
+
+    @property
+    def difference(self) -> float | None:
+        return None if self.ours is None else self.ours - self.published
+
+
+@cache
+def published_values() -> dict[str, Any]:
+    """The content of published.toml."""
+    return tomllib.loads(Path(__file__).with_name("published.toml").read_text(encoding="utf-8"))
+
+
+def published_beside(result: KeyStatistics) -> list[Published]:
+    """The paper's values for the same task, metric, scheme, block size and dimension; often none."""
+    return [*_condition_table(result), *_sweep(result), *_plain_model_table(result)]
+
+
+def published_table(rows: list[Published], metric: Metric) -> pd.DataFrame:
+    """For people: published and own value side by side."""
+
+    def text(row: Published, value: float | None, sign: str = "") -> str:
+        if value is None:
+            return "–"
+        digits = significant(value) if row.is_variance else metric.number(value)
+        return ("+" if sign and value > 0 else "") + digits.replace("-", "−")
+
+    return pd.DataFrame(
+        {
+            "Run": row.run,
+            "Paper": row.source,
+            "Quantity": row.quantity,
+            "Published": text(row, row.published),
+            "This run": text(row, row.ours),
+            "Difference": text(row, row.difference, "+"),
+        }
+        for row in rows
+    )
+
+
+def _condition_table(result: KeyStatistics) -> list[Published]:
+    """Tables I to III: plain, correct key, incorrect key, plain query."""
+    table = published_values().get(result.run.task)
+    if table is None or not _same_setting(result, table) or result.run.scheme not in table:
+        return []
+    scheme = table[result.run.scheme]
+    differs = _differs(result, table["model"], table["corpus"], table["incorrect_keys_averaged"])
+    label = result.metric.label
+    pairs = (
+        (f"plain model, {label}", table["plain_model_plain_query"], result.plain),
+        (f"correct key, {label}", scheme["correct_key"], result.correct),
+        (f"incorrect keys, mean {label}", scheme["incorrect_key"], result.mean),
+        (f"plain query, {label}", scheme["plain_query"], result.plain_query),
+    )
+    return [
+        Published(result.label, table["source"], name, float(value), ours.value if ours else None, differs)
+        for name, value, ours in pairs
+    ]
+
+
+def _sweep(result: KeyStatistics) -> list[Published]:
+    """Fig. 9: the variance over 1,000 incorrect keys."""
+    sweep = published_values()["sweep"].get(result.run.task, {})
+    rows = []
+    for model, values in sweep.items():
+        if not (isinstance(values, dict) and "variance" in values):
+            continue
+        if result.run.scheme != sweep["scheme"] or not _same_setting(result, sweep | values):
+            continue
+        differs = _differs(result, model, sweep["corpus"], sweep["keys"])
+        ours = None if result.variance is None else result.variance.value
+        quantity = f"{model}: variance of {result.metric.label}"
+        rows.append(Published(result.label, sweep["source"], quantity, values["variance"], ours, differs, True))
+    return rows
+
+
+def _plain_model_table(result: KeyStatistics) -> list[Published]:
+    """Table IV: encrypted waveforms into a plain recogniser."""
+    table = published_values()["plain_asr"]
+    run = result.run
+    if run.task != "asr" or run.scheme not in table or run.block_size not in table["block_size"]:
+        return []
+    if not _same_setting(result, table | {"block_size": run.block_size}):
+        return []
+    value = table[run.scheme][table["block_size"].index(run.block_size)]
+    differs = _differs(result, table["model"], table["corpus"], None) + (
+        " Its model carried no key; seen from the model, an incorrect key against the model's own is again a"
+        " random key of the same kind."
+    )
+    label = result.metric.label
+    return [
+        Published(result.label, table["source"], f"encrypted query, mean {label}", value, result.mean.value, differs)
+    ]
+
+
+def _same_setting(result: KeyStatistics, published: dict[str, Any]) -> bool:
+    run = result.run
+    asked = (published["metric"], published["block_size"], published["dims"])
+    return asked == (result.metric.name, run.block_size, run.dims)
+
+
+def _differs(result: KeyStatistics, model: str, corpus: str, keys: int | None) -> str:
+    """ "The paper: RawNeXt on VoxCeleb1 test, 1,000 incorrect keys. This run: another model (...)." """
+    run = result.run
+    same_model, same_corpus = (
+        _plain_name(run.model) == _plain_name(model),
+        _plain_name(run.corpus) == _plain_name(corpus),
+    )
+    paper = f"The paper: {model} on {corpus}"
+    paper += f", {keys:,} incorrect keys." if keys else "."
+    parts = [
+        "the same model" if same_model else f"another model ({run.model})",
+        "the same corpus" if same_corpus else f"another corpus ({run.corpus})",
+        f"{result.n:,} incorrect key{'s' if result.n != 1 else ''}",
+    ]
+    return f"{paper} This run: {', '.join(parts)}."
+
+
+def _plain_name(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())

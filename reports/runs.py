@@ -1,0 +1,305 @@
+"""Run folders, read and checked.
+
+A run folder holds `manifest.json` (what was asked and what answered) and `scores/*.parquet` (one row per key,
+condition and metric). One folder is one model, corpus, scheme and block size. A run that was stopped early
+loads like any other and says so in `Run.state`.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from keys.errors import BadInput
+from reports.metrics import METRICS, PRIMARY
+
+FORMAT = "wrongkey-run/1"
+COLUMNS = (
+    *("task", "model", "corpus", "scheme", "block_size", "dims", "condition"),
+    *("key_seed", "key_index", "metric", "value", "ci_low", "ci_high", "n"),
+)
+CONDITIONS = ("plain", "correct", "incorrect", "plain_query")
+SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """One check a run made of itself before it believed a number."""
+
+    name: str
+    passed: bool
+    value: float
+    limit: float
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run folder: the manifest as a dict and the scores as a table with the columns `COLUMNS`."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    scores: pd.DataFrame
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A part of the manifest that is itself a table; empty where it is missing or null."""
+        part = self.manifest.get(name)
+        return part if isinstance(part, dict) else {}
+
+    def _one(self, column: str) -> Any:
+        return self.scores[column].iloc[0]
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def task(self) -> str:
+        return str(self._one("task"))
+
+    @property
+    def model(self) -> str:
+        return str(self._one("model"))
+
+    @property
+    def corpus(self) -> str:
+        return str(self._one("corpus"))
+
+    @property
+    def scheme(self) -> str:
+        return str(self._one("scheme"))
+
+    @property
+    def scheme_name(self) -> str:
+        return SCHEME_NAMES.get(self.scheme, self.scheme)
+
+    @property
+    def block_size(self) -> int:
+        return int(self._one("block_size"))
+
+    @property
+    def dims(self) -> int:
+        return int(self._one("dims"))
+
+    @property
+    def family(self) -> str:
+        """The model's name without a block size at its end: HuBERT5 and HuBERT10 are one family."""
+        given = self.section("model_card").get("family")
+        if given:
+            return str(given)
+        stem = self.model.removesuffix(str(self.block_size))
+        if stem == self.model or not stem or stem[-1].isdigit():
+            return self.model
+        return stem.rstrip("-_ mM") or self.model
+
+    @property
+    def variant(self) -> str:
+        """The threat variant, such as "both" (enrolment and test encrypted) or "test"; "" where none is named."""
+        return str(self.section("config").get("variant") or "")
+
+    @property
+    def recordings(self) -> str:
+        """ "real", "synthetic" or "unknown": what the corpus is made of, as its manifest says."""
+        return str(self.section("corpus").get("recordings") or "unknown")
+
+    @cached_property
+    def keys_done(self) -> int:
+        """Incorrect keys with a score, counted in the rows: the manifest may be older than the last shard."""
+        incorrect = self.scores[self.scores["condition"] == "incorrect"]
+        return len(incorrect[["key_seed", "key_index"]].drop_duplicates())
+
+    @property
+    def key_space(self) -> int | None:
+        """How many incorrect keys there are at all, where that is finite and small."""
+        size = self.manifest.get("key_space")
+        return int(size) if size else None
+
+    @property
+    def keys_asked(self) -> int:
+        asked = int(self.section("config").get("keys") or self.keys_done)
+        return min(asked, self.key_space) if self.manifest.get("enumerated") and self.key_space else asked
+
+    @property
+    def finished(self) -> bool:
+        return self.keys_done >= self.keys_asked
+
+    @property
+    def exhaustive(self) -> bool:
+        """Every incorrect key there is was tried: its numbers have no sampling error over keys."""
+        return bool(self.manifest.get("enumerated")) and self.finished
+
+    @property
+    def state(self) -> str:
+        """ "complete", or "unfinished: 320 of 1,000 keys"."""
+        if self.finished:
+            return "complete"
+        return f"unfinished: {self.keys_done:,} of {self.keys_asked:,} keys"
+
+    @property
+    def metric(self) -> str:
+        """The metric that speaks for the run: the task's own if it was measured, else the first known one."""
+        measured = list(dict.fromkeys(self.scores["metric"]))
+        wanted = [str(self.section("config").get("metric")), PRIMARY.get(self.task, ""), *METRICS]
+        for name in wanted:
+            if name in measured and name in METRICS:
+                return name
+        raise BadInput(
+            f"{self.folder} has only metrics the report does not know ({', '.join(map(str, measured))}): "
+            f"take one of {', '.join(METRICS)}."
+        )
+
+    @property
+    def metrics(self) -> list[str]:
+        """The known metrics in the scores, the one that speaks for the run first."""
+        rest = [name for name in METRICS if name != self.metric and (self.scores["metric"] == name).any()]
+        return [self.metric, *rest]
+
+    @cached_property
+    def self_checks(self) -> list[SelfCheck]:
+        try:
+            return [
+                SelfCheck(
+                    name=str(check["name"]),
+                    passed=bool(check["passed"]),
+                    value=float(check.get("value", np.nan)),
+                    limit=float(check.get("limit", np.nan)),
+                    text=str(check.get("text", "")),
+                )
+                for check in self.manifest.get("self_checks") or []
+            ]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise BadInput(f"{self.folder / 'manifest.json'} has broken self_checks: run it again.") from None
+
+    def rows(self, condition: str, metric: str) -> pd.DataFrame:
+        """Rows of one condition and metric, ordered by key."""
+        chosen = self.scores[(self.scores["condition"] == condition) & (self.scores["metric"] == metric)]
+        return chosen.sort_values(["key_seed", "key_index"], kind="stable").reset_index(drop=True)
+
+    def incorrect(self, metric: str) -> NDArray[np.float64]:
+        """Scores of the incorrect keys, ordered by key; BadInput where the metric was not measured."""
+        values = np.asarray(self.rows("incorrect", metric)["value"], dtype=np.float64)
+        if len(values) == 0:
+            measured = ", ".join(sorted(set(map(str, self.scores["metric"]))))
+            raise BadInput(f"{self.folder} has no {metric} scores of incorrect keys: ask for one of {measured}.")
+        return values
+
+
+def load_run(folder: Path | str) -> Run:
+    """Read a run folder.
+
+    Raises BadInput for a folder that is no run, a run without a score of an incorrect key, a broken or
+    foreign manifest, and score files that are broken, mixed or contradict each other.
+    """
+    folder = Path(folder)
+    manifest = _read_manifest(folder)
+    return Run(folder, manifest, _read_scores(folder))
+
+
+def load_runs(folders: Iterable[Path | str]) -> list[Run]:
+    """Read several run folders in the order given, each one once."""
+    unique = list(dict.fromkeys(Path(folder) for folder in folders))
+    if not unique:
+        raise BadInput("No run folder was given: name at least one, for example runs/demo.")
+    return [load_run(folder) for folder in unique]
+
+
+def run_labels(runs: Iterable[Run]) -> list[str]:
+    """A short name for each run: model, scheme and block size, then whatever else tells them apart."""
+    runs = list(runs)
+    labels = [f"{run.model}, {run.scheme_name}, M = {run.block_size}" for run in runs]
+    for addition in (
+        [run.corpus for run in runs],
+        [f"variant {run.variant}" for run in runs],
+        [run.name for run in runs],
+        [str(run.folder) for run in runs],
+    ):
+        told_apart: dict[str, set[str]] = {}
+        for label, extra in zip(labels, addition, strict=True):
+            told_apart.setdefault(label, set()).add(extra)
+        labels = [
+            f"{label}, {extra}" if len(told_apart[label]) > 1 else label
+            for label, extra in zip(labels, addition, strict=True)
+        ]
+    return labels
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is not a folder: name a run folder that `wrongkey sweep --out` made.")
+    if not path.is_file():
+        raise BadInput(f"{folder} is not a run folder (it has no manifest.json): name one that a sweep made.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} is broken ({error}): run the sweep again into a new folder.") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
+        raise BadInput(f"{path} is broken (it has no configuration): run the sweep again into a new folder.")
+    if manifest.get("format") != FORMAT:
+        raise BadInput(
+            f"{path} has the format {manifest.get('format')!r} and this wrongkey reads {FORMAT!r}: "
+            "use the wrongkey that made it, or run the sweep again."
+        )
+    for name, number in (("keys", manifest["config"].get("keys")), ("key_space", manifest.get("key_space"))):
+        if number is not None and not isinstance(number, int):
+            raise BadInput(f"{path} is broken ({name} is {number!r}): run the sweep again into a new folder.")
+    return manifest
+
+
+def _read_scores(folder: Path) -> pd.DataFrame:
+    files = sorted((folder / "scores").glob("*.parquet"))
+    if not files:
+        raise BadInput(f"{folder} has no scores yet: let its sweep finish at least one shard of keys.")
+    scores = pd.concat([_read_shard(path) for path in files], ignore_index=True).drop_duplicates()
+    for column in ("task", "model", "corpus", "scheme", "block_size", "dims"):
+        found = scores[column].unique()
+        if len(found) > 1:
+            raise BadInput(
+                f"{folder / 'scores'} mixes several values of {column} ({found[0]!s}, {found[1]!s}): "
+                "keep one run per folder."
+            )
+    identity = ["condition", "metric", "key_seed", "key_index"]
+    twice = scores[scores.duplicated(identity)]
+    if len(twice):
+        raise BadInput(
+            f"{folder / 'scores'} holds two different scores for key {twice['key_index'].iloc[0]}: "
+            "run the sweep again into a new folder."
+        )
+    if not (scores["condition"] == "incorrect").any():
+        raise BadInput(f"{folder} has no scores yet of an incorrect key: let its sweep finish one shard of keys.")
+    return scores.reset_index(drop=True)
+
+
+def _read_shard(path: Path) -> pd.DataFrame:
+    try:
+        shard = pd.read_parquet(path)
+    except Exception as error:  # pyarrow raises many kinds for a damaged file; all mean the same to the user
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{path} is broken ({first_line}): delete it and run the sweep again.") from None
+    missing = [column for column in COLUMNS if column not in shard.columns]
+    if missing:
+        raise BadInput(f"{path} lacks the columns {', '.join(missing)}: it is not a score file of {FORMAT}.")
+    shard = shard[list(COLUMNS)].copy()
+    try:
+        for column in ("value", "ci_low", "ci_high"):
+            shard[column] = shard[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        for column in ("block_size", "dims"):
+            shard[column] = shard[column].astype(np.int64)
+        incorrect = shard["condition"] == "incorrect"
+        sound = np.isfinite(shard["value"]).all() and shard.loc[incorrect, ["key_seed", "key_index"]].notna().all(
+            axis=None
+        )
+    except (TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise BadInput(f"{path} holds scores or keys that are not numbers: run the sweep again into a new folder.")
+    unknown = set(map(str, shard["condition"])) - set(CONDITIONS)
+    if unknown:
+        raise BadInput(f"{path} has the unknown condition {min(unknown)!r}: it is not a score file of {FORMAT}.")
+    return shard

@@ -1,0 +1,161 @@
+"""The numbers of several runs as tables: full precision for machines, rounded with intervals for people.
+
+`numbers` is the complete table (CSV); `score_table` and `worst_key_table` are what fits on a page. A table is
+a DataFrame until the last moment; `to_html`, `to_markdown`, `to_csv` and `to_latex` write any of them.
+"""
+
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from reports.metrics import Metric
+from reports.statistics import Estimate, KeyStatistics
+
+
+def numbers(results: Sequence[KeyStatistics]) -> pd.DataFrame:
+    """Every number, unrounded: one row per run and metric, values in the metric's unit (empty where none)."""
+    rows = []
+    for result in results:
+        run = result.run
+        row: dict[str, object] = {
+            "run": run.name,
+            "task": run.task,
+            "model": run.model,
+            "corpus": run.corpus,
+            "scheme": run.scheme,
+            "block_size": run.block_size,
+            "dims": run.dims,
+            "metric": result.metric.name,
+            "keys": result.n,
+            "keys_asked": run.keys_asked,
+            "all_keys": run.exhaustive,
+        }
+        for name in ("plain", "correct", "plain_query", "mean", "variance"):
+            row |= _estimate_columns(name, getattr(result, name))
+        row |= {"sd": result.sd, "median": result.median}
+        row |= {f"q{round(100 * q):02d}": value for q, value in result.quantiles.items()}
+        row |= _estimate_columns("worst", result.worst.score)
+        row |= {"worst_key_seed": result.worst.key_seed, "worst_key_index": result.worst.key_index}
+        for guess in result.guesses:
+            row |= {f"guesses_within_{guess.distance:g}": guess.expected}
+            row |= {f"keys_within_{guess.distance:g}": guess.hits}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def score_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
+    """For people: how the scores of the incorrect keys are distributed, beside plain and correct key."""
+    return pd.DataFrame(
+        {
+            "Run": result.label,
+            "Keys": keys_text(result),
+            "Plain": _value(result.metric, result.plain),
+            "Correct key": _value(result.metric, result.correct),
+            "Plain query": _value(result.metric, result.plain_query),
+            "Mean [95 %]": _with_interval(result.metric, result.mean),
+            "Median": result.metric.number(result.median),
+            "25–75 %": _range(result, 0.25, 0.75),
+            "5–95 %": _range(result, 0.05, 0.95),
+            "Variance [95 %]": variance_text(result.variance),
+        }
+        for result in results
+    )
+
+
+def worst_key_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
+    """For people: the incorrect key that works best, and how many random keys come how close to plain."""
+    rows = []
+    for result in results:
+        metric, worst = result.metric, result.worst
+        row = {
+            "Run": result.label,
+            "Plain": _value(metric, result.plain),
+            "Worst key [95 %]": _with_interval(metric, worst.score),
+            "its index": str(worst.key_index),
+        }
+        for guess in result.guesses:
+            row[f"Keys to within {metric.distance_words(guess.distance)}"] = str(guess)
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("–")
+
+
+def keys_text(result: KeyStatistics) -> str:
+    """ "1,000", "all 5" or "320 of 1,000"."""
+    if result.run.exhaustive:
+        return f"all {result.n:,}"
+    return f"{result.n:,}" if result.run.finished else f"{result.n:,} of {result.run.keys_asked:,}"
+
+
+def variance_text(estimate: Estimate | None) -> str:
+    """A variance with three significant digits, as the paper prints it, and its interval."""
+    if estimate is None:
+        return "–"
+    value = significant(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} [{significant(estimate.low)}, {significant(estimate.high)}]"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """`value` with that many significant digits, never in exponent form for the sizes variances have."""
+    if value == 0:
+        return "0"
+    text = f"{value:#.{digits}g}"
+    return f"{float(text):,.0f}" if abs(value) >= 10**digits else text.rstrip(".")
+
+
+def to_html(table: pd.DataFrame) -> str:
+    """An HTML <table>; every cell and heading is escaped."""
+    with pd.option_context("display.max_colwidth", None):
+        html = table.to_html(index=False, escape=True, border=0, justify="unset", na_rep="–")
+    return str(html)
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A Markdown table for a README: text to the left, everything else to the right."""
+    lines = [_markdown_row(table.columns)]
+    lines.append("|" + "|".join(" :--- " if i == 0 else " ---: " for i in range(table.shape[1])) + "|")
+    lines += [_markdown_row(row) for row in table.itertuples(index=False)]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def to_latex(table: pd.DataFrame) -> str:
+    """A LaTeX tabular; special characters are escaped. Needs \\usepackage{booktabs}."""
+    style = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+    return str(style.to_latex(hrules=True))
+
+
+def _markdown_row(cells: Sequence[object]) -> str:
+    return "| " + " | ".join(_markdown_cell(str(cell)) for cell in cells) + " |"
+
+
+def _markdown_cell(text: str) -> str:
+    """One line of text in which nothing is markup."""
+    return re.sub(r"([\\|`*_<>]|\](?=[(\[]))", r"\\\1", " ".join(text.split()))
+
+
+def _estimate_columns(name: str, estimate: Estimate | None) -> dict[str, object]:
+    if estimate is None:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _value(metric: Metric, estimate: Estimate | None) -> str:
+    return metric.number(None if estimate is None else estimate.value)
+
+
+def _with_interval(metric: Metric, estimate: Estimate) -> str:
+    value = metric.number(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} [{metric.number(estimate.low)}, {metric.number(estimate.high)}]"
+
+
+def _range(result: KeyStatistics, low: float, high: float) -> str:
+    number = result.metric.number
+    return f"{number(result.quantiles[low])}–{number(result.quantiles[high])}"

@@ -1,0 +1,134 @@
+"""Sentences computed from numbers: what a run says, and what a reader must know before believing it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reports.runs import Run, SelfCheck
+from reports.statistics import FEW_KEYS, KeyStatistics
+
+EVIDENCE = {
+    "real": "Real recordings.",
+    "synthetic": "Synthetic voices: not evidence. These numbers show that the experiment runs, nothing more.",
+}
+UNKNOWN_EVIDENCE = "The corpus does not say whether its recordings are real: not evidence until it does."
+DISTRUST = "do not trust this run"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The runs of one model on one corpus: (headline, cautions) of each, and the evidence if it is none."""
+
+    title: str
+    lines: list[tuple[str, list[str]]]
+    evidence: str | None
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One self-check over all runs that made it: `failed` holds the labels of the runs that did not pass."""
+
+    text: str
+    runs: int
+    failed: list[str]
+    value: float
+    limit: float
+
+
+def verdicts(results: Iterable[KeyStatistics]) -> list[Verdict]:
+    """Headlines grouped by model and corpus, in the order of the runs."""
+    groups: dict[tuple[str, str, str | None], list[tuple[str, list[str]]]] = {}
+    for result in results:
+        run = result.run
+        doubt = None if run.recordings == "real" else evidence(run)
+        line = (headline(result), cautions(result))
+        groups.setdefault((run.model, run.corpus, doubt), []).append(line)
+    return [Verdict(f"{model} on {corpus}", lines, doubt) for (model, corpus, doubt), lines in groups.items()]
+
+
+def headline(result: KeyStatistics) -> str:
+    """How the incorrect keys do, the best of them, and how many come close to the plain model.
+
+    "1,000 incorrect ROM keys, M = 3: median EER 31.2 % (plain 7.9 %); the best of them reached 12.4 %. None
+    came within 5 points of the plain model."
+    """
+    run, metric = result.run, result.metric
+    keys = f"incorrect {run.scheme_name} key{'s' if result.n != 1 else ''}, M = {run.block_size}"
+    if run.exhaustive:
+        who = f"All {result.n:,} {keys}" if result.n != 1 else f"The only {keys}"
+    else:
+        who = f"{result.n:,} {keys}"
+    plain = "" if result.plain is None else f" (plain {metric.words(result.plain.value)})"
+    text = f"{who}: {'median ' if result.n > 1 else ''}{metric.label} {metric.words(result.median)}{plain}"
+    if result.n > 1:
+        text += f"; the best of them reached {metric.words(result.worst.score.value)}"
+    return f"{text}. {_closeness(result)}".rstrip()
+
+
+def cautions(result: KeyStatistics) -> list[str]:
+    """What a reader must know before believing the headline."""
+    run, metric, sentences = result.run, result.metric, []
+    if not run.finished:
+        sentences.append(f"This run is {run.state}.")
+    if result.plain is None:
+        sentences.append("The plain model was not measured: nothing says how good the correct key is.")
+    elif metric.chance is not None and abs(metric.chance - result.plain.value) <= metric.chance / 5:
+        sentences.append("The plain model itself is near chance: this run cannot show protection.")
+    if result.correct is None:
+        sentences.append("The correct key was not measured.")
+    elif result.plain is not None and not result.coincides:
+        sentences.append(
+            f"The correct key does not give the plain model’s score ({metric.number(result.correct.value)} "
+            f"instead of {metric.number(result.plain.value)}): {DISTRUST}."
+        )
+    failed = [check.name for check in run.self_checks if not check.passed]
+    if failed:
+        sentences.append(f"Self-checks failed ({', '.join(failed)}): {DISTRUST}.")
+    if result.n < FEW_KEYS and not run.exhaustive:
+        keys = f"{result.n} key{'s' if result.n != 1 else ''}"
+        sentences.append(f"Only {keys}: rare keys that work well would not be seen.")
+    return sentences
+
+
+def evidence(run: Run) -> str:
+    """Whether a run's numbers say something about real speech, by what its corpus is made of."""
+    return EVIDENCE.get(run.recordings, UNKNOWN_EVIDENCE)
+
+
+def evidence_rows(runs: Sequence[Run]) -> list[tuple[str, int, str, bool]]:
+    """(corpus, number of runs, sentence, is it real) for each corpus."""
+    counts: dict[tuple[str, str, bool], int] = {}
+    for run in runs:
+        key = (run.corpus, evidence(run), run.recordings == "real")
+        counts[key] = counts.get(key, 0) + 1
+    return [(corpus, number, sentence, real) for (corpus, sentence, real), number in counts.items()]
+
+
+def check_rows(results: Sequence[KeyStatistics]) -> list[CheckRow]:
+    """Every check once, with the largest difference any run saw; the one on the scores comes first."""
+    seen: dict[tuple[str, float], list[tuple[str, SelfCheck]]] = {}
+    for result in results:
+        if result.correct_minus_plain is not None:
+            name, limit = f"correct key, {result.metric.label}", result.metric.distances[0] / 10
+            text = f"The correct key gives the plain model’s {result.metric.label}."
+            check = SelfCheck(name, result.coincides, abs(result.correct_minus_plain), limit, text)
+            seen.setdefault((name, limit), []).append((result.label, check))
+    for result in results:
+        for check in result.run.self_checks:
+            seen.setdefault((check.name, check.limit), []).append((result.label, check))
+    rows = []
+    for (name, limit), entries in seen.items():
+        text = entries[0][1].text or name
+        failed = [label for label, check in entries if not check.passed]
+        worst = max(check.value for _, check in entries)
+        rows.append(CheckRow(text[:1].upper() + text[1:], len(entries), failed, worst, limit))
+    return rows
+
+
+def _closeness(result: KeyStatistics) -> str:
+    """The smallest distance that some key reached, or that none reached the largest."""
+    if not result.guesses:
+        return ""
+    close = next((guess for guess in result.guesses if guess.hits), None)
+    distance = result.metric.distance_words((close or result.guesses[-1]).distance)
+    who = "None" if close is None else f"{close.hits:,} of {close.tried:,}"
+    return f"{who} came within {distance} of the plain model."

@@ -1,0 +1,116 @@
+"""Run folders written by the schema of docs/design.md, section 3: the only thing this room ever reads."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+MakeRun = Callable[..., Path]
+
+
+def write_run(
+    folder: Path,
+    values: Any,
+    *,
+    task: str = "asv",
+    model: str = "RawNeXt",
+    corpus: str = "toy",
+    scheme: str = "rom",
+    block_size: int = 3,
+    dims: int = 1,
+    metric: str = "eer",
+    plain: float | None = 7.9,
+    correct: float | None = 7.9,
+    plain_query: float | None = 35.0,
+    keys: int | None = None,
+    shards: int = 2,
+    other_metrics: dict[str, Any] | None = None,
+    corpus_recordings: str = "real",
+    **manifest: Any,
+) -> Path:
+    """Write a run folder whose incorrect keys score `values`; `manifest` replaces parts of its manifest."""
+    values = np.asarray(values, dtype=float)
+    setting = {"task": task, "model": model, "corpus": corpus, "scheme": scheme}
+    setting |= {"block_size": block_size, "dims": dims}
+
+    def row(condition: str, key: int, name: str, value: float) -> dict[str, Any]:
+        interval = {"ci_low": value - 1.0, "ci_high": value + 1.0, "n": 4950}
+        place = {"condition": condition, "key_seed": 0, "key_index": key, "metric": name}
+        return {**setting, **place, "value": value, **interval}
+
+    conditions = {"plain": plain, "correct": correct, "plain_query": plain_query}
+    fixed = [row(name, -1, metric, value) for name, value in conditions.items() if value is not None]
+    rows = [row("incorrect", index, metric, value) for index, value in enumerate(values)]
+    for name, other in (other_metrics or {}).items():
+        fixed.append(row("plain", -1, name, 0.5))
+        rows += [row("incorrect", index, name, value) for index, value in enumerate(other)]
+    (folder / "scores").mkdir(parents=True)
+    pieces = [fixed, *(rows[start::shards] for start in range(shards))]
+    for number, piece in enumerate(piece for piece in pieces if piece):
+        pd.DataFrame(piece).to_parquet(folder / "scores" / f"shard-{number:04d}.parquet")
+    config = {**setting, "keys": len(values) if keys is None else keys, "seed": 0, "variant": "encrypted"}
+    config["command"] = f"wrongkey sweep --task {task} --scheme {scheme} --block {block_size} --out {folder.name}"
+    content = {
+        "format": "wrongkey-run/1",
+        "config": config,
+        "identity": {"weights": "a" * 64, "corpus": "b" * 64, "trials": "c" * 64},
+        "versions": {"wrongkey": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6"},
+        "git": "0123456789abcdef",
+        "device": "cpu",
+        "self_checks": [
+            {
+                "name": "correct key",
+                "passed": True,
+                "value": 3e-7,
+                "limit": 1e-4,
+                "text": "The correct key gives the plain model's embeddings.",
+            },
+            {
+                "name": "batch size",
+                "passed": True,
+                "value": 1e-6,
+                "limit": 1e-4,
+                "text": "The size of a batch does not change an embedding.",
+            },
+        ],
+        "corpus": {
+            "name": corpus,
+            "speakers": 40,
+            "utterances": 400,
+            "seconds": 1800.0,
+            "recordings": corpus_recordings,
+        },
+        "trials": {"target": 450, "nontarget": 4500, "source": "all pairs"},
+        "model_card": None,
+        "key_space": None,
+        "enumerated": False,
+        "keys_done": len(values),
+        "started": "2025-11-23T18:00:00+00:00",
+        "ended": "2025-11-23T18:10:00+00:00",
+        "seconds": 600.0,
+    }
+    config_changes = manifest.pop("config", {})
+    content |= manifest
+    content["config"] |= config_changes
+    (folder / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """`make_run(name, values, **settings)` writes `tmp_path/name` and returns it."""
+
+    def make(name: str, values: Any, **settings: Any) -> Path:
+        return write_run(tmp_path / name, values, **settings)
+
+    return make
+
+
+@pytest.fixture
+def scores() -> np.ndarray[Any, Any]:
+    """Scores of 200 keys with a tail towards the plain model's 7.9."""
+    return 8.5 + 40 * np.random.default_rng(5).beta(3, 2, 200)

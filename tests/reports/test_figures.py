@@ -1,0 +1,138 @@
+"""Figures: what they show, and that they are the same every time."""
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from reports.figures import COLOURS, block_size_figure, density, save_figure, scheme_colours, spread, violin_figure
+from reports.runs import load_runs
+from reports.statistics import KeyStatistics, summarise_all
+
+MakeRun = Callable[..., Path]
+
+
+def results_of(*folders: Path) -> list[KeyStatistics]:
+    return summarise_all(load_runs(folders))
+
+
+def text_of(figure: Figure) -> str:
+    axes = figure.axes[0]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    return "\n".join([*(label.get_text() for label in axes.get_xticklabels()), axes.get_ylabel(), *legend])
+
+
+def test_a_density_ends_with_the_data() -> None:
+    values = np.random.default_rng(0).normal(30, 5, 500)
+    grid, heights = density(values)
+    assert (grid[0], grid[-1]) == (values.min(), values.max())
+    assert heights.max() == 1 and heights.min() > 0
+
+
+@pytest.mark.parametrize("values", [np.arange(29.0), np.full(1000, 30.0)])
+def test_few_or_equal_keys_have_no_density(values: np.ndarray) -> None:
+    assert density(values) is None
+
+
+def test_tied_dots_stand_side_by_side() -> None:
+    places = spread(np.array([14.0, 30.0, 14.0, 14.0]), resolution=0.5)
+    assert places[1] == 0 and len({places[0], places[2], places[3]}) == 3
+    assert spread(np.full(1000, 1.0), 0.5).min() == -1
+
+
+def test_the_violin_stays_in_the_range_of_the_scores(make_run: MakeRun, scores: np.ndarray) -> None:
+    figure = violin_figure(results_of(make_run("a", scores)))
+    (shape,) = figure.axes[0].collections
+    heights = shape.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((scores.min(), scores.max()))
+
+
+def test_five_keys_are_five_dots_and_no_violin(make_run: MakeRun) -> None:
+    values = [12.0, 14.0, 14.0, 30.0, 33.0]
+    figure = violin_figure(results_of(make_run("a", values, scheme="shuffling")))
+    axes = figure.axes[0]
+    assert not axes.collections
+    dots = next(line for line in axes.lines if len(line.get_ydata()) == 5)
+    assert sorted(dots.get_ydata()) == values and len(set(zip(*dots.get_data(), strict=True))) == 5
+    assert "each key, median" in text_of(figure)
+
+
+def test_star_line_and_chance_stand_where_they_should(make_run: MakeRun, scores: np.ndarray) -> None:
+    axes = violin_figure(results_of(make_run("a", scores, correct=8.4))).axes[0]
+    star = next(line for line in axes.lines if line.get_marker() == "*")
+    assert list(star.get_ydata()) == [7.9]
+    assert any(list(line.get_ydata()) == [8.4, 8.4] for line in axes.lines)
+    assert any(line.get_linestyle() == ":" and list(line.get_ydata()) == [50.0, 50.0] for line in axes.lines)
+    assert "higher is safer" in axes.get_ylabel()
+
+
+def test_accuracy_points_the_other_way_and_has_no_chance_line(make_run: MakeRun, scores: np.ndarray) -> None:
+    folder = make_run("a", scores, task="asc", metric="accuracy", plain=85.4, correct=85.4)
+    figure = violin_figure(results_of(folder))
+    assert "lower is safer" in text_of(figure) and "chance" not in text_of(figure)
+
+
+def test_labels_name_unfinished_and_hostile_runs_as_they_are(make_run: MakeRun) -> None:
+    model = r"$\frac{$_{x"
+    figure = violin_figure(results_of(make_run("a", np.arange(40.0), keys=1000, model=model)))
+    assert model in text_of(figure) and "40 of 1,000 keys" in text_of(figure)
+    figure.draw_without_rendering()  # would raise if the name were read as mathematics
+
+
+def test_twelve_runs_are_wider_and_nothing_is_cut_off(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    folders = [make_run(f"r{i}", scores, model=f"a model with a rather long name {i}") for i in range(12)]
+    one, twelve = violin_figure(results_of(folders[0])), violin_figure(results_of(*folders))
+    assert twelve.get_figwidth() > one.get_figwidth()
+    for figure in (one, twelve):
+        save_figure(figure, tmp_path, "x")
+        outer = figure.bbox
+        for text in [*figure.axes[0].get_xticklabels(), *figure.legends[0].get_texts()]:
+            box = text.get_window_extent()
+            assert box.x0 >= outer.x0 and box.x1 <= outer.x1 and box.y0 >= outer.y0
+
+
+def test_block_size_figure_is_logarithmic_where_sizes_span_much(make_run: MakeRun, scores: np.ndarray) -> None:
+    folders = [make_run(f"m{m}", scores, block_size=m) for m in (3, 10, 128)]
+    wide = block_size_figure(results_of(*folders)).axes[0]
+    near = block_size_figure(results_of(*folders[:2])).axes[0]
+    assert (wide.get_xscale(), near.get_xscale()) == ("log", "linear")
+    assert [label.get_text() for label in wide.get_xticklabels()] == ["3", "10", "128"]
+    lowest = next(line for line in wide.lines if line.get_marker() == 6)
+    assert list(lowest.get_ydata()) == [scores.min()] * 3
+
+
+def test_one_family_makes_one_line(make_run: MakeRun, scores: np.ndarray) -> None:
+    folders = [make_run(f"h{m}", scores, model=f"HuBERT{m}", block_size=m) for m in (5, 10)]
+    folders.append(make_run("f", scores, model="HuBERT5", block_size=5, scheme="flipping"))
+    legend = text_of(block_size_figure(results_of(*folders)))
+    assert legend.count("HuBERT, ROM") == 1 and legend.count("HuBERT, Flipping") == 1
+
+
+def test_a_scheme_keeps_its_colour(make_run: MakeRun) -> None:
+    results = results_of(make_run("a", [20.0], scheme="mine"), make_run("b", [20.0]))
+    colours = scheme_colours(results)
+    assert colours["rom"] == COLOURS["rom"] and colours["mine"] not in COLOURS.values()
+
+
+def test_files_are_the_same_every_time_and_nothing_global_changes(
+    make_run: MakeRun, scores: np.ndarray, tmp_path: Path
+) -> None:
+    results = results_of(make_run("a", scores), make_run("b", scores[:60], scheme="flipping", block_size=5))
+    before = dict(matplotlib.rcParams)
+    for draw in (violin_figure, block_size_figure):
+        first = save_figure(draw(results), tmp_path / "1", draw.__name__)
+        second = save_figure(draw(results), tmp_path / "2", draw.__name__)
+        assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+        assert [path.suffix for path in first] == [".png", ".svg"]
+        assert ElementTree.parse(first[1]).getroot().tag.endswith("svg")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_figure_shows_one_metric(make_run: MakeRun) -> None:
+    folders = [make_run("a", [20.0]), make_run("b", [20.0], task="asr", metric="wer")]
+    with pytest.raises(ValueError, match="one metric"):
+        violin_figure(results_of(*folders))

@@ -1,0 +1,237 @@
+"""The report as a reader gets it: whole, self-contained, escaped, and never half written."""
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import reports
+from keys.errors import BadInput
+from reports.html import keep_units_together, write_report
+from reports.runs import load_run, load_runs
+from reports.statistics import summarise, summarise_all
+from reports.verdicts import cautions, check_rows, headline
+
+MakeRun = Callable[..., Path]
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that every element is closed in order, and collects ids, links and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+        self.text = " ".join(self.text.replace("\u00a0", " ").split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("src", "href", "xlink:href", "action", "data"):
+                self.links.append(value or "")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+
+def page_of(folders: list[Path], out: Path) -> Page:
+    return Page(write_report(folders, out).read_text(encoding="utf-8"))
+
+
+def test_one_run(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    page = page_of([make_run("a", scores, corpus="VoxCeleb1 test")], tmp_path / "report.html")
+    result = summarise(load_run(tmp_path / "a"))
+    assert headline(result) in page.text
+    assert "Real recordings." in page.text and "not evidence" not in page.text
+    assert "wrongkey sweep --task asv --scheme rom --block 3 --out a" in page.text
+    assert "Fig. 9" in page.text and "the same corpus" in page.text
+    assert page.tags.count("svg") == 1  # one block size: no figure over block sizes
+    assert sorted(path.name for path in (tmp_path / "report-figures").iterdir()) == [
+        "violins-asv-eer.png",
+        "violins-asv-eer.svg",
+    ]
+    assert not list(tmp_path.glob(".report-*"))
+
+
+def test_twelve_runs(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    folders = [
+        make_run(f"{scheme}{size}", scores + size, scheme=scheme, block_size=size)
+        for scheme in ("rom", "shuffling", "flipping")
+        for size in (3, 5, 10, 128)
+    ]
+    page = page_of(folders, tmp_path / "report.html")
+    assert page.tags.count("svg") == 2 and page.text.count("of 200 came within") + page.text.count("None came") == 12
+    assert "12 of 12 runs" in page.text
+
+
+def test_the_page_stands_alone(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    folders = [make_run("a", scores), make_run("b", scores, block_size=10)]
+    html = write_report(folders, tmp_path / "report.html").read_text(encoding="utf-8")
+    page = Page(html)
+    assert page.links and all(link.startswith("#") for link in page.links)
+    assert {link[1:] for link in page.links} <= set(page.ids) and len(page.ids) == len(set(page.ids))
+    assert "script" not in page.tags and "@import" not in html
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
+
+
+def test_hostile_names_are_text(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    evil = "<script>alert('x')</script>\"&{{ 7 * 7 }}$x$"
+    page = page_of(
+        [
+            make_run(
+                "a",
+                scores,
+                model=evil,
+                corpus=evil,
+                scheme=evil,
+                device=evil,
+                config={"command": ["wrongkey", evil]},
+                self_checks=[{"name": evil, "passed": False, "value": 1, "limit": 0, "text": evil}],
+            )
+        ],
+        tmp_path / "report.html",
+    )
+    assert "script" not in page.tags
+    assert "<script>alert('x')</script>" in page.text and "{{ 7 * 7 }}" in page.text
+
+
+def test_the_same_runs_make_the_same_bytes(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    folder = make_run("a", scores, other_metrics={"min_dcf": scores / 100})
+    first = write_report([folder], tmp_path / "1" / "r.html")
+    second = write_report([folder], tmp_path / "2" / "r.html")
+    assert first.read_bytes() == second.read_bytes()
+    assert "minDCF, also measured" in Page(first.read_text(encoding="utf-8")).text
+
+
+def test_an_old_report_stays_when_a_new_one_fails(
+    make_run: MakeRun, scores: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "report.html"
+    out.write_text("old")
+    with pytest.raises(BadInput):
+        write_report([tmp_path / "nothing"], out)
+    monkeypatch.setattr("reports.html.render", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_report([make_run("a", scores)], out)
+    assert out.read_text() == "old" and sorted(path.name for path in tmp_path.iterdir()) == ["a", "report.html"]
+
+
+def test_figures_go_where_they_are_asked_to(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    write_report([make_run("a", scores)], tmp_path / "report.html", figures=tmp_path / "plates")
+    assert (tmp_path / "plates" / "violins-asv-eer.svg").is_file() and not (tmp_path / "report-figures").exists()
+
+
+def test_places_that_cannot_be_written(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    folder = make_run("a", scores)
+    with pytest.raises(BadInput, match="is a folder: name a file"):
+        write_report([folder], tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="cannot be written"):
+        write_report([folder], tmp_path / "file" / "report.html")
+
+
+def test_headlines(make_run: MakeRun) -> None:
+    def said(name: str, values: object, **settings: object) -> str:
+        return headline(summarise(load_run(make_run(name, values, **settings))))
+
+    assert said("a", [31.2] * 999 + [12.4]) == (
+        "1,000 incorrect ROM keys, M = 3: median EER 31.2 % (plain 7.9 %); the best of them reached 12.4 %. "
+        "1 of 1,000 came within 5 points of the plain model."
+    )
+    every = {"scheme": "shuffling", "keys": 1000, "key_space": 3, "enumerated": True}
+    assert said("b", [31.2, 30.0, 40.0], **every).startswith("All 3 incorrect Shuffling keys, M = 3: median EER")
+    assert said("c", [31.2, 30.0]).endswith("None came within 5 points of the plain model.")
+    assert said("d", [31.2], plain=None) == "1 incorrect ROM key, M = 3: EER 31.2 %."
+    accuracy = {"task": "asc", "metric": "accuracy", "plain": 85.4}
+    assert "the best of them reached 60.0 %" in said("e", [2.0, 60.0, 3.0], **accuracy)
+
+
+def test_cautions(make_run: MakeRun) -> None:
+    def said(name: str, values: object, **settings: object) -> list[str]:
+        return cautions(summarise(load_run(make_run(name, values, **settings))))
+
+    many = [30.0] * 40
+    assert said("a", many) == []
+    assert said("b", many, keys=1000) == ["This run is unfinished: 40 of 1,000 keys."]
+    assert "(8.40 instead of 7.90): do not trust" in said("c", many, correct=8.4)[0]
+    assert "near chance" in said("d", many, plain=45.0, correct=45.0)[0]
+    failed = [{"name": "batch size", "passed": False, "value": 1.0, "limit": 0.1, "text": ""}]
+    assert said("e", many, self_checks=failed) == ["Self-checks failed (batch size): do not trust this run."]
+    assert said("f", [30.0]) == ["Only 1 key: rare keys that work well would not be seen."]
+    assert len(said("g", many, plain=None, correct=None)) == 2
+
+
+def test_checks_are_gathered_over_runs(make_run: MakeRun) -> None:
+    def run_with(name: str, passed: bool, value: float) -> Path:
+        check = {"name": "batch size", "passed": passed, "value": value, "limit": 0.1, "text": f"batches of {name}"}
+        return make_run(name, [30.0, 31.0], scheme=name, self_checks=[check])
+
+    results = summarise_all(load_runs([run_with("a", True, 0.01), run_with("b", False, 0.7)]))
+    scores, batches = check_rows(results)
+    assert (scores.text, scores.runs, scores.failed, scores.value) == (
+        "The correct key gives the plain model’s EER.",
+        2,
+        [],
+        0.0,
+    )
+    assert (batches.text, batches.runs, batches.value) == ("Batches of a", 2, 0.7)
+    assert batches.failed == ["RawNeXt, b, M = 3"]
+
+
+@pytest.mark.parametrize(
+    ("recordings", "sentence"),
+    [("synthetic", "Synthetic voices: not evidence."), ("unknown", "not evidence until it does")],
+)
+def test_what_is_not_evidence_says_so(
+    make_run: MakeRun, scores: np.ndarray, tmp_path: Path, recordings: str, sentence: str
+) -> None:
+    folder = make_run("a", scores, corpus_recordings=recordings)
+    assert page_of([folder], tmp_path / "report.html").text.count(sentence) == 2
+
+
+def test_a_bare_manifest_is_enough(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    folder = make_run("a", scores)
+    (folder / "manifest.json").write_text('{"format": "wrongkey-run/1", "config": {}}')
+    page = page_of([folder], tmp_path / "report.html")
+    assert "200 incorrect, seed unknown, complete" in page.text and "not evidence until it does" in page.text
+
+
+def test_tasks_have_their_own_sections(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    folders = [make_run("a", scores), make_run("b", scores, task="asr", metric="wer")]
+    text = page_of(folders, tmp_path / "report.html").text
+    assert "ASV: EER under incorrect keys" in text and "ASR: WER under incorrect keys" in text
+
+
+def test_numbers_keep_their_units() -> None:
+    assert keep_units_together("M = 3: 31.2 %") == "M\u00a0=\u00a03: 31.2\u00a0%"
+
+
+def test_the_room_offers_its_names() -> None:
+    for name in reports.__all__:
+        home = getattr(reports, name)
+        assert name == "METRICS" or home.__module__.startswith("reports."), name
+    with pytest.raises(AttributeError):
+        _ = reports.nonsense

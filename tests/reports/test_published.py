@@ -1,0 +1,83 @@
+"""Which published values stand beside a run, and the sentence that says what differs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reports.metrics import get_metric
+from reports.published import published_beside, published_table, published_values
+from reports.runs import load_run
+from reports.statistics import summarise
+
+MakeRun = Callable[..., Path]
+
+
+def beside(folder: Path) -> dict[str, tuple[str, float, float | None]]:
+    rows = published_beside(summarise(load_run(folder)))
+    return {row.quantity: (row.source, row.published, row.ours) for row in rows}
+
+
+@pytest.mark.parametrize(("block_size", "model", "variance"), [(3, "RawNeXt", 66.2), (5, "HuBERT5", 24.1)])
+def test_variance_of_the_sweep(make_run: MakeRun, block_size: int, model: str, variance: float) -> None:
+    found = beside(make_run("a", [20.0, 30.0], block_size=block_size))
+    assert found == {f"{model}: variance of EER": ("Fig. 9", variance, pytest.approx(50.0))}
+
+
+def test_rom_with_ten_has_both_the_table_and_the_sweep(make_run: MakeRun) -> None:
+    found = beside(make_run("a", [20.0, 30.0], block_size=10))
+    assert found["plain model, EER"] == ("Table I", 7.91, 7.9)
+    assert found["correct key, EER"] == ("Table I", 7.91, 7.9)
+    assert found["incorrect keys, mean EER"] == ("Table I", 35.1, 25.0)
+    assert found["plain query, EER"] == ("Table I", 35.3, 35.0)
+    assert found["HuBERT10: variance of EER"][:2] == ("Fig. 9", 2.51)
+
+
+@pytest.mark.parametrize(("scheme", "mean"), [("shuffling", 33.3), ("flipping", 34.1)])
+def test_the_other_schemes_have_the_table_only(make_run: MakeRun, scheme: str, mean: float) -> None:
+    found = beside(make_run("a", [20.0, 30.0], block_size=10, scheme=scheme))
+    assert len(found) == 4 and found["incorrect keys, mean EER"][1] == mean
+
+
+def test_recognition_and_classification(make_run: MakeRun) -> None:
+    asr = {"task": "asr", "metric": "wer"}
+    assert beside(make_run("a", [90.0], block_size=3, dims=2, **asr))["incorrect keys, mean WER"][1] == 97.62
+    assert beside(make_run("b", [90.0], block_size=20, **asr)) == {
+        "encrypted query, mean WER": ("Table IV", 85.4, 90.0)
+    }
+    asc = make_run("c", [2.0], block_size=8, dims=2, task="asc", metric="accuracy", scheme="flipping")
+    assert beside(asc)["incorrect keys, mean accuracy"] == ("Table III", 1.99, 2.0)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"block_size": 7}, {"scheme": "shuffling"}, {"dims": 2}, {"metric": "wer"}, {"task": "gait"}, {"scheme": "mine"}],
+)
+def test_another_setting_has_nothing_beside_it(make_run: MakeRun, setting: dict[str, object]) -> None:
+    assert beside(make_run("a", [20.0, 30.0], **setting)) == {}
+
+
+def test_the_sentence_says_what_differs(make_run: MakeRun) -> None:
+    (row,) = published_beside(summarise(load_run(make_run("a", [20.0, 30.0]))))
+    assert row.differs == (
+        "The paper: RawNeXt on VoxCeleb1 test, 1,000 incorrect keys. "
+        "This run: the same model, another corpus (toy), 2 incorrect keys."
+    )
+    folder = make_run("b", [20.0], corpus="voxceleb1-test", model="mine", shards=1)
+    (row,) = published_beside(summarise(load_run(folder)))
+    assert "another model (mine), the same corpus, 1 incorrect key." in row.differs
+    assert row.ours is None and row.difference is None
+
+
+def test_the_table_shows_signed_differences(make_run: MakeRun) -> None:
+    rows = published_beside(summarise(load_run(make_run("a", [20.0, 30.0], block_size=10))))
+    table = published_table(rows, get_metric("eer")).set_index("Quantity")
+    assert table.loc["incorrect keys, mean EER"].tolist()[2:] == ["35.10", "25.00", "−10.10"]
+    assert table.loc["HuBERT10: variance of EER"].tolist()[2:] == ["2.51", "50.0", "+47.5"]
+
+
+def test_the_file_is_the_papers() -> None:
+    values = published_values()
+    assert values["sweep"]["asv"]["keys"] == 1000
+    assert values["asv"]["plain_model_plain_query"] == 7.91
+    assert values["plain_asr"]["shuffling"] == [13.9, 30.6, 63.9, 94.9]

@@ -1,0 +1,156 @@
+"""Reading run folders: what loads, what is refused, and with which sentence."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from keys.errors import BadInput
+from reports.runs import load_run, load_runs, run_labels
+
+MakeRun = Callable[..., Path]
+
+
+def change_manifest(folder: Path, **changes: object) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_complete_run(make_run: MakeRun, scores: object) -> None:
+    run = load_run(make_run("a", scores, other_metrics={"min_dcf": [0.9] * 200}))
+    assert (run.task, run.model, run.scheme_name, run.block_size, run.dims) == ("asv", "RawNeXt", "ROM", 3, 1)
+    assert (run.metric, run.metrics) == ("eer", ["eer", "min_dcf"])
+    assert run.incorrect("eer").tolist() == list(scores)  # in the order of the keys, whatever the shards' order
+    assert (run.state, run.finished, run.exhaustive, run.recordings) == ("complete", True, False, "real")
+    assert run.self_checks[0].passed and run.self_checks[0].limit == 1e-4
+
+
+def test_an_unfinished_run_says_so(make_run: MakeRun) -> None:
+    run = load_run(make_run("a", [20.0] * 320, keys=1000, ended=None))
+    assert run.state == "unfinished: 320 of 1,000 keys"
+
+
+def test_a_small_key_space_is_complete_when_all_its_keys_are_done(make_run: MakeRun) -> None:
+    whole = load_run(make_run("a", [20.0] * 5, keys=1000, key_space=5, enumerated=True))
+    assert (whole.state, whole.exhaustive, whole.keys_asked) == ("complete", True, 5)
+    part = load_run(make_run("b", [20.0] * 3, keys=1000, key_space=5, enumerated=True))
+    assert (part.state, part.exhaustive) == ("unfinished: 3 of 5 keys", False)
+
+
+def test_the_same_rows_twice_count_once(make_run: MakeRun) -> None:
+    folder = make_run("a", [20.0, 30.0, 40.0])
+    shard = folder / "scores" / "shard-0001.parquet"
+    (folder / "scores" / "again.parquet").write_bytes(shard.read_bytes())
+    assert load_run(folder).keys_done == 3
+
+
+def test_missing_intervals_and_other_number_types_are_read(make_run: MakeRun) -> None:
+    folder = make_run("a", [20.0, 30.0], shards=1)
+    shard = folder / "scores" / "shard-0001.parquet"
+    frame = pd.read_parquet(shard)
+    frame["ci_low"] = pd.Series([None, None], dtype=object)
+    frame["value"] = frame["value"].astype("float32")
+    frame.to_parquet(shard)
+    assert load_run(folder).incorrect("eer").tolist() == [20.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda f: (f / "manifest.json").unlink(), "not a run folder"),
+        (lambda f: (f / "manifest.json").write_text("{"), "is broken"),
+        (lambda f: (f / "manifest.json").write_text("[1]"), "is broken"),
+        (lambda f: (f / "manifest.json").write_bytes(b"\xff\xfe"), "is broken"),
+        (lambda f: change_manifest(f, format="wrongkey-run/2"), "has the format 'wrongkey-run/2'"),
+        (lambda f: change_manifest(f, format=None), "has the format None"),
+        (lambda f: change_manifest(f, key_space="many"), "key_space is 'many'"),
+        (lambda f: [p.unlink() for p in (f / "scores").iterdir()], "no scores yet"),
+        (lambda f: [p.unlink() for p in sorted((f / "scores").iterdir())[1:]], "no scores yet"),
+        (lambda f: (f / "scores" / "shard-0001.parquet").write_bytes(b"PAR1 damaged"), "shard-0001.parquet is broken"),
+    ],
+)
+def test_refusals(make_run: MakeRun, change: Callable[[Path], object], sentence: str) -> None:
+    folder = make_run("a", [20.0, 30.0])
+    change(folder)
+    with pytest.raises(BadInput, match=sentence) as caught:
+        load_run(folder)
+    assert "a" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("value", float("nan"), "not numbers"),
+        ("value", "high", "not numbers"),
+        ("key_index", None, "not numbers"),
+        ("model", "another", "mixes several values of model"),
+        ("condition", "lucky", "unknown condition 'lucky'"),
+    ],
+)
+def test_bad_rows_are_refused(make_run: MakeRun, column: str, value: object, sentence: str) -> None:
+    folder = make_run("a", [20.0], shards=1)
+    path = folder / "scores" / "shard-0001.parquet"
+    frame = pd.read_parquet(path)
+    frame[column] = pd.Series([value], dtype=object)
+    frame.to_parquet(path)
+    with pytest.raises(BadInput, match=sentence):
+        load_run(folder)
+
+
+def test_contradicting_and_incomplete_shards_are_refused(make_run: MakeRun) -> None:
+    folder = make_run("a", [20.0], shards=1)
+    frame = pd.read_parquet(folder / "scores" / "shard-0001.parquet")
+    frame.assign(value=21.0).to_parquet(folder / "scores" / "z.parquet")
+    with pytest.raises(BadInput, match="two different scores for key 0"):
+        load_run(folder)
+    frame.drop(columns=["metric", "n"]).to_parquet(folder / "scores" / "z.parquet")
+    with pytest.raises(BadInput, match="lacks the columns metric, n"):
+        load_run(folder)
+
+
+def test_a_folder_that_is_not_there_and_no_folder_at_all(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is not a folder"):
+        load_run(tmp_path / "nothing")
+    with pytest.raises(BadInput, match="No run folder was given"):
+        load_runs([])
+
+
+def test_a_metric_that_was_not_measured(make_run: MakeRun) -> None:
+    run = load_run(make_run("a", [20.0, 30.0]))
+    with pytest.raises(BadInput, match="no wer scores of incorrect keys: ask for one of eer"):
+        run.incorrect("wer")
+
+
+def test_only_unknown_metrics(make_run: MakeRun) -> None:
+    run = load_run(make_run("a", [20.0, 30.0], metric="charm"))
+    with pytest.raises(BadInput, match="only metrics the report does not know"):
+        _ = run.metric
+
+
+def test_labels_add_only_what_tells_runs_apart(make_run: MakeRun) -> None:
+    runs = load_runs(
+        [
+            make_run("a", [20.0]),
+            make_run("b", [20.0], scheme="flipping"),
+            make_run("c", [20.0]),
+            make_run("d", [20.0], config={"variant": "test"}),
+            make_run("e", [20.0], scheme="flipping", corpus="other"),
+        ]
+    )
+    assert run_labels(runs) == [
+        "RawNeXt, ROM, M = 3, variant encrypted, a",
+        "RawNeXt, Flipping, M = 3, toy",
+        "RawNeXt, ROM, M = 3, variant encrypted, c",
+        "RawNeXt, ROM, M = 3, variant test",
+        "RawNeXt, Flipping, M = 3, other",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [("HuBERT10", "HuBERT"), ("ge2e-m10", "ge2e"), ("net110", "net110"), ("RawNeXt", "RawNeXt"), ("10", "10")],
+)
+def test_the_family_is_the_model_without_its_block_size(make_run: MakeRun, model: str, family: str) -> None:
+    assert load_run(make_run("a", [20.0], model=model, block_size=10)).family == family
