@@ -1,0 +1,116 @@
+"""What a sweep costs beside the network it runs: ratios, measured side by side in one run on one machine.
+
+``python benchmarks/sweep.py [--model asv-raw10] [--keys 200] [--rounds 3] [--device cpu]``
+
+(a) the way of the released code: per key and utterance encrypt the query, then a batch of one through the encrypted
+    model;
+(b) the model's own fastest forward pass over the same audio, the best of all batch sizes: what no sweep can beat
+    per key;
+(s) ``wrongkey sweep`` as a user calls it, in one process: set-up, self-checks, tuning, metrics with intervals and
+    files included;
+(m) the same per key once it runs: the marginal cost of a key, from two sweeps of different length.
+
+On a CPU every way has one thread. Rounds alternate the ways, so that a change of the machine's clock hits all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import torch
+
+from evaluation.experiment import Experiment, SweepConfig
+from evaluation.hardware import describe_device
+from evaluation.sweep import sweep
+from keys import encrypt_query
+
+RELEASED_KEYS = 3  # the released way is slow: a few keys tell its cost per key
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(1)
+    config = SweepConfig(
+        model=options.model, corpus=options.corpus, trials=options.trials, keys=options.keys, device=options.device
+    )
+    experiment = Experiment(config)
+    batches = [2**i for i in range(11 if experiment.device.type == "cuda" else 6)]
+    rows = []
+    for _ in range(options.rounds):
+        forward, batch = min((_seconds(experiment, lambda b=b: _forward(experiment, b)), b) for b in batches)
+        released = _seconds(experiment, lambda: _released(experiment)) / RELEASED_KEYS
+        whole, short = _sweep(config, options.keys), _sweep(config, max(options.keys // 10, 1))
+        marginal = (whole - short) / (options.keys - max(options.keys // 10, 1))
+        rows.append((forward, released, whole / options.keys, marginal, batch))
+        print(
+            f"per key: (b) {forward * 1e3:.1f} ms at batch {batch}, (a) {released / forward:.2f} x (b), "
+            f"(s) {whole / options.keys / forward:.2f} x (b), (m) {marginal / forward:.2f} x (b)",
+            flush=True,
+        )
+    ratio = [median(row[i] / row[0] for row in rows) for i in (1, 2, 3)]
+    print(
+        f"\n{datetime.now(UTC):%Y-%m-%d}, {describe_device(experiment.device)}, {platform.machine()}, "
+        f"torch {torch.__version__}, one thread\n"
+        f"{options.model} on {options.corpus}, {len(experiment.used)} utterances, "
+        f"{len(experiment.trials):,} trials, {options.keys} keys, median of {options.rounds} rounds\n"
+        f"(a) released code's way  {ratio[0]:.2f} x (b)\n(s) sweep, all included   {ratio[1]:.2f} x (b)\n"
+        f"(m) sweep, per further key {ratio[2]:.2f} x (b)\n(a) / (m)  {ratio[0] / ratio[2]:.2f}"
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="asv-raw10")
+    parser.add_argument("--corpus", default="bundled")
+    parser.add_argument("--trials", default="corpus")
+    parser.add_argument("--keys", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args()
+
+
+@torch.inference_mode()
+def _forward(experiment: Experiment, batch: int) -> None:
+    model = experiment.engine.model if experiment.device.type == "cuda" else experiment.model
+    for group in experiment.engine.groups:
+        for start in range(0, len(group), batch):
+            model.embed(group.segments[start : start + batch])
+
+
+@torch.inference_mode()
+def _released(experiment: Experiment) -> None:
+    encrypted = experiment.encrypted
+    encrypted.network.to(experiment.device)
+    for key in torch.from_numpy(experiment.incorrect.batch(0, RELEASED_KEYS)):
+        for group in experiment.groups:
+            for segment in group.segments:
+                encrypted.embed(encrypt_query(segment, key, dims=1)[None].to(experiment.device))
+
+
+def _seconds(experiment: Experiment, work: Callable[[], None]) -> float:
+    work()  # warm up
+    begin = perf_counter()
+    work()
+    if experiment.device.type == "cuda":
+        torch.cuda.synchronize()
+    return perf_counter() - begin
+
+
+def _sweep(config: SweepConfig, keys: int) -> float:
+    """Seconds of a whole sweep in this process, nothing prepared beforehand."""
+    settings = SweepConfig(**{**config.__dict__, "keys": keys})
+    with tempfile.TemporaryDirectory() as folder:
+        begin = perf_counter()
+        sweep(settings, Path(folder) / "run", workers=1)
+        return perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main()

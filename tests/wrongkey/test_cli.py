@@ -1,0 +1,198 @@
+"""The command line as its users meet it: what works, and one sentence for what does not."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from keys import SecretKey
+from wrongkey.cli import main
+
+SWEEP = "sweep --model tests.toys:raw3 --corpus bundled --per-speaker 2 --replicates 5 --workers 1 --keys 4".split()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "rom"
+    assert main([*SWEEP, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def speech(tmp_path):
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.2, 8_001).astype(np.float32), 8_000, "FLOAT")
+    return path
+
+
+@pytest.fixture
+def key(tmp_path):
+    path = tmp_path / "key.npz"
+    assert main(["keys", "draw", "--scheme", "rom", "--block", "10", "-o", str(path)]) == 0
+    return path
+
+
+def refused(capsys, *arguments: object) -> str:
+    """The one sentence that a command refuses its arguments with."""
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("wrongkey: ")
+    assert said.count("\n") == 1
+    return said
+
+
+def test_help_does_not_load_the_heavy_libraries():
+    code = "import sys, wrongkey.cli as c; c.parser(); print({'torch', 'numpy', 'pandas', 'scipy'} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "set()"
+
+
+def test_sweep_report_compare_and_ls(run, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert main(["report", str(run), "--out", str(page)]) == 0
+    assert "toy3" in page.read_text()
+    assert {file.suffix for file in (tmp_path / "page-figures").iterdir()} >= {".png", ".svg"}
+    assert main(["compare", str(run), str(run)]) == 0
+    assert main(["ls", str(run.parent)]) == 0
+    assert "toy3" in capsys.readouterr().out
+
+
+def test_a_finished_sweep_does_nothing_again_and_grows_when_asked(run, capsys):
+    def shards():
+        return {file.name: file.stat().st_mtime_ns for file in (run / "scores").glob("incorrect-*")}
+
+    before = shards()
+    assert main([*SWEEP, "--out", str(run)]) == 0
+    assert shards() == before
+
+
+def test_settings_may_stand_in_a_file_and_flags_win(tmp_path):
+    settings = tmp_path / "sweep.toml"
+    settings.write_text(
+        'model = "tests.toys:raw3"\ncorpus = "bundled"\nper-speaker = 2\nreplicates = 5\nworkers = 1\nkeys = 50\n'
+        f'out = "{tmp_path / "run"}"\n'
+    )
+    assert main(["sweep", "--config", str(settings), "--keys", "3"]) == 0
+    scores = list((tmp_path / "run" / "scores").glob("incorrect-*"))
+    assert sum(int(s.stem.split("-")[2]) - int(s.stem.split("-")[1]) for s in scores) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("keys = 'many'", "keys"),
+        ("colour = 3", "colour"),
+        ("variant = 'neither'", "variant"),
+        ("keys = [", "not TOML"),
+    ],
+)
+def test_wrong_settings_are_named(text, said, tmp_path, capsys):
+    (tmp_path / "x.toml").write_text(text)
+    assert said in refused(capsys, "sweep", "--config", tmp_path / "x.toml")
+
+
+@pytest.mark.parametrize("key_file", ["key.npz", "key.safetensors"])
+@pytest.mark.parametrize("scheme", ["shuffling", "flipping", "rom"])
+def test_a_recording_comes_back_with_the_correct_key_only(key_file, scheme, speech, tmp_path):
+    right, wrong = tmp_path / key_file, tmp_path / f"wrong-{key_file}"
+    for file, index in ((right, "0"), (wrong, "1")):
+        drawn = ["keys", "draw", "--scheme", scheme, "--block", "10", "--seed", "3", "--index", index]
+        assert main([*drawn, "-o", str(file)]) == 0
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    plain, rate = soundfile.read(speech, dtype="float32")
+
+    def crypt(command: str, key: Path, source: Path) -> np.ndarray:
+        out = source.with_name(f"{command}-{key.name}.wav")
+        assert main([command, str(source), "--key", str(key), "-o", str(out), "--overwrite"]) == 0
+        samples, out_rate = soundfile.read(out, dtype="float32")
+        assert out_rate == rate
+        return samples
+
+    encrypted = crypt("encrypt", right, speech)
+    assert len(encrypted) == 8_010
+    assert np.abs(encrypted[:8_001] - plain).max() > 0.1
+    source = speech.with_name(f"encrypt-{right.name}.wav")
+    decrypted = crypt("decrypt", right, source)
+    assert decrypted.shape == plain.shape
+    np.testing.assert_allclose(decrypted, plain, atol=1e-6)
+    assert np.abs(crypt("decrypt", wrong, source) - plain).max() > 0.1
+
+
+def test_an_encrypted_model_is_written(tmp_path, capsys):
+    key, out = tmp_path / "k.npz", tmp_path / "model.safetensors"
+    assert main(["keys", "draw", "--scheme", "rom", "--block", "3", "-o", str(key)]) == 0
+    assert main(["encrypt-model", "--model", "tests.toys:raw3", "--key", str(key), "-o", str(out)]) == 0
+    from safetensors.torch import load_file
+
+    from tests import toys
+
+    plain = toys.raw3().network.state_dict()
+    encrypted = load_file(out)
+    matrix = SecretKey.load(key).matrix
+    np.testing.assert_allclose(encrypted["0.weight"], plain["0.weight"].double().numpy() @ matrix, atol=1e-6)
+    np.testing.assert_array_equal(encrypted["2.weight"], plain["2.weight"])
+
+
+def test_keys_are_shown_without_their_matrix_and_counted(key, capsys):
+    capsys.readouterr()
+    assert main(["keys", "show", str(key)]) == 0
+    shown = capsys.readouterr().out
+    assert "rom" in shown
+    assert f"{SecretKey.load(key).matrix[0, 0]:.4f}" not in shown
+    assert main(["keys", "space", "--scheme", "shuffling", "--block", "3"]) == 0
+    assert "6" in capsys.readouterr().out
+
+
+def test_catalogues_answer(capsys):
+    assert main(["models"]) == 0
+    assert main(["models", "asv-raw3"]) == 0
+    assert "speechocean762" in capsys.readouterr().out
+    assert main(["corpora"]) == 0
+    assert main(["corpora", "show", "bundled"]) == 0
+    assert "28 speakers" in capsys.readouterr().out
+
+
+def test_doctor_finds_this_installation_healthy(capsys):
+    assert main(["doctor"]) == 0
+    assert "BROKEN" not in capsys.readouterr().out
+
+
+def test_wrong_input_is_one_sentence(run, speech, key, tmp_path, capsys):
+    text = tmp_path / "text.wav"
+    text.write_text("not audio")
+    nan = tmp_path / "nan.wav"
+    soundfile.write(nan, np.array([0.0, np.nan, 0.1], dtype=np.float32), 16_000, "FLOAT")
+    stereo = tmp_path / "stereo.wav"
+    soundfile.write(stereo, np.zeros((100, 2)), 16_000)
+    trials = tmp_path / "trials.txt"
+    trials.write_text("1 af_alloy-sentence1 nobody\n0 af_alloy-sentence1 am_adam-words1\n")
+    out = tmp_path / "out.wav"
+    sweep = ["sweep", "--corpus", "bundled", "--out", tmp_path / "new"]
+    toy = [*sweep, "--model", "tests.toys:raw3"]
+
+    assert "needs --model" in refused(capsys, *sweep)
+    assert "needs --out" in refused(capsys, "sweep", "--model", "tests.toys:raw3", "--corpus", "bundled")
+    assert "asv-raw7" in refused(capsys, *sweep, "--model", "asv-raw7")
+    assert "--keys 0" in refused(capsys, *toy, "--keys", 0)
+    assert "--block 10" in refused(capsys, *toy, "--block", 10)
+    assert "nobody" in refused(capsys, *toy, "--trials", trials)
+    assert "text.wav" in refused(capsys, *sweep, "--model", f"rawnext:{text}")
+    assert "seed" in refused(capsys, *SWEEP, "--out", run, "--seed", 1)
+    assert "/proc" in refused(capsys, *SWEEP, "--out", "/proc/run")
+    for bad in (text, nan, stereo, tmp_path / "missing.wav"):
+        assert bad.name in refused(capsys, "encrypt", bad, "--key", key, "-o", out)
+    assert "text.wav" in refused(capsys, "encrypt", speech, "--key", text, "-o", out)
+    assert "whole blocks" in refused(capsys, "decrypt", speech, "--key", key, "-o", out)
+    assert "exists" in refused(capsys, "encrypt", speech, "--key", key, "-o", speech)
+    assert "exists" in refused(capsys, "keys", "draw", "--scheme", "rom", "--block", 3, "-o", key)
+    assert "10" in refused(capsys, "encrypt-model", "--model", "tests.toys:raw3", "--key", key, "-o", tmp_path / "m")
+    assert "thesis" in refused(capsys, "report", tmp_path / "thesis")
+    assert "thesis" in refused(capsys, "ls", tmp_path / "thesis")
+    assert "atlantis" in refused(capsys, "corpora", "fetch", "atlantis", tmp_path)
+    assert "account" in refused(capsys, "corpora", "fetch", "voxceleb1", tmp_path)
+    assert not out.exists()

@@ -1,0 +1,1 @@
+"""One file per command: ``add`` describes its flags, ``run`` does it."""

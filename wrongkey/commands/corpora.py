@@ -1,0 +1,64 @@
+"""``wrongkey corpora``: what can be fetched, and what a folder holds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser("corpora", help="list, inspect and fetch corpora")
+    parser.set_defaults(run=run_list)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+
+    show = actions.add_parser("show", help="speakers, utterances and seconds of a corpus")
+    show.add_argument("corpus", help="as for 'wrongkey sweep'")
+    show.set_defaults(run=run_show)
+
+    fetch = actions.add_parser("fetch", help="download a corpus from its official address, with its checksum")
+    fetch.add_argument("name", help="see 'wrongkey corpora'")
+    fetch.add_argument("folder", type=Path, help="where to unpack it")
+    fetch.set_defaults(run=run_fetch)
+
+
+def run_list(options: argparse.Namespace) -> int:
+    from evaluation.corpora.fetch import CORPORA
+
+    print(f"{'bundled':26} 28 synthetic voices, 224 utterances (CC0); in this package")
+    for name, corpus in CORPORA.items():
+        where = f"{corpus.size / 2**20:,.0f} MiB" if corpus.size else ""
+        print(f"{name:26} {where:>10}  {corpus.licence}" if corpus.url else f"{name:26} {corpus.note}")
+    return 0
+
+
+def run_show(options: argparse.Namespace) -> int:
+    from evaluation.corpora import open_corpus, total_seconds
+
+    corpus = open_corpus(options.corpus)
+    print(f"{corpus.name}: {len(corpus.speakers)} speakers, {len(corpus)} utterances, {corpus.recordings} recordings")
+    print(f"{total_seconds(corpus):.0f} s of speech; content {corpus.digest()}")
+    return 0
+
+
+def run_fetch(options: argparse.Namespace) -> int:
+    from evaluation.corpora.fetch import fetch
+
+    print(fetch(options.name, options.folder, _transfer()))
+    return 0
+
+
+def _transfer() -> Any:
+    """A bar over bytes when a person watches, nothing otherwise."""
+    if not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    bar = tqdm(unit="B", unit_scale=True, file=sys.stderr)
+
+    def show(done: int, total: int | None) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return show

@@ -1,0 +1,88 @@
+"""``wrongkey doctor``: is everything here that a sweep needs? Exit code 1 if not."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+Check = tuple[str, Callable[[], str]]  # what is checked, and a function that says what it found or raises
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "doctor", help="check this installation (exit code 1: broken)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    healthy = True
+    for name, check in _checks():
+        try:
+            found, mark = check(), "ok"
+        except Exception as error:  # whatever is wrong with the installation is what a doctor reports
+            found, mark, healthy = f"{type(error).__name__}: {error}", "BROKEN", False
+        print(f"{mark:6} {name}: {found}")
+    return 0 if healthy else 1
+
+
+def _checks() -> Iterator[Check]:
+    yield "Python", lambda: sys.version.split()[0]
+    yield "PyTorch", _torch
+    yield "device", _device
+    yield "disk", lambda: f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here"
+    yield "bundled speech", _speech
+    from evaluation.models.protocol import BUNDLED
+
+    for name in BUNDLED:
+        yield name, lambda name=name: _exactness(name)  # type: ignore[misc]
+
+
+def _torch() -> str:
+    import torch
+
+    return str(torch.__version__)
+
+
+def _device() -> str:
+    from evaluation.hardware import choose_device, describe_device
+
+    return describe_device(choose_device("auto"))
+
+
+def _speech() -> str:
+    from evaluation.corpora import load_audio, open_corpus
+
+    corpus = open_corpus("bundled")
+    samples = load_audio(corpus.utterances[0])
+    return f"{len(corpus)} utterances; Ogg Opus is readable ({len(samples)} samples)"
+
+
+def _exactness(name: str) -> str:
+    """The correct key gives the plain model's answers, on one bundled utterance, by the explicit path."""
+    import torch
+
+    from evaluation.corpora import load_audio, open_corpus
+    from evaluation.engine import with_first_layer
+    from evaluation.hardware import TOLERANCE
+    from evaluation.models.protocol import open_model
+    from keys import SecretKey, encrypt_model, encrypt_query
+    from keys.model import layer_block
+
+    model = open_model(name)
+    block_size, dims = layer_block(model.network.get_submodule(model.first_layer))  # type: ignore[arg-type]
+    key = SecretKey.draw("rom", block_size, dims)
+    layer = encrypt_model(model.network, model.first_layer, key).get_submodule(model.first_layer)
+    waveform = torch.from_numpy(load_audio(open_corpus("bundled").utterances[0], model.sample_rate))
+    query = model.segments(model.front_end(waveform))
+    with torch.inference_mode():
+        plain = model.embed(query)
+        answer = with_first_layer(model, layer).embed(encrypt_query(query, key))
+    difference = float((answer - plain).abs().max() / plain.abs().max())
+    if not difference <= TOLERANCE["float32"]:
+        raise ArithmeticError(f"the correct key changes the answers by {difference:.1e}")
+    return f"the correct key gives the plain answers (largest relative difference {difference:.1e})"

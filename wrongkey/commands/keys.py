@@ -1,0 +1,79 @@
+"""``wrongkey keys``: draw a secret key, show a key file, count a key space."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser("keys", help="draw, show and count keys")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    draw = actions.add_parser("draw", help="a new secret key from the operating system's entropy")
+    _add_block(draw)
+    draw.add_argument("-o", "--out", type=Path, required=True, help="key file, .npz or .safetensors, mode 0600")
+    draw.add_argument("--seed", type=int, help="a reproducible key for experiments: who knows the seed knows the key")
+    draw.add_argument("--index", type=int, help="number of an incorrect key of that seed (default: the correct one)")
+    draw.add_argument("--overwrite", action="store_true", help="replace an existing key file")
+    draw.set_defaults(run=run_draw)
+
+    show = actions.add_parser("show", help="what a key file holds (not the matrix)")
+    show.add_argument("file", type=Path)
+    show.add_argument("--matrix", action="store_true", help="print the secret matrix as well")
+    show.set_defaults(run=run_show)
+
+    space = actions.add_parser("space", help="how many keys there are (paper, section III-C)")
+    _add_block(space)
+    space.add_argument("--tolerance", type=float, default=0.1, help="relative key error that tells ROM keys apart")
+    space.set_defaults(run=run_space)
+
+
+def _add_block(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scheme", required=True, help="shuffling, flipping, rom or a registered one")
+    parser.add_argument("--block", type=int, required=True, metavar="M", help="block size")
+    parser.add_argument("--dims", type=int, default=1, choices=[1, 2], help="1: waveforms; 2: M x M tiles")
+
+
+def run_draw(options: argparse.Namespace) -> int:
+    from keys import SecretKey
+
+    if options.seed is None:
+        key = SecretKey.draw(options.scheme, options.block, options.dims)
+    else:
+        key = SecretKey.from_seed(options.scheme, options.block, options.dims, seed=options.seed, index=options.index)
+    key.save(options.out, overwrite=options.overwrite)
+    print(f"{options.out}: {key}")
+    return 0
+
+
+def run_show(options: argparse.Namespace) -> int:
+    import numpy as np
+
+    from keys import SecretKey
+
+    key = SecretKey.load(options.file)
+    identity = np.eye(key.size)
+    print(f"scheme       {key.scheme}")
+    print(f"block size   {key.block_size} ({key.dims}-D, N = {key.size})")
+    print(f"checksum     {key.checksum}")
+    print(f"residual     {np.abs(key.matrix @ key.matrix.T - identity).max():.1e} (largest entry of K Kt - I)")
+    print(f"from plain   {np.linalg.norm(key.matrix - identity) / np.sqrt(key.size):.3f} (|K - I| / sqrt N, 0 to 2)")
+    if options.matrix:
+        print(np.array2string(key.matrix, precision=6, suppress_small=True, threshold=key.matrix.size + 1))
+    return 0
+
+
+def run_space(options: argparse.Namespace) -> int:
+    from keys.space import key_space
+
+    space = key_space(options.scheme, options.block, options.dims, options.tolerance)
+    print(f"{space.scheme}, M = {space.block_size}, {space.dims}-D, N = {space.size}")
+    if space.count is not None:
+        count = f"{space.count:,}" if space.bits < 64 else f"about 2^{space.bits:.1f}"
+        print(f"{count} keys, {space.bits:.1f} bits")
+    else:
+        print(f"a continuum of dimension N(N - 1)/2 = {space.dimension}")
+        print(f"{space.bits:.1f} bits: keys that differ by {space.tolerance} in |K - K'| / sqrt N, one guess in 2^bits")
+    return 0

@@ -1,0 +1,37 @@
+"""``wrongkey ls``: the runs in a folder, a line each."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser("ls", help="list run folders")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("runs"), help="where to look (default runs)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from evaluation.run_folder import find_runs
+    from keys.errors import BadInput
+    from reports import load_run, summarise
+
+    folders = find_runs(options.folder) if options.folder.is_dir() else []
+    if not folders:
+        raise BadInput(f"{options.folder} holds no run folder: make one with wrongkey sweep")
+    width = max(len(str(folder)) for folder in folders)
+    for folder in folders:
+        try:
+            run = load_run(folder)
+            result = summarise(run)
+            plain = f", plain {result.plain.value:.1f}" if result.plain else ""
+            line = (
+                f"{run.model:12} {run.corpus:16} {run.scheme:10} M={run.block_size:<3} {run.state:32} "
+                f"median {run.metric} {result.median:.1f}{plain}"
+            )
+        except BadInput as error:
+            line = f"({error})"
+        print(f"{folder!s:{width}}  {line}")
+    return 0

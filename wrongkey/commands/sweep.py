@@ -1,0 +1,88 @@
+"""``wrongkey sweep``: incorrect keys through an encrypted model, into a run folder."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from keys.errors import BadInput
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "sweep",
+        help="thousands of incorrect keys through an encrypted model",
+        description="Run incorrect keys through an encrypted model. The same command again finishes a stopped run; "
+        "a larger --keys extends it.",
+    )
+    add_flags(parser)
+    parser.add_argument("--out", type=Path, help="run folder (made if missing)")
+    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags named after the fields of ``evaluation.experiment.SweepConfig``."""
+    what = parser.add_argument_group("what is asked")
+    what.add_argument("--task", default="asv", choices=["asv"], help="speaker verification")
+    what.add_argument("--model", help="asv-raw3, asv-raw5, asv-raw10, rawnext:FILE or package.module:factory")
+    what.add_argument("--corpus", help="bundled, DIR, or kaldi:, librispeech:, voxceleb1:, folder: before a DIR")
+    what.add_argument("--scheme", default="rom", help="shuffling, flipping, rom (default) or a registered one")
+    what.add_argument("--block", type=int, metavar="M", help="block size (default: the first layer's kernel)")
+    what.add_argument("--keys", type=int, default=1000, metavar="N", help="incorrect keys (default 1000)")
+    what.add_argument("--seed", type=int, default=0, help="master seed of keys, trials and intervals (default 0)")
+    what.add_argument(
+        "--variant", default="both", choices=["both", "test"],
+        help="both sides under the same incorrect key (the paper's), or only the test side",
+    )  # fmt: skip
+    speech = parser.add_argument_group("speech and trials")
+    speech.add_argument("--trials", metavar="FILE", help="list in VoxCeleb format, or 'corpus' for the corpus' own")
+    speech.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
+    speech.add_argument("--nontargets", type=int, default=1, help="impostor pairs per same-speaker pair (default 1)")
+    speech.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
+    speech.add_argument(
+        "--channels",
+        default="refuse",
+        choices=["refuse", "mix"],
+        help="what to do with stereo (default: refuse)",
+    )
+    speech.add_argument(
+        "--recordings", choices=["real", "synthetic"], help="what the corpus holds, where its layout does not tell"
+    )
+    how = parser.add_argument_group("how it runs")
+    how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default)")
+    how.add_argument(
+        "--precision", default="float32", choices=["float64", "float32", "tf32", "bfloat16", "float16"],
+        help="of the network (default float32); keys are always float64",
+    )  # fmt: skip
+    how.add_argument("--workers", type=int, help="processes (default: one per core, one on a GPU)")
+    how.add_argument("--backend", default="loky", choices=["loky", "dask"], help="this machine, or a Dask cluster")
+    how.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask scheduler, tcp://host:8786")
+    how.add_argument("--replicates", type=int, default=200, help="bootstrap replicates per key, 0 for no intervals")
+    how.add_argument("--keep-outputs", action="store_true", help="keep every key's trial scores")
+
+
+def run(options: argparse.Namespace) -> int:
+    from evaluation.experiment import SweepConfig
+    from evaluation.sweep import sweep
+    from wrongkey.progress import progress
+
+    settings = {name: getattr(options, name) for name in SweepConfig.__dataclass_fields__}
+    config = SweepConfig.of({name: value for name, value in settings.items() if value is not None})
+    if options.out is None:
+        raise BadInput("a sweep needs --out FOLDER for its results")
+    folder = sweep(
+        config,
+        options.out,
+        workers=options.workers,
+        backend=options.backend,
+        scheduler=options.scheduler,
+        command=shlex.join(["wrongkey", *sys.argv[1:]]),
+        progress=progress(),
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html")
+    return 0
