@@ -1,0 +1,32 @@
+# The one list of commands. `make demo` and `make test` set up what they need on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Linux machines without an NVIDIA driver take PyTorch's CPU build: the default wheel pulls gigabytes of CUDA.
+CPU_TORCH := $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo "--extra-index-url https://download.pytorch.org/whl/cpu")
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/ready
+	$(BIN)/wrongkey demo --out runs/demo
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/ready
+	$(BIN)/python benchmarks/sweep.py
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "wrongkey needs Python 3.11.4 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --retries 1 --no-deps $(CPU_TORCH) "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install -c constraints.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs
