@@ -38,6 +38,8 @@ class KeyedFirstLayer(nn.Module):
         self.kernels = layer.weight.detach()[None]
 
     def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.layer, nn.Conv1d) and self.layer.in_channels == 1:
+            return self._multiply(x)
         keys, out = self.kernels.shape[:2]
         if keys == 1:
             return self._convolve(x, self.kernels[0], self.layer.bias)
@@ -46,6 +48,19 @@ class KeyedFirstLayer(nn.Module):
         bias = None if self.layer.bias is None else self.layer.bias.repeat(keys)
         z = self._convolve(x, self.kernels.flatten(0, 1), bias)  # (batch, keys · out, …)
         return z.reshape(len(x), keys, out, *z.shape[2:]).transpose(0, 1).flatten(0, 1)
+
+    def _multiply(self, x: Tensor) -> Tensor:
+        """Waveforms: every block times every kernel is one product, several times faster than a convolution whose
+        rows are as short as a block."""
+        keys, out, _, block = self.kernels.shape
+        blocks = x[:, 0, : x.shape[-1] // block * block].reshape(1, -1, block)
+        kernels = self.kernels[:, :, 0].transpose(1, 2)  # (keys, block, out)
+        if self.layer.bias is None:
+            z = blocks.expand(keys, -1, -1) @ kernels
+        else:
+            bias = self.layer.bias.expand(keys, 1, -1)
+            z = torch.baddbmm(bias, blocks.expand(keys, -1, -1), kernels)
+        return z.reshape(keys * len(x), -1, out).transpose(1, 2)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         convolve = nn.functional.conv1d if isinstance(self.layer, nn.Conv1d) else nn.functional.conv2d
