@@ -31,6 +31,7 @@ from evaluation.run_folder import RunFolder, same, shard_name
 from keys.errors import BadInput
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
+SHARD_BYTES = 2**29  # embeddings and scores of a shard
 Identity = tuple[tuple[str, Any], ...]
 Progress = Callable[[int, int], None]  # keys done, keys in all
 
@@ -218,11 +219,13 @@ def _batch_size(experiment: Experiment, before: dict[str, Any] | None) -> dict[s
 
 
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
-    """Keys per shard: some seconds of work, and shards enough for every worker."""
+    """Keys per shard: some seconds of work, embeddings that fit the memory, and shards enough for every worker."""
     begin = perf_counter()
-    experiment.scores(experiment.engine.embeddings(experiment.incorrect.batch(0, 1)))
-    keys = int(SHARD_SECONDS / (perf_counter() - begin))
-    return max(1, min(keys, -(-total // (4 * workers)), 1000))
+    embeddings = experiment.engine.embeddings(experiment.incorrect.batch(0, 1))
+    experiment.scores(embeddings)
+    in_time = int(SHARD_SECONDS / (perf_counter() - begin))
+    in_memory = SHARD_BYTES // (embeddings.nbytes + 4 * len(experiment.trials))
+    return max(1, min(in_time, in_memory, -(-total // (4 * workers)), 1000))
 
 
 def _manifest(
