@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from evaluation.asv import VARIANTS, SpeakerVerification
 from evaluation.corpora import Corpus, Recordings, load_audio, open_corpus
 from evaluation.engine import Engine, QueryGroup, group_queries, with_first_layer
-from evaluation.hardware import choose_device, choose_precision
+from evaluation.hardware import choose_device, choose_precision, keep_freed_memory
 from evaluation.models.protocol import SpeakerModel, open_model
 from evaluation.trials import Trials, generate_trials, read_trials
 from keys import IncorrectKeys, SecretKey, correct_key, encrypt_model, encrypt_query, get_scheme
@@ -97,6 +97,7 @@ class Experiment:
 
     def __init__(self, config: SweepConfig) -> None:
         self.config = config
+        keep_freed_memory()
         self.device = choose_device(config.device)
         self.dtype = choose_precision(config.precision)
         self.scheme = get_scheme(config.scheme)

@@ -61,6 +61,15 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def keep_freed_memory() -> None:
+    """Let the C library keep what a layer frees for the next layer: up to twice the speed on a CPU.
+
+    glibc gives large blocks back to the system at once, and every activation then costs page faults; freeing one
+    block just under 32 MB raises its threshold for good (mallopt(3), M_MMAP_THRESHOLD). Elsewhere it does nothing.
+    """
+    torch.empty(7_500_000).fill_(0)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of PyTorch or Python says that memory ran out."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from evaluation.corpora import Corpus, load_audio, open_corpus
+from evaluation.hardware import keep_freed_memory
 from evaluation.metrics import eer
 from evaluation.models.asv_raw import SEGMENT, AsvRaw
 from evaluation.models.ge2e_teacher import load_ge2e_teacher
@@ -68,7 +69,7 @@ def milliseconds(model: SpeakerModel, batch: int, repeats: int = 2000) -> float:
     A large array is allocated and freed first: glibc then keeps the memory of activations instead of returning it
     to the system after every layer, which costs small networks up to half their speed.
     """
-    torch.empty(7_500_000).fill_(0)  # 30 MB, just below the largest size that glibc learns from
+    keep_freed_memory()
     queries = torch.randn(batch, SEGMENT, generator=torch.Generator().manual_seed(0))
     threads, times = torch.get_num_threads(), []
     torch.set_num_threads(1)
