@@ -8,6 +8,7 @@ speakers were enrolled under the correct key and only the test side uses an inco
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from evaluation.bootstrap import Interval, bootstrap_interval
+from evaluation.bootstrap import percentile_interval, speaker_weights
 from evaluation.metrics import eer, min_dcf
 from evaluation.trials import Trials
 from keys.errors import BadInput
 
 VARIANTS = ("both", "test")
+CHUNK = 2**17  # trials whose two embeddings are held in memory at a time
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,19 @@ class SpeakerVerification:
         )
 
     def scores(self, enrolled: Tensor, tested: Tensor) -> Tensor:
-        """Cosines: embeddings ``(keys, utterances, dim)`` of both sides to ``(keys, trials)``."""
-        enrolled, tested = normalize(enrolled, dim=-1), normalize(tested, dim=-1)
-        e, t = self.enrolment.to(enrolled.device), self.test.to(enrolled.device)
-        # Key by key: a Gram matrix of one key fits the memory where those of a shard do not.
-        scores = torch.stack([(a @ b.T)[e, t] for a, b in zip(enrolled, tested, strict=True)])
+        """Cosines: embeddings ``(keys, utterances, dim)`` of both sides to ``(keys, trials)``.
+
+        Raises BadInput where an embedding is not finite.
+        """
+        same = enrolled is tested
+        tested = normalize(tested, dim=-1)
+        enrolled = tested if same else normalize(enrolled, dim=-1)
+        scores = tested.new_empty(len(tested), len(self.target))
+        for start in range(0, len(self.target), CHUNK):
+            some = slice(start, start + CHUNK)
+            e, t = self.enrolment[some].to(tested.device), self.test[some].to(tested.device)
+            for key in range(len(tested)):  # one key's pairs fit the memory where those of a shard do not
+                scores[key, some] = (enrolled[key, e] * tested[key, t]).sum(-1)
         if not torch.isfinite(scores).all():
             raise BadInput("the model gives embeddings with NaN or infinity: try --precision float32")
         return scores
@@ -68,20 +78,18 @@ class SpeakerVerification:
         target = self.target.to(scores.device)
         rows: list[dict[str, Any]] = []
         for name, metric in (("eer", eer), ("min_dcf", min_dcf)):
-            values = metric(scores, target)
-            interval = self._interval(scores, target, metric)
-            for position, value in enumerate(values.tolist()):
-                low, high = (bound[position].item() for bound in interval)
-                rows.append(
-                    {"position": position, "metric": name, "value": value, "ci_low": low, "ci_high": high,
-                     "n": len(target)}
-                )  # fmt: skip
+            values = metric(scores, target).tolist()
+            low, high = [float("nan")] * len(values), [float("nan")] * len(values)
+            if self.replicates:
+                interval = percentile_interval(metric(scores, target, self._weights))
+                low, high = interval.low.tolist(), interval.high.tolist()
+            rows += [
+                {"position": i, "metric": name, "value": value, "ci_low": low[i], "ci_high": high[i], "n": len(target)}
+                for i, value in enumerate(values)
+            ]
         return rows
 
-    def _interval(self, scores: Tensor, target: Tensor, metric: Any) -> Interval:
-        if not self.replicates:
-            nothing = torch.full((len(scores),), torch.nan)
-            return Interval(nothing, nothing)
-        return bootstrap_interval(
-            scores, target, self.speakers, metric=metric, replicates=self.replicates, seed=self.seed
-        )
+    @cached_property
+    def _weights(self) -> Tensor:
+        """Bootstrap weights ``(replicates, trials)``, the same for every key."""
+        return torch.from_numpy(speaker_weights(self.target, self.speakers, self.replicates, self.seed))

@@ -1,19 +1,19 @@
-"""How far a metric could have come out otherwise: percentile bootstrap over speakers and over keys.
+"""How far a metric could have come out otherwise: percentile bootstrap over speakers.
 
-Two different questions, two resamplings. *Would another group of speakers give another EER for this key?*
-resamples the speakers of the trial list (`bootstrap_interval`). *Would other keys give another mean EER?*
-resamples the keys (`bootstrap_over_keys`). Both are seeded, so that the same seed gives the same interval.
+*Would another group of speakers give another EER for this key?* Resampling speakers answers that, seeded, so that the
+same seed gives the same interval. (Whether other keys would give another mean is asked of the finished scores, in
+`reports.statistics`.)
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from evaluation.metrics import eer, finite_values
+from evaluation.metrics import eer
 from keys.errors import BadInput
 
 # Draws of speakers tried for a replicate that holds both kinds of trials, before giving up.
@@ -55,9 +55,13 @@ def bootstrap_interval(
     """
     _check(replicates, level)
     weights = torch.from_numpy(speaker_weights(target, speakers, replicates, seed))
-    values = metric(scores, target, weights)
-    low, high = np.quantile(values.cpu().numpy(), _tails(level), axis=-1)
-    return Interval(*(torch.as_tensor(bound, dtype=torch.float64, device=values.device) for bound in (low, high)))
+    return percentile_interval(metric(scores, target, weights), level)
+
+
+def percentile_interval(replicates: Tensor, level: float = 0.95) -> Interval:
+    """The middle `level` of a metric's bootstrap replicates, `(keys, boots)` or `(boots,)`."""
+    low, high = np.quantile(replicates.cpu().numpy(), _tails(level), axis=-1)
+    return Interval(*(torch.as_tensor(bound, dtype=torch.float64) for bound in (low, high)))
 
 
 def speaker_weights(target: ArrayLike, speakers: ArrayLike, replicates: int, seed: int) -> NDArray[np.float32]:
@@ -111,40 +115,6 @@ def speaker_weights(target: ArrayLike, speakers: ArrayLike, replicates: int, see
         f"{len(present)} speakers are too few to resample with both target and non-target trials: use "
         "more speakers or switch the intervals off."
     )
-
-
-def bootstrap_over_keys(
-    values: ArrayLike,
-    statistic: Callable[..., Any],
-    *,
-    seed: int = 0,
-    replicates: int = 1000,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic over keys, which are independent draws.
-
-    Args:
-        values: `(keys,)` one finite metric value per key.
-        statistic: a NumPy reduction with an `axis`: `np.mean`, `np.median`,
-            `functools.partial(np.var, ddof=1)`, `functools.partial(np.quantile, q=0.05)`. The
-            minimum has no useful interval: the resampled minimum never falls below the observed one.
-        seed: of the draw.
-        replicates: how many times the keys are drawn.
-        level: the interval's coverage, between 0 and 1.
-
-    Raises:
-        BadInput: values that are empty or not finite, or a level outside (0, 1).
-    """
-    _check(replicates, level)
-    array = finite_values(values)
-    generator = np.random.default_rng(seed)
-    some = max(1, 2**22 // len(array))  # replicates held in memory at once
-    statistics = []
-    for done in range(0, replicates, some):
-        drawn = generator.integers(len(array), size=(min(some, replicates - done), len(array)))
-        statistics.append(statistic(array[drawn], axis=-1))
-    low, high = np.quantile(np.concatenate(statistics), _tails(level))
-    return float(low), float(high)
 
 
 def _tails(level: float) -> tuple[float, float]:

@@ -1,15 +1,15 @@
 """The multi-key engine: one encrypted model asked under thousands of keys, without encrypting any audio again.
 
 A model encrypted with key ``K`` and asked with a query encrypted with ``K′`` is the plain model whose
-first-layer kernels are ``K′ Kᵀ e`` (design, section 1: the relative key). So a key costs one small product in
-float64, and the network runs on plain speech that is prepared once. Several keys go through the network
-together: the first layer stacks them along the batch, and everything behind it sees a larger batch.
+first-layer kernels are ``K′ Kᵀ e`` (docs/design.md: the engine). So a key costs one small product in float64, and
+the network runs on plain speech that is prepared once. Several keys go through the network together: the first
+layer stacks them along the batch, and everything behind it sees a larger batch.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from evaluation.hardware import is_out_of_memory
 from evaluation.models.protocol import SpeakerModel
-from keys import relative_kernels
+from keys import encrypt_query, relative_kernels
+from keys.errors import BadInput
+from keys.model import layer_block
 
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
 TUNING_SECONDS = 0.3  # shortest measurement that decides a batch size
@@ -29,16 +31,20 @@ class KeyedFirstLayer(nn.Module):
     """A convolution that answers for several keys at once.
 
     ``kernels`` has shape ``(keys, out, in / groups, *block)``; an input ``(batch, in, …)`` becomes
-    ``(keys · batch, out, …)``, key by key.
+    ``(keys · batch, out, …)``, key by key. With ``frames_first`` the answer of a one-channel Conv1d is laid out frame
+    by frame in memory, as the product gives it: no copy, but ``view`` does not work on it.
     """
+
+    kernels: Tensor
 
     def __init__(self, layer: nn.Conv1d | nn.Conv2d) -> None:
         super().__init__()
         self.layer = layer
-        self.kernels = layer.weight.detach()[None]
+        self.frames_first = False
+        self.register_buffer("kernels", layer.weight.detach()[None].clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.layer, nn.Conv1d) and self.layer.in_channels == 1:
+        if isinstance(self.layer, nn.Conv1d) and self.layer.in_channels == 1 and self.frames_first:
             return self._multiply(x)
         keys, out = self.kernels.shape[:2]
         if keys == 1:
@@ -50,16 +56,15 @@ class KeyedFirstLayer(nn.Module):
         return z.reshape(len(x), keys, out, *z.shape[2:]).transpose(0, 1).flatten(0, 1)
 
     def _multiply(self, x: Tensor) -> Tensor:
-        """Waveforms: every block times every kernel is one product, several times faster than a convolution whose
-        rows are as short as a block."""
+        """Waveforms: every block times every kernel is one product, faster than a convolution whose rows are as short
+        as a block."""
         keys, out, _, block = self.kernels.shape
-        blocks = x[:, 0, : x.shape[-1] // block * block].reshape(1, -1, block)
+        blocks = x[:, 0, : x.shape[-1] // block * block].reshape(1, -1, block).expand(keys, -1, -1)
         kernels = self.kernels[:, :, 0].transpose(1, 2)  # (keys, block, out)
         if self.layer.bias is None:
-            z = blocks.expand(keys, -1, -1) @ kernels
+            z = blocks @ kernels
         else:
-            bias = self.layer.bias.expand(keys, 1, -1)
-            z = torch.baddbmm(bias, blocks.expand(keys, -1, -1), kernels)
+            z = torch.baddbmm(self.layer.bias.expand(keys, 1, -1), blocks, kernels)
         return z.reshape(keys * len(x), -1, out).transpose(1, 2)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -70,7 +75,7 @@ class KeyedFirstLayer(nn.Module):
 
 @dataclass(frozen=True)
 class QueryGroup:
-    """Segments of equal length: ``segments (n, samples)``, each of utterance ``utterance[i]``."""
+    """Queries of one shape: ``segments (utterances · pieces, …)``, the pieces of ``utterance[i]`` side by side."""
 
     segments: Tensor
     utterance: Tensor
@@ -78,22 +83,28 @@ class QueryGroup:
     def __len__(self) -> int:
         return len(self.segments)
 
+    @property
+    def pieces(self) -> int:
+        return len(self.segments) // len(self.utterance)
 
-def group_queries(segments: Sequence[Tensor], block_size: int) -> list[QueryGroup]:
-    """Sort the segments ``(n_i, samples_i)`` of utterances ``i`` into groups of equal length.
 
-    Samples behind the last whole block are cut: a first layer with kernel = stride never reads them.
+def group_queries(segments: Sequence[Tensor], block_size: int, dims: int = 1) -> list[QueryGroup]:
+    """Sort the segments ``(pieces_i, …)`` of utterances ``i`` into groups of equal shape and number.
+
+    What lies behind the last whole block, along each of the ``dims`` last axes, is cut: a first layer with
+    kernel = stride never reads it.
     """
-    by_length: dict[int, list[tuple[int, Tensor]]] = {}
+    by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
     for index, pieces in enumerate(segments):
-        whole = pieces.shape[-1] // block_size * block_size
-        by_length.setdefault(whole, []).append((index, pieces[..., :whole]))
+        cut = pieces
+        for axis in range(-dims, 0):
+            cut = cut.narrow(axis, 0, cut.shape[axis] // block_size * block_size)
+        by_shape.setdefault(tuple(cut.shape), []).append((index, cut))
     return [
         QueryGroup(
-            segments=torch.cat([pieces for _, pieces in members]),
-            utterance=torch.cat([torch.full((len(pieces),), index) for index, pieces in members]),
+            segments=torch.cat([cut for _, cut in members]), utterance=torch.tensor([index for index, _ in members])
         )
-        for _, members in sorted(by_length.items())
+        for _, members in sorted(by_shape.items(), key=lambda item: item[0])
     ]
 
 
@@ -118,55 +129,86 @@ class Engine:
     ) -> None:
         self.device = device or torch.device("cpu")
         self.dtype = dtype
-        self.sum_dtype = torch.promote_types(dtype, torch.float32)  # of the mean over segments
+        self.answer_dtype = torch.promote_types(dtype, torch.float32)
         self.model_key = torch.as_tensor(model_key, dtype=torch.float64)
         self.weight = _first_layer(model).weight.detach().to("cpu", torch.float64)
         self.layer = KeyedFirstLayer(copy.deepcopy(_first_layer(model)))
         self.model = with_first_layer(model, self.layer)
         self.model.network.to(self.device, dtype)
         self.groups = [QueryGroup(g.segments.to(self.device, dtype), g.utterance.to(self.device)) for g in groups]
-        self.utterances = int(max(int(g.utterance.max()) for g in groups)) + 1
-        self.rows = 1  # first-layer outputs per pass: keys · segments
+        self.utterances = sum(len(g.utterance) for g in groups)
+        self.rows = 1  # answers of the first layer per pass: keys · segments
+        self.layer.frames_first = self._takes_frames_first()
 
     def embeddings(self, keys: np.ndarray) -> Tensor:
         """Answers of the encrypted model to queries under ``keys (n, N, N)``: ``(n, utterances, dim)``.
 
         They are float32, or float64 where the network is. An utterance's embedding is the mean over its segments.
-        When memory runs out the batch is halved.
+        When memory runs out the batch is halved; raises BadInput where a single row does not fit.
         """
-        kernels = relative_kernels(self.weight, torch.as_tensor(keys), self.model_key)
-        return self._under(kernels)
+        return self._under(relative_kernels(self.weight, torch.as_tensor(keys), self.model_key))
 
     def plain_embeddings(self) -> Tensor:
         """Answers of the plain model to plain queries: ``(utterances, dim)``."""
         return self._under(self.weight[None])[0]
 
+    def explicit_embeddings(self, encrypted: SpeakerModel, query_key: np.ndarray) -> Tensor:
+        """The oracle: every query encrypted with ``query_key``, answers of the ``encrypted`` model:
+        ``(utterances, dim)``."""
+        dims = layer_block(_first_layer(encrypted))[1]
+        encrypted = copy.deepcopy(encrypted)
+        encrypted.network.to(self.device, self.dtype)
+        return self._collect(1, lambda chosen, x: encrypted.embed(encrypt_query(x, query_key, dims=dims)))[0]
+
+    def subset(self, segments: int) -> Engine:
+        """The same engine on the first utterances alone, at least ``segments`` segments where there are so many."""
+        few = copy.copy(self)
+        group = max(self.groups, key=len)
+        count = -(-min(segments, len(group)) // group.pieces)
+        first = torch.arange(count, device=self.device)
+        few.groups, few.utterances = [QueryGroup(group.segments[: count * group.pieces], first)], count
+        return few
+
     def _under(self, kernels: Tensor) -> Tensor:
+        kernels = kernels.to(self.device, self.dtype)
+
+        def answer(chosen: slice, x: Tensor) -> Tensor:
+            self.layer.kernels = kernels[chosen]
+            return self.model.embed(x)
+
+        return self._collect(len(kernels), answer)
+
+    def _collect(self, keys: int, answer: Callable[[slice, Tensor], Tensor]) -> Tensor:
+        """Embeddings ``(keys, utterances, dim)`` from ``answer(chosen keys, segments) -> (chosen · segments, dim)``."""
         while True:
             try:
-                return self._run(kernels.to(self.device, self.dtype))
+                return self._run(keys, answer)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self.rows == 1:
+                if not is_out_of_memory(error):
                     raise
-                self.rows //= 2
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
+            # Outside the handler: the traceback held the tensors of the pass that failed.
+            if self.rows == 1:
+                raise BadInput(f"{self.device} has too little memory for one segment: use another --device")
+            self.rows //= 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _run(self, kernels: Tensor) -> Tensor:
-        sums: Tensor | None = None
-        counts = torch.zeros(self.utterances, 1, device=self.device, dtype=self.sum_dtype)
+    def _run(self, keys: int, answer: Callable[[slice, Tensor], Tensor]) -> Tensor:
+        result: Tensor | None = None
         for group in self.groups:
-            counts.index_add_(0, group.utterance, counts.new_ones(len(group), 1))
-            for chosen, piece in self._passes(len(kernels), len(group)):
-                self.layer.kernels = kernels[chosen]
-                answer = self.model.embed(group.segments[piece]).to(self.sum_dtype)
-                answer = answer.reshape(chosen.stop - chosen.start, -1, answer.shape[-1])
-                if sums is None:
-                    sums = answer.new_zeros(len(kernels), self.utterances, answer.shape[-1])
-                sums[chosen] = sums[chosen].index_add(1, group.utterance[piece], answer)
-        assert sums is not None
-        return sums / counts
+            answers: Tensor | None = None
+            for chosen, piece in self._passes(keys, len(group)):
+                z = answer(chosen, group.segments[piece]).to(self.answer_dtype)
+                if answers is None:
+                    answers = z.new_empty(keys, len(group), z.shape[-1])
+                answers[chosen, piece] = z.reshape(chosen.stop - chosen.start, -1, z.shape[-1])
+            assert answers is not None  # groups are not empty
+            if result is None:
+                result = answers.new_empty(keys, self.utterances, answers.shape[-1])
+            result[:, group.utterance] = answers.unflatten(1, (-1, group.pieces)).mean(2)  # type: ignore[no-untyped-call]
+        assert result is not None
+        return result
 
     def _passes(self, keys: int, segments: int) -> Iterator[tuple[slice, slice]]:
         """Cut keys × segments into passes of at most ``rows``; keys are stacked once all segments fit."""
@@ -175,6 +217,16 @@ class Engine:
         for k in range(0, keys, stack):
             for s in range(0, segments, batch):
                 yield slice(k, min(k + stack, keys)), slice(s, min(s + batch, segments))
+
+    @torch.inference_mode()
+    def _takes_frames_first(self) -> bool:
+        """Whether the rest of the network works on the first layer's answer without a copy."""
+        self.layer.frames_first = True
+        try:
+            self.model.embed(self.groups[0].segments[:1])
+        except RuntimeError:  # view() on what is not contiguous
+            return False
+        return True
 
     def tune(self, largest: int = 4096) -> dict[int, float]:
         """Measure rows per pass at start, keep the fastest, and return rows -> rows per second.
@@ -213,7 +265,7 @@ class Engine:
 
     def _clock(self) -> float:
         if self.device.type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
         return perf_counter()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,8 +23,9 @@ from evaluation.engine import Engine, QueryGroup, group_queries, with_first_laye
 from evaluation.hardware import choose_device, choose_precision, keep_freed_memory
 from evaluation.models.protocol import SpeakerModel, open_model
 from evaluation.trials import Trials, generate_trials, read_trials
-from keys import IncorrectKeys, SecretKey, correct_key, encrypt_model, encrypt_query, get_scheme
+from keys import IncorrectKeys, SecretKey, correct_key, encrypt_model, get_scheme
 from keys.errors import BadInput
+from keys.model import check_exact, first_layer, layer_block
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,13 @@ class Experiment:
         if self.incorrect.total == 0:
             raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try")
         self.key = SecretKey(self.scheme.name, self.block_size, self.dims, self.correct)
-        self.encrypted = self._encrypted_model()  # before the corpus: refuses a model that cannot be encrypted
+        self.encrypted = self._encrypted_model()
         self.corpus = _corpus(config)
         self.trials = _trials(config, self.corpus)
         self.used = self.trials.utterances(self.corpus)
         self.task = SpeakerVerification.of(self.trials, config.replicates, config.seed)
-        self.groups, self.seconds = self._queries()
-        self.engine = Engine(self.model, self.groups, self.correct, self.device, self.dtype)
+        groups, self.seconds = self._queries()
+        self.engine = Engine(self.model, groups, self.correct, self.device, self.dtype)
         self._plain: Tensor | None = None
 
     @property
@@ -136,16 +137,13 @@ class Experiment:
 
     def explicit(self, query_key: np.ndarray) -> Tensor:
         """The oracle: encrypt every query with ``query_key``, ask the encrypted model: ``(utterances, dim)``."""
-        groups = [
-            QueryGroup(encrypt_query(g.segments.to(self.engine.sum_dtype), query_key, dims=self.dims), g.utterance)
-            for g in self.groups
-        ]
-        engine = Engine(self.encrypted, groups, np.eye(len(self.correct)), self.device, self.dtype)
-        engine.rows = self.engine.rows
-        return engine.plain_embeddings()
+        return self.engine.explicit_embeddings(self.encrypted, query_key)
 
     def identity(self) -> dict[str, Any]:
-        """What the scores depend on: a run folder with another identity is another experiment."""
+        """What the scores depend on: a run folder with another identity is another experiment.
+
+        Hashes know neither the model's code nor its front end; the mean magnitude of the plain trial scores does.
+        """
         settings = asdict(self.config)
         kept = ("task", "scheme", "seed", "variant", "precision", "replicates", "keep_outputs")
         return {
@@ -153,10 +151,10 @@ class Experiment:
             "block_size": self.block_size,
             "dims": self.dims,
             "weights": _digest_of_weights(self.model.network),
-            "corpus": self.corpus.digest(),
+            "corpus": replace(self.corpus, utterances=tuple(self.used)).digest(),
             "trials": self.trials.digest(),
-            "query shapes": _digest_of_shapes(self.groups),
-            "query level": float(np.mean([float(g.segments.abs().double().mean()) for g in self.groups])),
+            "segments": _digest_of_shapes(self.engine.groups),
+            "plain answers": float(self.scores(self.plain()[None]).abs().double().mean()),
         }
 
     def _encrypted_model(self) -> SpeakerModel:
@@ -179,7 +177,7 @@ class Experiment:
                     "leave it out of the corpus"
                 )
             segments.append(pieces)
-        groups = group_queries(segments, self.block_size)
+        groups = group_queries(segments, self.block_size, self.dims)
         shortest = groups[0]
         try:
             with torch.inference_mode():
@@ -194,19 +192,14 @@ class Experiment:
 
 
 def _block_of(model: SpeakerModel, asked: int | None) -> tuple[int, int]:
-    """Block size and dimensions that the model's first layer fixes; BadInput where another block is asked for."""
-    try:
-        layer = model.network.get_submodule(model.first_layer)
-    except AttributeError:
-        raise BadInput(f"model {model.name} has no layer {model.first_layer!r}: correct its first_layer") from None
-    if not isinstance(layer, nn.Conv1d | nn.Conv2d):
-        raise BadInput(
-            f"model {model.name}: first layer {model.first_layer!r} is no Conv1d or Conv2d, so it takes no key"
-        )
-    block = layer.kernel_size[0]
+    """Block size and dimensions that the model's first layer fixes; BadInput where it takes no key or another block
+    is asked for."""
+    layer = first_layer(model.network, model.first_layer)
+    check_exact(layer, model.first_layer)
+    block, dims = layer_block(cast(nn.Conv1d | nn.Conv2d, layer))
     if asked is not None and asked != block:
         raise BadInput(f"--block {asked} does not fit {model.name}: its first layer has kernel = stride = {block}")
-    return block, len(layer.kernel_size)
+    return block, dims
 
 
 def _corpus(config: SweepConfig) -> Corpus:
@@ -230,9 +223,8 @@ def _digest_of_weights(network: nn.Module) -> str:
 
 
 def _digest_of_shapes(groups: Sequence[QueryGroup]) -> str:
-    """Hash of how the utterances were cut. Their samples may differ by rounding from machine to machine: of those,
-    the identity holds the mean magnitude, which another front end or decoder changes."""
+    """Hash of how the utterances were cut into segments."""
     digest = hashlib.sha256()
     for group in groups:
-        digest.update(str(tuple(group.segments.shape)).encode() + group.utterance.numpy().tobytes())
+        digest.update(str(tuple(group.segments.shape)).encode() + group.utterance.cpu().numpy().tobytes())
     return digest.hexdigest()

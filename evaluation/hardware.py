@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+import joblib
 import torch
 
 from keys.errors import BadInput
@@ -30,6 +29,8 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise BadInput(f"device {name!r} is unknown: choose cpu, cuda or auto") from None
+    if device.type not in ("cpu", "cuda"):
+        raise BadInput(f"device {name!r} is not supported: choose cpu, cuda or auto")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise BadInput(f"device {name!r} was asked for but PyTorch sees no GPU here: use --device cpu or auto")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -48,17 +49,19 @@ def choose_precision(name: str) -> torch.dtype:
 
 
 def choose_workers(workers: int | None, device: torch.device) -> int:
-    """Processes of a sweep: given, or one per core on a CPU (each with one thread) and one on a GPU."""
+    """Processes of a sweep: given, or one per core on a CPU (each with one thread) and one per GPU."""
     if workers is None:
-        return 1 if device.type == "cuda" else available_cores()
+        if device.type == "cpu":
+            return available_cores()
+        return 1 if device.index is not None else torch.cuda.device_count()
     if workers < 1:
         raise BadInput(f"--workers {workers} makes no sense: give 1 or more")
     return workers
 
 
 def available_cores() -> int:
-    """Cores that this process may use, containers included."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: affinity and container quotas included."""
+    return int(joblib.cpu_count())
 
 
 def keep_freed_memory() -> None:

@@ -19,9 +19,7 @@ there are none.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from keys.errors import BadInput
@@ -193,70 +191,3 @@ def _validated(scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if bool(torch.isnan(scores).any()):
         raise BadInput("Some scores are not numbers (NaN): check the model's embeddings for zero or infinite values.")
     return scores, target
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How a metric is distributed over incorrect keys, and the key that serves the attacker best.
-
-    `variance` and `sd` are the sample's (n - 1 in the denominator; NaN for one key); `q05` to `q95` are
-    quantiles by linear interpolation; `best_index` is the position, in the values given, of the key whose
-    metric is the worst case for the owner (the lowest EER), the first one among equals.
-    """
-
-    n: int
-    mean: float
-    median: float
-    variance: float
-    sd: float
-    q05: float
-    q25: float
-    q75: float
-    q95: float
-    minimum: float
-    maximum: float
-    best_index: int
-    best_value: float
-
-
-def summary(values: ArrayLike, *, higher_is_safer: bool) -> Summary:
-    """Describe a metric over keys, `(keys,)`, and name the incorrect key that works best for an attacker.
-
-    Args:
-        values: one finite value per incorrect key.
-        higher_is_safer: true where a high value means protection (EER, minDCF, WER), false for accuracies.
-
-    Raises:
-        BadInput: no values, values that are not finite, or not one-dimensional.
-    """
-    array = finite_values(values)
-    variance = float(array.var(ddof=1)) if len(array) > 1 else float("nan")
-    q05, q25, median, q75, q95 = (float(q) for q in np.quantile(array, [0.05, 0.25, 0.5, 0.75, 0.95]))
-    best = int(array.argmin() if higher_is_safer else array.argmax())
-    return Summary(
-        n=len(array),
-        mean=float(array.mean()),
-        median=median,
-        variance=variance,
-        sd=float(np.sqrt(variance)),
-        q05=q05,
-        q25=q25,
-        q75=q75,
-        q95=q95,
-        minimum=float(array.min()),
-        maximum=float(array.max()),
-        best_index=best,
-        best_value=float(array[best]),
-    )
-
-
-def finite_values(values: ArrayLike) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """`values` as a float64 array `(keys,)`; BadInput where empty, not one-dimensional or not finite."""
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not len(array) or not np.isfinite(array).all():
-        raise BadInput(
-            f"A metric over keys needs one finite value per key, not values of shape {array.shape} as given."
-        )
-    return array

@@ -8,6 +8,7 @@ A checksum is in the table only where the publisher states one. For the others, 
 download is printed and kept in `FOLDER/ARCHIVE.sha256` (the format of `sha256sum`): later ones must match it.
 """
 
+import gzip
 import hashlib
 import http.client
 import json
@@ -27,7 +28,7 @@ from keys.errors import BadInput
 CHUNK = 1 << 20  # bytes
 ATTEMPTS = 5  # connections in a row that may break
 PAUSE = 2.0  # seconds before the second attempt; later ones wait longer
-TIMEOUT = 60.0  # seconds without a byte
+TIMEOUT = 15.0  # seconds without a byte
 MARKER = ".wrongkey-fetched.json"
 
 Progress = Callable[[int, int | None], None]
@@ -130,27 +131,36 @@ def fetch(
 
     `progress(bytes so far, total or None)` is called as bytes arrive; `base_url` names a mirror, whose
     address replaces all but the archive's name. The same call again continues what was interrupted. Raises
-    `BadInput` for corpora that cannot be fetched, addresses that do not answer, wrong checksums, and archives
-    that are unsafe or damaged.
+    `BadInput` for corpora that cannot be fetched, addresses that do not answer, wrong checksums, archives that
+    are unsafe or damaged, and a folder that cannot be written or has no space left.
     """
     if name not in CORPORA:
         raise BadInput(f"there is no corpus {name!r} to fetch: choose one of {', '.join(CORPORA)}")
     source, folder = CORPORA[name], Path(folder)
     if source.url is None:
         raise BadInput(source.note)
-    home = folder / name
+    url = f"{base_url.rstrip('/')}/{source.archive}" if base_url else source.url
+    if not url.startswith(("http://", "https://")):
+        raise BadInput(f"{url} is not an http or https address: give one")
+    try:
+        return _fetch(name, url, folder, progress or (lambda done, total: None), say)
+    except OSError as error:  # of the disk: those of the network are `_Broken`
+        raise BadInput(
+            f"{folder} cannot be written ({error.strerror or error}): free space or name another folder, and give the "
+            "same command again; what was downloaded stays"
+        ) from error
+
+
+def _fetch(name: str, url: str, folder: Path, progress: Progress, say: Callable[[str], None]) -> Path:
+    source, home = CORPORA[name], folder / name
     if (home / MARKER).is_file():
         return home
     if home.exists():
         raise BadInput(f"{home} exists and was not fetched by wrongkey: move it, or fetch into another folder")
-    url = f"{base_url.rstrip('/')}/{source.archive}" if base_url else source.url
-    if not url.startswith(("http://", "https://")):
-        raise BadInput(f"{url} is not an http or https address: give one")
-
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / source.archive
     if not archive.is_file():
-        _download(url, archive, progress or (lambda done, total: None))
+        _download(url, archive, progress)
     checksum = _verify(archive, source, say)
     _unpack(archive, home, {"name": name, "url": url, "checksum": checksum, "licence": source.licence})
     archive.unlink()
@@ -160,31 +170,42 @@ def fetch(
 # download
 
 
+class _Broken(Exception):
+    """The connection failed. `reached`: only after the server had been reached."""
+
+    def __init__(self, reason: object, reached: bool = True) -> None:
+        super().__init__(reason)
+        self.reached = reached
+
+
 def _download(url: str, archive: Path, progress: Progress) -> None:
-    """`url` into `archive`, over as many connections as it takes while they get further than before."""
+    """`url` into `archive`, over as many connections as it takes while they get further than before.
+
+    A server that the first connection does not reach is not tried again: without a network, one waits for nothing.
+    """
     part = archive.with_name(archive.name + ".part")
-    furthest, fruitless = _size(part), 0
+    furthest, fruitless, reached = _size(part), 0, False
     while True:
         try:
             _continue(url, part, progress)
             break
-        except urllib.error.HTTPError as error:
-            raise BadInput(f"{url} answered {error.code} {error.reason}: try later, or name a mirror") from error
-        except (OSError, http.client.HTTPException) as error:
+        except _Broken as broken:
+            reached = reached or broken.reached
+            if not reached:
+                raise BadInput(f"{url} cannot be reached ({broken}): check the connection and try again") from broken
             fruitless = 0 if _size(part) > furthest else fruitless + 1
             furthest = max(furthest, _size(part))
             if fruitless == ATTEMPTS:
-                reason = getattr(error, "reason", None) or error
                 raise BadInput(
-                    f"{url} broke off after {furthest} bytes ({reason}): give the same command again"
-                ) from error
+                    f"{url} broke off after {furthest} bytes ({broken}): give the same command again"
+                ) from broken
             time.sleep(PAUSE * fruitless)
     _validator(part).unlink(missing_ok=True)
     part.rename(archive)
 
 
 def _continue(url: str, part: Path, progress: Progress) -> None:
-    """One connection: append to `part` what is missing; `ConnectionError` where the answer ends early."""
+    """One connection: append to `part` what is missing; `_Broken` where it fails or the answer ends early."""
     offset = _size(part)
     request = urllib.request.Request(url, headers={"User-Agent": "wrongkey", "Accept-Encoding": "identity"})
     if offset:
@@ -195,28 +216,39 @@ def _continue(url: str, part: Path, progress: Progress) -> None:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise
+            raise BadInput(f"{url} answered {error.code} {error.reason}: try later, or name a mirror") from error
         if error.headers.get("Content-Range") == f"bytes */{offset}":
             return  # nothing is missing
         part.unlink()
-        raise ConnectionError("the file on the server is another one now") from error
+        raise _Broken("the file on the server is another one now") from error
+    except urllib.error.URLError as error:  # no name, no route, refused, or silent
+        raise _Broken(error.reason, reached=False) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _Broken(error) from error
     with answer:
         resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
         if resumed and not (answer.headers.get("Content-Range") or "").startswith(f"bytes {offset}-"):
             part.unlink()
-            raise ConnectionError("the server sent another range than the one asked for")
+            raise _Broken("the server sent another range than the one asked for")
         done = offset if resumed else 0
         length = answer.headers.get("Content-Length")
         total = done + int(length) if length else None
         _remember(part, answer.headers)
         with part.open("ab" if resumed else "wb") as file:
             progress(done, total)
-            while chunk := answer.read(CHUNK):
+            while chunk := _read(answer):
                 file.write(chunk)
                 done += len(chunk)
                 progress(done, total)
     if total is not None and done < total:
-        raise ConnectionError(f"{total - done} bytes are missing")
+        raise _Broken(f"{total - done} bytes are missing")
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    try:
+        return answer.read(CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _Broken(error) from error
 
 
 def _remember(part: Path, headers: http.client.HTTPMessage) -> None:
@@ -273,14 +305,14 @@ def _unpack(archive: Path, home: Path, marker: dict[str, str]) -> None:
         else:
             with tarfile.open(archive) as tar:
                 tar.extractall(beside, filter="data")  # refuses paths and links that lead outside, and devices
+        (beside / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
+        beside.rename(home)
     except tarfile.FilterError as error:
-        shutil.rmtree(beside, ignore_errors=True)
         raise BadInput(f"{archive} is unsafe ({error}): do not unpack it, and fetch from the publisher") from error
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        shutil.rmtree(beside, ignore_errors=True)
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise BadInput(f"{archive} is damaged ({error}): delete it and fetch again") from error
-    (beside / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
-    beside.rename(home)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)  # what a failure left there
 
 
 def _unzip(archive: Path, folder: Path) -> None:

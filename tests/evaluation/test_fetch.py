@@ -1,9 +1,13 @@
 """Downloads from a real HTTP server on loopback, which can break off, refuse ranges, and change its files."""
 
+import errno
+import gzip
 import hashlib
 import io
 import re
+import socket
 import tarfile
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -278,6 +282,7 @@ def linked() -> bytes:
         (zipped(**{"a/../../outside": b"x"}), "unsafe"),
         (b"no archive at all", "damaged"),
         (librispeech()[:50_000], "damaged"),
+        (gzip.compress(gzip.decompress(librispeech())[:50_000]) + b"no gzip", "damaged"),
         (b"", "damaged"),
     ],
 )
@@ -307,12 +312,76 @@ def test_server_errors(published: Files, tmp_path: Path, status: int) -> None:
         fetch(NAME, tmp_path, base_url=published.url)
 
 
-def test_nobody_answers(tmp_path: Path, server: Files) -> None:
-    closed = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    port = closed.server_port
-    closed.server_close()
-    with pytest.raises(BadInput, match=r"broke off after 0 bytes .*refused"):
-        fetch(NAME, tmp_path, base_url=f"http://127.0.0.1:{port}")
+def test_nobody_answers(tmp_path: Path) -> None:
+    """The real pauses and time limits: without a network, one sentence comes soon."""
+    with socket.socket() as held:  # bound and not listening: refuses connections
+        held.bind(("127.0.0.1", 0))
+        begun = time.monotonic()
+        with pytest.raises(BadInput, match=r"http://127\.0\.0\.1.* cannot be reached .*refused.* try again"):
+            fetch(NAME, tmp_path, base_url=f"http://127.0.0.1:{held.getsockname()[1]}")
+        assert time.monotonic() - begun < module.PAUSE
+
+
+def test_a_name_that_does_not_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    begun = time.monotonic()
+    with pytest.raises(BadInput, match=r"test-clean\.tar\.gz cannot be reached .*Name or service not known"):
+        fetch(NAME, tmp_path)
+    assert time.monotonic() - begun < module.PAUSE
+
+
+def test_a_network_that_goes_away_on_the_way_is_waited_for(
+    published: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that cannot be made is final only at the beginning."""
+    published.break_after = [50_000]
+    slept: list[float] = []
+
+    connect = socket.create_connection
+
+    def connected(address: tuple[str, int], *rest: object, **named: object) -> socket.socket:
+        if len(published.asked) == 1 and len(slept) < 3:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        return connect(address, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    monkeypatch.setattr(socket, "create_connection", connected)
+    assert fetch(NAME, tmp_path, base_url=published.url).is_dir()
+    assert len(slept) == 3 and published.asked == [None, "bytes=50000-"]
+
+
+@pytest.mark.parametrize("folder", ["/proc/nowhere", "file/in"])
+def test_a_folder_that_cannot_be_written(published: Files, tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match=rf"{folder} cannot be written \(.*another folder"):
+        fetch(NAME, tmp_path / folder, base_url=published.url)
+    assert not published.asked
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_while_downloading_is_no_broken_line(published: Files, tmp_path: Path) -> None:
+    (tmp_path / f"{ARCHIVE}.part").symlink_to("/dev/full")
+    with pytest.raises(BadInput, match=rf"{tmp_path} cannot be written \(No space left on device\): free space"):
+        fetch(NAME, tmp_path, base_url=published.url)
+    assert len(published.asked) == 1
+
+
+def test_a_full_disk_while_unpacking_keeps_the_archive(
+    published: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(tar: tarfile.TarFile, folder: Path, **_: object) -> None:
+        folder.mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tarfile.TarFile, "extractall", full)
+        with pytest.raises(BadInput, match=rf"{tmp_path} cannot be written \(No space left on device\): free space"):
+            fetch(NAME, tmp_path, base_url=published.url)
+    assert [path.name for path in tmp_path.iterdir()] == [ARCHIVE]
+    assert fetch(NAME, tmp_path, base_url=published.url).is_dir() and len(published.asked) == 1
 
 
 def test_what_cannot_be_fetched(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve  # type: ignore[import-untyped]
 
 from evaluation import metrics
-from evaluation.bootstrap import bootstrap_interval, bootstrap_over_keys, speaker_weights
-from evaluation.metrics import eer, min_dcf, summary
+from evaluation.bootstrap import bootstrap_interval, speaker_weights
+from evaluation.metrics import eer, min_dcf
 from keys.errors import BadInput
 
 
@@ -239,33 +238,3 @@ def test_speakers_that_contradict_the_trials_are_refused(
 ) -> None:
     with pytest.raises(BadInput, match=sentence):
         speaker_weights(np.array(target), np.array(speakers), replicates=3, seed=0)
-
-
-def test_bootstrap_over_keys_finds_the_standard_error_of_the_mean() -> None:
-    values = np.random.default_rng(9).normal(30, 8, size=400)
-    low, high = bootstrap_over_keys(values, np.mean, seed=1, replicates=4000)
-    half_width = 1.96 * values.std(ddof=1) / np.sqrt(400)
-    assert (low + high) / 2 == pytest.approx(values.mean(), abs=0.1)
-    assert (high - low) / 2 == pytest.approx(half_width, rel=0.08)
-    statistics: list[Any] = [np.median, partial(np.var, ddof=1), partial(np.quantile, q=0.05)]
-    for statistic in statistics:
-        low, high = bootstrap_over_keys(values, statistic, seed=1)
-        assert low < statistic(values, axis=-1) < high
-        assert (low, high) == bootstrap_over_keys(values, statistic, seed=1)
-    with pytest.raises(BadInput, match="level"):
-        bootstrap_over_keys(values, np.mean, level=1.5)
-
-
-def test_summary() -> None:
-    values = np.array([40.0, 12.0, 33.0, 47.0, 12.0])
-    described = summary(values, higher_is_safer=True)
-    assert (described.n, described.minimum, described.maximum, described.median) == (5, 12, 47, 33)
-    assert described.mean == pytest.approx(28.8)
-    assert described.variance == pytest.approx(described.sd**2) == pytest.approx(np.var(values, ddof=1))
-    assert (described.q05, described.q25, described.q75, described.q95) == pytest.approx((12, 12, 40, 45.6))
-    assert (described.best_index, described.best_value) == (1, 12)
-    assert summary(torch.from_numpy(values), higher_is_safer=False).best_index == 3
-    assert np.isnan(summary([5.0], higher_is_safer=True).variance)
-    for bad in ([], [1.0, float("nan")], [[1.0]]):
-        with pytest.raises(BadInput):
-            summary(bad, higher_is_safer=True)

@@ -5,7 +5,7 @@ import pytest
 from evaluation.run_folder import RunFolder, find_runs, shard_name
 from keys.errors import BadInput
 
-IDENTITY = {"seed": 0, "weights": "a" * 64, "query level": 0.5}
+IDENTITY = {"seed": 0, "weights": "a" * 64, "plain answers": 0.5}
 
 
 def row(index: int) -> dict[str, object]:
@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 
 def test_the_same_experiment_is_continued(folder):
-    assert folder.claim({**IDENTITY, "query level": 0.5000001})["identity"] == IDENTITY
+    assert folder.claim({**IDENTITY, "plain answers": 0.5000001})["identity"] == IDENTITY
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_the_same_experiment_is_continued(folder):
     [
         ({"seed": 1}, r"another seed \(0 there, 1 now\)"),
         ({"weights": "b" * 64}, "another weights:"),
-        ({"query level": 0.6}, "another query level"),
+        ({"plain answers": 0.6}, "another plain answers"),
     ],
 )
 def test_another_experiment_is_refused_with_what_differs(folder, change, said):
@@ -39,7 +39,7 @@ def test_another_experiment_is_refused_with_what_differs(folder, change, said):
 
 def test_foreign_files_are_not_written_over(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(BadInput, match="no run"):
+    with pytest.raises(BadInput, match="no manifest"):
         RunFolder(tmp_path).claim(IDENTITY)
 
 

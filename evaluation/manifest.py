@@ -1,0 +1,92 @@
+"""The manifest of a run folder: what was asked and what answered, for whoever reads the scores later."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from evaluation.experiment import Experiment
+from evaluation.hardware import describe_device
+
+
+def describe_run(
+    experiment: Experiment, before: Mapping[str, Any] | None, identity: Mapping[str, Any], command: str | None
+) -> dict[str, Any]:
+    """The manifest at the start of a sweep; ``before`` is the one of the run that it continues.
+
+    Device, versions and revision are those of the first session; ``sessions`` has an entry for each.
+    """
+    config, corpus, trials = experiment.config, experiment.corpus, experiment.trials
+    asked = max(config.keys, before["config"]["keys"] if before else 0)
+    session = {
+        "started": now(),
+        "device": describe_device(experiment.device),
+        "versions": _versions(),
+        "git": _git_revision(),
+        "command": command,
+    }
+    first = before["sessions"][0] if before else session
+    return {
+        "config": {
+            **asdict(config),
+            "keys": asked,
+            "model": experiment.model.name,
+            "model_spec": config.model,
+            "corpus": corpus.name,
+            "corpus_spec": config.corpus,
+            "block_size": experiment.block_size,
+            "dims": experiment.dims,
+            "command": command or first["command"],
+        },
+        "identity": dict(identity),
+        **{name: first[name] for name in ("started", "device", "versions", "git")},
+        "sessions": [*(before["sessions"] if before else []), session],
+        "batch": {"rows": experiment.engine.rows},
+        "corpus": {
+            "name": corpus.name,
+            "speakers": len(trials.speakers),
+            "utterances": len(experiment.used),
+            "seconds": round(experiment.seconds, 2),
+            "recordings": corpus.recordings,
+        },
+        "trials": {"target": trials.targets, "nontarget": trials.nontargets, "source": trials.source},
+        "model_card": getattr(experiment.model, "card", None),
+        "key_space": experiment.incorrect.total if experiment.incorrect.enumerated else None,
+        "enumerated": experiment.incorrect.enumerated and asked >= (experiment.incorrect.total or 0),
+        "ended": None,
+        "seconds": before["seconds"] if before else 0.0,
+    }
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("wrongkey", "torch", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a checkout that is not installed
+            found[package] = "not installed"
+    return found
+
+
+def _git_revision() -> str | None:
+    """Revision of this checkout, with a mark where it was changed; None outside one."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"},
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()

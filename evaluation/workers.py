@@ -1,0 +1,161 @@
+"""Where shards are computed: this process, loky workers here, or a Dask cluster. Nothing of our own schedules machines.
+
+A worker prepares the experiment for itself from the configuration, once, and answers with rows; the calling process
+writes them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import joblib
+import pandas as pd
+import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from torch import Tensor
+
+from evaluation.experiment import Experiment, SweepConfig
+from evaluation.hardware import available_cores
+from evaluation.run_folder import same
+from keys.errors import BadInput
+
+Identity = tuple[tuple[str, Any], ...]
+WATCH_SECONDS = 2.0
+
+_one_at_a_time = threading.Lock()  # a worker's engine holds the kernels of the keys that it is asked under
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Score rows and, where kept, raw trial scores of the incorrect keys ``[start, stop)``."""
+
+    start: int
+    stop: int
+    rows: list[dict[str, Any]]
+    outputs: pd.DataFrame | None
+
+
+def answer(experiment: Experiment, start: int, stop: int) -> Shard:
+    """Incorrect keys ``start … stop - 1`` through the encrypted model."""
+    scores = experiment.scores(experiment.engine.embeddings(experiment.incorrect.batch(start, stop - start)))
+    outputs = None
+    if experiment.config.keep_outputs:
+        outputs = pd.DataFrame({"key_index": range(start, stop), "scores": list(scores.cpu().numpy())})
+    return Shard(start, stop, score_rows(experiment, "incorrect", scores, start), outputs)
+
+
+def score_rows(experiment: Experiment, condition: str, scores: Tensor, start: int | None) -> list[dict[str, Any]]:
+    """Rows of the score file for ``scores (keys, trials)``; ``start`` numbers the keys, None where the condition has no
+    key of its own."""
+    config = experiment.config
+    shared = {
+        "task": config.task,
+        "model": experiment.model.name,
+        "corpus": experiment.corpus.name,
+        "scheme": experiment.scheme.name,
+        "block_size": experiment.block_size,
+        "dims": experiment.dims,
+        "condition": condition,
+        "key_seed": config.seed,
+    }
+    rows = []
+    for row in experiment.task.measure(scores):
+        position = row.pop("position")
+        rows.append({**shared, "key_index": -1 if start is None else start + position, **row})
+    return rows
+
+
+def answers(
+    experiment: Experiment,
+    identity: dict[str, Any],
+    shards: list[tuple[int, int]],
+    workers: int,
+    backend: str,
+    scheduler: str | None,
+) -> Iterator[Shard]:
+    """Every shard, as it is done. Raises BadInput for a cluster that is not there and a worker that dies."""
+    if workers == 1 and backend == "loky":
+        yield from (answer(experiment, start, stop) for start, stop in shards)
+        return
+    # Machines of a cluster measure their own batch; the processes of this one share what was measured here.
+    here = backend == "loky"
+    rows, threads = (experiment.engine.rows, max(available_cores() // workers, 1)) if here else (None, None)
+    asked = experiment.config, tuple(identity.items()), rows, threads
+    with _parallel(backend, scheduler, workers):
+        parallel = joblib.Parallel(return_as="generator_unordered", pre_dispatch=2 * workers)
+        try:
+            yield from parallel(joblib.delayed(run_shard)(*asked, start, stop) for start, stop in shards)
+        except TerminatedWorkerError:
+            raise BadInput("a worker was killed, perhaps for want of memory: try fewer --workers") from None
+
+
+def run_shard(
+    config: SweepConfig, identity: Identity, rows: int | None, threads: int | None, start: int, stop: int
+) -> Shard:
+    """``answer`` in a worker; the threads of a Dask worker take turns."""
+    with _one_at_a_time:
+        if threads:
+            torch.set_num_threads(threads)
+        experiment = _prepared(config, identity)
+        if rows:
+            experiment.engine.rows = rows
+        return answer(experiment, start, stop)
+
+
+@lru_cache(maxsize=1)
+def _prepared(config: SweepConfig, identity: Identity) -> Experiment:
+    """Prepared once per worker; raises BadInput where the worker finds another model or other speech than the caller,
+    as on a cluster whose machines hold different files."""
+    threading.Thread(target=_end_with_caller, args=(os.getppid(),), daemon=True).start()
+    experiment = Experiment(replace(config, device=_own_gpu(config.device)))
+    if differing := [name for name, value in experiment.identity().items() if not same(dict(identity)[name], value)]:
+        raise BadInput(f"worker {platform.node()} sees another {differing[0]}: give every worker the same files")
+    experiment.engine.tune()
+    return experiment
+
+
+def _own_gpu(device: str) -> str:
+    """One GPU per process where this machine has several and none was named."""
+    if device not in ("auto", "cuda") or torch.cuda.device_count() < 2:
+        return device
+    number = re.search(r"\d+$", multiprocessing.current_process().name)
+    return f"cuda:{int(number[0]) % torch.cuda.device_count()}" if number else device
+
+
+def _end_with_caller(parent: int) -> None:
+    """A caller that was killed cannot stop its workers: they watch whether they still have the same parent."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)
+
+
+@contextmanager
+def _parallel(backend: str, scheduler: str | None, workers: int) -> Iterator[None]:
+    if backend == "loky":
+        with joblib.parallel_config(backend="loky", n_jobs=workers):
+            yield
+        return
+    if backend != "dask":
+        raise BadInput(f"backend {backend!r} is unknown: choose loky or dask")
+    try:
+        from dask.distributed import Client
+    except ImportError:
+        raise BadInput("--backend dask needs Dask: pip install 'wrongkey[cluster]'") from None
+    if scheduler is None:
+        raise BadInput("--backend dask needs the scheduler's address: --scheduler tcp://host:8786")
+    try:
+        client = Client(scheduler, timeout=10)
+    except OSError:
+        raise BadInput(f"no Dask scheduler answers at {scheduler}: start one with 'dask scheduler'") from None
+    with client, joblib.parallel_config(backend="dask", n_jobs=workers):
+        yield
