@@ -6,15 +6,25 @@ Names are imported when first used: ``from keys.errors import BadInput`` must no
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from keys.blocks import from_blocks, to_blocks
-    from keys.draw import IncorrectKeys, correct_key, draw_keys, draw_secret_matrix
-    from keys.errors import BadInput
-    from keys.key import SecretKey
-    from keys.model import encrypt_model, keyable_layers, relative_kernels
-    from keys.query import decrypt_query, encrypt_query
-    from keys.schemes import SCHEMES, Scheme, get_scheme
-    from keys.space import KeySpace, key_space
+if TYPE_CHECKING:  # for mypy, which cannot read the table; `as` marks what is meant for others
+    from keys.blocks import from_blocks as from_blocks
+    from keys.blocks import to_blocks as to_blocks
+    from keys.draw import IncorrectKeys as IncorrectKeys
+    from keys.draw import correct_key as correct_key
+    from keys.draw import draw_keys as draw_keys
+    from keys.draw import draw_secret_matrix as draw_secret_matrix
+    from keys.errors import BadInput as BadInput
+    from keys.key import SecretKey as SecretKey
+    from keys.model import encrypt_model as encrypt_model
+    from keys.model import keyable_layers as keyable_layers
+    from keys.model import relative_kernels as relative_kernels
+    from keys.query import decrypt_query as decrypt_query
+    from keys.query import encrypt_query as encrypt_query
+    from keys.schemes import SCHEMES as SCHEMES
+    from keys.schemes import Scheme as Scheme
+    from keys.schemes import get_scheme as get_scheme
+    from keys.space import KeySpace as KeySpace
+    from keys.space import key_space as key_space
 
 _HOME = {
     "SCHEMES": "schemes",
@@ -37,26 +47,7 @@ _HOME = {
     "to_blocks": "blocks",
 }
 
-__all__ = [
-    "SCHEMES",
-    "BadInput",
-    "IncorrectKeys",
-    "KeySpace",
-    "Scheme",
-    "SecretKey",
-    "correct_key",
-    "decrypt_query",
-    "draw_keys",
-    "draw_secret_matrix",
-    "encrypt_model",
-    "encrypt_query",
-    "from_blocks",
-    "get_scheme",
-    "key_space",
-    "keyable_layers",
-    "relative_kernels",
-    "to_blocks",
-]
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -5,53 +5,39 @@ used, so that a command line that only prints help does not load pandas and matp
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from reports.comparison import Comparison, compare
-    from reports.figures import block_size_figure, save_figure, violin_figure
-    from reports.html import write_report
-    from reports.metrics import METRICS, Metric, get_metric
-    from reports.published import published_beside
-    from reports.runs import Run, load_run, load_runs
-    from reports.statistics import KeyStatistics, summarise, summarise_all
-    from reports.tables import numbers, score_table, to_csv, to_html, to_latex, to_markdown, worst_key_table
-    from reports.verdicts import headline
+_HOME = {
+    "METRICS": "metrics",
+    "Comparison": "comparison",
+    "KeyStatistics": "statistics",
+    "Metric": "metrics",
+    "Run": "runs",
+    "block_size_figure": "figures",
+    "compare": "comparison",
+    "get_metric": "metrics",
+    "headline": "verdicts",
+    "load_run": "runs",
+    "load_runs": "runs",
+    "numbers": "tables",
+    "published_beside": "published",
+    "save_figure": "figures",
+    "score_table": "tables",
+    "summarise": "statistics",
+    "summarise_all": "statistics",
+    "to_csv": "tables",
+    "to_html": "tables",
+    "to_latex": "tables",
+    "to_markdown": "tables",
+    "violin_figure": "figures",
+    "worst_key_table": "tables",
+    "write_report": "html",
+}
 
-__all__ = [
-    "METRICS",
-    "Comparison",
-    "KeyStatistics",
-    "Metric",
-    "Run",
-    "block_size_figure",
-    "compare",
-    "get_metric",
-    "headline",
-    "load_run",
-    "load_runs",
-    "numbers",
-    "published_beside",
-    "save_figure",
-    "score_table",
-    "summarise",
-    "summarise_all",
-    "to_csv",
-    "to_html",
-    "to_latex",
-    "to_markdown",
-    "violin_figure",
-    "worst_key_table",
-    "write_report",
-]
-
-_MODULES = ("runs", "metrics", "statistics", "tables", "published", "verdicts", "comparison", "figures", "html")
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        for module in _MODULES:
-            found = getattr(import_module(f"reports.{module}"), name, None)
-            if found is not None:
-                return found
+    if name in _HOME:
+        return getattr(import_module(f"reports.{_HOME[name]}"), name)
     raise AttributeError(f"module 'reports' has no attribute {name!r}")

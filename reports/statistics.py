@@ -48,8 +48,10 @@ class WorstKey:
 class GuessNumber:
     """How many random keys an attacker draws on average until one comes within `distance` of the plain model.
 
-    hits of tried keys came that close; expected = tried / hits (infinite when none did). The 95 % interval is
-    Clopper and Pearson's; when no key came that close, `low` is tried / 3 by the rule of three.
+    hits of tried keys came that close. Of a sample of keys, expected = tried / hits (infinite when none did) with
+    Clopper and Pearson's 95 % interval; when no key came that close, `low` is tried / 3 by the rule of three.
+    Where every key there is was tried (`exhaustive`), a guesser who repeats none needs (tried + 1) / (hits + 1) on
+    average, the mean of the negative hypergeometric distribution: exact, without an interval.
     """
 
     distance: float
@@ -59,7 +61,9 @@ class GuessNumber:
 
     @property
     def expected(self) -> float:
-        return self.tried / self.hits if self.hits else math.inf
+        if not self.hits:
+            return math.inf
+        return (self.tried + 1) / (self.hits + 1) if self.exhaustive else self.tried / self.hits
 
     @property
     def low(self) -> float:

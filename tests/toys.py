@@ -84,6 +84,36 @@ def deaf() -> Toy:
     return toy
 
 
+class AcrossTheBatch(nn.Module):
+    """Looks at the whole batch: keys that are asked together would disturb each other."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return frames / frames.std()
+
+
+def batch_normalised() -> Toy:
+    toy = raw3()
+    toy.network.append(AcrossTheBatch())
+    return toy
+
+
+def with_views() -> Toy:
+    """Calls view() on the first layer's answer, which must be contiguous for that."""
+
+    class Viewed(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return z.view(len(z), -1).view(z.shape)
+
+    toy = raw3()
+    toy.network.insert(1, Viewed())
+    return toy
+
+
+def broken() -> Toy:
+    """A user's factory that fails."""
+    raise FileNotFoundError("mine.pt")
+
+
 class AsModule(nn.Module):
     """A user's model that is an nn.Module with the least that is needed."""
 

@@ -23,6 +23,7 @@ COMMANDS = ("demo", "sweep", "report", "compare", "keys", "crypt", "models", "co
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the returned number is the exit code."""
+    sys.path.insert(0, os.getcwd())  # a user's package.module:factory lies beside the work, as with python -m
     try:
         options = _parse(sys.argv[1:] if arguments is None else list(arguments))
         code: int = options.run(options)

@@ -63,7 +63,14 @@ def open_model(spec: str, *, folded: bool = True) -> SpeakerModel:
         from evaluation.models.rawnext import load_rawnext
 
         return load_rawnext(spec.removeprefix("rawnext:"))
-    return checked(_user_factory(spec)(), spec)
+    factory = _user_factory(spec)
+    try:
+        model = factory()
+    except BadInput:
+        raise
+    except Exception as error:  # a user's own code may fail in any way
+        raise BadInput(f"model {spec!r} failed while it was made: {type(error).__name__}: {error}") from error
+    return checked(model, spec)
 
 
 def model_card(name: str) -> str:

@@ -29,7 +29,7 @@ def one_by_one(model: toys.Toy, model_key: np.ndarray, query_key: np.ndarray) ->
     return torch.stack(rows)
 
 
-@pytest.mark.parametrize("make", [toys.raw3, toys.raw10, toys.segmented, toys.whole_utterances])
+@pytest.mark.parametrize("make", [toys.raw3, toys.raw10, toys.segmented, toys.whole_utterances, toys.with_views])
 @pytest.mark.parametrize("scheme", ["shuffling", "flipping", "rom"])
 def test_relative_keys_equal_explicit_encryption(make, scheme):
     model = make()
@@ -63,8 +63,10 @@ def test_batches_and_stacked_keys_change_nothing(make, rows):
         (nn.Conv2d(2, 4, 2, 2, groups=2), (2, 2, 6, 8)),
     ],
 )
-def test_keyed_layer_answers_key_by_key(layer, shape):
+@pytest.mark.parametrize("frames_first", [False, True])
+def test_keyed_layer_answers_key_by_key(layer, shape, frames_first):
     keyed = KeyedFirstLayer(layer)
+    keyed.frames_first = frames_first
     keyed.kernels = torch.randn(3, *layer.weight.shape)
     x = torch.randn(shape)
     expected = []
@@ -124,3 +126,27 @@ def test_tuning_keeps_a_measured_size():
     rates = engine.tune(largest=16)
     assert rates[engine.rows] == max(rates.values())
     assert set(rates) <= {1, 2, 4, 8, 16}
+
+
+def test_the_fast_layout_is_taken_only_where_the_model_bears_it():
+    assert Engine(toys.raw3(), groups_of(toys.raw3(), 3), np.eye(3)).layer.frames_first
+    assert not Engine(toys.with_views(), groups_of(toys.with_views(), 3), np.eye(3)).layer.frames_first
+
+
+def test_groups_are_cut_at_the_last_whole_block_on_both_axes():
+    (group,) = group_queries([torch.ones(2, 7, 11), torch.ones(2, 6, 10)], block_size=2, dims=2)
+    assert group.segments.shape == (4, 6, 10)
+    assert group.utterance.tolist() == [0, 1]
+    assert group.pieces == 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("make", [toys.raw3, toys.segmented, toys.whole_utterances])
+def test_a_gpu_gives_the_same_answers_every_time(make):
+    model, keys = make(), draw_keys("rom", 3, 0, 0, 7)
+    expected = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0)).embeddings(keys)
+    engine = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0), torch.device("cuda"))
+    engine.tune(largest=64)
+    answers = engine.embeddings(keys)
+    torch.testing.assert_close(answers.cpu(), expected, rtol=1e-3, atol=1e-4)
+    assert torch.equal(engine.embeddings(keys), answers)

@@ -16,8 +16,11 @@ import torch
 
 from evaluation.experiment import Experiment, SweepConfig
 from evaluation.metrics import eer
+from evaluation.run_folder import RunFolder
 from evaluation.sweep import sweep
+from evaluation.workers import run_shard
 from keys.errors import BadInput
+from tests import toys
 
 ROOT = Path(__file__).parents[2]
 SHARED = {"corpus": "bundled", "per_speaker": 2, "replicates": 5, "device": "cpu"}
@@ -60,11 +63,11 @@ def test_the_correct_key_gives_the_plain_eer_and_incorrect_keys_do_not(run):
 
 def test_scores_follow_from_explicitly_encrypted_audio(run):
     experiment = Experiment(config(keys=6))
-    for index, key in enumerate(experiment.incorrect.batch(0, 2)):
-        answer = experiment.explicit(key)[None]
-        expected = eer(experiment.scores(answer), experiment.task.target).item()
-        table = scores(run).query("condition == 'incorrect' and metric == 'eer'")
-        assert table.value.iloc[index] == pytest.approx(expected, abs=100 / 28)  # one trial may change sides
+    keys = experiment.incorrect.batch(0, 2)
+    expected = experiment.scores(torch.stack([experiment.explicit(key) for key in keys]))
+    torch.testing.assert_close(experiment.scores(experiment.engine.embeddings(keys)), expected, rtol=0, atol=1e-5)
+    stated = scores(run).query("condition == 'incorrect' and metric == 'eer'").value
+    np.testing.assert_allclose(stated[:2], eer(expected, experiment.task.target), atol=100 / 28)  # a trial may cross
 
 
 def test_a_larger_number_of_keys_extends_the_run(run, tmp_path):
@@ -77,18 +80,62 @@ def test_a_larger_number_of_keys_extends_the_run(run, tmp_path):
     pd.testing.assert_frame_equal(scores(folder), scores(run))
 
 
-def test_workers_and_shards_change_no_score(run, tmp_path, monkeypatch):
+def test_workers_and_shards_change_no_score(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    folder = sweep(config(keys=6), tmp_path / "run", workers=2).path
-    pd.testing.assert_frame_equal(scores(folder), scores(run), rtol=1e-5, atol=100 / 28)
+
+    def kept(name: str, workers: int) -> np.ndarray:
+        folder = sweep(config(keys=6, keep_outputs=True), tmp_path / name, workers=workers).path
+        table = pd.concat(pd.read_parquet(file) for file in (folder / "outputs").glob("*.parquet"))
+        return np.stack(table.sort_values("key_index").scores)
+
+    np.testing.assert_allclose(kept("two", 2), kept("one", 1), atol=1e-5)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_sweep_continues_to_the_same_scores(stop, tmp_path):
+def test_threads_of_one_worker_do_not_mix_their_keys(run):
+    """A Dask worker runs several shards at once in one process."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    experiment = Experiment(config(keys=6))
+    identity = tuple(experiment.identity().items())
+    with ThreadPoolExecutor(4) as pool:
+        shards = list(pool.map(lambda i: run_shard(config(keys=6), identity, 2, 1, i, i + 1), range(6)))
+    answered = pd.DataFrame([row for shard in shards for row in shard.rows]).query("metric == 'eer'").value
+    stated = scores(run).query("condition == 'incorrect' and metric == 'eer'").value
+    np.testing.assert_allclose(answered, stated, atol=1e-9)
+
+
+def test_a_worker_with_other_files_refuses(run):
+    identity = dict(Experiment(config(keys=6)).identity()) | {"weights": "0" * 64}
+    with pytest.raises(BadInput, match="sees another weights"):
+        run_shard(config(keys=6), tuple(identity.items()), 2, 1, 0, 1)
+
+
+def test_another_function_with_the_same_weights_is_another_experiment(tmp_path, monkeypatch):
+    sweep(config(keys=2), tmp_path / "run", workers=1)
+    embed = toys.Toy.embed
+    monkeypatch.setattr(toys.Toy, "embed", lambda self, queries: embed(self, queries) ** 3)
+    with pytest.raises(BadInput, match="plain answers"):
+        sweep(config(keys=4), tmp_path / "run", workers=1)
+
+
+def test_shards_without_a_manifest_are_not_adopted(tmp_path):
+    folder = sweep(config(keys=2), tmp_path / "run", workers=1).path
+    (folder / "manifest.json").unlink()
+    with pytest.raises(BadInput, match="no manifest"):
+        sweep(config(keys=2, seed=5), folder, workers=1)
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path):
+    with RunFolder(tmp_path / "run").locked(), pytest.raises(BadInput, match="being written"):
+        sweep(config(keys=2), tmp_path / "run", workers=1)
+
+
+@pytest.mark.parametrize(("stop", "workers"), [(signal.SIGKILL, "1"), (signal.SIGINT, "1"), (signal.SIGINT, "2")])
+def test_a_stopped_sweep_continues_to_the_same_scores(stop, workers, tmp_path):
     keys = 60
     command = [sys.executable, "-m", "wrongkey", "sweep", "--model", "tests.toys:whole_utterances"]
-    command += "--corpus bundled --per-speaker 2 --replicates 5 --workers 1 --device cpu".split()
-    command += ["--keys", str(keys)]
+    command += "--corpus bundled --per-speaker 2 --replicates 5 --device cpu".split()
+    command += ["--keys", str(keys), "--workers", workers]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def start(out: Path) -> subprocess.Popen:
@@ -136,6 +183,8 @@ def test_a_small_key_space_is_enumerated(scheme, total, tmp_path):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["keys_done"] == manifest["key_space"] == total
     assert manifest["enumerated"]
+    sweep(config(scheme=scheme, keys=2), folder, workers=1)
+    assert json.loads((folder / "manifest.json").read_text())["enumerated"], "fewer keys asked later change nothing"
     keys = Experiment(config(scheme=scheme)).incorrect.batch(0, total)
     assert len(np.unique(keys.reshape(total, -1), axis=0)) == total
 
@@ -174,6 +223,8 @@ def test_raw_scores_are_kept_where_asked(tmp_path):
         ("overlapping", "stride"),
         ("not_a_model", "no network"),
         ("missing", "cannot be imported"),
+        ("broken", "FileNotFoundError"),
+        ("batch_normalised", "stacked keys"),
     ],
 )
 def test_a_model_that_cannot_be_trusted_stops_the_run(model, said, tmp_path):

@@ -97,6 +97,13 @@ def test_the_page_stands_alone(make_run: MakeRun, scores: np.ndarray, tmp_path: 
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
 
 
+def test_notes_say_what_the_numbers_are(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    text = page_of([make_run("a", scores)], tmp_path / "report.html").text
+    assert "expected to draw until the first one comes that close" in text
+    assert "(n + 1) / (k + 1) if k of n keys" in text
+    assert "relative to the largest entry of the plain model’s embeddings" in text
+
+
 def test_hostile_names_are_text(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>\"&{{ 7 * 7 }}$x$"
     page = page_of(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +65,7 @@ def test_enumerated_keys_have_no_interval(make_run: MakeRun) -> None:
     folder = make_run("a", [12.0, 30.0, 40.0], keys=1000, key_space=3, enumerated=True)
     result = summarise(load_run(folder))
     assert result.mean.low is None and result.variance is not None and result.variance.low is None
-    assert [str(guess) for guess in result.guesses] == ["no key does", "no key does", "3"]
+    assert [str(guess) for guess in result.guesses] == ["no key does", "no key does", "2"]
 
 
 def test_one_key_has_no_variance(make_run: MakeRun) -> None:
@@ -79,6 +79,15 @@ def test_guess_numbers_and_their_interval() -> None:
     assert (one.expected, two.expected, five.expected) == (50, 50, 20)
     exact = stats.binomtest(20, 1000).proportion_ci(0.95, method="exact")
     assert (one.low, one.high) == pytest.approx((1 / exact.high, 1 / exact.low))
+
+
+@pytest.mark.parametrize(("keys", "hits"), [(5, 1), (7, 3), (6, 6)])
+def test_who_repeats_no_key_needs_the_mean_over_all_orders(keys: int, hits: int) -> None:
+    values = np.array([8.0] * hits + [40.0] * (keys - hits))
+    guess = guess_numbers(values, 7.9, get_metric("eer"), exhaustive=True)[0]
+    every = [min(places) + 1 for places in combinations(range(keys), hits)]  # the places of the hits in an order
+    assert guess.expected == pytest.approx(np.mean(every)) and guess.low == guess.high == guess.expected
+    assert "[" not in str(guess)
 
 
 def test_when_no_key_comes_close_the_bound_is_the_rule_of_three() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from evaluation import run_folder
 from keys.errors import BadInput
-from reports.runs import load_run, load_runs, run_labels
+from reports.runs import COLUMNS, FORMAT, load_run, load_runs, run_labels
 
 MakeRun = Callable[..., Path]
 
@@ -16,6 +17,12 @@ MakeRun = Callable[..., Path]
 def change_manifest(folder: Path, **changes: object) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_what_is_read_is_what_a_sweep_writes() -> None:
+    """Both rooms define the format, so that neither imports the other."""
+    assert run_folder.FORMAT == FORMAT
+    assert tuple(run_folder.SCORE_COLUMNS) == COLUMNS
 
 
 def test_a_complete_run(make_run: MakeRun, scores: object) -> None:

@@ -69,6 +69,8 @@ def test_a_finished_sweep_does_nothing_again_and_grows_when_asked(run, capsys):
     before = shards()
     assert main([*SWEEP, "--out", str(run)]) == 0
     assert shards() == before
+    assert main([*SWEEP, "--out", str(run), "--keys", "5"]) == 0
+    assert before.items() < shards().items()
 
 
 def test_settings_may_stand_in_a_file_and_flags_win(tmp_path):
@@ -136,6 +138,36 @@ def test_an_encrypted_model_is_written(tmp_path, capsys):
     matrix = SecretKey.load(key).matrix
     np.testing.assert_allclose(encrypted["0.weight"], plain["0.weight"].double().numpy() @ matrix, atol=1e-6)
     np.testing.assert_array_equal(encrypted["2.weight"], plain["2.weight"])
+
+
+def test_owner_and_user_meet_without_anybody_decrypting(tmp_path, capsys):
+    """encrypt-model and encrypt --model: the encrypted model on the encrypted recording answers as the plain one."""
+    import torch
+
+    from evaluation.corpora import load_audio, open_corpus
+    from evaluation.models.asv_raw import load_asv_raw
+
+    recording = open_corpus("bundled").utterances[0].path
+    key, weights, query = tmp_path / "k.npz", tmp_path / "m.safetensors", tmp_path / "q.wav"
+    assert main(["keys", "draw", "--scheme", "rom", "--block", "5", "-o", str(key)]) == 0
+    assert main(["encrypt-model", "--model", "asv-raw5", "--key", str(key), "-o", str(weights)]) == 0
+    assert main(["encrypt", str(recording), "--model", "asv-raw5", "--key", str(key), "-o", str(query)]) == 0
+    plain, provider = load_asv_raw("asv-raw5"), load_asv_raw("asv-raw5", path=weights)
+    encrypted = torch.from_numpy(soundfile.read(query, dtype="float32")[0])[None]
+    expected = plain.embed(plain.segments(plain.front_end(torch.from_numpy(load_audio(recording)))))
+    torch.testing.assert_close(provider.embed(encrypted), expected, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(plain.embed(encrypted), expected, atol=0.1)
+
+
+def test_a_model_beside_the_work_is_found_by_the_installed_command(tmp_path):
+    (tmp_path / "mymodel.py").write_text("from tests.toys import raw3 as make")
+    # A console script has its own folder, not the working directory, at the head of sys.path.
+    console = "import sys; sys.path[0] = '/'; sys.path.append(sys.argv.pop(1)); from wrongkey.cli import main; main()"
+    command = [sys.executable, "-c", console, str(Path(__file__).parents[2]), *SWEEP, "--out", "run"]
+    command[command.index("tests.toys:raw3")] = "mymodel:make"
+    command[command.index("--workers") + 1] = "2"
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.startswith("run is done"), done.stderr
 
 
 def test_keys_are_shown_without_their_matrix_and_counted(key, capsys):

@@ -23,6 +23,8 @@ def add(commands: Any) -> None:
         parser.add_argument("-o", "--out", type=Path, required=True, help="WAV file (32-bit float)")
         parser.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
         parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+        if name == "encrypt":
+            parser.add_argument("--model", help="first apply this model's front end and cut its segments")
         parser.set_defaults(run=run)
 
     model = commands.add_parser("encrypt-model", help="encrypt a model's first layer with a key")
@@ -37,7 +39,7 @@ def run_encrypt(options: argparse.Namespace) -> int:
     from keys import SecretKey, encrypt_query
 
     key = SecretKey.load(options.key)
-    samples, rate = _read(options)
+    samples, rate = _query(options) if options.model else _read(options)
     _write(options, encrypt_query(samples, key), rate, f"wrongkey samples={len(samples)}")
     return 0
 
@@ -61,6 +63,7 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
     from safetensors.torch import save_file
 
     from evaluation.engine import with_first_layer
+    from evaluation.hardware import TOLERANCE
     from evaluation.models.protocol import open_model
     from keys import SecretKey, encrypt_model, encrypt_query
 
@@ -75,13 +78,31 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
     queries = queries[..., : queries.shape[-1] // key.block_size * key.block_size]
     with torch.inference_mode():
         plain, answer = model.embed(queries), encrypted.embed(encrypt_query(queries, key))
+    difference = float((plain - answer).abs().max() / plain.abs().max())
+    if not difference <= TOLERANCE["float32"]:
+        raise BadInput(
+            f"{model.name} under the correct key answers differently ({difference:.1e}): does {model.first_layer} "
+            "really read the query first?"
+        )
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    about = {"model": model.name, "first_layer": model.first_layer, "scheme": key.scheme}
+    about = {"model": model.name, "first_layer": model.first_layer, "scheme": key.scheme, "kernel": str(key.block_size)}
     _to_disk(options.out, lambda part: save_file(tensors, part, metadata=about))
     print(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {key.block_size}")
-    difference, largest = float((plain - answer).abs().max()), float(plain.abs().max())
-    print(f"four seconds of noise: answers differ from the plain model's by {difference:.1e} (of {largest:.1e})")
+    print(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
     return 0
+
+
+def _query(options: argparse.Namespace) -> tuple[Any, int]:
+    """What ``--model`` wants encrypted: its front end's output, cut into its segments, one after another."""
+    import torch
+
+    from evaluation.corpora import load_audio
+    from evaluation.models.protocol import open_model
+
+    _refuse_existing(options)
+    model = open_model(options.model)
+    waveform = torch.from_numpy(load_audio(options.file, model.sample_rate, options.channels))
+    return model.segments(model.front_end(waveform)).flatten().numpy(), model.sample_rate
 
 
 def _read(options: argparse.Namespace) -> tuple[Any, int]:
