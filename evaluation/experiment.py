@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluation.asv import VARIANTS, SpeakerVerification
-from evaluation.corpora import Corpus, Recordings, load_audio, open_corpus
+from evaluation.corpora import Corpus, Recordings, Utterance, load_audio, open_corpus
 from evaluation.engine import Engine, QueryGroup, group_queries, with_first_layer
 from evaluation.hardware import choose_device, choose_precision, keep_freed_memory
 from evaluation.models.protocol import SpeakerModel, open_model
@@ -165,30 +165,46 @@ class Experiment:
 
     def _queries(self) -> tuple[list[QueryGroup], float]:
         """The segments of every utterance that a trial names, and the seconds of speech they were cut from."""
-        channels = cast(Literal["refuse", "mix"], self.config.channels)
         segments, samples = [], 0
         for utterance in self.used:
-            waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, channels))
+            waveform = self._speech(utterance)
             samples += len(waveform)
-            pieces = self.model.segments(self.model.front_end(waveform))
-            if pieces.shape[-1] < self.block_size:
-                raise BadInput(
-                    f"utterance {utterance.id} has {len(waveform)} samples, fewer than one block of {self.block_size}: "
-                    "leave it out of the corpus"
-                )
-            segments.append(pieces)
+            segments.append(self.model.segments(self.model.front_end(waveform)))
         groups = group_queries(segments, self.block_size, self.dims)
-        shortest = groups[0]
+        self._probe(groups[0])
+        return groups, samples / self.model.sample_rate
+
+    def _speech(self, utterance: Utterance) -> Tensor:
+        """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
+        channels = cast(Literal["refuse", "mix"], self.config.channels)
+        waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, channels))
+        if self.dims == 1 and len(waveform) < self.block_size:
+            raise BadInput(
+                f"utterance {utterance.id} ({utterance.path}) has {len(waveform)} samples, fewer than one block of "
+                f"{self.block_size}: leave it out of the corpus"
+            )
+        if not waveform.any():
+            raise BadInput(
+                f"utterance {utterance.id} ({utterance.path}) is digital silence: leave it out of the corpus"
+            )
+        return waveform
+
+    def _probe(self, shortest: QueryGroup) -> None:
+        """Ask the plain model once: raises BadInput where it fails or answers in another shape."""
+        name, shape = self.used[int(shortest.utterance[0])].id, tuple(shortest.segments.shape[1:])
+        two = shortest.segments[:1].repeat(2, *[1] * len(shape))
         try:
             with torch.inference_mode():
-                self.model.embed(shortest.segments[:1])
-        except (RuntimeError, ValueError) as error:
-            name = self.used[int(shortest.utterance[0])].id
+                answer = self.model.embed(two)
+        except Exception as error:  # a user's model may fail in any way
             raise BadInput(
-                f"model {self.model.name} cannot embed utterance {name} of {shortest.segments.shape[-1]} samples "
-                f"({str(error).splitlines()[0]}): it may be shorter than the model's receptive field"
+                f"model {self.model.name} cannot embed utterance {name}, queries of shape {shape} "
+                f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}): are they shorter than "
+                "its receptive field?"
             ) from error
-        return groups, samples / self.model.sample_rate
+        if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != 2:
+            found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+            raise BadInput(f"model {self.model.name}: embed must return (batch, dim), and two queries gave {found}")
 
 
 def _block_of(model: SpeakerModel, asked: int | None) -> tuple[int, int]:

@@ -50,11 +50,11 @@ class RunFolder:
         except OSError as error:
             raise BadInput(f"{self.manifest_path} cannot be read ({error.strerror})") from error
         try:
-            found: dict[str, Any] = json.loads(text)
+            found = json.loads(text)
         except json.JSONDecodeError:
             raise BadInput(f"{self.manifest_path} is not JSON any more: choose another folder with --out") from None
-        if found.get("format") != FORMAT:
-            raise BadInput(f"{self.path} has format {found.get('format')!r}, not {FORMAT}: choose another --out")
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise BadInput(f"{self.manifest_path} is not of the format {FORMAT}: choose another --out")
         return found
 
     @contextmanager

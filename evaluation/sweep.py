@@ -19,7 +19,7 @@ from evaluation.experiment import Experiment, SweepConfig
 from evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
 from evaluation.manifest import describe_run, now
 from evaluation.run_folder import RunFolder, shard_name
-from evaluation.workers import answers, score_rows
+from evaluation.workers import answers, check_backend, score_rows
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # embeddings and scores of a shard
@@ -50,6 +50,7 @@ def sweep(
 
     Raises BadInput for everything a user can mend; finished shards stay on disk whatever happens.
     """
+    check_backend(backend, scheduler)
     workers = choose_workers(workers, choose_device(config.device))
     folder = RunFolder(Path(out))
     with folder.locked(), _threads(max(available_cores() // workers, 1)):
@@ -61,9 +62,10 @@ def sweep(
         manifest = describe_run(experiment, before, identity, command)
         correct = experiment.explicit(experiment.correct)
         manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct)]
-        total = experiment.total
+        total, spent = experiment.total, manifest["seconds"]
         done = folder.keys_done() & set(range(total))
-        folder.write_manifest(manifest := manifest | {"keys_done": len(folder.keys_done())})
+        manifest["keys_done"] = len(folder.keys_done())
+        folder.write_manifest(manifest)
         folder.write_text("trials.txt", "".join(f"{line}\n" for line in experiment.trials.lines()))
         folder.write_scores("conditions", _conditions(experiment, correct))
         if report:
@@ -78,11 +80,14 @@ def sweep(
                 folder.write_outputs(shard_name(shard.start, shard.stop), shard.outputs)
             folder.write_scores(shard_name(shard.start, shard.stop), shard.rows)
             done |= set(range(shard.start, shard.stop))
-            folder.write_manifest(manifest := manifest | {"keys_done": max(len(done), manifest["keys_done"])})
+            manifest |= {
+                "keys_done": max(len(done), manifest["keys_done"]),
+                "seconds": spent + perf_counter() - begin,
+            }
+            folder.write_manifest(manifest)
             if progress:
                 progress(len(done), total)
-        seconds = manifest["seconds"] + perf_counter() - begin
-        folder.write_manifest(manifest | {"ended": now(), "seconds": seconds})
+        folder.write_manifest(manifest | {"ended": now(), "seconds": spent + perf_counter() - begin})
     return folder
 
 

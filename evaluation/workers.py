@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import joblib
@@ -139,20 +140,26 @@ def _end_with_caller(parent: int) -> None:
     os._exit(1)
 
 
+def check_backend(backend: str, scheduler: str | None) -> None:
+    """Raises BadInput for a backend that is unknown, not installed or without its scheduler's address."""
+    if backend not in ("loky", "dask"):
+        raise BadInput(f"backend {backend!r} is unknown: choose loky or dask")
+    if backend == "loky" and scheduler is not None:
+        raise BadInput("--scheduler is for a cluster: add --backend dask")
+    if backend == "dask" and scheduler is None:
+        raise BadInput("--backend dask needs the scheduler's address: --scheduler tcp://host:8786")
+    if backend == "dask" and find_spec("distributed") is None:
+        raise BadInput("--backend dask needs Dask: pip install 'wrongkey[cluster]'")
+
+
 @contextmanager
 def _parallel(backend: str, scheduler: str | None, workers: int) -> Iterator[None]:
     if backend == "loky":
         with joblib.parallel_config(backend="loky", n_jobs=workers):
             yield
         return
-    if backend != "dask":
-        raise BadInput(f"backend {backend!r} is unknown: choose loky or dask")
-    try:
-        from dask.distributed import Client
-    except ImportError:
-        raise BadInput("--backend dask needs Dask: pip install 'wrongkey[cluster]'") from None
-    if scheduler is None:
-        raise BadInput("--backend dask needs the scheduler's address: --scheduler tcp://host:8786")
+    from dask.distributed import Client
+
     try:
         client = Client(scheduler, timeout=10)
     except OSError:

@@ -109,6 +109,14 @@ def with_views() -> Toy:
     return toy
 
 
+def shapeless() -> Toy:
+    """Forgets the batch axis."""
+    toy = raw3()
+    embed = toy.embed
+    toy.embed = lambda queries: embed(queries)[0]  # type: ignore[method-assign]
+    return toy
+
+
 def broken() -> Toy:
     """A user's factory that fails."""
     raise FileNotFoundError("mine.pt")

@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadInput as error:
         print(f"wrongkey: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"wrongkey: memory ran out ({error}): ask for less at a time", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("wrongkey: stopped; finished shards are kept, and the same command continues", file=sys.stderr)
         return 130

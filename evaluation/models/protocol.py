@@ -63,14 +63,13 @@ def open_model(spec: str, *, folded: bool = True) -> SpeakerModel:
         from evaluation.models.rawnext import load_rawnext
 
         return load_rawnext(spec.removeprefix("rawnext:"))
-    factory = _user_factory(spec)
     try:
-        model = factory()
+        model = _user_factory(spec)()
+        return checked(model, spec)
     except BadInput:
         raise
     except Exception as error:  # a user's own code may fail in any way
-        raise BadInput(f"model {spec!r} failed while it was made: {type(error).__name__}: {error}") from error
-    return checked(model, spec)
+        raise BadInput(f"model {spec!r} cannot be made ({type(error).__name__}: {error}): mend its factory") from error
 
 
 def model_card(name: str) -> str:
@@ -118,7 +117,7 @@ def _user_factory(spec: str) -> Callable[[], Any]:
         raise BadInput(f"model {spec!r} is unknown: give {known}, rawnext:FILE or package.module:factory")
     try:
         return cast(Callable[[], Any], getattr(import_module(module), function))
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise BadInput(
             f"model {spec!r} cannot be imported ({error}): give an importable package.module:factory"
         ) from error

@@ -43,7 +43,7 @@ def test_foreign_files_are_not_written_over(tmp_path):
         RunFolder(tmp_path).claim(IDENTITY)
 
 
-@pytest.mark.parametrize("text", ["{", '{"format": "else"}'])
+@pytest.mark.parametrize("text", ["{", '{"format": "else"}', "[1]"])
 def test_a_broken_or_foreign_manifest_is_refused(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(BadInput, match="--out"):

@@ -222,6 +222,7 @@ def test_raw_scores_are_kept_where_asked(tmp_path):
         ("deaf", "key matters"),
         ("overlapping", "stride"),
         ("not_a_model", "no network"),
+        ("shapeless", "batch, dim"),
         ("missing", "cannot be imported"),
         ("broken", "FileNotFoundError"),
         ("batch_normalised", "stacked keys"),

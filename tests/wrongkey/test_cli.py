@@ -221,8 +221,19 @@ def test_wrong_input_is_one_sentence(run, speech, key, tmp_path, capsys):
     assert "text.wav" in refused(capsys, "encrypt", speech, "--key", text, "-o", out)
     assert "whole blocks" in refused(capsys, "decrypt", speech, "--key", key, "-o", out)
     assert "exists" in refused(capsys, "encrypt", speech, "--key", key, "-o", speech)
+    assert ".wav" in refused(capsys, "encrypt", speech, "--key", key, "-o", tmp_path / "q.flac")
+    nowhere = tmp_path / "nowhere"
+    assert "nowhere" in refused(capsys, "encrypt", speech, "--key", key, "-o", nowhere / "q.wav")
+    model_key = tmp_path / "three.npz"
+    assert main(["keys", "draw", "--scheme", "rom", "--block", "3", "-o", str(model_key)]) == 0
+    encrypt_model = ["encrypt-model", "--model", "tests.toys:raw3", "--key", model_key, "-o"]
+    assert "nowhere" in refused(capsys, *encrypt_model, nowhere / "m.safetensors")
+    assert "--seed" in refused(capsys, "keys", "draw", "--scheme", "rom", "--block", 3, "--index", 1, "-o", out)
+    assert "dask" in refused(capsys, *toy, "--scheduler", "tcp://127.0.0.1:1")
     assert "exists" in refused(capsys, "keys", "draw", "--scheme", "rom", "--block", 3, "-o", key)
-    assert "10" in refused(capsys, "encrypt-model", "--model", "tests.toys:raw3", "--key", key, "-o", tmp_path / "m")
+    assert "10" in refused(
+        capsys, "encrypt-model", "--model", "tests.toys:raw3", "--key", key, "-o", tmp_path / "m.safetensors"
+    )
     assert "thesis" in refused(capsys, "report", tmp_path / "thesis")
     assert "thesis" in refused(capsys, "ls", tmp_path / "thesis")
     assert "atlantis" in refused(capsys, "corpora", "fetch", "atlantis", tmp_path)

@@ -67,7 +67,7 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
     from evaluation.models.protocol import open_model
     from keys import SecretKey, encrypt_model, encrypt_query
 
-    _refuse_existing(options)
+    _refuse_existing(options, ".safetensors")
     key = SecretKey.load(options.key)
     model = open_model(options.model, folded=False)
     network = encrypt_model(model.network, model.first_layer, key)
@@ -128,18 +128,22 @@ def _write(options: argparse.Namespace, samples: Any, rate: int, comment: str) -
     print(f"{options.out}: {len(samples)} samples at {rate} Hz")
 
 
-def _refuse_existing(options: argparse.Namespace) -> None:
+def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:
+    if options.out.suffix.lower() != suffix:
+        raise BadInput(f"{options.out} would hold {suffix[1:]} data: give it the ending {suffix}")
     if options.out.exists() and not options.overwrite:
         raise BadInput(f"{options.out} exists: choose another -o, or --overwrite it")
 
 
 def _to_disk(path: Path, write: Any) -> None:
     """Write whole or not at all."""
+    from safetensors import SafetensorError
+
     part = path.with_name(f".{path.name}.part")
     try:
         write(part)
         part.replace(path)
-    except (OSError, RuntimeError) as error:  # soundfile's and safetensors' errors are RuntimeErrors
-        raise BadInput(f"{path} cannot be written ({error}): check the folder and the free space") from error
+    except (OSError, RuntimeError, SafetensorError) as error:  # soundfile's is a RuntimeError
+        raise BadInput(f"{path} cannot be written: check that its folder exists and has space") from error
     finally:
         part.unlink(missing_ok=True)

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from keys.errors import BadInput
+
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("keys", help="draw, show and count keys")
@@ -39,6 +41,8 @@ def _add_block(parser: argparse.ArgumentParser) -> None:
 def run_draw(options: argparse.Namespace) -> int:
     from keys import SecretKey
 
+    if options.seed is None and options.index is not None:
+        raise BadInput("--index numbers the keys of a seed: give --seed as well, or neither")
     if options.seed is None:
         key = SecretKey.draw(options.scheme, options.block, options.dims)
     else:
