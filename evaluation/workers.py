@@ -161,7 +161,7 @@ def _parallel(backend: str, scheduler: str | None, workers: int) -> Iterator[Non
     from dask.distributed import Client
 
     try:
-        client = Client(scheduler, timeout=10)
+        client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call,unused-ignore]
     except OSError:
         raise BadInput(f"no Dask scheduler answers at {scheduler}: start one with 'dask scheduler'") from None
     with client, joblib.parallel_config(backend="dask", n_jobs=workers):
