@@ -89,18 +89,21 @@ def _released(experiment: Experiment) -> None:
     encrypted = experiment.encrypted
     encrypted.network.to(experiment.device)
     for key in torch.from_numpy(experiment.incorrect.batch(0, RELEASED_KEYS)):
-        for group in experiment.groups:
+        for group in experiment.engine.groups:
             for segment in group.segments:
-                encrypted.embed(encrypt_query(segment, key, dims=1)[None].to(experiment.device))
+                encrypted.embed(encrypt_query(segment, key, dims=1)[None])
 
 
 def _seconds(experiment: Experiment, work: Callable[[], None]) -> float:
+    def clock() -> float:
+        if experiment.device.type == "cuda":
+            torch.cuda.synchronize()
+        return perf_counter()
+
     work()  # warm up
-    begin = perf_counter()
+    begin = clock()
     work()
-    if experiment.device.type == "cuda":
-        torch.cuda.synchronize()
-    return perf_counter() - begin
+    return clock() - begin
 
 
 def _sweep(config: SweepConfig, keys: int) -> float:

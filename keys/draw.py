@@ -8,6 +8,7 @@ which a small key space is enumerated) and "redraw" are independent streams.
 
 import os
 from hashlib import blake2b
+from math import isqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,8 @@ from keys.errors import BadInput
 from keys.schemes import Matrices, Scheme, Words, get_scheme
 
 ENUMERABLE = 2**20  # key spaces up to this size are enumerated without replacement
+MOST_BYTES = 2**31  # of one key's matrix: N up to 16,384
+REDRAWS = 128  # draws after which a scheme is taken to have no other key; two keys reach it once in 2**128
 CHUNK_WORDS = 2**18  # words turned into keys at a time: what the intermediate arrays hold (2 MiB each)
 
 
@@ -29,6 +32,11 @@ def _stream(domain: str, seed: int, name: str, size: int, first_block: int, word
 def _check(size: int, start: int = 0, count: int = 0) -> None:
     if size < 1:
         raise BadInput(f"A key needs a size of at least 1, and {size} was asked for.")
+    if 8 * size**2 > MOST_BYTES:
+        raise BadInput(
+            f"A key of N = {size} is a matrix of {8 * size**2 / 2**30:,.0f} GiB: choose a smaller block, "
+            f"N at most {isqrt(MOST_BYTES // 8)}."
+        )
     if start < 0 or count < 0:
         raise BadInput(f"Keys are numbered from 0: start {start} and count {count} must not be negative.")
 
@@ -65,12 +73,27 @@ def correct_key(scheme: str | Scheme, size: int, seed: int) -> NDArray[np.float6
 
 
 def draw_secret_matrix(scheme: str | Scheme, size: int) -> NDArray[np.float64]:
-    """A key (size, size) for real use, from the operating system's entropy: no seed gives it again."""
+    """A key (size, size) for real use, from the operating system's entropy: no seed gives it again.
+
+    The identity and its negative, which leave speech as it is, are drawn again: the key is uniform over the
+    others. The seeded streams, for evaluation, keep them. Raises BadInput where the scheme has no other key.
+    """
     _check(size)
     scheme = get_scheme(scheme)
-    words = np.frombuffer(os.urandom(8 * scheme.words(size)), dtype=np.uint64)
-    key: NDArray[np.float64] = scheme.matrices(size, words[None])[0]
-    return key
+    for _ in range(REDRAWS if size > 1 else 0):  # of size 1 there are only 1 and -1
+        words = np.frombuffer(os.urandom(8 * scheme.words(size)), dtype=np.uint64)
+        key: NDArray[np.float64] = scheme.matrices(size, words[None])[0]
+        if not _leaves_speech(key):
+            return key
+    raise BadInput(
+        f"Every {scheme.name} key of N = {size} leaves speech as it is, or only turns its sign: choose a larger block."
+    )
+
+
+def _leaves_speech(key: NDArray[np.float64]) -> bool:
+    """Whether an orthogonal matrix is the identity or its negative; its rows have length 1, so the diagonal tells."""
+    diagonal = key.diagonal()
+    return bool((np.abs(diagonal) > 1 - 1e-9).all() and (diagonal > 0).all() == (diagonal > 0).any())
 
 
 class IncorrectKeys:

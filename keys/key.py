@@ -77,7 +77,11 @@ class SecretKey:
 
     @classmethod
     def draw(cls, scheme: str | Scheme, block_size: int, dims: int = 1) -> "SecretKey":
-        """A key for real use, from the operating system's entropy."""
+        """A key for real use, from the operating system's entropy: never one that leaves speech as it is.
+
+        The identity and its negative are drawn again, here only: `from_seed` keeps what its stream holds.
+        Raises BadInput where the scheme has no other key (a block of one element) and for too large a block.
+        """
         check_block(block_size, dims)
         return cls(get_scheme(scheme).name, block_size, dims, draw_secret_matrix(scheme, block_size**dims))
 

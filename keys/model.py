@@ -136,9 +136,15 @@ def _mismatch(layer: nn.Module, key: Key) -> str | None:
     block_size, dims = layer_block(layer)
     if isinstance(key, SecretKey):
         if key.dims != dims:
-            return f"it reads {dims}-D blocks and the key is for {key.dims}-D blocks"
+            return (
+                f"it reads {dims}-D blocks and the key is for {key.dims}-D blocks: "
+                f"give a {dims}-D key of block size {block_size}"
+            )
         if key.block_size != block_size:
-            return f"its kernel has {block_size} and the key has block size {key.block_size}"
+            return (
+                f"its kernel has {block_size} and the key has block size {key.block_size}: "
+                f"give a key of block size {block_size}"
+            )
         return None
     shape, size = tuple(key.shape), block_size**dims
     return None if shape == (size, size) else f"it takes a key of ({size}, {size}) and this matrix is {shape}"

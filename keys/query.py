@@ -43,9 +43,7 @@ def encrypt_query(
     """
     tensor = _checked(speech)
     matrix, block_size, dims = _matrix(key, dims)
-    if not dims <= tensor.ndim <= dims + 2:
-        kind = "a waveform" if dims == 1 else "a spectrogram"
-        raise BadInput(f"Speech of shape {tuple(tensor.shape)} is not {kind}, nor a batch or channels of them.")
+    _check_rank(tensor, block_size, dims)
     blocks = to_blocks(tensor, block_size, dims, tail)
     encrypted = from_blocks(_product(blocks, matrix), block_size, dims)
     return encrypted if isinstance(speech, Tensor) else encrypted.detach().numpy()
@@ -77,9 +75,13 @@ def decrypt_query(
     blocks.
     """
     matrix, block_size, dims = _matrix(key, dims)
+    _check_rank(encrypted, block_size, dims)
     whole = tuple(encrypted.shape[-dims:])
     if any(length % block_size for length in whole):
-        raise BadInput(f"Encrypted speech of extent {whole} is not whole blocks of {block_size}: it has another key.")
+        raise BadInput(
+            f"Encrypted speech of extent {whole} is not whole blocks of {block_size}: give the key that it was "
+            "encrypted with."
+        )
     plain = encrypt_query(_tensor(encrypted), matrix.mT, dims=dims)
     if extent is not None:
         extent = (extent,) if isinstance(extent, int) else tuple(extent)
@@ -109,6 +111,21 @@ def _matrix(key: Key, dims: int | None) -> tuple[Tensor, int, int]:
     if block_size**dims != size:
         raise BadInput(f"A key of N = {size} has no {dims}-D blocks: N must be a square.")
     return matrix, block_size, dims
+
+
+def _check_rank(speech: Tensor | NDArray[Any], block_size: int, dims: int) -> None:
+    shape = tuple(speech.shape)
+    if dims == 2 and speech.ndim == 1:
+        raise BadInput(
+            f"Speech of shape {shape} is a waveform, and this key is for {block_size} × {block_size} tiles of "
+            "spectrograms: a waveform needs a key of 1-D blocks."
+        )
+    if not dims <= speech.ndim <= dims + 2:
+        kind = "a waveform" if dims == 1 else "a spectrogram"
+        raise BadInput(
+            f"Speech of shape {shape} is not {kind}, nor a batch or channels of them: give it {dims} to {dims + 2} "
+            "dimensions."
+        )
 
 
 def _checked(speech: Tensor | NDArray[np.floating[Any]]) -> Tensor:

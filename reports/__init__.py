@@ -15,6 +15,7 @@ _HOME = {
     "Run": "runs",
     "block_size_figure": "figures",
     "compare": "comparison",
+    "find_readable": "runs",
     "get_metric": "metrics",
     "headline": "verdicts",
     "load_run": "runs",

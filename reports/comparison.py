@@ -8,7 +8,8 @@ where both did, the difference is exact and decides alone. It says nothing about
 
 A percentile interval is too narrow for few keys (two runs of 10 equal keys would differ in 8 % of the cases), so its
 tails are cut where that makes it as wide as Student's ("expanded percentile interval", Hesterberg 2015, The American
-Statistician 69:371); with fewer than `FEWEST` keys there is no verdict.
+Statistician 69:371); with fewer than `FEWEST` keys there is no interval and
+no verdict.
 
 The best keys for an attacker are described without a verdict: the 5 % of them that work best, with a bootstrap
 interval, and the worst key, without, because the bootstrap of an extreme is inconsistent (Efron & Tibshirani
@@ -28,6 +29,7 @@ from reports.metrics import Metric
 from reports.runs import Run
 from reports.statistics import (
     FEW_KEYS,
+    FEWEST,
     RESAMPLES,
     Array,
     Estimate,
@@ -38,7 +40,6 @@ from reports.statistics import (
     summarise_all,
 )
 
-FEWEST = 5  # sampled keys: 5 scores lie on one side of a number in 1 of 16 cases, which no resampling can see
 TAIL = 0.05  # share of the keys, those that work best
 
 
@@ -78,8 +79,8 @@ class Comparison:
             f"worst key {metric.words(self.a.worst.score.value)}",
             f"B: {self.b.label}: {self.b.n:,} keys, mean {metric.words(self.b.mean.value)}, "
             f"worst key {metric.words(self.b.worst.score.value)}",
-            f"B's mean is {_safer_by(self.mean, metric)}.",
-            f"Description: what B's best {100 * TAIL:g} % of keys reach is {_safer_by(self.tail, metric)}.",
+            f"B's mean is {self._safer_by(self.mean)}.",
+            f"Description: what B's best {100 * TAIL:g} % of keys reach is {self._safer_by(self.tail)}.",
             f"Description: B's worst of {min(self.a.n, self.b.n):,} keys is {_gain(self.worst, metric)}.",
             f"Variance of B over A: {ratio}.",
             f"Kolmogorov-Smirnov test: D = {self.ks_statistic:.3f}, p = {self.ks_p:.2g}.",
@@ -88,6 +89,16 @@ class Comparison:
             "(This rests on the means alone.)",
         ]
         return "\n".join(lines)
+
+    def _safer_by(self, estimate: Estimate) -> str:
+        metric = self.a.metric
+        text = _gain(estimate.value, metric)
+        if estimate.low is None or estimate.high is None:
+            return (
+                f"{text} ({'no interval: too few keys' if _sampled(self.a, self.b) else 'exact: every key was tried'})"
+            )
+        low, high = (f"{value:+.{metric.decimals}f}" for value in (estimate.low, estimate.high))
+        return f"{text} (95 % interval of the gain: {low} to {high})"
 
 
 _ANSWERS = {
@@ -141,7 +152,7 @@ def _difference(
 ) -> Estimate:
     value = sign * float(statistic(b.values) - statistic(a.values))
     sampled = _sampled(a, b)
-    if not sampled:
+    if min(sampled, default=0) < FEWEST:
         return Estimate(value)
     replicates = [
         np.full(resamples, float(statistic(side.values)))
@@ -155,8 +166,6 @@ def _difference(
 
 def _tails(keys: int) -> tuple[float, float]:
     """Probabilities of a 95 % expanded percentile interval for a sample of that many keys."""
-    if keys < 2:
-        return 0.0, 1.0
     low = float(stats.norm.cdf(math.sqrt(keys / (keys - 1)) * stats.t.ppf(0.025, keys - 1)))
     return low, 1 - low
 
@@ -234,11 +243,3 @@ def _warnings(a: KeyStatistics, b: KeyStatistics) -> list[str]:
 def _gain(value: float, metric: Metric) -> str:
     unit = " points" if metric.unit else ""
     return f"{abs(value):.{metric.decimals}f}{unit} {'safer' if value >= 0 else 'less safe'}"
-
-
-def _safer_by(estimate: Estimate, metric: Metric) -> str:
-    text = _gain(estimate.value, metric)
-    if estimate.low is None or estimate.high is None:
-        return f"{text} (exact: every key was tried)"
-    low, high = (f"{value:+.{metric.decimals}f}" for value in (estimate.low, estimate.high))
-    return f"{text} (95 % interval of the gain: {low} to {high})"

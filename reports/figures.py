@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -75,8 +75,8 @@ def violin_figure(results: Sequence[KeyStatistics]) -> Figure:
 def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
     """Score against block size M: median and 5–95 % band over incorrect keys.
 
-    One line per scheme and model family. Triangle: the incorrect key that works best. Star: plain model. M is
-    on a logarithmic axis where it spans more than a factor of ten.
+    One line per scheme, model family, corpus and threat variant. Triangle: the incorrect key that works best.
+    Star: plain model. M is on a logarithmic axis where it spans more than a factor of ten.
     """
     metric = _one_metric(results)
     with matplotlib.rc_context(STYLE):
@@ -86,21 +86,23 @@ def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
         series = _series(results)
         sizes = sorted({result.run.block_size for result in results})
         logarithmic = sizes[-1] / sizes[0] > 10
-        families = list(dict.fromkeys(family for family, _ in series))
+        lines = list(dict.fromkeys(key.line for key in series))
+        corpora = {key.corpus for key in series}
         handles: list[Line2D | Patch] = []
-        for number, ((family, scheme), members) in enumerate(series.items()):
+        for number, (key, members) in enumerate(series.items()):
             look: dict[str, Any] = {
-                "color": colours[scheme],
-                "marker": _MARKERS[families.index(family) % len(_MARKERS)],
-                "linestyle": _LINES[families.index(family) % len(_LINES)],
+                "color": colours[key.scheme],
+                "marker": _MARKERS[lines.index(key.line) % len(_MARKERS)],
+                "linestyle": _LINES[lines.index(key.line) % len(_LINES)],
             }
             shift = _shift(number, len(series), sizes, logarithmic)
             _draw_series(axes, members, shift, look)
-            name = f"{_short(family)}, {SCHEME_NAMES.get(scheme, _short(scheme))}"
-            handles.append(Line2D([], [], **look, markeredgecolor="white", label=name))
-        for family, linestyle in zip(families, cycle(_LINES)):
+            name = [key.family, SCHEME_NAMES.get(key.scheme, key.scheme), key.corpus if len(corpora) > 1 else ""]
+            label = ", ".join(_short(part) for part in (*name, key.variant) if part)
+            handles.append(Line2D([], [], **look, markeredgecolor="white", label=label))
+        for line, linestyle in zip(lines, cycle(_LINES)):
             ordered = sorted(results, key=lambda result: result.run.block_size)
-            _draw_plain_line(axes, [r for r in ordered if r.run.family == family], linestyle)
+            _draw_plain_line(axes, [r for r in ordered if _Key.of(r).line == line], linestyle)
         if logarithmic:
             axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(sizes))
@@ -209,7 +211,7 @@ def _tip(metric: Metric) -> Any:
 
 
 def _draw_series(axes: Axes, members: list[KeyStatistics], shift: "_Shift", look: dict[str, Any]) -> None:
-    """One scheme of one model family against block size."""
+    """One line against block size: the runs of one `_Key`."""
     x = [shift(member.run.block_size) for member in members]
     colour, tip = look["color"], _tip(members[0].metric)
     low, high = ([member.quantiles[q] for member in members] for q in (0.05, 0.95))
@@ -223,7 +225,7 @@ def _draw_series(axes: Axes, members: list[KeyStatistics], shift: "_Shift", look
 
 
 def _draw_plain_line(axes: Axes, members: list[KeyStatistics], linestyle: str) -> None:
-    """The plain models of one family, joined in the family's line style."""
+    """The plain models of runs that differ in scheme and block size only, joined in their line style."""
     plain = {m.run.block_size: m.plain.value for m in members if m.plain is not None}
     axes.plot(list(plain), list(plain.values()), color=_INK, linestyle=linestyle, linewidth=0.8, zorder=3)
     for size, value in plain.items():
@@ -245,13 +247,31 @@ def _shift(number: int, count: int, sizes: Sequence[int], logarithmic: bool) -> 
     return _Shift((number - (count - 1) / 2) * 0.016 * span, logarithmic)
 
 
-def _series(results: Sequence[KeyStatistics]) -> dict[tuple[str, str], list[KeyStatistics]]:
-    """(model family, scheme) -> its runs by block size."""
-    series: dict[tuple[str, str], list[KeyStatistics]] = {}
+class _Key(NamedTuple):
+    """What the runs on one line of the figure over block sizes have in common."""
+
+    family: str
+    corpus: str
+    variant: str
+    scheme: str
+
+    @classmethod
+    def of(cls, result: KeyStatistics) -> "_Key":
+        run = result.run
+        return cls(run.family, run.corpus, run.variant_words, run.scheme)
+
+    @property
+    def line(self) -> tuple[str, str, str]:
+        """What decides marker and line style; the scheme decides the colour."""
+        return self.family, self.corpus, self.variant
+
+
+def _series(results: Sequence[KeyStatistics]) -> dict[_Key, list[KeyStatistics]]:
+    """The runs of each line by block size, lines in the order of the runs."""
+    series: dict[_Key, list[KeyStatistics]] = {_Key.of(result): [] for result in results}
     for result in sorted(results, key=lambda r: r.run.block_size):
-        series.setdefault((result.run.family, result.run.scheme), []).append(result)
-    order = list(dict.fromkeys((r.run.family, r.run.scheme) for r in results))
-    return {key: series[key] for key in order}
+        series[_Key.of(result)].append(result)
+    return series
 
 
 def _finish_score_axis(axes: Axes, results: Sequence[KeyStatistics]) -> None:
@@ -279,9 +299,13 @@ def _label_runs(axes: Axes, results: Sequence[KeyStatistics], tilted: bool) -> N
 
 
 def _run_label(result: KeyStatistics, tilted: bool) -> str:
-    """Model, scheme, block size, number of keys; whatever else tells the run apart; in short lines."""
+    """Model, scheme, block size; whatever else tells the run apart; unusual variant and number of keys, never cut."""
     keys = f"{keys_text(result)} key{'s' if result.n != 1 else ''}"
-    model, rest = result.run.model, result.label.removeprefix(f"{result.run.model}, ")
+    model, variant = result.run.model, result.run.variant_words
+    rest = result.label.removeprefix(f"{model}, ")
+    if variant:
+        rest = rest.replace(f", {variant}", "", 1)
+        keys = f"{_short(variant, 24) if tilted else textwrap.fill(_short(variant), 15)}\n{keys}"
     if tilted:
         return f"{_short(model, 24)}\n{_short(rest, 24)}\n{keys}"
     lines = [line for part in (model, *rest.split(", ")) for line in textwrap.wrap(_tidy(part), 15)]

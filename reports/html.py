@@ -23,9 +23,9 @@ from matplotlib.figure import Figure
 from keys.errors import BadInput
 from reports.figures import block_size_figure, save_figure, violin_figure
 from reports.metrics import Metric
-from reports.published import published_beside, published_table
+from reports.published import differences, published_beside, published_table
 from reports.runs import Run, load_runs, run_labels
-from reports.statistics import FEW_KEYS, KeyStatistics, summarise
+from reports.statistics import FEW_KEYS, FEWEST, KeyStatistics, summarise
 from reports.tables import score_table, to_html, worst_key_table
 from reports.verdicts import check_rows, evidence_rows, verdicts
 
@@ -52,7 +52,7 @@ class Section:
     scores: Markup
     worst: Markup
     published: Markup | None
-    differs: list[str]
+    differs: list[tuple[str, str, list[str]]]
 
     @property
     def main(self) -> bool:
@@ -60,8 +60,8 @@ class Section:
         return any(result.run.metric == self.metric.name for result in self.results)
 
 
-def write_report(folders: Iterable[Path | str], out: Path, figures: Path | None = None) -> Path:
-    """Write the report of some run folders to `out` and its figures as PNG and SVG beside it.
+def write_report(folders: Iterable[Path | str | Run], out: Path, figures: Path | None = None) -> Path:
+    """Write the report of some run folders (or runs) to `out` and its figures as PNG and SVG beside it.
 
     figures: folder for the figures, by default `<stem of out>-figures` next to `out`.
     Returns `out`. Raises BadInput for folders that cannot be read and for an `out` that cannot be written.
@@ -107,6 +107,7 @@ def render(runs: Sequence[Run], labels: Sequence[str], sections: Sequence[Sectio
         evidence=evidence_rows(runs),
         runs=[_run_context(run, label) for run, label in zip(runs, labels, strict=True)],
         versions=_versions(),
+        fewest=FEWEST,
     )
 
 
@@ -114,6 +115,11 @@ def keep_units_together(text: str) -> str:
     """A number and its percent sign, and "M = 3", stay on one line; markup stays markup."""
     joined = re.sub(r"(?<=\d) (?=%)|(?<=\bM) (?==)|(?<==) (?=\d)", "\u00a0", text)
     return Markup(joined) if isinstance(text, Markup) else joined
+
+
+def _mark_intervals(table: str) -> str:
+    """Intervals that a page too narrow for the table can put below their values."""
+    return re.sub(r" (\[[^][<>]*\])</td>", r' <span class="interval">\1</span></td>', table)
 
 
 def _sections(runs: Sequence[Run], labels: Sequence[str], folder: Path) -> list[Section]:
@@ -134,10 +140,10 @@ def _section(task: str, results: list[KeyStatistics], folder: Path) -> Section:
         task=task,
         results=results,
         plates=[],
-        scores=Markup(to_html(score_table(results))),
+        scores=Markup(_mark_intervals(to_html(score_table(results)))),
         worst=Markup(to_html(worst_key_table(results))),
         published=Markup(to_html(published_table(published, metric))) if published else None,
-        differs=list(dict.fromkeys(f"{row.run}, {row.source}. {row.differs}" for row in published)),
+        differs=differences(published),
     )
     if section.main:
         for kind, caption, figure in _figures(results):

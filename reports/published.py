@@ -1,7 +1,8 @@
 """The paper's published values that belong beside a run, and what differs between the two.
 
 A published value stands beside a run of the same task, metric, scheme, block size and dimension (waveform or
-spectrogram). Model, corpus and number of keys usually differ: every value carries a sentence that says how.
+spectrogram). Model, corpus and number of keys usually differ: every value carries a sentence that says how. The
+paper encrypts both sides of a trial.
 """
 
 import tomllib
@@ -29,10 +30,6 @@ class Published:
     differs: str
     is_variance: bool = False
 
-    @property
-    def difference(self) -> float | None:
-        return None if self.ours is None else self.ours - self.published
-
 
 @cache
 def published_values() -> dict[str, Any]:
@@ -46,25 +43,26 @@ def published_beside(result: KeyStatistics) -> list[Published]:
 
 
 def published_table(rows: list[Published], metric: Metric) -> pd.DataFrame:
-    """For people: published and own value side by side."""
+    """For people: a row per run and place in the paper, each cell "published | own value"."""
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        pair = [
+            "–" if value is None else significant(value) if row.is_variance else metric.number(value)
+            for value in (row.published, row.ours)
+        ]
+        line = lines.setdefault((row.run, row.source), {"Run": row.run, "Paper": row.source})
+        line[row.quantity] = " | ".join(pair)
+    return pd.DataFrame(lines.values()).fillna("")
 
-    def text(row: Published, value: float | None, sign: str = "") -> str:
-        if value is None:
-            return "–"
-        digits = significant(value) if row.is_variance else metric.number(value)
-        return ("+" if sign and value > 0 else "") + digits.replace("-", "−")
 
-    return pd.DataFrame(
-        {
-            "Run": row.run,
-            "Paper": row.source,
-            "Quantity": row.quantity,
-            "Published": text(row, row.published),
-            "This run": text(row, row.ours),
-            "Difference": text(row, row.difference, "+"),
-        }
-        for row in rows
-    )
+def differences(rows: list[Published]) -> list[tuple[str, str, list[str]]]:
+    """(source, sentence, labels of its runs): each sentence that says what differs, once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        runs = found.setdefault((row.source, row.differs), [])
+        if row.run not in runs:
+            runs.append(row.run)
+    return [(source, sentence, runs) for (source, sentence), runs in found.items()]
 
 
 def _condition_table(result: KeyStatistics) -> list[Published]:
@@ -98,7 +96,7 @@ def _sweep(result: KeyStatistics) -> list[Published]:
             continue
         differs = _differs(result, model, sweep["corpus"], sweep["keys"])
         ours = None if result.variance is None else result.variance.value
-        quantity = f"{model}: variance of {result.metric.label}"
+        quantity = f"variance of {result.metric.label}"
         rows.append(Published(result.label, sweep["source"], quantity, values["variance"], ours, differs, True))
     return rows
 
@@ -142,6 +140,8 @@ def _differs(result: KeyStatistics, model: str, corpus: str, keys: int | None) -
         "the same corpus" if same_corpus else f"another corpus ({run.corpus})",
         f"{result.n:,} incorrect key{'s' if result.n != 1 else ''}",
     ]
+    if run.variant_words:
+        parts.append(f"another threat variant ({run.variant_words}; the paper: both sides)")
     return f"{paper} This run: {', '.join(parts)}."
 
 

@@ -26,6 +26,7 @@ COLUMNS = (
 )
 CONDITIONS = ("plain", "correct", "incorrect", "plain_query")
 SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
+VARIANT_WORDS = {"": "", "both": "", "test": "only the test side"}  # nothing to say of the usual variant, the paper's
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,18 @@ class Run:
 
     @property
     def variant(self) -> str:
-        """The threat variant, such as "both" (enrolment and test encrypted) or "test"; "" where none is named."""
+        """The threat variant: "both" sides of a trial under the incorrect key, or "test"; "" where none is named."""
         return str(self.section("config").get("variant") or "")
+
+    @property
+    def variant_words(self) -> str:
+        """What a reader is told of the threat variant: "" for the usual one, else such as "only the test side"."""
+        return VARIANT_WORDS.get(self.variant, f"variant {self.variant}")
+
+    @property
+    def setting(self) -> str:
+        """ "M = 3", or "M = 3, only the test side"."""
+        return ", ".join(filter(None, (f"M = {self.block_size}", self.variant_words)))
 
     @property
     def recordings(self) -> str:
@@ -201,21 +212,38 @@ def load_run(folder: Path | str) -> Run:
     return Run(folder, manifest, _read_scores(folder))
 
 
-def load_runs(folders: Iterable[Path | str]) -> list[Run]:
-    """Read several run folders in the order given, each one once."""
-    unique = list(dict.fromkeys(Path(folder) for folder in folders))
+def load_runs(folders: Iterable[Path | str | Run]) -> list[Run]:
+    """Read several run folders in the order given, each one once; runs that are already read stay as they are."""
+    unique: dict[Path, Run | None] = {}
+    for given in folders:
+        folder, run = (given.folder, given) if isinstance(given, Run) else (Path(given), None)
+        unique[folder] = unique.get(folder) or run
     if not unique:
         raise BadInput("No run folder was given: name at least one, for example runs/demo.")
-    return [load_run(folder) for folder in unique]
+    return [run or load_run(folder) for folder, run in unique.items()]
+
+
+def find_readable(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
+    """The runs among some folders that a report can show, and for each other folder a sentence that says why not."""
+    runs, reasons = [], []
+    for folder in folders:
+        try:
+            run = load_run(folder)
+            run.incorrect(run.metric)
+            _ = run.self_checks
+        except BadInput as error:
+            reasons.append(str(error))
+        else:
+            runs.append(run)
+    return runs, reasons
 
 
 def run_labels(runs: Iterable[Run]) -> list[str]:
-    """A short name for each run: model, scheme and block size, then whatever else tells them apart."""
+    """A short name for each run: model, scheme, block size, an unusual variant, then whatever else tells them apart."""
     runs = list(runs)
-    labels = [f"{run.model}, {run.scheme_name}, M = {run.block_size}" for run in runs]
+    labels = [f"{run.model}, {run.scheme_name}, {run.setting}" for run in runs]
     for addition in (
         [run.corpus for run in runs],
-        [f"variant {run.variant}" for run in runs],
         [run.name for run in runs],
         [str(run.folder) for run in runs],
     ):

@@ -2,7 +2,8 @@
 
 A statement about keys carries a percentile bootstrap interval over keys (seeded; Efron & Tibshirani 1993,
 ch. 13). Where every incorrect key there is was tried (a small key space, enumerated), nothing was sampled, so
-the numbers are exact and have no interval. The interval of a single key, such as the worst one, is its own
+the numbers are exact and have no interval. Fewer than `FEWEST` sampled keys have none either: resampling them
+shows certainty that is not there. The interval of a single key, such as the worst one, is its own
 (over speakers or utterances) as the run measured it: it does not know that the key was picked as the extreme.
 """
 
@@ -22,13 +23,14 @@ Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]  # (..., keys) -> (...)
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
 RESAMPLES = 2000
+FEWEST = 5  # sampled keys: 5 scores lie on one side of a number in 1 of 16 cases, which no resampling can see
 FEW_KEYS = 30  # below this intervals are rough and a kernel density says more than the data
 _RESAMPLED_VALUES = 4_000_000  # held in memory at once
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval; `low` and `high` are None where it is exact or has no interval."""
+    """A value with its 95 % interval; `low` and `high` are None where it is exact or rests on too few keys."""
 
     value: float
     low: float | None = None
@@ -197,7 +199,7 @@ def guess_numbers(values: Array, plain: float, metric: Metric, exhaustive: bool 
 
 def _over_keys(run: Run, values: Array, statistic: Statistic, resamples: int, seed: int) -> Estimate:
     value = float(statistic(values))
-    if run.exhaustive or len(values) < 2:
+    if run.exhaustive or len(values) < FEWEST:
         return Estimate(value)
     return Estimate(value, *percentile_interval(bootstrap(values, statistic, resamples, seed)))
 

@@ -6,6 +6,7 @@ a DataFrame until the last moment; `to_html`, `to_markdown`, `to_csv` and `to_la
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 
 import pandas as pd
 
@@ -26,6 +27,7 @@ def numbers(results: Sequence[KeyStatistics]) -> pd.DataFrame:
             "scheme": run.scheme,
             "block_size": run.block_size,
             "dims": run.dims,
+            "variant": run.variant,
             "metric": result.metric.name,
             "keys": result.n,
             "keys_asked": run.keys_asked,
@@ -98,11 +100,11 @@ def variance_text(estimate: Estimate | None) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """`value` with that many significant digits, never in exponent form for the sizes variances have."""
-    if value == 0:
+    """`value` with that many significant digits, never in exponent form; what is below 1e-12 is rounding, so 0."""
+    if abs(value) < 1e-12:
         return "0"
     text = f"{value:#.{digits}g}"
-    return f"{float(text):,.0f}" if abs(value) >= 10**digits else text.rstrip(".")
+    return f"{float(text):,.0f}" if abs(value) >= 10**digits else f"{Decimal(text):f}"
 
 
 def to_html(table: pd.DataFrame) -> str:

@@ -52,7 +52,7 @@ def headline(result: KeyStatistics) -> str:
     came within 5 points of the plain model."
     """
     run, metric = result.run, result.metric
-    keys = f"incorrect {run.scheme_name} key{'s' if result.n != 1 else ''}, M = {run.block_size}"
+    keys = f"incorrect {run.scheme_name} key{'s' if result.n != 1 else ''}, {run.setting}"
     if run.exhaustive:
         who = f"All {result.n:,} {keys}" if result.n != 1 else f"The only {keys}"
     else:

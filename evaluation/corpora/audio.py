@@ -6,6 +6,7 @@ energies, so the loudness of a recording must arrive as it was.
 """
 
 from math import gcd
+from os import SEEK_CUR
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from keys.errors import BadInput
 Waveform = NDArray[np.float32]
 
 OVERSHOOT = 0.5  # seconds a segment may end after its recording, as in Kaldi's extract-segments
+STREAMED = 0x7FFF0000  # bytes of a WAV's samples from which on the size stands for "unknown", as does zero
 
 
 def load_audio(
@@ -28,7 +30,7 @@ def load_audio(
 
     Reads WAV, FLAC and Ogg (Vorbis, Opus); of an utterance with `start` and `end`, that piece. Audio at
     another rate is resampled. More than one channel is refused, or averaged with `channels="mix"`. Raises
-    `BadInput` for what is not readable audio, holds no samples, or holds NaN or infinite samples.
+    `BadInput` for what is not readable audio, is cut short, holds no samples, or holds NaN or infinite samples.
     """
     if sample_rate < 1:
         raise BadInput(f"the sample rate must be a positive number of hertz, not {sample_rate}")
@@ -38,7 +40,7 @@ def load_audio(
     path = utterance.path if utterance else Path(source)  # type: ignore[arg-type]
     with _opened(path) as file:
         if file.channels > 1 and channels == "refuse":
-            raise BadInput(f"{path} has {file.channels} channels: give mono audio, or mix them")
+            raise BadInput(f"{path} has {file.channels} channels: give mono audio, or mix them with --channels mix")
         first, last = _span(file, path, utterance)
         samples = _read(file, path, first, last)
         rate: int = file.samplerate
@@ -71,13 +73,37 @@ def _opened(path: Path) -> soundfile.SoundFile:
     if path.stat().st_size == 0:
         raise BadInput(f"{path} is empty (0 bytes): give an audio file, or fetch this one again")
     try:
-        return soundfile.SoundFile(path)
+        file = soundfile.SoundFile(path)
+        found, announced = _sample_bytes(path)
     except (
         RuntimeError,
         TypeError,
         OSError,
     ) as error:  # TypeError: a file named *.raw, which has no header
         raise BadInput(f"{path} is not readable audio: give a WAV, FLAC or Ogg file") from error
+    if found < announced:
+        file.close()
+        raise BadInput(f"{path} ends after {found} of {announced} bytes of samples: fetch or copy it again")
+    return file
+
+
+def _sample_bytes(path: Path) -> tuple[int, int]:
+    """Bytes of samples that a WAV file holds and that its header announces, for libsndfile corrects the header.
+
+    Both are zero where they cannot be compared: in other formats (RF64 too), and where a program that wrote to a
+    pipe left the size open: 0, 0xFFFFFFFF, or a number near 2 GiB (SoX, eSpeak, arecord).
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        order: Literal["little", "big"] = "big" if head[:4] == b"RIFX" else "little"
+        if head[:4] not in (b"RIFF", b"RIFX") or head[8:] != b"WAVE":
+            return 0, 0
+        while len(chunk := file.read(8)) == 8:
+            size = int.from_bytes(chunk[4:], order)
+            if chunk[:4] == b"data":
+                return (path.stat().st_size - file.tell(), size) if 0 < size < STREAMED else (0, 0)
+            file.seek(size + size % 2, SEEK_CUR)
+    return 0, 0
 
 
 def _span(file: soundfile.SoundFile, path: Path, utterance: Utterance | None) -> tuple[int, int]:

@@ -44,6 +44,10 @@ def _open(spec: str) -> Corpus:
     if spec == "bundled":
         return replace(read_kaldi(BUNDLED), name="bundled", recordings="synthetic")
     layout, colon, place = spec.partition(":")
+    if not spec or (layout in READERS and colon and not place):  # Path("") is the working directory
+        raise BadInput(
+            f"corpus {spec!r} names no folder: give {layout or 'folder'}:DIR, and . as DIR for the working directory"
+        )
     if colon and layout in READERS:
         return READERS[layout](_folder(place))
     if Path(spec).is_dir():
@@ -60,14 +64,24 @@ def _open(spec: str) -> Corpus:
 def _made_by(load: Callable[[], object], spec: str) -> Corpus:
     try:
         factory = load()
-    except (ImportError, AttributeError) as error:
-        raise BadInput(f"corpus factory {spec} cannot be imported ({error}): check the module and the name") from error
+    except Exception as error:  # the user's module may fail in any way
+        raise BadInput(
+            f"corpus factory {spec} cannot be imported ({_said(error)}): check the module and the name"
+        ) from error
     if not callable(factory) or not _without_arguments(factory):
         raise BadInput(f"corpus factory {spec} must be a function that needs no arguments")
-    corpus = factory()
+    try:
+        corpus = factory()
+    except Exception as error:  # so may the function
+        raise BadInput(f"corpus factory {spec} fails ({_said(error)}): mend it, or name another") from error
     if not isinstance(corpus, Corpus):
         raise BadInput(f"corpus factory {spec} returned a {type(corpus).__name__}: it must return a Corpus")
     return corpus
+
+
+def _said(error: Exception) -> str:
+    """The kind and the message of an error, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _without_arguments(factory: Callable[..., object]) -> bool:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from evaluation.corpora import Utterance, duration, load_audio, open_corpus, total_seconds
+from evaluation.corpora.audio import sample_rate
 from keys.errors import BadInput
 
 SPEECHLIKE = 0.3 * np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000) * np.hanning(16000)
@@ -59,7 +60,7 @@ def test_loudness_is_kept(tmp_path: Path) -> None:
 
 def test_stereo(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.stack([SPEECHLIKE, 0 * SPEECHLIKE], 1), 16000, subtype="FLOAT")
-    with pytest.raises(BadInput, match="2 channels"):
+    with pytest.raises(BadInput, match=r"a\.wav has 2 channels: give mono audio, or mix them with --channels mix"):
         load_audio(tmp_path / "a.wav")
     np.testing.assert_allclose(load_audio(tmp_path / "a.wav", channels="mix"), SPEECHLIKE / 2, atol=1e-7)
 
@@ -128,6 +129,60 @@ def test_truncated_flac_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(BadInput, match=r"damaged|ends after"):
         load_audio(path)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "subtype", "endian"),
+    [
+        ("WAV", "PCM_16", "FILE"),
+        ("WAV", "PCM_24", "FILE"),
+        ("WAV", "MS_ADPCM", "FILE"),
+        ("WAV", "PCM_16", "BIG"),
+        ("WAVEX", "FLOAT", "FILE"),
+    ],
+)
+def test_truncated_wav_is_refused(tmp_path: Path, file_format: str, subtype: str, endian: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SPEECHLIKE, 16000, format=file_format, subtype=subtype, endian=endian)
+    whole = path.read_bytes()
+    assert load_audio(path).shape[0] >= 16000  # ADPCM fills its last block
+    start = whole.index(b"data") + 8
+    announced = int.from_bytes(whole[start - 4 : start], "big" if endian == "BIG" else "little")
+    for length in (start + 1000, start + announced - 1):
+        path.write_bytes(whole[:length])
+        for use in (load_audio, duration, sample_rate):
+            with pytest.raises(BadInput, match=rf"a\.wav ends after {length - start} of {announced} bytes of samples"):
+                use(path)
+
+
+def test_wav_with_chunks_around_its_samples(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SPEECHLIKE, 16000)
+    whole = path.read_bytes()
+    note = b"note" + (3).to_bytes(4, "little") + b"odd" + b"\0"  # chunks begin at even positions
+    path.write_bytes(whole[:36] + note + whole[36:] + note)
+    assert load_audio(path).shape == (16000,)
+    path.write_bytes(whole[:36] + note + whole[36:10_000])
+    with pytest.raises(BadInput, match="ends after 9956 of 32000 bytes of samples"):
+        load_audio(path)
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x80000000, 0x7FFFF000])
+def test_wav_written_to_a_pipe_is_read_to_its_end(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SPEECHLIKE, 16000)
+    streamed = bytearray(path.read_bytes())
+    streamed[4:8] = streamed[40:44] = size.to_bytes(4, "little")
+    path.write_bytes(streamed)
+    assert load_audio(path).shape == (16000,) and duration(path) == 1.0
+    streamed[4:8] = streamed[40:44] = bytes(4)
+    path.write_bytes(streamed)
+    assert sample_rate(path) == 16000  # libsndfile takes zero at its word
+
+
+def test_rf64_is_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", SPEECHLIKE, 16000, format="RF64")
+    assert load_audio(tmp_path / "a.wav").shape == (16000,)
 
 
 def test_headerless_file_is_refused(tmp_path: Path) -> None:

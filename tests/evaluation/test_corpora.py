@@ -234,6 +234,16 @@ def test_empty_folder_is_refused_by_every_layout(tmp_path: Path, layout: str) ->
         open_corpus(f"{layout}:{tmp_path / 'absent'}")
 
 
+@pytest.mark.parametrize("spec", ["", *(f"{layout}:" for layout in layouts.READERS)])
+def test_a_layout_without_a_folder_does_not_read_the_working_directory(
+    spec: str, kaldi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(kaldi)
+    assert len(open_corpus("kaldi:.")) == 3
+    with pytest.raises(BadInput, match=f"corpus '{spec}' names no folder: give {spec[:-1] or 'folder'}:DIR"):
+        open_corpus(spec)
+
+
 def test_unrecognised_folder_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"wav\.scp.*trans\.txt.*id1xxxx.*speaker/utterance"):
         open_corpus(tmp_path)
@@ -251,11 +261,20 @@ def needs(argument: int) -> Corpus:
     raise AssertionError(argument)
 
 
-def test_factories(monkeypatch: pytest.MonkeyPatch) -> None:
+def fails() -> Corpus:
+    raise RuntimeError("two\nlines")
+
+
+def test_factories(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "someones_corpora", sys.modules[__name__])
     assert len(open_corpus("someones_corpora:a_corpus")) == 16
+    broken = tmp_path / "broken_corpora.py"
+    broken.write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
     for spec, said in [
         ("someones_corpora:not_a_corpus", "returned a int"),
+        ("someones_corpora:fails", r"someones_corpora:fails fails \(RuntimeError: two lines\): mend it"),
+        ("broken_corpora:make", r"broken_corpora:make cannot be imported \(ZeroDivisionError: division by zero\)"),
         ("someones_corpora:needs", "no arguments"),
         ("someones_corpora:absent", "cannot be imported"),
         ("absent_module:make", "cannot be imported"),

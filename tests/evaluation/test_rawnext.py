@@ -1,11 +1,14 @@
 """RawNeXt against the published checkpoint's names and shapes, and a small instance's recorded embedding."""
 
 import json
+import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -216,6 +219,22 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(BadInput, match="no table of named tensors"):
         load_rawnext(tmp_path / "list.pt")
+
+
+def test_files_of_another_kind_are_refused_without_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("hello world\nthis is text\n")  # KeyError in torch
+    soundfile.write(tmp_path / "speech.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 1600), 16000)  # IndexError
+    (tmp_path / "protocol4.pt").write_bytes(pickle.dumps({"a": Path()}, protocol=4))  # a warning first
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("letter.txt", "speech.wav", "protocol4.pt"):
+            with pytest.raises(BadInput, match=rf"{name} cannot be read as tensors: give a PyTorch"):
+                load_rawnext(tmp_path / name)
+
+
+def test_an_empty_path_is_refused() -> None:
+    with pytest.raises(BadInput, match="No RawNeXt checkpoint is given: name its file"):
+        load_rawnext("")
 
 
 def test_channels_that_cannot_be_grouped_are_refused() -> None:

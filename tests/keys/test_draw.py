@@ -63,10 +63,44 @@ def test_secret_keys_come_from_the_operating_system(monkeypatch: pytest.MonkeyPa
     first = draw_secret_matrix("rom", 5)
     np.random.seed(0)
     assert not np.array_equal(first, draw_secret_matrix("rom", 5))
-    entropy = bytes(range(200, 240))
+    entropy = bytes(range(200, 240))[::-1]  # in their own order they give the identity
     monkeypatch.setattr(draw.os, "urandom", lambda n: entropy[:n])
     words = np.frombuffer(entropy, dtype=np.uint64)[None]
     assert np.array_equal(draw_secret_matrix("shuffling", 5), SCHEMES["shuffling"].matrices(5, words)[0])
+
+
+@pytest.mark.parametrize(("scheme", "size", "others"), [("shuffling", 2, 1), ("shuffling", 3, 5), ("flipping", 2, 2)])
+def test_secret_keys_are_uniform_over_those_that_change_speech(scheme: str, size: int, others: int) -> None:
+    ranks = SCHEMES[scheme].rank(np.stack([draw_secret_matrix(scheme, size) for _ in range(500)]))
+    kinds, counts = np.unique(ranks, return_counts=True)
+    assert len(kinds) == others and 0 not in kinds  # rank 0 is the identity
+    assert others == 1 or stats.chisquare(counts).pvalue > 1e-6
+    assert all(np.abs(np.trace(key)) < size for key in SCHEMES[scheme].unrank(size, kinds))
+
+
+def test_seeded_streams_keep_the_identity() -> None:
+    assert (draw_keys("flipping", 2, 0, 0, 100) == np.eye(2)).all(axis=(1, 2)).any()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_secret_key_of_one_element_is_refused(scheme: str) -> None:
+    with pytest.raises(BadInput, match=f"Every {scheme} key of N = 1 leaves speech as it is.*: choose a larger block"):
+        draw_secret_matrix(scheme, 1)
+
+
+def test_a_scheme_without_another_key_than_the_identity_is_refused() -> None:
+    for sign in (1, -1):
+        none = Scheme("none", lambda n: 1, lambda n, words, sign=sign: sign * np.eye(n)[None], lambda n: 1)
+        with pytest.raises(BadInput, match="Every none key of N = 3 leaves speech as it is"):
+            draw_secret_matrix(none, 3)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_keys_too_large_for_memory_are_refused(scheme: str) -> None:
+    said = "N = 100000 is a matrix of 75 GiB: choose a smaller block, N at most 16384"
+    for call in (draw_secret_matrix, lambda *of: correct_key(*of, 0), lambda *of: draw_keys(*of, 0, 0, 1)):
+        with pytest.raises(BadInput, match=said):
+            call(scheme, 100_000)
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("shuffling", 4), ("flipping", 5), ("flipping", 1)])

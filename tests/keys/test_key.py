@@ -167,6 +167,17 @@ def test_a_key_shows_itself_without_its_matrix_and_cannot_be_changed(key: Secret
     assert held.matrix[0, 0] == 1
 
 
+def test_keys_for_use_change_speech_and_fit_into_memory() -> None:
+    assert np.array_equal(SecretKey.draw("shuffling", 2).matrix, np.eye(2)[::-1])  # the one other key
+    for scheme in ("shuffling", "flipping"):
+        with pytest.raises(BadInput, match="N = 1 leaves speech as it is"):
+            SecretKey.draw(scheme, 1)
+    with pytest.raises(BadInput, match="choose a smaller block"):
+        SecretKey.draw("flipping", 100_000)
+    with pytest.raises(BadInput, match="choose a smaller block"):
+        SecretKey.from_seed("flipping", 1000, 2, seed=0)
+
+
 def test_seeded_keys_are_those_of_the_streams() -> None:
     assert np.array_equal(SecretKey.from_seed("rom", 2, 2, seed=4).matrix, correct_key("rom", 4, 4))
     third = SecretKey.from_seed("flipping", 9, seed=4, index=3)

@@ -181,9 +181,9 @@ def test_layers_that_cannot_take_a_key_are_refused_with_the_reason(case: str) ->
 def test_keys_of_another_block_are_refused() -> None:
     network = nn.Sequential(nn.Conv1d(1, 1, 9, 9), nn.Conv2d(1, 1, 3, 3))
     for name, key, reason in [
-        ("0", SecretKey.draw("rom", 3, 2), "1-D blocks and the key is for 2-D"),
-        ("1", SecretKey.draw("rom", 9), "2-D blocks and the key is for 1-D"),
-        ("0", SecretKey.draw("rom", 3), "kernel has 9 and the key has block size 3"),
+        ("0", SecretKey.draw("rom", 3, 2), "1-D blocks and the key is for 2-D blocks: give a 1-D key of block size 9"),
+        ("1", SecretKey.draw("rom", 9), "2-D blocks and the key is for 1-D blocks: give a 2-D key of block size 3"),
+        ("0", SecretKey.draw("rom", 3), "kernel has 9 and the key has block size 3: give a key of block size 9"),
         ("1", np.eye(3), r"key of \(9, 9\) and this matrix is \(3, 3\)"),
         ("1", draw_keys("rom", 9, 0, 0, 2), r"\(2, 9, 9\)"),
     ]:

@@ -166,7 +166,13 @@ def test_speech_and_keys_that_do_not_fit_are_refused() -> None:
     for shape, used in [((), key), ((1, 1, 1, 9), key), ((9,), tile), ((1, 1, 1, 9, 9), tile)]:
         with pytest.raises(BadInput):
             encrypt_query(np.zeros(shape), used)
-    with pytest.raises(BadInput, match="whole blocks of 3"):
+    with pytest.raises(BadInput, match=r"\(1, 1, 1, 9\) is not a waveform, .*: give it 1 to 3 dimensions"):
+        encrypt_query(np.zeros((1, 1, 1, 9)), key)
+    for length in (9, 10):
+        for use in (encrypt_query, decrypt_query):
+            with pytest.raises(BadInput, match=r"is a waveform, .* 3 × 3 tiles .* needs a key of 1-D blocks\.$"):
+                use(np.zeros(length), tile)
+    with pytest.raises(BadInput, match="whole blocks of 3: give the key that it was encrypted with"):
         decrypt_query(np.zeros(10), key)
     with pytest.raises(BadInput, match="cannot be cut"):
         decrypt_query(np.zeros(9), key, extent=10)

@@ -52,7 +52,7 @@ def write_run(
     pieces = [fixed, *(rows[start::shards] for start in range(shards))]
     for number, piece in enumerate(piece for piece in pieces if piece):
         pd.DataFrame(piece).to_parquet(folder / "scores" / f"shard-{number:04d}.parquet")
-    config = {**setting, "keys": len(values) if keys is None else keys, "seed": 0, "variant": "encrypted"}
+    config = {**setting, "keys": len(values) if keys is None else keys, "seed": 0, "variant": "both"}
     config["command"] = f"wrongkey sweep --task {task} --scheme {scheme} --block {block_size} --out {folder.name}"
     content = {
         "format": "wrongkey-run/1",

@@ -78,6 +78,7 @@ def test_a_few_keys_give_no_verdict(make_run: MakeRun) -> None:
     b = load_run(make_run("few", LOW[:4] - 20))
     result = compare(load_run(make_run("many", LOW)), b)
     assert result.verdict == "no difference shown" and "B has only 4 keys: too few for a verdict." in result.warnings
+    assert result.mean.low is None and "no interval: too few keys" in str(result) and "exact" not in str(result)
     one = compare(b, load_run(make_run("one", [30.0])))
     assert one.verdict == "no difference shown" and "B has only 1 key: too few for a verdict." in one.warnings
 
@@ -128,7 +129,7 @@ def test_what_else_differs_is_said(make_run: MakeRun) -> None:
     b = load_run(make_run("b", HIGH[:9], model="net", keys=20, identity=other, config={"variant": "test"}))
     assert compare(a, b).warnings == (
         "The model differs: RawNeXt in A, net in B.",
-        "The threat variant differs: encrypted in A, test in B.",
+        "The threat variant differs: both in A, test in B.",
         "The trials differ between A and B.",
         "B is unfinished: 9 of 20 keys.",
         "B has only 9 keys: its interval is rough.",

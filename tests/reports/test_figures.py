@@ -112,6 +112,32 @@ def test_one_family_makes_one_line(make_run: MakeRun, scores: np.ndarray) -> Non
     assert legend.count("HuBERT, ROM") == 1 and legend.count("HuBERT, Flipping") == 1
 
 
+def test_no_line_joins_corpora_or_variants(make_run: MakeRun, scores: np.ndarray) -> None:
+    one_corpus = [make_run(f"a{m}", scores, model=f"net{m}", block_size=m) for m in (5, 10)]
+    one_corpus += [
+        make_run(f"t{m}", scores, model=f"net{m}", block_size=m, config={"variant": "test"}) for m in (5, 10)
+    ]
+    figure = block_size_figure(results_of(*one_corpus))
+    legend = text_of(figure).splitlines()
+    assert "net, ROM" in legend and "net, ROM, only the test side" in legend
+    other = make_run("o", scores, model="net10", block_size=10, corpus="other")
+    figure = block_size_figure(results_of(*one_corpus, other))
+    legend = text_of(figure).splitlines()
+    assert {"net, ROM, toy", "net, ROM, toy, only the test side", "net, ROM, other"} <= set(legend)
+    medians = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "s", "D")]
+    assert [len(line.get_xdata()) for line in medians] == [2, 2, 1]
+    assert len({(line.get_marker(), line.get_linestyle()) for line in medians}) == 3
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_violin_says_its_variant_however_long_the_name(make_run: MakeRun, scores: np.ndarray, count: int) -> None:
+    model = "a model with a very long name that fills every line there is below a violin, and then some"
+    folders = [make_run(f"r{i}", scores[:40], model=model, config={"variant": "test"}) for i in range(count)]
+    ticks = violin_figure(results_of(*folders)).axes[0].get_xticklabels()
+    assert all(" ".join(tick.get_text().split()).endswith("only the test side 40 keys") for tick in ticks)
+    assert all(tick.get_text().count("side") == 1 for tick in ticks)
+
+
 def test_a_scheme_keeps_its_colour(make_run: MakeRun) -> None:
     results = results_of(make_run("a", [20.0], scheme="mine"), make_run("b", [20.0]))
     colours = scheme_colours(results)

@@ -104,6 +104,30 @@ def test_notes_say_what_the_numbers_are(make_run: MakeRun, scores: np.ndarray, t
     assert "relative to the largest entry of the plain model’s embeddings" in text
 
 
+def test_the_variant_is_named_wherever_a_run_is(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    folder = make_run("a", scores, config={"variant": "test"})
+    text = page_of([folder], tmp_path / "report.html").text
+    assert "200 incorrect ROM keys, M = 3, only the test side: median EER" in text
+    assert "RawNeXt, ROM, M = 3, only the test side" in text
+    assert "another threat variant (only the test side; the paper: both sides)" in text
+    assert "only the test side" not in page_of([make_run("b", scores)], tmp_path / "report.html").text
+
+
+def test_a_difference_from_the_paper_is_printed_once(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    folders = [make_run(s, scores, scheme=s, block_size=10, model="mine") for s in ("shuffling", "flipping")]
+    text = page_of(folders, tmp_path / "report.html").text
+    assert text.count("another model (mine)") == 1
+    assert "Table I, beside mine, Shuffling, M = 10; mine, Flipping, M = 10. The paper: HuBERT" in text
+
+
+def test_in_print_intervals_stand_below_their_values(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    """So that the widest table is no wider than a page; what a browser prints is looked at by hand."""
+    html = write_report([make_run("a", scores)], tmp_path / "report.html").read_text(encoding="utf-8")
+    found = re.findall(r'<td>[\d.]+ <span class="interval">\[[\d., ]+\]</span></td>', html)
+    assert len(found) == 2
+    assert ".interval { display: block; }" in html[html.index("@media print") :]
+
+
 def test_hostile_names_are_text(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>\"&{{ 7 * 7 }}$x$"
     page = page_of(

@@ -68,6 +68,13 @@ def test_enumerated_keys_have_no_interval(make_run: MakeRun) -> None:
     assert [str(guess) for guess in result.guesses] == ["no key does", "no key does", "2"]
 
 
+def test_fewer_than_five_sampled_keys_have_no_interval(make_run: MakeRun) -> None:
+    two = summarise(load_run(make_run("two", [50.0, 50.0])))
+    assert two.mean.low is None and two.variance is not None and two.variance.low is None
+    assert summarise(load_run(make_run("four", [20.0, 30.0, 40.0, 50.0]))).mean.high is None
+    assert summarise(load_run(make_run("five", [20.0, 30.0, 40.0, 50.0, 60.0]))).mean.low is not None
+
+
 def test_one_key_has_no_variance(make_run: MakeRun) -> None:
     result = summarise(load_run(make_run("a", [12.0])))
     assert result.variance is None and result.sd is None and result.mean.low is None

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from reports.metrics import get_metric
-from reports.published import published_beside, published_table, published_values
-from reports.runs import load_run
-from reports.statistics import summarise
+from reports.published import differences, published_beside, published_table, published_values
+from reports.runs import load_run, load_runs
+from reports.statistics import summarise, summarise_all
 
 MakeRun = Callable[..., Path]
 
@@ -19,9 +19,11 @@ def beside(folder: Path) -> dict[str, tuple[str, float, float | None]]:
 
 
 @pytest.mark.parametrize(("block_size", "model", "variance"), [(3, "RawNeXt", 66.2), (5, "HuBERT5", 24.1)])
-def test_variance_of_the_sweep(make_run: MakeRun, block_size: int, model: str, variance: float) -> None:
+def test_variance_of_the_sweep(make_run: MakeRun, tmp_path: Path, block_size: int, model: str, variance: float) -> None:
     found = beside(make_run("a", [20.0, 30.0], block_size=block_size))
-    assert found == {f"{model}: variance of EER": ("Fig. 9", variance, pytest.approx(50.0))}
+    assert found == {"variance of EER": ("Fig. 9", variance, pytest.approx(50.0))}
+    (row,) = published_beside(summarise(load_run(tmp_path / "a")))
+    assert f"The paper: {model} on VoxCeleb1" in row.differs
 
 
 def test_rom_with_ten_has_both_the_table_and_the_sweep(make_run: MakeRun) -> None:
@@ -30,7 +32,7 @@ def test_rom_with_ten_has_both_the_table_and_the_sweep(make_run: MakeRun) -> Non
     assert found["correct key, EER"] == ("Table I", 7.91, 7.9)
     assert found["incorrect keys, mean EER"] == ("Table I", 35.1, 25.0)
     assert found["plain query, EER"] == ("Table I", 35.3, 35.0)
-    assert found["HuBERT10: variance of EER"][:2] == ("Fig. 9", 2.51)
+    assert found["variance of EER"][:2] == ("Fig. 9", 2.51)
 
 
 @pytest.mark.parametrize(("scheme", "mean"), [("shuffling", 33.3), ("flipping", 34.1)])
@@ -66,14 +68,28 @@ def test_the_sentence_says_what_differs(make_run: MakeRun) -> None:
     folder = make_run("b", [20.0], corpus="voxceleb1-test", model="mine", shards=1)
     (row,) = published_beside(summarise(load_run(folder)))
     assert "another model (mine), the same corpus, 1 incorrect key." in row.differs
-    assert row.ours is None and row.difference is None
+    assert row.ours is None
 
 
-def test_the_table_shows_signed_differences(make_run: MakeRun) -> None:
+def test_another_threat_variant_is_a_difference(make_run: MakeRun) -> None:
+    folder = make_run("a", [20.0, 30.0], config={"variant": "test"})
+    (row,) = published_beside(summarise(load_run(folder)))
+    assert row.differs.endswith("2 incorrect keys, another threat variant (only the test side; the paper: both sides).")
+
+
+def test_a_difference_is_said_once_for_all_its_runs(make_run: MakeRun) -> None:
+    folders = [make_run(scheme, [20.0, 30.0], scheme=scheme, block_size=10) for scheme in ("rom", "flipping")]
+    rows = [row for result in summarise_all(load_runs(folders)) for row in published_beside(result)]
+    (table, _, both), (sweep, sentence, rom) = differences(rows)
+    assert (table, both) == ("Table I", ["RawNeXt, ROM, M = 10", "RawNeXt, Flipping, M = 10"])
+    assert (sweep, rom) == ("Fig. 9", ["RawNeXt, ROM, M = 10"]) and "HuBERT10 on VoxCeleb1 test" in sentence
+
+
+def test_the_table_has_a_row_per_run_and_source(make_run: MakeRun) -> None:
     rows = published_beside(summarise(load_run(make_run("a", [20.0, 30.0], block_size=10))))
-    table = published_table(rows, get_metric("eer")).set_index("Quantity")
-    assert table.loc["incorrect keys, mean EER"].tolist()[2:] == ["35.10", "25.00", "−10.10"]
-    assert table.loc["HuBERT10: variance of EER"].tolist()[2:] == ["2.51", "50.0", "+47.5"]
+    table = published_table(rows, get_metric("eer")).set_index("Paper")
+    assert table.loc["Table I", "incorrect keys, mean EER"] == "35.10 | 25.00"
+    assert table["variance of EER"].to_dict() == {"Table I": "", "Fig. 9": "2.51 | 50.0"}
 
 
 def test_the_file_is_the_papers() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from evaluation import run_folder
 from keys.errors import BadInput
-from reports.runs import COLUMNS, FORMAT, load_run, load_runs, run_labels
+from reports.runs import COLUMNS, FORMAT, find_readable, load_run, load_runs, run_labels
 
 MakeRun = Callable[..., Path]
 
@@ -147,12 +147,41 @@ def test_labels_add_only_what_tells_runs_apart(make_run: MakeRun) -> None:
         ]
     )
     assert run_labels(runs) == [
-        "RawNeXt, ROM, M = 3, variant encrypted, a",
+        "RawNeXt, ROM, M = 3, a",
         "RawNeXt, Flipping, M = 3, toy",
-        "RawNeXt, ROM, M = 3, variant encrypted, c",
-        "RawNeXt, ROM, M = 3, variant test",
+        "RawNeXt, ROM, M = 3, c",
+        "RawNeXt, ROM, M = 3, only the test side",
         "RawNeXt, Flipping, M = 3, other",
     ]
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [("both", ""), (None, ""), ("test", ", only the test side"), ("enrol", ", variant enrol")],
+)
+def test_a_label_names_the_variant_unless_it_is_the_usual_one(make_run: MakeRun, variant: object, words: str) -> None:
+    run = load_run(make_run("a", [20.0], config={"variant": variant}))
+    assert run_labels([run]) == [f"RawNeXt, ROM, M = 3{words}"]
+
+
+def test_runs_that_are_read_are_not_read_again(make_run: MakeRun) -> None:
+    run = load_run(make_run("a", [20.0]))
+    assert load_runs([run.folder, run, run.folder]) == [run]
+
+
+def test_readable_runs_are_told_from_the_others(make_run: MakeRun) -> None:
+    names = ("good", "foreign", "early", "checks", "metric")
+    good, foreign, early, checks, metric = (
+        make_run(name, [20.0], metric="charm" if name == "metric" else "eer") for name in names
+    )
+    (foreign / "manifest.json").write_text('{"name": "web page"}')
+    for shard in (early / "scores").iterdir():
+        shard.unlink()
+    change_manifest(checks, self_checks=[1])
+    runs, reasons = find_readable([foreign, early, good, checks, metric])
+    assert [run.folder for run in runs] == [good]
+    assert all(name in reason for name, reason in zip(("foreign", "early", "checks", "metric"), reasons, strict=True))
+    assert "no configuration" in reasons[0] and "no scores yet" in reasons[1]
 
 
 @pytest.mark.parametrize(

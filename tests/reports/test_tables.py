@@ -35,6 +35,7 @@ def test_csv_keeps_full_precision(results: list[KeyStatistics], scores: np.ndarr
     table = pd.read_csv(io.StringIO(to_csv(numbers(results))))
     assert table["mean"][0] == scores.mean() and table["q05"][0] == np.quantile(scores, 0.05)
     assert table["worst"][0] == scores.min() and table["worst_key_index"][0] == scores.argmin()
+    assert table["variant"].tolist() == ["both"] * 3
     assert table["keys"].tolist() == [200, 3, 1] and np.isnan(table["variance"][2])
 
 
@@ -59,6 +60,9 @@ def test_people_see_rounded_values_with_intervals(results: list[KeyStatistics], 
         (12345.6, "12,300"),
         (0.009281, "0.00928"),
         (0, "0"),
+        (2.47e-31, "0"),
+        (0.0000123456, "0.0000123"),
+        (-1e-13, "0"),
     ],
 )
 def test_three_significant_digits(value: float, text: str) -> None:

@@ -1,5 +1,6 @@
 """The command line as its users meet it: what works, and one sentence for what does not."""
 
+import shutil
 import stat
 import subprocess
 import sys
@@ -60,6 +61,23 @@ def test_sweep_report_compare_and_ls(run, tmp_path, capsys):
     assert main(["compare", str(run), str(run)]) == 0
     assert main(["ls", str(run.parent)]) == 0
     assert "toy3" in capsys.readouterr().out
+
+
+def test_a_report_leaves_out_found_runs_that_cannot_be_read(run, tmp_path, capsys):
+    runs, page = tmp_path / "runs", tmp_path / "page.html"
+    shutil.copytree(run, runs / "good")
+    shutil.copytree(run, runs / "early", ignore=shutil.ignore_patterns("*.parquet"))
+    (runs / "foreign").mkdir()
+    (runs / "foreign" / "manifest.json").write_text('{"name": "an app"}')
+    capsys.readouterr()
+    assert main(["report", str(runs), "--out", str(page), "--table", str(tmp_path / "table.csv")]) == 0
+    early, foreign = capsys.readouterr().err.splitlines()
+    assert early.startswith("wrongkey: left out: ") and "early has no scores yet" in early
+    assert "foreign" in foreign and "is broken" in foreign
+    assert "toy3" in page.read_text() and (tmp_path / "table.csv").read_text().count("\n") == 2
+    assert "no scores yet" in refused(capsys, "report", runs, runs / "early", "--out", page)  # named itself
+    shutil.rmtree(runs / "good")
+    assert "no run that can be shown" in refused(capsys, "report", runs, "--out", page)
 
 
 def test_a_finished_sweep_does_nothing_again_and_grows_when_asked(run, capsys):

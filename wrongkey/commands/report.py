@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keys.errors import BadInput
+
+if TYPE_CHECKING:
+    from reports.runs import Run
 
 
 def add(commands: Any) -> None:
@@ -21,35 +25,47 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from reports import write_report
 
-    folders = run_folders(options.runs)
+    runs, left_out = read_runs(options.runs)
+    for reason in left_out:
+        print(f"wrongkey: left out: {reason}", file=sys.stderr)
     if options.table:
-        _write_table(folders, options.table)
-    page = write_report(folders, options.out, options.figures)
+        _write_table(runs, options.table)
+    page = write_report(runs, options.out, options.figures)
     print(page)
     return 0
 
 
-def _write_table(folders: list[Path], path: Path) -> None:
-    from reports import load_runs, numbers, score_table, summarise_all, to_csv, to_latex, to_markdown, worst_key_table
+def _write_table(runs: list[Run], path: Path) -> None:
+    from reports import numbers, score_table, summarise_all, to_csv, to_latex, to_markdown, worst_key_table
 
     tables = {".csv": (to_csv, [numbers]), ".md": (to_markdown, [score_table, worst_key_table])}
     tables[".tex"] = (to_latex, [score_table, worst_key_table])
     if path.suffix not in tables:
         raise BadInput(f"--table {path} has no ending that is known: give FILE.csv, FILE.md or FILE.tex")
     write, kinds = tables[path.suffix]
-    results = summarise_all(load_runs(folders))
+    results = summarise_all(runs)
     try:
         path.write_text("\n".join(write(kind(results)) for kind in kinds), encoding="utf-8")
     except OSError as error:
         raise BadInput(f"{path} cannot be written ({error.strerror}): choose another --table") from error
 
 
-def run_folders(paths: list[Path]) -> list[Path]:
-    """Each path itself, or the run folders below it where it is none."""
-    from evaluation.run_folder import find_runs
+def read_runs(paths: list[Path]) -> tuple[list[Run], list[str]]:
+    """The runs named by ``paths``, or found below a path that is none; and why others found there are left out.
 
-    return [
-        folder
-        for path in paths
-        for folder in ([path] if (path / "manifest.json").exists() else find_runs(path) or [path])
-    ]
+    Raises BadInput for a run that was named itself and cannot be read, and for a folder without a readable one.
+    """
+    from evaluation.run_folder import find_runs
+    from reports import find_readable, load_runs
+
+    given: list[Path | Run] = []
+    left_out: list[str] = []
+    for path in paths:
+        found = [] if (path / "manifest.json").exists() else find_runs(path)
+        runs, reasons = find_readable(found)
+        if found and not runs:
+            more = f" (and {len(reasons) - 1} more like it)" if len(reasons) > 1 else ""
+            raise BadInput(f"{path} holds no run that can be shown: {reasons[0]}{more}")
+        given += runs or [path]
+        left_out += reasons
+    return load_runs(given), list(dict.fromkeys(left_out))
