@@ -10,12 +10,14 @@
     files included;
 (m) the same per key once it runs: the marginal cost of a key, from two sweeps of different length.
 
-On a CPU every way has one thread. Rounds alternate the ways, so that a change of the machine's clock hits all.
+On a CPU every way has one core and one thread. Rounds alternate the ways, so that a change of the machine's clock hits
+all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import tempfile
 from collections.abc import Callable
@@ -36,6 +38,8 @@ RELEASED_KEYS = 3  # the released way is slow: a few keys tell its cost per key
 
 def main() -> None:
     options = _options()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     config = SweepConfig(
         model=options.model, corpus=options.corpus, trials=options.trials, keys=options.keys, device=options.device
@@ -57,7 +61,7 @@ def main() -> None:
     ratio = [median(row[i] / row[0] for row in rows) for i in (1, 2, 3)]
     print(
         f"\n{datetime.now(UTC):%Y-%m-%d}, {describe_device(experiment.device)}, {platform.machine()}, "
-        f"torch {torch.__version__}, one thread\n"
+        f"torch {torch.__version__}\n"
         f"{options.model} on {options.corpus}, {len(experiment.used)} utterances, "
         f"{len(experiment.trials):,} trials, {options.keys} keys, median of {options.rounds} rounds\n"
         f"(a) released code's way  {ratio[0]:.2f} x (b)\n(s) sweep, all included   {ratio[1]:.2f} x (b)\n"

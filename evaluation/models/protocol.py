@@ -52,8 +52,8 @@ def open_model(spec: str, *, folded: bool = True) -> SpeakerModel:
     """The model that ``spec`` names; raises BadInput in a sentence.
 
     ``asv-raw3`` and its like are bundled; ``rawnext:FILE`` is a RawNeXt checkpoint; ``package.module:factory``
-    calls a user's function; any other word is looked up among the entry points ``wrongkey.models``. A bundled model
-    has its batch norms folded into its convolutions unless ``folded`` is False.
+    calls a user's function; any other word is looked up among the entry points ``wrongkey.models``. Where
+    it can be, a network is folded for speed; with ``folded=False`` its tensors keep the names of the checkpoint.
     """
     if spec in BUNDLED:
         from evaluation.models.asv_raw import load_asv_raw
@@ -62,7 +62,7 @@ def open_model(spec: str, *, folded: bool = True) -> SpeakerModel:
     if spec.startswith("rawnext:"):
         from evaluation.models.rawnext import load_rawnext
 
-        return load_rawnext(spec.removeprefix("rawnext:"))
+        return load_rawnext(spec.removeprefix("rawnext:"), folded=folded)
     try:
         model = _user_factory(spec)()
         return checked(model, spec)
