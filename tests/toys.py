@@ -1,5 +1,7 @@
 """Small speaker models for tests, made by functions without arguments as a user's would be."""
 
+import time
+
 import torch
 from torch import Tensor, nn
 
@@ -54,6 +56,19 @@ def whole_utterances() -> Toy:
     """Utterances of any length, each a group of its own."""
     torch.manual_seed(0)
     return Toy("toy-whole", nn.Conv1d(1, 6, 3, stride=3), 6, segment=None)
+
+
+class Slow(Toy):
+    """Takes 2 ms a query, however fast the machine: there is time to stop it."""
+
+    def embed(self, queries: Tensor) -> Tensor:
+        time.sleep(0.002 * len(queries))
+        return super().embed(queries)
+
+
+def slow() -> Toy:
+    torch.manual_seed(0)
+    return Slow("toy-slow", nn.Conv1d(1, 6, 3, stride=3), 6, segment=None)
 
 
 def overlapping() -> Toy:

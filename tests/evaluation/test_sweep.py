@@ -133,7 +133,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
 @pytest.mark.parametrize(("stop", "workers"), [(signal.SIGKILL, "1"), (signal.SIGINT, "1"), (signal.SIGINT, "2")])
 def test_a_stopped_sweep_continues_to_the_same_scores(stop, workers, tmp_path):
     keys = 60
-    command = [sys.executable, "-m", "wrongkey", "sweep", "--model", "tests.toys:whole_utterances"]
+    command = [sys.executable, "-m", "wrongkey", "sweep", "--model", "tests.toys:slow"]
     command += "--corpus bundled --per-speaker 2 --replicates 5 --device cpu".split()
     command += ["--keys", str(keys), "--workers", workers]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
