@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from evaluation.hardware import is_out_of_memory
 from evaluation.models.protocol import SpeakerModel
-from keys import encrypt_query, relative_kernels
+from keys import SecretKey, encrypt_model, encrypt_query, relative_kernels
 from keys.errors import BadInput
 from keys.model import layer_block
 
@@ -274,6 +274,13 @@ def with_first_layer(model: SpeakerModel, layer: nn.Module) -> SpeakerModel:
     model = copy.deepcopy(model)
     model.network.set_submodule(model.first_layer, layer)
     return model
+
+
+def encrypt_first_layer(model: SpeakerModel, key: SecretKey, dtype: torch.dtype | None = None) -> SpeakerModel:
+    """What the provider holds: a copy of ``model`` with its first layer under ``key``, made in ``dtype`` (None: its
+    own). Raises BadInput as ``encrypt_model``."""
+    network = copy.deepcopy(model.network).to(dtype)
+    return with_first_layer(model, encrypt_model(network, model.first_layer, key).get_submodule(model.first_layer))
 
 
 def _first_layer(model: SpeakerModel) -> nn.Conv1d | nn.Conv2d:

@@ -6,7 +6,6 @@ the same experiment for itself.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,11 +18,11 @@ from torch import Tensor, nn
 
 from evaluation.asv import VARIANTS, SpeakerVerification
 from evaluation.corpora import Corpus, Recordings, Utterance, load_audio, open_corpus
-from evaluation.engine import Engine, QueryGroup, group_queries, with_first_layer
+from evaluation.engine import Engine, QueryGroup, encrypt_first_layer, group_queries
 from evaluation.hardware import choose_device, choose_precision, keep_freed_memory
 from evaluation.models.protocol import SpeakerModel, open_model
 from evaluation.trials import Trials, generate_trials, read_trials
-from keys import IncorrectKeys, SecretKey, correct_key, encrypt_model, get_scheme
+from keys import IncorrectKeys, SecretKey, correct_key, get_scheme
 from keys.errors import BadInput
 from keys.model import check_exact, first_layer, layer_block
 
@@ -110,7 +109,7 @@ class Experiment:
         if self.incorrect.total == 0:
             raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try")
         self.key = SecretKey(self.scheme.name, self.block_size, self.dims, self.correct)
-        self.encrypted = self._encrypted_model()
+        self.encrypted = encrypt_first_layer(self.model, self.key, torch.promote_types(self.dtype, torch.float32))
         self.corpus = _corpus(config)
         self.trials = _trials(config, self.corpus)
         self.used = self.trials.utterances(self.corpus)
@@ -156,12 +155,6 @@ class Experiment:
             "segments": _digest_of_shapes(self.engine.groups),
             "plain answers": float(self.scores(self.plain()[None]).abs().double().mean()),
         }
-
-    def _encrypted_model(self) -> SpeakerModel:
-        """What the provider holds: the model with its first layer under the correct key."""
-        network, name = copy.deepcopy(self.model.network), self.model.first_layer
-        network.to(torch.promote_types(self.dtype, torch.float32))
-        return with_first_layer(self.model, encrypt_model(network, name, self.key).get_submodule(name))
 
     def _queries(self) -> tuple[list[QueryGroup], float]:
         """The segments of every utterance that a trial names, and the seconds of speech they were cut from."""

@@ -63,8 +63,8 @@ def sweep(
         correct = experiment.explicit(experiment.correct)
         manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct)]
         total, spent = experiment.total, manifest["seconds"]
-        done = folder.keys_done() & set(range(total))
-        manifest["keys_done"] = len(folder.keys_done())
+        done, wanted = folder.keys_done(), set(range(total))
+        manifest["keys_done"] = len(done)
         folder.write_manifest(manifest)
         folder.write_text("trials.txt", "".join(f"{line}\n" for line in experiment.trials.lines()))
         folder.write_scores("conditions", _conditions(experiment, correct))
@@ -72,7 +72,7 @@ def sweep(
             report(_describe(experiment))
             report("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
         if progress:
-            progress(len(done), total)
+            progress(len(done & wanted), total)
 
         shards = folder.missing(total, _shard_size(experiment, total, workers))
         for shard in answers(experiment, identity, shards, workers, backend, scheduler):
@@ -80,13 +80,10 @@ def sweep(
                 folder.write_outputs(shard_name(shard.start, shard.stop), shard.outputs)
             folder.write_scores(shard_name(shard.start, shard.stop), shard.rows)
             done |= set(range(shard.start, shard.stop))
-            manifest |= {
-                "keys_done": max(len(done), manifest["keys_done"]),
-                "seconds": spent + perf_counter() - begin,
-            }
+            manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
             folder.write_manifest(manifest)
             if progress:
-                progress(len(done), total)
+                progress(len(done & wanted), total)
         folder.write_manifest(manifest | {"ended": now(), "seconds": spent + perf_counter() - begin})
     return folder
 

@@ -62,16 +62,15 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
     import torch
     from safetensors.torch import save_file
 
-    from evaluation.engine import with_first_layer
+    from evaluation.engine import encrypt_first_layer
     from evaluation.hardware import TOLERANCE
     from evaluation.models.protocol import open_model
-    from keys import SecretKey, encrypt_model, encrypt_query
+    from keys import SecretKey, encrypt_query
 
     _refuse_existing(options, ".safetensors")
     key = SecretKey.load(options.key)
     model = open_model(options.model, folded=False)
-    network = encrypt_model(model.network, model.first_layer, key)
-    encrypted = with_first_layer(model, network.get_submodule(model.first_layer))
+    encrypted = encrypt_first_layer(model, key)
 
     noise = torch.randn(4 * model.sample_rate, generator=torch.Generator().manual_seed(0))
     queries = model.segments(model.front_end(noise))
@@ -84,7 +83,7 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
             f"{model.name} under the correct key answers differently ({difference:.1e}): does {model.first_layer} "
             "really read the query first?"
         )
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {name: tensor.contiguous() for name, tensor in encrypted.network.state_dict().items()}
     about = {"model": model.name, "first_layer": model.first_layer, "scheme": key.scheme, "kernel": str(key.block_size)}
     _to_disk(options.out, lambda part: save_file(tensors, part, metadata=about))
     print(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {key.block_size}")

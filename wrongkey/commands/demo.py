@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
         help="incorrect ROM keys per sweep, half as many of other schemes (default 1000)",
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
-    parser.add_argument("--workers", type=int, help="processes (default: one per core, one on a GPU)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
     parser.set_defaults(run=run)
 
 

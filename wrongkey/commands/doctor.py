@@ -67,21 +67,20 @@ def _exactness(name: str) -> str:
     import torch
 
     from evaluation.corpora import load_audio, open_corpus
-    from evaluation.engine import with_first_layer
+    from evaluation.engine import encrypt_first_layer
     from evaluation.hardware import TOLERANCE
     from evaluation.models.protocol import open_model
-    from keys import SecretKey, encrypt_model, encrypt_query
+    from keys import SecretKey, encrypt_query
     from keys.model import layer_block
 
     model = open_model(name)
     block_size, dims = layer_block(model.network.get_submodule(model.first_layer))  # type: ignore[arg-type]
     key = SecretKey.draw("rom", block_size, dims)
-    layer = encrypt_model(model.network, model.first_layer, key).get_submodule(model.first_layer)
     waveform = torch.from_numpy(load_audio(open_corpus("bundled").utterances[0], model.sample_rate))
     query = model.segments(model.front_end(waveform))
     with torch.inference_mode():
         plain = model.embed(query)
-        answer = with_first_layer(model, layer).embed(encrypt_query(query, key))
+        answer = encrypt_first_layer(model, key).embed(encrypt_query(query, key))
     difference = float((answer - plain).abs().max() / plain.abs().max())
     if not difference <= TOLERANCE["float32"]:
         raise ArithmeticError(f"the correct key changes the answers by {difference:.1e}")

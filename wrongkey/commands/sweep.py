@@ -58,7 +58,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--precision", default="float32", choices=["float64", "float32", "tf32", "bfloat16", "float16"],
         help="of the network (default float32); keys are always float64",
     )  # fmt: skip
-    how.add_argument("--workers", type=int, help="processes (default: one per core, one on a GPU)")
+    how.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
     how.add_argument("--backend", default="loky", choices=["loky", "dask"], help="this machine, or a Dask cluster")
     how.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask scheduler, tcp://host:8786")
     how.add_argument("--replicates", type=int, default=200, help="bootstrap replicates per key, 0 for no intervals")
