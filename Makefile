@@ -24,7 +24,7 @@ bench: $(VENV)/ready
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "wrongkey needs Python 3.11.4 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --retries 1 --no-deps $(CPU_TORCH) "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --retries 1 --no-deps $(CPU_TORCH) $$(grep -E '^torch(vision)?==' constraints.txt)
 	$(BIN)/pip install -c constraints.txt -e '.[test]'
 	touch $@
 

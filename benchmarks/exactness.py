@@ -1,41 +1,43 @@
-"""The correct key gives the plain model's EER: every bundled model under every scheme, queries encrypted explicitly.
+"""The correct key gives the plain model's answers: models under every scheme, queries encrypted explicitly.
 
-``python benchmarks/exactness.py [--corpus bundled] [--trials corpus] [--per-speaker N]`` prints a Markdown table.
+``python benchmarks/exactness.py [--model SPEC …] [--blocks … --block M]`` prints a Markdown table; without ``--model``
+every bundled model. A difference is between what model and encrypted model compute of one utterance of the bundled
+voices (embeddings, logits, or what a recogniser decodes), relative to the largest plain answer.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from evaluation.experiment import Experiment, SweepConfig
-from evaluation.metrics import eer
-from evaluation.models.protocol import BUNDLED
-from keys import SCHEMES
+import torch
+
+from evaluation.corpora import load_audio, open_corpus
+from evaluation.exactness import exactness
+from evaluation.experiment import key_of
+from evaluation.models.protocol import BUNDLED, open_model
+from keys import SCHEMES, SecretKey
+from keys.blocks import dims_of
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", default="bundled")
-    parser.add_argument("--trials", default="corpus", help="'corpus', a file, or 'generated' (same gender)")
-    parser.add_argument("--per-speaker", type=int)
+    parser.add_argument("--model", nargs="+", default=list(BUNDLED), help="as for 'wrongkey sweep'")
+    parser.add_argument("--blocks", choices=["samples", "tiles", "frames"])
+    parser.add_argument("--block", type=int)
     options = parser.parse_args()
-    trials = None if options.trials == "generated" else options.trials
-    print("| model | scheme | EER plain | EER correct key | largest embedding difference | largest embedding entry |")
-    print("| :--- | :--- | ---: | ---: | ---: | ---: |")
-    for model in BUNDLED:
+    utterance = open_corpus("bundled").utterances[0]
+    print("| model | key | scheme | float32 | bfloat16 | largest plain answer |")
+    print("| :--- | :--- | :--- | ---: | ---: | ---: |")
+    for spec in options.model:
+        model = open_model(spec)
+        blocks, block = key_of(model, options.blocks, options.block)
+        waveform = torch.from_numpy(load_audio(utterance, model.sample_rate))
         for scheme in SCHEMES:
-            experiment = Experiment(
-                SweepConfig(
-                    model=model, scheme=scheme, corpus=options.corpus, trials=trials, same_gender=trials is None,
-                    per_speaker=options.per_speaker, device="cpu",
-                )
-            )  # fmt: skip
-            plain, correct = experiment.plain(), experiment.explicit(experiment.correct)
-            rates = [float(eer(experiment.scores(x[None]), experiment.task.target)) for x in (plain, correct)]
-            difference = float((correct - plain).abs().max())
+            key = SecretKey.from_seed(scheme, block, dims_of(blocks), seed=0)
+            single, half = (exactness(model, key, blocks, waveform, d) for d in (torch.float32, torch.bfloat16))
             print(
-                f"| {model} | {scheme} | {rates[0]:.4f} | {rates[1]:.4f} | {difference:.1e} "
-                f"| {float(plain.abs().max()):.1f} |",
+                f"| {model.name} | {blocks}, M = {block} | {scheme} | {single.relative:.1e} | {half.relative:.1e} "
+                f"| {single.largest:.3g} |",
                 flush=True,
             )
 

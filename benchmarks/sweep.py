@@ -28,7 +28,8 @@ from time import perf_counter
 
 import torch
 
-from evaluation.experiment import Experiment, SweepConfig
+from evaluation.config import SweepConfig
+from evaluation.experiment import Experiment
 from evaluation.hardware import describe_device
 from evaluation.sweep import sweep
 from keys import encrypt_query
@@ -63,7 +64,7 @@ def main() -> None:
         f"\n{datetime.now(UTC):%Y-%m-%d}, {describe_device(experiment.device)}, {platform.machine()}, "
         f"torch {torch.__version__}\n"
         f"{options.model} on {options.corpus}, {len(experiment.used)} utterances, "
-        f"{len(experiment.trials):,} trials, {options.keys} keys, median of {options.rounds} rounds\n"
+        f"{len(experiment.task.trials):,} trials, {options.keys} keys, median of {options.rounds} rounds\n"
         f"(a) released code's way  {ratio[0]:.2f} x (b)\n(s) sweep, all included   {ratio[1]:.2f} x (b)\n"
         f"(m) sweep, per further key {ratio[2]:.2f} x (b)\n(a) / (m)  {ratio[0] / ratio[2]:.2f}"
     )

@@ -11,7 +11,7 @@ _HOME = {
     "Engine": "engine",
     "Experiment": "experiment",
     "RunFolder": "run_folder",
-    "SweepConfig": "experiment",
+    "SweepConfig": "config",
     "Trials": "trials",
     "eer": "metrics",
     "generate_trials": "trials",

@@ -1,8 +1,7 @@
 """Speaker verification under a key: from embeddings to trial scores to EER and minDCF.
 
-A trial compares two utterances by the cosine of their embeddings. Two threat variants (``VARIANTS``): in ``both`` an
-unauthorised user enrols and tests under the same incorrect key (the paper's experiment, IV-C); in ``test`` the
-speakers were enrolled under the correct key and only the test side uses an incorrect one.
+A trial compares two utterances by the cosine of their embeddings; which key each side was embedded under is the threat
+variant (``evaluation.config.VARIANTS``).
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from evaluation.metrics import eer, min_dcf
 from evaluation.trials import Trials
 from keys.errors import BadInput
 
-VARIANTS = ("both", "test")
 CHUNK = 2**17  # trials whose two embeddings are held in memory at a time
 
 

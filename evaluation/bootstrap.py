@@ -1,7 +1,7 @@
-"""How far a metric could have come out otherwise: percentile bootstrap over speakers.
+"""How far a metric could have come out otherwise: percentile bootstrap over speakers, or over utterances.
 
 *Would another group of speakers give another EER for this key?* Resampling speakers answers that, seeded, so that the
-same seed gives the same interval. (Whether other keys would give another mean is asked of the finished scores, in
+same seed gives the same interval; recognition and classification resample utterances. (Whether other keys would give another mean is asked of the finished scores, in
 `reports.statistics`.)
 """
 
@@ -115,6 +115,41 @@ def speaker_weights(target: ArrayLike, speakers: ArrayLike, replicates: int, see
         f"{len(present)} speakers are too few to resample with both target and non-target trials: use "
         "more speakers or switch the intervals off."
     )
+
+
+def utterance_weights(utterances: int, replicates: int, seed: int) -> Tensor:
+    """How often each utterance counts in each bootstrap replicate: `(replicates, utterances)` float64.
+
+    A replicate draws as many utterances as there are, with replacement (M. Bisani, H. Ney, "Bootstrap estimates for
+    confidence intervals in ASR performance evaluation", ICASSP 2004). It answers for other utterances of the same
+    kind; where one speaker gives many, the interval for other speakers would be wider.
+
+    Raises:
+        BadInput: fewer than two utterances.
+    """
+    if utterances < 2:
+        raise BadInput(f"{utterances} utterance is too few to resample: use more or switch the intervals off.")
+    generator = np.random.default_rng(seed)
+    uniform = np.full(utterances, 1 / utterances)
+    return torch.from_numpy(generator.multinomial(utterances, uniform, size=replicates).astype(np.float64))
+
+
+def pooled_percent(
+    part: Tensor, whole: Tensor, weights: Tensor | None = None
+) -> tuple[list[float], list[float], list[float]]:
+    """100 Σ part / Σ whole over utterances, for every key, with the ends of its bootstrap interval.
+
+    Args:
+        part: `(keys, utterances)` counts: errors, correct answers.
+        whole: `(utterances,)` positive counts: reference words, ones.
+        weights: of `utterance_weights`; without, the interval is NaN.
+    """
+    part, whole = part.double(), whole.double()
+    value = (100 * part.sum(-1) / whole.sum()).tolist()
+    if weights is None:
+        return value, [float("nan")] * len(value), [float("nan")] * len(value)
+    interval = percentile_interval(100 * (part @ weights.T) / (weights @ whole))
+    return value, interval.low.tolist(), interval.high.tolist()
 
 
 def _tails(level: float) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """Self-checks before a sweep: the harness suspects itself and the model before it believes a number.
 
-Each check compares embeddings; a difference is given relative to the largest entry of the plain embeddings. A failed
-check stops the run, because every score behind it would be wrong.
+Each check compares what the model answers: embeddings, logits, or what a recogniser decodes (texts where it does not
+offer that). A difference is given relative to the largest entry of the plain answers. A failed check stops the run,
+because every score behind it would be wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from evaluation.answers import Answers
+from evaluation.engine import Engine
 from evaluation.experiment import Experiment
 from evaluation.hardware import TOLERANCE
 from keys import draw_keys
@@ -39,8 +42,8 @@ class SelfCheck:
         return {**asdict(self), "passed": self.passed}
 
 
-def self_checks(experiment: Experiment, correct: Tensor) -> list[SelfCheck]:
-    """All checks; ``correct`` holds the embeddings ``(utterances, dim)`` under the correct key, by the explicit path.
+def self_checks(experiment: Experiment, correct: Answers | None) -> list[SelfCheck]:
+    """All checks; ``correct`` holds the answers under the correct key, by the explicit path, None for a plain model.
 
     Raises BadInput at the first one that fails.
     """
@@ -55,16 +58,35 @@ def self_checks(experiment: Experiment, correct: Tensor) -> list[SelfCheck]:
     return done
 
 
-def _checks(experiment: Experiment, correct: Tensor) -> Iterator[SelfCheck]:
-    engine, limit = experiment.engine, TOLERANCE[experiment.config.precision]
-    plain = engine.plain_embeddings()
+def _checks(experiment: Experiment, correct: Answers | None) -> Iterator[SelfCheck]:
+    engine, limit = experiment.check_engine, TOLERANCE[experiment.config.precision]
+    plain = engine.plain()
 
     training = sum(isinstance(m, TRAINED) and m.training for m in experiment.model.network.modules())
     yield SelfCheck("eval mode", float(training), 0.0, "normalisation, dropout or recurrent layers in training mode")
 
-    again = engine.plain_embeddings()
+    again = engine.plain()
     yield SelfCheck("deterministic", _difference(again, plain), 0.0, "difference of two equal passes")
 
+    if experiment.encrypted is not None:
+        yield from _key_checks(experiment, engine, plain, correct)
+
+    rows, engine.rows = engine.rows, max(engine.rows // 2, 1) if engine.rows > 1 else 2
+    halved = engine.plain()
+    engine.rows = rows
+    yield SelfCheck(
+        "batch size", _difference(halved, plain), limit, f"difference between batches of {rows} and another"
+    )
+
+
+def _key_checks(
+    experiment: Experiment, engine: Engine, plain: Answers, correct: Answers | None
+) -> Iterator[SelfCheck]:
+    """What an encrypted model must do under correct and incorrect keys."""
+    assert experiment.encrypted is not None
+    limit = TOLERANCE[experiment.config.precision]
+    if correct is None or engine is not experiment.engine:
+        correct = engine.explicit(experiment.encrypted, experiment.correct)
     yield SelfCheck(
         "correct key", _difference(correct, plain), limit,
         "largest difference between encrypted model with encrypted queries and plain model with plain queries",
@@ -72,7 +94,7 @@ def _checks(experiment: Experiment, correct: Tensor) -> Iterator[SelfCheck]:
 
     # A Haar key tests the engine whatever the scheme: a Flipping key may be the harmless -I.
     other = draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 1)
-    relative, explicit = engine.embeddings(other)[0], experiment.explicit(other[0])
+    relative, explicit = engine.answers(other), engine.explicit(experiment.encrypted, other[0])
     yield SelfCheck(
         "relative key", _difference(relative, explicit), limit,
         "largest difference between relative-key engine and explicitly encrypted queries, one incorrect key",
@@ -85,23 +107,19 @@ def _checks(experiment: Experiment, correct: Tensor) -> Iterator[SelfCheck]:
         "rounding limit over the change that an incorrect key makes",
     )  # fmt: skip
 
-    few, keys = engine.subset(4), draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 3)
+    few, keys = engine.subset(4, engine.ask), draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 3)
     few.rows = 1
-    alone = few.embeddings(keys)
+    alone = few.answers(keys)
     few.rows = 3 * len(few.groups[0])
     yield SelfCheck(
-        "stacked keys", _difference(few.embeddings(keys), alone), limit,
+        "stacked keys", _difference(few.answers(keys), alone), limit,
         "largest difference between three keys asked together and one by one",
     )  # fmt: skip
 
-    rows, engine.rows = engine.rows, max(engine.rows // 2, 1) if engine.rows > 1 else 2
-    halved = engine.plain_embeddings()
-    engine.rows = rows
-    yield SelfCheck(
-        "batch size", _difference(halved, plain), limit, f"difference between batches of {rows} and another"
-    )
 
-
-def _difference(a: Tensor, b: Tensor) -> float:
-    """Largest absolute difference relative to the largest entry of ``b``."""
-    return float((a - b).abs().max() / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny))
+def _difference(a: Answers, b: Answers) -> float:
+    """Largest absolute difference relative to the largest entry of ``b``; of texts, the share that differs."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return float((a - b).abs().max() / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny))
+    pairs = [(x, y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)]
+    return sum(x != y for x, y in pairs) / len(pairs)

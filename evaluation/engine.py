@@ -1,9 +1,12 @@
-"""The multi-key engine: one encrypted model asked under thousands of keys, without encrypting any audio again.
+"""The multi-key engine: one encrypted model asked under thousands of keys, without encrypting any model again.
 
-A model encrypted with key ``K`` and asked with a query encrypted with ``K′`` is the plain model whose
-first-layer kernels are ``K′ Kᵀ e`` (docs/design.md: the engine). So a key costs one small product in float64, and
-the network runs on plain speech that is prepared once. Several keys go through the network together: the first
-layer stacks them along the batch, and everything behind it sees a larger batch.
+A model encrypted with key ``K`` and asked with a query encrypted with ``K′`` answers what the plain model answers to
+the query's blocks times ``K′ Kᵀ`` (docs/design.md: the engine). That product associates in two ways, both in here:
+
+- *kernels*: where a first layer reads whole blocks (kernel = stride = block), its kernels become ``K′ Kᵀ e``: a key
+  costs one small product in float64, and several keys stack along the batch behind the first layer;
+- *queries*: for any other model, the blocks of the plain query are multiplied by ``K′ Kᵀ`` and the plain network is
+  asked. The network is never touched, so this holds for every first layer, adapter and task.
 """
 
 from __future__ import annotations
@@ -12,16 +15,18 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from evaluation.answers import Answers, Gathered
 from evaluation.hardware import is_out_of_memory
-from evaluation.models.protocol import SpeakerModel
+from evaluation.models.protocol import Model
 from keys import SecretKey, encrypt_model, encrypt_query, relative_kernels
+from keys.blocks import Blocks, cut
 from keys.errors import BadInput
-from keys.model import layer_block
 
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
 TUNING_SECONDS = 0.3  # shortest measurement that decides a batch size
@@ -88,101 +93,163 @@ class QueryGroup:
         return len(self.segments) // len(self.utterance)
 
 
-def group_queries(segments: Sequence[Tensor], block_size: int, dims: int = 1) -> list[QueryGroup]:
+def group_queries(segments: Sequence[Tensor], block_size: int, blocks: Blocks, whole: bool) -> list[QueryGroup]:
     """Sort the segments ``(pieces_i, …)`` of utterances ``i`` into groups of equal shape and number.
 
-    What lies behind the last whole block, along each of the ``dims`` last axes, is cut: a first layer with
-    kernel = stride never reads it.
+    ``whole``: the first layer reads whole blocks only, and what lies behind the last one, along each axis that the
+    key cuts, is left out. Any other layer reads the tail too: time is padded with zeros to a whole block.
     """
     by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
     for index, pieces in enumerate(segments):
-        cut = pieces
-        for axis in range(-dims, 0):
-            cut = cut.narrow(axis, 0, cut.shape[axis] // block_size * block_size)
-        by_shape.setdefault(tuple(cut.shape), []).append((index, cut))
+        fitted = _cut_tail(pieces, block_size, blocks) if whole else _pad_tail(pieces, block_size, blocks)
+        by_shape.setdefault(tuple(fitted.shape), []).append((index, fitted))
     return [
         QueryGroup(
-            segments=torch.cat([cut for _, cut in members]), utterance=torch.tensor([index for index, _ in members])
+            segments=torch.cat([fitted for _, fitted in members]), utterance=torch.tensor([i for i, _ in members])
         )
         for _, members in sorted(by_shape.items(), key=lambda item: item[0])
     ]
 
 
+def _cut_tail(pieces: Tensor, block_size: int, blocks: Blocks) -> Tensor:
+    for axis in (-2, -1) if blocks == "tiles" else (-1,):
+        pieces = pieces.narrow(axis, 0, pieces.shape[axis] // block_size * block_size)
+    return pieces
+
+
+def _pad_tail(pieces: Tensor, block_size: int, blocks: Blocks) -> Tensor:
+    missing = 0 if blocks == "frames" else -pieces.shape[-1] % block_size
+    return nn.functional.pad(pieces, (0, missing)) if missing else pieces
+
+
+def reads_whole_blocks(layer: nn.Module, block_size: int, blocks: Blocks) -> bool:
+    """Whether a first layer is a convolution whose windows are the blocks of the key."""
+    if not isinstance(layer, nn.Conv1d if blocks == "samples" else nn.Conv2d) or blocks == "frames":
+        return False
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d)
+    dims = len(layer.kernel_size)
+    windows = layer.kernel_size == layer.stride == (block_size,) * dims
+    return windows and layer.padding in ("valid", (0,) * dims) and layer.dilation == (1,) * dims
+
+
 class Engine:
-    """Embeddings of a whole corpus under many keys.
+    """Answers of a model for a whole corpus under many keys.
 
     Parameters
     ----------
     model: an object of ``evaluation.models.protocol``; it is copied, never changed.
+    ask: name of its function that is asked: ``embed``, ``classify``, ``transcribe`` or ``encode``.
     groups: the corpus, from ``group_queries``.
     model_key: ``(N, N)``, the key that the model is encrypted with.
+    blocks: how the keys cut a query.
+    kernels: whether the keys go into the first layer (which must read whole blocks) or into the queries.
     device, dtype: where and in which precision the network runs.
     """
 
     def __init__(
         self,
-        model: SpeakerModel,
+        model: Model,
+        ask: str,
         groups: Sequence[QueryGroup],
         model_key: np.ndarray,
+        blocks: Blocks,
+        kernels: bool,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        self.ask, self.blocks = ask, blocks
         self.device = device or torch.device("cpu")
         self.dtype = dtype
-        self.answer_dtype = torch.promote_types(dtype, torch.float32)
         self.model_key = torch.as_tensor(model_key, dtype=torch.float64)
-        self.weight = _first_layer(model).weight.detach().to("cpu", torch.float64)
-        self.layer = KeyedFirstLayer(copy.deepcopy(_first_layer(model)))
-        self.model = with_first_layer(model, self.layer)
+        self.model = copy.deepcopy(model)
+        self.layer: KeyedFirstLayer | None = None
+        if kernels:
+            layer = model.network.get_submodule(model.first_layer)
+            assert isinstance(layer, nn.Conv1d | nn.Conv2d)
+            self.weight = layer.weight.detach().to("cpu", torch.float64)
+            self.layer = KeyedFirstLayer(copy.deepcopy(layer))
+            self.model = with_first_layer(model, self.layer)
         self.model.network.to(self.device, dtype)
         self.groups = [QueryGroup(g.segments.to(self.device, dtype), g.utterance.to(self.device)) for g in groups]
         self.utterances = sum(len(g.utterance) for g in groups)
-        self.rows = 1  # answers of the first layer per pass: keys · segments
-        self.layer.frames_first = self._takes_frames_first()
+        self.rows = 1  # rows of a pass: keys · segments
+        if self.layer is not None:
+            self.layer.frames_first = self._takes_frames_first(self.layer)
 
-    def embeddings(self, keys: np.ndarray) -> Tensor:
-        """Answers of the encrypted model to queries under ``keys (n, N, N)``: ``(n, utterances, dim)``.
+    def answers(self, keys: np.ndarray) -> Answers:
+        """Answers of the encrypted model to queries under ``keys (n, N, N)``.
 
-        They are float32, or float64 where the network is. An utterance's embedding is the mean over its segments.
-        When memory runs out the batch is halved; raises BadInput where a single row does not fit.
+        Embeddings or logits ``(n, utterances, dim)``, float32, or float64 where the network is, the mean over an
+        utterance's segments; or texts ``[n][utterances]``. When memory runs out the batch is halved; raises BadInput
+        where a single row does not fit.
         """
-        return self._under(relative_kernels(self.weight, torch.as_tensor(keys), self.model_key))
+        if self.layer is not None:
+            return self._under_kernels(relative_kernels(self.weight, torch.as_tensor(keys), self.model_key))
+        return self._under_rotations(torch.as_tensor(keys, dtype=torch.float64) @ self.model_key.mT)
 
-    def plain_embeddings(self) -> Tensor:
-        """Answers of the plain model to plain queries: ``(utterances, dim)``."""
-        return self._under(self.weight[None])[0]
+    def plain(self) -> Answers:
+        """Answers of the plain model to plain queries: one key's, as ``answers`` gives them."""
+        if self.layer is not None:
+            return self._under_kernels(self.weight[None])
+        return self._collect(self.groups, 1, lambda _, x: self._asked(self.model, x))
 
-    def explicit_embeddings(self, encrypted: SpeakerModel, query_key: np.ndarray) -> Tensor:
-        """The oracle: every query encrypted with ``query_key``, answers of the ``encrypted`` model:
-        ``(utterances, dim)``."""
-        dims = layer_block(_first_layer(encrypted))[1]
+    def explicit(self, encrypted: Model, query_key: np.ndarray) -> Answers:
+        """The oracle: every query encrypted with ``query_key``, answers of the ``encrypted`` model, as one key's."""
         encrypted = copy.deepcopy(encrypted)
         encrypted.network.to(self.device, self.dtype)
-        return self._collect(1, lambda chosen, x: encrypted.embed(encrypt_query(x, query_key, dims=dims)))[0]
 
-    def subset(self, segments: int) -> Engine:
-        """The same engine on the first utterances alone, at least ``segments`` segments where there are so many."""
+        def answer(_: slice, x: Tensor) -> Any:
+            return self._asked(encrypted, encrypt_query(x, query_key, blocks=self.blocks))
+
+        return self._collect(self.groups, 1, answer)
+
+    def of_waveforms(self, encrypted: Callable[[], Sequence[Tensor]]) -> Answers:
+        """Answers of the plain model to other segments ``(pieces_i, …)`` of the utterances ``i``, as one key's."""
+        groups = group_queries(encrypted(), 1, "samples", whole=False)
+        groups = [QueryGroup(g.segments.to(self.device, self.dtype), g.utterance.to(self.device)) for g in groups]
+        return self._collect(groups, 1, lambda _, x: self._asked(self.model, x))
+
+    def subset(self, segments: int, ask: str | None = None) -> Engine:
+        """The same engine on the first utterances alone, at least ``segments`` segments where there are so many.
+
+        ``ask`` names another function of the model; answers of any shape are flattened to ``(batch, dim)``.
+        """
         few = copy.copy(self)
         group = max(self.groups, key=len)
         count = -(-min(segments, len(group)) // group.pieces)
         first = torch.arange(count, device=self.device)
         few.groups, few.utterances = [QueryGroup(group.segments[: count * group.pieces], first)], count
+        few.ask = ask or self.ask
         return few
 
-    def _under(self, kernels: Tensor) -> Tensor:
+    def _asked(self, model: Model, x: Tensor) -> Any:
+        answer = getattr(model, self.ask)(x)
+        return answer.flatten(1) if isinstance(answer, Tensor) else answer
+
+    def _under_kernels(self, kernels: Tensor) -> Answers:
         kernels = kernels.to(self.device, self.dtype)
 
-        def answer(chosen: slice, x: Tensor) -> Tensor:
+        def answer(chosen: slice, x: Tensor) -> Any:
+            assert self.layer is not None
             self.layer.kernels = kernels[chosen]
-            return self.model.embed(x)
+            return self._asked(self.model, x)
 
-        return self._collect(len(kernels), answer)
+        return self._collect(self.groups, len(kernels), answer)
 
-    def _collect(self, keys: int, answer: Callable[[slice, Tensor], Tensor]) -> Tensor:
-        """Embeddings ``(keys, utterances, dim)`` from ``answer(chosen keys, segments) -> (chosen · segments, dim)``."""
+    def _under_rotations(self, rotations: Tensor) -> Answers:
+        """The plain model on queries whose blocks were multiplied by ``rotations (n, N, N)``."""
+
+        def answer(chosen: slice, x: Tensor) -> Any:
+            rotated = encrypt_query(x, rotations[chosen], blocks=self.blocks)  # (keys, batch, …)
+            return self._asked(self.model, cut_bins(rotated, x).flatten(0, 1))
+
+        return self._collect(self.groups, len(rotations), answer)
+
+    def _collect(self, groups: Sequence[QueryGroup], keys: int, answer: Callable[[slice, Tensor], Any]) -> Answers:
+        """Answers from ``answer(chosen keys, segments)``, which gives ``chosen · segments`` rows or texts."""
         while True:
             try:
-                return self._run(keys, answer)
+                return self._run(groups, keys, answer)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -194,21 +261,11 @@ class Engine:
                 torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _run(self, keys: int, answer: Callable[[slice, Tensor], Tensor]) -> Tensor:
-        result: Tensor | None = None
-        for group in self.groups:
-            answers: Tensor | None = None
-            for chosen, piece in self._passes(keys, len(group)):
-                z = answer(chosen, group.segments[piece]).to(self.answer_dtype)
-                if answers is None:
-                    answers = z.new_empty(keys, len(group), z.shape[-1])
-                answers[chosen, piece] = z.reshape(chosen.stop - chosen.start, -1, z.shape[-1])
-            assert answers is not None  # groups are not empty
-            if result is None:
-                result = answers.new_empty(keys, self.utterances, answers.shape[-1])
-            result[:, group.utterance] = answers.unflatten(1, (-1, group.pieces)).mean(2)  # type: ignore[no-untyped-call]
-        assert result is not None
-        return result
+    def _run(self, groups: Sequence[QueryGroup], keys: int, answer: Callable[[slice, Tensor], Any]) -> Answers:
+        gathered = Gathered(keys, self.utterances, torch.promote_types(self.dtype, torch.float32))
+        for group in groups:
+            gathered.add(group, ((k, s, answer(k, group.segments[s])) for k, s in self._passes(keys, len(group))))
+        return gathered.answers()
 
     def _passes(self, keys: int, segments: int) -> Iterator[tuple[slice, slice]]:
         """Cut keys × segments into passes of at most ``rows``; keys are stacked once all segments fit."""
@@ -219,11 +276,11 @@ class Engine:
                 yield slice(k, min(k + stack, keys)), slice(s, min(s + batch, segments))
 
     @torch.inference_mode()
-    def _takes_frames_first(self) -> bool:
+    def _takes_frames_first(self, layer: KeyedFirstLayer) -> bool:
         """Whether the rest of the network works on the first layer's answer without a copy."""
-        self.layer.frames_first = True
+        layer.frames_first = True
         try:
-            self.model.embed(self.groups[0].segments[:1])
+            self._asked(self.model, self.groups[0].segments[:1])
         except RuntimeError:  # view() on what is not contiguous
             return False
         return True
@@ -252,13 +309,19 @@ class Engine:
     def _rate(self, group: QueryGroup, rows: int) -> float:
         batch = min(rows, len(group))
         stack = rows // batch
-        self.layer.kernels = self.weight[None].to(self.device, self.dtype).expand(stack, *self.weight.shape)
         starts = range(0, len(group) - batch + 1, batch)
-        self.model.embed(group.segments[:batch])  # warm up
+        if self.layer is not None:
+            self.layer.kernels = self.weight[None].to(self.device, self.dtype).expand(stack, *self.weight.shape)
+
+        def ask(start: int) -> None:
+            x = group.segments[start : start + batch]
+            self._asked(self.model, x if self.layer is not None else x.repeat(stack, *[1] * (x.ndim - 1)))
+
+        ask(0)  # warm up
         done, begin = 0, self._clock()
         while True:
             for start in starts:
-                self.model.embed(group.segments[start : start + batch])
+                ask(start)
                 done += batch * stack
                 if (elapsed := self._clock() - begin) > TUNING_SECONDS:
                     return done / elapsed
@@ -269,21 +332,23 @@ class Engine:
         return perf_counter()
 
 
-def with_first_layer(model: SpeakerModel, layer: nn.Module) -> SpeakerModel:
+def cut_bins(rotated: Tensor, plain: Tensor) -> Tensor:
+    """``rotated (keys, batch, …)`` without the zeros that its blocks needed beyond the extent of ``plain``."""
+    return cut(rotated, plain.ndim - 1, tuple(plain.shape[1:])) if rotated.shape[1:] != plain.shape else rotated
+
+
+def with_first_layer(model: Model, layer: nn.Module) -> Model:
     """A copy of ``model`` whose first layer is ``layer``."""
     model = copy.deepcopy(model)
     model.network.set_submodule(model.first_layer, layer)
     return model
 
 
-def encrypt_first_layer(model: SpeakerModel, key: SecretKey, dtype: torch.dtype | None = None) -> SpeakerModel:
+def encrypt_first_layer(
+    model: Model, key: SecretKey, blocks: Blocks | None = None, dtype: torch.dtype | None = None
+) -> Model:
     """What the provider holds: a copy of ``model`` with its first layer under ``key``, made in ``dtype`` (None: its
     own). Raises BadInput as ``encrypt_model``."""
     network = copy.deepcopy(model.network).to(dtype)
-    return with_first_layer(model, encrypt_model(network, model.first_layer, key).get_submodule(model.first_layer))
-
-
-def _first_layer(model: SpeakerModel) -> nn.Conv1d | nn.Conv2d:
-    layer = model.network.get_submodule(model.first_layer)
-    assert isinstance(layer, nn.Conv1d | nn.Conv2d)  # keys.model refused everything else
-    return layer
+    encrypted = encrypt_model(network, model.first_layer, key, blocks)
+    return with_first_layer(model, encrypted.get_submodule(model.first_layer))

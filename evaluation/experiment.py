@@ -1,14 +1,10 @@
-"""What a sweep asks: the configuration, and everything prepared to answer it.
-
-The configuration is plain text and numbers, so that a worker in another process or on another machine can prepare
-the same experiment for itself.
-"""
+"""Everything prepared to answer what a sweep asks: model, corpus, task, keys and engine."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,84 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evaluation.asv import VARIANTS, SpeakerVerification
+from evaluation.answers import Answers
+from evaluation.config import SweepConfig as SweepConfig
 from evaluation.corpora import Corpus, Recordings, Utterance, load_audio, open_corpus
-from evaluation.engine import Engine, QueryGroup, encrypt_first_layer, group_queries
+from evaluation.engine import Engine, QueryGroup, encrypt_first_layer, group_queries, reads_whole_blocks
 from evaluation.hardware import choose_device, choose_precision, keep_freed_memory
-from evaluation.models.protocol import SpeakerModel, open_model
-from evaluation.trials import Trials, generate_trials, read_trials
-from keys import IncorrectKeys, SecretKey, correct_key, get_scheme
+from evaluation.models.protocol import ASKED, Hypothesis, Model, answer_function, open_model
+from evaluation.tasks import Task, make_task
+from keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
+from keys.blocks import Blocks, dims_of
 from keys.errors import BadInput
-from keys.model import check_exact, first_layer, layer_block
+from keys.model import default_blocks, first_layer
 
-
-@dataclass(frozen=True)
-class SweepConfig:
-    """A sweep as the command line or a TOML file states it.
-
-    Parameters
-    ----------
-    model, corpus: what ``open_model`` and ``open_corpus`` understand.
-    scheme: ``shuffling``, ``flipping``, ``rom`` or a user's own.
-    block: block size M; None takes the first layer's kernel size.
-    keys: incorrect keys, at least 1; a scheme with fewer is enumerated.
-    seed: master seed of keys, generated trials and bootstrap.
-    variant: ``both`` or ``test`` (see ``evaluation.asv``).
-    trials: a list in VoxCeleb format, ``corpus`` for the list that the corpus brings, or None to generate:
-        every same-speaker pair and ``nontargets`` times as many different-speaker pairs (``same_gender`` or any).
-    per_speaker: only the first so many utterances of each speaker; None for all.
-    channels: ``refuse`` or ``mix`` recordings with more than one channel.
-    recordings: ``real`` or ``synthetic`` where the corpus' layout does not tell; reports say which is evidence.
-    replicates: bootstrap replicates over speakers for the interval of every key, 0 for none.
-    keep_outputs: whether the raw trial scores of every key are kept.
-    """
-
-    model: str
-    corpus: str
-    scheme: str = "rom"
-    task: str = "asv"
-    block: int | None = None
-    keys: int = 1000
-    seed: int = 0
-    variant: str = "both"
-    trials: str | None = None
-    same_gender: bool = False
-    nontargets: int = 1
-    per_speaker: int | None = None
-    channels: str = "refuse"
-    recordings: str | None = None
-    precision: str = "float32"
-    device: str = "auto"
-    replicates: int = 200
-    keep_outputs: bool = False
-
-    def __post_init__(self) -> None:
-        if self.task != "asv":
-            raise BadInput(f"task {self.task!r} is unknown: this version knows asv")
-        if self.variant not in VARIANTS:
-            raise BadInput(f"variant {self.variant!r} is unknown: choose {' or '.join(VARIANTS)}")
-        if self.keys < 1:
-            raise BadInput(f"--keys {self.keys} makes no sweep: give 1 or more")
-        least = {"--replicates": (self.replicates, 0), "--seed": (self.seed, 0), "--nontargets": (self.nontargets, 1)}
-        if self.per_speaker is not None:
-            least["--per-speaker"] = (self.per_speaker, 1)
-        for flag, (value, minimum) in least.items():
-            if value < minimum:
-                raise BadInput(f"{flag} {value} makes no sense: give {minimum} or more")
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> SweepConfig:
-        """From a TOML table or a manifest; an unknown name is BadInput."""
-        known = cls.__dataclass_fields__
-        if unknown := [name for name in settings if name not in known]:
-            raise BadInput(f"unknown setting {unknown[0]!r}: known are {', '.join(known)}")
-        if missing := [name for name in ("model", "corpus") if name not in settings]:
-            raise BadInput(f"a sweep needs --{missing[0]}")
-        return cls(**settings)
+CHECKED_SEGMENTS = 4  # of a recogniser, which is too slow to be asked about everything in every self-check
 
 
 class Experiment:
-    """A configuration with its model, corpus, trials and keys in memory, ready for the engine."""
+    """A configuration with its model, corpus, task and keys in memory, ready to be asked."""
 
     def __init__(self, config: SweepConfig) -> None:
         self.config = config
@@ -102,76 +37,142 @@ class Experiment:
         self.dtype = choose_precision(config.precision)
         self.scheme = get_scheme(config.scheme)
         self.model = open_model(config.model)
-        self.block_size, self.dims = _block_of(self.model, config.block)
+        answer_function(self.model, config.task)
+        self.on_waveforms = config.variant == "waveform"
+        self.blocks, self.block_size = self._key_cuts()
+        self.dims = dims_of(self.blocks)
         size = self.block_size**self.dims
-        self.correct = correct_key(self.scheme, size, config.seed)
+        # A model without a key is one under the identity: every other key is an incorrect one.
+        self.correct = np.eye(size) if self.on_waveforms else correct_key(self.scheme, size, config.seed)
         self.incorrect = IncorrectKeys(self.scheme, size, config.seed, self.correct)
         if self.incorrect.total == 0:
             raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try")
-        self.key = SecretKey(self.scheme.name, self.block_size, self.dims, self.correct)
-        self.encrypted = encrypt_first_layer(self.model, self.key, torch.promote_types(self.dtype, torch.float32))
+        self.encrypted = None if self.on_waveforms else self._encrypted_model()
         self.corpus = _corpus(config)
-        self.trials = _trials(config, self.corpus)
-        self.used = self.trials.utterances(self.corpus)
-        self.task = SpeakerVerification.of(self.trials, config.replicates, config.seed)
+        self.task: Task = make_task(config, self.corpus, self.model)
+        self.used = self.task.utterances
+        self.waveforms: list[Tensor] = []  # kept where every key encrypts them again
         groups, self.seconds = self._queries()
-        self.engine = Engine(self.model, groups, self.correct, self.device, self.dtype)
-        self._plain: Tensor | None = None
+        self.engine = Engine(
+            self.model, ASKED[config.task], groups, self.correct, self.blocks, self._into_kernels, self.device, self.dtype
+        )
+        self._plain: Answers | None = None
 
     @property
     def total(self) -> int:
         """Incorrect keys that this sweep runs: those asked for, or all there are."""
         return min(self.config.keys, self.incorrect.total or self.config.keys)
 
-    def plain(self) -> Tensor:
-        """Embeddings of the plain model for plain queries: ``(utterances, dim)``, computed once."""
+    @property
+    def check_engine(self) -> Engine:
+        """What the self-checks ask: everything, or of a recogniser what it decodes of some segments."""
+        if self.config.task != "asr":
+            return self.engine
+        return self.engine.subset(CHECKED_SEGMENTS, "encode" if hasattr(self.model, "encode") else None)
+
+    def plain(self) -> Answers:
+        """The plain model's answers to plain queries, computed once."""
         if self._plain is None:
-            self._plain = self.engine.plain_embeddings()
+            self._plain = self.engine.plain()
         return self._plain
 
-    def scores(self, embeddings: Tensor) -> Tensor:
-        """Trial scores ``(keys, trials)`` of embeddings ``(keys, utterances, dim)`` in the threat variant asked for."""
-        enrolled = embeddings if self.config.variant == "both" else self.plain().expand_as(embeddings)
-        return self.task.scores(enrolled, embeddings)
+    def answers(self, keys: np.ndarray) -> Answers:
+        """Answers to queries, or of the plain model to waveforms, under ``keys (n, N, N)``."""
+        if not self.on_waveforms:
+            return self.engine.answers(keys)
+        return _joined([self.engine.of_waveforms(lambda key=key: self._segments(key)) for key in keys])  # type: ignore[misc]
 
-    def explicit(self, query_key: np.ndarray) -> Tensor:
-        """The oracle: encrypt every query with ``query_key``, ask the encrypted model: ``(utterances, dim)``."""
-        return self.engine.explicit_embeddings(self.encrypted, query_key)
+    def scores(self, answers: Answers) -> Tensor:
+        """Scores ``(keys, …)`` of answers, as the task makes them."""
+        return self.task.scores(answers, self.plain)
 
-    def identity(self) -> dict[str, Any]:
+    def explicit(self, query_key: np.ndarray) -> Answers:
+        """The oracle: encrypt every query with ``query_key``, ask the encrypted model; as one key's answers."""
+        assert self.encrypted is not None
+        return self.engine.explicit(self.encrypted, query_key)
+
+    def identity(self, with_answers: bool = True) -> dict[str, Any]:
         """What the scores depend on: a run folder with another identity is another experiment.
 
-        Hashes know neither the model's code nor its front end; the mean magnitude of the plain trial scores does.
+        Hashes know neither the model's code nor its front end; the mean magnitude of the plain model's scores does.
         """
         settings = asdict(self.config)
         kept = ("task", "scheme", "seed", "variant", "precision", "replicates", "keep_outputs")
-        return {
+        found = {
             **{name: settings[name] for name in kept},
+            "blocks": self.blocks,
             "block_size": self.block_size,
             "dims": self.dims,
             "weights": _digest_of_weights(self.model.network),
             "corpus": replace(self.corpus, utterances=tuple(self.used)).digest(),
-            "trials": self.trials.digest(),
+            **self.task.identity(),
             "segments": _digest_of_shapes(self.engine.groups),
-            "plain answers": float(self.scores(self.plain()[None]).abs().double().mean()),
         }
+        if with_answers:
+            found["plain answers"] = float(self.scores(self.plain()).abs().double().mean())
+        return found
+
+    def _key_cuts(self) -> tuple[Blocks, int]:
+        if not self.on_waveforms:
+            return key_of(self.model, self.config.blocks, self.config.block)
+        if self.config.block is None:
+            raise BadInput("--variant waveform needs --block M: the plain model does not say it")
+        return "samples", self.config.block
+
+    @property
+    def _whole_blocks(self) -> bool:
+        return not self.on_waveforms and reads_whole_blocks(self._layer, self.block_size, self.blocks)
+
+    @property
+    def _into_kernels(self) -> bool:
+        """Keys go into the first layer where they can; a recogniser's decoder may count on the batch it was given."""
+        return self._whole_blocks and self.config.task != "asr"
+
+    @property
+    def _layer(self) -> nn.Module:
+        return first_layer(self.model.network, self.model.first_layer)
+
+    def _encrypted_model(self) -> Model:
+        key = SecretKey(self.scheme.name, self.block_size, self.dims, self.correct)
+        return encrypt_first_layer(self.model, key, self.blocks, torch.promote_types(self.dtype, torch.float32))
 
     def _queries(self) -> tuple[list[QueryGroup], float]:
-        """The segments of every utterance that a trial names, and the seconds of speech they were cut from."""
+        """The segments of every utterance in use, and the seconds of speech they were cut from."""
         segments, samples = [], 0
         for utterance in self.used:
             waveform = self._speech(utterance)
             samples += len(waveform)
             segments.append(self.model.segments(self.model.front_end(waveform)))
-        groups = group_queries(segments, self.block_size, self.dims)
+            if self.on_waveforms:
+                self.waveforms.append(waveform)
+        if self.on_waveforms:
+            groups = group_queries(segments, 1, "samples", whole=False)
+        else:
+            self._check_bins(segments[0])
+            groups = group_queries(segments, self.block_size, self.blocks, self._whole_blocks)
         self._probe(groups[0])
         return groups, samples / self.model.sample_rate
+
+    def _segments(self, key: np.ndarray) -> list[Tensor]:
+        """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""
+        encrypted = (encrypt_query(waveform, key, blocks="samples") for waveform in self.waveforms)
+        return [self.model.segments(self.model.front_end(waveform)) for waveform in encrypted]
+
+    def _check_bins(self, segments: Tensor) -> None:
+        """A two-dimensional layer would answer to the zeros that fill a tile: the rest of the network is not made for
+        more rows."""
+        tiled = self.blocks == "tiles" and isinstance(self._layer, nn.Conv2d) and not self._whole_blocks
+        if tiled and segments.shape[-2] % self.block_size:
+            raise BadInput(
+                f"{self.model.name} reads {segments.shape[-2]} bins, which tiles of {self.block_size} do not fill: "
+                "give a --block that divides them"
+            )
 
     def _speech(self, utterance: Utterance) -> Tensor:
         """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
         channels = cast(Literal["refuse", "mix"], self.config.channels)
         waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, channels))
-        if self.dims == 1 and len(waveform) < self.block_size:
+        if self.blocks == "samples" and len(waveform) < self.block_size:
             raise BadInput(
                 f"utterance {utterance.id} ({utterance.path}) has {len(waveform)} samples, fewer than one block of "
                 f"{self.block_size}: leave it out of the corpus"
@@ -185,42 +186,63 @@ class Experiment:
     def _probe(self, shortest: QueryGroup) -> None:
         """Ask the plain model once: raises BadInput where it fails or answers in another shape."""
         name, shape = self.used[int(shortest.utterance[0])].id, tuple(shortest.segments.shape[1:])
-        two = shortest.segments[:1].repeat(2, *[1] * len(shape))
+        two, function = shortest.segments[:1].repeat(2, *[1] * len(shape)), ASKED[self.config.task]
         try:
             with torch.inference_mode():
-                answer = self.model.embed(two)
+                answer = answer_function(self.model, self.config.task)(two)
+        except BadInput:
+            raise
         except Exception as error:  # a user's model may fail in any way
             raise BadInput(
-                f"model {self.model.name} cannot embed utterance {name}, queries of shape {shape} "
+                f"model {self.model.name} cannot {function} utterance {name}, queries of shape {shape} "
                 f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}): are they shorter than "
                 "its receptive field?"
             ) from error
-        if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != 2:
+        if self.config.task == "asr":
+            heard = isinstance(answer, list) and len(answer) == 2
+            if not heard or not all(isinstance(text, str | Hypothesis) for text in answer):
+                raise BadInput(f"model {self.model.name}: transcribe must return a list with a text for each query")
+        elif not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != 2:
             found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            raise BadInput(f"model {self.model.name}: embed must return (batch, dim), and two queries gave {found}")
+            wanted = "(batch, dim)" if function == "embed" else "(batch, classes)"
+            raise BadInput(f"model {self.model.name}: {function} must return {wanted}, and two queries gave {found}")
 
 
-def _block_of(model: SpeakerModel, asked: int | None) -> tuple[int, int]:
-    """Block size and dimensions that the model's first layer fixes; BadInput where it takes no key or another block
-    is asked for."""
+def key_of(model: Model, asked_blocks: str | None, asked_block: int | None) -> tuple[Blocks, int]:
+    """How a key cuts a model's queries, and its block size; BadInput where neither user nor model says so."""
     layer = first_layer(model.network, model.first_layer)
-    check_exact(layer, model.first_layer)
-    block, dims = layer_block(cast(nn.Conv1d | nn.Conv2d, layer))
-    if asked is not None and asked != block:
-        raise BadInput(f"--block {asked} does not fit {model.name}: its first layer has kernel = stride = {block}")
-    return block, dims
+    blocks = asked_blocks or model.blocks or default_blocks(layer)
+    if blocks is None:
+        raise BadInput(f"{model.name} reads spectrograms: say with --blocks whether keys cut tiles or frames")
+    block = asked_block or (model.block_size if blocks == model.blocks else None) or _natural_block(layer, blocks)
+    if block is None:
+        raise BadInput(
+            f"{model.first_layer} of {model.name} has no block size of its own (kernel and stride differ): give --block M"
+        )
+    return cast(Blocks, blocks), block
+
+
+def _natural_block(layer: nn.Module, blocks: str) -> int | None:
+    """The kernel of a layer that reads whole blocks, or a whole frame; None where neither is given."""
+    if blocks == "frames":
+        width = next((getattr(layer, n) for n in ("in_channels", "in_features", "input_size") if hasattr(layer, n)), None)
+        return cast(int | None, width)
+    kernel = getattr(layer, "kernel_size", (None,))
+    return kernel[0] if reads_whole_blocks(layer, kernel[0], cast(Blocks, blocks)) else None
+
+
+def _joined(answers: Sequence[Answers]) -> Answers:
+    """Answers of single keys as those of several."""
+    if isinstance(answers[0], Tensor):
+        return torch.cat(cast(list[Tensor], list(answers)))
+    return [texts for one in answers for texts in cast(Iterable[Any], one)]
 
 
 def _corpus(config: SweepConfig) -> Corpus:
     corpus = open_corpus(config.corpus, cast(Recordings | None, config.recordings))
+    if config.only:
+        corpus = corpus.only_listed(Path(config.only))
     return corpus.select(per_speaker=config.per_speaker) if config.per_speaker else corpus
-
-
-def _trials(config: SweepConfig, corpus: Corpus) -> Trials:
-    if config.trials is None:
-        return generate_trials(corpus, config.seed, config.same_gender, config.nontargets)
-    path = corpus.root / "trials.txt" if config.trials == "corpus" else Path(config.trials)
-    return read_trials(path, corpus)
 
 
 def _digest_of_weights(network: nn.Module) -> str:

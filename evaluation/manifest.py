@@ -23,7 +23,8 @@ def describe_run(
 
     Device, versions and revision are those of the first session; ``sessions`` has an entry for each.
     """
-    config, corpus, trials = experiment.config, experiment.corpus, experiment.trials
+    config, corpus, used = experiment.config, experiment.corpus, experiment.used
+    about = experiment.task.about()
     asked = max(config.keys, before["config"]["keys"] if before else 0)
     session = {
         "started": now(),
@@ -41,6 +42,7 @@ def describe_run(
             "model_spec": config.model,
             "corpus": corpus.name,
             "corpus_spec": config.corpus,
+            "blocks": experiment.blocks,
             "block_size": experiment.block_size,
             "dims": experiment.dims,
             "command": command or first["command"],
@@ -51,12 +53,13 @@ def describe_run(
         "batch": {"rows": experiment.engine.rows},
         "corpus": {
             "name": corpus.name,
-            "speakers": len(trials.speakers),
-            "utterances": len(experiment.used),
+            "speakers": len({utterance.speaker for utterance in used if utterance.speaker}),
+            "utterances": len(used),
             "seconds": round(experiment.seconds, 2),
             "recordings": corpus.recordings,
+            **about.pop("corpus", {}),
         },
-        "trials": {"target": trials.targets, "nontarget": trials.nontargets, "source": trials.source},
+        **about,
         "model_card": getattr(experiment.model, "card", None),
         "key_space": experiment.incorrect.total if experiment.incorrect.enumerated else None,
         "enumerated": experiment.incorrect.enumerated and asked >= (experiment.incorrect.total or 0),

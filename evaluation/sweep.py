@@ -11,18 +11,23 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from evaluation.answers import Answers
 from evaluation.checks import self_checks
-from evaluation.experiment import Experiment, SweepConfig
+from evaluation.config import SweepConfig
+from evaluation.experiment import Experiment
 from evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
 from evaluation.manifest import describe_run, now
 from evaluation.run_folder import RunFolder, shard_name
 from evaluation.workers import answers, check_backend, score_rows
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
-SHARD_BYTES = 2**29  # embeddings and scores of a shard
+SHARD_BYTES = 2**29  # answers and scores of a shard
+LARGEST_BATCH = {"asv": 4096, "asr": 64, "asc": 4096}  # rows that the tuner tries; decoders are slow to measure
 
 Progress = Callable[[int, int], None]  # keys done, keys in all
 
@@ -60,14 +65,15 @@ def sweep(
         before = folder.claim(identity)
         _set_batch_size(experiment, before)
         manifest = describe_run(experiment, before, identity, command)
-        correct = experiment.explicit(experiment.correct)
+        correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
         manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct)]
         total, spent = experiment.total, manifest["seconds"]
         done, wanted = folder.keys_done(), set(range(total))
         manifest["keys_done"] = len(done)
         folder.write_manifest(manifest)
-        folder.write_text("trials.txt", "".join(f"{line}\n" for line in experiment.trials.lines()))
-        folder.write_scores("conditions", _conditions(experiment, correct))
+        for name, text in experiment.task.files().items():
+            folder.write_text(name, text)
+        _write_conditions(folder, experiment, correct)
         if report:
             report(_describe(experiment))
             report("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
@@ -99,19 +105,21 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _conditions(experiment: Experiment, correct: Tensor) -> list[dict[str, Any]]:
+def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answers | None) -> None:
     """Plain model, correct key (both sides encrypted explicitly) and plain queries on the encrypted model."""
-    identity = torch.eye(len(experiment.correct), dtype=torch.float64).numpy()[None]
-    embeddings = {
-        "plain": experiment.plain()[None],
-        "correct": correct[None],
-        "plain_query": experiment.engine.embeddings(identity),
-    }
-    return [
-        row
-        for condition, answer in embeddings.items()
-        for row in score_rows(experiment, condition, experiment.scores(answer), None)
-    ]
+    answers = {"plain": experiment.plain()}
+    if correct is not None:
+        identity = np.eye(len(experiment.correct))[None]
+        answers |= {"correct": correct, "plain_query": experiment.answers(identity)}
+    scores = {condition: experiment.scores(answer) for condition, answer in answers.items()}
+    if experiment.config.keep_outputs:
+        outputs = [
+            experiment.task.outputs(answers[condition], found, -1).assign(condition=condition)
+            for condition, found in scores.items()
+        ]
+        folder.write_outputs("conditions", pd.concat(outputs, ignore_index=True))
+    rows = [row for condition, found in scores.items() for row in score_rows(experiment, condition, found, None)]
+    folder.write_scores("conditions", rows)
 
 
 def _set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> None:
@@ -119,16 +127,16 @@ def _set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> No
     if before and before["device"] == describe_device(experiment.device):
         experiment.engine.rows = before["batch"]["rows"]
     else:
-        experiment.engine.tune()
+        experiment.engine.tune(LARGEST_BATCH[experiment.config.task])
 
 
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
     """Keys per shard: some seconds of work, embeddings that fit the memory, and shards enough for every worker."""
     begin = perf_counter()
-    embeddings = experiment.engine.embeddings(experiment.incorrect.batch(0, 1))
-    experiment.scores(embeddings)
+    answers = experiment.answers(experiment.incorrect.batch(0, 1))
+    scores = experiment.scores(answers)
     in_time = int(SHARD_SECONDS / (perf_counter() - begin))
-    in_memory = SHARD_BYTES // (embeddings.nbytes + 4 * len(experiment.trials))
+    in_memory = SHARD_BYTES // (scores.nbytes + (answers.nbytes if isinstance(answers, Tensor) else 0))
     return max(1, min(in_time, in_memory, -(-total // (4 * workers)), 1000))
 
 
@@ -137,7 +145,7 @@ def _describe(experiment: Experiment) -> str:
     all_there_are = experiment.incorrect.enumerated and total == experiment.incorrect.total
     keys = f"all {total:,} incorrect keys there are" if all_there_are else f"{total:,} incorrect keys"
     return (
-        f"{experiment.model.name} on {experiment.corpus.name}: {len(experiment.used)} utterances, "
-        f"{len(experiment.trials):,} trials, {config.scheme}, M = {experiment.block_size}, {keys}, "
+        f"{experiment.model.name} on {experiment.corpus.name}: {experiment.task.words()}, {config.scheme}, "
+        f"M = {experiment.block_size} ({'waveforms' if experiment.on_waveforms else experiment.blocks}), {keys}, "
         f"{describe_device(experiment.device)}"
     )

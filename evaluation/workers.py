@@ -25,7 +25,8 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from torch import Tensor
 
-from evaluation.experiment import Experiment, SweepConfig
+from evaluation.config import SweepConfig
+from evaluation.experiment import Experiment
 from evaluation.hardware import available_cores
 from evaluation.run_folder import same
 from keys.errors import BadInput
@@ -38,7 +39,7 @@ _one_at_a_time = threading.Lock()  # a worker's engine holds the kernels of the 
 
 @dataclass(frozen=True)
 class Shard:
-    """Score rows and, where kept, raw trial scores of the incorrect keys ``[start, stop)``."""
+    """Score rows and, where kept, raw outputs of the incorrect keys ``[start, stop)``."""
 
     start: int
     stop: int
@@ -48,15 +49,14 @@ class Shard:
 
 def answer(experiment: Experiment, start: int, stop: int) -> Shard:
     """Incorrect keys ``start … stop - 1`` through the encrypted model."""
-    scores = experiment.scores(experiment.engine.embeddings(experiment.incorrect.batch(start, stop - start)))
-    outputs = None
-    if experiment.config.keep_outputs:
-        outputs = pd.DataFrame({"key_index": range(start, stop), "scores": list(scores.cpu().numpy())})
+    answers = experiment.answers(experiment.incorrect.batch(start, stop - start))
+    scores = experiment.scores(answers)
+    outputs = experiment.task.outputs(answers, scores, start) if experiment.config.keep_outputs else None
     return Shard(start, stop, score_rows(experiment, "incorrect", scores, start), outputs)
 
 
 def score_rows(experiment: Experiment, condition: str, scores: Tensor, start: int | None) -> list[dict[str, Any]]:
-    """Rows of the score file for ``scores (keys, trials)``; ``start`` numbers the keys, None where the condition has no
+    """Rows of the score file for ``scores (keys, …)``; ``start`` numbers the keys, None where the condition has no
     key of its own."""
     config = experiment.config
     shared = {
@@ -119,7 +119,9 @@ def _prepared(config: SweepConfig, identity: Identity, rows: int | None) -> Expe
     """
     threading.Thread(target=_end_with_caller, args=(os.getppid(),), daemon=True).start()
     experiment = Experiment(replace(config, device=_own_gpu(config.device)))
-    if differing := [name for name, value in experiment.identity().items() if not same(dict(identity)[name], value)]:
+    # On this machine the caller's answers are these; another one may run other code.
+    found = experiment.identity(with_answers=rows is None)
+    if differing := [name for name, value in found.items() if not same(dict(identity)[name], value)]:
         raise BadInput(f"worker {platform.node()} sees another {differing[0]}: give every worker the same files")
     if rows is None:
         experiment.engine.tune()

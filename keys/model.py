@@ -1,40 +1,68 @@
 """Encrypts models (paper, III-B): every first-layer kernel e becomes K^T e, so that x K K^T e = x e.
 
-This holds exactly for a convolution whose kernel, stride and block are equal (`check_exact`). The key acts on
-the block of every input channel. Where the speech is no multiple of the block, such a layer leaves the tail
-out: a query encrypted with tail="pad" gives one output frame more than the plain query does. Compare with the
-padded plain query, or encrypt with tail="drop".
+A convolution whose kernel, stride and block are equal stays a convolution. Any other first layer that is linear in
+the query is lifted first (keys.lift), which holds for every kernel, stride that divides the block, padding and
+dilation, for Linear and for recurrent layers. The key acts on the block of every input channel.
+
+Where the speech is no multiple of the block, an encrypted network answers as the plain one on speech padded with
+zeros to whole blocks, which may give more output frames. Compare with the padded plain query, or encrypt with
+tail="drop".
 """
 
 import copy
 from difflib import get_close_matches
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from keys.blocks import DIMS, Blocks, blocks_named
 from keys.errors import BadInput
 from keys.key import SecretKey
-from keys.query import Key, Matrix, key_matrix
+from keys.keyable import keyed_weights, mismatch, obstacle
+from keys.lift import absorb, lift, reads_one_block
+from keys.query import Key, Matrix, block_of_matrix, key_matrix
 
-Convolution = nn.Conv1d | nn.Conv2d
 
-
-def encrypt_model(network: nn.Module, layer_name: str, key: Key) -> nn.Module:
+def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks | None = None) -> nn.Module:
     """A copy of `network` that answers queries under `key` as the network answers plain ones.
 
-    layer_name: dotted name of the first layer. The kernels are computed in float64 and cast back; the bias,
-    which no input touches, stays. A raw matrix (N, N) takes its dimensions from the layer. Raises BadInput
-    with the reason where the layer cannot take the key exactly.
+    layer_name: dotted name of the first layer; the lifted, encrypted layer takes its place.
+    blocks: how the key cuts queries (keys.blocks); None takes `default_blocks` of the layer.
+    The weights are computed in float64 and cast back; the bias, which no input touches, stays. The copy
+    holds neither the plain weights nor the key; what lifted weights show of the key stands in keys.lift. Raises
+    BadInput with the reason where the layer cannot take the key exactly.
     """
     layer = first_layer(network, layer_name)
-    check_exact(layer, layer_name, key)
-    check_unshared(network, layer_name)
-    encrypted = copy.deepcopy(network)
-    weight = encrypted.get_parameter(f"{layer_name}.weight" if layer_name else "weight")
-    with torch.no_grad():
-        weight.copy_(encrypt_kernels(weight, key_matrix(key)))
+    chosen = check_exact(layer, layer_name, key, blocks)
+    assert chosen is not None  # a key was given
+    block_size = _block_size(key, chosen)
+    encrypted = lift_model(network, layer_name, block_size, chosen)
+    absorb(encrypted.get_submodule(layer_name), key_matrix(key), block_size, chosen)
     return encrypted
+
+
+def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blocks | None = None) -> nn.Module:
+    """A copy of `network` with its first layer lifted for keys of `block_size`, under no key yet.
+
+    It has the architecture of `encrypt_model`'s answer, so it takes such a state dict:
+
+        network = lift_model(plain, "conv1", 8, "tiles")
+        network.load_state_dict(safetensors.torch.load_file("encrypted.safetensors"))
+    """
+    layer = first_layer(network, layer_name)
+    chosen = _chosen_blocks(layer, layer_name, blocks)
+    reason = obstacle(layer) or mismatch(layer, block_size, chosen)
+    if reason:
+        raise _refusal(layer_name, reason)
+    check_unshared(network, layer_name)
+    lifted = lift(layer, block_size, chosen)
+    if not layer_name:
+        return lifted
+    copied = copy.deepcopy(network)
+    copied.set_submodule(layer_name, lifted)
+    return copied
 
 
 def encrypt_kernels(weight: Tensor, key: Matrix) -> Tensor:
@@ -67,32 +95,68 @@ def first_layer(network: nn.Module, name: str) -> nn.Module:
     raise BadInput(f"The network has no layer {name!r}{hint}")
 
 
-def check_exact(layer: nn.Module, name: str = "", key: Key | None = None) -> None:
-    """BadInput, with the reason in one sentence, unless the layer can absorb a key of its block exactly."""
-    reason = _obstacle(layer) or (None if key is None else _mismatch(layer, key))
-    if reason:
-        raise BadInput(f"The layer {name!r} cannot take a key exactly: {reason}.")
+def default_blocks(layer: nn.Module) -> Blocks | None:
+    """How keys cut the queries of a layer unless asked otherwise; None where that must be asked.
+
+    A Conv1d of one channel reads samples; one of several reads a spectrogram (tiles or frames, as asked) or
+    channels of samples. A Conv2d reads tiles, Linear and recurrent layers read frames.
+    """
+    if isinstance(layer, nn.Conv2d):
+        return "tiles"
+    if isinstance(layer, nn.Conv1d):
+        return "samples" if layer.in_channels == 1 else None
+    return "frames" if isinstance(layer, nn.Linear | nn.RNN | nn.LSTM | nn.GRU) else None
+
+
+def layer_block(layer: nn.Module) -> tuple[int, int]:
+    """Block size M and dimensions (1 or 2) of the key that a convolution takes as it is: its kernel.
+
+    Raises BadInput where kernel and stride differ: any block that is a multiple of the stride is possible then.
+    """
+    block_size = _natural_block(layer)
+    if block_size is None:
+        raise BadInput(
+            f"Only a convolution with kernel = stride has a block size of its own, and this is {layer}: name one."
+        )
+    return block_size, 1 if isinstance(layer, nn.Conv1d) else 2
+
+
+def check_exact(
+    layer: nn.Module, name: str = "", key: Key | None = None, blocks: Blocks | None = None
+) -> Blocks | None:
+    """BadInput, with the reason in one sentence, unless the layer can absorb a key (this key) exactly.
+
+    Returns the blocks that the key cuts, None where no key was given.
+    """
+    if reason := obstacle(layer):
+        raise _refusal(name, reason)
+    if key is None:
+        return None
+    chosen = _chosen_blocks(layer, name, blocks)
+    if reason := _key_mismatch(layer, key, chosen) or mismatch(layer, _block_size(key, chosen), chosen):
+        raise _refusal(name, reason)
+    return chosen
 
 
 def check_unshared(network: nn.Module, name: str) -> None:
-    """BadInput where the network holds the layer's weight under another name too: both would be keyed."""
-    own = f"{name}.weight" if name else "weight"
-    weight = network.get_parameter(own)
-    for other, parameter in network.named_parameters(remove_duplicate=False):
-        if other == own or is_lazy(parameter):  # a lazy one has no memory yet
-            continue
-        if parameter is weight or parameter.data_ptr() == weight.data_ptr() != 0:
-            raise BadInput(f"The layer {name!r} cannot take a key exactly: its weight is shared with {other!r}.")
+    """BadInput where the network holds a keyed weight under another name too: both would be keyed."""
+    layer = network.get_submodule(name)
+    for own in [f"{name}.{weight}" if name else weight for weight in keyed_weights(layer)]:
+        weight = network.get_parameter(own)
+        for other, parameter in network.named_parameters(remove_duplicate=False):
+            if other == own or is_lazy(parameter):  # a lazy one has no memory yet
+                continue
+            if parameter is weight or parameter.data_ptr() == weight.data_ptr() != 0:
+                raise _refusal(name, f"its weight is shared with {other!r}")
 
 
 def keyable_layers(network: nn.Module) -> list[str]:
-    """Names of the layers that qualify; whether the query reaches one unchanged is the caller's knowledge."""
-    return [name for name, layer in network.named_modules() if _obstacle(layer) is None and _unshared(network, name)]
+    """Names of the layers that can take a key; whether the query reaches one unchanged is the caller's knowledge."""
+    return [name for name, layer in network.named_modules() if obstacle(layer) is None and _unshared(network, name)]
 
 
-def layer_block(layer: Convolution) -> tuple[int, int]:
-    """Block size M and dimensions (1 or 2) of the key that a layer takes."""
-    return layer.kernel_size[0], len(layer.kernel_size)
+def _refusal(name: str, reason: str) -> BadInput:
+    return BadInput(f"The layer {name!r} cannot take a key exactly: {reason}.")
 
 
 def _unshared(network: nn.Module, name: str) -> bool:
@@ -103,48 +167,43 @@ def _unshared(network: nn.Module, name: str) -> bool:
     return True
 
 
-def _obstacle(layer: nn.Module) -> str | None:
-    """Why no key can be absorbed exactly, or None."""
-    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
-        return "it is a transposed convolution, which spreads a block instead of reading it"
+def _natural_block(layer: nn.Module) -> int | None:
+    """The kernel of a convolution with kernel = stride, square in 2-D, without padding or dilation; None for others."""
     if not isinstance(layer, nn.Conv1d | nn.Conv2d):
-        return f"it is a {type(layer).__name__}, and only Conv1d and Conv2d are possible"
-    base = nn.Conv1d if isinstance(layer, nn.Conv1d) else nn.Conv2d
-    calls = ("forward", "_conv_forward")
-    if any(call in vars(layer) or getattr(type(layer), call) is not getattr(base, call) for call in calls):
-        return f"its class {type(layer).__name__} computes something else than {base.__name__}"
-    if "weight" not in layer._parameters:
-        return "its weight is parametrised (weight norm, spectral norm, pruning): make it a plain weight first"
-    if is_lazy(layer.weight):
-        return "its weight has no shape yet: run the network once"
-    if not layer.weight.is_floating_point():
-        return f"its weight is {layer.weight.dtype}, not floating point"
-    if len(set(layer.kernel_size)) != 1:
-        return f"its kernel {layer.kernel_size} is not square"
-    if layer.stride != layer.kernel_size:
-        return f"its kernel {layer.kernel_size} and its stride {layer.stride} differ"
-    if layer.padding not in ("valid", (0,) * len(layer.kernel_size)):
-        return f"it pads its input ({layer.padding!r})"
-    if any(step != 1 for step in layer.dilation):
-        return f"its dilation {layer.dilation} skips samples"
-    return None
-
-
-def _mismatch(layer: nn.Module, key: Key) -> str | None:
-    """Why this key does not fit a layer that has no obstacle, or None."""
-    assert isinstance(layer, nn.Conv1d | nn.Conv2d)
-    block_size, dims = layer_block(layer)
-    if isinstance(key, SecretKey):
-        if key.dims != dims:
-            return (
-                f"it reads {dims}-D blocks and the key is for {key.dims}-D blocks: "
-                f"give a {dims}-D key of block size {block_size}"
-            )
-        if key.block_size != block_size:
-            return (
-                f"its kernel has {block_size} and the key has block size {key.block_size}: "
-                f"give a key of block size {block_size}"
-            )
         return None
-    shape, size = tuple(key.shape), block_size**dims
-    return None if shape == (size, size) else f"it takes a key of ({size}, {size}) and this matrix is {shape}"
+    kernel = layer.kernel_size[0]
+    return kernel if reads_one_block(layer, kernel, "samples" if isinstance(layer, nn.Conv1d) else "tiles") else None
+
+
+def _chosen_blocks(layer: nn.Module, name: str, blocks: Blocks | None) -> Blocks:
+    if blocks is not None:
+        return blocks_named(blocks)
+    if reason := obstacle(layer):
+        raise _refusal(name, reason)
+    chosen = default_blocks(layer)
+    if chosen is None and _natural_block(layer) is not None:
+        return "samples"  # of every channel, as for a single one
+    if chosen is None:
+        raise BadInput(
+            f"The layer {name!r} reads {cast(nn.Conv1d, layer).in_channels} channels: say whether a key cuts "
+            "them, as the bins of a spectrogram, into tiles or frames, or each of them into samples."
+        )
+    return chosen
+
+
+def _block_size(key: Key, blocks: Blocks) -> int:
+    return key.block_size if isinstance(key, SecretKey) else block_of_matrix(key.shape[-1], DIMS[blocks])
+
+
+def _key_mismatch(layer: nn.Module, key: Key, blocks: Blocks) -> str | None:
+    """Why a key is none for these blocks, whatever the layer, or None."""
+    dims, natural = DIMS[blocks], _natural_block(layer)
+    size = "" if natural is None else f" of block size {natural}"
+    if isinstance(key, SecretKey):
+        if key.dims == dims:
+            return None
+        return f"it reads {dims}-D blocks and the key is for {key.dims}-D blocks: give a {dims}-D key{size}"
+    shape = tuple(key.shape)
+    if len(shape) == 2 and shape[0] == shape[1] and round(shape[0] ** (1 / dims)) ** dims == shape[0] > 0:
+        return None
+    return f"it takes a matrix (N, N){', N a square,' if dims == 2 else ''} and this one is {shape}"

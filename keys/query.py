@@ -1,9 +1,11 @@
 """Encrypts queries (paper, III-A): every block row vector x becomes x K.
 
 Speech is a torch tensor or a numpy array: waveforms (samples,), (batch, samples) or (batch, channels,
-samples); spectrograms (bins, frames), (batch, bins, frames) or (batch, channels, bins, frames). A key is a
-`SecretKey`, a raw matrix (N, N), or a batch of raw matrices (keys, N, N), which puts a leading keys dimension
-before the result. A raw matrix does not tell its dimensions: name them with `dims`, N = M ** dims.
+samples); spectrograms (bins, frames), (batch, bins, frames) or (batch, channels, bins, frames). `blocks` says
+how speech is cut (keys.blocks): "samples", "tiles" or "frames"; a 1-D key cuts samples and a 2-D key tiles unless
+"frames" is asked, which a 1-D key does too. A key is a `SecretKey`, a raw matrix (N, N), or a batch of raw
+matrices (keys, N, N), which puts a leading keys dimension before the result. A raw matrix does not tell its
+dimensions: name its `blocks`, or `dims` with N = M ** dims.
 """
 
 from math import isqrt
@@ -14,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from keys.blocks import Tail, cut, from_blocks, to_blocks
+from keys.blocks import AXES, DIMS, Blocks, Tail, blocks_named, cut, from_blocks, to_blocks
 from keys.errors import BadInput
 from keys.key import SecretKey
 
@@ -23,35 +25,52 @@ Key = SecretKey | Matrix
 
 
 @overload
-def encrypt_query(speech: Tensor, key: Key, *, tail: Tail = "pad", dims: int | None = None) -> Tensor: ...
+def encrypt_query(
+    speech: Tensor, key: Key, *, tail: Tail = "pad", dims: int | None = None, blocks: Blocks | None = None
+) -> Tensor: ...
 @overload
 def encrypt_query(
-    speech: NDArray[np.floating[Any]], key: Key, *, tail: Tail = "pad", dims: int | None = None
+    speech: NDArray[np.floating[Any]],
+    key: Key,
+    *,
+    tail: Tail = "pad",
+    dims: int | None = None,
+    blocks: Blocks | None = None,
 ) -> NDArray[np.floating[Any]]: ...
 def encrypt_query(
-    speech: Tensor | NDArray[np.floating[Any]], key: Key, *, tail: Tail = "pad", dims: int | None = None
+    speech: Tensor | NDArray[np.floating[Any]],
+    key: Key,
+    *,
+    tail: Tail = "pad",
+    dims: int | None = None,
+    blocks: Blocks | None = None,
 ) -> Tensor | NDArray[np.floating[Any]]:
     """Encrypts speech block by block: its shape with the tail padded to (or dropped at) a whole block.
 
     The product is made in the speech's dtype and on its device; float16 and bfloat16 are computed in float32.
     Differentiable. Raises BadInput for speech that is not floating point, not finite, empty or of another
-    rank.
+    rank, and where `blocks`, `dims` and the key contradict each other.
 
     >>> flip = np.diag([1.0, -1.0])
-    >>> encrypt_query(np.array([1.0, 2.0, 3.0]), flip, dims=1) + 0.0
+    >>> encrypt_query(np.array([1.0, 2.0, 3.0]), flip, blocks="samples") + 0.0
     array([ 1., -2.,  3.,  0.])
     """
     tensor = _checked(speech)
-    matrix, block_size, dims = _matrix(key, dims)
-    _check_rank(tensor, block_size, dims)
-    blocks = to_blocks(tensor, block_size, dims, tail)
-    encrypted = from_blocks(_product(blocks, matrix), block_size, dims)
+    matrix, block_size, blocks = _matrix(key, dims, blocks)
+    _check_rank(tensor, block_size, blocks)
+    rows = to_blocks(tensor, block_size, blocks, tail)
+    encrypted = from_blocks(_product(rows, matrix), block_size, blocks)
     return encrypted if isinstance(speech, Tensor) else encrypted.detach().numpy()
 
 
 @overload
 def decrypt_query(
-    encrypted: Tensor, key: Key, *, extent: int | tuple[int, ...] | None = None, dims: int | None = None
+    encrypted: Tensor,
+    key: Key,
+    *,
+    extent: int | tuple[int, ...] | None = None,
+    dims: int | None = None,
+    blocks: Blocks | None = None,
 ) -> Tensor: ...
 @overload
 def decrypt_query(
@@ -60,6 +79,7 @@ def decrypt_query(
     *,
     extent: int | tuple[int, ...] | None = None,
     dims: int | None = None,
+    blocks: Blocks | None = None,
 ) -> NDArray[np.floating[Any]]: ...
 def decrypt_query(
     encrypted: Tensor | NDArray[np.floating[Any]],
@@ -67,25 +87,26 @@ def decrypt_query(
     *,
     extent: int | tuple[int, ...] | None = None,
     dims: int | None = None,
+    blocks: Blocks | None = None,
 ) -> Tensor | NDArray[np.floating[Any]]:
-    """Undoes `encrypt_query` with the same key, up to rounding (exactly for Shuffling and Flipping).
+    """Undoes `encrypt_query` with the same key and blocks, up to rounding (exactly for Shuffling and Flipping).
 
     extent: what the plain speech had, samples or (bins, frames); the padding is cut off to it.
     A batch of keys decrypts the same speech with each of them. Raises BadInput where the speech is not whole
     blocks.
     """
-    matrix, block_size, dims = _matrix(key, dims)
-    _check_rank(encrypted, block_size, dims)
-    whole = tuple(encrypted.shape[-dims:])
-    if any(length % block_size for length in whole):
+    matrix, block_size, blocks = _matrix(key, dims, blocks)
+    _check_rank(encrypted, block_size, blocks)
+    whole = tuple(encrypted.shape[-AXES[blocks] :])
+    if any(length % block_size for length in (whole[:1] if blocks == "frames" else whole)):
         raise BadInput(
             f"Encrypted speech of extent {whole} is not whole blocks of {block_size}: give the key that it was "
             "encrypted with."
         )
-    plain = encrypt_query(_tensor(encrypted), matrix.mT, dims=dims)
+    plain = encrypt_query(_tensor(encrypted), matrix.mT, blocks=blocks)
     if extent is not None:
         extent = (extent,) if isinstance(extent, int) else tuple(extent)
-        plain = cut(plain, dims, extent)
+        plain = cut(plain, AXES[blocks], extent)
     return plain if isinstance(encrypted, Tensor) else plain.detach().numpy()
 
 
@@ -97,33 +118,44 @@ def key_matrix(key: Key) -> Tensor:
     return matrix.to(torch.float64)
 
 
-def _matrix(key: Key, dims: int | None) -> tuple[Tensor, int, int]:
-    """Matrix or matrices, block size M and dimensions of a key."""
-    matrix = key_matrix(key)
-    if isinstance(key, SecretKey):
-        if dims not in (None, key.dims):
-            raise BadInput(f"This key is for {key.dims}-D blocks, and {dims}-D was asked for.")
-        return matrix, key.block_size, key.dims
-    if dims is None:
-        raise BadInput("A raw matrix needs dims=1 (waveforms) or dims=2 (spectrograms).")
-    size = matrix.shape[-1]
+def block_of_matrix(size: int, dims: int) -> int:
+    """Block size M of a key of N = `size` elements; BadInput where N is no M ** dims."""
     block_size = size if dims == 1 else isqrt(size)
     if block_size**dims != size:
         raise BadInput(f"A key of N = {size} has no {dims}-D blocks: N must be a square.")
-    return matrix, block_size, dims
+    return block_size
 
 
-def _check_rank(speech: Tensor | NDArray[Any], block_size: int, dims: int) -> None:
-    shape = tuple(speech.shape)
-    if dims == 2 and speech.ndim == 1:
+def _matrix(key: Key, dims: int | None, blocks: Blocks | None) -> tuple[Tensor, int, Blocks]:
+    """Matrix or matrices, block size M and blocks of a key."""
+    matrix = key_matrix(key)
+    if blocks is not None:
+        blocks = blocks_named(blocks)
+        if dims not in (None, DIMS[blocks]):
+            raise BadInput(f"Blocks of {blocks} need a {DIMS[blocks]}-D key, and {dims}-D was asked for.")
+        dims = DIMS[blocks]
+    if isinstance(key, SecretKey):
+        if dims not in (None, key.dims):
+            asked = f"{dims}-D" if blocks is None else f"{dims}-D ({blocks})"
+            raise BadInput(f"This key is for {key.dims}-D blocks, and {asked} was asked for.")
+        return matrix, key.block_size, blocks or blocks_named(key.dims)
+    if dims is None:
+        raise BadInput("A raw matrix needs dims=1 (waveforms) or dims=2 (spectrograms), or the name of its blocks.")
+    return matrix, block_of_matrix(matrix.shape[-1], dims), blocks or blocks_named(dims)
+
+
+def _check_rank(speech: Tensor | NDArray[Any], block_size: int, blocks: Blocks) -> None:
+    shape, axes = tuple(speech.shape), AXES[blocks]
+    if axes == 2 and speech.ndim == 1:
+        wanted = {"tiles": f"{block_size} × {block_size} tiles", "frames": f"{block_size} bins of the frames"}[blocks]
         raise BadInput(
-            f"Speech of shape {shape} is a waveform, and this key is for {block_size} × {block_size} tiles of "
+            f"Speech of shape {shape} is a waveform, and this key is for {wanted} of "
             "spectrograms: a waveform needs a key of 1-D blocks."
         )
-    if not dims <= speech.ndim <= dims + 2:
-        kind = "a waveform" if dims == 1 else "a spectrogram"
+    if not axes <= speech.ndim <= axes + 2:
+        kind = "a waveform" if axes == 1 else "a spectrogram"
         raise BadInput(
-            f"Speech of shape {shape} is not {kind}, nor a batch or channels of them: give it {dims} to {dims + 2} "
+            f"Speech of shape {shape} is not {kind}, nor a batch or channels of them: give it {axes} to {axes + 2} "
             "dimensions."
         )
 

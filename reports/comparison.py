@@ -218,14 +218,16 @@ def _warnings(a: KeyStatistics, b: KeyStatistics) -> list[str]:
         ("model", a.run.model, b.run.model),
         ("corpus", a.run.corpus, b.run.corpus),
         ("threat variant", a.run.variant, b.run.variant),
+        ("way to cut blocks", a.run.blocks, b.run.blocks),
     ):
         if left != right:
             sentences.append(f"The {what} differs: {left} in A, {right} in B.")
-    for what, key in (("weights", "weights"), ("corpus content", "corpus"), ("trials", "trials")):
+    contents = ("weights", "weights"), ("corpus content", "corpus"), ("trials", "trials")
+    for what, key in (*contents, ("text normalisation", "text")):
         left, right = (str(run.section("identity").get(key)) for run in (a.run, b.run))
         named = {"weights": a.run.model != b.run.model, "corpus": a.run.corpus != b.run.corpus}.get(key, False)
         if left != right and not named:
-            sentences.append(f"The {what} differ{'s' if key == 'corpus' else ''} between A and B.")
+            sentences.append(f"The {what} differ{'s' if key in ('corpus', 'text') else ''} between A and B.")
     for name, result in (("A", a), ("B", b)):
         if not result.run.finished:
             sentences.append(f"{name} is {result.run.state}.")

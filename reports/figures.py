@@ -1,4 +1,4 @@
-"""The figures: scores over incorrect keys as violins (paper, Fig. 9) and scores against block size.
+"""The figures: scores over incorrect keys as violins (paper, Figs. 9 and 11) and scores against block size.
 
 Drawn with matplotlib's objects and no pyplot, so nothing global is left behind. Names from run folders are
 drawn as they are (no mathematics in dollar signs). Colours keep different lightness in greyscale (Paul Tol's
@@ -8,6 +8,7 @@ high-contrast scheme); a scheme has the same colour in every figure. SVG files a
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 
@@ -46,14 +47,18 @@ _MARKERS = ("o", "s", "D", "v", "P", "X")
 _LINES = ("-", "--", ":", "-.")
 _INK = "#1a1a1a"
 _CHANCE: Any = {"color": "#444444", "linestyle": ":", "linewidth": 1.3}
+_LOGARITHMIC_ABOVE = 100.0  # percent, of an axis whose scores go far beyond
+_FAR_BEYOND = 250.0
+_TICKS = (0, 20, 40, 60, 80, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 
 def violin_figure(results: Sequence[KeyStatistics]) -> Figure:
     """One violin per run: the scores of its incorrect keys, with median and quartiles inside.
 
-    Star: plain model. Horizontal mark: correct key, which must coincide with the star. Triangle: the
-    incorrect key that works best. Dotted line: chance, where the metric has one. A density ends at the
-    smallest and the largest score; runs of fewer than `FEW_KEYS` keys show every score as a dot instead.
+    Star: plain model. Horizontal mark: correct key, which must coincide with the star; where the model carries no
+    key, plain speech, at the star. Triangle: the incorrect key that works best. Dotted line: chance, where the metric
+    has one. A density ends at the smallest and the largest score; runs of fewer than `FEW_KEYS` keys show every score
+    as a dot instead.
     """
     metric = _one_metric(results)
     with matplotlib.rc_context(STYLE):
@@ -67,16 +72,16 @@ def violin_figure(results: Sequence[KeyStatistics]) -> Figure:
         _draw_chance(axes, metric)
         axes.set_xlim(-0.7, len(results) - 0.3)
         _label_runs(axes, results, tilted)
-        _finish_score_axis(axes, results)
-        _legend(figure, _violin_legend(results, colours))
+        _finish_score_axis(axes, metric)
+        _legend(figure, _violin_legend(results, colours, metric))
     return figure
 
 
 def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
     """Score against block size M: median and 5–95 % band over incorrect keys.
 
-    One line per scheme, model family, corpus and threat variant. Triangle: the incorrect key that works best.
-    Star: plain model. M is on a logarithmic axis where it spans more than a factor of ten.
+    One line per scheme, model family, corpus, threat variant and way to cut blocks. Triangle: the incorrect key that
+    works best. Star: plain model. M is on a logarithmic axis where it spans more than a factor of ten.
     """
     metric = _one_metric(results)
     with matplotlib.rc_context(STYLE):
@@ -87,7 +92,7 @@ def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
         sizes = sorted({result.run.block_size for result in results})
         logarithmic = sizes[-1] / sizes[0] > 10
         lines = list(dict.fromkeys(key.line for key in series))
-        corpora = {key.corpus for key in series}
+        corpora, blocks = {key.corpus for key in series}, {key.blocks for key in series}
         handles: list[Line2D | Patch] = []
         for number, (key, members) in enumerate(series.items()):
             look: dict[str, Any] = {
@@ -98,7 +103,8 @@ def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
             shift = _shift(number, len(series), sizes, logarithmic)
             _draw_series(axes, members, shift, look)
             name = [key.family, SCHEME_NAMES.get(key.scheme, key.scheme), key.corpus if len(corpora) > 1 else ""]
-            label = ", ".join(_short(part) for part in (*name, key.variant) if part)
+            name += [key.blocks if len(blocks) > 1 else "", key.variant]
+            label = ", ".join(_short(part) for part in name if part)
             handles.append(Line2D([], [], **look, markeredgecolor="white", label=label))
         for line, linestyle in zip(lines, cycle(_LINES)):
             ordered = sorted(results, key=lambda result: result.run.block_size)
@@ -111,9 +117,9 @@ def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
         axes.margins(x=0.09)
         axes.set_xlabel("Block size M")
         _draw_chance(axes, metric)
-        _finish_score_axis(axes, results)
+        _finish_score_axis(axes, metric)
         handles.append(Patch(facecolor="#bbbbbb", label="line: median; band: 5–95 % of keys"))
-        handles += _shared_legend(results, _tip(metric))
+        handles += _shared_legend(results, metric, _tip(metric))
         _legend(figure, handles)
     return figure
 
@@ -136,15 +142,19 @@ def scheme_colours(results: Sequence[KeyStatistics]) -> dict[str, str]:
 
 
 def density(values: Array) -> tuple[Array, Array] | None:
-    """Scores from the smallest to the largest and their Gaussian kernel density (Scott's rule), largest = 1.
+    """Scores from the smallest to the largest and their Gaussian kernel density, largest = 1.
 
-    None for fewer than `FEW_KEYS` values, or where all are the same.
+    Scott's bandwidth, with the spread of the middle half where a few far scores make the standard deviation larger
+    than that (Silverman 1986, section 3.4.2), as word error rates of runaway decoders do. None for fewer than
+    `FEW_KEYS` values, or where all are the same.
     """
     low, high = float(values.min()), float(values.max())
     if len(values) < FEW_KEYS or high - low <= 1e-9 * max(1.0, abs(high)):
         return None
     grid = np.linspace(low, high, DENSITY_POINTS)
-    heights = np.asarray(gaussian_kde(values)(grid))
+    middle = float(np.subtract(*np.quantile(values, (0.75, 0.25)))) / 1.349  # the deviation, were they normal
+    narrow = min(1.0, middle / float(values.std(ddof=1))) if middle > 0 else 1.0
+    heights = np.asarray(gaussian_kde(values, bw_method=narrow * len(values) ** -0.2)(grid))
     return grid, heights / heights.max()
 
 
@@ -187,9 +197,10 @@ def _draw_distribution(axes: Axes, position: int, result: KeyStatistics, colour:
     wide = 0.75 if shape is None else float(np.interp(worst, *shape))
     beside = position + max(HALF_WIDTH * wide, STAR_WIDTH) + 0.02  # where neither shape nor star covers it
     axes.plot(beside, worst, marker=4, color=colour, markersize=7, zorder=6)  # a triangle that points left
-    if result.correct is not None:
+    reached = result.correct if result.run.keyed else result.plain
+    if reached is not None:
         ends = [position - HALF_WIDTH, position + HALF_WIDTH]
-        axes.plot(ends, [result.correct.value] * 2, color=_INK, linewidth=1.4, zorder=6)
+        axes.plot(ends, [reached.value] * 2, color=_INK, linewidth=1.4, zorder=6)
     if result.plain is not None:
         _draw_plain(axes, position, result.plain.value)
 
@@ -253,17 +264,18 @@ class _Key(NamedTuple):
     family: str
     corpus: str
     variant: str
+    blocks: str
     scheme: str
 
     @classmethod
     def of(cls, result: KeyStatistics) -> "_Key":
         run = result.run
-        return cls(run.family, run.corpus, run.variant_words, run.scheme)
+        return cls(run.family, run.corpus, run.variant_label, run.blocks, run.scheme)
 
     @property
-    def line(self) -> tuple[str, str, str]:
+    def line(self) -> tuple[str, str, str, str]:
         """What decides marker and line style; the scheme decides the colour."""
-        return self.family, self.corpus, self.variant
+        return self.family, self.corpus, self.variant, self.blocks
 
 
 def _series(results: Sequence[KeyStatistics]) -> dict[_Key, list[KeyStatistics]]:
@@ -274,12 +286,23 @@ def _series(results: Sequence[KeyStatistics]) -> dict[_Key, list[KeyStatistics]]
     return series
 
 
-def _finish_score_axis(axes: Axes, results: Sequence[KeyStatistics]) -> None:
-    metric = results[0].metric
+def _finish_score_axis(axes: Axes, metric: Metric) -> None:
+    """Label, grid and limits, from a little below 0; logarithmic above 100 % where a word error rate goes far beyond.
+
+    Nothing is clipped: a rate of 900 % is drawn where it is, and does not press everything below 100 % together.
+    """
     axes.set_ylabel(f"{metric.axis}  ({metric.safer} is safer)")
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     low, high = axes.get_ylim()
+    if metric.unit == "%" and high > _FAR_BEYOND:
+        axes.set_yscale("symlog", linthresh=_LOGARITHMIC_ABOVE, linscale=2)
+        axes.yaxis.set_major_locator(FixedLocator([tick for tick in _TICKS if tick <= 1.05 * high]))
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylabel(f"{metric.axis}, logarithmic above 100\n({metric.safer} is safer)")
+        axes.set_ylim(-4, 1.15 * high)
+        return
     axes.set_ylim(max(low, -0.04 * high) if low < 0 else min(low, 0.0 - 0.02 * high), high + 0.02 * (high - low))
 
 
@@ -301,10 +324,10 @@ def _label_runs(axes: Axes, results: Sequence[KeyStatistics], tilted: bool) -> N
 def _run_label(result: KeyStatistics, tilted: bool) -> str:
     """Model, scheme, block size; whatever else tells the run apart; unusual variant and number of keys, never cut."""
     keys = f"{keys_text(result)} key{'s' if result.n != 1 else ''}"
-    model, variant = result.run.model, result.run.variant_words
+    model, variant = result.run.model, result.run.variant_label
     rest = result.label.removeprefix(f"{model}, ")
     if variant:
-        rest = rest.replace(f", {variant}", "", 1)
+        rest = rest.replace(f", {result.run.variant_words}", "", 1)
         keys = f"{_short(variant, 24) if tilted else textwrap.fill(_short(variant), 15)}\n{keys}"
     if tilted:
         return f"{_short(model, 24)}\n{_short(rest, 24)}\n{keys}"
@@ -312,7 +335,9 @@ def _run_label(result: KeyStatistics, tilted: bool) -> str:
     return "\n".join([*lines[:6], keys])
 
 
-def _violin_legend(results: Sequence[KeyStatistics], colours: Mapping[str, str]) -> list[Line2D | Patch]:
+def _violin_legend(
+    results: Sequence[KeyStatistics], colours: Mapping[str, str], metric: Metric
+) -> list[Line2D | Patch]:
     schemes = list(dict.fromkeys(result.run.scheme for result in results))
     handles: list[Line2D | Patch] = []
     if len(schemes) > 1:
@@ -338,15 +363,17 @@ def _violin_legend(results: Sequence[KeyStatistics], colours: Mapping[str, str])
         )
     if any(density(result.values) is None for result in results):
         handles.append(Line2D([], [], color=_INK, linewidth=1.6, marker="o", label="each key, median"))
-    handles.append(Line2D([], [], color=_INK, linewidth=1.4, label="correct key"))
-    return handles + _shared_legend(results, 4)
+    keyed = {result.run.keyed for result in results}
+    names = [name for name, is_keyed in (("correct key", True), ("plain speech", False)) if is_keyed in keyed]
+    handles.append(Line2D([], [], color=_INK, linewidth=1.4, label=" or ".join(names)))
+    return handles + _shared_legend(results, metric, 4)
 
 
-def _shared_legend(results: Sequence[KeyStatistics], marker: Any) -> list[Line2D | Patch]:
-    metric = results[0].metric
+def _shared_legend(results: Sequence[KeyStatistics], metric: Metric, marker: Any) -> list[Line2D | Patch]:
+    best = "best incorrect key" if any(result.run.keyed for result in results) else "key that hides least"
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=_INK, marker="*", markersize=11, linestyle="none", label="plain model"),
-        Line2D([], [], color="#555555", marker=marker, markersize=7, linestyle="none", label="best incorrect key"),
+        Line2D([], [], color="#555555", marker=marker, markersize=7, linestyle="none", label=best),
     ]
     if metric.chance is not None:
         handles.append(Line2D([], [], **_CHANCE, label="chance"))
@@ -362,10 +389,11 @@ def _legend(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
 
 
 def _one_metric(results: Sequence[KeyStatistics]) -> Metric:
+    """The metric of all results, without a chance where classifiers choose from differently many classes."""
     metrics = {result.metric for result in results}
-    if len(metrics) != 1:
+    if len({metric.name for metric in metrics}) != 1:
         raise ValueError(f"a figure shows one metric, not {len(metrics)}")
-    return metrics.pop()
+    return metrics.pop() if len(metrics) == 1 else replace(results[0].metric, chance=None)
 
 
 def _lighter(colour: str, amount: float) -> tuple[float, float, float]:

@@ -21,7 +21,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from keys.errors import BadInput
+from reports.confusion import confusion_figure
 from reports.figures import block_size_figure, save_figure, violin_figure
+from reports.heard import heard_table
 from reports.metrics import Metric
 from reports.published import differences, published_beside, published_table
 from reports.runs import Run, load_runs, run_labels
@@ -43,7 +45,12 @@ class Plate:
 
 @dataclass(frozen=True)
 class Section:
-    """Everything about the runs that share a task and a metric; figures only for the task's own metric."""
+    """Everything about the runs that share a task, a metric and whether their models carry keys.
+
+    Figures only for the task's own metric.
+
+    details: (label of a run, its confusion matrices or what was heard), for runs that kept their outputs.
+    """
 
     metric: Metric
     task: str
@@ -53,11 +60,27 @@ class Section:
     worst: Markup
     published: Markup | None
     differs: list[tuple[str, str, list[str]]]
+    details: list[tuple[str, Plate | Markup]]
 
     @property
     def main(self) -> bool:
         """Its metric is the one that speaks for the runs."""
         return any(result.run.metric == self.metric.name for result in self.results)
+
+    @property
+    def keyed(self) -> bool:
+        """The models carry keys, so that there are a correct one and incorrect ones."""
+        return self.results[0].run.keyed
+
+    @property
+    def heading(self) -> str:
+        """ "ASV: EER under incorrect keys", or "ASR, encrypted waveforms into the plain model: WER"."""
+        task, label = self.task.upper(), self.metric.label
+        if not self.main:
+            return f"{task}: {label}, also measured{'' if self.keyed else ' (plain model)'}"
+        if self.keyed:
+            return f"{task}: {label} under incorrect keys"
+        return f"{task}, {self.results[0].run.variant_words}: {label}"
 
 
 def write_report(folders: Iterable[Path | str | Run], out: Path, figures: Path | None = None) -> Path:
@@ -102,6 +125,7 @@ def render(runs: Sequence[Run], labels: Sequence[str], sections: Sequence[Sectio
     main = [result for result in main if result.metric.name == result.run.metric]
     return environment.get_template("report.html.j2").render(
         sections=sections,
+        keyless=not all(run.keyed for run in runs),
         verdicts=verdicts(main),
         checks=check_rows(main),
         evidence=evidence_rows(runs),
@@ -123,13 +147,14 @@ def _mark_intervals(table: str) -> str:
 
 
 def _sections(runs: Sequence[Run], labels: Sequence[str], folder: Path) -> list[Section]:
-    """Results by task and metric, each task's own metric first; figures are drawn into `folder`."""
-    groups: dict[tuple[str, str], list[KeyStatistics]] = {}
+    """Results by what a `Section` shares, each task's own metric first; figures are drawn into `folder`."""
+    groups: dict[tuple[str, bool, str], list[KeyStatistics]] = {}
     for run, label in zip(runs, labels, strict=True):
+        short = label if run.keyed else label.replace(f", {run.variant_words}", "", 1)  # the heading says it
         for name in run.metrics:
             if len(run.rows("incorrect", name)):
-                groups.setdefault((run.task, name), []).append(summarise(run, name, label))
-    return [_section(task, results, folder) for (task, _), results in groups.items()]
+                groups.setdefault((run.task, run.keyed, name), []).append(summarise(run, name, short))
+    return [_section(task, results, folder) for (task, *_), results in groups.items()]
 
 
 def _section(task: str, results: list[KeyStatistics], folder: Path) -> Section:
@@ -144,28 +169,55 @@ def _section(task: str, results: list[KeyStatistics], folder: Path) -> Section:
         worst=Markup(to_html(worst_key_table(results))),
         published=Markup(to_html(published_table(published, metric))) if published else None,
         differs=differences(published),
+        details=[],
     )
     if section.main:
         for kind, caption, figure in _figures(results):
-            name = re.sub(r"[^a-z0-9]+", "-", f"{kind}-{task}-{metric.name}".casefold()).strip("-")
-            _, svg = save_figure(figure, folder, name)
-            section.plates.append(Plate(name, caption, _inline(svg)))
+            name = f"{kind}-{task}-{metric.name}{'' if section.keyed else '-plain-model'}"
+            section.plates.append(_plate(name, caption, figure, folder))
+        for number, result in enumerate(results, start=1):
+            section.details.extend((result.label, detail) for detail in _details(result, number, folder))
     return section
+
+
+def _plate(title: str, caption: str, figure: Figure, folder: Path) -> Plate:
+    name = re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")
+    _, svg = save_figure(figure, folder, name)
+    return Plate(name, caption, _inline(svg))
+
+
+def _details(result: KeyStatistics, number: int, folder: Path) -> list[Plate | Markup]:
+    """What a run kept of its answers: confusion matrices (ASC), what was heard (ASR)."""
+    heard, figure = heard_table(result), confusion_figure(result)
+    found: list[Plate | Markup] = [] if heard is None else [Markup(to_html(heard))]
+    if figure is not None:
+        caption = (
+            "Shares of the clips of each class in percent: the plain model, and the key under which most clips were "
+            "classified correctly."
+        )
+        name = f"confusion-{number}-{result.label[:60]}{'' if result.run.keyed else '-plain-model'}"
+        found.append(_plate(name, caption, figure, folder))
+    return found
 
 
 def _figures(results: Sequence[KeyStatistics]) -> list[tuple[str, str, Figure]]:
     """(kind, caption, figure) for the runs of one metric."""
     metric = results[0].metric
-    marks = "Star: plain model. Triangle: the incorrect key that works best."
+    keyed = results[0].run.keyed
+    keys = "incorrect keys" if keyed else "random keys, encrypted waveforms into the plain model"
+    best, line = ("incorrect key that works best", "correct key; it must lie on the star")
+    if not keyed:
+        best, line = ("key that hides least", "plain speech into the plain model")
+    marks = f"Star: plain model. Triangle: the {best}."
     caption = (
-        f"{metric.label} under incorrect keys, one shape per run; {metric.safer} is safer for the owner. "
-        f"{marks} Horizontal line: correct key; it must lie on the star."
+        f"{metric.label} under {keys}, one shape per run; {metric.safer} is safer for the owner. "
+        f"{marks} Horizontal line: {line}."
     )
     if any(result.n < FEW_KEYS for result in results):
         caption += f" Runs of fewer than {FEW_KEYS} keys show every key as a dot."
     figures = [("violins", caption[0].upper() + caption[1:], violin_figure(results))]
     if len({result.run.block_size for result in results}) > 1:
-        caption = f"{metric.label} against block size M: median and 5–95 % of the incorrect keys. {marks}"
+        caption = f"{metric.label} against block size M: median and 5–95 % of the {keys}. {marks}"
         figures.append(("block-size", caption[0].upper() + caption[1:], block_size_figure(results)))
     return figures
 
@@ -183,11 +235,11 @@ def _run_context(run: Run, label: str) -> dict[str, Any]:
 def _facts(run: Run) -> dict[str, str]:
     """Short facts of the manifest, those that are there."""
     manifest, corpus, trials = run.manifest, run.section("corpus"), run.section("trials")
-    counts = [(corpus, "speakers", ""), (corpus, "utterances", ""), (trials, "target", " trials")]
-    counts.append((trials, "nontarget", " trials"))
+    counts = [(corpus, "speakers", ""), (corpus, "utterances", ""), (corpus, "words", " in the transcripts")]
+    counts += [(corpus, "classes", ""), (trials, "target", " trials"), (trials, "nontarget", " trials")]
     data = [
         run.corpus,
-        *(f"{part[key]:,} {key}{noun}" for part, key, noun in counts if _is_number(part.get(key))),
+        *(f"{part[key]:,} {key}{noun}" for part, key, noun in counts if _is_number(part.get(key)) and part[key]),
     ]
     if _is_number(corpus.get("seconds")):
         data.append(f"{corpus['seconds'] / 60:,.0f} min")
@@ -198,8 +250,11 @@ def _facts(run: Run) -> dict[str, str]:
     facts = {
         "folder": str(run.folder),
         "data": ", ".join(data),
-        "keys": f"{run.keys_done:,} incorrect, seed {seed}, {run.state}",
-        "variant": run.variant,
+        "text": f"normalised by “{run.section('config').get('text')}”" if run.task == "asr" else "",
+        "classes": ", ".join(map(str, classes)) if isinstance(classes := manifest.get("classes"), list) else "",
+        "query": f"{run.block_words} of a {'waveform' if run.blocks == 'samples' else 'spectrogram'}",
+        "keys": f"{run.keys_done:,} {'incorrect' if run.keyed else run.scheme_name}, seed {seed}, {run.state}",
+        "variant": f"{run.variant}: {run.variant_words}" if run.variant_words else run.variant,
         "key space": f"{run.key_space:,} incorrect keys" if run.key_space else "",
         "made": made,
         "device": str(manifest.get("device") or ""),

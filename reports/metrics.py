@@ -2,10 +2,10 @@
 
 The owner of a key wants a wrong key to work badly. For an error rate (EER, WER, minDCF) a higher value under
 a wrong key is safer; for accuracy a lower one is. Everything else in this room asks `Metric` instead of
-assuming a direction.
+assuming a direction. A decoder that was stopped by its bound (`runaway`) gave no usable text: the more, the safer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ class Metric:
     higher_is_safer: True for error rates, False for accuracy.
     decimals: shown in tables (words show one less).
     distances: how close to the plain model an attacker wants to come, in the metric's unit.
-    chance: the score of guessing, where it does not depend on the data.
+    chance: the score of guessing, where it is known (of an accuracy: from the number of classes).
     """
 
     name: str
@@ -73,16 +73,21 @@ METRICS: dict[str, Metric] = {
         Metric("min_dcf", "minDCF", "", True, 3, (0.01, 0.02, 0.05)),
         Metric("wer", "WER", "%", True, 2, _POINTS),
         Metric("cer", "CER", "%", True, 2, _POINTS),
+        Metric("runaway", "runaway decodings", "%", True, 2, _POINTS),
         Metric("accuracy", "accuracy", "%", False, 2, _POINTS),
     )
 }
 PRIMARY = {"asv": "eer", "asr": "wer", "asc": "accuracy"}  # the metric that speaks for a task
 
 
-def get_metric(name: str) -> Metric:
-    """The metric of that name; BadInput where this report does not know which way it points."""
+def get_metric(name: str, classes: int | None = None) -> Metric:
+    """The metric of that name; BadInput where this report does not know which way it points.
+
+    classes: how many a classifier chooses from, which makes the chance of an accuracy 100 / classes percent.
+    """
     try:
-        return METRICS[name]
+        metric = METRICS[name]
     except KeyError:
         known = ", ".join(METRICS)
         raise BadInput(f"The report does not know the metric {name!r}: take one of {known}.") from None
+    return replace(metric, chance=100 / classes) if classes and name == "accuracy" else metric

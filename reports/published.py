@@ -1,8 +1,9 @@
 """The paper's published values that belong beside a run, and what differs between the two.
 
-A published value stands beside a run of the same task, metric, scheme, block size and dimension (waveform or
-spectrogram). Model, corpus and number of keys usually differ: every value carries a sentence that says how. The
-paper encrypts both sides of a trial.
+A published value stands beside a run of the same task, metric, scheme, block size and way to cut blocks (samples of
+a waveform or tiles of a spectrogram). Tables I to III and Fig. 9 ask encrypted models, both sides of a trial under the
+same key; Table IV asks a plain one with encrypted waveforms. Model, corpus and number of keys usually differ: every
+value carries a sentence that says how. Fig. 11 is printed as a violin plot only and has no value.
 """
 
 import tomllib
@@ -38,7 +39,7 @@ def published_values() -> dict[str, Any]:
 
 
 def published_beside(result: KeyStatistics) -> list[Published]:
-    """The paper's values for the same task, metric, scheme, block size and dimension; often none."""
+    """The paper's values for the same task, metric, scheme and blocks; often none."""
     return [*_condition_table(result), *_sweep(result), *_plain_model_table(result)]
 
 
@@ -71,7 +72,7 @@ def _condition_table(result: KeyStatistics) -> list[Published]:
     if table is None or not _same_setting(result, table) or result.run.scheme not in table:
         return []
     scheme = table[result.run.scheme]
-    differs = _differs(result, table["model"], table["corpus"], table["incorrect_keys_averaged"])
+    differs = what_differs(result, table["model"], table["corpus"], table["incorrect_keys_averaged"])
     label = result.metric.label
     pairs = (
         (f"plain model, {label}", table["plain_model_plain_query"], result.plain),
@@ -94,7 +95,7 @@ def _sweep(result: KeyStatistics) -> list[Published]:
             continue
         if result.run.scheme != sweep["scheme"] or not _same_setting(result, sweep | values):
             continue
-        differs = _differs(result, model, sweep["corpus"], sweep["keys"])
+        differs = what_differs(result, model, sweep["corpus"], sweep["keys"])
         ours = None if result.variance is None else result.variance.value
         quantity = f"variance of {result.metric.label}"
         rows.append(Published(result.label, sweep["source"], quantity, values["variance"], ours, differs, True))
@@ -107,26 +108,24 @@ def _plain_model_table(result: KeyStatistics) -> list[Published]:
     run = result.run
     if run.task != "asr" or run.scheme not in table or run.block_size not in table["block_size"]:
         return []
-    if not _same_setting(result, table | {"block_size": run.block_size}):
+    if not _same_setting(result, table | {"block_size": run.block_size}, "waveform"):
         return []
     value = table[run.scheme][table["block_size"].index(run.block_size)]
-    differs = _differs(result, table["model"], table["corpus"], None) + (
-        " Its model carried no key; seen from the model, an incorrect key against the model's own is again a"
-        " random key of the same kind."
-    )
+    differs = what_differs(result, table["model"], table["corpus"], None)
     label = result.metric.label
     return [
         Published(result.label, table["source"], f"encrypted query, mean {label}", value, result.mean.value, differs)
     ]
 
 
-def _same_setting(result: KeyStatistics, published: dict[str, Any]) -> bool:
+def _same_setting(result: KeyStatistics, published: dict[str, Any], variant: str = "") -> bool:
+    """The published metric and blocks are the run's, and its model carries a key unless the `variant` is waveform."""
     run = result.run
-    asked = (published["metric"], published["block_size"], published["dims"])
-    return asked == (result.metric.name, run.block_size, run.dims)
+    asked = (published["metric"], published["block_size"], published["blocks"])
+    return asked == (result.metric.name, run.block_size, run.blocks) and run.keyed == (variant != "waveform")
 
 
-def _differs(result: KeyStatistics, model: str, corpus: str, keys: int | None) -> str:
+def what_differs(result: KeyStatistics, model: str, corpus: str, keys: int | None) -> str:
     """ "The paper: RawNeXt on VoxCeleb1 test, 1,000 incorrect keys. This run: another model (...)." """
     run = result.run
     same_model, same_corpus = (
@@ -134,13 +133,14 @@ def _differs(result: KeyStatistics, model: str, corpus: str, keys: int | None) -
         _plain_name(run.corpus) == _plain_name(corpus),
     )
     paper = f"The paper: {model} on {corpus}"
-    paper += f", {keys:,} incorrect keys." if keys else "."
+    kind = "incorrect key" if run.keyed else "key"
+    paper += f", {keys:,} {kind}s." if keys else "."
     parts = [
         "the same model" if same_model else f"another model ({run.model})",
         "the same corpus" if same_corpus else f"another corpus ({run.corpus})",
-        f"{result.n:,} incorrect key{'s' if result.n != 1 else ''}",
+        f"{result.n:,} {kind}{'s' if result.n != 1 else ''}",
     ]
-    if run.variant_words:
+    if run.variant_words and run.keyed:
         parts.append(f"another threat variant ({run.variant_words}; the paper: both sides)")
     return f"{paper} This run: {', '.join(parts)}."
 

@@ -26,7 +26,13 @@ COLUMNS = (
 )
 CONDITIONS = ("plain", "correct", "incorrect", "plain_query")
 SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
-VARIANT_WORDS = {"": "", "both": "", "test": "only the test side"}  # nothing to say of the usual variant, the paper's
+VARIANT_WORDS = {  # nothing to say of the usual variant, the one of the paper's tables I to III
+    "": "",
+    "both": "",
+    "test": "only the test side",
+    "waveform": "encrypted waveforms into the plain model",
+}
+VARIANT_LABELS = VARIANT_WORDS | {"waveform": "waveform to plain model"}  # where there is little room
 
 
 @dataclass(frozen=True)
@@ -100,9 +106,25 @@ class Run:
         return stem.rstrip("-_ mM") or self.model
 
     @property
+    def blocks(self) -> str:
+        """How a key cuts a query: "samples" of a waveform, "tiles" or "frames" of a spectrogram."""
+        return str(self.section("config").get("blocks") or ("tiles" if self.dims == 2 else "samples"))
+
+    @property
     def variant(self) -> str:
-        """The threat variant: "both" sides of a trial under the incorrect key, or "test"; "" where none is named."""
+        """The threat variant: "both" (every query under the incorrect key), "test" or "waveform"; "" where none is
+        named."""
         return str(self.section("config").get("variant") or "")
+
+    @property
+    def keyed(self) -> bool:
+        """The model carries a key, so that there is a correct one; "waveform" asks the plain model."""
+        return self.variant != "waveform"
+
+    @property
+    def key_words(self) -> str:
+        """ "incorrect ROM key"; "ROM key" where the model carries none, so that no key is the correct one."""
+        return f"incorrect {self.scheme_name} key" if self.keyed else f"{self.scheme_name} key"
 
     @property
     def variant_words(self) -> str:
@@ -110,9 +132,29 @@ class Run:
         return VARIANT_WORDS.get(self.variant, f"variant {self.variant}")
 
     @property
+    def variant_label(self) -> str:
+        """`variant_words` for a figure, at most 24 characters for the known variants."""
+        return VARIANT_LABELS.get(self.variant, self.variant_words)
+
+    @property
+    def block_words(self) -> str:
+        """ "M = 3", of a spectrogram "M = 3 (tiles)", "M = 20 (frames)" or "whole frames of 80"."""
+        if self.blocks == "samples":
+            return f"M = {self.block_size}"
+        if self.blocks == "frames" and self.section("config").get("bins") == self.block_size:
+            return f"whole frames of {self.block_size}"
+        return f"M = {self.block_size} ({self.blocks})"
+
+    @property
     def setting(self) -> str:
-        """ "M = 3", or "M = 3, only the test side"."""
-        return ", ".join(filter(None, (f"M = {self.block_size}", self.variant_words)))
+        """ "M = 3", or "M = 3 (tiles)", or "M = 3, only the test side"."""
+        return ", ".join(filter(None, (self.block_words, self.variant_words)))
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes a classifier chooses from, where the manifest says so."""
+        number = self.section("corpus").get("classes")
+        return number if isinstance(number, int) and number > 0 else None
 
     @property
     def recordings(self) -> str:

@@ -141,7 +141,7 @@ def summarise(
     run: Run, metric: str | None = None, label: str | None = None, resamples: int = RESAMPLES, seed: int = 0
 ) -> KeyStatistics:
     """Statistics of a run's incorrect keys for one metric (by default the one that speaks for the task)."""
-    chosen = get_metric(metric or run.metric)
+    chosen = get_metric(metric or run.metric, run.classes)
     values = run.incorrect(chosen.name)
     plain = _condition(run, "plain", chosen.name)
     return KeyStatistics(

@@ -25,6 +25,7 @@ def numbers(results: Sequence[KeyStatistics]) -> pd.DataFrame:
             "model": run.model,
             "corpus": run.corpus,
             "scheme": run.scheme,
+            "blocks": run.blocks,
             "block_size": run.block_size,
             "dims": run.dims,
             "variant": run.variant,
@@ -47,8 +48,11 @@ def numbers(results: Sequence[KeyStatistics]) -> pd.DataFrame:
 
 
 def score_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
-    """For people: how the scores of the incorrect keys are distributed, beside plain and correct key."""
-    return pd.DataFrame(
+    """For people: how the scores of the incorrect keys are distributed, beside plain and correct key.
+
+    Correct key and plain query have no column where no run's model carries a key.
+    """
+    table = pd.DataFrame(
         {
             "Run": result.label,
             "Keys": keys_text(result),
@@ -63,6 +67,8 @@ def score_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
         }
         for result in results
     )
+    keyless = not any(result.run.keyed for result in results)
+    return table.drop(columns=["Correct key", "Plain query"]) if keyless else table
 
 
 def worst_key_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:

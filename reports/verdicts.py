@@ -52,7 +52,7 @@ def headline(result: KeyStatistics) -> str:
     came within 5 points of the plain model."
     """
     run, metric = result.run, result.metric
-    keys = f"incorrect {run.scheme_name} key{'s' if result.n != 1 else ''}, {run.setting}"
+    keys = f"{run.key_words}{'s' if result.n != 1 else ''}, {run.setting}"
     if run.exhaustive:
         who = f"All {result.n:,} {keys}" if result.n != 1 else f"The only {keys}"
     else:
@@ -70,11 +70,13 @@ def cautions(result: KeyStatistics) -> list[str]:
     if not run.finished:
         sentences.append(f"This run is {run.state}.")
     if result.plain is None:
-        sentences.append("The plain model was not measured: nothing says how good the correct key is.")
+        good = "the correct key is" if run.keyed else "it is without encryption"
+        sentences.append(f"The plain model was not measured: nothing says how good {good}.")
     elif metric.chance is not None and abs(metric.chance - result.plain.value) <= metric.chance / 5:
         sentences.append("The plain model itself is near chance: this run cannot show protection.")
     if result.correct is None:
-        sentences.append("The correct key was not measured.")
+        if run.keyed:
+            sentences.append("The correct key was not measured.")
     elif result.plain is not None and not result.coincides:
         sentences.append(
             f"The correct key does not give the plain model’s score ({metric.number(result.correct.value)} "

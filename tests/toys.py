@@ -5,6 +5,8 @@ import time
 import torch
 from torch import Tensor, nn
 
+from evaluation.models.protocol import Hypothesis
+
 SEGMENT = 4_800
 
 
@@ -72,7 +74,7 @@ def slow() -> Toy:
 
 
 def overlapping() -> Toy:
-    """A first layer that this version cannot encrypt exactly: kernel 10, stride 5."""
+    """A first layer whose windows overlap, as HuBERT's: kernel 10, stride 5. It has no block size of its own."""
     torch.manual_seed(0)
     return Toy("toy-overlap", nn.Conv1d(1, 6, 10, stride=5), 6)
 
@@ -135,6 +137,83 @@ def shapeless() -> Toy:
 def broken() -> Toy:
     """A user's factory that fails."""
     raise FileNotFoundError("mine.pt")
+
+
+class SpectrogramToy:
+    """Log magnitudes of 20 bins into a first layer of one's choice; every task's function on what comes out."""
+
+    sample_rate = 16_000
+    classes = ("one", "two", "three")
+    blocks: str | None = None
+    block_size: int | None = None
+
+    first_layer = "first"
+    two_dimensional = False
+
+    def __init__(self, name: str, first: nn.Module, features: int) -> None:
+        torch.manual_seed(2)
+        self.name = name
+        self.network = nn.ModuleDict({"first": first, "last": nn.Linear(features, 6)}).eval().requires_grad_(False)
+
+    def front_end(self, waveform: Tensor) -> Tensor:
+        spectrum = torch.stft(waveform, 64, 160, window=torch.hann_window(64), return_complex=True).abs()
+        return torch.log(spectrum[:20] + 1e-3)
+
+    def segments(self, query: Tensor) -> Tensor:
+        query = query[:, : query.shape[-1] // 30 * 30] if query.shape[-1] >= 30 else query.repeat(1, 2)[:, :30]
+        return query.unflatten(1, (-1, 30)).transpose(0, 1)
+
+    def encode(self, queries: Tensor) -> Tensor:
+        first = self.network["first"]
+        if isinstance(first, nn.LSTM | nn.GRU):
+            frames = first(queries.mT)[0]
+        elif isinstance(first, nn.Linear):
+            frames = first(queries.mT)
+        elif self.two_dimensional:
+            frames = first(queries[:, None]).flatten(1, 2).mT
+        else:
+            frames = first(queries).mT
+        return self.network["last"](torch.tanh(frames))
+
+    def embed(self, queries: Tensor) -> Tensor:
+        return self.encode(queries).mean(1)
+
+    def classify(self, queries: Tensor) -> Tensor:
+        return self.embed(queries)[:, :3]
+
+    def transcribe(self, queries: Tensor) -> list[Hypothesis]:
+        """A word for every frame; one that says ONE first never stops."""
+        words = ("ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX")
+        best = self.encode(queries).argmax(-1).tolist()
+        return [Hypothesis(" ".join(words[i] for i in row), words[row[0]] == "ONE") for row in best]
+
+
+def recurrent() -> SpectrogramToy:
+    """An LSTM that reads a whole frame a step, as GE2E."""
+    torch.manual_seed(0)
+    return SpectrogramToy("toy-lstm", nn.LSTM(20, 8, batch_first=True), 8)
+
+
+def whisper_like() -> SpectrogramToy:
+    """Bins are the channels of a Conv1d with kernel 3 and stride 1, as in Whisper."""
+    torch.manual_seed(0)
+    return SpectrogramToy("toy-whisper", nn.Conv1d(20, 8, 3, padding=1), 8)
+
+
+class TwoDimensional(SpectrogramToy):
+    two_dimensional = True
+
+
+def subsampled() -> SpectrogramToy:
+    """A Conv2d with kernel = stride = 3, as the paper's recogniser; 20 bins are no multiple of 3."""
+    torch.manual_seed(0)
+    return TwoDimensional("toy-tiles", nn.Conv2d(1, 4, 3, stride=3), 24)
+
+
+def overlapping_tiles() -> SpectrogramToy:
+    """A Conv2d whose windows overlap: kernel 4, stride 2."""
+    torch.manual_seed(0)
+    return TwoDimensional("toy-overlapping-tiles", nn.Conv2d(1, 4, 4, stride=2, padding=1), 40)
 
 
 class AsModule(nn.Module):

@@ -18,7 +18,7 @@ from typing import Any
 from keys.errors import BadInput
 from wrongkey import __version__
 
-COMMANDS = ("demo", "sweep", "report", "compare", "keys", "crypt", "models", "corpora", "doctor", "ls")
+COMMANDS = ("demo", "sweep", "report", "compare", "reproduce", "keys", "crypt", "models", "corpora", "doctor", "ls")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

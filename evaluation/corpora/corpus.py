@@ -30,6 +30,7 @@ class Utterance:
     text: str | None = None
     start: float | None = None
     end: float | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,43 @@
-"""What a speaker-verification model must offer, and how ``--model`` finds one.
+"""What a model must offer, and how ``--model`` finds one.
 
 A user's own model is any object with these attributes, made by a function without arguments and named
-``package.module:factory`` or registered in the entry-point group ``wrongkey.models``.
+``package.module:factory`` or registered in the entry-point group ``wrongkey.models``. It offers the function of at
+least one task: ``embed`` (ASV), ``transcribe`` (ASR) or ``classify`` (ASC).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from torch import Tensor, nn
 
 from keys.errors import BadInput
 
+Task = Literal["asv", "asr", "asc"]
+ASKED = {"asv": "embed", "asr": "transcribe", "asc": "classify"}  # task -> the function that answers it
 
-class SpeakerModel(Protocol):
-    """A speaker-verification model.
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What a recogniser heard: ``text``, and whether its decoder hit the bound that stops it (``runaway``)."""
+
+    text: str
+    runaway: bool = False
+
+
+class Model(Protocol):
+    """A model under test.
 
     ``network`` is in eval mode and holds the layer named ``first_layer``, the one that the key goes into.
-    ``front_end`` is what the authorised user computes before encryption (pre-emphasis, say); ``segments`` cuts
-    its result into the pieces that are encrypted and embedded; scores are cosines of mean embeddings.
+    ``front_end`` is what the authorised user computes before encryption (pre-emphasis, a log-mel spectrogram);
+    ``segments`` cuts its result into the pieces that are encrypted and asked. ``blocks`` says how a key cuts a
+    query (``samples``, ``tiles`` or ``frames``, see ``keys.blocks``) unless the user asks otherwise, and
+    ``block_size`` the usual block size M; None takes the kernel of a first layer with kernel = stride.
     """
 
     @property
@@ -33,36 +48,81 @@ class SpeakerModel(Protocol):
     def first_layer(self) -> str: ...
     @property
     def sample_rate(self) -> int: ...
+    @property
+    def blocks(self) -> str | None: ...
+    @property
+    def block_size(self) -> int | None: ...
 
     def front_end(self, waveform: Tensor) -> Tensor:
-        """Waveform ``(samples,)`` to query ``(samples,)``."""
+        """Waveform ``(samples,)`` to query: ``(samples,)`` or ``(bins, frames)``."""
 
     def segments(self, query: Tensor) -> Tensor:
-        """Query ``(samples,)`` to pieces ``(segments, samples)``."""
+        """Query to pieces ``(segments, samples)`` or ``(segments, bins, frames)``."""
+
+
+class SpeakerModel(Model, Protocol):
+    """Speaker verification: scores are cosines of mean embeddings."""
 
     def embed(self, queries: Tensor) -> Tensor:
-        """Pieces ``(batch, samples)`` to embeddings ``(batch, dim)``, through ``network``."""
+        """Pieces ``(batch, …)`` to embeddings ``(batch, dim)``, through ``network``."""
 
 
-BUNDLED = ("asv-raw3", "asv-raw5", "asv-raw10")
+class Recogniser(Model, Protocol):
+    """Speech recognition. The texts of an utterance's pieces are joined by spaces.
+
+    A model may also offer ``encode(queries) -> (batch, frames, dim)``, the numbers that ``transcribe`` decodes:
+    the self-checks then compare them instead of texts.
+    """
+
+    def transcribe(self, queries: Tensor) -> list[Hypothesis] | list[str]:
+        """Pieces ``(batch, …)`` to what was heard in each, through ``network``."""
+
+
+class SceneClassifier(Model, Protocol):
+    """Acoustic classification: the mean of an utterance's pieces decides. ``classes`` names the columns."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def classify(self, queries: Tensor) -> Tensor:
+        """Pieces ``(batch, …)`` to logits ``(batch, classes)``, through ``network``."""
+
+
+# name -> (task, module:loader). Loaders of bundled models are called as loader(name, folded=...).
+BUNDLED: Mapping[str, tuple[Task, str]] = {
+    "asv-raw3": ("asv", "evaluation.models.asv_raw:load_asv_raw"),
+    "asv-raw5": ("asv", "evaluation.models.asv_raw:load_asv_raw"),
+    "asv-raw10": ("asv", "evaluation.models.asv_raw:load_asv_raw"),
+    "asr-words": ("asr", "evaluation.models.asr_words:load_asr_words"),
+    "asc-convmixer": ("asc", "evaluation.models.asc_convmixer:load_asc_convmixer"),
+}
+# prefix -> (module:loader, what PREFIX:… is). Loaders are called with what stands behind the colon.
+LOADERS: Mapping[str, tuple[str, str]] = {
+    "rawnext": ("evaluation.models.rawnext:load_rawnext", "a RawNeXt checkpoint (Kim et al., 2022), ASV"),
+    "ge2e": ("evaluation.models.ge2e:load_ge2e", "GE2E speaker encoder: ge2e:resemblyzer, or a pretrained.pt"),
+    "xvector": ("evaluation.models.xvector:load_xvector", "HuBERT or wav2vec 2.0 + x-vector head, ASV; folder or hub id"),
+    "whisper": ("evaluation.models.whisper:load_whisper", "Whisper, ASR; folder or hub id of transformers"),
+    "ctc": ("evaluation.models.ctc:load_ctc", "HuBERT or wav2vec 2.0 with CTC, ASR; folder or hub id of transformers"),
+    "espnet": ("evaluation.models.espnet:load_espnet", "an ESPnet2 recogniser, ASR; its folder"),
+    "timm": ("evaluation.models.timm_scenes:load_timm", "ConvMixer or ViT of timm on spectrograms, ASC; a TOML file"),
+    "command": ("evaluation.models.command:load_command", "an external recogniser, ASR on encrypted waveforms only"),
+}
 ENTRY_POINTS = "wrongkey.models"
 
 
-def open_model(spec: str, *, folded: bool = True) -> SpeakerModel:
+def open_model(spec: str, *, folded: bool = True) -> Model:
     """The model that ``spec`` names; raises BadInput in a sentence.
 
-    ``asv-raw3`` and its like are bundled; ``rawnext:FILE`` is a RawNeXt checkpoint; ``package.module:factory``
-    calls a user's function; any other word is looked up among the entry points ``wrongkey.models``. Where
-    it can be, a network is folded for speed; with ``folded=False`` its tensors keep the names of the checkpoint.
+    A bundled name; ``PREFIX:…`` for a prefix of ``LOADERS``; ``package.module:factory`` calls a user's function; any
+    other word is looked up among the entry points ``wrongkey.models``. Where it can be, a network is folded for speed;
+    with ``folded=False`` its tensors keep the names of the checkpoint.
     """
+    prefix, colon, place = spec.partition(":")
     if spec in BUNDLED:
-        from evaluation.models.asv_raw import load_asv_raw
-
-        return load_asv_raw(spec, folded=folded)
-    if spec.startswith("rawnext:"):
-        from evaluation.models.rawnext import load_rawnext
-
-        return load_rawnext(spec.removeprefix("rawnext:"), folded=folded)
+        return checked(_named(BUNDLED[spec][1])(spec, folded=folded), spec)
+    if colon and prefix in LOADERS:
+        load = _named(LOADERS[prefix][0])
+        return checked(load(place, folded=folded) if prefix == "rawnext" else load(place), spec)
     try:
         model = _user_factory(spec)()
         return checked(model, spec)
@@ -70,6 +130,15 @@ def open_model(spec: str, *, folded: bool = True) -> SpeakerModel:
         raise
     except Exception as error:  # a user's own code may fail in any way
         raise BadInput(f"model {spec!r} cannot be made ({type(error).__name__}: {error}): mend its factory") from error
+
+
+def answer_function(model: Model, task: str) -> Callable[[Tensor], Any]:
+    """The function of a model that answers a task; BadInput where the model has none."""
+    function = getattr(model, ASKED[task], None)
+    if function is None:
+        tasks = [task for task, name in ASKED.items() if hasattr(model, name)]
+        raise BadInput(f"model {model.name} does no {task}: it answers --task {' or '.join(tasks)}")
+    return cast(Callable[[Tensor], Any], function)
 
 
 def model_card(name: str) -> str:
@@ -84,7 +153,7 @@ def registered() -> list[str]:
     return sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))
 
 
-def checked(model: Any, spec: str) -> SpeakerModel:
+def checked(model: Any, spec: str) -> Model:
     """``model`` with what may be left out filled in; raises BadInput for what may not.
 
     An ``nn.Module`` is its own ``network``; without ``front_end`` and ``segments`` the query is the waveform as a
@@ -92,19 +161,28 @@ def checked(model: Any, spec: str) -> SpeakerModel:
     """
     if isinstance(model, nn.Module) and not hasattr(model, "network"):
         object.__setattr__(model, "network", model)
-    missing = [part for part in ("network", "first_layer", "embed") if not hasattr(model, part)]
+    missing = [part for part in ("network", "first_layer") if not hasattr(model, part)]
+    if not any(hasattr(model, function) for function in ASKED.values()):
+        missing.append("embed, transcribe or classify")
     if missing:
         raise BadInput(f"model {spec!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs")
     defaults = {
         "name": spec,
         "sample_rate": 16_000,
+        "blocks": None,
+        "block_size": None,
         "front_end": lambda waveform: waveform,
         "segments": lambda query: query[None],
     }
     for part, default in defaults.items():
         if not hasattr(model, part):
             setattr(model, part, default)
-    return cast(SpeakerModel, model)
+    return cast(Model, model)
+
+
+def _named(place: str) -> Callable[..., Any]:
+    module, _, function = place.partition(":")
+    return cast(Callable[..., Any], getattr(import_module(module), function))
 
 
 def _user_factory(spec: str) -> Callable[[], Any]:
@@ -114,7 +192,8 @@ def _user_factory(spec: str) -> Callable[[], Any]:
     module, colon, function = spec.partition(":")
     if not colon:
         known = ", ".join([*BUNDLED, *registered()])
-        raise BadInput(f"model {spec!r} is unknown: give {known}, rawnext:FILE or package.module:factory")
+        prefixes = ", ".join(f"{prefix}:…" for prefix in LOADERS)
+        raise BadInput(f"model {spec!r} is unknown: give {known}, {prefixes} or package.module:factory")
     try:
         return cast(Callable[[], Any], getattr(import_module(module), function))
     except (ImportError, AttributeError, ValueError) as error:

@@ -5,15 +5,21 @@ import pytest
 import torch
 from torch import nn
 
-from evaluation.engine import Engine, KeyedFirstLayer, group_queries
+from evaluation.answers import Gathered
+from evaluation.engine import Engine, KeyedFirstLayer, QueryGroup, group_queries
+from evaluation.models.protocol import Hypothesis
 from keys import SecretKey, correct_key, draw_keys, encrypt_model, encrypt_query
 from tests import toys
 
 SPEECH = [torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in (4_000, 7_001, 7_001, 5_200, 9_999)]
 
 
-def groups_of(model: toys.Toy, block_size: int):
-    return group_queries([model.segments(model.front_end(x)) for x in SPEECH], block_size)
+def groups_of(model: toys.Toy, block_size: int, whole: bool = True):
+    return group_queries([model.segments(model.front_end(x)) for x in SPEECH], block_size, "samples", whole)
+
+
+def engine_of(model: toys.Toy, own: np.ndarray, kernels: bool = True, **settings) -> Engine:
+    return Engine(model, "embed", groups_of(model, len(own)), own, "samples", kernels, **settings)
 
 
 def one_by_one(model: toys.Toy, model_key: np.ndarray, query_key: np.ndarray) -> torch.Tensor:
@@ -31,26 +37,28 @@ def one_by_one(model: toys.Toy, model_key: np.ndarray, query_key: np.ndarray) ->
 
 @pytest.mark.parametrize("make", [toys.raw3, toys.raw10, toys.segmented, toys.whole_utterances, toys.with_views])
 @pytest.mark.parametrize("scheme", ["shuffling", "flipping", "rom"])
-def test_relative_keys_equal_explicit_encryption(make, scheme):
+@pytest.mark.parametrize("kernels", [True, False])
+def test_relative_keys_equal_explicit_encryption(make, scheme, kernels):
     model = make()
     block = model.network[0].kernel_size[0]
     own = correct_key(scheme, block, seed=7)
     incorrect = draw_keys(scheme, block, seed=7, start=0, count=3)
-    engine = Engine(model, groups_of(model, block), own, dtype=torch.float64)
-    answers = engine.embeddings(incorrect)
+    engine = engine_of(model, own, kernels, dtype=torch.float64)
+    answers = engine.answers(incorrect)
     for key, answer in zip(incorrect, answers, strict=True):
         torch.testing.assert_close(answer, one_by_one(model, own, key))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 16, 64])
 @pytest.mark.parametrize("make", [toys.raw3, toys.segmented, toys.whole_utterances])
-def test_batches_and_stacked_keys_change_nothing(make, rows):
+@pytest.mark.parametrize("kernels", [True, False])
+def test_batches_and_stacked_keys_change_nothing(make, rows, kernels):
     model = make()
     own, incorrect = correct_key("rom", 3, 0), draw_keys("rom", 3, 0, 0, 7)
-    engine = Engine(model, groups_of(model, 3), own, dtype=torch.float64)
-    expected = engine.embeddings(incorrect)
+    engine = engine_of(model, own, kernels, dtype=torch.float64)
+    expected = engine.answers(incorrect)
     engine.rows = rows
-    torch.testing.assert_close(engine.embeddings(incorrect), expected, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(engine.answers(incorrect), expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +88,8 @@ def test_keyed_layer_answers_key_by_key(layer, shape, frames_first):
 def test_the_model_given_is_left_alone():
     model = toys.raw3()
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    engine = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0))
-    engine.embeddings(draw_keys("rom", 3, 0, 0, 2))
+    engine = engine_of(model, correct_key("rom", 3, 0))
+    engine.answers(draw_keys("rom", 3, 0, 0, 2))
     assert isinstance(model.network[0], nn.Conv1d)
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, before[name])
@@ -89,9 +97,9 @@ def test_the_model_given_is_left_alone():
 
 def test_memory_that_runs_out_halves_the_batch(monkeypatch):
     model, embed, refused = toys.raw3(), toys.Toy.embed, []
-    engine = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0))
+    engine = engine_of(model, correct_key("rom", 3, 0))
     keys = draw_keys("rom", 3, 0, 0, 2)
-    expected = engine.embeddings(keys)
+    expected = engine.answers(keys)
 
     def embed_small(self, queries):
         if len(queries) > 2:
@@ -101,7 +109,7 @@ def test_memory_that_runs_out_halves_the_batch(monkeypatch):
 
     monkeypatch.setattr(toys.Toy, "embed", embed_small)
     engine.rows = 8
-    torch.testing.assert_close(engine.embeddings(keys), expected)
+    torch.testing.assert_close(engine.answers(keys), expected)
     assert refused
     assert engine.rows == 2
 
@@ -113,40 +121,69 @@ def test_other_errors_are_not_taken_for_missing_memory():
         raise RuntimeError("a bug")
 
     model.embed = broken
-    engine = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0))
+    engine = engine_of(model, correct_key("rom", 3, 0))
     engine.rows = 8
     with pytest.raises(RuntimeError, match="a bug"):
-        engine.embeddings(draw_keys("rom", 3, 0, 0, 1))
+        engine.answers(draw_keys("rom", 3, 0, 0, 1))
     assert engine.rows == 8
 
 
 def test_tuning_keeps_a_measured_size():
     model = toys.raw3()
-    engine = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0))
+    engine = engine_of(model, correct_key("rom", 3, 0))
     rates = engine.tune(largest=16)
     assert rates[engine.rows] == max(rates.values())
     assert set(rates) <= {1, 2, 4, 8, 16}
 
 
 def test_the_fast_layout_is_taken_only_where_the_model_bears_it():
-    assert Engine(toys.raw3(), groups_of(toys.raw3(), 3), np.eye(3)).layer.frames_first
-    assert not Engine(toys.with_views(), groups_of(toys.with_views(), 3), np.eye(3)).layer.frames_first
+    assert engine_of(toys.raw3(), np.eye(3)).layer.frames_first
+    assert not engine_of(toys.with_views(), np.eye(3)).layer.frames_first
 
 
 def test_groups_are_cut_at_the_last_whole_block_on_both_axes():
-    (group,) = group_queries([torch.ones(2, 7, 11), torch.ones(2, 6, 10)], block_size=2, dims=2)
+    (group,) = group_queries([torch.ones(2, 7, 11), torch.ones(2, 6, 10)], 2, "tiles", whole=True)
     assert group.segments.shape == (4, 6, 10)
     assert group.utterance.tolist() == [0, 1]
     assert group.pieces == 2
+
+
+@pytest.mark.parametrize(
+    ("blocks", "shape"), [("samples", (2, 12)), ("tiles", (2, 7, 12)), ("frames", (2, 7, 11))]
+)
+def test_a_layer_that_reads_the_tail_gets_whole_blocks_in_time(blocks, shape):
+    pieces = torch.ones(2, *((11,) if blocks == "samples" else (7, 11)))
+    (group,) = group_queries([pieces], 2, blocks, whole=False)
+    assert group.segments.shape == shape
+    assert group.segments.sum() == pieces.sum()
+
+
+def test_texts_are_joined_by_utterance_and_key():
+    """An utterance of two pieces, another of one; the text says which key and piece it was made from."""
+    groups = [
+        QueryGroup(torch.tensor([[1.0], [2.0]]), torch.tensor([1])),
+        QueryGroup(torch.tensor([[3.0]]), torch.tensor([0])),
+    ]
+    gathered = Gathered(2, 2, torch.float32)
+    for group in groups:
+        passes = [
+            (slice(k, k + 1), slice(s, s + 1), [Hypothesis(f"{k}{group.segments[s, 0]:.0f}", k == s == 1)])
+            for k in range(2)
+            for s in range(len(group))
+        ]
+        gathered.add(group, passes)
+    heard = gathered.answers()
+    assert [[h.text for h in key] for key in heard] == [["03", "01 02"], ["13", "11 12"]]
+    assert [[h.runaway for h in key] for key in heard] == [[False, False], [False, True]]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("make", [toys.raw3, toys.segmented, toys.whole_utterances])
 def test_a_gpu_gives_the_same_answers_every_time(make):
     model, keys = make(), draw_keys("rom", 3, 0, 0, 7)
-    expected = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0)).embeddings(keys)
-    engine = Engine(model, groups_of(model, 3), correct_key("rom", 3, 0), torch.device("cuda"))
+    expected = engine_of(model, correct_key("rom", 3, 0)).answers(keys)
+    engine = engine_of(model, correct_key("rom", 3, 0), device=torch.device("cuda"))
     engine.tune(largest=64)
-    answers = engine.embeddings(keys)
+    answers = engine.answers(keys)
     torch.testing.assert_close(answers.cpu(), expected, rtol=1e-3, atol=1e-4)
-    assert torch.equal(engine.embeddings(keys), answers)
+    assert torch.equal(engine.answers(keys), answers)

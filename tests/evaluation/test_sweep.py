@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 import torch
 
-from evaluation.experiment import Experiment, SweepConfig
+from evaluation.config import SweepConfig
+from evaluation.experiment import Experiment
 from evaluation.metrics import eer
 from evaluation.run_folder import RunFolder
 from evaluation.sweep import sweep
@@ -64,10 +65,10 @@ def test_the_correct_key_gives_the_plain_eer_and_incorrect_keys_do_not(run):
 def test_scores_follow_from_explicitly_encrypted_audio(run):
     experiment = Experiment(config(keys=6))
     keys = experiment.incorrect.batch(0, 2)
-    expected = experiment.scores(torch.stack([experiment.explicit(key) for key in keys]))
-    torch.testing.assert_close(experiment.scores(experiment.engine.embeddings(keys)), expected, rtol=0, atol=1e-5)
+    expected = experiment.scores(torch.cat([experiment.explicit(key) for key in keys]))
+    torch.testing.assert_close(experiment.scores(experiment.answers(keys)), expected, rtol=0, atol=1e-5)
     stated = scores(run).query("condition == 'incorrect' and metric == 'eer'").value
-    np.testing.assert_allclose(stated[:2], eer(expected, experiment.task.target), atol=100 / 28)  # a trial may cross
+    np.testing.assert_allclose(stated[:2], eer(expected, experiment.task.measured.target), atol=100 / 28)  # a trial may cross
 
 
 def test_a_larger_number_of_keys_extends_the_run(run, tmp_path):
@@ -196,10 +197,10 @@ def test_the_negated_key_of_flipping_is_found_by_enumeration():
 
 def test_only_the_test_side_is_wrong_in_the_variant_test():
     both, test = Experiment(config()), Experiment(config(variant="test"))
-    answers = both.engine.embeddings(both.incorrect.batch(0, 2))
+    answers = both.answers(both.incorrect.batch(0, 2))
     plain = both.plain()
-    trials = both.trials
-    wrong, right = answers[:, trials.test], plain[trials.enrolment].expand(2, -1, -1)
+    trials = both.task.trials
+    wrong, right = answers[:, trials.test], plain[:, trials.enrolment].expand(2, -1, -1)
     expected = torch.nn.functional.cosine_similarity(right, wrong, dim=-1)
     torch.testing.assert_close(test.scores(answers), expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(both.scores(answers), expected, atol=1e-3)
@@ -209,7 +210,7 @@ def test_raw_scores_are_kept_where_asked(tmp_path):
     folder = sweep(config(keys=3, keep_outputs=True), tmp_path / "run", workers=1).path
     kept = pd.concat(pd.read_parquet(file) for file in (folder / "outputs").glob("*.parquet"))
     target = torch.tensor([line.startswith("1") for line in (folder / "trials.txt").read_text().splitlines()])
-    rebuilt = eer(torch.tensor(np.stack(kept.sort_values("key_index").scores)), target)
+    rebuilt = eer(torch.tensor(np.stack(kept[kept.key_index >= 0].sort_values("key_index").scores)), target)
     stated = scores(folder).query("condition == 'incorrect' and metric == 'eer'").value
     np.testing.assert_allclose(rebuilt, stated, atol=1e-9)
 
@@ -220,7 +221,7 @@ def test_raw_scores_are_kept_where_asked(tmp_path):
         ("restless", "eval mode"),
         ("random_answers", "deterministic"),
         ("deaf", "key matters"),
-        ("overlapping", "stride"),
+        ("overlapping", "give --block M"),
         ("not_a_model", "no network"),
         ("shapeless", "batch, dim"),
         ("missing", "cannot be imported"),
@@ -244,10 +245,17 @@ def test_a_plain_module_with_the_least_is_a_model(tmp_path):
     [
         ({"keys": 0}, "--keys 0"),
         ({"keys": -5}, "--keys -5"),
-        ({"block": 5}, "--block 5"),
+        ({"block": 5}, "5"),
+        ({"blocks": "triangles"}, "triangles"),
+        ({"blocks": "tiles"}, "tiles"),
+        ({"variant": "waveform"}, "--block M"),
+        ({"variant": "waveform", "blocks": "frames"}, "leave --blocks frames out"),
+        ({"only": "/nowhere/list"}, "/nowhere/list"),
+        ({"task": "asr", "trials": "corpus"}, "pairs of utterances"),
         ({"scheme": "rot13"}, "rot13"),
         ({"variant": "none"}, "variant"),
-        ({"task": "asr"}, "asr"),
+        ({"task": "asr"}, "does no asr"),
+        ({"task": "tts"}, "tts"),
         ({"precision": "float8"}, "float8"),
         ({"device": "toaster"}, "toaster"),
         ({"per_speaker": 0}, "--per-speaker 0"),

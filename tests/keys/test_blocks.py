@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.blocks import cut, from_blocks, to_blocks
+from keys.blocks import cut, dims_of, from_blocks, to_blocks
 from keys.errors import BadInput
 
 tails = st.sampled_from(["pad", "drop"])
@@ -41,6 +41,27 @@ def test_a_spectrogram_is_cut_into_tiles_flattened_row_by_row(block_size, bins, 
             value = tiles[..., i // block_size, j // block_size, element]
             assert torch.equal(value, speech[..., i, j])
     assert tiles.count_nonzero() == speech.numel()
+
+
+@given(st.integers(1, 5), st.integers(1, 13), st.integers(1, 6), st.sampled_from([(), (2,), (2, 3)]), tails)
+def test_frames_are_cut_into_consecutive_bins(block_size, bins, frames, lead, tail) -> None:
+    speech = torch.randn(*lead, bins, frames)
+    if tail == "drop" and bins < block_size:
+        with pytest.raises(BadInput, match="shorter than one block"):
+            to_blocks(speech, block_size, "frames", tail)
+        return
+    blocks = to_blocks(speech, block_size, "frames", tail)
+    for j in range(frames):
+        assert torch.equal(blocks[..., j, :, :], to_blocks(speech[..., j], block_size, "samples", tail))
+    kept = bins if tail == "pad" else bins - bins % block_size
+    assert torch.equal(from_blocks(blocks, block_size, "frames", (kept, frames)), speech[..., :kept, :])
+
+
+def test_blocks_have_names() -> None:
+    assert [dims_of(blocks) for blocks in ("samples", "tiles", "frames")] == [1, 2, 1]
+    for word in ("words", ""):
+        with pytest.raises(BadInput, match="samples, tiles or frames, not into"):
+            dims_of(word)
 
 
 @given(st.integers(1, 4), st.integers(1, 13), st.integers(1, 13), st.sampled_from([(), (2, 3)]), tails)

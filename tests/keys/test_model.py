@@ -13,12 +13,16 @@ from torch.nn.utils import parametrizations, prune, spectral_norm
 from keys.draw import draw_keys
 from keys.errors import BadInput
 from keys.key import SecretKey
+from keys.lift import lift
 from keys.model import (
     check_exact,
+    default_blocks,
     encrypt_kernels,
     encrypt_model,
     first_layer,
     keyable_layers,
+    layer_block,
+    lift_model,
     relative_kernels,
 )
 from keys.query import encrypt_query
@@ -143,19 +147,64 @@ def patched() -> nn.Conv1d:
     return layer
 
 
+class SincNet(nn.Module):
+    """A trainable normalisation before the filters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.filters = nn.InstanceNorm1d(1, affine=True), nn.Conv1d(1, 1, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.filters(self.norm(x))
+
+
+class Doubled(nn.GRU):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(2 * x)
+
+
+def hooked() -> nn.Conv1d:
+    layer = nn.Conv1d(1, 1, 3, 3)
+    layer.register_forward_pre_hook(lambda module, inputs: inputs[0].abs())
+    return layer
+
+
+class Packed(torch.Tensor):
+    """What quantisation libraries put in the place of a weight."""
+
+
+def subclassed() -> nn.Conv1d:
+    layer = nn.Conv1d(1, 1, 3, 3)
+    layer.weight = nn.Parameter(torch.randn(1, 1, 3).as_subclass(Packed))
+    return layer
+
+
+def quantised() -> nn.Module:
+    return torch.ao.nn.quantized.dynamic.Linear(3, 3)
+
+
 REFUSED = {
-    "a kernel of another length than its stride": (
-        nn.Conv1d(1, 1, 3, 2),
-        r"kernel \(3,\) and its stride \(2,\)",
-    ),
-    "another stride in one direction": (nn.Conv2d(1, 1, 3, (3, 2)), "stride"),
-    "a kernel that is not square": (nn.Conv2d(1, 1, (2, 3), (2, 3)), "not square"),
-    "padding": (nn.Conv1d(1, 1, 3, 3, padding=1), r"pads its input \(\(1,\)\)"),
-    "padding by name": (nn.Conv1d(1, 1, 1, 1, padding="same"), "pads"),
-    "dilation": (nn.Conv1d(1, 1, 3, 3, dilation=2), "dilation"),
     "a transposed convolution": (nn.ConvTranspose1d(1, 1, 3, 3), "transposed"),
-    "a linear layer": (nn.Linear(3, 3), "a Linear"),
-    "a 3-D convolution": (nn.Conv3d(1, 1, 3, 3), "a Conv3d"),
+    "a 3-D convolution": (
+        nn.Conv3d(1, 1, 3, 3),
+        "a Conv3d, which is not known to be linear",
+    ),
+    "a norm": (nn.LayerNorm(3), "it is a LayerNorm, which is not linear in its input: only Conv1d, Conv2d"),
+    "SincNet with a norm": (SincNet(), "it is a SincNet with an InstanceNorm1d, which is not linear in its input"),
+    "an activation": (nn.ReLU(), "a ReLU, which is not known to be linear"),
+    "a layer that is lifted already": (lift(nn.Conv1d(1, 1, 3, 1), 3, "samples"), "lifted already"),
+    "a recurrent layer that computes something else": (Doubled(3, 3), "Doubled computes something else than GRU"),
+    "weight norm of a recurrent layer": (
+        parametrizations.weight_norm(nn.LSTM(3, 3), "weight_ih_l0"),
+        "parametrised",
+    ),
+    "a hooked layer": (hooked(), "forward hooks"),
+    "weights of 8 bits": (
+        nn.Conv1d(1, 1, 3, 3).to(torch.float8_e4m3fn),
+        "float8_e4m3fn, not floating point of 16 bits",
+    ),
+    "a quantised layer": (quantised(), "not known to be linear"),
+    "a tensor of another class": (subclassed(), "a Packed, perhaps quantised"),
     "a subclass that computes something else": (Standardised(1, 1, 3, 3), "Standardised computes"),
     "a patched layer": (patched(), "computes something else"),
     "a lazy layer": (nn.LazyConv1d(1, 3, 3), "no shape yet"),
@@ -175,7 +224,7 @@ def test_layers_that_cannot_take_a_key_are_refused_with_the_reason(case: str) ->
         encrypt_model(network, "0", SecretKey.draw("rom", 3))
     with pytest.raises(BadInput, match=reason):
         check_exact(layer)
-    assert keyable_layers(network) == ["1"]
+    assert "0" not in keyable_layers(network) and "1" in keyable_layers(network)
 
 
 def test_keys_of_another_block_are_refused() -> None:
@@ -183,12 +232,70 @@ def test_keys_of_another_block_are_refused() -> None:
     for name, key, reason in [
         ("0", SecretKey.draw("rom", 3, 2), "1-D blocks and the key is for 2-D blocks: give a 1-D key of block size 9"),
         ("1", SecretKey.draw("rom", 9), "2-D blocks and the key is for 1-D blocks: give a 2-D key of block size 3"),
-        ("0", SecretKey.draw("rom", 3), "kernel has 9 and the key has block size 3: give a key of block size 9"),
-        ("1", np.eye(3), r"key of \(9, 9\) and this matrix is \(3, 3\)"),
+        ("0", SecretKey.draw("rom", 3), "block of 3 is not a multiple of its stride 9: the smallest .* would do is 9"),
+        ("1", np.eye(3), r"a matrix \(N, N\), N a square, and this one is \(3, 3\)"),
         ("1", draw_keys("rom", 9, 0, 0, 2), r"\(2, 9, 9\)"),
     ]:
         with pytest.raises(BadInput, match=reason):
             encrypt_model(network, name, key)
+
+
+BLOCKS_REFUSED = {
+    "a stride that does not divide the block": (
+        nn.Conv2d(1, 1, 3, (2, 3)),
+        (4, "tiles"),
+        r"block of 4 is not a multiple of its stride \(2, 3\): the smallest block that would do is 6",
+    ),
+    "padding that copies samples": (
+        nn.Conv1d(1, 1, 3, padding=1, padding_mode="reflect"),
+        (3, "samples"),
+        "by reflect",
+    ),
+    "tiles over groups": (nn.Conv1d(4, 4, 3, groups=2), (2, "tiles"), "2 groups read other bins each"),
+    "frames over groups": (nn.Conv1d(6, 2, 3, groups=2), (2, "frames"), "straddle its 2 groups of 3: .* divides 3"),
+    "a recurrent layer with tiles": (nn.LSTM(8, 2), (4, "tiles"), "an LSTM, which reads one frame at a time.*frames"),
+    "a linear layer with samples": (
+        nn.Linear(8, 2),
+        (4, "samples"),
+        "reads frames of features: ask for blocks of frames",
+    ),
+    "a 2-D convolution with frames": (nn.Conv2d(1, 1, 3), (3, "frames"), "reads 2-D tiles, not blocks of frames"),
+}
+
+
+@pytest.mark.parametrize("case", BLOCKS_REFUSED)
+def test_blocks_that_do_not_fit_a_layer_are_refused_with_the_reason(case: str) -> None:
+    layer, (block_size, blocks), reason = BLOCKS_REFUSED[case]
+    key = SecretKey.draw("rom", block_size, 2 if blocks == "tiles" else 1)
+    network = nn.Sequential(layer)
+    for call in (
+        lambda: encrypt_model(network, "0", key, blocks),
+        lambda: lift_model(network, "0", block_size, blocks),
+        lambda: lift(layer, block_size, blocks),
+    ):
+        with pytest.raises(BadInput, match=rf"cannot take a key exactly: .*{reason}"):
+            call()
+
+
+def test_padding_that_copies_frames_takes_keys_of_frames() -> None:
+    layer = nn.Conv1d(6, 2, 3, padding=1, padding_mode="reflect")
+    key, query = SecretKey.draw("rom", 3), torch.randn(1, 6, 9)
+    answer = encrypt_model(layer, "", key, "frames")(encrypt_query(query, key, blocks="frames"))
+    assert torch.allclose(answer, layer(query), atol=1e-5)
+
+
+def test_how_keys_cut_unless_asked() -> None:
+    assert default_blocks(nn.Conv1d(1, 1, 3)) == "samples" and default_blocks(nn.Conv2d(2, 1, 3)) == "tiles"
+    assert default_blocks(nn.Conv1d(80, 1, 3)) is None and default_blocks(nn.ReLU()) is None
+    assert {default_blocks(kind(2, 2)) for kind in (nn.Linear, nn.RNN, nn.LSTM, nn.GRU)} == {"frames"}
+    assert layer_block(nn.Conv1d(3, 1, 5, 5)) == (5, 1) and layer_block(nn.Conv2d(1, 1, 3, 3)) == (3, 2)
+    for layer in (nn.Conv1d(1, 1, 10, 5), nn.Conv2d(1, 1, 3, (3, 1)), nn.LSTM(2, 2)):
+        with pytest.raises(BadInput, match=r"kernel = stride has a block size of its own.*: name one"):
+            layer_block(layer)
+    with pytest.raises(BadInput, match=r"'0' reads 80 channels: say whether a key cuts them, .* tiles or frames"):
+        encrypt_model(nn.Sequential(nn.Conv1d(80, 4, 3)), "0", SecretKey.draw("rom", 3))
+    with pytest.raises(BadInput, match="not into 'words'"):
+        encrypt_model(nn.Conv1d(1, 4, 3), "", SecretKey.draw("rom", 3), "words")
 
 
 def test_a_shared_weight_is_refused() -> None:
@@ -201,13 +308,17 @@ def test_a_shared_weight_is_refused() -> None:
         with pytest.raises(BadInput, match=r"shared with '1\.weight'"):
             encrypt_model(network, "0", SecretKey.draw("rom", 3))
         assert keyable_layers(network) == []
+    recurrent = nn.ModuleList([nn.GRU(3, 3, bidirectional=True), nn.GRU(3, 3)])
+    recurrent[1].weight_ih_l0 = recurrent[0].weight_ih_l0_reverse
+    with pytest.raises(BadInput, match=r"shared with '1\.weight_ih_l0'"):
+        encrypt_model(recurrent, "0", SecretKey.draw("rom", 3))
 
 
 def test_an_unknown_layer_names_the_nearest() -> None:
     network = nn.ModuleDict({"encoder": nn.Sequential(nn.Conv1d(1, 1, 3, 3)), "head": nn.Linear(1, 1)})
     with pytest.raises(BadInput, match=r"no layer 'encoder\.1': did you mean encoder"):
         encrypt_model(network, "encoder.1", SecretKey.draw("rom", 3))
-    with pytest.raises(BadInput, match=r"did you mean encoder\.0\?"):
+    with pytest.raises(BadInput, match=r"did you mean encoder\.0 or head\?"):
         first_layer(network, "zzzz")
     with pytest.raises(BadInput, match=r"no layer 'zzzz'\."):
         first_layer(nn.Identity(), "zzzz")

@@ -118,6 +118,41 @@ def test_a_batch_of_keys_puts_a_leading_dimension(case, count) -> None:
     assert np.abs(back[0] - padded(speech, key.block_size, key.dims)).max() < 1e-13
 
 
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 5), st.sampled_from([(), (2,), (2, 3)]), st.integers(0, 99))
+def test_frames_are_encrypted_bin_by_bin(block_size, bins, frames, lead, seed) -> None:
+    key = SecretKey.from_seed("rom", block_size, seed=seed)
+    speech = np.random.default_rng(seed).normal(size=(*lead, bins, frames))
+    encrypted = encrypt_query(speech, key, blocks="frames")
+    assert encrypted.shape == (*lead, bins + -bins % block_size, frames)
+    for frame in range(frames):
+        assert np.abs(encrypted[..., frame] - encrypt_query(speech[..., frame], key)).max() < 1e-13
+    again = decrypt_query(encrypted, key.matrix, blocks="frames", extent=(bins, frames))
+    assert again.shape == speech.shape and np.abs(again - speech).max() < 1e-13
+    keys = draw_keys("rom", block_size, seed, 0, 2)
+    together = encrypt_query(torch.from_numpy(speech), keys, blocks="frames")
+    assert together.is_contiguous() and together.shape == (2, *encrypted.shape)
+    assert np.abs(together[1].numpy() - encrypt_query(speech, keys[1], blocks="frames")).max() < 1e-13
+
+
+def test_blocks_dims_and_keys_that_contradict_each_other_are_refused() -> None:
+    key, tile, speech = SecretKey.draw("rom", 3), SecretKey.draw("rom", 3, 2), np.zeros((9, 9))
+    for use in (encrypt_query, decrypt_query):
+        with pytest.raises(BadInput, match=r"key is for 1-D blocks, and 2-D \(tiles\) was asked"):
+            use(speech, key, blocks="tiles")
+        with pytest.raises(BadInput, match=r"key is for 2-D blocks, and 1-D \(frames\) was asked"):
+            use(speech, tile, blocks="frames")
+        with pytest.raises(BadInput, match="Blocks of frames need a 1-D key, and 2-D was asked"):
+            use(speech, key, blocks="frames", dims=2)
+        with pytest.raises(BadInput, match="not into 'words'"):
+            use(speech, key, blocks="words")
+        with pytest.raises(BadInput, match="a waveform, and this key is for 3 bins of the frames"):
+            use(speech[0], key, blocks="frames")
+        assert use(speech, key, blocks="samples", dims=1).shape == (9, 9)
+    with pytest.raises(BadInput, match="whole blocks of 3"):
+        decrypt_query(np.zeros((10, 9)), key, blocks="frames")
+    assert decrypt_query(np.zeros((9, 10)), key, blocks="frames").shape == (9, 10)
+
+
 @given(cases())
 def test_energy_is_kept_and_the_transposed_key_decrypts(case) -> None:
     key, speech = case

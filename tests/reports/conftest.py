@@ -30,6 +30,7 @@ def write_run(
     shards: int = 2,
     other_metrics: dict[str, Any] | None = None,
     corpus_recordings: str = "real",
+    corpus_facts: dict[str, Any] | None = None,
     **manifest: Any,
 ) -> Path:
     """Write a run folder whose incorrect keys score `values`; `manifest` replaces parts of its manifest."""
@@ -83,6 +84,7 @@ def write_run(
             "utterances": 400,
             "seconds": 1800.0,
             "recordings": corpus_recordings,
+            **(corpus_facts or {}),
         },
         "trials": {"target": 450, "nontarget": 4500, "source": "all pairs"},
         "model_card": None,
@@ -98,6 +100,37 @@ def write_run(
     content["config"] |= config_changes
     (folder / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
+
+
+def write_outputs(folder: Path, plain: dict[str, list[Any]], keys: dict[int, dict[str, list[Any]]]) -> Path:
+    """What `--keep-outputs` leaves: columns of the plain model's answers, and of each incorrect key's."""
+    out = folder / "outputs"
+    out.mkdir()
+    pd.DataFrame(plain).assign(key_index=-1, condition="plain").to_parquet(out / "conditions.parquet")
+    for index, columns in keys.items():
+        table = pd.DataFrame(columns).assign(key_index=index)
+        table.to_parquet(out / f"incorrect-{index:08d}-{index + 1:08d}.parquet")
+    return folder
+
+
+def heard(texts: list[str], hypotheses: list[str], runaway: int = 0) -> dict[str, list[Any]]:
+    """Columns of a recogniser's outputs in which every word that differs in its place is a substitution; the first
+    `runaway` decodings were stopped."""
+    wrong = [
+        sum(a != b for a, b in zip(said.split(), text.split(), strict=False))
+        for said, text in zip(texts, hypotheses, strict=True)
+    ]
+    lost = [max(len(said.split()) - len(text.split()), 0) for said, text in zip(texts, hypotheses, strict=True)]
+    return {
+        "utterance": [f"speaker-{number:03d}" for number in range(len(texts))],
+        "reference": texts,
+        "hypothesis": hypotheses,
+        "substitutions": wrong,
+        "deletions": lost,
+        "insertions": [0] * len(texts),
+        "hits": [len(t.split()) - a - b for t, a, b in zip(texts, wrong, lost, strict=True)],
+        "runaway": [number < runaway for number in range(len(texts))],
+    }
 
 
 @pytest.fixture

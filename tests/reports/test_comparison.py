@@ -136,6 +136,11 @@ def test_what_else_differs_is_said(make_run: MakeRun) -> None:
         "A has 300 keys and B 9: the worst keys are compared at 9 keys each.",
     )
     assert compare(a, load_run(make_run("c", HIGH))).warnings == ()
+    texts = [make_run(t, LOW, task="asr", metric="wer", identity={"text": t}) for t in ("basic", "none")]
+    frames = make_run("f", LOW, task="asr", metric="wer", identity={"text": "basic"}, config={"blocks": "frames"})
+    basic, none, framed = (load_run(folder) for folder in (*texts, frames))
+    assert compare(basic, none).warnings == ("The text normalisation differs between A and B.",)
+    assert compare(basic, framed).warnings == ("The way to cut blocks differs: samples in A, frames in B.",)
 
 
 def test_the_answer_is_the_same_every_time(make_run: MakeRun) -> None:

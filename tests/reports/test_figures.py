@@ -76,6 +76,68 @@ def test_accuracy_points_the_other_way_and_has_no_chance_line(make_run: MakeRun,
     assert "lower is safer" in text_of(figure) and "chance" not in text_of(figure)
 
 
+def test_an_accuracy_of_known_classes_has_a_chance_line(make_run: MakeRun, scores: np.ndarray) -> None:
+    def run(classes: int) -> Path:
+        facts = {"classes": classes}
+        accuracy = {"task": "asc", "metric": "accuracy", "plain": 85.0, "correct": 85.0}
+        return make_run(f"c{classes}", scores, **accuracy, corpus_facts=facts)
+
+    ten = run(10)
+    figure = violin_figure(results_of(ten))
+    assert "chance" in text_of(figure)
+    assert any(line.get_linestyle() == ":" and list(line.get_ydata()) == [10, 10] for line in figure.axes[0].lines)
+    assert "chance" not in text_of(violin_figure(results_of(ten, run(50))))  # there is no one chance
+
+
+def test_word_error_rates_far_above_100_are_neither_clipped_nor_press_the_rest(
+    make_run: MakeRun, scores: np.ndarray
+) -> None:
+    asr = {"task": "asr", "metric": "wer"}
+    near, far = make_run("a", scores * 2, **asr), make_run("b", [*scores, 900.0], **asr)
+    axes = violin_figure(results_of(near)).axes[0]
+    assert axes.get_yscale() == "linear" and "logarithmic" not in axes.get_ylabel()
+    figure = violin_figure(results_of(far))
+    axes = figure.axes[0]
+    assert axes.get_yscale() == "symlog" and "logarithmic above 100" in axes.get_ylabel()
+    assert axes.get_ylim()[1] > 900 and axes.get_ylim()[0] < 0
+    place = axes.transData.transform([(0, 0), (0, 100), (0, 900)])[:, 1]
+    assert place[1] - place[0] > place[2] - place[1]
+    figure.draw_without_rendering()
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["0", "20", "40", "60", "80", "100", "200", "500"]
+
+
+def test_one_far_score_does_not_widen_the_density() -> None:
+    values = np.random.default_rng(0).normal(30, 3, 200)
+    grid, heights = density(np.append(values, 900.0))
+    assert heights[(grid > 50) & (grid < 800)].max() < 0.01 and grid[-1] == 900
+
+
+def test_plain_speech_is_the_line_where_the_model_carries_no_key(make_run: MakeRun, scores: np.ndarray) -> None:
+    folder = make_run(
+        "a", scores, task="asr", metric="wer", correct=None, plain_query=None, config={"variant": "waveform"}
+    )
+    figure = violin_figure(results_of(folder))
+    axes, text = figure.axes[0], text_of(figure)
+    assert any(list(line.get_ydata()) == [7.9, 7.9] and len(line.get_xdata()) == 2 for line in axes.lines)
+    assert any(line.get_marker() == "*" and list(line.get_ydata()) == [7.9] for line in axes.lines)
+    assert "plain speech" in text and "correct key" not in text and "incorrect" not in text
+    assert "waveform to\nplain model\n200 keys" in text
+    both = text_of(violin_figure(results_of(folder, make_run("b", scores, task="asr", metric="wer"))))
+    assert "correct key or plain speech" in both and "best incorrect key" in both
+
+
+def test_no_line_joins_tiles_and_frames(make_run: MakeRun, scores: np.ndarray) -> None:
+    asr = {"task": "asr", "metric": "wer", "model": "whisper"}
+    folders = [
+        make_run(f"{blocks}{m}", scores, **asr, block_size=m, config={"blocks": blocks})
+        for blocks, m in (("tiles", 3), ("tiles", 4), ("frames", 80))
+    ]
+    figure = block_size_figure(results_of(*folders))
+    assert {"whisper, ROM, tiles", "whisper, ROM, frames"} <= set(text_of(figure).splitlines())
+    medians = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "s")]
+    assert [len(line.get_xdata()) for line in medians] == [2, 1]
+
+
 def test_labels_name_unfinished_and_hostile_runs_as_they_are(make_run: MakeRun) -> None:
     model = r"$\frac{$_{x"
     figure = violin_figure(results_of(make_run("a", np.arange(40.0), keys=1000, model=model)))

@@ -14,6 +14,7 @@ from reports.html import keep_units_together, write_report
 from reports.runs import load_run, load_runs
 from reports.statistics import summarise, summarise_all
 from reports.verdicts import cautions, check_rows, headline
+from tests.reports.conftest import heard, write_outputs
 
 MakeRun = Callable[..., Path]
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -101,7 +102,8 @@ def test_notes_say_what_the_numbers_are(make_run: MakeRun, scores: np.ndarray, t
     text = page_of([make_run("a", scores)], tmp_path / "report.html").text
     assert "expected to draw until the first one comes that close" in text
     assert "(n + 1) / (k + 1) if k of n keys" in text
-    assert "relative to the largest entry of the plain model’s embeddings" in text
+    assert "relative to the largest entry of the plain model’s answers" in text and "of texts" in text
+    assert "Plain query: a query that was not encrypted" in text and "carries no key" not in text
 
 
 def test_the_variant_is_named_wherever_a_run_is(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
@@ -213,6 +215,13 @@ def test_cautions(make_run: MakeRun) -> None:
     assert said("e", many, self_checks=failed) == ["Self-checks failed (batch size): do not trust this run."]
     assert said("f", [30.0]) == ["Only 1 key: rare keys that work well would not be seen."]
     assert len(said("g", many, plain=None, correct=None)) == 2
+    waveform = {"task": "asr", "metric": "wer", "correct": None, "config": {"variant": "waveform"}}
+    assert said("h", many, **waveform) == []
+    assert said("i", many, plain=None, **waveform) == [
+        "The plain model was not measured: nothing says how good it is without encryption."
+    ]
+    classes = {"task": "asc", "metric": "accuracy", "corpus_facts": {"classes": 2}}
+    assert "near chance" in said("j", many, plain=55.0, correct=55.0, **classes)[0]
 
 
 def test_checks_are_gathered_over_runs(make_run: MakeRun) -> None:
@@ -254,6 +263,60 @@ def test_tasks_have_their_own_sections(make_run: MakeRun, scores: np.ndarray, tm
     folders = [make_run("a", scores), make_run("b", scores, task="asr", metric="wer")]
     text = page_of(folders, tmp_path / "report.html").text
     assert "ASV: EER under incorrect keys" in text and "ASR: WER under incorrect keys" in text
+
+
+def test_encrypted_waveforms_into_a_plain_model(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    """No correct key and nothing that complains about it; a section of its own beside encrypted models."""
+    setting = {"task": "asr", "metric": "wer", "model": "whisper-tiny.en", "trials": None}
+    setting["config"] = {"variant": "waveform", "blocks": "samples", "text": "basic"}
+    plain = {"correct": None, "plain_query": None, "block_size": 5}
+    folder = make_run("w", scores, **setting, **plain, other_metrics={"runaway": scores / 50})
+    keyed = make_run("k", scores, task="asr", metric="wer", dims=2, config={"blocks": "tiles"})
+    text = page_of([folder, keyed], tmp_path / "report.html").text
+    assert "200 ROM keys, M = 5, encrypted waveforms into the plain model: median WER" in text
+    assert "200 incorrect ROM keys, M = 3 (tiles): median WER" in text
+    assert "ASR, encrypted waveforms into the plain model: WER" in text and "ASR: WER under incorrect keys" in text
+    assert "ASR: runaway decodings, also measured (plain model)" in text
+    assert (
+        "Table IV, beside whisper-tiny.en, ROM, M = 5." in text
+        and "Table II, beside RawNeXt, ROM, M = 3 (tiles)." in text
+    )
+    assert "normalised by “basic”" in text and "The model carries no key, so there is no correct one" in text
+    assert "was not measured" not in text
+    assert (tmp_path / "report-figures" / "violins-asr-wer-plain-model.png").is_file()
+    assert cautions(summarise(load_run(folder))) == []
+    only = page_of([folder], tmp_path / "only.html").text
+    assert "Correct key" not in only and "Plain query" not in only and "best incorrect key" not in only
+
+
+def test_facts_of_recognition_and_classification(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    words, classes = ({"speakers": 0, **fact} for fact in ({"words": 1234}, {"classes": 2}))
+    asr = make_run("a", scores, task="asr", metric="wer", trials=None, corpus_facts=words)
+    names = ["dog", "rain"]
+    asc = make_run("b", scores, task="asc", metric="accuracy", dims=2, trials=None, corpus_facts=classes, classes=names)
+    text = page_of([asr, asc], tmp_path / "report.html").text
+    assert "toy, 400 utterances, 1,234 words in the transcripts" in text and "0 speakers" not in text
+    assert "toy, 400 utterances, 2 classes" in text and "dog, rain" in text
+    assert "M = 3 of a waveform" in text and "M = 3 (tiles) of a spectrogram" in text
+
+
+def test_what_was_heard_and_confused_is_shown_where_it_was_kept(
+    make_run: MakeRun, scores: np.ndarray, tmp_path: Path
+) -> None:
+    said = ["ONE TWO", "THREE <b>FOUR</b>"]
+    asr = make_run("a", [50.0, 60.0, 70.0], task="asr", metric="wer")
+    write_outputs(asr, heard(said, said), {i: heard(said, ["ONE SIX", "NINE"]) for i in range(3)})
+    asc = {"task": "asc", "metric": "accuracy", "plain": 80.0, "correct": 80.0}
+    folders = [make_run(name, [10.0, 20.0], **asc, model=model) for name, model in (("b", "a_b"), ("c", "a-b"))]
+    for folder in folders:
+        answers = {"utterance": ["x", "y"], "label": ["dog", "rain"], "prediction": ["dog", "dog"]}
+        write_outputs(folder, answers, {0: answers, 1: answers})
+    html = write_report([asr, *folders, make_run("d", scores)], tmp_path / "report.html").read_text(encoding="utf-8")
+    page = Page(html)
+    assert "What was heard" in page.text and "THREE <b>FOUR</b>" in page.text and "median key, number 1" in page.text
+    assert "What was taken for what" in page.text and len(page.ids) == len(set(page.ids))
+    names = {path.name for path in (tmp_path / "report-figures").glob("confusion*.png")}
+    assert names == {"confusion-1-a-b-rom-m-3.png", "confusion-2-a-b-rom-m-3.png"}
 
 
 def test_numbers_keep_their_units() -> None:

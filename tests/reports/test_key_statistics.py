@@ -45,6 +45,21 @@ def test_for_accuracy_the_worst_key_is_the_highest(make_run: MakeRun) -> None:
     assert [guess.hits for guess in result.guesses] == [0, 1, 1]
 
 
+@pytest.mark.parametrize(("classes", "chance"), [(10, 10.0), (None, None), (0, None), ("ten", None)])
+def test_the_chance_of_an_accuracy_follows_from_the_classes(
+    make_run: MakeRun, classes: object, chance: float | None
+) -> None:
+    folder = make_run("a", [2.0], task="asc", metric="accuracy", corpus_facts={"classes": classes})
+    assert summarise(load_run(folder)).metric.chance == chance
+    assert get_metric("wer", 10).chance is None and get_metric("eer", 10).chance == 50
+
+
+def test_runaway_decodings_are_safe_for_the_owner(make_run: MakeRun) -> None:
+    folder = make_run("a", [60.0, 70.0], task="asr", metric="wer", other_metrics={"runaway": [12.0, 3.0]})
+    assert load_run(folder).metrics == ["wer", "runaway"]
+    assert summarise(load_run(folder), "runaway").worst.key_index == 1
+
+
 def test_the_interval_of_the_mean_agrees_with_scipy(make_run: MakeRun, scores: np.ndarray) -> None:
     ours = summarise(load_run(make_run("a", scores))).mean
     theirs = stats.bootstrap((scores,), np.mean, method="percentile", n_resamples=4000, rng=0).confidence_interval

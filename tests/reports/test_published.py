@@ -44,9 +44,12 @@ def test_the_other_schemes_have_the_table_only(make_run: MakeRun, scheme: str, m
 def test_recognition_and_classification(make_run: MakeRun) -> None:
     asr = {"task": "asr", "metric": "wer"}
     assert beside(make_run("a", [90.0], block_size=3, dims=2, **asr))["incorrect keys, mean WER"][1] == 97.62
-    assert beside(make_run("b", [90.0], block_size=20, **asr)) == {
+    waveform = {"correct": None, "plain_query": None, "config": {"variant": "waveform"}}
+    assert beside(make_run("b", [90.0], block_size=20, **asr, **waveform)) == {
         "encrypted query, mean WER": ("Table IV", 85.4, 90.0)
     }
+    (row,) = published_beside(summarise(load_run(make_run("d", [90.0], block_size=5, **asr, **waveform))))
+    assert row.differs.endswith("This run: another model (RawNeXt), another corpus (toy), 1 key.")
     asc = make_run("c", [2.0], block_size=8, dims=2, task="asc", metric="accuracy", scheme="flipping")
     assert beside(asc)["incorrect keys, mean accuracy"] == ("Table III", 1.99, 2.0)
 
@@ -56,6 +59,21 @@ def test_recognition_and_classification(make_run: MakeRun) -> None:
     [{"block_size": 7}, {"scheme": "shuffling"}, {"dims": 2}, {"metric": "wer"}, {"task": "gait"}, {"scheme": "mine"}],
 )
 def test_another_setting_has_nothing_beside_it(make_run: MakeRun, setting: dict[str, object]) -> None:
+    assert beside(make_run("a", [20.0, 30.0], **setting)) == {}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"task": "asr", "metric": "wer", "block_size": 20},  # waveforms, but an encrypted model: not Table IV
+        {"task": "asr", "metric": "wer", "block_size": 3, "config": {"blocks": "frames"}},
+        {"block_size": 10, "config": {"variant": "waveform"}},  # Table I asks an encrypted model
+        {"block_size": 10, "config": {"blocks": "frames"}},
+        {"task": "asr", "metric": "wer", "block_size": 3, "config": {"variant": "waveform"}},  # Fig. 11: no number
+        {"task": "asc", "metric": "accuracy", "block_size": 8, "dims": 2, "config": {"variant": "waveform"}},
+    ],
+)
+def test_other_blocks_and_variants_have_nothing_beside_them(make_run: MakeRun, setting: dict[str, object]) -> None:
     assert beside(make_run("a", [20.0, 30.0], **setting)) == {}
 
 

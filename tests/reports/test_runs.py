@@ -164,6 +164,25 @@ def test_a_label_names_the_variant_unless_it_is_the_usual_one(make_run: MakeRun,
     assert run_labels([run]) == [f"RawNeXt, ROM, M = 3{words}"]
 
 
+@pytest.mark.parametrize(
+    ("config", "dims", "words"),
+    [
+        ({}, 1, "M = 80"),
+        ({}, 2, "M = 80 (tiles)"),
+        ({"blocks": "tiles"}, 2, "M = 80 (tiles)"),
+        ({"blocks": "frames"}, 1, "M = 80 (frames)"),
+        ({"blocks": "frames", "bins": 80}, 1, "whole frames of 80"),
+        ({"blocks": "frames", "bins": 160}, 1, "M = 80 (frames)"),
+        ({"blocks": "samples", "variant": "waveform"}, 1, "M = 80, encrypted waveforms into the plain model"),
+    ],
+)
+def test_tiles_and_frames_are_told_apart(make_run: MakeRun, config: dict[str, object], dims: int, words: str) -> None:
+    run = load_run(make_run("a", [20.0], block_size=80, dims=dims, config=config))
+    assert run.setting == words
+    assert run.keyed == ("variant" not in config)
+    assert run.key_words == ("ROM key" if "variant" in config else "incorrect ROM key")
+
+
 def test_runs_that_are_read_are_not_read_again(make_run: MakeRun) -> None:
     run = load_run(make_run("a", [20.0]))
     assert load_runs([run.folder, run, run.folder]) == [run]

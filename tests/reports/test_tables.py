@@ -50,6 +50,15 @@ def test_people_see_rounded_values_with_intervals(results: list[KeyStatistics], 
     assert worst["Keys to within 5 points"].tolist() == [str(results[0].guesses[2]), "2", "–"]
 
 
+def test_without_a_model_key_there_is_no_column_for_the_correct_one(make_run: MakeRun) -> None:
+    folder = make_run("a", [20.0], task="asr", metric="wer", correct=None, config={"variant": "waveform"})
+    keyless = summarise_all(load_runs([folder]))
+    assert not {"Correct key", "Plain query"} & set(score_table(keyless).columns)
+    mixed = summarise_all(load_runs([folder, make_run("b", [20.0], task="asr", metric="wer")]))
+    assert score_table(mixed)["Correct key"].tolist() == ["–", "7.90"]
+    assert numbers(mixed)["blocks"].tolist() == ["samples", "samples"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

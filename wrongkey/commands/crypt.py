@@ -10,6 +10,17 @@ from typing import Any
 from keys.errors import BadInput
 
 LENGTH = re.compile(r"wrongkey samples=(\d+)")  # in the comment of an encrypted WAV: what decryption cuts back to
+NOISE_SECONDS = 4
+LOADING = """\
+To load the file again, with the first_layer, block_size and blocks that its metadata names:
+
+  from keys import lift_model
+  from safetensors.torch import load_file
+  network = lift_model(model.network, first_layer, block_size, blocks)
+  network.load_state_dict(load_file("FILE.safetensors"))
+
+model.network is the plain architecture with any weights, as open_model(MODEL, folded=False) makes it.
+"""
 
 
 def add(commands: Any) -> None:
@@ -27,9 +38,19 @@ def add(commands: Any) -> None:
             parser.add_argument("--model", help="first apply this model's front end and cut its segments")
         parser.set_defaults(run=run)
 
-    model = commands.add_parser("encrypt-model", help="encrypt a model's first layer with a key")
+    model = commands.add_parser(
+        "encrypt-model",
+        help="encrypt a model's first layer with a key",
+        description="Encrypt a model's first layer with a key, lifting it to whole blocks where its kernel is not one. "
+        "The correct key is checked on four seconds of noise before anything is written.",
+        epilog=LOADING,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     model.add_argument("--model", required=True, help="as for 'wrongkey sweep'")
     model.add_argument("--key", type=Path, required=True, help="key file of 'wrongkey keys draw'")
+    model.add_argument(
+        "--blocks", choices=["samples", "tiles", "frames"], help="how the key cuts queries (default: the model's)"
+    )
     model.add_argument("-o", "--out", type=Path, required=True, help="safetensors file of the encrypted network")
     model.add_argument("--overwrite", action="store_true", help="replace an existing file")
     model.set_defaults(run=run_encrypt_model)
@@ -63,32 +84,114 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
     from safetensors.torch import save_file
 
     from evaluation.engine import encrypt_first_layer
+    from evaluation.experiment import key_of
     from evaluation.hardware import TOLERANCE
     from evaluation.models.protocol import open_model
-    from keys import SecretKey, encrypt_query
+    from keys import SecretKey
 
     _refuse_existing(options, ".safetensors")
     key = SecretKey.load(options.key)
     model = open_model(options.model, folded=False)
-    encrypted = encrypt_first_layer(model, key)
+    blocks, block = key_of(model, options.blocks, key.block_size)
+    encrypted = encrypt_first_layer(model, key, blocks)
 
-    noise = torch.randn(4 * model.sample_rate, generator=torch.Generator().manual_seed(0))
-    queries = model.segments(model.front_end(noise))
-    queries = queries[..., : queries.shape[-1] // key.block_size * key.block_size]
-    with torch.inference_mode():
-        plain, answer = model.embed(queries), encrypted.embed(encrypt_query(queries, key))
-    difference = float((plain - answer).abs().max() / plain.abs().max())
+    noise = torch.randn(NOISE_SECONDS * model.sample_rate, generator=torch.Generator().manual_seed(0))
+    queries, encrypted_queries = _queries(model, noise, key, blocks)
+    plain, plain_time = _answers(model, queries)
+    answer, encrypted_time = _answers(encrypted, encrypted_queries)
+    difference = _difference(plain, answer)
     if not difference <= TOLERANCE["float32"]:
         raise BadInput(
             f"{model.name} under the correct key answers differently ({difference:.1e}): does {model.first_layer} "
             "really read the query first?"
         )
-    tensors = {name: tensor.contiguous() for name, tensor in encrypted.network.state_dict().items()}
-    about = {"model": model.name, "first_layer": model.first_layer, "scheme": key.scheme, "kernel": str(key.block_size)}
+    tensors = {name: tensor.clone().contiguous() for name, tensor in encrypted.network.state_dict().items()}
+    about = {
+        "model": model.name,
+        "first_layer": model.first_layer,
+        "layer": type(encrypted.network.get_submodule(model.first_layer)).__name__,
+        "scheme": key.scheme,
+        "blocks": blocks,
+        "block_size": str(block),
+        "kernel": str(block),
+    }
     _to_disk(options.out, lambda part: save_file(tensors, part, metadata=about))
-    print(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {key.block_size}")
+    print(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {block}, {blocks}")
     print(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
+    seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
+    for line in _cost(model, encrypted, queries, encrypted_queries, key.size, seconds):
+        print(line)
+    print(f"time of those four seconds: plain {plain_time:.3f} s, encrypted {encrypted_time:.3f} s")
     return 0
+
+
+def _queries(model: Any, waveform: Any, key: Any, blocks: Any) -> tuple[Any, Any]:
+    """A waveform's plain and encrypted queries, of which plain and encrypted model answer the same."""
+    from torch import nn
+
+    from evaluation.exactness import fitted_queries
+    from keys import encrypt_query
+
+    queries = fitted_queries(model, waveform, key.block_size, blocks)
+    encrypted = encrypt_query(queries, key, blocks=blocks)
+    if isinstance(model.network.get_submodule(model.first_layer), nn.Conv2d):  # it reads padded bins as bins
+        queries = nn.functional.pad(queries, (0, 0, 0, encrypted.shape[-2] - queries.shape[-2]))
+    return queries, encrypted
+
+
+def _answers(model: Any, queries: Any) -> tuple[Any, float]:
+    """What a model of any task answers, numbers where it can, and the seconds of the faster of two passes."""
+    from time import perf_counter
+
+    import torch
+
+    from evaluation.models.protocol import ASKED
+
+    function = next(getattr(model, name) for name in ("encode", *ASKED.values()) if hasattr(model, name))
+    times = []
+    with torch.inference_mode():
+        for _ in range(2):
+            begin = perf_counter()
+            answers = function(queries)
+            times.append(perf_counter() - begin)
+    return answers, min(times)
+
+
+def _difference(plain: Any, answers: Any) -> float:
+    """Largest difference relative to the largest plain answer; texts are equal or infinitely far."""
+    if isinstance(plain, list):
+        return 0.0 if plain == answers else float("inf")
+    if plain.shape != answers.shape:
+        return float("inf")
+    return float((plain - answers).abs().max()) / float(plain.abs().max())
+
+
+def _cost(model: Any, encrypted: Any, queries: Any, encrypted_queries: Any, size: int, seconds: float) -> list[str]:
+    """What lifting costs, in multiplications of the first layer on queries of so many seconds; what it shows of the
+    key of `size` elements."""
+    from torch import nn
+
+    from keys.lift import hidden_elements, multiplications
+
+    layer, lifted = (one.network.get_submodule(model.first_layer) for one in (model, encrypted))
+    reads_frames = queries.ndim == 3 and not isinstance(layer, nn.Conv2d)  # a position of its input is a whole frame
+
+    def per_second(of: nn.Module, asked: Any) -> float:
+        positions = asked.numel() // (asked.shape[1] if reads_frames else 1)
+        return multiplications(of) * float(positions) / seconds
+
+    plain, under_key = per_second(layer, queries), per_second(lifted, encrypted_queries)
+    lines = [
+        f"multiplications of {model.first_layer} per second of speech: plain {plain:,.0f}, "
+        f"encrypted {under_key:,.0f} ({under_key / plain:.2f} times)"
+    ]
+    hidden = hidden_elements(lifted, size)
+    if hidden < size:
+        lines.append(
+            f"caution: {model.first_layer} steps by less than a block, so who holds this file can compute the key but "
+            f"for an orthogonal matrix of {hidden} x {hidden} (N = {size}): see keys/lift.py"
+        )
+    return lines
 
 
 def _query(options: argparse.Namespace) -> tuple[Any, int]:

@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from evaluation.experiment import SweepConfig
+    from evaluation.config import SweepConfig
     from evaluation.sweep import sweep
     from reports import write_report
     from wrongkey.progress import progress

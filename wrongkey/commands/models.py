@@ -13,15 +13,16 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from evaluation.models.protocol import BUNDLED, model_card, registered
+    from evaluation.models.protocol import BUNDLED, LOADERS, model_card, registered
 
     if options.name:
         print(model_card(options.name))
         return 0
-    for name in BUNDLED:
-        print(f"{name:12} bundled speaker verification, first layer kernel = stride = {name.removeprefix('asv-raw')}")
-    print("rawnext:FILE a RawNeXt checkpoint (Kim et al., 2022), kernel = stride = 3")
+    for name, (task, _) in BUNDLED.items():
+        print(f"{name:14} bundled, {task}; its card: wrongkey models {name}")
+    for prefix, (_, what) in LOADERS.items():
+        print(f"{prefix + ':…':14} {what}")
     for name in registered():
-        print(f"{name:12} registered by an installed package")
+        print(f"{name:14} registered by an installed package")
     print("package.module:factory  your own, see docs/extending.md")
     return 0

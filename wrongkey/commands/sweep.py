@@ -25,20 +25,31 @@ def add(commands: Any) -> None:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags named after the fields of ``evaluation.experiment.SweepConfig``."""
+    """Flags named after the fields of ``evaluation.config.SweepConfig``."""
     what = parser.add_argument_group("what is asked")
-    what.add_argument("--task", default="asv", choices=["asv"], help="speaker verification")
-    what.add_argument("--model", help="asv-raw3, asv-raw5, asv-raw10, rawnext:FILE or package.module:factory")
-    what.add_argument("--corpus", help="bundled, DIR, or kaldi:, librispeech:, voxceleb1:, folder: before a DIR")
+    what.add_argument(
+        "--task", default="asv", choices=["asv", "asr", "asc"],
+        help="speaker verification (default), speech recognition, acoustic scene or event classification",
+    )  # fmt: skip
+    what.add_argument("--model", help="see 'wrongkey models'")
+    what.add_argument("--corpus", help="bundled, DIR, or kaldi:, librispeech:, esc10:, … before a DIR (docs/corpora.md)")
     what.add_argument("--scheme", default="rom", help="shuffling, flipping, rom (default) or a registered one")
-    what.add_argument("--block", type=int, metavar="M", help="block size (default: the first layer's kernel)")
+    what.add_argument(
+        "--blocks", choices=["samples", "tiles", "frames"],
+        help="how keys cut a query: samples of a waveform, M x M tiles or M bins of each frame of a spectrogram "
+        "(default: the model's)",
+    )  # fmt: skip
+    what.add_argument("--block", type=int, metavar="M", help="block size (default: the model's, or its first kernel)")
     what.add_argument("--keys", type=int, default=1000, metavar="N", help="incorrect keys (default 1000)")
     what.add_argument("--seed", type=int, default=0, help="master seed of keys, trials and intervals (default 0)")
     what.add_argument(
-        "--variant", default="both", choices=["both", "test"],
-        help="both sides under the same incorrect key (the paper's), or only the test side",
+        "--variant", default="both", choices=["both", "test", "waveform"],
+        help="both: every query under the incorrect key (the paper's); test: enrolled under the correct key, only the "
+        "test side guesses (asv); waveform: encrypted waveforms into the plain model (Table IV, Fig. 11)",
     )  # fmt: skip
+    what.add_argument("--text", default="basic", help="how transcripts are normalised: none, basic, whisper-english")
     speech = parser.add_argument_group("speech and trials")
+    speech.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
     speech.add_argument("--trials", metavar="FILE", help="list in VoxCeleb format, or 'corpus' for the corpus' own")
     speech.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
     speech.add_argument("--nontargets", type=int, default=1, help="impostor pairs per same-speaker pair (default 1)")
@@ -62,11 +73,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--backend", default="loky", choices=["loky", "dask"], help="this machine, or a Dask cluster")
     how.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask scheduler, tcp://host:8786")
     how.add_argument("--replicates", type=int, default=200, help="bootstrap replicates per key, 0 for no intervals")
-    how.add_argument("--keep-outputs", action="store_true", help="keep every key's trial scores")
+    how.add_argument("--keep-outputs", action="store_true", help="keep every key's trial scores, texts or classes")
 
 
 def run(options: argparse.Namespace) -> int:
-    from evaluation.experiment import SweepConfig
+    from evaluation.config import SweepConfig
     from evaluation.sweep import sweep
     from wrongkey.progress import progress
 

@@ -1,0 +1,63 @@
+"""How exactly the correct key gives the plain model's answers: the method's promise, for one model and recording."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from evaluation.engine import encrypt_first_layer, group_queries, reads_whole_blocks
+from evaluation.models.protocol import ASKED, Model
+from keys import SecretKey, encrypt_query
+from keys.blocks import Blocks
+from keys.errors import BadInput
+from keys.model import first_layer
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """Largest absolute difference between plain and correct-key answers, and the largest plain answer."""
+
+    difference: float
+    largest: float
+
+    @property
+    def relative(self) -> float:
+        return self.difference / self.largest
+
+
+def numbers_of(model: Model) -> Callable[[Tensor], Tensor]:
+    """The function of a model whose answers can be compared: embeddings, logits, or what a recogniser decodes.
+
+    Raises BadInput for a recogniser that gives texts only.
+    """
+    for name in ("encode", ASKED["asv"], ASKED["asc"]):
+        if hasattr(model, name):
+            return cast(Callable[[Tensor], Tensor], getattr(model, name))
+    raise BadInput(f"model {model.name} answers with texts only: give it encode(queries) to compare numbers")
+
+
+def fitted_queries(model: Model, waveform: Tensor, block_size: int, blocks: Blocks) -> Tensor:
+    """What the authorised user encrypts of a waveform ``(samples,)``: front end, segments, whole blocks in time."""
+    layer = first_layer(model.network, model.first_layer)
+    whole = reads_whole_blocks(layer, block_size, blocks)
+    return group_queries([model.segments(model.front_end(waveform))], block_size, blocks, whole)[0].segments
+
+
+@torch.inference_mode()
+def exactness(
+    model: Model, key: SecretKey, blocks: Blocks, waveform: Tensor, dtype: torch.dtype = torch.float32
+) -> Exactness:
+    """Plain model and plain query against encrypted model and encrypted query, both computed in ``dtype``."""
+    queries = fitted_queries(model, waveform, key.block_size, blocks)
+    encrypted = encrypt_first_layer(model, key, blocks, torch.promote_types(dtype, torch.float32))
+    plain_model = copy.deepcopy(model)  # a network rounded to bfloat16 cannot be made whole again
+    plain_model.network.to(dtype)
+    encrypted.network.to(dtype)
+    plain = numbers_of(plain_model)(queries.to(dtype)).double()
+    answer = numbers_of(encrypted)(encrypt_query(queries, key, blocks=blocks).to(dtype)).double()
+    return Exactness(float((answer - plain).abs().max()), float(plain.abs().max()))

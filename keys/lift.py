@@ -1,0 +1,123 @@
+"""Block lifting: a first layer rewritten so that it reads whole blocks, and a key multiplied into it.
+
+Decryption fused with the layer, layer(y Kᵀ), is a linear map of every block, so it has plain weights. Lifting finds
+them for the identity key: a kernel = stride convolution stays as it is, any other becomes a `LiftedConvolution`, and
+layers that read the bins of a frame only need their inputs padded to whole blocks. Every axis of the lifted weights
+that a key cuts is then a whole number of blocks, and the key multiplies each block of them.
+
+What lifted weights show of the key. Where the stride s is smaller than the block, the kernels of the B / s phases
+are one plain kernel, each s samples later than the one before. That shift S, seen through the key, is Kᵀ S K, a
+least-squares solution over the encrypted weights alone, and its chain of images gives K up to one orthogonal
+matrix of s x s repeated in every phase: for s = 1 the whole key up to its sign
+(tests/keys/test_lift.py::test_a_stride_below_the_block_shows_the_key_to_who_holds_the_model). An incorrect user
+learns nothing from that, but who holds the encrypted model does: against the cloud such a key is worth one of
+`hidden_elements`. A block equal to the stride, and blocks of frames, show nothing of the kind.
+"""
+
+import copy
+from math import prod
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from keys.blocks import Blocks, blocks_named
+from keys.errors import BadInput
+from keys.keyable import keyed_weights, mismatch, obstacle
+from keys.lifted import Axis, LiftedConvolution, axes_of
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def lift(layer: nn.Module, block_size: int, blocks: Blocks) -> nn.Module:
+    """A copy of `layer` that reads whole blocks and answers what the layer answers to queries padded to them.
+
+    samples, tiles: a Conv1d or Conv2d becomes a `LiftedConvolution`; where kernel, stride and block are one it stays.
+    frames: the layer stays what it is, with its input bins padded to a multiple of the block.
+    A Conv1d under tiles does both. Raises BadInput with the reason where that is not possible.
+    """
+    blocks = blocks_named(blocks)
+    if reason := obstacle(layer) or mismatch(layer, block_size, blocks):
+        raise BadInput(f"This layer cannot take a key exactly: {reason}.")
+    if reads_one_block(layer, block_size, blocks):
+        return copy.deepcopy(layer)
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d) or blocks == "frames":
+        return _with_whole_bins(layer, block_size)
+    if isinstance(layer, nn.Conv1d) and blocks == "tiles":
+        return LiftedConvolution(_with_whole_bins(layer, block_size), block_size)
+    return LiftedConvolution(layer, block_size)
+
+
+def absorb(lifted: nn.Module, matrix: Tensor, block_size: int, blocks: Blocks) -> None:
+    """Multiplies the key `matrix` (N, N) into a lifted layer, in place; computed in float64 and cast back."""
+    for name in keyed_weights(lifted):
+        weight = lifted.get_parameter(name)
+        with torch.no_grad():
+            weight.copy_(times_key(weight, matrix, block_size, block_axes(lifted, blocks)))
+
+
+def block_axes(layer: nn.Module, blocks: Blocks) -> tuple[int, ...]:
+    """Axes of a lifted layer's weights that are whole blocks: those that its input's blocks meet."""
+    if blocks == "frames":
+        return (1,)
+    if blocks == "samples":
+        return (2,)
+    return (2, 3) if layer.get_parameter("weight").ndim == 4 else (1, 2)
+
+
+def times_key(weight: Tensor, matrix: Tensor, block_size: int, axes: tuple[int, ...]) -> Tensor:
+    """Every block w along `axes` of a weight, flattened row by row, becomes w K: float64, of the same shape."""
+    rows = weight.detach().to(torch.float64)
+    for axis in reversed(axes):
+        rows = rows.unflatten(axis, (-1, block_size))  # type: ignore[no-untyped-call]
+    inside = tuple(axis + cut for cut, axis in enumerate(axes, start=1))
+    last = tuple(range(-len(axes), 0))
+    rows = rows.movedim(inside, last)
+    product = rows.flatten(-len(axes)) @ matrix.to(weight.device, torch.float64)
+    return product.reshape(rows.shape).movedim(last, inside).reshape(weight.shape)
+
+
+def reads_one_block(layer: nn.Module, block_size: int, blocks: Blocks) -> bool:
+    """Whether a layer is a convolution whose kernel is one block and steps by it: keys need no lifting then."""
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d) or (isinstance(layer, nn.Conv2d) != (blocks == "tiles")):
+        return False
+    whole = Axis(block_size, block_size, 1, 0, 0, block_size)
+    return blocks != "frames" and all(axis == whole for axis in axes_of(layer, block_size))
+
+
+def hidden_elements(lifted: nn.Module, size: int) -> int:
+    """N of the key that stays hidden from who holds a lifted, encrypted layer, of a key of `size` elements."""
+    return size // prod(axis.phases for axis in lifted.axes) if isinstance(lifted, LiftedConvolution) else size
+
+
+def multiplications(layer: nn.Module) -> float:
+    """Multiplications of a layer per position of its input: a sample, a frame, or a bin of a frame for a Conv2d.
+
+    The ratio of a lifted layer's to the plain layer's is what lifting costs. Raises BadInput for other layers.
+    """
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
+        return layer.weight.numel() / prod(layer.stride)
+    if isinstance(layer, LiftedConvolution):
+        return layer.weight.numel() / prod(axis.block for axis in layer.axes)
+    if isinstance(layer, nn.Linear | nn.RNN | nn.LSTM | nn.GRU):
+        return float(sum(weight.numel() for name, weight in layer.named_parameters() if name.startswith("weight")))
+    raise BadInput(f"The multiplications of a {type(layer).__name__} are not known.")
+
+
+def _with_whole_bins(layer: Layer, block_size: int) -> Layer:
+    """A copy with its input bins, axis 1 of its weights, padded with zeros to a multiple of the block."""
+    wide = copy.deepcopy(layer)
+    names = keyed_weights(layer)
+    weights = [wide.get_parameter(name) for name in names]
+    missing = -weights[0].shape[1] % block_size
+    if missing == 0:
+        return wide
+    for name, weight in zip(names, weights, strict=True):
+        padding = [0, 0] * (weight.ndim - 2) + [0, missing]
+        setattr(wide, name, nn.Parameter(F.pad(weight.detach(), padding), requires_grad=weight.requires_grad))
+    width = next(name for name in ("in_channels", "in_features", "input_size") if hasattr(wide, name))
+    setattr(wide, width, getattr(wide, width) + missing)
+    if isinstance(wide, nn.RNN | nn.LSTM | nn.GRU):
+        wide.flatten_parameters()
+    return wide

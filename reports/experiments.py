@@ -1,0 +1,54 @@
+"""The paper's experiments that `wrongkey reproduce` makes again: what each one asks, in one line each.
+
+Light on purpose: the command line reads this before it loads anything.
+"""
+
+from dataclasses import dataclass
+
+SCHEMES = ("shuffling", "flipping", "rom")
+
+
+@dataclass(frozen=True)
+class PaperExperiment:
+    """One table or figure of the paper.
+
+    name: on the command line.  source: as the paper calls it.  title: what it measures.
+    task, variant, blocks, metric: as in a sweep's configuration and scores.
+    block_sizes: the paper's M.  keys: incorrect keys by default, the paper's number where it says one.
+    schemes: the paper's.
+    form: "conditions" (plain, correct and incorrect keys by scheme), "block sizes" (M by scheme) or "distribution".
+    """
+
+    name: str
+    source: str
+    title: str
+    task: str
+    variant: str
+    blocks: str
+    metric: str
+    block_sizes: tuple[int, ...]
+    keys: int
+    schemes: tuple[str, ...] = SCHEMES
+    form: str = "conditions"
+
+
+EXPERIMENTS = {
+    experiment.name: experiment
+    for experiment in (
+        PaperExperiment("table1", "Table I", "EER by key, ASV", "asv", "both", "samples", "eer", (10,), 5),
+        PaperExperiment("table2", "Table II", "WER by key, ASR", "asr", "both", "tiles", "wer", (3,), 5),
+        PaperExperiment("table3", "Table III", "accuracy by key, ASC", "asc", "both", "tiles", "accuracy", (8,), 5),
+        PaperExperiment(
+            "table4", "Table IV", "WER of encrypted waveforms into the plain model", "asr", "waveform", "samples",
+            "wer", (5, 10, 20, 128), 5, form="block sizes",
+        ),
+        PaperExperiment(
+            "fig9", "Fig. 9", "EER over incorrect keys, ASV", "asv", "both", "samples", "eer",
+            (3, 5, 10), 1000, ("rom",), "distribution",
+        ),
+        PaperExperiment(
+            "fig11", "Fig. 11", "WER of encrypted waveforms into the plain model", "asr", "waveform", "samples",
+            "wer", (3, 5, 10), 100, ("rom",), "distribution",
+        ),
+    )
+}  # fmt: skip

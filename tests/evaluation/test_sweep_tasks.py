@@ -1,0 +1,143 @@
+"""Sweeps of every task through first layers of every kind: what is in the run folder, and whether it is right."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from evaluation.config import SweepConfig
+from evaluation.experiment import Experiment
+from evaluation.models.protocol import Hypothesis
+from evaluation.sweep import sweep
+from keys.errors import BadInput
+from tests import toys
+
+LAYERS = [
+    ("overlapping", "samples", 10),
+    ("raw3", "samples", 6),  # a block of two windows
+    ("recurrent", "frames", 20),
+    ("recurrent", "frames", 7),  # 20 bins are no whole blocks
+    ("whisper_like", "frames", 20),
+    ("whisper_like", "tiles", 3),
+    ("subsampled", "tiles", 3),
+    ("subsampled", "tiles", 6),
+    ("overlapping_tiles", "tiles", 2),
+]
+
+
+def config(model: str, task: str = "asv", **settings) -> SweepConfig:
+    per_speaker = {"per_speaker": 2} if task == "asv" else {"per_speaker": 1}
+    return SweepConfig(
+        **{"model": f"tests.toys:{model}", "task": task, "corpus": "bundled", "replicates": 5, "device": "cpu"}
+        | per_speaker
+        | settings
+    )
+
+
+def table(folder, name="scores"):
+    return pd.concat([pd.read_parquet(file) for file in sorted((folder / name).glob("*.parquet"))], ignore_index=True)
+
+
+@pytest.mark.parametrize(("model", "blocks", "block"), LAYERS)
+@pytest.mark.parametrize("scheme", ["rom", "shuffling"])
+def test_the_engine_answers_as_explicit_encryption_does(model, blocks, block, scheme):
+    if (model, block) == ("subsampled", 6):
+        with pytest.raises(BadInput, match="20 bins"):
+            Experiment(config(model, blocks=blocks, block=block))
+        return
+    experiment = Experiment(config(model, blocks=blocks, block=block, scheme=scheme, precision="float64"))
+    incorrect = experiment.incorrect.batch(0, 2)
+    answers = experiment.answers(incorrect)
+    for key, answer in zip(incorrect, answers, strict=True):
+        torch.testing.assert_close(experiment.explicit(key)[0], answer, rtol=1e-8, atol=1e-9)
+    torch.testing.assert_close(experiment.explicit(experiment.correct), experiment.plain(), rtol=1e-8, atol=1e-9)
+    assert not torch.allclose(answers[0], experiment.plain()[0], rtol=1e-2)
+
+
+def test_word_errors_follow_from_the_hypotheses_that_are_kept(tmp_path):
+    import jiwer
+
+    folder = sweep(config("subsampled", "asr", keys=3, keep_outputs=True), tmp_path / "run", workers=1).path
+    kept = table(folder, "outputs")
+    assert set(kept[kept.key_index < 0].condition) == {"plain", "correct", "plain_query"}
+    stated = table(folder).query("condition == 'incorrect' and metric == 'wer'").set_index("key_index").value
+    assert len(stated) == 3
+    for key, rows in kept[kept.key_index >= 0].groupby("key_index"):
+        error = jiwer.wer(list(rows.reference), [text.upper() for text in rows.hypothesis])
+        assert stated[key] == pytest.approx(100 * error)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["trials"] is None
+    assert manifest["corpus"]["words"] == table(folder).query("metric == 'wer'").n.iloc[0] > 0
+
+
+def test_correct_keys_give_the_plain_score_in_every_task(tmp_path):
+    for task in ("asv", "asr"):
+        asked = config("whisper_like", task, blocks="frames", keys=2, keep_outputs=True)
+        folder = sweep(asked, tmp_path / task, workers=1).path
+        rows = table(folder)
+        values = rows[rows.metric == rows.metric.iloc[0]].set_index("condition").value
+        assert values["correct"] == values["plain"]
+        outputs = table(folder, "outputs")
+        said = outputs.columns.intersection(["scores", "hypothesis"])[0]
+        heard = {name: [str(x) for x in part[said]] for name, part in outputs.fillna("incorrect").groupby("condition")}
+        assert heard["correct"] == heard["plain"] if task == "asr" else True
+        assert set(heard["incorrect"]) != set(heard["plain"])
+
+
+def test_runaway_decoders_are_counted(tmp_path):
+    folder = sweep(config("subsampled", "asr", keys=2, keep_outputs=True), tmp_path / "run", workers=1).path
+    kept, rows = table(folder, "outputs"), table(folder).query("metric == 'runaway' and condition == 'incorrect'")
+    expected = 100 * kept[kept.key_index >= 0].groupby("key_index").runaway.mean()
+    np.testing.assert_allclose(rows.set_index("key_index").value, expected)
+    toy, heard = toys.subsampled(), Experiment(config("subsampled", "asr")).plain()[0]
+    plain = kept[kept.condition == "plain"]
+    assert list(plain.hypothesis) == [hypothesis.text for hypothesis in heard]
+    assert list(plain.runaway) == [hypothesis.runaway for hypothesis in heard]
+    assert toy.transcribe(torch.zeros(1, 20, 30))[0].runaway == (toy.encode(torch.zeros(1, 20, 30))[0, 0].argmax() == 0)
+
+
+def test_waveforms_are_encrypted_before_the_front_end(tmp_path):
+    """Table IV: the plain model, its own front end, waveforms under each key."""
+    from keys import encrypt_query
+
+    settings = {"variant": "waveform", "block": 5, "keys": 2}
+    experiment = Experiment(config("subsampled", "asr", **settings))
+    key = experiment.incorrect.batch(0, 1)
+    heard = experiment.answers(key)[0]
+    toy = toys.subsampled()
+    for waveform, hypothesis in zip(experiment.waveforms, heard, strict=True):
+        pieces = toy.segments(toy.front_end(encrypt_query(waveform, key[0], dims=1)))
+        assert hypothesis.text == " ".join(piece.text for piece in toy.transcribe(pieces))
+    folder = sweep(config("subsampled", "asr", **settings), tmp_path / "run", workers=1).path
+    assert set(table(folder).condition) == {"plain", "incorrect"}
+
+
+def test_workers_change_no_hypothesis(tmp_path):
+    asked = config("subsampled", "asr", keys=4, keep_outputs=True)
+    one, two = (table(sweep(asked, tmp_path / str(n), workers=n).path, "outputs") for n in (1, 2))
+    order = ["key_index", "condition", "utterance"]
+    pd.testing.assert_frame_equal(
+        one.sort_values(order, ignore_index=True)[two.columns.tolist()], two.sort_values(order, ignore_index=True)
+    )
+
+
+def test_a_recogniser_that_answers_with_other_than_texts_is_refused(monkeypatch):
+    monkeypatch.setattr(toys.SpectrogramToy, "transcribe", lambda self, queries: "HELLO")
+    with pytest.raises(BadInput, match="transcribe must return"):
+        Experiment(config("subsampled", "asr"))
+
+
+def test_a_recogniser_without_encode_is_checked_by_its_texts(tmp_path, monkeypatch):
+    encode = toys.SpectrogramToy.encode
+    monkeypatch.delattr(toys.SpectrogramToy, "encode")
+
+    def transcribe(self, queries):
+        return [Hypothesis(str(row.argmax(-1).tolist())) for row in encode(self, queries)]
+
+    monkeypatch.setattr(toys.SpectrogramToy, "transcribe", transcribe)
+    folder = sweep(config("subsampled", "asr", keys=1), tmp_path / "run", workers=1).path
+    checks = {c["name"]: c["value"] for c in json.loads((folder / "manifest.json").read_text())["self_checks"]}
+    assert checks["correct key"] == 0.0
+

@@ -1,0 +1,183 @@
+"""``wrongkey reproduce``: a table or figure of the paper on the user's model and data, beside the published values."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from keys.errors import BadInput
+from reports.experiments import EXPERIMENTS, PaperExperiment
+
+if TYPE_CHECKING:
+    from evaluation.config import SweepConfig
+    from keys.blocks import Blocks
+
+Key = tuple[str | None, int | None]  # how a key cuts a query and its block size; None: as the model would have it
+
+
+def add(commands: Any) -> None:
+    sizes = {name: ", ".join(map(str, experiment.block_sizes)) for name, experiment in EXPERIMENTS.items()}
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "reproduce",
+        help="a table or figure of the paper, yours beside the published",
+        description="Run the sweeps that a table or figure of the paper needs, one run folder per scheme and block "
+        "size, and write it with the published value in each cell. The same command again continues or extends it.",
+        epilog="; ".join(f"{name}: {EXPERIMENTS[name].title} (M = {sizes[name]})" for name in EXPERIMENTS),
+    )
+    parser.add_argument("experiment", choices=list(EXPERIMENTS), metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
+    what = parser.add_argument_group("what is asked")
+    what.add_argument(
+        "--model", nargs="+", required=True, help="see 'wrongkey models'; several, as in fig9, share the page"
+    )
+    what.add_argument("--corpus", required=True, help="as for sweep")
+    what.add_argument("--scheme", default="all", help="all the paper's (default), or some, as in rom,flipping")
+    what.add_argument("--keys", type=int, metavar="N", help="incorrect keys (default: 5; fig9 1000, fig11 100)")
+    what.add_argument("--blocks", choices=["samples", "tiles", "frames"], help="default: the paper's, where it fits")
+    what.add_argument(
+        "--block", metavar="M[,M…]",
+        help="block sizes (default: the paper's, unless the first layer's kernel = stride is another)",
+    )  # fmt: skip
+    what.add_argument("--seed", type=int, default=0, help="master seed of keys, trials and intervals (default 0)")
+    what.add_argument("--text", default="basic", help="(ASR) how transcripts are normalised")
+    speech = parser.add_argument_group("speech and trials")
+    speech.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
+    speech.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
+    speech.add_argument("--trials", metavar="FILE", help="(ASV) list in VoxCeleb format, or 'corpus'")
+    speech.add_argument("--same-gender", action="store_true", help="(ASV) generated impostors have the same gender")
+    speech.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
+    speech.add_argument("--recordings", choices=["real", "synthetic"], help="where the corpus' layout does not tell")
+    how = parser.add_argument_group("how it runs")
+    how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default)")
+    how.add_argument("--precision", default="float32", help="of the network, as for sweep (default float32)")
+    how.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
+    how.add_argument("--replicates", type=int, default=200, help="bootstrap replicates per key, 0 for no intervals")
+    how.add_argument("--keep-outputs", action="store_true", help="keep every key's trial scores, texts or classes")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run folders, the page and the figures")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from evaluation.sweep import sweep
+    from reports import load_run
+    from reports.reproduction import write_reproduction
+    from wrongkey.progress import progress
+
+    experiment = EXPERIMENTS[options.experiment]
+    planned = list(_planned(experiment, options))  # every setting is checked before the first key is run
+    runs = []
+    for number, (config, folder) in enumerate(planned, start=1):
+        _say(f"{experiment.source}, run {number} of {len(planned)}: {folder}")
+        done = sweep(
+            config,
+            folder,
+            workers=options.workers,
+            command=sweep_command(config, folder),
+            progress=progress(),
+            report=_say,
+        )
+        runs.append(load_run(done.path))
+    print(write_reproduction(experiment, runs, options.out), end="")
+    _say(f"The page: {options.out / experiment.name}.md; everything: wrongkey report {options.out}")
+    return 0
+
+
+def block_sizes(text: str | None) -> list[int]:
+    """ "5,10" as numbers, none where nothing was asked; raises BadInput for anything else."""
+    if text is None:
+        return []
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
+        raise BadInput(f"--block {text} is no list of block sizes: give one, or several as in 5,10,20")
+    return list(dict.fromkeys(int(size) for size in text.split(",")))
+
+
+def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, sizes: Sequence[int]) -> list[Key]:
+    """How keys cut the queries of a model, and their block sizes.
+
+    What the user asks for; else, where the first layer has kernel = stride as the paper wants it, that; else those of
+    the paper's block sizes that the layer can take; else, above all for another kind of query, the model's own.
+    """
+    from evaluation.engine import reads_whole_blocks
+    from keys.keyable import mismatch, obstacle
+    from keys.model import default_blocks, first_layer
+
+    layer = first_layer(model.network, model.first_layer)
+    theirs = cast("Blocks", experiment.blocks)
+    own = model.blocks or default_blocks(layer)
+    fits = (own == "samples") == (theirs == "samples")
+    if sizes:
+        return [(blocks or (theirs if fits else None), size) for size in sizes]
+    if blocks not in (None, theirs):
+        return [(blocks, None)]
+    if not fits or obstacle(layer):  # the sweep says what is wrong
+        return [(blocks, None)]
+    kernel = getattr(layer, "kernel_size", None)
+    if kernel and reads_whole_blocks(layer, kernel[0], theirs):
+        return [(theirs, kernel[0])]
+    possible: list[Key] = [(theirs, size) for size in experiment.block_sizes if mismatch(layer, size, theirs) is None]
+    return possible or [(blocks, None)]
+
+
+def sweep_command(config: SweepConfig, out: Path) -> str:
+    """The ``wrongkey sweep`` line that makes one of the runs again."""
+    words = ["wrongkey", "sweep"]
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if value != field.default:
+            words += [f"--{field.name.replace('_', '-')}"] + ([] if value is True else [str(value)])
+    return shlex.join([*words, "--out", str(out)])
+
+
+def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterator[tuple[SweepConfig, Path]]:
+    """Configuration and run folder of every sweep; raises BadInput for what no sweep could do."""
+    from evaluation.config import SweepConfig
+    from evaluation.models.protocol import answer_function, open_model
+    from keys import get_scheme
+
+    schemes = experiment.schemes if options.scheme == "all" else tuple(dict.fromkeys(options.scheme.split(",")))
+    for scheme in schemes:
+        get_scheme(scheme)
+    sizes = block_sizes(options.block)
+    for name in dict.fromkeys(options.model):
+        if experiment.variant == "waveform":  # the model carries no key, so its first layer does not matter
+            keys: list[Key] = [(options.blocks, size) for size in sizes or experiment.block_sizes]
+        else:
+            model = open_model(name)
+            answer_function(model, experiment.task)
+            keys = choose_keys(model, experiment, options.blocks, sizes)
+        for blocks, block in keys:
+            for scheme in schemes:
+                config = SweepConfig(
+                    model=name,
+                    corpus=options.corpus,
+                    task=experiment.task,
+                    variant=experiment.variant,
+                    scheme=scheme,
+                    blocks=blocks,
+                    block=block,
+                    keys=experiment.keys if options.keys is None else options.keys,
+                    seed=options.seed,
+                    text=options.text,
+                    per_speaker=options.per_speaker,
+                    only=options.only,
+                    trials=options.trials,
+                    same_gender=options.same_gender,
+                    channels=options.channels,
+                    recordings=options.recordings,
+                    device=options.device,
+                    precision=options.precision,
+                    replicates=options.replicates,
+                    keep_outputs=options.keep_outputs,
+                )
+                parts = [experiment.name, re.sub(r"[^\w.-]+", "-", name).strip("-"), scheme]
+                parts += [blocks] if blocks not in (None, experiment.blocks) else []
+                yield config, options.out / "-".join(parts + ([f"m{block:03d}"] if block else []))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
