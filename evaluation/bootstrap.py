@@ -1,8 +1,8 @@
 """How far a metric could have come out otherwise: percentile bootstrap over speakers, or over utterances.
 
 *Would another group of speakers give another EER for this key?* Resampling speakers answers that, seeded, so that the
-same seed gives the same interval; recognition and classification resample utterances. (Whether other keys would give another mean is asked of the finished scores, in
-`reports.statistics`.)
+same seed gives the same interval; recognition and classification resample utterances. (Whether other keys would give
+another mean is asked of the finished scores, in `reports.statistics`.)
 """
 
 from collections.abc import Callable

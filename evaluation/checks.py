@@ -79,9 +79,7 @@ def _checks(experiment: Experiment, correct: Answers | None) -> Iterator[SelfChe
     )
 
 
-def _key_checks(
-    experiment: Experiment, engine: Engine, plain: Answers, correct: Answers | None
-) -> Iterator[SelfCheck]:
+def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct: Answers | None) -> Iterator[SelfCheck]:
     """What an encrypted model must do under correct and incorrect keys."""
     assert experiment.encrypted is not None
     limit = TOLERANCE[experiment.config.precision]
@@ -122,4 +120,4 @@ def _difference(a: Answers, b: Answers) -> float:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return float((a - b).abs().max() / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny))
     pairs = [(x, y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)]
-    return sum(x != y for x, y in pairs) / len(pairs)
+    return sum(bool(x != y) for x, y in pairs) / len(pairs)

@@ -132,6 +132,21 @@ def reads_whole_blocks(layer: nn.Module, block_size: int, blocks: Blocks) -> boo
     return windows and layer.padding in ("valid", (0,) * dims) and layer.dilation == (1,) * dims
 
 
+def check_bins(model: Model, segments: Tensor, block_size: int, blocks: Blocks) -> None:
+    """BadInput where tiles do not fill the bins of ``segments (…, bins, frames)`` before an overlapping Conv2d.
+
+    It would answer to the zeros that fill a tile with more rows, which the rest of the network is not made for.
+    """
+    layer = model.network.get_submodule(model.first_layer)
+    if blocks != "tiles" or not isinstance(layer, nn.Conv2d) or reads_whole_blocks(layer, block_size, blocks):
+        return
+    if segments.shape[-2] % block_size:
+        raise BadInput(
+            f"{model.name} reads {segments.shape[-2]} bins, which tiles of {block_size} do not fill: "
+            "give a block size that divides them"
+        )
+
+
 class Engine:
     """Answers of a model for a whole corpus under many keys.
 

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from evaluation.engine import encrypt_first_layer, group_queries, reads_whole_blocks
+from evaluation.engine import check_bins, encrypt_first_layer, group_queries, reads_whole_blocks
 from evaluation.models.protocol import ASKED, Model
 from keys import SecretKey, encrypt_query
 from keys.blocks import Blocks
@@ -43,9 +43,10 @@ def numbers_of(model: Model) -> Callable[[Tensor], Tensor]:
 
 def fitted_queries(model: Model, waveform: Tensor, block_size: int, blocks: Blocks) -> Tensor:
     """What the authorised user encrypts of a waveform ``(samples,)``: front end, segments, whole blocks in time."""
-    layer = first_layer(model.network, model.first_layer)
-    whole = reads_whole_blocks(layer, block_size, blocks)
-    return group_queries([model.segments(model.front_end(waveform))], block_size, blocks, whole)[0].segments
+    segments = model.segments(model.front_end(waveform))
+    check_bins(model, segments, block_size, blocks)
+    whole = reads_whole_blocks(first_layer(model.network, model.first_layer), block_size, blocks)
+    return group_queries([segments], block_size, blocks, whole)[0].segments
 
 
 @torch.inference_mode()

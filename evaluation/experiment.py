@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -15,7 +16,14 @@ from torch import Tensor, nn
 from evaluation.answers import Answers
 from evaluation.config import SweepConfig as SweepConfig
 from evaluation.corpora import Corpus, Recordings, Utterance, load_audio, open_corpus
-from evaluation.engine import Engine, QueryGroup, encrypt_first_layer, group_queries, reads_whole_blocks
+from evaluation.engine import (
+    Engine,
+    QueryGroup,
+    check_bins,
+    encrypt_first_layer,
+    group_queries,
+    reads_whole_blocks,
+)
 from evaluation.hardware import choose_device, choose_precision, keep_freed_memory
 from evaluation.models.protocol import ASKED, Hypothesis, Model, answer_function, open_model
 from evaluation.tasks import Task, make_task
@@ -35,18 +43,10 @@ class Experiment:
         keep_freed_memory()
         self.device = choose_device(config.device)
         self.dtype = choose_precision(config.precision)
-        self.scheme = get_scheme(config.scheme)
         self.model = open_model(config.model)
         answer_function(self.model, config.task)
         self.on_waveforms = config.variant == "waveform"
-        self.blocks, self.block_size = self._key_cuts()
-        self.dims = dims_of(self.blocks)
-        size = self.block_size**self.dims
-        # A model without a key is one under the identity: every other key is an incorrect one.
-        self.correct = np.eye(size) if self.on_waveforms else correct_key(self.scheme, size, config.seed)
-        self.incorrect = IncorrectKeys(self.scheme, size, config.seed, self.correct)
-        if self.incorrect.total == 0:
-            raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try")
+        self._draw_keys()
         self.encrypted = None if self.on_waveforms else self._encrypted_model()
         self.corpus = _corpus(config)
         self.task: Task = make_task(config, self.corpus, self.model)
@@ -54,9 +54,30 @@ class Experiment:
         self.waveforms: list[Tensor] = []  # kept where every key encrypts them again
         groups, self.seconds = self._queries()
         self.engine = Engine(
-            self.model, ASKED[config.task], groups, self.correct, self.blocks, self._into_kernels, self.device, self.dtype
+            self.model,
+            ASKED[config.task],
+            groups,
+            self.correct,
+            self.blocks,
+            self._into_kernels,
+            self.device,
+            self.dtype,
         )
         self._plain: Answers | None = None
+
+    def with_keys_of(self, config: SweepConfig) -> Experiment | None:
+        """The same plain model, speech and plain answers under other keys, or None where ``config`` asks for more.
+
+        Only a model without a key can be kept: its queries depend on no block size.
+        """
+        keys = ("scheme", "block", "keys")
+        same = replace(config, **{name: getattr(self.config, name) for name in keys}) == self.config
+        if not (self.on_waveforms and same):
+            return None
+        other = copy.copy(self)
+        other.config = config
+        other._draw_keys()
+        return other
 
     @property
     def total(self) -> int:
@@ -119,6 +140,18 @@ class Experiment:
             raise BadInput("--variant waveform needs --block M: the plain model does not say it")
         return "samples", self.config.block
 
+    def _draw_keys(self) -> None:
+        config = self.config
+        self.scheme = get_scheme(config.scheme)
+        self.blocks, self.block_size = self._key_cuts()
+        self.dims = dims_of(self.blocks)
+        size = self.block_size**self.dims
+        # A model without a key is one under the identity: every other key is an incorrect one.
+        self.correct = np.eye(size) if self.on_waveforms else correct_key(self.scheme, size, config.seed)
+        self.incorrect = IncorrectKeys(self.scheme, size, config.seed, self.correct)
+        if self.incorrect.total == 0:
+            raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try")
+
     @property
     def _whole_blocks(self) -> bool:
         return not self.on_waveforms and reads_whole_blocks(self._layer, self.block_size, self.blocks)
@@ -148,7 +181,7 @@ class Experiment:
         if self.on_waveforms:
             groups = group_queries(segments, 1, "samples", whole=False)
         else:
-            self._check_bins(segments[0])
+            check_bins(self.model, segments[0], self.block_size, self.blocks)
             groups = group_queries(segments, self.block_size, self.blocks, self._whole_blocks)
         self._probe(groups[0])
         return groups, samples / self.model.sample_rate
@@ -157,16 +190,6 @@ class Experiment:
         """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""
         encrypted = (encrypt_query(waveform, key, blocks="samples") for waveform in self.waveforms)
         return [self.model.segments(self.model.front_end(waveform)) for waveform in encrypted]
-
-    def _check_bins(self, segments: Tensor) -> None:
-        """A two-dimensional layer would answer to the zeros that fill a tile: the rest of the network is not made for
-        more rows."""
-        tiled = self.blocks == "tiles" and isinstance(self._layer, nn.Conv2d) and not self._whole_blocks
-        if tiled and segments.shape[-2] % self.block_size:
-            raise BadInput(
-                f"{self.model.name} reads {segments.shape[-2]} bins, which tiles of {self.block_size} do not fill: "
-                "give a --block that divides them"
-            )
 
     def _speech(self, utterance: Utterance) -> Tensor:
         """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
@@ -217,7 +240,8 @@ def key_of(model: Model, asked_blocks: str | None, asked_block: int | None) -> t
     block = asked_block or (model.block_size if blocks == model.blocks else None) or _natural_block(layer, blocks)
     if block is None:
         raise BadInput(
-            f"{model.first_layer} of {model.name} has no block size of its own (kernel and stride differ): give --block M"
+            f"{model.first_layer} of {model.name} has no block size of its own, since kernel and stride differ: "
+            "give --block M"
         )
     return cast(Blocks, blocks), block
 
@@ -225,10 +249,12 @@ def key_of(model: Model, asked_blocks: str | None, asked_block: int | None) -> t
 def _natural_block(layer: nn.Module, blocks: str) -> int | None:
     """The kernel of a layer that reads whole blocks, or a whole frame; None where neither is given."""
     if blocks == "frames":
-        width = next((getattr(layer, n) for n in ("in_channels", "in_features", "input_size") if hasattr(layer, n)), None)
+        width = next(
+            (getattr(layer, n) for n in ("in_channels", "in_features", "input_size") if hasattr(layer, n)), None
+        )
         return cast(int | None, width)
-    kernel = getattr(layer, "kernel_size", (None,))
-    return kernel[0] if reads_whole_blocks(layer, kernel[0], cast(Blocks, blocks)) else None
+    kernel: tuple[int, ...] = getattr(layer, "kernel_size", ())
+    return kernel[0] if kernel and reads_whole_blocks(layer, kernel[0], cast(Blocks, blocks)) else None
 
 
 def _joined(answers: Sequence[Answers]) -> Answers:

@@ -27,6 +27,7 @@ from evaluation.workers import answers, check_backend, score_rows
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard
+PROBED_SEGMENTS = 8  # whose time says how much a key is
 LARGEST_BATCH = {"asv": 4096, "asr": 64, "asc": 4096}  # rows that the tuner tries; decoders are slow to measure
 
 Progress = Callable[[int, int], None]  # keys done, keys in all
@@ -40,6 +41,7 @@ def sweep(
     backend: str = "loky",
     scheduler: str | None = None,
     command: str | None = None,
+    prepared: Experiment | None = None,
     progress: Progress | None = None,
     report: Callable[[str], None] | None = None,
 ) -> RunFolder:
@@ -50,6 +52,7 @@ def sweep(
     workers: processes; None takes one per core on a CPU and one per GPU.
     backend, scheduler: ``loky`` (this machine) or ``dask`` with the address of a scheduler.
     command: the line that a reader types to get the run again, for the manifest.
+    prepared: the experiment of ``config``, where the caller has it already.
     progress: called with keys done and keys in all whenever a shard is written.
     report: called with a line of text at each stage.
 
@@ -60,7 +63,7 @@ def sweep(
     folder = RunFolder(Path(out))
     with folder.locked(), _threads(max(available_cores() // workers, 1)):
         begin = perf_counter()
-        experiment = Experiment(config)
+        experiment = prepared or Experiment(config)
         identity = experiment.identity()
         before = folder.claim(identity)
         _set_batch_size(experiment, before)
@@ -127,15 +130,22 @@ def _set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> No
     if before and before["device"] == describe_device(experiment.device):
         experiment.engine.rows = before["batch"]["rows"]
     else:
-        experiment.engine.tune(LARGEST_BATCH[experiment.config.task])
+        if experiment.engine.rows == 1:  # not yet, as of an experiment that was prepared for an earlier sweep
+            experiment.engine.tune(LARGEST_BATCH[experiment.config.task])
 
 
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
-    """Keys per shard: some seconds of work, embeddings that fit the memory, and shards enough for every worker."""
+    """Keys per shard: some seconds of work, answers that fit the memory, and shards enough for every worker."""
     begin = perf_counter()
-    answers = experiment.answers(experiment.incorrect.batch(0, 1))
+    few = experiment.engine.subset(PROBED_SEGMENTS)
+    few.plain()
+    share = sum(len(group) for group in few.groups) / sum(len(group) for group in experiment.engine.groups)
+    asking = (perf_counter() - begin) / share
+    begin = perf_counter()
+    answers = experiment.plain()
     scores = experiment.scores(answers)
-    in_time = int(SHARD_SECONDS / (perf_counter() - begin))
+    experiment.task.measure(scores)
+    in_time = int(SHARD_SECONDS / (asking + perf_counter() - begin))
     in_memory = SHARD_BYTES // (scores.nbytes + (answers.nbytes if isinstance(answers, Tensor) else 0))
     return max(1, min(in_time, in_memory, -(-total // (4 * workers)), 1000))
 

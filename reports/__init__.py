@@ -15,9 +15,11 @@ _HOME = {
     "Run": "runs",
     "block_size_figure": "figures",
     "compare": "comparison",
+    "confusion_figure": "confusion",
     "find_readable": "runs",
     "get_metric": "metrics",
     "headline": "verdicts",
+    "heard_table": "heard",
     "load_run": "runs",
     "load_runs": "runs",
     "numbers": "tables",
@@ -33,6 +35,7 @@ _HOME = {
     "violin_figure": "figures",
     "worst_key_table": "tables",
     "write_report": "html",
+    "write_reproduction": "reproduction",
 }
 
 __all__ = list(_HOME)

@@ -53,7 +53,9 @@ def confusion_figure(result: KeyStatistics) -> Figure | None:
         axes[0].set_ylabel("true class")
         if stacked:
             axes[1].set_ylabel("true class")
-        figure.colorbar(cells, ax=list(axes), shrink=0.6, label="% of the true class’ clips")
+        figure.colorbar(
+            cells, ax=list(axes), shrink=0.3 if stacked else 0.6, aspect=25, label="% of the true class’ clips"
+        )
     return figure
 
 

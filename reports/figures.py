@@ -22,15 +22,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
-from numpy.typing import NDArray
-from scipy.stats import gaussian_kde
 
+from reports.density import density as density
+from reports.density import spread as spread
 from reports.metrics import Metric
 from reports.runs import SCHEME_NAMES
-from reports.statistics import FEW_KEYS, Array, KeyStatistics
+from reports.statistics import KeyStatistics
 from reports.tables import keys_text
 
-DENSITY_POINTS = 256
 HALF_WIDTH = 0.38  # of a violin, where neighbours are 1 apart
 STAR_WIDTH = 0.15  # half a star, on the same scale
 LEVEL_LABELS = 6  # so many runs have room for level labels
@@ -139,36 +138,6 @@ def scheme_colours(results: Sequence[KeyStatistics]) -> dict[str, str]:
     """Scheme -> colour: fixed for the paper's schemes, in order of appearance for a user's own."""
     others = [scheme for scheme in dict.fromkeys(r.run.scheme for r in results) if scheme not in COLOURS]
     return COLOURS | {scheme: _MORE_COLOURS[i % len(_MORE_COLOURS)] for i, scheme in enumerate(others)}
-
-
-def density(values: Array) -> tuple[Array, Array] | None:
-    """Scores from the smallest to the largest and their Gaussian kernel density, largest = 1.
-
-    Scott's bandwidth, with the spread of the middle half where a few far scores make the standard deviation larger
-    than that (Silverman 1986, section 3.4.2), as word error rates of runaway decoders do. None for fewer than
-    `FEW_KEYS` values, or where all are the same.
-    """
-    low, high = float(values.min()), float(values.max())
-    if len(values) < FEW_KEYS or high - low <= 1e-9 * max(1.0, abs(high)):
-        return None
-    grid = np.linspace(low, high, DENSITY_POINTS)
-    middle = float(np.subtract(*np.quantile(values, (0.75, 0.25)))) / 1.349  # the deviation, were they normal
-    narrow = min(1.0, middle / float(values.std(ddof=1))) if middle > 0 else 1.0
-    heights = np.asarray(gaussian_kde(values, bw_method=narrow * len(values) ** -0.2)(grid))
-    return grid, heights / heights.max()
-
-
-def spread(values: Array, resolution: float) -> NDArray[np.float64]:
-    """Sideways places (−1 to 1) for dots, so that scores closer than `resolution` do not hide each other."""
-    order = np.argsort(values, kind="stable")
-    places = np.zeros(len(values))
-    start = 0
-    for stop in range(1, len(values) + 1):
-        if stop == len(values) or values[order[stop]] - values[order[start]] > resolution:
-            group = order[start:stop]
-            places[group] = (np.arange(len(group)) - (len(group) - 1) / 2) * 0.22
-            start = stop
-    return np.clip(places, -1.0, 1.0)
 
 
 def _draw_distribution(axes: Axes, position: int, result: KeyStatistics, colour: str) -> None:

@@ -1,4 +1,4 @@
-"""A corpus: utterances with speakers, and a digest by which other data are noticed."""
+"""A corpus: utterances with speakers, transcripts or labels, and a digest by which other data are noticed."""
 
 import hashlib
 import json
@@ -20,7 +20,8 @@ class Utterance:
     """One utterance: a whole audio file, or the piece of it between `start` and `end`.
 
     `start` and `end` are seconds from the beginning of the file (`None`: its beginning, its end); `text` is
-    the transcript, `None` where the corpus has none.
+    the transcript and `label` the class of scene or event, `None` where the corpus has none. `speaker` may be
+    empty where there is a transcript or a label.
     """
 
     id: str
@@ -38,8 +39,8 @@ class Corpus:
     """Utterances in list order, read from the folder `root`.
 
     `recordings` says whether people spoke ("real"), a synthesiser ("synthetic"), or that nobody said which
-    ("unknown"): reports repeat it. Raises `BadInput` for an empty corpus, a repeated id, an utterance without
-    speaker, and audio files that do not exist.
+    ("unknown"): reports repeat it. Raises `BadInput` for an empty corpus, a repeated id, an utterance that has
+    neither speaker nor transcript nor label, and audio files that do not exist.
     """
 
     name: str
@@ -55,9 +56,11 @@ class Corpus:
         repeated = [id for id, count in Counter(u.id for u in self.utterances).items() if count > 1]
         if repeated:
             raise BadInput(f"{self.root} lists the same utterance id more than once: {first_three(repeated)}")
-        silent = [u.id for u in self.utterances if not u.speaker]
+        silent = [u.id for u in self.utterances if not u.speaker and u.text is None and u.label is None]
         if silent:
-            raise BadInput(f"{self.root} has utterances without a speaker: {first_three(silent)}")
+            raise BadInput(
+                f"{self.root} has utterances without a speaker, a transcript or a label: {first_three(silent)}"
+            )
         files = dict.fromkeys(u.path for u in self.utterances)
         missing = [str(path) for path in files if not path.is_file()]
         if missing:
@@ -67,12 +70,18 @@ class Corpus:
         return len(self.utterances)
 
     def __repr__(self) -> str:
-        return f"Corpus({self.name!r}, {len(self.speakers)} speakers, {len(self)} utterances, {self.recordings})"
+        who = f"{len(self.speakers)} speakers" if self.speakers or not self.classes else f"{len(self.classes)} classes"
+        return f"Corpus({self.name!r}, {who}, {len(self)} utterances, {self.recordings})"
 
     @cached_property
     def speakers(self) -> tuple[str, ...]:
-        """Speakers in the order in which they first appear."""
-        return tuple(dict.fromkeys(u.speaker for u in self.utterances))
+        """Speakers in the order in which they first appear, without those that are not named."""
+        return tuple(dict.fromkeys(u.speaker for u in self.utterances if u.speaker))
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Labels in alphabetical order."""
+        return tuple(sorted({u.label for u in self.utterances if u.label is not None}))
 
     @cached_property
     def by_id(self) -> dict[str, Utterance]:
@@ -81,9 +90,16 @@ class Corpus:
     def select(self, per_speaker: int | None = None, speakers: int | Collection[str] | None = None) -> "Corpus":
         """The first `per_speaker` utterances of each speaker, in list order.
 
-        `speakers` keeps the first so many speakers, or those named. Raises `BadInput` for numbers below one
-        and for speakers that the corpus does not have.
+        `speakers` keeps the first so many speakers, or those named. Raises `BadInput` for numbers below one, for
+        speakers that the corpus does not have, and where utterances have no speaker.
         """
+        if per_speaker is None and speakers is None:
+            return self
+        nobody = [u.id for u in self.utterances if not u.speaker]
+        if nobody:
+            raise BadInput(
+                f"corpus {self.name} does not say who speaks in {first_three(nobody)}: choose utterances by their ids"
+            )
         chosen = set(self._chosen(speakers))
         if per_speaker is not None and per_speaker < 1:
             raise BadInput(f"utterances per speaker must be 1 or more, not {per_speaker}")
@@ -94,6 +110,18 @@ class Corpus:
                 taken[utterance.speaker] += 1
                 kept.append(utterance)
         return replace(self, utterances=tuple(kept))
+
+    def only(self, ids: Collection[str]) -> "Corpus":
+        """The utterances with these ids, in the corpus' order; raises `BadInput` for ids that it does not have."""
+        unknown = [id for id in ids if id not in self.by_id]
+        if unknown or not ids:
+            raise BadInput(f"corpus {self.name} has no such utterances: {first_three(unknown) or 'none is named'}")
+        wanted = set(ids)
+        return replace(self, utterances=tuple(u for u in self.utterances if u.id in wanted))
+
+    def only_listed(self, path: Path) -> "Corpus":
+        """The utterances whose ids a text file lists, one a line; raises `BadInput` as `only` and `read_lines`."""
+        return self.only(list(dict.fromkeys(line.strip() for line in read_lines(path) if line.strip())))
 
     def _chosen(self, speakers: int | Collection[str] | None) -> Collection[str]:
         if speakers is None:
@@ -111,8 +139,8 @@ class Corpus:
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of the manifest, in list order.
 
-        It covers ids, speakers, transcripts, segment times and the bytes of the audio files, and no path: the
-        same corpus in another folder has the same digest, a re-encoded one has not.
+        It covers ids, speakers, transcripts, segment times, labels and the bytes of the audio files, and no path:
+        the same corpus in another folder has the same digest, a re-encoded one has not.
         """
         return self._digest
 
@@ -121,8 +149,9 @@ class Corpus:
         contents = {path: _file_digest(path) for path in dict.fromkeys(u.path for u in self.utterances)}
         manifest = hashlib.sha256()
         for u in self.utterances:
-            line = json.dumps([u.id, u.speaker, u.text, u.start, u.end, contents[u.path]], ensure_ascii=True)
-            manifest.update(line.encode() + b"\n")
+            entry = [u.id, u.speaker, u.text, u.start, u.end, contents[u.path]]
+            entry += [] if u.label is None else [u.label]
+            manifest.update(json.dumps(entry, ensure_ascii=True).encode() + b"\n")
         return manifest.hexdigest()
 
 
@@ -130,6 +159,24 @@ def first_three(names: Sequence[str]) -> str:
     """'a, b, c and 7 more': what an error names when it could name hundreds."""
     rest = len(names) - 3
     return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def gender_of(word: str | None) -> Gender | None:
+    """'F', 'female' and Common Voice's 'female_feminine' are "f"; words that say neither are `None`."""
+    initial = (word or "").lower().partition("_")[0]
+    if initial in ("m", "male"):
+        return "m"
+    return "f" if initial in ("f", "female") else None
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a UTF-8 text file; raises `BadInput` where it does not exist or is not one."""
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: a text file is needed there")
+    try:
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except (UnicodeDecodeError, OSError) as error:
+        raise BadInput(f"{path} is not a readable UTF-8 text file: convert it, or name another") from error
 
 
 def _file_digest(path: Path) -> str:

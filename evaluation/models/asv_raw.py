@@ -178,6 +178,8 @@ class AsvRaw:
     network: nn.Module
     first_layer: str = "first.conv"
     sample_rate: int = SAMPLE_RATE
+    blocks: str | None = "samples"
+    block_size: int | None = None  # the first layer's kernel
 
     def front_end(self, waveform: torch.Tensor) -> torch.Tensor:
         """What the user computes before encryption: pre-emphasis, then a root mean square of one.

@@ -140,4 +140,3 @@ def test_a_recogniser_without_encode_is_checked_by_its_texts(tmp_path, monkeypat
     folder = sweep(config("subsampled", "asr", keys=1), tmp_path / "run", workers=1).path
     checks = {c["name"]: c["value"] for c in json.loads((folder / "manifest.json").read_text())["self_checks"]}
     assert checks["correct key"] == 0.0
-

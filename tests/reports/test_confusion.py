@@ -57,7 +57,7 @@ def test_plain_model_beside_the_best_key(make_run: MakeRun, tmp_path: Path) -> N
 
 def shares(axes: Axes) -> np.ndarray:
     """The matrix as drawn, row by row from the top."""
-    classes = len(axes.get_yticklabels())
+    classes = len(axes.get_xticklabels())
     drawn, cells = np.zeros((classes, classes)), axes.collections[0]
     for path, share in zip(cells.get_paths(), cells.get_array(), strict=True):
         column, row = path.vertices.min(axis=0).astype(int)

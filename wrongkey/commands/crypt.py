@@ -84,10 +84,11 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
     from safetensors.torch import save_file
 
     from evaluation.engine import encrypt_first_layer
+    from evaluation.exactness import fitted_queries
     from evaluation.experiment import key_of
     from evaluation.hardware import TOLERANCE
     from evaluation.models.protocol import open_model
-    from keys import SecretKey
+    from keys import SecretKey, encrypt_query
 
     _refuse_existing(options, ".safetensors")
     key = SecretKey.load(options.key)
@@ -96,7 +97,8 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
     encrypted = encrypt_first_layer(model, key, blocks)
 
     noise = torch.randn(NOISE_SECONDS * model.sample_rate, generator=torch.Generator().manual_seed(0))
-    queries, encrypted_queries = _queries(model, noise, key, blocks)
+    queries = fitted_queries(model, noise, block, blocks)
+    encrypted_queries = encrypt_query(queries, key, blocks=blocks)
     plain, plain_time = _answers(model, queries)
     answer, encrypted_time = _answers(encrypted, encrypted_queries)
     difference = _difference(plain, answer)
@@ -123,20 +125,6 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
         print(line)
     print(f"time of those four seconds: plain {plain_time:.3f} s, encrypted {encrypted_time:.3f} s")
     return 0
-
-
-def _queries(model: Any, waveform: Any, key: Any, blocks: Any) -> tuple[Any, Any]:
-    """A waveform's plain and encrypted queries, of which plain and encrypted model answer the same."""
-    from torch import nn
-
-    from evaluation.exactness import fitted_queries
-    from keys import encrypt_query
-
-    queries = fitted_queries(model, waveform, key.block_size, blocks)
-    encrypted = encrypt_query(queries, key, blocks=blocks)
-    if isinstance(model.network.get_submodule(model.first_layer), nn.Conv2d):  # it reads padded bins as bins
-        queries = nn.functional.pad(queries, (0, 0, 0, encrypted.shape[-2] - queries.shape[-2]))
-    return queries, encrypted
 
 
 def _answers(model: Any, queries: Any) -> tuple[Any, float]:
@@ -204,7 +192,12 @@ def _query(options: argparse.Namespace) -> tuple[Any, int]:
     _refuse_existing(options)
     model = open_model(options.model)
     waveform = torch.from_numpy(load_audio(options.file, model.sample_rate, options.channels))
-    return model.segments(model.front_end(waveform)).flatten().numpy(), model.sample_rate
+    query = model.front_end(waveform)
+    if query.ndim != 1:
+        raise BadInput(
+            f"{model.name} reads spectrograms, which no WAV file holds: encrypt them with keys.encrypt_query"
+        )
+    return model.segments(query).flatten().numpy(), model.sample_rate
 
 
 def _read(options: argparse.Namespace) -> tuple[Any, int]:

@@ -67,21 +67,18 @@ def _exactness(name: str) -> str:
     import torch
 
     from evaluation.corpora import load_audio, open_corpus
-    from evaluation.engine import encrypt_first_layer
+    from evaluation.exactness import exactness
+    from evaluation.experiment import key_of
     from evaluation.hardware import TOLERANCE
     from evaluation.models.protocol import open_model
-    from keys import SecretKey, encrypt_query
-    from keys.model import layer_block
+    from keys import SecretKey
+    from keys.blocks import dims_of
 
     model = open_model(name)
-    block_size, dims = layer_block(model.network.get_submodule(model.first_layer))  # type: ignore[arg-type]
-    key = SecretKey.draw("rom", block_size, dims)
+    blocks, block_size = key_of(model, None, None)
+    key = SecretKey.draw("rom", block_size, dims_of(blocks))
     waveform = torch.from_numpy(load_audio(open_corpus("bundled").utterances[0], model.sample_rate))
-    query = model.segments(model.front_end(waveform))
-    with torch.inference_mode():
-        plain = model.embed(query)
-        answer = encrypt_first_layer(model, key).embed(encrypt_query(query, key))
-    difference = float((answer - plain).abs().max() / plain.abs().max())
+    difference = exactness(model, key, blocks, waveform).relative
     if not difference <= TOLERANCE["float32"]:
         raise ArithmeticError(f"the correct key changes the answers by {difference:.1e}")
     return f"the correct key gives the plain answers (largest relative difference {difference:.1e})"

@@ -63,6 +63,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from evaluation.experiment import Experiment
     from evaluation.sweep import sweep
     from reports import load_run
     from reports.reproduction import write_reproduction
@@ -71,13 +72,16 @@ def run(options: argparse.Namespace) -> int:
     experiment = EXPERIMENTS[options.experiment]
     planned = list(_planned(experiment, options))  # every setting is checked before the first key is run
     runs = []
+    prepared: Experiment | None = None
     for number, (config, folder) in enumerate(planned, start=1):
         _say(f"{experiment.source}, run {number} of {len(planned)}: {folder}")
+        prepared = (prepared and prepared.with_keys_of(config)) or Experiment(config)
         done = sweep(
             config,
             folder,
             workers=options.workers,
             command=sweep_command(config, folder),
+            prepared=prepared,
             progress=progress(),
             report=_say,
         )
@@ -94,6 +98,13 @@ def block_sizes(text: str | None) -> list[int]:
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
         raise BadInput(f"--block {text} is no list of block sizes: give one, or several as in 5,10,20")
     return list(dict.fromkeys(int(size) for size in text.split(",")))
+
+
+def short_names(models: Sequence[str]) -> dict[str, str]:
+    """Models and what their run folders are called: the end of a path or hub id where that tells them apart."""
+    ends = {model: re.split(r"[/\\]", model.rstrip("/\\"))[-1] for model in models}
+    names = ends if len(set(ends.values())) == len(ends) else {model: model for model in ends}
+    return {model: re.sub(r"[^\w.-]+", "-", name).strip("-") for model, name in names.items()}
 
 
 def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, sizes: Sequence[int]) -> list[Key]:
@@ -143,7 +154,7 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
     for scheme in schemes:
         get_scheme(scheme)
     sizes = block_sizes(options.block)
-    for name in dict.fromkeys(options.model):
+    for name, short in short_names(options.model).items():
         if experiment.variant == "waveform":  # the model carries no key, so its first layer does not matter
             keys: list[Key] = [(options.blocks, size) for size in sizes or experiment.block_sizes]
         else:
@@ -174,7 +185,7 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
                     replicates=options.replicates,
                     keep_outputs=options.keep_outputs,
                 )
-                parts = [experiment.name, re.sub(r"[^\w.-]+", "-", name).strip("-"), scheme]
+                parts = [experiment.name, short, scheme]
                 parts += [blocks] if blocks not in (None, experiment.blocks) else []
                 yield config, options.out / "-".join(parts + ([f"m{block:03d}"] if block else []))
 

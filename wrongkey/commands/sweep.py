@@ -32,7 +32,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="speaker verification (default), speech recognition, acoustic scene or event classification",
     )  # fmt: skip
     what.add_argument("--model", help="see 'wrongkey models'")
-    what.add_argument("--corpus", help="bundled, DIR, or kaldi:, librispeech:, esc10:, … before a DIR (docs/corpora.md)")
+    what.add_argument(
+        "--corpus", help="bundled, DIR, or kaldi:, librispeech:, esc10:, … before a DIR (docs/corpora.md)"
+    )
     what.add_argument("--scheme", default="rom", help="shuffling, flipping, rom (default) or a registered one")
     what.add_argument(
         "--blocks", choices=["samples", "tiles", "frames"],

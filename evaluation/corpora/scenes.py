@@ -1,0 +1,200 @@
+"""Readers of acoustic scenes and events: recordings with labels and without speakers.
+
+SINS (Dekkers et al., "The SINS database for detection of daily activities in a home environment using an acoustic
+sensor network", DCASE 2017) is read as the paper uses it: nine classes, Calling and Visit merged into Social Activity,
+in clips of four seconds. The paper does not say which recordings are its test set: choose yours with a list of ids.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from evaluation.corpora.audio import duration
+from evaluation.corpora.corpus import Corpus, Utterance, first_three, read_lines
+from evaluation.corpora.files import audio_in, file_named, first_root, folder_named, read_rows, without_suffix
+from keys.errors import BadInput
+
+# a folder per class
+
+
+def read_classes(folder: Path) -> Corpus:
+    """A folder per class, its audio files at any depth below it; the id is the path without its ending."""
+    files = audio_in(folder, "*/**/*")
+    if not files:
+        raise BadInput(f"{folder} has no class/recording.wav (or .flac, .ogg, .opus): give the folder above the classes")
+    utterances = tuple(_scene(path.relative_to(folder), folder) for path in files)
+    return Corpus(folder.resolve().name, utterances, folder)
+
+
+def _scene(place: Path, folder: Path) -> Utterance:
+    return Utterance(place.with_suffix("").as_posix(), "", folder / place, label=place.parts[0])
+
+
+# DCASE lists
+
+
+def read_dcase(file: Path) -> Corpus:
+    """A list as TAU Urban Acoustic Scenes has it: a header, then `filename<TAB>scene_label`.
+
+    Other columns (`identifier`, `source_label`) are not read; a list whose header has no tab is separated by
+    commas. Paths start at the list's folder or its parent (lists lie in `evaluation_setup/`), the first of them
+    where any listed file exists. The id is the filename without its ending.
+    """
+    delimiter = "\t" if "\t" in read_lines(file)[0] else ","
+    try:
+        rows = read_rows(file, ["filename", "scene_label"], delimiter)
+    except BadInput as error:
+        raise BadInput(f"{error} (of TAU's lists, fold1_evaluate.csv has labels and fold1_test.csv has none)") from error
+    folder = file.resolve().parent
+    root = first_root([row["filename"] for row in rows], (folder, folder.parent))
+    utterances = tuple(
+        Utterance(without_suffix(row["filename"]), "", root / row["filename"], label=row["scene_label"]) for row in rows
+    )
+    return Corpus(f"{root.name}-{file.stem}", utterances, root)
+
+
+# ESC-50
+
+
+def read_esc50(place: str) -> Corpus:
+    """ESC-50 (Piczak 2015), `DIR` or `DIR#fold=5` or `DIR#fold=1,2`: `esc50.csv` or `meta/esc50.csv`, and `audio/`.
+
+    DIR may be the folder above `ESC-50-master`. The label is the `category`, the id the filename without its
+    ending; audio that is not the listed `.wav` may be there in another format.
+    """
+    return _esc(place, "esc50")
+
+
+def read_esc10(place: str) -> Corpus:
+    """The ten classes of ESC-50 whose column `esc10` is True; otherwise as `read_esc50`."""
+    return _esc(place, "esc10")
+
+
+def _esc(place: str, name: str) -> Corpus:
+    above, _, choice = place.rpartition("#fold=") if "#fold=" in place else (place, "", "")
+    home, table = _esc_home(folder_named(above))
+    rows = read_rows(table, ["filename", "fold", "category", "esc10"], ",")
+    if choice:
+        folds, wanted = sorted({row["fold"] for row in rows}), choice.split(",")
+        unknown = [fold for fold in wanted if fold not in folds]
+        if unknown:
+            raise BadInput(f"{table} has no fold {first_three(unknown)}: choose from {', '.join(folds)}")
+        rows = [row for row in rows if row["fold"] in wanted]
+        name = f"{name}-fold{'-'.join(sorted(set(wanted)))}"
+    utterances = tuple(
+        Utterance(Path(row["filename"]).stem, "", _any_format(home / "audio" / row["filename"]), label=row["category"])
+        for row in rows
+        if row["esc10"].lower() == "true" or not name.startswith("esc10")
+    )
+    return Corpus(name, utterances, home, "real")
+
+
+def _esc_home(folder: Path) -> tuple[Path, Path]:
+    """The folder that holds `audio/`, and the list of its clips."""
+    table = esc_table(folder)
+    if table is None:
+        raise BadInput(f"{folder} is not ESC-50: it has no esc50.csv, nor meta/esc50.csv")
+    return (table.parent.parent if table.parent.name == "meta" else table.parent), table
+
+
+def esc_table(folder: Path) -> Path | None:
+    """`esc50.csv` of a folder that holds ESC-50, or None."""
+    homes = [folder, *sorted(folder.glob("ESC-50*"))]
+    tables = [home / place for home in homes for place in ("esc50.csv", "meta/esc50.csv")]
+    return next((table for table in tables if table.is_file()), None)
+
+
+def _any_format(path: Path) -> Path:
+    """`path`, or where there is none the file that differs in its ending only."""
+    return path if path.is_file() else next(iter(audio_in(path.parent, f"{path.stem}.*")), path)
+
+
+# SINS
+
+CLIP = 4.0  # seconds
+ACTIVITIES = {  # the paper's names of the classes; keys are letters only
+    "absence": "Absence",
+    "cooking": "Cooking",
+    "dishwashing": "Dishwashing",
+    "eating": "Eating",
+    "other": "Other",
+    "vacuumcleaner": "Vacuumcleaner",
+    "watchingtv": "Watching TV",
+    "working": "Working",
+    "calling": "Social Activity",
+    "visit": "Social Activity",
+    "socialactivity": "Social Activity",
+}
+NODE_FILE = re.compile(r"Node\d+_(\d{8}_\d{6}_\d{3})_audio")  # YYYYMMDD_HHMMSS_milliseconds
+LABELS = "living_labels.csv"
+Session = tuple[datetime, datetime, str]
+
+
+def read_sins(folder: Path) -> Corpus:
+    """SINS in clips of four seconds, from whichever of three layouts the folder has.
+
+    1. As published: `Node1_YYYYMMDD_HHMMSS_FFF_audio.wav` at any depth (Zenodo's `audio/Node1/audio/`), and
+       `living_labels.csv` (from `annotation/` of github.com/KULeuvenADVISE/SINS_database) in the folder or below.
+       Clips lie wholly within one labelled activity; a file's name says when it begins, and the sync files, which
+       correct that by about half a second, are not read.
+    2. DCASE 2018 task 5, its derivative: `meta.txt` (`audio/DevNode1_ex1_1.wav<TAB>label<TAB>session`), ten-second
+       files.
+    3. A folder per activity, its files at any depth below it.
+
+    Activities are known by their letters (`watching tv`, `Watching_TV`); others (`dont use`) are left out. A
+    recording of up to four seconds is one clip; of a longer one, what remains after the last whole clip is left
+    out. Ids are paths without their ending, and `@seconds` where a file gives several clips. The microphones of a
+    node are channels: mix them, or write one of them to files.
+    """
+    if (folder / "meta.txt").is_file():
+        clips = _meta_clips(folder)
+    elif labels := sorted(folder.glob(f"**/{LABELS}")):
+        clips = _node_clips(folder, _sessions(labels[0]))
+    else:
+        clips = _activity_clips(folder)
+    utterances = tuple(clips)
+    if not utterances:
+        raise BadInput(
+            f"{folder} is not SINS: it needs Node1_*_audio.wav with {LABELS}, or meta.txt of DCASE 2018 task 5, or a "
+            f"folder per activity ({', '.join(sorted(set(ACTIVITIES.values())))})"
+        )
+    return Corpus("sins", utterances, folder, "real")
+
+
+def is_sins(folder: Path) -> bool:
+    """Whether a folder is SINS as published, or its derivative of DCASE 2018."""
+    return any(folder.glob(f"**/{LABELS}")) or any(folder.glob("audio/DevNode*_ex*.wav"))
+
+
+def activity(name: str) -> str | None:
+    """The paper's class of an activity, None for what it does not use."""
+    return ACTIVITIES.get(re.sub("[^a-z]", "", name.lower()))
+
+
+def _activity_clips(folder: Path) -> Iterator[Utterance]:
+    for path in audio_in(folder, "*/**/*"):
+        place = path.relative_to(folder)
+        if label := activity(place.parts[0]):
+            yield from _clips(path, place, label)
+
+
+def _meta_clips(folder: Path) -> Iterator[Utterance]:
+    for number, line in enumerate(read_lines(folder / "meta.txt"), start=1):
+        place, tab, rest = line.strip().partition("\t")
+        if line.strip() and not tab:
+            raise BadInput(f"{folder / 'meta.txt'} has no label in line {number}: write 'file<TAB>label<TAB>session'")
+        if label := activity(rest.partition("\t")[0]):
+            yield from _clips(file_named(str(folder / place)), Path(place), label)
+
+
+def _node_clips(folder: Path, sessions: Sequence[Session]) -> Iterator[Utterance]:
+    for path in audio_in(folder, "**/*"):
+        if named := NODE_FILE.fullmatch(path.stem):
+            begin = datetime.strptime(named[1], "%Y%m%d_%H%M%S_%f")
+            end = begin + timedelta(seconds=duration(path))
+            near = [session for session in sessions if session[0] < end and session[1] > begin]
+            for clip in _clips(path, path.relative_to(folder), ""):
+                if label := _only_activity(begin, clip, near):
+                    yield label

@@ -1,0 +1,121 @@
+import math
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.asr import COUNTS, SpeechRecognition, edits
+from evaluation.corpora import Utterance
+from evaluation.models.protocol import Hypothesis
+from keys.errors import BadInput
+
+WORDS = st.lists(st.sampled_from("A B C ONE TWO É".split()), max_size=12)
+TEXTS = ("the cat sat", "on", "A B C D E F")
+
+
+def utterances(*texts: str | None) -> list[Utterance]:
+    return [Utterance(f"u{i}", "s", Path("u.wav"), text=text) for i, text in enumerate(texts)]
+
+
+def recognition(replicates: int = 50, normalise: str = "basic", seed: int = 0) -> SpeechRecognition:
+    return SpeechRecognition.of(utterances(*TEXTS), normalise, replicates, seed)
+
+
+def heard(*texts: str, runaway: bool = False) -> list[Hypothesis]:
+    return [Hypothesis(text, runaway) for text in texts]
+
+
+@given(st.lists(WORDS, min_size=1, max_size=12), WORDS)
+def test_edits_are_those_of_jiwer(reference: list[str], hypothesis: list[str]) -> None:
+    reference = [word for words in reference for word in words] or ["A"]
+    output = jiwer.process_words(" ".join(reference), " ".join(hypothesis))
+    assert edits(reference, hypothesis) == (
+        output.substitutions,
+        output.deletions,
+        output.insertions,
+        output.hits,
+    )
+
+
+def test_counts_per_utterance() -> None:
+    task = recognition()
+    scores = task.scores([heard("The cat, sat!", "", "b c x y z a b c"), heard("dog sat", "on", "a", runaway=True)])
+    assert scores.shape == (2, 3, len(COUNTS)) and scores.dtype == torch.int64
+    assert scores[1].tolist() == [[1, 1, 0, 1, 1], [0, 0, 0, 1, 1], [0, 5, 0, 1, 1]]
+    assert scores[0, 0].tolist() == [0, 0, 0, 3, 0] and scores[0, 1].tolist() == [0, 1, 0, 0, 0]
+    assert (scores[..., [0, 1, 3]].sum(-1) == task.words).all()  # S + D + H are the reference's words
+
+
+def test_wer_is_pooled_as_jiwer_pools_it_and_may_exceed_a_hundred() -> None:
+    task = recognition()
+    mute, babble = heard("", "", ""), heard("the cat", "x y z on x y z " * 5, "Z Y X")
+    rows = [row for row in task.measure(task.scores([mute, babble])) if row["metric"] == "wer"]
+    assert [row["position"] for row in rows] == [0, 1] and {row["n"] for row in rows} == {10}
+    assert rows[0]["value"] == 100
+    expected = 100 * jiwer.wer([text.upper() for text in TEXTS], [h.text.upper() for h in babble])
+    assert rows[1]["value"] == pytest.approx(expected) and expected > 100
+    assert rows[1]["ci_high"] > 100
+
+
+def test_runaways_are_counted_beside() -> None:
+    task = recognition()
+    key = [Hypothesis(text, i == 1) for i, text in enumerate(TEXTS)]
+    rows = {row["metric"]: row for row in task.measure(task.scores([key]))}
+    assert rows["wer"]["value"] == 0 and rows["runaway"]["value"] == pytest.approx(100 / 3)
+    assert rows["runaway"]["n"] == 3
+
+
+def test_the_interval_is_a_bootstrap_over_utterances() -> None:
+    texts = [f"A B C{' D' * (i % 3)}" for i in range(60)]
+    task = SpeechRecognition.of(utterances(*texts), "none", 400, seed=3)
+    keys = [heard(*(text if (i * k) % 4 else "X" for i, text in enumerate(texts))) for k in (1, 2)]
+    scores = task.scores(keys)
+    rows = [row for row in task.measure(scores) if row["metric"] == "wer"]
+    errors, words = scores[..., :3].sum(-1).numpy(), np.array([len(text.split()) for text in texts])
+    rng = np.random.default_rng(7)  # an independent draw, written as a loop
+    for key, row in enumerate(rows):
+        picks = [rng.integers(60, size=60) for _ in range(4000)]
+        rates = [100 * errors[key, pick].sum() / words[pick].sum() for pick in picks]
+        assert [row["ci_low"], row["ci_high"]] == pytest.approx(np.quantile(rates, [0.025, 0.975]), abs=2.5)
+        assert row["ci_low"] < row["value"] < row["ci_high"]
+    again = SpeechRecognition.of(utterances(*texts), "none", 400, seed=3).measure(scores)
+    other = SpeechRecognition.of(utterances(*texts), "none", 400, seed=4).measure(scores)
+    assert again == task.measure(scores) != other
+    assert task.measure(scores[1:])[0]["ci_low"] == rows[1]["ci_low"]  # keys asked together answer as alone
+
+
+def test_intervals_can_be_off() -> None:
+    task = recognition(replicates=0)
+    assert all(math.isnan(row["ci_low"]) for row in task.measure(task.scores([heard(*TEXTS)])))
+
+
+def test_one_utterance_has_no_interval() -> None:
+    task = SpeechRecognition.of(utterances("one"), "basic", 10, 0)
+    with pytest.raises(BadInput, match="too few to resample"):
+        task.measure(task.scores([heard("one")]))
+
+
+def test_transcripts_that_are_missing_or_empty_are_named() -> None:
+    some = utterances("A", None, "B", None, None, None)
+    with pytest.raises(BadInput, match=r"4 of 6 utterances have no transcript \(u1, u3, u4 and 1 more\)"):
+        SpeechRecognition.of(some, "basic", 10, 0)
+    with pytest.raises(BadInput, match=r"2 of 3 transcripts are empty after normalisation 'basic' \(u1, u2\)"):
+        SpeechRecognition.of(utterances("A", "...", ""), "basic", 10, 0)
+    assert SpeechRecognition.of(utterances("A", "..."), "none", 10, 0).words.tolist() == [1, 1]
+
+
+def test_outputs_hold_enough_to_score_again() -> None:
+    task = recognition()
+    hypotheses = [heard("The cat sat.", "off", "A B C D E F"), heard("", "on", "A", runaway=True)]
+    scores = task.scores(hypotheses)
+    table = task.outputs(hypotheses, scores, start=7)
+    assert list(table.columns) == ["key_index", "utterance", "reference", "hypothesis", *COUNTS]
+    assert table.key_index.tolist() == [7] * 3 + [8] * 3 and table.utterance.tolist() == ["u0", "u1", "u2"] * 2
+    assert table.hypothesis[0] == "The cat sat." and table.reference[0] == "THE CAT SAT"
+    assert table.substitutions.tolist() == [0, 1, 0, 0, 0, 0] and table.runaway.tolist() == [False] * 3 + [True] * 3
+    texts = [list(part.hypothesis) for _, part in table.groupby("key_index")]
+    assert torch.equal(task.scores([heard(*texts[0]), heard(*texts[1], runaway=True)]), scores)
