@@ -11,12 +11,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from evaluation.models.log_mel import LogMel, standardised
+from evaluation.models.log_mel import LogMel, joined, split, standardised, whole_clips
 from keys.errors import BadInput
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -24,7 +23,7 @@ NAME = "asc-convmixer"
 SAMPLE_RATE = 16_000
 PATCH = 8
 BINS, FRAMES = 64, 248  # 5 s in steps of 20 ms
-DIM, DEPTH, KERNEL = 96, 5, 7
+DIM, DEPTH, KERNEL = 80, 4, 5
 LOG_MEL = LogMel(SAMPLE_RATE, n_fft=640, hop=320, bins=BINS, floor=1e-8)
 
 
@@ -74,16 +73,15 @@ class AscConvMixer:
     block_size: int | None = None  # the first layer's kernel
 
     def front_end(self, waveform: Tensor) -> Tensor:
-        """What the user computes before encryption: `(samples,)` to a standardised log-mel `(64, clips · 248)`.
+        """What the user computes before encryption: `(samples,)` to the clips' log-mels `(64, clips · 248)`.
 
-        A last clip shorter than 2.5 s is left out unless it is the only one; a clip is filled by repetition.
+        The waveform is brought to one level, and each clip's log-mel is standardised. See `log_mel.whole_clips` for short and long ones.
         """
         return front_end(waveform)
 
     def segments(self, query: Tensor) -> Tensor:
         """Clips `(clips, 64, 248)` of 4.96 s; their logits are averaged."""
-        clips: Tensor = query.unflatten(1, (-1, FRAMES)).transpose(0, 1)  # type: ignore[no-untyped-call]
-        return clips.contiguous()
+        return split(query, FRAMES)
 
     def classify(self, queries: Tensor) -> Tensor:
         """Logits `(batch, classes)` of clips `(batch, 64, 248)`."""
@@ -92,14 +90,11 @@ class AscConvMixer:
 
 
 def front_end(waveform: Tensor) -> Tensor:
-    """The standardised log-mel `(64, clips · 248)` of a waveform `(samples,)`; raises BadInput for an empty one."""
+    """Standardised log-mels `(64, clips · 248)` of a waveform `(samples,)`; raises BadInput for an empty one."""
     if not len(waveform):
         raise BadInput("A clip without samples has no class; leave it out of the corpus.")
     level = waveform.square().mean().sqrt().clamp(min=1e-6)
-    log_mel = LOG_MEL(0.1 * waveform / level)
-    clips = max(round(log_mel.shape[1] / FRAMES), 1)
-    repeats = -(-clips * FRAMES // log_mel.shape[1])
-    return standardised(log_mel.repeat(1, repeats)[:, : clips * FRAMES])
+    return joined(standardised(whole_clips(LOG_MEL(0.1 * waveform / level), FRAMES)))
 
 
 def load_asc_convmixer(name: str = NAME, *, folded: bool = True, path: Path | None = None) -> AscConvMixer:

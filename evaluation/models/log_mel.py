@@ -75,6 +75,28 @@ def standardised(spectrogram: Tensor) -> Tensor:
     return (spectrogram - mean) / deviation.clamp(min=1e-5)
 
 
+def whole_clips(spectrogram: Tensor, frames: int) -> Tensor:
+    """Cuts a spectrogram `(bins, any)` into clips `(clips, bins, frames)`.
+
+    A last clip of less than half its frames is left out unless it is the only one; any other is filled with the
+    beginning again.
+    """
+    extent = spectrogram.shape[1]
+    clips = max((2 * extent + frames) // (2 * frames), 1)
+    return split(spectrogram.repeat(1, -(-clips * frames // extent))[:, : clips * frames], frames)
+
+
+def split(spectrogram: Tensor, frames: int) -> Tensor:
+    """Clips `(clips, bins, frames)` that stand side by side in `(bins, clips · frames)`."""
+    clips: Tensor = spectrogram.unflatten(1, (-1, frames)).transpose(0, 1)  # type: ignore[no-untyped-call]
+    return clips.contiguous()
+
+
+def joined(clips: Tensor) -> Tensor:
+    """The inverse of `split`."""
+    return clips.transpose(0, 1).flatten(1)
+
+
 def _check(sample_rate: int, n_fft: int, hop: int, bins: int, floor: float) -> None:
     for name, value in (("sample_rate", sample_rate), ("n_fft", n_fft), ("hop", hop), ("bins", bins)):
         if value < 1:

@@ -6,17 +6,14 @@ only when a model is opened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 from torch import nn
 
 from evaluation.models.torchvision_ops import declare_missing_operators
 from keys.errors import BadInput
-
-Options = TypeVar("Options", bound=Mapping[str, str])
 
 
 def import_transformers(prefix: str) -> Any:
@@ -25,7 +22,7 @@ def import_transformers(prefix: str) -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise BadInput(f"models {prefix}:… need transformers: run `pip install transformers`") from error
+        raise BadInput(f"models {prefix}:… need transformers: run `pip install 'wrongkey[models]'`") from error
     transformers.utils.logging.disable_progress_bar()
     return transformers
 

@@ -271,13 +271,16 @@ def keys_values(attention: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """Keys and values ``(rows, heads, frames, dim / heads)`` of ``x (rows, frames, dim)``."""
     heads = (attention.num_heads, -1)
     k, v = attention.k_proj(x).unflatten(2, heads), attention.v_proj(x).unflatten(2, heads)
-    return k.transpose(1, 2), v.transpose(1, 2)
+    return k.transpose(1, 2).contiguous(), v.transpose(1, 2).contiguous()  # read at every step of the decoder
 
 
 def attend(attention: Any, x: Tensor, k: Tensor, v: Tensor, causal: bool = False) -> Tensor:
     """Multi-head attention of ``x (rows, frames, dim)`` to keys and values of several heads."""
     q = attention.q_proj(x).unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
-    mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    if q.shape[2] == 1:  # the decoder's step: two products are up to ten times faster than the fused kernel
+        mixed = torch.softmax(q * attention.scaling @ k.mT, dim=-1) @ v
+    else:
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
     out: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
     return out
 

@@ -34,10 +34,21 @@ class Asked(list[tuple[SweepConfig, Path, dict[str, Any]]]):
         return RunFolder(Path(out))
 
 
+class Prepared:
+    """Stands in for an experiment in memory: encrypted waveforms keep the model that is loaded."""
+
+    def __init__(self, config: SweepConfig) -> None:
+        self.config = config
+
+    def with_keys_of(self, config: SweepConfig) -> "Prepared | None":
+        return self if config.variant == "waveform" else None
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     asked = Asked()
-    monkeypatch.setattr(import_module("evaluation.sweep"), "sweep", asked)  # `evaluation` has a function of that name
+    monkeypatch.setattr(import_module("evaluation.sweep"), "sweep", asked)
+    monkeypatch.setattr(import_module("evaluation.experiment"), "Experiment", Prepared)
     return asked
 
 
@@ -63,6 +74,8 @@ def test_an_experiment_asks_for_the_papers_sweeps(
     assert [(c.blocks, c.block, c.scheme) for c, _, _ in asked] == [(*b, s) for b in blocks for s in schemes]
     assert {(c.task, c.variant, c.keys) for c, _, _ in asked} == {(EXPERIMENTS[experiment].task, variant, keys)}
     assert len({folder for _, folder, _ in asked}) == len(asked)
+    loaded = {id(settings["prepared"]) for _, _, settings in asked}
+    assert len(loaded) == (1 if variant == "waveform" else len(asked))
     assert (tmp_path / f"{experiment}.md").is_file() and (tmp_path / f"{experiment}.csv").is_file()
 
 
