@@ -91,6 +91,12 @@ class Experiment:
             return self.engine
         return self.engine.subset(CHECKED_SEGMENTS, "encode" if hasattr(self.model, "encode") else None)
 
+    @property
+    def bins(self) -> int | None:
+        """Rows of the spectrograms that are asked; None for waveforms."""
+        segments = self.engine.groups[0].segments
+        return segments.shape[-2] if segments.ndim == 3 else None
+
     def plain(self) -> Answers:
         """The plain model's answers to plain queries, computed once."""
         if self._plain is None:

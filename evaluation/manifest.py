@@ -45,6 +45,7 @@ def describe_run(
             "blocks": experiment.blocks,
             "block_size": experiment.block_size,
             "dims": experiment.dims,
+            "bins": experiment.bins,
             "command": command or first["command"],
         },
         "identity": dict(identity),

@@ -3,6 +3,7 @@
 | spec | layout |
 |---|---|
 | `bundled` | the synthetic speech that comes with wrongkey |
+| `bundled-words` | its sequences of command words, for `asr-words` |
 | `kaldi:DIR` | `wav.scp`, `utt2spk`; optional `text`, `spk2gender`, `utt2gender`, `segments` |
 | `librispeech:DIR` | `SUBSET/speaker/chapter/*.flac` and `*.trans.txt`; DIR is the subset or above it |
 | `voxceleb1:DIR` | `id1xxxx/video/xxxxx.wav`, also under `wav/`; ids are paths, as in the published trials |
@@ -43,6 +44,9 @@ def open_corpus(spec: str | Path, recordings: Recordings | None = None) -> Corpu
 def _open(spec: str) -> Corpus:
     if spec == "bundled":
         return replace(read_kaldi(BUNDLED), name="bundled", recordings="synthetic")
+    if spec == "bundled-words":
+        bundled = _open("bundled")
+        return replace(bundled.only([u.id for u in bundled.utterances if "-words" in u.id]), name=spec)
     layout, colon, place = spec.partition(":")
     if not spec or (layout in READERS and colon and not place):  # Path("") is the working directory
         raise BadInput(

@@ -75,7 +75,8 @@ class AscConvMixer:
     def front_end(self, waveform: Tensor) -> Tensor:
         """What the user computes before encryption: `(samples,)` to the clips' log-mels `(64, clips · 248)`.
 
-        The waveform is brought to one level, and each clip's log-mel is standardised. See `log_mel.whole_clips` for short and long ones.
+        The waveform is brought to one level, and each clip's log-mel is standardised; `log_mel.whole_clips` says what
+        becomes of short and long waveforms.
         """
         return front_end(waveform)
 

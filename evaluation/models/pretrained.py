@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from torch import nn
+from torch import Tensor, nn
 
 from evaluation.models.torchvision_ops import declare_missing_operators
 from keys.errors import BadInput
@@ -23,21 +23,22 @@ def import_transformers(prefix: str) -> Any:
         import transformers
     except ImportError as error:
         raise BadInput(f"models {prefix}:… need transformers: run `pip install 'wrongkey[models]'`") from error
-    transformers.utils.logging.disable_progress_bar()
+    quiet: Any = transformers.utils.logging
+    quiet.disable_progress_bar()
     return transformers
 
 
-def split_options(place: str, prefix: str, known: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+def split_options(place: str, prefix: str, known: tuple[str, ...] = ()) -> tuple[str, dict[str, str]]:
     """``folder?name=value&…`` to the folder or hub id and its options; BadInput for none and for unknown ones."""
-    if Path(place).is_dir():
+    if place and Path(place).is_dir():
         return place, {}
     place, _, query = place.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     if not place:
         raise BadInput(f"no model is given: name a folder or hub id, as in {prefix}:FOLDER")
     if unknown := [name for name in options if name not in known]:
-        choice = ", ".join(known) if known else "none"
-        raise BadInput(f"model {prefix}:{place} has no option {unknown[0]!r}: possible are {choice}")
+        choice = f"possible are {' and '.join(known)}" if known else "it has none"
+        raise BadInput(f"model {prefix}:{place} has no option {unknown[0]!r}: {choice}")
     return place, options
 
 
@@ -46,24 +47,46 @@ def open_part(loader: Any, place: str, prefix: str, **arguments: Any) -> Any:
     _check_folder(place, prefix)
     try:
         return loader.from_pretrained(place, **arguments)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+    except Exception as error:  # a foreign file fails in any way: OSError, ValueError, those of safetensors and pickle
         raise _unreadable(place, prefix, error) from error
 
 
-def open_network(loader: Any, place: str, prefix: str) -> nn.Module:
+def open_network(loader: Any, place: str, prefix: str, unread: tuple[str, ...] = ()) -> nn.Module:
     """A network in eval mode and float32, every weight of which comes from the checkpoint; else BadInput.
 
     transformers draws weights at random where a checkpoint has none (the head of a model that was never trained for
-    the task): such a model would look protected by any key.
+    the task): such a model would look protected by any key. ``unread`` names those that its answers do not depend on.
     """
     network, info = open_part(loader, place, prefix, output_loading_info=True)
-    if missing := sorted(info["missing_keys"]):
+    if missing := sorted(name for name in info["missing_keys"] if not any(part in name for part in unread)):
+        others = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise BadInput(
-            f"model {prefix}:{place} has no weights for {missing[0]}"
-            f"{f' and {len(missing) - 1} more' if missing[1:] else ''}: give a checkpoint trained for this task"
+            f"model {prefix}:{place} has no weights for {missing[0]}{others}: give a checkpoint trained for this task"
         )
     opened: nn.Module = network.float().eval().requires_grad_(False)
     return opened
+
+
+def first_convolution(network: Any, place: str, prefix: str) -> tuple[str, int]:
+    """Name of the convolution that a HuBERT, wav2vec 2.0 or relative of theirs reads waveforms with, and a block size.
+
+    The block is the kernel, or the next multiple of the stride (10 for kernel 10, stride 5). Raises BadInput for a
+    model that reads something else than waveforms.
+    """
+    name = f"{network.base_model_prefix}.feature_extractor.conv_layers.0.conv"
+    try:
+        layer: Any = network.get_submodule(name)
+    except AttributeError as error:
+        kind = network.config.model_type
+        raise BadInput(f"model {prefix}:{place} ({kind}) does not read waveforms by a convolution") from error
+    kernel, stride = int(layer.kernel_size[0]), int(layer.stride[0])
+    return name, -(-kernel // stride) * stride
+
+
+def unit_variance(waveform: Tensor) -> Tensor:
+    """``(samples,)`` less its mean and over its deviation, as ``do_normalize`` of the feature extractors has it."""
+    centred = waveform - waveform.mean()
+    return centred / (centred.square().mean() + 1e-7).sqrt()
 
 
 def _check_folder(place: str, prefix: str) -> None:
@@ -76,9 +99,10 @@ def _check_folder(place: str, prefix: str) -> None:
 
 def _unreadable(place: str, prefix: str, error: Exception) -> BadInput:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    reason = lines[0].rstrip(".:")
     if Path(place).is_dir():
-        return BadInput(f"model folder {place} cannot be read as {prefix}: {lines[0]}")
+        return BadInput(f"model folder {place} cannot be read as {prefix}: {reason}")
     return BadInput(
-        f"model {prefix}:{place} is neither a folder nor to be had from the hub ({lines[0]}): "
+        f"model {prefix}:{place} is neither a folder nor to be had from the hub ({reason}): "
         "give a folder, or a hub id while online"
     )

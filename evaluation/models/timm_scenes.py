@@ -77,23 +77,21 @@ SET_HERE = ("num_classes", "pretrained", "checkpoint_path", "pretrained_cfg", "p
 class ClipFrontEnd:
     """Waveform `(samples,)` to the spectrograms of its clips, side by side `(bins, clips · frames)`.
 
-    clip_frames: frames of a clip as it is standardised; mean, std: None for each clip by itself; bins, frames: what
-    of a clip the network reads.
+    clip_frames: frames of a clip as it is standardised; bins, frames: what of a clip the network reads; scaling:
+    mean and deviation of spectrograms, None where each clip has its own.
     """
 
     spectrogram: LogMel | LogLinear
     clip_frames: int
     bins: int
     frames: int
-    mean: float | None
-    std: float | None
+    scaling: tuple[float, float] | None
 
     def __call__(self, waveform: Tensor) -> Tensor:
         if not len(waveform):
             raise BadInput("A recording without samples has no class; leave it out of the corpus.")
         clips = whole_clips(self.spectrogram(waveform), self.clip_frames)
-        own = self.mean is None or self.std is None
-        clips = standardised(clips) if own else (clips - self.mean) / self.std
+        clips = (clips - self.scaling[0]) / self.scaling[1] if self.scaling else standardised(clips)
         return joined(clips[:, : self.bins, : self.frames])
 
 
@@ -124,6 +122,21 @@ class TimmScenes:
         return logits
 
 
+class LearntPlaces(nn.Module):
+    """timm's PatchEmbed without the patches behind its grid: zeros that fill an encrypted query to whole blocks."""
+
+    def __init__(self, embedding: Any) -> None:
+        super().__init__()
+        self.proj, self.norm = embedding.proj, embedding.norm
+        self.rows, self.columns = embedding.grid_size
+
+    def forward(self, spectrograms: Tensor) -> Tensor:
+        """`(batch, 1, bins, frames)` to patches `(batch, rows · columns, dim)`."""
+        patches = self.proj(spectrograms)[:, :, : self.rows, : self.columns]
+        embedded: Tensor = self.norm(patches.flatten(2).transpose(1, 2))
+        return embedded
+
+
 def load_timm(place: str) -> TimmScenes:
     """The model that a TOML file describes; raises BadInput for what does not fit."""
     path = Path(place)
@@ -133,7 +146,7 @@ def load_timm(place: str) -> TimmScenes:
     network, first_layer, head = _network(top["architecture"], top["arguments"], len(classes), path)
     _fill(network, path.parent / top["weights"], head, len(classes), path)
     clip = _clip_front_end(front_end, network.get_submodule(first_layer), path)
-    _check_size(network, clip, path)
+    _keep_learnt_places(network, clip, path)
     network.eval().requires_grad_(False)
     return TimmScenes(network, classes, clip, first_layer, f"timm:{path.stem}", front_end["sample_rate"])
 
@@ -278,7 +291,8 @@ def _clip_front_end(given: Mapping[str, Any], layer: nn.Module, path: Path) -> C
             f"{path}: a clip of {given['bins']} bins and {max(clip_frames, 0)} frames is smaller than a patch of "
             f"{rows} by {columns}: give more front_end.bins or a longer front_end.clip_seconds"
         )
-    return ClipFrontEnd(spectrogram, clip_frames, bins, frames, given["mean"], given["std"])
+    scaling = None if given["mean"] is None else (given["mean"], given["std"])
+    return ClipFrontEnd(spectrogram, clip_frames, bins, frames, scaling)
 
 
 def _patch(layer: nn.Module) -> tuple[int, int]:
@@ -288,8 +302,8 @@ def _patch(layer: nn.Module) -> tuple[int, int]:
     return 1, 1
 
 
-def _check_size(network: nn.Module, clip: ClipFrontEnd, path: Path) -> None:
-    """BadInput where a ViT has learnt other places than the clip has patches."""
+def _keep_learnt_places(network: nn.Module, clip: ClipFrontEnd, path: Path) -> None:
+    """Makes a ViT pass over zeros behind a clip; BadInput where it has learnt other places than the clip has."""
     embedding: Any = getattr(network, "patch_embed", None)
     if getattr(embedding, "img_size", None) is None:
         return
@@ -299,4 +313,7 @@ def _check_size(network: nn.Module, clip: ClipFrontEnd, path: Path) -> None:
             f"{path}: the front end gives {clip.bins} bins and {clip.frames} frames, the network has learnt "
             f"{tuple(embedding.img_size)}: set arguments.img_size = [{clip.bins}, {clip.frames}] or mend front_end"
         )
-    embedding.img_size = None  # an encrypted query may be filled with zeros to whole blocks
+    if embedding.flatten:
+        network.patch_embed = LearntPlaces(embedding)
+    else:
+        embedding.img_size = None  # places are not counted, so it need not refuse another size

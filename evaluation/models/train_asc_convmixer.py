@@ -14,7 +14,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from evaluation.models.asc_convmixer import (
     FRAMES,
     NAME,
     SAMPLE_RATE,
-    AscConvMixer,
     ConvMixer,
     front_end,
     load_asc_convmixer,
@@ -76,8 +75,13 @@ def read_clips(esc50: Path, cache: Path) -> Clips:
     classes = tuple(sorted({row["category"] for row in rows}))
     if not cache.is_file():
         torch.save(torch.stack([versions(_audio(esc50, row["filename"])) for row in rows]), cache)
+    log_mel = torch.load(cache, weights_only=True)
+    if len(log_mel) != len(rows):
+        raise BadInput(
+            f"{cache} holds {len(log_mel)} clips, {table} names {len(rows)}: remove it or give another --out"
+        )
     return Clips(
-        torch.load(cache, weights_only=True),
+        log_mel,
         torch.tensor([classes.index(row["category"]) for row in rows]),
         torch.tensor([int(row["fold"]) for row in rows]),
         classes,
@@ -102,7 +106,7 @@ def _audio(esc50: Path, filename: str) -> np.ndarray:
 
 
 def augmented(rng: np.random.Generator, log_mel: Tensor) -> Tensor:
-    """Each spectrogram `(64, 248)` rolled in time, tilted, shifted by a few bins, masked, with a little noise."""
+    """Spectrograms `(clips, 64, 248)`, each rolled in time and by a few bins, filtered, masked, with a little noise."""
     out = []
     for clip in log_mel:
         clip = clip.roll(int(rng.integers(FRAMES)), dims=1)
@@ -124,8 +128,11 @@ def mixed(rng: np.random.Generator, x: Tensor, target: Tensor) -> tuple[Tensor, 
     return x, share[:, None] * target + (1 - share)[:, None] * target[other]
 
 
-def train(recipe: Recipe, clips: Clips, folder: Path) -> ConvMixer:
-    """Trains on every fold but one, or goes on from the checkpoint; returns the moving average of the weights."""
+def train(recipe: Recipe, clips: Clips, folder: Path, stop_at: int | None = None) -> ConvMixer:
+    """Trains on every fold but one, or goes on from the checkpoint; returns the moving average of the weights.
+
+    stop_at: an epoch before the last to stop at. Raises BadInput for an unfit checkpoint.
+    """
     torch.manual_seed(recipe.seed)
     network, checkpoint = ConvMixer(len(clips.classes)), folder / f"{NAME}-fold{recipe.fold}.checkpoint.pt"
     average = copy.deepcopy(network)
@@ -138,20 +145,20 @@ def train(recipe: Recipe, clips: Clips, folder: Path) -> ConvMixer:
     parts: dict[str, Any] = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
     first, spent = 0, 0.0
     if checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = _read_checkpoint(checkpoint)
         if saved["recipe"] != asdict(recipe):
             raise BadInput(f"{checkpoint} belongs to another recipe: give another --out, or the same flags")
         for name, part in parts.items():
             part.load_state_dict(saved[name])
         first, spent = saved["epoch"], saved["seconds"]
-    begin = time.perf_counter()
-    for epoch in range(first, recipe.epochs):
+    begin, last = time.perf_counter(), stop_at or recipe.epochs
+    for epoch in range(first, last):
         rng = np.random.default_rng([recipe.seed, epoch])
         for batch in np.split(rng.permutation(chosen)[: per_epoch * recipe.batch], per_epoch):
             loss = _step(network, optimiser, clips, rng, batch, recipe.smoothing)
             schedule.step()
             _average(average, network, min(AVERAGE, (epoch + 1) / (epoch + 10)))
-        if (epoch + 1) % SAVED_EVERY == 0 or epoch + 1 == recipe.epochs:
+        if (epoch + 1) % SAVED_EVERY == 0 or epoch + 1 == last:
             seconds = spent + time.perf_counter() - begin
             saved = {name: part.state_dict() for name, part in parts.items()}
             _save(saved | {"recipe": asdict(recipe), "epoch": epoch + 1, "seconds": seconds}, checkpoint)
@@ -188,6 +195,14 @@ def _average(average: ConvMixer, network: ConvMixer, share: float) -> None:
         value.copy_(new if not value.is_floating_point() else share * value + (1 - share) * new)
 
 
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+    except Exception as error:  # torch.load raises many kinds for half a file
+        raise BadInput(f"{path} cannot be read: remove it, the training of this fold starts again") from error
+    return saved
+
+
 def _save(content: dict[str, Any], path: Path) -> None:
     part = path.with_suffix(".part")
     torch.save(content, part)
@@ -209,12 +224,12 @@ def held_out(network: ConvMixer, clips: Clips, fold: int) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def milliseconds(model: AscConvMixer, repeats: int = 200) -> float:
-    """The least time of one clip."""
-    query, times = torch.randn(1, BINS, FRAMES), []
+def milliseconds(function: Callable[[Tensor], Tensor], argument: Tensor, repeats: int = 200) -> float:
+    """The least time of a call."""
+    times = []
     for _ in range(repeats):
         begin = time.perf_counter()
-        model.classify(query)
+        function(argument)
         times.append(time.perf_counter() - begin)
     return 1e3 * min(times)
 
@@ -239,8 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             network = train(recipe, clips, given.out)
             figures["folds"][str(fold)] = held_out(network, clips, fold)
             print(fold, figures["folds"][str(fold)], flush=True)
-            saved = torch.load(given.out / f"{NAME}-fold{fold}.checkpoint.pt", weights_only=True)
-            figures["seconds"] += saved["seconds"]
+            figures["seconds"] += _read_checkpoint(given.out / f"{NAME}-fold{fold}.checkpoint.pt")["seconds"]
             if fold == SHIPPED:
                 weights = given.out / f"{NAME}.safetensors"
                 tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
@@ -252,7 +266,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "five_folds_sd_percent": float(np.std(accuracies, ddof=1)),
             "parameters": sum(p.numel() for p in ConvMixer(len(clips.classes)).parameters()),
             "weights_bytes": weights.stat().st_size,
-            "milliseconds_one_core": milliseconds(load_asc_convmixer(path=weights)),
+            "milliseconds_one_core": milliseconds(
+                load_asc_convmixer(path=weights).classify, torch.randn(1, BINS, FRAMES)
+            ),
+            "milliseconds_front_end": milliseconds(front_end, torch.randn(5 * SAMPLE_RATE)),
         }
         weights.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
         print(weights)

@@ -44,7 +44,8 @@ class LogMel:
 
     def __call__(self, waveform: Tensor) -> Tensor:
         """Waveform ``(samples,)`` to ``(bins, pieces · frames)``: consecutive pieces of 30 s, the last one filled."""
-        return torch.cat([self._piece(piece) for piece in waveform.split(self.samples)], dim=1)
+        pieces = torch.split(waveform, self.samples)
+        return torch.cat([self._piece(piece) for piece in pieces], dim=1)
 
     def _piece(self, waveform: Tensor) -> Tensor:
         """One piece ``(samples,)`` to ``(bins, frames)``. No window that lies in the filling is computed."""
@@ -97,7 +98,8 @@ class Whisper:
     def segments(self, query: Tensor) -> Tensor:
         """Spectrogram ``(bins, pieces · 3000)`` to pieces of 30 s ``(pieces, bins, 3000)``."""
         frames = self.log_mel.samples // self.log_mel.hop
-        return query.unflatten(1, (-1, frames)).transpose(0, 1).contiguous()  # type: ignore[no-untyped-call]
+        pieces: Tensor = query.unflatten(1, (-1, frames)).transpose(0, 1)  # type: ignore[no-untyped-call]
+        return pieces.contiguous()
 
     @torch.inference_mode()
     def encode(self, queries: Tensor) -> Tensor:
@@ -111,15 +113,8 @@ class Whisper:
         x = encoder.conv1(queries)
         if x.shape[-1] < frames:
             raise BadInput(f"Whisper reads {frames} frames and not {x.shape[-1]}: cut the query with `segments`")
-        x = F.gelu(encoder.conv2(F.gelu(x[..., :frames]))).transpose(1, 2) + encoder.embed_positions.weight
-        for layer in encoder.layers:
-            attention = layer.self_attn
-            h = layer.self_attn_layer_norm(x)
-            k, v = keys_values(attention, h)
-            x = x + attend(attention, h, k, v)
-            x = x + feed_forward(layer, x)
-        encoded: Tensor = encoder.layer_norm(x)
-        return encoded
+        rows = torch.split(x, 1) if x.device.type == "cpu" else [x]  # one row's work stays in a CPU's cache
+        return torch.cat([encode_frames(encoder, row[..., :frames]) for row in rows])
 
     def transcribe(self, queries: Tensor) -> list[Hypothesis]:
         """Pieces ``(batch, bins, frames)`` to what was heard in each; one key's pieces after another's where the first
@@ -187,6 +182,17 @@ def _bound(asked: str | None, positions: int) -> int:
     if not 1 <= bound <= positions - 4:
         raise BadInput(f"max_tokens must be a number from 1 to {positions - 4}, not {asked}")
     return bound
+
+
+def encode_frames(encoder: Any, x: Tensor) -> Tensor:
+    """The encoder behind its first layer: ``(rows, dim, frames)`` to ``(rows, frames / 2, dim)``."""
+    x = F.gelu(encoder.conv2(F.gelu(x))).transpose(1, 2) + encoder.embed_positions.weight
+    for layer in encoder.layers:
+        h = layer.self_attn_layer_norm(x)
+        x = x + attend(layer.self_attn, h, *keys_values(layer.self_attn, h))
+        x = x + feed_forward(layer, x)
+    encoded: Tensor = encoder.layer_norm(x)
+    return encoded
 
 
 @dataclass

@@ -16,7 +16,8 @@ from reports.runs import load_run
 from reports.statistics import summarise
 from tests.reports.conftest import write_run
 from wrongkey.cli import main
-from wrongkey.commands.reproduce import block_sizes, choose_keys, short_names, sweep_command
+from wrongkey.commands.reproduce import block_sizes, choose_keys, short_names
+from wrongkey.commands.sweep import sweep_command
 
 
 class Asked(list[tuple[SweepConfig, Path, dict[str, Any]]]):

@@ -1,8 +1,9 @@
-"""``wrongkey demo``: the bundled models and voices, five sweeps and a report, in minutes and without a download."""
+"""``wrongkey demo``: the bundled models and voices, seven sweeps and a report, in minutes and without a download."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,13 @@ SWEEPS = (
     ("asv-raw10", "rom"),
     ("asv-raw10", "shuffling"),
     ("asv-raw10", "flipping"),
+    ("asr-words", "rom"),
+    ("asr-words", "shuffling"),
 )
+ASKED = {  # task -> corpus, flags, and keys as a share of those asked for: a demo lasts some minutes
+    "asv": ("bundled", {"trials": "corpus"}, {"rom": 1.0, "shuffling": 0.5, "flipping": 0.5}),
+    "asr": ("bundled-words", {}, {"rom": 0.2, "shuffling": 0.2}),
+}
 
 
 def add(commands: Any) -> None:
@@ -25,7 +32,7 @@ def add(commands: Any) -> None:
         "--keys",
         type=int,
         default=1000,
-        help="incorrect ROM keys per sweep, half as many of other schemes (default 1000)",
+        help="incorrect ROM keys per speaker-verification sweep, fewer in the others (default 1000)",
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
@@ -34,23 +41,31 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from evaluation.config import SweepConfig
+    from evaluation.models.protocol import BUNDLED
     from evaluation.sweep import sweep
     from reports import write_report
+    from wrongkey.commands.sweep import sweep_command
     from wrongkey.progress import progress
 
     folders = []
     for model, scheme in SWEEPS:
-        keys = options.keys if scheme == "rom" else -(-options.keys // 2)  # five sweeps in five minutes
+        task = BUNDLED[model][0]
+        corpus, flags, share = ASKED[task]
         config = SweepConfig(
-            model=model, corpus="bundled", scheme=scheme, trials="corpus", keys=keys, device=options.device
+            model=model,
+            corpus=corpus,
+            task=task,
+            scheme=scheme,
+            keys=math.ceil(options.keys * share[scheme]),
+            device=options.device,
+            **flags,
         )
         folders.append(options.out / f"{model}-{scheme}")
         sweep(
             config,
             folders[-1],
             workers=options.workers,
-            command=f"wrongkey sweep --model {model} --corpus bundled --scheme {scheme} --trials corpus "
-            f"--keys {keys} --out {folders[-1]}",
+            command=sweep_command(config, folders[-1]),
             progress=progress(),
             report=lambda line: print(line, file=sys.stderr, flush=True),
         )

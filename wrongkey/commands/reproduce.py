@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -67,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
     from evaluation.sweep import sweep
     from reports import load_run
     from reports.reproduction import write_reproduction
+    from wrongkey.commands.sweep import sweep_command
     from wrongkey.progress import progress
 
     experiment = EXPERIMENTS[options.experiment]
@@ -132,16 +131,6 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
         return [(theirs, kernel[0])]
     possible: list[Key] = [(theirs, size) for size in experiment.block_sizes if mismatch(layer, size, theirs) is None]
     return possible or [(blocks, None)]
-
-
-def sweep_command(config: SweepConfig, out: Path) -> str:
-    """The ``wrongkey sweep`` line that makes one of the runs again."""
-    words = ["wrongkey", "sweep"]
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if value != field.default:
-            words += [f"--{field.name.replace('_', '-')}"] + ([] if value is True else [str(value)])
-    return shlex.join([*words, "--out", str(out)])
 
 
 def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterator[tuple[SweepConfig, Path]]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keys.errors import BadInput
+
+if TYPE_CHECKING:
+    from evaluation.config import SweepConfig
 
 
 def add(commands: Any) -> None:
@@ -99,3 +103,13 @@ def run(options: argparse.Namespace) -> int:
     )
     print(f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html")
     return 0
+
+
+def sweep_command(config: SweepConfig, out: Path) -> str:
+    """The ``wrongkey sweep`` line that makes one of the runs again."""
+    words = ["wrongkey", "sweep"]
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if value != field.default:
+            words += [f"--{field.name.replace('_', '-')}"] + ([] if value is True else [str(value)])
+    return shlex.join([*words, "--out", str(out)])
