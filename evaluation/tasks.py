@@ -19,6 +19,7 @@ from evaluation.asr import SpeechRecognition
 from evaluation.asv import SpeakerVerification
 from evaluation.config import SweepConfig
 from evaluation.corpora import Corpus, Utterance
+from evaluation.corpora.corpus import first_three
 from evaluation.models.protocol import Model, SceneClassifier
 from evaluation.trials import Trials, generate_trials, read_trials
 from keys.errors import BadInput
@@ -55,6 +56,8 @@ class Verification:
     """ASV: trials between utterances."""
 
     def __init__(self, config: SweepConfig, corpus: Corpus) -> None:
+        if unknown := [u.id for u in corpus.utterances if not u.speaker]:
+            raise BadInput(f"corpus {corpus.name} does not say who speaks in {first_three(unknown)}: trials need it")
         self.trials = _trials(config, corpus)
         self.utterances = self.trials.utterances(corpus)
         self.enrolled = config.variant == "test"  # under the correct key, which gives the plain embeddings

@@ -9,6 +9,9 @@
 | `voxceleb1:DIR` | `id1xxxx/video/xxxxx.wav`, also under `wav/`; ids are paths, as in the published trials |
 | `speechcommands:DIR` | `word/0a7c2a8d_nohash_0.wav`: speaker `0a7c2a8d`, text `WORD` |
 | `folder:DIR` | `speaker/utterance.wav` (or .flac, .ogg, .opus) |
+| `tsv:FILE`, `jsonl:FILE` | lists of recordings with transcripts (CommonVoice, NeMo) |
+| `esc50:DIR`, `esc10:DIR` | `esc50.csv` and `audio/`; `#fold=1,2` behind DIR chooses folds |
+| `sins:DIR`, `dcase:FILE.csv`, `classes:DIR` | acoustic scenes: SINS, lists of DCASE, a folder per class |
 | `DIR` | whichever of these DIR looks like |
 | a name | a factory registered in the entry-point group `wrongkey.corpora` |
 | `package.module:factory` | a function without arguments that returns a `Corpus` |
@@ -23,6 +26,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from evaluation.corpora.corpus import Corpus, Gender, Recordings, Utterance, first_three
+from evaluation.corpora.scenes import read_classes, read_dcase, read_esc10, read_esc50, read_sins
+from evaluation.corpora.transcribed import read_jsonl, read_tsv
 from keys.errors import BadInput
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -48,12 +53,14 @@ def _open(spec: str) -> Corpus:
         bundled = _open("bundled")
         return replace(bundled.only([u.id for u in bundled.utterances if "-words" in u.id]), name=spec)
     layout, colon, place = spec.partition(":")
-    if not spec or (layout in READERS and colon and not place):  # Path("") is the working directory
+    if not spec or (layout in (READERS | LISTS) and colon and not place):  # Path("") is the working directory
         raise BadInput(
             f"corpus {spec!r} names no folder: give {layout or 'folder'}:DIR, and . as DIR for the working directory"
         )
     if colon and layout in READERS:
         return READERS[layout](_folder(place))
+    if colon and layout in LISTS:
+        return LISTS[layout](place)
     if Path(spec).is_dir():
         return READERS[recognise(Path(spec))](Path(spec))
     registered = entry_points(group=ENTRY_POINTS, name=spec)
@@ -61,7 +68,7 @@ def _open(spec: str) -> Corpus:
         return _made_by(next(iter(registered)).load, spec)
     if colon and layout and place:
         return _made_by(lambda: getattr(importlib.import_module(layout), place), spec)
-    layouts = ", ".join(f"{name}:DIR" for name in READERS)
+    layouts = ", ".join([f"{name}:DIR" for name in READERS] + [f"{name}:…" for name in LISTS])
     raise BadInput(f"there is no corpus {spec!r}: give bundled, a folder, {layouts}, or package.module:factory")
 
 
@@ -368,4 +375,13 @@ READERS: dict[str, Callable[[Path], Corpus]] = {
     "voxceleb1": read_voxceleb1,
     "speechcommands": read_speech_commands,
     "folder": read_folder,
+    "sins": read_sins,
+    "classes": read_classes,
+}
+LISTS: dict[str, Callable[[str], Corpus]] = {  # readers of what is no folder alone
+    "esc50": read_esc50,
+    "esc10": read_esc10,
+    "dcase": lambda place: read_dcase(Path(place).expanduser()),
+    "tsv": lambda place: read_tsv(Path(place).expanduser()),
+    "jsonl": lambda place: read_jsonl(Path(place).expanduser()),
 }

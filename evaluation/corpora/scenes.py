@@ -8,6 +8,7 @@ in clips of four seconds. The paper does not say which recordings are its test s
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +24,9 @@ def read_classes(folder: Path) -> Corpus:
     """A folder per class, its audio files at any depth below it; the id is the path without its ending."""
     files = audio_in(folder, "*/**/*")
     if not files:
-        raise BadInput(f"{folder} has no class/recording.wav (or .flac, .ogg, .opus): give the folder above the classes")
+        raise BadInput(
+            f"{folder} has no class/recording.wav (or .flac, .ogg, .opus): give the folder above the classes"
+        )
     utterances = tuple(_scene(path.relative_to(folder), folder) for path in files)
     return Corpus(folder.resolve().name, utterances, folder)
 
@@ -46,7 +49,9 @@ def read_dcase(file: Path) -> Corpus:
     try:
         rows = read_rows(file, ["filename", "scene_label"], delimiter)
     except BadInput as error:
-        raise BadInput(f"{error} (of TAU's lists, fold1_evaluate.csv has labels and fold1_test.csv has none)") from error
+        raise BadInput(
+            f"{error} (of TAU's lists, fold1_evaluate.csv has labels and fold1_test.csv has none)"
+        ) from error
     folder = file.resolve().parent
     root = first_root([row["filename"] for row in rows], (folder, folder.parent))
     utterances = tuple(
@@ -198,3 +203,40 @@ def _node_clips(folder: Path, sessions: Sequence[Session]) -> Iterator[Utterance
             for clip in _clips(path, path.relative_to(folder), ""):
                 if label := _only_activity(begin, clip, near):
                     yield label
+
+
+def _clips(path: Path, place: Path, label: str) -> Iterator[Utterance]:
+    """A recording as clips of four seconds; one of up to that long as it is."""
+    id, seconds = place.with_suffix("").as_posix(), duration(path)
+    if seconds <= CLIP:
+        yield Utterance(id, "", path, label=label)
+        return
+    for number in range(int(seconds // CLIP)):
+        start = number * CLIP
+        yield Utterance(f"{id}@{start:g}", "", path, start=start, end=start + CLIP, label=label)
+
+
+def _sessions(file: Path) -> list[Session]:
+    """Begin, end and activity of every line `class;start;stop` behind the header."""
+    sessions = []
+    for number, line in enumerate(read_lines(file)[1:], start=2):
+        if line.strip():
+            try:
+                name, start, stop = line.strip().split(";")
+                sessions.append((_moment(start), _moment(stop), name))
+            except ValueError as error:
+                raise BadInput(f"{file} is malformed in line {number}: write 'class;start time;stop time'") from error
+    return sessions
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text.strip(), "%Y-%m-%d %H:%M:%S.%f")
+
+
+def _only_activity(begin: datetime, clip: Utterance, sessions: Sequence[Session]) -> Utterance | None:
+    """The clip with the activity that all of it lies in; None where there is none, or one that is not used."""
+    first = begin + timedelta(seconds=clip.start or 0.0)
+    last = first + timedelta(seconds=CLIP if clip.end is None else clip.end - (clip.start or 0.0))
+    inside = [name for start, stop, name in sessions if start <= first and last <= stop]
+    label = activity(inside[0]) if len(inside) == 1 else None
+    return replace(clip, label=label) if label else None

@@ -100,7 +100,10 @@ BUNDLED: Mapping[str, tuple[Task, str]] = {
 LOADERS: Mapping[str, tuple[str, str]] = {
     "rawnext": ("evaluation.models.rawnext:load_rawnext", "a RawNeXt checkpoint (Kim et al., 2022), ASV"),
     "ge2e": ("evaluation.models.ge2e:load_ge2e", "GE2E speaker encoder: ge2e:resemblyzer, or a pretrained.pt"),
-    "xvector": ("evaluation.models.xvector:load_xvector", "HuBERT or wav2vec 2.0 + x-vector head, ASV; folder or hub id"),
+    "xvector": (
+        "evaluation.models.xvector:load_xvector",
+        "HuBERT or wav2vec 2.0 + x-vector head, ASV; folder or hub id",
+    ),
     "whisper": ("evaluation.models.whisper:load_whisper", "Whisper, ASR; folder or hub id of transformers"),
     "ctc": ("evaluation.models.ctc:load_ctc", "HuBERT or wav2vec 2.0 with CTC, ASR; folder or hub id of transformers"),
     "espnet": ("evaluation.models.espnet:load_espnet", "an ESPnet2 recogniser, ASR; its folder"),

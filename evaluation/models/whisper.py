@@ -145,6 +145,7 @@ def load_whisper(place: str) -> Whisper:
     extractor = open_part(transformers.WhisperFeatureExtractor, place, "whisper")
     tokenizer = open_part(transformers.WhisperTokenizer, place, "whisper")
     generation = network.generation_config
+    end = tokenizer.eos_token_id
     multilingual = getattr(generation, "is_multilingual", config.vocab_size >= MULTILINGUAL)
     return Whisper(
         network=network,
@@ -156,9 +157,9 @@ def load_whisper(place: str) -> Whisper:
             extractor.n_samples,
         ),
         prompt=_prompt(tokenizer, place, multilingual, options.get("language")),
-        end=tokenizer.eos_token_id,
-        silent=tuple(generation.suppress_tokens or ()),
-        silent_first=tuple(generation.begin_suppress_tokens or ()),
+        end=end,
+        silent=_choosable(generation.suppress_tokens, end),
+        silent_first=_choosable(generation.begin_suppress_tokens, end),
         max_tokens=_bound(options.get("max_tokens"), config.max_target_positions),
         block_size=config.num_mel_bins,
         sample_rate=extractor.sampling_rate,
@@ -175,6 +176,11 @@ def _prompt(tokenizer: Any, place: str, multilingual: bool, language: str | None
     if unknown := [name for name in names if name not in known]:
         raise BadInput(f"{place} has no token {unknown[0]}: give a Whisper checkpoint and a language it knows")
     return tuple(known[name] for name in names)
+
+
+def _choosable(tokens: list[int] | None, end: int) -> tuple[int, ...]:
+    """Those of ``tokens`` that ``greedy`` could choose: published settings also name special ones behind the end."""
+    return tuple(token for token in tokens or () if token <= end)
 
 
 def _bound(asked: str | None, positions: int) -> int:

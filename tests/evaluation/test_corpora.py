@@ -154,7 +154,7 @@ def test_corpus_refuses_repeated_ids_missing_speakers_and_nothing(tmp_path: Path
     for utterances, said in [
         ((), "holds no utterances"),
         ((Utterance("a", "s", path), Utterance("a", "t", path)), "more than once: a"),
-        ((Utterance("a", "", path),), "without a speaker: a"),
+        ((Utterance("a", "", path),), "without a speaker, a transcript or a label: a"),
     ]:
         with pytest.raises(BadInput, match=said):
             Corpus("faulty", utterances, tmp_path)

@@ -148,9 +148,7 @@ def test_groups_are_cut_at_the_last_whole_block_on_both_axes():
     assert group.pieces == 2
 
 
-@pytest.mark.parametrize(
-    ("blocks", "shape"), [("samples", (2, 12)), ("tiles", (2, 7, 12)), ("frames", (2, 7, 11))]
-)
+@pytest.mark.parametrize(("blocks", "shape"), [("samples", (2, 12)), ("tiles", (2, 7, 12)), ("frames", (2, 7, 11))])
 def test_a_layer_that_reads_the_tail_gets_whole_blocks_in_time(blocks, shape):
     pieces = torch.ones(2, *((11,) if blocks == "samples" else (7, 11)))
     (group,) = group_queries([pieces], 2, blocks, whole=False)

@@ -37,7 +37,11 @@ def run_show(options: argparse.Namespace) -> int:
     from evaluation.corpora import open_corpus, total_seconds
 
     corpus = open_corpus(options.corpus)
-    print(f"{corpus.name}: {len(corpus.speakers)} speakers, {len(corpus)} utterances, {corpus.recordings} recordings")
+    speakers = {u.speaker for u in corpus.utterances if u.speaker}
+    classes = sorted({u.label for u in corpus.utterances if u.label})
+    transcripts = sum(u.text is not None for u in corpus.utterances)
+    print(f"{corpus.name}: {len(corpus)} utterances, {corpus.recordings} recordings")
+    print(f"{len(speakers)} speakers, {transcripts} transcripts, {len(classes)} classes {', '.join(classes)}".rstrip())
     print(f"{total_seconds(corpus):.0f} s of speech; content {corpus.digest()}")
     return 0
 
