@@ -58,7 +58,13 @@ def _whisper_english() -> Normaliser:
             "pip install transformers"
         ) from error
     normalise = EnglishTextNormalizer({})  # type: ignore[no-untyped-call]
-    return lambda text: normalise(text).strip()
+
+    def words(text: str) -> str:
+        """It knows the straight apostrophe only, and leaves dots of an ellipsis standing as words."""
+        heard = normalise(text.replace("\u2019", "'")).split()
+        return " ".join(word for word in heard if any(map(str.isalnum, word)))
+
+    return words
 
 
 # name -> a function that makes the normalisation; heavy imports wait until one is used.

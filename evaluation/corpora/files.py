@@ -49,8 +49,8 @@ def read_rows(path: Path, needed: Sequence[str], delimiter: str = "\t") -> list[
     lacking = [name for name in needed if name not in header]
     if lacking:
         raise BadInput(
-            f"{path} has no column {' and no '.join(lacking)} in its first line ({first_three(header) or 'it is empty'}): "
-            "name its columns there"
+            f"{path} has no column {' and no '.join(lacking)} in its first line "
+            f"({first_three(header) or 'it is empty'}): name its columns there"
         )
     rows = []
     for number, line in lines[1:]:

@@ -5,7 +5,6 @@ sensor network", DCASE 2017) is read as the paper uses it: nine classes, Calling
 in clips of four seconds. The paper does not say which recordings are its test set: choose yours with a list of ids.
 """
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -17,7 +17,8 @@ SWEEPS = (
     ("asr-words", "rom"),
     ("asr-words", "shuffling"),
 )
-ASKED = {  # task -> corpus, flags, and keys as a share of those asked for: a demo lasts some minutes
+# task -> corpus, flags, and keys by scheme as a share of those asked for: a demo lasts some minutes
+ASKED: dict[str, tuple[str, dict[str, Any], dict[str, float]]] = {
     "asv": ("bundled", {"trials": "corpus"}, {"rom": 1.0, "shuffling": 0.5, "flipping": 0.5}),
     "asr": ("bundled-words", {}, {"rom": 0.2, "shuffling": 0.2}),
 }
