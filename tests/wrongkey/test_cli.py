@@ -229,7 +229,21 @@ def test_wrong_input_is_one_sentence(run, speech, key, tmp_path, capsys):
     assert "needs --out" in refused(capsys, "sweep", "--model", "tests.toys:raw3", "--corpus", "bundled")
     assert "asv-raw7" in refused(capsys, *sweep, "--model", "asv-raw7")
     assert "--keys 0" in refused(capsys, *toy, "--keys", 0)
-    assert "--block 10" in refused(capsys, *toy, "--block", 10)
+    assert "a block of 10" in refused(capsys, *toy, "--block", 10)
+    assert "does no asr" in refused(capsys, *toy, "--task", "asr")
+    silent = tmp_path / "silent"
+    for speaker in ("ann", "bob"):
+        (silent / speaker).mkdir(parents=True)
+        soundfile.write(silent / speaker / "1.wav", np.random.default_rng(0).normal(0, 0.1, 8_000), 16_000)
+    asked = ["sweep", "--out", tmp_path / "new", "--model", "tests.toys:subsampled"]
+    said = refused(capsys, *asked, "--corpus", f"folder:{silent}", "--task", "asr")
+    assert "2 of 2 utterances have no transcript (ann/1, bob/1)" in said
+    said = refused(capsys, *asked, "--corpus", f"classes:{silent}", "--task", "asc")
+    assert "does not know the labels ann, bob" in said and "one, two, three" in said
+    assert "who speaks" in refused(capsys, *asked, "--corpus", f"classes:{silent}")
+    assert "no text normalisation 'yelling'" in refused(
+        capsys, *asked, "--corpus", "bundled", "--task", "asr", "--text", "yelling"
+    )
     assert "nobody" in refused(capsys, *toy, "--trials", trials)
     assert "text.wav" in refused(capsys, *sweep, "--model", f"rawnext:{text}")
     assert "seed" in refused(capsys, *SWEEP, "--out", run, "--seed", 1)
