@@ -140,6 +140,8 @@ class Experiment:
 
     def _key_cuts(self) -> tuple[Blocks, int]:
         if not self.on_waveforms:
+            if getattr(self.model, "external", False):
+                raise BadInput(f"{self.model.name} has no network to encrypt: add --variant waveform and --block M")
             return key_of(self.model, self.config.blocks, self.config.block)
         if self.config.block is None:
             raise BadInput("--variant waveform needs --block M: the plain model does not say it")

@@ -12,6 +12,7 @@ because every utterance is decoded under every key.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -163,7 +164,7 @@ def load_whisper(place: str) -> Whisper:
         max_tokens=_bound(options.get("max_tokens"), config.max_target_positions),
         block_size=config.num_mel_bins,
         sample_rate=extractor.sampling_rate,
-        name=f"whisper:{place}",
+        name=f"whisper:{place}" if not Path(place).is_dir() else Path(place).resolve().name,
     )
 
 
