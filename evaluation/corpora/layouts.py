@@ -12,7 +12,7 @@
 | `tsv:FILE`, `jsonl:FILE` | lists of recordings with transcripts (CommonVoice, NeMo) |
 | `esc50:DIR`, `esc10:DIR` | `esc50.csv` and `audio/`; `#fold=1,2` behind DIR chooses folds |
 | `sins:DIR`, `dcase:FILE.csv`, `classes:DIR` | acoustic scenes: SINS, lists of DCASE, a folder per class |
-| `DIR` | whichever of these DIR looks like |
+| `DIR`, `FILE` | whichever of these it looks like; never `esc10` or `classes`, which look like another |
 | a name | a factory registered in the entry-point group `wrongkey.corpora` |
 | `package.module:factory` | a function without arguments that returns a `Corpus` |
 """
@@ -25,14 +25,15 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from evaluation.corpora.corpus import Corpus, Gender, Recordings, Utterance, first_three
-from evaluation.corpora.scenes import read_classes, read_dcase, read_esc10, read_esc50, read_sins
+from evaluation.corpora.corpus import Corpus, Gender, Recordings, Utterance, first_three, gender_of, read_lines
+from evaluation.corpora.files import AUDIO_SUFFIXES as AUDIO_SUFFIXES
+from evaluation.corpora.files import audio_in, file_named, first_root, folder_named
+from evaluation.corpora.scenes import esc_table, is_sins, read_classes, read_dcase, read_esc10, read_esc50, read_sins
 from evaluation.corpora.transcribed import read_jsonl, read_tsv
 from keys.errors import BadInput
 
 BUNDLED = Path(__file__).parent / "bundled"
 BUNDLED_TRIALS = BUNDLED / "trials.txt"
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus")
 ENTRY_POINTS = "wrongkey.corpora"
 
 
@@ -53,22 +54,23 @@ def _open(spec: str) -> Corpus:
         bundled = _open("bundled")
         return replace(bundled.only([u.id for u in bundled.utterances if "-words" in u.id]), name=spec)
     layout, colon, place = spec.partition(":")
-    if not spec or (layout in (READERS | LISTS) and colon and not place):  # Path("") is the working directory
+    if not spec or (layout in READERS and colon and not place):  # Path("") is the working directory
         raise BadInput(
-            f"corpus {spec!r} names no folder: give {layout or 'folder'}:DIR, and . as DIR for the working directory"
+            f"corpus {spec!r} names no folder or file: give {SPECS[layout or 'folder']}, "
+            "and . as DIR for the working directory"
         )
     if colon and layout in READERS:
-        return READERS[layout](_folder(place))
-    if colon and layout in LISTS:
-        return LISTS[layout](place)
+        return READERS[layout](place)
     if Path(spec).is_dir():
-        return READERS[recognise(Path(spec))](Path(spec))
+        return READERS[recognise(Path(spec))](spec)
+    if Path(spec).is_file() and Path(spec).suffix in BY_SUFFIX:
+        return READERS[BY_SUFFIX[Path(spec).suffix]](spec)
     registered = entry_points(group=ENTRY_POINTS, name=spec)
     if registered:
         return _made_by(next(iter(registered)).load, spec)
     if colon and layout and place:
         return _made_by(lambda: getattr(importlib.import_module(layout), place), spec)
-    layouts = ", ".join([f"{name}:DIR" for name in READERS] + [f"{name}:…" for name in LISTS])
+    layouts = ", ".join(SPECS.values())
     raise BadInput(f"there is no corpus {spec!r}: give bundled, a folder, {layouts}, or package.module:factory")
 
 
@@ -113,12 +115,17 @@ def recognise(folder: Path) -> str:
         return "voxceleb1"
     if _commands(folder):
         return "speechcommands"
+    if esc_table(folder):
+        return "esc50"
+    if is_sins(folder):
+        return "sins"
     if _speaker_folders(folder):
         return "folder"
     raise BadInput(
         f"{folder} has no layout that wrongkey knows: it looked for wav.scp (Kaldi), "
         "speaker/chapter/*.trans.txt (LibriSpeech), id1xxxx/video/*.wav (VoxCeleb1), "
-        "word/xxxxxxxx_nohash_0.wav (Speech Commands), and speaker/utterance.wav"
+        "word/xxxxxxxx_nohash_0.wav (Speech Commands), esc50.csv (ESC-50), living_labels.csv (SINS), "
+        "and speaker/utterance.wav"
     )
 
 
@@ -142,7 +149,7 @@ def read_kaldi(folder: Path) -> Corpus:
     _complete(segments if segments.exists() else folder / "wav.scp", speakers.keys() - pieces.keys())
 
     def gender(id: str) -> Gender | None:
-        return _gender(genders.get(id) or by_speaker.get(speakers[id]))
+        return gender_of(genders.get(id) or by_speaker.get(speakers[id]))
 
     utterances = tuple(
         Utterance(id, speakers[id], path, gender(id), texts.get(id), start, end)
@@ -164,8 +171,7 @@ def _wav_scp(folder: Path) -> tuple[dict[str, Path], Path]:
     for id, place in listed.items():
         if place.endswith("|"):
             raise BadInput(f"{folder / 'wav.scp'} reads {id} from a command ({place}): write the audio to files first")
-    bases = (folder.resolve(), folder.resolve().parent, Path.cwd())
-    root = next((base for base in bases if any((base / place).is_file() for place in listed.values())), bases[0])
+    root = first_root([*listed.values()], (folder.resolve(), folder.resolve().parent, Path.cwd()))
     return {id: root / place for id, place in listed.items()}, root
 
 
@@ -194,7 +200,7 @@ def _table(path: Path, optional: bool = False, values: str = "are needed") -> di
     if optional and not path.exists():
         return {}
     rows: dict[str, str] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         key, value = (*line.split(maxsplit=1), "")[:2] if line.strip() else ("", "")
         if not key:
             continue
@@ -206,15 +212,6 @@ def _table(path: Path, optional: bool = False, values: str = "are needed") -> di
     if not rows:
         raise BadInput(f"{path} is empty: it must list one entry a line")
     return rows
-
-
-def _lines(path: Path) -> list[str]:
-    if not path.is_file():
-        raise BadInput(f"{path} does not exist: this layout of a corpus needs it")
-    try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except (UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"{path} is not a readable UTF-8 text file: convert it, or name another") from error
 
 
 # LibriSpeech
@@ -258,8 +255,8 @@ def _librispeech_genders(folder: Path, chapters: list[Path]) -> dict[str, Gender
     above = dict.fromkeys((chapters[0].parents[2], chapters[0].parents[1], folder))
     for path in (place / "SPEAKERS.TXT" for place in above):
         if path.is_file():
-            rows = (line.split("|") for line in _lines(path) if line.strip() and not line.startswith(";"))
-            return {row[0].strip(): _gender(row[1].strip()) for row in rows if len(row) > 1}
+            rows = (line.split("|") for line in read_lines(path) if line.strip() and not line.startswith(";"))
+            return {row[0].strip(): gender_of(row[1].strip()) for row in rows if len(row) > 1}
     return {}
 
 
@@ -272,7 +269,7 @@ def read_voxceleb1(folder: Path) -> Corpus:
     if home is None:
         raise BadInput(f"{folder} is not VoxCeleb1: it has no id1xxxx/video/*.wav, nor wav/ above them")
     genders = _voxceleb_genders(dict.fromkeys((folder, home, home.parent)))
-    files = sorted(path for speaker in _id_folders(home) for path in _audio_in(speaker, "*/*"))
+    files = sorted(path for speaker in _id_folders(home) for path in audio_in(speaker, "*/*"))
     utterances = []
     for path in files:
         id = path.relative_to(home).as_posix()
@@ -284,7 +281,7 @@ def read_voxceleb1(folder: Path) -> Corpus:
 def _voxceleb_home(folder: Path) -> Path | None:
     """The folder that speakers' folders lie in."""
     for home in (folder, folder / "wav"):
-        if any(path for speaker in _id_folders(home)[:1] for path in _audio_in(speaker, "*/*")):
+        if any(path for speaker in _id_folders(home)[:1] for path in audio_in(speaker, "*/*")):
             return home
     return None
 
@@ -297,12 +294,12 @@ def _voxceleb_genders(places: dict[Path, None]) -> dict[str, Gender | None]:
     """Speakers' genders from vox1_meta.csv (tab-separated: VoxCeleb1 ID, VGGFace1 ID, Gender, …)."""
     for path in (place / "vox1_meta.csv" for place in places):
         if path.is_file():
-            rows = [re.split(r"[\t,]", line.strip()) for line in _lines(path) if line.strip()]
+            rows = [re.split(r"[\t,]", line.strip()) for line in read_lines(path) if line.strip()]
             header = [title.strip() for title in rows[0]]
             if "Gender" not in header:
                 raise BadInput(f"{path} has no column Gender: fetch the published vox1_meta.csv again")
             column = header.index("Gender")
-            return {row[0].strip(): _gender(row[column].strip()) for row in rows[1:] if len(row) > column}
+            return {row[0].strip(): gender_of(row[column].strip()) for row in rows[1:] if len(row) > column}
     return {}
 
 
@@ -324,7 +321,7 @@ def read_speech_commands(folder: Path) -> Corpus:
 
 
 def _commands(folder: Path) -> list[Path]:
-    return [path for path in _audio_in(folder, "[!_]*/*") if COMMAND.fullmatch(path.stem)]
+    return [path for path in audio_in(folder, "[!_]*/*") if COMMAND.fullmatch(path.stem)]
 
 
 # speaker/utterance.wav
@@ -338,50 +335,39 @@ def read_folder(folder: Path) -> Corpus:
     utterances = tuple(
         Utterance(f"{speaker.name}/{path.stem}", speaker.name, path)
         for speaker in speakers
-        for path in _audio_in(speaker, "*")
+        for path in audio_in(speaker, "*")
     )
     return Corpus(folder.resolve().name, utterances, folder)
 
 
 def _speaker_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and _audio_in(path, "*"))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and audio_in(path, "*"))
 
 
-# what readers share
+# the table above
 
 
-def _audio_in(folder: Path, pattern: str) -> list[Path]:
-    # names that begin with a dot are another system's leftovers (`._utterance.wav`), never recordings
-    return sorted(p for p in folder.glob(pattern) if p.suffix.lower() in AUDIO_SUFFIXES and p.name[0] != ".")
+def _of_folder(reader: Callable[[Path], Corpus]) -> Callable[[str], Corpus]:
+    return lambda place: reader(folder_named(place))
 
 
-def _gender(word: str | None) -> Gender | None:
-    initial = (word or "").lower()
-    if initial in ("m", "male"):
-        return "m"
-    return "f" if initial in ("f", "female") else None
+def _of_file(reader: Callable[[Path], Corpus]) -> Callable[[str], Corpus]:
+    return lambda place: reader(file_named(place))
 
 
-def _folder(place: str) -> Path:
-    folder = Path(place).expanduser()
-    if not folder.is_dir():
-        raise BadInput(f"{place or 'the corpus'} is not a folder: name the one that holds the corpus")
-    return folder
-
-
-READERS: dict[str, Callable[[Path], Corpus]] = {
-    "kaldi": read_kaldi,
-    "librispeech": read_librispeech,
-    "voxceleb1": read_voxceleb1,
-    "speechcommands": read_speech_commands,
-    "folder": read_folder,
-    "sins": read_sins,
-    "classes": read_classes,
-}
-LISTS: dict[str, Callable[[str], Corpus]] = {  # readers of what is no folder alone
+READERS: dict[str, Callable[[str], Corpus]] = {
+    "kaldi": _of_folder(read_kaldi),
+    "librispeech": _of_folder(read_librispeech),
+    "voxceleb1": _of_folder(read_voxceleb1),
+    "speechcommands": _of_folder(read_speech_commands),
+    "folder": _of_folder(read_folder),
+    "tsv": _of_file(read_tsv),
+    "jsonl": _of_file(read_jsonl),
     "esc50": read_esc50,
     "esc10": read_esc10,
-    "dcase": lambda place: read_dcase(Path(place).expanduser()),
-    "tsv": lambda place: read_tsv(Path(place).expanduser()),
-    "jsonl": lambda place: read_jsonl(Path(place).expanduser()),
+    "sins": _of_folder(read_sins),
+    "dcase": _of_file(read_dcase),
+    "classes": _of_folder(read_classes),
 }
+BY_SUFFIX = {".tsv": "tsv", ".jsonl": "jsonl", ".csv": "dcase"}  # the layouts that one file describes
+SPECS = {name: f"{name}:{'FILE' if name in BY_SUFFIX.values() else 'DIR'}" for name in READERS}

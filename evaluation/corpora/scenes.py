@@ -6,7 +6,7 @@ in clips of four seconds. The paper does not say which recordings are its test s
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -68,21 +68,21 @@ def read_esc50(place: str) -> Corpus:
     DIR may be the folder above `ESC-50-master`. The label is the `category`, the id the filename without its
     ending; audio that is not the listed `.wav` may be there in another format.
     """
-    return _esc(place, "esc50")
+    return _esc(place, "esc50", lambda row: True)
 
 
 def read_esc10(place: str) -> Corpus:
     """The ten classes of ESC-50 whose column `esc10` is True; otherwise as `read_esc50`."""
-    return _esc(place, "esc10")
+    return _esc(place, "esc10", lambda row: row["esc10"].lower() == "true")
 
 
-def _esc(place: str, name: str) -> Corpus:
-    above, _, choice = place.rpartition("#fold=") if "#fold=" in place else (place, "", "")
+def _esc(place: str, name: str, belongs: Callable[[dict[str, str]], bool]) -> Corpus:
+    above, chosen, choice = place.rpartition("#fold=") if "#fold=" in place else (place, "", "")
     home, table = _esc_home(folder_named(above))
     rows = read_rows(table, ["filename", "fold", "category", "esc10"], ",")
-    if choice:
+    if chosen:
         folds, wanted = sorted({row["fold"] for row in rows}), choice.split(",")
-        unknown = [fold for fold in wanted if fold not in folds]
+        unknown = [repr(fold) for fold in wanted if fold not in folds]
         if unknown:
             raise BadInput(f"{table} has no fold {first_three(unknown)}: choose from {', '.join(folds)}")
         rows = [row for row in rows if row["fold"] in wanted]
@@ -90,7 +90,7 @@ def _esc(place: str, name: str) -> Corpus:
     utterances = tuple(
         Utterance(Path(row["filename"]).stem, "", _any_format(home / "audio" / row["filename"]), label=row["category"])
         for row in rows
-        if row["esc10"].lower() == "true" or not name.startswith("esc10")
+        if belongs(row)
     )
     return Corpus(name, utterances, home, "real")
 
@@ -140,9 +140,9 @@ def read_sins(folder: Path) -> Corpus:
     """SINS in clips of four seconds, from whichever of three layouts the folder has.
 
     1. As published: `Node1_YYYYMMDD_HHMMSS_FFF_audio.wav` at any depth (Zenodo's `audio/Node1/audio/`), and
-       `living_labels.csv` (from `annotation/` of github.com/KULeuvenADVISE/SINS_database) in the folder or below.
-       Clips lie wholly within one labelled activity; a file's name says when it begins, and the sync files, which
-       correct that by about half a second, are not read.
+       `living_labels.csv` (from `annotation/` of github.com/KULeuvenADVISE/SINS_database) up to three folders down.
+       Clips lie wholly within one labelled activity and touch no other; a file's name says when it begins, and
+       the sync files, which correct that by about half a second, are not read.
     2. DCASE 2018 task 5, its derivative: `meta.txt` (`audio/DevNode1_ex1_1.wav<TAB>label<TAB>session`), ten-second
        files.
     3. A folder per activity, its files at any depth below it.
@@ -154,8 +154,8 @@ def read_sins(folder: Path) -> Corpus:
     """
     if (folder / "meta.txt").is_file():
         clips = _meta_clips(folder)
-    elif labels := sorted(folder.glob(f"**/{LABELS}")):
-        clips = _node_clips(folder, _sessions(labels[0]))
+    elif labels := _label_list(folder):
+        clips = _node_clips(folder, _sessions(labels))
     else:
         clips = _activity_clips(folder)
     utterances = tuple(clips)
@@ -169,7 +169,13 @@ def read_sins(folder: Path) -> Corpus:
 
 def is_sins(folder: Path) -> bool:
     """Whether a folder is SINS as published, or its derivative of DCASE 2018."""
-    return any(folder.glob(f"**/{LABELS}")) or any(folder.glob("audio/DevNode*_ex*.wav"))
+    derived = (folder / "meta.txt").is_file() and any(folder.glob("audio/*Node*_ex*.wav"))
+    return derived or _label_list(folder) is not None
+
+
+def _label_list(folder: Path) -> Path | None:
+    """`living_labels.csv` at most three folders down (a search through all of SINS takes long), or None."""
+    return next((path for depth in range(4) for path in sorted(folder.glob("*/" * depth + LABELS))), None)
 
 
 def activity(name: str) -> str | None:
@@ -233,9 +239,14 @@ def _moment(text: str) -> datetime:
 
 
 def _only_activity(begin: datetime, clip: Utterance, sessions: Sequence[Session]) -> Utterance | None:
-    """The clip with the activity that all of it lies in; None where there is none, or one that is not used."""
+    """The clip with the one activity that it touches and that all of it lies in; None without, or for an unused one.
+
+    The published sessions overlap here and there (cooking and eating on 2017-02-01 at 22:29:23).
+    """
     first = begin + timedelta(seconds=clip.start or 0.0)
     last = first + timedelta(seconds=CLIP if clip.end is None else clip.end - (clip.start or 0.0))
-    inside = [name for start, stop, name in sessions if start <= first and last <= stop]
-    label = activity(inside[0]) if len(inside) == 1 else None
+    touched = [session for session in sessions if session[0] < last and session[1] > first]
+    if len(touched) != 1 or touched[0][0] > first or touched[0][1] < last:
+        return None
+    label = activity(touched[0][2])
     return replace(clip, label=label) if label else None

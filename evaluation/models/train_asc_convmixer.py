@@ -13,8 +13,7 @@ import copy
 import csv
 import json
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from evaluation.models.asc_convmixer import (
     front_end,
     load_asc_convmixer,
 )
+from evaluation.models.training import Checkpoint, average_weights, least_milliseconds
 from keys.errors import BadInput
 
 SHIPPED = 5  # the fold that the shipped weights have not seen
@@ -134,7 +134,7 @@ def train(recipe: Recipe, clips: Clips, folder: Path, stop_at: int | None = None
     stop_at: an epoch before the last to stop at. Raises BadInput for an unfit checkpoint.
     """
     torch.manual_seed(recipe.seed)
-    network, checkpoint = ConvMixer(len(clips.classes)), folder / f"{NAME}-fold{recipe.fold}.checkpoint.pt"
+    network = ConvMixer(len(clips.classes))
     average = copy.deepcopy(network)
     chosen = torch.nonzero(clips.fold != recipe.fold)[:, 0].numpy()
     per_epoch = len(chosen) // recipe.batch
@@ -143,26 +143,18 @@ def train(recipe: Recipe, clips: Clips, folder: Path, stop_at: int | None = None
         optimiser, recipe.learning_rate, recipe.epochs * per_epoch, pct_start=0.2
     )
     parts: dict[str, Any] = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
-    first, spent = 0, 0.0
-    if checkpoint.is_file():
-        saved = _read_checkpoint(checkpoint)
-        if saved["recipe"] != asdict(recipe):
-            raise BadInput(f"{checkpoint} belongs to another recipe: give another --out, or the same flags")
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        first, spent = saved["epoch"], saved["seconds"]
-    begin, last = time.perf_counter(), stop_at or recipe.epochs
-    for epoch in range(first, last):
+    checkpoint = Checkpoint(folder / f"{NAME}-fold{recipe.fold}.checkpoint.pt", asdict(recipe), parts)
+    checkpoint.resume()
+    last = stop_at or recipe.epochs
+    for epoch in range(checkpoint.done, last):
         rng = np.random.default_rng([recipe.seed, epoch])
         for batch in np.split(rng.permutation(chosen)[: per_epoch * recipe.batch], per_epoch):
             loss = _step(network, optimiser, clips, rng, batch, recipe.smoothing)
             schedule.step()
-            _average(average, network, min(AVERAGE, (epoch + 1) / (epoch + 10)))
+            average_weights(average, network, min(AVERAGE, (epoch + 1) / (epoch + 10)))
         if (epoch + 1) % SAVED_EVERY == 0 or epoch + 1 == last:
-            seconds = spent + time.perf_counter() - begin
-            saved = {name: part.state_dict() for name, part in parts.items()}
-            _save(saved | {"recipe": asdict(recipe), "epoch": epoch + 1, "seconds": seconds}, checkpoint)
-            print(f"fold {recipe.fold}, epoch {epoch + 1}: loss {loss:.3f}, {seconds:.0f} s", flush=True)
+            checkpoint.save(epoch + 1)
+            print(f"fold {recipe.fold}, epoch {epoch + 1}: loss {loss:.3f}, {checkpoint.seconds:.0f} s", flush=True)
     return average.eval()
 
 
@@ -188,27 +180,6 @@ def _step(
     return float(loss.detach())
 
 
-@torch.no_grad()
-def _average(average: ConvMixer, network: ConvMixer, share: float) -> None:
-    for name, value in average.state_dict().items():
-        new = network.state_dict()[name]
-        value.copy_(new if not value.is_floating_point() else share * value + (1 - share) * new)
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    try:
-        saved: dict[str, Any] = torch.load(path, weights_only=True)
-    except Exception as error:  # torch.load raises many kinds for half a file
-        raise BadInput(f"{path} cannot be read: remove it, the training of this fold starts again") from error
-    return saved
-
-
-def _save(content: dict[str, Any], path: Path) -> None:
-    part = path.with_suffix(".part")
-    torch.save(content, part)
-    part.replace(path)
-
-
 @torch.inference_mode()
 def held_out(network: ConvMixer, clips: Clips, fold: int) -> dict[str, Any]:
     """Accuracy in percent on a fold, the clips in it, and the confusions, most frequent first."""
@@ -221,17 +192,6 @@ def held_out(network: ConvMixer, clips: Clips, fold: int) -> dict[str, Any]:
     accuracy = 100 * float((label == guess).double().mean())
     confusions = dict(sorted(wrong.items(), key=lambda item: -item[1]))
     return {"accuracy_percent": accuracy, "clips": int(chosen.sum()), "confusions": confusions}
-
-
-@torch.inference_mode()
-def milliseconds(function: Callable[[Tensor], Tensor], argument: Tensor, repeats: int = 200) -> float:
-    """The least time of a call."""
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        function(argument)
-        times.append(time.perf_counter() - begin)
-    return 1e3 * min(times)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -254,7 +214,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             network = train(recipe, clips, given.out)
             figures["folds"][str(fold)] = held_out(network, clips, fold)
             print(fold, figures["folds"][str(fold)], flush=True)
-            figures["seconds"] += _read_checkpoint(given.out / f"{NAME}-fold{fold}.checkpoint.pt")["seconds"]
+            figures["seconds"] += torch.load(given.out / f"{NAME}-fold{fold}.checkpoint.pt", weights_only=True)[
+                "seconds"
+            ]
             if fold == SHIPPED:
                 weights = given.out / f"{NAME}.safetensors"
                 tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
@@ -266,10 +228,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "five_folds_sd_percent": float(np.std(accuracies, ddof=1)),
             "parameters": sum(p.numel() for p in ConvMixer(len(clips.classes)).parameters()),
             "weights_bytes": weights.stat().st_size,
-            "milliseconds_one_core": milliseconds(
+            "milliseconds_one_core": least_milliseconds(
                 load_asc_convmixer(path=weights).classify, torch.randn(1, BINS, FRAMES)
             ),
-            "milliseconds_front_end": milliseconds(front_end, torch.randn(5 * SAMPLE_RATE)),
+            "milliseconds_front_end": least_milliseconds(front_end, torch.randn(5 * SAMPLE_RATE)),
         }
         weights.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
         print(weights)

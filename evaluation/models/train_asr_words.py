@@ -11,7 +11,6 @@ import argparse
 import copy
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,6 +38,7 @@ from evaluation.models.asr_words import (
 )  # fmt: skip
 from evaluation.models.augment import augmented, emphasised, open_noises
 from evaluation.models.protocol import Hypothesis
+from evaluation.models.training import Checkpoint, average_weights, least_milliseconds
 from evaluation.models.word_sequences import (
     MOST,
     WORDS,
@@ -124,29 +124,20 @@ def masked(rng: np.random.Generator, spectrograms: Tensor) -> Tensor:
 def train(recipe: Recipe, data: Sequences, folder: Path) -> WordsNet:
     """Trains, or goes on from the checkpoint in `folder`; returns the moving average of the weights."""
     torch.manual_seed(recipe.seed)
-    network, checkpoint = WordsNet(), folder / f"{NAME}.checkpoint.pt"
+    network = WordsNet()
     average = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, recipe.steps, pct_start=0.15)
     parts: dict[str, Any] = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
-    first, spent = 0, 0.0
-    if checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=True)
-        if saved["recipe"] != asdict(recipe):
-            raise BadInput(f"{checkpoint} belongs to another recipe: give another --out, or the same flags")
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        first, spent = saved["step"], saved["seconds"]
-    begin = time.perf_counter()
-    for step in range(first, recipe.steps):
+    checkpoint = Checkpoint(folder / f"{NAME}.checkpoint.pt", asdict(recipe), parts)
+    checkpoint.resume()
+    for step in range(checkpoint.done, recipe.steps):
         loss = _step(network, optimiser, data, np.random.default_rng([recipe.seed, step]), recipe.batch)
         schedule.step()
-        _average(average, network, min(AVERAGE, (step + 1) / (step + 10)))
+        average_weights(average, network, min(AVERAGE, (step + 1) / (step + 10)))
         if (step + 1) % SAVED_EVERY == 0 or step + 1 == recipe.steps:
-            seconds = spent + time.perf_counter() - begin
-            saved = {name: part.state_dict() for name, part in parts.items()}
-            _save(saved | {"recipe": asdict(recipe), "step": step + 1, "seconds": seconds}, checkpoint)
-            print(f"step {step + 1} of {recipe.steps}: loss {loss:.3f}, {seconds:.0f} s", flush=True)
+            checkpoint.save(step + 1)
+            print(f"step {step + 1} of {recipe.steps}: loss {loss:.3f}, {checkpoint.seconds:.0f} s", flush=True)
     return average.eval()
 
 
@@ -162,19 +153,6 @@ def _step(
     torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
     optimiser.step()
     return float(loss.detach())
-
-
-@torch.no_grad()
-def _average(average: WordsNet, network: WordsNet, share: float) -> None:
-    for name, value in average.state_dict().items():
-        new = network.state_dict()[name]
-        value.copy_(new if not value.is_floating_point() else share * value + (1 - share) * new)
-
-
-def _save(content: dict[str, Any], path: Path) -> None:
-    part = path.with_suffix(".part")
-    torch.save(content, part)
-    part.replace(path)
 
 
 def _at_speed(wave: np.ndarray, speed: tuple[int, int]) -> np.ndarray:
@@ -200,17 +178,6 @@ def word_errors(model: AsrWords, corpus: Corpus) -> dict[str, float]:
     }
 
 
-def milliseconds(model: AsrWords, repeats: int = 200) -> float:
-    """The least time of one query of four seconds."""
-    query = torch.randn(1, BINS, 400 // KERNEL * KERNEL)
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        model.encode(query)
-        times.append(time.perf_counter() - begin)
-    return 1e3 * min(times)
-
-
 def write_figures(weights: Path, recipe: Recipe, speech_commands: Path, folder: Path) -> None:
     """Measures the weights: unseen speakers' sequences and the bundled word sequences; writes them beside."""
     model = load_asr_words(path=weights)
@@ -228,7 +195,7 @@ def write_figures(weights: Path, recipe: Recipe, speech_commands: Path, folder: 
             "weights_bytes": weights.stat().st_size,
             "training_seconds": torch.load(folder / f"{NAME}.checkpoint.pt", weights_only=True)["seconds"],
             "speakers": {part: len(speakers_of(part, names)) for part in ("train", "validation", "test")},
-            "milliseconds_4s_one_core": milliseconds(model),
+            "milliseconds_4s_one_core": least_milliseconds(model.encode, torch.randn(1, BINS, 400 // KERNEL * KERNEL)),
             **{part: word_errors(model, corpus) for part, corpus in sets.items()},
         }
     weights.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")

@@ -182,7 +182,7 @@ def esc50(folder):
 
 def test_the_command_trains_five_folds_and_writes_weights(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "Recipe", SmallRecipe)
-    monkeypatch.setattr(training, "milliseconds", lambda function, argument: 1.0)
+    monkeypatch.setattr(training, "least_milliseconds", lambda function, argument: 1.0)
     flags = ["--esc50", str(esc50(tmp_path / "esc")), "--out", str(tmp_path / "out"), "--epochs", "1"]
     assert training.main(flags) == 0, capsys.readouterr().err
     made = load_asc_convmixer(path=tmp_path / "out" / "asc-convmixer.safetensors")

@@ -123,7 +123,7 @@ def test_training_knows_its_checkpoint(tmp_path):
     recipe = Recipe(steps=4, batch=2)
     whole = train(recipe, data, tmp_path)
     checkpoint = torch.load(tmp_path / "asr-words.checkpoint.pt", weights_only=True)
-    assert checkpoint["step"] == 4
+    assert checkpoint["done"] == 4
     again = train(recipe, data, tmp_path)  # nothing is left to do
     for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)

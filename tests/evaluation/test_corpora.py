@@ -2,6 +2,7 @@ import hashlib
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -230,7 +231,7 @@ def test_plain_folder(tmp_path: Path) -> None:
 def test_empty_folder_is_refused_by_every_layout(tmp_path: Path, layout: str) -> None:
     with pytest.raises(BadInput):
         open_corpus(f"{layout}:{tmp_path}")
-    with pytest.raises(BadInput, match="is not a folder"):
+    with pytest.raises(BadInput, match=f"absent is not a {'file' if 'FILE' in layouts.SPECS[layout] else 'folder'}"):
         open_corpus(f"{layout}:{tmp_path / 'absent'}")
 
 
@@ -240,7 +241,8 @@ def test_a_layout_without_a_folder_does_not_read_the_working_directory(
 ) -> None:
     monkeypatch.chdir(kaldi)
     assert len(open_corpus("kaldi:.")) == 3
-    with pytest.raises(BadInput, match=f"corpus '{spec}' names no folder: give {spec[:-1] or 'folder'}:DIR"):
+    given = layouts.SPECS[spec[:-1] or "folder"]
+    with pytest.raises(BadInput, match=f"corpus '{spec}' names no folder or file: give {given}"):
         open_corpus(spec)
 
 
@@ -306,6 +308,45 @@ def test_select(kaldi: Path) -> None:
     ]:
         with pytest.raises(BadInput, match=said):
             corpus.select(speakers=speakers)  # type: ignore[arg-type]
+
+
+def test_only_keeps_the_order_of_the_corpus(kaldi: Path) -> None:
+    corpus = open_corpus(kaldi)
+    assert [u.id for u in corpus.only(["c", "a", "c"]).utterances] == ["a", "c"]
+    for ids, said in [(["a", "x", "y", "z", "q"], "no such utterances: x, y, z and 1 more"), ([], "none is named")]:
+        with pytest.raises(BadInput, match=said):
+            corpus.only(ids)
+
+
+def test_only_listed_reads_ids_with_spaces(kaldi: Path) -> None:
+    copy = replace(open_corpus(kaldi).utterances[0], id="a b")
+    corpus = Corpus("two", (copy, open_corpus(kaldi).utterances[1]), kaldi)
+    (kaldi / "ids.txt").write_bytes(b"\r\na b\r\n\r\n")
+    assert corpus.only_listed(kaldi / "ids.txt").utterances == (copy,)
+    write(kaldi / "ids.txt")
+    with pytest.raises(BadInput, match="none is named"):
+        corpus.only_listed(kaldi / "ids.txt")
+    with pytest.raises(BadInput, match=r"absent\.txt does not exist"):
+        corpus.only_listed(kaldi / "absent.txt")
+
+
+def test_labels_stand_for_speakers(tmp_path: Path) -> None:
+    path = audio(tmp_path / "a.wav")
+    corpus = Corpus("scenes", (Utterance("a", "", path, label="sea"), Utterance("b", "", path, label="bus")), tmp_path)
+    assert (corpus.speakers, corpus.classes) == ((), ("bus", "sea")) and "2 classes" in repr(corpus)
+    assert corpus.select() == corpus
+    for choice in ({"per_speaker": 1}, {"speakers": 1}):
+        with pytest.raises(BadInput, match="does not say who speaks in a, b"):
+            corpus.select(**choice)
+
+
+def test_a_label_changes_the_digest_and_none_leaves_it(tmp_path: Path) -> None:
+    path = audio(tmp_path / "s/a.wav")
+    digests = {
+        Corpus("one", (Utterance("a", "s", path, label=label),), tmp_path).digest()
+        for label in (None, "", "bus", "sea")
+    }
+    assert len(digests) == 4
 
 
 def test_digest_follows_content_not_place(kaldi: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from evaluation.corpora import open_corpus
+from evaluation.corpora.scenes import activity
 from keys.errors import BadInput
 
 
@@ -36,10 +37,25 @@ def test_esc50_and_its_ten_classes(esc):
     assert labels(f"esc10:{esc}#fold=2") == {"b": "rain"}
     assert labels(f"esc50:{esc}#fold=1,2").keys() == {"a", "b", "c"}
     assert open_corpus(f"esc10:{esc}").recordings == "real"
-    with pytest.raises(BadInput, match="fold 7"):
-        open_corpus(f"esc10:{esc}#fold=7")
+    for fold in ("7", "", "1,7", "1, 2"):
+        with pytest.raises(BadInput, match=r"has no fold '.*': choose from 1, 2"):
+            open_corpus(f"esc10:{esc}#fold={fold}")
     with pytest.raises(BadInput, match=r"no esc50\.csv"):
         open_corpus(f"esc10:{esc / 'audio'}")
+
+
+def test_esc50_is_recognised_as_published_and_as_unpacked(esc):
+    assert open_corpus(esc).name == "esc50"
+    below = esc / "unpacked" / "ESC-50-master"
+    (below / "meta").mkdir(parents=True)
+    (esc / "esc50.csv").rename(below / "meta" / "esc50.csv")
+    (esc / "audio").rename(below / "audio")
+    for place in (below, below.parent):
+        assert {u.label for u in open_corpus(place).utterances} == {"dog", "rain", "cow"}
+    assert open_corpus(f"esc10:{below}#fold=2").name == "esc10-fold2"
+    (below / "audio" / "c.wav").unlink()
+    with pytest.raises(BadInput, match=r"do not exist: .*c\.wav"):
+        open_corpus(below)
 
 
 def test_a_folder_per_class(tmp_path):
@@ -54,6 +70,12 @@ def test_lists_of_dcase(tmp_path):
     table = tmp_path / "evaluation_setup" / "fold1_evaluate.csv"
     table.write_text("filename\tscene_label\naudio/x.wav\tbus\n")
     assert labels(f"dcase:{table}") == {"audio/x": "bus"}
+    assert open_corpus(table).digest() == open_corpus(f"dcase:{table}").digest()
+    table.write_text("filename,scene_label,identifier\naudio/x.wav,metro station,paris-1\n")
+    assert labels(f"dcase:{table}") == {"audio/x": "metro station"}
+    table.write_text("filename\tscene_label\naudio/x.wav\n")
+    with pytest.raises(BadInput, match="1 columns in line 2, not 2"):
+        open_corpus(f"dcase:{table}")
     table.write_text("filename\naudio/x.wav\n")
     with pytest.raises(BadInput, match="scene_label"):
         open_corpus(f"dcase:{table}")
@@ -89,14 +111,44 @@ def test_sins_as_published_keeps_clips_within_one_activity(tmp_path):
         open_corpus(f"sins:{tmp_path}")
 
 
+def test_a_clip_that_touches_two_activities_has_neither(tmp_path):
+    audio(tmp_path / "Node3" / "Node3_20170131_191600_000_audio.wav", 16.0)
+    table = tmp_path / "annotation" / "living_labels.csv"
+    table.parent.mkdir()
+    table.write_text(
+        "Class;Start time;Stop time\n"
+        "working;2017-01-31 19:13:26.428;2017-01-31 19:16:08.000\n"
+        "calling;2017-01-31 19:16:07.300;2017-01-31 19:19:08.928\n"
+    )
+    corpus = open_corpus(tmp_path)  # recognised
+    assert [(u.label, u.start) for u in corpus.utterances] == [
+        ("Working", 0.0),
+        ("Social Activity", 8.0),
+        ("Social Activity", 12.0),
+    ]
+
+
+def test_every_class_of_the_paper_is_known_in_every_spelling():
+    published = ("absence", "calling", "cooking", "dishwashing", "eating", "other", "vacuumcleaner", "visit")
+    derived = ("social_activity", "vacuum_cleaner", "watching_tv", "working")
+    assert len({activity(name) for name in (*published, *derived, "Watching TV")}) == 9
+    assert activity("dont use") is None and activity("sleeping") is None
+
+
 def test_dcase_2018_task_5(tmp_path):
     audio(tmp_path / "audio" / "DevNode1_ex1_1.wav", 10.0)
     (tmp_path / "meta.txt").write_text("audio/DevNode1_ex1_1.wav\tsocial_activity\tex1\n")
-    corpus = open_corpus(f"sins:{tmp_path}")
+    corpus = open_corpus(tmp_path)  # recognised
     assert [(u.id, u.label) for u in corpus.utterances] == [
         ("audio/DevNode1_ex1_1@0", "Social Activity"),
         ("audio/DevNode1_ex1_1@4", "Social Activity"),
     ]
+    (tmp_path / "meta.txt").write_text("audio/DevNode1_ex1_1.wav\n")
+    with pytest.raises(BadInput, match=r"meta\.txt has no label in line 1"):
+        open_corpus(f"sins:{tmp_path}")
+    (tmp_path / "meta.txt").write_text("audio/gone.wav\tcooking\tex1\n")
+    with pytest.raises(BadInput, match=r"gone\.wav is not a file"):
+        open_corpus(f"sins:{tmp_path}")
 
 
 def test_the_label_is_part_of_the_digest(tmp_path):

@@ -32,6 +32,60 @@ def test_common_voice(clips: Path):
         open_corpus(f"tsv:{table}")
 
 
+def test_a_table_may_name_ids_and_leave_speakers_out(clips: Path):
+    table = clips / "clips" / "own.tsv"
+    table.write_text('id\tpath\ttext\tgender\none\ta.wav\t"Quoted" words\tfemale_feminine\ntwo\tb.wav\t\t\n')
+    corpus = open_corpus(table)
+    assert [(u.id, u.speaker, u.gender, u.text) for u in corpus.utterances] == [
+        ("one", "", "f", '"Quoted" words'),
+        ("two", "", None, ""),
+    ]
+    assert (corpus.name, corpus.recordings, corpus.speakers) == ("clips-own", "unknown", ())
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("", "has no column path in its first line"),
+        ("path\ttext\n", "empty below its first line"),
+        ("path\ttext\na.wav\tone\nb.wav\n", "1 columns in line 3, not 2"),
+        ("path\ttext\na.wav\tone\na.wav\tone\n", "more than once: a"),
+    ],
+)
+def test_faults_of_a_table_are_named(clips: Path, lines: str, said: str):
+    (clips / "test.tsv").write_text(lines)
+    with pytest.raises(BadInput, match=said):
+        open_corpus(f"tsv:{clips / 'test.tsv'}")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ([1], "line 1 .*not an object"),
+        ({"text": "one"}, "no audio_filepath and no path"),
+        ({"path": "clips/a.wav", "text": 3}, "text that is not a string"),
+        ({"path": "clips/a.wav", "text": "one", "duration": 0}, "duration 0"),
+        ({"path": "clips/a.wav", "text": "one", "offset": "1"}, "offset '1'"),
+        ({"path": "clips/a.wav", "text": "one", "offset": float("nan")}, "offset nan"),
+        ({"path": "clips/c.wav", "text": "one"}, r"do not exist: .*c\.wav"),
+        ({"path": "clips/a.wav"}, "without a speaker, a transcript or a label"),
+    ],
+)
+def test_faults_of_a_manifest_are_named(clips: Path, row: object, said: str):
+    (clips / "test.jsonl").write_text(json.dumps(row))
+    with pytest.raises(BadInput, match=said):
+        open_corpus(clips / "test.jsonl")
+
+
+def test_a_manifest_may_cut_one_file_often_and_name_it_in_full(clips: Path):
+    path = str(clips / "clips" / "a.wav")
+    rows = [{"audio_filepath": path, "text": "x", "offset": o, "duration": 0.25, "speaker": 7} for o in (0, 0.25, 0.5)]
+    (clips / "cut.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corpus = open_corpus(clips / "cut.jsonl")
+    assert [(u.start, u.end) for u in corpus.utterances] == [(0, 0.25), (0.25, 0.5), (0.5, 0.75)]
+    assert corpus.speakers == ("7",) and corpus.utterances[2].id.endswith("clips/a@0.5")
+
+
 def test_nemo_manifests_cut_pieces(clips: Path):
     table = clips / "test.jsonl"
     row = {"audio_filepath": "clips/a.wav", "text": "one two", "offset": 0.25, "duration": 0.5}

@@ -13,7 +13,7 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run_list)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
-    show = actions.add_parser("show", help="speakers, utterances and seconds of a corpus")
+    show = actions.add_parser("show", help="speakers, transcripts, classes and seconds of a corpus")
     show.add_argument("corpus", help="as for 'wrongkey sweep'")
     show.set_defaults(run=run_show)
 
@@ -34,15 +34,18 @@ def run_list(options: argparse.Namespace) -> int:
 
 
 def run_show(options: argparse.Namespace) -> int:
+    from collections import Counter
+
     from evaluation.corpora import open_corpus, total_seconds
 
     corpus = open_corpus(options.corpus)
-    speakers = {u.speaker for u in corpus.utterances if u.speaker}
-    classes = sorted({u.label for u in corpus.utterances if u.label})
     transcripts = sum(u.text is not None for u in corpus.utterances)
     print(f"{corpus.name}: {len(corpus)} utterances, {corpus.recordings} recordings")
-    print(f"{len(speakers)} speakers, {transcripts} transcripts, {len(classes)} classes {', '.join(classes)}".rstrip())
-    print(f"{total_seconds(corpus):.0f} s of speech; content {corpus.digest()}")
+    print(f"{len(corpus.speakers)} speakers, {transcripts} transcripts, {len(corpus.classes)} classes")
+    if corpus.classes:
+        count = Counter(u.label for u in corpus.utterances)
+        print(", ".join(f"{label} {count[label]}" for label in corpus.classes))
+    print(f"{total_seconds(corpus):.0f} s of audio; content {corpus.digest()}")
     return 0
 
 
