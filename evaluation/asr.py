@@ -93,9 +93,10 @@ class SpeechRecognition:
         rows: list[dict[str, Any]] = []
         for name, part, whole in (("wer", errors, self.words), ("runaway", runaways, torch.ones_like(self.words))):
             value, low, high = pooled_percent(part, whole, self._weights)
+            n = int(whole.sum())
             rows += [
                 {"position": i, "metric": name, "value": value[i], "ci_low": low[i], "ci_high": high[i], "n": n}
-                for i, n in enumerate([int(whole.sum())] * len(value))
+                for i in range(len(value))
             ]
         return rows
 

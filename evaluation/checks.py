@@ -52,7 +52,8 @@ def self_checks(experiment: Experiment, correct: Answers | None) -> list[SelfChe
         if not check.passed:
             raise BadInput(
                 f"self-check '{check.name}' failed for model {experiment.model.name}: {check.text} "
-                f"({check.value:.2e}, allowed {check.limit:.0e}); no score of this model can be trusted"
+                f"({check.value:.2e}, allowed {check.limit:.0e}); no score of this model can be trusted at "
+                f"--precision {experiment.config.precision}"
             )
         done.append(check)
     return done

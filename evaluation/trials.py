@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.corpora.corpus import Corpus, Utterance, first_three
-from evaluation.corpora.layouts import AUDIO_SUFFIXES
+from evaluation.corpora.files import AUDIO_SUFFIXES
 from keys.errors import BadInput
 
 Indices = NDArray[np.int64]

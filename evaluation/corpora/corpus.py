@@ -113,15 +113,21 @@ class Corpus:
 
     def only(self, ids: Collection[str]) -> "Corpus":
         """The utterances with these ids, in the corpus' order; raises `BadInput` for ids that it does not have."""
+        if not ids:
+            raise BadInput(f"no utterance of corpus {self.name} is named: give some of its ids")
         unknown = [id for id in ids if id not in self.by_id]
-        if unknown or not ids:
-            raise BadInput(f"corpus {self.name} has no such utterances: {first_three(unknown) or 'none is named'}")
+        if unknown:
+            raise BadInput(f"corpus {self.name} has no such utterances: {first_three(unknown)}")
         wanted = set(ids)
         return replace(self, utterances=tuple(u for u in self.utterances if u.id in wanted))
 
     def only_listed(self, path: Path) -> "Corpus":
         """The utterances whose ids a text file lists, one a line; raises `BadInput` as `only` and `read_lines`."""
-        return self.only(list(dict.fromkeys(line.strip() for line in read_lines(path) if line.strip())))
+        ids = list(dict.fromkeys(line.strip() for line in read_lines(path) if line.strip()))
+        try:
+            return self.only(ids)
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from error
 
     def _chosen(self, speakers: int | Collection[str] | None) -> Collection[str]:
         if speakers is None:

@@ -96,6 +96,7 @@ CORPORA: dict[str, Source] = {
     "esc50": Source(
         url="https://github.com/karolpiczak/ESC-50/archive/master.zip",
         licence="CC BY-NC 3.0 (its ESC-10 clips: CC BY 3.0)",
+        opens="esc50:{}",
         note=f"{NO_SUM}: GitHub packs the branch on request, about 600 MB",
     ),
     "speechocean762": Source(

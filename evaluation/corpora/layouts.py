@@ -26,7 +26,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from evaluation.corpora.corpus import Corpus, Gender, Recordings, Utterance, first_three, gender_of, read_lines
-from evaluation.corpora.files import AUDIO_SUFFIXES as AUDIO_SUFFIXES
 from evaluation.corpora.files import audio_in, file_named, first_root, folder_named
 from evaluation.corpora.scenes import esc_table, is_sins, read_classes, read_dcase, read_esc10, read_esc50, read_sins
 from evaluation.corpora.transcribed import read_jsonl, read_tsv

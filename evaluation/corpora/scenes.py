@@ -131,7 +131,8 @@ ACTIVITIES = {  # the paper's names of the classes; keys are letters only
     "visit": "Social Activity",
     "socialactivity": "Social Activity",
 }
-NODE_FILE = re.compile(r"Node\d+_(\d{8}_\d{6}_\d{3})_audio")  # YYYYMMDD_HHMMSS_milliseconds
+# YYYYMMDD_HHMMSS_milliseconds, and the nodes that the authors' example_code/segment_wav.m pairs with these labels.
+NODE_FILE = re.compile(r"Node[1-8]_(\d{8}_\d{6}_\d{3})_audio")
 LABELS = "living_labels.csv"
 Session = tuple[datetime, datetime, str]
 
@@ -141,7 +142,7 @@ def read_sins(folder: Path) -> Corpus:
 
     1. As published: `Node1_YYYYMMDD_HHMMSS_FFF_audio.wav` at any depth (Zenodo's `audio/Node1/audio/`), and
        `living_labels.csv` (from `annotation/` of github.com/KULeuvenADVISE/SINS_database) up to three folders down.
-       Clips lie wholly within one labelled activity and touch no other; a file's name says when it begins, and
+       Nodes 1 to 8 are read; the labels are not meant for nodes 9 to 13. Clips lie wholly within one labelled activity and touch no other; a file's name says when it begins, and
        the sync files, which correct that by about half a second, are not read.
     2. DCASE 2018 task 5, its derivative: `meta.txt` (`audio/DevNode1_ex1_1.wav<TAB>label<TAB>session`), ten-second
        files.
@@ -161,8 +162,8 @@ def read_sins(folder: Path) -> Corpus:
     utterances = tuple(clips)
     if not utterances:
         raise BadInput(
-            f"{folder} is not SINS: it needs Node1_*_audio.wav with {LABELS}, or meta.txt of DCASE 2018 task 5, or a "
-            f"folder per activity ({', '.join(sorted(set(ACTIVITIES.values())))})"
+            f"{folder} is not SINS: it needs Node1_*_audio.wav (nodes 1 to 8) with {LABELS}, or meta.txt of DCASE 2018 "
+            f"task 5, or a folder per activity ({', '.join(sorted(set(ACTIVITIES.values())))})"
         )
     return Corpus("sins", utterances, folder, "real")
 

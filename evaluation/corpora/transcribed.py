@@ -74,7 +74,7 @@ def _utterance(entry: dict[str, Any], folder: Path) -> Utterance:
     if entry.get("duration") is not None:
         start = start or 0.0
         end = start + _seconds("duration", entry["duration"], least=1e-9)
-    id = entry.get("id") or without_suffix(place) + (f"@{start:g}" if offset else "")
+    id = entry.get("id") or without_suffix(place) + (f"@{start:.10g}" if offset else "")
     path = folder / Path(place).expanduser()
     return Utterance(str(id), str(entry.get("speaker") or ""), path, gender_of(entry.get("gender")), text, start, end)
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.asr import COUNTS, SpeechRecognition, edits
+from evaluation.bootstrap import pooled_percent, utterance_weights
 from evaluation.corpora import Utterance
 from evaluation.models.protocol import Hypothesis
 from keys.errors import BadInput
@@ -86,6 +87,21 @@ def test_the_interval_is_a_bootstrap_over_utterances() -> None:
     other = SpeechRecognition.of(utterances(*texts), "none", 400, seed=4).measure(scores)
     assert again == task.measure(scores) != other
     assert task.measure(scores[1:])[0]["ci_low"] == rows[1]["ci_low"]  # keys asked together answer as alone
+
+
+def test_pooled_intervals_are_those_of_a_loop_over_draws() -> None:
+    errors, words = np.array([[0, 3, 1, 9, 2], [1, 0, 0, 0, 4]]), np.array([4, 5, 1, 3, 7])
+    weights = utterance_weights(5, 200, seed=1)
+    assert weights.shape == (200, 5) and (weights.sum(1) == 5).all() and len(weights.unique(dim=0)) > 50
+    value, low, high = pooled_percent(torch.tensor(errors), torch.tensor(words), weights)
+    for key in range(2):
+        rates = []
+        for counts in weights.numpy().astype(int):
+            drawn = [utterance for utterance, count in enumerate(counts) for _ in range(count)]
+            rates.append(100 * sum(errors[key, u] for u in drawn) / sum(words[u] for u in drawn))
+        assert [low[key], high[key]] == pytest.approx(np.quantile(rates, [0.025, 0.975]))
+        assert value[key] == pytest.approx(100 * errors[key].sum() / words.sum())
+    assert high[0] > 100  # never clipped
 
 
 def test_intervals_can_be_off() -> None:

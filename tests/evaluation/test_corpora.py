@@ -313,7 +313,10 @@ def test_select(kaldi: Path) -> None:
 def test_only_keeps_the_order_of_the_corpus(kaldi: Path) -> None:
     corpus = open_corpus(kaldi)
     assert [u.id for u in corpus.only(["c", "a", "c"]).utterances] == ["a", "c"]
-    for ids, said in [(["a", "x", "y", "z", "q"], "no such utterances: x, y, z and 1 more"), ([], "none is named")]:
+    for ids, said in [
+        (["a", "x", "y", "z", "q"], "no such utterances: x, y, z and 1 more"),
+        ([], "no utterance of corpus set is named"),
+    ]:
         with pytest.raises(BadInput, match=said):
             corpus.only(ids)
 
@@ -324,7 +327,7 @@ def test_only_listed_reads_ids_with_spaces(kaldi: Path) -> None:
     (kaldi / "ids.txt").write_bytes(b"\r\na b\r\n\r\n")
     assert corpus.only_listed(kaldi / "ids.txt").utterances == (copy,)
     write(kaldi / "ids.txt")
-    with pytest.raises(BadInput, match="none is named"):
+    with pytest.raises(BadInput, match=r"ids\.txt: no utterance of corpus two is named"):
         corpus.only_listed(kaldi / "ids.txt")
     with pytest.raises(BadInput, match=r"absent\.txt does not exist"):
         corpus.only_listed(kaldi / "absent.txt")

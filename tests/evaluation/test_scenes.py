@@ -111,6 +111,14 @@ def test_sins_as_published_keeps_clips_within_one_activity(tmp_path):
         open_corpus(f"sins:{tmp_path}")
 
 
+def test_microphones_of_other_rooms_have_other_labels(tmp_path):
+    table = "Class;Start time;Stop time\nworking;2017-01-30 09:00:00.000;2017-01-30 11:00:00.000\n"
+    (tmp_path / "living_labels.csv").write_text(table)
+    for node in (8, 9, 13):
+        audio(tmp_path / f"Node{node}" / f"Node{node}_20170130_100000_500_audio.wav", 4.0)
+    assert [u.path.parent.name for u in open_corpus(f"sins:{tmp_path}").utterances] == ["Node8"]
+
+
 def test_a_clip_that_touches_two_activities_has_neither(tmp_path):
     audio(tmp_path / "Node3" / "Node3_20170131_191600_000_audio.wav", 16.0)
     table = tmp_path / "annotation" / "living_labels.csv"

@@ -32,6 +32,20 @@ def test_common_voice(clips: Path):
         open_corpus(f"tsv:{table}")
 
 
+@pytest.mark.skipif("MP3" not in soundfile.available_formats(), reason="libsndfile before 1.1 reads no MP3")
+def test_common_voice_comes_as_mp3(clips: Path):
+    soundfile.write(clips / "clips" / "c.mp3", np.random.default_rng(0).normal(0, 0.1, 32_000), 32_000, format="MP3")
+    (clips / "test.tsv").write_text("path\tsentence\nc.mp3\tYes\n")
+    (utterance,) = open_corpus(clips / "test.tsv").utterances
+    assert (utterance.id, len(load_audio(utterance))) == ("c", 16_000)
+
+
+def test_offsets_in_long_recordings_stay_apart(clips: Path):
+    rows = [{"path": "clips/a.wav", "text": "x", "offset": offset} for offset in (36000.12, 36000.14)]
+    (clips / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [u.id for u in open_corpus(clips / "long.jsonl").utterances] == ["clips/a@36000.12", "clips/a@36000.14"]
+
+
 def test_a_table_may_name_ids_and_leave_speakers_out(clips: Path):
     table = clips / "clips" / "own.tsv"
     table.write_text('id\tpath\ttext\tgender\none\ta.wav\t"Quoted" words\tfemale_feminine\ntwo\tb.wav\t\t\n')
@@ -104,5 +118,8 @@ def test_only_the_listed_utterances(clips: Path):
     chosen.write_text("b\n")
     assert [u.id for u in open_corpus(f"tsv:{table}").only_listed(chosen).utterances] == ["b"]
     chosen.write_text("b\nzzz\n")
-    with pytest.raises(BadInput, match="zzz"):
+    with pytest.raises(BadInput, match=r"chosen\.txt: corpus .* has no such utterances: zzz"):
+        open_corpus(f"tsv:{table}").only_listed(chosen)
+    chosen.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(BadInput, match=r"chosen\.txt is not a readable UTF-8 text file"):
         open_corpus(f"tsv:{table}").only_listed(chosen)
