@@ -130,7 +130,7 @@ class Classification:
         return self.measured.outputs(scores, start)
 
     def identity(self) -> dict[str, Any]:
-        return {"classes": list(self.classes)}
+        return {"classes": ", ".join(self.classes)}  # workers keep an identity as a key: it must be hashable
 
     def about(self) -> dict[str, Any]:
         return {"trials": None, "classes": list(self.classes), "corpus": {"classes": len(self.classes)}}

@@ -142,8 +142,9 @@ def read_sins(folder: Path) -> Corpus:
 
     1. As published: `Node1_YYYYMMDD_HHMMSS_FFF_audio.wav` at any depth (Zenodo's `audio/Node1/audio/`), and
        `living_labels.csv` (from `annotation/` of github.com/KULeuvenADVISE/SINS_database) up to three folders down.
-       Nodes 1 to 8 are read; the labels are not meant for nodes 9 to 13. Clips lie wholly within one labelled activity and touch no other; a file's name says when it begins, and
-       the sync files, which correct that by about half a second, are not read.
+       Nodes 1 to 8 are read: the labels are not meant for nodes 9 to 13. Clips lie wholly within one labelled
+       activity and touch no other; a file's name says when it begins, and the sync files, which correct that by
+       about half a second, are not read.
     2. DCASE 2018 task 5, its derivative: `meta.txt` (`audio/DevNode1_ex1_1.wav<TAB>label<TAB>session`), ten-second
        files.
     3. A folder per activity, its files at any depth below it.

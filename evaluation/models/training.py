@@ -37,7 +37,7 @@ class Checkpoint:
             saved = torch.load(self.path, weights_only=True)
         except Exception as error:  # what a damaged file raises depends on its first bytes
             raise BadInput(f"{self.path} cannot be read: remove it, and this training starts again") from error
-        if saved["recipe"] != self.recipe:
+        if saved.get("recipe") != self.recipe or "done" not in saved:
             raise BadInput(f"{self.path} belongs to another recipe: give another --out, or the same flags")
         for name, part in self.parts.items():
             part.load_state_dict(saved[name])

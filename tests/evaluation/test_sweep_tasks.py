@@ -123,6 +123,25 @@ def test_workers_change_no_hypothesis(tmp_path):
     )
 
 
+def test_accuracy_follows_from_the_classes_that_are_kept_whoever_computes_them(tmp_path):
+    """Clips of three classes in folders, by one process and by two."""
+    import soundfile
+
+    for number, name in enumerate(toys.SpectrogramToy.classes):
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        for clip in range(3):
+            noise = np.random.default_rng(10 * number + clip).normal(0, 0.1 * (number + 1), 6_000)
+            soundfile.write(tmp_path / "clips" / name / f"{clip}.wav", noise, 16_000)
+    settings = {"corpus": f"classes:{tmp_path / 'clips'}", "per_speaker": None, "keys": 4, "keep_outputs": True}
+    for workers in (1, 2):
+        folder = sweep(config("subsampled", "asc", **settings), tmp_path / str(workers), workers=workers).path
+        kept, rows = table(folder, "outputs"), table(folder).set_index(["condition", "key_index"]).value
+        for key, part in kept[kept.key_index >= 0].groupby("key_index"):
+            assert rows["incorrect", key] == pytest.approx(100 * (part.label == part.prediction).mean())
+        assert rows["correct", -1] == rows["plain", -1]
+        assert set(kept.label) == set(toys.SpectrogramToy.classes)
+
+
 def test_a_recogniser_that_answers_with_other_than_texts_is_refused(monkeypatch):
     monkeypatch.setattr(toys.SpectrogramToy, "transcribe", lambda self, queries: "HELLO")
     with pytest.raises(BadInput, match="transcribe must return"):
