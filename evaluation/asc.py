@@ -104,13 +104,3 @@ class SceneClassification:
     def _weights(self) -> Tensor | None:
         """Bootstrap weights ``(replicates, utterances)``, the same for every key; None without intervals."""
         return utterance_weights(len(self.ids), self.replicates, self.seed) if self.replicates else None
-
-
-def confusion(labels: Tensor, predictions: Tensor, classes: int) -> Tensor:
-    """How often class ``row`` was taken for class ``column``: ``(classes, classes)`` int64.
-
-    ``labels (utterances,)`` and ``predictions (…, utterances)`` are positions of classes; predictions of several keys
-    are counted together.
-    """
-    cells = labels.to(predictions.device) * classes + predictions
-    return torch.bincount(cells.reshape(-1), minlength=classes**2).reshape(classes, classes)

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, confusion_matrix
+from sklearn.metrics import accuracy_score
 
-from evaluation.asc import SceneClassification, confusion
+from evaluation.asc import SceneClassification
 from evaluation.corpora import Utterance
 from keys.errors import BadInput
 
@@ -80,12 +80,3 @@ def test_outputs_name_both_classes() -> None:
         "label": ["sea", "dog", "sea", "dog"],
         "prediction": ["sea", "rain", "dog", "dog"],
     }
-
-
-def test_confusion_is_that_of_scikit_learn() -> None:
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, 3, (50,), generator=generator)
-    predictions = torch.randint(0, 4, (2, 50), generator=generator)
-    each = [confusion_matrix(labels, key, labels=range(4)) for key in predictions]
-    assert confusion(labels, predictions[0], 4).tolist() == each[0].tolist()
-    assert confusion(labels, predictions, 4).tolist() == (each[0] + each[1]).tolist()

@@ -207,6 +207,14 @@ def test_catalogues_answer(capsys):
     assert "28 speakers" in capsys.readouterr().out
 
 
+def test_a_corpus_of_classes_is_shown(tmp_path, capsys):
+    for name in ("bus", "park"):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "1.wav", np.random.default_rng(0).normal(0, 0.1, 800), 8_000)
+    assert main(["corpora", "show", f"classes:{tmp_path}"]) == 0
+    assert "0 speakers, 0 transcripts, 2 classes" in capsys.readouterr().out
+
+
 def test_doctor_finds_this_installation_healthy(capsys):
     assert main(["doctor"]) == 0
     assert "BROKEN" not in capsys.readouterr().out
