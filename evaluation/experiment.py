@@ -30,6 +30,7 @@ from evaluation.tasks import Task, make_task
 from keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
 from keys.blocks import Blocks, dims_of
 from keys.errors import BadInput
+from keys.keyable import obstacle
 from keys.model import default_blocks, first_layer
 
 CHECKED_SEGMENTS = {"asv": 64, "asr": 4, "asc": 64}  # asked about in every self-check but that of the correct key
@@ -72,8 +73,8 @@ class Experiment:
         """
         keys = ("scheme", "block", "keys")
         same = replace(config, **{name: getattr(self.config, name) for name in keys}) == self.config
-        if not (self.on_waveforms and same):
-            return None
+        if not (self.on_waveforms and same) or min(map(len, self.waveforms)) < (config.block or 0):
+            return None  # too short an utterance is refused where it is read
         other = copy.copy(self)
         other.config = config
         other._draw_keys()
@@ -117,14 +118,20 @@ class Experiment:
         assert self.encrypted is not None
         return self.engine.explicit(self.encrypted, query_key)
 
-    def identity(self, with_answers: bool = True) -> dict[str, Any]:
+    def tune(self) -> None:
+        """Finds the fastest rows per pass; a recogniser's decoder is slow to measure, and gains nothing on a CPU."""
+        decoder = self.config.task == "asr"
+        self.engine.tune((8 if self.device.type == "cpu" else 64) if decoder else 4096)
+
+    def identity(self) -> dict[str, Any]:
         """What the scores depend on: a run folder with another identity is another experiment.
 
-        Hashes know neither the model's code nor its front end; the mean magnitude of the plain model's scores does.
+        Hashes know neither the model's code nor its front end; the mean magnitude of what the plain model answers to
+        some segments does (of texts their length).
         """
         settings = asdict(self.config)
         kept = ("task", "scheme", "seed", "variant", "precision", "replicates", "keep_outputs")
-        found = {
+        return {
             **{name: settings[name] for name in kept},
             "blocks": self.blocks,
             "block_size": self.block_size,
@@ -133,14 +140,17 @@ class Experiment:
             "corpus": replace(self.corpus, utterances=tuple(self.used)).digest(),
             **self.task.identity(),
             "segments": _digest_of_shapes(self.engine.groups),
+            "plain answers": _magnitude(self.check_engine.plain()),
         }
-        if with_answers:
-            found["plain answers"] = float(self.scores(self.plain()).abs().double().mean())
-        return found
 
     def _key_cuts(self) -> tuple[Blocks, int]:
+        external = getattr(self.model, "external", False)
+        if external and self.config.precision not in ("float32", "float64"):
+            raise BadInput(
+                f"--precision {self.config.precision} would round what {self.model.name} hears: leave it out"
+            )
         if not self.on_waveforms:
-            if getattr(self.model, "external", False):
+            if external:
                 raise BadInput(f"{self.model.name} has no network to encrypt: add --variant waveform and --block M")
             return key_of(self.model, self.config.blocks, self.config.block)
         if self.config.block is None:
@@ -182,7 +192,7 @@ class Experiment:
         for utterance in self.used:
             waveform = self._speech(utterance)
             samples += len(waveform)
-            segments.append(self.model.segments(self.model.front_end(waveform)))
+            segments.append(self._cut(waveform, utterance))
             if self.on_waveforms:
                 self.waveforms.append(waveform)
         if self.on_waveforms:
@@ -196,7 +206,19 @@ class Experiment:
     def _segments(self, key: np.ndarray) -> list[Tensor]:
         """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""
         encrypted = (encrypt_query(waveform, key, blocks="samples") for waveform in self.waveforms)
-        return [self.model.segments(self.model.front_end(waveform)) for waveform in encrypted]
+        return [self._cut(waveform, utterance) for waveform, utterance in zip(encrypted, self.used, strict=True)]
+
+    def _cut(self, waveform: Tensor, utterance: Utterance) -> Tensor:
+        """A waveform's segments; raises BadInput where a user's front end fails."""
+        try:
+            return self.model.segments(self.model.front_end(waveform))
+        except BadInput:
+            raise
+        except Exception as error:  # a user's model may fail in any way
+            raise BadInput(
+                f"the front end of model {self.model.name} fails on utterance {utterance.id} "
+                f"({type(error).__name__}: {' '.join(str(error).split())}): mend it, or leave the utterance out"
+            ) from error
 
     def _speech(self, utterance: Utterance) -> Tensor:
         """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
@@ -241,27 +263,33 @@ class Experiment:
 def key_of(model: Model, asked_blocks: str | None, asked_block: int | None) -> tuple[Blocks, int]:
     """How a key cuts a model's queries, and its block size; BadInput where neither user nor model says so."""
     layer = first_layer(model.network, model.first_layer)
+    if reason := obstacle(layer):
+        raise BadInput(f"The layer {model.first_layer!r} cannot take a key exactly: {reason}.")
     blocks = asked_blocks or model.blocks or default_blocks(layer)
     if blocks is None:
         raise BadInput(f"{model.name} reads spectrograms: say with --blocks whether keys cut tiles or frames")
     block = asked_block or (model.block_size if blocks == model.blocks else None) or _natural_block(layer, blocks)
     if block is None:
-        raise BadInput(
-            f"{model.first_layer} of {model.name} has no block size of its own, since kernel and stride differ: "
-            "give --block M"
-        )
+        raise BadInput(f"{model.first_layer} of {model.name} has no block size of its own for {blocks}: give --block M")
     return cast(Blocks, blocks), block
 
 
 def _natural_block(layer: nn.Module, blocks: str) -> int | None:
     """The kernel of a layer that reads whole blocks, or a whole frame; None where neither is given."""
-    if blocks == "frames":
+    if blocks == "frames" and not isinstance(layer, nn.Conv2d):
         width = next(
             (getattr(layer, n) for n in ("in_channels", "in_features", "input_size") if hasattr(layer, n)), None
         )
         return cast(int | None, width)
     kernel: tuple[int, ...] = getattr(layer, "kernel_size", ())
     return kernel[0] if kernel and reads_whole_blocks(layer, kernel[0], cast(Blocks, blocks)) else None
+
+
+def _magnitude(answers: Answers) -> float:
+    if isinstance(answers, Tensor):
+        return float(answers.abs().double().mean())
+    lengths = [len(heard.text) for texts in answers for heard in texts]
+    return sum(lengths) / len(lengths)
 
 
 def _joined(answers: Sequence[Answers]) -> Answers:

@@ -28,8 +28,7 @@ from evaluation.workers import answers, check_backend, score_rows
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard
 PROBED_SEGMENTS = 8  # whose time says how much a key is
-LARGEST_BATCH = {"asv": 4096, "asr": 64, "asc": 4096}  # rows that the tuner tries
-LARGEST_DECODED = 8  # on a CPU: decoders are slow to measure, and gain nothing there
+
 
 Progress = Callable[[int, int], None]  # keys done, keys in all
 
@@ -132,8 +131,7 @@ def _set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> No
         experiment.engine.rows = before["batch"]["rows"]
     else:
         if experiment.engine.rows == 1:  # not yet, as of an experiment that was prepared for an earlier sweep
-            decoder = experiment.config.task == "asr" and experiment.device.type == "cpu"
-            experiment.engine.tune(LARGEST_DECODED if decoder else LARGEST_BATCH[experiment.config.task])
+            experiment.tune()
 
 
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:

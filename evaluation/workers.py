@@ -119,12 +119,11 @@ def _prepared(config: SweepConfig, identity: Identity, rows: int | None) -> Expe
     """
     threading.Thread(target=_end_with_caller, args=(os.getppid(),), daemon=True).start()
     experiment = Experiment(replace(config, device=_own_gpu(config.device)))
-    # On this machine the caller's answers are these; another one may run other code.
-    found = experiment.identity(with_answers=rows is None)
+    found = experiment.identity()
     if differing := [name for name, value in found.items() if not same(dict(identity)[name], value)]:
         raise BadInput(f"worker {platform.node()} sees another {differing[0]}: give every worker the same files")
     if rows is None:
-        experiment.engine.tune()
+        experiment.tune()
     else:
         experiment.engine.rows = rows
     return experiment

@@ -60,7 +60,14 @@ class Ctc:
 
     def transcribe(self, queries: Tensor) -> list[Hypothesis]:
         """Waveforms ``(batch, samples)`` to what was heard in each."""
-        return [Hypothesis(text.strip()) for text in self.tokenizer.batch_decode(self.encode(queries).argmax(-1))]
+        texts = self.tokenizer.batch_decode(self.encode(queries).argmax(-1))
+        return [Hypothesis(self._spoken(text)) for text in texts]
+
+    def _spoken(self, text: str) -> str:
+        """Without `<unk>`, `<s>` and their like; the tokenizer would drop its blank with them, before repeats merge."""
+        for token in self.tokenizer.all_special_tokens:
+            text = text.replace(token, "")
+        return " ".join(text.split())
 
 
 def load_ctc(place: str) -> Ctc:

@@ -36,7 +36,7 @@ def test_it_hears_most_words_of_voices_it_was_never_trained_on(model, spoken):
     utterances, waveforms = spoken
     task = SpeechRecognition.of(utterances, "basic", 0, 0)
     heard = [Hypothesis(model.transcribe(model.segments(model.front_end(w)))[0]) for w in waveforms]
-    assert task.measure(task.scores([heard]))[0]["value"] < 40
+    assert task.measure(task.scores([heard]))[0]["value"] < 30
     noise = torch.randn(32_000, generator=torch.Generator().manual_seed(0))
     assert len(model.transcribe(model.segments(model.front_end(noise)))[0].split()) < 5
 

@@ -89,7 +89,7 @@ def test_workers_and_shards_change_no_score(tmp_path, monkeypatch):
     def kept(name: str, workers: int) -> np.ndarray:
         folder = sweep(config(keys=6, keep_outputs=True), tmp_path / name, workers=workers).path
         table = pd.concat(pd.read_parquet(file) for file in (folder / "outputs").glob("*.parquet"))
-        return np.stack(table.sort_values("key_index").scores)
+        return np.stack(table.sort_values(["key_index", "condition"]).scores)
 
     np.testing.assert_allclose(kept("two", 2), kept("one", 1), atol=1e-5)
 

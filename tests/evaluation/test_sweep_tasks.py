@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from evaluation.checks import self_checks
 from evaluation.config import SweepConfig
 from evaluation.experiment import Experiment
 from evaluation.models.protocol import Hypothesis
@@ -145,6 +146,37 @@ def test_accuracy_follows_from_the_classes_that_are_kept_whoever_computes_them(t
 def test_a_recogniser_that_answers_with_other_than_texts_is_refused(monkeypatch):
     monkeypatch.setattr(toys.SpectrogramToy, "transcribe", lambda self, queries: "HELLO")
     with pytest.raises(BadInput, match="transcribe must return"):
+        Experiment(config("subsampled", "asr"))
+
+
+class AcrossTheBatch(toys.TwoDimensional):
+    """What it makes of a query depends on those that are asked beside it."""
+
+    def encode(self, queries):
+        return super().encode(queries) + 0.1 * len(queries)
+
+
+def across_the_batch() -> toys.SpectrogramToy:
+    torch.manual_seed(0)
+    return AcrossTheBatch("toy-batch", torch.nn.Conv2d(1, 4, 3, stride=3), 24)
+
+
+@pytest.mark.parametrize("rows", [1, 8, 64])
+def test_a_model_that_depends_on_its_batch_is_found_whatever_the_batch(rows):
+    experiment = Experiment(config("subsampled", "asr"))
+    experiment.engine.model, experiment.model = across_the_batch(), across_the_batch()
+    experiment.encrypted = None  # the other checks would find it too
+    experiment.engine.rows = rows
+    with pytest.raises(BadInput, match="batch size"):
+        self_checks(experiment, None)
+
+
+def test_a_front_end_that_fails_is_one_sentence(monkeypatch):
+    def front_end(self, waveform):
+        raise IndexError("no such bin")
+
+    monkeypatch.setattr(toys.SpectrogramToy, "front_end", front_end)
+    with pytest.raises(BadInput, match=r"front end of model toy-tiles fails on utterance .*no such bin"):
         Experiment(config("subsampled", "asr"))
 
 

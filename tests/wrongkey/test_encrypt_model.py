@@ -96,7 +96,7 @@ CASES = {
     "tiles of a Conv1d": ("encodes", encodes, ["--blocks", "tiles"], 4, 2, "tiles", 4 * 12 / 10, "4 x 4 (N = 16)"),
     "frames of a Conv1d": ("encodes", encodes, ["--blocks", "frames"], 10, 1, "frames", 1.0, None),
     "frames of a GRU": ("hears", hears, [], 10, 1, "frames", 1.0, None),
-    "tiles of a Conv2d": ("classifies", classifies, [], 4, 2, "tiles", None, "4 x 4 (N = 16)"),
+    "tiles of a Conv2d": ("classifies", classifies, [], 10, 2, "tiles", None, "4 x 4 (N = 100)"),
 }
 
 
@@ -133,7 +133,7 @@ def test_an_encrypted_model_is_written_with_its_cost_and_loaded_again(case: str,
 @pytest.mark.parametrize(
     ("name", "block_size", "dims", "reason"),
     [
-        ("deaf", 5, 1, "does first really read the query first"),
+        ("deaf", 5, 1, "either first does not read the query first"),
         ("embeds", 6, 1, "smallest block that would do is 5"),
         ("embeds", 5, 2, "1-D blocks and the key is for 2-D blocks"),
         ("encodes", 4, 2, "--blocks"),

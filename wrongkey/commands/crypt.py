@@ -104,8 +104,9 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
     difference = _difference(plain, answer)
     if not difference <= TOLERANCE["float32"]:
         raise BadInput(
-            f"{model.name} under the correct key answers differently ({difference:.1e}): does {model.first_layer} "
-            "really read the query first?"
+            f"{model.name} under the correct key answers differently ({difference:.1e}, allowed "
+            f"{TOLERANCE['float32']:.0e}): either {model.first_layer} does not read the query first, or float32 rounds "
+            "this key too coarsely"
         )
     tensors = {name: tensor.clone().contiguous() for name, tensor in encrypted.network.state_dict().items()}
     about = {

@@ -74,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
     prepared: Experiment | None = None
     for number, (config, folder) in enumerate(planned, start=1):
         _say(f"{experiment.source}, run {number} of {len(planned)}: {folder}")
-        prepared = (prepared and prepared.with_keys_of(config)) or Experiment(config)
+        prepared = prepared and prepared.with_keys_of(config)  # else let go of it before another model is loaded
+        prepared = prepared or Experiment(config)
         done = sweep(
             config,
             folder,
