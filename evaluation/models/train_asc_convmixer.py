@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from evaluation.corpora import load_audio
@@ -220,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if fold == SHIPPED:
                 weights = given.out / f"{NAME}.safetensors"
                 tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-                save_file(tensors, weights, {"classes": json.dumps(clips.classes), "held_out_fold": str(fold)})
+                weights.write_bytes(save(tensors, {"classes": json.dumps(clips.classes), "held_out_fold": str(fold)}))
         accuracies = [fold["accuracy_percent"] for fold in figures["folds"].values()]
         figures |= asdict(recipe) | {
             "fold": SHIPPED,

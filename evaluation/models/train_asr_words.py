@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import scipy.fft
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from scipy.signal import resample_poly
 from torch import Tensor
 
@@ -220,7 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         network = train(recipe, data, given.out)
         weights = given.out / f"{NAME}.safetensors"
         about = {"words": " ".join(WORDS), "kernel": str(KERNEL)}
-        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, weights, about)
+        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        weights.write_bytes(save(tensors, about))
         write_figures(weights, recipe, given.speech_commands, given.out)
         print(weights)
     except BadInput as error:
