@@ -23,8 +23,6 @@ from keys.errors import BadInput
 
 # Layers whose answers depend on the mode; the flag of any other module means nothing.
 TRAINED = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RNNBase, nn.MultiheadAttention)
-
-
 SAME_TEXTS = 0.5  # share of texts under an incorrect key that rounding may change, where a model offers nothing else
 
 

@@ -30,8 +30,7 @@ from evaluation.tasks import Task, make_task
 from keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
 from keys.blocks import Blocks, dims_of
 from keys.errors import BadInput
-from keys.keyable import obstacle
-from keys.model import default_blocks, first_layer
+from keys.model import check_exact, default_blocks, first_layer
 
 CHECKED_SEGMENTS = {"asv": 64, "asr": 4, "asc": 64}  # asked about in every self-check but that of the correct key
 
@@ -263,8 +262,7 @@ class Experiment:
 def key_of(model: Model, asked_blocks: str | None, asked_block: int | None) -> tuple[Blocks, int]:
     """How a key cuts a model's queries, and its block size; BadInput where neither user nor model says so."""
     layer = first_layer(model.network, model.first_layer)
-    if reason := obstacle(layer):
-        raise BadInput(f"The layer {model.first_layer!r} cannot take a key exactly: {reason}.")
+    check_exact(layer, model.first_layer)
     blocks = asked_blocks or model.blocks or default_blocks(layer)
     if blocks is None:
         raise BadInput(f"{model.name} reads spectrograms: say with --blocks whether keys cut tiles or frames")

@@ -29,7 +29,6 @@ SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard
 PROBED_SEGMENTS = 8  # whose time says how much a key is
 
-
 Progress = Callable[[int, int], None]  # keys done, keys in all
 
 
