@@ -29,8 +29,8 @@ def describe_run(
     session = {
         "started": now(),
         "device": describe_device(experiment.device),
-        "versions": _versions(),
-        "git": _git_revision(),
+        "versions": versions(),
+        "git": git_revision(),
         "command": command,
     }
     first = before["sessions"][0] if before else session
@@ -74,7 +74,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of Python and of what the numbers depend on."""
     found = {"python": platform.python_version()}
     for package in ("wrongkey", "torch", "numpy"):
         try:
@@ -84,7 +85,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git_revision() -> str | None:
+def git_revision() -> str | None:
     """Revision of this checkout, with a mark where it was changed; None outside one."""
     try:
         answer = subprocess.run(

@@ -22,7 +22,8 @@ from filelock import FileLock, Timeout
 from keys.errors import BadInput
 
 FORMAT = "wrongkey-run/1"
-OWN = ("scores", "outputs", "trials.txt")  # what a run that was stopped before its manifest may have left
+# what a run that was stopped before its manifest may have left, and what attacks keep beside it
+OWN = ("scores", "outputs", "trials.txt", "attacks")
 SHARD = re.compile(r"incorrect-(\d+)-(\d+)\.parquet")
 
 SCORE_COLUMNS = [

@@ -117,7 +117,7 @@ def _prepared(config: SweepConfig, identity: Identity, rows: int | None) -> Expe
     Raises BadInput where the worker finds another model or other speech than the caller, as on a cluster whose
     machines hold different files.
     """
-    threading.Thread(target=_end_with_caller, args=(os.getppid(),), daemon=True).start()
+    end_with_caller()
     experiment = Experiment(replace(config, device=_own_gpu(config.device)))
     found = experiment.identity()
     if differing := [name for name, value in found.items() if not same(dict(identity)[name], value)]:
@@ -137,8 +137,12 @@ def _own_gpu(device: str) -> str:
     return f"cuda:{int(number[0]) % torch.cuda.device_count()}" if number else device
 
 
-def _end_with_caller(parent: int) -> None:
+def end_with_caller() -> None:
     """A caller that was killed cannot stop its workers: they watch whether they still have the same parent."""
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
     os._exit(1)

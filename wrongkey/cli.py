@@ -18,7 +18,9 @@ from typing import Any
 from keys.errors import BadInput
 from wrongkey import __version__
 
-COMMANDS = ("demo", "sweep", "report", "compare", "reproduce", "keys", "crypt", "models", "corpora", "doctor", "ls")
+COMMANDS = (
+    "demo", "sweep", "attack", "report", "compare", "reproduce", "keys", "crypt", "models", "corpora", "doctor", "ls",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,170 @@
+"""What an attack is: who the adversary is, what he is given, what he returns.
+
+An attack is any object with the attributes of `Attack`. The suite's own are listed in `attacks.registry`; others
+register a factory in the entry-point group ``wrongkey.attacks``. An attack never sees the key or the victim's plain
+speech: `Evidence` holds what its threat model grants, and the harness (`attacks.suite`) alone knows the truth and
+scores every answer in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evaluation.models.protocol import Model
+from keys.blocks import Blocks
+
+Matrix = NDArray[np.float64]
+
+# What an adversary may have, in the words of docs/threat-model.md.
+Need = Literal[
+    "ciphertext",  # encrypted queries of one victim, all under one key
+    "known plaintext",  # blocks of plain speech beside their ciphertext
+    "chosen plaintext",  # an authorised device that encrypts what it is given
+    "public model",  # the plain checkpoint
+    "encrypted model",  # the model under the key, its weights in the open
+    "answers",  # the encrypted model's answers to queries of the adversary's own
+    "other speech",  # plain speech of other people, with labels
+    "labelled ciphertext",  # ciphertext of enrolled users, with their names
+]
+Quality = Literal["clean", "16 bit", "10 dB"]  # ciphertext as stored in 16 bits; plaintext known with noise at 10 dB
+
+
+@dataclass(frozen=True)
+class Threat:
+    """The adversary: one sentence for the report, and what he needs."""
+
+    adversary: str
+    needs: frozenset[Need]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is public (Kerckhoffs): how keys are drawn and cut, which model and task, never the key.
+
+    `size` is N, elements of a block. `model` and `task` are None where only speech is attacked. `rate`: samples, or
+    frames, of a query per second.
+    """
+
+    scheme: str
+    blocks: Blocks
+    block_size: int
+    size: int
+    rate: float
+    model: Model | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """How much an attack is given of what its threat model allows; None where that is not what it uses.
+
+    seconds: of the victim's ciphertext; infinite for all there is.
+    known_blocks: blocks of known plaintext, of this `quality`.
+    queries: that the model answers.
+    variant: how the case differs, in a word or two ("first layer fine-tuned"); empty for the plain case.
+    """
+
+    seconds: float | None = None
+    known_blocks: int | None = None
+    quality: Quality = "clean"
+    queries: int | None = None
+    variant: str = ""
+
+    def __str__(self) -> str:
+        words = [self.variant] if self.variant else []
+        if self.seconds is not None:
+            words.append(f"{self.seconds:g} s of ciphertext" if np.isfinite(self.seconds) else "all ciphertext")
+        if self.known_blocks is not None:
+            words.append(f"{self.known_blocks} known blocks, {self.quality}")
+        if self.queries is not None:
+            words.append(f"{self.queries:,} queries")
+        return ", ".join(words) or "as it is"
+
+
+@dataclass(frozen=True)
+class OtherSpeech:
+    """Plain queries of people who are not the victim: each `(samples,)` or `(bins, frames)`, float32.
+
+    `labels` are speakers, transcripts or classes, as the task has them.
+    """
+
+    queries: tuple[Tensor, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the adversary of one trial has. A part that the threat model of the attack does not need is empty or None.
+
+    ciphertext: encrypted queries of one victim, each `(samples,)` or `(bins, frames)`, float64, whole blocks.
+    known: plain blocks and their ciphertext, both `(n, N)`.
+    encrypt: encrypts chosen blocks `(n, N)`.
+    public, encrypted: the plain model, and the one whose first layer carries the key.
+    ask: answers of the encrypted model to the queries of `others` under keys `(n, N, N)`: `(n, utterances, dim)`, or
+        texts; every key costs one query per utterance.
+    error: the task's error (EER, WER or 100 - accuracy, in percent) of the encrypted model on `others` under keys
+        `(n, N, N)`: `(n,)`; the labels are the adversary's own.
+    seed: of everything random in the attack.
+    """
+
+    setting: Setting
+    given: Given
+    seed: int
+    ciphertext: tuple[Tensor, ...] = ()
+    known: tuple[Matrix, Matrix] | None = None
+    encrypt: Callable[[Matrix], Matrix] | None = None
+    public: Model | None = None
+    encrypted: Model | None = None
+    others: OtherSpeech | None = None
+    ask: Callable[[Matrix], object] | None = None
+    error: Callable[[Matrix], Matrix] | None = None
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What an attack returns.
+
+    key: the estimated orthogonal matrix `(N, N)`; None where the attack finds none, or wants none.
+    believed: the attack's own verdict, without the truth: whether it takes the key for recovered. None where it
+        cannot tell.
+    objective: what it minimised, at the result; for the record.
+    queries: that it asked the model.
+    measured: further numbers by name (of an attack that wants no key: what it measured instead).
+    note: one sentence where something is worth saying.
+    """
+
+    key: Matrix | None
+    believed: bool | None = None
+    objective: float | None = None
+    queries: int = 0
+    measured: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+class Attack(Protocol):
+    """One way to get at a key.
+
+    name: as the command line says it. family: its place in the suite, 1 to 8, cheapest first (docs/attacks.md).
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def family(self) -> int: ...
+    @property
+    def threat(self) -> Threat: ...
+
+    def obstacle(self, setting: Setting) -> str | None:
+        """Why the attack does not apply to this scheme, block or model, as a sentence; None where it does."""
+
+    def amounts(self, setting: Setting) -> Sequence[Given]:
+        """The cases that the suite runs, from little to much."""
+
+    def run(self, evidence: Evidence) -> Recovery:
+        """Attack. May raise nothing but BadInput; a search that ends without a key returns the best it has."""

@@ -1,0 +1,65 @@
+"""Incorrect keys, the adversary of the paper (IV-B): guess, ask the encrypted model, keep the best guess.
+
+The guesses are a sweep's (`evaluation.sweep`), in the same run folder: its scores also say what the other attacks are
+compared with. A guess depends on the correct key only through their product, so one sweep stands for every trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from attacks.base import Evidence, Given, Need, Recovery, Setting, Threat
+from attacks.target import ERROR, Target
+from evaluation.sweep import Progress, sweep
+from keys import IncorrectKeys
+
+
+class Guessing:
+    """Best of n random keys, judged by the task's score. The harness hands it the sweep that it reads."""
+
+    name = "incorrect-keys"
+    family = 1
+    needs: frozenset[Need] = frozenset({"answers"})
+    threat = Threat("Draws keys at random, asks the encrypted model, and keeps the key that works best.", needs)
+
+    def __init__(self, target: Target, folder: Path, keys: int) -> None:
+        self.target, self.folder, self.keys = target, folder, keys
+
+    def obstacle(self, setting: Setting) -> str | None:
+        return None
+
+    def amounts(self, setting: Setting) -> Sequence[Given]:
+        return [Given(queries=self.keys)]
+
+    def sweep(self, workers: int | None, command: str | None, progress: Progress | None) -> None:
+        """Asks the model under `keys` incorrect keys, or finishes asking."""
+        config = self.target.sweep_config(self.target.victims_corpus, "victims.txt", self.keys)
+        sweep(config, self.folder, workers=workers, command=command, progress=progress)
+
+    def run(self, evidence: Evidence) -> Recovery:
+        """The guess with the least error; `believed` is False: nothing tells a guesser how near he is."""
+        errors = incorrect_errors(self.folder, self.target.config.task)
+        best = errors.index[int(np.argmin(errors.to_numpy()))]
+        target = self.target
+        correct = target.key(0)
+        key = IncorrectKeys(target.scheme, target.setting.size, target.config.seed, correct).batch(int(best), 1)[0]
+        return Recovery(
+            key,
+            believed=False,
+            objective=float(errors.min()),
+            queries=len(errors),
+            measured={"median error": float(errors.median()), "best error": float(errors.min())},
+        )
+
+
+def incorrect_errors(folder: Path, task: str) -> pd.Series:
+    """The task's error in percent of every incorrect key of a run folder, by the key's index."""
+    metric = ERROR[task]
+    shards = [pd.read_parquet(path) for path in sorted((folder / "scores").glob("incorrect-*.parquet"))]
+    scores = pd.concat(shards)
+    scores = scores[scores["metric"] == metric].set_index("key_index")["value"].sort_index()
+    return 100 - scores if metric == "accuracy" else scores

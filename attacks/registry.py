@@ -1,0 +1,57 @@
+"""Which attacks there are: the suite's own, and those that installed packages register in ``wrongkey.attacks``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from attacks.base import Attack
+from keys.errors import BadInput
+
+ENTRY_POINTS = "wrongkey.attacks"
+
+# name -> module:class, in the order in which the suite runs them: by family, cheapest first.
+SUITE: Mapping[str, str] = {
+    "known-plaintext": "attacks.known_plaintext:KnownPlaintext",
+    "chosen-plaintext": "attacks.chosen_plaintext:ChosenPlaintext",
+    "public-model": "attacks.public_model:PublicModel",
+    "public-statistics": "attacks.public_statistics:PublicStatistics",
+    "shifted-kernels": "attacks.shifted_kernels:ShiftedKernels",
+    "sign-chain": "attacks.sign_chain:SignChain",
+    "sample-order": "attacks.sample_order:SampleOrder",
+    "linear-prediction": "attacks.linear_prediction:LinearPrediction",
+    "spectrogram-moments": "attacks.spectrogram_moments:SpectrogramMoments",
+    "learned-key": "attacks.learned_key:LearnedKey",
+    "answers-only": "attacks.answers_only:AnswersOnly",
+    "informed": "attacks.informed:Informed",
+    "linkability": "attacks.linkability:Linkability",
+}
+
+
+def attack_names() -> list[str]:
+    """Names of all attacks: the suite's in its order, then the registered ones."""
+    return [*SUITE, *sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))]
+
+
+def open_attack(name: str) -> Attack:
+    """The attack of this name; raises BadInput for an unknown one, or one that cannot be made."""
+    if name in SUITE:
+        module, _, kind = SUITE[name].partition(":")
+        made: Attack = getattr(import_module(module), kind)()
+        return made
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name == name:
+            return _plugged_in(entry.name, entry.load())
+    raise BadInput(f"attack {name!r} is unknown: choose suite, {', '.join(attack_names())}")
+
+
+def _plugged_in(name: str, factory: object) -> Attack:
+    try:
+        attack: Attack = factory()  # type: ignore[operator]
+    except Exception as error:  # a user's own code may fail in any way
+        raise BadInput(f"attack {name!r} cannot be made ({type(error).__name__}: {error}): mend its factory") from error
+    missing = [part for part in ("name", "family", "threat", "obstacle", "amounts", "run") if not hasattr(attack, part)]
+    if missing:
+        raise BadInput(f"attack {name!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs")
+    return attack

@@ -1,0 +1,206 @@
+"""The harness: runs attacks on a target, scores every answer the same way, and keeps the rows.
+
+One row per attack, amount and trial, in `attacks/<attack>.parquet` of the run folder, beside `attacks/suite.json`,
+which says what was asked. The same call again runs the trials that are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+
+from attacks.base import Attack, Given, Matrix, Recovery
+from attacks.evidence import Trial, evidence_of, trial_of
+from attacks.guessing import Guessing
+from attacks.registry import open_attack
+from attacks.results import AttackFolder
+from attacks.scores import key_error, snr, stoi
+from attacks.target import AttackConfig, Target
+from evaluation.hardware import available_cores
+from evaluation.sweep import Progress
+from evaluation.workers import end_with_caller
+from keys import decrypt_query, encrypt_query
+
+HEARD_SECONDS = 60.0  # of the victim's speech, decrypted with the recovered key: SNR and STOI
+Report = Callable[[str], None]
+
+
+def run_attacks(
+    config: AttackConfig,
+    names: Sequence[str],
+    out: Path,
+    *,
+    keys: int = 100,
+    workers: int | None = None,
+    command: str | None = None,
+    progress: Progress | None = None,
+    report: Report | None = None,
+) -> AttackFolder:
+    """Run attacks by name, in the order given, into the run folder `out` and return its attacks.
+
+    Where there is a model, `keys` incorrect keys are asked first: the attack of guessing, and what the others are
+    compared with. An attack that does not apply is named with its reason in suite.json, and the next one runs. Raises
+    BadInput for an unknown attack, settings that make no sense, and a folder that holds attacks on another target.
+    """
+    attacks: list[Attack] = [open_attack(name) for name in names]
+    workers = workers or available_cores()
+    target = Target(config, out)
+    folder = AttackFolder(out)
+    if target.model is not None:
+        attacks.insert(0, _guessing(target, folder, keys, workers, command, progress))
+    with folder.locked():
+        folder.claim_attacks(config, target, command)
+        for attack in attacks:
+            if reason := obstacle(attack, target):
+                folder.note(attack, reason)
+                if report:
+                    report(f"{attack.name}: does not apply. {reason}")
+                continue
+            folder.note(attack, None)
+            for given in amounts(attack, target):
+                _run_amount(folder, target, attack, given, workers, report)
+        folder.end()
+    return folder
+
+
+def obstacle(attack: Attack, target: Target) -> str | None:
+    """Why an attack cannot be run on a target; None where it can."""
+    model_needs = {"public model", "encrypted model", "answers"}
+    if target.model is None and attack.threat.needs & model_needs:
+        return "It attacks a model, and only speech was given: name one with --model."
+    return attack.obstacle(target.setting)
+
+
+def amounts(attack: Attack, target: Target) -> list[Given]:
+    """The attack's own cases, or its first one with the seconds of ciphertext that the user asked for."""
+    own = list(attack.amounts(target.setting))
+    timed = [given for given in own if given.seconds is not None]
+    if not (target.config.amounts and timed):
+        return own
+    kinds = list(dict.fromkeys(Given(**{**asdict(given), "seconds": None}) for given in timed))
+    return [Given(**{**asdict(kind), "seconds": seconds}) for kind in kinds for seconds in target.config.amounts]
+
+
+def run_trial(target: Target, attack: Attack, given: Given, number: int) -> dict[str, Any]:
+    """One attack on one key, scored: a row of the result file."""
+    trial = trial_of(target, number)
+    evidence = evidence_of(target, trial, attack, given)
+    begin = time.process_time()  # of all threads of this process
+    recovery = attack.run(evidence)
+    seconds = time.process_time() - begin
+    setting = target.setting
+    return {
+        "attack": attack.name,
+        "family": attack.family,
+        "model": target.model.name if target.model else "",
+        "task": target.config.task if target.model else "",
+        "corpus": target.victims_corpus.name,
+        "scheme": setting.scheme,
+        "blocks": setting.blocks,
+        "block_size": setting.block_size,
+        "size": setting.size,
+        "trial": number,
+        "victim": trial.victim,
+        "given": str(given),
+        **{f"given_{name}": value for name, value in asdict(given).items()},
+        "believed": recovery.believed,
+        "objective": recovery.objective,
+        "queries": recovery.queries,
+        "seconds": seconds,
+        **scored(target, trial, recovery),
+        "measured": json.dumps(dict(recovery.measured)),
+        "note": recovery.note,
+    }
+
+
+def scored(target: Target, trial: Trial, recovery: Recovery) -> dict[str, float]:
+    """Key error, SNR, STOI and the task's error (percent) with the recovered key; NaN where there is none."""
+    found = dict.fromkeys(("key_error", "snr", "stoi", "error"), float("nan"))
+    if recovery.key is None:
+        return found
+    blocks = target.setting.blocks
+    found["key_error"] = key_error(recovery.key, trial.key, blocks)
+    found |= heard(target, trial, recovery.key)
+    if target.model is not None:
+        # A sign that the attack cannot see is one more guess for the adversary: he is granted it.
+        sign = np.sign(np.sum(recovery.key * trial.key)) if blocks == "samples" else 1.0
+        asked = (sign or 1.0) * recovery.key
+        found["error"] = float(target.errors(target.experiment, trial.key, asked[None])[0])
+    return found
+
+
+def heard(target: Target, trial: Trial, key: Matrix) -> dict[str, float]:
+    """SNR (dB) and, of waveforms, STOI of the victim's first minute of speech, decrypted with `key`."""
+    setting = target.setting
+    plain, units = [], 0
+    for query in trial.queries:
+        plain.append(query)
+        units += query.shape[-1]
+        if units > HEARD_SECONDS * setting.rate:
+            break
+    decrypted = [
+        decrypt_query(encrypt_query(query, trial.key, blocks=setting.blocks), key, blocks=setting.blocks)
+        for query in plain
+    ]
+    whole = [
+        torch.cat(parts, dim=-1)
+        for parts in (plain, [d[..., : p.shape[-1]] for d, p in zip(decrypted, plain, strict=True)])
+    ]
+    heard = {"snr": snr(whole[0], whole[1], setting.blocks)}
+    if setting.blocks == "samples":
+        heard["stoi"] = stoi(whole[0], whole[1], int(setting.rate))
+    return heard
+
+
+def _guessing(
+    target: Target, folder: AttackFolder, keys: int, workers: int, command: str | None, progress: Progress | None
+) -> Guessing:
+    with folder.locked():  # refused before the sweep, not after it
+        folder.claim_attacks(target.config, target, command)
+    guessing = Guessing(target, folder.path, keys)
+    guessing.sweep(workers, command, progress)
+    return guessing
+
+
+def _run_amount(
+    folder: AttackFolder, target: Target, attack: Attack, given: Given, workers: int, report: Report | None
+) -> None:
+    done = folder.trials_done(attack.name, str(given))
+    trials = 1 if isinstance(attack, Guessing) else target.config.trials
+    missing = [number for number in range(trials) if number not in done]
+    for row in _rows(target, attack, given, missing, workers):
+        folder.add(attack.name, row)
+    if report and missing:
+        report(folder.describe(attack.name, str(given)))
+
+
+def _rows(
+    target: Target, attack: Attack, given: Given, trials: Sequence[int], workers: int
+) -> Iterator[dict[str, Any]]:
+    if workers == 1 or len(trials) < 2:
+        yield from (run_trial(target, attack, given, number) for number in trials)
+        return
+    asked = (target.config, str(target.folder), attack.name, given, max(available_cores() // workers, 1))
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=2 * workers)
+    yield from parallel(joblib.delayed(_in_worker)(*asked, number) for number in trials)
+
+
+def _in_worker(config: AttackConfig, folder: str, name: str, given: Given, threads: int, number: int) -> dict[str, Any]:
+    torch.set_num_threads(threads)
+    return run_trial(_prepared(config, folder), open_attack(name), given, number)
+
+
+@lru_cache(maxsize=1)
+def _prepared(config: AttackConfig, folder: str) -> Target:
+    """Prepared once per worker."""
+    end_with_caller()
+    return Target(config, Path(folder))

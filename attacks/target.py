@@ -1,0 +1,249 @@
+"""What is attacked: speech of victims under a key, and the encrypted model, if any, that answers to it.
+
+The corpus is split by speakers: victims, whose ciphertext is attacked and with whose speech the recovered key is
+scored, and others, whose plain speech an adversary may know. Every second speaker is another, unless a corpus of
+others is named. Where a corpus names no speakers, its recordings are dealt into `HANDS` hands.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attacks.base import Matrix, OtherSpeech, Setting
+from evaluation.config import SweepConfig
+from evaluation.corpora import Corpus, Recordings, Utterance, duration, load_audio, open_corpus
+from evaluation.engine import encrypt_first_layer
+from evaluation.experiment import Experiment, key_of
+from evaluation.models.protocol import Model, answer_function, open_model
+from evaluation.workers import score_rows
+from keys import SecretKey, correct_key, get_scheme
+from keys.blocks import Blocks, dims_of
+from keys.errors import BadInput
+
+SPEECH_RATE = 16_000  # hertz of speech that is attacked without a model
+HANDS = 20
+OTHERS_SECONDS = 1200.0  # of other people's speech that an adversary learns from: all of them, some utterances each
+PROBED_SECONDS = 30.0  # of noise through a front end, to learn how many frames a second makes
+ERROR = {"asv": "eer", "asr": "wer", "asc": "accuracy"}  # the metric that speaks for a task
+
+
+@dataclass(frozen=True)
+class AttackConfig:
+    """Attacks as the command line states them; names as in `evaluation.config.SweepConfig` where they mean the same.
+
+    model: None attacks waveforms alone, at 16 kHz: there is no task score then, and `block` must be given.
+    trials: keys, each with the next victim. others: a corpus of people who are no victims; None takes every second
+    speaker of `corpus`. per_speaker: utterances of each speaker for the task's score; ciphertext is all there is.
+    amounts: seconds of ciphertext in place of those that an attack names for itself; empty for its own.
+    """
+
+    corpus: str
+    model: str | None = None
+    task: str = "asv"
+    scheme: str = "rom"
+    blocks: str | None = None
+    block: int | None = None
+    trials: int = 10
+    seed: int = 0
+    only: str | None = None
+    others: str | None = None
+    others_only: str | None = None
+    per_speaker: int | None = None
+    same_gender: bool = False
+    text: str = "basic"
+    channels: str = "refuse"
+    recordings: str | None = None
+    device: str = "auto"
+    amounts: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        least = {"--trials": self.trials, "--block": self.block, "--per-speaker": self.per_speaker}
+        for flag, value in least.items():
+            if value is not None and value < 1:
+                raise BadInput(f"{flag} {value} makes no sense: give 1 or more")
+        if self.seed < 0:
+            raise BadInput(f"--seed {self.seed} makes no sense: give 0 or more")
+        if any(not seconds > 0 for seconds in self.amounts):
+            raise BadInput("--seconds takes numbers above 0, such as 5,10,25, or inf for all there is")
+        if self.model is None and self.block is None:
+            raise BadInput("without --model an attack needs --block M: nothing else says the block size")
+        if self.model is None and self.blocks not in (None, "samples"):
+            raise BadInput(f"--blocks {self.blocks} cuts spectrograms: name the --model that makes them")
+        if self.others is None and self.others_only is not None:
+            raise BadInput("--others-only lists utterances of --others CORPUS: name that corpus too")
+
+
+class Target:
+    """A configuration with its speech and models at hand. `folder` receives the lists of who was a victim."""
+
+    def __init__(self, config: AttackConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.model = open_model(config.model) if config.model else None
+        if self.model is not None:
+            answer_function(self.model, config.task)
+        self.scheme = get_scheme(config.scheme)
+        self.victims_corpus, self.others_corpus = _split(config)
+        self.setting = self._setting()
+
+    @cached_property
+    def victims(self) -> tuple[tuple[str, tuple[Utterance, ...]], ...]:
+        """Name and utterances of every victim, in the corpus' order."""
+        return tuple(_hands(self.victims_corpus).items())
+
+    def key(self, trial: int) -> Matrix:
+        """The secret key `(N, N)` of a trial: drawn with a seed that depends on the trial alone."""
+        return correct_key(self.scheme, self.setting.size, self.config.seed + trial)
+
+    def secret(self, key: Matrix) -> SecretKey:
+        return SecretKey(self.scheme.name, self.setting.block_size, dims_of(self.setting.blocks), key)
+
+    def queries(self, utterances: Sequence[Utterance]) -> list[Tensor]:
+        """Plain queries of utterances, `(samples,)` or `(bins, frames)` float64, each cut to whole blocks."""
+        found = []
+        for utterance in utterances:
+            query = self._query(utterance)
+            axes = (-2, -1) if self.setting.blocks == "tiles" else (-1,) if self.setting.blocks == "samples" else ()
+            for axis in axes:
+                query = query.narrow(axis, 0, query.shape[axis] // self.setting.block_size * self.setting.block_size)
+            if query.numel():
+                found.append(query.double())
+        return found
+
+    @cached_property
+    def others(self) -> OtherSpeech:
+        """Plain queries of the people who are no victims."""
+        used = _round_robin(self.others_corpus, OTHERS_SECONDS)
+        label = {"asv": "speaker", "asr": "text", "asc": "label"}[self.config.task if self.model else "asv"]
+        queries = tuple(self._query(utterance) for utterance in used)
+        return OtherSpeech(queries, tuple(getattr(utterance, label) or "" for utterance in used))
+
+    @cached_property
+    def whole_model(self) -> Model:
+        """The plain model as its checkpoint has it, with batch norms: what is public, and what the owner encrypts."""
+        assert self.config.model is not None
+        return open_model(self.config.model, folded=False)
+
+    def encrypted(self, key: Matrix, plain: Model | None = None) -> Model:
+        """What the provider holds: the model, or a fine-tuned one, under `key`."""
+        return encrypt_first_layer(plain or self.whole_model, self.secret(key), self.setting.blocks)
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The task on the victims' speech, with which recovered keys are scored."""
+        return Experiment(self.sweep_config(self.victims_corpus, "victims.txt"))
+
+    @cached_property
+    def others_experiment(self) -> Experiment:
+        """The task on the others' speech, which an adversary may ask the encrypted model about."""
+        named = {} if self.config.others is None else {"corpus": self.config.others}
+        return Experiment(replace(self.sweep_config(self.others_corpus, "others.txt"), **named))  # type: ignore[arg-type]
+
+    def sweep_config(self, corpus: Corpus, listed: str, keys: int = 1) -> SweepConfig:
+        """The sweep of the model on some of the speech, whose utterances are listed in a file of `folder`."""
+        assert self.config.model is not None
+        path = self.folder / "attacks" / listed
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(f"{utterance.id}\n" for utterance in corpus.utterances)
+        if not path.is_file() or path.read_text(encoding="utf-8") != lines:
+            path.write_text(lines, encoding="utf-8")
+        shared = ("model", "corpus", "scheme", "task", "blocks", "block", "seed", "same_gender", "text", "per_speaker")
+        settings = asdict(self.config)
+        kept = {name: settings[name] for name in (*shared, "channels", "recordings", "device")}
+        return SweepConfig(**kept, keys=keys, replicates=0, only=str(path))
+
+    def errors(self, experiment: Experiment, key: Matrix, asked: Matrix) -> Matrix:
+        """The task's error in percent, `(n,)`, of the model under `key` asked under the keys `asked (n, N, N)`."""
+        under = under_key(experiment, key)
+        rows = score_rows(under, "incorrect", under.scores(under.answers(asked)), 0)
+        metric = ERROR[self.config.task]
+        values = np.array([row["value"] for row in rows if row["metric"] == metric])
+        return 100 - values if metric == "accuracy" else values
+
+    def _setting(self) -> Setting:
+        config = self.config
+        if self.model is None:
+            assert config.block is not None
+            return Setting(config.scheme, "samples", config.block, config.block, SPEECH_RATE)
+        blocks, block = key_of(self.model, config.blocks, config.block)
+        rate: float = self.model.sample_rate
+        if blocks != "samples":
+            noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(PROBED_SECONDS * rate)))
+            rate = self.model.front_end(noise.float()).shape[-1] / PROBED_SECONDS
+        return Setting(config.scheme, blocks, block, block ** dims_of(blocks), rate, self.model, config.task)
+
+    def _query(self, utterance: Utterance) -> Tensor:
+        rate = self.model.sample_rate if self.model else SPEECH_RATE
+        channels = cast(Literal["refuse", "mix"], self.config.channels)
+        waveform = torch.from_numpy(load_audio(utterance, rate, channels))
+        return self.model.front_end(waveform) if self.model else waveform
+
+
+def under_key(experiment: Experiment, key: Matrix) -> Experiment:
+    """The same experiment with the model encrypted under another key `(N, N)`."""
+    other = copy.copy(experiment)
+    other.correct = key
+    other.engine = copy.copy(experiment.engine)
+    other.engine.model_key = torch.as_tensor(key, dtype=torch.float64)
+    return other
+
+
+def _split(config: AttackConfig) -> tuple[Corpus, Corpus]:
+    """Victims and others: no speaker is both."""
+    recordings = cast(Recordings | None, config.recordings)
+    corpus = open_corpus(config.corpus, recordings)
+    if config.only:
+        corpus = corpus.only_listed(Path(config.only))
+    if config.others is not None:
+        others = open_corpus(config.others, recordings)
+        if config.others_only:
+            others = others.only_listed(Path(config.others_only))
+        if both := set(corpus.speakers) & set(others.speakers):
+            raise BadInput(f"speaker {min(both)} is a victim and in --others too: name a corpus of other people")
+        return corpus, others
+    hands = list(_hands(corpus).values())
+    if len(hands) < 4:
+        raise BadInput(
+            f"{corpus.name} has {len(hands)} speakers, too few to split into victims and others: name other people's "
+            "speech with --others CORPUS"
+        )
+    return tuple(corpus.only([u.id for hand in hands[first::2] for u in hand]) for first in (0, 1))  # type: ignore[return-value]
+
+
+def _hands(corpus: Corpus) -> dict[str, tuple[Utterance, ...]]:
+    """Utterances by speaker, or recordings dealt into hands where nobody is named."""
+    found: dict[str, list[Utterance]] = {}
+    for number, utterance in enumerate(corpus.utterances):
+        found.setdefault(utterance.speaker or f"hand {number % HANDS}", []).append(utterance)
+    return {name: tuple(members) for name, members in found.items()}
+
+
+def _round_robin(corpus: Corpus, seconds: float) -> tuple[Utterance, ...]:
+    """The first utterance of everybody, then the second, until there are so many seconds of speech."""
+    hands = list(_hands(corpus).values())
+    taken, total = [], 0.0
+    for turn in range(max(map(len, hands))):
+        for hand in hands:
+            if turn < len(hand) and total < seconds:
+                taken.append(hand[turn])
+                total += duration(hand[turn])
+    return tuple(taken)
+
+
+def config_of(settings: dict[str, Any]) -> AttackConfig:
+    """From a manifest; lists become tuples again."""
+    return AttackConfig(**{**settings, "amounts": tuple(settings.get("amounts", ()))})
+
+
+def whole_blocks(blocks: Blocks, block_size: int, query: Tensor, units: int) -> Tensor:
+    """The first `units` samples or frames of a query, cut down to whole blocks."""
+    step = 1 if blocks == "frames" else block_size
+    return query[..., : min(units, query.shape[-1]) // step * step]

@@ -1,0 +1,106 @@
+"""``wrongkey attack``: what an adversary does without the key, one attack or the whole suite."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from keys.errors import BadInput
+
+SCHEMES = ("shuffling", "flipping", "rom")
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "attack",
+        help="the standard suite of attacks, or one of them, on encrypted speech and models",
+        description="Attack encrypted speech, and the encrypted model if one is named: each trial has a secret key and "
+        "a victim of its own, and every recovered key is scored the same way. The same command again finishes a "
+        "stopped run; a larger --trials extends it.",
+    )
+    parser.add_argument("name", metavar="NAME", help="suite, or one attack; 'list' shows them")
+    what = parser.add_argument_group("what is attacked")
+    what.add_argument("--model", help="see 'wrongkey models'; without one, waveforms at 16 kHz alone are attacked")
+    what.add_argument("--task", default="asv", choices=["asv", "asr", "asc"], help="what the model is scored at")
+    what.add_argument("--corpus", help="speech of the victims, and of others: every second speaker")
+    what.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
+    what.add_argument("--others", metavar="CORPUS", help="speech of people who are no victims, in place of that split")
+    what.add_argument("--others-only", metavar="FILE", help="only these utterances of --others")
+    what.add_argument(
+        "--scheme", help="one scheme, into --out itself (default: all three, each into its folder below --out)"
+    )
+    what.add_argument(
+        "--blocks", choices=["samples", "tiles", "frames"], help="how keys cut a query (default: the model's)"
+    )
+    what.add_argument("--block", type=int, metavar="M", help="block size (default: the model's)")
+    what.add_argument("--text", default="basic", help="how transcripts are normalised: none, basic, whisper-english")
+    what.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
+    what.add_argument("--per-speaker", type=int, metavar="N", help="utterances of each speaker in the task's score")
+    what.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
+    what.add_argument(
+        "--recordings", choices=["real", "synthetic"], help="what the corpus holds, where it does not tell"
+    )
+    how = parser.add_argument_group("how much")
+    how.add_argument("--trials", type=int, default=10, metavar="N", help="secret keys, each with a victim (default 10)")
+    how.add_argument("--keys", type=int, default=100, metavar="N", help="incorrect keys to compare with (default 100)")
+    how.add_argument("--seconds", help="seconds of ciphertext, such as 5,10,25,inf (default: the attack's own)")
+    how.add_argument("--seed", type=int, default=0, help="master seed of keys and attacks (default 0)")
+    how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default), for the model")
+    how.add_argument("--workers", type=int, help="processes (default: one per core)")
+    parser.add_argument("--out", type=Path, help="run folder (made if missing)")
+    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    from attacks.registry import attack_names, open_attack
+
+    if options.name == "list":
+        for name in attack_names():
+            print(f"{name:20} {open_attack(name).threat.adversary}")
+        return 0
+    for flag in ("corpus", "out"):
+        if getattr(options, flag) is None:
+            raise BadInput(f"an attack needs --{flag}")
+    if options.keys < 1:
+        raise BadInput(f"--keys {options.keys} makes no sense: give 1 or more")
+    if options.workers is not None and options.workers < 1:
+        raise BadInput(f"--workers {options.workers} makes no sense: give 1 or more")
+    names = attack_names() if options.name == "suite" else [options.name]
+    for name in names:
+        open_attack(name)  # an unknown one is refused before anything runs
+    schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
+    for scheme, folder in schemes.items():
+        _attack(options, names, scheme, folder)
+    shown = " ".join(str(folder) for folder in schemes.values())
+    print(f"done; look at it with: wrongkey report {shown} --out report.html")
+    return 0
+
+
+def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: Path) -> None:
+    from attacks.suite import run_attacks
+    from attacks.target import AttackConfig
+    from wrongkey.progress import progress
+
+    asked = [name for name in AttackConfig.__dataclass_fields__ if name not in ("scheme", "amounts")]
+    settings = {name: getattr(options, name) for name in asked}
+    run_attacks(
+        AttackConfig(**settings, scheme=scheme, amounts=_seconds(options.seconds)),
+        names,
+        folder,
+        keys=options.keys,
+        workers=options.workers,
+        command=shlex.join(["wrongkey", *sys.argv[1:]]),
+        progress=progress(),
+        report=lambda line: print(f"{scheme}: {line}", file=sys.stderr, flush=True),
+    )
+
+
+def _seconds(text: str | None) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(",")) if text else ()
+    except ValueError:
+        raise BadInput(f"--seconds {text} is no list of numbers: give 5,10,25,inf") from None
