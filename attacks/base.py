@@ -105,6 +105,7 @@ class Evidence:
     ciphertext: encrypted queries of one victim, each `(samples,)` or `(bins, frames)`, float64, whole blocks.
     known: plain blocks and their ciphertext, both `(n, N)`.
     encrypt: encrypts chosen blocks `(n, N)`.
+    enrolled: ciphertext of the people of `others` under the victim's key, with their labels.
     public, encrypted: the plain model, and the one whose first layer carries the key.
     ask: answers of the encrypted model to the queries of `others` under keys `(n, N, N)`: `(n, utterances, dim)`, or
         texts; every key costs one query per utterance.
@@ -122,6 +123,7 @@ class Evidence:
     public: Model | None = None
     encrypted: Model | None = None
     others: OtherSpeech | None = None
+    enrolled: OtherSpeech | None = None
     ask: Callable[[Matrix], object] | None = None
     error: Callable[[Matrix], Matrix] | None = None
 
@@ -135,6 +137,7 @@ class Recovery:
         cannot tell.
     objective: what it minimised, at the result; for the record.
     queries: that it asked the model.
+    model: what the adversary asks where he wants no key: it reads the victims' ciphertext, and is scored at the task.
     measured: further numbers by name (of an attack that wants no key: what it measured instead).
     note: one sentence where something is worth saying.
     """
@@ -143,6 +146,7 @@ class Recovery:
     believed: bool | None = None
     objective: float | None = None
     queries: int = 0
+    model: Model | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
 

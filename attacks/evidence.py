@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attacks.base import Attack, Evidence, Given, Matrix, Quality
+from attacks.base import Attack, Evidence, Given, Matrix, OtherSpeech, Quality
 from attacks.target import Target, under_key, whole_blocks
 from evaluation.models.protocol import Model
 from keys import encrypt_query
@@ -44,7 +44,7 @@ def evidence_of(target: Target, trial: Trial, attack: Attack, given: Given) -> E
     """Everything that the attack's threat model names, as much of it as `given` says."""
     needs, setting = attack.threat.needs, target.setting
     has: dict[str, Any] = {}
-    if needs & {"ciphertext", "labelled ciphertext"}:
+    if "ciphertext" in needs:
         has["ciphertext"] = ciphertext(target, trial, float("inf") if given.seconds is None else given.seconds)
     if "known plaintext" in needs:
         has["known"] = known_blocks(target, trial, given.known_blocks or setting.size, given.quality)
@@ -60,6 +60,8 @@ def evidence_of(target: Target, trial: Trial, attack: Attack, given: Given) -> E
         has["error"] = partial(target.errors, target.others_experiment, trial.key)
     if needs & {"other speech", "answers"}:
         has["others"] = target.others
+    if "labelled ciphertext" in needs:
+        has["enrolled"] = enrolled_of(target, trial)
     return Evidence(setting=setting, given=given, seed=trial.seed, **has)
 
 
@@ -76,6 +78,13 @@ def ciphertext(target: Target, trial: Trial, seconds: float) -> tuple[Tensor, ..
         if left < 1:
             break
     return tuple(found)
+
+
+def enrolled_of(target: Target, trial: Trial) -> OtherSpeech:
+    """The other people as enrolled users: their queries under the victim's key."""
+    plain, blocks = target.others.queries, target.setting.blocks
+    encrypted = (encrypt_query(query.double(), trial.key, blocks=blocks).float() for query in plain)
+    return OtherSpeech(tuple(encrypted), target.others.labels)
 
 
 def known_blocks(target: Target, trial: Trial, count: int, quality: Quality) -> tuple[Matrix, Matrix]:

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from attacks.base import Attack
-from attacks.scores import RECOVERED
+from attacks.scores import DECRYPTED, RECOVERED
 from attacks.target import AttackConfig, Target
 from evaluation.manifest import git_revision, now, versions
 from evaluation.run_folder import RunFolder, same
@@ -117,14 +117,16 @@ class AttackFolder(RunFolder):
         with_key = table[table["key_error"].notna()]
         line = f"{attack}, {given}: "
         if len(with_key):
-            recovered = int((with_key["key_error"] < RECOVERED).sum())
+            recovered = int(((with_key["key_error"] < RECOVERED) | (with_key["snr"] >= DECRYPTED)).sum())
             line += f"{recovered} of {len(with_key)} keys recovered, median SNR {with_key['snr'].median():.0f} dB"
             if with_key["error"].notna().any():
                 line += f", error {with_key['error'].median():.1f} %"
         else:
-            line += "no key wanted"
             measured = pd.DataFrame([json.loads(text) for text in table["measured"]]).median(numeric_only=True)
-            line += "".join(f", {name} {value:.3g}" for name, value in measured.items())
+            numbers = [f"{name} {value:.3g}" for name, value in measured.items()]
+            if table["error"].notna().any():
+                numbers.insert(0, f"error {table['error'].median():.1f} % without a key")
+            line += ", ".join(numbers)
         return f"{line}; {table['seconds'].median():.1f} s of CPU each"
 
     def _known(self, attack: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from attacks.base import Matrix
 from keys.blocks import Blocks
 
 RECOVERED = 0.1  # relative key error below which a key counts as recovered (decrypts at about 20 dB or more)
-EXACT = 1e-3  # relative key error below which a key counts as found exactly; schemes with few keys give 0
+DECRYPTED = 20.0  # dB of SNR from which on speech counts as decrypted, whatever the key error
 
 
 def key_error(estimate: Matrix, key: Matrix, blocks: Blocks) -> float:

@@ -30,7 +30,7 @@ from evaluation.sweep import Progress
 from evaluation.workers import end_with_caller
 from keys import decrypt_query, encrypt_query
 
-HEARD_SECONDS = 60.0  # of the victim's speech, decrypted with the recovered key: SNR and STOI
+HEARD_SECONDS = 30.0  # of the victim's speech, decrypted with the recovered key: SNR and STOI
 Report = Callable[[str], None]
 
 
@@ -125,6 +125,9 @@ def run_trial(target: Target, attack: Attack, given: Given, number: int) -> dict
 def scored(target: Target, trial: Trial, recovery: Recovery) -> dict[str, float]:
     """Key error, SNR, STOI and the task's error (percent) with the recovered key; NaN where there is none."""
     found = dict.fromkeys(("key_error", "snr", "stoi", "error"), float("nan"))
+    if recovery.model is not None:
+        answers = target.experiment.engine.explicit(recovery.model, trial.key)
+        found["error"] = float(target.error_of(target.experiment, answers)[0])
     if recovery.key is None:
         return found
     blocks = target.setting.blocks
@@ -139,7 +142,7 @@ def scored(target: Target, trial: Trial, recovery: Recovery) -> dict[str, float]
 
 
 def heard(target: Target, trial: Trial, key: Matrix) -> dict[str, float]:
-    """SNR (dB) and, of waveforms, STOI of the victim's first minute of speech, decrypted with `key`."""
+    """SNR (dB) and, of waveforms, STOI of the victim's first half minute of speech, decrypted with `key`."""
     setting = target.setting
     plain, units = [], 0
     for query in trial.queries:

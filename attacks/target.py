@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from attacks.base import Matrix, OtherSpeech, Setting
+from evaluation.answers import Answers
 from evaluation.config import SweepConfig
 from evaluation.corpora import Corpus, Recordings, Utterance, duration, load_audio, open_corpus
 from evaluation.engine import encrypt_first_layer
@@ -162,8 +163,11 @@ class Target:
 
     def errors(self, experiment: Experiment, key: Matrix, asked: Matrix) -> Matrix:
         """The task's error in percent, `(n,)`, of the model under `key` asked under the keys `asked (n, N, N)`."""
-        under = under_key(experiment, key)
-        rows = score_rows(under, "incorrect", under.scores(under.answers(asked)), 0)
+        return self.error_of(experiment, under_key(experiment, key).answers(asked))
+
+    def error_of(self, experiment: Experiment, answers: Answers) -> Matrix:
+        """The task's error in percent, `(n,)`, of answers under n keys."""
+        rows = score_rows(experiment, "incorrect", experiment.scores(answers), 0)
         metric = ERROR[self.config.task]
         values = np.array([row["value"] for row in rows if row["metric"] == metric])
         return 100 - values if metric == "accuracy" else values

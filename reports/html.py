@@ -21,6 +21,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from keys.errors import BadInput
+from reports.analyses import Analysis
+from reports.analysis_section import analysis_context, analysis_figures
+from reports.attack_section import attack_context, attack_figures
+from reports.attacks import AttackRun
 from reports.confusion import confusion_figure
 from reports.figures import block_size_figure, save_figure, violin_figure
 from reports.heard import heard_table
@@ -29,6 +33,7 @@ from reports.published import differences, published_beside, published_table
 from reports.runs import Run, load_runs, run_labels
 from reports.statistics import FEW_KEYS, FEWEST, KeyStatistics, summarise
 from reports.tables import score_table, to_html, worst_key_table
+from reports.tails import tail_table
 from reports.verdicts import check_rows, evidence_rows, verdicts
 
 _PACKAGES = ("wrongkey", "numpy", "scipy", "pandas", "matplotlib")
@@ -58,6 +63,7 @@ class Section:
     plates: list[Plate]
     scores: Markup
     worst: Markup
+    tails: Markup | None
     published: Markup | None
     differs: list[tuple[str, str, list[str]]]
     details: list[tuple[str, Plate | Markup]]
@@ -83,24 +89,36 @@ class Section:
         return f"{task}, {self.results[0].run.variant_words}: {label}"
 
 
-def write_report(folders: Iterable[Path | str | Run], out: Path, figures: Path | None = None) -> Path:
+def write_report(
+    folders: Iterable[Path | str | Run],
+    out: Path,
+    figures: Path | None = None,
+    attacks: Sequence[AttackRun] = (),
+    analyses: Sequence[Analysis] = (),
+) -> Path:
     """Write the report of some run folders (or runs) to `out` and its figures as PNG and SVG beside it.
 
+    attacks, analyses: of these or other run folders (`reports.attacks.find_attacks`, `reports.analyses.find_analyses`);
+        with any there need be no runs.
     figures: folder for the figures, by default `<stem of out>-figures` next to `out`.
     Returns `out`. Raises BadInput for folders that cannot be read and for an `out` that cannot be written.
     """
     out = Path(out)
     if out.is_dir():
         raise BadInput(f"{out} is a folder: name a file for the report, for example {out / 'report.html'}.")
-    runs = load_runs(folders)
+    given = list(folders)
+    runs = load_runs(given) if given or not (attacks or analyses) else []
     labels = run_labels(runs)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out.parent) as scratch:
             sections = _sections(runs, labels, Path(scratch))
+            plates = [_plate(*drawn, Path(scratch)) for drawn in attack_figures(attacks)]
+            shown = [(kind, _plate(*drawn, Path(scratch))) for kind, drawn in analysis_figures(analyses)]
             drawn = sorted(Path(scratch).iterdir())
             page = Path(scratch) / "report.html"
-            page.write_text(render(runs, labels, sections), encoding="utf-8")
+            context = attack_context(attacks, plates), analysis_context(analyses, shown)
+            page.write_text(render(runs, labels, sections, *context), encoding="utf-8")
             folder = figures or out.with_name(f"{out.stem}-figures")
             folder.mkdir(parents=True, exist_ok=True)
             for path in drawn:
@@ -111,7 +129,13 @@ def write_report(folders: Iterable[Path | str | Run], out: Path, figures: Path |
     return out
 
 
-def render(runs: Sequence[Run], labels: Sequence[str], sections: Sequence[Section]) -> str:
+def render(
+    runs: Sequence[Run],
+    labels: Sequence[str],
+    sections: Sequence[Section],
+    attacks: dict[str, Any] | None = None,
+    analyses: Sequence[dict[str, Any]] = (),
+) -> str:
     """The page as text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -125,6 +149,8 @@ def render(runs: Sequence[Run], labels: Sequence[str], sections: Sequence[Sectio
     main = [result for result in main if result.metric.name == result.run.metric]
     return environment.get_template("report.html.j2").render(
         sections=sections,
+        attacks=attacks,
+        analyses=analyses,
         keyless=not all(run.keyed for run in runs),
         verdicts=verdicts(main),
         checks=check_rows(main),
@@ -160,6 +186,7 @@ def _sections(runs: Sequence[Run], labels: Sequence[str], folder: Path) -> list[
 def _section(task: str, results: list[KeyStatistics], folder: Path) -> Section:
     metric = results[0].metric
     published = [row for result in results for row in published_beside(result)]
+    tails = tail_table(results) if metric.name == results[0].run.metric else None
     section = Section(
         metric=metric,
         task=task,
@@ -167,6 +194,7 @@ def _section(task: str, results: list[KeyStatistics], folder: Path) -> Section:
         plates=[],
         scores=Markup(_mark_intervals(to_html(score_table(results)))),
         worst=Markup(to_html(worst_key_table(results))),
+        tails=None if tails is None else Markup(to_html(tails)),
         published=Markup(to_html(published_table(published, metric))) if published else None,
         differs=differences(published),
         details=[],

@@ -24,15 +24,27 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from reports import write_report
+    from reports.analyses import find_analyses
+    from reports.attacks import find_attacks
 
-    runs, left_out = read_runs(options.runs)
+    attacks, analyses = find_attacks(options.runs), find_analyses(options.runs)
+    shown = {found.folder for found in (*attacks, *analyses)}
+    asked = [path for path in options.runs if not _holds_only(path, shown)]
+    runs, left_out = read_runs(asked) if asked or not shown else ([], [])
     for reason in left_out:
         print(f"wrongkey: left out: {reason}", file=sys.stderr)
     if options.table:
         _write_table(runs, options.table)
-    page = write_report(runs, options.out, options.figures)
+    page = write_report(runs, options.out, options.figures, attacks, analyses)
     print(page)
     return 0
+
+
+def _holds_only(path: Path, shown: set[Path]) -> bool:
+    """Whether what lies below a folder was attacked or analysed without a sweep, so that there is none to read."""
+    from evaluation.run_folder import find_runs
+
+    return any(folder.is_relative_to(path) for folder in shown) and not find_runs(path)
 
 
 def _write_table(runs: list[Run], path: Path) -> None:

@@ -1,0 +1,62 @@
+"""The section of the report about attacks: verdicts, curves, and a table for each run folder."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from reports.attack_figures import block_size_curves, seconds_figure
+from reports.attacks import DECRYPTED, KEY_ERROR, UNLOCKED, AttackRun, attack_table, measurement_table, verdict
+from reports.tables import to_html
+from reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE
+
+
+def attack_figures(runs: Sequence[AttackRun]) -> Iterator[tuple[str, str, Figure]]:
+    """(name, caption, figure) of the curves that these runs have points for."""
+    if figure := seconds_figure(runs):
+        caption = (
+            "Ciphertext-only attacks against seconds of ciphertext of one speaker: share of keys recovered, and SNR of "
+            "the decrypted speech, median and quartiles over keys and victims."
+        )
+        yield "attacks-seconds", caption, figure
+    if figure := block_size_curves(runs):
+        yield "attacks-block-size", "The attacks against block size M, each at its best amount.", figure
+
+
+def attack_context(runs: Sequence[AttackRun], plates: Sequence[Any]) -> dict[str, Any] | None:
+    """What the template shows; None where there are no attacks."""
+    if not runs:
+        return None
+    return {
+        "limits": {"key_error": f"{KEY_ERROR:g}", "decrypted": f"{DECRYPTED:.0f}", "unlocked": f"{UNLOCKED:g}"},
+        "verdicts": [_verdict(run) for run in runs],
+        "plates": plates,
+        "runs": [_run(run) for run in runs],
+    }
+
+
+def _verdict(run: AttackRun) -> dict[str, str]:
+    found = verdict(run)
+    doubt = "" if run.recordings == "real" else EVIDENCE.get(run.recordings, UNKNOWN_EVIDENCE)
+    return {"label": found.label, "sentence": found.sentence, "caution": doubt}
+
+
+def _run(run: AttackRun) -> dict[str, Any]:
+    measured = measurement_table(run)
+    about = run.suite.get("attacks", {})
+    ran = [name for name in dict.fromkeys(run.rows["attack"]) if name in about]
+    setting, sessions = run.setting, run.suite.get("sessions") or [{}]
+    plain, incorrect = run.error_under("plain"), run.error_under("incorrect")
+    compared = f"{run.error_name} of the plain model: {plain:.1f} %; median of incorrect keys: {incorrect:.1f} %."
+    return {
+        "label": run.label,
+        "table": Markup(to_html(attack_table(run))),
+        "measured": Markup(to_html(measured)) if len(measured) else None,
+        "obstacles": run.obstacles,
+        "adversaries": {name: about[name].get("adversary", "") for name in ran},
+        "trials": f"{setting.get('corpus')}: {setting.get('victims')} victims, {setting.get('others')} other people.",
+        "compared": compared if np.isfinite(plain) else "",
+        "command": sessions[-1].get("command"),
+    }
