@@ -155,6 +155,7 @@ class Attack(Protocol):
     """One way to get at a key.
 
     name: as the command line says it. family: its place in the suite, 1 to 8, cheapest first (docs/attacks.md).
+    An attack whose trials are dear, or all alike, may say how many are enough: an int `most_trials`.
     """
 
     @property

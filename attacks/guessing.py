@@ -23,6 +23,7 @@ class Guessing:
 
     name = "incorrect-keys"
     family = 1
+    most_trials = 1
     needs: frozenset[Need] = frozenset({"answers"})
     threat = Threat("Draws keys at random, asks the encrypted model, and keeps the key that works best.", needs)
 

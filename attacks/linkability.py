@@ -29,6 +29,7 @@ class Linkability:
 
     name = "linkability"
     family = 8
+    most_trials = 3  # each asks about all victims at once
     threat = Threat(
         "Collects ciphertext of many people, knows nothing else, and compares covariances to tell who is who.",
         frozenset({"ciphertext", "labelled ciphertext"}),
@@ -104,4 +105,4 @@ def joint_covariance(queries: Tensor, block_size: int, blocks: Blocks) -> Tensor
     span = max(1, min(SPAN // rows.shape[-1], rows.shape[2]))
     joined = rows.unfold(2, span, 1).movedim(-1, -2).flatten(-2).flatten(1, 2)
     covariance: Tensor = joined.mT @ joined
-    return covariance / covariance.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
+    return covariance / torch.einsum("bii->b", covariance)[:, None, None]

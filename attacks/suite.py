@@ -178,7 +178,7 @@ def _run_amount(
     folder: AttackFolder, target: Target, attack: Attack, given: Given, workers: int, report: Report | None
 ) -> None:
     done = folder.trials_done(attack.name, str(given))
-    trials = 1 if isinstance(attack, Guessing) else target.config.trials
+    trials = min(target.config.trials, getattr(attack, "most_trials", target.config.trials))
     missing = [number for number in range(trials) if number not in done]
     for row in _rows(target, attack, given, missing, workers):
         folder.add(attack.name, row)
