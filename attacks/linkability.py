@@ -84,11 +84,8 @@ class CovarianceEmbedding:
             queries = torch.stack([encrypt_query(query, key, blocks=blocks) for query, key in pairs])
             self.asked += len(queries)
         values, vectors = torch.linalg.eigh(joint_covariance(queries, size, blocks))
-        values = (values + FLOOR * values.mean(-1, keepdim=True)).log()
-        if self.across:
-            return values
-        logarithms: Tensor = (vectors * values[:, None]) @ vectors.mT
-        return logarithms.flatten(1)
+        levels: Tensor = (values + FLOOR * values.mean(-1, keepdim=True)).log()
+        return levels if self.across else ((vectors * levels[:, None]) @ vectors.mT).flatten(1)
 
 
 def joint_covariance(queries: Tensor, block_size: int, blocks: Blocks) -> Tensor:
@@ -105,4 +102,5 @@ def joint_covariance(queries: Tensor, block_size: int, blocks: Blocks) -> Tensor
     span = max(1, min(SPAN // rows.shape[-1], rows.shape[2]))
     joined = rows.unfold(2, span, 1).movedim(-1, -2).flatten(-2).flatten(1, 2)
     covariance: Tensor = joined.mT @ joined
-    return covariance / torch.einsum("bii->b", covariance)[:, None, None]
+    normalised: Tensor = covariance / torch.einsum("bii->b", covariance)[:, None, None]
+    return normalised
