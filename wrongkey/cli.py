@@ -19,7 +19,8 @@ from keys.errors import BadInput
 from wrongkey import __version__
 
 COMMANDS = (
-    "demo", "sweep", "attack", "report", "compare", "reproduce", "keys", "crypt", "models", "corpora", "doctor", "ls",
+    "demo", "sweep", "attack", "analyse", "report", "compare", "reproduce", "keys", "crypt", "models", "corpora",
+    "doctor", "ls",
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from reports.attacks import find_attacks
 
     attacks, analyses = find_attacks(options.runs), find_analyses(options.runs)
-    shown = {found.folder for found in (*attacks, *analyses)}
+    shown = {run.folder for run in attacks} | {analysis.folder for analysis in analyses}
     asked = [path for path in options.runs if not _holds_only(path, shown)]
     runs, left_out = read_runs(asked) if asked or not shown else ([], [])
     for reason in left_out:

@@ -1,0 +1,226 @@
+"""The analyses of run folders, read and checked: key measures, decryption, phase reconstruction, leaks.
+
+`analyses/<name>.json` says what was asked and what follows, `analyses/<name>.parquet` holds the rows
+(`attacks/analyses.py` writes both). A folder with analyses need not hold a sweep.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from keys.errors import BadInput
+from reports.metrics import METRICS
+from reports.runs import SCHEME_NAMES
+
+FORMAT = "wrongkey-analysis/1"
+COLUMNS = {
+    "keys": ("key_index", "score", "error", "group", "euclidean"),
+    "decryption": ("kind", "step", "draw", "utterance", "metric", "value"),
+    "phase": ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value"),
+    "leaks": ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value"),
+}
+METRIC_NAMES = {
+    "spectral_convergence": "Spectral convergence (dB)",
+    "consistency": "Consistency (dB)",
+    "stoi": "STOI",
+    "pesq": "PESQ",
+    "wer": "WER (%)",
+    "eer": "EER (%)",
+    "deviation": "Deviation",
+    "energy": "Energy contour (correlation)",
+    "activity": "Speech activity (% right)",
+    "rhythm": "Rhythm (correlation)",
+    "rate": "Syllable rate (difference, Hz)",
+    "linkability": "Linking ciphertexts (EER, %)",
+}
+COUNTS = ("errors", "words")  # of single transcripts; the word error rate pools them
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One analysis of one run folder: its JSON as a dict, and its rows."""
+
+    folder: Path
+    name: str
+    about: dict[str, Any]
+    rows: pd.DataFrame
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        found = self.about.get("setting")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def scheme(self) -> str:
+        return str(self.setting.get("scheme"))
+
+    @property
+    def label(self) -> str:
+        """ "asv-raw3, ROM, M = 3"; of speech alone the corpus."""
+        if not self.setting.get("model"):
+            return str(self.setting.get("corpus") or self.folder.name)
+        blocks = self.setting.get("blocks")
+        how = f"M = {self.setting.get('block_size')}" + ("" if blocks == "samples" else f" ({blocks})")
+        return f"{self.setting['model']}, {SCHEME_NAMES.get(self.scheme, self.scheme)}, {how}"
+
+    @property
+    def recordings(self) -> str:
+        return str(self.setting.get("recordings") or "unknown")
+
+    @property
+    def error_name(self) -> str:
+        """ "EER (%)"; the error of a classifier is 100 - accuracy."""
+        return "100 - accuracy (%)" if self.about.get("metric") == "accuracy" else self.score_name
+
+    @property
+    def score_name(self) -> str:
+        """ "EER (%)", "accuracy (%)"."""
+        metric = str(self.about.get("metric"))
+        return METRICS[metric].axis if metric in METRICS else metric
+
+    @property
+    def sentences(self) -> list[str]:
+        return [str(sentence) for sentence in self.about.get("sentences") or []]
+
+    @property
+    def measures(self) -> list[dict[str, Any]]:
+        """Of "keys": each measure with its rank correlation, those that vary over the keys."""
+        return [entry for entry in self.about.get("measures") or [] if entry.get("correlation") is not None]
+
+    @property
+    def strongest(self) -> dict[str, Any] | None:
+        """The measure of "keys" that orders the errors best."""
+        return max(self.measures, key=lambda entry: abs(entry["correlation"]), default=None)
+
+    def companion(self, name: str, columns: Sequence[str]) -> pd.DataFrame | None:
+        """Further rows beside the analysis, in `analyses/<name>.parquet`; None where there are none."""
+        path = self.folder / "analyses" / f"{name}.parquet"
+        return _read_rows(path, columns) if path.is_file() else None
+
+
+def find_analyses(paths: Iterable[Path]) -> list[Analysis]:
+    """All analyses in and below some folders, those of one kind together; each once, in the order of the folders.
+
+    Raises BadInput for one that is broken. Kinds that this report does not know are left out.
+    """
+    files = {file: None for path in paths for file in sorted(Path(path).rglob("analyses/*.json"))}
+    found = [_read(file) for file in files if file.stem in COLUMNS]
+    return sorted(found, key=lambda analysis: list(COLUMNS).index(analysis.name))
+
+
+def group_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
+    """The paper's Fig. 10 in numbers: distance to the correct key of keys with low and with high error."""
+    rows = []
+    for analysis in analyses:
+        groups = analysis.about.get("groups")
+        if not groups:
+            rows.append({"Run": analysis.label, "Keys": f"{len(analysis.rows):,}"})
+            continue
+        row = {"Run": analysis.label, "Keys": f"{len(analysis.rows):,}"}
+        for group in ("low", "high"):
+            told = groups[group]
+            row[f"{group}-error keys: error"] = f"{told['error_from']:.1f}–{told['error_to']:.1f} %"
+            row[f"{group}: distance [25–75 %]"] = f"{told['median']:.2f} [{told['q25']:.2f}, {told['q75']:.2f}]"
+        interval = f"[{100 * groups['nearer_low']:.0f}, {100 * groups['nearer_high']:.0f}]"
+        row["low-error key is the nearer one"] = f"{100 * groups['nearer']:.0f} % {interval}"
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("–")
+
+
+def prediction_table(analyses: Sequence[Analysis]) -> pd.DataFrame | None:
+    """How well the error of keys is foretold, from what; None where nothing was."""
+    rows = [
+        {
+            "Run": analysis.label,
+            "Foretold from": str(found["from"]).strip(","),
+            "Rank correlation [95 %]": f"{found['rho']:.2f} [{found['low']:.2f}, {found['high']:.2f}]",
+            "R² of ranks": f"{found['r2']:.2f}",
+            "Weak among the tenth foretold weakest": f"{100 * found['hits']:.0f} %",
+            "Keys": f"{found['keys']:,}",
+        }
+        for analysis in analyses
+        for found in analysis.about.get("prediction") or []
+    ]
+    return pd.DataFrame(rows) if rows else None
+
+
+def decryption_table(analysis: Analysis) -> pd.DataFrame:
+    """For each kind of key: key error, SNR, STOI and the task's score, median and range over keys."""
+    found: dict[tuple[str, float | None], dict[str, str]] = {}
+    decimals = {"key_error": 2, "snr": 1, "stoi": 2}
+    metric = str(analysis.about.get("metric"))
+    names = {"key_error": "Key error", "snr": "SNR (dB)", "stoi": "STOI", metric: analysis.score_name}
+    for entry in analysis.about.get("summary") or []:
+        step = entry["step"]
+        kind = str(entry["kind"]) if step is None else f"{entry['kind']} of {step:g}"
+        row = found.setdefault((str(entry["kind"]), step), {"Decrypted with": kind, "Keys": str(entry["keys"])})
+        places = decimals.get(entry["metric"], 2)
+        low, middle, high = (f"{entry[part]:.{places}f}" for part in ("min", "median", "max"))
+        if name := names.get(entry["metric"]):
+            row[name] = middle if low == high else f"{middle} ({low} to {high})"
+    return pd.DataFrame(list(found.values())).fillna("–")
+
+
+def rows_table(analysis: Analysis) -> pd.DataFrame:
+    """For each experiment, scheme, block size, condition and method: the median of every metric over utterances.
+
+    Quartiles in brackets where there are several values; metrics that a row has not are "–".
+    """
+    keys = ["experiment", "scheme", "block_size", "blocks", "condition", "method"]
+    metrics = [metric for metric in dict.fromkeys(analysis.rows["metric"]) if metric not in COUNTS]
+    table = []
+    for key, rows in analysis.rows.groupby(keys, dropna=False, sort=False):
+        experiment, scheme, block_size, blocks, condition, method = key
+        size = f"M = {int(block_size)}" if block_size and not _missing(block_size) else ""
+        setting = [SCHEME_NAMES.get(str(scheme), str(scheme)) if scheme and not _missing(scheme) else "", size]
+        setting += [str(blocks) if blocks not in ("samples", "", None) and not _missing(blocks) else ""]
+        row = {
+            "Experiment": str(experiment),
+            "Encrypted by": ", ".join(filter(None, setting)) or "–",
+            "Condition": str(condition),
+            "Method": "–" if _missing(method) or not method else str(method),
+        }
+        for metric in metrics:
+            values = rows.loc[rows["metric"] == metric, "value"].to_numpy(dtype=np.float64)
+            row[METRIC_NAMES.get(str(metric), str(metric))] = _median(values[np.isfinite(values)])
+        table.append(row)
+    shown = pd.DataFrame(table)
+    constant = [name for name in ("Experiment", "Method") if len(shown) and shown[name].nunique() == 1]
+    return shown.drop(columns=constant)
+
+
+def _median(values: "np.ndarray[Any, np.dtype[np.float64]]") -> str:
+    if not len(values):
+        return "–"
+    low, middle, high = (f"{value:.3g}" for value in np.quantile(values, (0.25, 0.5, 0.75)))
+    return middle if len(values) == 1 else f"{middle} [{low}, {high}]"
+
+
+def _missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
+def _read(path: Path) -> Analysis:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} is broken ({error}): delete it and run its analysis again.") from None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise BadInput(f"{path} is not of the format {FORMAT}: delete it and run its analysis again.")
+    return Analysis(path.parent.parent, path.stem, about, _read_rows(path.with_suffix(".parquet"), COLUMNS[path.stem]))
+
+
+def _read_rows(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    try:
+        rows = pd.read_parquet(path)
+    except Exception as error:  # pyarrow raises many kinds for a damaged file; all mean the same to the user
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{path} is broken ({first_line}): run its analysis again.") from None
+    if missing := [column for column in columns if column not in rows.columns]:
+        raise BadInput(f"{path} lacks the columns {', '.join(missing)}: run its analysis again.")
+    return rows

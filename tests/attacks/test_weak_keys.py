@@ -1,0 +1,154 @@
+"""Weak keys of a finished sweep: the keys that were swept are the keys that are measured."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from attacks.analyses import AnalysisFolder, experiment_of, queries_of, sweep_config
+from attacks.rank_regression import Prediction
+from attacks.weak_keys import (
+    ALL,
+    CIPHERTEXT,
+    analyse_keys,
+    compare_groups,
+    correlate,
+    distance_sentence,
+    nearer,
+    prediction_sentence,
+)
+from evaluation.config import SweepConfig
+from evaluation.corpora import open_corpus
+from evaluation.sweep import sweep
+from keys import correct_key, draw_keys, encrypt_query
+from keys.errors import BadInput
+
+KEYS = 44
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Three utterances of each of ten voices."""
+    used = open_corpus("bundled").select(per_speaker=3, speakers=10).utterances
+    listed = tmp_path_factory.mktemp("lists") / "only.txt"
+    listed.write_text("".join(f"{utterance.id}\n" for utterance in used))
+    config = SweepConfig(
+        model="tests.toys:raw3", corpus="bundled", only=str(listed), replicates=0, device="cpu", keys=KEYS
+    )
+    return sweep(config, tmp_path_factory.mktemp("runs") / "run", workers=1).path
+
+
+@pytest.fixture(scope="module")
+def analysed(run):
+    analyse_keys(run, "wrongkey analyse keys run")
+    return run
+
+
+def test_every_key_has_its_score_and_its_measures(analysed):
+    table = pd.read_parquet(analysed / "analyses" / "keys.parquet")
+    shards = pd.concat(pd.read_parquet(path) for path in (analysed / "scores").glob("incorrect*"))
+    scores = shards[shards.metric == "eer"].set_index("key_index").value
+    assert list(table.key_index) == list(range(KEYS))
+    np.testing.assert_array_equal(table.error, scores.loc[table.key_index])
+    keys, correct = draw_keys("rom", 3, 0, 0, KEYS), correct_key("rom", 3, 0)
+    np.testing.assert_allclose(table.frobenius, np.linalg.norm(keys - correct, axis=(1, 2)) / 3**0.5)
+    assert table[table.group == "low"].error.max() < table[table.group == "high"].error.min()
+
+
+def test_distances_are_of_what_the_model_hears(analysed):
+    table = pd.read_parquet(analysed / "analyses" / "keys-distances.parquet")
+    experiment = experiment_of(AnalysisFolder(analysed))
+    assert len(table) == KEYS * len(experiment.used)
+    query = queries_of(experiment)[5].double()
+    key, correct = experiment.incorrect.batch(7, 1)[0], experiment.correct
+    expected = (encrypt_query(query, key, dims=1) - encrypt_query(query, correct, dims=1)).norm() / query.norm()
+    found = table[(table.key_index == 7) & (table.utterance == experiment.used[5].id)].distance.item()
+    assert found == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_description_says_what_was_asked_and_what_follows(analysed):
+    about = json.loads((analysed / "analyses" / "keys.json").read_text())
+    assert about["command"] == "wrongkey analyse keys run" and about["keys"] == KEYS
+    assert about["setting"]["model"] == "toy3" and about["setting"]["recordings"] == "synthetic"
+    measures = {entry["name"]: entry for entry in about["measures"]}
+    assert measures["frobenius"]["low"] <= measures["frobenius"]["correlation"] <= measures["frobenius"]["high"]
+    assert measures["trace"]["correlation"] == pytest.approx(-measures["frobenius"]["correlation"])
+    assert measures["ciphertext_moments"]["keyless"] and "first_layer" in measures
+    assert [entry["from"] for entry in about["prediction"]][::2] == [ALL, CIPHERTEXT]
+    assert len(about["sentences"]) == 2
+    assert not [path for path in (analysed / "analyses").iterdir() if path.name.startswith(".")]
+
+
+def test_a_sweep_is_opened_as_it_was(run):
+    manifest = AnalysisFolder(run).manifest()
+    config = sweep_config(manifest["config"])
+    assert (config.model, config.corpus, config.keys, config.replicates) == ("tests.toys:raw3", "bundled", KEYS, 0)
+
+
+def test_another_model_and_a_folder_that_is_no_run_are_refused(run, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    text = (other / "manifest.json").read_text()
+    (other / "manifest.json").write_text(text.replace("tests.toys:raw3", "tests.toys:with_views"))
+    manifest = json.loads(text)
+    manifest["identity"]["weights"] = "0" * 64
+    changed = tmp_path / "changed"
+    shutil.copytree(run, changed)
+    (changed / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadInput, match="another weights"):
+        analyse_keys(changed)
+    with pytest.raises(BadInput, match="no run folder"):
+        analyse_keys(tmp_path / "nothing")
+
+
+def test_few_keys_are_refused(run, tmp_path):
+    few = tmp_path / "few"
+    shutil.copytree(run, few)
+    for path in sorted((few / "scores").glob("incorrect*"))[1:]:
+        path.unlink()
+    with pytest.raises(BadInput, match="too few to tell weak keys"):
+        analyse_keys(few)
+
+
+def test_pairs_are_counted_as_by_mann_and_whitney():
+    low, high = np.array([1.0, 2.0, 2.0]), np.array([2.0, 3.0])
+    pairs = [(a < b) + (a == b) / 2 for a in low for b in high]
+    assert nearer(low, high) == pytest.approx(np.mean(pairs))
+    assert nearer(high + 9, low) == 0
+
+
+def table_of(error, euclidean):
+    low, high = np.quantile(error, (0.25, 0.75))
+    group = np.where(error <= low, "low", np.where(error >= high, "high", "middle"))
+    return pd.DataFrame({"error": error, "euclidean": euclidean, "group": group})
+
+
+@pytest.mark.parametrize(("sign", "word"), [(1, "clearly nearer to"), (-1, "clearly farther from"), (0, "chance")])
+def test_the_sentence_about_distances_follows_the_groups(sign, word):
+    random = np.random.default_rng(0)
+    error = random.normal(size=200)
+    table = table_of(error, sign * error + random.normal(size=200) * (0.3 if sign else 1.0))
+    assert word in distance_sentence(compare_groups(table), correlate(table, ["euclidean"]))
+
+
+def test_equal_scores_have_no_groups():
+    table = pd.DataFrame({"error": np.ones(50), "euclidean": np.arange(50.0), "group": "middle"})
+    correlations = correlate(table, ["euclidean"])
+    assert compare_groups(table) is None and correlations[0]["correlation"] is None
+    assert "no low-error" in distance_sentence(None, correlations)
+    assert "cannot be foretold here" in prediction_sentence(correlations, {})
+
+
+@pytest.mark.parametrize(
+    ("rho", "low", "words"),
+    [(0.9, 0.8, "foretold well"), (0.6, 0.5, "in part"), (0.3, 0.1, "hardly"), (0.1, -0.1, "cannot")],
+)
+def test_the_sentence_about_prediction_is_no_bolder_than_its_numbers(rho, low, words):
+    found = Prediction(400, rho, low, rho + 0.05, rho**2, 0.4)
+    entry = {"label": "trace", "correlation": 0.2, "low": 0.1, "high": 0.3}
+    sentence = prediction_sentence([entry], {ALL: found, CIPHERTEXT: replace(found, low=-0.2)})
+    assert words in sentence and "foretell nothing" in sentence
+    assert "sort keys" in prediction_sentence([entry], {ALL: found, CIPHERTEXT: replace(found, low=0.2)})

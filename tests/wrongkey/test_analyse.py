@@ -1,0 +1,101 @@
+"""``wrongkey analyse`` as its users meet it."""
+
+import sys
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from evaluation.corpora import open_corpus
+from tests.wrongkey.test_cli import refused
+from wrongkey.cli import main
+
+SWEEP = "sweep --model tests.toys:raw3 --corpus bundled --replicates 0 --workers 1 --keys 40".split()
+
+
+@pytest.fixture(scope="module")
+def only(tmp_path_factory):
+    """A list of three utterances of each of eight voices."""
+    path = tmp_path_factory.mktemp("lists") / "only.txt"
+    used = open_corpus("bundled").select(per_speaker=3, speakers=8).utterances
+    path.write_text("".join(f"{utterance.id}\n" for utterance in used))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def run(only, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "rom"
+    assert main([*SWEEP, "--only", only, "--out", str(folder)]) == 0
+    return folder
+
+
+def test_a_sweep_is_analysed_and_reported(run, only, tmp_path, capsys):
+    assert main(["analyse", "keys", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "key" in said and "wrongkey report" in said
+    page = tmp_path / "report.html"
+    assert main(["report", str(run), "--out", str(page)]) == 0
+    assert "Which incorrect keys work" in page.read_text(encoding="utf-8")
+    assert main([*SWEEP, "--only", only, "--out", str(run)]) == 0  # the folder can still be continued
+    assert main(["ls", str(run.parent)]) == 0
+
+
+def test_decryption_takes_the_sweep_or_flags(run, only, tmp_path):
+    few = ["analyse", "decryption", "--draws", "1", "--device", "cpu"]
+    assert main([*few, "--out", str(run)]) == 0
+    assert (run / "analyses" / "decryption.parquet").is_file()
+    named = [*few, "--model", "tests.toys:raw3", "--corpus", "bundled", "--only", only, "--scheme", "flipping"]
+    assert main([*named, "--out", str(tmp_path / "flipping")]) == 0
+    rows = pd.read_parquet(tmp_path / "flipping" / "analyses" / "decryption.parquet")
+    assert rows[rows.kind == "incorrect key"].draw.nunique() == 7  # all there are
+    page = tmp_path / "report.html"
+    assert main(["report", str(tmp_path / "flipping"), "--out", str(page)]) == 0
+    assert "How near a key must be" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "module"), [("phase", "attacks.phase.reconstruction"), ("leaks", "attacks.leaks")])
+def test_analyses_of_speech_get_corpus_and_settings(monkeypatch, tmp_path, name, module):
+    asked = {}
+
+    def analyse(corpus, **settings):
+        asked.update(settings, corpus=corpus)
+        columns = [
+            "experiment",
+            "scheme",
+            "block_size",
+            "blocks",
+            "condition",
+            "method",
+            "utterance",
+            "metric",
+            "value",
+        ]
+        return pd.DataFrame([["e", "rom", 3, "tiles", "encrypted", "", "u", "stoi", 0.5]], columns=columns)
+
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(run=analyse))
+    flags = ["--corpus", "bundled", "--scheme", "rom,flipping", "--block", "3,8", "--utterances", "4"]
+    assert main(["analyse", name, *flags, "--speaker-model", "asv-raw3", "--out", str(tmp_path / "out")]) == 0
+    assert asked.pop("corpus").name == "bundled"
+    assert asked == {
+        "out": tmp_path / "out",
+        "schemes": ["rom", "flipping"],
+        "block_sizes": [3, 8],
+        "utterances": 4,
+        "seed": 0,
+        "speaker_model": "asv-raw3",
+        "recogniser": None,
+    }
+    assert pd.read_parquet(tmp_path / "out" / "analyses" / f"{name}.parquet").value.item() == 0.5
+
+
+def test_wrong_input_is_one_sentence(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert "no run folder" in refused(capsys, "analyse", "keys", tmp_path)
+    assert "--out" in refused(capsys, "analyse", "decryption", "--model", "tests.toys:raw3", "--corpus", "bundled")
+    assert "holds no sweep" in refused(capsys, "analyse", "decryption", "--out", out)
+    assert "needs --corpus" in refused(capsys, "analyse", "leaks", "--out", out)
+    speech = ["analyse", "leaks", "--corpus", "bundled", "--out", out]
+    assert "caesar" in refused(capsys, *speech, "--scheme", "caesar")
+    assert "--utterances 0" in refused(capsys, *speech, "--utterances", 0)
+    assert "three" in refused(capsys, *speech, "--block", "three")
+    assert not out.exists()

@@ -1,0 +1,228 @@
+"""``wrongkey analyse``: what makes an incorrect key work, how near a key must be, and what encrypted speech shows."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from keys.errors import BadInput
+
+if TYPE_CHECKING:
+    from evaluation.config import SweepConfig
+    from evaluation.corpora import Corpus
+
+SCHEMES = "shuffling,flipping,rom"
+# What --config may set, beside what the command line says: fields of SweepConfig that decryption takes from its flags.
+SWEPT = (
+    "task",
+    "scheme",
+    "blocks",
+    "block",
+    "seed",
+    "trials",
+    "same_gender",
+    "text",
+    "per_speaker",
+    "only",
+    "channels",
+)
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "analyse",
+        help="why incorrect keys work, decryption with near keys, phase reconstruction, leaks",
+        description="The analyses of the paper's section IV-B and IV-C, and beyond. Results go into RUN/analyses, and "
+        "wrongkey report shows them.",
+    )
+    analyses = parser.add_subparsers(title="analyses", metavar="ANALYSIS", required=True)
+    _add_keys(analyses)
+    _add_decryption(analyses)
+    _add_phase(analyses)
+    _add_leaks(analyses)
+
+
+def _add_keys(analyses: Any) -> None:
+    parser: argparse.ArgumentParser = analyses.add_parser(
+        "keys",
+        help="measure every incorrect key of a sweep and hold it against its score (Fig. 10)",
+        description="Draw the incorrect keys of a finished sweep again, measure how each differs from the correct key, "
+        "and say whether that foretells its score.",
+    )
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder of a finished sweep")
+    parser.set_defaults(run=_keys, parser=parser)
+
+
+def _add_decryption(analyses: Any) -> None:
+    parser: argparse.ArgumentParser = analyses.add_parser(
+        "decryption",
+        help="decrypt with the correct key, near keys and incorrect keys (Fig. 7)",
+        description="SNR, intelligibility and the encrypted model's score under keys near the correct one. Without "
+        "--model, the model, speech and keys of the sweep in --out are taken.",
+    )
+    parser.add_argument("--model", help="see 'wrongkey models' (default: that of the sweep in --out)")
+    parser.add_argument("--corpus", help="as for sweep")
+    parser.add_argument("--task", default="asv", choices=["asv", "asr", "asc"], help="what the model is scored at")
+    parser.add_argument("--scheme", default="rom", help="shuffling, flipping, rom (default) or a registered one")
+    parser.add_argument(
+        "--blocks", choices=["samples", "tiles", "frames"], help="how keys cut a query (default: the model's)"
+    )
+    parser.add_argument("--block", type=int, metavar="M", help="block size (default: the model's)")
+    parser.add_argument("--trials", metavar="FILE", help="list in VoxCeleb format, or 'corpus' for the corpus' own")
+    parser.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
+    parser.add_argument("--text", default="basic", help="how transcripts are normalised")
+    parser.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
+    _add_speech(parser)
+    parser.add_argument("--draws", type=int, default=10, metavar="N", help="near keys of each kind (default 10)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default)")
+    parser.set_defaults(run=_decryption, parser=parser)
+
+
+def _add_phase(analyses: Any) -> None:
+    parser: argparse.ArgumentParser = analyses.add_parser(
+        "phase",
+        help="reconstruct waveforms from encrypted spectrograms (Fig. 8)",
+        description="Phase reconstruction by PGHI and Griffin-Lim, on plain spectrograms and on encrypted ones.",
+    )
+    _add_encryption(parser)
+    parser.set_defaults(run=_phase, parser=parser)
+
+
+def _add_leaks(analyses: Any) -> None:
+    parser: argparse.ArgumentParser = analyses.add_parser(
+        "leaks",
+        help="what encrypted waveforms and spectrograms show without any key (Figs. 3-6)",
+        description="Energy contour, speech activity, rhythm, and whether two ciphertexts are of one speaker.",
+    )
+    _add_encryption(parser)
+    parser.set_defaults(run=_leaks, parser=parser)
+
+
+def _add_speech(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
+    parser.add_argument(
+        "--recordings", choices=["real", "synthetic"], help="what the corpus holds, where its layout does not tell"
+    )
+    parser.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="run folder; made if missing")
+    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
+
+
+def _add_encryption(parser: argparse.ArgumentParser) -> None:
+    """Flags of the analyses that encrypt speech under several schemes and block sizes."""
+    parser.add_argument("--corpus", help="as for sweep")
+    parser.add_argument("--scheme", default=SCHEMES, help=f"schemes, comma-separated (default {SCHEMES})")
+    parser.add_argument("--block", metavar="M", help="block sizes, as in 3,8,32 (default: the analysis' own)")
+    parser.add_argument("--utterances", type=int, default=20, metavar="N", help="how many, evenly spaced (default 20)")
+    parser.add_argument("--speaker-model", metavar="MODEL", help="a model that tells speakers: see 'wrongkey models'")
+    parser.add_argument("--recogniser", metavar="MODEL", help="a speech recogniser: see 'wrongkey models'")
+    _add_speech(parser)
+
+
+def _keys(options: argparse.Namespace) -> int:
+    from attacks.weak_keys import analyse_keys
+    from wrongkey.progress import progress
+
+    folder = analyse_keys(options.run_folder, _command(), progress())
+    return _done(folder.path, "keys")
+
+
+def _decryption(options: argparse.Namespace) -> int:
+    from attacks.near_keys import analyse_decryption
+    from wrongkey.progress import progress
+
+    out = _out(options)
+    config = _sweep_config(options, out)
+    analyse_decryption(config, out, draws=options.draws, command=_command(), progress=progress())
+    return _done(out, "decryption")
+
+
+def _phase(options: argparse.Namespace) -> int:
+    return _of_speech(options, "phase", import_module("attacks.phase.reconstruction").run)
+
+
+def _leaks(options: argparse.Namespace) -> int:
+    return _of_speech(options, "leaks", import_module("attacks.leaks").run)
+
+
+def _of_speech(options: argparse.Namespace, name: str, analyse: Any) -> int:
+    """An analysis of encrypted speech; its function returns the rows."""
+    from attacks.analyses import AnalysisFolder
+    from keys import get_scheme
+    from wrongkey.commands.reproduce import block_sizes
+
+    out, corpus = _out(options), _corpus(options)
+    schemes = list(dict.fromkeys(options.scheme.split(",")))
+    for scheme in schemes:
+        get_scheme(scheme)
+    if options.utterances < 1:
+        raise BadInput(f"--utterances {options.utterances} makes no sense: give 1 or more")
+    asked = {
+        "schemes": schemes,
+        "utterances": options.utterances,
+        "seed": options.seed,
+        "speaker_model": options.speaker_model,
+        "recogniser": options.recogniser,
+    }
+    if options.block is not None:
+        asked["block_sizes"] = block_sizes(options.block)
+    table = analyse(corpus, out=out, **asked)
+    about = {
+        "setting": {"corpus": corpus.name, "corpus_spec": options.corpus, "recordings": corpus.recordings},
+        "asked": asked,
+    }
+    folder = AnalysisFolder(out)
+    with folder.locked():
+        folder.write_analysis(name, table, about, _command())
+    return _done(out, name)
+
+
+def _sweep_config(options: argparse.Namespace, out: Path) -> SweepConfig:
+    """What decryption is asked of: the flags, or the sweep in the folder where no model is named."""
+    from attacks.analyses import sweep_config
+    from evaluation.config import SweepConfig
+    from evaluation.run_folder import RunFolder
+
+    if options.model is None:
+        manifest = RunFolder(out).manifest()
+        if manifest is None:
+            raise BadInput(f"{out} holds no sweep: name --model and --corpus, or a run folder with --out")
+        return replace(sweep_config(manifest["config"]), device=options.device, replicates=0, keep_outputs=False)
+    settings = {name: getattr(options, name) for name in (*SWEPT, "model", "corpus", "recordings", "device")}
+    return SweepConfig.of({**{name: v for name, v in settings.items() if v is not None}, "replicates": 0})
+
+
+def _corpus(options: argparse.Namespace) -> Corpus:
+    from evaluation.corpora import Recordings, open_corpus
+
+    if options.corpus is None:
+        raise BadInput("this analysis needs --corpus")
+    corpus = open_corpus(options.corpus, cast("Recordings | None", options.recordings))
+    return corpus.only_listed(Path(options.only)) if options.only else corpus
+
+
+def _out(options: argparse.Namespace) -> Path:
+    if options.out is None:
+        raise BadInput("an analysis needs --out RUN for its results")
+    return Path(options.out)
+
+
+def _command() -> str:
+    return shlex.join(["wrongkey", *sys.argv[1:]])
+
+
+def _done(out: Path, name: str) -> int:
+    """Says what was found and where it is."""
+    import json
+
+    about = json.loads((out / "analyses" / f"{name}.json").read_text(encoding="utf-8"))
+    for sentence in about.get("sentences") or []:
+        print(sentence)
+    print(f"{out / 'analyses' / name}.parquet is done; look at it with: wrongkey report {out} --out report.html")
+    return 0
