@@ -1,0 +1,133 @@
+"""Leaks: what must be seen in any ciphertext, and what must not be seen where nothing leaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from attacks.leaks import (
+    balanced_accuracy,
+    contour,
+    contour_leaks,
+    pair_eer,
+    query_of,
+    run,
+    speaker_features,
+    whitened_cosines,
+)
+from attacks.phase.reconstruction import COLUMNS
+from evaluation.corpora import Utterance, load_audio, open_corpus
+from keys import correct_key, encrypt_query
+from keys.blocks import Blocks, dims_of
+from keys.errors import BadInput
+
+CORPUS = open_corpus("bundled")
+
+
+@pytest.fixture(scope="module")
+def speech() -> torch.Tensor:
+    return torch.from_numpy(load_audio(CORPUS.utterances[0], 16_000)).double()
+
+
+def under(query: torch.Tensor, scheme: str, block_size: int, blocks: Blocks, seed: int = 0) -> torch.Tensor:
+    return encrypt_query(query, correct_key(scheme, block_size ** dims_of(blocks), seed), blocks=blocks)
+
+
+def test_contour_of_samples_is_the_energy_of_windows(speech: torch.Tensor) -> None:
+    windows = speech[: len(speech) // 320 * 320].reshape(-1, 320).square().sum(1).numpy()
+    expected = 10 * np.log10(np.maximum(windows, 1e-6 * windows.max()))
+    np.testing.assert_allclose(contour(speech, 1, "samples", len(speech)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", ["shuffling", "flipping", "rom"])
+@pytest.mark.parametrize("blocks, block_size", [("samples", 10), ("samples", 128), ("tiles", 3), ("frames", 257)])
+def test_no_key_hides_the_contour(speech: torch.Tensor, scheme: str, blocks: Blocks, block_size: int) -> None:
+    encrypted = under(query_of(speech, blocks), scheme, block_size, blocks)
+    levels = contour(encrypted, block_size, blocks, len(speech))
+    found = contour_leaks(levels, contour(speech, 1, "samples", len(speech)))
+    assert found["energy"] > 0.95 and found["activity"] > 90 and found["rhythm"] > 0.9 and found["rate"] < 0.5
+
+
+def test_a_ciphertext_without_energies_leaks_no_contour(speech: torch.Tensor) -> None:
+    """White noise in place of ciphertext: every block has the same energy but for chance."""
+    noise = torch.randn(len(speech), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = contour_leaks(contour(noise, 10, "samples", len(speech)), contour(speech, 1, "samples", len(speech)))
+    assert abs(found["energy"]) < 0.3 and 30 < found["activity"] < 70
+
+
+def test_balanced_accuracy() -> None:
+    true = np.array([True, True, False, False, False, False])
+    assert balanced_accuracy(true, true) == 100
+    assert balanced_accuracy(np.ones(6, dtype=bool), true) == 50
+    assert balanced_accuracy(~true, true) == 0
+    assert np.isnan(balanced_accuracy(true, np.ones(6, dtype=bool)))
+
+
+@pytest.mark.parametrize("blocks, block_size", [("samples", 5), ("tiles", 4), ("frames", 257)])
+def test_features_of_a_key_each_do_not_see_the_key(speech: torch.Tensor, blocks: Blocks, block_size: int) -> None:
+    query = query_of(speech[:20_000], blocks)
+    one, other = (
+        speaker_features(under(query, "rom", block_size, blocks, seed), block_size, blocks, one_key=False)
+        for seed in (0, 1)
+    )
+    torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+
+
+def test_distances_under_one_key_are_those_of_plain_speech(speech: torch.Tensor) -> None:
+    parts = speech[:16_000], speech[16_000:32_000]
+    plain, encrypted = (
+        [speaker_features(under(part, "rom", 6, "samples") if hidden else part, 6, "samples", True) for part in parts]
+        for hidden in (False, True)
+    )
+    torch.testing.assert_close((plain[0] - plain[1]).norm(), (encrypted[0] - encrypted[1]).norm(), rtol=1e-6, atol=1e-6)
+
+
+def speakers(count: int, each: int) -> list[Utterance]:
+    """Utterances without audio of their own."""
+    some = CORPUS.utterances[0].path
+    return [Utterance(f"{who}-{i}", f"s{who}", some) for who in range(count) for i in range(each)]
+
+
+def test_pairs_of_speakers_are_told_apart_only_where_they_differ() -> None:
+    used = speakers(12, 4)
+    noise = torch.randn(48, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    own = torch.randn(12, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).repeat_interleave(4, 0)
+    assert pair_eer(whitened_cosines(own + 0.1 * noise), used) < 1
+    assert 35 < pair_eer(whitened_cosines(noise), used) < 65
+
+
+def test_whitened_cosines_do_not_see_a_change_of_basis() -> None:
+    features = torch.randn(9, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    turned = features @ torch.from_numpy(correct_key("rom", 20, 0)) + 3
+    torch.testing.assert_close(whitened_cosines(turned), whitened_cosines(features))
+
+
+def test_run(tmp_path: Path) -> None:
+    corpus = CORPUS.select(3, 4)
+    found = run(corpus, ["rom"], (3, 40), 3, speaker_model="asv-raw10", recogniser="asr-words", out=tmp_path)
+    assert tuple(found.columns) == COLUMNS
+    assert set(found.metric) == {"energy", "activity", "rhythm", "rate", "linkability", "eer", "wer"}
+    assert set(found[found.blocks == "tiles"].block_size) == {3}, "tiles of 40 bins are left out"
+    linked = found[found.metric == "linkability"]
+    assert set(linked.condition) == {"one key", "a key each"} and linked.value.between(0, 100).all()
+    energy = found[(found.metric == "energy") & (found.block_size == 3)].groupby("condition").value.median()
+    assert energy["encrypted"] > 0.95 > energy["chance"] + 0.2
+    assert len(list((tmp_path / "media/leaks").glob("*.npz"))) == 2
+    for file in (tmp_path / "media/leaks").glob("*.npz"):
+        with np.load(file) as arrays:
+            assert {"plain", "rom-3"} <= set(arrays) and arrays["plain"].dtype == np.float16
+
+
+def test_speakers_with_one_utterance_cannot_be_linked() -> None:
+    found = run(CORPUS.select(1, 3), ["flipping"], (3,), 2, blocks=("samples",))
+    assert set(found.metric) == {"energy", "activity", "rhythm", "rate"}
+
+
+def test_bad_input() -> None:
+    with pytest.raises(BadInput, match="syllables"):
+        run(CORPUS, ["rom"], (3,), 1, blocks=("syllables",))  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="rot13"):
+        run(CORPUS.select(1, 2), ["rot13"], (3,), 1, blocks=("samples",))
