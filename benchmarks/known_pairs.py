@@ -1,0 +1,186 @@
+"""What attacks that know something recover of real speech's keys: the tables of docs/attacks.md, families 2 and 4.
+
+    python benchmarks/known_pairs.py plaintext --corpus kaldi:DIR --blocks 3 10 64
+    python benchmarks/known_pairs.py model --corpus kaldi:DIR --model asv-raw10 [--fine-tune 50 100 500]
+    python benchmarks/known_pairs.py statistics --corpus kaldi:DIR --model asv-raw10
+
+Victims are the first utterances of one half of the corpus' speakers; the other half is what an adversary learns from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attacks.base import Attack, Evidence, Given, Matrix, OtherSpeech, Quality, Setting
+from attacks.fine_tuning import fine_tuned
+from attacks.kernel_rows import channels, keyed_rows, lifted_layer
+from attacks.known_plaintext import QUALITIES
+from attacks.procrustes import fit
+from attacks.public_model import PublicModel
+from attacks.public_statistics import PublicStatistics
+from attacks.scores import RECOVERED, key_error, snr
+from evaluation.corpora import Corpus, Utterance, load_audio, open_corpus
+from evaluation.engine import encrypt_first_layer
+from evaluation.experiment import key_of
+from evaluation.models.protocol import Model, open_model
+from keys import SecretKey, decrypt_query, encrypt_query
+from keys.blocks import dims_of
+from keys.draw import draw_keys
+
+SCHEMES = ("rom", "shuffling", "flipping")
+EXACT = 1e-3  # relative key error that counts as exact in a table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=["plaintext", "model", "statistics"])
+    parser.add_argument("--corpus", default="bundled")
+    parser.add_argument("--only", type=Path, help="a list of utterances")
+    parser.add_argument("--model", default="asv-raw10")
+    parser.add_argument("--blocks", type=int, nargs="+", default=[3, 5, 10, 64, 128])
+    parser.add_argument("--fine-tune", type=int, nargs="*", default=[], help="steps")
+    parser.add_argument("--trials", type=int, default=30)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    corpus = open_corpus(arguments.corpus)
+    if arguments.only:
+        corpus = corpus.only_listed(arguments.only)
+    victims, others = _halves(corpus)
+    if arguments.table == "plaintext":
+        plaintext(victims[: arguments.trials], arguments.blocks)
+    elif arguments.table == "model":
+        public_model(arguments.model, victims[: arguments.trials], others, arguments.fine_tune)
+    else:
+        statistics(arguments.model, victims[: arguments.trials], others)
+
+
+def plaintext(victims: Sequence[Utterance], sizes: Sequence[int]) -> None:
+    """Key errors by number of known blocks: contiguous ones that begin at one of the loudest tenth."""
+    print("scheme M quality blocks: median error, share exact, recovered, believed, believed but wrong, expected error")
+    speech = [load_audio(utterance).astype(np.float64) for utterance in victims]
+    for size in sizes:
+        for scheme in SCHEMES:
+            keys = draw_keys(scheme, size, 0, 0, len(speech))
+            for quality in QUALITIES:
+                for count in sorted({n for n in (1, 2, size // 2, size - 1, size, 2 * size, 16 * size) if n}):
+                    fits = [
+                        fit(scheme, *_pairs(s, k, count, quality, i)) for i, (s, k) in enumerate(_both(speech, keys))
+                    ]
+                    errors = np.array([key_error(f.key, key, "samples") for f, key in zip(fits, keys, strict=True)])
+                    sure = np.array([f.sure for f in fits])
+                    wrong = sure & (errors > RECOVERED)
+                    shares = [part.mean() for part in (errors < EXACT, errors < RECOVERED, sure, wrong)]
+                    expected = np.median([f.expected_error for f in fits])
+                    shown = " ".join(f"{share:.2f}" for share in shares)
+                    label = f"{scheme:9} {size:3} {quality:6} {count:5}"
+                    print(f"{label}: {np.median(errors):.1e} {shown} {expected:.1e}", flush=True)
+
+
+def public_model(name: str, victims: Sequence[Utterance], others: Sequence[Utterance], steps: Sequence[int]) -> None:
+    """Key errors and SNR by known kernels, after merging the batch norm, and after fine-tuning."""
+    model = open_model(name, folded=False)
+    setting = _setting(model)
+    count = channels(model.network.get_submodule(model.first_layer))
+    kernels = sorted({k for k in (1, 2, setting.size // 2, setting.size - 1, setting.size, count) if 0 < k <= count})
+    speech = OtherSpeech(tuple(_queries(model, others)), tuple(str(u.speaker) for u in others))
+    owners: list[tuple[str, Model]] = [(f"{k} kernels of {count}", model) for k in kernels]
+    owners.append(("merged batch norm", open_model(name, folded=True)))
+    for what in ("first layer", "all"):
+        for number in steps:
+            words = f"{what} fine-tuned {number} steps"
+            owners.append((words, fine_tuned(model, speech, words, 0)))
+    print(
+        f"{name}, N = {setting.size}: share the kernels moved, median key error, largest, expected, SNR, residual, "
+        "share believed"
+    )
+    public = keyed_rows(lifted_layer(model, setting), setting)
+    for variant, owner in owners:
+        moved = np.linalg.norm(keyed_rows(lifted_layer(owner, setting), setting) - public) / np.linalg.norm(public)
+        for scheme in SCHEMES:
+            where = replace(setting, scheme=scheme)
+            given = Evidence(where, Given(variant=variant), 0, public=model)
+            _print(f"{variant:34} {scheme:9} {moved:.3f}", PublicModel(), given, owner, victims)
+
+
+def statistics(name: str, victims: Sequence[Utterance], others: Sequence[Utterance]) -> None:
+    """Key errors and SNR through batch-norm statistics alone."""
+    model = open_model(name, folded=False)
+    speech = OtherSpeech(tuple(_queries(model, others)), tuple(str(u.speaker) for u in others))
+    print(f"{name}: median key error, largest, -, SNR, misfit, share believed")
+    for scheme in SCHEMES:
+        given = Evidence(replace(_setting(model), scheme=scheme), Given(), 0, others=speech)
+        _print(f"{scheme:9}", PublicStatistics(), given, model, victims)
+
+
+def _print(label: str, attack: Attack, given: Evidence, owner: Model, victims: Sequence[Utterance]) -> None:
+    setting, begin = given.setting, time.perf_counter()
+    keys = draw_keys(setting.scheme, setting.size, 0, 0, len(victims))
+    errors, ratios, sure, expected, objectives = [], [], [], [], []
+    for number, (query, key) in enumerate(_both(list(_queries(owner, victims)), keys)):
+        secret = SecretKey(setting.scheme, setting.block_size, dims_of(setting.blocks), key)
+        found = attack.run(replace(given, seed=number, encrypted=encrypt_first_layer(owner, secret, setting.blocks)))
+        if found.key is None:
+            print(f"{label}: {found.note}")
+            return
+        errors.append(key_error(found.key, key, setting.blocks))
+        sure.append(bool(found.believed))
+        objectives.append(float("nan") if found.objective is None else found.objective)
+        expected.append(found.measured.get("expected error", float("nan")))
+        whole = encrypt_query(query.double(), np.eye(setting.size), blocks=setting.blocks)
+        cipher = encrypt_query(whole, key, blocks=setting.blocks)
+        ratios.append(snr(whole, decrypt_query(cipher, found.key, blocks=setting.blocks), setting.blocks))
+    print(
+        f"{label}: {np.median(errors):.1e} {max(errors):.1e} {np.median(expected):.1e} {np.median(ratios):.1f} dB "
+        f"{np.median(objectives):.3f} {np.mean(sure):.2f}, {(time.perf_counter() - begin) / len(errors):.2f} s each",
+        flush=True,
+    )
+
+
+def _pairs(speech: Matrix, key: Matrix, count: int, quality: Quality, seed: int) -> tuple[Matrix, Matrix]:
+    """Known blocks and their ciphertext, as attacks.evidence gives them."""
+    rng, size = np.random.default_rng(seed), len(key)
+    blocks = speech[: len(speech) // size * size].reshape(-1, size)
+    loud = np.argsort(-(blocks**2).sum(1))[: max(1, len(blocks) // 10)]
+    first = max(0, min(int(rng.choice(loud)), len(blocks) - count))
+    plain = blocks[first : first + count]
+    cipher = plain @ key
+    if quality == "16 bit":
+        cipher = np.round(cipher * 2**15) / 2**15
+    if quality == "10 dB":
+        plain = plain + rng.standard_normal(plain.shape) * np.sqrt((plain**2).mean() / 10)
+    return plain, cipher
+
+
+def _setting(model: Model) -> Setting:
+    blocks, block = key_of(model, None, None)
+    return Setting("rom", blocks, block, block ** dims_of(blocks), float(model.sample_rate), model)
+
+
+def _queries(model: Model, utterances: Sequence[Utterance]) -> Iterator[Tensor]:
+    for utterance in utterances:
+        yield model.front_end(torch.from_numpy(load_audio(utterance, model.sample_rate)))
+
+
+def _both(speech: Sequence[Matrix] | Sequence[Tensor], keys: Matrix):  # type: ignore[no-untyped-def]
+    return zip(speech, keys, strict=True)
+
+
+def _halves(corpus: Corpus) -> tuple[list[Utterance], list[Utterance]]:
+    """The first utterance of every second speaker, and of every other one."""
+    first: dict[str, Utterance] = {}
+    for utterance in corpus.utterances:
+        first.setdefault(str(utterance.speaker), utterance)
+    hands = list(first.values())
+    return hands[::2], hands[1::2]
+
+
+if __name__ == "__main__":
+    main()
