@@ -27,7 +27,7 @@ from attacks.key_descent import guesses, neighbours
 from attacks.orthogonal_group import dimensions, geodesic, mirrors
 from keys.errors import BadInput
 
-AMOUNTS = (100, 1_000, 3_000)
+AMOUNTS = (100, 1_000)
 GUESSED, MOST_GUESSED = 0.25, 200  # queries that go to random keys; the best of them is where the search begins
 SIGMA, LATER_SIGMA = 0.3, 0.15  # first standard deviation of a coordinate, in radians
 CONVERGED = 3e-3  # deviation at which a run of CMA-ES ends
@@ -40,6 +40,7 @@ class AnswersOnly:
 
     name = "answers-only"
     family = 7
+    most_trials = 2  # some 50 ms a query: a trial takes minutes
     threat = Threat(
         "asks the encrypted model about other people's speech, encrypted with keys of his own, and sees its answers",
         frozenset({"answers", "other speech"}),

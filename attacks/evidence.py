@@ -12,7 +12,6 @@ from torch import Tensor
 
 from attacks.base import Attack, Evidence, Given, Matrix, OtherSpeech, Quality
 from attacks.target import Target, under_key, whole_blocks
-from evaluation.models.protocol import Model
 from keys import encrypt_query
 from keys.blocks import to_blocks
 
@@ -51,14 +50,16 @@ def evidence_of(target: Target, trial: Trial, attack: Attack, given: Given) -> E
     if "chosen plaintext" in needs:
         has["encrypt"] = lambda blocks: blocks @ trial.key
     if needs & {"public model", "encrypted model"}:
-        has["encrypted"] = target.encrypted(trial.key, _owners_model(target, given))
+        owners = target.fine_tuned(given.variant) if "fine-tuned" in given.variant else None
+        has["encrypted"] = target.encrypted(trial.key, owners)
     if "public model" in needs:
         has["public"] = target.whole_model
     if "answers" in needs:
         under = under_key(target.others_experiment, trial.key)
         has["ask"] = under.answers
         has["error"] = partial(target.errors, target.others_experiment, trial.key)
-    if needs & {"other speech", "answers"}:
+        has["others"] = target.asked
+    elif "other speech" in needs:
         has["others"] = target.others
     if "labelled ciphertext" in needs:
         has["enrolled"] = enrolled_of(target, trial)
@@ -108,12 +109,3 @@ def known_blocks(target: Target, trial: Trial, count: int, quality: Quality) -> 
         noise = rng.standard_normal(plain.shape)
         plain = plain + noise * np.sqrt((plain**2).mean() / 10)
     return plain, cipher
-
-
-def _owners_model(target: Target, given: Given) -> Model | None:
-    """The model that the owner encrypts where it is not the public one."""
-    if "fine-tuned" not in given.variant:
-        return None
-    from attacks.fine_tuning import fine_tuned  # only these cases train anything
-
-    return fine_tuned(target.whole_model, target.others, given.variant, target.config.seed)

@@ -36,7 +36,7 @@ class Informed:
 
     name = "informed"
     family = 8
-    most_trials = 3  # a training each; who speaks is known from all victims at once, so trials differ in the key alone
+    most_trials = 1  # two trainings; it is scored on all victims at once
     threat = Threat(
         "Trains the public model on encrypted speech of people whose names he knows, and asks it about the victims'.",
         frozenset({"public model", "other speech", "labelled ciphertext"}),

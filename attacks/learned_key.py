@@ -38,6 +38,7 @@ class LearnedKey:
 
     name = "learned-key"
     family = 6
+    most_trials = 2  # a descent through the model takes a minute
     threat = Threat(
         "holds the encrypted model, as the provider does, and has other people's plain speech",
         frozenset({"encrypted model", "other speech"}),
@@ -57,7 +58,7 @@ class LearnedKey:
     def amounts(self, setting: Setting) -> Sequence[Given]:
         if setting.task == "asr":
             return (Given(),)
-        return (Given(), Given(variant=NO_NORMS), Given(variant=UNLABELLED))
+        return (Given(), Given(variant=UNLABELLED))
 
     def run(self, evidence: Evidence) -> Recovery:
         """The key of least loss; believed where it works on held-out speech.

@@ -20,6 +20,7 @@ SUITE: Mapping[str, str] = {
     "shifted-kernels": "attacks.shifted_kernels:ShiftedKernels",
     "sign-chain": "attacks.sign_chain:SignChain",
     "sample-order": "attacks.sample_order:SampleOrder",
+    "polyphase": "attacks.polyphase_key:Polyphase",
     "linear-prediction": "attacks.linear_prediction:LinearPrediction",
     "spectrogram-moments": "attacks.spectrogram_moments:SpectrogramMoments",
     "learned-key": "attacks.learned_key:LearnedKey",

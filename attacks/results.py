@@ -114,13 +114,12 @@ class AttackFolder(RunFolder):
         """One line of a log: how an attack did on an amount."""
         table = self.rows(attack)
         table = table[table["given"] == given]
-        with_key = table[table["key_error"].notna()]
         line = f"{attack}, {given}: "
-        if len(with_key):
-            recovered = int(((with_key["key_error"] < RECOVERED) | (with_key["snr"] >= DECRYPTED)).sum())
-            line += f"{recovered} of {len(with_key)} keys recovered, median SNR {with_key['snr'].median():.0f} dB"
-            if with_key["error"].notna().any():
-                line += f", error {with_key['error'].median():.1f} %"
+        if table["key_error"].notna().any():
+            recovered = int(((table["key_error"] < RECOVERED) | (table["snr"] >= DECRYPTED)).sum())
+            line += f"{recovered} of {len(table)} keys recovered, median SNR {table['snr'].median():.0f} dB"
+            if table["error"].notna().any():
+                line += f", error {table['error'].median():.1f} %"
         else:
             measured = pd.DataFrame([json.loads(text) for text in table["measured"]]).median(numeric_only=True)
             numbers = [f"{name} {value:.3g}" for name, value in measured.items()]

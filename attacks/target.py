@@ -33,7 +33,8 @@ from keys.errors import BadInput
 SPEECH_RATE = 16_000  # hertz of speech that is attacked without a model
 HANDS = 20
 OTHERS_SECONDS = 1200.0  # of other people's speech that an adversary learns from: all of them, some utterances each
-PROBED_SECONDS = 30.0  # of noise through a front end, to learn how many frames a second makes
+PROBED, PROBED_EACH = 12, 4  # people, and utterances of each, that an adversary asks the encrypted model about
+NOISE_SECONDS = 30.0  # of noise through a front end, to learn how many frames a second makes
 ERROR = {"asv": "eer", "asr": "wer", "asc": "accuracy"}  # the metric that speaks for a task
 
 
@@ -94,6 +95,7 @@ class Target:
         self.scheme = get_scheme(config.scheme)
         self.victims_corpus, self.others_corpus = _split(config)
         self.setting = self._setting()
+        self._fine_tuned: dict[str, Model] = {}
 
     @cached_property
     def victims(self) -> tuple[tuple[str, tuple[Utterance, ...]], ...]:
@@ -122,10 +124,20 @@ class Target:
     @cached_property
     def others(self) -> OtherSpeech:
         """Plain queries of the people who are no victims."""
-        used = _round_robin(self.others_corpus, OTHERS_SECONDS)
-        label = {"asv": "speaker", "asr": "text", "asc": "label"}[self.config.task if self.model else "asv"]
-        queries = tuple(self._query(utterance) for utterance in used)
-        return OtherSpeech(queries, tuple(getattr(utterance, label) or "" for utterance in used))
+        return self._labelled(_round_robin(self.others_corpus, OTHERS_SECONDS))
+
+    @cached_property
+    def asked(self) -> OtherSpeech:
+        """The queries that an adversary asks the encrypted model about, in the order of `others_experiment`."""
+        return self._labelled(self.others_experiment.used)
+
+    def fine_tuned(self, variant: str) -> Model:
+        """The public model as the owner trained it further before he encrypted it; made once for each variant."""
+        if variant not in self._fine_tuned:
+            from attacks.fine_tuning import fine_tuned  # only these cases train anything
+
+            self._fine_tuned[variant] = fine_tuned(self.whole_model, self.others, variant, self.config.seed)
+        return self._fine_tuned[variant]
 
     @cached_property
     def whole_model(self) -> Model:
@@ -144,9 +156,11 @@ class Target:
 
     @cached_property
     def others_experiment(self) -> Experiment:
-        """The task on the others' speech, which an adversary may ask the encrypted model about."""
-        named = {} if self.config.others is None else {"corpus": self.config.others}
-        return Experiment(replace(self.sweep_config(self.others_corpus, "others.txt"), **named))  # type: ignore[arg-type]
+        """The task on a few of the others' utterances, which an adversary may ask the encrypted model about."""
+        few = [u.id for hand in list(_hands(self.others_corpus).values())[:PROBED] for u in hand[:PROBED_EACH]]
+        config = self.sweep_config(self.others_corpus.only(few), "probe.txt")
+        named = config.corpus if self.config.others is None else self.config.others
+        return Experiment(replace(config, corpus=named, per_speaker=None))
 
     def sweep_config(self, corpus: Corpus, listed: str, keys: int = 1) -> SweepConfig:
         """The sweep of the model on some of the speech, whose utterances are listed in a file of `folder`."""
@@ -180,9 +194,14 @@ class Target:
         blocks, block = key_of(self.model, config.blocks, config.block)
         rate: float = self.model.sample_rate
         if blocks != "samples":
-            noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(PROBED_SECONDS * rate)))
-            rate = self.model.front_end(noise.float()).shape[-1] / PROBED_SECONDS
+            noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(NOISE_SECONDS * rate)))
+            rate = self.model.front_end(noise.float()).shape[-1] / NOISE_SECONDS
         return Setting(config.scheme, blocks, block, block ** dims_of(blocks), rate, self.model, config.task)
+
+    def _labelled(self, used: Sequence[Utterance]) -> OtherSpeech:
+        label = {"asv": "speaker", "asr": "text", "asc": "label"}[self.config.task if self.model else "asv"]
+        queries = tuple(self._query(utterance) for utterance in used)
+        return OtherSpeech(queries, tuple(getattr(utterance, label) or "" for utterance in used))
 
     def _query(self, utterance: Utterance) -> Tensor:
         rate = self.model.sample_rate if self.model else SPEECH_RATE

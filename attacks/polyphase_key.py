@@ -1,0 +1,64 @@
+"""The attack that `attacks.polyphase` makes possible: a ROM key from ciphertext alone, in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from attacks.base import Evidence, Given, Recovery, Setting, Threat
+from attacks.polyphase import polyphase_estimates
+from keys.blocks import to_blocks
+
+AMOUNTS = (2.0, 5.0, 10.0, 25.0, 75.0, float("inf"))  # seconds
+ESTIMATES = 2  # from segments of different lengths
+LINKED = 0.8  # share of the bands that the path of tones must have gone through
+AGREED = 0.98  # correlation of what two estimates decrypt to
+LARGEST = 128  # block size: of larger ones a victim does not speak long enough
+
+
+class Polyphase:
+    """Joint diagonalisation of block spectra, whose eigenvectors are the key's images of known tones."""
+
+    name = "polyphase"
+    family = 5
+    threat = Threat("Has nothing but encrypted waveforms of one speaker, all under one key.", frozenset({"ciphertext"}))
+
+    def obstacle(self, setting: Setting) -> str | None:
+        """Waveforms only; Shuffling and Flipping have cheaper attacks."""
+        if setting.blocks != "samples":
+            return f"Its tones are those of a waveform; {setting.blocks} of a spectrogram have none."
+        if setting.scheme in ("shuffling", "flipping"):
+            return f"{setting.scheme.capitalize()} has few keys, which sample-order and sign-chain find faster."
+        if not 2 <= setting.size <= LARGEST:
+            return f"It takes blocks of 2 to {LARGEST} samples, not of {setting.size}."
+        return None
+
+    def amounts(self, setting: Setting) -> Sequence[Given]:
+        """2 to 75 seconds, and all ciphertext."""
+        return [Given(seconds=seconds) for seconds in AMOUNTS]
+
+    def run(self, evidence: Evidence) -> Recovery:
+        """The estimate of least criterion; believed where its path met nearly all tones and another one agrees.
+
+        measured: `linked bands`, the share of the tones that were met, and the `agreement` of two estimates.
+        Raises BadInput where no utterance is as long as one segment (12 blocks, at least 32 ms).
+        """
+        setting = evidence.setting
+        blocks = [to_blocks(query.double(), setting.block_size, "samples") for query in evidence.ciphertext]
+        best, other = polyphase_estimates(blocks, seed=evidence.seed, count=ESTIMATES, rate=setting.rate)[:2]
+        agreement = agreement_of(best.key, other.key, blocks)
+        return Recovery(
+            best.key.numpy(),
+            believed=best.linked >= LINKED and agreement >= AGREED,
+            objective=best.criterion,
+            measured={"linked bands": best.linked, "agreement": agreement},
+        )
+
+
+def agreement_of(one: Tensor, other: Tensor, blocks: Sequence[Tensor]) -> float:
+    """Correlation, 0 to 1 whatever the sign, of the speech that two keys (M, M) decrypt blocks (t, M) to."""
+    covariance = torch.stack([rows.mT @ rows for rows in blocks]).sum(0)
+    shared = torch.trace(one @ covariance @ other.mT)
+    return float(shared.abs() / torch.trace(covariance))
