@@ -203,7 +203,10 @@ def _rows(
 
 def _in_worker(config: AttackConfig, folder: str, name: str, given: Given, threads: int, number: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
-    return run_trial(_prepared(config, folder), open_attack(name), given, number)
+    return run_trial(_prepared(config, folder), _opened(name), given, number)
+
+
+_opened = lru_cache(open_attack)  # an attack keeps what it learned from other people's speech
 
 
 @lru_cache(maxsize=1)
