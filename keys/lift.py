@@ -87,7 +87,11 @@ def reads_one_block(layer: nn.Module, block_size: int, blocks: Blocks) -> bool:
 
 
 def hidden_elements(lifted: nn.Module, size: int) -> int:
-    """N of the key that stays hidden from who holds a lifted, encrypted layer, of a key of `size` elements."""
+    """At most so many elements N of a key of `size` stay hidden from who holds a lifted, encrypted layer.
+
+    Fewer where the kernel is no multiple of the stride: its zero ends show the order within a stride, too
+    (`attacks.shifted_kernels`).
+    """
     return size // prod(axis.phases for axis in lifted.axes) if isinstance(lifted, LiftedConvolution) else size
 
 
