@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -22,7 +23,6 @@ from torch import Tensor
 from attacks.base import Attack, Evidence, Given, Matrix, OtherSpeech, Quality, Setting
 from attacks.fine_tuning import fine_tuned
 from attacks.kernel_rows import channels, keyed_rows, lifted_layer
-from attacks.known_plaintext import QUALITIES
 from attacks.procrustes import fit
 from attacks.public_model import PublicModel
 from attacks.public_statistics import PublicStatistics
@@ -69,7 +69,7 @@ def plaintext(victims: Sequence[Utterance], sizes: Sequence[int]) -> None:
     for size in sizes:
         for scheme in SCHEMES:
             keys = draw_keys(scheme, size, 0, 0, len(speech))
-            for quality in QUALITIES:
+            for quality in get_args(Quality):
                 for count in sorted({n for n in (1, 2, size // 2, size - 1, size, 2 * size, 16 * size) if n}):
                     fits = [
                         fit(scheme, *_pairs(s, k, count, quality, i)) for i, (s, k) in enumerate(_both(speech, keys))

@@ -84,7 +84,7 @@ def test_sixteen_bits_and_noise_need_more_blocks(speech: np.ndarray) -> None:
 
 def test_the_amounts_are_those_of_the_block() -> None:
     given = KnownPlaintext().amounts(setting("rom", 10))
-    assert {g.known_blocks for g in given} == {1, 2, 5, 9, 10, 20, 160}
+    assert {g.known_blocks for g in given if g.quality == "clean"} == {1, 9, 10}
     assert {g.quality for g in given} == {"clean", "16 bit", "10 dB"}
     assert all(g.known_blocks for g in KnownPlaintext().amounts(setting("rom", 1)))
 
