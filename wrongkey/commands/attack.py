@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
         "a victim of its own, and every recovered key is scored the same way. The same command again finishes a "
         "stopped run; a larger --trials extends it.",
     )
-    parser.add_argument("name", metavar="NAME", help="suite, or one attack; 'list' shows them")
+    parser.add_argument("name", metavar="NAME", help="suite, or attacks with commas between them; 'list' shows them")
     what = parser.add_argument_group("what is attacked")
     what.add_argument("--model", help="see 'wrongkey models'; without one, waveforms at 16 kHz alone are attacked")
     what.add_argument("--task", default="asv", choices=["asv", "asr", "asc"], help="what the model is scored at")
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         raise BadInput(f"--keys {options.keys} makes no sense: give 1 or more")
     if options.workers is not None and options.workers < 1:
         raise BadInput(f"--workers {options.workers} makes no sense: give 1 or more")
-    names = attack_names() if options.name == "suite" else [options.name]
+    names = attack_names() if options.name == "suite" else options.name.split(",")
     for name in names:
         open_attack(name)  # an unknown one is refused before anything runs
     schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
