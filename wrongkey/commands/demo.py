@@ -1,4 +1,4 @@
-"""``wrongkey demo``: the bundled models and voices, seven sweeps and a report, in minutes and without a download."""
+"""``wrongkey demo``: sweeps of the bundled models, attacks on the bundled voices, and a report, in minutes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ SWEEPS = (
 )
 # task -> corpus, flags, and keys by scheme as a share of those asked for: a demo lasts some minutes
 ASKED: dict[str, tuple[str, dict[str, Any], dict[str, float]]] = {
-    "asv": ("bundled", {"trials": "corpus"}, {"rom": 1.0, "shuffling": 0.5, "flipping": 0.5}),
+    "asv": ("bundled", {"trials": "corpus"}, {"rom": 1.0, "shuffling": 0.3, "flipping": 0.3}),
     "asr": ("bundled-words", {}, {"rom": 0.2, "shuffling": 0.2}),
 }
+
+# scheme -> the attack that needs nothing but ciphertext; on five seconds of each of some voices
+ATTACKS = {"rom": "polyphase", "shuffling": "sample-order", "flipping": "sign-chain"}
+ATTACKED_BLOCK, ATTACKED_SECONDS, ATTACKED_KEYS = 10, 5.0, 5
 
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
-        "demo", help="sweep the bundled models over the bundled voices and write the report"
+        "demo", help="sweep the bundled models over the bundled voices, attack the voices, and write the report"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the runs (default runs/demo)")
     parser.add_argument(
@@ -41,10 +45,13 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from attacks.suite import run_attacks
+    from attacks.target import AttackConfig
     from evaluation.config import SweepConfig
     from evaluation.models.protocol import BUNDLED
     from evaluation.sweep import sweep
     from reports import write_report
+    from reports.attacks import find_attacks
     from wrongkey.commands.sweep import sweep_command
     from wrongkey.progress import progress
 
@@ -70,6 +77,18 @@ def run(options: argparse.Namespace) -> int:
             progress=progress(),
             report=lambda line: print(line, file=sys.stderr, flush=True),
         )
-    page = write_report(folders, options.out / "report.html")
+    for scheme, name in ATTACKS.items():
+        run_attacks(
+            AttackConfig(
+                "bundled", scheme=scheme, block=ATTACKED_BLOCK, trials=ATTACKED_KEYS, amounts=(ATTACKED_SECONDS,)
+            ),
+            [name],
+            options.out / f"speech-{scheme}",
+            workers=1,  # it takes longer to start more
+            command=f"wrongkey attack {name} --corpus bundled --scheme {scheme} --block {ATTACKED_BLOCK} "
+            f"--trials {ATTACKED_KEYS} --seconds {ATTACKED_SECONDS:g} --out {options.out / f'speech-{scheme}'}",
+            report=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    page = write_report(folders, options.out / "report.html", attacks=find_attacks([options.out]))
     print(f"The report: {page.resolve()}")
     return 0
