@@ -12,9 +12,9 @@ from attacks.polyphase import polyphase_estimates
 from keys.blocks import to_blocks
 
 AMOUNTS = (2.0, 5.0, 10.0, 25.0, 75.0, float("inf"))  # seconds
-ESTIMATES = 2  # from segments of different lengths
+ESTIMATES, OF_SMALL, SMALL = 2, 4, 5  # from segments of different lengths; more where N < 5: two may agree by chance
 LINKED = 0.8  # share of the bands that the path of tones must have gone through
-AGREED = 0.98  # correlation of what two estimates decrypt to
+AGREED = 0.998  # correlation of what all estimates decrypt to
 LARGEST = 128  # block size: of larger ones a victim does not speak long enough
 
 
@@ -40,15 +40,16 @@ class Polyphase:
         return [Given(seconds=seconds) for seconds in AMOUNTS]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The estimate of least criterion; believed where its path met nearly all tones and another one agrees.
+        """The estimate of least criterion; believed where its path met nearly all tones and the others agree.
 
-        measured: `linked bands`, the share of the tones that were met, and the `agreement` of two estimates.
+        measured: `linked bands`, the share of the tones that were met, and the least `agreement` with another estimate.
         Raises BadInput where no utterance is as long as one segment (12 blocks, at least 32 ms).
         """
         setting = evidence.setting
         blocks = [to_blocks(query.double(), setting.block_size, "samples") for query in evidence.ciphertext]
-        best, other = polyphase_estimates(blocks, seed=evidence.seed, count=ESTIMATES, rate=setting.rate)[:2]
-        agreement = agreement_of(best.key, other.key, blocks)
+        count = OF_SMALL if setting.size < SMALL else ESTIMATES
+        best, *others = polyphase_estimates(blocks, seed=evidence.seed, count=count, rate=setting.rate)
+        agreement = min(agreement_of(best.key, other.key, blocks) for other in others)
         return Recovery(
             best.key.numpy(),
             believed=best.linked >= LINKED and agreement >= AGREED,
