@@ -22,7 +22,7 @@ from attacks.speech_states import SpeechStates, speech_states
 from keys.blocks import to_blocks
 
 AMOUNTS = (10.0, 75.0)  # seconds
-LARGEST = 64  # block size: a larger one has more angles than the search gets through in an hour
+LARGEST = 20  # block size: of larger ones the search was never run
 ORDER = 24  # of prediction, in samples: 1.5 ms at 16 kHz; a block and a quarter where that is more
 STATES = 8
 POLISH_STATES, POLISH_CORRECTION = 32, 1e-4
@@ -37,7 +37,10 @@ class LinearPrediction:
     family = 5
     most_trials = 3  # minutes each, for large blocks
     needs: frozenset[Need] = frozenset({"ciphertext"})
-    threat = Threat("Has nothing but encrypted waveforms of one speaker, all under one key.", needs)
+    threat = Threat(
+        "Has nothing but encrypted waveforms of one speaker, all under one key, and knows what average speech is like.",
+        needs,
+    )
 
     def obstacle(self, setting: Setting) -> str | None:
         """Waveforms only; Shuffling and Flipping have cheaper attacks."""
