@@ -1,6 +1,7 @@
 """The curves of the attacks: success against seconds of ciphertext, and against block size."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -50,39 +51,39 @@ def seconds_figure(runs: Sequence[AttackRun]) -> Figure | None:
 
 
 def block_size_curves(runs: Sequence[AttackRun]) -> Figure | None:
-    """Share of keys recovered and SNR against block size M: every attack at its best amount (`AttackRun.best`).
+    """Share of keys recovered and SNR against block size M, from ciphertext, each attack at its most seconds.
 
-    One line per attack and scheme; None where no attack ran at two block sizes.
+    One line per attack and scheme, apart for speech alone and for what models read; None where no attack from
+    ciphertext ran at two block sizes.
     """
-    lines: dict[tuple[str, str], list[tuple[int, Outcome]]] = {}
+    lines: dict[tuple[str, str, bool], dict[int, Outcome]] = {}
     for run in runs:
-        for outcome in run.best:
-            lines.setdefault((outcome.attack, run.scheme), []).append((run.block_size, outcome))
-    lines = {key: points for key, points in lines.items() if len({size for size, _ in points}) > 1}
+        for timed in _timed(run):
+            key = (timed[-1].attack, run.scheme, bool(run.setting.get("model")))
+            lines.setdefault(key, {}).setdefault(run.block_size, timed[-1])
+    lines = {key: points for key, points in lines.items() if len(points) > 1}
     if not lines:
         return None
-    attacks = list(dict.fromkeys(attack for attack, _ in lines))
+    attacks = list(dict.fromkeys(attack for attack, *_ in lines))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.6, 4.4), layout="constrained")
         shares, levels = figure.subplots(1, 2)
-        for (attack, scheme), points in lines.items():
-            number = attacks.index(attack)
-            look = {
+        for (attack, scheme, model), points in lines.items():
+            look: dict[str, Any] = {
                 "color": COLOURS.get(scheme, GREY),
-                "marker": _MARKERS[number % len(_MARKERS)],
-                "linestyle": _LINES[number % len(_LINES)],
+                "marker": _MARKERS[attacks.index(attack) % len(_MARKERS)],
+                "linestyle": "--" if model else "-",
             }
-            points = sorted(points, key=lambda point: point[0])
-            x = [size for size, _ in points]
-            label = f"{attack}, {SCHEME_NAMES.get(scheme, scheme)}"
-            shares.plot(x, [100 * outcome.recovered.mean() for _, outcome in points], label=label, **look)
-            levels.plot(x, [outcome.median("snr") for _, outcome in points], **look)
+            sizes = sorted(points)
+            label = f"{attack}, {SCHEME_NAMES.get(scheme, scheme)}{', models’ queries' if model else ''}"
+            shares.plot(sizes, [100 * points[size].recovered.mean() for size in sizes], label=label, **look)
+            levels.plot(sizes, [points[size].median("snr") for size in sizes], **look)
         shares.set(ylim=(-3, 103), ylabel="keys recovered, %")
         levels.set(ylabel="SNR of the decrypted speech, dB")
-        sizes = sorted({size for points in lines.values() for size, _ in points})
+        ticks = sorted({size for points in lines.values() for size in points})
         for axes in (shares, levels):
-            _ticks(axes, sizes, "block size M")
-        figure.legend(loc="outside lower center", ncols=3, fontsize=7, frameon=False)
+            _ticks(axes, ticks, "block size M")
+        figure.legend(loc="outside lower center", ncols=2, fontsize=7, frameon=False)
     return figure
 
 

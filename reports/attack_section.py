@@ -22,7 +22,11 @@ def attack_figures(runs: Sequence[AttackRun]) -> Iterator[tuple[str, str, Figure
         )
         yield "attacks-seconds", caption, figure
     if figure := block_size_curves(runs):
-        yield "attacks-block-size", "The attacks against block size M, each at its best amount.", figure
+        yield (
+            "attacks-block-size",
+            "Ciphertext-only attacks against block size M, each at the most seconds that it was given.",
+            figure,
+        )
 
 
 def attack_context(runs: Sequence[AttackRun], plates: Sequence[Any]) -> dict[str, Any] | None:

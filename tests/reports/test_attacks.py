@@ -128,7 +128,7 @@ def test_curves_are_drawn_where_there_are_points(tmp_path):
     shares = seconds_figure([four]).axes[0].lines
     assert [list(line.get_ydata()) for line in shares] == [[0.0, 50.0, 100.0]]
     assert block_size_curves([four]) is None
-    assert {line.get_label() for line in block_size_curves([four, eight]).axes[0].lines} == {"told, ROM", "order, ROM"}
+    assert {line.get_label() for line in block_size_curves([four, eight]).axes[0].lines} == {"order, ROM"}
     nothing = load_attacks(write_attacks(tmp_path / "c", rows("told", "4 known blocks, clean", [0.0])))
     assert seconds_figure([nothing]) is None
 
