@@ -47,7 +47,8 @@ class Threat:
 class Setting:
     """What is public (Kerckhoffs): how keys are drawn and cut, which model and task, never the key.
 
-    `size` is N, elements of a block. `model` and `task` are None where only speech is attacked. `rate`: samples, or
+    `size` is N, elements of a block. `model` is the architecture alone: its weights are zero; `Evidence` has those that
+    the threat model grants. `model` and `task` are None where only speech is attacked. `rate`: samples, or
     frames, of a query per second.
     """
 
@@ -155,7 +156,8 @@ class Attack(Protocol):
     """One way to get at a key.
 
     name: as the command line says it. family: its place in the suite, 1 to 8, cheapest first (docs/attacks.md).
-    An attack whose trials are dear, or all alike, may say how many are enough: an int `most_trials`.
+    An attack whose trials are dear, or all alike, may say how many are enough: an int `most_trials`;
+    one that returns a model instead of a key says so by `wants_key = False`.
     """
 
     @property

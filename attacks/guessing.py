@@ -2,6 +2,8 @@
 
 The guesses are a sweep's (`evaluation.sweep`), in the same run folder: its scores also say what the other attacks are
 compared with. A guess depends on the correct key only through their product, so one sweep stands for every trial.
+The best guess is chosen by the victims' own trials, which flatters the guesser: it is no verdict, and the report's
+section on incorrect keys says how many guesses come how near.
 """
 
 from __future__ import annotations
@@ -34,7 +36,12 @@ class Guessing:
         return None
 
     def amounts(self, setting: Setting) -> Sequence[Given]:
-        return [Given(queries=self.keys)]
+        return [Given(queries=min(self.keys, self.guesses.total or self.keys))]
+
+    @property
+    def guesses(self) -> IncorrectKeys:
+        target = self.target
+        return IncorrectKeys(target.scheme, target.setting.size, target.config.seed, target.key(0))
 
     def sweep(self, workers: int | None, command: str | None, progress: Progress | None) -> None:
         """Asks the model under `keys` incorrect keys, or finishes asking."""
@@ -45,11 +52,8 @@ class Guessing:
         """The guess with the least error; `believed` is False: nothing tells a guesser how near he is."""
         errors = incorrect_errors(self.folder, self.target.config.task)
         best = errors.index[int(np.argmin(errors.to_numpy()))]
-        target = self.target
-        correct = target.key(0)
-        key = IncorrectKeys(target.scheme, target.setting.size, target.config.seed, correct).batch(int(best), 1)[0]
         return Recovery(
-            key,
+            self.guesses.batch(int(best), 1)[0],
             believed=False,
             objective=float(errors.min()),
             queries=len(errors),

@@ -36,6 +36,7 @@ class Informed:
 
     name = "informed"
     family = 8
+    wants_key = False
     most_trials = 1  # two trainings; it is scored on all victims at once
     threat = Threat(
         "Trains the public model on encrypted speech of people whose names he knows, and asks it about the victims'.",
@@ -114,7 +115,8 @@ class _Training:
         """Encrypted pieces of random queries, cut to the shortest, and their labels."""
         chosen = rng.choice(len(self.labels), min(BATCH, len(self.labels)), replace=False)
         pieces = [self._piece(self.speech.queries[i], rng) for i in chosen]
-        length = min(piece.shape[-1] for piece in pieces) // self.setting.block_size * self.setting.block_size
+        step = 1 if self.setting.blocks == "frames" else self.setting.block_size
+        length = min(piece.shape[-1] for piece in pieces) // step * step
         queries = torch.stack([piece[..., :length] for piece in pieces])
         if self.fresh_keys:
             keys = torch.from_numpy(

@@ -29,6 +29,7 @@ class Linkability:
 
     name = "linkability"
     family = 8
+    wants_key = False
     most_trials = 3  # each is scored on all victims at once
     threat = Threat(
         "Collects ciphertext of many people, knows nothing else, and compares covariances to tell who is who.",

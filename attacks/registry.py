@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from attacks.base import Attack
 from keys.errors import BadInput
@@ -43,13 +43,14 @@ def open_attack(name: str) -> Attack:
         return made
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == name:
-            return _plugged_in(entry.name, entry.load())
+            return _plugged_in(entry)
     raise BadInput(f"attack {name!r} is unknown: choose suite, {', '.join(attack_names())}")
 
 
-def _plugged_in(name: str, factory: object) -> Attack:
+def _plugged_in(entry: EntryPoint) -> Attack:
+    name = entry.name
     try:
-        attack: Attack = factory()  # type: ignore[operator]
+        attack: Attack = entry.load()()
     except Exception as error:  # a user's own code may fail in any way
         raise BadInput(f"attack {name!r} cannot be made ({type(error).__name__}: {error}): mend its factory") from error
     missing = [part for part in ("name", "family", "threat", "obstacle", "amounts", "run") if not hasattr(attack, part)]

@@ -6,7 +6,6 @@ depend on, each attack's threat model, and why an attack did not apply. A killed
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,6 +17,7 @@ import pandas as pd
 from attacks.base import Attack
 from attacks.scores import DECRYPTED, RECOVERED
 from attacks.target import AttackConfig, Target
+from evaluation.experiment import digest_of_weights
 from evaluation.manifest import git_revision, now, versions
 from evaluation.run_folder import RunFolder, same
 from keys.errors import BadInput
@@ -154,16 +154,7 @@ def identity_of(config: AttackConfig, target: Target) -> dict[str, Any]:
         **settings,
         "speech of the victims": target.victims_corpus.digest(),
         "speech of others": target.others_corpus.digest(),
-        "weights": _weights(target),
+        "weights": None if target.model is None else digest_of_weights(target.model.network),
         "blocks": target.setting.blocks,
         "block": target.setting.block_size,
     }
-
-
-def _weights(target: Target) -> str | None:
-    if target.model is None:
-        return None
-    digest = hashlib.sha256()
-    for name, tensor in target.model.network.state_dict().items():
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().flatten().numpy().tobytes())
-    return digest.hexdigest()

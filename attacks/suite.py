@@ -18,7 +18,7 @@ import joblib
 import numpy as np
 import torch
 
-from attacks.base import Attack, Given, Matrix, Recovery
+from attacks.base import Attack, Evidence, Given, Matrix, Recovery
 from attacks.evidence import Trial, evidence_of, trial_of
 from attacks.guessing import Guessing
 from attacks.registry import open_attack
@@ -52,15 +52,15 @@ def run_attacks(
     compared with. An attack that does not apply is named with its reason in suite.json, and the next one runs. Raises
     BadInput for an unknown attack, settings that make no sense, and a folder that holds attacks on another target.
     """
-    attacks: list[Attack] = [open_attack(name) for name in names]
+    attacks: dict[str, Attack] = {name: open_attack(name) for name in names}
     workers = workers or available_cores()
     target = Target(config, out)
     folder = AttackFolder(out)
     if target.model is not None:
-        attacks.insert(0, _guessing(target, folder, keys, workers, command, progress))
+        attacks = {"incorrect-keys": _guessing(target, folder, keys, workers, command, progress), **attacks}
     with folder.locked():
         folder.claim_attacks(config, target, command)
-        for attack in attacks:
+        for name, attack in attacks.items():
             if reason := obstacle(attack, target):
                 folder.note(attack, reason)
                 if report:
@@ -68,7 +68,7 @@ def run_attacks(
                 continue
             folder.note(attack, None)
             for given in amounts(attack, target):
-                _run_amount(folder, target, attack, given, workers, report)
+                _run_amount(folder, target, name, attack, given, workers, report)
         folder.end()
     return folder
 
@@ -82,7 +82,7 @@ def obstacle(attack: Attack, target: Target) -> str | None:
 
 
 def amounts(attack: Attack, target: Target) -> list[Given]:
-    """The attack's own cases, or its first one with the seconds of ciphertext that the user asked for."""
+    """The attack's own cases; those with ciphertext at the seconds that the user asked for, where he did."""
     own = list(attack.amounts(target.setting))
     timed = [given for given in own if given.seconds is not None]
     if not (target.config.amounts and timed):
@@ -96,10 +96,7 @@ def run_trial(target: Target, attack: Attack, given: Given, number: int) -> dict
     trial = trial_of(target, number)
     evidence = evidence_of(target, trial, attack, given)
     begin = time.process_time()  # of all threads of this process
-    try:
-        recovery = attack.run(evidence)
-    except BadInput as error:  # too little ciphertext, say: that is a result, and the suite goes on
-        recovery = Recovery(None, believed=False, note=str(error))
+    recovery = attempt(attack, evidence)
     seconds = time.process_time() - begin
     setting = target.setting
     return {
@@ -116,24 +113,43 @@ def run_trial(target: Target, attack: Attack, given: Given, number: int) -> dict
         "victim": trial.victim,
         "given": str(given),
         **{f"given_{name}": value for name, value in asdict(given).items()},
+        "had_seconds": sum(query.shape[-1] for query in evidence.ciphertext) / setting.rate or None,
         "believed": recovery.believed,
         "objective": recovery.objective,
         "queries": recovery.queries,
         "seconds": seconds,
-        **scored(target, trial, recovery),
+        **scored(target, trial, recovery, getattr(attack, "wants_key", True)),
         "measured": json.dumps(dict(recovery.measured)),
         "note": recovery.note,
     }
 
 
-def scored(target: Target, trial: Trial, recovery: Recovery) -> dict[str, float]:
-    """Key error, SNR, STOI and the task's error (percent) with the recovered key; NaN where there is none."""
+def attempt(attack: Attack, evidence: Evidence) -> Recovery:
+    """What the attack returns; a failure of any kind, or a key that is none, is a result, and the suite goes on."""
+    size = evidence.setting.size
+    try:
+        recovery = attack.run(evidence)
+    except BadInput as error:  # too little ciphertext, say
+        return Recovery(None, believed=False, note=str(error))
+    except Exception as error:  # an attack of a user's may fail in any way
+        return Recovery(None, believed=False, note=f"{type(error).__name__}: {error}")
+    key = recovery.key
+    if key is not None and not (key.shape == (size, size) and np.allclose(key @ key.T, np.eye(size), atol=1e-3)):
+        return Recovery(None, believed=False, note=f"{attack.name} returned no orthogonal matrix of {size} x {size}.")
+    return recovery
+
+
+def scored(target: Target, trial: Trial, recovery: Recovery, wants_key: bool) -> dict[str, float]:
+    """Key error, SNR, STOI and the task's error (percent) with the recovered key; NaN where none is wanted.
+
+    An attack that wanted a key and found none scores as an unrelated key and as silence: error √2, 0 dB.
+    """
     found = dict.fromkeys(("key_error", "snr", "stoi", "error"), float("nan"))
     if recovery.model is not None:
         answers = target.experiment.engine.explicit(recovery.model, trial.key)
         found["error"] = float(target.error_of(target.experiment, answers)[0])
     if recovery.key is None:
-        return found
+        return found | ({"key_error": 2**0.5, "snr": 0.0} if wants_key else {})
     blocks = target.setting.blocks
     found["key_error"] = key_error(recovery.key, trial.key, blocks)
     found |= heard(target, trial, recovery.key)
@@ -179,24 +195,30 @@ def _guessing(
 
 
 def _run_amount(
-    folder: AttackFolder, target: Target, attack: Attack, given: Given, workers: int, report: Report | None
+    folder: AttackFolder,
+    target: Target,
+    name: str,
+    attack: Attack,
+    given: Given,
+    workers: int,
+    report: Report | None,
 ) -> None:
     done = folder.trials_done(attack.name, str(given))
     trials = min(target.config.trials, getattr(attack, "most_trials", target.config.trials))
     missing = [number for number in range(trials) if number not in done]
-    for row in _rows(target, attack, given, missing, workers):
+    for row in _rows(target, name, attack, given, missing, workers):
         folder.add(attack.name, row)
     if report and missing:
         report(folder.describe(attack.name, str(given)))
 
 
 def _rows(
-    target: Target, attack: Attack, given: Given, trials: Sequence[int], workers: int
+    target: Target, name: str, attack: Attack, given: Given, trials: Sequence[int], workers: int
 ) -> Iterator[dict[str, Any]]:
     if workers == 1 or len(trials) < 2:
         yield from (run_trial(target, attack, given, number) for number in trials)
         return
-    asked = (target.config, str(target.folder), attack.name, given, max(available_cores() // workers, 1))
+    asked = (target.config, str(target.folder), name, given, max(available_cores() // workers, 1))
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=2 * workers)
     yield from parallel(joblib.delayed(_in_worker)(*asked, number) for number in trials)
 

@@ -8,6 +8,7 @@ others is named. Where a corpus names no speakers, its recordings are dealt into
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -91,6 +92,8 @@ class Target:
         self.config, self.folder = config, folder
         self.model = open_model(config.model) if config.model else None
         if self.model is not None:
+            if getattr(self.model, "external", False):
+                raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model")
             answer_function(self.model, config.task)
         self.scheme = get_scheme(config.scheme)
         self.victims_corpus, self.others_corpus = _split(config)
@@ -169,7 +172,9 @@ class Target:
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{utterance.id}\n" for utterance in corpus.utterances)
         if not path.is_file() or path.read_text(encoding="utf-8") != lines:
-            path.write_text(lines, encoding="utf-8")
+            part = path.with_name(f".{path.name}.{os.getpid()}.part")  # a worker beside this one may be reading it
+            part.write_text(lines, encoding="utf-8")
+            part.replace(path)
         shared = ("model", "corpus", "scheme", "task", "blocks", "block", "seed", "same_gender", "text", "per_speaker")
         settings = asdict(self.config)
         kept = {name: settings[name] for name in (*shared, "channels", "recordings", "device")}
@@ -196,7 +201,7 @@ class Target:
         if blocks != "samples":
             noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(NOISE_SECONDS * rate)))
             rate = self.model.front_end(noise.float()).shape[-1] / NOISE_SECONDS
-        return Setting(config.scheme, blocks, block, block ** dims_of(blocks), rate, self.model, config.task)
+        return Setting(config.scheme, blocks, block, block ** dims_of(blocks), rate, _blank(self.model), config.task)
 
     def _labelled(self, used: Sequence[Utterance]) -> OtherSpeech:
         label = {"asv": "speaker", "asr": "text", "asc": "label"}[self.config.task if self.model else "asv"]
@@ -208,6 +213,15 @@ class Target:
         channels = cast(Literal["refuse", "mix"], self.config.channels)
         waveform = torch.from_numpy(load_audio(utterance, rate, channels))
         return self.model.front_end(waveform) if self.model else waveform
+
+
+def _blank(model: Model) -> Model:
+    """A copy whose parameters and buffers are zero: the architecture, which is public, without the weights."""
+    blank = copy.deepcopy(model)
+    with torch.no_grad():
+        for tensor in (*blank.network.parameters(), *blank.network.buffers()):
+            tensor.zero_()
+    return blank
 
 
 def under_key(experiment: Experiment, key: Matrix) -> Experiment:
@@ -231,6 +245,8 @@ def _split(config: AttackConfig) -> tuple[Corpus, Corpus]:
             others = others.only_listed(Path(config.others_only))
         if both := set(corpus.speakers) & set(others.speakers):
             raise BadInput(f"speaker {min(both)} is a victim and in --others too: name a corpus of other people")
+        if shared := {u.path.resolve() for u in corpus.utterances} & {u.path.resolve() for u in others.utterances}:
+            raise BadInput(f"{min(shared)} is a victim's recording and in --others too: name another corpus")
         return corpus, others
     hands = list(_hands(corpus).values())
     if len(hands) < 4:
@@ -267,6 +283,6 @@ def config_of(settings: dict[str, Any]) -> AttackConfig:
 
 
 def whole_blocks(blocks: Blocks, block_size: int, query: Tensor, units: int) -> Tensor:
-    """The first `units` samples or frames of a query, cut down to whole blocks."""
+    """The first `units` samples or frames of a query, cut down to whole blocks; at least one block."""
     step = 1 if blocks == "frames" else block_size
-    return query[..., : min(units, query.shape[-1]) // step * step]
+    return query[..., : max(step, min(units, query.shape[-1]) // step * step)]

@@ -135,7 +135,7 @@ class Experiment:
             "blocks": self.blocks,
             "block_size": self.block_size,
             "dims": self.dims,
-            "weights": _digest_of_weights(self.model.network),
+            "weights": digest_of_weights(self.model.network),
             "corpus": replace(self.corpus, utterances=tuple(self.used)).digest(),
             **self.task.identity(),
             "segments": _digest_of_shapes(self.engine.groups),
@@ -304,7 +304,8 @@ def _corpus(config: SweepConfig) -> Corpus:
     return corpus.select(per_speaker=config.per_speaker) if config.per_speaker else corpus
 
 
-def _digest_of_weights(network: nn.Module) -> str:
+def digest_of_weights(network: nn.Module) -> str:
+    """SHA-256 (hexadecimal) of a network's tensors, by name."""
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         digest.update(name.encode() + str(tensor.dtype).encode())

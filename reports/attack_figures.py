@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from reports.attacks import DECRYPTED, KEY_ERROR, AttackRun, Outcome
-from reports.figures import _LINES, _MARKERS, COLOURS, STYLE
+from reports.figures import COLOURS, LINES, MARKERS, STYLE
 from reports.runs import SCHEME_NAMES
 
 GREY = "#777777"
@@ -34,8 +34,8 @@ def seconds_figure(runs: Sequence[AttackRun]) -> Figure | None:
             ticks |= set(x)
             look = {
                 "color": COLOURS.get(run.scheme, GREY),
-                "marker": _MARKERS[sizes.index(run.block_size) % len(_MARKERS)],
-                "linestyle": _LINES[sizes.index(run.block_size) % len(_LINES)],
+                "marker": MARKERS[sizes.index(run.block_size) % len(MARKERS)],
+                "linestyle": LINES[sizes.index(run.block_size) % len(LINES)],
             }
             label = f"{run.label}: {outcomes[0].attack}"
             shares.plot(x, [100 * outcome.recovered.mean() for outcome in outcomes], label=label, **look)
@@ -71,7 +71,7 @@ def block_size_curves(runs: Sequence[AttackRun]) -> Figure | None:
         for (attack, scheme, model), points in lines.items():
             look: dict[str, Any] = {
                 "color": COLOURS.get(scheme, GREY),
-                "marker": _MARKERS[attacks.index(attack) % len(_MARKERS)],
+                "marker": MARKERS[attacks.index(attack) % len(MARKERS)],
                 "linestyle": "--" if model else "-",
             }
             sizes = sorted(points)

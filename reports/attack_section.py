@@ -52,6 +52,7 @@ def _run(run: AttackRun) -> dict[str, Any]:
     about = run.suite.get("attacks", {})
     ran = [name for name in dict.fromkeys(run.rows["attack"]) if name in about]
     setting, sessions = run.setting, run.suite.get("sessions") or [{}]
+    victims = run.rows["victim"].nunique() if "victim" in run.rows else setting.get("victims")
     plain, incorrect = run.error_under("plain"), run.error_under("incorrect")
     compared = f"{run.error_name} of the plain model: {plain:.1f} %; median of incorrect keys: {incorrect:.1f} %."
     return {
@@ -60,7 +61,7 @@ def _run(run: AttackRun) -> dict[str, Any]:
         "measured": Markup(to_html(measured)) if len(measured) else None,
         "obstacles": run.obstacles,
         "adversaries": {name: about[name].get("adversary", "") for name in ran},
-        "trials": f"{setting.get('corpus')}: {setting.get('victims')} victims, {setting.get('others')} other people.",
+        "trials": f"{setting.get('corpus')}: {victims} victims, {setting.get('others')} other people.",
         "compared": compared if np.isfinite(plain) else "",
         "command": sessions[-1].get("command"),
     }

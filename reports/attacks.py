@@ -24,6 +24,9 @@ FORMAT = "wrongkey-attacks/1"
 COLUMNS = ("attack", "family", "trial", "given", "key_error", "snr", "stoi", "error", "queries", "seconds", "measured")
 KEY_ERROR = 0.1  # relative, below which a key is recovered
 DECRYPTED = 20.0  # dB of SNR from which on speech is decrypted
+GUESSING = "incorrect-keys"
+LOCKED = 3.0  # points by which incorrect keys must lie above plain for a model to be locked at all
+FEW_TRIALS = 10  # below which a verdict says how many there were
 UNLOCKED = 1.0  # points of the task's error within which the model is as good as plain
 BROKEN_SHARE = 0.5  # of the trials
 ERROR_NAMES = {"asv": "EER", "asr": "WER", "asc": "100 - accuracy"}
@@ -53,6 +56,21 @@ class Outcome:
         return self.attack, str(first.get("given_variant") or ""), str(first.get("given_quality") or "")
 
     @property
+    def amount(self) -> tuple[float, ...]:
+        """Seconds, known blocks and queries, for order; what is not given counts as nothing."""
+        first = self.rows.iloc[0]
+        given = (first.get(f"given_{name}") for name in ("seconds", "known_blocks", "queries"))
+        return tuple(float(value) if pd.notna(value) else 0.0 for value in given)
+
+    @property
+    def given_words(self) -> str:
+        """The amount, and the seconds that victims had at the median where that is clearly less."""
+        had = self.median("had_seconds") if "had_seconds" in self.rows else float("nan")
+        if np.isfinite(had) and had < 0.95 * self.amount[0]:
+            return f"{self.given} ({had:.0f} s at the median)"
+        return self.given
+
+    @property
     def n(self) -> int:
         return len(self.rows)
 
@@ -70,6 +88,7 @@ class Outcome:
 
     @cached_property
     def wants_key(self) -> bool:
+        """Whether the attack is after a key; one that wanted it and failed has the error of an unrelated one."""
         return bool(self.rows["key_error"].notna().any())
 
     @cached_property
@@ -85,11 +104,14 @@ class Outcome:
 
     @cached_property
     def unlocked(self) -> NDArray[np.bool_]:
-        """Per trial: the model answers as well as plain, within `UNLOCKED` points."""
+        """Per trial: the model answers as well as plain, within `UNLOCKED` points; none where `plain` is NaN."""
         return np.asarray(self.rows["error"] <= self.plain + UNLOCKED, dtype=bool)
 
     @property
     def breaks(self) -> bool:
+        """Whether it breaks the key in enough trials. Guesses are judged with the incorrect keys, not here."""
+        if not self.wants_key or self.attack == GUESSING:
+            return False
         return bool(max(self.recovered.mean(), self.unlocked.mean()) >= BROKEN_SHARE)
 
     @property
@@ -155,13 +177,15 @@ class AttackRun:
     def outcomes(self) -> list[Outcome]:
         """Every attack and amount, in the order in which they ran."""
         plain, about = self.error_under("plain"), self.suite.get("attacks", {})
+        if not self.error_under("incorrect") > plain + LOCKED:
+            plain = float("nan")  # nothing to unlock: incorrect keys do as well
         found = []
         for (attack, given), rows in self.rows.groupby(["attack", "given"], sort=False):
             said = about.get(attack, {})
             family = int(rows["family"].iloc[0])
             needs = tuple(said.get("needs", ()))
             found.append(Outcome(str(attack), family, said.get("adversary", ""), needs, str(given), rows, plain))
-        return sorted(found, key=lambda outcome: outcome.family)
+        return sorted(found, key=lambda outcome: (outcome.family, outcome.amount))
 
     @property
     def obstacles(self) -> dict[str, str]:
@@ -222,7 +246,9 @@ def verdict(run: AttackRun) -> AttackVerdict:
     breaking = [outcome for outcome in run.best if outcome.breaks]
     if not breaking:
         tried = ", ".join(outcome.attack for outcome in run.best)
-        return AttackVerdict(run.label, False, f"not broken by this suite ({tried}). That is no proof of safety.")
+        return AttackVerdict(
+            run.label, False, f"not broken by this suite ({tried}). That is no proof of safety.{unfinished(run)}"
+        )
     least = min(breaking, key=lambda outcome: (price(outcome.needs), outcome.median("seconds")))
     hits = max(int(least.recovered.sum()), int(least.unlocked.sum()))
     others = [outcome.attack for outcome in breaking if outcome is not least]
@@ -235,7 +261,14 @@ def verdict(run: AttackRun) -> AttackVerdict:
     others = list(dict.fromkeys(others))
     if others:
         sentence += f" Also by {', '.join(others)}."
-    return AttackVerdict(run.label, True, sentence)
+    if least.n < FEW_TRIALS:
+        sentence += f" Few trials: {least.n}."
+    return AttackVerdict(run.label, True, sentence + unfinished(run))
+
+
+def unfinished(run: AttackRun) -> str:
+    """A warning for a run that was stopped; empty for a whole one."""
+    return "" if run.suite.get("ended") else " These attacks are unfinished."
 
 
 def price(needs: Sequence[str]) -> tuple[int, ...]:
@@ -252,7 +285,7 @@ def attack_table(run: AttackRun) -> pd.DataFrame:
         row = {
             "attack": outcome.attack,
             "needs": ", ".join(outcome.needs),
-            "given": outcome.given,
+            "given": outcome.given_words,
             "keys recovered": f"{hits} of {outcome.n} [{_wilson(hits, outcome.n)}]" if outcome.wants_key else "–",
             "key error": _middle(outcome, "key_error", ".2g"),
             "SNR, dB": _middle(outcome, "snr", ".0f"),
@@ -270,7 +303,7 @@ def measurement_table(run: AttackRun) -> pd.DataFrame:
     """One row per number of the attacks that want no key."""
     return pd.DataFrame(
         [
-            {"attack": one.attack, "given": one.given, "measured": name, "median": f"{value:.3g}", "n": one.n}
+            {"attack": one.attack, "given": one.given_words, "measured": name, "median": f"{value:.3g}", "n": one.n}
             for one in run.measurements
             for name, value in one.measured.items()
         ]

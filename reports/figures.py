@@ -42,8 +42,8 @@ STYLE: Any = {
 }
 COLOURS = {"rom": "#004488", "shuffling": "#DDAA33", "flipping": "#BB5566"}
 _MORE_COLOURS = ("#117733", "#88CCEE", "#882255", "#777777")
-_MARKERS = ("o", "s", "D", "v", "P", "X")
-_LINES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "D", "v", "P", "X")
+LINES = ("-", "--", ":", "-.")
 _INK = "#1a1a1a"
 _CHANCE: Any = {"color": "#444444", "linestyle": ":", "linewidth": 1.3}
 _LOGARITHMIC_ABOVE = 100.0  # percent, of an axis whose scores go far beyond
@@ -96,8 +96,8 @@ def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
         for number, (key, members) in enumerate(series.items()):
             look: dict[str, Any] = {
                 "color": colours[key.scheme],
-                "marker": _MARKERS[lines.index(key.line) % len(_MARKERS)],
-                "linestyle": _LINES[lines.index(key.line) % len(_LINES)],
+                "marker": MARKERS[lines.index(key.line) % len(MARKERS)],
+                "linestyle": LINES[lines.index(key.line) % len(LINES)],
             }
             shift = _shift(number, len(series), sizes, logarithmic)
             _draw_series(axes, members, shift, look)
@@ -105,7 +105,7 @@ def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
             name += [key.blocks if len(blocks) > 1 else "", key.variant]
             label = ", ".join(_short(part) for part in name if part)
             handles.append(Line2D([], [], **look, markeredgecolor="white", label=label))
-        for line, linestyle in zip(lines, cycle(_LINES)):
+        for line, linestyle in zip(lines, cycle(LINES)):
             ordered = sorted(results, key=lambda result: result.run.block_size)
             _draw_plain_line(axes, [r for r in ordered if _Key.of(r).line == line], linestyle)
         if logarithmic:

@@ -52,7 +52,7 @@ def write_attacks(folder, table, *, scheme="rom", block_size=4, model=None, obst
         "others": 2,
     }
     suite = {"format": "wrongkey-attacks/1", "setting": setting | {"model": model, "task": "asv" if model else None}}
-    suite |= {"attacks": about, "sessions": [{"command": "wrongkey attack suite"}]}
+    suite |= {"ended": "2026-11-24", "attacks": about, "sessions": [{"command": "wrongkey attack suite"}]}
     (folder / "attacks/suite.json").write_text(json.dumps(suite))
     for name, part in pd.DataFrame(table).groupby("attack"):
         part.to_parquet(folder / f"attacks/{name}.parquet")
@@ -81,7 +81,7 @@ def test_the_verdict_names_the_attack_that_needs_least_and_its_smallest_amount(t
     found = verdict(run)
     assert found.broken and found.label == "speech, ROM, M = 4"
     assert found.sentence.startswith("broken by order from 5 s of ciphertext: 1 of 2 keys")
-    assert found.sentence.endswith("Also by told.")
+    assert found.sentence.endswith("Also by told. Few trials: 2.")
 
 
 def test_nothing_broken_is_said_to_be_no_proof(tmp_path):

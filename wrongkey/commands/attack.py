@@ -56,9 +56,11 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from attacks.guessing import Guessing
     from attacks.registry import attack_names, open_attack
 
     if options.name == "list":
+        print(f"{Guessing.name:20} {Guessing.threat.adversary}")
         for name in attack_names():
             print(f"{name:20} {open_attack(name).threat.adversary}")
         return 0
@@ -69,7 +71,10 @@ def run(options: argparse.Namespace) -> int:
         raise BadInput(f"--keys {options.keys} makes no sense: give 1 or more")
     if options.workers is not None and options.workers < 1:
         raise BadInput(f"--workers {options.workers} makes no sense: give 1 or more")
-    names = attack_names() if options.name == "suite" else options.name.split(",")
+    names: list[str] = []
+    for name in options.name.split(","):
+        names += attack_names() if name.strip() == "suite" else [name.strip()]
+    names = [name for name in dict.fromkeys(names) if name != Guessing.name]  # it runs wherever there is a model
     for name in names:
         open_attack(name)  # an unknown one is refused before anything runs
     schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
