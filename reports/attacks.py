@@ -249,10 +249,10 @@ def verdict(run: AttackRun) -> AttackVerdict:
         return AttackVerdict(
             run.label, False, f"not broken by this suite ({tried}). That is no proof of safety.{unfinished(run)}"
         )
-    least = min(breaking, key=lambda outcome: (price(outcome.needs), outcome.median("seconds")))
+    least = min(breaking, key=lambda outcome: (price(outcome.needs), outcome.case[1] != "", outcome.median("seconds")))
     hits = max(int(least.recovered.sum()), int(least.unlocked.sum()))
-    others = [outcome.attack for outcome in breaking if outcome is not least]
-    sentence = f"broken by {least.attack} from {least.given}: {hits} of {least.n} keys, "
+    others = [outcome.attack for outcome in breaking if outcome.attack != least.attack]
+    sentence = f"broken by {least.attack} ({least.given}): {hits} of {least.n} keys, "
     if np.isfinite(least.median("snr")):
         sentence += f"median SNR {least.median('snr'):.0f} dB, "
     if np.isfinite(least.median("error")):
@@ -294,7 +294,7 @@ def attack_table(run: AttackRun) -> pd.DataFrame:
         if with_model:
             row[f"{run.error_name}, %"] = _middle(outcome, "error", ".1f")
         row["queries"] = f"{int(outcome.median('queries')):,}"
-        row["CPU s"] = f"{outcome.median('seconds'):.2g}"
+        row["CPU s"] = "–" if outcome.attack == GUESSING else f"{outcome.median('seconds'):.2g}"
         rows.append(row)
     return pd.DataFrame(rows)
 

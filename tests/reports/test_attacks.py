@@ -80,7 +80,7 @@ def test_the_verdict_names_the_attack_that_needs_least_and_its_smallest_amount(t
     run = load_attacks(write_attacks(tmp_path / "a", broken_and_not()))
     found = verdict(run)
     assert found.broken and found.label == "speech, ROM, M = 4"
-    assert found.sentence.startswith("broken by order from 5 s of ciphertext: 1 of 2 keys")
+    assert found.sentence.startswith("broken by order (5 s of ciphertext): 1 of 2 keys")
     assert found.sentence.endswith("Also by told. Few trials: 2.")
 
 
@@ -136,7 +136,7 @@ def test_curves_are_drawn_where_there_are_points(tmp_path):
 def test_a_report_of_attacks_alone_shows_verdicts_and_what_does_not_apply(tmp_path):
     write_attacks(tmp_path / "runs/a", broken_and_not(), obstacles=["public-model"])
     page = write_report([], tmp_path / "report.html", attacks=find_attacks([tmp_path / "runs"])).read_text()
-    assert "broken by order from 5 s of ciphertext" in page and "No model." in page
+    assert "broken by order (5 s of ciphertext)" in page and "No model." in page
     assert "1 attacks of the suite do not apply" not in page and "1 attack of the suite does not apply" in page
     assert (tmp_path / "report-figures/attacks-seconds.png").is_file()
 
