@@ -256,7 +256,7 @@ def verdict(run: AttackRun) -> AttackVerdict:
     if np.isfinite(least.median("snr")):
         sentence += f"median SNR {least.median('snr'):.0f} dB, "
     if np.isfinite(least.median("error")):
-        sentence += f"{run.error_name} {least.median('error'):.1f} % (plain {least.plain:.1f} %), "
+        sentence += f"{run.error_name} {least.median('error'):.1f} % (plain {run.error_under('plain'):.1f} %), "
     sentence += f"{least.median('seconds'):.2g} s of CPU a key."
     others = list(dict.fromkeys(others))
     if others:
