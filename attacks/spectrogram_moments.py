@@ -31,6 +31,7 @@ LARGEST = 256  # N; beyond it moments of neighbourhoods take more memory than th
 SIGN_TOLD = 2e-3  # difference of J between a key and its negative from which means tell the sign
 FITS = 0.2  # a key is believed where J has fallen to this share of a random key's, and lies below `LOOSE`
 LOOSE = 1.0  # J of plain public speech is 1/2
+NOT_TOLD = "keys with single directions wrong fit nearly as well in blocks so large, so that J does not tell"
 ANNEALED_AT = (0.1, 0.1, 0.01)  # noise in the public model while orders are annealed, one search each
 WORK = 6e9  # multiplications of one
 ROUGH = 1e-3  # terms of J that annealing leaves out, of the largest
@@ -63,7 +64,11 @@ class SpectrogramMoments:
         return [Given(seconds=seconds) for seconds in SECONDS]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The key of least J. Raises BadInput without ciphertext or other people's speech."""
+        """The key of least J. Raises BadInput without ciphertext or other people's speech.
+
+        The verdict is None where N is above `SMALL` and J alone would have to tell a right key from one with a few
+        wrong directions: it does not (module `tile_search`).
+        """
         if evidence.others is None or not evidence.others.queries:
             raise BadInput("The attack spectrogram-moments learns from other people's speech: name a corpus of others.")
         setting = evidence.setting
@@ -72,18 +77,22 @@ class SpectrogramMoments:
         cipher = moments(grids)
         objective = TileLikelihood(public.white, cipher, means=True)
         note = ""
+        told = setting.scheme == "flipping" or setting.size <= SMALL
         if setting.scheme == "flipping":
             key = find_flips(objective, public.plain, cipher, evidence.seed)
         elif setting.scheme == "shuffling":
-            key = _order(public, cipher, evidence.seed)
+            key, agreed = _order(public, cipher, evidence.seed)
+            told = told or agreed
+            note = "" if told else NOT_TOLD
         else:
             found = search(public.plain, cipher, evidence.seed)
             key, _ = polished(objective, torch.cat([found.keys[:1], -found.keys[:1]]))
-            note = f"{found.agreed} starts of the first stage agree"
+            note = f"{found.agreed} starts of the first stage agree" + ("" if told else f"; {NOT_TOLD}")
         if setting.scheme != "shuffling":
             key = with_sign(key, objective, public, grids)
         value = float(objective.value(key[None])[0])
-        return Recovery(key.numpy(), believed=fits(objective, key, evidence.seed), objective=value, note=note)
+        fit = fits(objective, key, evidence.seed)
+        return Recovery(key.numpy(), believed=(True if told else None) if fit else False, objective=value, note=note)
 
     def _learned(self, others: OtherSpeech, setting: Setting) -> _Public:
         """What the others' speech says; kept, because trials share it."""
@@ -121,8 +130,11 @@ def fits(objective: TileLikelihood, key: Tensor, seed: int) -> bool:
     return value < LOOSE and value < FITS * float(objective.value(random).median())
 
 
-def _order(public: _Public, cipher: Moments, seed: int) -> Tensor:
-    """The Shuffling key of least J: of small blocks the order nearest to the orthogonal key, of others annealed."""
+def _order(public: _Public, cipher: Moments, seed: int) -> tuple[Tensor, bool]:
+    """The Shuffling key of least J: of small blocks the order nearest to the orthogonal key, of others annealed.
+
+    And whether two annealings ended in it.
+    """
     size = cipher.mean.shape[-1]
     last = TileLikelihood(public.white, cipher, means=True)
     starts = [order_by_variance(public.plain, cipher)]
@@ -133,4 +145,6 @@ def _order(public: _Public, cipher: Moments, seed: int) -> Tensor:
         for again, noise in enumerate(ANNEALED_AT):
             rough = TileLikelihood(whitening(public.plain, noise), cipher, means=True, negligible=ROUGH)
             starts.append(annealed_order(rough, starts[0], seed + again, WORK))
-    return min((find_order(last, start) for start in starts), key=lambda found: found[1])[0]
+    found = [find_order(last, start) for start in starts]
+    best = min(found, key=lambda pair: pair[1])[0]
+    return best, sum(torch.equal(best, key) for key, _ in found) > 1
