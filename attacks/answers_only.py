@@ -42,7 +42,7 @@ class AnswersOnly:
     family = 7
     most_trials = 2  # some 50 ms a query: a trial takes minutes
     threat = Threat(
-        "asks the encrypted model about other people's speech, encrypted with keys of his own, and sees its answers",
+        "Asks the encrypted model about other people's speech, encrypted with keys of his own, and sees its answers.",
         frozenset({"answers", "other speech"}),
     )
 

@@ -40,7 +40,7 @@ class LearnedKey:
     family = 6
     most_trials = 2  # a descent through the model takes a minute
     threat = Threat(
-        "holds the encrypted model, as the provider does, and has other people's plain speech",
+        "Holds the encrypted model, as the provider does, and has other people's plain speech.",
         frozenset({"encrypted model", "other speech"}),
     )
 

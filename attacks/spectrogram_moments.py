@@ -44,7 +44,7 @@ class SpectrogramMoments:
     name = "spectrogram-moments"
     family = 5
     threat = Threat(
-        adversary="sees one victim's encrypted spectrograms and has plain spectrograms of other people",
+        adversary="Sees one victim's encrypted spectrograms and has plain spectrograms of other people.",
         needs=frozenset({"ciphertext", "other speech"}),
     )
 
