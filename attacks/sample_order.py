@@ -70,7 +70,7 @@ class SampleOrder:
     name = "sample-order"
     family = 5
     threat = Threat(
-        "Holds some seconds of one victim's encrypted waveforms and, but for the cases without, plain speech of others.",
+        "Holds seconds of one victim's encrypted waveforms and, but for the cases without, plain speech of others.",
         frozenset({"ciphertext", "other speech"}),
     )
 

@@ -69,7 +69,7 @@ class SignChain:
     name = "sign-chain"
     family = 5
     threat = Threat(
-        "Holds some seconds of one victim's encrypted waveforms and, but for the cases without, plain speech of others.",
+        "Holds seconds of one victim's encrypted waveforms and, but for the cases without, plain speech of others.",
         frozenset({"ciphertext", "other speech"}),
     )
 
