@@ -92,6 +92,16 @@ class QueryGroup:
     def pieces(self) -> int:
         return len(self.segments) // len(self.utterance)
 
+    def among(self, utterances: Sequence[int]) -> QueryGroup | None:
+        """The queries of those ``utterances`` that are in this group, numbered by their place there; else None."""
+        place = {utterance: number for number, utterance in enumerate(utterances)}
+        rows = [row for row, utterance in enumerate(self.utterance.tolist()) if utterance in place]
+        if not rows:
+            return None
+        segments = self.segments.unflatten(0, (-1, self.pieces))[rows].flatten(0, 1)
+        numbers = [place[int(self.utterance[row])] for row in rows]
+        return QueryGroup(segments, torch.tensor(numbers, device=self.utterance.device))
+
 
 def group_queries(segments: Sequence[Tensor], block_size: int, blocks: Blocks, whole: bool) -> list[QueryGroup]:
     """Sort the segments ``(pieces_i, …)`` of utterances ``i`` into groups of equal shape and number.
@@ -208,6 +218,11 @@ class Engine:
             return self._under_kernels(self.weight[None])
         return self._collect(self.groups, 1, lambda _, x: self._asked(self.model, x))
 
+    def plain_by_group(self) -> list[Answers]:
+        """``plain``, of one group of queries after another: answers of any shape, such as those of ``encode``."""
+        alone = (QueryGroup(g.segments, torch.arange(len(g.utterance), device=self.device)) for g in self.groups)
+        return [self.on([group]).plain() for group in alone]
+
     def explicit(self, encrypted: Model, query_key: np.ndarray) -> Answers:
         """The oracle: every query encrypted with ``query_key``, answers of the ``encrypted`` model, as one key's."""
         encrypted = copy.deepcopy(encrypted)
@@ -220,8 +235,7 @@ class Engine:
 
     def of_waveforms(self, encrypted: Callable[[], Sequence[Tensor]]) -> Answers:
         """Answers of the plain model to other segments ``(pieces_i, …)`` of the utterances ``i``, as one key's."""
-        groups = group_queries(encrypted(), 1, "samples", whole=False)
-        groups = [QueryGroup(g.segments.to(self.device, self.dtype), g.utterance.to(self.device)) for g in groups]
+        groups = self.on(group_queries(encrypted(), 1, "samples", whole=False)).groups
         return self._collect(groups, 1, lambda _, x: self._asked(self.model, x))
 
     def subset(self, segments: int, ask: str | None = None) -> Engine:
@@ -236,6 +250,17 @@ class Engine:
         few.groups, few.utterances = [QueryGroup(group.segments[: count * group.pieces], first)], count
         few.ask = ask or self.ask
         return few
+
+    def on(self, groups: Sequence[QueryGroup]) -> Engine:
+        """The same engine on other queries."""
+        other = copy.copy(self)
+        other.groups = [QueryGroup(g.segments.to(self.device, self.dtype), g.utterance.to(self.device)) for g in groups]
+        other.utterances = sum(len(group.utterance) for group in groups)
+        return other
+
+    def among(self, utterances: Sequence[int]) -> Engine:
+        """The same engine on some of its utterances, by number, in that order."""
+        return self.on([some for group in self.groups if (some := group.among(utterances)) is not None])
 
     def doubled(self) -> Engine:
         """The same engine with the utterances of its first group a second time behind them."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evaluation.answers import Answers
+from evaluation.answers import Answers, difference_of
 from evaluation.config import SweepConfig as SweepConfig
 from evaluation.corpora import Corpus, Recordings, Utterance, load_audio, open_corpus
 from evaluation.engine import (
@@ -24,7 +24,7 @@ from evaluation.engine import (
     group_queries,
     reads_whole_blocks,
 )
-from evaluation.hardware import choose_device, choose_precision, keep_freed_memory
+from evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
 from evaluation.models.protocol import ASKED, Hypothesis, Model, answer_function, open_model
 from evaluation.tasks import Task, make_task
 from keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
@@ -33,12 +33,17 @@ from keys.errors import BadInput
 from keys.model import check_exact, default_blocks, first_layer
 
 CHECKED_SEGMENTS = {"asv": 64, "asr": 4, "asc": 64}  # asked about in every self-check but that of the correct key
+WATCHED = {"asv": 4, "asr": 1, "asc": 4}  # utterances whose plain answers are watched while a sweep runs
 
 
 class Experiment:
-    """A configuration with its model, corpus, task and keys in memory, ready to be asked."""
+    """A configuration with its model, corpus, task and keys in memory, ready to be asked.
 
-    def __init__(self, config: SweepConfig) -> None:
+    ``numbers`` prepares some of the utterances only, by their place in the task's list: enough to ask the model about
+    them, not to score.
+    """
+
+    def __init__(self, config: SweepConfig, numbers: Sequence[int] | None = None) -> None:
         self.config = config
         keep_freed_memory()
         self.device = choose_device(config.device)
@@ -51,6 +56,8 @@ class Experiment:
         self.corpus = _corpus(config)
         self.task: Task = make_task(config, self.corpus, self.model)
         self.used = self.task.utterances
+        if numbers is not None:
+            self.used = tuple(self.used[number] for number in numbers)
         self.waveforms: list[Tensor] = []  # kept where every key encrypts them again
         groups, self.seconds = self._queries()
         self.engine = Engine(
@@ -64,6 +71,7 @@ class Experiment:
             self.dtype,
         )
         self._plain: Answers | None = None
+        self._watched: list[Answers] | None = None
 
     def with_keys_of(self, config: SweepConfig) -> Experiment | None:
         """The same plain model, speech and plain answers under other keys, or None where ``config`` asks for more.
@@ -86,9 +94,50 @@ class Experiment:
 
     @property
     def check_engine(self) -> Engine:
-        """What the self-checks ask: some segments of one shape, and of a recogniser the numbers that it decodes."""
-        encode = "encode" if self.config.task == "asr" and hasattr(self.model, "encode") else None
-        return self.engine.subset(CHECKED_SEGMENTS[self.config.task], encode)
+        """What the self-checks ask: some segments of one shape."""
+        return self.engine.subset(CHECKED_SEGMENTS[self.config.task], self.asked_in_checks)
+
+    @property
+    def asked_in_checks(self) -> str:
+        """The model's function that checks ask: the task's, or of a recogniser the numbers that it decodes."""
+        encodes = self.config.task == "asr" and hasattr(self.model, "encode")
+        return "encode" if encodes else ASKED[self.config.task]
+
+    def evenly_spaced(self, count: int) -> list[int]:
+        """Numbers of at most ``count`` utterances, spread over all that are used."""
+        return sorted({number * len(self.used) // count for number in range(count)})
+
+    def cut_again(self, numbers: Sequence[int]) -> list[QueryGroup]:
+        """Queries of some utterances, by number, made anew from their recordings."""
+        segments = [self._cut(self._speech(self.used[number]), self.used[number]) for number in numbers]
+        return self.engine.on(self._grouped(segments)).groups
+
+    def watch(self) -> None:
+        """Remember what the plain model answers now; raises BadInput where it answers otherwise than at the first call.
+
+        A model that starts to answer otherwise in mid-sweep (zeros, noise, another width) looks perfectly safe.
+        """
+        numbers = self.evenly_spaced(WATCHED[self.config.task])
+        engine = self.engine.on(self.cut_again(numbers)) if self.on_waveforms else self.engine.among(numbers)
+        try:
+            found = engine.plain_by_group()
+        except BadInput:
+            raise
+        except Exception as error:  # a user's model may fail in any way
+            said = " ".join(str(error).split())
+            raise BadInput(f"{self._changed} ({type(error).__name__}: {said})") from error
+        self._watched = self._watched or found
+        limit = TOLERANCE[self.config.precision]
+        for now, before in zip(found, self._watched, strict=True):
+            if not (difference := difference_of(now, before)) <= limit:  # NaN is one too
+                raise BadInput(f"{self._changed} (a difference of {difference:.1e}, allowed {limit:.0e})")
+
+    @property
+    def _changed(self) -> str:
+        return (
+            f"model {self.model.name} does not answer plain queries any more as it did when the sweep began: keep it "
+            "from changing while it is asked; keys since the last check are not kept"
+        )
 
     @property
     def bins(self) -> int | None:
@@ -194,13 +243,16 @@ class Experiment:
             segments.append(self._cut(waveform, utterance))
             if self.on_waveforms:
                 self.waveforms.append(waveform)
-        if self.on_waveforms:
-            groups = group_queries(segments, 1, "samples", whole=False)
-        else:
+        if not self.on_waveforms:
             check_bins(self.model, segments[0], self.block_size, self.blocks)
-            groups = group_queries(segments, self.block_size, self.blocks, self._whole_blocks)
+        groups = self._grouped(segments)
         self._probe(groups[0])
         return groups, samples / self.model.sample_rate
+
+    def _grouped(self, segments: Sequence[Tensor]) -> list[QueryGroup]:
+        if self.on_waveforms:
+            return group_queries(segments, 1, "samples", whole=False)
+        return group_queries(segments, self.block_size, self.blocks, self._whole_blocks)
 
     def _segments(self, key: np.ndarray) -> list[Tensor]:
         """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""

@@ -5,7 +5,7 @@ The same call again finishes what is missing; a larger ``keys`` extends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from evaluation import cautions
 from evaluation.answers import Answers
 from evaluation.checks import self_checks
 from evaluation.config import SweepConfig
@@ -69,16 +70,21 @@ def sweep(
         manifest = describe_run(experiment, before, identity, command)
         correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
         manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct)]
+        experiment.watch()
         total, spent = experiment.total, manifest["seconds"]
         done, wanted = folder.keys_done(), set(range(total))
         manifest["keys_done"] = len(done)
         folder.write_manifest(manifest)
         for name, text in experiment.task.files().items():
             folder.write_text(name, text)
-        _write_conditions(folder, experiment, correct)
+        rows = _write_conditions(folder, experiment, correct)
+        manifest["cautions"] = _cautions(experiment, rows)
+        folder.write_manifest(manifest)
         if report:
             report(_describe(experiment))
             report("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
+            for sentence in manifest["cautions"]:
+                report(f"caution: {sentence}")
         if progress:
             progress(len(done & wanted), total)
 
@@ -107,8 +113,20 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answers | None) -> None:
-    """Plain model, correct key (both sides encrypted explicitly) and plain queries on the encrypted model."""
+def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader must know of the plain model, from its answers and its score rows."""
+    plain, classes = experiment.plain(), getattr(experiment.model, "classes", None)
+    found = cautions.of_answers("the plain model", plain)
+    if experiment.config.task == "asv" and bool(cautions.constant(experiment.scores(plain)).all()):
+        found.append("all trials of the plain model have the same score: no error rate can be computed from them")
+    return found + cautions.of_rows(rows, len(classes) if classes else None)
+
+
+def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answers | None) -> list[dict[str, Any]]:
+    """Plain model, correct key (both sides encrypted explicitly) and plain queries on the encrypted model.
+
+    Returns the score rows.
+    """
     answers = {"plain": experiment.plain()}
     if correct is not None:
         identity = np.eye(len(experiment.correct))[None]
@@ -122,6 +140,7 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
         folder.write_outputs("conditions", pd.concat(outputs, ignore_index=True))
     rows = [row for condition, found in scores.items() for row in score_rows(experiment, condition, found, None)]
     folder.write_scores("conditions", rows)
+    return rows
 
 
 def _set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> None:

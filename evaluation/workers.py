@@ -52,7 +52,9 @@ def answer(experiment: Experiment, start: int, stop: int) -> Shard:
     answers = experiment.answers(experiment.incorrect.batch(start, stop - start))
     scores = experiment.scores(answers)
     outputs = experiment.task.outputs(answers, scores, start) if experiment.config.keep_outputs else None
-    return Shard(start, stop, score_rows(experiment, "incorrect", scores, start), outputs)
+    rows = score_rows(experiment, "incorrect", scores, start)
+    experiment.watch()
+    return Shard(start, stop, rows, outputs)
 
 
 def score_rows(experiment: Experiment, condition: str, scores: Tensor, start: int | None) -> list[dict[str, Any]]:
@@ -126,6 +128,7 @@ def _prepared(config: SweepConfig, identity: Identity, rows: int | None) -> Expe
         experiment.tune()
     else:
         experiment.engine.rows = rows
+    experiment.watch()
     return experiment
 
 

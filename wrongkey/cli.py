@@ -62,12 +62,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     options = top.parse_args(arguments)
     config = getattr(options, "config", None)
     if config is not None:
-        options.parser.set_defaults(**_settings(Path(config), options.parser))
+        options.parser.set_defaults(**settings_of(Path(config), options.parser))
         options = top.parse_args(arguments)
     return options
 
 
-def _settings(path: Path, command: argparse.ArgumentParser) -> dict[str, Any]:
+def settings_of(path: Path, command: argparse.ArgumentParser) -> dict[str, Any]:
     """The settings of a TOML file, each a flag of the command: ``--per-speaker 5`` is ``per-speaker = 5``."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))

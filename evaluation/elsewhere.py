@@ -1,0 +1,72 @@
+"""The plain model asked about a few utterances, in this process and in another one that opens everything for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import joblib
+import torch
+from torch import Tensor
+
+from evaluation.answers import Answers, difference_of
+from evaluation.config import SweepConfig
+from evaluation.experiment import Experiment, digest_of_weights
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked and answered, by group of queries of one shape; tensors on the CPU.
+
+    weights: hash of the network's tensors. queries: segments and whose they are. answers: of the plain model.
+    """
+
+    weights: str
+    queries: list[tuple[Tensor, Tensor]]
+    answers: list[Answers]
+
+    def cut_difference(self, other: Asked) -> float:
+        """Largest difference of the queries, relative to their largest entry; infinite where they are other pieces."""
+        if [_shapes(pair) for pair in self.queries] != [_shapes(pair) for pair in other.queries]:
+            return float("inf")
+        pairs = zip(self.queries, other.queries, strict=True)
+        return _worst(difference_of(mine, theirs) for (mine, _), (theirs, _) in pairs)
+
+    def difference(self, other: Asked) -> float:
+        """Largest difference of the answers, as `evaluation.answers.difference_of` gives it."""
+        return _worst(difference_of(mine, theirs) for mine, theirs in zip(self.answers, other.answers, strict=True))
+
+
+def asked_here(experiment: Experiment, numbers: Sequence[int], anew: bool = False) -> Asked:
+    """Queries and plain answers of utterances by number; ``anew`` makes the queries from the recordings again."""
+    engine = experiment.engine
+    few = engine.on(experiment.cut_again(numbers)) if anew else engine.among(numbers)
+    few.ask = experiment.asked_in_checks
+    queries = [(group.segments.cpu(), group.utterance.cpu()) for group in few.groups]
+    answers = [one.cpu() if isinstance(one, Tensor) else one for one in few.plain_by_group()]
+    return Asked(digest_of_weights(experiment.model.network), queries, answers)
+
+
+def ask_elsewhere(experiment: Experiment, numbers: Sequence[int]) -> Asked:
+    """The same in a worker process of joblib's, which the sweep may go on to use."""
+    parallel = joblib.Parallel(n_jobs=2, backend="loky")  # of one, joblib would start no process
+    task = joblib.delayed(_asked_there)(experiment.config, numbers, experiment.engine.rows, torch.get_num_threads())
+    (found,) = parallel([task])
+    return found  # type: ignore[no-any-return]
+
+
+def _asked_there(config: SweepConfig, numbers: Sequence[int], rows: int, threads: int) -> Asked:
+    torch.set_num_threads(threads)
+    experiment = Experiment(config, numbers)
+    experiment.engine.rows = rows
+    return asked_here(experiment, range(len(numbers)))
+
+
+def _shapes(pair: tuple[Tensor, Tensor]) -> tuple[torch.Size, list[int]]:
+    return pair[0].shape, pair[1].tolist()
+
+
+def _worst(differences: Iterable[float]) -> float:
+    """The largest, NaN being larger than any number."""
+    found = list(differences)
+    return next((one for one in found if one != one), max(found))
