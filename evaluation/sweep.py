@@ -6,7 +6,7 @@ The same call again finishes what is missing; a larger ``keys`` extends it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,10 +19,13 @@ from torch import Tensor
 from evaluation.answers import Answers
 from evaluation.checks import self_checks
 from evaluation.config import SweepConfig
+from evaluation.dispatch import check_timeout
 from evaluation.experiment import Experiment
+from evaluation.failures import Failures
 from evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
 from evaluation.manifest import describe_run, now
 from evaluation.run_folder import RunFolder, shard_name
+from evaluation.watch import Watch
 from evaluation.workers import answers, check_backend, score_rows
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
@@ -39,6 +42,7 @@ def sweep(
     workers: int | None = None,
     backend: str = "loky",
     scheduler: str | None = None,
+    timeout: float | None = None,
     command: str | None = None,
     prepared: Experiment | None = None,
     progress: Progress | None = None,
@@ -50,14 +54,19 @@ def sweep(
     ----------
     workers: processes; None takes one per core on a CPU and one per GPU.
     backend, scheduler: ``loky`` (this machine) or ``dask`` with the address of a scheduler.
+    timeout: seconds that a shard (some ten seconds of work, and in a new worker its start) may take; None waits for
+        ever.
     command: the line that a reader types to get the run again, for the manifest.
     prepared: the experiment of ``config``, where the caller has it already.
     progress: called with keys done and keys in all whenever a shard is written.
-    report: called with a line of text at each stage.
+    report: called with a line of text at each stage, and with one a minute, in another thread, while no shard
+        arrives.
 
-    Raises BadInput for everything a user can mend; finished shards stay on disk whatever happens.
+    Raises BadInput for everything a user can mend, and at the end for keys that failed while the others went on;
+    finished shards stay on disk whatever happens.
     """
     check_backend(backend, scheduler)
+    check_timeout(timeout)
     workers = choose_workers(workers, choose_device(config.device))
     folder = RunFolder(Path(out))
     with folder.locked(), _threads(max(available_cores() // workers, 1)):
@@ -83,15 +92,24 @@ def sweep(
             progress(len(done & wanted), total)
 
         shards = folder.missing(total, _shard_size(experiment, total, workers))
-        for shard in answers(experiment, identity, shards, workers, backend, scheduler):
-            if shard.outputs is not None:  # outputs first: a shard whose scores are there is whole
-                folder.write_outputs(shard_name(shard.start, shard.stop), shard.outputs)
-            folder.write_scores(shard_name(shard.start, shard.stop), shard.rows)
-            done |= set(range(shard.start, shard.stop))
-            manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
-            folder.write_manifest(manifest)
-            if progress:
-                progress(len(done & wanted), total)
+        failures = Failures("keys", worked=bool(done))
+        with (
+            Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
+            closing(answers(experiment, identity, shards, workers, backend, scheduler, watch, timeout)) as arriving,
+        ):
+            for answered in arriving:
+                for shard in answered.shards:
+                    if shard.outputs is not None:  # outputs first: a shard whose scores are there is whole
+                        folder.write_outputs(shard_name(shard.start, shard.stop), shard.outputs)
+                    folder.write_scores(shard_name(shard.start, shard.stop), shard.rows)
+                    done |= set(range(shard.start, shard.stop))
+                failures.worked |= bool(answered.shards)
+                failures.add(answered.failures)
+                manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
+                folder.write_manifest(manifest)
+                if progress:
+                    progress(len(done & wanted), total)
+        failures.check(total)
         folder.write_manifest(manifest | {"ended": now(), "seconds": spent + perf_counter() - begin})
     return folder
 
