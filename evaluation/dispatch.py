@@ -99,16 +99,16 @@ def collect(
             computed = list(in_flight)[: slots if in_order else None]
             begun = {future: begun.get(future, now) if in_order else now for future in computed}
             watch.busy = [in_flight[future].name for future in computed]
-            left = None if timeout is None else max(min(begun.values()) + timeout - now, 0)
+            left = timeout and max(min(begun.values()) + timeout - now, 0)
             done, _ = wait(in_flight, left, FIRST_COMPLETED)
-            now, running = monotonic(), [future for future in computed if not future.done()]
-            late = [in_flight[future].name for future in running if now - begun[future] >= (timeout or math.inf)]
-            if late:
-                raise BadInput(f"{listed(late)} took longer than --timeout {timeout:g} s: {CONTINUES}, with more time")
-            for future in done:
+            for future in sorted(done, key=lambda future: future.exception() is not None):  # keep what there is
                 answer = _answer(future, in_flight.pop(future))
                 watch.heard()
                 yield answer
+            late = [f for f in begun if not f.done() and monotonic() - begun[f] >= (timeout or math.inf)]
+            if late:
+                names = listed([in_flight[future].name for future in late])
+                raise BadInput(f"{names} took longer than --timeout {timeout:g} s: {CONTINUES}, with more time")
     except BrokenExecutor as error:
         raise BadInput(_why_broken(error, watch.doing)) from None
 

@@ -19,6 +19,10 @@ class Failure:
     reason: str
 
 
+class SomeFailed(BadInput):
+    """Everything was tried, and not everything worked."""
+
+
 class Failures:
     """Failures so far. ``things`` are ``keys`` or ``trials``; ``worked`` says whether any succeeded, now or before."""
 
@@ -36,9 +40,9 @@ class Failures:
             )
 
     def check(self, total: int) -> None:
-        """Raises BadInput where any failed of ``total``."""
+        """Raises SomeFailed where any failed of ``total``."""
         if self.all:
-            raise BadInput(
+            raise SomeFailed(
                 f"{len(self.all):,} of {total:,} {self.things} failed, {self._first()}; the others are kept, and the "
                 f"same command tries {'these' if len(self.all) > 1 else 'it'} again"
             )
