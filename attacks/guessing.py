@@ -17,6 +17,7 @@ import pandas as pd
 from attacks.base import Evidence, Given, Need, Recovery, Setting, Threat
 from attacks.target import ERROR, Target
 from evaluation.sweep import Progress, sweep
+from evaluation.watch import Report
 from keys import IncorrectKeys
 
 
@@ -43,10 +44,25 @@ class Guessing:
         target = self.target
         return IncorrectKeys(target.scheme, target.setting.size, target.config.seed, target.key(0))
 
-    def sweep(self, workers: int | None, command: str | None, progress: Progress | None) -> None:
+    def sweep(
+        self,
+        workers: int | None,
+        timeout: float | None,
+        command: str | None,
+        progress: Progress | None,
+        report: Report | None,
+    ) -> None:
         """Asks the model under `keys` incorrect keys, or finishes asking."""
         config = self.target.sweep_config(self.target.victims_corpus, "victims.txt", self.keys)
-        sweep(config, self.folder, workers=workers, command=command, progress=progress)
+        sweep(
+            config,
+            self.folder,
+            workers=workers,
+            timeout=timeout,
+            command=command,
+            progress=progress,
+            report=report,
+        )
 
     def run(self, evidence: Evidence) -> Recovery:
         """The guess with the least error; `believed` is False: nothing tells a guesser how near he is."""

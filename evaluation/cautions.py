@@ -6,7 +6,7 @@ everybody. These are sentences, not refusals: a run stays readable, and the read
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ def of_answers(condition: str, answers: Answers) -> list[str]:
     return [f"{condition} gives {what}: its scores say nothing"] if constant and _several(answers) else []
 
 
-def constant(scores: Tensor) -> Tensor:
+def tied(scores: Tensor) -> Tensor:
     """Which keys' trial scores ``(keys, trials)`` are all equal; ``(keys,)`` bool."""
     return scores.amax(-1) - scores.amin(-1) <= SAME
 
@@ -46,7 +46,7 @@ def of_rows(rows: Iterable[Mapping[str, Any]], classes: int | None) -> list[str]
     return found
 
 
-def of_constant_keys(keys: Sequence[int], done: int) -> list[str]:
+def of_tied_keys(keys: Collection[int], done: int) -> list[str]:
     """A sentence about the incorrect keys under which all trials score the same."""
     if not keys:
         return []

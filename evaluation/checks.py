@@ -50,13 +50,14 @@ class SelfCheck:
         return {**asdict(self), "passed": self.passed}
 
 
-def self_checks(experiment: Experiment, correct: Answers | None) -> list[SelfCheck]:
+def self_checks(experiment: Experiment, correct: Answers | None, workers: int = 1) -> list[SelfCheck]:
     """All checks; ``correct`` holds the answers under the correct key, by the explicit path, None for a plain model.
 
+    ``workers``: how many processes the sweep will use, of which one is asked.
     Raises BadInput at the first one that fails.
     """
     done = []
-    for check in _checks(experiment, correct):
+    for check in _checks(experiment, correct, workers):
         if not check.passed:
             raise BadInput(
                 f"self-check '{check.name}' failed for model {experiment.model.name}: {check.text} "
@@ -67,7 +68,7 @@ def self_checks(experiment: Experiment, correct: Answers | None) -> list[SelfChe
     return done
 
 
-def _checks(experiment: Experiment, correct: Answers | None) -> Iterator[SelfCheck]:
+def _checks(experiment: Experiment, correct: Answers | None, workers: int) -> Iterator[SelfCheck]:
     engine, limit = experiment.check_engine, TOLERANCE[experiment.config.precision]
     plain = engine.plain()
 
@@ -85,7 +86,7 @@ def _checks(experiment: Experiment, correct: Answers | None) -> Iterator[SelfChe
     again = engine.plain()
     yield SelfCheck("deterministic", _difference(again, plain), 0.0, "difference of two equal passes")
 
-    yield from _elsewhere(experiment, here, numbers)
+    yield from _elsewhere(experiment, here, numbers, workers)
 
     if experiment.encrypted is not None:
         yield from _key_checks(experiment, engine, plain, correct)
@@ -102,9 +103,9 @@ def _checks(experiment: Experiment, correct: Answers | None) -> Iterator[SelfChe
     )
 
 
-def _elsewhere(experiment: Experiment, here: Asked, numbers: list[int]) -> Iterator[SelfCheck]:
+def _elsewhere(experiment: Experiment, here: Asked, numbers: list[int], workers: int) -> Iterator[SelfCheck]:
     """The same questions in a process of their own, which opens the model for itself."""
-    there = ask_elsewhere(experiment, numbers)
+    there = ask_elsewhere(experiment, numbers, workers)
     yield SelfCheck(
         "weights of another process", float(here.weights != there.weights), 0.0,
         "weights that differ when the model is opened again (load a checkpoint, or draw them from a seed)",

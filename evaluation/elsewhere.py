@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-import joblib
 import torch
 from torch import Tensor
 
 from evaluation.answers import Answers, difference_of
 from evaluation.config import SweepConfig
+from evaluation.dispatch import Call, collect
 from evaluation.experiment import Experiment, digest_of_weights
+from evaluation.hardware import available_cores
+from evaluation.pool import processes
+from evaluation.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,13 @@ def asked_here(experiment: Experiment, numbers: Sequence[int], anew: bool = Fals
     return Asked(digest_of_weights(experiment.model.network), queries, answers)
 
 
-def ask_elsewhere(experiment: Experiment, numbers: Sequence[int]) -> Asked:
-    """The same in a worker process of joblib's, which the sweep may go on to use."""
-    parallel = joblib.Parallel(n_jobs=2, backend="loky")  # of one, joblib would start no process
-    task = joblib.delayed(_asked_there)(experiment.config, numbers, experiment.engine.rows, torch.get_num_threads())
-    (found,) = parallel([task])
-    return found  # type: ignore[no-any-return]
+def ask_elsewhere(experiment: Experiment, numbers: Sequence[int], workers: int) -> Asked:
+    """The same in one of the processes of a sweep with ``workers``; raises BadInput where it cannot be asked there."""
+    threads = max(available_cores() // workers, 1)
+    call = Call("another process", (experiment.config, numbers, experiment.engine.rows, threads))
+    with processes(workers, threads) as pool:
+        (found,) = collect(pool, _asked_there, [call], 1, Watch("answer", None, lambda: "nothing"))
+    return cast(Asked, found)
 
 
 def _asked_there(config: SweepConfig, numbers: Sequence[int], rows: int, threads: int) -> Asked:

@@ -33,7 +33,7 @@ from keys.errors import BadInput
 from keys.model import check_exact, default_blocks, first_layer
 
 CHECKED_SEGMENTS = {"asv": 64, "asr": 4, "asc": 64}  # asked about in every self-check but that of the correct key
-WATCHED = {"asv": 4, "asr": 1, "asc": 4}  # utterances whose plain answers are watched while a sweep runs
+ASKED_AGAIN = {"asv": 4, "asr": 1, "asc": 4}  # utterances that the plain model is asked about again while a sweep runs
 
 
 class Experiment:
@@ -71,7 +71,7 @@ class Experiment:
             self.dtype,
         )
         self._plain: Answers | None = None
-        self._watched: list[Answers] | None = None
+        self._first_answers: list[Answers] | None = None
 
     def with_keys_of(self, config: SweepConfig) -> Experiment | None:
         """The same plain model, speech and plain answers under other keys, or None where ``config`` asks for more.
@@ -112,12 +112,12 @@ class Experiment:
         segments = [self._cut(self._speech(self.used[number]), self.used[number]) for number in numbers]
         return self.engine.on(self._grouped(segments)).groups
 
-    def watch(self) -> None:
+    def check_unchanged(self) -> None:
         """Remember what the plain model answers now; raises BadInput where it answers otherwise than at the first call.
 
         A model that starts to answer otherwise in mid-sweep (zeros, noise, another width) looks perfectly safe.
         """
-        numbers = self.evenly_spaced(WATCHED[self.config.task])
+        numbers = self.evenly_spaced(ASKED_AGAIN[self.config.task])
         engine = self.engine.on(self.cut_again(numbers)) if self.on_waveforms else self.engine.among(numbers)
         try:
             found = engine.plain_by_group()
@@ -126,9 +126,9 @@ class Experiment:
         except Exception as error:  # a user's model may fail in any way
             said = " ".join(str(error).split())
             raise BadInput(f"{self._changed} ({type(error).__name__}: {said})") from error
-        self._watched = self._watched or found
+        self._first_answers = self._first_answers or found
         limit = TOLERANCE[self.config.precision]
-        for now, before in zip(found, self._watched, strict=True):
+        for now, before in zip(found, self._first_answers, strict=True):
             if not (difference := difference_of(now, before)) <= limit:  # NaN is one too
                 raise BadInput(f"{self._changed} (a difference of {difference:.1e}, allowed {limit:.0e})")
 

@@ -6,7 +6,7 @@ The same call again finishes what is missing; a larger ``keys`` extends it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,10 +20,13 @@ from evaluation import cautions
 from evaluation.answers import Answers
 from evaluation.checks import self_checks
 from evaluation.config import SweepConfig
+from evaluation.dispatch import check_timeout
 from evaluation.experiment import Experiment
+from evaluation.failures import Failures
 from evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
 from evaluation.manifest import describe_run, now
 from evaluation.run_folder import RunFolder, shard_name
+from evaluation.watch import Watch
 from evaluation.workers import answers, check_backend, score_rows
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
@@ -40,6 +43,7 @@ def sweep(
     workers: int | None = None,
     backend: str = "loky",
     scheduler: str | None = None,
+    timeout: float | None = None,
     command: str | None = None,
     prepared: Experiment | None = None,
     progress: Progress | None = None,
@@ -51,14 +55,19 @@ def sweep(
     ----------
     workers: processes; None takes one per core on a CPU and one per GPU.
     backend, scheduler: ``loky`` (this machine) or ``dask`` with the address of a scheduler.
+    timeout: seconds that a shard (some ten seconds of work, and in a new worker its start) may take; None waits for
+        ever.
     command: the line that a reader types to get the run again, for the manifest.
     prepared: the experiment of ``config``, where the caller has it already.
     progress: called with keys done and keys in all whenever a shard is written.
-    report: called with a line of text at each stage.
+    report: called with a line of text at each stage, and with one a minute, in another thread, while no shard
+        arrives.
 
-    Raises BadInput for everything a user can mend; finished shards stay on disk whatever happens.
+    Raises BadInput for everything a user can mend, and at the end for keys that failed while the others went on;
+    finished shards stay on disk whatever happens.
     """
     check_backend(backend, scheduler)
+    check_timeout(timeout)
     workers = choose_workers(workers, choose_device(config.device))
     folder = RunFolder(Path(out))
     with folder.locked(), _threads(max(available_cores() // workers, 1)):
@@ -69,8 +78,8 @@ def sweep(
         _set_batch_size(experiment, before)
         manifest = describe_run(experiment, before, identity, command)
         correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
-        manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct)]
-        experiment.watch()
+        manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers)]
+        experiment.check_unchanged()
         total, spent = experiment.total, manifest["seconds"]
         done, wanted = folder.keys_done(), set(range(total))
         manifest["keys_done"] = len(done)
@@ -78,26 +87,42 @@ def sweep(
         for name, text in experiment.task.files().items():
             folder.write_text(name, text)
         rows = _write_conditions(folder, experiment, correct)
-        manifest["cautions"] = _cautions(experiment, rows)
+        of_plain = _cautions(experiment, rows)
+        tied = set(before.get("tied_keys", ()) if before else ())
+        manifest |= {"cautions": of_plain, "tied_keys": sorted(tied)}
         folder.write_manifest(manifest)
         if report:
             report(_describe(experiment))
             report("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
-            for sentence in manifest["cautions"]:
+            for sentence in of_plain:
                 report(f"caution: {sentence}")
         if progress:
             progress(len(done & wanted), total)
 
         shards = folder.missing(total, _shard_size(experiment, total, workers))
-        for shard in answers(experiment, identity, shards, workers, backend, scheduler):
-            if shard.outputs is not None:  # outputs first: a shard whose scores are there is whole
-                folder.write_outputs(shard_name(shard.start, shard.stop), shard.outputs)
-            folder.write_scores(shard_name(shard.start, shard.stop), shard.rows)
-            done |= set(range(shard.start, shard.stop))
-            manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
-            folder.write_manifest(manifest)
-            if progress:
-                progress(len(done & wanted), total)
+        failures = Failures("keys", worked=bool(done))
+        with (
+            Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
+            closing(answers(experiment, identity, shards, workers, backend, scheduler, watch, timeout)) as arriving,
+        ):
+            for answered in arriving:
+                for shard in answered.shards:
+                    if shard.outputs is not None:  # outputs first: a shard whose scores are there is whole
+                        folder.write_outputs(shard_name(shard.start, shard.stop), shard.outputs)
+                    folder.write_scores(shard_name(shard.start, shard.stop), shard.rows)
+                    done |= set(range(shard.start, shard.stop))
+                    tied |= set(shard.tied)
+                failures.worked |= bool(answered.shards)
+                failures.add(answered.failures)
+                manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
+                of_keys = cautions.of_tied_keys(tied, len(done))
+                manifest |= {"tied_keys": sorted(tied), "cautions": of_plain + of_keys}
+                folder.write_manifest(manifest)
+                if progress:
+                    progress(len(done & wanted), total)
+        if report and tied:
+            report(f"caution: {manifest['cautions'][-1]}")
+        failures.check(total)
         folder.write_manifest(manifest | {"ended": now(), "seconds": spent + perf_counter() - begin})
     return folder
 

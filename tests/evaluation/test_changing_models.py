@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from evaluation.cautions import constant, of_answers, of_constant_keys, of_rows
+from evaluation.cautions import of_answers, of_rows, of_tied_keys, tied
 from evaluation.config import SweepConfig
 from evaluation.experiment import Experiment
 from evaluation.models.protocol import Hypothesis
@@ -62,7 +62,7 @@ def test_a_model_that_stays_as_it_is_may_be_watched_as_often_as_one_likes():
     experiment = Experiment(config("raw10"))
     for _ in range(3):
         experiment.answers(experiment.incorrect.batch(0, 2))
-        experiment.watch()
+        experiment.check_unchanged()
 
 
 def test_a_model_that_tells_nobody_apart_is_said_in_the_run_and_its_log(tmp_path):
@@ -105,11 +105,10 @@ def test_a_constant_answer_is_named_whatever_the_task():
 
 def test_keys_under_which_all_scores_tie_are_counted():
     scores = torch.tensor([[0.5, 0.5, 0.5], [0.5, 0.4, 0.5]])
-    assert constant(scores).tolist() == [True, False]
-    assert of_constant_keys([], 10) == []
+    assert tied(scores).tolist() == [True, False]
+    assert of_tied_keys([], 10) == []
     assert (
-        "under 2 of 10 incorrect keys" in of_constant_keys([4, 3], 10)[0]
-        and "key 3 first" in of_constant_keys([4, 3], 10)[0]
+        "under 2 of 10 incorrect keys" in of_tied_keys([4, 3], 10)[0] and "key 3 first" in of_tied_keys([4, 3], 10)[0]
     )
 
 

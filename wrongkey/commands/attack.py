@@ -50,6 +50,10 @@ def add(commands: Any) -> None:
     how.add_argument("--seed", type=int, default=0, help="master seed of keys and attacks (default 0)")
     how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default), for the model")
     how.add_argument("--workers", type=int, help="processes (default: one per core)")
+    how.add_argument(
+        "--timeout", type=float, metavar="SECONDS",
+        help="end the run where a trial, or a shard of incorrect keys, takes longer (default: wait for ever)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="run folder (made if missing)")
     parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
     parser.set_defaults(run=run, parser=parser)
@@ -98,6 +102,7 @@ def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: 
         folder,
         keys=options.keys,
         workers=options.workers,
+        timeout=options.timeout,
         command=shlex.join(["wrongkey", *sys.argv[1:]]),
         progress=progress(),
         report=lambda line: print(f"{scheme}: {line}", file=sys.stderr, flush=True),

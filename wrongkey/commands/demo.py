@@ -41,6 +41,10 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS",
+        help="end the run where a shard of keys takes longer, some ten seconds of work each (default: wait for ever)",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -73,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
             config,
             folders[-1],
             workers=options.workers,
+            timeout=options.timeout,
             command=sweep_command(config, folders[-1]),
             progress=progress(),
             report=lambda line: print(line, file=sys.stderr, flush=True),

@@ -54,6 +54,10 @@ def add(commands: Any) -> None:
     how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default)")
     how.add_argument("--precision", default="float32", help="of the network, as for sweep (default float32)")
     how.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
+    how.add_argument(
+        "--timeout", type=float, metavar="SECONDS",
+        help="end the run where a shard of keys takes longer, some ten seconds of work each (default: wait for ever)",
+    )  # fmt: skip
     how.add_argument("--replicates", type=int, default=200, help="bootstrap replicates per key, 0 for no intervals")
     how.add_argument("--keep-outputs", action="store_true", help="keep every key's trial scores, texts or classes")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run folders, the page and the figures")
@@ -80,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
             config,
             folder,
             workers=options.workers,
+            timeout=options.timeout,
             command=sweep_command(config, folder),
             prepared=prepared,
             progress=progress(),
