@@ -98,7 +98,7 @@ class QueryGroup:
         rows = [row for row, utterance in enumerate(self.utterance.tolist()) if utterance in place]
         if not rows:
             return None
-        segments = self.segments.unflatten(0, (-1, self.pieces))[rows].flatten(0, 1)
+        segments = self.segments.reshape(-1, self.pieces, *self.segments.shape[1:])[rows].flatten(0, 1)
         numbers = [place[int(self.utterance[row])] for row in rows]
         return QueryGroup(segments, torch.tensor(numbers, device=self.utterance.device))
 

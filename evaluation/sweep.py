@@ -142,7 +142,7 @@ def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list
     """What a reader must know of the plain model, from its answers and its score rows."""
     plain, classes = experiment.plain(), getattr(experiment.model, "classes", None)
     found = cautions.of_answers("the plain model", plain)
-    if experiment.config.task == "asv" and bool(cautions.constant(experiment.scores(plain)).all()):
+    if experiment.config.task == "asv" and bool(cautions.tied(experiment.scores(plain)).all()):
         found.append("all trials of the plain model have the same score: no error rate can be computed from them")
     return found + cautions.of_rows(rows, len(classes) if classes else None)
 
