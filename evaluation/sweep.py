@@ -77,6 +77,8 @@ def sweep(
             folder.write_text(name, text)
         _write_conditions(folder, experiment, correct)
         if report:
+            for caution in experiment.corpus.cautions:
+                report(f"caution: {caution}")
             report(_describe(experiment))
             report("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
         if progress:
