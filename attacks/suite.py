@@ -56,6 +56,9 @@ def run_attacks(
     workers = workers or available_cores()
     target = Target(config, out)
     folder = AttackFolder(out)
+    if report:
+        for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.others_corpus.cautions)):
+            report(f"caution: {caution}")
     if target.model is not None:
         attacks = {"incorrect-keys": _guessing(target, folder, keys, workers, command, progress), **attacks}
     with folder.locked():

@@ -21,7 +21,7 @@ from evaluation.corpora.corpus import Corpus, Utterance, first_three
 from evaluation.corpora.files import expanded
 from evaluation.corpora.ids import Names
 from evaluation.corpora.text_files import read_lines
-from evaluation.enrolment import ENROLMENT, Model, resolve_enrolment
+from evaluation.enrolment import ENROLMENT, LISTS, Model, resolve_enrolment
 from keys.errors import BadInput
 
 Indices = NDArray[np.int64]
@@ -144,9 +144,12 @@ def read_trials(path: Path | str, corpus: Corpus) -> Trials:
     )
     if unknown:
         first = next(iter(unknown))
+        advice = "give the corpus that the trials were made for, and its ids"
+        if not any(name in test for name in unknown):
+            advice += f", or lay the list of what enrols them ({', '.join(LISTS)}) beside the trials"
         raise BadInput(
             f"{path} names utterances that corpus {corpus.name} lacks, {len(unknown)} of them, {first} first"
-            f"{names.why(first)}: give the corpus that the trials were made for, and its ids"
+            f"{names.why(first)}: {advice}"
         )
     return _trials(
         corpus,
@@ -240,6 +243,7 @@ def _trials(
         source=source,
         models=tuple(Model(model.name, tuple(compact(np.array(model.utterances)).tolist())) for model in models),
     )
+    _refuse_tested_enrolments(trials)
     wrong = np.flatnonzero((trials.enrolment_speaker == trials.test_speaker) != target)
     if wrong.size:
         _, enrolled, tested = next(trials.fields(wrong[:1]))
@@ -248,6 +252,18 @@ def _trials(
             f"{enrolled} and {tested} first: check the labels and the corpus' speaker list"
         )
     return trials
+
+
+def _refuse_tested_enrolments(trials: Trials) -> None:
+    """A model that the tested utterance enrols knows it already: such a trial would be too easy a target."""
+    for number, model in enumerate(trials.models):
+        tested = trials.test[trials.enrolment == len(trials.ids) + number]
+        both = np.intersect1d(tested, model.utterances)
+        if both.size:
+            raise BadInput(
+                f"{trials.source} tests {trials.ids[both[0]]}, which is among the utterances that enrol {model.name}: "
+                "remove it from the list of enrolments, or the trial"
+            )
 
 
 def _all_found(names: Names, column: Sequence[str]) -> bool:
@@ -259,7 +275,7 @@ def _columns(path: Path, names: Names) -> tuple[list[bool], list[str], list[str]
     rows = []
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
-            row = line.split("\t") if line.count("\t") == 2 else line.split()
+            row = line.split("\t") if line.count("\t") == 2 else _joined(line.split(), names)
             row = [word.strip() if word.strip() in LABELS else word for word in row]
             if len(row) != 3 or not (row[0] in LABELS or row[2] in LABELS):
                 raise BadInput(
@@ -271,6 +287,16 @@ def _columns(path: Path, names: Names) -> tuple[list[bool], list[str], list[str]
     last = _label_is_last(rows, names)
     rows = [[row[2], *row[:2]] if last or row[0] not in LABELS else row for row in rows]
     return [LABELS[row[0]] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
+
+
+def _joined(words: list[str], names: Names) -> list[str]:
+    """Fields of a line whose names have spaces and no tabs between them, where that can be read in one way only."""
+    if len(words) < 4 or not (words[0] in LABELS or words[-1] in LABELS):
+        return words
+    label, rest = (words[0], words[1:]) if words[0] in LABELS else (words[-1], words[:-1])
+    ways = [[label, " ".join(rest[:n]), " ".join(rest[n:])] for n in range(1, len(rest))]
+    known = [way for way in ways if names.exactly(way[1]) is not None and names.exactly(way[2]) is not None]
+    return known[0] if len(known) == 1 else words
 
 
 def _label_is_last(rows: Sequence[Sequence[str]], names: Names) -> bool:

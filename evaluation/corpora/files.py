@@ -95,10 +95,10 @@ class AudioFiles:
     @classmethod
     def among(cls, files: Sequence[Path], folder: Path, preferred: str = READABLE[0]) -> "AudioFiles":
         """`preferred` is the ending that is kept where a recording is there in several formats."""
-        order = {suffix: number for number, suffix in enumerate((preferred, *READABLE))}
+        order = [preferred, *(suffix for suffix in READABLE if suffix != preferred)]
         readable = [path for path in files if path.suffix.lower() in READABLE]
         best: dict[Path, Path] = {}
-        for path in sorted(readable, key=lambda path: order[path.suffix.lower()]):  # stable
+        for path in sorted(readable, key=lambda path: order.index(path.suffix.lower())):  # stable
             best.setdefault(path.with_suffix(""), path)
         kept = [path for path in readable if best[path.with_suffix("")] == path]
         copies = [path for path in readable if best[path.with_suffix("")] != path]
