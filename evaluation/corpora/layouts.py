@@ -197,9 +197,9 @@ def _complete(path: Path, lacking: set[str]) -> None:
 
 
 def _keyed_as(names: Collection[str], table: dict[str, str]) -> dict[str, str]:
-    """The table with its keys in the Unicode form in which `names` has them."""
-    forms = {composed(name): name for name in names}
-    return {key if key in names else forms.get(composed(key), key): value for key, value in table.items()}
+    """The table with its keys in the Unicode form in which `names` has them; a second form of one key stays."""
+    forms = {composed(name): name for name in names if name not in table}
+    return {key if key in names else forms.pop(composed(key), key): value for key, value in table.items()}
 
 
 def _wav_scp(folder: Path) -> tuple[dict[str, Path], Path]:
@@ -265,7 +265,8 @@ def read_librispeech(folder: Path) -> Corpus:
     if not chapters:
         raise BadInput(f"{folder} is not LibriSpeech: it has no [SUBSET/]speaker/chapter/*.trans.txt")
     genders = _librispeech_genders(folder, chapters)
-    utterances, cautions = [], []
+    utterances: list[Utterance] = []
+    cautions: list[str] = []
     for chapter in chapters:
         texts: dict[str, str] = {}
         lying = files_below(chapter, depth=0)
