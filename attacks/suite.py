@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import lru_cache
@@ -62,6 +62,9 @@ def run_attacks(
     workers = workers or available_cores()
     target = Target(config, out)
     folder = AttackFolder(out)
+    if report:
+        for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.others_corpus.cautions)):
+            report(f"caution: {caution}")
     unfinished, tried = None, 0
     if target.model is not None:
         try:

@@ -58,6 +58,7 @@ def describe_run(
             "utterances": len(used),
             "seconds": round(experiment.seconds, 2),
             "recordings": corpus.recordings,
+            **({"cautions": list(corpus.cautions)} if corpus.cautions else {}),
             **about.pop("corpus", {}),
         },
         **about,

@@ -23,7 +23,7 @@ from keys.errors import BadInput
 
 FORMAT = "wrongkey-run/1"
 # what a run that was stopped before its manifest may have left, and what attacks keep beside it
-OWN = ("scores", "outputs", "trials.txt", "attacks", "analyses", "media")
+OWN = ("scores", "outputs", "trials.txt", "enrolment.txt", "attacks", "analyses", "media")
 SHARD = re.compile(r"incorrect-(\d+)-(\d+)\.parquet")
 
 SCORE_COLUMNS = [

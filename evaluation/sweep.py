@@ -92,6 +92,8 @@ def sweep(
         manifest |= {"cautions": of_plain, "tied_keys": sorted(tied)}
         folder.write_manifest(manifest)
         if report:
+            for caution in experiment.corpus.cautions:
+                report(f"caution: {caution}")
             report(_describe(experiment))
             report("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
             for sentence in of_plain:

@@ -7,7 +7,6 @@ predicted classes), and these into rows of the score file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 import pandas as pd
@@ -20,6 +19,7 @@ from evaluation.asv import SpeakerVerification
 from evaluation.config import SweepConfig
 from evaluation.corpora import Corpus, Utterance
 from evaluation.corpora.corpus import first_three
+from evaluation.enrolment import ENROLMENT
 from evaluation.models.protocol import Model, SceneClassifier
 from evaluation.trials import Trials, generate_trials, read_trials
 from keys.errors import BadInput
@@ -77,13 +77,18 @@ class Verification:
 
     def about(self) -> dict[str, Any]:
         trials = self.trials
-        return {"trials": {"target": trials.targets, "nontarget": trials.nontargets, "source": trials.source}}
+        about = {"target": trials.targets, "nontarget": trials.nontargets, "source": trials.source}
+        return {"trials": about | ({"models": len(trials.models)} if trials.models else {})}
 
     def files(self) -> dict[str, str]:
-        return {"trials.txt": "".join(f"{line}\n" for line in self.trials.lines())}
+        files = {"trials.txt": self.trials.lines()}
+        if self.trials.models:
+            files[ENROLMENT] = self.trials.enrolment_lines()
+        return {name: "".join(f"{line}\n" for line in lines) for name, lines in files.items()}
 
     def words(self) -> str:
-        return f"{len(self.utterances)} utterances, {len(self.trials):,} trials"
+        models = f" of {len(self.trials.models)} enrolled speakers" if self.trials.models else ""
+        return f"{len(self.utterances)} utterances, {len(self.trials):,} trials{models}"
 
 
 class Recognition:
@@ -156,5 +161,7 @@ def make_task(config: SweepConfig, corpus: Corpus, model: Model) -> Task:
 def _trials(config: SweepConfig, corpus: Corpus) -> Trials:
     if config.trials is None:
         return generate_trials(corpus, config.seed, config.same_gender, config.nontargets)
-    path = corpus.root / "trials.txt" if config.trials == "corpus" else Path(config.trials)
-    return read_trials(path, corpus)
+    if config.trials != "corpus":
+        return read_trials(config.trials, corpus)
+    brought = [corpus.root / name for name in ("trials.txt", "trials")]  # Kaldi folders have the latter
+    return read_trials(next((path for path in brought if path.is_file()), brought[0]), corpus)

@@ -204,6 +204,8 @@ def _corpus(options: argparse.Namespace) -> Corpus:
     if options.corpus is None:
         raise BadInput("this analysis needs --corpus")
     corpus = open_corpus(options.corpus, cast("Recordings | None", options.recordings))
+    for caution in corpus.cautions:
+        print(f"wrongkey: caution: {caution}", file=sys.stderr)
     return corpus.only_listed(Path(options.only)) if options.only else corpus
 
 

@@ -39,6 +39,8 @@ def run_show(options: argparse.Namespace) -> int:
     from evaluation.corpora import open_corpus, total_seconds
 
     corpus = open_corpus(options.corpus)
+    for caution in corpus.cautions:
+        print(f"wrongkey: caution: {caution}", file=sys.stderr)
     transcripts = sum(u.text is not None for u in corpus.utterances)
     print(f"{corpus.name}: {len(corpus)} utterances, {corpus.recordings} recordings")
     print(f"{len(corpus.speakers)} speakers, {transcripts} transcripts, {len(corpus.classes)} classes")
