@@ -58,7 +58,6 @@ def describe_run(
             "utterances": len(used),
             "seconds": round(experiment.seconds, 2),
             "recordings": corpus.recordings,
-            **({"cautions": list(corpus.cautions)} if corpus.cautions else {}),
             **about.pop("corpus", {}),
         },
         **about,

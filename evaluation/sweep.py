@@ -87,16 +87,14 @@ def sweep(
         for name, text in experiment.task.files().items():
             folder.write_text(name, text)
         rows = _write_conditions(folder, experiment, correct)
-        of_plain = _cautions(experiment, rows)
+        known = _cautions(experiment, rows)
         tied = set(before.get("tied_keys", ()) if before else ())
-        manifest |= {"cautions": of_plain, "tied_keys": sorted(tied)}
+        manifest |= {"cautions": known, "tied_keys": sorted(tied)}
         folder.write_manifest(manifest)
         if report:
-            for caution in experiment.corpus.cautions:
-                report(f"caution: {caution}")
             report(_describe(experiment))
             report("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
-            for sentence in of_plain:
+            for sentence in known:
                 report(f"caution: {sentence}")
         if progress:
             progress(len(done & wanted), total)
@@ -118,7 +116,7 @@ def sweep(
                 failures.add(answered.failures)
                 manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
                 of_keys = cautions.of_tied_keys(tied, len(done))
-                manifest |= {"tied_keys": sorted(tied), "cautions": of_plain + of_keys}
+                manifest |= {"tied_keys": sorted(tied), "cautions": known + of_keys}
                 folder.write_manifest(manifest)
                 if progress:
                     progress(len(done & wanted), total)
@@ -141,9 +139,9 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a reader must know of the plain model, from its answers and its score rows."""
+    """What a reader must know of the corpus and of the plain model, from its answers and its score rows."""
     plain, classes = experiment.plain(), getattr(experiment.model, "classes", None)
-    found = cautions.of_answers("the plain model", plain)
+    found = [*experiment.corpus.cautions, *cautions.of_answers("the plain model", plain)]
     if experiment.config.task == "asv" and bool(cautions.tied(experiment.scores(plain)).all()):
         found.append("all trials of the plain model have the same score: no error rate can be computed from them")
     return found + cautions.of_rows(rows, len(classes) if classes else None)
