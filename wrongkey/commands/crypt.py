@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from keys.errors import BadInput
+from keys.files import PRIVATE, printable, user_path, write_atomically
 
-LENGTH = re.compile(r"wrongkey samples=(\d+)")  # in the comment of an encrypted WAV: what decryption cuts back to
+LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # in the comment of an encrypted WAV: what decryption cuts back to
 NOISE_SECONDS = 4
 LOADING = """\
 To load the file again, with the first_layer, block_size and blocks that its metadata names:
@@ -29,9 +32,9 @@ def add(commands: Any) -> None:
         ("decrypt", run_decrypt, "decrypt a recording, with the right key or a wrong one"),
     ):
         parser: argparse.ArgumentParser = commands.add_parser(name, help=text)
-        parser.add_argument("file", type=Path, help="WAV, FLAC or Ogg file")
-        parser.add_argument("--key", type=Path, required=True, help="key file of 'wrongkey keys draw'")
-        parser.add_argument("-o", "--out", type=Path, required=True, help="WAV file (32-bit float)")
+        parser.add_argument("file", type=user_path, help="WAV, FLAC or Ogg file")
+        parser.add_argument("--key", type=user_path, required=True, help="key file of 'wrongkey keys draw'")
+        parser.add_argument("-o", "--out", type=user_path, required=True, help="WAV file (32-bit float)")
         parser.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
         parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
         if name == "encrypt":
@@ -47,11 +50,11 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     model.add_argument("--model", required=True, help="as for 'wrongkey sweep'")
-    model.add_argument("--key", type=Path, required=True, help="key file of 'wrongkey keys draw'")
+    model.add_argument("--key", type=user_path, required=True, help="key file of 'wrongkey keys draw'")
     model.add_argument(
         "--blocks", choices=["samples", "tiles", "frames"], help="how the key cuts queries (default: the model's)"
     )
-    model.add_argument("-o", "--out", type=Path, required=True, help="safetensors file of the encrypted network")
+    model.add_argument("-o", "--out", type=user_path, required=True, help="safetensors file of the encrypted network")
     model.add_argument("--overwrite", action="store_true", help="replace an existing file")
     model.set_defaults(run=run_encrypt_model)
 
@@ -61,21 +64,19 @@ def run_encrypt(options: argparse.Namespace) -> int:
 
     key = SecretKey.load(options.key)
     samples, rate = _query(options) if options.model else _read(options)
-    _write(options, encrypt_query(samples, key), rate, f"wrongkey samples={len(samples)}")
+    _write(options, encrypt_query(samples, key), rate, comment=f"wrongkey samples={len(samples)}")
     return 0
 
 
 def run_decrypt(options: argparse.Namespace) -> int:
-    import soundfile
-
+    from evaluation.corpora.audio import comment
     from keys import SecretKey, decrypt_query
 
     key = SecretKey.load(options.key)
     samples, rate = _read(options)
-    with soundfile.SoundFile(options.file) as file:
-        said = LENGTH.search(file.comment or "")
+    said = LENGTH.search(comment(options.file))
     extent = min(int(said[1]), len(samples)) if said else None
-    _write(options, decrypt_query(samples, key, extent=extent), rate, "")
+    _write(options, decrypt_query(samples, key, extent=extent), rate, mode=PRIVATE)
     return 0
 
 
@@ -119,7 +120,8 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
         "kernel": str(block),
     }
     _to_disk(options.out, lambda part: save_file(tensors, part, metadata=about))
-    print(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {block}, {blocks}")
+    under = f"under a {key.scheme} key, M = {block}, {blocks}"
+    print(f"{printable(options.out)}: {model.name} with {model.first_layer} {under}")
     print(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
     for line in _cost(model, encrypted, queries, encrypted_queries, key.size, seconds):
@@ -210,36 +212,33 @@ def _read(options: argparse.Namespace) -> tuple[Any, int]:
     return load_audio(options.file, rate, options.channels), rate
 
 
-def _write(options: argparse.Namespace, samples: Any, rate: int, comment: str) -> None:
+def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str = "", mode: int | None = None) -> None:
     """Float samples: a key may push them beyond full scale, and clipping could not be undone."""
     import soundfile
 
     def write(part: Path) -> None:
-        with soundfile.SoundFile(part, "w", rate, 1, "FLOAT", format="WAV") as file:
+        with soundfile.SoundFile(os.fsencode(part), "w", rate, 1, "FLOAT", format="WAV") as file:
             if comment:
                 file.comment = comment
             file.write(samples)
 
-    _to_disk(options.out, write)
-    print(f"{options.out}: {len(samples)} samples at {rate} Hz")
+    _to_disk(options.out, write, mode)
+    print(f"{printable(options.out)}: {len(samples)} samples at {rate} Hz")
 
 
 def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:
+    name = printable(options.out)
     if options.out.suffix.lower() != suffix:
-        raise BadInput(f"{options.out} would hold {suffix[1:]} data: give it the ending {suffix}")
-    if options.out.exists() and not options.overwrite:
-        raise BadInput(f"{options.out} exists: choose another -o, or --overwrite it")
+        raise BadInput(f"{name} would hold {suffix[1:]} data: give it the ending {suffix}")
+    if os.path.lexists(options.out) and not options.overwrite:  # a link that leads nowhere exists too
+        raise BadInput(f"{name} exists: choose another -o, or --overwrite it")
 
 
-def _to_disk(path: Path, write: Any) -> None:
+def _to_disk(path: Path, write: Callable[[Path], object], mode: int | None = None) -> None:
     """Write whole or not at all."""
     from safetensors import SafetensorError
 
-    part = path.with_name(f".{path.name}.part")
     try:
-        write(part)
-        part.replace(path)
+        write_atomically(path, write, mode=mode)
     except (OSError, RuntimeError, SafetensorError) as error:  # soundfile's is a RuntimeError
-        raise BadInput(f"{path} cannot be written: check that its folder exists and has space") from error
-    finally:
-        part.unlink(missing_ok=True)
+        raise BadInput(f"{printable(path)} cannot be written: check that its folder exists and has space") from error

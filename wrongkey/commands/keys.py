@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from keys.errors import BadInput
+from keys.files import printable, user_path
 
 
 def add(commands: Any) -> None:
@@ -15,14 +15,14 @@ def add(commands: Any) -> None:
 
     draw = actions.add_parser("draw", help="a new secret key from the operating system's entropy")
     _add_block(draw)
-    draw.add_argument("-o", "--out", type=Path, required=True, help="key file, .npz or .safetensors, mode 0600")
+    draw.add_argument("-o", "--out", type=user_path, required=True, help="key file, .npz or .safetensors, mode 0600")
     draw.add_argument("--seed", type=int, help="a reproducible key for experiments: who knows the seed knows the key")
     draw.add_argument("--index", type=int, help="number of an incorrect key of that seed (default: the correct one)")
     draw.add_argument("--overwrite", action="store_true", help="replace an existing key file")
     draw.set_defaults(run=run_draw)
 
     show = actions.add_parser("show", help="what a key file holds (not the matrix)")
-    show.add_argument("file", type=Path)
+    show.add_argument("file", type=user_path)
     show.add_argument("--matrix", action="store_true", help="print the secret matrix as well")
     show.set_defaults(run=run_show)
 
@@ -48,7 +48,7 @@ def run_draw(options: argparse.Namespace) -> int:
     else:
         key = SecretKey.from_seed(options.scheme, options.block, options.dims, seed=options.seed, index=options.index)
     key.save(options.out, overwrite=options.overwrite)
-    print(f"{options.out}: {key}")
+    print(f"{printable(options.out)}: {key}")
     return 0
 
 
