@@ -26,6 +26,7 @@ from attacks.results import AttackFolder
 from attacks.scores import key_error, snr, stoi
 from attacks.target import AttackConfig, Target
 from evaluation.hardware import available_cores
+from evaluation.plugins import workers_import_nothing_here
 from evaluation.sweep import Progress
 from evaluation.workers import end_with_caller
 from keys import decrypt_query, encrypt_query
@@ -220,7 +221,8 @@ def _rows(
         return
     asked = (target.config, str(target.folder), name, given, max(available_cores() // workers, 1))
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=2 * workers)
-    yield from parallel(joblib.delayed(_in_worker)(*asked, number) for number in trials)
+    with workers_import_nothing_here():
+        yield from parallel(joblib.delayed(_in_worker)(*asked, number) for number in trials)
 
 
 def _in_worker(config: AttackConfig, folder: str, name: str, given: Given, threads: int, number: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from torch import Tensor
 from evaluation.config import SweepConfig
 from evaluation.experiment import Experiment
 from evaluation.hardware import available_cores
+from evaluation.plugins import leave_environment, workers_import_nothing_here
 from evaluation.run_folder import same
 from keys.errors import BadInput
 
@@ -92,7 +93,7 @@ def answers(
     here = backend == "loky"
     rows, threads = (experiment.engine.rows, max(available_cores() // workers, 1)) if here else (None, None)
     asked = experiment.config, tuple(identity.items()), rows, threads
-    with _parallel(backend, scheduler, workers):
+    with _parallel(backend, scheduler, workers), workers_import_nothing_here():
         parallel = joblib.Parallel(return_as="generator_unordered", pre_dispatch=2 * workers)
         try:
             yield from parallel(joblib.delayed(run_shard)(*asked, start, stop) for start, stop in shards)
@@ -139,6 +140,7 @@ def _own_gpu(device: str) -> str:
 
 def end_with_caller() -> None:
     """A caller that was killed cannot stop its workers: they watch whether they still have the same parent."""
+    leave_environment()
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keys.errors import BadInput
+from wrongkey.terminal import conclude
 
 LENGTH = re.compile(r"wrongkey samples=(\d+)")  # in the comment of an encrypted WAV: what decryption cuts back to
 NOISE_SECONDS = 4
@@ -119,12 +120,12 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
         "kernel": str(block),
     }
     _to_disk(options.out, lambda part: save_file(tensors, part, metadata=about))
-    print(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {block}, {blocks}")
-    print(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
+    conclude(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {block}, {blocks}")
+    conclude(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
     for line in _cost(model, encrypted, queries, encrypted_queries, key.size, seconds):
-        print(line)
-    print(f"time of those four seconds: plain {plain_time:.3f} s, encrypted {encrypted_time:.3f} s")
+        conclude(line)
+    conclude(f"time of those four seconds: plain {plain_time:.3f} s, encrypted {encrypted_time:.3f} s")
     return 0
 
 
@@ -221,7 +222,7 @@ def _write(options: argparse.Namespace, samples: Any, rate: int, comment: str) -
             file.write(samples)
 
     _to_disk(options.out, write)
-    print(f"{options.out}: {len(samples)} samples at {rate} Hz")
+    conclude(f"{options.out}: {len(samples)} samples at {rate} Hz")
 
 
 def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:
