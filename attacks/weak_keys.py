@@ -7,7 +7,7 @@ is one whose error is low.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,15 +41,18 @@ HELD = 2**24  # elements of the keys that are measured at a time
 Progress = Callable[[int, int], None]
 
 
-def analyse_keys(out: Path, command: str | None = None, progress: Progress | None = None) -> AnalysisFolder:
+def analyse_keys(
+    out: Path, command: str | None = None, progress: Progress | None = None, trusted: Collection[str] = ()
+) -> AnalysisFolder:
     """Measure every incorrect key of the sweep in `out` and write `analyses/keys` there.
 
     The rows: one per key, with its score, its error, its group (low, middle, high) and every measure; beside it
-    `keys-distances.parquet`, the Euclidean distance for every key and utterance. Raises BadInput for a folder that
-    holds no finished sweep of at least `FEWEST` keys, or whose model or speech has changed.
+    `keys-distances.parquet`, the Euclidean distance for every key and utterance. `trusted`: model and corpus of the
+    manifest that may run code to be opened (`attacks.trust`). Raises BadInput for a folder that holds no finished sweep
+    of at least `FEWEST` keys, whose model or speech has changed, or that would run other code.
     """
     folder = AnalysisFolder(out)
-    experiment = experiment_of(folder)
+    experiment = experiment_of(folder, trusted)
     scores = incorrect_scores(folder, experiment)
     moments = speech_moments(queries_of(experiment), experiment.block_size, experiment.blocks)
     measured, distances = measure_sweep(experiment, scores["key_index"].to_numpy(), moments, progress)

@@ -20,6 +20,8 @@ from typing import Any
 
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
+from evaluation.plugins import leave_environment, workers_import_nothing_here
+
 WATCH_SECONDS = 2.0
 IDLE_SECONDS = 300.0  # after which processes without work end by themselves
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -101,16 +103,19 @@ def _in_main_thread() -> bool:
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """Signals of the terminal wait in this thread, and for ever in the processes that it starts.
+    """Signals of the terminal wait in this thread, and for ever in the processes that it starts, which look for no
+    module in the working directory first.
 
     Ctrl-C and a closed terminal reach every process; one that is still importing would answer with a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):
-        yield
+        with workers_import_nothing_here():
+            yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
-        yield
+        with workers_import_nothing_here():
+            yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -121,6 +126,7 @@ def _bind_to(caller: int, thread_lasts: bool) -> None:
     Linux ends it even while it imports or computes in C, but does so when the *thread* that started it ends, so only
     where that is the main thread. Elsewhere a thread looks, whenever Python lets it run.
     """
+    leave_environment()
     if thread_lasts and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     threading.Thread(target=_watch, args=(caller,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""Files as they are written and named: whole or not at all, private where asked, in letters that print."""
+"""Files as they are written and named: whole or not at all, private where asked."""
 
 import os
 import secrets
@@ -49,8 +49,3 @@ def user_path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         return Path(text)
-
-
-def printable(path: object) -> str:
-    """A path or name in characters that any terminal prints: others as escapes (`\\udce9` is the byte e9)."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))

@@ -16,7 +16,8 @@ from safetensors.numpy import save as to_safetensors
 
 from keys.draw import MOST_BYTES, correct_key, draw_keys, draw_secret_matrix
 from keys.errors import BadInput
-from keys.files import PRIVATE, printable, write_atomically
+from keys.files import PRIVATE, write_atomically
+from keys.printable import printable
 from keys.schemes import Scheme, get_scheme
 
 FORMAT = "wrongkey-key/1"

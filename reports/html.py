@@ -21,6 +21,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from keys.errors import BadInput
+from keys.printable import printable
 from reports.analyses import Analysis
 from reports.analysis_section import analysis_context, analysis_figures
 from reports.attack_section import attack_context, attack_figures
@@ -141,6 +142,7 @@ def render(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -159,6 +161,11 @@ def render(
         versions=_versions(),
         fewest=FEWEST,
     )
+
+
+def _shown(value: object) -> object:
+    """What a page prints of a value: names of strangers without control characters."""
+    return printable(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def keep_units_together(text: str) -> str:

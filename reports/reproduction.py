@@ -19,7 +19,7 @@ from reports.metrics import get_metric
 from reports.published import published_values, what_differs
 from reports.runs import SCHEME_NAMES, Run
 from reports.statistics import Estimate, KeyStatistics, summarise_all
-from reports.tables import keys_text, score_table, significant, to_csv, to_markdown
+from reports.tables import keys_text, markdown_text, score_table, significant, to_csv, to_markdown
 from reports.verdicts import cautions, evidence
 
 NONE = "–"
@@ -129,7 +129,7 @@ class Reproduction:
             cells += f"Means over {_same_keys(self) or 'n'} keys. "
         parts.append(f"{cells}{metric.axis[:1].upper()}{metric.axis[1:]}; {metric.safer} is safer.\n")
         parts.append(to_markdown(self.table()))
-        parts += [f"- {sentence}" for sentence in sentences(self)]
+        parts += [f"- {markdown_text(sentence)}" for sentence in sentences(self)]
         if experiment.form != "distribution":  # whose table it is already
             parts.append(f"\n## Our runs, {metric.axis}\n")
             parts.append(to_markdown(score_table(self.results)))

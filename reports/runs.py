@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keys.errors import BadInput
+from keys.printable import printable
 from reports.metrics import METRICS, PRIMARY
 
 FORMAT = "wrongkey-run/1"
@@ -62,25 +63,28 @@ class Run:
     def _one(self, column: str) -> Any:
         return self.scores[column].iloc[0]
 
+    def _words(self, section: str, name: str) -> str:
+        return printable(self.section(section).get(name) or "")
+
     @property
     def name(self) -> str:
-        return self.folder.resolve().name
+        return printable(self.folder.resolve().name)
 
     @property
     def task(self) -> str:
-        return str(self._one("task"))
+        return printable(self._one("task"))
 
     @property
     def model(self) -> str:
-        return str(self._one("model"))
+        return printable(self._one("model"))
 
     @property
     def corpus(self) -> str:
-        return str(self._one("corpus"))
+        return printable(self._one("corpus"))
 
     @property
     def scheme(self) -> str:
-        return str(self._one("scheme"))
+        return printable(self._one("scheme"))
 
     @property
     def scheme_name(self) -> str:
@@ -97,9 +101,8 @@ class Run:
     @property
     def family(self) -> str:
         """The model's name without a block size at its end: HuBERT5 and HuBERT10 are one family."""
-        given = self.section("model_card").get("family")
-        if given:
-            return str(given)
+        if given := self._words("model_card", "family"):
+            return given
         stem = self.model.removesuffix(str(self.block_size))
         if stem == self.model or not stem or stem[-1].isdigit():
             return self.model
@@ -108,13 +111,13 @@ class Run:
     @property
     def blocks(self) -> str:
         """How a key cuts a query: "samples" of a waveform, "tiles" or "frames" of a spectrogram."""
-        return str(self.section("config").get("blocks") or ("tiles" if self.dims == 2 else "samples"))
+        return self._words("config", "blocks") or ("tiles" if self.dims == 2 else "samples")
 
     @property
     def variant(self) -> str:
         """The threat variant: "both" (every query under the incorrect key), "test" or "waveform"; "" where none is
         named."""
-        return str(self.section("config").get("variant") or "")
+        return self._words("config", "variant")
 
     @property
     def keyed(self) -> bool:
@@ -159,7 +162,7 @@ class Run:
     @property
     def recordings(self) -> str:
         """ "real", "synthetic" or "unknown": what the corpus is made of, as its manifest says."""
-        return str(self.section("corpus").get("recordings") or "unknown")
+        return self._words("corpus", "recordings") or "unknown"
 
     @cached_property
     def keys_done(self) -> int:
@@ -287,7 +290,7 @@ def run_labels(runs: Iterable[Run]) -> list[str]:
     for addition in (
         [run.corpus for run in runs],
         [run.name for run in runs],
-        [str(run.folder) for run in runs],
+        [printable(run.folder) for run in runs],
     ):
         told_apart: dict[str, set[str]] = {}
         for label, extra in zip(labels, addition, strict=True):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evaluation.corpora.containers import MANY, PER_BYTE, opened
 from evaluation.corpora.corpus import Corpus, Utterance
 from keys.errors import BadInput
-from keys.files import printable
+from keys.printable import printable
 
 Waveform = NDArray[np.float32]
 

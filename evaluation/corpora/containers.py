@@ -11,7 +11,7 @@ import soundfile
 from evaluation.corpora import chunks, flac, mpeg, ogg
 from evaluation.corpora.part import Joined, Part, after_id3
 from keys.errors import BadInput
-from keys.files import printable
+from keys.printable import printable
 
 # Formats whose length is checked here, or by libsndfile (HTK, SDS), or which announce none (IRCAM, PVF).
 READ = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3", "HTK", "SDS", "IRCAM", "PVF")

@@ -17,7 +17,6 @@
 | `package.module:factory` | a function without arguments that returns a `Corpus` |
 """
 
-import importlib
 import inspect
 import os
 import re
@@ -44,6 +43,7 @@ from evaluation.corpora.ids import composed, id_of, in_one_form, printable
 from evaluation.corpora.scenes import esc_table, is_sins, read_classes, read_dcase, read_esc10, read_esc50, read_sins
 from evaluation.corpora.text_files import read_lines
 from evaluation.corpora.transcribed import read_jsonl, read_tsv
+from evaluation.plugins import import_user
 from keys.errors import BadInput
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -96,7 +96,7 @@ def _open(spec: str) -> Corpus:
     if registered:
         return _made_by(next(iter(registered)).load, spec)
     if colon and layout and place:
-        return _made_by(lambda: getattr(importlib.import_module(layout), place), spec)
+        return _made_by(lambda: import_user(spec, f"corpus factory {spec}"), spec)
     layouts = ", ".join(SPECS.values())
     raise BadInput(f"there is no corpus {spec!r}: give bundled, a folder, {layouts}, or package.module:factory")
 
@@ -104,6 +104,8 @@ def _open(spec: str) -> Corpus:
 def _made_by(load: Callable[[], object], spec: str) -> Corpus:
     try:
         factory = load()
+    except BadInput:
+        raise
     except Exception as error:  # the user's module may fail in any way
         raise BadInput(
             f"corpus factory {spec} cannot be imported ({_said(error)}): check the module and the name"

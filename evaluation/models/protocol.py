@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, cast
 
 from torch import Tensor, nn
 
+from evaluation.plugins import import_user
 from keys.errors import BadInput
 
 Task = Literal["asv", "asr", "asc"]
@@ -192,14 +193,8 @@ def _user_factory(spec: str) -> Callable[[], Any]:
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == spec:
             return cast(Callable[[], Any], entry.load())
-    module, colon, function = spec.partition(":")
-    if not colon:
+    if ":" not in spec:
         known = ", ".join([*BUNDLED, *registered()])
         prefixes = ", ".join(f"{prefix}:…" for prefix in LOADERS)
         raise BadInput(f"model {spec!r} is unknown: give {known}, {prefixes} or package.module:factory")
-    try:
-        return cast(Callable[[], Any], getattr(import_module(module), function))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(
-            f"model {spec!r} cannot be imported ({error}): give an importable package.module:factory"
-        ) from error
+    return cast(Callable[[], Any], import_user(spec, f"model {spec!r}"))

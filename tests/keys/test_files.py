@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from keys.files import printable, user_path, write_atomically
+from keys.files import user_path, write_atomically
+from keys.printable import printable
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(None, 0o640), (0o600, 0o600), (0o644, 0o644)])

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from keys.errors import BadInput
-from keys.files import PRIVATE, printable, user_path, write_atomically
+from keys.files import PRIVATE, user_path, write_atomically
+from wrongkey.terminal import conclude
 
 LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # in the comment of an encrypted WAV: what decryption cuts back to
 NOISE_SECONDS = 4
@@ -120,13 +121,12 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
         "kernel": str(block),
     }
     _to_disk(options.out, lambda part: save_file(tensors, part, metadata=about))
-    under = f"under a {key.scheme} key, M = {block}, {blocks}"
-    print(f"{printable(options.out)}: {model.name} with {model.first_layer} {under}")
-    print(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
+    conclude(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {block}, {blocks}")
+    conclude(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
     for line in _cost(model, encrypted, queries, encrypted_queries, key.size, seconds):
-        print(line)
-    print(f"time of those four seconds: plain {plain_time:.3f} s, encrypted {encrypted_time:.3f} s")
+        conclude(line)
+    conclude(f"time of those four seconds: plain {plain_time:.3f} s, encrypted {encrypted_time:.3f} s")
     return 0
 
 
@@ -223,11 +223,11 @@ def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str
             file.write(samples)
 
     _to_disk(options.out, write, mode)
-    print(f"{printable(options.out)}: {len(samples)} samples at {rate} Hz")
+    conclude(f"{options.out}: {len(samples)} samples at {rate} Hz")
 
 
 def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:
-    name = printable(options.out)
+    name = options.out
     if options.out.suffix.lower() != suffix:
         raise BadInput(f"{name} would hold {suffix[1:]} data: give it the ending {suffix}")
     if os.path.lexists(options.out) and not options.overwrite:  # a link that leads nowhere exists too
@@ -241,4 +241,4 @@ def _to_disk(path: Path, write: Callable[[Path], object], mode: int | None = Non
     try:
         write_atomically(path, write, mode=mode)
     except (OSError, RuntimeError, SafetensorError) as error:  # soundfile's is a RuntimeError
-        raise BadInput(f"{printable(path)} cannot be written: check that its folder exists and has space") from error
+        raise BadInput(f"{path} cannot be written: check that its folder exists and has space") from error

@@ -6,7 +6,8 @@ import argparse
 from typing import Any
 
 from keys.errors import BadInput
-from keys.files import printable, user_path
+from keys.files import user_path
+from wrongkey.terminal import conclude, say
 
 
 def add(commands: Any) -> None:
@@ -48,7 +49,7 @@ def run_draw(options: argparse.Namespace) -> int:
     else:
         key = SecretKey.from_seed(options.scheme, options.block, options.dims, seed=options.seed, index=options.index)
     key.save(options.out, overwrite=options.overwrite)
-    print(f"{printable(options.out)}: {key}")
+    conclude(f"{options.out}: {key}")
     return 0
 
 
@@ -59,13 +60,13 @@ def run_show(options: argparse.Namespace) -> int:
 
     key = SecretKey.load(options.file)
     identity = np.eye(key.size)
-    print(f"scheme       {key.scheme}")
-    print(f"block size   {key.block_size} ({key.dims}-D, N = {key.size})")
-    print(f"checksum     {key.checksum}")
-    print(f"residual     {np.abs(key.matrix @ key.matrix.T - identity).max():.1e} (largest entry of K Kt - I)")
-    print(f"from plain   {np.linalg.norm(key.matrix - identity) / np.sqrt(key.size):.3f} (|K - I| / sqrt N, 0 to 2)")
+    say(f"scheme       {key.scheme}")
+    say(f"block size   {key.block_size} ({key.dims}-D, N = {key.size})")
+    say(f"checksum     {key.checksum}")
+    say(f"residual     {np.abs(key.matrix @ key.matrix.T - identity).max():.1e} (largest entry of K Kt - I)")
+    say(f"from plain   {np.linalg.norm(key.matrix - identity) / np.sqrt(key.size):.3f} (|K - I| / sqrt N, 0 to 2)")
     if options.matrix:
-        print(np.array2string(key.matrix, precision=6, suppress_small=True, threshold=key.matrix.size + 1))
+        say(*np.array2string(key.matrix, precision=6, suppress_small=True, threshold=key.matrix.size + 1).splitlines())
     return 0
 
 
@@ -73,11 +74,11 @@ def run_space(options: argparse.Namespace) -> int:
     from keys.space import key_space
 
     space = key_space(options.scheme, options.block, options.dims, options.tolerance)
-    print(f"{space.scheme}, M = {space.block_size}, {space.dims}-D, N = {space.size}")
+    say(f"{space.scheme}, M = {space.block_size}, {space.dims}-D, N = {space.size}")
     if space.count is not None:
         count = f"{space.count:,}" if space.bits < 64 else f"about 2^{space.bits:.1f}"
-        print(f"{count} keys, {space.bits:.1f} bits")
+        say(f"{count} keys, {space.bits:.1f} bits")
     else:
-        print(f"a continuum of dimension N(N - 1)/2 = {space.dimension}")
-        print(f"{space.bits:.1f} bits: keys that differ by {space.tolerance} in |K - K'| / sqrt N, one guess in 2^bits")
+        say(f"a continuum of dimension N(N - 1)/2 = {space.dimension}")
+        say(f"{space.bits:.1f} bits: keys that differ by {space.tolerance} in |K - K'| / sqrt N, one guess in 2^bits")
     return 0

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from wrongkey.terminal import say
+
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("ls", help="list run folders")
@@ -33,5 +35,5 @@ def run(options: argparse.Namespace) -> int:
             )
         except BadInput as error:
             line = f"({error})"
-        print(f"{folder!s:{width}}  {line}")
+        say(f"{folder!s:{width}}  {line}")
     return 0

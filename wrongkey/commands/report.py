@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keys.errors import BadInput
+from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
     from reports.runs import Run
@@ -32,11 +32,11 @@ def run(options: argparse.Namespace) -> int:
     asked = [path for path in options.runs if not _holds_only(path, shown)]
     runs, left_out = read_runs(asked) if asked or not shown else ([], [])
     for reason in left_out:
-        print(f"wrongkey: left out: {reason}", file=sys.stderr)
+        note(f"wrongkey: left out: {reason}")
     if options.table:
         _write_table(runs, options.table)
     page = write_report(runs, options.out, options.figures, attacks, analyses)
-    print(page)
+    conclude(page)
     return 0
 
 

@@ -90,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
     from evaluation.config import SweepConfig
     from evaluation.sweep import sweep
     from wrongkey.progress import progress
+    from wrongkey.terminal import conclude, note
 
     settings = {name: getattr(options, name) for name in SweepConfig.__dataclass_fields__}
     config = SweepConfig.of({name: value for name, value in settings.items() if value is not None})
@@ -104,9 +105,9 @@ def run(options: argparse.Namespace) -> int:
         scheduler=options.scheduler,
         command=shlex.join(["wrongkey", *sys.argv[1:]]),
         progress=progress(),
-        report=lambda line: print(line, file=sys.stderr, flush=True),
+        report=note,
     )
-    print(f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html")
+    conclude(f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html")
     return 0
 
 

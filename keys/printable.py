@@ -1,0 +1,20 @@
+"""Text of others (names and paths from a run folder, a corpus, a file) made fit to be shown."""
+
+SHOWN = "\u00a0\u3000\u200c\u200d"  # spaces, and joiners that Indic and Persian spelling needs: no letter, but harmless
+
+
+def printable(text: object, keep: str = "") -> str:
+    """`text` as one line that a terminal shows and does not obey: an escape becomes the four letters `\\x1b`.
+
+    Control characters, line breaks, Unicode's "Trojan source" characters (CVE-2021-42574), invisible ones and the lone
+    surrogates of bytes that are no UTF-8 are written out; every letter of every script stays. `keep`: characters to
+    leave as they are, such as "\\n" where lines are wanted.
+    """
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in SHOWN or c in keep else _written_out(c) for c in text)
+
+
+def _written_out(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
