@@ -12,17 +12,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from evaluation.answers import Answers
 from evaluation.engine import Engine
 from evaluation.experiment import Experiment
 from evaluation.hardware import TOLERANCE
+from evaluation.models.modules import TRAINED
 from keys import draw_keys
 from keys.errors import BadInput
 
-# Layers whose answers depend on the mode; the flag of any other module means nothing.
-TRAINED = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RNNBase, nn.MultiheadAttention)
 SAME_TEXTS = 0.5  # share of texts under an incorrect key that rounding may change, where a model offers nothing else
 
 

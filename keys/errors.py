@@ -6,3 +6,9 @@ class BadInput(ValueError):
 
     Every room raises it at its own boundary; the command line prints the sentence and exits with code 2.
     """
+
+
+def in_one_line(error: BaseException, most: int = 300) -> str:
+    """Kind and text of a foreign error, for a sentence: at most so many characters, no line breaks."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:most]}{'…' if text[most:] else ''}" if text else type(error).__name__
