@@ -220,7 +220,12 @@ class Experiment:
                 f"the front end of model {self.model.name} fails on utterance {utterance.id} "
                 f"({in_one_line(error)}): mend it, or leave the utterance out"
             ) from error
-        if not isinstance(segments, Tensor) or segments.ndim not in (2, 3) or segments.is_complex() or not segments.numel():
+        if (
+            not isinstance(segments, Tensor)
+            or segments.ndim not in (2, 3)
+            or segments.is_complex()
+            or not segments.numel()
+        ):
             found = tuple(segments.shape) if isinstance(segments, Tensor) else type(segments).__name__
             raise BadInput(
                 f"front_end and segments of model {self.model.name} must give (segments, samples) or (segments, bins, "

@@ -25,7 +25,9 @@ REASONS = {
 }
 
 
-def probe(model: Model, task: str, query: Tensor, of: str, device: torch.device, dtype: torch.dtype, keyed: bool) -> None:
+def probe(
+    model: Model, task: str, query: Tensor, of: str, device: torch.device, dtype: torch.dtype, keyed: bool
+) -> None:
     """Asks a copy of ``model`` about a query ``(1, …)`` twice over.
 
     of: where the query comes from, for the message. keyed: whether a key goes into the first layer. Raises BadInput

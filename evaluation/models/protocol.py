@@ -142,7 +142,8 @@ def _bundled_or_loaded(spec: str, folded: bool) -> Any:
     if spec in BUNDLED:
         return _named(BUNDLED[spec][1])(spec, folded=folded)
     prefix, _, place = spec.partition(":")
-    load, place = _named(LOADERS[prefix][0]), os.path.expanduser(place)
+    load = _named(LOADERS[prefix][0])
+    place = place if prefix == "command" else os.path.expanduser(place)  # a command is split into words first
     return load(place, folded=folded) if prefix == "rawnext" else load(place)
 
 
