@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from evaluation.models.completed import unwrapped
 from evaluation.models.modules import copied, move

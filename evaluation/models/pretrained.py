@@ -67,7 +67,8 @@ def open_network(loader: Any, place: str, prefix: str, unread: tuple[str, ...] =
     if missing and (file := _weights_file(place)):
         stored = strip_prefixes(read_state_dict(file), network.state_dict(), file)
         try:
-            missing = _needed(network.load_state_dict(stored, strict=False).missing_keys, unread)
+            left = network.load_state_dict(stored, strict=False).missing_keys
+            missing = [name for name in missing if name in left]
         except RuntimeError as error:  # tensors of other shapes
             raise _unreadable(place, prefix, error) from error
     if missing:

@@ -124,7 +124,7 @@ def open_model(spec: str, *, folded: bool = True, double: bool = False) -> Model
     with ``folded=False`` its tensors keep the names of the checkpoint. Its weights are float32; ``double`` keeps those
     that are float64.
     """
-    prefix, colon, place = spec.partition(":")
+    prefix, colon, _ = spec.partition(":")
     loaded = spec in BUNDLED or (bool(colon) and prefix in LOADERS)
     try:
         model = _bundled_or_loaded(spec, folded) if loaded else _user_factory(spec)()
