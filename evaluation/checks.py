@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from evaluation.answers import Answers
 from evaluation.answers import difference_of as _difference
@@ -23,11 +23,10 @@ from evaluation.elsewhere import Asked, ask_elsewhere, asked_here
 from evaluation.engine import Engine
 from evaluation.experiment import Experiment
 from evaluation.hardware import TOLERANCE
+from evaluation.models.modules import TRAINED
 from keys import draw_keys
 from keys.errors import BadInput
 
-# Layers whose answers depend on the mode; the flag of any other module means nothing.
-TRAINED = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RNNBase, nn.MultiheadAttention)
 CUT_TWICE = 8  # utterances that go through the front end again, here and in another process
 SAME_QUERIES = 1e-5  # of two processes, relative: their numbers of threads may round differently
 SAME_TEXTS = 0.5  # share of texts under an incorrect key that rounding may change, where a model offers nothing else

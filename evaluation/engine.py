@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from evaluation.answers import Answers, Gathered
 from evaluation.hardware import is_out_of_memory
+from evaluation.models.modules import cast, copied, move
 from evaluation.models.protocol import Model
 from keys import SecretKey, encrypt_model, encrypt_query, relative_kernels
 from keys.blocks import Blocks, cut
@@ -186,7 +187,7 @@ class Engine:
         self.device = device or torch.device("cpu")
         self.dtype = dtype
         self.model_key = torch.as_tensor(model_key, dtype=torch.float64)
-        self.model = copy.deepcopy(model)
+        self.model = copied(model)
         self.layer: KeyedFirstLayer | None = None
         if kernels:
             layer = model.network.get_submodule(model.first_layer)
@@ -194,7 +195,7 @@ class Engine:
             self.weight = layer.weight.detach().to("cpu", torch.float64)
             self.layer = KeyedFirstLayer(copy.deepcopy(layer))
             self.model = with_first_layer(model, self.layer)
-        self.model.network.to(self.device, dtype)
+        move(self.model, self.device, dtype)
         self.groups = [QueryGroup(g.segments.to(self.device, dtype), g.utterance.to(self.device)) for g in groups]
         self.utterances = sum(len(g.utterance) for g in groups)
         self.rows = 1  # rows of a pass: keys · segments
@@ -225,8 +226,8 @@ class Engine:
 
     def explicit(self, encrypted: Model, query_key: np.ndarray) -> Answers:
         """The oracle: every query encrypted with ``query_key``, answers of the ``encrypted`` model, as one key's."""
-        encrypted = copy.deepcopy(encrypted)
-        encrypted.network.to(self.device, self.dtype)
+        encrypted = copied(encrypted)
+        move(encrypted, self.device, self.dtype)
 
         def answer(_: slice, x: Tensor) -> Any:
             return self._asked(encrypted, encrypt_query(x, query_key, blocks=self.blocks))
@@ -387,7 +388,7 @@ def cut_bins(rotated: Tensor, plain: Tensor) -> Tensor:
 
 def with_first_layer(model: Model, layer: nn.Module) -> Model:
     """A copy of ``model`` whose first layer is ``layer``."""
-    model = copy.deepcopy(model)
+    model = copied(model)
     model.network.set_submodule(model.first_layer, layer)
     return model
 
@@ -397,6 +398,6 @@ def encrypt_first_layer(
 ) -> Model:
     """What the provider holds: a copy of ``model`` with its first layer under ``key``, made in ``dtype`` (None: its
     own). Raises BadInput as ``encrypt_model``."""
-    network = copy.deepcopy(model.network).to(dtype)
-    encrypted = encrypt_model(network, model.first_layer, key, blocks)
+    network = copied(model).network
+    encrypted = encrypt_model(network if dtype is None else cast(network, dtype), model.first_layer, key, blocks)
     return with_first_layer(model, encrypted.get_submodule(model.first_layer))

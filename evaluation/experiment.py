@@ -25,11 +25,12 @@ from evaluation.engine import (
     reads_whole_blocks,
 )
 from evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
-from evaluation.models.protocol import ASKED, Hypothesis, Model, answer_function, open_model
+from evaluation.models.protocol import ASKED, Model, answer_function, open_model
+from evaluation.probe import probe
 from evaluation.tasks import Task, make_task
 from keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
 from keys.blocks import Blocks, dims_of
-from keys.errors import BadInput
+from keys.errors import BadInput, in_one_line
 from keys.model import check_exact, default_blocks, first_layer
 
 CHECKED_SEGMENTS = {"asv": 64, "asr": 4, "asc": 64}  # asked about in every self-check but that of the correct key
@@ -48,7 +49,7 @@ class Experiment:
         keep_freed_memory()
         self.device = choose_device(config.device)
         self.dtype = choose_precision(config.precision)
-        self.model = open_model(config.model)
+        self.model = open_model(config.model, double=self.dtype == torch.float64)
         answer_function(self.model, config.task)
         self.on_waveforms = config.variant == "waveform"
         self._draw_keys()
@@ -260,16 +261,34 @@ class Experiment:
         return [self._cut(waveform, utterance) for waveform, utterance in zip(encrypted, self.used, strict=True)]
 
     def _cut(self, waveform: Tensor, utterance: Utterance) -> Tensor:
-        """A waveform's segments; raises BadInput where a user's front end fails."""
+        """A waveform's segments; raises BadInput where a user's front end fails or gives something else."""
         try:
-            return self.model.segments(self.model.front_end(waveform))
+            with torch.no_grad():
+                segments = self.model.segments(self.model.front_end(waveform))
         except BadInput:
             raise
         except Exception as error:  # a user's model may fail in any way
             raise BadInput(
                 f"the front end of model {self.model.name} fails on utterance {utterance.id} "
-                f"({type(error).__name__}: {' '.join(str(error).split())}): mend it, or leave the utterance out"
+                f"({in_one_line(error)}): mend it, or leave the utterance out"
             ) from error
+        if (
+            not isinstance(segments, Tensor)
+            or segments.ndim not in (2, 3)
+            or segments.is_complex()
+            or not segments.numel()
+        ):
+            found = tuple(segments.shape) if isinstance(segments, Tensor) else type(segments).__name__
+            raise BadInput(
+                f"front_end and segments of model {self.model.name} must give (segments, samples) or (segments, bins, "
+                f"frames), and gave {found} for utterance {utterance.id}"
+            )
+        if not segments.isfinite().all():
+            raise BadInput(
+                f"the front end of model {self.model.name} gives values that are not finite for utterance "
+                f"{utterance.id}: keep the logarithm of silence above a floor, or leave the utterance out"
+            )
+        return segments
 
     def _speech(self, utterance: Utterance) -> Tensor:
         """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
@@ -288,27 +307,8 @@ class Experiment:
 
     def _probe(self, shortest: QueryGroup) -> None:
         """Ask the plain model once: raises BadInput where it fails or answers in another shape."""
-        name, shape = self.used[int(shortest.utterance[0])].id, tuple(shortest.segments.shape[1:])
-        two, function = shortest.segments[:1].repeat(2, *[1] * len(shape)), ASKED[self.config.task]
-        try:
-            with torch.inference_mode():
-                answer = answer_function(self.model, self.config.task)(two)
-        except BadInput:
-            raise
-        except Exception as error:  # a user's model may fail in any way
-            raise BadInput(
-                f"model {self.model.name} cannot {function} utterance {name}, queries of shape {shape} "
-                f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}): are they shorter than "
-                "its receptive field?"
-            ) from error
-        if self.config.task == "asr":
-            heard = isinstance(answer, list) and len(answer) == 2
-            if not heard or not all(isinstance(text, str | Hypothesis) for text in answer):
-                raise BadInput(f"model {self.model.name}: transcribe must return a list with a text for each query")
-        elif not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != 2:
-            found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            wanted = "(batch, dim)" if function == "embed" else "(batch, classes)"
-            raise BadInput(f"model {self.model.name}: {function} must return {wanted}, and two queries gave {found}")
+        of, keyed = f"utterance {self.used[int(shortest.utterance[0])].id}", self.encrypted is not None
+        probe(self.model, self.config.task, shortest.segments, of, self.device, self.dtype, keyed)
 
 
 def key_of(model: Model, asked_blocks: str | None, asked_block: int | None) -> tuple[Blocks, int]:

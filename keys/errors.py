@@ -12,3 +12,9 @@ class BadInput(ValueError):
 
     def __init__(self, message: object = "") -> None:
         super().__init__(printable(" ".join(str(message).split()) if "\n" in str(message) else message))
+
+
+def in_one_line(error: BaseException, most: int = 300) -> str:
+    """Kind and text of a foreign error, for a sentence: at most so many characters, no line breaks."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:most]}{'…' if text[most:] else ''}" if text else type(error).__name__

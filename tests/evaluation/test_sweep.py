@@ -222,7 +222,7 @@ def test_raw_scores_are_kept_where_asked(tmp_path):
     [
         ("restless", "eval mode"),
         ("random_answers", "deterministic"),
-        ("deaf", "key matters"),
+        ("deaf", "does not go through 0 of its network"),
         ("overlapping", "give --block M"),
         ("not_a_model", "no network"),
         ("shapeless", "batch, dim"),

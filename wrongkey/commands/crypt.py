@@ -107,8 +107,8 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
     if not difference <= TOLERANCE["float32"]:
         raise BadInput(
             f"{model.name} under the correct key answers differently ({difference:.1e}, allowed "
-            f"{TOLERANCE['float32']:.0e}): either {model.first_layer} does not read the query first, or float32 rounds "
-            "this key too coarsely"
+            f"{TOLERANCE['float32']:.0e}): {model.first_layer} does not read the query first, its answers do not go "
+            "through its network, or float32 rounds this key too coarsely"
         )
     tensors = {name: tensor.clone().contiguous() for name, tensor in encrypted.network.state_dict().items()}
     about = {
