@@ -14,6 +14,7 @@ from typing import Any
 
 from evaluation.experiment import Experiment
 from evaluation.hardware import describe_device
+from evaluation.tasks import METRICS
 
 
 def describe_run(
@@ -24,7 +25,7 @@ def describe_run(
     Device, versions and revision are those of the first session; ``sessions`` has an entry for each.
     """
     config, corpus, used = experiment.config, experiment.corpus, experiment.used
-    about = experiment.task.about()
+    about, metric = experiment.task.about(), experiment.task.metric
     asked = max(config.keys, before["config"]["keys"] if before else 0)
     session = {
         "started": now(),
@@ -47,6 +48,7 @@ def describe_run(
             "dims": experiment.dims,
             "bins": experiment.bins,
             "command": command or first["command"],
+            **({} if metric == METRICS[config.task] else {"metric": metric}),
         },
         "identity": dict(identity),
         **{name: first[name] for name in ("started", "device", "versions", "git")},

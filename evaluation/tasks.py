@@ -24,6 +24,9 @@ from evaluation.models.protocol import Model, SceneClassifier
 from evaluation.trials import Trials, generate_trials, read_trials
 from keys.errors import BadInput
 
+# The metric that speaks for a task, where its speech does not call for another one.
+METRICS = {"asv": "eer", "asr": "wer", "asc": "accuracy"}
+
 
 class Task(Protocol):
     """What a sweep needs of a task."""
@@ -59,7 +62,7 @@ class Task(Protocol):
 class Verification:
     """ASV: trials between utterances."""
 
-    metric = "eer"
+    metric = METRICS["asv"]
 
     def __init__(self, config: SweepConfig, corpus: Corpus) -> None:
         if unknown := [u.id for u in corpus.utterances if not u.speaker]:
@@ -127,7 +130,7 @@ class Recognition:
 class Classification:
     """ASC: labels of clips."""
 
-    metric = "accuracy"
+    metric = METRICS["asc"]
 
     def __init__(self, config: SweepConfig, corpus: Corpus, model: Model) -> None:
         self.utterances = corpus.utterances

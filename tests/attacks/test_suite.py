@@ -106,7 +106,7 @@ def test_the_task_is_scored_under_the_recovered_key(tmp_path):
     assert rows["error"].iloc[-1] == pytest.approx(plain, abs=1e-3)
     guess = folder.rows("incorrect-keys").iloc[0]
     assert guess["queries"] == 8 and guess["key_error"] > 0.1
-    assert guess["objective"] == incorrect_errors(tmp_path / "run", "asv").min()
+    assert guess["objective"] == incorrect_errors(tmp_path / "run", "eer").min()
 
 
 def test_evidence_is_what_the_threat_model_grants_and_no_more(tmp_path):
