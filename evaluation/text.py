@@ -62,7 +62,7 @@ def _basic() -> Normaliser:
     """
     import jiwer
 
-    marks: set[str] = jiwer.RemovePunctuation().tokens_to_remove - {"'"}  # type: ignore[no-untyped-call]
+    marks = set(jiwer.RemovePunctuation().tokens_to_remove) - {"'"}  # type: ignore[no-untyped-call]
     mark = re.compile(_any_of(marks))
     within_word = re.compile("|".join(_within_words(_any_of(marks - _DASHES))))
 

@@ -126,6 +126,15 @@ def test_a_run_from_before_character_errors_is_extended_and_reported_without_the
     assert "CER, which only 2 of the keys have" in page and "CER, also measured" not in page
 
 
+def test_a_run_whose_transcripts_had_other_words_is_not_mixed_with_new_keys(tmp_path):
+    speech = transcribed(tmp_path / "speech", "either/or", "never")
+    asked = config("subsampled", "asr", keys=1, **speech)
+    manifest = sweep(asked, tmp_path / "run", workers=1).path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"words": 3', '"words": 2'))
+    with pytest.raises(BadInput, match="had 2 words when this run was made and have 3 now"):
+        sweep(replace(asked, keys=2), tmp_path / "run", workers=1)
+
+
 def test_correct_keys_give_the_plain_score_in_every_task(tmp_path):
     for task in ("asv", "asr"):
         asked = config("whisper_like", task, blocks="frames", keys=2, keep_outputs=True)
