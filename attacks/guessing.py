@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from attacks.base import Evidence, Given, Need, Recovery, Setting, Threat
-from attacks.target import ERROR, Target
+from attacks.target import Target
 from evaluation.sweep import Progress, sweep
 from evaluation.watch import Report
 from keys import IncorrectKeys
+from keys.errors import BadInput
 
 
 class Guessing:
@@ -66,7 +67,7 @@ class Guessing:
 
     def run(self, evidence: Evidence) -> Recovery:
         """The guess with the least error; `believed` is False: nothing tells a guesser how near he is."""
-        errors = incorrect_errors(self.folder, self.target.config.task)
+        errors = incorrect_errors(self.folder, self.target.experiment.task.metric)
         best = errors.index[int(np.argmin(errors.to_numpy()))]
         return Recovery(
             self.guesses.batch(int(best), 1)[0],
@@ -77,10 +78,16 @@ class Guessing:
         )
 
 
-def incorrect_errors(folder: Path, task: str) -> pd.Series:
-    """The task's error in percent of every incorrect key of a run folder, by the key's index."""
-    metric = ERROR[task]
+def incorrect_errors(folder: Path, metric: str) -> pd.Series:
+    """The task's error in percent of every incorrect key of a run folder, by the key's index.
+
+    Raises BadInput where the metric was not measured for some keys.
+    """
     shards = [pd.read_parquet(path) for path in sorted((folder / "scores").glob("incorrect-*.parquet"))]
-    scores = pd.concat(shards)
-    scores = scores[scores["metric"] == metric].set_index("key_index")["value"].sort_index()
+    rows = pd.concat(shards)
+    scores = rows[rows["metric"] == metric].set_index("key_index")["value"].sort_index()
+    if len(scores) < rows["key_index"].nunique():
+        raise BadInput(
+            f"{folder} lacks {metric.upper()} for keys that an earlier wrongkey asked: attack again into a new folder"
+        )
     return 100 - scores if metric == "accuracy" else scores

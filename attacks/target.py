@@ -36,7 +36,6 @@ HANDS = 20
 OTHERS_SECONDS = 1200.0  # of other people's speech that an adversary learns from: all of them, some utterances each
 PROBED, PROBED_EACH = 12, 4  # people, and utterances of each, that an adversary asks the encrypted model about
 NOISE_SECONDS = 30.0  # of noise through a front end, to learn how many frames a second makes
-ERROR = {"asv": "eer", "asr": "wer", "asc": "accuracy"}  # the metric that speaks for a task
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ class Target:
     def error_of(self, experiment: Experiment, answers: Answers) -> Matrix:
         """The task's error in percent, `(n,)`, of answers under n keys."""
         rows = score_rows(experiment, "incorrect", experiment.scores(answers), 0)
-        metric = ERROR[self.config.task]
+        metric = experiment.task.metric
         values = np.array([row["value"] for row in rows if row["metric"] == metric])
         return 100 - values if metric == "accuracy" else values
 

@@ -1,8 +1,8 @@
 """Which incorrect keys work, and could anybody have known? Every measure of a key beside its score (paper, Fig. 10).
 
 Over a finished sweep: its incorrect keys are drawn again from the manifest, measured (`attacks.key_measures`), and the
-measures are held against the scores of the run folder. Errors are EER, WER or 100 - accuracy, in percent: a weak key
-is one whose error is low.
+measures are held against the scores of the run folder. Errors are EER, WER, CER or 100 - accuracy, in percent: a weak
+key is one whose error is low.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from attacks.rank_regression import (
     spearman_interval,
     squares_kernel,
 )
-from attacks.target import ERROR
 from evaluation.experiment import Experiment
 from keys.errors import BadInput
 
@@ -63,7 +62,7 @@ def analyse_keys(
     predictions = foretell(table, names, experiment)
     about = {
         "setting": setting_of(experiment),
-        "metric": ERROR[experiment.config.task],
+        "metric": experiment.task.metric,
         "keys": len(table),
         "asked": {"group share": SHARE, "folds": FOLDS, "keys that foretell": min(len(table), MOST_KEYS)},
         "measures": correlations,
@@ -82,7 +81,7 @@ def analyse_keys(
 
 def incorrect_scores(folder: AnalysisFolder, experiment: Experiment) -> pd.DataFrame:
     """Index, score, error and group of every incorrect key of a run folder, by index."""
-    metric = ERROR[experiment.config.task]
+    metric = experiment.task.metric
     try:
         shards = [pd.read_parquet(path) for path in sorted((folder.path / "scores").glob("incorrect-*.parquet"))]
     except Exception as error:  # pyarrow raises several kinds for truncated and foreign files

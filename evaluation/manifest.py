@@ -14,6 +14,8 @@ from typing import Any
 
 from evaluation.experiment import Experiment
 from evaluation.hardware import describe_device
+from evaluation.tasks import METRICS
+from keys.errors import BadInput
 
 
 def describe_run(
@@ -21,10 +23,17 @@ def describe_run(
 ) -> dict[str, Any]:
     """The manifest at the start of a sweep; ``before`` is the one of the run that it continues.
 
-    Device, versions and revision are those of the first session; ``sessions`` has an entry for each.
+    Device, versions and revision are those of the first session; ``sessions`` has an entry for each. Raises BadInput
+    where the run's transcripts had another number of words, as an earlier wrongkey normalised them.
     """
     config, corpus, used = experiment.config, experiment.corpus, experiment.used
-    about = experiment.task.about()
+    about, metric = experiment.task.about(), experiment.task.metric
+    words = about.get("corpus", {}).get("words")
+    if before and words != (had := before["corpus"].get("words", words)):
+        raise BadInput(
+            f"the transcripts had {had:,} words when this run was made and have {words:,} now, since an earlier "
+            f"wrongkey normalised {config.text!r} otherwise: choose another --out"
+        )
     asked = max(config.keys, before["config"]["keys"] if before else 0)
     session = {
         "started": now(),
@@ -47,6 +56,7 @@ def describe_run(
             "dims": experiment.dims,
             "bins": experiment.bins,
             "command": command or first["command"],
+            **({} if metric == METRICS[config.task] else {"metric": metric}),
         },
         "identity": dict(identity),
         **{name: first[name] for name in ("started", "device", "versions", "git")},

@@ -24,11 +24,18 @@ from evaluation.models.protocol import Model, SceneClassifier
 from evaluation.trials import Trials, generate_trials, read_trials
 from keys.errors import BadInput
 
+# The metric that speaks for a task, where its speech does not call for another one.
+METRICS = {"asv": "eer", "asr": "wer", "asc": "accuracy"}
+
 
 class Task(Protocol):
     """What a sweep needs of a task."""
 
     utterances: tuple[Utterance, ...]
+    metric: str  # the one of its metrics that speaks for the run
+
+    def cautions(self) -> list[str]:
+        """What a reader must know before he believes the scores, in sentences; mostly none."""
 
     def scores(self, answers: Answers, plain: Callable[[], Answers]) -> Tensor:
         """Answers of several keys to scores ``(keys, …)``; ``plain`` gives the plain model's answers."""
@@ -55,6 +62,8 @@ class Task(Protocol):
 class Verification:
     """ASV: trials between utterances."""
 
+    metric = METRICS["asv"]
+
     def __init__(self, config: SweepConfig, corpus: Corpus) -> None:
         if unknown := [u.id for u in corpus.utterances if not u.speaker]:
             raise BadInput(f"corpus {corpus.name} does not say who speaks in {first_three(unknown)}: trials need it")
@@ -63,6 +72,9 @@ class Verification:
         self.enrolled = config.variant == "test"  # under the correct key, which gives the plain embeddings
         self.measured = SpeakerVerification.of(self.trials, config.replicates, config.seed)
         self.measure = self.measured.measure
+
+    def cautions(self) -> list[str]:
+        return []
 
     def scores(self, answers: Answers, plain: Callable[[], Answers]) -> Tensor:
         assert isinstance(answers, Tensor)
@@ -98,6 +110,8 @@ class Recognition:
         self.utterances = corpus.utterances
         self.measured = SpeechRecognition.of(self.utterances, config.text, config.replicates, config.seed)
         self.measure = self.measured.measure
+        self.metric = self.measured.metric
+        self.cautions = self.measured.cautions
 
     def scores(self, answers: Answers, plain: Callable[[], Answers]) -> Tensor:
         return self.measured.scores(cast(Texts, answers))
@@ -121,11 +135,16 @@ class Recognition:
 class Classification:
     """ASC: labels of clips."""
 
+    metric = METRICS["asc"]
+
     def __init__(self, config: SweepConfig, corpus: Corpus, model: Model) -> None:
         self.utterances = corpus.utterances
         self.classes = tuple(cast(SceneClassifier, model).classes)
         self.measured = SceneClassification.of(self.utterances, self.classes, config.replicates, config.seed)
         self.measure = self.measured.measure
+
+    def cautions(self) -> list[str]:
+        return []
 
     def scores(self, answers: Answers, plain: Callable[[], Answers]) -> Tensor:
         assert isinstance(answers, Tensor)

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keys.errors import BadInput
+from reports.metrics import METRICS, PRIMARY
 from reports.runs import SCHEME_NAMES
 
 FORMAT = "wrongkey-attacks/1"
@@ -29,7 +30,6 @@ LOCKED = 3.0  # points by which incorrect keys must lie above plain for a model 
 FEW_TRIALS = 10  # below which a verdict says how many there were
 UNLOCKED = 1.0  # points of the task's error within which the model is as good as plain
 BROKEN_SHARE = 0.5  # of the trials
-ERROR_NAMES = {"asv": "EER", "asr": "WER", "asc": "100 - accuracy"}
 # What an adversary needs, from the least to the most: a verdict names the least that breaks.
 NEEDS = (
     *("ciphertext", "other speech", "answers", "encrypted model", "public model"),
@@ -155,12 +155,24 @@ class AttackRun:
 
     @property
     def error_name(self) -> str:
-        return ERROR_NAMES.get(str(self.setting.get("task")), "error")
+        if self.metric == "accuracy":
+            return "100 - accuracy"
+        return METRICS[self.metric].label if self.metric in METRICS else "error"
+
+    @cached_property
+    def metric(self) -> str | None:
+        """The metric that speaks for the task, as the sweep beside the attacks says; None without a model."""
+        try:
+            config = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))["config"]
+            named = str(config.get("metric"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            named = ""
+        return named if named in METRICS else PRIMARY.get(str(self.setting.get("task")))
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """The task's errors in percent of the sweep beside the attacks: columns condition, value; maybe empty."""
-        metric = {"asv": "eer", "asr": "wer", "asc": "accuracy"}.get(str(self.setting.get("task")))
+        metric = self.metric
         shards = [pd.read_parquet(path) for path in sorted((self.folder / "scores").glob("*.parquet"))]
         if metric is None or not shards:
             return pd.DataFrame({"condition": [], "value": []})

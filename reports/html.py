@@ -29,7 +29,7 @@ from reports.attacks import AttackRun
 from reports.confusion import confusion_figure
 from reports.figures import block_size_figure, save_figure, violin_figure
 from reports.heard import heard_table
-from reports.metrics import Metric
+from reports.metrics import METRICS, Metric
 from reports.published import differences, published_beside, published_table
 from reports.runs import Run, load_runs, run_labels
 from reports.statistics import FEW_KEYS, FEWEST, KeyStatistics, summarise
@@ -288,6 +288,11 @@ def _facts(run: Run) -> dict[str, str]:
         "text": f"normalised by “{run.section('config').get('text')}”" if run.task == "asr" else "",
         "classes": ", ".join(map(str, classes)) if isinstance(classes := manifest.get("classes"), list) else "",
         "query": f"{run.block_words} of a {'waveform' if run.blocks == 'samples' else 'spectrogram'}",
+        "left out": ", ".join(
+            f"{METRICS[name].label}, which only {count:,} of the keys have"
+            for name, count in run.partial.items()
+            if name in METRICS
+        ),
         "keys": f"{run.keys_done:,} {'incorrect' if run.keyed else run.scheme_name}, seed {seed}, {run.state}",
         "variant": f"{run.variant}: {run.variant_words}" if run.variant_words else run.variant,
         "key space": f"{run.key_space:,} incorrect keys" if run.key_space else "",

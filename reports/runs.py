@@ -200,7 +200,7 @@ class Run:
     @property
     def metric(self) -> str:
         """The metric that speaks for the run: the task's own if it was measured, else the first known one."""
-        measured = list(dict.fromkeys(self.scores["metric"]))
+        measured = [name for name in dict.fromkeys(self.scores["metric"]) if name not in self.partial]
         wanted = [str(self.section("config").get("metric")), PRIMARY.get(self.task, ""), *METRICS]
         for name in wanted:
             if name in measured and name in METRICS:
@@ -212,9 +212,16 @@ class Run:
 
     @property
     def metrics(self) -> list[str]:
-        """The known metrics in the scores, the one that speaks for the run first."""
-        rest = [name for name in METRICS if name != self.metric and (self.scores["metric"] == name).any()]
-        return [self.metric, *rest]
+        """The known metrics in the scores, the one that speaks for the run first; none that only some keys have."""
+        shown = set(self.scores["metric"]) - set(self.partial) - {self.metric}
+        return [self.metric, *(name for name in METRICS if name in shown)]
+
+    @cached_property
+    def partial(self) -> dict[str, int]:
+        """Metrics that only some incorrect keys have, and how many: an earlier wrongkey did not measure them."""
+        incorrect = self.scores[self.scores["condition"] == "incorrect"]
+        keys = incorrect["metric"].value_counts()
+        return {str(name): int(count) for name, count in keys.items() if 0 < count < self.keys_done}
 
     @cached_property
     def self_checks(self) -> list[SelfCheck]:

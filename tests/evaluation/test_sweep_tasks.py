@@ -1,6 +1,7 @@
 """Sweeps of every task through first layers of every kind: what is in the run folder, and whether it is right."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,10 @@ from evaluation.config import SweepConfig
 from evaluation.experiment import Experiment
 from evaluation.sweep import sweep
 from keys.errors import BadInput
+from reports import write_report
+from reports.heard import heard_table
+from reports.runs import load_run
+from reports.statistics import summarise
 from tests import toys
 
 LAYERS = [
@@ -68,8 +73,65 @@ def test_word_errors_follow_from_the_hypotheses_that_are_kept(tmp_path):
         error = jiwer.wer(list(rows.reference), [text.upper() for text in rows.hypothesis])
         assert stated[key] == pytest.approx(100 * error)
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["trials"] is None
+    assert manifest["trials"] is None and "metric" not in manifest["config"]
+    assert load_run(folder).metrics == ["wer", "cer", "runaway"]
     assert manifest["corpus"]["words"] == table(folder).query("metric == 'wer'").n.iloc[0] > 0
+
+
+def transcribed(folder, *texts):
+    """A list of noise with transcripts, in NeMo's format."""
+    import soundfile
+
+    folder.mkdir()
+    lines = []
+    for number, text in enumerate(texts):
+        noise = np.random.default_rng(number).normal(0, 0.1, 6_000 + 500 * number)
+        soundfile.write(folder / f"{number}.wav", noise, 16_000)
+        lines.append(json.dumps({"audio_filepath": f"{number}.wav", "text": text}))
+    (folder / "list.jsonl").write_text("\n".join(lines))
+    return {"corpus": f"jsonl:{folder / 'list.jsonl'}", "per_speaker": None}
+
+
+def test_character_errors_speak_for_a_corpus_without_spaces(tmp_path):
+    import jiwer
+
+    speech = transcribed(tmp_path / "speech", "今天天气很好。", "我们去公园，好吗？", "再见")
+    asked = config("subsampled", "asr", keys=2, keep_outputs=True, **speech)
+    folder = sweep(asked, tmp_path / "run", workers=1).path
+    kept, rows = table(folder, "outputs"), table(folder).query("condition == 'incorrect' and metric == 'cer'")
+    for key, part in kept[kept.key_index >= 0].groupby("key_index"):
+        heard = [" ".join(text.upper().split()) for text in part.hypothesis]
+        stated = rows.set_index("key_index").value[key]
+        assert stated == pytest.approx(100 * jiwer.cer(list(part.reference), heard))
+    assert set(rows.n) == {15} and list(kept.reference[:3]) == ["今天天气很好", "我们去公园好吗", "再见"]
+    run = load_run(folder)
+    assert (run.manifest["config"]["metric"], run.metric, run.metrics) == ("cer", "cer", ["cer", "wer", "runaway"])
+    shown = heard_table(summarise(run))
+    assert list(shown["Character errors"][:2]) == ["", f"{kept.character_errors[0]} of 6"]
+
+
+def test_a_run_from_before_character_errors_is_extended_and_reported_without_them(tmp_path):
+    speech = transcribed(tmp_path / "speech", "今天天气很好", "再见")
+    asked = config("subsampled", "asr", keys=2, **speech)
+    folder = sweep(asked, tmp_path / "run", workers=1).path
+    for path in (folder / "scores").glob("*.parquet"):
+        rows = pd.read_parquet(path)
+        rows[rows.metric != "cer"].to_parquet(path, index=False)
+    sweep(replace(asked, keys=4), folder, workers=1)
+    run = load_run(folder)
+    assert run.keys_done == 4 and run.partial == {"cer": 2}
+    assert run.metric == "wer" and run.metrics == ["wer", "runaway"]
+    page = write_report([folder], tmp_path / "report.html").read_text()
+    assert "CER, which only 2 of the keys have" in page and "CER, also measured" not in page
+
+
+def test_a_run_whose_transcripts_had_other_words_is_not_mixed_with_new_keys(tmp_path):
+    speech = transcribed(tmp_path / "speech", "either/or", "never")
+    asked = config("subsampled", "asr", keys=1, **speech)
+    manifest = sweep(asked, tmp_path / "run", workers=1).path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"words": 3', '"words": 2'))
+    with pytest.raises(BadInput, match="had 2 words when this run was made and have 3 now"):
+        sweep(replace(asked, keys=2), tmp_path / "run", workers=1)
 
 
 def test_correct_keys_give_the_plain_score_in_every_task(tmp_path):
