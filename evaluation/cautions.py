@@ -82,7 +82,7 @@ def _of_wer(row: Mapping[str, Any], classes: int | None) -> list[str]:
     return [f"the plain model's {name} is {row['value']:.1f} %: it recognises next to nothing, so {NOTHING}"]
 
 
-CHANCE = {"eer": _of_eer, "accuracy": _of_accuracy, "wer": _of_wer}
+CHANCE = {"eer": _of_eer, "accuracy": _of_accuracy, "wer": _of_wer, "cer": _of_wer}
 
 
 def _several(answers: Answers) -> bool:

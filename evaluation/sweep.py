@@ -141,7 +141,7 @@ def _threads(count: int) -> Iterator[None]:
 def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader must know of the corpus and of the plain model, from its answers and its score rows."""
     plain, classes = experiment.plain(), getattr(experiment.model, "classes", None)
-    found = [*experiment.corpus.cautions, *cautions.of_answers("the plain model", plain)]
+    found = [*experiment.corpus.cautions, *experiment.task.cautions(), *cautions.of_answers("the plain model", plain)]
     if experiment.config.task == "asv" and bool(cautions.tied(experiment.scores(plain)).all()):
         found.append("all trials of the plain model have the same score: no error rate can be computed from them")
     return found + cautions.of_rows(rows, len(classes) if classes else None)
