@@ -8,7 +8,7 @@ section on incorrect keys says how many guesses come how near.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ import pandas as pd
 
 from attacks.base import Evidence, Given, Need, Recovery, Setting, Threat
 from attacks.target import ERROR, Target
+from evaluation.schema import read_manifest
+from evaluation.scores import read_scores
 from evaluation.sweep import Progress, sweep
 from keys import IncorrectKeys
 
@@ -43,10 +45,16 @@ class Guessing:
         target = self.target
         return IncorrectKeys(target.scheme, target.setting.size, target.config.seed, target.key(0))
 
-    def sweep(self, workers: int | None, command: str | None, progress: Progress | None) -> None:
+    def sweep(
+        self,
+        workers: int | None,
+        command: str | None,
+        progress: Progress | None,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
         """Asks the model under `keys` incorrect keys, or finishes asking."""
         config = self.target.sweep_config(self.target.victims_corpus, "victims.txt", self.keys)
-        sweep(config, self.folder, workers=workers, command=command, progress=progress)
+        sweep(config, self.folder, workers=workers, command=command, progress=progress, report=report)
 
     def run(self, evidence: Evidence) -> Recovery:
         """The guess with the least error; `believed` is False: nothing tells a guesser how near he is."""
@@ -64,7 +72,10 @@ class Guessing:
 def incorrect_errors(folder: Path, task: str) -> pd.Series:
     """The task's error in percent of every incorrect key of a run folder, by the key's index."""
     metric = ERROR[task]
-    shards = [pd.read_parquet(path) for path in sorted((folder / "scores").glob("incorrect-*.parquet"))]
-    scores = pd.concat(shards)
-    scores = scores[scores["metric"] == metric].set_index("key_index")["value"].sort_index()
+    scores, _ = read_scores(folder, read_manifest(folder))
+    scores = (
+        scores[(scores["condition"] == "incorrect") & (scores["metric"] == metric)]
+        .set_index("key_index")["value"]
+        .sort_index()
+    )
     return 100 - scores if metric == "accuracy" else scores

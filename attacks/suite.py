@@ -57,9 +57,11 @@ def run_attacks(
     target = Target(config, out)
     folder = AttackFolder(out)
     if target.model is not None:
-        attacks = {"incorrect-keys": _guessing(target, folder, keys, workers, command, progress), **attacks}
+        attacks = {"incorrect-keys": _guessing(target, folder, keys, workers, command, progress, report), **attacks}
     with folder.locked():
         folder.claim_attacks(config, target, command)
+        for line in folder.damaged if report else ():
+            report(line)
         for name, attack in attacks.items():
             if reason := obstacle(attack, target):
                 folder.note(attack, reason)
@@ -185,12 +187,18 @@ def heard(target: Target, trial: Trial, key: Matrix) -> dict[str, float]:
 
 
 def _guessing(
-    target: Target, folder: AttackFolder, keys: int, workers: int, command: str | None, progress: Progress | None
+    target: Target,
+    folder: AttackFolder,
+    keys: int,
+    workers: int,
+    command: str | None,
+    progress: Progress | None,
+    report: Report | None,
 ) -> Guessing:
     with folder.locked():  # refused before the sweep, not after it
         folder.claim_attacks(target.config, target, command)
     guessing = Guessing(target, folder.path, keys)
-    guessing.sweep(workers, command, progress)
+    guessing.sweep(workers, command, progress, report)
     return guessing
 
 

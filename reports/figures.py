@@ -23,6 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
+from keys.files import write_atomically
 from reports.density import density as density
 from reports.density import spread as spread
 from reports.metrics import Metric
@@ -129,8 +130,9 @@ def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     FigureCanvasAgg(figure)
     with matplotlib.rc_context(STYLE):
-        figure.savefig(png, dpi=200, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        write_atomically(png, lambda file: figure.savefig(file, format="png", dpi=200, metadata={"Software": None}))
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        write_atomically(svg, lambda file: figure.savefig(file, format="svg", metadata=nothing))
     return png, svg
 
 
