@@ -1,15 +1,15 @@
 """The analyses of a run folder on disk, and the experiment that a finished sweep was.
 
 `analyses/<name>.parquet` holds the rows of an analysis and `analyses/<name>.json` what was asked, with which versions
-and when, and what follows from the rows. Both are written under another name and renamed; the JSON last, so that an
-analysis whose JSON is there is whole.
+and when, what follows from the rows, and their checksums. Both are written under another name and renamed; the JSON
+last, so that an analysis whose JSON fits its rows is whole.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,36 +20,44 @@ from evaluation.config import SweepConfig
 from evaluation.experiment import Experiment
 from evaluation.manifest import git_revision, now, versions
 from evaluation.run_folder import RunFolder, same
+from evaluation.schema import Analysis
+from evaluation.tables import write_table
 from keys.errors import BadInput
 
-FORMAT = "wrongkey-analysis/1"
+FORMAT = Analysis.FORMAT
 
 
 class AnalysisFolder(RunFolder):
     """`analyses/` of a run folder, which need not hold a sweep."""
 
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path)
+        self._checksums: dict[str, str] = {}
+
     def write_analysis(self, name: str, table: pd.DataFrame, about: Mapping[str, Any], command: str | None) -> None:
         """Rows and their description; an earlier analysis of this name is replaced."""
-        folder = self.path / "analyses"
-        self._attempt(lambda: folder.mkdir(parents=True, exist_ok=True))
+        checksums = {name: self._write_analysis(name, table), **self._checksums}
         described = {
             "format": FORMAT,
             "name": name,
             **about,
+            "tables": checksums,
             "command": command,
             "versions": versions(),
             "git": git_revision(),
             "made": now(),
         }
-        text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
-        (folder / f"{name}.json").unlink(missing_ok=True)
-        self._write(folder / f"{name}.parquet", lambda part: table.to_parquet(part, index=False))
-        self._write(folder / f"{name}.json", lambda part: part.write_text(text, encoding="utf-8"))
+        self.write_json(f"analyses/{name}.json", described)
 
     def write_rows(self, name: str, table: pd.DataFrame) -> None:
         """More rows of an analysis, in a file of their own; written before the analysis itself."""
-        self._attempt(lambda: (self.path / "analyses").mkdir(parents=True, exist_ok=True))
-        self._write(self.path / "analyses" / f"{name}.parquet", lambda part: table.to_parquet(part, index=False))
+        self._checksums[name] = self._write_analysis(name, table)
+
+    def _write_analysis(self, name: str, table: pd.DataFrame) -> str:
+        """Writes a table of `analyses/` and returns its checksum, by which the JSON knows it."""
+        self.make("analyses")
+        with self._writing():
+            return write_table(self.path / "analyses" / f"{name}.parquet", table, "", "analysis").checksum
 
 
 def experiment_of(folder: RunFolder, trusted: Collection[str] = ()) -> Experiment:
@@ -66,7 +74,7 @@ def experiment_of(folder: RunFolder, trusted: Collection[str] = ()) -> Experimen
     refuse_code(config, folder.manifest_path, trusted)
     experiment = Experiment(config)
     found = experiment.identity()
-    differing = [name for name, value in manifest["identity"].items() if not same(value, found.get(name))]
+    differing = [name for name, value in manifest.get("identity", {}).items() if not same(value, found.get(name))]
     if differing:
         raise BadInput(
             f"{folder.path} was made with another {' and another '.join(differing)} than "
@@ -77,7 +85,10 @@ def experiment_of(folder: RunFolder, trusted: Collection[str] = ()) -> Experimen
 
 def sweep_config(settings: Mapping[str, Any]) -> SweepConfig:
     """The configuration that a manifest keeps: model and corpus as they were named on the command line."""
-    kept = {name: settings[name] for name in SweepConfig.__dataclass_fields__ if name in settings}
+    for name in ("model_spec", "corpus_spec"):
+        if not settings.get(name):
+            raise BadInput(f"the manifest does not say its {name}: sweep again into a new folder")
+    kept = {name: settings[name] for name in SweepConfig.__dataclass_fields__ if settings.get(name) is not None}
     return SweepConfig.of({**kept, "model": settings["model_spec"], "corpus": settings["corpus_spec"]})
 
 

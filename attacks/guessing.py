@@ -16,6 +16,8 @@ import pandas as pd
 
 from attacks.base import Evidence, Given, Need, Recovery, Setting, Threat
 from attacks.target import Target
+from evaluation.schema import read_manifest
+from evaluation.scores import read_scores
 from evaluation.sweep import Progress, sweep
 from evaluation.watch import Report
 from keys import IncorrectKeys
@@ -83,8 +85,8 @@ def incorrect_errors(folder: Path, metric: str) -> pd.Series:
 
     Raises BadInput where the metric was not measured for some keys.
     """
-    shards = [pd.read_parquet(path) for path in sorted((folder / "scores").glob("incorrect-*.parquet"))]
-    rows = pd.concat(shards)
+    rows, _ = read_scores(folder, read_manifest(folder))
+    rows = rows[rows["condition"] == "incorrect"]
     scores = rows[rows["metric"] == metric].set_index("key_index")["value"].sort_index()
     if len(scores) < rows["key_index"].nunique():
         raise BadInput(

@@ -7,6 +7,7 @@ depend on, each attack's threat model, and why an attack did not apply. A killed
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,14 +16,18 @@ from typing import Any
 import pandas as pd
 
 from attacks.base import Attack
+from attacks.rows import read_attack
 from attacks.scores import DECRYPTED, RECOVERED
 from attacks.target import AttackConfig, Target
 from evaluation.experiment import digest_of_weights
 from evaluation.manifest import git_revision, now, versions
 from evaluation.run_folder import RunFolder, same
+from evaluation.schema import Suite, read_json
+from evaluation.tables import FORMAT as TABLES
+from evaluation.tables import Damaged, identity_digest, set_aside, table_files, write_table
 from keys.errors import BadInput
 
-FORMAT = "wrongkey-attacks/1"
+FORMAT = Suite.FORMAT
 # What may differ from one session to the next: more trials and amounts extend a run.
 FREE = ("trials", "device", "amounts")
 
@@ -32,6 +37,7 @@ class AttackFolder(RunFolder):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self._suite: dict[str, Any] | None = None
         self._rows: dict[str, list[dict[str, Any]]] = {}
 
     @property
@@ -43,22 +49,27 @@ class AttackFolder(RunFolder):
         return pd.DataFrame(self._known(attack))
 
     def claim_attacks(self, config: AttackConfig, target: Target, command: str | None) -> None:
-        """Begin, or go on; raises BadInput where the folder holds attacks on another target."""
+        """Begin, or go on; raises BadInput where the folder holds attacks on another target.
+
+        Damaged result files are set aside, and named in `damaged`: their trials are missing again.
+        """
         identity = identity_of(config, target)
         found = self.suite()
         if found is not None:
-            differing = [name for name in identity if not same(found["identity"].get(name), identity[name])]
+            differing = [name for name in identity if not same(found.get("identity", {}).get(name), identity[name])]
             if differing:
                 raise BadInput(
                     f"{self.path} holds attacks made with another {', '.join(differing)}: choose another --out"
                 )
-        self._attempt(lambda: self.suite_path.parent.mkdir(parents=True, exist_ok=True))
+        self.make("attacks")
         session = {"started": now(), "versions": versions(), "git": git_revision(), "command": command}
-        before = found or {"sessions": [], "attacks": {}}
+        before = found or {}
+        begun = before.get("config", {}).get("trials", 0)
         self._suite = {
             "format": FORMAT,
-            "config": {**asdict(config), "trials": max(config.trials, before.get("config", {}).get("trials", 0))},
-            "identity": identity,
+            "config": {**asdict(config), "trials": max(config.trials, begun)},
+            "identity": before.get("identity") or identity,  # to the digit: the tables are bound to it
+            "tables": TABLES,
             "setting": {
                 "model": target.model.name if target.model else None,
                 "task": config.task if target.model else None,
@@ -68,26 +79,20 @@ class AttackFolder(RunFolder):
                 "others": len(target.others_corpus.speakers),
                 **{name: getattr(target.setting, name) for name in ("scheme", "blocks", "block_size", "size", "rate")},
             },
-            "sessions": [*before["sessions"], session],
-            "attacks": before["attacks"],
+            "sessions": [*before.get("sessions", []), session],
+            "attacks": before.get("attacks", {}),
             "ended": None,
         }
+        self._mend_attacks(found)
         self._write_suite()
 
     def suite(self) -> dict[str, Any] | None:
         """What suite.json says; None where there is none yet."""
-        try:
-            found = json.loads(self.suite_path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (OSError, json.JSONDecodeError):
-            raise BadInput(f"{self.suite_path} cannot be read any more: choose another folder with --out") from None
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise BadInput(f"{self.suite_path} is not of the format {FORMAT}: choose another --out")
-        return found
+        return read_json(self.suite_path, Suite) if os.path.lexists(self.suite_path) else None
 
     def note(self, attack: Attack, reason: str | None) -> None:
         """The attack's threat model and, where it does not apply, why."""
+        assert self._suite is not None
         self._suite["attacks"][attack.name] = {
             "family": attack.family,
             "adversary": attack.threat.adversary,
@@ -97,6 +102,7 @@ class AttackFolder(RunFolder):
         self._write_suite()
 
     def end(self) -> None:
+        assert self._suite is not None
         self._suite["ended"] = now()
         self._write_suite()
 
@@ -107,8 +113,7 @@ class AttackFolder(RunFolder):
         """One more row; the file is replaced as a whole."""
         known = self._known(attack)
         known.append(dict(row))
-        table = pd.DataFrame(known)
-        self._write(self._file(attack), lambda part: table.to_parquet(part, index=False))
+        self._write_rows(attack, pd.DataFrame(known))
 
     def describe(self, attack: str, given: str) -> str:
         """One line of a log: how an attack did on an amount."""
@@ -132,17 +137,37 @@ class AttackFolder(RunFolder):
         if attack not in self._rows:
             path = self._file(attack)
             try:
-                self._rows[attack] = pd.read_parquet(path).to_dict("records") if path.is_file() else []
-            except Exception:  # pyarrow raises several kinds for truncated and foreign files
-                raise BadInput(f"{path} is broken: delete it and run the attack again") from None
+                suite = self._suite or self.suite()
+                self._rows[attack] = read_attack(path, suite).table.to_dict("records") if path.exists() else []
+            except Damaged as error:
+                raise BadInput(f"{path} is broken ({error}): run the attack again") from None
         return self._rows[attack]
+
+    def _mend_attacks(self, suite: Mapping[str, Any] | None) -> None:
+        """Sets aside every damaged result file, and seals those of an older wrongkey."""
+        for path in table_files(self.suite_path.parent):
+            try:
+                read = read_attack(path, suite)
+            except Damaged as error:
+                with self._writing():
+                    set_aside(path)
+                self.damaged.append(f"{path} is damaged ({error}): it is set aside and made again")
+            else:
+                if read.seal is None:
+                    self._write_rows(path.stem, read.table, adopted=True)
+
+    def _write_rows(self, attack: str, table: pd.DataFrame, adopted: bool = False) -> None:
+        assert self._suite is not None
+        run = identity_digest(self._suite["identity"])
+        with self._writing():
+            write_table(self._file(attack), table, run, "attack", adopted=adopted)
 
     def _file(self, attack: str) -> Path:
         return self.path / "attacks" / f"{attack}.parquet"
 
     def _write_suite(self) -> None:
-        text = json.dumps(self._suite, indent=2, ensure_ascii=False) + "\n"
-        self._write(self.suite_path, lambda part: part.write_text(text, encoding="utf-8"))
+        assert self._suite is not None
+        self.write_json("attacks/suite.json", self._suite)
 
 
 def identity_of(config: AttackConfig, target: Target) -> dict[str, Any]:

@@ -75,6 +75,9 @@ def run_attacks(
     failures = Failures("trials", worked=False)
     with folder.locked():
         folder.claim_attacks(config, target, command)
+        if report:
+            for line in folder.damaged:
+                report(line)
         for name, attack in attacks.items():
             if reason := obstacle(attack, target):
                 folder.note(attack, reason)

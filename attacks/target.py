@@ -8,7 +8,6 @@ others is named. Where a corpus names no speakers, its recordings are dealt into
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -30,6 +29,7 @@ from evaluation.workers import score_rows
 from keys import SecretKey, correct_key, get_scheme
 from keys.blocks import Blocks, dims_of
 from keys.errors import BadInput
+from keys.files import write_text_atomically
 
 SPEECH_RATE = 16_000  # hertz of speech that is attacked without a model
 HANDS = 20
@@ -171,9 +171,7 @@ class Target:
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{utterance.id}\n" for utterance in corpus.utterances)
         if not path.is_file() or path.read_text(encoding="utf-8") != lines:
-            part = path.with_name(f".{path.name}.{os.getpid()}.part")  # a worker beside this one may be reading it
-            part.write_text(lines, encoding="utf-8")
-            part.replace(path)
+            write_text_atomically(path, lines)  # a worker may be reading it
         shared = ("model", "corpus", "scheme", "task", "blocks", "block", "seed", "same_gender", "text", "per_speaker")
         settings = asdict(self.config)
         kept = {name: settings[name] for name in (*shared, "channels", "recordings", "device")}

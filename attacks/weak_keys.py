@@ -28,6 +28,7 @@ from attacks.rank_regression import (
     squares_kernel,
 )
 from evaluation.experiment import Experiment
+from evaluation.scores import read_scores
 from keys.errors import BadInput
 
 NAME, DISTANCES = "keys", "keys-distances"
@@ -82,12 +83,8 @@ def analyse_keys(
 def incorrect_scores(folder: AnalysisFolder, experiment: Experiment) -> pd.DataFrame:
     """Index, score, error and group of every incorrect key of a run folder, by index."""
     metric = experiment.task.metric
-    try:
-        shards = [pd.read_parquet(path) for path in sorted((folder.path / "scores").glob("incorrect-*.parquet"))]
-    except Exception as error:  # pyarrow raises several kinds for truncated and foreign files
-        raise BadInput(f"{folder.path / 'scores'} holds a broken shard: run its sweep again") from error
-    rows = pd.concat(shards, ignore_index=True) if shards else pd.DataFrame({"metric": []})
-    rows = rows[rows["metric"] == metric]
+    rows, _ = read_scores(folder.path, folder.manifest())
+    rows = rows[(rows["condition"] == "incorrect") & (rows["metric"] == metric)]
     if len(rows) < FEWEST:
         raise BadInput(
             f"{folder.path} has scores of {len(rows)} incorrect keys, too few to tell weak keys from others: sweep "

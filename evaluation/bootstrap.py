@@ -113,7 +113,7 @@ def speaker_weights(target: ArrayLike, speakers: ArrayLike, replicates: int, see
         weights[empty] = draw(int(empty.sum()))
     raise BadInput(
         f"{len(present)} speakers are too few to resample with both target and non-target trials: use "
-        "more speakers or switch the intervals off."
+        "more speakers or add --replicates 0."
     )
 
 
@@ -128,7 +128,7 @@ def utterance_weights(utterances: int, replicates: int, seed: int) -> Tensor:
         BadInput: fewer than two utterances.
     """
     if utterances < 2:
-        raise BadInput(f"{utterances} utterance is too few to resample: use more or switch the intervals off.")
+        raise BadInput(f"{utterances} utterance is too few to resample: use more or add --replicates 0.")
     generator = np.random.default_rng(seed)
     uniform = np.full(utterances, 1 / utterances)
     return torch.from_numpy(generator.multinomial(utterances, uniform, size=replicates).astype(np.float64))

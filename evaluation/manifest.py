@@ -23,18 +23,21 @@ def describe_run(
 ) -> dict[str, Any]:
     """The manifest at the start of a sweep; ``before`` is the one of the run that it continues.
 
-    Device, versions and revision are those of the first session; ``sessions`` has an entry for each. Raises BadInput
+    Device, versions and revision are those of the first session; ``sessions`` has an entry for each. Model and corpus
+    keep the names that they began with, and the identity its digits, which the tables are bound to. Raises BadInput
     where the run's transcripts had another number of words, as an earlier wrongkey normalised them.
     """
+    before = before or {}
+    begun: Mapping[str, Any] = before.get("config", {})
     config, corpus, used = experiment.config, experiment.corpus, experiment.used
     about, metric = experiment.task.about(), experiment.task.metric
     words = about.get("corpus", {}).get("words")
-    if before and words != (had := before["corpus"].get("words", words)):
+    if words != (had := before.get("corpus", {}).get("words", words)):
         raise BadInput(
             f"the transcripts had {had:,} words when this run was made and have {words:,} now, since an earlier "
             f"wrongkey normalised {config.text!r} otherwise: choose another --out"
         )
-    asked = max(config.keys, before["config"]["keys"] if before else 0)
+    asked = max(config.keys, begun.get("keys") or 0)
     session = {
         "started": now(),
         "device": describe_device(experiment.device),
@@ -42,25 +45,26 @@ def describe_run(
         "git": git_revision(),
         "command": command,
     }
-    first = before["sessions"][0] if before else session
+    sessions = [*(before.get("sessions") or []), session]
+    first = sessions[0]
     return {
         "config": {
             **asdict(config),
             "keys": asked,
-            "model": experiment.model.name,
+            "model": begun.get("model") or experiment.model.name,
             "model_spec": config.model,
-            "corpus": corpus.name,
+            "corpus": begun.get("corpus") or corpus.name,
             "corpus_spec": config.corpus,
             "blocks": experiment.blocks,
             "block_size": experiment.block_size,
             "dims": experiment.dims,
             "bins": experiment.bins,
-            "command": command or first["command"],
+            "command": command or first.get("command"),
             **({} if metric == METRICS[config.task] else {"metric": metric}),
         },
-        "identity": dict(identity),
-        **{name: first[name] for name in ("started", "device", "versions", "git")},
-        "sessions": [*(before["sessions"] if before else []), session],
+        "identity": dict(before.get("identity") or identity),
+        **{name: first.get(name) for name in ("started", "device", "versions", "git")},
+        "sessions": sessions,
         "batch": {"rows": experiment.engine.rows},
         "corpus": {
             "name": corpus.name,
@@ -75,7 +79,7 @@ def describe_run(
         "key_space": experiment.incorrect.total if experiment.incorrect.enumerated else None,
         "enumerated": experiment.incorrect.enumerated and asked >= (experiment.incorrect.total or 0),
         "ended": None,
-        "seconds": before["seconds"] if before else 0.0,
+        "seconds": before.get("seconds") or 0.0,
     }
 
 

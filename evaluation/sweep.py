@@ -69,12 +69,15 @@ def sweep(
     check_backend(backend, scheduler)
     check_timeout(timeout)
     workers = choose_workers(workers, choose_device(config.device))
-    folder = RunFolder(Path(out))
+    folder = RunFolder(out)
     with folder.locked(), _threads(max(available_cores() // workers, 1)):
         begin = perf_counter()
         experiment = prepared or Experiment(config)
         identity = experiment.identity()
         before = folder.claim(identity)
+        if report:
+            for line in folder.damaged:
+                report(line)
         _set_batch_size(experiment, before)
         manifest = describe_run(experiment, before, identity, command)
         correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
@@ -170,7 +173,7 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
 
 def _set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> None:
     """What the run began with, so that its scores stay the same, or on another device the fastest measured."""
-    if before and before["device"] == describe_device(experiment.device):
+    if before and before.get("batch") and before.get("device") == describe_device(experiment.device):
         experiment.engine.rows = before["batch"]["rows"]
     else:
         if experiment.engine.rows == 1:  # not yet, as of an experiment that was prepared for an earlier sweep

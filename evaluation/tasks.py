@@ -167,14 +167,20 @@ class Classification:
 
 
 def make_task(config: SweepConfig, corpus: Corpus, model: Model) -> Task:
-    """The task of a sweep; raises BadInput where corpus, model and task do not go together."""
+    """The task of a sweep; raises BadInput where corpus, model and task do not go together, and for too few speakers or
+    utterances to resample, before anything is asked or written."""
+    task: Verification | Recognition | Classification
     if config.task == "asv":
-        return Verification(config, corpus)
-    if config.task == "asr":
-        return Recognition(config, corpus)
-    if not hasattr(model, "classes"):
+        task = Verification(config, corpus)
+    elif config.task == "asr":
+        task = Recognition(config, corpus)
+    elif hasattr(model, "classes"):
+        task = Classification(config, corpus, model)
+    else:
         raise BadInput(f"model {model.name} does not say its classes: see docs/extending.md")
-    return Classification(config, corpus, model)
+    if config.replicates:
+        _ = task.measured._weights
+    return task
 
 
 def _trials(config: SweepConfig, corpus: Corpus) -> Trials:

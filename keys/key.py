@@ -146,7 +146,7 @@ class SecretKey:
         else:
             raise BadInput(f"{name}: a key file ends in .npz or .safetensors.")
         try:
-            write_atomically(path, lambda part: part.write_bytes(content), mode=PRIVATE, overwrite=overwrite)
+            write_atomically(path, lambda file: file.write(content), mode=PRIVATE, overwrite=overwrite)
         except FileExistsError:
             raise BadInput(f"{name}: this file exists: choose another name or ask to overwrite it.") from None
         except OSError as error:

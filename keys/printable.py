@@ -1,14 +1,18 @@
 """Text of others (names and paths from a run folder, a corpus, a file) made fit to be shown."""
 
+from __future__ import annotations
+
+from typing import Any
+
 SHOWN = "\u00a0\u3000\u200c\u200d"  # spaces, and joiners that Indic and Persian spelling needs: no letter, but harmless
 
 
 def printable(text: object, keep: str = "") -> str:
-    """`text` as one line that a terminal shows and does not obey: an escape becomes the four letters `\\x1b`.
+    r"""`text` as one line that a terminal shows and does not obey: an escape becomes the four letters `\x1b`.
 
-    Control characters, line breaks, Unicode's "Trojan source" characters (CVE-2021-42574), invisible ones and the lone
-    surrogates of bytes that are no UTF-8 are written out; every letter of every script stays. `keep`: characters to
-    leave as they are, such as "\\n" where lines are wanted.
+    Control characters, line breaks, Unicode's "Trojan source" characters (CVE-2021-42574), invisible ones and bytes of
+    names that are no UTF-8 (`\xe9`) are written out; every letter of every script stays. `keep`: characters to leave as
+    they are, such as line breaks where lines are wanted.
     """
     text = str(text)
     if text.isprintable():
@@ -16,5 +20,19 @@ def printable(text: object, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in SHOWN or c in keep else _written_out(c) for c in text)
 
 
+def printable_json(value: Any) -> Any:
+    """The same for every text in a value read from JSON; line breaks stay."""
+    if isinstance(value, str):
+        return printable(value, keep="\n")
+    if isinstance(value, list):
+        return [printable_json(part) for part in value]
+    if isinstance(value, dict):
+        return {printable(name): printable_json(part) for name, part in value.items()}
+    return value
+
+
 def _written_out(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte of a file name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")

@@ -4,7 +4,6 @@
 (`attacks/analyses.py` writes both). A folder with analyses need not hold a sweep.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evaluation.run_folder import find_files
+from evaluation.schema import Analysis as Schema
+from evaluation.schema import read_json
+from evaluation.scores import old_files
+from evaluation.tables import Damaged, Sealed, read_table
 from keys.errors import BadInput
+from keys.printable import printable, printable_json
 from reports.metrics import METRICS
 from reports.runs import SCHEME_NAMES
 
-FORMAT = "wrongkey-analysis/1"
 COLUMNS = {
     "keys": ("key_index", "score", "error", "group", "euclidean"),
     "decryption": ("kind", "step", "draw", "utterance", "metric", "value"),
     "phase": ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value"),
     "leaks": ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value"),
 }
+NUMBERS = ("key_index", "score", "error", "euclidean", "step", "draw", "value", "block_size", "frame", "bin")
 METRIC_NAMES = {
     "spectral_convergence": "Spectral convergence (dB)",
     "consistency": "Consistency (dB)",
@@ -50,6 +55,7 @@ class Analysis:
     name: str
     about: dict[str, Any]
     rows: pd.DataFrame
+    cautions: tuple[str, ...] = ()
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -64,7 +70,7 @@ class Analysis:
     def label(self) -> str:
         """ "asv-raw3, ROM, M = 3"; of speech alone the corpus."""
         if not self.setting.get("model"):
-            return str(self.setting.get("corpus") or self.folder.name)
+            return str(self.setting.get("corpus") or printable(self.folder.name))
         blocks = self.setting.get("blocks")
         how = f"M = {self.setting.get('block_size')}" + ("" if blocks == "samples" else f" ({blocks})")
         return f"{self.setting['model']}, {SCHEME_NAMES.get(self.scheme, self.scheme)}, {how}"
@@ -91,7 +97,8 @@ class Analysis:
     @property
     def measures(self) -> list[dict[str, Any]]:
         """Of "keys": each measure with its rank correlation, those that vary over the keys."""
-        return [entry for entry in self.about.get("measures") or [] if entry.get("correlation") is not None]
+        measured = [entry for entry in self.about.get("measures") or [] if entry.get("correlation") is not None]
+        return [{"low": np.nan, "high": np.nan, **entry} for entry in measured if entry["name"] in self.rows]
 
     @property
     def strongest(self) -> dict[str, Any] | None:
@@ -101,7 +108,8 @@ class Analysis:
     def companion(self, name: str, columns: Sequence[str]) -> pd.DataFrame | None:
         """Further rows beside the analysis, in `analyses/<name>.parquet`; None where there are none."""
         path = self.folder / "analyses" / f"{name}.parquet"
-        return _read_rows(path, columns) if path.is_file() else None
+        known = self.about.get("tables") or {}
+        return _read_rows(path, columns, self.about).table if path.exists() or name in known else None
 
 
 def find_analyses(paths: Iterable[Path]) -> list[Analysis]:
@@ -109,8 +117,10 @@ def find_analyses(paths: Iterable[Path]) -> list[Analysis]:
 
     Raises BadInput for one that is broken. Kinds that this report does not know are left out.
     """
-    files = {file: None for path in paths for file in sorted(Path(path).rglob("analyses/*.json"))}
-    found = [_read(file) for file in files if file.stem in COLUMNS]
+    names = [f"{name}.json" for name in COLUMNS]
+    below = (sorted(file for name in names for file in find_files(Path(path), name)) for path in paths)
+    files = {file: None for some in below for file in some if file.parent.name == "analyses"}
+    found = [_read(file) for file in files]
     return sorted(found, key=lambda analysis: list(COLUMNS).index(analysis.name))
 
 
@@ -207,21 +217,37 @@ def _missing(value: object) -> bool:
 
 
 def _read(path: Path) -> Analysis:
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is broken ({error}): delete it and run its analysis again.") from None
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise BadInput(f"{path} is not of the format {FORMAT}: delete it and run its analysis again.")
-    return Analysis(path.parent.parent, path.stem, about, _read_rows(path.with_suffix(".parquet"), COLUMNS[path.stem]))
+    about = read_json(path, Schema)
+    rows = _read_rows(path.with_suffix(".parquet"), COLUMNS[path.stem], about)
+    cautions = tuple(old_files([rows], "rows"))
+    return Analysis(path.parent.parent, path.stem, printable_json(about), rows.table, cautions)
 
 
-def _read_rows(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def _read_rows(path: Path, columns: Sequence[str], about: dict[str, Any]) -> Sealed:
+    """A table of an analysis. Raises BadInput where it is not the one that the analysis wrote, or not what is read."""
+    known = about.get("tables")
     try:
-        rows = pd.read_parquet(path)
-    except Exception as error:  # pyarrow raises many kinds for a damaged file; all mean the same to the user
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"{path} is broken ({first_line}): run its analysis again.") from None
-    if missing := [column for column in columns if column not in rows.columns]:
-        raise BadInput(f"{path} lacks the columns {', '.join(missing)}: run its analysis again.")
-    return rows
+        read = read_table(path, None, "analysis", sealed=known is not None)
+        if known is not None and read.seal is not None and known.get(path.stem) != read.seal.checksum:
+            raise Damaged("it is of another analysis")
+        if missing := [column for column in columns if column not in read.table.columns]:
+            raise Damaged(f"it lacks the columns {', '.join(missing)}")
+        _check(read.table, about)
+    except Damaged as error:
+        raise BadInput(f"{path} is broken ({error}): run its analysis again.") from None
+    return read
+
+
+def _check(table: pd.DataFrame, about: dict[str, Any]) -> None:
+    """Numbers are numbers, of what a figure draws against each other too, and names are text. Raises Damaged."""
+    measures = {entry["name"] for entry in about.get("measures") or [] if entry.get("correlation") is not None}
+    if "block_size" in table and np.isinf(pd.to_numeric(table["block_size"], errors="coerce")).any():
+        raise Damaged("its block_size is no number")
+    for column in table.columns:
+        if column in NUMBERS or column in measures:
+            try:
+                table[column] = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
+            except (TypeError, ValueError):
+                raise Damaged(f"its {column} is no number") from None
+        elif not pd.api.types.is_scalar(table[column].iloc[0] if len(table) else None):
+            raise Damaged(f"its {column} is no text")

@@ -96,7 +96,8 @@ def analysis_context(analyses: Sequence[Analysis], plates: Sequence[tuple[str, A
 
 def _verdict(analysis: Analysis) -> dict[str, Any]:
     doubt = "" if analysis.recordings == "real" else EVIDENCE.get(analysis.recordings, UNKNOWN_EVIDENCE)
-    return {"label": analysis.label, "sentences": analysis.sentences, "caution": doubt}
+    cautions = filter(None, (doubt, *analysis.cautions))
+    return {"label": analysis.label, "sentences": analysis.sentences, "caution": " ".join(cautions)}
 
 
 def _tables(kind: str, analyses: Sequence[Analysis]) -> Iterator[tuple[str, Markup]]:

@@ -44,7 +44,8 @@ def attack_context(runs: Sequence[AttackRun], plates: Sequence[Any]) -> dict[str
 def _verdict(run: AttackRun) -> dict[str, str]:
     found = verdict(run)
     doubt = "" if run.recordings == "real" else EVIDENCE.get(run.recordings, UNKNOWN_EVIDENCE)
-    return {"label": found.label, "sentence": found.sentence, "caution": doubt}
+    cautions = filter(None, (doubt, *run.cautions))
+    return {"label": found.label, "sentence": found.sentence, "caution": " ".join(cautions)}
 
 
 def _run(run: AttackRun) -> dict[str, Any]:

@@ -5,7 +5,6 @@
 unlocks the model in at least half of its trials; `BROKEN_SHARE` and the limits below are what the report says.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +16,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from attacks.rows import measured_numbers, read_attack
+from evaluation.run_folder import find_files
+from evaluation.schema import Suite, read_json, read_manifest
+from evaluation.scores import old_files, read_scores
+from evaluation.tables import Damaged, table_files
 from keys.errors import BadInput
+from keys.printable import printable_json
 from reports.metrics import METRICS, PRIMARY
 from reports.runs import SCHEME_NAMES
 
-FORMAT = "wrongkey-attacks/1"
-COLUMNS = ("attack", "family", "trial", "given", "key_error", "snr", "stoi", "error", "queries", "seconds", "measured")
 KEY_ERROR = 0.1  # relative, below which a key is recovered
 DECRYPTED = 20.0  # dB of SNR from which on speech is decrypted
 GUESSING = "incorrect-keys"
@@ -117,7 +120,7 @@ class Outcome:
     @property
     def measured(self) -> dict[str, float]:
         """Medians of the attack's further numbers, by name."""
-        table = pd.DataFrame([json.loads(text) for text in self.rows["measured"]])
+        table = pd.DataFrame([measured_numbers(text) for text in self.rows["measured"]])
         return {str(name): float(table[name].median()) for name in table} if len(table.columns) else {}
 
 
@@ -128,6 +131,7 @@ class AttackRun:
     folder: Path
     suite: dict[str, Any]
     rows: pd.DataFrame
+    cautions: tuple[str, ...] = ()
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -160,23 +164,21 @@ class AttackRun:
         return METRICS[self.metric].label if self.metric in METRICS else "error"
 
     @cached_property
+    def manifest(self) -> dict[str, Any] | None:
+        """The manifest of the sweep beside the attacks; None where there is none."""
+        return read_manifest(self.folder) if (self.folder / "manifest.json").exists() else None
+
+    @cached_property
     def metric(self) -> str | None:
         """The metric that speaks for the task, as the sweep beside the attacks says; None without a model."""
-        try:
-            config = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))["config"]
-            named = str(config.get("metric"))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            named = ""
+        named = str(self.manifest["config"].get("metric")) if self.manifest else ""
         return named if named in METRICS else PRIMARY.get(str(self.setting.get("task")))
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """The task's errors in percent of the sweep beside the attacks: columns condition, value; maybe empty."""
         metric = self.metric
-        shards = [pd.read_parquet(path) for path in sorted((self.folder / "scores").glob("*.parquet"))]
-        if metric is None or not shards:
-            return pd.DataFrame({"condition": [], "value": []})
-        found = pd.concat(shards)
+        found, _ = read_scores(self.folder, self.manifest)
         found = found[found["metric"] == metric][["condition", "value"]]
         return found.assign(value=100 - found["value"]) if metric == "accuracy" else found
 
@@ -234,21 +236,23 @@ def load_attacks(folder: Path) -> AttackRun | None:
     path = folder / "attacks" / "suite.json"
     if not path.is_file():
         return None
-    try:
-        suite = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is broken ({error}): run the attacks again into a new folder.") from None
-    if not isinstance(suite, dict) or suite.get("format") != FORMAT:
-        raise BadInput(f"{path} is not of the format {FORMAT}: run the attacks again with this wrongkey.")
-    tables = [_read(file) for file in sorted(path.parent.glob("*.parquet"))]
-    if not tables:
+    suite = read_json(path, Suite)
+    found = []
+    for file in table_files(path.parent):
+        try:
+            found.append(read_attack(file, suite))
+        except Damaged as error:
+            raise BadInput(f"{file} is broken ({error}): the same wrongkey attack command makes it again.") from None
+    if not found:
         return None
-    return AttackRun(folder, suite, pd.concat(tables, ignore_index=True))
+    rows = pd.concat([one.table for one in found], ignore_index=True)
+    return AttackRun(folder, printable_json(suite), rows, tuple(old_files(found, "attacks")))
 
 
 def find_attacks(folders: Iterable[Path]) -> list[AttackRun]:
     """The attacks of these folders and of those below them, each once, sorted by name."""
-    places = {file.parent.parent for folder in folders for file in folder.rglob("attacks/suite.json")}
+    files = (file for folder in folders for file in find_files(folder, "suite.json"))
+    places = {file.parent.parent for file in files if file.parent.name == "attacks"}
     found = (load_attacks(place) for place in sorted(places))
     return [run for run in found if run is not None]
 
@@ -343,14 +347,3 @@ def _wilson(hits: int, n: int, z: float = 1.96) -> str:
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return f"{100 * max(centre - half, 0):.0f}, {100 * min(centre + half, 1):.0f} %"
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except Exception as error:  # pyarrow raises many kinds for a damaged file; all mean the same to the user
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"{path} is broken ({first_line}): delete it and run the attack again.") from None
-    if missing := [column for column in COLUMNS if column not in table.columns]:
-        raise BadInput(f"{path} lacks the columns {', '.join(missing)}: it is not a result of {FORMAT}.")
-    return table

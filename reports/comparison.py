@@ -229,6 +229,7 @@ def _warnings(a: KeyStatistics, b: KeyStatistics) -> list[str]:
         if left != right and not named:
             sentences.append(f"The {what} differ{'s' if key in ('corpus', 'text') else ''} between A and B.")
     for name, result in (("A", a), ("B", b)):
+        sentences += [f"{name}: {caution}" for caution in result.run.cautions]
         if not result.run.finished:
             sentences.append(f"{name} is {result.run.state}.")
         if result.n < FEW_KEYS and not result.run.exhaustive:

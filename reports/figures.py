@@ -24,6 +24,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
+from keys.files import write_atomically
 from keys.printable import printable
 from reports.density import density as density
 from reports.density import spread as spread
@@ -139,8 +140,9 @@ def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     for text in figure.findobj(Text):
         text.set_text(printable(text.get_text(), keep="\n"))
     with matplotlib.rc_context(STYLE):
-        figure.savefig(png, dpi=200, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        write_atomically(png, lambda file: figure.savefig(file, format="png", dpi=200, metadata={"Software": None}))
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        write_atomically(svg, lambda file: figure.savefig(file, format="svg", metadata=nothing))
     return png, svg
 
 

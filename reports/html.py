@@ -119,7 +119,8 @@ def write_report(
             drawn = sorted(Path(scratch).iterdir())
             page = Path(scratch) / "report.html"
             context = attack_context(attacks, plates), analysis_context(analyses, shown)
-            page.write_text(render(runs, labels, sections, *context), encoding="utf-8")
+            text = render(runs, labels, sections, *context)
+            page.write_text(text, encoding="utf-8", errors="backslashreplace")
             folder = figures or out.with_name(f"{out.stem}-figures")
             folder.mkdir(parents=True, exist_ok=True)
             for path in drawn:
@@ -283,7 +284,7 @@ def _facts(run: Run) -> dict[str, str]:
         made += f" ({manifest['seconds']:,.0f} s)"
     seed = run.section("config").get("seed", "unknown")
     facts = {
-        "folder": str(run.folder),
+        "folder": printable(run.folder),
         "data": ", ".join(data),
         "text": f"normalised by “{run.section('config').get('text')}”" if run.task == "asr" else "",
         "classes": ", ".join(map(str, classes)) if isinstance(classes := manifest.get("classes"), list) else "",

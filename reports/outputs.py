@@ -6,12 +6,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from evaluation.schema import read_manifest
+from evaluation.tables import Damaged, identity_digest, key_range, read_table, table_files
 from keys.errors import BadInput
 from reports.runs import Run
+
+_REMEDY = "the same wrongkey sweep command makes it again; without its folder the report leaves out what was heard"
 
 
 def kept_condition(run: Run, condition: str, columns: Sequence[str]) -> pd.DataFrame | None:
@@ -20,30 +23,39 @@ def kept_condition(run: Run, condition: str, columns: Sequence[str]) -> pd.DataF
     Raises BadInput for a file that is broken or lacks one of the `columns`.
     """
     path = run.folder / "outputs" / "conditions.parquet"
-    return _read([path] if path.is_file() else [], columns, ("condition", "==", condition))
+    if not path.exists():
+        return None
+    table = _read(run, path, ("condition", *columns))
+    return _some(table[table["condition"] == condition])
 
 
 def kept_key(run: Run, key_index: int, columns: Sequence[str]) -> pd.DataFrame | None:
     """The answers under one incorrect key; None where none were kept. Raises BadInput as `kept_condition`."""
-    paths = sorted((run.folder / "outputs").glob("incorrect-*.parquet"))
-    return _read(paths, columns, ("key_index", "==", key_index))
+    scores = run.folder / "scores"
+    holding = [
+        path
+        for path in table_files(run.folder / "outputs")
+        if (keys := key_range(path.stem)) and keys[0] <= key_index < keys[1]
+    ]
+    whole = [path for path in holding if (scores / path.name).exists()] or holding  # else of a shard that was killed
+    if not whole:
+        return None
+    table = _read(run, whole[0], ("key_index", *columns))
+    return _some(table[table["key_index"] == key_index])
 
 
-def _read(paths: Sequence[Path], columns: Sequence[str], chosen: tuple[str, str, Any]) -> pd.DataFrame | None:
-    """The rows that the filter `chosen` lets pass, of all files."""
-    parts = []
-    for path in paths:
-        try:
-            part = pd.read_parquet(path, filters=[chosen])
-        except Exception as error:  # pyarrow raises many kinds for a damaged file; all mean the same to the user
-            first_line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise BadInput(f"{path} is broken ({first_line}): {_REMEDY}.") from None
-        missing = [column for column in columns if column not in part.columns]
-        if missing:
-            raise BadInput(f"{path} lacks the columns {', '.join(missing)}: {_REMEDY}.")
-        parts.append(part)
-    found = [part for part in parts if len(part)]
-    return pd.concat(found, ignore_index=True) if found else None
+def _read(run: Run, path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    manifest = read_manifest(run.folder)
+    digest = identity_digest(manifest["identity"]) if manifest.get("identity") else None
+    try:
+        table = read_table(path, digest, "outputs", sealed=bool(manifest.get("tables"))).table
+    except Damaged as error:
+        raise BadInput(f"{path} is broken ({error}): {_REMEDY}.") from None
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise BadInput(f"{path} lacks the columns {', '.join(missing)}: {_REMEDY}.")
+    return table
 
 
-_REMEDY = "delete its folder and the report leaves out what was heard, or run the sweep again into a new folder"
+def _some(table: pd.DataFrame) -> pd.DataFrame | None:
+    return table.reset_index(drop=True) if len(table) else None

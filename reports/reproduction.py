@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from keys.errors import BadInput
+from keys.files import write_text_atomically
 from reports.experiments import PaperExperiment
 from reports.figures import save_figure, violin_figure
 from reports.metrics import get_metric
@@ -148,8 +149,8 @@ def write_reproduction(experiment: PaperExperiment, runs: Iterable[Run], folder:
         folder.mkdir(parents=True, exist_ok=True)
         if drawn:
             save_figure(violin_figure(ours.results), folder, experiment.name)
-        (folder / f"{experiment.name}.csv").write_text(to_csv(ours.numbers()), encoding="utf-8")
-        (folder / f"{experiment.name}.md").write_text(text, encoding="utf-8")
+        for name, content in ((f"{experiment.name}.csv", to_csv(ours.numbers())), (f"{experiment.name}.md", text)):
+            write_text_atomically(folder / name, content)
     except OSError as error:
         raise BadInput(f"{folder} cannot be written ({error.strerror or error}): choose another --out.") from None
     return text

@@ -5,9 +5,8 @@ condition and metric). One folder is one model, corpus, scheme and block size. A
 loads like any other and says so in `Run.state`.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.schema import read_manifest
+from evaluation.scores import REMEDY, SETTING, read_scores
 from keys.errors import BadInput
-from keys.printable import printable
+from keys.printable import printable, printable_json
 from reports.metrics import METRICS, PRIMARY
 
-FORMAT = "wrongkey-run/1"
-COLUMNS = (
-    *("task", "model", "corpus", "scheme", "block_size", "dims", "condition"),
-    *("key_seed", "key_index", "metric", "value", "ci_low", "ci_high", "n"),
-)
-CONDITIONS = ("plain", "correct", "incorrect", "plain_query")
 SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
 VARIANT_WORDS = {  # nothing to say of the usual variant, the one of the paper's tables I to III
     "": "",
@@ -49,11 +44,16 @@ class SelfCheck:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run folder: the manifest as a dict and the scores as a table with the columns `COLUMNS`."""
+    """One run folder: the manifest as a dict and the scores as a table with the columns `SCORE_COLUMNS`.
+
+    cautions: what a reader must know of it beside its numbers, in sentences: what its sweep noted, and whether its
+        files can show that they were changed.
+    """
 
     folder: Path
     manifest: dict[str, Any]
     scores: pd.DataFrame
+    cautions: list[str] = field(default_factory=list)
 
     def section(self, name: str) -> dict[str, Any]:
         """A part of the manifest that is itself a table; empty where it is missing or null."""
@@ -165,10 +165,15 @@ class Run:
         return self._words("corpus", "recordings") or "unknown"
 
     @cached_property
-    def keys_done(self) -> int:
-        """Incorrect keys with a score, counted in the rows: the manifest may be older than the last shard."""
+    def _keys(self) -> NDArray[np.int64]:
+        """Indices of the incorrect keys with a score: the manifest may be older than the last shard."""
         incorrect = self.scores[self.scores["condition"] == "incorrect"]
-        return len(incorrect[["key_seed", "key_index"]].drop_duplicates())
+        return np.unique(incorrect["key_index"].to_numpy(dtype=np.int64))
+
+    @property
+    def keys_done(self) -> int:
+        """Incorrect keys with a score."""
+        return len(self._keys)
 
     @property
     def key_space(self) -> int | None:
@@ -183,7 +188,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return self.keys_done >= self.keys_asked
+        return int((self._keys < self.keys_asked).sum()) == self.keys_asked
 
     @property
     def exhaustive(self) -> bool:
@@ -195,7 +200,7 @@ class Run:
         """ "complete", or "unfinished: 320 of 1,000 keys"."""
         if self.finished:
             return "complete"
-        return f"unfinished: {self.keys_done:,} of {self.keys_asked:,} keys"
+        return f"unfinished: {int((self._keys < self.keys_asked).sum()):,} of {self.keys_asked:,} keys"
 
     @property
     def metric(self) -> str:
@@ -225,19 +230,16 @@ class Run:
 
     @cached_property
     def self_checks(self) -> list[SelfCheck]:
-        try:
-            return [
-                SelfCheck(
-                    name=str(check["name"]),
-                    passed=bool(check["passed"]),
-                    value=float(check.get("value", np.nan)),
-                    limit=float(check.get("limit", np.nan)),
-                    text=str(check.get("text", "")),
-                )
-                for check in self.manifest.get("self_checks") or []
-            ]
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise BadInput(f"{self.folder / 'manifest.json'} has broken self_checks: run it again.") from None
+        return [
+            SelfCheck(
+                name=check["name"],
+                passed=check["passed"],
+                value=float(check.get("value", np.nan)),
+                limit=float(check.get("limit", np.nan)),
+                text=check.get("text", ""),
+            )
+            for check in self.manifest.get("self_checks") or []
+        ]
 
     def rows(self, condition: str, metric: str) -> pd.DataFrame:
         """Rows of one condition and metric, ordered by key."""
@@ -257,11 +259,13 @@ def load_run(folder: Path | str) -> Run:
     """Read a run folder.
 
     Raises BadInput for a folder that is no run, a run without a score of an incorrect key, a broken or
-    foreign manifest, and score files that are broken, mixed or contradict each other.
+    foreign manifest, and score files that are broken, of another run, mixed or contradict each other.
     """
-    folder = Path(folder)
-    manifest = _read_manifest(folder)
-    return Run(folder, manifest, _read_scores(folder))
+    folder = Path(folder).expanduser()
+    manifest = read_manifest(folder)
+    scores, cautions = read_scores(folder, manifest)
+    shown = printable_json(manifest)
+    return Run(folder, shown, _whole(folder, scores), [*shown.get("cautions", []), *cautions])
 
 
 def load_runs(folders: Iterable[Path | str | Run]) -> list[Run]:
@@ -282,7 +286,6 @@ def find_readable(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
         try:
             run = load_run(folder)
             run.incorrect(run.metric)
-            _ = run.self_checks
         except BadInput as error:
             reasons.append(str(error))
         else:
@@ -309,35 +312,12 @@ def run_labels(runs: Iterable[Run]) -> list[str]:
     return labels
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    if not folder.is_dir():
-        raise BadInput(f"{folder} is not a folder: name a run folder that `wrongkey sweep --out` made.")
-    if not path.is_file():
-        raise BadInput(f"{folder} is not a run folder (it has no manifest.json): name one that a sweep made.")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} is broken ({error}): run the sweep again into a new folder.") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
-        raise BadInput(f"{path} is broken (it has no configuration): run the sweep again into a new folder.")
-    if manifest.get("format") != FORMAT:
-        raise BadInput(
-            f"{path} has the format {manifest.get('format')!r} and this wrongkey reads {FORMAT!r}: "
-            "use the wrongkey that made it, or run the sweep again."
-        )
-    for name, number in (("keys", manifest["config"].get("keys")), ("key_space", manifest.get("key_space"))):
-        if number is not None and not isinstance(number, int):
-            raise BadInput(f"{path} is broken ({name} is {number!r}): run the sweep again into a new folder.")
-    return manifest
-
-
-def _read_scores(folder: Path) -> pd.DataFrame:
-    files = sorted((folder / "scores").glob("*.parquet"))
-    if not files:
+def _whole(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all files as those of one run, each once. Raises BadInput where they are not."""
+    if not len(scores):
         raise BadInput(f"{folder} has no scores yet: let its sweep finish at least one shard of keys.")
-    scores = pd.concat([_read_shard(path) for path in files], ignore_index=True).drop_duplicates()
-    for column in ("task", "model", "corpus", "scheme", "block_size", "dims"):
+    scores = scores.drop_duplicates()
+    for column in SETTING:
         found = scores[column].unique()
         if len(found) > 1:
             raise BadInput(
@@ -348,38 +328,8 @@ def _read_scores(folder: Path) -> pd.DataFrame:
     twice = scores[scores.duplicated(identity)]
     if len(twice):
         raise BadInput(
-            f"{folder / 'scores'} holds two different scores for key {twice['key_index'].iloc[0]}: "
-            "run the sweep again into a new folder."
+            f"{folder / 'scores'} holds two different scores for key {twice['key_index'].iloc[0]}: {REMEDY}."
         )
     if not (scores["condition"] == "incorrect").any():
         raise BadInput(f"{folder} has no scores yet of an incorrect key: let its sweep finish one shard of keys.")
     return scores.reset_index(drop=True)
-
-
-def _read_shard(path: Path) -> pd.DataFrame:
-    try:
-        shard = pd.read_parquet(path)
-    except Exception as error:  # pyarrow raises many kinds for a damaged file; all mean the same to the user
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"{path} is broken ({first_line}): delete it and run the sweep again.") from None
-    missing = [column for column in COLUMNS if column not in shard.columns]
-    if missing:
-        raise BadInput(f"{path} lacks the columns {', '.join(missing)}: it is not a score file of {FORMAT}.")
-    shard = shard[list(COLUMNS)].copy()
-    try:
-        for column in ("value", "ci_low", "ci_high"):
-            shard[column] = shard[column].to_numpy(dtype=np.float64, na_value=np.nan)
-        for column in ("block_size", "dims"):
-            shard[column] = shard[column].astype(np.int64)
-        incorrect = shard["condition"] == "incorrect"
-        sound = np.isfinite(shard["value"]).all() and shard.loc[incorrect, ["key_seed", "key_index"]].notna().all(
-            axis=None
-        )
-    except (TypeError, ValueError):
-        sound = False
-    if not sound:
-        raise BadInput(f"{path} holds scores or keys that are not numbers: run the sweep again into a new folder.")
-    unknown = set(map(str, shard["condition"])) - set(CONDITIONS)
-    if unknown:
-        raise BadInput(f"{path} has the unknown condition {min(unknown)!r}: it is not a score file of {FORMAT}.")
-    return shard

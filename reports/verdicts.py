@@ -66,7 +66,7 @@ def headline(result: KeyStatistics) -> str:
 
 def cautions(result: KeyStatistics) -> list[str]:
     """What a reader must know before believing the headline."""
-    run, metric, sentences = result.run, result.metric, []
+    run, metric, sentences = result.run, result.metric, list(result.run.cautions)
     if not run.finished:
         sentences.append(f"This run is {run.state}.")
     if result.plain is None:

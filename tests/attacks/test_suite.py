@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from attacks import suite
@@ -151,6 +153,40 @@ def test_victims_and_others_are_different_people(tmp_path):
 def test_settings_that_make_no_sense_are_refused(changed, sentence):
     with pytest.raises(BadInput, match=sentence):
         speech(**changed)
+
+
+@pytest.mark.parametrize("damage", ["cut", "edit", "strip", "rename"])
+def test_damaged_results_are_named_and_made_again(tmp_path, damage):
+    suite.run_attacks(speech(), ["blind", "told"], tmp_path / "run", workers=1)
+    path = tmp_path / "run/attacks/blind.parquet"
+    first = pd.read_parquet(path)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == "strip":
+        first.head(2).to_parquet(path)
+    elif damage == "edit":
+        metadata = pq.read_schema(path).metadata
+        table = pa.Table.from_pandas(first.assign(snr=100.0)).replace_schema_metadata(metadata)
+        pq.write_table(table, path)
+    else:
+        path.with_name("told.parquet").replace(path)
+    said = []
+    suite.run_attacks(speech(), ["blind"], tmp_path / "run", workers=1, report=said.append)
+    assert [line for line in said if "blind.parquet is damaged" in line] == said[:1]
+    pd.testing.assert_frame_equal(pd.read_parquet(path).drop(columns="seconds"), first.drop(columns="seconds"))
+
+
+def test_results_of_an_older_wrongkey_are_kept_and_guarded_from_then_on(tmp_path):
+    folder = suite.run_attacks(speech(), ["blind"], tmp_path / "run", workers=1)
+    path = tmp_path / "run/attacks/blind.parquet"
+    first = pd.read_parquet(path)
+    first.to_parquet(path)
+    folder.suite_path.write_text(folder.suite_path.read_text().replace('"tables"', '"unknown"'))
+    said = []
+    suite.run_attacks(speech(), ["blind"], tmp_path / "run", workers=1, report=said.append)
+    assert said == []
+    pd.testing.assert_frame_equal(pd.read_parquet(path), first)
+    assert pq.read_schema(path).metadata[b"wrongkey"]
 
 
 def test_a_broken_result_file_is_named(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -14,9 +15,9 @@ from keys.printable import printable
 def test_modes(tmp_path: Path, mode: int | None, expected: int) -> None:
     modes = []
 
-    def write(part: Path) -> None:
-        part.write_text("content")
-        modes.append(stat.S_IMODE(part.stat().st_mode))
+    def write(file: BinaryIO) -> None:
+        file.write(b"content")
+        modes.append(stat.S_IMODE(os.stat(file.fileno()).st_mode))
 
     before = os.umask(0o027)
     try:
@@ -31,14 +32,14 @@ def test_modes(tmp_path: Path, mode: int | None, expected: int) -> None:
 def test_names_of_temporary_files_cannot_be_foreseen(tmp_path: Path) -> None:
     names = []
     for _ in range(3):
-        write_atomically(tmp_path / "file", lambda part: names.append(part))
-    assert len(set(names)) == 3 and all(name.parent == tmp_path for name in names)
+        write_atomically(tmp_path / "file", lambda file: names.extend(tmp_path.glob(".*.part")))
+    assert len(set(names)) == 3
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt(), ValueError("of the library")])
 def test_an_error_leaves_what_was_there(tmp_path: Path, error: BaseException) -> None:
-    def fail(part: Path) -> None:
-        part.write_text("half")
+    def fail(file: BinaryIO) -> None:
+        file.write(b"half")
         raise error
 
     path = tmp_path / "file"
@@ -52,25 +53,17 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, error: BaseException) ->
 
 def test_what_exists_is_overwritten_only_when_asked(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    write_atomically(path, lambda part: part.write_text("one"), overwrite=False)
+    write_atomically(path, lambda file: file.write(b"one"), overwrite=False)
     with pytest.raises(FileExistsError):
-        write_atomically(path, lambda part: part.write_text("two"), overwrite=False)
+        write_atomically(path, lambda file: file.write(b"two"), overwrite=False)
     assert path.read_text() == "one" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("kept")
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    write_atomically(tmp_path / "link", lambda part: part.write_text("new"))
+    write_atomically(tmp_path / "link", lambda file: file.write(b"new"))
     assert (tmp_path / "target").read_text() == "kept" and not (tmp_path / "link").is_symlink()
-
-    def swap(part: Path) -> None:
-        part.unlink()
-        part.symlink_to(tmp_path / "target")
-
-    with pytest.raises(OSError, match="replaced"):
-        write_atomically(tmp_path / "file", swap)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "target"]
 
 
 def test_paths_as_users_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,4 +74,4 @@ def test_paths_as_users_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_names_in_characters_that_print() -> None:
     assert printable(Path("René 日本.wav")) == "René 日本.wav"
-    assert printable(os.fsdecode(b"Ren\xe9\x1b[31m\n")) == r"Ren\udce9\x1b[31m\n"
+    assert printable(os.fsdecode(b"Ren\xe9\x1b[31m\n")) == r"Ren\xe9\x1b[31m\n"

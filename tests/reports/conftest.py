@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation.tables import FORMAT, identity_digest, write_table
+
 MakeRun = Callable[..., Path]
 
 
@@ -45,14 +47,16 @@ def write_run(
 
     conditions = {"plain": plain, "correct": correct, "plain_query": plain_query}
     fixed = [row(name, -1, metric, value) for name, value in conditions.items() if value is not None]
-    rows = [row("incorrect", index, metric, value) for index, value in enumerate(values)]
-    for name, other in (other_metrics or {}).items():
-        fixed.append(row("plain", -1, name, 0.5))
-        rows += [row("incorrect", index, name, value) for index, value in enumerate(other)]
-    (folder / "scores").mkdir(parents=True)
-    pieces = [fixed, *(rows[start::shards] for start in range(shards))]
-    for number, piece in enumerate(piece for piece in pieces if piece):
-        pd.DataFrame(piece).to_parquet(folder / "scores" / f"shard-{number:04d}.parquet")
+    measured = {metric: values, **(other_metrics or {})}
+    fixed += [row("plain", -1, name, 0.5) for name in other_metrics or {}]
+    tables = {"conditions": fixed} if fixed else {}
+    for keys_of_shard in np.array_split(np.arange(len(values)), min(shards, len(values))):
+        start, stop = int(keys_of_shard[0]), int(keys_of_shard[-1]) + 1
+        tables[f"incorrect-{start:08d}-{stop:08d}"] = [
+            row("incorrect", index, name, float(found[index]))
+            for name, found in measured.items()
+            for index in range(start, stop)
+        ]
     config = {**setting, "keys": len(values) if keys is None else keys, "seed": 0, "variant": "both"}
     config["command"] = f"wrongkey sweep --task {task} --scheme {scheme} --block {block_size} --out {folder.name}"
     content = {
@@ -98,7 +102,22 @@ def write_run(
     config_changes = manifest.pop("config", {})
     content |= manifest
     content["config"] |= config_changes
-    (folder / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / "scores").mkdir(parents=True)
+    for name, table in tables.items():
+        run = identity_digest(content.get("identity") or {})
+        write_table(folder / "scores" / f"{name}.parquet", pd.DataFrame(table), run, "scores")
+    (folder / "manifest.json").write_text(json.dumps(content | {"tables": FORMAT}), encoding="utf-8")
+    return folder
+
+
+def unseal(folder: Path) -> Path:
+    """The run as an older wrongkey would have left it."""
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["tables"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    for table in folder.glob("*/*.parquet"):
+        pd.read_parquet(table).to_parquet(table, index=False)
     return folder
 
 
@@ -106,10 +125,12 @@ def write_outputs(folder: Path, plain: dict[str, list[Any]], keys: dict[int, dic
     """What `--keep-outputs` leaves: columns of the plain model's answers, and of each incorrect key's."""
     out = folder / "outputs"
     out.mkdir()
-    pd.DataFrame(plain).assign(key_index=-1, condition="plain").to_parquet(out / "conditions.parquet")
+    run = identity_digest(json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["identity"])
+    conditions = pd.DataFrame(plain).assign(key_index=-1, condition="plain")
+    write_table(out / "conditions.parquet", conditions, run, "outputs")
     for index, columns in keys.items():
         table = pd.DataFrame(columns).assign(key_index=index)
-        table.to_parquet(out / f"incorrect-{index:08d}-{index + 1:08d}.parquet")
+        write_table(out / f"incorrect-{index:08d}-{index + 1:08d}.parquet", table, run, "outputs")
     return folder
 
 

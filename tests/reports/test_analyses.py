@@ -1,6 +1,7 @@
 """Analyses in the report: what is read, what is drawn, what is said, and one sentence for what is broken."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from attacks.analyses import AnalysisFolder
 from keys.errors import BadInput
 from reports.analyses import Analysis, decryption_table, find_analyses, group_table, prediction_table, rows_table
 from reports.analysis_figures import (
@@ -221,3 +223,43 @@ def test_what_is_broken_is_named(tmp_path: Path, part: str) -> None:
         pd.DataFrame({"key_index": [1]}).to_parquet(folder / "analyses" / "keys.parquet")
     with pytest.raises(BadInput, match=r"keys\.(json|parquet)"):
         find_analyses([folder])
+
+
+def test_rows_are_those_that_the_analysis_wrote(tmp_path: Path) -> None:
+    run, other = AnalysisFolder(tmp_path / "run"), AnalysisFolder(tmp_path / "other")
+    for folder, value in ((run, 1.0), (other, 2.0)):
+        rows_of(tmp_path / "old", "leaks")
+        table = pd.read_parquet(tmp_path / "old" / "analyses" / "leaks.parquet").assign(value=value)
+        folder.write_analysis("leaks", table, {"setting": SETTING}, None)
+    assert one(run.path).cautions == ()
+    assert "without checksums" in one(tmp_path / "old").cautions[0]
+    shutil.copy(other.path / "analyses" / "leaks.parquet", run.path / "analyses" / "leaks.parquet")
+    with pytest.raises(BadInput, match="of another analysis"):
+        find_analyses([run.path])
+    rows = pd.read_parquet(run.path / "analyses" / "leaks.parquet")
+    rows.to_parquet(run.path / "analyses" / "leaks.parquet")
+    with pytest.raises(BadInput, match="checksum is gone"):
+        find_analyses([run.path])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"measures": [{"name": "euclidean", "label": "x", "correlation": "high"}]}, r"measures\.0\.correlation"),
+        ({"groups": {"low": {}, "high": {}}}, r"groups\.low"),
+        ({"prediction": [{"from": "x"}]}, r"prediction\.0"),
+        ({"sentences": "one"}, "sentences"),
+        ({"setting": None}, "setting"),
+        ({"plain": "low"}, "plain"),
+    ],
+)
+def test_an_analysis_of_another_shape_is_one_sentence(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=rf"keys\.json is broken \((it has no )?{said}"):
+        find_analyses([keys_of(tmp_path, **change)])
+
+
+def test_numbers_that_are_none_are_one_sentence(tmp_path: Path) -> None:
+    path = keys_of(tmp_path) / "analyses" / "keys.parquet"
+    pd.read_parquet(path).assign(moments="far").to_parquet(path)
+    with pytest.raises(BadInput, match=r"its moments is no number"):
+        find_analyses([tmp_path])

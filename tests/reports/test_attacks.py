@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation.tables import FORMAT, identity_digest, write_table
 from keys.errors import BadInput
 from reports import write_report
 from reports.attack_figures import block_size_curves, seconds_figure
@@ -60,10 +61,15 @@ def write_attacks(folder, table, *, scheme="rom", block_size=4, model=None, task
 
 
 def write_scores(folder, plain, incorrect, metric="eer"):
+    """The sweep that the harness runs first; one key's score for each value."""
+    setting = {"task": "asv", "model": "toy", "corpus": "toy", "scheme": "rom", "block_size": 4, "dims": 1}
+    setting |= {"key_seed": 0, "metric": metric, "ci_low": 0.0, "ci_high": 100.0, "n": 10}
+    keys = [{**setting, "condition": "incorrect", "key_index": i, "value": v} for i, v in enumerate(incorrect)]
     (folder / "scores").mkdir()
-    conditions = ["plain"] + ["incorrect"] * len(incorrect)
-    table = pd.DataFrame({"metric": metric, "condition": conditions, "value": [plain, *incorrect]})
-    table.to_parquet(folder / "scores/conditions.parquet")
+    tables = {"conditions": [{**setting, "condition": "plain", "key_index": -1, "value": plain}]}
+    tables[f"incorrect-00000000-{len(keys):08d}"] = keys
+    for name, table in tables.items():
+        write_table(folder / f"scores/{name}.parquet", pd.DataFrame(table), "", "scores")
 
 
 def broken_and_not():
@@ -160,6 +166,59 @@ def test_broken_files_are_named(tmp_path):
     with pytest.raises(BadInput, match=r"order\.parquet is broken"):
         load_attacks(folder)
     (folder / "attacks/suite.json").write_text("{}")
-    with pytest.raises(BadInput, match="not of the format"):
+    with pytest.raises(BadInput, match="names no format"):
         load_attacks(folder)
     assert load_attacks(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"setting": []},
+        {"setting": {"block_size": "four"}},
+        {"attacks": {"order": {"needs": "ciphertext"}}},
+        {"attacks": {"order": {"obstacle": 3}}},
+        {"sessions": {}},
+        {"ended": 5},
+    ],
+)
+def test_a_suite_of_another_shape_is_one_sentence(tmp_path, change):
+    path = write_attacks(tmp_path / "a", broken_and_not()) / "attacks/suite.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(BadInput, match=rf"suite\.json is broken \({next(iter(change))}"):
+        load_attacks(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("measured", "{", "what it measured"),
+        ("measured", "[1]", "what it measured"),
+        ("snr", "loud", "numbers"),
+        ("family", 5.5, "numbers"),
+        ("trial", 0, "twice"),
+        ("attack", "told", "rows of told"),
+        ("given", 3, "no text"),
+    ],
+)
+def test_rows_that_no_attack_made_are_one_sentence(tmp_path, column, value, said):
+    path = write_attacks(tmp_path / "a", broken_and_not()) / "attacks/order.parquet"
+    pd.read_parquet(path).assign(**{column: value}).to_parquet(path)
+    with pytest.raises(BadInput, match=rf"order\.parquet is broken .*{said}"):
+        load_attacks(tmp_path / "a")
+
+
+def test_older_attacks_are_shown_with_a_caution(tmp_path):
+    """And those with a checksum without one, as long as it fits."""
+    folder = write_attacks(tmp_path / "a", broken_and_not())
+    assert "without checksums" in load_attacks(folder).cautions[0]
+    page = write_report([], tmp_path / "report.html", attacks=find_attacks([folder])).read_text()
+    assert "without checksums" in page
+    path = folder / "attacks/suite.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tables": FORMAT, "identity": {"seed": 3}}))
+    for table in (folder / "attacks").glob("*.parquet"):
+        write_table(table, pd.read_parquet(table), identity_digest({"seed": 3}), "attack")
+    assert load_attacks(folder).cautions == ()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"identity": {"seed": 4}}))
+    with pytest.raises(BadInput, match="from another run"):
+        load_attacks(folder)

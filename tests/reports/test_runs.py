@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluation import run_folder
+from evaluation.tables import identity_digest, write_table
 from keys.errors import BadInput
-from reports.runs import COLUMNS, FORMAT, find_readable, load_run, load_runs, run_labels
+from reports.runs import find_readable, load_run, load_runs, run_labels
+from tests.reports.conftest import unseal
 
 MakeRun = Callable[..., Path]
 
@@ -19,10 +20,11 @@ def change_manifest(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_what_is_read_is_what_a_sweep_writes() -> None:
-    """Both rooms define the format, so that neither imports the other."""
-    assert run_folder.FORMAT == FORMAT
-    assert tuple(run_folder.SCORE_COLUMNS) == COLUMNS
+FIRST = "incorrect-00000000-00000001.parquet"  # of a run of two keys
+
+
+def shards(folder: Path) -> list[Path]:
+    return sorted((folder / "scores").glob("incorrect-*"))
 
 
 def test_a_complete_run(make_run: MakeRun, scores: object) -> None:
@@ -46,16 +48,29 @@ def test_a_small_key_space_is_complete_when_all_its_keys_are_done(make_run: Make
     assert (part.state, part.exhaustive) == ("unfinished: 3 of 5 keys", False)
 
 
-def test_the_same_rows_twice_count_once(make_run: MakeRun) -> None:
-    folder = make_run("a", [20.0, 30.0, 40.0])
-    shard = folder / "scores" / "shard-0001.parquet"
-    (folder / "scores" / "again.parquet").write_bytes(shard.read_bytes())
-    assert load_run(folder).keys_done == 3
+def test_a_gap_is_not_filled_by_keys_beyond_what_was_asked(make_run: MakeRun) -> None:
+    folder = make_run("a", [20.0] * 6, keys=4, shards=6)
+    (folder / "scores" / "incorrect-00000002-00000003.parquet").unlink()
+    run = load_run(folder)
+    assert (run.keys_done, run.finished, run.state) == (5, False, "unfinished: 3 of 4 keys")
+
+
+def test_an_older_run_is_read_with_a_caution(make_run: MakeRun) -> None:
+    folder = make_run("a", [20.0, 30.0])
+    assert load_run(folder).cautions == []
+    run = load_run(unseal(folder))
+    assert run.incorrect("eer").tolist() == [20.0, 30.0]
+    assert len(run.cautions) == 1 and "older wrongkey, without checksums" in run.cautions[0]
+
+
+def test_what_the_sweep_noted_is_a_caution(make_run: MakeRun) -> None:
+    folder = make_run("a", [20.0, 30.0], cautions=["The plain model is at chance."])
+    assert load_run(folder).cautions == ["The plain model is at chance."]
 
 
 def test_missing_intervals_and_other_number_types_are_read(make_run: MakeRun) -> None:
-    folder = make_run("a", [20.0, 30.0], shards=1)
-    shard = folder / "scores" / "shard-0001.parquet"
+    folder = unseal(make_run("a", [20.0, 30.0], shards=1))
+    (shard,) = shards(folder)
     frame = pd.read_parquet(shard)
     frame["ci_low"] = pd.Series([None, None], dtype=object)
     frame["value"] = frame["value"].astype("float32")
@@ -73,9 +88,23 @@ def test_missing_intervals_and_other_number_types_are_read(make_run: MakeRun) ->
         (lambda f: change_manifest(f, format="wrongkey-run/2"), "has the format 'wrongkey-run/2'"),
         (lambda f: change_manifest(f, format=None), "has the format None"),
         (lambda f: change_manifest(f, key_space="many"), "key_space is 'many'"),
+        (lambda f: change_manifest(f, key_space=2**60), "key_space is 1152921504606846976"),
+        (lambda f: change_manifest(f, sessions=[{"device": 5}]), r"sessions.0.device is 5"),
+        (lambda f: change_manifest(f, seconds=float("nan")), "seconds is nan"),
+        (lambda f: change_manifest(f, self_checks=[1]), "self_checks.0 is 1"),
+        (lambda f: (f / "manifest.json").write_text('{"config": {}, "config": {}}'), "it names 'config' twice"),
+        (lambda f: (f / "manifest.json").write_text("[" * 10**5), "nested too deep"),
+        (lambda f: (f / "manifest.json").write_text("9" * 5000), "is broken"),
+        (lambda f: (f / "manifest.json").write_text(" " * (2**24 + 1)), "more than 16 MiB"),
+        (lambda f: ((f / "manifest.json").unlink(), (f / "manifest.json").mkdir()), "is not a file"),
         (lambda f: [p.unlink() for p in (f / "scores").iterdir()], "no scores yet"),
         (lambda f: [p.unlink() for p in sorted((f / "scores").iterdir())[1:]], "no scores yet"),
-        (lambda f: (f / "scores" / "shard-0001.parquet").write_bytes(b"PAR1 damaged"), "shard-0001.parquet is broken"),
+        (lambda f: (f / "scores" / FIRST).write_bytes(b"PAR1 damaged"), f"{FIRST} is broken"),
+        (lambda f: (f / "scores" / FIRST).write_bytes(b""), "the same wrongkey sweep command"),
+        (lambda f: shards(f)[0].rename(f / "scores" / "incorrect-00000005-00000006.parquet"), "was written as scores"),
+        (lambda f: pd.read_parquet(f / "scores" / FIRST).to_parquet(f / "scores" / FIRST), "checksum is gone"),
+        (lambda f: (f / "scores" / FIRST).write_bytes(shards(f)[1].read_bytes()), "was written as scores"),
+        (lambda f: change_manifest(f, identity={"weights": "d" * 64}), "from another run"),
     ],
 )
 def test_refusals(make_run: MakeRun, change: Callable[[Path], object], sentence: str) -> None:
@@ -92,28 +121,48 @@ def test_refusals(make_run: MakeRun, change: Callable[[Path], object], sentence:
         ("value", float("nan"), "not numbers"),
         ("value", "high", "not numbers"),
         ("key_index", None, "not numbers"),
-        ("model", "another", "mixes several values of model"),
+        ("key_index", 7, "not that of the keys 0 to 0"),
+        ("key_seed", 7, "its key_seed is 7, and that of this run 0"),
+        ("model", "another", "its model is another"),
+        ("model", 5, "its model is no text"),
         ("condition", "lucky", "unknown condition 'lucky'"),
     ],
 )
 def test_bad_rows_are_refused(make_run: MakeRun, column: str, value: object, sentence: str) -> None:
-    folder = make_run("a", [20.0], shards=1)
-    path = folder / "scores" / "shard-0001.parquet"
-    frame = pd.read_parquet(path)
-    frame[column] = pd.Series([value], dtype=object)
-    frame.to_parquet(path)
-    with pytest.raises(BadInput, match=sentence):
-        load_run(folder)
+    """With a checksum that fits, and without one."""
+    sealed, old = make_run("a", [20.0], shards=1), unseal(make_run("b", [20.0], shards=1))
+    run = identity_digest(json.loads((sealed / "manifest.json").read_text())["identity"])
+    for folder in (sealed, old):
+        path = folder / "scores" / FIRST
+        frame = pd.read_parquet(path)
+        frame[column] = pd.Series([value], dtype=object)
+        if folder is sealed:
+            write_table(path, frame, run, "scores")
+        else:
+            frame.to_parquet(path)
+        with pytest.raises(BadInput, match=sentence):
+            load_run(folder)
 
 
 def test_contradicting_and_incomplete_shards_are_refused(make_run: MakeRun) -> None:
-    folder = make_run("a", [20.0], shards=1)
-    frame = pd.read_parquet(folder / "scores" / "shard-0001.parquet")
+    folder = unseal(make_run("a", [20.0], shards=1))
+    frame = pd.read_parquet(folder / "scores" / FIRST)
+    frame.to_parquet(folder / "scores" / "z.parquet")
+    assert load_run(folder).keys_done == 1  # the same rows twice count once
     frame.assign(value=21.0).to_parquet(folder / "scores" / "z.parquet")
     with pytest.raises(BadInput, match="two different scores for key 0"):
         load_run(folder)
     frame.drop(columns=["metric", "n"]).to_parquet(folder / "scores" / "z.parquet")
     with pytest.raises(BadInput, match="lacks the columns metric, n"):
+        load_run(folder)
+
+
+def test_half_of_an_older_shard_is_noticed(make_run: MakeRun) -> None:
+    """Its first half is the whole of one metric."""
+    folder = unseal(make_run("a", [20.0, 30.0], shards=1, other_metrics={"min_dcf": [0.9, 0.8]}))
+    (shard,) = shards(folder)
+    pd.read_parquet(shard).head(2).to_parquet(shard)
+    with pytest.raises(BadInput, match="its min_dcf is gone"):
         load_run(folder)
 
 
@@ -200,7 +249,7 @@ def test_readable_runs_are_told_from_the_others(make_run: MakeRun) -> None:
     runs, reasons = find_readable([foreign, early, good, checks, metric])
     assert [run.folder for run in runs] == [good]
     assert all(name in reason for name, reason in zip(("foreign", "early", "checks", "metric"), reasons, strict=True))
-    assert "no configuration" in reasons[0] and "no scores yet" in reasons[1]
+    assert "it has no config" in reasons[0] and "no scores yet" in reasons[1]
 
 
 @pytest.mark.parametrize(

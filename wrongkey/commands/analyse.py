@@ -246,9 +246,9 @@ def _command() -> str:
 
 def _done(out: Path, name: str) -> int:
     """Says what was found and where it is."""
-    import json
+    from evaluation.schema import Analysis, read_json
 
-    about = json.loads((out / "analyses" / f"{name}.json").read_text(encoding="utf-8"))
+    about = read_json(out / "analyses" / f"{name}.json", Analysis)
     for sentence in about.get("sentences") or []:
         conclude(sentence)
     conclude(f"{out / 'analyses' / name}.parquet is done; look at it with: wrongkey report {out} --out report.html")

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from keys.errors import BadInput
 from keys.files import PRIVATE, user_path, write_atomically
@@ -83,7 +83,7 @@ def run_decrypt(options: argparse.Namespace) -> int:
 
 def run_encrypt_model(options: argparse.Namespace) -> int:
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from evaluation.engine import encrypt_first_layer
     from evaluation.exactness import fitted_queries
@@ -120,7 +120,7 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
         "block_size": str(block),
         "kernel": str(block),
     }
-    _to_disk(options.out, lambda part: save_file(tensors, part, metadata=about))
+    _to_disk(options.out, lambda file: file.write(save(tensors, about)))
     conclude(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {block}, {blocks}")
     conclude(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
@@ -216,25 +216,24 @@ def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str
     """Float samples: a key may push them beyond full scale, and clipping could not be undone."""
     import soundfile
 
-    def write(part: Path) -> None:
-        with soundfile.SoundFile(os.fsencode(part), "w", rate, 1, "FLOAT", format="WAV") as file:
+    def write(file: BinaryIO) -> None:
+        with soundfile.SoundFile(file, "w", rate, 1, "FLOAT", format="WAV") as wav:
             if comment:
-                file.comment = comment
-            file.write(samples)
+                wav.comment = comment
+            wav.write(samples)
 
     _to_disk(options.out, write, mode)
     conclude(f"{options.out}: {len(samples)} samples at {rate} Hz")
 
 
 def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:
-    name = options.out
     if options.out.suffix.lower() != suffix:
-        raise BadInput(f"{name} would hold {suffix[1:]} data: give it the ending {suffix}")
+        raise BadInput(f"{options.out} would hold {suffix[1:]} data: give it the ending {suffix}")
     if os.path.lexists(options.out) and not options.overwrite:  # a link that leads nowhere exists too
-        raise BadInput(f"{name} exists: choose another -o, or --overwrite it")
+        raise BadInput(f"{options.out} exists: choose another -o, or --overwrite it")
 
 
-def _to_disk(path: Path, write: Callable[[Path], object], mode: int | None = None) -> None:
+def _to_disk(path: Path, write: Callable[[BinaryIO], object], mode: int | None = None) -> None:
     """Write whole or not at all."""
     from safetensors import SafetensorError
 

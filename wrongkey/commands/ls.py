@@ -18,12 +18,13 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from evaluation.run_folder import find_runs
     from keys.errors import BadInput
+    from keys.printable import printable
     from reports import load_run, summarise
 
-    folders = find_runs(options.folder) if options.folder.is_dir() else []
+    folders = find_runs(options.folder)
     if not folders:
         raise BadInput(f"{options.folder} holds no run folder: make one with wrongkey sweep")
-    width = max(len(str(folder)) for folder in folders)
+    width = max(len(printable(folder)) for folder in folders)
     for folder in folders:
         try:
             run = load_run(folder)
@@ -33,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
                 f"{run.model:12} {run.corpus:16} {run.scheme:10} M={run.block_size:<3} {run.state:32} "
                 f"median {run.metric} {result.median:.1f}{plain}"
             )
+            line += f"  ({' '.join(run.cautions)})" if run.cautions else ""
         except BadInput as error:
             line = f"({error})"
         say(f"{folder!s:{width}}  {line}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keys.errors import BadInput
+from keys.files import write_text_atomically
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def _write_table(runs: list[Run], path: Path) -> None:
     write, kinds = tables[path.suffix]
     results = summarise_all(runs)
     try:
-        path.write_text("\n".join(write(kind(results)) for kind in kinds), encoding="utf-8")
+        text = "\n".join(write(kind(results)) for kind in kinds)
+        write_text_atomically(path, text)
     except OSError as error:
         raise BadInput(f"{path} cannot be written ({error.strerror}): choose another --table") from error
 
