@@ -88,7 +88,7 @@ def test_names_that_are_no_text(key, tmp_path, capsys):
     assert main(["decrypt", out, "--key", str(key), "-o", path, "--overwrite"]) == 0
     assert main(["decrypt", out, "--key", str(key), "-o", path]) == 2
     printed = capsys.readouterr()
-    assert "out\\udce9.wav: 8000 samples" in printed.out and "Ren\\udce9.wav exists" in printed.err
+    assert "out\\xe9.wav: 8000 samples" in printed.out and "Ren\\xe9.wav exists" in printed.err
 
 
 def test_speech_under_a_wrong_header_is_decrypted_whole(key, tmp_path):
