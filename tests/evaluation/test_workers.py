@@ -190,9 +190,12 @@ def test_errors_in_one_line():
     assert described(BadInput("say so")) == "say so"
     assert len(described(ValueError("x" * 9999))) < 400
     assert sheltered(int, "7") == 7
-    assert sheltered(exec, "raise SystemExit(3)") == Refusal(
-        "the work stopped (SystemExit: 3): what is done is kept, and the same command continues"
+    assert sheltered(int, "") == Refusal(
+        "the work stopped (ValueError: invalid literal for int() with base 10: ''): what is done is kept, and the same "
+        "command continues"
     )
+    with pytest.raises(KeyboardInterrupt):
+        sheltered(exec, "raise KeyboardInterrupt")
 
 
 class Late:
@@ -211,6 +214,16 @@ def test_what_is_done_is_handed_over_before_a_late_call_ends_the_run():
         for answer in collect(Late(), abs, calls, 2, Watch("shard", None, str), timeout=0.2):
             found.append(answer)
     assert sorted(found) == [1, 2]
+
+
+def test_a_model_that_ends_its_process_is_a_sentence():
+    with (
+        processes(1, 1) as pool,
+        pytest.raises(BadInput, match=r"^key 7 got no answer from a worker \(SystemExit: 3\)"),
+    ):
+        list(collect(pool, exec, [Call("key 7", ("raise SystemExit(3)",))], 1, Watch("shard", None, str)))
+    with pytest.raises(BadInput, match=r"a worker ended by itself \(EXIT\(3\)\) at key 7"), processes(1, 1) as pool:
+        list(collect(pool, os._exit, [Call("key 7", (3,))], 1, Watch("shard", None, str)))
 
 
 @pytest.mark.filterwarnings("error")
