@@ -48,7 +48,7 @@ def sheltered(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     except BadInput as error:
         return Refusal(str(error))
-    except (Exception, SystemExit) as error:
+    except Exception as error:
         return Refusal(f"the work stopped ({described(error)}): {CONTINUES}")
 
 
@@ -118,7 +118,7 @@ def _answer(future: Future[Any], call: Call) -> Any:
         return accepted(future.result())
     except (BadInput, BrokenExecutor):
         raise
-    except Exception as error:  # not the function's own, which is sheltered: of the way there or back
+    except (Exception, SystemExit) as error:  # of the way there or back, or a model that calls sys.exit()
         raise BadInput(f"{call.name} got no answer from a worker ({described(error)}): {CONTINUES}") from None
 
 

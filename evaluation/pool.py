@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
+from queue import Empty
 from typing import Any
 
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
@@ -61,7 +62,10 @@ class Pool(Executor):
         self._loky.shutdown(wait=wait)
 
     def kill(self) -> None:
-        """End the processes now, whatever they are doing."""
+        """End the processes now, whatever they are doing, and theirs."""
+        with suppress(Empty):  # loky 3.5 would look for calls that its killing has removed, and print a traceback
+            while True:
+                self._loky._work_ids.get_nowait()
         self._loky.shutdown(kill_workers=True)
 
 
@@ -91,7 +95,7 @@ def _taken(key: tuple[Any, ...]) -> Pool | None:
         pool = _idle.pop(key, None)
     try:
         if pool is not None:
-            pool.submit(int)  # raises where one of its processes was killed while it waited
+            pool.submit(int).result()  # raises where one of its processes was killed while it waited
     except BrokenExecutor:
         return None
     return pool
