@@ -221,16 +221,23 @@ def _member(archive: zipfile.ZipFile, name: str, size: int | None) -> NDArray[An
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, str], NDArray[np.float64]]:
-    """Details and matrix; the library has checked the announced sizes against the size of the file."""
+    """Details and matrix; the library has checked the announced sizes against the size of the file.
+
+    The matrix, all that lies behind the header, is read by numpy: where memory runs out, safetensors panics.
+    """
     with path.open("rb") as file:
-        if int.from_bytes(file.read(8), "little") > MOST_DETAIL:
-            raise ValueError("a header that is too long")
+        header = int.from_bytes(file.read(8), "little")
+    if header > MOST_DETAIL:
+        raise ValueError("a header that is too long")
     with safe_open(path, framework="np") as tensors:
         details = {name: str((tensors.metadata() or {})[name]) for name in DETAILS}
-        size, shape = _size_of(details, path), tensors.get_slice("matrix").get_shape()
-        if shape != [size, size]:
-            raise ValueError(f"the matrix has the shape {tuple(shape)}")
-        return details, tensors.get_tensor("matrix")
+        matrix = tensors.get_slice("matrix")
+        size, shape, dtype = _size_of(details, path), matrix.get_shape(), matrix.get_dtype()
+        if shape != [size, size] or dtype != "F64" or len(tensors.keys()) > 1:
+            raise ValueError(
+                f"tensors {', '.join(tensors.keys())}, the matrix of shape {tuple(shape)} and type {dtype}"
+            )
+    return details, np.fromfile(path, "<f8", offset=8 + header).reshape(size, size)
 
 
 def _size_of(details: dict[str, str], path: Path) -> int:
@@ -239,5 +246,5 @@ def _size_of(details: dict[str, str], path: Path) -> int:
     check_block(block_size, dims)
     length = 8 * block_size ** (2 * dims)
     if length > MOST_BYTES or length > max(path.stat().st_size, MOST_COMPRESSED):
-        raise ValueError(f"a matrix of {length} bytes")
+        raise ValueError(f"a matrix of {length} bytes, more than a key or a file of this size has")
     return int(block_size**dims)

@@ -119,7 +119,10 @@ def _read(file: soundfile.SoundFile, frames: int, path: Path, name: str, first: 
         )
     if not np.isfinite(samples).all():
         raise BadInput(f"{name} holds samples that are NaN or infinite: write the file again without them")
-    mono: NDArray[np.float64] = samples.mean(axis=1) if file.channels > 1 else samples[:, 0] + 0.0  # -0.0 becomes 0.0
+    if file.channels == 1:
+        samples += 0.0  # -0.0 becomes 0.0, as in a mean
+        return samples[:, 0]
+    mono: NDArray[np.float64] = samples.mean(axis=1)
     return mono
 
 

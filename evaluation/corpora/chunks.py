@@ -85,7 +85,8 @@ def _stop(file: BinaryIO, start: int, end: int, name: str, found: Samples) -> in
     complete = found.whole in (end, end - 1) or found.other == room  # as another field of the header says
     if announced > room:
         head = found.start - start
-        if complete or announced - room in (*COUNTED, *((head, head - 8) if head <= 128 else ())):
+        counted = announced - room in (*COUNTED, *((head, head - 8) if head <= 128 else ()))
+        if complete or (counted and room % found.frame == 0):
             return _before_chunks(file, found, start, end)
         raise BadInput(f"{name} ends after {room} of {announced} bytes of samples: fetch or copy it again")
     stop = found.start + announced
@@ -134,16 +135,16 @@ def _are_chunks(file: BinaryIO, layout: Layout | None, base: int, at: int, end: 
         return False
     for begin in dict.fromkeys((at + (base - at) % layout.even, at)):
         known = _is_known(file, begin)
-        reached, more = begin, False
+        reached, more, kind = begin, False, b""
         for kind, body, size in islice(_chunks(file, layout, base, begin, end), MOST_CHUNKS):
             if layout.name == 4 and not _is_name(kind):
                 break
             reached = body + size
             more = more or (kind[:4] in (b"data", b"SSND") and size > 0)
         complete = 0 <= end - reached < layout.even  # the last chunk need not be padded
-        if complete and more:
+        if more and (complete or known):
             raise BadInput(f"{name} holds its samples in several chunks: write it again (sox IN OUT.wav)")
-        if complete or known:
+        if complete or (known and kind[:4] != b"pakt"):  # one that is cut short, but not CAF's table of packets
             return True
     return False
 
@@ -248,7 +249,9 @@ def _aiff(file: BinaryIO, start: int, end: int, head: bytes) -> Samples | None:
     body, size, sound = found[b"SSND"]
     comm, _, form = found[b"COMM"]
     plain = head[8:12] == b"AIFF" or form[18:22] in (b"NONE", b"twos", b"sowt", b"fl32", b"FL32", b"fl64", b"FL64")
-    frame = int.from_bytes(form[:2], "big") * -(-int.from_bytes(form[6:8], "big") // 8) if plain else 1
+    channels = int.from_bytes(form[:2], "big")
+    packet = {b"ima4": 34 * channels, b"GSM ": 33}.get(form[18:22], 1)
+    frame = channels * -(-int.from_bytes(form[6:8], "big") // 8) if plain else packet
     offset = int.from_bytes(sound[:4], "big")
 
     def under(head: bytearray, length: int) -> None:
@@ -272,7 +275,7 @@ def _caf(file: BinaryIO, start: int, end: int) -> Samples | None:
     def under(head: bytearray, length: int) -> None:
         head[-12:-4] = (length + 4).to_bytes(8, "big")
 
-    frame = int.from_bytes(found[b"desc"][2][16:20], "big") or 1  # bytes of a packet, 0 where they vary
+    frame = int.from_bytes(found[b"desc"][2][16:20], "big") or 2**32  # bytes of a packet; where they vary, none fit
     return Samples(body + 4, -1 if size in (0, 2**64 - 1) else size - 4, frame, under, layout=layout)
 
 

@@ -13,8 +13,8 @@ from evaluation.corpora.part import Joined, Part, after_id3
 from keys.errors import BadInput
 from keys.printable import printable
 
-# Formats whose length is checked here, or by libsndfile (HTK, SDS), or which announce none (IRCAM, PVF).
-READ = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3", "HTK", "SDS", "IRCAM", "PVF")
+# Formats whose length is checked here, or by libsndfile (HTK), or which announce none (IRCAM, PVF).
+READ = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3", "HTK", "IRCAM", "PVF")
 RATES = (1_000, 1_000_000)  # hertz: telephones to bats; beyond, a resampling filter would fill the memory
 MANY = 2**27  # samples, a GiB as they are decoded: more come from a file of some size only
 PER_BYTE = 100  # samples of a byte of a file, at 48 kHz a bit rate of 4 kb/s

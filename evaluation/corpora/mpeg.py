@@ -46,7 +46,7 @@ def part(file: BinaryIO, start: int, end: int, name: str) -> Part | None:
         named = frame.kind[1] == 3 and data[tag : tag + 4] in (b"Xing", b"Info")
         begin = at + frame.length if named else at
         count, stop, longest = _count(data, file, begin, end, frame, name)
-        if not (named and data[tag + 7] & 1):
+        if not named or tag + 12 > end or not data[tag + 7] & 1:  # its flags: a number of frames is there
             # With zeros behind it the file is so large that libsndfile's estimate is not below the truth.
             zeros = (count + 1) * longest - (stop - begin)
             return Part(b"", begin, stop, count * frame.samples, zeros)
