@@ -60,8 +60,9 @@ def run_attacks(
         attacks = {"incorrect-keys": _guessing(target, folder, keys, workers, command, progress, report), **attacks}
     with folder.locked():
         folder.claim_attacks(config, target, command)
-        for line in folder.damaged if report else ():
-            report(line)
+        if report:
+            for line in folder.damaged:
+                report(line)
         for name, attack in attacks.items():
             if reason := obstacle(attack, target):
                 folder.note(attack, reason)

@@ -172,7 +172,7 @@ class Target:
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{utterance.id}\n" for utterance in corpus.utterances)
         if not path.is_file() or path.read_text(encoding="utf-8") != lines:
-            write_atomically(path, lambda file: file.write(lines.encode()))  # a worker may be reading it
+            write_atomically(path, lambda part: part.write_bytes(lines.encode()))  # a worker may be reading it
         shared = ("model", "corpus", "scheme", "task", "blocks", "block", "seed", "same_gender", "text", "per_speaker")
         settings = asdict(self.config)
         kept = {name: settings[name] for name in (*shared, "channels", "recordings", "device")}

@@ -65,8 +65,9 @@ def sweep(
         experiment = prepared or Experiment(config)
         identity = experiment.identity()
         before = folder.claim(identity)
-        for line in folder.damaged if report else ():
-            report(line)
+        if report:
+            for line in folder.damaged:
+                report(line)
         _set_batch_size(experiment, before)
         manifest = describe_run(experiment, before, identity, command)
         correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)

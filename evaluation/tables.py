@@ -103,7 +103,7 @@ def write_table(path: Path, table: pd.DataFrame, run: str, kind: Kind, *, adopte
     )
     metadata = {**(content.schema.metadata or {}), METADATA: seal.model_dump_json().encode()}
     content = content.replace_schema_metadata(metadata)
-    write_atomically(path, lambda file: pq.write_table(content, file, write_page_checksum=True))
+    write_atomically(path, lambda part: _write(part, content))
     return seal
 
 
@@ -167,6 +167,11 @@ def _values(array: pa.Array) -> Iterator[bytes]:
         yield b"text"
         yield np.array([len(text) for text in texts], dtype="<i8").tobytes()
         yield b"".join(texts)
+
+
+def _write(path: Path, content: pa.Table) -> None:
+    with path.open("wb") as file:  # Arrow itself opens no path that is not UTF-8
+        pq.write_table(content, file, write_page_checksum=True)
 
 
 def _read(path: Path) -> pa.Table:

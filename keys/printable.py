@@ -1,28 +1,19 @@
-"""Names of strangers' files and models, as they can be shown: no control characters, and no bytes that are no text."""
+"""Text of others (names and paths from a run folder, a corpus, a file) made fit to be shown."""
 
-from __future__ import annotations
+import re
 
-from typing import Any
-
-
-def printable(text: object) -> str:
-    r"""Text with every character that cannot be printed as an escape, such as `\x1b`, or `\xe9` of a Latin-1 name."""
-    return "".join(char if char.isprintable() else _escape(char) for char in str(text))
+# Control characters, line breaks, overrides of the writing direction, and what is left of bytes that are no UTF-8.
+_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def printable_json(value: Any) -> Any:
-    """The same for every text in a value read from JSON; line breaks stay."""
-    if isinstance(value, str):
-        return value if value.isprintable() else "\n".join(map(printable, value.split("\n")))
-    if isinstance(value, list):
-        return [printable_json(part) for part in value]
-    if isinstance(value, dict):
-        return {printable(name): printable_json(part) for name, part in value.items()}
-    return value
+def printable(text: object, keep: str = "") -> str:
+    """`text` as one line that a terminal shows and does not obey: an escape becomes the four letters `\\x1b`.
+
+    Unicode's "Trojan source" characters (CVE-2021-42574) and lone surrogates are written out in the same way; every
+    letter of every script stays. `keep`: characters to leave as they are, such as "\\n" where lines are wanted.
+    """
+    return _HIDDEN.sub(lambda found: found[0] if found[0] in keep else _written_out(found[0]), str(text))
 
 
-def _escape(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte of a file name that is not UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode()
+def _written_out(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

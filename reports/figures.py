@@ -130,9 +130,9 @@ def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     FigureCanvasAgg(figure)
     with matplotlib.rc_context(STYLE):
-        write_atomically(png, lambda file: figure.savefig(file, format="png", dpi=200, metadata={"Software": None}))
+        write_atomically(png, lambda part: figure.savefig(part, format="png", dpi=200, metadata={"Software": None}))
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        write_atomically(svg, lambda file: figure.savefig(file, format="svg", metadata=nothing))
+        write_atomically(svg, lambda part: figure.savefig(part, format="svg", metadata=nothing))
     return png, svg
 
 

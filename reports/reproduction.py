@@ -149,11 +149,15 @@ def write_reproduction(experiment: PaperExperiment, runs: Iterable[Run], folder:
         folder.mkdir(parents=True, exist_ok=True)
         if drawn:
             save_figure(violin_figure(ours.results), folder, experiment.name)
-        for name, content in ((f"{experiment.name}.csv", to_csv(ours.numbers())), (f"{experiment.name}.md", text)):
-            write_atomically(folder / name, lambda file, content=content: file.write(content.encode()))
+        _write(folder / f"{experiment.name}.csv", to_csv(ours.numbers()))
+        _write(folder / f"{experiment.name}.md", text)
     except OSError as error:
         raise BadInput(f"{folder} cannot be written ({error.strerror or error}): choose another --out.") from None
     return text
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda part: part.write_bytes(text.encode()))
 
 
 def sentences(ours: Reproduction) -> list[str]:

@@ -59,7 +59,7 @@ def _write_table(runs: list[Run], path: Path) -> None:
     results = summarise_all(runs)
     try:
         text = "\n".join(write(kind(results)) for kind in kinds)
-        write_atomically(path, lambda file: file.write(text.encode()))
+        write_atomically(path, lambda part: part.write_bytes(text.encode()))
     except OSError as error:
         raise BadInput(f"{path} cannot be written ({error.strerror}): choose another --table") from error
 
