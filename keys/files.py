@@ -61,7 +61,7 @@ def user_path(text: str) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the new name last; a system that cannot open folders has no need of it."""
+    """Makes a new name last; a system that cannot open folders has no need of it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,9 +1,5 @@
 """Text of others (names and paths from a run folder, a corpus, a file) made fit to be shown."""
 
-from __future__ import annotations
-
-from typing import Any
-
 SHOWN = "\u00a0\u3000\u200c\u200d"  # spaces, and joiners that Indic and Persian spelling needs: no letter, but harmless
 
 
@@ -18,17 +14,6 @@ def printable(text: object, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in SHOWN or c in keep else _written_out(c) for c in text)
-
-
-def printable_json(value: Any) -> Any:
-    """The same for every text in a value read from JSON; line breaks stay."""
-    if isinstance(value, str):
-        return printable(value, keep="\n")
-    if isinstance(value, list):
-        return [printable_json(part) for part in value]
-    if isinstance(value, dict):
-        return {printable(name): printable_json(part) for name, part in value.items()}
-    return value
 
 
 def _written_out(character: str) -> str:

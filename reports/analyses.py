@@ -18,7 +18,7 @@ from evaluation.schema import read_json
 from evaluation.scores import old_files
 from evaluation.tables import Damaged, Sealed, read_table
 from keys.errors import BadInput
-from keys.printable import printable, printable_json
+from keys.printable import printable
 from reports.metrics import METRICS
 from reports.runs import SCHEME_NAMES
 
@@ -220,7 +220,7 @@ def _read(path: Path) -> Analysis:
     about = read_json(path, Schema)
     rows = _read_rows(path.with_suffix(".parquet"), COLUMNS[path.stem], about)
     cautions = tuple(old_files([rows], "rows"))
-    return Analysis(path.parent.parent, path.stem, printable_json(about), rows.table, cautions)
+    return Analysis(path.parent.parent, path.stem, about, rows.table, cautions)
 
 
 def _read_rows(path: Path, columns: Sequence[str], about: dict[str, Any]) -> Sealed:

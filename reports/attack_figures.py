@@ -102,8 +102,7 @@ def _timed(run: AttackRun) -> list[list[Outcome]]:
     found: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in run.outcomes:
         if outcome.wants_key and np.isfinite(_seconds(outcome)):
-            variant = str(outcome.rows["given_variant"].iloc[0])
-            found.setdefault((outcome.attack, variant), []).append(outcome)
+            found.setdefault(outcome.case[:2], []).append(outcome)
     return [sorted(timed, key=_seconds) for timed in found.values() if len(set(map(_seconds, timed))) > 1]
 
 

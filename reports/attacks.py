@@ -22,7 +22,6 @@ from evaluation.schema import Suite, read_json, read_manifest
 from evaluation.scores import old_files, read_scores
 from evaluation.tables import Damaged, table_files
 from keys.errors import BadInput
-from keys.printable import printable_json
 from reports.metrics import METRICS, PRIMARY
 from reports.runs import SCHEME_NAMES
 
@@ -246,7 +245,7 @@ def load_attacks(folder: Path) -> AttackRun | None:
     if not found:
         return None
     rows = pd.concat([one.table for one in found], ignore_index=True)
-    return AttackRun(folder, printable_json(suite), rows, tuple(old_files(found, "attacks")))
+    return AttackRun(folder, suite, rows, tuple(old_files(found, "attacks")))
 
 
 def find_attacks(folders: Iterable[Path]) -> list[AttackRun]:

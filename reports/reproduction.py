@@ -149,8 +149,8 @@ def write_reproduction(experiment: PaperExperiment, runs: Iterable[Run], folder:
         folder.mkdir(parents=True, exist_ok=True)
         if drawn:
             save_figure(violin_figure(ours.results), folder, experiment.name)
-        for name, content in ((f"{experiment.name}.csv", to_csv(ours.numbers())), (f"{experiment.name}.md", text)):
-            write_text_atomically(folder / name, content)
+        write_text_atomically(folder / f"{experiment.name}.csv", to_csv(ours.numbers()))
+        write_text_atomically(folder / f"{experiment.name}.md", text)
     except OSError as error:
         raise BadInput(f"{folder} cannot be written ({error.strerror or error}): choose another --out.") from None
     return text

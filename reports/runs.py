@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from evaluation.schema import read_manifest
 from evaluation.scores import REMEDY, SETTING, read_scores
 from keys.errors import BadInput
-from keys.printable import printable, printable_json
+from keys.printable import printable
 from reports.metrics import METRICS, PRIMARY
 
 SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
@@ -264,8 +264,7 @@ def load_run(folder: Path | str) -> Run:
     folder = Path(folder).expanduser()
     manifest = read_manifest(folder)
     scores, cautions = read_scores(folder, manifest)
-    shown = printable_json(manifest)
-    return Run(folder, shown, _whole(folder, scores), [*shown.get("cautions", []), *cautions])
+    return Run(folder, manifest, _whole(folder, scores), [*manifest.get("cautions", []), *cautions])
 
 
 def load_runs(folders: Iterable[Path | str | Run]) -> list[Run]:

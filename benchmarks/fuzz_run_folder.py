@@ -1,0 +1,406 @@
+"""Damage run folders at random and hand them to everything that reads them.
+
+A run folder may come from a stranger, a failing disk or an editor: every reader either does its work or says one
+sentence (`BadInput`), a table that was changed is never shown with other numbers, and the sweep that continues the
+folder ends with the numbers that an undamaged one has.
+
+    python benchmarks/fuzz_run_folder.py --mutations 2000
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation.config import SweepConfig
+from evaluation.manifest import describe_run
+from evaluation.run_folder import RunFolder, shard_name
+from evaluation.schema import Suite, read_json
+from evaluation.sweep import _set_batch_size
+from evaluation.tables import FORMAT, identity_digest, write_table
+from keys.errors import BadInput
+
+IDENTITY = {"seed": 0, "weights": "a" * 64, "plain answers": 0.5}
+SETTING = {"task": "asv", "model": "toy", "corpus": "voices", "scheme": "rom", "block_size": 3, "dims": 1}
+KEYS, SHARD = 24, 8
+VALUES: list[Any] = [
+    None, True, False, 0, -1, 1, 3, 2.5, -0.0, 10**18, 10**400, -(10**30), float("nan"), float("inf"), 1e308, "", "x",
+    "rom", "0", "\x1b[31m", "../..", "é" * 3, "a" * 5000, [], {}, [[]], [None], {"": None}, [1, "a"], {"name": 5},
+]  # fmt: skip
+LITERALS = [
+    b"[" * 5000, b'{"a":' * 3000, b"9" * 6000, b"1e999", b"NaN", b"-Infinity", b'"\\ud800"', b'"\\u0000"', b"\xff\xfe",
+    b"\xef\xbb\xbf", b"", b"nul", b"[1,", b"'x'", b"{}" * 3, b"0x10", b"1_000",
+]  # fmt: skip
+
+
+def make(place: Path, seed: int = 0) -> Path:
+    """A run folder of a finished sweep with kept outputs, attacks and an analysis, made without a model."""
+    generator = np.random.default_rng(seed)
+    identity = IDENTITY | {"seed": seed}
+    run = RunFolder(place)
+    run.claim(identity)
+    run.write_manifest(_manifest(identity))
+    conditions = [_row(name, -1, metric, 8.0, seed) for name in ("plain", "correct") for metric in ("eer", "min_dcf")]
+    run.write_scores("conditions", conditions)
+    for start in range(0, KEYS, SHARD):
+        stop = start + SHARD
+        scores = {metric: generator.uniform(9, 50, SHARD) for metric in ("eer", "min_dcf")}
+        kept = [generator.normal(size=6).astype(np.float32) for _ in range(SHARD)]
+        run.write_outputs(shard_name(start, stop), pd.DataFrame({"key_index": range(start, stop), "scores": kept}))
+        rows = [
+            _row("incorrect", start + i, metric, float(value), seed)
+            for metric, values in scores.items()
+            for i, value in enumerate(values)
+        ]
+        run.write_scores(shard_name(start, stop), rows)
+    _attacks(run, generator)
+    _analysis(run, generator)
+    return place
+
+
+def _row(condition: str, key: int, metric: str, value: float, seed: int) -> dict[str, Any]:
+    place = {"condition": condition, "key_seed": seed, "key_index": key, "metric": metric}
+    return {**SETTING, **place, "value": value, "ci_low": value - 1, "ci_high": value + 1, "n": 40}
+
+
+def _manifest(identity: dict[str, Any]) -> dict[str, Any]:
+    session = {"started": "2026-01-01", "device": "cpu", "versions": {"torch": "2"}, "git": None, "command": "wrongkey"}
+    specs = {"model_spec": "toys:toy", "corpus_spec": "folder:voices", "blocks": "samples", "variant": "both"}
+    check = {"name": "correct key", "passed": True, "value": 1e-7, "limit": 1e-4, "text": "difference"}
+    return {
+        "config": {**SETTING, **specs, "keys": KEYS, "seed": identity["seed"], "keep_outputs": True},
+        "identity": identity,
+        **{name: session[name] for name in ("started", "device", "versions", "git")},
+        "sessions": [session],
+        "batch": {"rows": 32},
+        "corpus": {"name": "voices", "speakers": 4, "utterances": 12, "seconds": 12.0, "recordings": "real"},
+        "trials": {"target": 20, "nontarget": 20, "source": "generated"},
+        "classes": ["a", "b"],
+        "model_card": {"family": "toy"},
+        "key_space": None,
+        "enumerated": False,
+        "ended": "2026-01-02",
+        "seconds": 5.0,
+        "self_checks": [check],
+        "cautions": [],
+        "keys_done": KEYS,
+    }
+
+
+def _attacks(run: RunFolder, generator: np.random.Generator) -> None:
+    setting = {"model": "toy", "task": "asv", "corpus": "voices", "recordings": "real", "victims": 2, "others": 2}
+    setting |= {"scheme": "rom", "blocks": "samples", "block_size": 3, "size": 3, "rate": 16000.0}
+    about = {"family": 5, "adversary": "Guesses.", "needs": ["ciphertext"], "obstacle": None}
+    suite = {
+        "format": Suite.FORMAT,
+        "tables": FORMAT,
+        "config": {"trials": 3},
+        "identity": {"seed": 0},
+        "setting": setting,
+        "sessions": [{"command": "wrongkey attack suite"}],
+        "attacks": {"order": about, "public": about | {"obstacle": "No model."}},
+        "ended": None,
+    }
+    rows = [
+        {"attack": "order", "family": 5, "trial": trial, "given": f"{seconds} s", "given_seconds": float(seconds)}
+        | {"key_error": generator.uniform(), "snr": 20.0, "stoi": 0.9, "error": 9.0, "queries": 0, "seconds": 1.0}
+        | {"measured": json.dumps({"fit": 0.5})}
+        for seconds in (2, 5)
+        for trial in range(3)
+    ]
+    run.make("attacks")
+    run.write_json("attacks/suite.json", suite)
+    write_table(run.path / "attacks/order.parquet", pd.DataFrame(rows), identity_digest({"seed": 0}), "attack")
+
+
+def _analysis(run: RunFolder, generator: np.random.Generator) -> None:
+    error = generator.uniform(9, 50, KEYS)
+    rows = pd.DataFrame({"key_index": range(KEYS), "score": error, "error": error, "euclidean": error / 40})
+    rows["group"] = np.where(error < 20, "low", np.where(error > 40, "high", "middle"))
+    group = {"keys": 6, "error_from": 9.0, "error_to": 20.0, "q25": 0.2, "median": 0.3, "q75": 0.4}
+    entry = {"name": "euclidean", "label": "distance", "correlation": 0.1, "low": -0.1, "high": 0.3}
+    foretold = {"from": "all", "keys": KEYS, "rho": 0.5, "low": 0.1, "high": 0.7, "r2": 0.3, "hits": 0.5}
+    run.make("analyses")
+    seal = write_table(run.path / "analyses/keys.parquet", rows, "", "analysis")
+    about = {
+        "format": "wrongkey-analysis/1",
+        "tables": {"keys": seal.checksum},
+        "setting": {**SETTING, "blocks": "samples", "recordings": "real"},
+        "metric": "eer",
+        "measures": [entry],
+        "groups": {"low": group, "high": group, "nearer": 0.5, "nearer_low": 0.4, "nearer_high": 0.6},
+        "prediction": [foretold],
+        "sentences": ["Nothing foretells."],
+        "command": "wrongkey analyse keys",
+    }
+    run.write_json("analyses/keys.json", about)
+
+
+def look(folder: Path, other: Path, *, draw: bool) -> None:
+    """Everything that shows a run folder: report (with `draw` the page itself), compare and ls."""
+    from reports import compare, load_run, summarise, write_report
+    from reports.analyses import find_analyses, group_table, prediction_table
+    from reports.analysis_section import analysis_context
+    from reports.attack_section import attack_context
+    from reports.attacks import find_attacks
+    from reports.html import render
+    from reports.verdicts import cautions, check_rows, headline
+    from wrongkey.commands import ls
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        ls.run(argparse.Namespace(folder=folder))
+    run = load_run(folder)
+    result = summarise(run)
+    str((headline(result), cautions(result), check_rows([result]), run.family, run.setting))
+    str(compare(load_run(other), run, resamples=20))
+    attacks, analyses = find_attacks([folder]), find_analyses([folder])
+    str((attack_context(attacks, []), analysis_context(analyses, [])))
+    str((group_table(analyses), prediction_table(analyses)))
+    render([run], ["label"], [])
+    if draw:
+        write_report([run], folder / "page.html", attacks=attacks, analyses=analyses)
+
+
+def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
+    """What a sweep and the suite do with a folder before they ask a model."""
+    config = SweepConfig(model="toys:toy", corpus="folder:voices", keys=KEYS, keep_outputs=True)
+    run = RunFolder(folder)
+    with run.locked():
+        before = run.claim(identity)
+        experiment: Any = SimpleNamespace(
+            config=config,
+            corpus=SimpleNamespace(name="voices", recordings="real"),
+            used=[],
+            task=SimpleNamespace(about=lambda: {"trials": None}),
+            device=SimpleNamespace(type="cpu"),
+            engine=SimpleNamespace(rows=2),
+            model=SimpleNamespace(name="toy"),
+            incorrect=SimpleNamespace(total=None, enumerated=False),
+            **{"blocks": "samples", "block_size": 3, "dims": 1, "bins": None, "seconds": 1.0},
+        )
+        _set_batch_size(experiment, before)
+        manifest = describe_run(experiment, before, identity, "wrongkey sweep")
+        manifest["config"] |= {"task": "asv"}
+        run.write_manifest(manifest)
+        run.missing(KEYS, SHARD)
+    suite = folder / "attacks" / "suite.json"
+    if suite.exists():
+        read_json(suite, Suite)
+    return run
+
+
+def mutate_json(path: Path, chance: random.Random) -> str:
+    """Change one thing in a JSON file, and say what."""
+    content = path.read_bytes()
+    kind = chance.choice(["value"] * 6 + ["drop", "type", "literal", "bytes", "bytes", "whole"])
+    if kind in ("value", "drop", "type"):
+        found = json.loads(content)
+        table, name = chance.choice(list(_places(found)))
+        if kind == "drop":
+            del table[name]
+        else:
+            table[name] = chance.choice(VALUES) if kind == "value" else [table[name]]
+        path.write_text(json.dumps(found))
+        return f"{kind} of {name}"
+    literal = chance.choice(LITERALS)
+    if kind == "literal":
+        places = [place for place, char in enumerate(content) if char in b":"]
+        place = chance.choice(places) + 1
+        content = content[:place] + literal + content[content.find(b",", place) :]
+    elif kind == "whole":
+        content = chance.choice([literal, content * 2, content.decode().encode("utf-16"), content[::-1]])
+    else:
+        content = _mangle(content, chance)
+    path.write_bytes(content)
+    return kind
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every (table, name) and (list, index) in a value."""
+    for name, part in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        yield value, name
+        if isinstance(part, dict | list):
+            yield from _places(part)
+
+
+def _mangle(content: bytes, chance: random.Random) -> bytes:
+    place = chance.randrange(len(content))
+    size = chance.randrange(1, 40)
+    return chance.choice(
+        [
+            content[:place],
+            content[:place] + bytes([content[place] ^ (1 << chance.randrange(8))]) + content[place + 1 :],
+            content[:place] + content[place + size :],
+            content[:place] + bytes(chance.randrange(256) for _ in range(size)) + content[place + size :],
+            content[:place] + bytes(size) + content[place + size :],
+            content[:place] + content[:size] + content[place:],
+        ]
+    )
+
+
+def mutate_table(folder: Path, other: Path, chance: random.Random) -> str:
+    """Damage one score or output file, or change its place, and say how."""
+    paths = sorted(folder.glob("scores/*.parquet")) + sorted(folder.glob("outputs/*.parquet"))
+    path = chance.choice(paths)
+    kind = chance.choice(["bytes"] * 6 + ["empty", "swap", "foreign", "rename", "rows", "stripped", "edited", "gone"])
+    if kind == "bytes":
+        path.write_bytes(_mangle(path.read_bytes(), chance))
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "swap":
+        second = chance.choice(paths)
+        one, two = path.read_bytes(), second.read_bytes()
+        path.write_bytes(two)
+        second.write_bytes(one)
+    elif kind == "foreign":
+        shutil.copy(other / path.relative_to(folder), path)
+    elif kind == "rename":
+        path.rename(path.with_name(f"{shard_name(chance.randrange(40), chance.randrange(40, 60))}.parquet"))
+    elif kind == "gone":
+        path.unlink()
+    else:
+        _rewrite(path, kind, chance)
+    return f"{kind} of {path.parent.name}/{path.name}"
+
+
+def _rewrite(path: Path, kind: str, chance: random.Random) -> None:
+    """Fewer rows or another score under the old metadata, or the same rows without it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    frame = table.to_pandas()
+    if kind == "rows":
+        frame = frame.iloc[: chance.randrange(len(frame))]
+    if kind == "edited":
+        column = "value" if "value" in frame else "key_index"
+        frame.loc[chance.randrange(len(frame)), column] += 1
+    if kind == "stripped":
+        frame.to_parquet(path)
+    else:
+        changed = pa.Table.from_pandas(frame, schema=table.schema.remove_metadata(), preserve_index=False)
+        pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
+
+
+def outcome(act: Callable[[], object]) -> str:
+    """ "done", "refused" or the traceback of anything else."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            act()
+    except BadInput as error:
+        return "refused" if len(str(error).splitlines()) == 1 else f"several lines: {error}"
+    except Exception:
+        return traceback.format_exc()
+    return "done"
+
+
+def fuzz_json(place: Path, name: str, mutations: int, seed: int, draw: float = 0.02) -> collections.Counter[str]:
+    """Mutate one JSON file so often; counts of what happened, tracebacks by their text."""
+    whole, other = make(place / "whole"), make(place / "other", 1)
+    chance, counts = random.Random(seed), collections.Counter[str]()
+    for number in range(mutations):
+        folder = _copy(whole, place / f"mutated-{number}")
+        mutate_json(folder / name, chance)
+        drawn = chance.random() < draw
+        counts[outcome(lambda folder=folder, drawn=drawn: look(folder, other, draw=drawn))] += 1
+        counts[outcome(lambda folder=folder: resume(folder))] += 1
+        shutil.rmtree(folder)
+    return counts
+
+
+def fuzz_tables(place: Path, mutations: int, seed: int) -> collections.Counter[str]:
+    """Damage score and output files so often: readers, and the sweep that continues, with the numbers at the end."""
+    whole, other = make(place / "whole"), make(place / "other", 1)
+    chance, counts = random.Random(seed), collections.Counter[str]()
+    for number in range(mutations):
+        folder = _copy(whole, place / f"mutated-{number}")
+        said = mutate_table(folder, other, chance)
+        counts[outcome(lambda folder=folder: _same_or_less(folder, whole))] += 1
+        healed = outcome(lambda folder=folder, said=said: _healed(folder, whole, said))
+        counts[healed if healed != "refused" else f"the sweep is stuck after {said}"] += 1
+        shutil.rmtree(folder)
+    return counts
+
+
+def _same_or_less(folder: Path, whole: Path) -> None:
+    """What is shown of a damaged folder is true: rows of the whole one, whoever else is refused."""
+    from reports import load_run
+
+    shown, true = load_run(folder).scores, load_run(whole).scores
+    assert len(shown.merge(true)) == len(shown), "other numbers are shown"
+
+
+def _healed(folder: Path, whole: Path, said: str) -> None:
+    """A sweep goes on, does the missing keys again, and has the numbers of the whole folder."""
+    from reports import load_run
+
+    run = resume(folder)
+    for start, stop in run.missing(KEYS, SHARD):
+        for key in range(start, stop):
+            shard = shard_name(key // SHARD * SHARD, (key // SHARD + 1) * SHARD)
+            for kind in ("outputs", "scores"):
+                table = pd.read_parquet(whole / kind / f"{shard}.parquet")
+                rows = table[table["key_index"] == key]
+                if kind == "outputs":
+                    run.write_outputs(shard_name(key, key + 1), rows)
+                else:
+                    run.write_scores(shard_name(key, key + 1), rows.to_dict("records"))
+    for kind in ("scores", "outputs"):
+        source = whole / kind / "conditions.parquet"
+        if source.exists():
+            run.write_scores("conditions", pd.read_parquet(source).to_dict("records"))
+    order = ["condition", "metric", "key_index"]
+    found, true = (load_run(path).scores.sort_values(order, ignore_index=True) for path in (folder, whole))
+    pd.testing.assert_frame_equal(found, true, obj=said)
+    assert resume(folder).damaged == [], f"damaged again after {said}"
+
+
+def _copy(whole: Path, place: Path) -> Path:
+    shutil.rmtree(place, ignore_errors=True)
+    return Path(shutil.copytree(whole, place))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mutations", type=int, default=2000, help="of each kind (default 2000)")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    os.environ.setdefault("MPLBACKEND", "agg")
+    tracebacks = 0
+    for kind in ("manifest.json", "attacks/suite.json", "analyses/keys.json", "tables"):
+        with tempfile.TemporaryDirectory() as scratch:
+            if kind == "tables":
+                counts = fuzz_tables(Path(scratch), options.mutations, options.seed)
+            else:
+                counts = fuzz_json(Path(scratch), kind, options.mutations, options.seed)
+        bad = {text: count for text, count in counts.items() if text not in ("done", "refused")}
+        tracebacks += sum(bad.values())
+        print(
+            f"{kind}: {options.mutations:,} mutations, {counts.total():,} readings: {counts['done']:,} done, "
+            f"{counts['refused']:,} refused in a sentence, {sum(bad.values()):,} anything else",
+            flush=True,
+        )
+        for text, count in bad.items():
+            print(f"--- {count} times\n{text[-1500:]}")
+    return 1 if tracebacks else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

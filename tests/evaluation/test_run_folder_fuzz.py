@@ -1,0 +1,32 @@
+"""Run folders damaged at random: work, or one sentence; never other numbers, and a sweep that continues is never stuck.
+
+The long form, with the numbers tried, is `benchmarks/fuzz_run_folder.py`.
+"""
+
+import random
+
+import pytest
+
+from benchmarks.fuzz_run_folder import fuzz_json, fuzz_tables, make, mutate_table, outcome, resume
+
+SOUND = {"done", "refused"}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "attacks/suite.json", "analyses/keys.json"])
+def test_changed_json_is_work_or_a_sentence(name, tmp_path):
+    counts = fuzz_json(tmp_path, name, 30, seed=7, draw=0.0)
+    assert set(counts) == SOUND, next(text for text in counts if text not in SOUND)
+
+
+def test_damaged_tables_are_never_other_numbers_and_are_made_again(tmp_path):
+    counts = fuzz_tables(tmp_path, 40, seed=7)
+    assert set(counts) == SOUND, next(text for text in counts if text not in SOUND)
+
+
+def test_the_folder_that_is_damaged_is_sound(tmp_path):
+    """Else a refusal above would mean nothing."""
+    folder, other = make(tmp_path / "run"), make(tmp_path / "other", 1)
+    assert outcome(lambda: resume(folder)) == "done"
+    assert resume(folder).damaged == []
+    mutate_table(folder, other, random.Random(1))
+    assert len(resume(folder).damaged) == 1
