@@ -8,13 +8,14 @@ from typing import BinaryIO
 
 import soundfile
 
-from evaluation.corpora import chunks, flac, mpeg, ogg
+from evaluation.corpora import flac, headers, mpeg, ogg, sizes
 from evaluation.corpora.part import Joined, Part, after_id3
 from keys.errors import BadInput
 from keys.printable import printable
 
-# Formats whose length is checked here, or by libsndfile (HTK), or which announce none (IRCAM, PVF).
-READ = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3", "HTK", "IRCAM", "PVF")
+# Formats whose length is checked here, or by libsndfile (HTK), or which announce none.
+CHECKED = "WAV WAVEX RF64 W64 AIFF AU CAF NIST FLAC OGG MP3 SVX AVR WVE VOC".split()
+READ = (*CHECKED, "HTK", "IRCAM", "PAF", "PVF", "RAW")
 RATES = (1_000, 1_000_000)  # hertz: telephones to bats; beyond, a resampling filter would fill the memory
 MANY = 2**27  # samples, a GiB as they are decoded: more come from a file of some size only
 PER_BYTE = 100  # samples of a byte of a file, at 48 kHz a bit rate of 4 kb/s
@@ -52,18 +53,12 @@ def _part(file: BinaryIO, size: int, name: str) -> Part | None:
     start = after_id3(file)
     file.seek(start)
     head = file.read(16)
-    kind, form = head[:4], head[8:12]
     part = None
-    if (
-        (kind in (b"RIFF", b"RIFX", b"RF64") and form == b"WAVE")
-        or (kind == b"FORM" and form in (b"AIFF", b"AIFC"))
-        or kind in (b"caff", b".snd", b"dns.", b"NIST")
-        or head.startswith(b"riff\x2e\x91\xcf\x11")
-    ):
-        part = chunks.part(file, start, size, name)
-    elif kind == b"fLaC":
+    if headers.has_one(head):
+        part = sizes.part(file, start, size, name)
+    elif head[:4] == b"fLaC":
         part = flac.part(file, start, size, name)
-    elif kind == b"OggS":
+    elif head[:4] == b"OggS":
         ogg.check(file, start, size, name)
     elif start or (len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0):
         part = mpeg.part(file, start, size, name)

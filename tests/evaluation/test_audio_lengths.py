@@ -385,7 +385,23 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     refused(path, path.read_bytes(), "announces 140000000 samples of 1 channels in .* no recording has so many")
 
 
-@pytest.mark.parametrize("form", ["VOC", "AVR"])
+@pytest.mark.parametrize(
+    ("form", "subtype", "behind"),
+    [("VOC", "PCM_16", 1), ("VOC", "PCM_U8", 1), ("AVR", "PCM_16", 0), ("SVX", "PCM_16", 0)],
+)
+def test_old_formats(tmp_path: Path, form: str, subtype: str, behind: int) -> None:
+    path = tmp_path / "a.bin"
+    content = bytes(written(path, form, subtype))
+    np.testing.assert_allclose(load_audio(path, sample_rate(path)), SOUND, atol=0.01)  # VOC rounds rates
+    size = 4001 * (1 if subtype == "PCM_U8" else 2)
+    found = len(content) // 2 - (len(content) - behind - size)
+    refused(
+        path, content[: len(content) // 2], f"ends after {found} of {size} bytes of samples: fetch or copy it again"
+    )
+    refused(path, content + b"behind" * 9, "belong to no chunk follow")
+
+
+@pytest.mark.parametrize("form", ["MAT4", "MPC2K"])
 def test_formats_that_nobody_can_check_are_named(tmp_path: Path, form: str) -> None:
     refused(tmp_path / "a.bin", bytes(written(tmp_path / "a.bin", form)), f"is a {form} file.*: convert it to WAV")
 
