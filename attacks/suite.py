@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import lru_cache
@@ -257,7 +257,7 @@ def _outcomes(
     workers: int,
     timeout: float | None,
     watch: Watch,
-) -> Iterator[dict[str, Any] | Failure]:
+) -> Generator[dict[str, Any] | Failure, None, None]:
     """What became of every trial, as it is done; guessing only reads what its sweep left, in this process."""
     if name == Guessing.name or (timeout is None and (workers == 1 or len(trials) < 2)):
         for number in trials:

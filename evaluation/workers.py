@@ -11,7 +11,7 @@ import multiprocessing
 import platform
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -127,7 +127,7 @@ def answers(
     scheduler: str | None,
     watch: Watch,
     timeout: float | None = None,
-) -> Iterator[Answered]:
+) -> Generator[Answered, None, None]:
     """Every shard, as it is done.
 
     Raises BadInput for a cluster that is not there, a worker that dies, and a shard that takes longer than
