@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -54,14 +55,24 @@ def asked_here(experiment: Experiment, numbers: Sequence[int], anew: bool = Fals
 def ask_elsewhere(experiment: Experiment, numbers: Sequence[int], workers: int) -> Asked:
     """The same in one of the processes of a sweep with ``workers``; raises BadInput where it cannot be asked there."""
     threads = max(available_cores() // workers, 1)
-    call = Call("another process", (experiment.config, numbers, experiment.engine.rows, threads))
+    asked = (experiment.config, numbers, experiment.engine.rows, threads, _of_notebook(experiment.config))
     with processes(workers, threads) as pool:
-        (found,) = collect(pool, _asked_there, [call], 1, Watch("answer", None, lambda: "nothing"))
+        calls = [Call("another process", asked)]
+        (found,) = collect(pool, _asked_there, calls, 1, Watch("answer", None, lambda: "nothing"))
     return cast(Asked, found)
 
 
-def _asked_there(config: SweepConfig, numbers: Sequence[int], rows: int, threads: int) -> Asked:
+def _of_notebook(config: SweepConfig) -> dict[str, Any]:
+    """Factories that only this process knows: those of ``__main__``, a notebook's. They travel as code."""
+    names = [spec.removeprefix("__main__:") for spec in (config.model, config.corpus) if spec.startswith("__main__:")]
+    return {name: getattr(sys.modules["__main__"], name) for name in names}
+
+
+def _asked_there(
+    config: SweepConfig, numbers: Sequence[int], rows: int, threads: int, of_notebook: Mapping[str, Any]
+) -> Asked:
     torch.set_num_threads(threads)
+    vars(sys.modules["__main__"]).update(of_notebook)
     experiment = Experiment(config, numbers)
     experiment.engine.rows = rows
     return asked_here(experiment, range(len(numbers)))
