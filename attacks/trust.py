@@ -7,7 +7,6 @@ folders name classes) is opened where the user says so.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -44,11 +43,11 @@ def refuse_code(config: SweepConfig, manifest: Path, trusted: Collection[str] = 
 
 def model_risk(spec: str) -> str | None:
     """What opening a model would do beyond reading files: "runs the command my-asr"; None for nothing."""
-    prefix, colon, place = spec.partition(":")
+    prefix, colon, _ = spec.partition(":")
     if spec in protocol.BUNDLED or (colon and prefix in READERS_OF_WEIGHTS):
         return None
     if colon and prefix == "command":
-        return f"runs the command {shlex.quote(place)}"
+        return "runs that command"
     if colon and prefix in protocol.LOADERS:
         library = "ESPnet" if prefix == "espnet" else "transformers"
         return f"has {library} open files that may name code to run"

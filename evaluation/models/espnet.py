@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.models.pretrained import split_options
+from evaluation.models.pretrained import split_options, tensors_alone
 from evaluation.models.protocol import Hypothesis
 from evaluation.models.torchvision_ops import declare_missing_operators
 from keys.errors import BadInput
@@ -133,9 +133,10 @@ def load_espnet(place: str) -> Espnet:
     ctc_weight = _number("ctc_weight", options.get("ctc_weight", CTC_WEIGHT), 0, 1)
     inference = _espnets("espnet2.bin.asr_inference")
     try:
-        speech2text: Any = inference.Speech2Text(
-            asr_train_config=str(config), asr_model_file=str(weights), beam_size=beam, ctc_weight=ctc_weight
-        )
+        with tensors_alone():
+            speech2text: Any = inference.Speech2Text(
+                asr_train_config=str(config), asr_model_file=str(weights), beam_size=beam, ctc_weight=ctc_weight
+            )
     except Exception as error:  # configurations of other versions and recipes fail in any way
         raise BadInput(
             f"{config} cannot be opened as an ESPnet recogniser ({type(error).__name__}: {error})"

@@ -6,7 +6,9 @@ only when a model is opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -45,9 +47,25 @@ def split_options(place: str, prefix: str, known: tuple[str, ...] = ()) -> tuple
     return place, options
 
 
+@contextmanager
+def tensors_alone() -> Iterator[None]:
+    """torch.load of a library unpickles nothing but tensors meanwhile; torch before 2.6 has to be told."""
+    flag = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(flag)
+    os.environ[flag] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(flag)
+        if before is not None:
+            os.environ[flag] = before
+
+
 def open_part(loader: Any, place: str, prefix: str, **arguments: Any) -> Any:
     """``loader.from_pretrained(place)``; BadInput where the place has no such part."""
     _check_folder(place, prefix)
+    if loader.__name__.startswith("Auto"):  # else transformers asks on the terminal whether to run what a folder brings
+        arguments["trust_remote_code"] = False
     try:
         return loader.from_pretrained(place, **arguments)
     except Exception as error:  # a foreign file fails in any way: OSError, ValueError, those of safetensors and pickle

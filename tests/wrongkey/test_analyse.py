@@ -30,7 +30,7 @@ def run(only, tmp_path_factory):
 
 
 def test_a_sweep_is_analysed_and_reported(run, only, tmp_path, capsys):
-    assert main(["analyse", "keys", str(run)]) == 0
+    assert main(["analyse", "keys", str(run), "--model", "tests.toys:raw3"]) == 0
     said = capsys.readouterr().out
     assert "key" in said and "wrongkey report" in said
     page = tmp_path / "report.html"
@@ -42,7 +42,7 @@ def test_a_sweep_is_analysed_and_reported(run, only, tmp_path, capsys):
 
 def test_decryption_takes_the_sweep_or_flags(run, only, tmp_path):
     few = ["analyse", "decryption", "--draws", "1", "--device", "cpu"]
-    assert main([*few, "--out", str(run)]) == 0
+    assert main([*few, "--out", str(run), "--trust"]) == 0
     assert (run / "analyses" / "decryption.parquet").is_file()
     named = [*few, "--model", "tests.toys:raw3", "--corpus", "bundled", "--only", only, "--scheme", "flipping"]
     assert main([*named, "--out", str(tmp_path / "flipping")]) == 0

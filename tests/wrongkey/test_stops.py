@@ -1,0 +1,124 @@
+"""How commands end: told to by a signal, or left by whoever read their output. The sweep runs as its users run it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SWEEP = "sweep --model tests.toys:raw3 --corpus bundled --per-speaker 2 --replicates 0 --keys 20000 --out".split()
+SAID = "wrongkey: stopped; finished shards are kept, and the same command continues\n"
+
+
+def start(*arguments: object, before: str = "", **streams: object) -> subprocess.Popen:
+    """A command in a session of its own, behind what a shell does `before` it."""
+    command = [sys.executable, "-m", "wrongkey", *map(str, arguments)]
+    if before:
+        command = ["sh", "-c", f'{before} exec "$@"', "sh", *command]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, start_new_session=True, **streams)
+
+
+def wait_for_keys(sweep: subprocess.Popen, out: Path) -> None:
+    while not list(out.glob("scores/incorrect-*")):
+        assert sweep.poll() is None, sweep.stderr.read()
+        time.sleep(0.05)
+
+
+def left(out: Path) -> set[str]:
+    """Files that should not be there: of a lock, or half written."""
+    return {path.name for path in out.parent.rglob(".*")}
+
+
+@pytest.mark.parametrize(
+    ("number", "workers", "whole_group"),
+    [(signal.SIGTERM, 2, False), (signal.SIGHUP, 1, False), (signal.SIGINT, 1, True)],
+)
+def test_a_stopped_sweep_says_so_and_continues(tmp_path, number, workers, whole_group):
+    out = tmp_path / "run"
+    sweep = start(*SWEEP, out, "--workers", workers)
+    wait_for_keys(sweep, out)
+    for _ in range(3):  # who presses Ctrl-C once presses it again
+        (os.killpg if whole_group else os.kill)(sweep.pid, number)
+        time.sleep(0.05)
+        if sweep.poll() is not None:
+            break
+    _, said = sweep.communicate(timeout=300)
+    assert sweep.returncode == 128 + number
+    assert said.endswith(SAID) and "Traceback" not in said
+    assert left(out) == set()
+    kept = {path.name: path.stat().st_mtime_ns for path in out.glob("scores/incorrect-*")}
+    assert kept
+    if workers > 1:
+        again = start(*SWEEP, out, "--workers", 1, "--keys", 1)  # the same command, asked for no more
+        assert again.wait(300) == 0
+        assert kept.items() == {path.name: path.stat().st_mtime_ns for path in out.glob("scores/incorrect-*")}.items()
+
+
+def test_nohup_is_respected(tmp_path):
+    sweep = start(*SWEEP, tmp_path / "run", "--workers", 1, before="trap '' HUP;")
+    wait_for_keys(sweep, tmp_path / "run")
+    sweep.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert sweep.poll() is None
+    sweep.send_signal(signal.SIGTERM)
+    sweep.communicate(timeout=300)
+    assert sweep.returncode == 128 + signal.SIGTERM
+
+
+def test_a_sweep_whose_reader_leaves_does_not_succeed(tmp_path):
+    sweep = start(*SWEEP, tmp_path / "run", "--workers", 1, stderr=subprocess.STDOUT)
+    sweep.stdout.readline()
+    sweep.stdout.close()  # as `2>&1 | head -1` does
+    assert sweep.wait(300) == 141
+    assert left(tmp_path / "run") == set()
+    assert (tmp_path / "run" / "manifest.json").is_file()
+
+
+def unread(*arguments: object, **environment: str) -> int:
+    """The exit code of a command that writes into a pipe which nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "wrongkey", *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert done.stderr == ""
+    return done.returncode
+
+
+@pytest.mark.parametrize("environment", [{}, {"PYTHONUNBUFFERED": "1"}])
+def test_an_answer_that_nobody_reads_is_the_same_answer(tmp_path, environment):
+    (tmp_path / "negative.py").write_text(
+        "import reports, wrongkey.cli\n"
+        "class No:\n    negative = True\n    def __str__(self): return 'B is worse.'\n"
+        "reports.compare, reports.load_run = (lambda a, b: No()), str\n"
+        "raise SystemExit(wrongkey.cli.main())\n"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, tmp_path / "negative.py", "compare", "a", "b"]
+    paths = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run(command, env=paths, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert unread("models", **environment) == 141  # the list is all there was to do
+
+
+def test_streams_that_are_closed_or_full_are_no_traceback():
+    for closed, code in ((">&-", 0), ("2>&-", 0), (">/dev/full", 2)):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "wrongkey", "models"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == code, closed
+        assert "Traceback" not in done.stderr
+    assert "No space left" in done.stderr
