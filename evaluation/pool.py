@@ -105,18 +105,28 @@ def _in_main_thread() -> bool:
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """Signals of the terminal wait in this thread, and for ever in the processes that it starts.
+    """Signals wait until the block is left, and those of the terminal for ever in the processes that it starts.
 
-    Ctrl-C and a closed terminal reach every process; one that is still importing would answer with a traceback.
+    Ctrl-C and a closed terminal reach every process: one that is still importing would answer with a traceback, and so
+    would one whose start was interrupted in its caller.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    came: list[int] = []
+    stops = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM) if _in_main_thread() else ()  # others are not interrupted
+    handlers = {stop: handler for stop in stops if callable(handler := signal.getsignal(stop))}
+    for stop in handlers:  # whichever thread a signal reaches, Python handles it in the main thread
+        signal.signal(stop, lambda number, frame: came.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:
+        for stop, handler in handlers.items():
+            signal.signal(stop, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for stop in set(came):
+            signal.raise_signal(stop)
 
 
 def _bind_to(caller: int, thread_lasts: bool) -> None:
