@@ -121,7 +121,7 @@ def stubborn(folder: Path, number: int) -> str | None:
 def interrupt(folder: Path, number: int) -> str | None:
     run = Run(folder / "run", SMALL)
     run.until(run.workers)
-    time.sleep(STEP * number)
+    time.sleep(number * (STEP if number % 2 else STEP / 10))  # by halves while workers are being started
     os.killpg(run.process.pid, signal.SIGINT)
     code, said = run.finish()
     if code not in (0, 130):

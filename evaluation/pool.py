@@ -107,21 +107,31 @@ def _in_main_thread() -> bool:
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """Signals of the terminal wait in this thread, and for ever in the processes that it starts, which look for no
-    module in the working directory first.
+    """Signals wait until the block is left, and those of the terminal for ever in the processes that it starts, which
+    look for no module in the working directory first.
 
-    Ctrl-C and a closed terminal reach every process; one that is still importing would answer with a traceback.
+    Ctrl-C and a closed terminal reach every process: one that is still importing would answer with a traceback, and so
+    would one whose start was interrupted in its caller.
     """
     if not hasattr(signal, "pthread_sigmask"):
         with workers_import_nothing_here():
             yield
         return
+    came: list[int] = []
+    stops = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM) if _in_main_thread() else ()  # others are not interrupted
+    handlers = {stop: handler for stop in stops if callable(handler := signal.getsignal(stop))}
+    for stop in handlers:  # whichever thread a signal reaches, Python handles it in the main thread
+        signal.signal(stop, lambda number, frame: came.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         with workers_import_nothing_here():
             yield
     finally:
+        for stop, handler in handlers.items():
+            signal.signal(stop, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for stop in set(came):
+            signal.raise_signal(stop)
 
 
 def _bind_to(caller: int, thread_lasts: bool) -> None:

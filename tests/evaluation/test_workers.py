@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluation import pool as pool_module
 from evaluation import sweep as sweeping
 from evaluation import watch, workers
 from evaluation.config import SweepConfig
@@ -242,6 +243,16 @@ def test_processes_are_kept_after_good_work_and_killed_after_bad():
         raise KeyboardInterrupt
     assert all(call.exception(60) for call in calls)
     assert second not in children()
+
+
+def test_ctrl_c_waits_until_a_process_is_started():
+    begun = []
+    with pytest.raises(KeyboardInterrupt), pool_module._held_back():
+        signal.raise_signal(signal.SIGINT)
+        begun.append(True)
+    assert begun
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_workers_outlive_the_thread_that_started_them():
