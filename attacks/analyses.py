@@ -7,7 +7,7 @@ last, so that an analysis whose JSON fits its rows is whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from attacks.trust import refuse_code
 from evaluation.config import SweepConfig
 from evaluation.experiment import Experiment
 from evaluation.manifest import git_revision, now, versions
@@ -59,15 +60,18 @@ class AnalysisFolder(RunFolder):
             return write_table(self.path / "analyses" / f"{name}.parquet", table, "", "analysis").checksum
 
 
-def experiment_of(folder: RunFolder) -> Experiment:
+def experiment_of(folder: RunFolder, trusted: Collection[str] = ()) -> Experiment:
     """The experiment of a sweep's run folder, on this machine's CPU.
 
-    Raises BadInput for a folder without a manifest, and where model or speech are not those of the sweep any more.
+    trusted: models, corpora and schemes that may run code to be opened (`attacks.trust`). Raises BadInput for a folder
+    without a manifest, for one that would run other code, and where model or speech are not those of the sweep any
+    more.
     """
     manifest = folder.manifest()
     if manifest is None:
         raise BadInput(f"{folder.path} is no run folder (it has no manifest.json): name one that wrongkey sweep made")
     config = replace(sweep_config(manifest["config"]), device="cpu")
+    refuse_code(config, folder.manifest_path, trusted)
     experiment = Experiment(config)
     found = experiment.identity()
     differing = [name for name, value in manifest.get("identity", {}).items() if not same(value, found.get(name))]

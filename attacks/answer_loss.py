@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attacks.base import Matrix, Setting
 from attacks.model_losses import contrast, cross_entropy
-from evaluation.asr import edits
+from evaluation.asr import counted, edits, error_rate_of
 from evaluation.text import DEFAULT, normaliser
 from keys.errors import BadInput
 
@@ -23,7 +23,8 @@ MARGIN = 1e-4  # relative difference of losses that is no rounding
 
 
 def answer_loss(setting: Setting, labels: Sequence[str]) -> Loss:
-    """The loss of answers: a contrast of speakers, the cross-entropy of classes, or the share of wrong words.
+    """The loss of answers: a contrast of speakers, the cross-entropy of classes, or the share of wrong words (of
+    characters where spaces do not mark words).
 
     labels: of all utterances of the probe set. The function raises BadInput where the answers are of another number.
     """
@@ -43,14 +44,18 @@ def answer_loss(setting: Setting, labels: Sequence[str]) -> Loss:
 
 def _word_errors(transcripts: Sequence[str]) -> Loss:
     normal = normaliser(DEFAULT)
-    said = [normal(text).split() for text in transcripts]
+    references = [normal(text) for text in transcripts]
+    metric = error_rate_of(references)
+    said = [counted(text, metric) for text in references]
 
     def of_texts(answers: object, chosen: Tensor) -> Matrix:
         if not isinstance(answers, list) or any(len(heard) != len(said) for heard in answers):
             raise BadInput(f"The model answered {_shape(answers)}, and {len(said)} labelled queries were asked.")
         some = chosen.tolist()
         words = sum(len(said[i]) for i in some)
-        wrong = [sum(sum(edits(said[i], normal(heard[i].text).split())[:3]) for i in some) for heard in answers]
+        wrong = [
+            sum(sum(edits(said[i], counted(normal(heard[i].text), metric))[:3]) for i in some) for heard in answers
+        ]
         return np.array(wrong) / max(words, 1)
 
     return of_texts

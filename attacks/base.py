@@ -110,7 +110,7 @@ class Evidence:
     public, encrypted: the plain model, and the one whose first layer carries the key.
     ask: answers of the encrypted model to the queries of `others` under keys `(n, N, N)`: `(n, utterances, dim)`, or
         texts; every key costs one query per utterance.
-    error: the task's error (EER, WER or 100 - accuracy, in percent) of the encrypted model on `others` under keys
+    error: the task's error (EER, WER, CER or 100 - accuracy, in percent) of the encrypted model on `others` under keys
         `(n, N, N)`: `(n,)`; the labels are the adversary's own.
     seed: of everything random in the attack.
     """

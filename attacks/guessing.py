@@ -8,18 +8,20 @@ section on incorrect keys says how many guesses come how near.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from attacks.base import Evidence, Given, Need, Recovery, Setting, Threat
-from attacks.target import ERROR, Target
+from attacks.target import Target
 from evaluation.schema import read_manifest
 from evaluation.scores import read_scores
 from evaluation.sweep import Progress, sweep
+from evaluation.watch import Report
 from keys import IncorrectKeys
+from keys.errors import BadInput
 
 
 class Guessing:
@@ -48,17 +50,26 @@ class Guessing:
     def sweep(
         self,
         workers: int | None,
+        timeout: float | None,
         command: str | None,
         progress: Progress | None,
-        report: Callable[[str], None] | None = None,
+        report: Report | None,
     ) -> None:
         """Asks the model under `keys` incorrect keys, or finishes asking."""
         config = self.target.sweep_config(self.target.victims_corpus, "victims.txt", self.keys)
-        sweep(config, self.folder, workers=workers, command=command, progress=progress, report=report)
+        sweep(
+            config,
+            self.folder,
+            workers=workers,
+            timeout=timeout,
+            command=command,
+            progress=progress,
+            report=report,
+        )
 
     def run(self, evidence: Evidence) -> Recovery:
         """The guess with the least error; `believed` is False: nothing tells a guesser how near he is."""
-        errors = incorrect_errors(self.folder, self.target.config.task)
+        errors = incorrect_errors(self.folder, self.target.experiment.task.metric)
         best = errors.index[int(np.argmin(errors.to_numpy()))]
         return Recovery(
             self.guesses.batch(int(best), 1)[0],
@@ -69,13 +80,16 @@ class Guessing:
         )
 
 
-def incorrect_errors(folder: Path, task: str) -> pd.Series:
-    """The task's error in percent of every incorrect key of a run folder, by the key's index."""
-    metric = ERROR[task]
-    scores, _ = read_scores(folder, read_manifest(folder))
-    scores = (
-        scores[(scores["condition"] == "incorrect") & (scores["metric"] == metric)]
-        .set_index("key_index")["value"]
-        .sort_index()
-    )
+def incorrect_errors(folder: Path, metric: str) -> pd.Series:
+    """The task's error in percent of every incorrect key of a run folder, by the key's index.
+
+    Raises BadInput where the metric was not measured for some keys.
+    """
+    rows, _ = read_scores(folder, read_manifest(folder))
+    rows = rows[rows["condition"] == "incorrect"]
+    scores = rows[rows["metric"] == metric].set_index("key_index")["value"].sort_index()
+    if len(scores) < rows["key_index"].nunique():
+        raise BadInput(
+            f"{folder} lacks {metric.upper()} for keys that an earlier wrongkey asked: attack again into a new folder"
+        )
     return 100 - scores if metric == "accuracy" else scores

@@ -12,7 +12,7 @@ linkability: EER in percent of telling two ciphertexts of one speaker from two o
     fixed, unknown front end then. Condition "a key each": every utterance has its own, and only what no key
     changes is used;
 eer, wer: of public models that hear encrypted waveforms as they are, where such models are given; the EER is of pairs
-    of ciphertexts under one key.
+    of ciphertexts under one key. cer: in place of wer where spaces do not mark words.
 
 Conditions "encrypted", and "chance": an encrypted utterance's contour against another utterance's plain one, what no
 leak would give. What models hear has the condition "plain" too, without encryption.
@@ -36,7 +36,7 @@ from attacks.linkability import FLOOR, joint_covariance
 from attacks.listeners import RATE, chosen, embedding, open_listener, transcript
 from attacks.phase.gabor import Lattice, TorchGabor
 from attacks.phase.reconstruction import ALL, COLUMNS, SCHEMES
-from evaluation.asr import edits
+from evaluation.asr import counted, edits, error_rate_of
 from evaluation.corpora import Corpus, Utterance, load_audio
 from evaluation.metrics import eer
 from evaluation.text import DEFAULT, normaliser
@@ -322,20 +322,22 @@ def recogniser_rows(
     spec: str,
     text: str,
 ) -> Rows:
-    """WER of a public recogniser on waveforms, each under its own key."""
+    """WER (CER where spaces do not mark words) of a public recogniser on waveforms, each under its own key."""
     model, normal = open_listener(spec, "asr"), normaliser(text)
     silent = [u.id for u in used if u.text is None]
     if silent:
         raise BadInput(f"utterance {silent[0]} has no transcript: leave the recogniser out")
-    said = [normal(u.text or "").split() for u in used]
+    references = [normal(u.text or "") for u in used]
+    metric = error_rate_of(references)
+    said = [counted(text, metric) for text in references]
     rows = Rows()
     for labels in _over_keys(schemes, block_sizes):
         wrong = 0
         for number, (waveform, words) in enumerate(zip(speech, said, strict=True)):
             heard = transcript(model, _heard_under(waveform, labels["scheme"], labels["block_size"], seed + number))
-            wrong += sum(edits(words, normal(heard).split())[:3])
+            wrong += sum(edits(words, counted(normal(heard), metric))[:3])
         value = 100 * wrong / max(sum(map(len, said)), 1)
-        rows.append({**labels, "blocks": "samples", "utterance": ALL, "metric": "wer", "value": value})
+        rows.append({**labels, "blocks": "samples", "utterance": ALL, "metric": metric, "value": value})
     return rows
 
 

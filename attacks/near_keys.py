@@ -23,7 +23,6 @@ from attacks.analyses import AnalysisFolder, queries_of, setting_of
 from attacks.base import Matrix
 from attacks.key_measures import geodesic_steps, speech_moments
 from attacks.scores import stoi
-from attacks.target import ERROR
 from evaluation.config import SweepConfig
 from evaluation.experiment import Experiment
 from evaluation.workers import score_rows
@@ -86,7 +85,7 @@ def analyse_decryption(
     rows = [*snr_rows(experiment, near), *stoi_rows(experiment, near), *score_rows_of(experiment, near, progress)]
     table = pd.DataFrame(rows, columns=["kind", "step", "draw", "utterance", "metric", "value"])
     plain = score_rows(experiment, "plain", experiment.scores(experiment.plain()), None)
-    metric = ERROR[config.task]
+    metric = experiment.task.metric
     about = {
         "setting": setting_of(experiment),
         "metric": metric,
@@ -196,7 +195,7 @@ def stoi_rows(experiment: Experiment, near: NearKeys) -> list[dict[str, Any]]:
 
 def score_rows_of(experiment: Experiment, near: NearKeys, progress: Progress | None) -> list[dict[str, Any]]:
     """The task's score of the encrypted model asked under every key."""
-    metric, rows = ERROR[experiment.config.task], []
+    metric, rows = experiment.task.metric, []
     for start in range(0, len(near), TOGETHER):
         answers = experiment.answers(near.keys[start : start + TOGETHER])
         for row in score_rows(experiment, "incorrect", experiment.scores(answers), start):

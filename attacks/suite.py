@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
 
@@ -25,14 +25,16 @@ from attacks.registry import open_attack
 from attacks.results import AttackFolder
 from attacks.scores import key_error, snr, stoi
 from attacks.target import AttackConfig, Target
+from evaluation.dispatch import Call, check_timeout, collect, described
+from evaluation.failures import Failure, Failures, SomeFailed
 from evaluation.hardware import available_cores
+from evaluation.pool import processes
 from evaluation.sweep import Progress
-from evaluation.workers import end_with_caller
+from evaluation.watch import Report, Watch
 from keys import decrypt_query, encrypt_query
 from keys.errors import BadInput
 
 HEARD_SECONDS = 30.0  # of the victim's speech, decrypted with the recovered key: SNR and STOI
-Report = Callable[[str], None]
 
 
 def run_attacks(
@@ -42,6 +44,7 @@ def run_attacks(
     *,
     keys: int = 100,
     workers: int | None = None,
+    timeout: float | None = None,
     command: str | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -49,15 +52,27 @@ def run_attacks(
     """Run attacks by name, in the order given, into the run folder `out` and return its attacks.
 
     Where there is a model, `keys` incorrect keys are asked first: the attack of guessing, and what the others are
-    compared with. An attack that does not apply is named with its reason in suite.json, and the next one runs. Raises
-    BadInput for an unknown attack, settings that make no sense, and a folder that holds attacks on another target.
+    compared with. An attack that does not apply is named with its reason in suite.json, and the next one runs. A trial
+    or a shard of keys may take `timeout` seconds (None: for ever). Raises BadInput for an unknown attack, settings that
+    make no sense, a folder that holds attacks on another target, a worker that dies, and at the end for trials that
+    failed while the others went on; finished trials stay on disk whatever happens.
     """
+    check_timeout(timeout)
     attacks: dict[str, Attack] = {name: open_attack(name) for name in names}
     workers = workers or available_cores()
     target = Target(config, out)
     folder = AttackFolder(out)
+    if report:
+        for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.others_corpus.cautions)):
+            report(f"caution: {caution}")
+    unfinished, tried = None, 0
     if target.model is not None:
-        attacks = {"incorrect-keys": _guessing(target, folder, keys, workers, command, progress, report), **attacks}
+        try:
+            guessing = _guessing(target, folder, keys, workers, timeout, command, progress, report)
+            attacks = {guessing.name: guessing, **attacks}
+        except SomeFailed as error:  # the other attacks need none of these keys
+            unfinished = error
+    failures = Failures("trials", worked=False)
     with folder.locked():
         folder.claim_attacks(config, target, command)
         if report:
@@ -71,7 +86,10 @@ def run_attacks(
                 continue
             folder.note(attack, None)
             for given in amounts(attack, target):
-                _run_amount(folder, target, name, attack, given, workers, report)
+                tried += _run_amount(folder, target, name, attack, given, workers, timeout, failures, report)
+        failures.check(tried)
+        if unfinished:
+            raise unfinished
         folder.end()
     return folder
 
@@ -192,6 +210,7 @@ def _guessing(
     folder: AttackFolder,
     keys: int,
     workers: int,
+    timeout: float | None,
     command: str | None,
     progress: Progress | None,
     report: Report | None,
@@ -199,7 +218,7 @@ def _guessing(
     with folder.locked():  # refused before the sweep, not after it
         folder.claim_attacks(target.config, target, command)
     guessing = Guessing(target, folder.path, keys)
-    guessing.sweep(workers, command, progress, report)
+    guessing.sweep(workers, timeout, command, progress, report)
     return guessing
 
 
@@ -210,31 +229,73 @@ def _run_amount(
     attack: Attack,
     given: Given,
     workers: int,
+    timeout: float | None,
+    failures: Failures,
     report: Report | None,
-) -> None:
+) -> int:
+    """Runs the trials that are missing, and returns how many there were."""
     done = folder.trials_done(attack.name, str(given))
     trials = min(target.config.trials, getattr(attack, "most_trials", target.config.trials))
     missing = [number for number in range(trials) if number not in done]
-    for row in _rows(target, name, attack, given, missing, workers):
-        folder.add(attack.name, row)
-    if report and missing:
+    kept = trials - len(missing)
+    failures.worked |= kept > 0
+    with (
+        Watch("trial", report, lambda: f"{kept} of {trials} trials") as watch,
+        closing(_outcomes(target, name, attack, given, missing, workers, timeout, watch)) as arriving,
+    ):
+        for outcome in arriving:
+            if isinstance(outcome, Failure):
+                failures.add([outcome])
+            else:
+                folder.add(attack.name, outcome)
+                failures.worked, kept = True, kept + 1
+    if report and missing and kept:
         report(folder.describe(attack.name, str(given)))
+    return len(missing)
 
 
-def _rows(
-    target: Target, name: str, attack: Attack, given: Given, trials: Sequence[int], workers: int
-) -> Iterator[dict[str, Any]]:
-    if workers == 1 or len(trials) < 2:
-        yield from (run_trial(target, attack, given, number) for number in trials)
+def _outcomes(
+    target: Target,
+    name: str,
+    attack: Attack,
+    given: Given,
+    trials: Sequence[int],
+    workers: int,
+    timeout: float | None,
+    watch: Watch,
+) -> Generator[dict[str, Any] | Failure, None, None]:
+    """What became of every trial, as it is done; guessing only reads what its sweep left, in this process."""
+    if name == Guessing.name or (timeout is None and (workers == 1 or len(trials) < 2)):
+        for number in trials:
+            watch.busy = [_name(attack, given, number)]
+            outcome = _tried(target, attack, given, number)
+            watch.heard()
+            yield outcome
         return
-    asked = (target.config, str(target.folder), name, given, max(available_cores() // workers, 1))
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=2 * workers)
-    yield from parallel(joblib.delayed(_in_worker)(*asked, number) for number in trials)
+    threads = max(available_cores() // workers, 1)
+    asked = (target.config, str(target.folder), name, given, threads)
+    calls = [Call(_name(attack, given, number), (*asked, number)) for number in trials]
+    with processes(workers, threads) as pool:
+        yield from collect(pool, _in_worker, calls, workers, watch, timeout=timeout)
 
 
-def _in_worker(config: AttackConfig, folder: str, name: str, given: Given, threads: int, number: int) -> dict[str, Any]:
+def _tried(target: Target, attack: Attack, given: Given, number: int) -> dict[str, Any] | Failure:
+    """The trial's row, or why there is none: of the harness and the model, since an attack that fails has a row."""
+    try:
+        return run_trial(target, attack, given, number)
+    except Exception as error:  # a user's model may fail in any way, and under some keys alone
+        return Failure(number, _name(attack, given, number), described(error))
+
+
+def _name(attack: Attack, given: Given, number: int) -> str:
+    return f"trial {number} of {attack.name}, {given}"
+
+
+def _in_worker(
+    config: AttackConfig, folder: str, name: str, given: Given, threads: int, number: int
+) -> dict[str, Any] | Failure:
     torch.set_num_threads(threads)
-    return run_trial(_prepared(config, folder), _opened(name), given, number)
+    return _tried(_prepared(config, folder), _opened(name), given, number)
 
 
 _opened = lru_cache(open_attack)  # an attack keeps what it learned from other people's speech
@@ -243,5 +304,4 @@ _opened = lru_cache(open_attack)  # an attack keeps what it learned from other p
 @lru_cache(maxsize=1)
 def _prepared(config: AttackConfig, folder: str) -> Target:
     """Prepared once per worker."""
-    end_with_caller()
     return Target(config, Path(folder))

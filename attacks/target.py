@@ -29,14 +29,13 @@ from evaluation.workers import score_rows
 from keys import SecretKey, correct_key, get_scheme
 from keys.blocks import Blocks, dims_of
 from keys.errors import BadInput
-from keys.files import write_atomically
+from keys.files import write_text_atomically
 
 SPEECH_RATE = 16_000  # hertz of speech that is attacked without a model
 HANDS = 20
 OTHERS_SECONDS = 1200.0  # of other people's speech that an adversary learns from: all of them, some utterances each
 PROBED, PROBED_EACH = 12, 4  # people, and utterances of each, that an adversary asks the encrypted model about
 NOISE_SECONDS = 30.0  # of noise through a front end, to learn how many frames a second makes
-ERROR = {"asv": "eer", "asr": "wer", "asc": "accuracy"}  # the metric that speaks for a task
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ class Target:
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{utterance.id}\n" for utterance in corpus.utterances)
         if not path.is_file() or path.read_text(encoding="utf-8") != lines:
-            write_atomically(path, lambda part: part.write_bytes(lines.encode()))  # a worker may be reading it
+            write_text_atomically(path, lines)  # a worker may be reading it
         shared = ("model", "corpus", "scheme", "task", "blocks", "block", "seed", "same_gender", "text", "per_speaker")
         settings = asdict(self.config)
         kept = {name: settings[name] for name in (*shared, "channels", "recordings", "device")}
@@ -185,7 +184,7 @@ class Target:
     def error_of(self, experiment: Experiment, answers: Answers) -> Matrix:
         """The task's error in percent, `(n,)`, of answers under n keys."""
         rows = score_rows(experiment, "incorrect", experiment.scores(answers), 0)
-        metric = ERROR[self.config.task]
+        metric = experiment.task.metric
         values = np.array([row["value"] for row in rows if row["metric"] == metric])
         return 100 - values if metric == "accuracy" else values
 

@@ -1,13 +1,13 @@
 """Which incorrect keys work, and could anybody have known? Every measure of a key beside its score (paper, Fig. 10).
 
 Over a finished sweep: its incorrect keys are drawn again from the manifest, measured (`attacks.key_measures`), and the
-measures are held against the scores of the run folder. Errors are EER, WER or 100 - accuracy, in percent: a weak key
-is one whose error is low.
+measures are held against the scores of the run folder. Errors are EER, WER, CER or 100 - accuracy, in percent: a weak
+key is one whose error is low.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from attacks.rank_regression import (
     spearman_interval,
     squares_kernel,
 )
-from attacks.target import ERROR
 from evaluation.experiment import Experiment
 from evaluation.scores import read_scores
 from keys.errors import BadInput
@@ -42,15 +41,18 @@ HELD = 2**24  # elements of the keys that are measured at a time
 Progress = Callable[[int, int], None]
 
 
-def analyse_keys(out: Path, command: str | None = None, progress: Progress | None = None) -> AnalysisFolder:
+def analyse_keys(
+    out: Path, command: str | None = None, progress: Progress | None = None, trusted: Collection[str] = ()
+) -> AnalysisFolder:
     """Measure every incorrect key of the sweep in `out` and write `analyses/keys` there.
 
     The rows: one per key, with its score, its error, its group (low, middle, high) and every measure; beside it
-    `keys-distances.parquet`, the Euclidean distance for every key and utterance. Raises BadInput for a folder that
-    holds no finished sweep of at least `FEWEST` keys, or whose model or speech has changed.
+    `keys-distances.parquet`, the Euclidean distance for every key and utterance. `trusted`: model and corpus of the
+    manifest that may run code to be opened (`attacks.trust`). Raises BadInput for a folder that holds no finished sweep
+    of at least `FEWEST` keys, whose model or speech has changed, or that would run other code.
     """
     folder = AnalysisFolder(out)
-    experiment = experiment_of(folder)
+    experiment = experiment_of(folder, trusted)
     scores = incorrect_scores(folder, experiment)
     moments = speech_moments(queries_of(experiment), experiment.block_size, experiment.blocks)
     measured, distances = measure_sweep(experiment, scores["key_index"].to_numpy(), moments, progress)
@@ -61,7 +63,7 @@ def analyse_keys(out: Path, command: str | None = None, progress: Progress | Non
     predictions = foretell(table, names, experiment)
     about = {
         "setting": setting_of(experiment),
-        "metric": ERROR[experiment.config.task],
+        "metric": experiment.task.metric,
         "keys": len(table),
         "asked": {"group share": SHARE, "folds": FOLDS, "keys that foretell": min(len(table), MOST_KEYS)},
         "measures": correlations,
@@ -80,7 +82,7 @@ def analyse_keys(out: Path, command: str | None = None, progress: Progress | Non
 
 def incorrect_scores(folder: AnalysisFolder, experiment: Experiment) -> pd.DataFrame:
     """Index, score, error and group of every incorrect key of a run folder, by index."""
-    metric = ERROR[experiment.config.task]
+    metric = experiment.task.metric
     rows, _ = read_scores(folder.path, folder.manifest())
     rows = rows[(rows["condition"] == "incorrect") & (rows["metric"] == metric)]
     if len(rows) < FEWEST:

@@ -99,6 +99,7 @@ def _manifest(identity: dict[str, Any]) -> dict[str, Any]:
         "seconds": 5.0,
         "self_checks": [check],
         "cautions": [],
+        "tied_keys": [3],
         "keys_done": KEYS,
     }
 
@@ -187,7 +188,7 @@ def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
             config=config,
             corpus=SimpleNamespace(name="voices", recordings="real"),
             used=[],
-            task=SimpleNamespace(about=lambda: {"trials": None}),
+            task=SimpleNamespace(about=lambda: {"trials": None}, metric="eer"),
             device=SimpleNamespace(type="cpu"),
             engine=SimpleNamespace(rows=2),
             model=SimpleNamespace(name="toy"),
@@ -197,6 +198,7 @@ def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
         _set_batch_size(experiment, before)
         manifest = describe_run(experiment, before, identity, "wrongkey sweep")
         manifest["config"] |= {"task": "asv"}
+        set((before or {}).get("tied_keys", ()))
         run.write_manifest(manifest)
         run.missing(KEYS, SHARD)
     suite = folder / "attacks" / "suite.json"

@@ -71,3 +71,18 @@ def as_hypothesis(text: str | Hypothesis) -> Hypothesis:
 def _joined(pieces: Sequence[Hypothesis]) -> Hypothesis:
     text = " ".join(piece.text.strip() for piece in pieces)
     return Hypothesis(text.strip(), any(piece.runaway for piece in pieces))
+
+
+def difference_of(a: Answers, b: Answers) -> float:
+    """Largest absolute difference relative to the largest entry of ``b``; of texts, the share that differs.
+
+    Infinite where the answers are of different shapes or kinds.
+    """
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        if a.shape != b.shape:
+            return float("inf")
+        return float((a - b).abs().max() / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny))
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return float("inf")
+    pairs = [(x, y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)]
+    return sum(bool(x != y) for x, y in pairs) / len(pairs)

@@ -1,9 +1,10 @@
-"""Speech recognition under a key: from hypotheses to edit counts to the word error rate.
+"""Speech recognition under a key: from hypotheses to edit counts to word and character error rates.
 
 Words are compared by the alignment of least edits (Levenshtein distance over words), counted for every utterance and
 pooled over the corpus: WER = (S + D + I) / (S + D + H) of all utterances together, not a mean of utterances' rates. It
-may exceed 100 %, since insertions have no bound, and is never clipped. A decoder that was stopped by its bound
-(a *runaway*, as Whisper on noise) answers like any other and is counted beside.
+may exceed 100 %, since insertions have no bound, and is never clipped. CER is the same over characters, and speaks for
+a corpus that is written without spaces between words. A decoder that was stopped by its bound (a *runaway*, as Whisper
+on noise) answers like any other and is counted beside.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import torch
 from torch import Tensor
 
 from evaluation.bootstrap import pooled_percent, utterance_weights
+from evaluation.characters import LONG_WORD, characters, is_unspaced, mean_word
 from evaluation.corpora.corpus import Utterance, first_three
 from evaluation.models.protocol import Hypothesis
-from evaluation.text import DEFAULT, normaliser
+from evaluation.text import DEFAULT, first_tag, normaliser
 from keys.errors import BadInput
 
-COUNTS = ("substitutions", "deletions", "insertions", "hits", "runaway")
+COUNTS = ("substitutions", "deletions", "insertions", "hits", "runaway", "character_errors")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class SpeechRecognition:
     words: ``(utterances,)`` int64, reference words.
     replicates: bootstrap replicates over utterances; 0 switches the intervals off.
     normalise: the normalisation's name in `evaluation.text.NORMALISERS`.
+    tags: the first tag, such as ``<COMMA>``, of each transcript that holds one.
     """
 
     ids: tuple[str, ...]
@@ -45,6 +48,7 @@ class SpeechRecognition:
     replicates: int = 200
     seed: int = 0
     normalise: str = DEFAULT
+    tags: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, utterances: Sequence[Utterance], normalise: str, replicates: int, seed: int) -> SpeechRecognition:
@@ -65,33 +69,61 @@ class SpeechRecognition:
                 f"({first_three(empty)}): correct them, or leave these utterances out"
             )
         ids = tuple(u.id for u in utterances)
-        return cls(ids, references, torch.tensor(words, dtype=torch.int64), replicates, seed, normalise)
+        tags = tuple(filter(None, (first_tag(u.text or "") for u in utterances)))
+        return cls(ids, references, torch.tensor(words, dtype=torch.int64), replicates, seed, normalise, tags)
+
+    @cached_property
+    def metric(self) -> str:
+        """The metric that speaks for these utterances: ``wer``, or ``cer`` where spaces do not mark words."""
+        return error_rate_of(self.references)
+
+    def cautions(self) -> list[str]:
+        """What a reader must know before he believes a word error rate; empty for ordinary transcripts."""
+        found, many = [], len(self.references)
+        if self.tags:
+            counted = "counted as words by --text none" if self.normalise == "none" else "not counted as words"
+            found.append(f"{len(self.tags)} of {many} transcripts hold tags such as {self.tags[0]}: they are {counted}")
+        if unspaced := sum(map(is_unspaced, self.references)):
+            found.append(
+                f"{unspaced} of {many} transcripts are written without spaces between words: WER counts a whole "
+                "sentence as one word, or what spaces happen to cut; read CER"
+            )
+        elif self.metric == "cer":
+            found.append(
+                f"the words of the transcripts have {mean_word(self.references):.0f} characters on average, as if "
+                "written without spaces between words: WER counts a whole sentence as one word; read CER"
+            )
+        return found
 
     def scores(self, hypotheses: Sequence[Sequence[Hypothesis]]) -> Tensor:
-        """Edit counts ``(keys, utterances, 5)`` int64, last dimension ``COUNTS``; ``runaway`` is 0 or 1.
+        """Edit counts ``(keys, utterances, 6)`` int64, last dimension ``COUNTS``; ``runaway`` is 0 or 1.
 
         ``hypotheses`` holds, for each key, one hypothesis per utterance, as heard.
         """
         normal = normaliser(self.normalise)
-        said = [reference.split() for reference in self.references]
+        said = [(reference.split(), characters(reference)) for reference in self.references]
         counts = [
             [
-                (*edits(words, normal(heard.text).split()), int(heard.runaway))
-                for words, heard in zip(said, key, strict=True)
+                _counts(words, written, normal(heard.text), heard.runaway)
+                for (words, written), heard in zip(said, key, strict=True)
             ]
             for key in hypotheses
         ]
         return torch.tensor(counts, dtype=torch.int64).reshape(len(counts), len(said), len(COUNTS))
 
     def measure(self, scores: Tensor) -> list[dict[str, Any]]:
-        """``scores (keys, utterances, 5)`` to one row per key and metric: position, metric, value, ci_low, ci_high, n.
+        """``scores (keys, utterances, 6)`` to one row per key and metric: position, metric, value, ci_low, ci_high, n.
 
-        ``wer`` in percent, n reference words; ``runaway`` in percent, n utterances.
+        ``wer`` in percent, n reference words; ``cer`` in percent, n reference characters; ``runaway`` in percent, n
+        utterances.
         """
         scores = scores.cpu()
-        errors, runaways = scores[..., :3].sum(-1), scores[..., COUNTS.index("runaway")]
         rows: list[dict[str, Any]] = []
-        for name, part, whole in (("wer", errors, self.words), ("runaway", runaways, torch.ones_like(self.words))):
+        for name, part, whole in (
+            ("wer", scores[..., :3].sum(-1), self.words),
+            ("cer", scores[..., COUNTS.index("character_errors")], self._characters),
+            ("runaway", scores[..., COUNTS.index("runaway")], torch.ones_like(self.words)),
+        ):
             value, low, high = pooled_percent(part, whole, self._weights)
             n = int(whole.sum())
             rows += [
@@ -115,8 +147,14 @@ class SpeechRecognition:
                 "reference": list(self.references) * keys,
                 "hypothesis": [heard.text for key in hypotheses for heard in key],
                 **{name: counts[:, column] for column, name in enumerate(COUNTS)},
+                "characters": self._characters.tolist() * keys,
             }
         ).astype({"runaway": bool})
+
+    @cached_property
+    def _characters(self) -> Tensor:
+        """``(utterances,)`` int64, reference characters."""
+        return torch.tensor([len(characters(reference)) for reference in self.references], dtype=torch.int64)
 
     @cached_property
     def _weights(self) -> Tensor | None:
@@ -124,8 +162,29 @@ class SpeechRecognition:
         return utterance_weights(len(self.ids), self.replicates, self.seed) if self.replicates else None
 
 
+def error_rate_of(references: Sequence[str]) -> str:
+    """The error rate that says most of normalised transcripts: ``wer``, or ``cer`` where spaces do not mark words.
+
+    That is where most of them are in scripts without spaces, or words are too long to be words.
+    """
+    unspaced = 2 * sum(map(is_unspaced, references)) > len(references)
+    return "cer" if unspaced or mean_word(references) > LONG_WORD else "wer"
+
+
+def counted(text: str, metric: str) -> Sequence[str]:
+    """What an error rate counts in a normalised text: the words of ``wer``, the characters of ``cer``."""
+    return characters(text) if metric == "cer" else text.split()
+
+
+def _counts(words: Sequence[str], written: str, heard: str, runaway: bool) -> tuple[int, ...]:
+    """``COUNTS`` of an utterance, from its words and characters and the normalised hypothesis."""
+    from rapidfuzz.distance import Levenshtein
+
+    return *edits(words, heard.split()), int(runaway), Levenshtein.distance(written, characters(heard))
+
+
 def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[int, int, int, int]:
-    """Substitutions, deletions, insertions and hits of two lists of words.
+    """Substitutions, deletions, insertions and hits of two lists of words, or of two strings' characters.
 
     The counts of ``jiwer.process_words``, from RapidFuzz, the library that jiwer itself aligns with: without jiwer's
     alignment objects this is some seven times as fast, which thousands of keys need.

@@ -1,7 +1,8 @@
 """Speaker verification under a key: from embeddings to trial scores to EER and minDCF.
 
 A trial compares two utterances by the cosine of their embeddings; which key each side was embedded under is the threat
-variant (``evaluation.config.VARIANTS``).
+variant (``evaluation.config.VARIANTS``). Where several utterances enrol a speaker, the enrolment is the mean of their
+embeddings, each scaled to unit length.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class SpeakerVerification:
     target: ``(trials,)`` bool.
     speakers: ``(trials, 2)`` speaker numbers, for the bootstrap.
     replicates: bootstrap replicates over speakers; 0 switches the intervals off.
+    models: utterances of each enrolled model; an enrolment from the number of utterances on is one of them.
     """
 
     enrolment: Tensor
@@ -41,6 +43,7 @@ class SpeakerVerification:
     speakers: np.ndarray
     replicates: int = 200
     seed: int = 0
+    models: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def of(cls, trials: Trials, replicates: int, seed: int) -> SpeakerVerification:
@@ -51,6 +54,7 @@ class SpeakerVerification:
             speakers=np.stack([trials.enrolment_speaker, trials.test_speaker], axis=1),
             replicates=replicates,
             seed=seed,
+            models=tuple(model.utterances for model in trials.models),
         )
 
     def scores(self, enrolled: Tensor, tested: Tensor) -> Tensor:
@@ -61,6 +65,9 @@ class SpeakerVerification:
         same = enrolled is tested
         tested = normalize(tested, dim=-1)
         enrolled = tested if same else normalize(enrolled, dim=-1)
+        if self.models:
+            means = torch.stack([enrolled[:, list(model)].mean(1) for model in self.models], dim=1)
+            enrolled = torch.cat([enrolled, normalize(means, dim=-1)], dim=1)
         scores = tested.new_empty(len(tested), len(self.target))
         for start in range(0, len(self.target), CHUNK):
             some = slice(start, start + CHUNK)

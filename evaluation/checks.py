@@ -1,5 +1,8 @@
 """Self-checks before a sweep: the harness suspects itself and the model before it believes a number.
 
+Whatever a model does between waveform and answer (front end, cut into segments, network) is asked for twice, here and
+in another process: what is random there would give every worker, and every session of a run, speech of its own.
+
 Each check compares what the model answers: embeddings, logits, or what a recogniser decodes (texts where it does not
 offer that). A difference is given relative to the largest entry of the plain answers. A failed check stops the run,
 because every score behind it would be wrong.
@@ -12,17 +15,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from evaluation.answers import Answers
+from evaluation.answers import difference_of as _difference
+from evaluation.elsewhere import Asked, ask_elsewhere, asked_here
 from evaluation.engine import Engine
 from evaluation.experiment import Experiment
 from evaluation.hardware import TOLERANCE
+from evaluation.models.modules import TRAINED
 from keys import draw_keys
 from keys.errors import BadInput
 
-# Layers whose answers depend on the mode; the flag of any other module means nothing.
-TRAINED = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RNNBase, nn.MultiheadAttention)
+CUT_TWICE = 8  # utterances that go through the front end again, here and in another process
+SAME_QUERIES = 1e-5  # of two processes, relative: their numbers of threads may round differently
 SAME_TEXTS = 0.5  # share of texts under an incorrect key that rounding may change, where a model offers nothing else
 
 
@@ -43,13 +49,14 @@ class SelfCheck:
         return {**asdict(self), "passed": self.passed}
 
 
-def self_checks(experiment: Experiment, correct: Answers | None) -> list[SelfCheck]:
+def self_checks(experiment: Experiment, correct: Answers | None, workers: int = 1) -> list[SelfCheck]:
     """All checks; ``correct`` holds the answers under the correct key, by the explicit path, None for a plain model.
 
+    ``workers``: how many processes the sweep will use, of which one is asked.
     Raises BadInput at the first one that fails.
     """
     done = []
-    for check in _checks(experiment, correct):
+    for check in _checks(experiment, correct, workers):
         if not check.passed:
             raise BadInput(
                 f"self-check '{check.name}' failed for model {experiment.model.name}: {check.text} "
@@ -60,15 +67,25 @@ def self_checks(experiment: Experiment, correct: Answers | None) -> list[SelfChe
     return done
 
 
-def _checks(experiment: Experiment, correct: Answers | None) -> Iterator[SelfCheck]:
+def _checks(experiment: Experiment, correct: Answers | None, workers: int) -> Iterator[SelfCheck]:
     engine, limit = experiment.check_engine, TOLERANCE[experiment.config.precision]
     plain = engine.plain()
 
     training = sum(isinstance(m, TRAINED) and m.training for m in experiment.model.network.modules())
     yield SelfCheck("eval mode", float(training), 0.0, "normalisation, dropout or recurrent layers in training mode")
 
+    numbers = experiment.evenly_spaced(CUT_TWICE)
+    here = asked_here(experiment, numbers)
+    yield SelfCheck(
+        "front end", here.cut_difference(asked_here(experiment, numbers, anew=True)), 0.0,
+        "difference of the queries that front end and cut into segments make of the same recording twice (switch "
+        "dithering, random crops and augmentation off)",
+    )  # fmt: skip
+
     again = engine.plain()
     yield SelfCheck("deterministic", _difference(again, plain), 0.0, "difference of two equal passes")
+
+    yield from _elsewhere(experiment, here, numbers, workers)
 
     if experiment.encrypted is not None:
         yield from _key_checks(experiment, engine, plain, correct)
@@ -83,6 +100,23 @@ def _checks(experiment: Experiment, correct: Answers | None) -> Iterator[SelfChe
     yield SelfCheck(
         "batch size", _difference(other, plain), limit, f"difference between batches of {asked} and another"
     )
+
+
+def _elsewhere(experiment: Experiment, here: Asked, numbers: list[int], workers: int) -> Iterator[SelfCheck]:
+    """The same questions in a process of their own, which opens the model for itself."""
+    there = ask_elsewhere(experiment, numbers, workers)
+    yield SelfCheck(
+        "weights of another process", float(here.weights != there.weights), 0.0,
+        "weights that differ when the model is opened again (load a checkpoint, or draw them from a seed)",
+    )  # fmt: skip
+    yield SelfCheck(
+        "queries of another process", here.cut_difference(there), SAME_QUERIES,
+        "largest difference of the queries that front end and cut into segments make in two processes",
+    )  # fmt: skip
+    yield SelfCheck(
+        "answers of another process", here.difference(there), TOLERANCE[experiment.config.precision],
+        "largest difference of the plain model's answers in two processes",
+    )  # fmt: skip
 
 
 def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct: Answers | None) -> Iterator[SelfCheck]:
@@ -145,11 +179,3 @@ def _typical_difference(a: Answers, b: Answers) -> float:
         largest = (a - b).abs().amax(-1).flatten().median()
         return float(largest / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny))
     return _difference(a, b)
-
-
-def _difference(a: Answers, b: Answers) -> float:
-    """Largest absolute difference relative to the largest entry of ``b``; of texts, the share that differs."""
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        return float((a - b).abs().max() / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny))
-    pairs = [(x, y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)]
-    return sum(bool(x != y) for x, y in pairs) / len(pairs)

@@ -30,8 +30,9 @@ class SweepConfig:
     keys: incorrect keys, at least 1; a scheme with fewer is enumerated.
     seed: master seed of keys, generated trials and bootstrap.
     variant: one of ``VARIANTS[task]``.
-    trials: (ASV) a list in VoxCeleb format, ``corpus`` for the list that the corpus brings, or None to generate:
-        every same-speaker pair and ``nontargets`` times as many different-speaker pairs (``same_gender`` or any).
+    trials: (ASV) a list in VoxCeleb's or Kaldi's format, ``corpus`` for the one that the corpus brings, or None to
+        generate: every same-speaker pair and ``nontargets`` times as many different-speaker pairs (``same_gender`` or
+        any).
     text: (ASR) the normalisation of reference and hypothesis, a name of ``evaluation.text``.
     per_speaker: only the first so many utterances of each speaker; None for all.
     only: file with the ids of the utterances to use, one a line; None for all.

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from evaluation.answers import Answers, Gathered
 from evaluation.hardware import is_out_of_memory
+from evaluation.models.modules import cast, copied, move
 from evaluation.models.protocol import Model
 from keys import SecretKey, encrypt_model, encrypt_query, relative_kernels
 from keys.blocks import Blocks, cut
@@ -91,6 +92,16 @@ class QueryGroup:
     @property
     def pieces(self) -> int:
         return len(self.segments) // len(self.utterance)
+
+    def among(self, utterances: Sequence[int]) -> QueryGroup | None:
+        """The queries of those ``utterances`` that are in this group, numbered by their place there; else None."""
+        place = {utterance: number for number, utterance in enumerate(utterances)}
+        rows = [row for row, utterance in enumerate(self.utterance.tolist()) if utterance in place]
+        if not rows:
+            return None
+        segments = self.segments.reshape(-1, self.pieces, *self.segments.shape[1:])[rows].flatten(0, 1)
+        numbers = [place[int(self.utterance[row])] for row in rows]
+        return QueryGroup(segments, torch.tensor(numbers, device=self.utterance.device))
 
 
 def group_queries(segments: Sequence[Tensor], block_size: int, blocks: Blocks, whole: bool) -> list[QueryGroup]:
@@ -176,7 +187,7 @@ class Engine:
         self.device = device or torch.device("cpu")
         self.dtype = dtype
         self.model_key = torch.as_tensor(model_key, dtype=torch.float64)
-        self.model = copy.deepcopy(model)
+        self.model = copied(model)
         self.layer: KeyedFirstLayer | None = None
         if kernels:
             layer = model.network.get_submodule(model.first_layer)
@@ -184,7 +195,7 @@ class Engine:
             self.weight = layer.weight.detach().to("cpu", torch.float64)
             self.layer = KeyedFirstLayer(copy.deepcopy(layer))
             self.model = with_first_layer(model, self.layer)
-        self.model.network.to(self.device, dtype)
+        move(self.model, self.device, dtype)
         self.groups = [QueryGroup(g.segments.to(self.device, dtype), g.utterance.to(self.device)) for g in groups]
         self.utterances = sum(len(g.utterance) for g in groups)
         self.rows = 1  # rows of a pass: keys · segments
@@ -208,10 +219,15 @@ class Engine:
             return self._under_kernels(self.weight[None])
         return self._collect(self.groups, 1, lambda _, x: self._asked(self.model, x))
 
+    def plain_by_group(self) -> list[Answers]:
+        """``plain``, of one group of queries after another: answers of any shape, such as those of ``encode``."""
+        alone = (QueryGroup(g.segments, torch.arange(len(g.utterance), device=self.device)) for g in self.groups)
+        return [self.on([group]).plain() for group in alone]
+
     def explicit(self, encrypted: Model, query_key: np.ndarray) -> Answers:
         """The oracle: every query encrypted with ``query_key``, answers of the ``encrypted`` model, as one key's."""
-        encrypted = copy.deepcopy(encrypted)
-        encrypted.network.to(self.device, self.dtype)
+        encrypted = copied(encrypted)
+        move(encrypted, self.device, self.dtype)
 
         def answer(_: slice, x: Tensor) -> Any:
             return self._asked(encrypted, encrypt_query(x, query_key, blocks=self.blocks))
@@ -220,8 +236,7 @@ class Engine:
 
     def of_waveforms(self, encrypted: Callable[[], Sequence[Tensor]]) -> Answers:
         """Answers of the plain model to other segments ``(pieces_i, …)`` of the utterances ``i``, as one key's."""
-        groups = group_queries(encrypted(), 1, "samples", whole=False)
-        groups = [QueryGroup(g.segments.to(self.device, self.dtype), g.utterance.to(self.device)) for g in groups]
+        groups = self.on(group_queries(encrypted(), 1, "samples", whole=False)).groups
         return self._collect(groups, 1, lambda _, x: self._asked(self.model, x))
 
     def subset(self, segments: int, ask: str | None = None) -> Engine:
@@ -236,6 +251,17 @@ class Engine:
         few.groups, few.utterances = [QueryGroup(group.segments[: count * group.pieces], first)], count
         few.ask = ask or self.ask
         return few
+
+    def on(self, groups: Sequence[QueryGroup]) -> Engine:
+        """The same engine on other queries."""
+        other = copy.copy(self)
+        other.groups = [QueryGroup(g.segments.to(self.device, self.dtype), g.utterance.to(self.device)) for g in groups]
+        other.utterances = sum(len(group.utterance) for group in groups)
+        return other
+
+    def among(self, utterances: Sequence[int]) -> Engine:
+        """The same engine on some of its utterances, by number, in that order."""
+        return self.on([some for group in self.groups if (some := group.among(utterances)) is not None])
 
     def doubled(self) -> Engine:
         """The same engine with the utterances of its first group a second time behind them."""
@@ -362,7 +388,7 @@ def cut_bins(rotated: Tensor, plain: Tensor) -> Tensor:
 
 def with_first_layer(model: Model, layer: nn.Module) -> Model:
     """A copy of ``model`` whose first layer is ``layer``."""
-    model = copy.deepcopy(model)
+    model = copied(model)
     model.network.set_submodule(model.first_layer, layer)
     return model
 
@@ -372,6 +398,6 @@ def encrypt_first_layer(
 ) -> Model:
     """What the provider holds: a copy of ``model`` with its first layer under ``key``, made in ``dtype`` (None: its
     own). Raises BadInput as ``encrypt_model``."""
-    network = copy.deepcopy(model.network).to(dtype)
-    encrypted = encrypt_model(network, model.first_layer, key, blocks)
+    network = copied(model).network
+    encrypted = encrypt_model(network if dtype is None else cast(network, dtype), model.first_layer, key, blocks)
     return with_first_layer(model, encrypted.get_submodule(model.first_layer))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from evaluation.engine import check_bins, encrypt_first_layer, group_queries, reads_whole_blocks
+from evaluation.models.modules import copied, move
 from evaluation.models.protocol import ASKED, Model
 from keys import SecretKey, encrypt_query
 from keys.blocks import Blocks
@@ -56,9 +56,9 @@ def exactness(
     """Plain model and plain query against encrypted model and encrypted query, both computed in ``dtype``."""
     queries = fitted_queries(model, waveform, key.block_size, blocks)
     encrypted = encrypt_first_layer(model, key, blocks, torch.promote_types(dtype, torch.float32))
-    plain_model = copy.deepcopy(model)  # a network rounded to bfloat16 cannot be made whole again
-    plain_model.network.to(dtype)
-    encrypted.network.to(dtype)
+    plain_model = copied(model)  # a network rounded to bfloat16 cannot be made whole again
+    for one in (plain_model, encrypted):
+        move(one, None, dtype)
     plain = numbers_of(plain_model)(queries.to(dtype)).double()
     answer = numbers_of(encrypted)(encrypt_query(queries, key, blocks=blocks).to(dtype)).double()
     return Exactness(float((answer - plain).abs().max()), float(plain.abs().max()))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evaluation.answers import Answers
+from evaluation.answers import Answers, difference_of
 from evaluation.config import SweepConfig as SweepConfig
 from evaluation.corpora import Corpus, Recordings, Utterance, load_audio, open_corpus
 from evaluation.engine import (
@@ -24,26 +24,32 @@ from evaluation.engine import (
     group_queries,
     reads_whole_blocks,
 )
-from evaluation.hardware import choose_device, choose_precision, keep_freed_memory
-from evaluation.models.protocol import ASKED, Hypothesis, Model, answer_function, open_model
+from evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
+from evaluation.models.protocol import ASKED, Model, answer_function, open_model
+from evaluation.probe import probe
 from evaluation.tasks import Task, make_task
 from keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
 from keys.blocks import Blocks, dims_of
-from keys.errors import BadInput
+from keys.errors import BadInput, in_one_line
 from keys.model import check_exact, default_blocks, first_layer
 
 CHECKED_SEGMENTS = {"asv": 64, "asr": 4, "asc": 64}  # asked about in every self-check but that of the correct key
+ASKED_AGAIN = {"asv": 4, "asr": 1, "asc": 4}  # utterances that the plain model is asked about again while a sweep runs
 
 
 class Experiment:
-    """A configuration with its model, corpus, task and keys in memory, ready to be asked."""
+    """A configuration with its model, corpus, task and keys in memory, ready to be asked.
 
-    def __init__(self, config: SweepConfig) -> None:
+    ``numbers`` prepares some of the utterances only, by their place in the task's list: enough to ask the model about
+    them, not to score.
+    """
+
+    def __init__(self, config: SweepConfig, numbers: Sequence[int] | None = None) -> None:
         self.config = config
         keep_freed_memory()
         self.device = choose_device(config.device)
         self.dtype = choose_precision(config.precision)
-        self.model = open_model(config.model)
+        self.model = open_model(config.model, double=self.dtype == torch.float64)
         answer_function(self.model, config.task)
         self.on_waveforms = config.variant == "waveform"
         self._draw_keys()
@@ -51,6 +57,8 @@ class Experiment:
         self.corpus = _corpus(config)
         self.task: Task = make_task(config, self.corpus, self.model)
         self.used = self.task.utterances
+        if numbers is not None:
+            self.used = tuple(self.used[number] for number in numbers)
         self.waveforms: list[Tensor] = []  # kept where every key encrypts them again
         groups, self.seconds = self._queries()
         self.engine = Engine(
@@ -64,6 +72,7 @@ class Experiment:
             self.dtype,
         )
         self._plain: Answers | None = None
+        self._first_answers: list[Answers] | None = None
 
     def with_keys_of(self, config: SweepConfig) -> Experiment | None:
         """The same plain model, speech and plain answers under other keys, or None where ``config`` asks for more.
@@ -86,9 +95,50 @@ class Experiment:
 
     @property
     def check_engine(self) -> Engine:
-        """What the self-checks ask: some segments of one shape, and of a recogniser the numbers that it decodes."""
-        encode = "encode" if self.config.task == "asr" and hasattr(self.model, "encode") else None
-        return self.engine.subset(CHECKED_SEGMENTS[self.config.task], encode)
+        """What the self-checks ask: some segments of one shape."""
+        return self.engine.subset(CHECKED_SEGMENTS[self.config.task], self.asked_in_checks)
+
+    @property
+    def asked_in_checks(self) -> str:
+        """The model's function that checks ask: the task's, or of a recogniser the numbers that it decodes."""
+        encodes = self.config.task == "asr" and hasattr(self.model, "encode")
+        return "encode" if encodes else ASKED[self.config.task]
+
+    def evenly_spaced(self, count: int) -> list[int]:
+        """Numbers of at most ``count`` utterances, spread over all that are used."""
+        return sorted({number * len(self.used) // count for number in range(count)})
+
+    def cut_again(self, numbers: Sequence[int]) -> list[QueryGroup]:
+        """Queries of some utterances, by number, made anew from their recordings."""
+        segments = [self._cut(self._speech(self.used[number]), self.used[number]) for number in numbers]
+        return self.engine.on(self._grouped(segments)).groups
+
+    def check_unchanged(self) -> None:
+        """Remember what the plain model answers now; raises BadInput where it answers otherwise than at the first call.
+
+        A model that starts to answer otherwise in mid-sweep (zeros, noise, another width) looks perfectly safe.
+        """
+        numbers = self.evenly_spaced(ASKED_AGAIN[self.config.task])
+        engine = self.engine.on(self.cut_again(numbers)) if self.on_waveforms else self.engine.among(numbers)
+        try:
+            found = engine.plain_by_group()
+        except BadInput:
+            raise
+        except Exception as error:  # a user's model may fail in any way
+            said = " ".join(str(error).split())
+            raise BadInput(f"{self._changed} ({type(error).__name__}: {said})") from error
+        self._first_answers = self._first_answers or found
+        limit = TOLERANCE[self.config.precision]
+        for now, before in zip(found, self._first_answers, strict=True):
+            if not (difference := difference_of(now, before)) <= limit:  # NaN is one too
+                raise BadInput(f"{self._changed} (a difference of {difference:.1e}, allowed {limit:.0e})")
+
+    @property
+    def _changed(self) -> str:
+        return (
+            f"model {self.model.name} does not answer plain queries any more as it did when the sweep began: keep it "
+            "from changing while it is asked; keys since the last check are not kept"
+        )
 
     @property
     def bins(self) -> int | None:
@@ -194,13 +244,16 @@ class Experiment:
             segments.append(self._cut(waveform, utterance))
             if self.on_waveforms:
                 self.waveforms.append(waveform)
-        if self.on_waveforms:
-            groups = group_queries(segments, 1, "samples", whole=False)
-        else:
+        if not self.on_waveforms:
             check_bins(self.model, segments[0], self.block_size, self.blocks)
-            groups = group_queries(segments, self.block_size, self.blocks, self._whole_blocks)
+        groups = self._grouped(segments)
         self._probe(groups[0])
         return groups, samples / self.model.sample_rate
+
+    def _grouped(self, segments: Sequence[Tensor]) -> list[QueryGroup]:
+        if self.on_waveforms:
+            return group_queries(segments, 1, "samples", whole=False)
+        return group_queries(segments, self.block_size, self.blocks, self._whole_blocks)
 
     def _segments(self, key: np.ndarray) -> list[Tensor]:
         """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""
@@ -208,16 +261,34 @@ class Experiment:
         return [self._cut(waveform, utterance) for waveform, utterance in zip(encrypted, self.used, strict=True)]
 
     def _cut(self, waveform: Tensor, utterance: Utterance) -> Tensor:
-        """A waveform's segments; raises BadInput where a user's front end fails."""
+        """A waveform's segments; raises BadInput where a user's front end fails or gives something else."""
         try:
-            return self.model.segments(self.model.front_end(waveform))
+            with torch.no_grad():
+                segments = self.model.segments(self.model.front_end(waveform))
         except BadInput:
             raise
         except Exception as error:  # a user's model may fail in any way
             raise BadInput(
                 f"the front end of model {self.model.name} fails on utterance {utterance.id} "
-                f"({type(error).__name__}: {' '.join(str(error).split())}): mend it, or leave the utterance out"
+                f"({in_one_line(error)}): mend it, or leave the utterance out"
             ) from error
+        if (
+            not isinstance(segments, Tensor)
+            or segments.ndim not in (2, 3)
+            or segments.is_complex()
+            or not segments.numel()
+        ):
+            found = tuple(segments.shape) if isinstance(segments, Tensor) else type(segments).__name__
+            raise BadInput(
+                f"front_end and segments of model {self.model.name} must give (segments, samples) or (segments, bins, "
+                f"frames), and gave {found} for utterance {utterance.id}"
+            )
+        if not segments.isfinite().all():
+            raise BadInput(
+                f"the front end of model {self.model.name} gives values that are not finite for utterance "
+                f"{utterance.id}: keep the logarithm of silence above a floor, or leave the utterance out"
+            )
+        return segments
 
     def _speech(self, utterance: Utterance) -> Tensor:
         """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
@@ -236,27 +307,8 @@ class Experiment:
 
     def _probe(self, shortest: QueryGroup) -> None:
         """Ask the plain model once: raises BadInput where it fails or answers in another shape."""
-        name, shape = self.used[int(shortest.utterance[0])].id, tuple(shortest.segments.shape[1:])
-        two, function = shortest.segments[:1].repeat(2, *[1] * len(shape)), ASKED[self.config.task]
-        try:
-            with torch.inference_mode():
-                answer = answer_function(self.model, self.config.task)(two)
-        except BadInput:
-            raise
-        except Exception as error:  # a user's model may fail in any way
-            raise BadInput(
-                f"model {self.model.name} cannot {function} utterance {name}, queries of shape {shape} "
-                f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}): are they shorter than "
-                "its receptive field?"
-            ) from error
-        if self.config.task == "asr":
-            heard = isinstance(answer, list) and len(answer) == 2
-            if not heard or not all(isinstance(text, str | Hypothesis) for text in answer):
-                raise BadInput(f"model {self.model.name}: transcribe must return a list with a text for each query")
-        elif not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != 2:
-            found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            wanted = "(batch, dim)" if function == "embed" else "(batch, classes)"
-            raise BadInput(f"model {self.model.name}: {function} must return {wanted}, and two queries gave {found}")
+        of, keyed = f"utterance {self.used[int(shortest.utterance[0])].id}", self.encrypted is not None
+        probe(self.model, self.config.task, shortest.segments, of, self.device, self.dtype, keyed)
 
 
 def key_of(model: Model, asked_blocks: str | None, asked_block: int | None) -> tuple[Blocks, int]:

@@ -14,6 +14,8 @@ from typing import Any
 
 from evaluation.experiment import Experiment
 from evaluation.hardware import describe_device
+from evaluation.tasks import METRICS
+from keys.errors import BadInput
 
 
 def describe_run(
@@ -22,12 +24,20 @@ def describe_run(
     """The manifest at the start of a sweep; ``before`` is the one of the run that it continues.
 
     Device, versions and revision are those of the first session; ``sessions`` has an entry for each. Model and corpus
-    keep the names that they began with, and the identity its digits, which the tables are bound to.
+    keep the names that they began with, and the identity its digits, which the tables are bound to. Raises BadInput
+    where the run's transcripts had another number of words, as an earlier wrongkey normalised them.
     """
     before = before or {}
     begun: Mapping[str, Any] = before.get("config", {})
     config, corpus, used = experiment.config, experiment.corpus, experiment.used
-    about = experiment.task.about()
+    about, metric = experiment.task.about(), experiment.task.metric
+    words = about.get("corpus", {}).get("words")
+    had = (before.get("corpus") or {}).get("words")
+    if None not in (had, words) and words != had:
+        raise BadInput(
+            f"the transcripts had {had:,} words when this run was made and have {words:,} now, since an earlier "
+            f"wrongkey normalised {config.text!r} otherwise: choose another --out"
+        )
     asked = max(config.keys, begun.get("keys") or 0)
     session = {
         "started": now(),
@@ -51,6 +61,7 @@ def describe_run(
             "dims": experiment.dims,
             "bins": experiment.bins,
             "command": command or first.get("command"),
+            **({} if metric == METRICS[config.task] else {"metric": metric}),
         },
         "identity": dict(before.get("identity") or identity),
         **{name: first.get(name) for name in ("started", "device", "versions", "git")},

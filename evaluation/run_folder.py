@@ -40,7 +40,7 @@ from keys.files import write_atomically
 
 FORMAT = Manifest.FORMAT
 # what a run that was stopped before its manifest may have left, and what attacks keep beside it
-OWN = ("scores", "outputs", "trials.txt", "attacks", "analyses", "media")
+OWN = ("scores", "outputs", "trials.txt", "enrolment.txt", "attacks", "analyses", "media")
 LOCK = ".wrongkey.lock"
 
 
@@ -140,12 +140,12 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> None:
         """A text file; bytes of file names that are no text are written as they were."""
         with self._writing():
-            write_atomically(self.path / name, lambda part: part.write_bytes(text.encode("utf-8", "surrogateescape")))
+            write_atomically(self.path / name, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         with self._writing():  # a byte of a file name that is no text becomes an escape of JSON, and comes back
-            write_atomically(self.path / name, lambda part: part.write_bytes(text.encode("utf-8", "backslashreplace")))
+            write_atomically(self.path / name, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
 
     def make(self, name: str) -> None:
         """A folder in this one, or with an empty name this one itself. Raises BadInput where that cannot be."""

@@ -127,6 +127,7 @@ class Manifest(Part):
     model_card: ModelCard | None = None
     self_checks: list[Check] | None = None
     cautions: list[str] = []
+    tied_keys: list[Count] = []
     key_space: Count | None = None
     enumerated: bool | None = None
     keys_done: Count | None = None

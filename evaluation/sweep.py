@@ -5,8 +5,8 @@ The same call again finishes what is missing; a larger ``keys`` extends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,13 +16,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from evaluation import cautions
 from evaluation.answers import Answers
 from evaluation.checks import self_checks
 from evaluation.config import SweepConfig
+from evaluation.dispatch import check_timeout
 from evaluation.experiment import Experiment
+from evaluation.failures import Failures
 from evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
 from evaluation.manifest import describe_run, now
 from evaluation.run_folder import RunFolder, shard_name
+from evaluation.watch import Watch
 from evaluation.workers import answers, check_backend, score_rows
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
@@ -39,6 +43,7 @@ def sweep(
     workers: int | None = None,
     backend: str = "loky",
     scheduler: str | None = None,
+    timeout: float | None = None,
     command: str | None = None,
     prepared: Experiment | None = None,
     progress: Progress | None = None,
@@ -50,14 +55,19 @@ def sweep(
     ----------
     workers: processes; None takes one per core on a CPU and one per GPU.
     backend, scheduler: ``loky`` (this machine) or ``dask`` with the address of a scheduler.
+    timeout: seconds that a shard (some ten seconds of work, and in a new worker its start) may take; None waits for
+        ever.
     command: the line that a reader types to get the run again, for the manifest.
     prepared: the experiment of ``config``, where the caller has it already.
     progress: called with keys done and keys in all whenever a shard is written.
-    report: called with a line of text at each stage.
+    report: called with a line of text at each stage, and with one a minute, in another thread, while no shard
+        arrives.
 
-    Raises BadInput for everything a user can mend; finished shards stay on disk whatever happens.
+    Raises BadInput for everything a user can mend, and at the end for keys that failed while the others went on;
+    finished shards stay on disk whatever happens.
     """
     check_backend(backend, scheduler)
+    check_timeout(timeout)
     workers = choose_workers(workers, choose_device(config.device))
     folder = RunFolder(out)
     with folder.locked(), _threads(max(available_cores() // workers, 1)):
@@ -71,30 +81,51 @@ def sweep(
         _set_batch_size(experiment, before)
         manifest = describe_run(experiment, before, identity, command)
         correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
-        manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct)]
+        manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers)]
+        experiment.check_unchanged()
         total, spent = experiment.total, manifest["seconds"]
         done, wanted = folder.keys_done(), set(range(total))
         manifest["keys_done"] = len(done)
         folder.write_manifest(manifest)
         for name, text in experiment.task.files().items():
             folder.write_text(name, text)
-        _write_conditions(folder, experiment, correct)
+        rows = _write_conditions(folder, experiment, correct)
+        known = _cautions(experiment, rows)
+        tied = set(before.get("tied_keys", ()) if before else ())
+        manifest |= {"cautions": known, "tied_keys": sorted(tied)}
+        folder.write_manifest(manifest)
         if report:
             report(_describe(experiment))
             report("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
+            for sentence in known:
+                report(f"caution: {sentence}")
         if progress:
             progress(len(done & wanted), total)
 
         shards = folder.missing(total, _shard_size(experiment, total, workers))
-        for shard in answers(experiment, identity, shards, workers, backend, scheduler):
-            if shard.outputs is not None:  # outputs first: a shard whose scores are there is whole
-                folder.write_outputs(shard_name(shard.start, shard.stop), shard.outputs)
-            folder.write_scores(shard_name(shard.start, shard.stop), shard.rows)
-            done |= set(range(shard.start, shard.stop))
-            manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
-            folder.write_manifest(manifest)
-            if progress:
-                progress(len(done & wanted), total)
+        failures = Failures("keys", worked=bool(done))
+        with (
+            Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
+            closing(answers(experiment, identity, shards, workers, backend, scheduler, watch, timeout)) as arriving,
+        ):
+            for answered in arriving:
+                for shard in answered.shards:
+                    if shard.outputs is not None:  # outputs first: a shard whose scores are there is whole
+                        folder.write_outputs(shard_name(shard.start, shard.stop), shard.outputs)
+                    folder.write_scores(shard_name(shard.start, shard.stop), shard.rows)
+                    done |= set(range(shard.start, shard.stop))
+                    tied |= set(shard.tied)
+                failures.worked |= bool(answered.shards)
+                failures.add(answered.failures)
+                manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
+                of_keys = cautions.of_tied_keys(tied, len(done))
+                manifest |= {"tied_keys": sorted(tied), "cautions": known + of_keys}
+                folder.write_manifest(manifest)
+                if progress:
+                    progress(len(done & wanted), total)
+        if report and tied:
+            report(f"caution: {manifest['cautions'][-1]}")
+        failures.check(total)
         folder.write_manifest(manifest | {"ended": now(), "seconds": spent + perf_counter() - begin})
     return folder
 
@@ -110,8 +141,20 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answers | None) -> None:
-    """Plain model, correct key (both sides encrypted explicitly) and plain queries on the encrypted model."""
+def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader must know of the corpus and of the plain model, from its answers and its score rows."""
+    plain, classes = experiment.plain(), getattr(experiment.model, "classes", None)
+    found = [*experiment.corpus.cautions, *experiment.task.cautions(), *cautions.of_answers("the plain model", plain)]
+    if experiment.config.task == "asv" and bool(cautions.tied(experiment.scores(plain)).all()):
+        found.append("all trials of the plain model have the same score: no error rate can be computed from them")
+    return found + cautions.of_rows(rows, len(classes) if classes else None)
+
+
+def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answers | None) -> list[dict[str, Any]]:
+    """Plain model, correct key (both sides encrypted explicitly) and plain queries on the encrypted model.
+
+    Returns the score rows.
+    """
     answers = {"plain": experiment.plain()}
     if correct is not None:
         identity = np.eye(len(experiment.correct))[None]
@@ -125,6 +168,7 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
         folder.write_outputs("conditions", pd.concat(outputs, ignore_index=True))
     rows = [row for condition, found in scores.items() for row in score_rows(experiment, condition, found, None)]
     folder.write_scores("conditions", rows)
+    return rows
 
 
 def _set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> None:

@@ -103,7 +103,7 @@ def write_table(path: Path, table: pd.DataFrame, run: str, kind: Kind, *, adopte
     )
     metadata = {**(content.schema.metadata or {}), METADATA: seal.model_dump_json().encode()}
     content = content.replace_schema_metadata(metadata)
-    write_atomically(path, lambda part: _write(part, content))
+    write_atomically(path, lambda file: pq.write_table(content, file, write_page_checksum=True))
     return seal
 
 
@@ -169,11 +169,6 @@ def _values(array: pa.Array) -> Iterator[bytes]:
         yield b"".join(texts)
 
 
-def _write(path: Path, content: pa.Table) -> None:
-    with path.open("wb") as file:  # Arrow itself opens no path that is not UTF-8
-        pq.write_table(content, file, write_page_checksum=True)
-
-
 def _read(path: Path) -> pa.Table:
     if not path.is_file():
         raise Damaged("it is not a file")
@@ -221,4 +216,6 @@ def _check(path: Path, content: pa.Table, seal: Seal, run: str | None, kind: Kin
 
 
 def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The first sentence of what a library says."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line.split(". ")[0].removesuffix(".")

@@ -7,7 +7,6 @@ predicted classes), and these into rows of the score file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 import pandas as pd
@@ -20,15 +19,23 @@ from evaluation.asv import SpeakerVerification
 from evaluation.config import SweepConfig
 from evaluation.corpora import Corpus, Utterance
 from evaluation.corpora.corpus import first_three
+from evaluation.enrolment import ENROLMENT
 from evaluation.models.protocol import Model, SceneClassifier
 from evaluation.trials import Trials, generate_trials, read_trials
 from keys.errors import BadInput
+
+# The metric that speaks for a task, where its speech does not call for another one.
+METRICS = {"asv": "eer", "asr": "wer", "asc": "accuracy"}
 
 
 class Task(Protocol):
     """What a sweep needs of a task."""
 
     utterances: tuple[Utterance, ...]
+    metric: str  # the one of its metrics that speaks for the run
+
+    def cautions(self) -> list[str]:
+        """What a reader must know before he believes the scores, in sentences; mostly none."""
 
     def scores(self, answers: Answers, plain: Callable[[], Answers]) -> Tensor:
         """Answers of several keys to scores ``(keys, …)``; ``plain`` gives the plain model's answers."""
@@ -55,6 +62,8 @@ class Task(Protocol):
 class Verification:
     """ASV: trials between utterances."""
 
+    metric = METRICS["asv"]
+
     def __init__(self, config: SweepConfig, corpus: Corpus) -> None:
         if unknown := [u.id for u in corpus.utterances if not u.speaker]:
             raise BadInput(f"corpus {corpus.name} does not say who speaks in {first_three(unknown)}: trials need it")
@@ -63,6 +72,9 @@ class Verification:
         self.enrolled = config.variant == "test"  # under the correct key, which gives the plain embeddings
         self.measured = SpeakerVerification.of(self.trials, config.replicates, config.seed)
         self.measure = self.measured.measure
+
+    def cautions(self) -> list[str]:
+        return []
 
     def scores(self, answers: Answers, plain: Callable[[], Answers]) -> Tensor:
         assert isinstance(answers, Tensor)
@@ -77,13 +89,18 @@ class Verification:
 
     def about(self) -> dict[str, Any]:
         trials = self.trials
-        return {"trials": {"target": trials.targets, "nontarget": trials.nontargets, "source": trials.source}}
+        about = {"target": trials.targets, "nontarget": trials.nontargets, "source": trials.source}
+        return {"trials": about | ({"models": len(trials.models)} if trials.models else {})}
 
     def files(self) -> dict[str, str]:
-        return {"trials.txt": "".join(f"{line}\n" for line in self.trials.lines())}
+        files = {"trials.txt": self.trials.lines()}
+        if self.trials.models:
+            files[ENROLMENT] = self.trials.enrolment_lines()
+        return {name: "".join(f"{line}\n" for line in lines) for name, lines in files.items()}
 
     def words(self) -> str:
-        return f"{len(self.utterances)} utterances, {len(self.trials):,} trials"
+        models = f" of {len(self.trials.models)} enrolled speakers" if self.trials.models else ""
+        return f"{len(self.utterances)} utterances, {len(self.trials):,} trials{models}"
 
 
 class Recognition:
@@ -93,6 +110,8 @@ class Recognition:
         self.utterances = corpus.utterances
         self.measured = SpeechRecognition.of(self.utterances, config.text, config.replicates, config.seed)
         self.measure = self.measured.measure
+        self.metric = self.measured.metric
+        self.cautions = self.measured.cautions
 
     def scores(self, answers: Answers, plain: Callable[[], Answers]) -> Tensor:
         return self.measured.scores(cast(Texts, answers))
@@ -116,11 +135,16 @@ class Recognition:
 class Classification:
     """ASC: labels of clips."""
 
+    metric = METRICS["asc"]
+
     def __init__(self, config: SweepConfig, corpus: Corpus, model: Model) -> None:
         self.utterances = corpus.utterances
         self.classes = tuple(cast(SceneClassifier, model).classes)
         self.measured = SceneClassification.of(self.utterances, self.classes, config.replicates, config.seed)
         self.measure = self.measured.measure
+
+    def cautions(self) -> list[str]:
+        return []
 
     def scores(self, answers: Answers, plain: Callable[[], Answers]) -> Tensor:
         assert isinstance(answers, Tensor)
@@ -162,5 +186,7 @@ def make_task(config: SweepConfig, corpus: Corpus, model: Model) -> Task:
 def _trials(config: SweepConfig, corpus: Corpus) -> Trials:
     if config.trials is None:
         return generate_trials(corpus, config.seed, config.same_gender, config.nontargets)
-    path = corpus.root / "trials.txt" if config.trials == "corpus" else Path(config.trials)
-    return read_trials(path, corpus)
+    if config.trials != "corpus":
+        return read_trials(config.trials, corpus)
+    brought = [corpus.root / name for name in ("trials.txt", "trials")]  # Kaldi folders have the latter
+    return read_trials(next((path for path in brought if path.is_file()), brought[0]), corpus)

@@ -6,12 +6,31 @@ A word error rate says nothing without one: a recogniser that writes ``Hello, wo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from functools import cache
+from unicodedata import normalize
 
+from evaluation.characters import UNSPACED
 from keys.errors import BadInput
 
 Normaliser = Callable[[str], str]
+
+# <COMMA>, <|nospeech|>, </s>, [background noise]: not "a < b and c > d", and nothing that goes on for lines.
+TAG = re.compile(r"<{1,2}(?:\|[^<>|\s]{1,40}\||/?[^\W\d][\w/:.+~'-]{0,40})/?>{1,2}|\[ ?[/|]?[^\W\d][^\[\]\n]{0,60}\]")
+
+# Format characters and variation selectors; joiners (U+200C, U+200D) stay: Persian and Indian spelling needs them.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180b-\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+_LETTER = r"[^\W\d_]"
+# The apostrophe's other forms; between letters also marks that are typed for it.
+_APOSTROPHE = re.compile(f"[\u2019\u02bc\u055a\u05f3]|(?<={_LETTER})[`\u2018\u201b\u2032\u02b9\u02bb](?={_LETTER})")
+_QUOTED = re.compile(r"(?<!\w)\u2018([^\u2018\u2019]*)\u2019(?!\w)")
+_FEW_LETTERS = rf"[(\[]([^\W\d_{UNSPACED}]{{1,2}})[)\]]"
+_PART_OF_WORD = re.compile(f"(?<={_LETTER}){_FEW_LETTERS}|{_FEW_LETTERS}(?={_LETTER})")  # word(s), [t]he
+_DASHES = {"-", *map(chr, range(0x2010, 0x2016))}
 
 
 @cache
@@ -22,25 +41,67 @@ def normaliser(name: str) -> Normaliser:
     return NORMALISERS[name]()
 
 
+def first_tag(text: str) -> str | None:
+    """The first tag in a text as it is written, such as ``<COMMA>``; None where there is none."""
+    found = TAG.search(_PART_OF_WORD.sub(r"\1\2", normalize("NFKC", text)))
+    return found[0] if found else None
+
+
 def _none() -> Normaliser:
-    """The text as it is; words are what whitespace separates."""
-    return lambda text: text
+    """The text as it is, with accents composed (NFC); words are what whitespace separates."""
+    return lambda text: normalize("NFC", text)
 
 
 def _basic() -> Normaliser:
-    """Capitals, no punctuation but apostrophes, single spaces: the form of LibriSpeech's transcripts.
+    """Capitals, no tags, no punctuation but apostrophes, single spaces: the form of LibriSpeech's transcripts.
 
-    Dashes and hyphens separate words (``twenty-one``), other punctuation vanishes (``e.g.`` is ``EG``). Punctuation is
-    Unicode's categories P; numbers and symbols stay as they are written.
+    Punctuation, Unicode's categories P, separates words (``twenty-one``, ``and/or``, ``wait...what``). It vanishes
+    between digits (``1,000`` is ``1000``), in abbreviations (``e.g.`` is ``EG``, ``Ph.D.`` is ``PHD``), in ``word(s)``
+    and beside scripts that are written without spaces. Numbers and symbols stay as they are written. Characters are
+    those of NFKC without invisible ones. Case does not count: ß is SS, and i, ı, I and İ are all I.
     """
-    import re
-
     import jiwer
 
-    marks = jiwer.RemovePunctuation().tokens_to_remove  # type: ignore[no-untyped-call]
-    marks = re.escape("".join(sorted(set(marks) - {"'"})))
-    substitutions = {"[\u2019\u02bc]": "'", r"[-\u2010-\u2015]": " ", f"[{marks}]": "", r"\s+": " "}
-    return jiwer.Compose([jiwer.ToUpperCase(), jiwer.SubstituteRegexes(substitutions), jiwer.Strip()])
+    marks = set(jiwer.RemovePunctuation().tokens_to_remove) - {"'"}  # type: ignore[no-untyped-call]
+    mark = re.compile(_any_of(marks))
+    within_word = re.compile("|".join(_within_words(_any_of(marks - _DASHES))))
+
+    def normalise(text: str) -> str:
+        text = _APOSTROPHE.sub("'", text if text.isascii() else _plain_characters(text))
+        text = text.casefold().replace("i\u0307", "i")
+        if mark.search(text) or "<" in text:
+            text = TAG.sub(" ", _PART_OF_WORD.sub(r"\1\2", text))
+            text = mark.sub(" ", within_word.sub("", text))
+        return " ".join(normalize("NFC", text.upper()).split())
+
+    return normalise
+
+
+def _plain_characters(text: str) -> str:
+    """NFKC without invisible characters and ‘quotation marks’ that would be taken for apostrophes.
+
+    NFKC takes the acute accent, which is typed for an apostrophe, and the vowel AM of Thai and Lao apart.
+    """
+    text = _INVISIBLE.sub("", normalize("NFKC", re.sub("[\u00b4\u1ffd]", "\u2019", text)))
+    text = text.replace("\u0e4d\u0e32", "\u0e33").replace("\u0ecd\u0eb2", "\u0eb3")
+    return _QUOTED.sub(r" \1 ", text)
+
+
+def _within_words(mark: str) -> Iterator[str]:
+    """Patterns of punctuation within a word."""
+    begin, end = r"(?<![\w'])", r"(?![\w'])"
+    yield rf"(?<=[\d$\u00a3\u20ac]){mark}(?=\d)"
+    yield rf"(?<={begin}{_LETTER})\.(?={_LETTER}{end})"  # e.g., U.S.A.
+    yield rf"(?<={begin}{_LETTER}{_LETTER})\.(?={_LETTER}{end})"  # Ph.D.
+    yield rf"(?<=(?<![\w'.])(?!i){_LETTER})\.(?={_LETTER}{_LETTER}{end})"  # B.Sc., and not "did I.He"
+    yield f"(?<=[{UNSPACED}]){mark}+|(?<!{mark}){mark}+(?=[{UNSPACED}])"
+    yield "(?<=l)\u00b7(?=l)"  # Catalan
+    yield '(?<=[\u05d0-\u05ea])["\u05f4](?=[\u05d0-\u05ea])'  # Hebrew abbreviations
+    yield "[\u055b\u055c\u055e]"  # Armenian emphasis, exclamation and question stand within the word
+
+
+def _any_of(marks: set[str]) -> str:
+    return f"[{re.escape(''.join(sorted(marks)))}]"
 
 
 def _whisper_english() -> Normaliser:
@@ -60,8 +121,8 @@ def _whisper_english() -> Normaliser:
     normalise = EnglishTextNormalizer({})  # type: ignore[no-untyped-call]
 
     def words(text: str) -> str:
-        """It knows the straight apostrophe only, and leaves dots of an ellipsis standing as words."""
-        heard = normalise(text.replace("\u2019", "'")).split()
+        """It knows the straight apostrophe only, keeps invisible characters, and dots of an ellipsis as words."""
+        heard = normalise(_INVISIBLE.sub("", text).replace("\u2019", "'")).split()
         return " ".join(word for word in heard if any(map(str.isalnum, word)))
 
     return words

@@ -1,4 +1,5 @@
-"""Where shards are computed: this process, loky workers here, or a Dask cluster. Nothing of our own schedules machines.
+"""Where shards are computed: this process, others of this machine, or a Dask cluster. Nothing of our own schedules
+machines.
 
 A worker prepares the experiment for itself from the configuration, once, and answers with rows; the calling process
 writes them.
@@ -7,52 +8,104 @@ writes them.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import platform
 import re
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import groupby
 from typing import Any
 
-import joblib
 import pandas as pd
 import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from torch import Tensor
 
+from evaluation.cautions import tied
 from evaluation.config import SweepConfig
+from evaluation.dispatch import Call, accepted, collect, described, sheltered
 from evaluation.experiment import Experiment
+from evaluation.failures import Failure
 from evaluation.hardware import available_cores
+from evaluation.pool import processes
 from evaluation.run_folder import same
+from evaluation.watch import Watch
 from keys.errors import BadInput
 
 Identity = tuple[tuple[str, Any], ...]
-WATCH_SECONDS = 2.0
 
 _one_at_a_time = threading.Lock()  # a worker's engine holds the kernels of the keys that it is asked under
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Score rows and, where kept, raw outputs of the incorrect keys ``[start, stop)``."""
+    """Score rows and, where kept, raw outputs of the incorrect keys ``[start, stop)``; which keys tie all trials."""
 
     start: int
     stop: int
     rows: list[dict[str, Any]]
     outputs: pd.DataFrame | None
+    tied: Sequence[int] = ()
 
 
-def answer(experiment: Experiment, start: int, stop: int) -> Shard:
-    """Incorrect keys ``start … stop - 1`` through the encrypted model."""
+@dataclass(frozen=True)
+class Answered:
+    """What came of the keys that were asked together: one shard, or those around the keys that failed."""
+
+    shards: Sequence[Shard]
+    failures: Sequence[Failure] = ()
+
+
+def answer(experiment: Experiment, start: int, stop: int) -> Answered:
+    """Incorrect keys ``start … stop - 1`` through the encrypted model: together, or one by one where that fails.
+
+    Raises BadInput where the plain model has changed since the sweep began: nothing of these keys can be kept then.
+    """
+    found = _tried(experiment, start, stop)
+    experiment.check_unchanged()
+    if isinstance(found, Shard):
+        return Answered([found])
+    answered = _one_by_one(experiment, start, stop)
+    experiment.check_unchanged()
+    return answered
+
+
+def _one_by_one(experiment: Experiment, start: int, stop: int) -> Answered:
+    found = [_tried(experiment, key, key + 1) for key in range(start, stop)]
+    runs = groupby(found, key=lambda one: isinstance(one, Shard))
+    shards = [_joined([one for one in run if isinstance(one, Shard)]) for good, run in runs if good]
+    return Answered(shards, [one for one in found if isinstance(one, Failure)])
+
+
+def _tried(experiment: Experiment, start: int, stop: int) -> Shard | Failure:
+    try:
+        return _shard(experiment, start, stop)
+    except Exception as error:  # a user's model may fail in any way, and under some keys alone
+        return Failure(start, f"number {start:,}", described(error))
+
+
+def _shard(experiment: Experiment, start: int, stop: int) -> Shard:
     answers = experiment.answers(experiment.incorrect.batch(start, stop - start))
     scores = experiment.scores(answers)
     outputs = experiment.task.outputs(answers, scores, start) if experiment.config.keep_outputs else None
-    return Shard(start, stop, score_rows(experiment, "incorrect", scores, start), outputs)
+    same = tied(scores).tolist() if experiment.config.task == "asv" else []
+    keys = [start + position for position, equal in enumerate(same) if equal]
+    return Shard(start, stop, score_rows(experiment, "incorrect", scores, start), outputs, keys)
+
+
+def _joined(shards: Sequence[Shard]) -> Shard:
+    """Shards that follow each other, as one."""
+    outputs = [shard.outputs for shard in shards if shard.outputs is not None]
+    return Shard(
+        shards[0].start,
+        shards[-1].stop,
+        [row for shard in shards for row in shard.rows],
+        pd.concat(outputs, ignore_index=True) if outputs else None,
+        [key for shard in shards for key in shard.tied],
+    )
 
 
 def score_rows(experiment: Experiment, condition: str, scores: Tensor, start: int | None) -> list[dict[str, Any]]:
@@ -83,26 +136,38 @@ def answers(
     workers: int,
     backend: str,
     scheduler: str | None,
-) -> Iterator[Shard]:
-    """Every shard, as it is done. Raises BadInput for a cluster that is not there and a worker that dies."""
-    if workers == 1 and backend == "loky":
-        yield from (answer(experiment, start, stop) for start, stop in shards)
+    watch: Watch,
+    timeout: float | None = None,
+) -> Generator[Answered, None, None]:
+    """Every shard, as it is done.
+
+    Raises BadInput for a cluster that is not there, a worker that dies, and a shard that takes longer than
+    ``timeout`` seconds: only of another process can that be noticed, so that one worker is then another process.
+    """
+    here = backend == "loky"
+    calls = [Call(_keys(start, stop), (start, stop)) for start, stop in shards]
+    if workers == 1 and here and timeout is None:
+        for call in calls:
+            watch.busy = [call.name]
+            found = accepted(sheltered(answer, experiment, *call.arguments))
+            watch.heard()
+            yield found
         return
     # Machines of a cluster measure their own batch; the processes of this one share what was measured here.
-    here = backend == "loky"
-    rows, threads = (experiment.engine.rows, max(available_cores() // workers, 1)) if here else (None, None)
-    asked = experiment.config, tuple(identity.items()), rows, threads
-    with _parallel(backend, scheduler, workers):
-        parallel = joblib.Parallel(return_as="generator_unordered", pre_dispatch=2 * workers)
-        try:
-            yield from parallel(joblib.delayed(run_shard)(*asked, start, stop) for start, stop in shards)
-        except TerminatedWorkerError:
-            raise BadInput("a worker was killed, perhaps for want of memory: try fewer --workers") from None
+    threads = max(available_cores() // workers, 1)
+    asked = experiment.config, tuple(identity.items()), *((experiment.engine.rows, threads) if here else (None, None))
+    calls = [replace(call, arguments=(*asked, *call.arguments)) for call in calls]
+    with processes(workers, threads) if here else _cluster(scheduler) as executor:
+        yield from collect(executor, run_shard, calls, workers, watch, timeout=timeout, in_order=here)
+
+
+def _keys(start: int, stop: int) -> str:
+    return f"key {start:,}" if stop == start + 1 else f"keys {start:,} … {stop - 1:,}"
 
 
 def run_shard(
     config: SweepConfig, identity: Identity, rows: int | None, threads: int | None, start: int, stop: int
-) -> Shard:
+) -> Answered:
     """``answer`` in a worker; the threads of a Dask worker take turns."""
     with _one_at_a_time:
         if threads:
@@ -117,7 +182,6 @@ def _prepared(config: SweepConfig, identity: Identity, rows: int | None) -> Expe
     Raises BadInput where the worker finds another model or other speech than the caller, as on a cluster whose
     machines hold different files.
     """
-    end_with_caller()
     experiment = Experiment(replace(config, device=_own_gpu(config.device)))
     found = experiment.identity()
     if differing := [name for name, value in found.items() if not same(dict(identity)[name], value)]:
@@ -126,6 +190,7 @@ def _prepared(config: SweepConfig, identity: Identity, rows: int | None) -> Expe
         experiment.tune()
     else:
         experiment.engine.rows = rows
+    experiment.check_unchanged()
     return experiment
 
 
@@ -135,17 +200,6 @@ def _own_gpu(device: str) -> str:
         return device
     number = re.search(r"\d+$", multiprocessing.current_process().name)
     return f"cuda:{int(number[0]) % torch.cuda.device_count()}" if number else device
-
-
-def end_with_caller() -> None:
-    """A caller that was killed cannot stop its workers: they watch whether they still have the same parent."""
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(WATCH_SECONDS)
-    os._exit(1)
 
 
 def check_backend(backend: str, scheduler: str | None) -> None:
@@ -161,16 +215,17 @@ def check_backend(backend: str, scheduler: str | None) -> None:
 
 
 @contextmanager
-def _parallel(backend: str, scheduler: str | None, workers: int) -> Iterator[None]:
-    if backend == "loky":
-        with joblib.parallel_config(backend="loky", n_jobs=workers):
-            yield
-        return
+def _cluster(scheduler: str | None) -> Iterator[Executor]:
+    """A Dask cluster as an executor; what it still computes is cancelled where an exception leaves the block."""
     from dask.distributed import Client
 
     try:
         client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call,unused-ignore]
     except OSError:
         raise BadInput(f"no Dask scheduler answers at {scheduler}: start one with 'dask scheduler'") from None
-    with client, joblib.parallel_config(backend="dask", n_jobs=workers):
-        yield
+    with client:
+        executor: Executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call,unused-ignore]
+        try:
+            yield executor
+        finally:
+            executor.shutdown(wait=False)

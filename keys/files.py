@@ -1,58 +1,55 @@
-"""Files as they are written and named: whole or not at all, private where asked, in letters that print."""
+"""Files as they are written and named: whole or not at all, private where asked."""
+
+from __future__ import annotations
 
 import os
 import secrets
-import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 PRIVATE = 0o600
-NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+# No link that somebody put there is followed, and no file that is already there is opened.
+NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def write_atomically(
-    path: Path, write: Callable[[Path], object], *, mode: int | None = None, overwrite: bool = True
+    path: Path, write: Callable[[BinaryIO], object], *, mode: int | None = None, overwrite: bool = True
 ) -> None:
-    """Calls `write` with a temporary file beside `path`, then renames that file: a reader sees all of it or nothing.
+    """Writes a file under a random name beside `path`, and gives it that name when it is whole and on the disk.
 
-    The temporary file has a random name and is new: nobody can have put a link in its place. It has its `mode`
-    (octal permissions; None: what the umask leaves) from its first byte on, and is removed on any error. A link at
-    `path` is replaced, and what it points to stays as it was. Raises OSError, FileExistsError where `path` exists
-    and may not be overwritten, and whatever `write` raises.
+    `write` is called with the open binary file. A reader sees the old file or the new one, and a failure of any kind
+    leaves the old one and nothing else. The file has its `mode` (octal permissions; None: what the umask leaves) from
+    its first byte on. A symbolic link at `path` is replaced, and what it points to stays as it was.
+
+    Raises OSError where the disk does not let us, FileExistsError where `path` exists and may not be overwritten, and
+    whatever `write` raises.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, NEW, 0o666 if mode is None else PRIVATE)
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
     claimed = False
-    try:
-        write(temporary)
-        if not stat.S_ISREG(temporary.lstat().st_mode):
-            raise OSError(None, "somebody replaced the file while it was written")
-        if mode is not None:
-            temporary.chmod(mode)
-        os.fsync(descriptor)
-        if not overwrite:
-            os.close(os.open(path, NEW, PRIVATE))  # the name is taken before the file is moved there
-            claimed = True
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        if claimed:
-            path.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
+    with os.fdopen(os.open(part, NEW, 0o666 if mode is None else PRIVATE), "w+b") as file:
+        try:
+            write(file)
+            file.flush()
+            if mode is not None:
+                os.chmod(file.fileno() if os.chmod in os.supports_fd else part, mode)
+            os.fsync(file.fileno())
+            if not overwrite:
+                os.close(os.open(path, NEW, PRIVATE))  # the name is taken before the file is moved there
+                claimed = True
+            os.replace(part, path)
+        except BaseException:
+            for left in (part, path) if claimed else (part,):
+                with suppress(OSError):
+                    left.unlink()
+            raise
     _sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes a new name last; a system that cannot open folders has no need of it."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def write_text_atomically(path: Path, text: str) -> None:
+    """The same for a text, in UTF-8."""
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def user_path(text: str) -> Path:
@@ -63,6 +60,11 @@ def user_path(text: str) -> Path:
         return Path(text)
 
 
-def printable(path: object) -> str:
-    """A path or name in characters that any terminal prints: others as escapes (`\\udce9` is the byte e9)."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+def _sync_folder(folder: Path) -> None:
+    """Makes a new name last; a system that cannot open folders has no need of it."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

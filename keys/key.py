@@ -1,27 +1,31 @@
 """A secret key: its matrix with what is needed to use it, and its file."""
 
-import os
-import secrets
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.lib import format as npy
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from keys.draw import correct_key, draw_keys, draw_secret_matrix
+from keys.draw import MOST_BYTES, correct_key, draw_keys, draw_secret_matrix
 from keys.errors import BadInput
+from keys.files import PRIVATE, write_atomically
+from keys.printable import printable
 from keys.schemes import Scheme, get_scheme
 
 FORMAT = "wrongkey-key/1"
+DETAILS = ("format", "scheme", "block_size", "dims", "checksum")
 TOLERANCE = 1e-9  # largest |K K^T - I|; LAPACK's QR leaves about 1e-15
-
+MOST_DETAIL = 2**16  # bytes of a detail, and of the lists of contents of both kinds of file
+MOST_COMPRESSED = 2**26  # bytes of a matrix that may be larger than its file: wrongkey writes none compressed
+END_OF_ARCHIVE = 22  # bytes at the end of a zip file that say how long its list of contents is
 
 # What numpy, zipfile and safetensors raise on files that are truncated, damaged or of another kind.
 UNREADABLE = (
@@ -125,7 +129,7 @@ class SecretKey:
 
         Raises BadInput for another ending, a folder that cannot be written, or a file that exists already.
         """
-        path = Path(path)
+        path, name = Path(path), printable(path)
         details = {
             "format": FORMAT,
             "scheme": self.scheme,
@@ -140,38 +144,42 @@ class SecretKey:
         elif path.suffix == ".safetensors":
             content = to_safetensors({"matrix": self.matrix}, details)
         else:
-            raise BadInput(f"{path}: a key file ends in .npz or .safetensors.")
-        _write_private(path, content, overwrite)
+            raise BadInput(f"{name}: a key file ends in .npz or .safetensors.")
+        try:
+            write_atomically(path, lambda file: file.write(content), mode=PRIVATE, overwrite=overwrite)
+        except FileExistsError:
+            raise BadInput(f"{name}: this file exists: choose another name or ask to overwrite it.") from None
+        except OSError as error:
+            raise BadInput(f"{name}: the key could not be written: {error.strerror}.") from error
 
     @classmethod
     def load(cls, path: str | Path) -> "SecretKey":
-        """Reads a key file; BadInput where it is missing, damaged, tampered with or no key file."""
+        """Reads a key file; BadInput where it is missing, damaged, tampered with or no key file.
+
+        No more is read than a key of the size that the file names needs, and than a file of its size can hold.
+        """
         path = Path(path)
-        readers: dict[str, Callable[[Path], dict[str, ArrayLike]]] = {
-            ".npz": _read_npz,
-            ".safetensors": _read_safetensors,
-        }
+        name = printable(path)
+        readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
         if path.suffix not in readers:
-            raise BadInput(f"{path}: a key file ends in .npz or .safetensors.")
+            raise BadInput(f"{name}: a key file ends in .npz or .safetensors.")
         if not path.is_file():
-            raise BadInput(f"{path}: there is no such key file.")
+            raise BadInput(f"{name}: there is no such key file.")
         try:
-            content = readers[path.suffix](path)
-            details = {name: str(content[name]) for name in ("format", "scheme", "block_size", "dims", "checksum")}
-            block_size, dims = int(details["block_size"]), int(details["dims"])
-            matrix = np.asarray(content["matrix"])
+            details, matrix = readers[path.suffix](path)
         except PermissionError:
-            raise BadInput(f"{path}: this key file may not be read by you.") from None
+            raise BadInput(f"{name}: this key file may not be read by you.") from None
         except UNREADABLE as error:
-            raise BadInput(f"{path}: this is no complete key file of wrongkey ({type(error).__name__}).") from error
+            why = f"{type(error).__name__}: {error}" if type(error) in (ValueError, BadInput) else type(error).__name__
+            raise BadInput(f"{name}: this is no complete key file of wrongkey ({printable(why)}).") from error
         if details["format"] != FORMAT or matrix.dtype != np.float64:
-            raise BadInput(f"{path}: this is not a key file of the format {FORMAT} with a float64 matrix.")
+            raise BadInput(f"{name}: this is not a key file of the format {FORMAT} with a float64 matrix.")
         try:
-            key = cls(details["scheme"], block_size, dims, matrix)
+            key = cls(details["scheme"], int(details["block_size"]), int(details["dims"]), matrix)
         except BadInput as error:
-            raise BadInput(f"{path}: this key file was changed or damaged: {error}") from error
+            raise BadInput(f"{name}: this key file was changed or damaged: {error}") from error
         if key.checksum != details["checksum"]:
-            raise BadInput(f"{path}: the checksum does not match: this key file was changed or damaged.")
+            raise BadInput(f"{name}: the checksum does not match: this key file was changed or damaged.")
         return key
 
 
@@ -183,37 +191,60 @@ def check_block(block_size: int, dims: int) -> None:
         raise BadInput(f"A block size must be at least 1, not {block_size}.")
 
 
-def _read_npz(path: Path) -> dict[str, ArrayLike]:
+def _read_npz(path: Path) -> tuple[dict[str, str], NDArray[np.float64]]:
+    """Details and matrix, whose sizes are checked before anything is unpacked: zeros compress a thousandfold."""
     with path.open("rb") as file:
-        archive = np.load(file, allow_pickle=False)
-        return {name: archive[name] for name in archive.files}  # a lone .npy has no `files`: AttributeError
+        file.seek(max(0, path.stat().st_size - END_OF_ARCHIVE))
+        end = file.read()
+        if end[:4] != b"PK\5\6" or int.from_bytes(end[12:16], "little") > MOST_DETAIL:
+            raise ValueError("not a list of contents as numpy writes it")
+        with zipfile.ZipFile(file) as archive:
+            details = {name: str(_member(archive, name, None)) for name in DETAILS}
+            return details, _member(archive, "matrix", _size_of(details, path))
 
 
-def _read_safetensors(path: Path) -> dict[str, ArrayLike]:
-    with safe_open(path, framework="np") as file:
-        return {**(file.metadata() or {}), "matrix": file.get_tensor("matrix")}
+def _member(archive: zipfile.ZipFile, name: str, size: int | None) -> NDArray[Any]:
+    """An array of a key file: a detail (a text), or the matrix (size, size); ValueError where it is anything else."""
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
+        raise ValueError(f"{name} is encrypted, or compressed as numpy compresses nothing")
+    with archive.open(info) as member:
+        if npy.read_magic(member) != (1, 0):
+            raise ValueError("not a header as numpy writes it")
+        shape, columns_first, dtype = npy.read_array_header_1_0(member)
+        if (shape, dtype.kind) != (((), "U") if size is None else ((size, size), "f")):
+            raise ValueError(f"{name} has the shape {shape} and the type {dtype}")
+        length = dtype.itemsize * (size or 1) ** 2
+        if length > (MOST_DETAIL if size is None else MOST_BYTES) or member.tell() + length != info.file_size:
+            raise ValueError(f"{name} has another size than it announces")
+        return np.frombuffer(member.read(length), dtype).reshape(shape, order="F" if columns_first else "C")
 
 
-def _write_private(path: Path, content: bytes, overwrite: bool) -> None:
-    """Writes a private temporary file and renames it; unless overwriting, the name is claimed first."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    private = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    claimed = False
-    try:
-        if not overwrite:
-            os.close(os.open(path, private, 0o600))
-            claimed = True
-        with os.fdopen(os.open(temporary, private, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if claimed:
-            path.unlink(missing_ok=True)
-        if isinstance(error, FileExistsError):
-            raise BadInput(f"{path}: this file exists: choose another name or ask to overwrite it.") from None
-        if isinstance(error, OSError):
-            raise BadInput(f"{path}: the key could not be written: {error.strerror}.") from error
-        raise
+def _read_safetensors(path: Path) -> tuple[dict[str, str], NDArray[np.float64]]:
+    """Details and matrix; the library has checked the announced sizes against the size of the file.
+
+    The matrix, all that lies behind the header, is read by numpy: where memory runs out, safetensors panics.
+    """
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if header > MOST_DETAIL:
+        raise ValueError("a header that is too long")
+    with safe_open(path, framework="np") as tensors:
+        details = {name: str((tensors.metadata() or {})[name]) for name in DETAILS}
+        matrix = tensors.get_slice("matrix")
+        size, shape, dtype = _size_of(details, path), matrix.get_shape(), matrix.get_dtype()
+        if shape != [size, size] or dtype != "F64" or len(tensors.keys()) > 1:
+            raise ValueError(
+                f"tensors {', '.join(tensors.keys())}, the matrix of shape {tuple(shape)} and type {dtype}"
+            )
+    return details, np.fromfile(path, "<f8", offset=8 + header).reshape(size, size)
+
+
+def _size_of(details: dict[str, str], path: Path) -> int:
+    """N, from the details; ValueError where a matrix of that size would be much larger than its file."""
+    block_size, dims = int(details["block_size"]), int(details["dims"])
+    check_block(block_size, dims)
+    length = 8 * block_size ** (2 * dims)
+    if length > MOST_BYTES or length > max(path.stat().st_size, MOST_COMPRESSED):
+        raise ValueError(f"a matrix of {length} bytes, more than a key or a file of this size has")
+    return int(block_size**dims)

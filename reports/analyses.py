@@ -35,6 +35,7 @@ METRIC_NAMES = {
     "stoi": "STOI",
     "pesq": "PESQ",
     "wer": "WER (%)",
+    "cer": "CER (%)",
     "eer": "EER (%)",
     "deviation": "Deviation",
     "energy": "Energy contour (correlation)",
@@ -43,7 +44,7 @@ METRIC_NAMES = {
     "rate": "Syllable rate (difference, Hz)",
     "linkability": "Linking ciphertexts (EER, %)",
 }
-COUNTS = ("errors", "words")  # of single transcripts; the word error rate pools them
+COUNTS = ("errors", "words", "characters")  # of single transcripts; the error rate pools them
 
 
 @dataclass(frozen=True, eq=False)

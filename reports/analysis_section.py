@@ -18,10 +18,10 @@ HEADINGS = {
     "leaks": "What encrypted speech shows without any key",
 }
 NOTES = {
-    "keys": "Errors are EER, WER or 100 - accuracy. Low- and high-error keys: the quarter of the incorrect keys with "
-    "the least and with the largest error. Brackets: 95 % bootstrap intervals over keys, of a distance its quartiles. "
-    "Foretold: ridge regression of ranks, each tenth of the keys from the others. The second moments of ciphertext "
-    "need no key; every other measure, and the entries of the relative key, need the correct one.",
+    "keys": "Errors are EER, WER, CER or 100 - accuracy. Low- and high-error keys: the quarter of the incorrect keys "
+    "with the least and with the largest error. Brackets: 95 % bootstrap intervals over keys, of a distance its "
+    "quartiles. Foretold: ridge regression of ranks, each tenth of the keys from the others. The second moments of "
+    "ciphertext need no key; every other measure, and the entries of the relative key, need the correct one.",
     "decryption": "Medians over keys, range in parentheses; of SNR and STOI over utterances too. Key error: ‖K′ - K‖ "
     "over ‖K‖. A geodesic step goes from the correct key in a random direction; elements are swapped, and signs "
     "flipped, in the decrypted block. STOI is measured on the query as it is encrypted, a model’s pre-emphasis in it.",
@@ -34,7 +34,7 @@ NOTES = {
     "leaks": "Medians over utterances, quartiles in brackets; nothing here knows a key. Energy contour and rhythm: "
     "correlation with plain speech. Speech activity: balanced accuracy of a detector on ciphertext. Chance: against "
     "another utterance. Linking: telling whether two ciphertexts are of one speaker, all under one key, or each under "
-    "a key of its own; 50 % is chance, lower leaks more. EER and WER: of public models that hear the ciphertext.",
+    "a key of its own; 50 % is chance, lower leaks more. EER, WER and CER: of public models that hear the ciphertext.",
 }
 Drawn = tuple[str, tuple[str, str, Figure]]
 

@@ -22,6 +22,7 @@ from evaluation.schema import Suite, read_json, read_manifest
 from evaluation.scores import old_files, read_scores
 from evaluation.tables import Damaged, table_files
 from keys.errors import BadInput
+from reports.metrics import METRICS, PRIMARY
 from reports.runs import SCHEME_NAMES
 
 KEY_ERROR = 0.1  # relative, below which a key is recovered
@@ -31,7 +32,6 @@ LOCKED = 3.0  # points by which incorrect keys must lie above plain for a model 
 FEW_TRIALS = 10  # below which a verdict says how many there were
 UNLOCKED = 1.0  # points of the task's error within which the model is as good as plain
 BROKEN_SHARE = 0.5  # of the trials
-ERROR_NAMES = {"asv": "EER", "asr": "WER", "asc": "100 - accuracy"}
 # What an adversary needs, from the least to the most: a verdict names the least that breaks.
 NEEDS = (
     *("ciphertext", "other speech", "answers", "encrypted model", "public model"),
@@ -158,14 +158,26 @@ class AttackRun:
 
     @property
     def error_name(self) -> str:
-        return ERROR_NAMES.get(str(self.setting.get("task")), "error")
+        if self.metric == "accuracy":
+            return "100 - accuracy"
+        return METRICS[self.metric].label if self.metric in METRICS else "error"
+
+    @cached_property
+    def manifest(self) -> dict[str, Any] | None:
+        """The manifest of the sweep beside the attacks; None where there is none."""
+        return read_manifest(self.folder) if (self.folder / "manifest.json").exists() else None
+
+    @cached_property
+    def metric(self) -> str | None:
+        """The metric that speaks for the task, as the sweep beside the attacks says; None without a model."""
+        named = str(self.manifest["config"].get("metric")) if self.manifest else ""
+        return named if named in METRICS else PRIMARY.get(str(self.setting.get("task")))
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """The task's errors in percent of the sweep beside the attacks: columns condition, value; maybe empty."""
-        metric = {"asv": "eer", "asr": "wer", "asc": "accuracy"}.get(str(self.setting.get("task")))
-        manifest = read_manifest(self.folder) if (self.folder / "manifest.json").exists() else None
-        found, _ = read_scores(self.folder, manifest)
+        metric = self.metric
+        found, _ = read_scores(self.folder, self.manifest)
         found = found[found["metric"] == metric][["condition", "value"]]
         return found.assign(value=100 - found["value"]) if metric == "accuracy" else found
 

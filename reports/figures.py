@@ -21,9 +21,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from keys.files import write_atomically
+from keys.printable import printable
 from reports.density import density as density
 from reports.density import spread as spread
 from reports.metrics import Metric
@@ -34,7 +36,13 @@ from reports.tables import keys_text
 HALF_WIDTH = 0.38  # of a violin, where neighbours are 1 apart
 STAR_WIDTH = 0.15  # half a star, on the same scale
 LEVEL_LABELS = 6  # so many runs have room for level labels
+# matplotlib's own defaults first: a matplotlibrc of the user's, or of the working directory, changes no report.
 STYLE: Any = {
+    **{
+        name: value
+        for name, value in matplotlib.rcParamsDefault.items()
+        if name not in ("backend", "backend_fallback", "interactive", "toolbar")
+    },
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -129,10 +137,12 @@ def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     FigureCanvasAgg(figure)
+    for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text(), keep="\n"))
     with matplotlib.rc_context(STYLE):
-        write_atomically(png, lambda part: figure.savefig(part, format="png", dpi=200, metadata={"Software": None}))
+        write_atomically(png, lambda file: figure.savefig(file, format="png", dpi=200, metadata={"Software": None}))
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        write_atomically(svg, lambda part: figure.savefig(part, format="svg", metadata=nothing))
+        write_atomically(svg, lambda file: figure.savefig(file, format="svg", metadata=nothing))
     return png, svg
 
 

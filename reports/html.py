@@ -29,7 +29,7 @@ from reports.attacks import AttackRun
 from reports.confusion import confusion_figure
 from reports.figures import block_size_figure, save_figure, violin_figure
 from reports.heard import heard_table
-from reports.metrics import Metric
+from reports.metrics import METRICS, Metric
 from reports.published import differences, published_beside, published_table
 from reports.runs import Run, load_runs, run_labels
 from reports.statistics import FEW_KEYS, FEWEST, KeyStatistics, summarise
@@ -143,6 +143,7 @@ def render(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -161,6 +162,11 @@ def render(
         versions=_versions(),
         fewest=FEWEST,
     )
+
+
+def _shown(value: object) -> object:
+    """What a page prints of a value: names of strangers without control characters."""
+    return printable(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def keep_units_together(text: str) -> str:
@@ -283,6 +289,11 @@ def _facts(run: Run) -> dict[str, str]:
         "text": f"normalised by “{run.section('config').get('text')}”" if run.task == "asr" else "",
         "classes": ", ".join(map(str, classes)) if isinstance(classes := manifest.get("classes"), list) else "",
         "query": f"{run.block_words} of a {'waveform' if run.blocks == 'samples' else 'spectrogram'}",
+        "left out": ", ".join(
+            f"{METRICS[name].label}, which only {count:,} of the keys have"
+            for name, count in run.partial.items()
+            if name in METRICS
+        ),
         "keys": f"{run.keys_done:,} {'incorrect' if run.keyed else run.scheme_name}, seed {seed}, {run.state}",
         "variant": f"{run.variant}: {run.variant_words}" if run.variant_words else run.variant,
         "key space": f"{run.key_space:,} incorrect keys" if run.key_space else "",

@@ -1,6 +1,6 @@
 """Which way each metric points, and how its values are written.
 
-The owner of a key wants a wrong key to work badly. For an error rate (EER, WER, minDCF) a higher value under
+The owner of a key wants a wrong key to work badly. For an error rate (EER, WER, CER, minDCF) a higher value under
 a wrong key is safer; for accuracy a lower one is. Everything else in this room asks `Metric` instead of
 assuming a direction. A decoder that was stopped by its bound (`runaway`) gave no usable text: the more, the safer.
 """

@@ -13,14 +13,14 @@ from typing import Any
 import pandas as pd
 
 from keys.errors import BadInput
-from keys.files import write_atomically
+from keys.files import write_text_atomically
 from reports.experiments import PaperExperiment
 from reports.figures import save_figure, violin_figure
 from reports.metrics import get_metric
 from reports.published import published_values, what_differs
 from reports.runs import SCHEME_NAMES, Run
 from reports.statistics import Estimate, KeyStatistics, summarise_all
-from reports.tables import keys_text, score_table, significant, to_csv, to_markdown
+from reports.tables import keys_text, markdown_text, score_table, significant, to_csv, to_markdown
 from reports.verdicts import cautions, evidence
 
 NONE = "–"
@@ -130,7 +130,7 @@ class Reproduction:
             cells += f"Means over {_same_keys(self) or 'n'} keys. "
         parts.append(f"{cells}{metric.axis[:1].upper()}{metric.axis[1:]}; {metric.safer} is safer.\n")
         parts.append(to_markdown(self.table()))
-        parts += [f"- {sentence}" for sentence in sentences(self)]
+        parts += [f"- {markdown_text(sentence)}" for sentence in sentences(self)]
         if experiment.form != "distribution":  # whose table it is already
             parts.append(f"\n## Our runs, {metric.axis}\n")
             parts.append(to_markdown(score_table(self.results)))
@@ -149,15 +149,11 @@ def write_reproduction(experiment: PaperExperiment, runs: Iterable[Run], folder:
         folder.mkdir(parents=True, exist_ok=True)
         if drawn:
             save_figure(violin_figure(ours.results), folder, experiment.name)
-        _write(folder / f"{experiment.name}.csv", to_csv(ours.numbers()))
-        _write(folder / f"{experiment.name}.md", text)
+        write_text_atomically(folder / f"{experiment.name}.csv", to_csv(ours.numbers()))
+        write_text_atomically(folder / f"{experiment.name}.md", text)
     except OSError as error:
         raise BadInput(f"{folder} cannot be written ({error.strerror or error}): choose another --out.") from None
     return text
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda part: part.write_bytes(text.encode()))
 
 
 def sentences(ours: Reproduction) -> list[str]:

@@ -63,25 +63,28 @@ class Run:
     def _one(self, column: str) -> Any:
         return self.scores[column].iloc[0]
 
+    def _words(self, section: str, name: str) -> str:
+        return printable(self.section(section).get(name) or "")
+
     @property
     def name(self) -> str:
         return printable(self.folder.resolve().name)
 
     @property
     def task(self) -> str:
-        return str(self._one("task"))
+        return printable(self._one("task"))
 
     @property
     def model(self) -> str:
-        return str(self._one("model"))
+        return printable(self._one("model"))
 
     @property
     def corpus(self) -> str:
-        return str(self._one("corpus"))
+        return printable(self._one("corpus"))
 
     @property
     def scheme(self) -> str:
-        return str(self._one("scheme"))
+        return printable(self._one("scheme"))
 
     @property
     def scheme_name(self) -> str:
@@ -98,9 +101,8 @@ class Run:
     @property
     def family(self) -> str:
         """The model's name without a block size at its end: HuBERT5 and HuBERT10 are one family."""
-        given = self.section("model_card").get("family")
-        if given:
-            return str(given)
+        if given := self._words("model_card", "family"):
+            return given
         stem = self.model.removesuffix(str(self.block_size))
         if stem == self.model or not stem or stem[-1].isdigit():
             return self.model
@@ -109,13 +111,13 @@ class Run:
     @property
     def blocks(self) -> str:
         """How a key cuts a query: "samples" of a waveform, "tiles" or "frames" of a spectrogram."""
-        return str(self.section("config").get("blocks") or ("tiles" if self.dims == 2 else "samples"))
+        return self._words("config", "blocks") or ("tiles" if self.dims == 2 else "samples")
 
     @property
     def variant(self) -> str:
         """The threat variant: "both" (every query under the incorrect key), "test" or "waveform"; "" where none is
         named."""
-        return str(self.section("config").get("variant") or "")
+        return self._words("config", "variant")
 
     @property
     def keyed(self) -> bool:
@@ -160,7 +162,7 @@ class Run:
     @property
     def recordings(self) -> str:
         """ "real", "synthetic" or "unknown": what the corpus is made of, as its manifest says."""
-        return str(self.section("corpus").get("recordings") or "unknown")
+        return self._words("corpus", "recordings") or "unknown"
 
     @cached_property
     def _keys(self) -> NDArray[np.int64]:
@@ -203,7 +205,7 @@ class Run:
     @property
     def metric(self) -> str:
         """The metric that speaks for the run: the task's own if it was measured, else the first known one."""
-        measured = list(dict.fromkeys(self.scores["metric"]))
+        measured = [name for name in dict.fromkeys(self.scores["metric"]) if name not in self.partial]
         wanted = [str(self.section("config").get("metric")), PRIMARY.get(self.task, ""), *METRICS]
         for name in wanted:
             if name in measured and name in METRICS:
@@ -215,9 +217,16 @@ class Run:
 
     @property
     def metrics(self) -> list[str]:
-        """The known metrics in the scores, the one that speaks for the run first."""
-        rest = [name for name in METRICS if name != self.metric and (self.scores["metric"] == name).any()]
-        return [self.metric, *rest]
+        """The known metrics in the scores, the one that speaks for the run first; none that only some keys have."""
+        shown = set(self.scores["metric"]) - set(self.partial) - {self.metric}
+        return [self.metric, *(name for name in METRICS if name in shown)]
+
+    @cached_property
+    def partial(self) -> dict[str, int]:
+        """Metrics that only some incorrect keys have, and how many: an earlier wrongkey did not measure them."""
+        incorrect = self.scores[self.scores["condition"] == "incorrect"]
+        keys = incorrect["metric"].value_counts()
+        return {str(name): int(count) for name, count in keys.items() if 0 < count < self.keys_done}
 
     @cached_property
     def self_checks(self) -> list[SelfCheck]:

@@ -1,17 +1,24 @@
 """The numbers of several runs as tables: full precision for machines, rounded with intervals for people.
 
 `numbers` is the complete table (CSV); `score_table` and `worst_key_table` are what fits on a page. A table is
-a DataFrame until the last moment; `to_html`, `to_markdown`, `to_csv` and `to_latex` write any of them.
+a DataFrame until the last moment; `to_html`, `to_markdown`, `to_csv` and `to_latex` write any of them, with names of
+strangers made printable.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import pandas as pd
 
+from keys.printable import printable
 from reports.metrics import Metric
 from reports.statistics import Estimate, KeyStatistics
+
+_FORMULA = re.compile(
+    r"\s*[=+\-@＝＋－＠\t\r]"
+)  # what spreadsheets take for one, also in full width (OWASP, CSV injection)
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def numbers(results: Sequence[KeyStatistics]) -> pd.DataFrame:
@@ -116,35 +123,52 @@ def significant(value: float, digits: int = 3) -> str:
 def to_html(table: pd.DataFrame) -> str:
     """An HTML <table>; every cell and heading is escaped."""
     with pd.option_context("display.max_colwidth", None):
-        html = table.to_html(index=False, escape=True, border=0, justify="unset", na_rep="–")
+        html = _texts(table, printable).to_html(index=False, escape=True, border=0, justify="unset", na_rep="–")
     return str(html)
 
 
 def to_markdown(table: pd.DataFrame) -> str:
     """A Markdown table for a README: text to the left, everything else to the right."""
-    lines = [_markdown_row(table.columns)]
+    lines = [_markdown_row(list(table.columns))]
     lines.append("|" + "|".join(" :--- " if i == 0 else " ---: " for i in range(table.shape[1])) + "|")
     lines += [_markdown_row(row) for row in table.itertuples(index=False)]
     return "\n".join(lines) + "\n"
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    return str(table.to_csv(index=False, lineterminator="\n"))
+    """Comma-separated values for machines; a text that a spreadsheet would compute gets an apostrophe in front."""
+    return str(_texts(table, _no_formula).to_csv(index=False, lineterminator="\n"))
 
 
 def to_latex(table: pd.DataFrame) -> str:
     """A LaTeX tabular; special characters are escaped. Needs \\usepackage{booktabs}."""
-    style = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+    style = (
+        _texts(table, printable).style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+    )
     return str(style.to_latex(hrules=True))
 
 
 def _markdown_row(cells: Sequence[object]) -> str:
-    return "| " + " | ".join(_markdown_cell(str(cell)) for cell in cells) + " |"
+    return "| " + " | ".join(markdown_text(str(cell)) for cell in cells) + " |"
 
 
-def _markdown_cell(text: str) -> str:
+def markdown_text(text: str) -> str:
     """One line of text in which nothing is markup."""
-    return re.sub(r"([\\|`*_<>]|\](?=[(\[]))", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\|`*_<>]|\](?=[(\[]))", r"\\\1", printable(" ".join(text.split())))
+
+
+def _texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """The table with every text changed; columns of numbers stay what they are."""
+    changed = table.copy()
+    for column in table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]:
+        cells = [change(cell) if isinstance(cell, str) else cell for cell in table[column]]
+        changed[column] = pd.Series(cells, index=table.index, dtype=object)
+    return changed
+
+
+def _no_formula(text: str) -> str:
+    shown = printable(text)
+    return f"'{shown}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else shown
 
 
 def _estimate_columns(name: str, estimate: Estimate | None) -> dict[str, object]:

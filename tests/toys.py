@@ -1,5 +1,6 @@
 """Small speaker models for tests, made by functions without arguments as a user's would be."""
 
+import os
 import time
 
 import torch
@@ -86,12 +87,16 @@ def restless() -> Toy:
     return toy
 
 
-def random_answers() -> Toy:
+class Noisy(Toy):
     """Noise that hides from the eval-mode check."""
-    toy = raw3()
-    embed = toy.embed
-    toy.embed = lambda queries: embed(queries) + torch.randn(len(queries), 16)  # type: ignore[method-assign]
-    return toy
+
+    def embed(self, queries: Tensor) -> Tensor:
+        return super().embed(queries) + torch.randn(len(queries), 16)
+
+
+def random_answers() -> Toy:
+    torch.manual_seed(0)
+    return Noisy("toy-noisy", nn.Conv1d(1, 6, 3, stride=3), 6)
 
 
 def deaf() -> Toy:
@@ -214,6 +219,107 @@ def overlapping_tiles() -> SpectrogramToy:
     """A Conv2d whose windows overlap: kernel 4, stride 2."""
     torch.manual_seed(0)
     return TwoDimensional("toy-overlapping-tiles", nn.Conv2d(1, 4, 4, stride=2, padding=1), 40)
+
+
+class SpectrogramsAcrossTheBatch(TwoDimensional):
+    """Answers depend on how many queries are asked together."""
+
+    def encode(self, queries: Tensor) -> Tensor:
+        return super().encode(queries) + 0.1 * len(queries)
+
+
+def across_the_batch() -> SpectrogramToy:
+    torch.manual_seed(0)
+    return SpectrogramsAcrossTheBatch("toy-batch", nn.Conv2d(1, 4, 3, stride=3), 24)
+
+
+class TextsOnly:
+    """A recogniser whose numbers nobody can see."""
+
+    name, first_layer = "toy-texts", "first"
+
+    def __init__(self) -> None:
+        self.inner = subsampled()
+        self.network = self.inner.network
+        self.front_end, self.segments = self.inner.front_end, self.inner.segments
+
+    def transcribe(self, queries: Tensor) -> list[Hypothesis]:
+        return [Hypothesis(str(row.argmax(-1).tolist())) for row in self.inner.encode(queries)]
+
+
+def texts_only() -> TextsOnly:
+    return TextsOnly()
+
+
+# models that are not the same twice
+
+
+def dithered() -> Toy:
+    """A front end with dither, as Kaldi's."""
+    toy = raw3()
+    toy.front_end = lambda waveform: waveform * 10 + 1e-3 * torch.randn_like(waveform)  # type: ignore[method-assign]
+    return toy
+
+
+def randomly_cropped() -> Toy:
+    """Segments from a random place, as in training."""
+    toy = raw3()
+    cut = toy.segments
+    toy.segments = lambda query: cut(query.roll(int(torch.randint(1, 1000, ()))))  # type: ignore[method-assign]
+    return toy
+
+
+def of_new_weights() -> Toy:
+    """No checkpoint and no seed: other weights whenever it is opened."""
+    toy = raw3()
+    nn.init.normal_(toy.network[2].weight, generator=torch.Generator().manual_seed(int.from_bytes(os.urandom(7))))
+    return toy
+
+
+class OfEachProcess(Toy):
+    """Embeddings that depend on the process, as of a model whose labels come out of a set of strings."""
+
+    def embed(self, queries: Tensor) -> Tensor:
+        return super().embed(queries) * (1 + os.getpid() % 1000)
+
+
+def of_each_process() -> Toy:
+    torch.manual_seed(0)
+    return OfEachProcess("toy-process", nn.Conv1d(1, 6, 3, stride=3), 6)
+
+
+CHANGES = {  # what becomes of an embedding once `changed` is set: models that pass every check at the start
+    "zeros": torch.zeros_like,
+    "noise": lambda answer: answer + 0.01 * torch.randn_like(answer),
+    "width": lambda answer: torch.cat([answer, answer], dim=-1),
+    "nan": lambda answer: answer / 0.0,
+}
+changed: str | None = None
+
+
+class Changing(Toy):
+    """Answers otherwise from some moment on."""
+
+    def embed(self, queries: Tensor) -> Tensor:
+        answer = super().embed(queries)
+        return CHANGES[changed](answer) if changed else answer
+
+
+def changing() -> Toy:
+    torch.manual_seed(0)
+    return Changing("toy-changing", nn.Conv1d(1, 6, 3, stride=3), 6)
+
+
+class Saturated(Toy):
+    """The same embedding for everybody but for a trace, which lets every check pass."""
+
+    def embed(self, queries: Tensor) -> Tensor:
+        return 1.0 + 1e-3 * super().embed(queries)
+
+
+def saturated() -> Toy:
+    torch.manual_seed(0)
+    return Saturated("toy-saturated", nn.Conv1d(1, 6, 3, stride=3), 6)
 
 
 class AsModule(nn.Module):

@@ -1,6 +1,15 @@
 """``python -m wrongkey``."""
 
-from wrongkey.cli import main
+import os
+import sys
+
+# python -m puts the working directory first, where a stranger's pandas.py may lie. It stays where wrongkey itself was
+# found there: the rooms of a checkout lie beside it.
+home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+if not sys.flags.safe_path and home != os.path.realpath(sys.path[0]) == os.path.realpath(os.curdir):
+    del sys.path[0]
+
+from wrongkey.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     raise SystemExit(main())

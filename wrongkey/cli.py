@@ -1,6 +1,7 @@
 """The command line: one parser, one file per command, one place that turns a user's mistake into a sentence.
 
-Exit codes: 0 done; 1 the answer to the question is negative (``compare``, ``doctor``); 2 bad input; 130 stopped.
+Exit codes: 0 done; 1 the answer to the question is negative (``compare``, ``doctor``); 2 bad input; as in a shell, 130,
+143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP, and 141 where the reader of the output went away before its end.
 Commands import the rooms when they run, so that ``wrongkey --help`` answers at once.
 """
 
@@ -8,47 +9,86 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import signal
 import sys
 import tomllib
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from keys.errors import BadInput
 from wrongkey import __version__
+from wrongkey.stops import stop_on_signals
+from wrongkey.terminal import complain, flush, hang_up, prepare_streams
 
 COMMANDS = (
     "demo", "sweep", "attack", "analyse", "report", "compare", "reproduce", "keys", "crypt", "models", "corpora",
     "doctor", "ls",
 )  # fmt: skip
+FILES = ("only", "others_only", "trials")  # settings that are kept as text, and are paths
+READER_GONE = 141  # 128 + SIGPIPE
+ENVIRONMENT = {
+    "MPLBACKEND": "agg",  # figures go to files; a notebook hands down a backend that is not installed here
+    # numba reads .numba_config.yaml of the working directory, and would unpickle compiled code from where that says
+    "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", ""),
+    "NUMBA_CACHE_LOCATOR_CLASSES": os.environ.get("NUMBA_CACHE_LOCATOR_CLASSES", ""),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the returned number is the exit code."""
-    sys.path.insert(0, os.getcwd())  # a user's package.module:factory lies beside the work, as with python -m
+    """Run one command; the returned number is the exit code.
+
+    Without arguments, those of this process are taken: it is wrongkey's own then, with its streams and environment.
+    """
+    own = arguments is None
+    if own:
+        prepare_streams()
+        os.environ.update(ENVIRONMENT)
+    with stop_on_signals(last=own):
+        try:
+            return _run(sys.argv[1:] if arguments is None else list(arguments))
+        except BadInput as error:
+            complain(str(error))
+            return 2
+        except MemoryError as error:
+            complain(f"memory ran out ({error}): ask for less at a time")
+            return 2
+        except KeyboardInterrupt as error:
+            complain("stopped; finished shards are kept, and the same command continues")
+            return 128 + getattr(error, "number", signal.SIGINT)
+        except BrokenPipeError:
+            return READER_GONE
+        finally:
+            hang_up()
+
+
+def _run(arguments: list[str]) -> int:
+    options = _parse(arguments)
+    code: int = options.run(options)
     try:
-        options = _parse(sys.argv[1:] if arguments is None else list(arguments))
-        code: int = options.run(options)
-        sys.stdout.flush()
-        return code
-    except BadInput as error:
-        print(f"wrongkey: {error}", file=sys.stderr)
-        return 2
-    except MemoryError as error:
-        print(f"wrongkey: memory ran out ({error}): ask for less at a time", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("wrongkey: stopped; finished shards are kept, and the same command continues", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output went away (| head)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        flush()
+    except BrokenPipeError:
+        return code or READER_GONE
+    return code
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are sentences, and whose paths may begin with ``~``, as those of a TOML file do."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.register("type", Path, lambda text: Path(at_home(text)))
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message}; see {self.prog} --help")
+
+
+def parser() -> Parser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="wrongkey", description="How much a secret key really protects speech.")
+    top = Parser(prog="wrongkey", description="How much a secret key really protects speech.")
     top.add_argument("--version", action="version", version=f"wrongkey {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
@@ -56,25 +96,42 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def at_home(path: str) -> str:
+    """A path with a leading ``~`` or ``~user`` expanded."""
+    found = os.path.expanduser(path)
+    if found.startswith("~"):
+        raise argparse.ArgumentTypeError(f"{path} names a home folder that is not there: write the path out")
+    return found
+
+
 def _parse(arguments: list[str]) -> argparse.Namespace:
     """Flags, over the settings of ``--config FILE.toml``, over defaults."""
+    _refuse_empty(arguments)
     top = parser()
     options = top.parse_args(arguments)
     config = getattr(options, "config", None)
-    if config is not None:
-        options.parser.set_defaults(**_settings(Path(config), options.parser))
-        options = top.parse_args(arguments)
+    try:
+        if config is not None:
+            options.parser.set_defaults(**settings_of(Path(at_home(config)), options.parser))
+            options = top.parse_args(arguments)
+        for name in FILES:
+            if isinstance(getattr(options, name, None), str):
+                setattr(options, name, at_home(getattr(options, name)))
+    except argparse.ArgumentTypeError as error:
+        raise BadInput(str(error)) from None
     return options
 
 
-def _settings(path: Path, command: argparse.ArgumentParser) -> dict[str, Any]:
+def _refuse_empty(arguments: list[str]) -> None:
+    for before, argument in pairwise(["", *arguments]):
+        if not argument or re.fullmatch(r"--[a-z-]+=", argument):
+            flag = argument.rstrip("=") or (before if before.startswith("-") else "an argument")
+            raise BadInput(f"{flag} is empty: give a value, or check the shell variable that should hold one")
+
+
+def settings_of(path: Path, command: argparse.ArgumentParser) -> dict[str, Any]:
     """The settings of a TOML file, each a flag of the command: ``--per-speaker 5`` is ``per-speaker = 5``."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}): give a TOML file with --config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not TOML: {error}") from error
+    table = _table(path)
     flags = {action.dest: action for action in command._actions if action.option_strings and action.dest != "help"}
     settings = {}
     for name, value in table.items():
@@ -86,12 +143,29 @@ def _settings(path: Path, command: argparse.ArgumentParser) -> dict[str, Any]:
     return settings
 
 
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")  # Windows' editors put a byte order mark first
+        if "\0" in text:
+            raise UnicodeDecodeError("utf-8", content, 0, 1, "zero bytes")
+        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}): give a TOML file with --config") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is no UTF-8 text (UTF-16, perhaps): save it as UTF-8") from error
+    except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, as is that of a huge number
+        raise BadInput(f"{path} is not TOML: {error}") from error
+
+
 def _value(path: Path, name: str, value: Any, flag: argparse.Action) -> Any:
     wanted: type = bool if flag.nargs == 0 else flag.type if isinstance(flag.type, type) else str
     if wanted is float and type(value) is int:
         value = float(value)
+    if isinstance(value, str) and (not value or "\0" in value):
+        raise BadInput(f"{path} sets {name} = {value!r}, which is nothing: give a value, or leave it out")
     if wanted is Path and isinstance(value, str):
-        value = Path(value)
+        value = Path(at_home(value))
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         raise BadInput(f"{path} sets {name} = {value!r}, which is no {wanted.__name__}")
     if flag.choices is not None and value not in flag.choices:

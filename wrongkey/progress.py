@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from time import perf_counter
 
+from wrongkey.terminal import note, to_reader
+
 LINES = 10  # plain lines over a whole sweep
 
 
@@ -21,11 +23,12 @@ def _bar() -> Callable[[int, int], None]:
 
     def show(done: int, total: int) -> None:
         nonlocal bar
-        if bar is None:
-            bar = tqdm(total=total, initial=done, unit="key", smoothing=0.1, file=sys.stderr)
-        bar.update(done - bar.n)
-        if done >= total:
-            bar.close()
+        with to_reader():
+            if bar is None:
+                bar = tqdm(total=total, initial=done, unit="key", smoothing=0.1, file=sys.stderr)
+            bar.update(done - bar.n)
+            if done >= total:
+                bar.close()
 
     return show
 
@@ -46,6 +49,6 @@ def _lines() -> Callable[[int, int], None]:
         if done > first[0] and elapsed > 0:
             rate = (done - first[0]) / elapsed
             line += f", {rate:.1f} keys/s, {(total - done) / rate:.0f} s left"
-        print(line, file=sys.stderr, flush=True)
+        note(line)
 
     return show

@@ -8,7 +8,8 @@ spectral_convergence: dB, `20 log10 ‖|G x| - s‖ / ‖s‖` of the reconstruc
     silence scores, and lower is nearer.
 consistency: the same against the magnitude that the method was given: how well it did its own work.
 stoi, pesq: intelligibility 0 to 1, and wide-band quality 1 to 4.6 (where `pesq` is installed).
-errors, words: of an utterance's transcript; wer: in percent, pooled over `utterance` "all".
+errors, words: of an utterance's transcript; wer: in percent, pooled over `utterance` "all". Where spaces do not mark
+    words: errors, characters; cer.
 eer: in percent, of reconstructions against their speakers' voices (`listeners.voice_eer`), `utterance` "all".
 deviation: largest difference between plain and correctly decrypted spectrogram, relative to the largest magnitude.
 
@@ -41,7 +42,7 @@ from attacks.phase.griffin_lim import griffin_lim
 from attacks.phase.pghi import pghi
 from attacks.phase.spectrograms import Scale, on_scale, read_as_magnitude
 from attacks.scores import stoi
-from evaluation.asr import edits
+from evaluation.asr import counted, edits, error_rate_of
 from evaluation.corpora import Corpus, Utterance, load_audio
 from evaluation.models.protocol import Model
 from evaluation.text import DEFAULT, normaliser
@@ -53,6 +54,7 @@ EXPERIMENT = "phase"
 COLUMNS = ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value")
 METHODS = ("pghi", "griffin-lim")
 SCHEMES = ("shuffling", "flipping", "rom")
+COUNTED = {"wer": "words", "cer": "characters"}
 ALL = "all"  # stands for the utterance in rows of a metric that has no value for one
 EXACT = 1e-9  # relative deviation up to which the correct key counts as having given the plain spectrogram
 ROWS = 8  # spectrograms that Griffin-Lim works on at a time: more do not fit a cache
@@ -85,6 +87,7 @@ class Listening:
     speaker: Model | None
     text: str
     transcribed: int
+    metric: str = "wer"
     heard: dict[tuple[str, int, str, str], list[Tensor]] = field(default_factory=dict)
     texts: dict[bytes, str] = field(default_factory=dict)
 
@@ -145,6 +148,9 @@ def run(
     silent = [u.id for u in used[: listening.transcribed] if u.text is None]
     if listening.recogniser and silent:
         raise BadInput(f"utterance {silent[0]} of {corpus.name} has no transcript: leave the recogniser out")
+    if listening.recogniser:
+        normal = normaliser(text)
+        listening.metric = error_rate_of([normal(u.text or "") for u in used[: listening.transcribed]])
     gabor, rows = open_gabor(), Rows()
     for number, utterance in enumerate(used):
         plain = torch.from_numpy(load_audio(utterance, RATE)).double()
@@ -263,8 +269,9 @@ def scored(
     }
     if listening.recogniser is not None and number < listening.transcribed:
         normal = normaliser(listening.text)
-        said, heard = (normal(words).split() for words in (utterance.text or "", listening.transcript(signal)))
-        values |= {"errors": float(sum(edits(said, heard)[:3])), "words": float(len(said))}
+        texts = normal(utterance.text or ""), normal(listening.transcript(signal))
+        said, heard = (counted(text, listening.metric) for text in texts)
+        values |= {"errors": float(sum(edits(said, heard)[:3])), COUNTED[listening.metric]: float(len(said))}
     if listening.speaker is not None:
         kept = listening.heard.setdefault((case.scheme, case.block_size, case.condition, method), [])
         kept.append(embedding(listening.speaker, signal))
@@ -327,14 +334,16 @@ def _repeated(rows: Rows, deviations: Sequence[tuple[dict[str, Any], float]]) ->
 
 
 def _pooled(rows: Rows, listening: Listening, corpus: Corpus, used: Sequence[Utterance]) -> Rows:
-    """WER and EER over all utterances, of every scheme, block size, condition and method."""
+    """WER (or CER) and EER over all utterances, of every scheme, block size, condition and method."""
     keys = ["scheme", "block_size", "condition", "method"]
     pooled: Rows = []
     if listening.recogniser is not None:
         counts = pd.DataFrame(rows).pivot_table(index=keys, columns="metric", values="value", aggfunc="sum")
-        counts = counts[counts.words > 0]
-        for labels, errors, words in zip(counts.index, counts.errors, counts.words, strict=True):
-            pooled.append(dict(zip(keys, labels, strict=True)) | {"metric": "wer", "value": 100 * errors / words})
+        whole = COUNTED[listening.metric]
+        counts = counts[counts[whole] > 0]
+        for labels, errors, said in zip(counts.index, counts.errors, counts[whole], strict=True):
+            row = {"metric": listening.metric, "value": 100 * errors / said}
+            pooled.append(dict(zip(keys, labels, strict=True)) | row)
     if listening.speaker is not None:
         known = voices(listening.speaker, corpus, used)
         heard = dict(listening.heard)

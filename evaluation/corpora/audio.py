@@ -5,8 +5,8 @@ moves in time), and most corpora are at 16 kHz anyway. Samples are never clipped
 energies, so the loudness of a recording must arrive as it was.
 """
 
+from functools import lru_cache
 from math import gcd
-from os import SEEK_CUR
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +14,17 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from evaluation.corpora.containers import MANY, PER_BYTE, opened
 from evaluation.corpora.corpus import Corpus, Utterance
 from keys.errors import BadInput
+from keys.printable import printable
 
 Waveform = NDArray[np.float32]
 
 OVERSHOOT = 0.5  # seconds a segment may end after its recording, as in Kaldi's extract-segments
-STREAMED = 0x7FFF0000  # bytes of a WAV's samples from which on the size stands for "unknown", as does zero
+# What libsndfile finds any sample of. Other decoders cannot seek (GSM, G.721), or run in differently (Opus, MP3).
+EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_", "VORBIS")
+AT_A_TIME = 2**20  # samples of all channels that are read where many are passed over
 
 
 def load_audio(
@@ -28,9 +32,11 @@ def load_audio(
 ) -> Waveform:
     """Samples `(samples,)`, float32, full scale ±1, at `sample_rate` hertz.
 
-    Reads WAV, FLAC and Ogg (Vorbis, Opus); of an utterance with `start` and `end`, that piece. Audio at
-    another rate is resampled. More than one channel is refused, or averaged with `channels="mix"`. Raises
-    `BadInput` for what is not readable audio, is cut short, holds no samples, or holds NaN or infinite samples.
+    Reads WAV (RF64, W64), FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, AU and NIST; of an utterance with `start` and
+    `end`, that piece: the same samples as in the whole recording. Audio at another rate is resampled. More than one
+    channel is refused, or averaged with `channels="mix"`. A header that announces another length than the file has
+    is corrected where the file tells which is right. Raises `BadInput` for what is not readable audio, is cut short
+    or of unknown length, holds no samples, NaN or infinite samples, or more than a file of its size can hold.
     """
     if sample_rate < 1:
         raise BadInput(f"the sample rate must be a positive number of hertz, not {sample_rate}")
@@ -38,28 +44,37 @@ def load_audio(
         raise BadInput(f"channels must be refuse or mix, not {channels!r}")
     utterance = source if isinstance(source, Utterance) else None
     path = utterance.path if utterance else Path(source)  # type: ignore[arg-type]
-    with _opened(path) as file:
+    name = printable(path)
+    with opened(path) as (file, frames):
         if file.channels > 1 and channels == "refuse":
-            raise BadInput(f"{path} has {file.channels} channels: give mono audio, or mix them with --channels mix")
-        first, last = _span(file, path, utterance)
-        samples = _read(file, path, first, last)
+            raise BadInput(f"{name} has {file.channels} channels: give mono audio, or mix them with --channels mix")
+        first, last = _span(file.samplerate, frames, name, utterance)
         rate: int = file.samplerate
+        if (last - first) * sample_rate / rate > max(MANY, PER_BYTE * path.stat().st_size):
+            raise BadInput(f"{name} lasts {(last - first) / rate:.0f} s, too long for the memory: cut it into pieces")
+        samples = _read(file, frames, path, name, first, last)
     return _resample(samples, rate, sample_rate)
 
 
 def duration(source: Utterance | Path | str) -> float:
-    """Seconds of an utterance or audio file, from the header; raises `BadInput` as `load_audio`."""
+    """Seconds that `load_audio` reads of an utterance or audio file; raises `BadInput` as it does."""
     utterance = source if isinstance(source, Utterance) else None
     path = utterance.path if utterance else Path(source)  # type: ignore[arg-type]
-    with _opened(path) as file:
-        first, last = _span(file, path, utterance)
+    with opened(path) as (file, frames):
+        first, last = _span(file.samplerate, frames, printable(path), utterance)
         return float((last - first) / file.samplerate)
 
 
 def sample_rate(path: Path | str) -> int:
     """Hertz at which a file was recorded; raises `BadInput` as `load_audio`."""
-    with _opened(Path(path)) as file:
+    with opened(Path(path)) as (file, _):
         return int(file.samplerate)
+
+
+def comment(path: Path | str) -> str:
+    """The comment that a file carries, empty where there is none; raises `BadInput` as `load_audio`."""
+    with opened(Path(path)) as (file, _):
+        return str(file.comment)
 
 
 def total_seconds(corpus: Corpus) -> float:
@@ -67,72 +82,71 @@ def total_seconds(corpus: Corpus) -> float:
     return sum(duration(utterance) for utterance in corpus.utterances)
 
 
-def _opened(path: Path) -> soundfile.SoundFile:
-    if not path.is_file():
-        raise BadInput(f"{path} is not a file: give an audio file that exists")
-    if path.stat().st_size == 0:
-        raise BadInput(f"{path} is empty (0 bytes): give an audio file, or fetch this one again")
-    try:
-        file = soundfile.SoundFile(path)
-        found, announced = _sample_bytes(path)
-    except (
-        RuntimeError,
-        TypeError,
-        OSError,
-    ) as error:  # TypeError: a file named *.raw, which has no header
-        raise BadInput(f"{path} is not readable audio: give a WAV, FLAC or Ogg file") from error
-    if found < announced:
-        file.close()
-        raise BadInput(f"{path} ends after {found} of {announced} bytes of samples: fetch or copy it again")
-    return file
-
-
-def _sample_bytes(path: Path) -> tuple[int, int]:
-    """Bytes of samples that a WAV file holds and that its header announces, for libsndfile corrects the header.
-
-    Both are zero where they cannot be compared: in other formats (RF64 too), and where a program that wrote to a
-    pipe left the size open: 0, 0xFFFFFFFF, or a number near 2 GiB (SoX, eSpeak, arecord).
-    """
-    with path.open("rb") as file:
-        head = file.read(12)
-        order: Literal["little", "big"] = "big" if head[:4] == b"RIFX" else "little"
-        if head[:4] not in (b"RIFF", b"RIFX") or head[8:] != b"WAVE":
-            return 0, 0
-        while len(chunk := file.read(8)) == 8:
-            size = int.from_bytes(chunk[4:], order)
-            if chunk[:4] == b"data":
-                return (path.stat().st_size - file.tell(), size) if 0 < size < STREAMED else (0, 0)
-            file.seek(size + size % 2, SEEK_CUR)
-    return 0, 0
-
-
-def _span(file: soundfile.SoundFile, path: Path, utterance: Utterance | None) -> tuple[int, int]:
+def _span(rate: int, frames: int, name: str, utterance: Utterance | None) -> tuple[int, int]:
     """First frame and the frame after the last one of the utterance in its file."""
-    rate, frames = file.samplerate, file.frames
     start = utterance.start if utterance and utterance.start is not None else 0.0
     end = utterance.end if utterance and utterance.end is not None else frames / rate
-    if start < 0 or end > frames / rate + OVERSHOOT:
-        raise BadInput(f"{path} lasts {frames / rate:.2f} s: a segment from {start} s to {end} s lies outside it")
-    first, last = round(start * rate), min(round(end * rate), frames)
+    if not (start >= 0 and end <= frames / rate + OVERSHOOT):
+        raise BadInput(f"{name} lasts {frames / rate:.2f} s: a segment from {start} s to {end} s lies outside it")
+    first, last = (min(round(min(at, frames / rate + OVERSHOOT) * rate), frames) for at in (start, max(end, 0.0)))
     if last <= first:
         where = "" if utterance is None or utterance.start is None else f" between {start} s and {end} s"
-        raise BadInput(f"{path} holds no samples{where}: give audio that lasts longer than zero seconds")
+        raise BadInput(f"{name} holds no samples{where}: give audio that lasts longer than zero seconds")
     return first, last
 
 
-def _read(file: soundfile.SoundFile, path: Path, first: int, last: int) -> NDArray[np.float64]:
+def _read(file: soundfile.SoundFile, frames: int, path: Path, name: str, first: int, last: int) -> NDArray[np.float64]:
     try:
-        if first:
-            file.seek(first)
-        samples: NDArray[np.float64] = file.read(last - first, dtype="float64", always_2d=True)
+        if first == 0 or file.subtype.startswith(EXACT):
+            if first:
+                file.seek(first)
+            samples = _decoded(file, last - first)
+        elif frames * file.channels <= MANY:
+            stat = path.stat()
+            samples = _whole(path, (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size))[first:last].astype(float)
+        else:
+            _pass_over(file, first)
+            samples = _decoded(file, last - first)
     except RuntimeError as error:
-        raise BadInput(f"{path} is damaged: its samples cannot be decoded, so fetch or copy it again") from error
+        raise BadInput(
+            f"{name} is damaged: its samples cannot be decoded, so fetch or copy it again, or, where it plays to its "
+            "end, convert it (ffmpeg -i IN OUT.wav)"
+        ) from error
     if len(samples) < last - first:
-        raise BadInput(f"{path} ends after {len(samples)} of {last - first} samples: fetch or copy it again")
+        raise BadInput(
+            f"{name} ends after {len(samples)} of {last - first} samples, where its decoder stops: fetch or copy it "
+            "again, or, where it plays to its end, convert it (ffmpeg -i IN OUT.wav)"
+        )
     if not np.isfinite(samples).all():
-        raise BadInput(f"{path} holds samples that are NaN or infinite: write the file again without them")
+        raise BadInput(f"{name} holds samples that are NaN or infinite: write the file again without them")
+    if file.channels == 1:
+        samples += 0.0  # -0.0 becomes 0.0, as in a mean
+        return samples[:, 0]
     mono: NDArray[np.float64] = samples.mean(axis=1)
     return mono
+
+
+def _decoded(file: soundfile.SoundFile, frames: int) -> NDArray[np.float64]:
+    samples: NDArray[np.float64] = file.read(frames, dtype="float64", always_2d=True)
+    return samples
+
+
+@lru_cache(maxsize=1)
+def _whole(path: Path, _state: tuple[int, ...]) -> NDArray[np.float32]:
+    """All samples of a file `(frames, channels)`: of the last one asked for, as its pieces are asked for in a row.
+
+    float32 is what these decoders give, or more. `_state` tells a file from what has taken its name since.
+    """
+    with opened(path) as (file, frames):
+        samples: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True)
+    samples.flags.writeable = False
+    return samples
+
+
+def _pass_over(file: soundfile.SoundFile, frames: int) -> None:
+    """Decodes and forgets, for a decoder that cannot seek."""
+    while frames > 0 and len(passed := file.read(min(frames, AT_A_TIME), dtype="float32", always_2d=True)):
+        frames -= len(passed)
 
 
 def _resample(samples: NDArray[np.float64], rate: int, wanted: int) -> Waveform:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from evaluation.corpora.ids import Names, is_writable
+from evaluation.corpora.text_files import read_lines
 from keys.errors import BadInput
 
 Gender = Literal["m", "f"]
@@ -39,14 +42,16 @@ class Corpus:
     """Utterances in list order, read from the folder `root`.
 
     `recordings` says whether people spoke ("real"), a synthesiser ("synthetic"), or that nobody said which
-    ("unknown"): reports repeat it. Raises `BadInput` for an empty corpus, a repeated id, an utterance that has
-    neither speaker nor transcript nor label, and audio files that do not exist.
+    ("unknown"): reports repeat it. `cautions` are sentences about what lies there and is not among the utterances.
+    Raises `BadInput` for an empty corpus, a repeated id, an utterance that has neither speaker nor transcript nor
+    label, ids and speakers that no line of a text file can hold, and audio files that do not exist.
     """
 
     name: str
     utterances: tuple[Utterance, ...]
     root: Path
     recordings: Recordings = "unknown"
+    cautions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.utterances:
@@ -61,8 +66,14 @@ class Corpus:
             raise BadInput(
                 f"{self.root} has utterances without a speaker, a transcript or a label: {first_three(silent)}"
             )
+        unwritable = [repr(name) for u in self.utterances for name in (u.id, u.speaker) if not is_writable(name)]
+        if unwritable:
+            raise BadInput(
+                f"{self.root} has names with line breaks, tabs or other control characters, {first_three(unwritable)}: "
+                "rename them"
+            )
         files = dict.fromkeys(u.path for u in self.utterances)
-        missing = [str(path) for path in files if not path.is_file()]
+        missing = [str(path) for path in files if not os.path.isfile(path)]
         if missing:
             raise BadInput(f"{self.root} lists audio files that do not exist: {first_three(missing)}")
 
@@ -112,18 +123,27 @@ class Corpus:
         return replace(self, utterances=tuple(kept))
 
     def only(self, ids: Collection[str]) -> "Corpus":
-        """The utterances with these ids, in the corpus' order; raises `BadInput` for ids that it does not have."""
+        """The utterances with these ids, in the corpus' order.
+
+        Ids are matched as `evaluation.corpora.ids.Names` says. Raises `BadInput` for ids that the corpus does not have,
+        or that could be several.
+        """
         if not ids:
             raise BadInput(f"no utterance of corpus {self.name} is named: give some of its ids")
-        unknown = [id for id in ids if id not in self.by_id]
+        names = Names([u.id for u in self.utterances])
+        found = {id: names.find(id) for id in ids}
+        unknown = [id for id, position in found.items() if position is None]
         if unknown:
-            raise BadInput(f"corpus {self.name} has no such utterances: {first_three(unknown)}")
-        wanted = set(ids)
-        return replace(self, utterances=tuple(u for u in self.utterances if u.id in wanted))
+            raise BadInput(
+                f"corpus {self.name} has no such utterances: {first_three(unknown)}{names.why(unknown[0])}: "
+                "give its ids"
+            )
+        wanted = set(found.values())
+        return replace(self, utterances=tuple(u for i, u in enumerate(self.utterances) if i in wanted))
 
     def only_listed(self, path: Path) -> "Corpus":
         """The utterances whose ids a text file lists, one a line; raises `BadInput` as `only` and `read_lines`."""
-        ids = list(dict.fromkeys(line.strip() for line in read_lines(path) if line.strip()))
+        ids = list(dict.fromkeys(line for line in read_lines(Path(os.path.expanduser(path))) if line.strip()))
         try:
             return self.only(ids)
         except BadInput as error:
@@ -173,16 +193,6 @@ def gender_of(word: str | None) -> Gender | None:
     if initial in ("m", "male"):
         return "m"
     return "f" if initial in ("f", "female") else None
-
-
-def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 text file; raises `BadInput` where it does not exist or is not one."""
-    if not path.is_file():
-        raise BadInput(f"{path} does not exist: a text file is needed there")
-    try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except (UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"{path} is not a readable UTF-8 text file: convert it, or name another") from error
 
 
 def _file_digest(path: Path) -> str:

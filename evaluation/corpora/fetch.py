@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import http.client
 import json
+import os
 import shutil
 import tarfile
 import time
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluation.corpora.text_files import read_lines
 from keys.errors import BadInput
 
 CHUNK = 1 << 20  # bytes
@@ -137,7 +139,7 @@ def fetch(
     """
     if name not in CORPORA:
         raise BadInput(f"there is no corpus {name!r} to fetch: choose one of {', '.join(CORPORA)}")
-    source, folder = CORPORA[name], Path(folder)
+    source, folder = CORPORA[name], Path(os.path.expanduser(folder))
     if source.url is None:
         raise BadInput(source.note)
     url = f"{base_url.rstrip('/')}/{source.archive}" if base_url else source.url
@@ -278,7 +280,10 @@ def _verify(archive: Path, source: Source, say: Callable[[str], None]) -> str:
     stored = archive.with_name(archive.name + ".sha256")
     expected = source.checksum
     if expected is None and stored.is_file():
-        expected = "sha256:" + stored.read_text().split()[0]
+        words = read_lines(stored)[0].split()
+        if not words:
+            raise BadInput(f"{stored} is empty: delete it, and {archive.name} is accepted as it is")
+        expected = f"sha256:{words[0].lower()}"
     algorithm = expected.partition(":")[0] if expected else "sha256"
     with archive.open("rb") as file:
         found = f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"

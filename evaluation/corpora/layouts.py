@@ -8,7 +8,7 @@
 | `librispeech:DIR` | `SUBSET/speaker/chapter/*.flac` and `*.trans.txt`; DIR is the subset or above it |
 | `voxceleb1:DIR` | `id1xxxx/video/xxxxx.wav`, also under `wav/`; ids are paths, as in the published trials |
 | `speechcommands:DIR` | `word/0a7c2a8d_nohash_0.wav`: speaker `0a7c2a8d`, text `WORD` |
-| `folder:DIR` | `speaker/utterance.wav` (or .flac, .ogg, .opus) |
+| `folder:DIR` | `speaker/utterance.wav`, also `speaker/session/utterance.wav`; any format of libsndfile |
 | `tsv:FILE`, `jsonl:FILE` | lists of recordings with transcripts (CommonVoice, NeMo) |
 | `esc50:DIR`, `esc10:DIR` | `esc50.csv` and `audio/`; `#fold=1,2` behind DIR chooses folds |
 | `sins:DIR`, `dcase:FILE.csv`, `classes:DIR` | acoustic scenes: SINS, lists of DCASE, a folder per class |
@@ -17,18 +17,33 @@
 | `package.module:factory` | a function without arguments that returns a `Corpus` |
 """
 
-import importlib
 import inspect
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from evaluation.corpora.corpus import Corpus, Gender, Recordings, Utterance, first_three, gender_of, read_lines
-from evaluation.corpora.files import audio_in, file_named, first_root, folder_named
+from evaluation.corpora.corpus import Corpus, Gender, Recordings, Utterance, first_three, gender_of
+from evaluation.corpora.files import (
+    AudioFiles,
+    audio_by_folder,
+    expanded,
+    file_named,
+    files_below,
+    folder_named,
+    folders_in,
+    is_leftover,
+    left_out,
+    located,
+)
+from evaluation.corpora.formats import READABLE, UNREADABLE
+from evaluation.corpora.ids import composed, id_of, in_one_form, printable
 from evaluation.corpora.scenes import esc_table, is_sins, read_classes, read_dcase, read_esc10, read_esc50, read_sins
+from evaluation.corpora.text_files import read_lines
 from evaluation.corpora.transcribed import read_jsonl, read_tsv
+from evaluation.plugins import import_user
 from keys.errors import BadInput
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -40,10 +55,22 @@ def open_corpus(spec: str | Path, recordings: Recordings | None = None) -> Corpu
     """The corpus that `spec` names (see the table above), every audio file of which exists.
 
     `recordings` overrides what the layout says about who spoke: a plain folder or Kaldi lists say "unknown".
-    Raises `BadInput` with one sentence for whatever is missing, repeated or malformed.
+    Speakers and labels that differ in their Unicode form only are one. Raises `BadInput` with one sentence for whatever
+    is missing, repeated or malformed.
     """
-    corpus = _open(str(spec))
+    corpus = _unified(_open(str(spec)))
     return corpus if recordings is None else replace(corpus, recordings=recordings)
+
+
+def _unified(corpus: Corpus) -> Corpus:
+    """The corpus with each speaker and label in the form in which it appears first."""
+    forms = in_one_form([*corpus.speakers, *dict.fromkeys(u.label for u in corpus.utterances if u.label)])
+    if all(name == form for name, form in forms.items()):
+        return corpus
+    utterances = tuple(
+        replace(u, speaker=forms.get(u.speaker, u.speaker), label=u.label and forms[u.label]) for u in corpus.utterances
+    )
+    return replace(corpus, utterances=utterances)
 
 
 def _open(spec: str) -> Corpus:
@@ -60,15 +87,16 @@ def _open(spec: str) -> Corpus:
         )
     if colon and layout in READERS:
         return READERS[layout](place)
-    if Path(spec).is_dir():
-        return READERS[recognise(Path(spec))](spec)
-    if Path(spec).is_file() and Path(spec).suffix in BY_SUFFIX:
-        return READERS[BY_SUFFIX[Path(spec).suffix]](spec)
+    path = expanded(spec)
+    if os.path.isdir(path):
+        return READERS[recognise(path)](spec)
+    if os.path.isfile(path) and path.suffix.lower() in BY_SUFFIX:
+        return READERS[BY_SUFFIX[path.suffix.lower()]](spec)
     registered = entry_points(group=ENTRY_POINTS, name=spec)
     if registered:
         return _made_by(next(iter(registered)).load, spec)
     if colon and layout and place:
-        return _made_by(lambda: getattr(importlib.import_module(layout), place), spec)
+        return _made_by(lambda: import_user(spec, f"corpus factory {spec}"), spec)
     layouts = ", ".join(SPECS.values())
     raise BadInput(f"there is no corpus {spec!r}: give bundled, a folder, {layouts}, or package.module:factory")
 
@@ -76,6 +104,8 @@ def _open(spec: str) -> Corpus:
 def _made_by(load: Callable[[], object], spec: str) -> Corpus:
     try:
         factory = load()
+    except BadInput:
+        raise
     except Exception as error:  # the user's module may fail in any way
         raise BadInput(
             f"corpus factory {spec} cannot be imported ({_said(error)}): check the module and the name"
@@ -112,20 +142,24 @@ def recognise(folder: Path) -> str:
         return "librispeech"
     if _voxceleb_home(folder):
         return "voxceleb1"
-    if _commands(folder):
+    if _commands(folder)[0]:
         return "speechcommands"
     if esc_table(folder):
         return "esc50"
     if is_sins(folder):
         return "sins"
-    if _speaker_folders(folder):
+    if any(_is_audio(path) for speaker in folders_in(folder) for path in files_below(speaker, depth=0)):
         return "folder"
     raise BadInput(
         f"{folder} has no layout that wrongkey knows: it looked for wav.scp (Kaldi), "
         "speaker/chapter/*.trans.txt (LibriSpeech), id1xxxx/video/*.wav (VoxCeleb1), "
         "word/xxxxxxxx_nohash_0.wav (Speech Commands), esc50.csv (ESC-50), living_labels.csv (SINS), "
-        "and speaker/utterance.wav"
+        "and speaker/utterance.wav; where a folder for each speaker has further folders, say folder:DIR"
     )
+
+
+def _is_audio(path: Path) -> bool:
+    return path.suffix.lower() in (*READABLE, *UNREADABLE)
 
 
 # Kaldi data folders
@@ -135,15 +169,15 @@ def read_kaldi(folder: Path) -> Corpus:
     """A Kaldi data folder, in the order of `segments` where there is one, else of `wav.scp`.
 
     Relative paths in `wav.scp` start at the folder, else at its parent, else at the working directory: the
-    first of them where any listed file exists.
+    first of them where any listed file exists. Ids match where they differ in their Unicode form only.
     """
     recordings, root = _wav_scp(folder)
-    speakers = _table(folder / "utt2spk")
-    texts = _table(folder / "text", optional=True, values="may be empty")
-    genders = _table(folder / "utt2gender", optional=True)
-    by_speaker = _table(folder / "spk2gender", optional=True)
     segments = folder / "segments"
     pieces = _segments(segments, recordings) or {id: (path, None, None) for id, path in recordings.items()}
+    speakers = _keyed_as(pieces, _table(folder / "utt2spk"))
+    texts = _keyed_as(pieces, _table(folder / "text", optional=True, values="may be empty"))
+    genders = _keyed_as(pieces, _table(folder / "utt2gender", optional=True))
+    by_speaker = _keyed_as(set(speakers.values()), _table(folder / "spk2gender", optional=True))
     _complete(folder / "utt2spk", pieces.keys() - speakers.keys())
     _complete(segments if segments.exists() else folder / "wav.scp", speakers.keys() - pieces.keys())
 
@@ -156,12 +190,18 @@ def read_kaldi(folder: Path) -> Corpus:
     )
     folder = folder.resolve()
     name = f"{folder.parent.name}-{folder.name}" if root == folder.parent else folder.name
-    return Corpus(name, utterances, folder)
+    return Corpus(printable(name), utterances, folder)
 
 
 def _complete(path: Path, lacking: set[str]) -> None:
     if lacking:
         raise BadInput(f"{path} lacks utterances that the other lists have: {first_three(sorted(lacking))}")
+
+
+def _keyed_as(names: Collection[str], table: dict[str, str]) -> dict[str, str]:
+    """The table with its keys in the Unicode form in which `names` has them; a second form of one key stays."""
+    forms = {composed(name): name for name in names if name not in table}
+    return {key if key in names else forms.pop(composed(key), key): value for key, value in table.items()}
 
 
 def _wav_scp(folder: Path) -> tuple[dict[str, Path], Path]:
@@ -170,8 +210,8 @@ def _wav_scp(folder: Path) -> tuple[dict[str, Path], Path]:
     for id, place in listed.items():
         if place.endswith("|"):
             raise BadInput(f"{folder / 'wav.scp'} reads {id} from a command ({place}): write the audio to files first")
-    root = first_root([*listed.values()], (folder.resolve(), folder.resolve().parent, Path.cwd()))
-    return {id: root / place for id, place in listed.items()}, root
+    root, files = located([*listed.values()], (folder.resolve(), folder.resolve().parent, Path.cwd()))
+    return dict(zip(listed, files, strict=True)), root
 
 
 Piece = tuple[Path, float | None, float | None]
@@ -180,12 +220,15 @@ Piece = tuple[Path, float | None, float | None]
 def _segments(path: Path, recordings: dict[str, Path]) -> dict[str, Piece]:
     """Utterance ids with file, start and end in seconds; an end of −1 is the end of the file, as in Kaldi."""
     pieces: dict[str, Piece] = {}
+    forms = {composed(id): id for id in recordings}
     for id, rest in _table(path, optional=True).items():
         try:
             recording, first, last = rest.split()
             start, end = float(first), float(last)
         except ValueError as error:
             raise BadInput(f"{path} has a malformed line for {id}: write 'id recording start end'") from error
+        if recording not in recordings:
+            recording = forms.get(composed(recording), recording)
         if recording not in recordings:
             raise BadInput(f"{path} cuts {id} from {recording}, which wav.scp does not list: add it there")
         if not (0 <= start < end < float("inf") or (start >= 0 and end == -1)):
@@ -215,6 +258,8 @@ def _table(path: Path, optional: bool = False, values: str = "are needed") -> di
 
 # LibriSpeech
 
+TRANSCRIPTS = ".trans.txt"
+
 
 def read_librispeech(folder: Path) -> Corpus:
     """LibriSpeech as unpacked: one subset, or all in the folder (`LibriSpeech/` itself, or above it)."""
@@ -222,27 +267,39 @@ def read_librispeech(folder: Path) -> Corpus:
     if not chapters:
         raise BadInput(f"{folder} is not LibriSpeech: it has no [SUBSET/]speaker/chapter/*.trans.txt")
     genders = _librispeech_genders(folder, chapters)
-    utterances = []
+    utterances: list[Utterance] = []
+    cautions: list[str] = []
     for chapter in chapters:
         texts: dict[str, str] = {}
-        for transcripts in sorted(chapter.glob("*.trans.txt")):
+        lying = files_below(chapter, depth=0)
+        for transcripts in (path for path in lying if path.name.endswith(TRANSCRIPTS)):
             texts |= _table(transcripts, values="may be empty")
-        ids = dict.fromkeys([*texts, *sorted(path.stem for path in chapter.glob("*.flac"))])
-        speaker = chapter.parent.name
+        audio = AudioFiles.among(lying, folder, preferred=".flac")
+        cautions += audio.cautions()
+        files = {printable(path.stem): path for path in audio.kept}
+        speaker = printable(chapter.parent.name)
         utterances += [
-            Utterance(id, speaker, chapter / f"{id}.flac", genders.get(speaker), texts.get(id)) for id in ids
+            Utterance(id, speaker, files.get(id, chapter / f"{id}.flac"), genders.get(speaker), texts.get(id))
+            for id in dict.fromkeys([*texts, *files])
         ]
-    subsets = sorted({chapter.parent.parent.resolve().name for chapter in chapters})
-    return Corpus("-".join(["librispeech", *subsets]), tuple(utterances), folder, "real")
+    subsets = sorted({printable(chapter.parent.parent.resolve().name) for chapter in chapters})
+    return Corpus("-".join(["librispeech", *subsets]), tuple(utterances), folder, "real", tuple(cautions))
 
 
 def _chapters(folder: Path) -> list[Path]:
-    """Chapter folders (those with transcripts), speakers and chapters in numerical order."""
+    """Chapter folders, with transcripts or beside such with audio only, speakers and chapters in numerical order."""
     for depth in ("*/*", "*/*/*", "*/*/*/*"):
-        chapters = {path.parent for path in folder.glob(f"{depth}/*.trans.txt")}
-        if chapters:
+        found = [path.parent for path in folder.glob(f"{depth}/*{TRANSCRIPTS}") if _is_visible(path, folder)]
+        subsets = dict.fromkeys(chapter.parent.parent for chapter in found)
+        if subsets:
+            beside = (c for subset in subsets for speaker in folders_in(subset) for c in folders_in(speaker))
+            chapters = {*found, *(c for c in beside if any(map(_is_audio, files_below(c, depth=0))))}
             return sorted(chapters, key=lambda path: [_number_first(part) for part in path.parts])
     return []
+
+
+def _is_visible(path: Path, folder: Path) -> bool:
+    return not any(is_leftover(part) for part in path.relative_to(folder).parts)
 
 
 def _number_first(part: str) -> tuple[int, str]:
@@ -263,30 +320,38 @@ def _librispeech_genders(folder: Path, chapters: list[Path]) -> dict[str, Gender
 
 
 def read_voxceleb1(folder: Path) -> Corpus:
-    """VoxCeleb1 as unpacked: `id10270/5r0dWxy17C8/00001.wav` is file and utterance, `id10270` the speaker."""
+    """VoxCeleb1 as unpacked: `id10270/5r0dWxy17C8/00001.wav` is file and utterance, `id10270` the speaker.
+
+    The files may be there in another format that libsndfile reads; VoxCeleb2's `.m4a` must be converted first.
+    """
     home = _voxceleb_home(folder)
     if home is None:
         raise BadInput(f"{folder} is not VoxCeleb1: it has no id1xxxx/video/*.wav, nor wav/ above them")
     genders = _voxceleb_genders(dict.fromkeys((folder, home, home.parent)))
-    files = sorted(path for speaker in _id_folders(home) for path in audio_in(speaker, "*/*"))
+    found = AudioFiles.among([path for speaker in _id_folders(home) for path in files_below(speaker)], home)
+    found.refuse_lost("speaker")
     utterances = []
-    for path in files:
-        id = path.relative_to(home).as_posix()
+    for path in sorted(found.kept):
+        id = printable(path.relative_to(home).as_posix())
         speaker = id.split("/")[0]
         utterances.append(Utterance(id, speaker, path, genders.get(speaker)))
-    return Corpus("voxceleb1", tuple(utterances), folder, "real")
+    spoken = {u.speaker for u in utterances}
+    silent = [place for place in folders_in(home) if place.name.startswith("id") and place.name not in spoken]
+    cautions = (*found.cautions(), *left_out(home, silent, "it is no id and five digits with recordings"))
+    return Corpus("voxceleb1", tuple(utterances), folder, "real", cautions)
 
 
 def _voxceleb_home(folder: Path) -> Path | None:
     """The folder that speakers' folders lie in."""
-    for home in (folder, folder / "wav"):
-        if any(path for speaker in _id_folders(home)[:1] for path in audio_in(speaker, "*/*")):
+    for home in (folder, *(folder / name for name in ("wav", "flac", "aac", "m4a"))):
+        videos = (video for speaker in _id_folders(home) for video in folders_in(speaker))
+        if any(_is_audio(path) for video in videos for path in files_below(video, depth=0)):
             return home
     return None
 
 
 def _id_folders(home: Path) -> list[Path]:
-    return sorted(path for path in home.glob("id*") if path.is_dir() and re.fullmatch(r"id\d{5}", path.name))
+    return [path for path in folders_in(home) if re.fullmatch(r"id\d{5}", path.name)] if os.path.isdir(home) else []
 
 
 def _voxceleb_genders(places: dict[Path, None]) -> dict[str, Gender | None]:
@@ -309,38 +374,45 @@ COMMAND = re.compile(r"([0-9a-f]{8})_nohash_\d+")
 
 def read_speech_commands(folder: Path) -> Corpus:
     """Speech Commands as unpacked, without its `_background_noise_`, `_silence_` and `_unknown_` folders."""
-    files = _commands(folder)
+    files, others = _commands(folder)
     if not files:
         raise BadInput(f"{folder} is not Speech Commands: it has no word/xxxxxxxx_nohash_0.wav")
+    audio = AudioFiles.among(files, folder)
     utterances = tuple(
-        Utterance(f"{path.parent.name}/{path.stem}", path.stem[:8], path, text=path.parent.name.upper())
-        for path in files
+        Utterance(id_of(path, folder), path.stem[:8], path, text=printable(path.parent.name).upper())
+        for path in audio.kept
     )
-    return Corpus("speech-commands", utterances, folder, "real")
+    cautions = (*audio.cautions(), *left_out(folder, others, "its name is not xxxxxxxx_nohash_0"))
+    return Corpus("speech-commands", utterances, folder, "real", cautions)
 
 
-def _commands(folder: Path) -> list[Path]:
-    return [path for path in audio_in(folder, "[!_]*/*") if COMMAND.fullmatch(path.stem)]
+def _commands(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Recordings in the words' folders that have the corpus' names, and others."""
+    words = [place for place in folders_in(folder) if not place.name.startswith("_")]
+    files = [path for word in words for path in files_below(word, depth=0) if _is_audio(path)]
+    named = [path for path in files if COMMAND.fullmatch(path.stem)]
+    return named, [path for path in files if not COMMAND.fullmatch(path.stem)]
 
 
 # speaker/utterance.wav
 
 
 def read_folder(folder: Path) -> Corpus:
-    """A folder per speaker, its audio files the utterances, `speaker/utterance` (no extension) their ids."""
-    speakers = _speaker_folders(folder)
-    if not speakers:
-        raise BadInput(f"{folder} has no speaker/utterance.wav (or .flac, .ogg, .opus): give the folder above speakers")
+    """A folder per speaker, with the recordings in it or in folders below it (sessions), in any format of libsndfile.
+
+    Ids are paths without their ending: `speaker/utterance`, `speaker/session/utterance`. Of a recording that is there
+    in two formats one file is read.
+    """
+    files, cautions = audio_by_folder(folder, "speaker")
+    if all(path.parent.parent != folder for path in files):
+        first = files[0].relative_to(folder)
+        cautions += (
+            printable(f"{folder}: {first} and all others lie deeper; {first.parts[0]} is taken for a speaker"),
+        )
     utterances = tuple(
-        Utterance(f"{speaker.name}/{path.stem}", speaker.name, path)
-        for speaker in speakers
-        for path in audio_in(speaker, "*")
+        Utterance(id_of(path, folder), printable(path.relative_to(folder).parts[0]), path) for path in files
     )
-    return Corpus(folder.resolve().name, utterances, folder)
-
-
-def _speaker_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and audio_in(path, "*"))
+    return Corpus(printable(folder.resolve().name), utterances, folder, cautions=cautions)
 
 
 # the table above

@@ -12,8 +12,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from evaluation.corpora.audio import duration
-from evaluation.corpora.corpus import Corpus, Utterance, first_three, read_lines
-from evaluation.corpora.files import audio_in, file_named, first_root, folder_named, read_rows, without_suffix
+from evaluation.corpora.corpus import Corpus, Utterance, first_three
+from evaluation.corpora.files import (
+    AudioFiles,
+    audio_by_folder,
+    files_below,
+    folder_named,
+    is_leftover,
+    left_out,
+    listed_id,
+    located,
+    read_rows,
+)
+from evaluation.corpora.formats import without_suffix
+from evaluation.corpora.ids import composed, id_of, printable
+from evaluation.corpora.text_files import read_lines
 from keys.errors import BadInput
 
 # a folder per class
@@ -21,17 +34,11 @@ from keys.errors import BadInput
 
 def read_classes(folder: Path) -> Corpus:
     """A folder per class, its audio files at any depth below it; the id is the path without its ending."""
-    files = audio_in(folder, "*/**/*")
-    if not files:
-        raise BadInput(
-            f"{folder} has no class/recording.wav (or .flac, .ogg, .opus): give the folder above the classes"
-        )
-    utterances = tuple(_scene(path.relative_to(folder), folder) for path in files)
-    return Corpus(folder.resolve().name, utterances, folder)
-
-
-def _scene(place: Path, folder: Path) -> Utterance:
-    return Utterance(place.with_suffix("").as_posix(), "", folder / place, label=place.parts[0])
+    files, cautions = audio_by_folder(folder, "class")
+    utterances = tuple(
+        Utterance(id_of(path, folder), "", path, label=printable(path.relative_to(folder).parts[0])) for path in files
+    )
+    return Corpus(printable(folder.resolve().name), utterances, folder, cautions=cautions)
 
 
 # DCASE lists
@@ -46,17 +53,19 @@ def read_dcase(file: Path) -> Corpus:
     """
     delimiter = "\t" if "\t" in read_lines(file)[0] else ","
     try:
-        rows = read_rows(file, ["filename", "scene_label"], delimiter)
+        needed = ["filename", "scene_label"]
+        rows = read_rows(file, needed, delimiter, filled=needed)
     except BadInput as error:
         raise BadInput(
             f"{error} (of TAU's lists, fold1_evaluate.csv has labels and fold1_test.csv has none)"
         ) from error
     folder = file.resolve().parent
-    root = first_root([row["filename"] for row in rows], (folder, folder.parent))
+    root, paths = located([row["filename"] for row in rows], (folder, folder.parent))
     utterances = tuple(
-        Utterance(without_suffix(row["filename"]), "", root / row["filename"], label=row["scene_label"]) for row in rows
+        Utterance(without_suffix(listed_id(row["filename"], path)), "", path, label=row["scene_label"])
+        for row, path in zip(rows, paths, strict=True)
     )
-    return Corpus(f"{root.name}-{file.stem}", utterances, root)
+    return Corpus(printable(f"{root.name}-{file.stem}"), utterances, root)
 
 
 # ESC-50
@@ -79,7 +88,8 @@ def read_esc10(place: str) -> Corpus:
 def _esc(place: str, name: str, belongs: Callable[[dict[str, str]], bool]) -> Corpus:
     above, chosen, choice = place.rpartition("#fold=") if "#fold=" in place else (place, "", "")
     home, table = _esc_home(folder_named(above))
-    rows = read_rows(table, ["filename", "fold", "category", "esc10"], ",")
+    needed = ["filename", "fold", "category", "esc10"]
+    rows = read_rows(table, needed, ",", filled=needed)
     if chosen:
         folds, wanted = sorted({row["fold"] for row in rows}), choice.split(",")
         unknown = [repr(fold) for fold in wanted if fold not in folds]
@@ -87,12 +97,17 @@ def _esc(place: str, name: str, belongs: Callable[[dict[str, str]], bool]) -> Co
             raise BadInput(f"{table} has no fold {first_three(unknown)}: choose from {', '.join(folds)}")
         rows = [row for row in rows if row["fold"] in wanted]
         name = f"{name}-fold{'-'.join(sorted(set(wanted)))}"
-    utterances = tuple(
-        Utterance(Path(row["filename"]).stem, "", _any_format(home / "audio" / row["filename"]), label=row["category"])
-        for row in rows
-        if belongs(row)
-    )
-    return Corpus(name, utterances, home, "real")
+    rows = [row for row in rows if belongs(row)]
+    audio = home / "audio"
+    lying = files_below(audio, depth=0) if audio.is_dir() else []
+    in_any_format = {composed(path.stem): path for path in AudioFiles.among(lying, home).kept}
+    utterances = []
+    for row in rows:
+        path = audio / row["filename"]
+        if not path.is_file():
+            path = in_any_format.get(composed(path.stem), path)
+        utterances.append(Utterance(Path(row["filename"]).stem, "", path, label=row["category"]))
+    return Corpus(name, tuple(utterances), home, "real")
 
 
 def _esc_home(folder: Path) -> tuple[Path, Path]:
@@ -108,11 +123,6 @@ def esc_table(folder: Path) -> Path | None:
     homes = [folder, *sorted(folder.glob("ESC-50*"))]
     tables = [home / place for home in homes for place in ("esc50.csv", "meta/esc50.csv")]
     return next((table for table in tables if table.is_file()), None)
-
-
-def _any_format(path: Path) -> Path:
-    """`path`, or where there is none the file that differs in its ending only."""
-    return path if path.is_file() else next(iter(audio_in(path.parent, f"{path.stem}.*")), path)
 
 
 # SINS
@@ -154,19 +164,24 @@ def read_sins(folder: Path) -> Corpus:
     out. Ids are paths without their ending, and `@seconds` where a file gives several clips. The microphones of a
     node are channels: mix them, or write one of them to files.
     """
+    cautions: tuple[str, ...] = ()
     if (folder / "meta.txt").is_file():
         clips = _meta_clips(folder)
-    elif labels := _label_list(folder):
-        clips = _node_clips(folder, _sessions(labels))
     else:
-        clips = _activity_clips(folder)
+        audio = AudioFiles.among(files_below(folder), folder)
+        labels = _label_list(folder)
+        used = _node_files(audio.kept) if labels else _activity_files(audio.kept, folder)
+        clips = _node_clips(used, folder, _sessions(labels)) if labels else _activity_clips(used, folder)
+        unused = sorted(set(audio.kept) - set(used))
+        reason = "they are not of nodes 1 to 8" if labels else "they lie in no folder of an activity that is used"
+        cautions = (*audio.cautions(), *left_out(folder, unused, reason))
     utterances = tuple(clips)
     if not utterances:
         raise BadInput(
             f"{folder} is not SINS: it needs Node1_*_audio.wav (nodes 1 to 8) with {LABELS}, or meta.txt of DCASE 2018 "
             f"task 5, or a folder per activity ({', '.join(sorted(set(ACTIVITIES.values())))})"
         )
-    return Corpus("sins", utterances, folder, "real")
+    return Corpus("sins", utterances, folder, "real", cautions)
 
 
 def is_sins(folder: Path) -> bool:
@@ -177,7 +192,8 @@ def is_sins(folder: Path) -> bool:
 
 def _label_list(folder: Path) -> Path | None:
     """`living_labels.csv` at most three folders down (a search through all of SINS takes long), or None."""
-    return next((path for depth in range(4) for path in sorted(folder.glob("*/" * depth + LABELS))), None)
+    found = (path for depth in range(4) for path in sorted(folder.glob("*/" * depth + LABELS)))
+    return next((path for path in found if not any(map(is_leftover, path.relative_to(folder).parts))), None)
 
 
 def activity(name: str) -> str | None:
@@ -185,36 +201,48 @@ def activity(name: str) -> str | None:
     return ACTIVITIES.get(re.sub("[^a-z]", "", name.lower()))
 
 
-def _activity_clips(folder: Path) -> Iterator[Utterance]:
-    for path in audio_in(folder, "*/**/*"):
-        place = path.relative_to(folder)
-        if label := activity(place.parts[0]):
-            yield from _clips(path, place, label)
+def _activity_files(files: Sequence[Path], folder: Path) -> list[Path]:
+    inside = [path for path in files if path.parent != folder]
+    return [path for path in inside if activity(path.relative_to(folder).parts[0])]
+
+
+def _activity_clips(files: Sequence[Path], folder: Path) -> Iterator[Utterance]:
+    for path in files:
+        yield from _clips(path, id_of(path, folder), activity(path.relative_to(folder).parts[0]) or "")
 
 
 def _meta_clips(folder: Path) -> Iterator[Utterance]:
+    listed = []
     for number, line in enumerate(read_lines(folder / "meta.txt"), start=1):
         place, tab, rest = line.strip().partition("\t")
         if line.strip() and not tab:
             raise BadInput(f"{folder / 'meta.txt'} has no label in line {number}: write 'file<TAB>label<TAB>session'")
         if label := activity(rest.partition("\t")[0]):
-            yield from _clips(file_named(str(folder / place)), Path(place), label)
+            listed.append((place, label))
+    _, paths = located([place for place, _ in listed], (folder,))
+    for (place, label), path in zip(listed, paths, strict=True):
+        yield from _clips(path, printable(Path(listed_id(place, path)).with_suffix("").as_posix()), label)
 
 
-def _node_clips(folder: Path, sessions: Sequence[Session]) -> Iterator[Utterance]:
-    for path in audio_in(folder, "**/*"):
-        if named := NODE_FILE.fullmatch(path.stem):
-            begin = datetime.strptime(named[1], "%Y%m%d_%H%M%S_%f")
-            end = begin + timedelta(seconds=duration(path))
-            near = [session for session in sessions if session[0] < end and session[1] > begin]
-            for clip in _clips(path, path.relative_to(folder), ""):
-                if label := _only_activity(begin, clip, near):
-                    yield label
+def _node_files(files: Sequence[Path]) -> list[Path]:
+    return [path for path in files if NODE_FILE.fullmatch(path.stem)]
 
 
-def _clips(path: Path, place: Path, label: str) -> Iterator[Utterance]:
+def _node_clips(files: Sequence[Path], folder: Path, sessions: Sequence[Session]) -> Iterator[Utterance]:
+    for path in files:
+        named = NODE_FILE.fullmatch(path.stem)
+        assert named is not None
+        begin = datetime.strptime(named[1], "%Y%m%d_%H%M%S_%f")
+        end = begin + timedelta(seconds=duration(path))
+        near = [session for session in sessions if session[0] < end and session[1] > begin]
+        for clip in _clips(path, id_of(path, folder), ""):
+            if label := _only_activity(begin, clip, near):
+                yield label
+
+
+def _clips(path: Path, id: str, label: str) -> Iterator[Utterance]:
     """A recording as clips of four seconds; one of up to that long as it is."""
-    id, seconds = place.with_suffix("").as_posix(), duration(path)
+    seconds = duration(path)
     if seconds <= CLIP:
         yield Utterance(id, "", path, label=label)
         return

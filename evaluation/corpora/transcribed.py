@@ -4,16 +4,21 @@ Kaldi folders and LibriSpeech, which have transcripts too, are read in `evaluati
 """
 
 import json
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from evaluation.corpora.corpus import Corpus, Utterance, gender_of, read_lines
-from evaluation.corpora.files import first_root, read_rows, without_suffix
+from evaluation.corpora.corpus import Corpus, Utterance, gender_of
+from evaluation.corpora.files import listed_id, located, read_rows
+from evaluation.corpora.formats import without_suffix
+from evaluation.corpora.ids import printable
+from evaluation.corpora.text_files import read_lines
 from keys.errors import BadInput
 
 TEXT_COLUMNS = ("text", "sentence")
 SPEAKER_COLUMNS = ("speaker", "client_id")
+READ = ("audio_filepath", "path", "text", "offset", "duration", "id", "speaker", "gender")  # keys of a JSON line
 
 
 def read_tsv(file: Path) -> Corpus:
@@ -23,21 +28,22 @@ def read_tsv(file: Path) -> Corpus:
     there, other columns are not. Paths start at the list's folder, else at `clips/` beside it: the first of
     them where any listed file exists.
     """
-    rows = read_rows(file, needed=["path"])
+    optional = (*TEXT_COLUMNS, *SPEAKER_COLUMNS, "id", "gender")
+    rows = read_rows(file, needed=["path"], also=optional, filled=["path"])
     text = next((name for name in TEXT_COLUMNS if name in rows[0]), None)
     if text is None:
         raise BadInput(f"{file} has no column text or sentence in its first line: give a list with transcripts")
     speaker = next((name for name in SPEAKER_COLUMNS if name in rows[0]), "")
-    root = first_root([row["path"] for row in rows], (file.parent, file.parent / "clips"))
+    _, paths = located([row["path"] for row in rows], (file.parent, file.parent / "clips"))
     utterances = tuple(
         Utterance(
-            row.get("id") or without_suffix(row["path"]),
+            row.get("id") or without_suffix(listed_id(row["path"], path)),
             row.get(speaker, ""),
-            root / row["path"],
+            path,
             gender_of(row.get("gender")),
             row[text],
         )
-        for row in rows
+        for row, path in zip(rows, paths, strict=True)
     )
     return Corpus(_name(file), utterances, file.parent)
 
@@ -46,21 +52,35 @@ def read_jsonl(file: Path) -> Corpus:
     """One JSON object a line, as NeMo's manifests have it: `audio_filepath` or `path`, and `text`.
 
     `offset` and `duration` (seconds) cut a piece of the file; `id` (else the path without its ending, with
-    `@offset` where there is one), `speaker` and `gender` are read where they are there. Paths start at the
-    list's folder.
+    `@offset` where there is one), `speaker` and `gender` are read where they are there; ids and speakers may be
+    numbers. Paths start at the list's folder.
     """
-    utterances = []
+    entries = []
     for number, line in enumerate(read_lines(file), start=1):
         if line.strip():
             try:
-                utterances.append(_utterance(json.loads(line), file.parent))
-            except (ValueError, TypeError) as error:  # json.JSONDecodeError is a ValueError
+                entries.append(_entry(json.loads(line, object_pairs_hook=_without_repeats)))
+            except (ValueError, TypeError, OverflowError, RecursionError) as error:  # also JSONDecodeError
                 raise BadInput(f"{file} has a malformed line {number} ({error}): write a JSON object there") from error
-    return Corpus(_name(file), tuple(utterances), file.parent)
+    _, paths = located([place for place, _ in entries], (file.parent,))
+    utterances = tuple(make(path) for (_, make), path in zip(entries, paths, strict=True))
+    return Corpus(_name(file), utterances, file.parent)
 
 
-def _utterance(entry: dict[str, Any], folder: Path) -> Utterance:
-    """Raises ValueError or TypeError where the entry is not as `read_jsonl` says."""
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in READ and key in entry:
+            raise ValueError(f"{key} twice")
+        entry[key] = value
+    return entry
+
+
+def _entry(entry: dict[str, Any]) -> tuple[str, Callable[[Path], Utterance]]:
+    """The path as listed, and what makes the utterance once the file is found.
+
+    Raises ValueError or TypeError where the entry is not as `read_jsonl` says.
+    """
     if not isinstance(entry, dict):
         raise TypeError("not an object")
     place = entry.get("audio_filepath") or entry.get("path")
@@ -69,14 +89,27 @@ def _utterance(entry: dict[str, Any], folder: Path) -> Utterance:
     text, offset = entry.get("text"), entry.get("offset")
     if not isinstance(text, str | None):
         raise TypeError("text that is not a string")
+    (text or "").encode()  # half a surrogate pair is a UnicodeEncodeError, a ValueError
     start = None if offset is None else _seconds("offset", offset, least=0)
     end = None
     if entry.get("duration") is not None:
         start = start or 0.0
         end = start + _seconds("duration", entry["duration"], least=1e-9)
-    id = entry.get("id") or without_suffix(place) + (f"@{start:.10g}" if offset else "")
-    path = folder / Path(place).expanduser()
-    return Utterance(str(id), str(entry.get("speaker") or ""), path, gender_of(entry.get("gender")), text, start, end)
+    id, speaker, gender = _name_in(entry, "id"), _name_in(entry, "speaker"), gender_of(_name_in(entry, "gender"))
+
+    def make(path: Path) -> Utterance:
+        cut = without_suffix(listed_id(place, path)) + (f"@{start:.10g}" if offset else "")
+        return Utterance(id or cut, speaker, path, gender, text, start, end)
+
+    return place, make
+
+
+def _name_in(entry: dict[str, Any], key: str) -> str:
+    """A string, or a number as one (0 is a name); nothing for null and a missing key."""
+    value = entry.get(key)
+    if isinstance(value, bool | list | dict) or (isinstance(value, float) and not isfinite(value)):
+        raise TypeError(f"{key} {json.dumps(value)}, which is no string or number")
+    return "" if value is None else str(value)
 
 
 def _seconds(name: str, value: Any, least: float) -> float:
@@ -86,4 +119,4 @@ def _seconds(name: str, value: Any, least: float) -> float:
 
 
 def _name(file: Path) -> str:
-    return f"{file.resolve().parent.name}-{file.stem}"
+    return printable(f"{file.resolve().parent.name}-{file.stem}")

@@ -3,11 +3,12 @@
 There is no network to encrypt: the recogniser stays as it is and hears encrypted speech, so it takes part in sweeps
 of the variant ``waveform`` only. ``command:my-asr --model large {wav}`` is run once per query with ``{wav}`` replaced
 by a file of 32-bit float samples at 16 kHz (encryption may leave ±1, and nothing is clipped); what it prints is the
-text. The command is split as a shell splits words, and no shell runs it.
+text. The command is split as a shell splits words, `~` is the home folder, and no shell runs it.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -81,7 +82,7 @@ class Command:
 def load_command(place: str) -> Command:
     """The recogniser that ``command:…`` names; BadInput for a command that lacks ``{wav}`` or is not installed."""
     try:
-        words = tuple(shlex.split(place))
+        words = tuple(os.path.expanduser(word) for word in shlex.split(place))
     except ValueError as error:
         raise BadInput(f"command {place!r} cannot be split into words: {error}") from error
     if not any(WAV in word for word in words):

@@ -10,6 +10,7 @@ opened. Its language models take no part: a recogniser is under test.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -191,7 +192,7 @@ def _files(folder: Path, file: str | None) -> tuple[Path, Path]:
         config, weights = folder / config, folder / weights
     else:
         config = folder / "config.yaml"
-        found = sorted(folder.glob("*.pth")) if file is None else [folder / file]
+        found = sorted(folder.glob("*.pth")) if file is None else [folder / os.path.expanduser(file)]
         if len(found) != 1:
             names = ", ".join(path.name for path in found) or "no .pth file"
             raise BadInput(f"{folder} holds {names}: name the weights, as in espnet:{folder}?file=valid.acc.ave.pth")

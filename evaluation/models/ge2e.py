@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from evaluation.models.ge2e_teacher import MEL_BANDS, SAMPLE_RATE, Ge2eTeacher, cut_into_partials, load_ge2e_teacher
-from keys.errors import BadInput
 
 WHEEL = "resemblyzer"  # names the weights of the installed wheel
 
@@ -49,11 +48,4 @@ def load_ge2e(place: str) -> Ge2e:
 
     Raises BadInput where they are missing or of another network.
     """
-    path = None if place == WHEEL else Path(place)
-    try:
-        network = load_ge2e_teacher(path)
-    except BadInput:
-        raise
-    except Exception as error:  # torch.load raises many kinds for files of another make
-        raise BadInput(f"{path}: cannot be read as weights of GE2E; give resemblyzer's pretrained.pt") from error
-    return Ge2e(network.requires_grad_(False))
+    return Ge2e(load_ge2e_teacher(None if place == WHEEL else Path(place)).requires_grad_(False))

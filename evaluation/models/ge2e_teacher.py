@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from evaluation.models.checkpoints import read_state_dict, strip_prefixes
 from keys.errors import BadInput
 
 SAMPLE_RATE = 16_000
@@ -99,14 +100,17 @@ def cut_into_partials(mel: torch.Tensor) -> list[torch.Tensor]:
 def load_ge2e_teacher(weights: Path | None = None) -> Ge2eTeacher:
     """The encoder with the weights of the `resemblyzer` wheel, or of the `pretrained.pt` given.
 
-    Raises BadInput where neither is there.
+    Raises BadInput where neither is there, and for the weights of another network.
     """
     path = weights if weights is not None else _installed_weights()
     if not path.is_file():
         raise BadInput(f"{path}: no such file; give the pretrained.pt of the resemblyzer wheel.")
-    stored = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
     teacher = Ge2eTeacher()
-    teacher.load_state_dict({k: v for k, v in stored.items() if k.startswith(("lstm.", "linear."))})
+    stored = strip_prefixes(read_state_dict(path), teacher.state_dict(), path)
+    try:
+        teacher.load_state_dict({k: v for k, v in stored.items() if k.startswith(("lstm.", "linear."))})
+    except RuntimeError as error:
+        raise BadInput(f"{path}: not the weights of GE2E; give resemblyzer's pretrained.pt") from error
     return teacher.eval()
 
 

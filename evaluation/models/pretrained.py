@@ -6,12 +6,14 @@ only when a model is opened.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from torch import Tensor, nn
 
+from evaluation.models.checkpoints import read_state_dict, strip_prefixes
 from evaluation.models.torchvision_ops import declare_missing_operators
 from keys.errors import BadInput
 
@@ -25,6 +27,7 @@ def import_transformers(prefix: str) -> Any:
         raise BadInput(f"models {prefix}:… need transformers: run `pip install 'wrongkey[models]'`") from error
     quiet: Any = transformers.utils.logging
     quiet.disable_progress_bar()
+    quiet.set_verbosity_error()  # its table of missing weights: a sentence says it here
     return transformers
 
 
@@ -56,15 +59,35 @@ def open_network(loader: Any, place: str, prefix: str, unread: tuple[str, ...] =
 
     transformers draws weights at random where a checkpoint has none (the head of a model that was never trained for
     the task): such a model would look protected by any key. ``unread`` names those that its answers do not depend on.
+    transformers does not know the prefixes of ``checkpoints``, so where weights are missing its file is read again.
     """
     network, info = open_part(loader, place, prefix, output_loading_info=True)
-    if missing := sorted(name for name in info["missing_keys"] if not any(part in name for part in unread)):
+    network = network.float()
+    missing = _needed(info["missing_keys"], unread)
+    if missing and (file := _weights_file(place)):
+        stored = strip_prefixes(read_state_dict(file), network.state_dict(), file)
+        try:
+            left = network.load_state_dict(stored, strict=False).missing_keys
+            missing = [name for name in missing if name in left]
+        except RuntimeError as error:  # tensors of other shapes
+            raise _unreadable(place, prefix, error) from error
+    if missing:
         others = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise BadInput(
             f"model {prefix}:{place} has no weights for {missing[0]}{others}: give a checkpoint trained for this task"
         )
-    opened: nn.Module = network.float().eval().requires_grad_(False)
+    opened: nn.Module = network.eval().requires_grad_(False)
     return opened
+
+
+def _needed(missing: Iterable[str], unread: tuple[str, ...]) -> list[str]:
+    return sorted(name for name in missing if not any(part in name for part in unread))
+
+
+def _weights_file(place: str) -> Path | None:
+    """The file that holds all weights of a folder, where there is one."""
+    files = (Path(place) / name for name in ("model.safetensors", "pytorch_model.bin"))
+    return next((file for file in files if file.is_file()), None)
 
 
 def first_convolution(network: Any, place: str, prefix: str) -> tuple[str, int]:

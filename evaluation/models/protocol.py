@@ -7,6 +7,7 @@ least one task: ``embed`` (ASV), ``transcribe`` (ASR) or ``classify`` (ASC).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,7 +17,10 @@ from typing import Any, Literal, Protocol, cast
 
 from torch import Tensor, nn
 
-from keys.errors import BadInput
+from evaluation.models.completed import completed
+from evaluation.models.modules import in_training, widened
+from evaluation.plugins import import_user
+from keys.errors import BadInput, in_one_line
 
 Task = Literal["asv", "asr", "asc"]
 ASKED = {"asv": "embed", "asr": "transcribe", "asc": "classify"}  # task -> the function that answers it
@@ -113,35 +117,55 @@ LOADERS: Mapping[str, tuple[str, str]] = {
 ENTRY_POINTS = "wrongkey.models"
 
 
-def open_model(spec: str, *, folded: bool = True) -> Model:
+def open_model(spec: str, *, folded: bool = True, double: bool = False) -> Model:
     """The model that ``spec`` names; raises BadInput in a sentence.
 
     A bundled name; ``PREFIX:…`` for a prefix of ``LOADERS``; ``package.module:factory`` calls a user's function; any
     other word is looked up among the entry points ``wrongkey.models``. Where it can be, a network is folded for speed;
-    with ``folded=False`` its tensors keep the names of the checkpoint.
+    with ``folded=False`` its tensors keep the names of the checkpoint. Its weights are float32; ``double`` keeps those
+    that are float64.
     """
-    prefix, colon, place = spec.partition(":")
-    if spec in BUNDLED:
-        return checked(_named(BUNDLED[spec][1])(spec, folded=folded), spec)
-    if colon and prefix in LOADERS:
-        load = _named(LOADERS[prefix][0])
-        return checked(load(place, folded=folded) if prefix == "rawnext" else load(place), spec)
+    prefix, colon, _ = spec.partition(":")
+    loaded = spec in BUNDLED or (bool(colon) and prefix in LOADERS)
     try:
-        model = _user_factory(spec)()
-        return checked(model, spec)
-    except BadInput:
+        model = _bundled_or_loaded(spec, folded) if loaded else _user_factory(spec)()
+        return widened(checked(model, spec), double)
+    except (BadInput, MemoryError):
         raise
-    except Exception as error:  # a user's own code may fail in any way
-        raise BadInput(f"model {spec!r} cannot be made ({type(error).__name__}: {error}): mend its factory") from error
+    except Exception as error:  # a user's own code, or a foreign file, may fail in any way
+        remedy = f"is this {LOADERS[prefix][1]}?" if prefix in LOADERS else "mend its factory"
+        if "state_dict" in str(error):
+            remedy += "; evaluation.models.checkpoints.load_weights reads checkpoints whatever their prefix"
+        raise BadInput(f"model {spec!r} cannot be made ({in_one_line(error)}): {remedy}") from error
+
+
+def _bundled_or_loaded(spec: str, folded: bool) -> Any:
+    if spec in BUNDLED:
+        return _named(BUNDLED[spec][1])(spec, folded=folded)
+    prefix, _, place = spec.partition(":")
+    load = _named(LOADERS[prefix][0])
+    place = place if prefix == "command" else os.path.expanduser(place)  # a command is split into words first
+    return load(place, folded=folded) if prefix == "rawnext" else load(place)
 
 
 def answer_function(model: Model, task: str) -> Callable[[Tensor], Any]:
-    """The function of a model that answers a task; BadInput where the model has none."""
+    """The function of a model that answers a task; BadInput where the model has none, or no names for its classes."""
     function = getattr(model, ASKED[task], None)
-    if function is None:
-        tasks = [task for task, name in ASKED.items() if hasattr(model, name)]
+    if not callable(function):
+        tasks = [task for task, name in ASKED.items() if callable(getattr(model, name, None))]
         raise BadInput(f"model {model.name} does no {task}: it answers --task {' or '.join(tasks)}")
+    if task == "asc" and not _are_names(getattr(model, "classes", None)):
+        raise BadInput(f"model {model.name} does not name its classes: give it classes, a tuple with the name of each")
     return cast(Callable[[Tensor], Any], function)
+
+
+def _are_names(classes: Any) -> bool:
+    """Whether these are names in the order of the logits, which a set has not, nor a dict of other numbers."""
+    if isinstance(classes, str | nn.Module) or not hasattr(classes, "__getitem__") or not len(classes):
+        return False
+    if isinstance(classes, Mapping) and list(classes.values()) != list(range(len(classes))):
+        return False
+    return all(isinstance(name, str) for name in classes)
 
 
 def model_card(name: str) -> str:
@@ -157,30 +181,16 @@ def registered() -> list[str]:
 
 
 def checked(model: Any, spec: str) -> Model:
-    """``model`` with what may be left out filled in; raises BadInput for what may not.
+    """``model`` with what may be left out filled in (``completed``); raises BadInput for what may not.
 
-    An ``nn.Module`` is its own ``network``; without ``front_end`` and ``segments`` the query is the waveform as a
-    whole.
+    Also where it is not in eval mode: nothing has been asked of it yet, for that would change the running statistics
+    of its batch norms.
     """
-    if isinstance(model, nn.Module) and not hasattr(model, "network"):
-        object.__setattr__(model, "network", model)
-    missing = [part for part in ("network", "first_layer") if not hasattr(model, part)]
-    if not any(hasattr(model, function) for function in ASKED.values()):
-        missing.append("embed, transcribe or classify")
-    if missing:
-        raise BadInput(f"model {spec!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs")
-    defaults = {
-        "name": spec,
-        "sample_rate": 16_000,
-        "blocks": None,
-        "block_size": None,
-        "front_end": lambda waveform: waveform,
-        "segments": lambda query: query[None],
-    }
-    for part, default in defaults.items():
-        if not hasattr(model, part):
-            setattr(model, part, default)
-    return cast(Model, model)
+    whole = cast(Model, completed(model, spec))
+    if layers := in_training(whole):
+        more = f" and {len(layers) - 1} more" if layers[1:] else ""
+        raise BadInput(f"model {spec!r} is not in eval mode, see {layers[0]}{more}: call .eval() where it is made")
+    return whole
 
 
 def _named(place: str) -> Callable[..., Any]:
@@ -192,14 +202,8 @@ def _user_factory(spec: str) -> Callable[[], Any]:
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == spec:
             return cast(Callable[[], Any], entry.load())
-    module, colon, function = spec.partition(":")
-    if not colon:
+    if ":" not in spec:
         known = ", ".join([*BUNDLED, *registered()])
         prefixes = ", ".join(f"{prefix}:…" for prefix in LOADERS)
         raise BadInput(f"model {spec!r} is unknown: give {known}, {prefixes} or package.module:factory")
-    try:
-        return cast(Callable[[], Any], getattr(import_module(module), function))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(
-            f"model {spec!r} cannot be imported ({error}): give an importable package.module:factory"
-        ) from error
+    return cast(Callable[[], Any], import_user(spec, f"model {spec!r}"))

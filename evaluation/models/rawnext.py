@@ -16,16 +16,15 @@ uses `bn2` and gives the recorded embedding that the tests compare with, so this
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from evaluation.models.checkpoints import read_state_dict, strip_prefixes
 from keys.errors import BadInput
 
 SAMPLE_RATE = 16_000
@@ -36,6 +35,8 @@ SAMPLES_PER_FRAME = 3**7  # first layer and six poolings; the trees' blocks need
 PUBLISHED_LEVELS = (1, 1, 1, 2, 2, 1)
 PUBLISHED_CHANNELS = (128, 128, 256, 256, 512, 512)
 PUBLISHED_CODE_DIM = 512
+# tensors of RawNeXt in every size, by which a prefix before all names is known
+ANY_SIZE = ("base_layer.0.weight", "level1.0.weight", "bn_agg.weight", "fc.weight", "fc.bias", "bn_code.weight")
 GROUPS = 16  # of the grouped convolution at the block's own time scale; the two other scales have half of it
 
 
@@ -256,7 +257,7 @@ def _bias(layer: nn.ConvTranspose1d) -> Tensor:
     return layer.bias
 
 
-@dataclass(frozen=True)
+@dataclass
 class RawNeXtModel:
     """RawNeXt in eval mode with its evaluation protocol; `first_layer` names the layer that absorbs a key."""
 
@@ -264,6 +265,8 @@ class RawNeXtModel:
     name: str = "rawnext"
     first_layer: str = "base_layer.0"
     sample_rate: int = SAMPLE_RATE
+    blocks: str = "samples"
+    block_size: int | None = None  # the first layer's kernel
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """What the user computes before encryption: pre-emphasis `x[n] - 0.97 x[n-1]`, `(samples,)`."""
@@ -302,8 +305,7 @@ class RawNeXtModel:
 def load_rawnext(path: str | Path, *, folded: bool = True) -> RawNeXtModel:
     """RawNeXt from a PyTorch, safetensors or `.npz` checkpoint; its size is read from the tensors.
 
-    A PyTorch checkpoint (loaded without executing code) may be a state dict or hold one under "model" or
-    "state_dict", and may come from DataParallel (names behind "module."). The published one is at
+    `checkpoints` says what may stand around its tensors and before their names. The published one is at
     github.com/wngh1187/RawNeXt. folded: merge consecutive linear layers (faster, the same function); False
     keeps the checkpoint's names.
 
@@ -312,7 +314,7 @@ def load_rawnext(path: str | Path, *, folded: bool = True) -> RawNeXtModel:
     if not str(path):
         raise BadInput("No RawNeXt checkpoint is given: name its file, as in rawnext:FILE.")
     path = Path(path)
-    weights = read_tensors(path)
+    weights = strip_prefixes(read_state_dict(path), ANY_SIZE, path)
     levels, channels, code_dim = _size(weights, path)
     with torch.device("meta"):
         network = RawNeXt(levels, channels, code_dim)
@@ -331,32 +333,6 @@ def load_rawnext(path: str | Path, *, folded: bool = True) -> RawNeXtModel:
     network.load_state_dict(weights, assign=True)
     network.eval().requires_grad_(False)
     return RawNeXtModel(fold_linear_pairs(network) if folded else network)
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a checkpoint, without the prefixes "module." and "weight/"; else BadInput."""
-    if not path.is_file():
-        raise BadInput(f"There is no checkpoint {path}: give the path of a file.")
-    try:
-        match path.suffix:
-            case ".safetensors":
-                content: object = load_file(path)
-            case ".npz":
-                with np.load(path, allow_pickle=False) as archive:
-                    names = [name for name in archive.files if name.startswith("weight/")] or archive.files
-                    content = {name: torch.from_numpy(archive[name]) for name in names}
-            case _:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # what torch says of a foreign file, the sentence below says
-                    content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch runs a foreign file's bytes as pickle opcodes, which fail in any way
-        raise BadInput(f"{path} cannot be read as tensors: give a PyTorch, safetensors or npz checkpoint.") from error
-    if isinstance(content, Mapping):
-        for key in ("model", "state_dict"):
-            content = content[key] if isinstance(content.get(key), Mapping) else content
-    if not isinstance(content, Mapping) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
-        raise BadInput(f"{path} holds no table of named tensors: give a checkpoint with the network's state dict.")
-    return {str(name).removeprefix("module.").removeprefix("weight/"): tensor for name, tensor in content.items()}
 
 
 def _size(weights: Mapping[str, Tensor], path: Path) -> tuple[list[int], list[int], int]:

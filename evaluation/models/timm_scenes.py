@@ -3,7 +3,7 @@
 The TOML file says what the checkpoint was trained with:
 
     architecture = "convmixer_768_32"     # a name of timm, as in timm.create_model
-    weights = "sins.safetensors"          # or a torch state dict; relative to this file
+    weights = "sins.safetensors"          # or a torch checkpoint, see `checkpoints`; relative to this file
     classes = ["absence", "cooking"]      # in the order of the logits
 
     [arguments]                           # for the architecture; one channel is understood
@@ -28,6 +28,7 @@ timm is imported only here; nothing is downloaded.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,11 +36,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from evaluation.models.checkpoints import read_state_dict, strip_prefixes
 from evaluation.models.log_mel import LogLinear, LogMel, joined, split, standardised, whole_clips
 from evaluation.models.torchvision_ops import declare_missing_operators
 from keys.errors import BadInput
@@ -144,7 +143,7 @@ def load_timm(place: str) -> TimmScenes:
     front_end = _settings(top["front_end"], FRONT_END, path, "front_end.")
     classes = _classes(top["classes"], path)
     network, first_layer, head = _network(top["architecture"], top["arguments"], len(classes), path)
-    _fill(network, path.parent / top["weights"], head, len(classes), path)
+    _fill(network, path.parent / os.path.expanduser(top["weights"]), head, len(classes), path)
     clip = _clip_front_end(front_end, network.get_submodule(first_layer), path)
     _keep_learnt_places(network, clip, path)
     network.eval().requires_grad_(False)
@@ -156,7 +155,7 @@ def load_timm(place: str) -> TimmScenes:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # a byte order mark is an editor's
     except OSError as error:
         raise BadInput(f"model timm:{path} cannot be read ({error.strerror}): give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -230,7 +229,10 @@ def _import_timm() -> Any:
 
 def _fill(network: nn.Module, weights: Path, head: str, classes: int, path: Path) -> None:
     """Copies the checkpoint into the network; BadInput names the first tensor that does not fit."""
-    stored, expected = _tensors(weights, path), network.state_dict()
+    if not weights.is_file():
+        raise BadInput(f"{path} sets weights = {weights.name!r}, but there is no {weights}")
+    expected = network.state_dict()
+    stored = strip_prefixes(read_state_dict(weights), expected, weights)
     for name, value in expected.items():
         if name.endswith("num_batches_tracked"):
             continue
@@ -247,25 +249,6 @@ def _fill(network: nn.Module, weights: Path, head: str, classes: int, path: Path
     if strange := [name for name in stored if name not in expected]:
         raise BadInput(f"{weights} has {strange[0]}, which the architecture of {path} has not: check the arguments")
     network.load_state_dict(expected | stored)
-
-
-def _tensors(weights: Path, path: Path) -> dict[str, Tensor]:
-    if not weights.is_file():
-        raise BadInput(f"{path} sets weights = {weights.name!r}, but there is no {weights}")
-    try:
-        if weights.suffix == ".safetensors":
-            return load_file(weights)
-        stored = torch.load(weights, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError) as error:
-        raise BadInput(f"{weights} cannot be read as weights: {error}") from error
-    except Exception as error:  # torch.load raises many kinds for files of another make
-        raise BadInput(f"{weights} is no torch file of tensors alone: save the model's state_dict() there") from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(stored, dict) and isinstance(stored.get(wrapper), dict):
-            stored = stored[wrapper]
-    if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
-        raise BadInput(f"{weights} holds no state dict: save the model's state_dict() there")
-    return dict(stored)
 
 
 # the front end

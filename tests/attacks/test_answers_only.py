@@ -91,6 +91,12 @@ def test_the_loss_of_texts_is_the_share_of_wrong_words() -> None:
     np.testing.assert_allclose(loss(heard, torch.tensor([0, 1])), [1 / 4, 2 / 4])
 
 
+def test_the_loss_of_texts_without_spaces_is_the_share_of_wrong_characters() -> None:
+    loss = answer_loss(setting("rom", 3, trained(3), "asr"), ["今天天气很好", "再见"])
+    heard = [[Hypothesis("今天天气不好"), Hypothesis("再见")], [Hypothesis(""), Hypothesis("再。见")]]
+    np.testing.assert_allclose(loss(heard, torch.tensor([0, 1])), [1 / 8, 6 / 8])
+
+
 def test_what_it_needs_is_said() -> None:
     attack = open_attack("answers-only")
     assert isinstance(attack, AnswersOnly)

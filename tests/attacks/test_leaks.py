@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from attacks.leaks import (
     contour_leaks,
     pair_eer,
     query_of,
+    recogniser_rows,
     run,
     speaker_features,
     whitened_cosines,
@@ -119,6 +121,13 @@ def test_run(tmp_path: Path) -> None:
     for file in (tmp_path / "media/leaks").glob("*.npz"):
         with np.load(file) as arrays:
             assert {"plain", "rom-3"} <= set(arrays) and arrays["plain"].dtype == np.float16
+
+
+def test_speech_without_spaces_is_heard_in_characters() -> None:
+    used = [replace(utterance, text="今天天气很好") for utterance in CORPUS.utterances[:2]]
+    speech = [torch.from_numpy(load_audio(utterance)).double() for utterance in used]
+    rows = recogniser_rows(speech, used, ["rom"], (3,), 0, "asr-words", "basic")
+    assert {row["metric"] for row in rows} == {"cer"} and all(row["value"] >= 100 for row in rows)
 
 
 def test_speakers_with_one_utterance_cannot_be_linked() -> None:

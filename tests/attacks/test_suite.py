@@ -108,7 +108,7 @@ def test_the_task_is_scored_under_the_recovered_key(tmp_path):
     assert rows["error"].iloc[-1] == pytest.approx(plain, abs=1e-3)
     guess = folder.rows("incorrect-keys").iloc[0]
     assert guess["queries"] == 8 and guess["key_error"] > 0.1
-    assert guess["objective"] == incorrect_errors(tmp_path / "run", "asv").min()
+    assert guess["objective"] == incorrect_errors(tmp_path / "run", "eer").min()
 
 
 def test_evidence_is_what_the_threat_model_grants_and_no_more(tmp_path):
@@ -195,3 +195,12 @@ def test_a_broken_result_file_is_named(tmp_path):
     (tmp_path / "attacks/blind.parquet").write_bytes(b"no parquet")
     with pytest.raises(BadInput, match=r"blind\.parquet is broken"):
         folder.rows("blind")
+
+
+def test_guesses_without_the_metric_that_speaks_are_not_judged_by_the_others(tmp_path) -> None:
+    (tmp_path / "scores").mkdir()
+    rows = pd.DataFrame({"metric": ["wer", "wer", "cer"], "key_index": [0, 1, 1], "value": [100.0, 100.0, 40.0]})
+    rows.to_parquet(tmp_path / "scores/incorrect-00000000-00000002.parquet")
+    assert list(incorrect_errors(tmp_path, "wer")) == [100.0, 100.0]
+    with pytest.raises(BadInput, match="lacks CER for keys that an earlier wrongkey asked"):
+        incorrect_errors(tmp_path, "cer")

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from evaluation.asr import COUNTS, SpeechRecognition, edits
 from evaluation.bootstrap import pooled_percent, utterance_weights
+from evaluation.characters import characters
 from evaluation.corpora import Utterance
 from evaluation.models.protocol import Hypothesis
+from evaluation.text import normaliser
 from keys.errors import BadInput
 
 WORDS = st.lists(st.sampled_from("A B C ONE TWO É".split()), max_size=12)
@@ -46,8 +48,8 @@ def test_counts_per_utterance() -> None:
     task = recognition()
     scores = task.scores([heard("The cat, sat!", "", "b c x y z a b c"), heard("dog sat", "on", "a", runaway=True)])
     assert scores.shape == (2, 3, len(COUNTS)) and scores.dtype == torch.int64
-    assert scores[1].tolist() == [[1, 1, 0, 1, 1], [0, 0, 0, 1, 1], [0, 5, 0, 1, 1]]
-    assert scores[0, 0].tolist() == [0, 0, 0, 3, 0] and scores[0, 1].tolist() == [0, 1, 0, 0, 0]
+    assert scores[1].tolist() == [[1, 1, 0, 1, 1, 7], [0, 0, 0, 1, 1, 0], [0, 5, 0, 1, 1, 10]]
+    assert scores[0, 0].tolist() == [0, 0, 0, 3, 0, 0] and scores[0, 1].tolist() == [0, 1, 0, 0, 0, 2]
     assert (scores[..., [0, 1, 3]].sum(-1) == task.words).all()  # S + D + H are the reference's words
 
 
@@ -60,6 +62,52 @@ def test_wer_is_pooled_as_jiwer_pools_it_and_may_exceed_a_hundred() -> None:
     expected = 100 * jiwer.wer([text.upper() for text in TEXTS], [h.text.upper() for h in babble])
     assert rows[1]["value"] == pytest.approx(expected) and expected > 100
     assert rows[1]["ci_high"] > 100
+
+
+@given(st.lists(st.tuples(st.text("AB É国"), st.text("AB É国")), min_size=1, max_size=5))
+def test_cer_is_pooled_as_jiwer_pools_it(pairs: list[tuple[str, str]]) -> None:
+    pairs = [(f"A{said}", text) for said, text in pairs]
+    task = SpeechRecognition.of(utterances(*(said for said, _ in pairs)), "basic", 0, 0)
+    (row,) = (r for r in task.measure(task.scores([heard(*(t for _, t in pairs))])) if r["metric"] == "cer")
+    said, texts = ([characters(normaliser("basic")(text)) for text in side] for side in zip(*pairs, strict=True))
+    assert row["value"] == pytest.approx(100 * jiwer.cer(said, texts)) and row["n"] == sum(map(len, said))
+
+
+def test_cer_counts_spaces_may_exceed_a_hundred_and_has_an_interval() -> None:
+    task = recognition()
+    key = heard("the cats at", "on and on", "X" * 100)
+    row = next(row for row in task.measure(task.scores([key])) if row["metric"] == "cer")
+    said, text = [reference.upper() for reference in TEXTS], [h.text.upper() for h in key]
+    assert row["value"] == pytest.approx(100 * jiwer.cer(said, text)) and row["value"] > 100 and row["n"] == 24
+    assert row["ci_low"] < row["value"] < row["ci_high"]
+
+
+def test_the_character_error_rate_speaks_where_spaces_do_not_mark_words() -> None:
+    chinese = SpeechRecognition.of(utterances("今天天气很好。", "我们 去 公园", "hello"), "basic", 0, 0)
+    assert chinese.metric == "cer" and recognition().metric == "wer"
+    assert chinese.cautions() == [
+        "2 of 3 transcripts are written without spaces between words: WER counts a whole sentence as one word, or what "
+        "spaces happen to cut; read CER"
+    ]
+    scores = chinese.scores([heard("今天天气不好", "我们去公园", "hello")])
+    rows = {row["metric"]: row["value"] for row in chinese.measure(scores)}
+    assert rows["cer"] == pytest.approx(100 / 16) and rows["wer"] > 50
+    mixed = SpeechRecognition.of(utterances("今天天气很好", "one two", "three"), "basic", 0, 0)
+    assert mixed.metric == "wer" and mixed.cautions()[0].startswith("1 of 3 transcripts")
+    glued = SpeechRecognition.of(utterances("thequickbrownfoxjumpsover", "thelazydogandsleepsallday"), "basic", 0, 0)
+    assert glued.metric == "cer" and "25 characters on average" in glued.cautions()[0]
+
+
+@pytest.mark.parametrize(
+    ("normalise", "said"),
+    [("basic", "they are not counted as words"), ("none", "they are counted as words by --text none")],
+)
+def test_tags_are_told(normalise: str, said: str) -> None:
+    task = SpeechRecognition.of(utterances("a <PERIOD>", "b", "[noise] c"), normalise, 0, 0)
+    assert task.cautions() == [f"2 of 3 transcripts hold tags such as <PERIOD>: {said}"]
+    assert recognition().cautions() == []
+    with pytest.raises(BadInput, match=r"1 of 2 transcripts are empty after normalisation 'basic' \(u1\)"):
+        SpeechRecognition.of(utterances("a", "<MUSIC>"), "basic", 0, 0)
 
 
 def test_runaways_are_counted_beside() -> None:
@@ -129,7 +177,8 @@ def test_outputs_hold_enough_to_score_again() -> None:
     hypotheses = [heard("The cat sat.", "off", "A B C D E F"), heard("", "on", "A", runaway=True)]
     scores = task.scores(hypotheses)
     table = task.outputs(hypotheses, scores, start=7)
-    assert list(table.columns) == ["key_index", "utterance", "reference", "hypothesis", *COUNTS]
+    assert list(table.columns) == ["key_index", "utterance", "reference", "hypothesis", *COUNTS, "characters"]
+    assert table.character_errors.tolist() == [0, 2, 0, 11, 0, 10] and table.characters.tolist() == [11, 2, 11] * 2
     assert table.key_index.tolist() == [7] * 3 + [8] * 3 and table.utterance.tolist() == ["u0", "u1", "u2"] * 2
     assert table.hypothesis[0] == "The cat sat." and table.reference[0] == "THE CAT SAT"
     assert table.substitutions.tolist() == [0, 1, 0, 0, 0, 0] and table.runaway.tolist() == [False] * 3 + [True] * 3

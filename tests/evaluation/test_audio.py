@@ -127,7 +127,7 @@ def test_truncated_flac_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 64000), 16000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(BadInput, match=r"damaged|ends after"):
+    with pytest.raises(BadInput, match="ends after"):
         load_audio(path)
 
 
@@ -177,7 +177,7 @@ def test_wav_written_to_a_pipe_is_read_to_its_end(tmp_path: Path, size: int) -> 
     assert load_audio(path).shape == (16000,) and duration(path) == 1.0
     streamed[4:8] = streamed[40:44] = bytes(4)
     path.write_bytes(streamed)
-    assert sample_rate(path) == 16000  # libsndfile takes zero at its word
+    assert sample_rate(path) == 16000 and load_audio(path).shape == (16000,)
 
 
 def test_rf64_is_read(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_rf64_is_read(tmp_path: Path) -> None:
 
 def test_headerless_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.raw").write_bytes(bytes(3200))
-    with pytest.raises(BadInput, match="not readable audio"):
+    with pytest.raises(BadInput, match="no header"):
         load_audio(tmp_path / "a.raw")
 
 

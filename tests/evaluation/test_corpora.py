@@ -222,9 +222,7 @@ def test_plain_folder(tmp_path: Path) -> None:
         ("bob/1", "bob"),
         ("bob/2", "bob"),
     ]
-    audio(tmp_path / "bob/1.flac")
-    with pytest.raises(BadInput, match="more than once: bob/1"):
-        open_corpus(f"folder:{tmp_path}")
+    assert corpus.cautions == ()
 
 
 @pytest.mark.parametrize("layout", list(layouts.READERS))

@@ -101,8 +101,8 @@ def test_threads_of_one_worker_do_not_mix_their_keys(run):
     experiment = Experiment(config(keys=6))
     identity = tuple(experiment.identity().items())
     with ThreadPoolExecutor(4) as pool:
-        shards = list(pool.map(lambda i: run_shard(config(keys=6), identity, 2, 1, i, i + 1), range(6)))
-    answered = pd.DataFrame([row for shard in shards for row in shard.rows]).query("metric == 'eer'").value
+        answered = list(pool.map(lambda i: run_shard(config(keys=6), identity, 2, 1, i, i + 1), range(6)))
+    answered = pd.DataFrame([row for one in answered for row in one.shards[0].rows]).query("metric == 'eer'").value
     stated = scores(run).query("condition == 'incorrect' and metric == 'eer'").value
     np.testing.assert_allclose(answered, stated, atol=1e-9)
 
@@ -222,7 +222,7 @@ def test_raw_scores_are_kept_where_asked(tmp_path):
     [
         ("restless", "eval mode"),
         ("random_answers", "deterministic"),
-        ("deaf", "key matters"),
+        ("deaf", "does not go through 0 of its network"),
         ("overlapping", "give --block M"),
         ("not_a_model", "no network"),
         ("shapeless", "batch, dim"),

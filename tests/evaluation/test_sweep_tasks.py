@@ -1,6 +1,7 @@
 """Sweeps of every task through first layers of every kind: what is in the run folder, and whether it is right."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,12 @@ import torch
 from evaluation.checks import self_checks
 from evaluation.config import SweepConfig
 from evaluation.experiment import Experiment
-from evaluation.models.protocol import Hypothesis
 from evaluation.sweep import sweep
 from keys.errors import BadInput
+from reports import write_report
+from reports.heard import heard_table
+from reports.runs import load_run
+from reports.statistics import summarise
 from tests import toys
 
 LAYERS = [
@@ -69,8 +73,65 @@ def test_word_errors_follow_from_the_hypotheses_that_are_kept(tmp_path):
         error = jiwer.wer(list(rows.reference), [text.upper() for text in rows.hypothesis])
         assert stated[key] == pytest.approx(100 * error)
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["trials"] is None
+    assert manifest["trials"] is None and "metric" not in manifest["config"]
+    assert load_run(folder).metrics == ["wer", "cer", "runaway"]
     assert manifest["corpus"]["words"] == table(folder).query("metric == 'wer'").n.iloc[0] > 0
+
+
+def transcribed(folder, *texts):
+    """A list of noise with transcripts, in NeMo's format."""
+    import soundfile
+
+    folder.mkdir()
+    lines = []
+    for number, text in enumerate(texts):
+        noise = np.random.default_rng(number).normal(0, 0.1, 6_000 + 500 * number)
+        soundfile.write(folder / f"{number}.wav", noise, 16_000)
+        lines.append(json.dumps({"audio_filepath": f"{number}.wav", "text": text}))
+    (folder / "list.jsonl").write_text("\n".join(lines))
+    return {"corpus": f"jsonl:{folder / 'list.jsonl'}", "per_speaker": None}
+
+
+def test_character_errors_speak_for_a_corpus_without_spaces(tmp_path):
+    import jiwer
+
+    speech = transcribed(tmp_path / "speech", "今天天气很好。", "我们去公园，好吗？", "再见")
+    asked = config("subsampled", "asr", keys=2, keep_outputs=True, **speech)
+    folder = sweep(asked, tmp_path / "run", workers=1).path
+    kept, rows = table(folder, "outputs"), table(folder).query("condition == 'incorrect' and metric == 'cer'")
+    for key, part in kept[kept.key_index >= 0].groupby("key_index"):
+        heard = [" ".join(text.upper().split()) for text in part.hypothesis]
+        stated = rows.set_index("key_index").value[key]
+        assert stated == pytest.approx(100 * jiwer.cer(list(part.reference), heard))
+    assert set(rows.n) == {15} and list(kept.reference[:3]) == ["今天天气很好", "我们去公园好吗", "再见"]
+    run = load_run(folder)
+    assert (run.manifest["config"]["metric"], run.metric, run.metrics) == ("cer", "cer", ["cer", "wer", "runaway"])
+    shown = heard_table(summarise(run))
+    assert list(shown["Character errors"][:2]) == ["", f"{kept.character_errors[0]} of 6"]
+
+
+def test_a_run_from_before_character_errors_is_extended_and_reported_without_them(tmp_path):
+    speech = transcribed(tmp_path / "speech", "今天天气很好", "再见")
+    asked = config("subsampled", "asr", keys=2, **speech)
+    folder = sweep(asked, tmp_path / "run", workers=1).path
+    for path in (folder / "scores").glob("*.parquet"):
+        rows = pd.read_parquet(path)
+        rows[rows.metric != "cer"].to_parquet(path, index=False)
+    sweep(replace(asked, keys=4), folder, workers=1)
+    run = load_run(folder)
+    assert run.keys_done == 4 and run.partial == {"cer": 2}
+    assert run.metric == "wer" and run.metrics == ["wer", "runaway"]
+    page = write_report([folder], tmp_path / "report.html").read_text()
+    assert "CER, which only 2 of the keys have" in page and "CER, also measured" not in page
+
+
+def test_a_run_whose_transcripts_had_other_words_is_not_mixed_with_new_keys(tmp_path):
+    speech = transcribed(tmp_path / "speech", "either/or", "never")
+    asked = config("subsampled", "asr", keys=1, **speech)
+    manifest = sweep(asked, tmp_path / "run", workers=1).path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"words": 3', '"words": 2'))
+    with pytest.raises(BadInput, match="had 2 words when this run was made and have 3 now"):
+        sweep(replace(asked, keys=2), tmp_path / "run", workers=1)
 
 
 def test_correct_keys_give_the_plain_score_in_every_task(tmp_path):
@@ -149,22 +210,9 @@ def test_a_recogniser_that_answers_with_other_than_texts_is_refused(monkeypatch)
         Experiment(config("subsampled", "asr"))
 
 
-class AcrossTheBatch(toys.TwoDimensional):
-    """What it makes of a query depends on those that are asked beside it."""
-
-    def encode(self, queries):
-        return super().encode(queries) + 0.1 * len(queries)
-
-
-def across_the_batch() -> toys.SpectrogramToy:
-    torch.manual_seed(0)
-    return AcrossTheBatch("toy-batch", torch.nn.Conv2d(1, 4, 3, stride=3), 24)
-
-
 @pytest.mark.parametrize("rows", [1, 8, 64])
 def test_a_model_that_depends_on_its_batch_is_found_whatever_the_batch(rows):
-    experiment = Experiment(config("subsampled", "asr"))
-    experiment.engine.model, experiment.model = across_the_batch(), across_the_batch()
+    experiment = Experiment(config("across_the_batch", "asr"))
     experiment.encrypted = None  # the other checks would find it too
     experiment.engine.rows = rows
     with pytest.raises(BadInput, match="batch size"):
@@ -180,14 +228,7 @@ def test_a_front_end_that_fails_is_one_sentence(monkeypatch):
         Experiment(config("subsampled", "asr"))
 
 
-def test_a_recogniser_without_encode_is_checked_by_its_texts(tmp_path, monkeypatch):
-    encode = toys.SpectrogramToy.encode
-    monkeypatch.delattr(toys.SpectrogramToy, "encode")
-
-    def transcribe(self, queries):
-        return [Hypothesis(str(row.argmax(-1).tolist())) for row in encode(self, queries)]
-
-    monkeypatch.setattr(toys.SpectrogramToy, "transcribe", transcribe)
-    folder = sweep(config("subsampled", "asr", keys=1), tmp_path / "run", workers=1).path
+def test_a_recogniser_without_encode_is_checked_by_its_texts(tmp_path):
+    folder = sweep(config("texts_only", "asr", keys=1), tmp_path / "run", workers=1).path
     checks = {c["name"]: c["value"] for c in json.loads((folder / "manifest.json").read_text())["self_checks"]}
     assert checks["correct key"] == 0.0

@@ -123,3 +123,67 @@ def test_only_the_listed_utterances(clips: Path):
     chosen.write_bytes(b"\xff\xfe\n")
     with pytest.raises(BadInput, match=r"chosen\.txt is not a readable UTF-8 text file"):
         open_corpus(f"tsv:{table}").only_listed(chosen)
+
+
+def test_zero_is_a_name(clips: Path):
+    rows = [
+        {"path": "clips/a.wav", "text": "x", "id": 0, "speaker": 0, "offset": 0},
+        {"path": "clips/b.wav", "text": "x", "id": 1, "speaker": "0", "offset": 0.25},
+        {"path": "clips/b.wav", "text": "x", "speaker": 1.5, "offset": 0},
+        {"path": "clips/a.wav", "text": "x", "id": None, "speaker": None},
+    ]
+    (clips / "n.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = [(u.id, u.speaker, u.start) for u in open_corpus(clips / "n.jsonl").utterances]
+    assert found == [("0", "0", 0.0), ("1", "0", 0.25), ("clips/b", "1.5", 0.0), ("clips/a", "", None)]
+    (clips / "n.tsv").write_text("id\tpath\ttext\tspeaker\n0\tclips/a.wav\tx\t0\n1\tclips/b.wav\t0\t0\n")
+    found = [(u.id, u.speaker, u.text) for u in open_corpus(clips / "n.tsv").utterances]
+    assert found == [("0", "0", "x"), ("1", "0", "0")]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"path": "clips/a.wav", "text": "x", "speaker": true}', "line 2 .*speaker true, which is no string"),
+        ('{"path": "clips/a.wav", "text": "x", "speaker": ["ann"]}', r'line 2 .*speaker \["ann"\]'),
+        ('{"path": "clips/a.wav", "text": "x", "id": {}}', r"line 2 .*id \{\}"),
+        ('{"path": "clips/a.wav", "text": "x", "id": NaN}', "line 2 .*id NaN"),
+        ('{"path": "clips/a.wav", "text": "x", "gender": [1]}', "line 2 .*gender"),
+        ('{"path": "clips/a.wav", "text": "x", "duration": NaN}', "line 2 .*duration nan"),
+        ('{"path": "clips/a.wav", "text": "x", "offset": true}', "line 2 .*offset True"),
+        ('{"path": "clips/a.wav", "text": "x", "offset": 1' + "0" * 400 + "}", "malformed line 2"),
+        ('{"path": "clips/a.wav", "text": "x", "speaker": "a", "speaker": "b"}', "line 2 .*speaker twice"),
+        ('{"path": "clips/a.wav", "text": "\\ud800"}', "malformed line 2"),
+        ("[" * 100_000, "malformed line 2"),
+    ],
+)
+def test_values_that_are_no_names_are_refused_by_line(clips: Path, line: str, said: str):
+    (clips / "n.jsonl").write_text('{"path": "clips/b.wav", "text": "x"}\n' + line)
+    with pytest.raises(BadInput, match=said):
+        open_corpus(clips / "n.jsonl")
+
+
+def test_a_column_is_there_once(clips: Path):
+    table = clips / "twice.tsv"
+    table.write_text("path\tage\ttext\tage\nclips/a.wav\t3\tx\t4\n")
+    assert len(open_corpus(table)) == 1
+    for name in ("path", "text", "client_id", "id"):
+        table.write_text(f"path\ttext\tclient_id\tid\t{name}\nclips/a.wav\tx\tann\t1\t2\n")
+        with pytest.raises(BadInput, match=f"has 2 columns {name}"):
+            open_corpus(table)
+    table.write_text("path\ttext\n\tx\n")
+    with pytest.raises(BadInput, match="nothing in column path of line 2"):
+        open_corpus(table)
+
+
+def test_places_are_found_as_other_systems_write_them(clips: Path):
+    composed, decomposed = "Am\u00e9lie", "Ame\u0301lie"
+    (clips / "clips" / decomposed).mkdir()
+    (clips / "clips" / "a.wav").rename(clips / "clips" / decomposed / "a.wav")
+    (clips / "l.tsv").write_text(f"path\ttext\nclips\\{composed}\\a.wav\tx\nclips\\b.wav\tx\n", encoding="utf-16")
+    corpus = open_corpus(clips / "l.tsv")
+    assert [u.id for u in corpus.utterances] == [f"clips/{composed}/a", "clips/b"]
+    row = {"audio_filepath": f"clips\\{composed}\\a.wav", "text": "x", "offset": 0.5}
+    (clips / "l.jsonl").write_text(json.dumps(row))
+    assert [(u.id, u.path.parent.name) for u in open_corpus(clips / "l.jsonl").utterances] == [
+        (f"clips/{composed}/a@0.5", decomposed)
+    ]

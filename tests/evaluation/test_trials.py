@@ -1,3 +1,5 @@
+import hashlib
+import unicodedata
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -178,3 +180,98 @@ def test_utterances_are_those_to_embed() -> None:
     trials = read_trials(BUNDLED_TRIALS, corpus)
     assert [u.id for u in trials.utterances(corpus)] == list(trials.ids)
     assert len(trials.speakers) == 28
+
+
+def named(*ids: str) -> Corpus:
+    """Utterances with these ids; the speaker is what stands before the first slash."""
+    return Corpus("named", tuple(Utterance(id, id.split("/")[0], SILENCE) for id in ids), SILENCE.parent)
+
+
+VOX = named(*(f"id1000{s}/v{v}/00001.wav" for s in (1, 2) for v in (0, 1)))
+PAIRS = (
+    "1 {0}id10001{1}v0{1}00001{2} {0}id10001{1}v1{1}00001{2}",
+    "0 {0}id10001{1}v0{1}00001{2} {0}id10002{1}v1{1}00001{2}",
+)
+
+
+@pytest.mark.parametrize("front", ["", "./", "wav/", "/data/vox1/wav/", "C:\\vox1\\"])
+@pytest.mark.parametrize("slash", ["/", "\\"])
+@pytest.mark.parametrize("ending", [".wav", "", ".flac", ".WAV", ".m4a"])
+def test_lists_of_other_tools_and_systems(tmp_path: Path, front: str, slash: str, ending: str) -> None:
+    (tmp_path / "t").write_text("\n".join(pair.format(front, slash, ending) for pair in PAIRS))
+    assert list(read_trials(tmp_path / "t", VOX).lines()) == [pair.format("", "/", ".wav") for pair in PAIRS]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 00001 x\n", "2 of them, 00001 first .00001 could be id10001/v0/00001.wav or id10001/v1/00001.wav.: give"),
+        ("1 ID10001/v0/00001 x\n", "only upper and lower case differ from id10001/v0/00001.wav"),
+        (
+            "1 id99999/v0/00001 x\n",
+            "2 of them, id99999/v0/00001 first .ids there look like id10001/v0/00001.wav.: give",
+        ),
+    ],
+)
+def test_what_is_unknown_is_explained(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "t").write_text(text)
+    with pytest.raises(BadInput, match=said):
+        read_trials(tmp_path / "t", VOX)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_composed_and_decomposed_names_are_the_same(tmp_path: Path, forms: tuple[str, str]) -> None:
+    rows = "1 José/u0 José/u1\n0 José/u0 ann/u0\n"
+    there, listed = (unicodedata.normalize(form, rows) for form in forms)
+    (tmp_path / "t").write_text(listed, encoding="utf-8")
+    corpus = named(*dict.fromkeys(word for word in there.split() if "/" in word))
+    assert "".join(f"{line}\n" for line in read_trials(tmp_path / "t", corpus).lines()) == there
+
+
+def test_names_with_spaces_read_back_and_keep_their_digest(tmp_path: Path) -> None:
+    corpus = named("John Smith/u 0", "John Smith/u1", "ann/u0", "ann/u1 ", " eve/x\u00a0y", " eve/z")
+    trials = generate_trials(corpus, 0)
+    write_trials(tmp_path / "t", trials)
+    assert (tmp_path / "t").read_text().startswith("1\tJohn Smith/u 0\tJohn Smith/u1\n")
+    again = read_trials(tmp_path / "t", corpus)
+    assert list(again.fields()) == list(trials.fields()) and again.digest() == trials.digest()
+    spaced = "".join(f"{' '.join(row)}\n" for row in trials.fields())
+    assert trials.digest() == hashlib.sha256(spaced.encode()).hexdigest()
+
+
+def test_names_with_spaces_between_spaces(tmp_path: Path) -> None:
+    corpus = named("John Smith/u0", "John Smith/u1", "ann/u0", "ann/u0 b", "b c")
+    (tmp_path / "t").write_text("1 John Smith/u0 John Smith/u1\nann/u0 John Smith/u1 nontarget\n")
+    assert [row[1:] for row in read_trials(tmp_path / "t", corpus).fields()] == [
+        ("John Smith/u0", "John Smith/u1"),
+        ("ann/u0", "John Smith/u1"),
+    ]
+    (tmp_path / "t").write_text("1 ann/u0 b c\n")  # "ann/u0" and "b c"; "ann/u0 b" and "c" is no other way
+    with pytest.raises(BadInput, match="1 same-speaker and 0 different-speaker"):
+        read_trials(tmp_path / "t", corpus)
+    (tmp_path / "t").write_text("1 ann/u0 b John Smith/u0 x\n")
+    with pytest.raises(BadInput, match="malformed in line 1"):
+        read_trials(tmp_path / "t", corpus)
+
+
+def test_labels_that_could_be_names(tmp_path: Path) -> None:
+    utterances = tuple(Utterance(id, id[0], SILENCE) for id in ("0", "0-u1", "0-u2", "1", "1-u1", "1-u2"))
+    corpus = Corpus("numbers", utterances, SILENCE.parent)
+    for text, found in [
+        ("1 0 0-u1\n0 0 1\n", [("1", "0", "0-u1"), ("0", "0", "1")]),
+        ("0 0-u1 target\n1 0-u1 nontarget\n", [("1", "0", "0-u1"), ("0", "1", "0-u1")]),
+        ("1 1 1-u2\n0 0 1\n", [("1", "1", "1-u2"), ("0", "0", "1")]),
+    ]:
+        (tmp_path / "t").write_text(text)
+        assert list(read_trials(tmp_path / "t", corpus).fields()) == found
+    few = Corpus("few", tuple(u for u in utterances if "-" in u.id), SILENCE.parent)
+    (tmp_path / "t").write_text("0 0-u2 1\n0 1-u2 0\n1 1-u2 1\n")
+    trials = read_trials(tmp_path / "t", few)
+    assert list(trials.fields()) == [("1", "0", "0-u2"), ("0", "0", "1-u2"), ("1", "1", "1-u2")]
+    assert [few.utterances[0].id in trials.ids, len(trials.models)] == [True, 2]
+
+
+def test_trials_from_powershell_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "t").write_text("1 u0 u1\r\n0 u0 u2\r\n", encoding="utf-16", newline="")
+    assert list(read_trials("~/t", corpus_of("aab")).lines()) == ["1 u0 u1", "0 u0 u2"]

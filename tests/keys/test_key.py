@@ -1,6 +1,10 @@
 """Secret keys and their files."""
 
+import os
 import stat
+import tracemalloc
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +39,13 @@ def test_a_key_file_is_private_and_gives_the_key_again(key: SecretKey, tmp_path:
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_file_is_private_from_its_first_byte(key, tmp_path, ending, monkeypatch) -> None:
     modes = []
-    replace = key_module.os.replace
+    replace = os.replace
 
     def watch(source, target):
         modes.extend(stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir())
         replace(source, target)
 
-    monkeypatch.setattr(key_module.os, "replace", watch)
+    monkeypatch.setattr("keys.files.os.replace", watch)
     key.save(tmp_path / f"key{ending}")
     assert modes == [0o600, 0o600]
 
@@ -63,7 +67,7 @@ def test_a_failed_write_leaves_nothing_behind(key: SecretKey, tmp_path: Path, mo
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(key_module.os, "fsync", full)
+    monkeypatch.setattr("keys.files.os.fsync", full)
     with pytest.raises(BadInput, match="No space left"):
         key.save(tmp_path / "key.npz")
     assert not list(tmp_path.iterdir())
@@ -140,6 +144,116 @@ def test_pickled_arrays_are_never_loaded(key: SecretKey, tmp_path: Path) -> None
         np.save(file, key.matrix)
     with pytest.raises(BadInput, match=r"array\.npz"):
         SecretKey.load(tmp_path / "array.npz")
+
+
+@pytest.fixture
+def little_memory():
+    """Fails where more than 200 MB are taken: what numpy and bytes hold, as tracemalloc counts it."""
+    tracemalloc.start()
+    yield
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6
+
+
+def archive(path: Path, key: SecretKey, changed: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    """A key file with members of other contents."""
+    with zipfile.ZipFile(path, "w", method) as out:
+        arrays = details(key) | {"matrix": key.matrix} | {name: "" for name in changed}
+        for name, value in arrays.items():
+            buffer = BytesIO()
+            np.save(buffer, np.asarray(value))
+            out.writestr(f"{name}.npy", changed.get(name, buffer.getvalue()))
+    return path
+
+
+def header(shape: tuple[int, ...], dtype: str) -> bytes:
+    """The beginning of a .npy file of version 1."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def test_a_compressed_key_file_is_read(key: SecretKey, tmp_path: Path) -> None:
+    assert SecretKey.load(archive(tmp_path / "key.npz", key, {})) == key
+    np.savez_compressed(tmp_path / "key.npz", matrix=np.asfortranarray(key.matrix), **details(key))
+    assert SecretKey.load(tmp_path / "key.npz") == key
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"matrix": header((20_000, 20_000), "<f8") + bytes(10**6)}, "matrix has the shape"),
+        ({"matrix": header((9, 9), "<f8") + bytes(300_000_000)}, "another size"),
+        ({"matrix": header((9, 9), "<f8")}, "another size"),
+        ({"matrix": header((9, 9), "|O") + bytes(648)}, "the type object"),
+        ({"matrix": b"\x93NUMPY\2\0" + (2**28).to_bytes(4, "little") + bytes(300_000_000)}, "not a header"),
+        ({"scheme": header((), "<U100000000") + bytes(400_000_000)}, "scheme has another size"),
+        ({"scheme": header((10**9,), "<U1")}, "scheme has the shape"),
+        ({"block_size": header((), "<U6") + "100000".encode("utf-32-le")}, "a matrix of"),
+        ({"block_size": header((), "<U4") + "9000".encode("utf-32-le"), "dims": header((), "<U1") + b"1\0\0\0"},
+         "a matrix of 648000000 bytes"),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("little_memory")
+def test_a_bomb_is_refused_before_it_is_unpacked(key: SecretKey, tmp_path: Path, changed, said: str) -> None:
+    path = archive(tmp_path / "key.npz", key, changed)
+    assert path.stat().st_size < 2_000_000
+    with pytest.raises(BadInput, match=rf"key\.npz: this is no complete key file of wrongkey .*{said}"):
+        SecretKey.load(path)
+
+
+def test_archives_that_wrongkey_does_not_write(key: SecretKey, tmp_path: Path) -> None:
+    path = archive(tmp_path / "key.npz", key, {f"member{number}": b"" for number in range(2000)})
+    with pytest.raises(BadInput, match="list of contents"):
+        SecretKey.load(path)
+    with pytest.raises(BadInput, match="compressed as numpy"):
+        SecretKey.load(archive(path, key, {}, zipfile.ZIP_LZMA))
+    encrypted = bytearray(archive(path, key, {}).read_bytes())
+    at = encrypted.index(b"PK\1\2")
+    encrypted[at + 8] |= 1
+    path.write_bytes(encrypted)
+    with pytest.raises(BadInput, match="encrypted"):
+        SecretKey.load(path)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_safetensors_file_is_no_larger_than_its_header_says(key: SecretKey, tmp_path: Path) -> None:
+    path = tmp_path / "key.safetensors"
+    save_file({"matrix": np.zeros((9, 100))}, path, details(key))
+    with pytest.raises(BadInput, match="of shape"):
+        SecretKey.load(path)
+    text = b'{"matrix":{"dtype":"F64","shape":[90000,90000],"data_offsets":[0,64800000000]}}'
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(100))
+    with pytest.raises(BadInput, match="no complete key file"):
+        SecretKey.load(path)
+    path.write_bytes((2**26).to_bytes(8, "little") + b"{" + bytes(2**26))
+    with pytest.raises(BadInput, match="a header that is too long"):
+        SecretKey.load(path)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_links_are_not_followed(key: SecretKey, tmp_path: Path, ending: str) -> None:
+    target, link = tmp_path / "target", tmp_path / f"key{ending}"
+    target.write_text("kept")
+    for place in (target, tmp_path / "nowhere"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(place)
+        with pytest.raises(BadInput, match="exists"):
+            key.save(link)
+        key.save(link, overwrite=True)
+        assert not link.is_symlink() and SecretKey.load(link) == key
+    assert target.read_text() == "kept" and not (tmp_path / "nowhere").exists()
+
+
+def test_names_that_are_no_text_can_be_printed(key: SecretKey, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Ren\xe9\n.npz"))
+    key.save(path)
+    assert SecretKey.load(path) == key
+    for use in (key.save, SecretKey.load):
+        with pytest.raises(BadInput, match=r"Ren\\xe9\\n\.npz") as caught:
+            use(path)
+        assert str(caught.value).encode()
+        path.write_bytes(b"")
 
 
 def test_matrices_that_are_no_key_are_refused() -> None:

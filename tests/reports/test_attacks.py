@@ -37,7 +37,7 @@ def rows(attack, given, errors, *, snr=None, seconds=None, error=np.nan, measure
     ]
 
 
-def write_attacks(folder, table, *, scheme="rom", block_size=4, model=None, obstacles=()):
+def write_attacks(folder, table, *, scheme="rom", block_size=4, model=None, task="asv", obstacles=()):
     (folder / "attacks").mkdir(parents=True)
     about = {
         name: {"family": 5, "adversary": f"Does {name}.", "needs": needs, "obstacle": None}
@@ -52,7 +52,7 @@ def write_attacks(folder, table, *, scheme="rom", block_size=4, model=None, obst
         "victims": 2,
         "others": 2,
     }
-    suite = {"format": "wrongkey-attacks/1", "setting": setting | {"model": model, "task": "asv" if model else None}}
+    suite = {"format": "wrongkey-attacks/1", "setting": setting | {"model": model, "task": task if model else None}}
     suite |= {"ended": "2026-11-24", "attacks": about, "sessions": [{"command": "wrongkey attack suite"}]}
     (folder / "attacks/suite.json").write_text(json.dumps(suite))
     for name, part in pd.DataFrame(table).groupby("attack"):
@@ -60,10 +60,10 @@ def write_attacks(folder, table, *, scheme="rom", block_size=4, model=None, obst
     return folder
 
 
-def write_scores(folder, plain, incorrect):
+def write_scores(folder, plain, incorrect, metric="eer"):
     """The sweep that the harness runs first; one key's score for each value."""
     setting = {"task": "asv", "model": "toy", "corpus": "toy", "scheme": "rom", "block_size": 4, "dims": 1}
-    setting |= {"key_seed": 0, "metric": "eer", "ci_low": 0.0, "ci_high": 100.0, "n": 10}
+    setting |= {"key_seed": 0, "metric": metric, "ci_low": 0.0, "ci_high": 100.0, "n": 10}
     keys = [{**setting, "condition": "incorrect", "key_index": i, "value": v} for i, v in enumerate(incorrect)]
     (folder / "scores").mkdir()
     tables = {"conditions": [{**setting, "condition": "plain", "key_index": -1, "value": plain}]}
@@ -107,6 +107,19 @@ def test_a_model_that_is_unlocked_counts_as_broken_and_one_point_is_the_limit(tm
     write_scores(folder, 8.0, [30.0, 40.0])
     assert not verdict(load_attacks(folder)).broken
     assert load_attacks(folder).error_under("incorrect") == 35.0
+
+
+def test_errors_are_of_the_metric_that_speaks_for_the_sweep(tmp_path):
+    folder = write_attacks(
+        tmp_path / "a", rows("order", "2 s of ciphertext", [1.4], error=8.9), model="toy", task="asr"
+    )
+    write_scores(folder, 100.0, [100.0], metric="wer")
+    rates = pd.DataFrame({"metric": "cer", "condition": ["plain", "incorrect"], "value": [8.0, 70.0]})
+    rates.to_parquet(folder / "scores/more.parquet")
+    assert (load_attacks(folder).error_name, load_attacks(folder).error_under("plain")) == ("WER", 100.0)
+    (folder / "manifest.json").write_text(json.dumps({"config": {"metric": "cer"}}))
+    run = load_attacks(folder)
+    assert (run.error_name, run.error_under("plain"), run.error_under("incorrect")) == ("CER", 8.0, 70.0)
 
 
 def test_speech_that_is_decrypted_counts_though_the_key_is_not_found(tmp_path):

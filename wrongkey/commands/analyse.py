@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from keys.errors import BadInput
+from wrongkey.terminal import conclude
 
 if TYPE_CHECKING:
     from evaluation.config import SweepConfig
@@ -55,6 +56,9 @@ def _add_keys(analyses: Any) -> None:
         "and say whether that foretells its score.",
     )
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder of a finished sweep")
+    parser.add_argument("--model", help="the sweep's, where that is code of yours: the manifest alone does not run it")
+    parser.add_argument("--corpus", help="the sweep's, where that is code of yours")
+    _add_trust(parser)
     parser.set_defaults(run=_keys, parser=parser)
 
 
@@ -80,6 +84,7 @@ def _add_decryption(analyses: Any) -> None:
     _add_speech(parser)
     parser.add_argument("--draws", type=int, default=10, metavar="N", help="near keys of each kind (default 10)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default)")
+    _add_trust(parser)
     parser.set_defaults(run=_decryption, parser=parser)
 
 
@@ -101,6 +106,10 @@ def _add_leaks(analyses: Any) -> None:
     )
     _add_encryption(parser)
     parser.set_defaults(run=_leaks, parser=parser)
+
+
+def _add_trust(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trust", action="store_true", help="run whatever code RUN names as its model or corpus")
 
 
 def _add_speech(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +138,7 @@ def _keys(options: argparse.Namespace) -> int:
     from attacks.weak_keys import analyse_keys
     from wrongkey.progress import progress
 
-    folder = analyse_keys(options.run_folder, _command(), progress())
+    folder = analyse_keys(options.run_folder, _command(), progress(), _trusted(options, options.run_folder))
     return _done(folder.path, "keys")
 
 
@@ -186,6 +195,7 @@ def _of_speech(options: argparse.Namespace, name: str, analyse: Any) -> int:
 def _sweep_config(options: argparse.Namespace, out: Path) -> SweepConfig:
     """What decryption is asked of: the flags, or the sweep in the folder where no model is named."""
     from attacks.analyses import sweep_config
+    from attacks.trust import refuse_code
     from evaluation.config import SweepConfig
     from evaluation.run_folder import RunFolder
 
@@ -193,9 +203,24 @@ def _sweep_config(options: argparse.Namespace, out: Path) -> SweepConfig:
         manifest = RunFolder(out).manifest()
         if manifest is None:
             raise BadInput(f"{out} holds no sweep: name --model and --corpus, or a run folder with --out")
-        return replace(sweep_config(manifest["config"]), device=options.device, replicates=0, keep_outputs=False)
+        config = sweep_config(manifest["config"])
+        refuse_code(config, RunFolder(out).manifest_path, _trusted(options, out))
+        return replace(config, device=options.device, replicates=0, keep_outputs=False)
     settings = {name: getattr(options, name) for name in (*SWEPT, "model", "corpus", "recordings", "device")}
     return SweepConfig.of({**{name: v for name, v in settings.items() if v is not None}, "replicates": 0})
+
+
+def _trusted(options: argparse.Namespace, out: Path) -> list[str]:
+    """What the user says may be opened of a sweep; BadInput for a model or corpus that is not the sweep's."""
+    from attacks.trust import EVERYTHING
+    from evaluation.run_folder import RunFolder
+
+    named = {name: getattr(options, name) for name in ("model", "corpus") if getattr(options, name) is not None}
+    config = (RunFolder(out).manifest() or {}).get("config", {})
+    for name, spec in named.items():
+        if (theirs := config.get(f"{name}_spec")) not in (None, spec):
+            raise BadInput(f"--{name} {spec} is not that of the sweep in {out}, which is {theirs}: leave it out")
+    return [*named.values(), *([EVERYTHING] if options.trust else [])]
 
 
 def _corpus(options: argparse.Namespace) -> Corpus:
@@ -204,6 +229,8 @@ def _corpus(options: argparse.Namespace) -> Corpus:
     if options.corpus is None:
         raise BadInput("this analysis needs --corpus")
     corpus = open_corpus(options.corpus, cast("Recordings | None", options.recordings))
+    for caution in corpus.cautions:
+        print(f"wrongkey: caution: {caution}", file=sys.stderr)
     return corpus.only_listed(Path(options.only)) if options.only else corpus
 
 
@@ -223,6 +250,6 @@ def _done(out: Path, name: str) -> int:
 
     about = read_json(out / "analyses" / f"{name}.json", Analysis)
     for sentence in about.get("sentences") or []:
-        print(sentence)
-    print(f"{out / 'analyses' / name}.parquet is done; look at it with: wrongkey report {out} --out report.html")
+        conclude(sentence)
+    conclude(f"{out / 'analyses' / name}.parquet is done; look at it with: wrongkey report {out} --out report.html")
     return 0

@@ -50,6 +50,10 @@ def add(commands: Any) -> None:
     how.add_argument("--seed", type=int, default=0, help="master seed of keys and attacks (default 0)")
     how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default), for the model")
     how.add_argument("--workers", type=int, help="processes (default: one per core)")
+    how.add_argument(
+        "--timeout", type=float, metavar="SECONDS",
+        help="end the run where a trial, or a shard of incorrect keys, takes longer (default: wait for ever)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="run folder (made if missing)")
     parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
     parser.set_defaults(run=run, parser=parser)
@@ -58,11 +62,12 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from attacks.guessing import Guessing
     from attacks.registry import attack_names, open_attack
+    from wrongkey.terminal import conclude, say
 
     if options.name == "list":
-        print(f"{Guessing.name:20} {Guessing.threat.adversary}")
+        say(f"{Guessing.name:20} {Guessing.threat.adversary}")
         for name in attack_names():
-            print(f"{name:20} {open_attack(name).threat.adversary}")
+            say(f"{name:20} {open_attack(name).threat.adversary}")
         return 0
     for flag in ("corpus", "out"):
         if getattr(options, flag) is None:
@@ -81,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     for scheme, folder in schemes.items():
         _attack(options, names, scheme, folder)
     shown = " ".join(str(folder) for folder in schemes.values())
-    print(f"done; look at it with: wrongkey report {shown} --out report.html")
+    conclude(f"done; look at it with: wrongkey report {shown} --out report.html")
     return 0
 
 
@@ -89,6 +94,7 @@ def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: 
     from attacks.suite import run_attacks
     from attacks.target import AttackConfig
     from wrongkey.progress import progress
+    from wrongkey.terminal import note
 
     asked = [name for name in AttackConfig.__dataclass_fields__ if name not in ("scheme", "amounts")]
     settings = {name: getattr(options, name) for name in asked}
@@ -98,9 +104,10 @@ def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: 
         folder,
         keys=options.keys,
         workers=options.workers,
+        timeout=options.timeout,
         command=shlex.join(["wrongkey", *sys.argv[1:]]),
         progress=progress(),
-        report=lambda line: print(f"{scheme}: {line}", file=sys.stderr, flush=True),
+        report=lambda line: note(f"{scheme}: {line}"),
     )
 
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from wrongkey.terminal import conclude
+
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -20,5 +22,5 @@ def run(options: argparse.Namespace) -> int:
     from reports import compare, load_run
 
     comparison = compare(load_run(options.a), load_run(options.b))
-    print(comparison)
+    conclude(*str(comparison).splitlines())  # the exit code is the answer, whether or not anybody reads it
     return 1 if comparison.negative else 0

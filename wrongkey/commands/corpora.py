@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from wrongkey.terminal import conclude, say, to_reader
+
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("corpora", help="list, inspect and fetch corpora")
@@ -26,10 +28,10 @@ def add(commands: Any) -> None:
 def run_list(options: argparse.Namespace) -> int:
     from evaluation.corpora.fetch import CORPORA
 
-    print(f"{'bundled':26} 28 synthetic voices, 224 utterances (CC0); in this package")
+    say(f"{'bundled':26} 28 synthetic voices, 224 utterances (CC0); in this package")
     for name, corpus in CORPORA.items():
         where = f"{corpus.size / 2**20:,.0f} MiB" if corpus.size else ""
-        print(f"{name:26} {where:>10}  {corpus.licence}" if corpus.url else f"{name:26} {corpus.note}")
+        say(f"{name:26} {where:>10}  {corpus.licence}" if corpus.url else f"{name:26} {corpus.note}")
     return 0
 
 
@@ -39,20 +41,22 @@ def run_show(options: argparse.Namespace) -> int:
     from evaluation.corpora import open_corpus, total_seconds
 
     corpus = open_corpus(options.corpus)
+    for caution in corpus.cautions:
+        print(f"wrongkey: caution: {caution}", file=sys.stderr)
     transcripts = sum(u.text is not None for u in corpus.utterances)
-    print(f"{corpus.name}: {len(corpus)} utterances, {corpus.recordings} recordings")
-    print(f"{len(corpus.speakers)} speakers, {transcripts} transcripts, {len(corpus.classes)} classes")
+    say(f"{corpus.name}: {len(corpus)} utterances, {corpus.recordings} recordings")
+    say(f"{len(corpus.speakers)} speakers, {transcripts} transcripts, {len(corpus.classes)} classes")
     if corpus.classes:
         count = Counter(u.label for u in corpus.utterances)
-        print(", ".join(f"{label} {count[label]}" for label in corpus.classes))
-    print(f"{total_seconds(corpus):.0f} s of audio; content {corpus.digest()}")
+        say(", ".join(f"{label} {count[label]}" for label in corpus.classes))
+    say(f"{total_seconds(corpus):.0f} s of audio; content {corpus.digest()}")
     return 0
 
 
 def run_fetch(options: argparse.Namespace) -> int:
     from evaluation.corpora.fetch import fetch
 
-    print(fetch(options.name, options.folder, _transfer()))
+    conclude(fetch(options.name, options.folder, _transfer()))
     return 0
 
 
@@ -66,6 +70,7 @@ def _transfer() -> Any:
 
     def show(done: int, total: int | None) -> None:
         bar.total = total
-        bar.update(done - bar.n)
+        with to_reader():
+            bar.update(done - bar.n)
 
     return show

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from keys.errors import BadInput
+from keys.files import PRIVATE, user_path, write_atomically
+from wrongkey.terminal import conclude
 
-LENGTH = re.compile(r"wrongkey samples=(\d+)")  # in the comment of an encrypted WAV: what decryption cuts back to
+LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # in the comment of an encrypted WAV: what decryption cuts back to
 NOISE_SECONDS = 4
 LOADING = """\
 To load the file again, with the first_layer, block_size and blocks that its metadata names:
@@ -29,9 +33,9 @@ def add(commands: Any) -> None:
         ("decrypt", run_decrypt, "decrypt a recording, with the right key or a wrong one"),
     ):
         parser: argparse.ArgumentParser = commands.add_parser(name, help=text)
-        parser.add_argument("file", type=Path, help="WAV, FLAC or Ogg file")
-        parser.add_argument("--key", type=Path, required=True, help="key file of 'wrongkey keys draw'")
-        parser.add_argument("-o", "--out", type=Path, required=True, help="WAV file (32-bit float)")
+        parser.add_argument("file", type=user_path, help="WAV, FLAC or Ogg file")
+        parser.add_argument("--key", type=user_path, required=True, help="key file of 'wrongkey keys draw'")
+        parser.add_argument("-o", "--out", type=user_path, required=True, help="WAV file (32-bit float)")
         parser.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
         parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
         if name == "encrypt":
@@ -47,11 +51,11 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     model.add_argument("--model", required=True, help="as for 'wrongkey sweep'")
-    model.add_argument("--key", type=Path, required=True, help="key file of 'wrongkey keys draw'")
+    model.add_argument("--key", type=user_path, required=True, help="key file of 'wrongkey keys draw'")
     model.add_argument(
         "--blocks", choices=["samples", "tiles", "frames"], help="how the key cuts queries (default: the model's)"
     )
-    model.add_argument("-o", "--out", type=Path, required=True, help="safetensors file of the encrypted network")
+    model.add_argument("-o", "--out", type=user_path, required=True, help="safetensors file of the encrypted network")
     model.add_argument("--overwrite", action="store_true", help="replace an existing file")
     model.set_defaults(run=run_encrypt_model)
 
@@ -61,27 +65,25 @@ def run_encrypt(options: argparse.Namespace) -> int:
 
     key = SecretKey.load(options.key)
     samples, rate = _query(options) if options.model else _read(options)
-    _write(options, encrypt_query(samples, key), rate, f"wrongkey samples={len(samples)}")
+    _write(options, encrypt_query(samples, key), rate, comment=f"wrongkey samples={len(samples)}")
     return 0
 
 
 def run_decrypt(options: argparse.Namespace) -> int:
-    import soundfile
-
+    from evaluation.corpora.audio import comment
     from keys import SecretKey, decrypt_query
 
     key = SecretKey.load(options.key)
     samples, rate = _read(options)
-    with soundfile.SoundFile(options.file) as file:
-        said = LENGTH.search(file.comment or "")
+    said = LENGTH.search(comment(options.file))
     extent = min(int(said[1]), len(samples)) if said else None
-    _write(options, decrypt_query(samples, key, extent=extent), rate, "")
+    _write(options, decrypt_query(samples, key, extent=extent), rate, mode=PRIVATE)
     return 0
 
 
 def run_encrypt_model(options: argparse.Namespace) -> int:
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from evaluation.engine import encrypt_first_layer
     from evaluation.exactness import fitted_queries
@@ -105,8 +107,8 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
     if not difference <= TOLERANCE["float32"]:
         raise BadInput(
             f"{model.name} under the correct key answers differently ({difference:.1e}, allowed "
-            f"{TOLERANCE['float32']:.0e}): either {model.first_layer} does not read the query first, or float32 rounds "
-            "this key too coarsely"
+            f"{TOLERANCE['float32']:.0e}): {model.first_layer} does not read the query first, its answers do not go "
+            "through its network, or float32 rounds this key too coarsely"
         )
     tensors = {name: tensor.clone().contiguous() for name, tensor in encrypted.network.state_dict().items()}
     about = {
@@ -118,13 +120,13 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
         "block_size": str(block),
         "kernel": str(block),
     }
-    _to_disk(options.out, lambda part: save_file(tensors, part, metadata=about))
-    print(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {block}, {blocks}")
-    print(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
+    _to_disk(options.out, lambda file: file.write(save(tensors, about)))
+    conclude(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {block}, {blocks}")
+    conclude(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
     for line in _cost(model, encrypted, queries, encrypted_queries, key.size, seconds):
-        print(line)
-    print(f"time of those four seconds: plain {plain_time:.3f} s, encrypted {encrypted_time:.3f} s")
+        conclude(line)
+    conclude(f"time of those four seconds: plain {plain_time:.3f} s, encrypted {encrypted_time:.3f} s")
     return 0
 
 
@@ -210,36 +212,32 @@ def _read(options: argparse.Namespace) -> tuple[Any, int]:
     return load_audio(options.file, rate, options.channels), rate
 
 
-def _write(options: argparse.Namespace, samples: Any, rate: int, comment: str) -> None:
+def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str = "", mode: int | None = None) -> None:
     """Float samples: a key may push them beyond full scale, and clipping could not be undone."""
     import soundfile
 
-    def write(part: Path) -> None:
-        with soundfile.SoundFile(part, "w", rate, 1, "FLOAT", format="WAV") as file:
+    def write(file: BinaryIO) -> None:
+        with soundfile.SoundFile(file, "w", rate, 1, "FLOAT", format="WAV") as wav:
             if comment:
-                file.comment = comment
-            file.write(samples)
+                wav.comment = comment
+            wav.write(samples)
 
-    _to_disk(options.out, write)
-    print(f"{options.out}: {len(samples)} samples at {rate} Hz")
+    _to_disk(options.out, write, mode)
+    conclude(f"{options.out}: {len(samples)} samples at {rate} Hz")
 
 
 def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:
     if options.out.suffix.lower() != suffix:
         raise BadInput(f"{options.out} would hold {suffix[1:]} data: give it the ending {suffix}")
-    if options.out.exists() and not options.overwrite:
+    if os.path.lexists(options.out) and not options.overwrite:  # a link that leads nowhere exists too
         raise BadInput(f"{options.out} exists: choose another -o, or --overwrite it")
 
 
-def _to_disk(path: Path, write: Any) -> None:
+def _to_disk(path: Path, write: Callable[[BinaryIO], object], mode: int | None = None) -> None:
     """Write whole or not at all."""
     from safetensors import SafetensorError
 
-    part = path.with_name(f".{path.name}.part")
     try:
-        write(part)
-        part.replace(path)
+        write_atomically(path, write, mode=mode)
     except (OSError, RuntimeError, SafetensorError) as error:  # soundfile's is a RuntimeError
         raise BadInput(f"{path} cannot be written: check that its folder exists and has space") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +40,10 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS",
+        help="end the run where a shard of keys takes longer, some ten seconds of work each (default: wait for ever)",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -54,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from reports.attacks import find_attacks
     from wrongkey.commands.sweep import sweep_command
     from wrongkey.progress import progress
+    from wrongkey.terminal import conclude, note
 
     folders = []
     for model, scheme in SWEEPS:
@@ -73,9 +77,10 @@ def run(options: argparse.Namespace) -> int:
             config,
             folders[-1],
             workers=options.workers,
+            timeout=options.timeout,
             command=sweep_command(config, folders[-1]),
             progress=progress(),
-            report=lambda line: print(line, file=sys.stderr, flush=True),
+            report=note,
         )
     for scheme, name in ATTACKS.items():
         run_attacks(
@@ -87,8 +92,8 @@ def run(options: argparse.Namespace) -> int:
             workers=1,  # it takes longer to start more
             command=f"wrongkey attack {name} --corpus bundled --scheme {scheme} --block {ATTACKED_BLOCK} "
             f"--trials {ATTACKED_KEYS} --seconds {ATTACKED_SECONDS:g} --out {options.out / f'speech-{scheme}'}",
-            report=lambda line: print(line, file=sys.stderr, flush=True),
+            report=note,
         )
     page = write_report(folders, options.out / "report.html", attacks=find_attacks([options.out]))
-    print(f"The report: {page.resolve()}")
+    conclude(f"The report: {page.resolve()}")
     return 0

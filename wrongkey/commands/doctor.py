@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from wrongkey.terminal import say
+
 Check = tuple[str, Callable[[], str]]  # what is checked, and a function that says what it found or raises
 
 
@@ -26,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
             found, mark = check(), "ok"
         except Exception as error:  # whatever is wrong with the installation is what a doctor reports
             found, mark, healthy = f"{type(error).__name__}: {error}", "BROKEN", False
-        print(f"{mark:6} {name}: {found}")
+        say(f"{mark:6} {name}: {found}")
     return 0 if healthy else 1
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from keys.errors import BadInput
+from keys.files import user_path
+from wrongkey.terminal import conclude, say
 
 
 def add(commands: Any) -> None:
@@ -15,14 +16,14 @@ def add(commands: Any) -> None:
 
     draw = actions.add_parser("draw", help="a new secret key from the operating system's entropy")
     _add_block(draw)
-    draw.add_argument("-o", "--out", type=Path, required=True, help="key file, .npz or .safetensors, mode 0600")
+    draw.add_argument("-o", "--out", type=user_path, required=True, help="key file, .npz or .safetensors, mode 0600")
     draw.add_argument("--seed", type=int, help="a reproducible key for experiments: who knows the seed knows the key")
     draw.add_argument("--index", type=int, help="number of an incorrect key of that seed (default: the correct one)")
     draw.add_argument("--overwrite", action="store_true", help="replace an existing key file")
     draw.set_defaults(run=run_draw)
 
     show = actions.add_parser("show", help="what a key file holds (not the matrix)")
-    show.add_argument("file", type=Path)
+    show.add_argument("file", type=user_path)
     show.add_argument("--matrix", action="store_true", help="print the secret matrix as well")
     show.set_defaults(run=run_show)
 
@@ -48,7 +49,7 @@ def run_draw(options: argparse.Namespace) -> int:
     else:
         key = SecretKey.from_seed(options.scheme, options.block, options.dims, seed=options.seed, index=options.index)
     key.save(options.out, overwrite=options.overwrite)
-    print(f"{options.out}: {key}")
+    conclude(f"{options.out}: {key}")
     return 0
 
 
@@ -59,13 +60,13 @@ def run_show(options: argparse.Namespace) -> int:
 
     key = SecretKey.load(options.file)
     identity = np.eye(key.size)
-    print(f"scheme       {key.scheme}")
-    print(f"block size   {key.block_size} ({key.dims}-D, N = {key.size})")
-    print(f"checksum     {key.checksum}")
-    print(f"residual     {np.abs(key.matrix @ key.matrix.T - identity).max():.1e} (largest entry of K Kt - I)")
-    print(f"from plain   {np.linalg.norm(key.matrix - identity) / np.sqrt(key.size):.3f} (|K - I| / sqrt N, 0 to 2)")
+    say(f"scheme       {key.scheme}")
+    say(f"block size   {key.block_size} ({key.dims}-D, N = {key.size})")
+    say(f"checksum     {key.checksum}")
+    say(f"residual     {np.abs(key.matrix @ key.matrix.T - identity).max():.1e} (largest entry of K Kt - I)")
+    say(f"from plain   {np.linalg.norm(key.matrix - identity) / np.sqrt(key.size):.3f} (|K - I| / sqrt N, 0 to 2)")
     if options.matrix:
-        print(np.array2string(key.matrix, precision=6, suppress_small=True, threshold=key.matrix.size + 1))
+        say(*np.array2string(key.matrix, precision=6, suppress_small=True, threshold=key.matrix.size + 1).splitlines())
     return 0
 
 
@@ -73,11 +74,11 @@ def run_space(options: argparse.Namespace) -> int:
     from keys.space import key_space
 
     space = key_space(options.scheme, options.block, options.dims, options.tolerance)
-    print(f"{space.scheme}, M = {space.block_size}, {space.dims}-D, N = {space.size}")
+    say(f"{space.scheme}, M = {space.block_size}, {space.dims}-D, N = {space.size}")
     if space.count is not None:
         count = f"{space.count:,}" if space.bits < 64 else f"about 2^{space.bits:.1f}"
-        print(f"{count} keys, {space.bits:.1f} bits")
+        say(f"{count} keys, {space.bits:.1f} bits")
     else:
-        print(f"a continuum of dimension N(N - 1)/2 = {space.dimension}")
-        print(f"{space.bits:.1f} bits: keys that differ by {space.tolerance} in |K - K'| / sqrt N, one guess in 2^bits")
+        say(f"a continuum of dimension N(N - 1)/2 = {space.dimension}")
+        say(f"{space.bits:.1f} bits: keys that differ by {space.tolerance} in |K - K'| / sqrt N, one guess in 2^bits")
     return 0

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from wrongkey.terminal import say
+
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("ls", help="list run folders")
@@ -35,5 +37,5 @@ def run(options: argparse.Namespace) -> int:
             line += f"  ({' '.join(run.cautions)})" if run.cautions else ""
         except BadInput as error:
             line = f"({error})"
-        print(f"{printable(folder):{width}}  {printable(line)}")
+        say(f"{folder!s:{width}}  {line}")
     return 0

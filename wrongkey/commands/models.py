@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from wrongkey.terminal import say
+
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("models", help="list models, or print a model card")
@@ -16,13 +18,13 @@ def run(options: argparse.Namespace) -> int:
     from evaluation.models.protocol import BUNDLED, LOADERS, model_card, registered
 
     if options.name:
-        print(model_card(options.name))
+        say(*model_card(options.name).splitlines())
         return 0
     for name, (task, _) in BUNDLED.items():
-        print(f"{name:14} bundled, {task}; its card: wrongkey models {name}")
+        say(f"{name:14} bundled, {task}; its card: wrongkey models {name}")
     for prefix, (_, what) in LOADERS.items():
-        print(f"{prefix + ':…':14} {what}")
+        say(f"{prefix + ':…':14} {what}")
     for name in registered():
-        print(f"{name:14} registered by an installed package")
-    print("package.module:factory  your own, see docs/extending.md")
+        say(f"{name:14} registered by an installed package")
+    say("package.module:factory  your own, see docs/extending.md")
     return 0

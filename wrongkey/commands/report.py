@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keys.errors import BadInput
-from keys.files import write_atomically
+from keys.files import write_text_atomically
+from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
     from reports.runs import Run
@@ -34,11 +34,11 @@ def run(options: argparse.Namespace) -> int:
     asked = [path for path in options.runs if not _holds_only(path, shown)]
     runs, left_out = read_runs(asked) if asked or not shown else ([], [])
     for reason in left_out:
-        print(f"wrongkey: left out: {reason}", file=sys.stderr)
+        note(f"wrongkey: left out: {reason}")
     if options.table:
         _write_table(runs, options.table)
     page = write_report(runs, options.out, options.figures, attacks, analyses)
-    print(page)
+    conclude(page)
     return 0
 
 
@@ -60,7 +60,7 @@ def _write_table(runs: list[Run], path: Path) -> None:
     results = summarise_all(runs)
     try:
         text = "\n".join(write(kind(results)) for kind in kinds)
-        write_atomically(path, lambda part: part.write_bytes(text.encode()))
+        write_text_atomically(path, text)
     except OSError as error:
         raise BadInput(f"{path} cannot be written ({error.strerror}): choose another --table") from error
 

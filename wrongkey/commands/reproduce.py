@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -54,6 +53,10 @@ def add(commands: Any) -> None:
     how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default)")
     how.add_argument("--precision", default="float32", help="of the network, as for sweep (default float32)")
     how.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
+    how.add_argument(
+        "--timeout", type=float, metavar="SECONDS",
+        help="end the run where a shard of keys takes longer, some ten seconds of work each (default: wait for ever)",
+    )  # fmt: skip
     how.add_argument("--replicates", type=int, default=200, help="bootstrap replicates per key, 0 for no intervals")
     how.add_argument("--keep-outputs", action="store_true", help="keep every key's trial scores, texts or classes")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run folders, the page and the figures")
@@ -67,27 +70,29 @@ def run(options: argparse.Namespace) -> int:
     from reports.reproduction import write_reproduction
     from wrongkey.commands.sweep import sweep_command
     from wrongkey.progress import progress
+    from wrongkey.terminal import conclude, note
 
     experiment = EXPERIMENTS[options.experiment]
     planned = list(_planned(experiment, options))  # every setting is checked before the first key is run
     runs = []
     prepared: Experiment | None = None
     for number, (config, folder) in enumerate(planned, start=1):
-        _say(f"{experiment.source}, run {number} of {len(planned)}: {folder}")
+        note(f"{experiment.source}, run {number} of {len(planned)}: {folder}")
         prepared = prepared and prepared.with_keys_of(config)  # else let go of it before another model is loaded
         prepared = prepared or Experiment(config)
         done = sweep(
             config,
             folder,
             workers=options.workers,
+            timeout=options.timeout,
             command=sweep_command(config, folder),
             prepared=prepared,
             progress=progress(),
-            report=_say,
+            report=note,
         )
         runs.append(load_run(done.path))
-    print(write_reproduction(experiment, runs, options.out), end="")
-    _say(f"The page: {options.out / experiment.name}.md; everything: wrongkey report {options.out}")
+    conclude(*write_reproduction(experiment, runs, options.out).splitlines())
+    note(f"The page: {options.out / experiment.name}.md; everything: wrongkey report {options.out}")
     return 0
 
 
@@ -178,7 +183,3 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
                 parts = [experiment.name, short, scheme]
                 parts += [blocks] if blocks not in (None, experiment.blocks) else []
                 yield config, options.out / "-".join(parts + ([f"m{block:03d}"] if block else []))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -76,6 +76,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="of the network (default float32); keys are always float64",
     )  # fmt: skip
     how.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
+    how.add_argument(
+        "--timeout", type=float, metavar="SECONDS",
+        help="end the run where a shard of keys takes longer, some ten seconds of work each (default: wait for ever)",
+    )  # fmt: skip
     how.add_argument("--backend", default="loky", choices=["loky", "dask"], help="this machine, or a Dask cluster")
     how.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask scheduler, tcp://host:8786")
     how.add_argument("--replicates", type=int, default=200, help="bootstrap replicates per key, 0 for no intervals")
@@ -86,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
     from evaluation.config import SweepConfig
     from evaluation.sweep import sweep
     from wrongkey.progress import progress
+    from wrongkey.terminal import conclude, note
 
     settings = {name: getattr(options, name) for name in SweepConfig.__dataclass_fields__}
     config = SweepConfig.of({name: value for name, value in settings.items() if value is not None})
@@ -95,13 +100,14 @@ def run(options: argparse.Namespace) -> int:
         config,
         options.out,
         workers=options.workers,
+        timeout=options.timeout,
         backend=options.backend,
         scheduler=options.scheduler,
         command=shlex.join(["wrongkey", *sys.argv[1:]]),
         progress=progress(),
-        report=lambda line: print(line, file=sys.stderr, flush=True),
+        report=note,
     )
-    print(f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html")
+    conclude(f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html")
     return 0
 
 

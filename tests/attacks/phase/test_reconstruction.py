@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -114,6 +116,14 @@ def test_listeners() -> None:
     assert len(words) == 1
     errors = found[(found.metric == "errors") & (found.condition == "encrypted")]
     assert value(pooled, "rom", "encrypted", "wer") == pytest.approx(100 * errors.value.iloc[0] / words.value.iloc[0])
+
+
+def test_speech_without_spaces_is_heard_in_characters() -> None:
+    some = CORPUS.only([CORPUS.utterances[0].id])
+    some = replace(some, utterances=(replace(some.utterances[0], text="今天天气很好"),))
+    found = run(some, ["flipping"], (3,), 1, recogniser="asr-words", methods=("pghi",))
+    assert {"cer", "characters"} <= set(found.metric) and not {"wer", "words"} & set(found.metric)
+    assert set(found[found.metric == "characters"].value) == {6.0} and (found[found.metric == "cer"].value >= 100).all()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""What a reader must know of a run whose self-checks passed: a model that hardly answers, or no better than chance.
+
+A score of 50 % EER under every incorrect key looks perfectly safe; it also comes from a model that answers the same to
+everybody. These are sentences, not refusals: a run stays readable, and the reader judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evaluation.answers import Answers
+
+SAME = 1e-6  # of scores, absolute: the rounding of a cosine in float32
+NOTHING = "this run cannot show protection"
+RECOGNISES = 90.0  # percent of errors from which on a recogniser says next to nothing
+
+
+def of_answers(condition: str, answers: Answers) -> list[str]:
+    """A sentence where a model answers the same to every utterance; ``condition`` as in "the plain model"."""
+    if isinstance(answers, Tensor):
+        spread = (answers - answers.mean(1, keepdim=True)).abs().amax()
+        constant = bool(spread <= torch.finfo(answers.dtype).eps * answers.abs().amax())
+        what = "the same answer to every utterance"
+    else:
+        texts = {heard.text for key in answers for heard in key}
+        constant = len(texts) == 1
+        what = "no words at all" if texts == {""} else "the same text for every utterance"
+    return [f"{condition} gives {what}: its scores say nothing"] if constant and _several(answers) else []
+
+
+def tied(scores: Tensor) -> Tensor:
+    """Which keys' trial scores ``(keys, trials)`` are all equal; ``(keys,)`` bool."""
+    return scores.amax(-1) - scores.amin(-1) <= SAME
+
+
+def of_rows(rows: Iterable[Mapping[str, Any]], classes: int | None) -> list[str]:
+    """Sentences about score rows of the plain model that is no better than chance; ``classes`` of a classifier."""
+    found = []
+    for row in rows:
+        if row["condition"] == "plain" and row["metric"] in CHANCE:
+            found += CHANCE[row["metric"]](row, classes)
+    return found
+
+
+def of_tied_keys(keys: Collection[int], done: int) -> list[str]:
+    """A sentence about the incorrect keys under which all trials score the same."""
+    if not keys:
+        return []
+    return [
+        f"under {len(keys):,} of {done:,} incorrect keys all trials have the same score (key {min(keys)} first): the "
+        "model does not tell queries apart there, and an EER of 50 % shows that, not protection"
+    ]
+
+
+def _of_eer(row: Mapping[str, Any], classes: int | None) -> list[str]:
+    high = row["value"] if row["ci_high"] != row["ci_high"] else row["ci_high"]  # NaN without an interval
+    if max(high, row["value"]) < 50.0:
+        return []
+    return [
+        f"the plain model's EER of {row['value']:.1f} % cannot be told from chance (50 %): nothing can be protected"
+    ]
+
+
+def _of_accuracy(row: Mapping[str, Any], classes: int | None) -> list[str]:
+    chance = 100.0 / (classes or 1)
+    low = row["value"] if row["ci_low"] != row["ci_low"] else row["ci_low"]
+    if classes is None or min(low, row["value"]) > chance:
+        return []
+    return [
+        f"the plain model's accuracy of {row['value']:.1f} % cannot be told from chance ({chance:.1f} %): {NOTHING}"
+    ]
+
+
+def _of_wer(row: Mapping[str, Any], classes: int | None) -> list[str]:
+    if row["value"] < RECOGNISES:
+        return []
+    name = str(row["metric"]).upper()
+    return [f"the plain model's {name} is {row['value']:.1f} %: it recognises next to nothing, so {NOTHING}"]
+
+
+CHANCE = {"eer": _of_eer, "accuracy": _of_accuracy, "wer": _of_wer, "cer": _of_wer}
+
+
+def _several(answers: Answers) -> bool:
+    return (answers.shape[1] if isinstance(answers, Tensor) else len(answers[0])) > 1

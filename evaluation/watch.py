@@ -1,0 +1,67 @@
+"""A line a minute while nothing arrives: what hangs is noticed, and what is slow is seen to be at work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+from types import TracebackType
+
+MINUTE = 60.0
+NAMED = 4  # of the calls that are being computed
+
+Report = Callable[[str], None]
+
+
+class Watch:
+    """Watches for a ``unit`` (a shard, a trial) to arrive, for as long as its block lasts.
+
+    Parameters
+    ----------
+    unit: what arrives.
+    report: called with each line, in a thread of its own; None says nothing.
+    done: says how much is done, ``20 of 100 keys``.
+    """
+
+    def __init__(self, unit: str, report: Report | None, done: Callable[[], str]) -> None:
+        self.unit, self.report, self.done = unit, report, done
+        self.busy: Sequence[str] = ()
+        self._last = monotonic()
+        self._over = threading.Event()
+
+    @property
+    def doing(self) -> str:
+        """What is being computed."""
+        return listed(self.busy)
+
+    def heard(self) -> None:
+        """Something arrived."""
+        self._last = monotonic()
+
+    def __enter__(self) -> Watch:
+        if self.report is not None:
+            threading.Thread(target=self._wait, name="watch", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+
+    def _wait(self) -> None:
+        assert self.report is not None
+        last, said = self._last, 0
+        while not self._over.wait(last + (said + 1) * MINUTE - monotonic()):
+            if last != self._last:
+                last, said = self._last, 0
+                continue
+            said += 1
+            minutes = "a minute" if said == 1 else f"{said} minutes"
+            self.report(f"no {self.unit} for {minutes}; {self.done()} done; busy with {self.doing}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a, b and 7 more``."""
+    more = len(names) - NAMED
+    shown = [*names[:NAMED], *([f"{more} more"] if more > 0 else [])]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown) or "nothing"

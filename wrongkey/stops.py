@@ -1,0 +1,52 @@
+"""Ctrl-C, SIGTERM (a scheduler, `kill`) and SIGHUP (a terminal that closes) end a command in the same way."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+CLEANING_SECONDS = 5.0  # in which a second signal is not obeyed: the first is, and files are being put away
+
+
+class Stopped(KeyboardInterrupt):
+    """The command was told to end by signal `number`; like Ctrl-C, no `except Exception` holds it up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def stop_on_signals(last: bool) -> Iterator[None]:
+    """Raise `Stopped` on each of `SIGNALS`, but for those that the caller ignores (`nohup`).
+
+    last: the process ends after this. What was signalled before is then ignored, so that its end is a quiet one;
+    else the handlers of before are put back.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
+        yield
+        return
+    first: float | None = None
+
+    def stop(number: int, frame: Any) -> None:
+        nonlocal first
+        if first is not None and monotonic() - first < CLEANING_SECONDS:
+            return
+        first = monotonic()
+        raise Stopped(number)
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            after = handler if not last else signal.SIG_DFL if first is None else signal.SIG_IGN
+            signal.signal(number, after)

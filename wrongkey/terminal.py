@@ -1,0 +1,100 @@
+"""What commands print: results on standard output, the log on standard error, strangers' names made printable."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+from keys.errors import BadInput
+from keys.printable import printable
+
+
+def say(*lines: object) -> None:
+    """Print what a command was asked for, a line each. Raises BrokenPipeError where nobody reads it any more."""
+    with to_reader():
+        for line in lines:
+            print(printable(line))
+
+
+def conclude(*lines: object) -> None:
+    """Print the last lines of work that is done: it stays done, and keeps its exit code, if nobody reads them."""
+    try:
+        say(*lines)
+        flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+
+
+def note(line: object) -> None:
+    """Print a line of the log. Raises BrokenPipeError where nobody reads it any more."""
+    with to_reader():
+        print(printable(line), file=sys.stderr, flush=True)
+
+
+def complain(sentence: str) -> None:
+    """Print why a command ends; that nobody reads it changes nothing."""
+    try:
+        print(f"wrongkey: {printable(sentence)}", file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
+
+
+def flush() -> None:
+    """Hand over what was printed so far. Raises BrokenPipeError where nobody reads it any more."""
+    with to_reader():
+        sys.stdout.flush()
+
+
+def hang_up() -> None:
+    """Drop what is left to print, so that Python does not fail at it when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _silence(stream)
+
+
+@contextmanager
+def to_reader() -> Iterator[None]:
+    """Printing: BrokenPipeError for a reader that went away, pipe or terminal; BadInput for a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EPIPE, errno.EIO):
+            raise BrokenPipeError(error.errno, error.strerror) from error
+        raise BadInput(f"the output cannot be written ({error.strerror}): send it elsewhere") from error
+
+
+def prepare_streams() -> None:
+    """Standard streams that are there and can print every character.
+
+    A descriptor that the caller closed is opened on nothing, or the next file to be opened would get its number and
+    what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = _printing(sys.stdout, 1)
+    sys.stderr = _printing(sys.stderr, 2)
+
+
+def _printing(stream: Any, number: int) -> TextIO:
+    if stream is None:
+        return open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")
+    found: TextIO = stream
+    return found
+
+
+def _silence(stream: TextIO) -> None:
+    with suppress(OSError, ValueError):  # a stream of a notebook has no descriptor
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
