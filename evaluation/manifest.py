@@ -32,7 +32,8 @@ def describe_run(
     config, corpus, used = experiment.config, experiment.corpus, experiment.used
     about, metric = experiment.task.about(), experiment.task.metric
     words = about.get("corpus", {}).get("words")
-    if words != (had := before.get("corpus", {}).get("words", words)):
+    had = (before.get("corpus") or {}).get("words")
+    if None not in (had, words) and words != had:
         raise BadInput(
             f"the transcripts had {had:,} words when this run was made and have {words:,} now, since an earlier "
             f"wrongkey normalised {config.text!r} otherwise: choose another --out"

@@ -106,14 +106,15 @@ class RunFolder:
         """
         found = self.manifest()
         if found is None:
-            foreign = os.path.isdir(self.path) and any(entry.name not in OWN for entry in self.path.glob("[!.]*"))
-            if foreign or any(self.path.glob("scores/incorrect-*")):
+            if self._foreign():
                 raise BadInput(f"{self.path} holds files but no manifest: choose an empty or new folder with --out")
-        elif differing := [name for name in identity if not same(found.get("identity", {}).get(name), identity[name])]:
-            if table_files(self.path / "scores"):
-                names = ", ".join(_difference(name, found["identity"].get(name), identity[name]) for name in differing)
+        else:
+            before = found.get("identity", {})
+            differing = [name for name in identity if not same(before.get(name), identity[name])]
+            if differing and table_files(self.path / "scores"):
+                names = ", ".join(_difference(name, before.get(name), identity[name]) for name in differing)
                 raise BadInput(f"{self.path} was made with another {names}: choose another --out")
-            found = None
+            found = None if differing else found
         self.make("scores")
         self._manifest = found or {"identity": json.loads(json.dumps(identity)), "tables": TABLES}
         if found is not None:
@@ -171,6 +172,14 @@ class RunFolder:
             else:
                 shards.append((index, index + 1))
         return shards
+
+    def _foreign(self) -> bool:
+        """The folder holds what no run without a manifest holds."""
+        if not os.path.isdir(self.path):
+            return False
+        return any(entry.name not in OWN for entry in self.path.glob("[!.]*")) or any(
+            self.path.glob("scores/incorrect-*")
+        )
 
     def _mend(self) -> None:
         """Sets aside every table that is damaged, or whose keys another one holds too, and seals those of an older

@@ -7,6 +7,7 @@ expects, and anything else is one sentence. Fields that no reader uses may hold 
 from __future__ import annotations
 
 import json
+import os
 import reprlib
 from collections import Counter
 from pathlib import Path
@@ -126,6 +127,7 @@ class Manifest(Part):
     model_card: ModelCard | None = None
     self_checks: list[Check] | None = None
     cautions: list[str] = []
+    tied_keys: list[Count] = []
     key_space: Count | None = None
     enumerated: bool | None = None
     keys_done: Count | None = None
@@ -237,7 +239,7 @@ class Analysis(Part):
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a run folder. Raises BadInput for a folder that is none, and as `read_json`."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise BadInput(f"{folder} is not a folder: name a run folder that `wrongkey sweep --out` made")
     path = folder / "manifest.json"
     if not path.exists():

@@ -216,4 +216,6 @@ def _check(path: Path, content: pa.Table, seal: Seal, run: str | None, kind: Kin
 
 
 def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The first sentence of what a library says."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line.split(". ")[0].removesuffix(".")

@@ -37,5 +37,5 @@ def run(options: argparse.Namespace) -> int:
             line += f"  ({' '.join(run.cautions)})" if run.cautions else ""
         except BadInput as error:
             line = f"({error})"
-        say(f"{folder!s:{width}}  {line}")
+        say(f"{printable(folder):{width}}  {line}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def read_runs(paths: list[Path]) -> tuple[list[Run], list[str]]:
     given: list[Path | Run] = []
     left_out: list[str] = []
     for path in paths:
-        found = [] if (path / "manifest.json").exists() else find_runs(path)
+        found = [] if os.path.exists(path / "manifest.json") else find_runs(path)
         runs, reasons = find_readable(found)
         if found and not runs:
             more = f" (and {len(reasons) - 1} more like it)" if len(reasons) > 1 else ""
