@@ -125,8 +125,8 @@ def _held_back() -> Iterator[None]:
         for stop, handler in handlers.items():
             signal.signal(stop, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for stop in set(came):
-            signal.raise_signal(stop)
+        for number in set(came):
+            signal.raise_signal(number)
 
 
 def _bind_to(caller: int, thread_lasts: bool) -> None:
