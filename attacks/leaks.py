@@ -44,6 +44,7 @@ from evaluation.trials import Trials, generate_trials
 from keys import correct_key, encrypt_query
 from keys.blocks import Blocks, blocks_named, dims_of, to_blocks
 from keys.errors import BadInput
+from keys.files import file_name, write_atomically
 
 EXPERIMENT = "leaks"
 WINDOW = 0.02  # seconds of a contour's window
@@ -362,6 +363,7 @@ def write_media(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         small = {name: array.half().numpy() for name, array in arrays.items()}
-        np.savez_compressed(folder / f"{utterance.id}-{blocks}.npz", allow_pickle=False, **small)
+        path = folder / f"{file_name(utterance.id)}-{blocks}.npz"
+        write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **small))
     except OSError as error:
         raise BadInput(f"{folder} cannot be written ({error.strerror}): choose another --out") from error

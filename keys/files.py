@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,6 +59,14 @@ def user_path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         return Path(text)
+
+
+def file_name(text: str) -> str:
+    """Somebody's name of a thing as the name of one file: no part of it leads into another folder.
+
+    Letters, digits, `_`, `-` and `.` stay; at most 100 characters.
+    """
+    return re.sub(r"[^\w.-]+", "-", text)[-100:].strip(".-") or "unnamed"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -24,10 +24,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,7 @@ from evaluation.text import DEFAULT, normaliser
 from keys import IncorrectKeys, correct_key, decrypt_query, encrypt_query
 from keys.blocks import Blocks, blocks_named, cut, dims_of, from_blocks, to_blocks
 from keys.errors import BadInput
+from keys.files import file_name, write_atomically
 
 EXPERIMENT = "phase"
 COLUMNS = ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value")
@@ -301,16 +303,16 @@ def write_media(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_wav(folder / f"{utterance.id}-original.wav", plain)
+        kept = file_name(utterance.id)
+        _write_wav(folder / f"{kept}-original.wav", plain)
         for (case, method), signal in made.items():
-            labels = (utterance.id, case.scheme, str(case.block_size or ""), case.condition, method)
+            labels = (kept, case.scheme, str(case.block_size or ""), case.condition, method)
             name = "-".join(label for label in labels if label)
             _write_wav(folder / f"{name}.wav", signal)
             if method == "pghi":
                 again = TorchGabor(gabor.lattice).analyse(signal).abs()
-                np.savez_compressed(
-                    folder / f"{name}.npz", given=_decibel(case.magnitude), reconstructed=_decibel(again)
-                )
+                arrays = {"given": _decibel(case.magnitude), "reconstructed": _decibel(again)}
+                write_atomically(folder / f"{name}.npz", partial(_write_npz, arrays))
     except OSError as error:
         raise BadInput(f"{folder} cannot be written ({error.strerror}): choose another --out") from error
 
@@ -318,7 +320,11 @@ def write_media(
 def _write_wav(path: Path, signal: Tensor) -> None:
     """16 bits; a signal that would clip is scaled down to full scale."""
     samples = (signal / signal.abs().max().clamp(min=1)).numpy()
-    soundfile.write(path, samples, RATE, subtype="PCM_16")
+    write_atomically(path, lambda file: soundfile.write(file, samples, RATE, subtype="PCM_16", format="WAV"))
+
+
+def _write_npz(arrays: dict[str, NDArray[np.int8]], file: BinaryIO) -> None:
+    np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _decibel(magnitude: Tensor) -> NDArray[np.int8]:

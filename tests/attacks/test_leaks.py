@@ -19,6 +19,7 @@ from attacks.leaks import (
     run,
     speaker_features,
     whitened_cosines,
+    write_media,
 )
 from attacks.phase.reconstruction import COLUMNS
 from evaluation.corpora import Utterance, load_audio, open_corpus
@@ -140,3 +141,13 @@ def test_bad_input() -> None:
         run(CORPUS, ["rom"], (3,), 1, blocks=("syllables",))  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="rot13"):
         run(CORPUS.select(1, 2), ["rot13"], (3,), 1, blocks=("samples",))
+
+
+@pytest.mark.parametrize("name", ["ann/1", "../../outside"])
+def test_what_figures_show_stays_in_its_folder_whatever_the_utterance_is_called(name: str, tmp_path: Path) -> None:
+    utterance = replace(open_corpus("bundled").utterances[0], id=name)
+    folder = tmp_path / "run" / "media" / "leaks"
+    write_media(folder, utterance, torch.randn(900), ["rom"], [3], "samples", 0)
+    (made,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert made.parent == folder
+    assert set(np.load(made).files) == {"plain", "rom-3"}

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import pytest
 
-from keys.files import user_path, write_atomically
+from keys.files import file_name, user_path, write_atomically
 from keys.printable import printable
 
 
@@ -75,3 +75,20 @@ def test_paths_as_users_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_names_in_characters_that_print() -> None:
     assert printable(Path("René 日本.wav")) == "René 日本.wav"
     assert printable(os.fsdecode(b"Ren\xe9\x1b[31m\n")) == r"Ren\xe9\x1b[31m\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("af_alloy-sentence1", "af_alloy-sentence1"),
+        ("ann/1", "ann-1"),
+        ("../../.bashrc", "bashrc"),
+        ("/etc/passwd", "etc-passwd"),
+        ("..", "unnamed"),
+        ("a b\0c\n", "a-b-c"),
+        ("宋朝", "宋朝"),
+        ("x" * 300, "x" * 100),
+    ],
+)
+def test_somebodys_name_is_the_name_of_one_file(name: str, file: str) -> None:
+    assert file_name(name) == file
