@@ -26,8 +26,9 @@ from evaluation.failures import Failures
 from evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
 from evaluation.manifest import describe_run, now
 from evaluation.run_folder import RunFolder, shard_name
-from evaluation.watch import Watch
+from evaluation.watch import Report, Watch
 from evaluation.workers import answers, check_backend, score_rows
+from keys.errors import BadInput, in_one_line
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard
@@ -47,7 +48,7 @@ def sweep(
     command: str | None = None,
     prepared: Experiment | None = None,
     progress: Progress | None = None,
-    report: Callable[[str], None] | None = None,
+    report: Report | None = None,
 ) -> RunFolder:
     """Run ``config`` into the run folder ``out`` and return it.
 
@@ -70,39 +71,18 @@ def sweep(
     check_timeout(timeout)
     workers = choose_workers(workers, choose_device(config.device))
     folder = RunFolder(out)
+    say = report or (lambda line: None)
     with folder.locked(), _threads(max(available_cores() // workers, 1)):
         begin = perf_counter()
-        experiment = prepared or Experiment(config)
-        identity = experiment.identity()
-        before = folder.claim(identity)
-        if report:
-            for line in folder.damaged:
-                report(line)
-        _set_batch_size(experiment, before)
-        manifest = describe_run(experiment, before, identity, command)
-        correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
-        manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers)]
-        experiment.check_unchanged()
-        total, spent = experiment.total, manifest["seconds"]
-        done, wanted = folder.keys_done(), set(range(total))
-        manifest["keys_done"] = len(done)
-        folder.write_manifest(manifest)
-        for name, text in experiment.task.files().items():
-            folder.write_text(name, text)
-        rows = _write_conditions(folder, experiment, correct)
-        known = _cautions(experiment, rows)
-        tied = set(before.get("tied_keys", ()) if before else ())
-        manifest |= {"cautions": known, "tied_keys": sorted(tied)}
-        folder.write_manifest(manifest)
-        if report:
-            report(_describe(experiment))
-            report("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
-            for sentence in known:
-                report(f"caution: {sentence}")
-        if progress:
-            progress(len(done & wanted), total)
-
-        shards = folder.missing(total, _shard_size(experiment, total, workers))
+        with _model_at_fault(config.model):
+            experiment = prepared or Experiment(config)
+            identity = experiment.identity()
+            manifest = _begin(folder, experiment, identity, workers, command, say)
+            total, done, tied = experiment.total, folder.keys_done(), set(manifest["tied_keys"])
+            wanted, spent, known = set(range(total)), manifest["seconds"], manifest["cautions"]
+            if progress:
+                progress(len(done & wanted), total)
+            shards = folder.missing(total, _shard_size(experiment, total, workers))
         failures = Failures("keys", worked=bool(done))
         with (
             Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
@@ -118,16 +98,55 @@ def sweep(
                 failures.worked |= bool(answered.shards)
                 failures.add(answered.failures)
                 manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
-                of_keys = cautions.of_tied_keys(tied, len(done))
-                manifest |= {"tied_keys": sorted(tied), "cautions": known + of_keys}
+                manifest |= {"tied_keys": sorted(tied), "cautions": known + cautions.of_tied_keys(tied, len(done))}
                 folder.write_manifest(manifest)
                 if progress:
                     progress(len(done & wanted), total)
-        if report and tied:
-            report(f"caution: {manifest['cautions'][-1]}")
+        manifest["cautions"] = known + cautions.of_tied_keys(tied, len(done))
+        for sentence in manifest["cautions"][len(known) :]:
+            say(f"caution: {sentence}")
         failures.check(total)
         folder.write_manifest(manifest | {"ended": now(), "seconds": spent + perf_counter() - begin})
     return folder
+
+
+def _begin(
+    folder: RunFolder, experiment: Experiment, identity: dict[str, Any], workers: int, command: str | None, say: Report
+) -> dict[str, Any]:
+    """Claims the folder, checks the model, writes what there is before the first key, and returns the manifest."""
+    before = folder.claim(identity)
+    for line in folder.damaged:
+        say(line)
+    _set_batch_size(experiment, before)
+    manifest = describe_run(experiment, before, identity, command)
+    correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
+    manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers)]
+    experiment.check_unchanged()
+    manifest |= {"keys_done": len(folder.keys_done()), "tied_keys": (before or {}).get("tied_keys") or []}
+    folder.write_manifest(manifest)
+    for name, text in experiment.task.files().items():
+        folder.write_text(name, text)
+    rows = _write_conditions(folder, experiment, correct)
+    manifest["cautions"] = _cautions(experiment, rows)
+    folder.write_manifest(manifest)
+    say(_describe(experiment))
+    say("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
+    for sentence in manifest["cautions"]:
+        say(f"caution: {sentence}")
+    return manifest
+
+
+@contextmanager
+def _model_at_fault(name: str) -> Iterator[None]:
+    """A user's model may fail in any way, before the first key too: that is a sentence."""
+    try:
+        yield
+    except (BadInput, MemoryError):
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"model {name} fails before the first key is run ({in_one_line(error)}): mend it; what was there is kept"
+        ) from error
 
 
 @contextmanager

@@ -310,6 +310,25 @@ def changing() -> Toy:
     return Changing("toy-changing", nn.Conv1d(1, 6, 3, stride=3), 6)
 
 
+class FailingLater(Toy):
+    """Answers the first questions and raises at a later one, long before the first key."""
+
+    def __init__(self, *arguments, **settings) -> None:
+        super().__init__(*arguments, **settings)
+        self.asked = 0
+
+    def embed(self, queries: Tensor) -> Tensor:
+        self.asked += 1
+        if self.asked > 5:
+            raise IndexError("no such embedding")
+        return super().embed(queries)
+
+
+def failing_later() -> Toy:
+    torch.manual_seed(0)
+    return FailingLater("toy-failing-later", nn.Conv1d(1, 6, 3, stride=3), 6)
+
+
 class Saturated(Toy):
     """The same embedding for everybody but for a trace, which lets every check pass."""
 

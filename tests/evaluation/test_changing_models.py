@@ -1,6 +1,11 @@
 """Models that are not the same twice are refused, and models that change while they are asked stop the sweep."""
 
 import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,6 +18,9 @@ from evaluation.models.protocol import Hypothesis
 from evaluation.sweep import sweep
 from keys.errors import BadInput
 from tests import toys
+
+
+ROOT = Path(__file__).parents[2]
 
 
 def config(model: str, **settings) -> SweepConfig:
@@ -56,6 +64,36 @@ def test_a_model_that_changes_in_mid_sweep_stops_it_and_keeps_the_keys_before(ch
         return pd.concat(map(pd.read_parquet, files)).sort_values(["metric", "key_index"], ignore_index=True)
 
     pd.testing.assert_frame_equal(scores("run"), scores("fresh"))
+
+
+def test_a_model_that_fails_before_the_first_key_is_a_sentence(tmp_path):
+    with pytest.raises(BadInput, match=r"failing_later fails before the first key .*IndexError: no such embedding"):
+        sweep(config("failing_later"), tmp_path / "run", workers=1)
+
+
+def test_a_factory_of_a_notebook_is_asked_in_the_other_process(tmp_path):
+    """Python reads the cell from standard input, as a kernel does: no other process could import it."""
+    cell = f"""
+from evaluation.config import SweepConfig
+from evaluation.sweep import sweep
+from tests import toys
+
+class Mine(toys.Toy):
+    pass
+
+def make():
+    toy = toys.raw3()
+    toy.__class__ = Mine
+    return toy
+
+sweep(SweepConfig(**{asdict(config("", keys=2))!r} | {{"model": "__main__:make"}}), {str(tmp_path / "run")!r}, workers=1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-"], input=cell, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "run" / "scores").glob("incorrect-*"))
 
 
 def test_a_model_that_stays_as_it_is_may_be_watched_as_often_as_one_likes():
