@@ -13,6 +13,7 @@ from attacks.guessing import incorrect_errors
 from attacks.results import AttackFolder
 from attacks.target import AttackConfig, Target
 from evaluation.corpora import open_corpus
+from evaluation.run_folder import RunFolder, shard_name
 from keys import encrypt_query
 from keys.errors import BadInput
 
@@ -198,9 +199,14 @@ def test_a_broken_result_file_is_named(tmp_path):
 
 
 def test_guesses_without_the_metric_that_speaks_are_not_judged_by_the_others(tmp_path) -> None:
-    (tmp_path / "scores").mkdir()
-    rows = pd.DataFrame({"metric": ["wer", "wer", "cer"], "key_index": [0, 1, 1], "value": [100.0, 100.0, 40.0]})
-    rows.to_parquet(tmp_path / "scores/incorrect-00000000-00000002.parquet")
+    setting = {"task": "asr", "model": "toy", "corpus": "toy", "scheme": "rom", "block_size": 4, "dims": 1}
+    folder, identity = RunFolder(tmp_path), {"seed": 0}
+    folder.claim(identity)
+    folder.write_manifest({"config": {**setting, "keys": 2}, "identity": identity})
+    score = {**setting, "condition": "incorrect", "key_seed": 0, "ci_low": 0.0, "ci_high": 100.0, "n": 10}
+    for key, measured in enumerate(({"wer": 100.0}, {"wer": 100.0, "cer": 40.0})):
+        rows = [{**score, "key_index": key, "metric": metric, "value": value} for metric, value in measured.items()]
+        folder.write_scores(shard_name(key, key + 1), rows)
     assert list(incorrect_errors(tmp_path, "wer")) == [100.0, 100.0]
     with pytest.raises(BadInput, match="lacks CER for keys that an earlier wrongkey asked"):
         incorrect_errors(tmp_path, "cer")

@@ -9,7 +9,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from evaluation.config import SweepConfig
+from evaluation.corpora import open_corpus
 from evaluation.run_folder import LOCK, RunFolder, find_runs, shard_name
+from evaluation.sweep import sweep
 from keys.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
@@ -363,4 +366,13 @@ def test_every_spelling_of_a_folder_meets_the_same_lock(tmp_path, monkeypatch, s
 def test_a_folder_that_nothing_was_written_into_goes_away(tmp_path):
     with pytest.raises(KeyError), RunFolder(tmp_path / "run").locked():
         raise KeyError
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_to_resample_is_said_before_anything_is_written(tmp_path):
+    """And the corrected command works in the same folder."""
+    (tmp_path / "one.txt").write_text(open_corpus("bundled").utterances[0].id)
+    asked = {"model": "tests.toys:subsampled", "task": "asr", "corpus": "bundled", "only": str(tmp_path / "one.txt")}
+    with pytest.raises(BadInput, match="add --replicates 0"):
+        sweep(SweepConfig(**asked, keys=1, replicates=5, device="cpu"), tmp_path / "run", workers=1)
     assert not (tmp_path / "run").exists()

@@ -60,15 +60,17 @@ def write_attacks(folder, table, *, scheme="rom", block_size=4, model=None, task
     return folder
 
 
-def write_scores(folder, plain, incorrect, metric="eer"):
-    """The sweep that the harness runs first; one key's score for each value."""
+def write_scores(folder, plain, incorrect, metric="eer", **more):
+    """The sweep that the harness runs first; one key's score for each value. more: of other metrics, by name."""
     setting = {"task": "asv", "model": "toy", "corpus": "toy", "scheme": "rom", "block_size": 4, "dims": 1}
-    setting |= {"key_seed": 0, "metric": metric, "ci_low": 0.0, "ci_high": 100.0, "n": 10}
-    keys = [{**setting, "condition": "incorrect", "key_index": i, "value": v} for i, v in enumerate(incorrect)]
+    setting |= {"key_seed": 0, "ci_low": 0.0, "ci_high": 100.0, "n": 10}
+    keys, conditions = [], []
+    for name, (alone, values) in {metric: (plain, incorrect), **more}.items():
+        row = {**setting, "metric": name}
+        conditions.append({**row, "condition": "plain", "key_index": -1, "value": alone})
+        keys += [{**row, "condition": "incorrect", "key_index": i, "value": v} for i, v in enumerate(values)]
     (folder / "scores").mkdir()
-    tables = {"conditions": [{**setting, "condition": "plain", "key_index": -1, "value": plain}]}
-    tables[f"incorrect-00000000-{len(keys):08d}"] = keys
-    for name, table in tables.items():
+    for name, table in {"conditions": conditions, f"incorrect-00000000-{len(incorrect):08d}": keys}.items():
         write_table(folder / f"scores/{name}.parquet", pd.DataFrame(table), "", "scores")
 
 
@@ -113,11 +115,9 @@ def test_errors_are_of_the_metric_that_speaks_for_the_sweep(tmp_path):
     folder = write_attacks(
         tmp_path / "a", rows("order", "2 s of ciphertext", [1.4], error=8.9), model="toy", task="asr"
     )
-    write_scores(folder, 100.0, [100.0], metric="wer")
-    rates = pd.DataFrame({"metric": "cer", "condition": ["plain", "incorrect"], "value": [8.0, 70.0]})
-    rates.to_parquet(folder / "scores/more.parquet")
+    write_scores(folder, 100.0, [100.0], metric="wer", cer=(8.0, [70.0]))
     assert (load_attacks(folder).error_name, load_attacks(folder).error_under("plain")) == ("WER", 100.0)
-    (folder / "manifest.json").write_text(json.dumps({"config": {"metric": "cer"}}))
+    (folder / "manifest.json").write_text(json.dumps({"format": "wrongkey-run/1", "config": {"metric": "cer"}}))
     run = load_attacks(folder)
     assert (run.error_name, run.error_under("plain"), run.error_under("incorrect")) == ("CER", 8.0, 70.0)
 

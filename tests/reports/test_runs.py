@@ -1,6 +1,7 @@
 """Reading run folders: what loads, what is refused, and with which sentence."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from evaluation.tables import identity_digest, write_table
 from keys.errors import BadInput
+from reports.html import write_report
 from reports.runs import find_readable, load_run, load_runs, run_labels
 from tests.reports.conftest import unseal
 
@@ -258,3 +260,11 @@ def test_readable_runs_are_told_from_the_others(make_run: MakeRun) -> None:
 )
 def test_the_family_is_the_model_without_its_block_size(make_run: MakeRun, model: str, family: str) -> None:
     assert load_run(make_run("a", [20.0], model=model, block_size=10)).family == family
+
+
+def test_a_run_in_a_folder_whose_name_is_no_text_is_shown(make_run: MakeRun, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"Ren\xe9")
+    make_run("a", [20.0, 30.0]).rename(folder)
+    assert load_run(folder).name == r"Ren\xe9"
+    page = write_report([folder], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert r"Ren\xe9" in page
