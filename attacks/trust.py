@@ -34,8 +34,9 @@ def refuse_code(config: SweepConfig, manifest: Path, trusted: Collection[str] = 
             raise BadInput(
                 f"{manifest} names the {name} {spec!r}, which {does}: add --trust if you trust whoever made this run"
             )
-    for spec in (config.model, config.corpus, config.only, config.trials):
-        for place in (spec, spec.partition(":")[2]) if spec else ():
+    named = [spec for spec in (config.model, config.corpus, config.only, config.trials) if spec]
+    for spec in named:
+        for place in (spec, spec.partition(":")[2]):
             path = Path(place).expanduser()
             if place and path.exists() and not (path.is_file() or path.is_dir()):
                 raise BadInput(f"{manifest} names {place}, which is neither a file nor a folder: sweep again yourself")
