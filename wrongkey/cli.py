@@ -67,7 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     options = _parse(arguments)
-    code: int = options.run(options)
+    try:
+        code: int = options.run(options)
+    except SystemExit as error:  # of a user's factory, which would otherwise end the work in silence
+        raise BadInput(f"a model or corpus of yours ended the program (exit {error.code}): mend the factory") from error
     try:
         flush()
     except BrokenPipeError:

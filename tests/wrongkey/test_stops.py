@@ -9,9 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.corpora import open_corpus
+
 ROOT = Path(__file__).parents[2]
-SWEEP = "sweep --model tests.toys:raw3 --corpus bundled --per-speaker 2 --replicates 0 --keys 20000 --out".split()
+SWEEP = "sweep --model tests.toys:slow --corpus bundled --replicates 0 --keys 400".split()
 SAID = "wrongkey: stopped; finished shards are kept, and the same command continues\n"
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """The run folder of a sweep, and its command line: eight utterances, a shard every second or two."""
+    listed = tmp_path / "only.txt"
+    used = open_corpus("bundled").select(per_speaker=2, speakers=4).utterances
+    listed.write_text("".join(f"{utterance.id}\n" for utterance in used))
+    return tmp_path / "run", [*SWEEP, "--only", str(listed), "--out", str(tmp_path / "run")]
 
 
 def start(*arguments: object, before: str = "", **streams: object) -> subprocess.Popen:
@@ -39,9 +50,9 @@ def left(out: Path) -> set[str]:
     ("number", "workers", "whole_group"),
     [(signal.SIGTERM, 2, False), (signal.SIGHUP, 1, False), (signal.SIGINT, 1, True)],
 )
-def test_a_stopped_sweep_says_so_and_continues(tmp_path, number, workers, whole_group):
-    out = tmp_path / "run"
-    sweep = start(*SWEEP, out, "--workers", workers)
+def test_a_stopped_sweep_says_so_and_continues(asked, number, workers, whole_group):
+    out, command = asked
+    sweep = start(*command, "--workers", workers)
     wait_for_keys(sweep, out)
     for _ in range(3):  # who presses Ctrl-C once presses it again
         (os.killpg if whole_group else os.kill)(sweep.pid, number)
@@ -55,14 +66,15 @@ def test_a_stopped_sweep_says_so_and_continues(tmp_path, number, workers, whole_
     kept = {path.name: path.stat().st_mtime_ns for path in out.glob("scores/incorrect-*")}
     assert kept
     if workers > 1:
-        again = start(*SWEEP, out, "--workers", 1, "--keys", 1)  # the same command, asked for no more
+        again = start(*command, "--workers", 1, "--keys", 1)  # the same command, asked for no more
         assert again.wait(300) == 0
         assert kept.items() == {path.name: path.stat().st_mtime_ns for path in out.glob("scores/incorrect-*")}.items()
 
 
-def test_nohup_is_respected(tmp_path):
-    sweep = start(*SWEEP, tmp_path / "run", "--workers", 1, before="trap '' HUP;")
-    wait_for_keys(sweep, tmp_path / "run")
+def test_nohup_is_respected(asked):
+    out, command = asked
+    sweep = start(*command, "--workers", 1, before="trap '' HUP;")
+    wait_for_keys(sweep, out)
     sweep.send_signal(signal.SIGHUP)
     time.sleep(0.5)
     assert sweep.poll() is None
@@ -71,13 +83,14 @@ def test_nohup_is_respected(tmp_path):
     assert sweep.returncode == 128 + signal.SIGTERM
 
 
-def test_a_sweep_whose_reader_leaves_does_not_succeed(tmp_path):
-    sweep = start(*SWEEP, tmp_path / "run", "--workers", 1, stderr=subprocess.STDOUT)
+def test_a_sweep_whose_reader_leaves_does_not_succeed(asked):
+    out, command = asked
+    sweep = start(*command, "--workers", 1, stderr=subprocess.STDOUT)
     sweep.stdout.readline()
     sweep.stdout.close()  # as `2>&1 | head -1` does
     assert sweep.wait(300) == 141
-    assert left(tmp_path / "run") == set()
-    assert (tmp_path / "run" / "manifest.json").is_file()
+    assert left(out) == set()
+    assert (out / "manifest.json").is_file()
 
 
 def unread(*arguments: object, **environment: str) -> int:

@@ -1,0 +1,95 @@
+"""Settings of a TOML file and of the command line: paths at home, texts of other editors, and nothing at all."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.wrongkey.test_cli import refused
+from wrongkey.cli import _parse
+
+SWEEP = ["sweep", "--model", "asv-raw3", "--corpus", "bundled"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfkeys = 7\r\nout = 'x'\r\n",
+        b"keys = 7\rout = 'x'\r",
+        "keys = 7\nout = 'x' # ä".encode(),
+    ],
+)
+def test_text_of_every_editor_is_read(tmp_path, content):
+    (tmp_path / "x.toml").write_bytes(content)
+    options = _parse(["sweep", "--config", str(tmp_path / "x.toml")])
+    assert (options.keys, options.out) == (7, Path("x"))
+
+
+@pytest.mark.parametrize("content", ["keys = 7".encode("utf-16"), "keys = 7".encode("utf-16-le"), b"text = '\xe4'"])
+def test_text_that_is_not_utf8_is_named_as_such(tmp_path, capsys, content):
+    (tmp_path / "x.toml").write_bytes(content)
+    assert "x.toml is no UTF-8 text" in refused(capsys, "sweep", "--config", tmp_path / "x.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("keys = " + "[" * 9_000, "is not TOML"),
+        ("keys = " + "9" * 9_000, "is not TOML"),
+        ("out = ''", "sets out = '', which is nothing"),
+        ('only = "a\\u0000"', "sets only"),
+        ("out = '~nobody-of-that-name/x'", "names a home folder that is not there"),
+    ],
+)
+def test_settings_that_are_none(tmp_path, capsys, text, said):
+    (tmp_path / "x.toml").write_text(text)
+    assert said in refused(capsys, *SWEEP, "--config", tmp_path / "x.toml")
+
+
+def test_a_path_at_home_is_there_wherever_it_is_named(tmp_path, home):
+    (tmp_path / "x.toml").write_text("out = '~/run'\nonly = '~/only.txt'\ntrials = '~'\n")
+    options = _parse(["sweep", "--config", str(tmp_path / "x.toml")])
+    assert (options.out, options.only, options.trials) == (home / "run", str(home / "only.txt"), str(home))
+    options = _parse([*SWEEP, "--out=~/run", "--only", "~/only.txt", "--trials=./~"])
+    assert (options.out, options.only, options.trials) == (home / "run", str(home / "only.txt"), "./~")
+    assert _parse(["ls", "./~"]).folder == Path("~")  # a folder of that very name
+    assert _parse(["report", "~/a", "b", "--figures=~/f"]).runs == [home / "a", Path("b")]
+    assert _parse(["keys", "draw", "--scheme", "rom", "--block", "3", "-o", "~/k.npz"]).out == home / "k.npz"
+    assert _parse(["attack", "suite", "--trials", "3", "--others-only", "~/o"]).others_only == str(home / "o")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sweep", "--out", ""),
+        ("sweep", "--out="),
+        ("attack", "suite", "--out", ""),
+        ("analyse", "keys", ""),
+        ("analyse", "phase", "--out", ""),
+        ("report", ""),
+        ("report", "x", "--out", ""),
+        ("compare", "a", ""),
+        ("reproduce", "fig9", "--model", "m", "--corpus", "c", "--out", ""),
+        ("keys", "draw", "--scheme", "rom", "--block", "3", "-o", ""),
+        ("encrypt", "x.wav", "--key", "", "--out", "y.wav"),
+        ("demo", "--out", ""),
+        ("ls", ""),
+    ],
+)
+def test_an_empty_value_is_not_the_working_directory(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "is empty: give a value" in refused(capsys, *command)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_flag_is_one_sentence(capsys):
+    assert "argument --keys: invalid int value: 'x'; see wrongkey sweep --help" in refused(
+        capsys, "sweep", "--keys", "x"
+    )
+    assert "unrecognized arguments: --wrong" in refused(capsys, "ls", "--wrong")
+    assert "required: COMMAND" in refused(capsys)
