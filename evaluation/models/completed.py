@@ -162,7 +162,8 @@ def _count(value: Any) -> int | None:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
-    return int(value) if value > 0 and float(value).is_integer() else None
+    number = float(value)
+    return int(number) if number > 0 and number.is_integer() else None
 
 
 def _kind(value: Any) -> str:
