@@ -19,7 +19,6 @@ from evaluation.sweep import sweep
 from keys.errors import BadInput
 from tests import toys
 
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -86,7 +85,8 @@ def make():
     toy.__class__ = Mine
     return toy
 
-sweep(SweepConfig(**{asdict(config("", keys=2))!r} | {{"model": "__main__:make"}}), {str(tmp_path / "run")!r}, workers=1)
+settings = {asdict(config("", keys=2))!r} | {{"model": "__main__:make"}}
+sweep(SweepConfig(**settings), {str(tmp_path / "run")!r}, workers=1)
 """
     done = subprocess.run(
         [sys.executable, "-"], input=cell, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
