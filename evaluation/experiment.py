@@ -293,7 +293,8 @@ class Experiment:
     def _speech(self, utterance: Utterance) -> Tensor:
         """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
         channels = cast(Literal["refuse", "mix"], self.config.channels)
-        waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, channels))
+        # A copy, because torch aligns its memory: transforms round by where a recording lies in numpy's.
+        waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, channels)).clone()
         if self.blocks == "samples" and len(waveform) < self.block_size:
             raise BadInput(
                 f"utterance {utterance.id} ({utterance.path}) has {len(waveform)} samples, fewer than one block of "

@@ -141,7 +141,7 @@ def _model_at_fault(name: str) -> Iterator[None]:
     """A user's model may fail in any way, before the first key too: that is a sentence."""
     try:
         yield
-    except (BadInput, MemoryError):
+    except (BadInput, MemoryError, BrokenPipeError):  # the last: nobody reads the log any more
         raise
     except Exception as error:
         raise BadInput(

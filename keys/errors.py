@@ -11,7 +11,7 @@ class BadInput(ValueError):
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(printable(" ".join(str(message).split()) if "\n" in str(message) else message))
+        super().__init__(printable(message))
 
 
 def in_one_line(error: BaseException, most: int = 300) -> str:

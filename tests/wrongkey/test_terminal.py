@@ -19,7 +19,7 @@ from wrongkey.cli import main
 
 ROOT = Path(__file__).parents[2]
 EVIL = "a\x1b[2J\nb\r\u202ec\x9bd\u2028\udcffe"
-SHOWN = r"a\x1b[2J\nb\r\u202ec\x9bd\u2028\udcffe"
+SHOWN = r"a\x1b[2J\nb\r\u202ec\x9bd\u2028\xffe"
 FORBIDDEN = set("\x1b\r\u202e\x9b\u2028\udcff")
 
 
@@ -39,6 +39,8 @@ def run(tmp_path_factory):
         table.to_parquet(shard, index=False)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["device"], manifest["config"]["command"] = EVIL, EVIL
+    manifest["config"]["model"] = EVIL.replace("\udcff", "\x00")
+    del manifest["tables"]  # as of an older wrongkey, whose files have no seal
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

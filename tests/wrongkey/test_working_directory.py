@@ -58,7 +58,7 @@ def test_a_sweep_in_workers_finds_the_factory_and_nothing_else(strange):
 
 
 def test_a_checkout_is_found_through_the_working_directory(tmp_path):
-    for room in ("keys", "wrongkey"):
+    for room in ("keys", "reports", "wrongkey"):
         shutil.copytree(ROOT / room, tmp_path / room)
     say = "import runpy, sys; sys.argv = ['wrongkey', '--version']; sys.path[0] = sys.path[0] or '.'; "
     code = f"{say} runpy.run_module('wrongkey', run_name='__main__')"
