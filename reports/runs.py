@@ -264,7 +264,13 @@ def load_run(folder: Path | str) -> Run:
     folder = Path(folder).expanduser()
     manifest = read_manifest(folder)
     scores, cautions = read_scores(folder, manifest)
-    return Run(folder, manifest, _whole(folder, scores), [*manifest.get("cautions", []), *cautions])
+    noted = [_sentence(caution) for caution in manifest.get("cautions", [])]
+    return Run(folder, manifest, _whole(folder, scores), [*noted, *cautions])
+
+
+def _sentence(line: str) -> str:
+    """A line of a log as a sentence of a page."""
+    return line[:1].upper() + line[1:] + ("" if line.endswith(".") else ".")
 
 
 def load_runs(folders: Iterable[Path | str | Run]) -> list[Run]:

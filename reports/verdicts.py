@@ -72,7 +72,7 @@ def cautions(result: KeyStatistics) -> list[str]:
     if result.plain is None:
         good = "the correct key is" if run.keyed else "it is without encryption"
         sentences.append(f"The plain model was not measured: nothing says how good {good}.")
-    elif metric.chance is not None and abs(metric.chance - result.plain.value) <= metric.chance / 5:
+    elif _near_chance(result) and not any("from chance" in sentence for sentence in run.cautions):
         sentences.append("The plain model itself is near chance: this run cannot show protection.")
     if result.correct is None:
         if run.keyed:
@@ -89,6 +89,12 @@ def cautions(result: KeyStatistics) -> list[str]:
         keys = f"{result.n} key{'s' if result.n != 1 else ''}"
         sentences.append(f"Only {keys}: rare keys that work well would not be seen.")
     return sentences
+
+
+def _near_chance(result: KeyStatistics) -> bool:
+    """Whether the plain model lies within a fifth of guessing; its sweep may have said so, by the interval."""
+    chance, plain = result.metric.chance, result.plain
+    return chance is not None and plain is not None and abs(chance - plain.value) <= chance / 5
 
 
 def evidence(run: Run) -> str:
