@@ -28,6 +28,7 @@ from attacks.target import AttackConfig, Target
 from evaluation.dispatch import Call, check_timeout, collect, described
 from evaluation.failures import Failure, Failures, SomeFailed
 from evaluation.hardware import available_cores
+from evaluation.models.protocol import model_at_fault
 from evaluation.pool import processes
 from evaluation.sweep import Progress
 from evaluation.watch import Report, Watch
@@ -60,9 +61,10 @@ def run_attacks(
     check_timeout(timeout)
     attacks: dict[str, Attack] = {name: open_attack(name) for name in names}
     workers = workers or available_cores()
-    target = Target(config, out)
+    with model_at_fault(config.model or ""):
+        target = Target(config, out)
     folder = AttackFolder(out)
-    if report:
+    if report and target.model is None:  # else the sweep of incorrect keys says it
         for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.others_corpus.cautions)):
             report(f"caution: {caution}")
     unfinished, tried = None, 0
@@ -151,6 +153,8 @@ def attempt(attack: Attack, evidence: Evidence) -> Recovery:
     try:
         recovery = attack.run(evidence)
     except BadInput as error:  # too little ciphertext, say
+        if attack.name == Guessing.name:  # no attack, but the reading of its sweep
+            raise
         return Recovery(None, believed=False, note=str(error))
     except Exception as error:  # an attack of a user's may fail in any way
         return Recovery(None, believed=False, note=f"{type(error).__name__}: {error}")

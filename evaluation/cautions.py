@@ -32,9 +32,14 @@ def of_answers(condition: str, answers: Answers) -> list[str]:
     return [f"{condition} gives {what}: its scores say nothing"] if constant and _several(answers) else []
 
 
-def tied(scores: Tensor) -> Tensor:
-    """Which keys' trial scores ``(keys, trials)`` are all equal; ``(keys,)`` bool."""
-    return scores.amax(-1) - scores.amin(-1) <= SAME
+def tied(task: str, answers: Answers, scores: Tensor) -> list[bool]:
+    """Whether everything is answered alike, key by key: equal trial scores, one class for every clip, one text."""
+    if not isinstance(answers, Tensor):
+        return [len(texts) > 1 and len({heard.text for heard in texts}) == 1 for texts in answers]
+    if scores.shape[-1] < 2:
+        return [False] * len(scores)
+    equal = SAME if task == "asv" else 0.0
+    return (scores.amax(-1) - scores.amin(-1) <= equal).tolist()
 
 
 def of_rows(rows: Iterable[Mapping[str, Any]], classes: int | None) -> list[str]:
@@ -47,12 +52,12 @@ def of_rows(rows: Iterable[Mapping[str, Any]], classes: int | None) -> list[str]
 
 
 def of_tied_keys(keys: Collection[int], done: int) -> list[str]:
-    """A sentence about the incorrect keys under which all trials score the same."""
+    """A sentence about the incorrect keys under which everything is answered alike."""
     if not keys:
         return []
     return [
-        f"under {len(keys):,} of {done:,} incorrect keys all trials have the same score (key {min(keys)} first): the "
-        "model does not tell queries apart there, and an EER of 50 % shows that, not protection"
+        f"under {len(keys):,} of {done:,} incorrect keys everything is answered alike (key {min(keys)} first): the "
+        "model does not tell queries apart there, and a score at chance shows that, not protection"
     ]
 
 

@@ -10,8 +10,9 @@ because every score behind it would be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from evaluation.engine import Engine
 from evaluation.experiment import Experiment
 from evaluation.hardware import TOLERANCE
 from evaluation.models.modules import TRAINED
+from evaluation.watch import Report
 from keys import draw_keys
 from keys.errors import BadInput
 
@@ -49,14 +51,22 @@ class SelfCheck:
         return {**asdict(self), "passed": self.passed}
 
 
-def self_checks(experiment: Experiment, correct: Answers | None, workers: int = 1) -> list[SelfCheck]:
+def self_checks(
+    experiment: Experiment,
+    correct: Answers | None,
+    workers: int = 1,
+    timeout: float | None = None,
+    report: Report | None = None,
+) -> list[SelfCheck]:
     """All checks; ``correct`` holds the answers under the correct key, by the explicit path, None for a plain model.
 
-    ``workers``: how many processes the sweep will use, of which one is asked.
+    ``workers``: how many processes the sweep will use, of which one is asked, for ``timeout`` seconds at most;
+    ``report`` is told what takes long.
     Raises BadInput at the first one that fails.
     """
+    elsewhere = partial(ask_elsewhere, experiment, workers=workers, timeout=timeout, report=report)
     done = []
-    for check in _checks(experiment, correct, workers):
+    for check in _checks(experiment, correct, elsewhere):
         if not check.passed:
             raise BadInput(
                 f"self-check '{check.name}' failed for model {experiment.model.name}: {check.text} "
@@ -67,7 +77,9 @@ def self_checks(experiment: Experiment, correct: Answers | None, workers: int = 
     return done
 
 
-def _checks(experiment: Experiment, correct: Answers | None, workers: int) -> Iterator[SelfCheck]:
+def _checks(
+    experiment: Experiment, correct: Answers | None, elsewhere: Callable[[list[int]], Asked]
+) -> Iterator[SelfCheck]:
     engine, limit = experiment.check_engine, TOLERANCE[experiment.config.precision]
     plain = engine.plain()
 
@@ -89,7 +101,7 @@ def _checks(experiment: Experiment, correct: Answers | None, workers: int) -> It
         "difference of the answers to the same recordings, read and cut twice (switch dithering off)",
     )  # fmt: skip
 
-    yield from _elsewhere(experiment, here, numbers, workers)
+    yield from _elsewhere(experiment, here, elsewhere(numbers))
 
     if experiment.encrypted is not None:
         yield from _key_checks(experiment, engine, plain, correct)
@@ -123,9 +135,8 @@ def _same_answers(experiment: Experiment, one: Asked, other: Asked) -> float:
     return SAME_TEXTS if one.cut_difference(other) else 0.0
 
 
-def _elsewhere(experiment: Experiment, here: Asked, numbers: list[int], workers: int) -> Iterator[SelfCheck]:
+def _elsewhere(experiment: Experiment, here: Asked, there: Asked) -> Iterator[SelfCheck]:
     """The same questions in a process of their own, which opens the model for itself."""
-    there = ask_elsewhere(experiment, numbers, workers)
     yield SelfCheck(
         "weights of another process", float(here.weights != there.weights), 0.0,
         "weights that differ when the model is opened again (load a checkpoint, or draw them from a seed)",

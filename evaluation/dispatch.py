@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Any
 
 from evaluation.watch import Watch, listed
-from keys.errors import BadInput
+from keys.errors import BadInput, in_one_line
+from keys.printable import printable
 
-LONGEST = 300  # characters of an error that is passed on
 CONTINUES = "what is done is kept, and the same command continues"
 
 
@@ -35,11 +35,7 @@ class Call:
 
 def described(error: BaseException) -> str:
     """An error in one line: ``RuntimeError: …``, and of bad input the sentence alone."""
-    text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
-    text = text if len(text) <= LONGEST else text[:LONGEST] + " …"
-    if isinstance(error, BadInput):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return printable(str(error) if isinstance(error, BadInput) else in_one_line(error))
 
 
 def sheltered(function: Callable[..., Any], *arguments: Any) -> Any:

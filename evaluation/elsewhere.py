@@ -16,7 +16,7 @@ from evaluation.dispatch import Call, collect
 from evaluation.experiment import Experiment, digest_of_weights
 from evaluation.hardware import available_cores
 from evaluation.pool import processes
-from evaluation.watch import Watch
+from evaluation.watch import Report, Watch
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,20 @@ def asked_here(experiment: Experiment, numbers: Sequence[int], anew: bool = Fals
     return Asked(digest_of_weights(experiment.model.network), queries, answers)
 
 
-def ask_elsewhere(experiment: Experiment, numbers: Sequence[int], workers: int) -> Asked:
+def ask_elsewhere(
+    experiment: Experiment, numbers: Sequence[int], *, workers: int, timeout: float | None, report: Report | None
+) -> Asked:
     """The same in one of the processes of a sweep with ``workers``; raises BadInput where it cannot be asked there."""
+    on_gpu = experiment.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.empty_cache()  # what finding the batch size left would be missing there
     threads = max(available_cores() // workers, 1)
     asked = (experiment.config, numbers, experiment.engine.rows, threads, _of_notebook(experiment.config))
-    with processes(workers, threads) as pool:
-        calls = [Call("another process", asked)]
-        (found,) = collect(pool, _asked_there, calls, 1, Watch("answer", None, lambda: "nothing"))
+    call = Call("the questions of the self-checks, in another process", asked)
+    with processes(workers, threads) as pool, Watch("answer", report, lambda: "no key") as watch:
+        (found,) = collect(pool, _asked_there, [call], 1, watch, timeout=timeout)
+    if on_gpu and workers == 1:
+        pool.kill()  # it would keep its share of the GPU's memory
     return cast(Asked, found)
 
 

@@ -122,11 +122,8 @@ class Experiment:
         engine = self.engine.on(self.cut_again(numbers)) if self.on_waveforms else self.engine.among(numbers)
         try:
             found = engine.plain_by_group()
-        except BadInput:
-            raise
         except Exception as error:  # a user's model may fail in any way
-            said = " ".join(str(error).split())
-            raise BadInput(f"{self._changed} ({type(error).__name__}: {said})") from error
+            raise BadInput(f"{self._changed} (it fails now: {in_one_line(error)})") from error
         self._first_answers = self._first_answers or found
         limit = TOLERANCE[self.config.precision]
         for now, before in zip(found, self._first_answers, strict=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from keys.errors import BadInput
@@ -21,6 +22,27 @@ class Failure:
 
 class SomeFailed(BadInput):
     """Everything was tried, and not everything worked."""
+
+
+@contextmanager
+def each_to_its_end() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Runs of one command: ``with each_to_its_end() as one: … with one(): run()``.
+
+    A run in which some keys or trials failed does not keep the next ones from running; what was wrong with the first
+    is raised at the end.
+    """
+    failed: list[SomeFailed] = []
+
+    @contextmanager
+    def one() -> Iterator[None]:
+        try:
+            yield
+        except SomeFailed as error:
+            failed.append(error)
+
+    yield one
+    if failed:
+        raise failed[0]
 
 
 class Failures:

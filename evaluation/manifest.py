@@ -15,6 +15,7 @@ from typing import Any
 from evaluation.experiment import Experiment
 from evaluation.hardware import describe_device
 from evaluation.tasks import METRICS
+from evaluation.text import VERSION as TEXT_VERSION
 from keys.errors import BadInput
 
 
@@ -25,7 +26,7 @@ def describe_run(
 
     Device, versions and revision are those of the first session; ``sessions`` has an entry for each. Model and corpus
     keep the names that they began with, and the identity its digits, which the tables are bound to. Raises BadInput
-    where the run's transcripts had another number of words, as an earlier wrongkey normalised them.
+    where an earlier wrongkey normalised the run's texts otherwise.
     """
     before = before or {}
     begun: Mapping[str, Any] = before.get("config", {})
@@ -37,6 +38,11 @@ def describe_run(
         raise BadInput(
             f"the transcripts had {had:,} words when this run was made and have {words:,} now, since an earlier "
             f"wrongkey normalised {config.text!r} otherwise: choose another --out"
+        )
+    if before and config.task == "asr" and begun.get("text_version") != TEXT_VERSION:
+        raise BadInput(
+            f"this run was made by a wrongkey that normalised {config.text!r} otherwise, and new keys would not "
+            "compare with its own: choose another --out"
         )
     asked = max(config.keys, begun.get("keys") or 0)
     session = {
@@ -62,6 +68,7 @@ def describe_run(
             "bins": experiment.bins,
             "command": command or first.get("command"),
             **({} if metric == METRICS[config.task] else {"metric": metric}),
+            **({"text_version": TEXT_VERSION} if config.task == "asr" else {}),
         },
         "identity": dict(before.get("identity") or identity),
         **{name: first.get(name) for name in ("started", "device", "versions", "git")},

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from keys.errors import BadInput
+from keys.errors import BadInput, in_one_line
 
 ROOMS = ("keys", "evaluation", "attacks", "reports", "wrongkey")
 SAFE_PATH = "PYTHONSAFEPATH"  # tells Python not to put the working directory first for `-m` and `-c`
@@ -35,7 +35,7 @@ def import_user(spec: str, what: str) -> Any:
     try:
         found = getattr(import_module(module), name)
     except (Exception, SystemExit) as error:  # a user's own module may fail in any way
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        said = in_one_line(error)
         remedy = _hidden(module) or "give an importable package.module:factory"
         raise BadInput(f"{what} cannot be imported ({said}): {remedy}") from error
     if hidden := _hidden(module):

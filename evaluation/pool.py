@@ -21,7 +21,7 @@ from typing import Any
 
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
-from evaluation.plugins import leave_environment, workers_import_nothing_here
+from evaluation.plugins import OURS, SAFE_PATH, leave_environment, workers_import_nothing_here
 
 WATCH_SECONDS = 2.0
 IDLE_SECONDS = 300.0  # after which processes without work end by themselves
@@ -42,7 +42,7 @@ class Pool(Executor):
         caller, lasts = os.getpid(), _in_main_thread()
         # loky shows where a process crashed unless told about it; a crash is a sentence here, and
         # PYTHONFAULTHANDLER=1 brings the stacks back.
-        settings = {"PYTHONFAULTHANDLER": ""} | {name: str(threads) for name in THREADS}
+        settings = {"PYTHONFAULTHANDLER": "", SAFE_PATH: OURS} | {name: str(threads) for name in THREADS}
         with _held_back():
             resource_tracker.ensure_running()  # it lets the signals in again, once
             self._loky = ProcessPoolExecutor(
@@ -75,7 +75,7 @@ def processes(count: int, threads: int) -> Iterator[Pool]:
 
     They are kept where the block ends well, and killed where an exception leaves it (Ctrl-C among them).
     """
-    key = (count, threads, os.getpid(), _in_main_thread())
+    key = (count, threads, os.getpid(), _in_main_thread(), _here(), tuple(sys.path))
     pool = _taken(key) or Pool(count, threads)
     try:
         yield pool
@@ -99,6 +99,14 @@ def _taken(key: tuple[Any, ...]) -> Pool | None:
     except BrokenExecutor:
         return None
     return pool
+
+
+def _here() -> str:
+    """The working directory, from which paths are read and factories imported; nothing where it was deleted."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def _in_main_thread() -> bool:

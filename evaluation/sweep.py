@@ -25,10 +25,10 @@ from evaluation.experiment import Experiment
 from evaluation.failures import Failures
 from evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
 from evaluation.manifest import describe_run, now
+from evaluation.models.protocol import model_at_fault
 from evaluation.run_folder import RunFolder, shard_name
 from evaluation.watch import Report, Watch
 from evaluation.workers import answers, check_backend, score_rows
-from keys.errors import BadInput, in_one_line
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard
@@ -74,10 +74,10 @@ def sweep(
     say = report or (lambda line: None)
     with folder.locked(), _threads(max(available_cores() // workers, 1)):
         begin = perf_counter()
-        with _model_at_fault(config.model):
+        with model_at_fault(config.model):
             experiment = prepared or Experiment(config)
             identity = experiment.identity()
-            manifest = _begin(folder, experiment, identity, workers, command, say)
+            manifest = _begin(folder, experiment, identity, workers, timeout, command, report)
             total, done, tied = experiment.total, folder.keys_done(), set(manifest["tied_keys"])
             wanted, spent, known = set(range(total)), manifest["seconds"], manifest["cautions"]
             if progress:
@@ -111,42 +111,38 @@ def sweep(
 
 
 def _begin(
-    folder: RunFolder, experiment: Experiment, identity: dict[str, Any], workers: int, command: str | None, say: Report
+    folder: RunFolder,
+    experiment: Experiment,
+    identity: dict[str, Any],
+    workers: int,
+    timeout: float | None,
+    command: str | None,
+    report: Report | None,
 ) -> dict[str, Any]:
     """Claims the folder, checks the model, writes what there is before the first key, and returns the manifest."""
+    say = report or (lambda line: None)
     before = folder.claim(identity)
     for line in folder.damaged:
         say(line)
     _set_batch_size(experiment, before)
     manifest = describe_run(experiment, before, identity, command)
     correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
-    manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers)]
+    manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers, timeout, report)]
     experiment.check_unchanged()
-    manifest |= {"keys_done": len(folder.keys_done()), "tied_keys": (before or {}).get("tied_keys") or []}
+    done = folder.keys_done()
+    manifest |= {"keys_done": len(done), "tied_keys": sorted(done & set((before or {}).get("tied_keys") or []))}
     folder.write_manifest(manifest)
     for name, text in experiment.task.files().items():
         folder.write_text(name, text)
     rows = _write_conditions(folder, experiment, correct)
-    manifest["cautions"] = _cautions(experiment, rows)
-    folder.write_manifest(manifest)
+    known = _cautions(experiment, rows)
+    folder.write_manifest(manifest | {"cautions": known + cautions.of_tied_keys(manifest["tied_keys"], len(done))})
+    manifest["cautions"] = known
     say(_describe(experiment))
     say("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
-    for sentence in manifest["cautions"]:
+    for sentence in known:
         say(f"caution: {sentence}")
     return manifest
-
-
-@contextmanager
-def _model_at_fault(name: str) -> Iterator[None]:
-    """A user's model may fail in any way, before the first key too: that is a sentence."""
-    try:
-        yield
-    except (BadInput, MemoryError, BrokenPipeError):  # the last: nobody reads the log any more
-        raise
-    except Exception as error:
-        raise BadInput(
-            f"model {name} fails before the first key is run ({in_one_line(error)}): mend it; what was there is kept"
-        ) from error
 
 
 @contextmanager
@@ -164,7 +160,7 @@ def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list
     """What a reader must know of the corpus and of the plain model, from its answers and its score rows."""
     plain, classes = experiment.plain(), getattr(experiment.model, "classes", None)
     found = [*experiment.corpus.cautions, *experiment.task.cautions(), *cautions.of_answers("the plain model", plain)]
-    if experiment.config.task == "asv" and bool(cautions.tied(experiment.scores(plain)).all()):
+    if experiment.config.task == "asv" and all(cautions.tied("asv", plain, experiment.scores(plain))):
         found.append("all trials of the plain model have the same score: no error rate can be computed from them")
     return found + cautions.of_rows(rows, len(classes) if classes else None)
 

@@ -135,3 +135,4 @@ NORMALISERS: dict[str, Callable[[], Normaliser]] = {
     "whisper-english": _whisper_english,
 }
 DEFAULT = "basic"
+VERSION = 2  # of what the names mean; 1 kept tags and joined words at punctuation

@@ -57,7 +57,10 @@ class Watch:
                 continue
             said += 1
             minutes = "a minute" if said == 1 else f"{said} minutes"
-            self.report(f"no {self.unit} for {minutes}; {self.done()} done; busy with {self.doing}")
+            try:
+                self.report(f"no {self.unit} for {minutes}; {self.done()} done; busy with {self.doing}")
+            except BrokenPipeError:  # nobody reads the log any more
+                return
 
 
 def listed(names: Sequence[str]) -> str:

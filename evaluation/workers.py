@@ -42,7 +42,10 @@ _one_at_a_time = threading.Lock()  # a worker's engine holds the kernels of the 
 
 @dataclass(frozen=True)
 class Shard:
-    """Score rows and, where kept, raw outputs of the incorrect keys ``[start, stop)``; which keys tie all trials."""
+    """Score rows and, where kept, raw outputs of the incorrect keys ``[start, stop)``.
+
+    ``tied``: the keys under which everything is answered alike.
+    """
 
     start: int
     stop: int
@@ -60,7 +63,7 @@ class Answered:
 
 
 def answer(experiment: Experiment, start: int, stop: int) -> Answered:
-    """Incorrect keys ``start … stop - 1`` through the encrypted model: together, or one by one where that fails.
+    """Incorrect keys ``start … stop - 1`` through the encrypted model: together, or by halves where that fails.
 
     Raises BadInput where the plain model has changed since the sweep began: nothing of these keys can be kept then.
     """
@@ -68,16 +71,23 @@ def answer(experiment: Experiment, start: int, stop: int) -> Answered:
     experiment.check_unchanged()
     if isinstance(found, Shard):
         return Answered([found])
-    answered = _one_by_one(experiment, start, stop)
+    parts = _by_halves(experiment, start, stop)
     experiment.check_unchanged()
-    return answered
-
-
-def _one_by_one(experiment: Experiment, start: int, stop: int) -> Answered:
-    found = [_tried(experiment, key, key + 1) for key in range(start, stop)]
-    runs = groupby(found, key=lambda one: isinstance(one, Shard))
+    runs = groupby(parts, key=lambda one: isinstance(one, Shard))
     shards = [_joined([one for one in run if isinstance(one, Shard)]) for good, run in runs if good]
-    return Answered(shards, [one for one in found if isinstance(one, Failure)])
+    return Answered(shards, [one for one in parts if isinstance(one, Failure)])
+
+
+def _by_halves(experiment: Experiment, start: int, stop: int) -> list[Shard | Failure]:
+    """What came of keys that failed together: shards around those that fail by themselves."""
+    if stop - start == 1:
+        return [_tried(experiment, start, stop)]
+    middle = (start + stop) // 2
+    found: list[Shard | Failure] = []
+    for half in ((start, middle), (middle, stop)):
+        one = _tried(experiment, *half)
+        found += [one] if isinstance(one, Shard) else _by_halves(experiment, *half)
+    return found
 
 
 def _tried(experiment: Experiment, start: int, stop: int) -> Shard | Failure:
@@ -91,8 +101,8 @@ def _shard(experiment: Experiment, start: int, stop: int) -> Shard:
     answers = experiment.answers(experiment.incorrect.batch(start, stop - start))
     scores = experiment.scores(answers)
     outputs = experiment.task.outputs(answers, scores, start) if experiment.config.keep_outputs else None
-    same = tied(scores).tolist() if experiment.config.task == "asv" else []
-    keys = [start + position for position, equal in enumerate(same) if equal]
+    alike = tied(experiment.config.task, answers, scores)
+    keys = [start + position for position, equal in enumerate(alike) if equal]
     return Shard(start, stop, score_rows(experiment, "incorrect", scores, start), outputs, keys)
 
 

@@ -8,7 +8,8 @@ least one task: ``embed`` (ASV), ``transcribe`` (ASR) or ``classify`` (ASC).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -146,6 +147,17 @@ def _bundled_or_loaded(spec: str, folded: bool) -> Any:
     load = _named(LOADERS[prefix][0])
     place = place if prefix == "command" else os.path.expanduser(place)  # a command is split into words first
     return load(place, folded=folded) if prefix == "rawnext" else load(place)
+
+
+@contextmanager
+def model_at_fault(name: str) -> Iterator[None]:
+    """A user's model may fail in any way, wherever it is asked: inside, what is no BadInput becomes one."""
+    try:
+        yield
+    except (BadInput, MemoryError, BrokenPipeError):  # the last: nobody reads the log any more
+        raise
+    except Exception as error:
+        raise BadInput(f"model {name} fails ({in_one_line(error)}): mend it; what was there before is kept") from error
 
 
 def answer_function(model: Model, task: str) -> Callable[[Tensor], Any]:

@@ -128,7 +128,7 @@ def test_cautions_reach_terminal_and_manifest(tmp_path: Path, capsys: pytest.Cap
     said: list[str] = []
     config = SweepConfig(model="tests.toys:raw3", corpus=spec, keys=1, replicates=0, device="cpu")
     run = sweep(config, tmp_path / "run", workers=1, report=said.append)
-    assert said[0] == f"caution: {caution}"
+    assert f"caution: {caution}" in said
     assert json.loads((run.path / "manifest.json").read_text())["cautions"][0] == caution
 
 

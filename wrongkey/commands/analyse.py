@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from keys.errors import BadInput
-from wrongkey.terminal import conclude
+from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
     from evaluation.config import SweepConfig
@@ -230,7 +230,7 @@ def _corpus(options: argparse.Namespace) -> Corpus:
         raise BadInput("this analysis needs --corpus")
     corpus = open_corpus(options.corpus, cast("Recordings | None", options.recordings))
     for caution in corpus.cautions:
-        print(f"wrongkey: caution: {caution}", file=sys.stderr)
+        note(f"caution: {caution}")
     return corpus.only_listed(Path(options.only)) if options.only else corpus
 
 

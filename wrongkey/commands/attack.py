@@ -62,6 +62,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from attacks.guessing import Guessing
     from attacks.registry import attack_names, open_attack
+    from evaluation.failures import each_to_its_end
     from wrongkey.terminal import conclude, say
 
     if options.name == "list":
@@ -83,8 +84,10 @@ def run(options: argparse.Namespace) -> int:
     for name in names:
         open_attack(name)  # an unknown one is refused before anything runs
     schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
-    for scheme, folder in schemes.items():
-        _attack(options, names, scheme, folder)
+    with each_to_its_end() as one:
+        for scheme, folder in schemes.items():
+            with one():
+                _attack(options, names, scheme, folder)
     shown = " ".join(str(folder) for folder in schemes.values())
     conclude(f"done; look at it with: wrongkey report {shown} --out report.html")
     return 0

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wrongkey.terminal import conclude, say, to_reader
+from wrongkey.terminal import conclude, note, say, to_reader
 
 
 def add(commands: Any) -> None:
@@ -42,7 +42,7 @@ def run_show(options: argparse.Namespace) -> int:
 
     corpus = open_corpus(options.corpus)
     for caution in corpus.cautions:
-        print(f"wrongkey: caution: {caution}", file=sys.stderr)
+        note(f"caution: {caution}")
     transcripts = sum(u.text is not None for u in corpus.utterances)
     say(f"{corpus.name}: {len(corpus)} utterances, {corpus.recordings} recordings")
     say(f"{len(corpus.speakers)} speakers, {transcripts} transcripts, {len(corpus.classes)} classes")

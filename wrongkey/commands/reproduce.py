@@ -65,6 +65,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from evaluation.experiment import Experiment
+    from evaluation.failures import each_to_its_end
     from evaluation.sweep import sweep
     from reports import load_run
     from reports.reproduction import write_reproduction
@@ -76,23 +77,25 @@ def run(options: argparse.Namespace) -> int:
     planned = list(_planned(experiment, options))  # every setting is checked before the first key is run
     runs = []
     prepared: Experiment | None = None
-    for number, (config, folder) in enumerate(planned, start=1):
-        note(f"{experiment.source}, run {number} of {len(planned)}: {folder}")
-        prepared = prepared and prepared.with_keys_of(config)  # else let go of it before another model is loaded
-        prepared = prepared or Experiment(config)
-        done = sweep(
-            config,
-            folder,
-            workers=options.workers,
-            timeout=options.timeout,
-            command=sweep_command(config, folder),
-            prepared=prepared,
-            progress=progress(),
-            report=note,
-        )
-        runs.append(load_run(done.path))
-    conclude(*write_reproduction(experiment, runs, options.out).splitlines())
-    note(f"The page: {options.out / experiment.name}.md; everything: wrongkey report {options.out}")
+    with each_to_its_end() as one:
+        for number, (config, folder) in enumerate(planned, start=1):
+            note(f"{experiment.source}, run {number} of {len(planned)}: {folder}")
+            prepared = prepared and prepared.with_keys_of(config)  # else let go of it before another model is loaded
+            prepared = prepared or Experiment(config)
+            with one():
+                sweep(
+                    config,
+                    folder,
+                    workers=options.workers,
+                    timeout=options.timeout,
+                    command=sweep_command(config, folder),
+                    prepared=prepared,
+                    progress=progress(),
+                    report=note,
+                )
+            runs.append(load_run(folder))
+        conclude(*write_reproduction(experiment, runs, options.out).splitlines())
+        note(f"The page: {options.out / experiment.name}.md; everything: wrongkey report {options.out}")
     return 0
 
 
