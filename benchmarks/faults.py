@@ -153,7 +153,7 @@ def raising(folder: Path, number: int) -> str | None:
 
 def full_disk(folder: Path, number: int) -> str | None:
     size = 1000 + 500 * number
-    run = Run(folder / "run", toy("for_the_caller_only", workers=1), before=("prlimit", f"--fsize={size}"))
+    run = Run(folder / "run", toy("sound", workers=1), before=("prlimit", f"--fsize={size}"))
     return sentence(run, "cannot be written", or_done=True)
 
 

@@ -100,6 +100,7 @@ hanging = partial(_made, Hanging)
 dying = partial(_made, Dying)
 stubborn = partial(_made, Stubborn)
 slow = partial(_made, Slow)
+sound = partial(_made, Toy)
 
 
 def for_the_caller_only() -> Toy:

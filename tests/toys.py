@@ -91,7 +91,8 @@ class Noisy(Toy):
     """Noise that hides from the eval-mode check."""
 
     def embed(self, queries: Tensor) -> Tensor:
-        return super().embed(queries) + torch.randn(len(queries), 16)
+        answer = super().embed(queries)
+        return answer + torch.randn_like(answer)
 
 
 def random_answers() -> Toy:

@@ -124,7 +124,7 @@ def test_cautions_reach_terminal_and_manifest(tmp_path: Path, capsys: pytest.Cap
     spec = f"folder:{tmp_path / 'set'}"
     assert main(["corpora", "show", spec]) == 0
     (caution,) = open_corpus(spec).cautions
-    assert f"wrongkey: caution: {caution}\n" in capsys.readouterr().err
+    assert f"caution: {caution}\n" in capsys.readouterr().err
     said: list[str] = []
     config = SweepConfig(model="tests.toys:raw3", corpus=spec, keys=1, replicates=0, device="cpu")
     run = sweep(config, tmp_path / "run", workers=1, report=said.append)

@@ -117,6 +117,9 @@ def test_a_run_from_before_character_errors_is_extended_and_reported_without_the
     for path in (folder / "scores").glob("*.parquet"):
         rows = pd.read_parquet(path)
         rows[rows.metric != "cer"].to_parquet(path, index=False)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["tables"]  # as of a wrongkey that sealed nothing
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     sweep(replace(asked, keys=4), folder, workers=1)
     run = load_run(folder)
     assert run.keys_done == 4 and run.partial == {"cer": 2}
@@ -131,6 +134,10 @@ def test_a_run_whose_transcripts_had_other_words_is_not_mixed_with_new_keys(tmp_
     manifest = sweep(asked, tmp_path / "run", workers=1).path / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"words": 3', '"words": 2'))
     with pytest.raises(BadInput, match="had 2 words when this run was made and have 3 now"):
+        sweep(replace(asked, keys=2), tmp_path / "run", workers=1)
+    text = manifest.read_text().replace('"words": 2', '"words": 3')
+    manifest.write_text(text.replace('"text_version": 2', '"text_version": 1'))
+    with pytest.raises(BadInput, match="normalised 'basic' otherwise"):
         sweep(replace(asked, keys=2), tmp_path / "run", workers=1)
 
 

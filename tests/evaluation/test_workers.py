@@ -45,7 +45,7 @@ def scores(folder: Path) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     """What the same network answers where nothing fails."""
-    return scores(sweep(config("for_the_caller_only"), tmp_path_factory.mktemp("sound") / "run", workers=1).path)
+    return scores(sweep(config("sound"), tmp_path_factory.mktemp("sound") / "run", workers=1).path)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_shards_lie_around_the_keys_that_fail():
 
 
 def test_a_sound_shard_is_computed_once(monkeypatch):
-    experiment, calls = Experiment(config("for_the_caller_only")), []
+    experiment, calls = Experiment(config("sound")), []
     answers = experiment.answers
     monkeypatch.setattr(experiment, "answers", lambda keys: calls.append(len(keys)) or answers(keys))
     workers.answer(experiment, 0, 8)
@@ -102,7 +102,7 @@ def test_where_every_key_fails_the_sweep_stops(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "_shard", fails)
     monkeypatch.setattr(sweeping, "_shard_size", lambda *asked: 1)
     with pytest.raises(BadInput, match=r"the first 8 keys all failed, number 0 first \(RuntimeError: no driver\)"):
-        sweep(config("for_the_caller_only", keys=12), tmp_path / "run", workers=1)
+        sweep(config("sound", keys=12), tmp_path / "run", workers=1)
     assert max(tried) == 7
 
 
@@ -115,12 +115,12 @@ def test_keys_that_fail_again_do_not_stop_an_extension(tmp_path, monkeypatch):
         return shard(experiment, start, stop)
 
     monkeypatch.setattr(sweeping, "_shard_size", lambda *asked: 1)
-    sweep(config("for_the_caller_only", keys=11), tmp_path / "run", workers=1)
+    sweep(config("sound", keys=11), tmp_path / "run", workers=1)
     for file in (tmp_path / "run/scores").glob("incorrect-0000000*"):
         file.unlink()
     monkeypatch.setattr(workers, "_shard", fails_below_10)
     with pytest.raises(SomeFailed, match="10 of 12 keys failed"):
-        sweep(config("for_the_caller_only", keys=12), tmp_path / "run", workers=1)
+        sweep(config("sound", keys=12), tmp_path / "run", workers=1)
     assert set(scores(tmp_path / "run").index) == {10, 11}
 
 
@@ -130,7 +130,7 @@ def test_what_fails_beside_the_keys_ends_the_sweep_with_a_sentence(tmp_path, mon
 
     monkeypatch.setattr(workers, "answer", fails)
     with pytest.raises(BadInput, match=r"^the work stopped \(OSError: .*the disk went away\): what is done is kept"):
-        sweep(config("for_the_caller_only"), tmp_path / "run", workers=1)
+        sweep(config("sound"), tmp_path / "run", workers=1)
 
 
 def test_errors_that_cannot_travel_come_back_from_workers_as_a_sentence(sound, tmp_path):
@@ -186,7 +186,7 @@ def test_the_watch_counts_from_the_last_arrival(monkeypatch):
 
 
 def test_errors_in_one_line():
-    assert described(ValueError("one\n  two\x1b[31m")) == "ValueError: one two?[31m"
+    assert described(ValueError("one\n  two\x1b[31m")) == "ValueError: one two\\x1b[31m"
     assert described(KeyboardInterrupt()) == "KeyboardInterrupt"
     assert described(BadInput("say so")) == "say so"
     assert len(described(ValueError("x" * 9999))) < 400

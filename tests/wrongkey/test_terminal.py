@@ -74,7 +74,7 @@ def test_names_that_no_terminal_can_spell_are_printed(encoding):
         env={**os.environ, "PYTHONIOENCODING": encoding},
     )
     said = done.stderr.decode(encoding)
-    assert done.returncode == 2 and r"\udcff holds no run folder" in said
+    assert done.returncode == 2 and r"\xff holds no run folder" in said
 
 
 def test_no_cell_of_a_spreadsheet_is_computed():
