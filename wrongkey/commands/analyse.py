@@ -77,7 +77,7 @@ def _add_decryption(analyses: Any) -> None:
         "--blocks", choices=["samples", "tiles", "frames"], help="how keys cut a query (default: the model's)"
     )
     parser.add_argument("--block", type=int, metavar="M", help="block size (default: the model's)")
-    parser.add_argument("--trials", metavar="FILE", help="list in VoxCeleb format, or 'corpus' for the corpus' own")
+    parser.add_argument("--trials", metavar="FILE", help="see docs/corpora.md, or 'corpus' for the corpus' own list")
     parser.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
     parser.add_argument("--text", default="basic", help="how transcripts are normalised")
     parser.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")

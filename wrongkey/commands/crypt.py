@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
         ("decrypt", run_decrypt, "decrypt a recording, with the right key or a wrong one"),
     ):
         parser: argparse.ArgumentParser = commands.add_parser(name, help=text)
-        parser.add_argument("file", type=user_path, help="WAV, FLAC or Ogg file")
+        parser.add_argument("file", type=user_path, help="audio file")
         parser.add_argument("--key", type=user_path, required=True, help="key file of 'wrongkey keys draw'")
         parser.add_argument("-o", "--out", type=user_path, required=True, help="WAV file (32-bit float)")
         parser.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")

@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
     speech = parser.add_argument_group("speech and trials")
     speech.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
     speech.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
-    speech.add_argument("--trials", metavar="FILE", help="(ASV) list in VoxCeleb format, or 'corpus'")
+    speech.add_argument("--trials", metavar="FILE", help="(ASV) see docs/corpora.md, or 'corpus'")
     speech.add_argument("--same-gender", action="store_true", help="(ASV) generated impostors have the same gender")
     speech.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
     speech.add_argument("--recordings", choices=["real", "synthetic"], help="where the corpus' layout does not tell")

@@ -56,7 +56,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--text", default="basic", help="how transcripts are normalised: none, basic, whisper-english")
     speech = parser.add_argument_group("speech and trials")
     speech.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
-    speech.add_argument("--trials", metavar="FILE", help="list in VoxCeleb format, or 'corpus' for the corpus' own")
+    speech.add_argument("--trials", metavar="FILE", help="see docs/corpora.md, or 'corpus' for the corpus' own list")
     speech.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
     speech.add_argument("--nontargets", type=int, default=1, help="impostor pairs per same-speaker pair (default 1)")
     speech.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
