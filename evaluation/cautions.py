@@ -56,8 +56,8 @@ def of_tied_keys(keys: Collection[int], done: int) -> list[str]:
     if not keys:
         return []
     return [
-        f"under {len(keys):,} of {done:,} incorrect keys everything is answered alike (key {min(keys)} first): the "
-        "model does not tell queries apart there, and a score at chance shows that, not protection"
+        f"under {len(keys):,} of {done:,} incorrect keys everything is answered alike (key {min(keys)} first): their "
+        "scores show that the model breaks down there, not that the speech is protected"
     ]
 
 
