@@ -103,6 +103,15 @@ slow = partial(_made, Slow)
 sound = partial(_made, Toy)
 
 
+def of_a_broken_front_end() -> Toy:
+    def front_end(waveform: Tensor) -> Tensor:
+        raise ZeroDivisionError("no frames")
+
+    toy = _made(Toy)
+    toy.front_end = front_end  # type: ignore[method-assign]
+    return toy
+
+
 def for_the_caller_only() -> Toy:
     """A factory that fails in every worker, as where a cluster's machines lack a file."""
     if in_worker():

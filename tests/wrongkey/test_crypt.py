@@ -110,3 +110,13 @@ def test_a_comment_of_any_length_is_harmless(key, tmp_path):
         out = tmp_path / "out.wav"
         assert main(["decrypt", str(tmp_path / "in.wav"), "--key", str(key), "-o", str(out), "--overwrite"]) == 0
         assert len(soundfile.read(out)[0]) == expected
+
+
+def test_a_model_that_fails_is_a_sentence(tmp_path, capsys):
+    key = tmp_path / "key.npz"
+    assert main(f"keys draw --scheme rom --block 3 -o {key}".split()) == 0
+    capsys.readouterr()
+    asked = f"encrypt-model --model tests.faulty:of_a_broken_front_end --key {key} -o {tmp_path / 'm.safetensors'}"
+    assert main(asked.split()) == 2
+    assert "of_a_broken_front_end fails (ZeroDivisionError: no frames)" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [key]

@@ -82,6 +82,13 @@ def run_decrypt(options: argparse.Namespace) -> int:
 
 
 def run_encrypt_model(options: argparse.Namespace) -> int:
+    from evaluation.models.protocol import model_at_fault
+
+    with model_at_fault(options.model):
+        return _encrypt_model(options)
+
+
+def _encrypt_model(options: argparse.Namespace) -> int:
     import torch
     from safetensors.torch import save
 
@@ -190,17 +197,19 @@ def _query(options: argparse.Namespace) -> tuple[Any, int]:
     import torch
 
     from evaluation.corpora import load_audio
-    from evaluation.models.protocol import open_model
+    from evaluation.models.protocol import model_at_fault, open_model
 
     _refuse_existing(options)
     model = open_model(options.model)
     waveform = torch.from_numpy(load_audio(options.file, model.sample_rate, options.channels))
-    query = model.front_end(waveform)
+    with model_at_fault(model.name):
+        query = model.front_end(waveform)
     if query.ndim != 1:
         raise BadInput(
             f"{model.name} reads spectrograms, which no WAV file holds: encrypt them with keys.encrypt_query"
         )
-    return model.segments(query).flatten().numpy(), model.sample_rate
+    with model_at_fault(model.name):
+        return model.segments(query).flatten().numpy(), model.sample_rate
 
 
 def _read(options: argparse.Namespace) -> tuple[Any, int]:
