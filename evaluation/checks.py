@@ -24,7 +24,7 @@ from evaluation.elsewhere import Asked, ask_elsewhere, asked_here
 from evaluation.engine import Engine
 from evaluation.experiment import Experiment
 from evaluation.hardware import TOLERANCE
-from evaluation.models.modules import TRAINED
+from evaluation.models.modules import in_training
 from evaluation.watch import Report
 from keys import draw_keys
 from keys.errors import BadInput
@@ -83,8 +83,8 @@ def _checks(
     engine, limit = experiment.check_engine, TOLERANCE[experiment.config.precision]
     plain = engine.plain()
 
-    training = sum(isinstance(m, TRAINED) and m.training for m in experiment.model.network.modules())
-    yield SelfCheck("eval mode", float(training), 0.0, "normalisation, dropout or recurrent layers in training mode")
+    training = float(len(in_training(experiment.model)))
+    yield SelfCheck("eval mode", training, 0.0, "normalisation, dropout or recurrent layers in training mode")
 
     numbers = experiment.evenly_spaced(CUT_TWICE[experiment.config.task])
     here = asked_here(experiment, numbers)

@@ -13,7 +13,7 @@ from torch import Tensor
 from evaluation.answers import Answers, difference_of
 from evaluation.config import SweepConfig
 from evaluation.dispatch import Call, collect
-from evaluation.experiment import Experiment, digest_of_weights
+from evaluation.experiment import Experiment
 from evaluation.hardware import available_cores
 from evaluation.pool import processes
 from evaluation.watch import Report, Watch
@@ -49,7 +49,7 @@ def asked_here(experiment: Experiment, numbers: Sequence[int], anew: bool = Fals
     few.ask = experiment.asked_in_checks
     queries = [(group.segments.cpu(), group.utterance.cpu()) for group in few.groups]
     answers = [one.cpu() if isinstance(one, Tensor) else one for one in few.plain_by_group()]
-    return Asked(digest_of_weights(experiment.model.network), queries, answers)
+    return Asked(experiment.weights, queries, answers)
 
 
 def ask_elsewhere(
@@ -62,10 +62,9 @@ def ask_elsewhere(
     threads = max(available_cores() // workers, 1)
     asked = (experiment.config, numbers, experiment.engine.rows, threads, _of_notebook(experiment.config))
     call = Call("the questions of the self-checks, in another process", asked)
-    with processes(workers, threads) as pool, Watch("answer", report, lambda: "no key") as watch:
+    keep = not on_gpu or workers > 1  # else it would hold its share of the GPU's memory for nothing
+    with processes(workers, threads, keep) as pool, Watch("answer", report, lambda: "no key") as watch:
         (found,) = collect(pool, _asked_there, [call], 1, watch, timeout=timeout)
-    if on_gpu and workers == 1:
-        pool.kill()  # it would keep its share of the GPU's memory
     return cast(Asked, found)
 
 

@@ -265,11 +265,10 @@ class Engine:
 
     def doubled(self) -> Engine:
         """The same engine with the utterances of its first group a second time behind them."""
-        twice, group = copy.copy(self), self.groups[0]
+        group = self.groups[0]
         again = group.utterance + len(group.utterance)
         both = QueryGroup(torch.cat([group.segments] * 2), torch.cat([group.utterance, again]))
-        twice.groups, twice.utterances = [both], 2 * len(group.utterance)
-        return twice
+        return self.on([both])
 
     def _asked(self, model: Model, x: Tensor) -> Any:
         answer = getattr(model, self.ask)(x)

@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -98,6 +99,11 @@ class Experiment:
         """What the self-checks ask: some segments of one shape."""
         return self.engine.subset(CHECKED_SEGMENTS[self.config.task], self.asked_in_checks)
 
+    @cached_property
+    def weights(self) -> str:
+        """Hash of the network's tensors, as it was opened."""
+        return digest_of_weights(self.model.network)
+
     @property
     def asked_in_checks(self) -> str:
         """The model's function that checks ask: the task's, or of a recogniser the numbers that it decodes."""
@@ -182,7 +188,7 @@ class Experiment:
             "blocks": self.blocks,
             "block_size": self.block_size,
             "dims": self.dims,
-            "weights": digest_of_weights(self.model.network),
+            "weights": self.weights,
             "corpus": replace(self.corpus, utterances=tuple(self.used)).digest(),
             **self.task.identity(),
             "segments": _digest_of_shapes(self.engine.groups),

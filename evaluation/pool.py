@@ -70,10 +70,11 @@ class Pool(Executor):
 
 
 @contextmanager
-def processes(count: int, threads: int) -> Iterator[Pool]:
+def processes(count: int, threads: int, keep: bool = True) -> Iterator[Pool]:
     """``count`` processes of ``threads`` threads each: those of the last time, or new ones.
 
-    They are kept where the block ends well, and killed where an exception leaves it (Ctrl-C among them).
+    They are kept where the block ends well, unless ``keep`` is False, and killed where an exception leaves it (Ctrl-C
+    among them).
     """
     key = (count, threads, os.getpid(), _in_main_thread(), _here(), tuple(sys.path))
     pool = _taken(key) or Pool(count, threads)
@@ -82,6 +83,9 @@ def processes(count: int, threads: int) -> Iterator[Pool]:
     except BaseException:
         pool.kill()
         raise
+    if not keep:
+        pool.kill()
+        return
     with _lock:
         replaced = list(_idle.values())
         _idle.clear()

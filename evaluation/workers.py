@@ -69,24 +69,23 @@ def answer(experiment: Experiment, start: int, stop: int) -> Answered:
     """
     found = _tried(experiment, start, stop)
     experiment.check_unchanged()
-    if isinstance(found, Shard):
-        return Answered([found])
-    parts = _by_halves(experiment, start, stop)
-    experiment.check_unchanged()
+    parts = [found]
+    if isinstance(found, Failure) and stop - start > 1:
+        parts = _by_halves(experiment, start, stop)
+        experiment.check_unchanged()
     runs = groupby(parts, key=lambda one: isinstance(one, Shard))
     shards = [_joined([one for one in run if isinstance(one, Shard)]) for good, run in runs if good]
     return Answered(shards, [one for one in parts if isinstance(one, Failure)])
 
 
 def _by_halves(experiment: Experiment, start: int, stop: int) -> list[Shard | Failure]:
-    """What came of keys that failed together: shards around those that fail by themselves."""
-    if stop - start == 1:
-        return [_tried(experiment, start, stop)]
+    """What came of two or more keys that failed together: shards around those that fail by themselves."""
     middle = (start + stop) // 2
     found: list[Shard | Failure] = []
-    for half in ((start, middle), (middle, stop)):
-        one = _tried(experiment, *half)
-        found += [one] if isinstance(one, Shard) else _by_halves(experiment, *half)
+    for first, last in ((start, middle), (middle, stop)):
+        one = _tried(experiment, first, last)
+        alone = isinstance(one, Shard) or last - first == 1
+        found += [one] if alone else _by_halves(experiment, first, last)
     return found
 
 

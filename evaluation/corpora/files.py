@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evaluation.corpora.corpus import first_three
 from evaluation.corpora.formats import READABLE, UNREADABLE
-from evaluation.corpora.ids import composed, printable
+from evaluation.corpora.ids import as_text, composed
 from evaluation.corpora.text_files import read_lines
 from keys.errors import BadInput
 
@@ -131,7 +131,7 @@ def left_out(folder: Path, paths: Sequence[Path], reason: str) -> tuple[str, ...
         return ()
     count = "1 is" if len(paths) == 1 else f"{len(paths)} are"
     first = paths[0].relative_to(folder).as_posix()
-    return (printable(f"{folder}: {count} left out, {first}{' first' if len(paths) > 1 else ''}: {reason}"),)
+    return (as_text(f"{folder}: {count} left out, {first}{' first' if len(paths) > 1 else ''}: {reason}"),)
 
 
 def audio_by_folder(folder: Path, kind: str) -> tuple[list[Path], tuple[str, ...]]:

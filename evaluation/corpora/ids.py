@@ -14,7 +14,7 @@ def composed(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
-def printable(name: str) -> str:
+def as_text(name: str) -> str:
     r"""A file name as text: its bytes that are not UTF-8 are written `\xe9`. Others stay as they are."""
     return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
@@ -22,7 +22,7 @@ def printable(name: str) -> str:
 def id_of(path: Path, folder: Path) -> str:
     """The path below `folder`, without its ending: the id of a recording that no list names."""
     place = path.relative_to(folder)
-    return printable((place.parent / place.stem).as_posix())
+    return as_text((place.parent / place.stem).as_posix())
 
 
 def in_one_form(names: Iterable[str]) -> dict[str, str]:

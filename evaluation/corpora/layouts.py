@@ -39,7 +39,7 @@ from evaluation.corpora.files import (
     located,
 )
 from evaluation.corpora.formats import READABLE, UNREADABLE
-from evaluation.corpora.ids import composed, id_of, in_one_form, printable
+from evaluation.corpora.ids import as_text, composed, id_of, in_one_form
 from evaluation.corpora.scenes import esc_table, is_sins, read_classes, read_dcase, read_esc10, read_esc50, read_sins
 from evaluation.corpora.text_files import read_lines
 from evaluation.corpora.transcribed import read_jsonl, read_tsv
@@ -190,7 +190,7 @@ def read_kaldi(folder: Path) -> Corpus:
     )
     folder = folder.resolve()
     name = f"{folder.parent.name}-{folder.name}" if root == folder.parent else folder.name
-    return Corpus(printable(name), utterances, folder)
+    return Corpus(as_text(name), utterances, folder)
 
 
 def _complete(path: Path, lacking: set[str]) -> None:
@@ -276,13 +276,13 @@ def read_librispeech(folder: Path) -> Corpus:
             texts |= _table(transcripts, values="may be empty")
         audio = AudioFiles.among(lying, folder, preferred=".flac")
         cautions += audio.cautions()
-        files = {printable(path.stem): path for path in audio.kept}
-        speaker = printable(chapter.parent.name)
+        files = {as_text(path.stem): path for path in audio.kept}
+        speaker = as_text(chapter.parent.name)
         utterances += [
             Utterance(id, speaker, files.get(id, chapter / f"{id}.flac"), genders.get(speaker), texts.get(id))
             for id in dict.fromkeys([*texts, *files])
         ]
-    subsets = sorted({printable(chapter.parent.parent.resolve().name) for chapter in chapters})
+    subsets = sorted({as_text(chapter.parent.parent.resolve().name) for chapter in chapters})
     return Corpus("-".join(["librispeech", *subsets]), tuple(utterances), folder, "real", tuple(cautions))
 
 
@@ -332,7 +332,7 @@ def read_voxceleb1(folder: Path) -> Corpus:
     found.refuse_lost("speaker")
     utterances = []
     for path in sorted(found.kept):
-        id = printable(path.relative_to(home).as_posix())
+        id = as_text(path.relative_to(home).as_posix())
         speaker = id.split("/")[0]
         utterances.append(Utterance(id, speaker, path, genders.get(speaker)))
     spoken = {u.speaker for u in utterances}
@@ -379,7 +379,7 @@ def read_speech_commands(folder: Path) -> Corpus:
         raise BadInput(f"{folder} is not Speech Commands: it has no word/xxxxxxxx_nohash_0.wav")
     audio = AudioFiles.among(files, folder)
     utterances = tuple(
-        Utterance(id_of(path, folder), path.stem[:8], path, text=printable(path.parent.name).upper())
+        Utterance(id_of(path, folder), path.stem[:8], path, text=as_text(path.parent.name).upper())
         for path in audio.kept
     )
     cautions = (*audio.cautions(), *left_out(folder, others, "its name is not xxxxxxxx_nohash_0"))
@@ -406,13 +406,11 @@ def read_folder(folder: Path) -> Corpus:
     files, cautions = audio_by_folder(folder, "speaker")
     if all(path.parent.parent != folder for path in files):
         first = files[0].relative_to(folder)
-        cautions += (
-            printable(f"{folder}: {first} and all others lie deeper; {first.parts[0]} is taken for a speaker"),
-        )
+        cautions += (as_text(f"{folder}: {first} and all others lie deeper; {first.parts[0]} is taken for a speaker"),)
     utterances = tuple(
-        Utterance(id_of(path, folder), printable(path.relative_to(folder).parts[0]), path) for path in files
+        Utterance(id_of(path, folder), as_text(path.relative_to(folder).parts[0]), path) for path in files
     )
-    return Corpus(printable(folder.resolve().name), utterances, folder, cautions=cautions)
+    return Corpus(as_text(folder.resolve().name), utterances, folder, cautions=cautions)
 
 
 # the table above

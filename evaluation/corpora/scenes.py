@@ -25,7 +25,7 @@ from evaluation.corpora.files import (
     read_rows,
 )
 from evaluation.corpora.formats import without_suffix
-from evaluation.corpora.ids import composed, id_of, printable
+from evaluation.corpora.ids import as_text, composed, id_of
 from evaluation.corpora.text_files import read_lines
 from keys.errors import BadInput
 
@@ -36,9 +36,9 @@ def read_classes(folder: Path) -> Corpus:
     """A folder per class, its audio files at any depth below it; the id is the path without its ending."""
     files, cautions = audio_by_folder(folder, "class")
     utterances = tuple(
-        Utterance(id_of(path, folder), "", path, label=printable(path.relative_to(folder).parts[0])) for path in files
+        Utterance(id_of(path, folder), "", path, label=as_text(path.relative_to(folder).parts[0])) for path in files
     )
-    return Corpus(printable(folder.resolve().name), utterances, folder, cautions=cautions)
+    return Corpus(as_text(folder.resolve().name), utterances, folder, cautions=cautions)
 
 
 # DCASE lists
@@ -65,7 +65,7 @@ def read_dcase(file: Path) -> Corpus:
         Utterance(without_suffix(listed_id(row["filename"], path)), "", path, label=row["scene_label"])
         for row, path in zip(rows, paths, strict=True)
     )
-    return Corpus(printable(f"{root.name}-{file.stem}"), utterances, root)
+    return Corpus(as_text(f"{root.name}-{file.stem}"), utterances, root)
 
 
 # ESC-50
@@ -221,7 +221,7 @@ def _meta_clips(folder: Path) -> Iterator[Utterance]:
             listed.append((place, label))
     _, paths = located([place for place, _ in listed], (folder,))
     for (place, label), path in zip(listed, paths, strict=True):
-        yield from _clips(path, printable(Path(listed_id(place, path)).with_suffix("").as_posix()), label)
+        yield from _clips(path, as_text(Path(listed_id(place, path)).with_suffix("").as_posix()), label)
 
 
 def _node_files(files: Sequence[Path]) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Any
 from evaluation.corpora.corpus import Corpus, Utterance, gender_of
 from evaluation.corpora.files import listed_id, located, read_rows
 from evaluation.corpora.formats import without_suffix
-from evaluation.corpora.ids import printable
+from evaluation.corpora.ids import as_text
 from evaluation.corpora.text_files import read_lines
 from keys.errors import BadInput
 
@@ -119,4 +119,4 @@ def _seconds(name: str, value: Any, least: float) -> float:
 
 
 def _name(file: Path) -> str:
-    return printable(f"{file.resolve().parent.name}-{file.stem}")
+    return as_text(f"{file.resolve().parent.name}-{file.stem}")

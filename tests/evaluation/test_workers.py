@@ -298,3 +298,19 @@ def wait_for(condition) -> None:
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert condition()
+
+
+def test_processes_that_are_not_kept_are_not_taken_again():
+    found = []
+    for keep in (False, True, True):
+        with processes(1, 1, keep) as executor:
+            found.append(executor.submit(os.getpid).result())
+    assert found[0] != found[1] == found[2]
+
+
+def test_a_key_that_fails_alone_is_asked_once(monkeypatch):
+    experiment, asked = Experiment(config("raising")), []
+    shard = workers._shard
+    monkeypatch.setattr(workers, "_shard", lambda e, start, stop: asked.append((start, stop)) or shard(e, start, stop))
+    answered = workers.answer(experiment, 10, 11)
+    assert asked == [(10, 11)] and not answered.shards and [one.number for one in answered.failures] == [10]
