@@ -16,9 +16,9 @@ from typing import Any
 import pandas as pd
 
 from attacks.base import Attack
-from attacks.rows import read_attack
 from attacks.scores import DECRYPTED, RECOVERED
 from attacks.target import AttackConfig, Target
+from evaluation.attack_rows import read_attack
 from evaluation.experiment import digest_of_weights
 from evaluation.manifest import git_revision, now, versions
 from evaluation.run_folder import RunFolder, same

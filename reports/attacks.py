@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attacks.rows import measured_numbers, read_attack
+from evaluation.attack_rows import measured_numbers, read_attack
 from evaluation.run_folder import find_files
 from evaluation.schema import Suite, read_json, read_manifest
 from evaluation.scores import old_files, read_scores
