@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -162,9 +162,12 @@ class RunFolder:
             done.update(range(start, stop))
         return done
 
-    def missing(self, total: int, shard_size: int) -> list[tuple[int, int]]:
-        """Shards ``[start, stop)`` of the keys ``0 … total - 1`` that are still to be done."""
-        done = self.keys_done()
+    def missing(self, total: int, shard_size: int, done: Set[int] | None = None) -> list[tuple[int, int]]:
+        """Shards ``[start, stop)`` of the keys ``0 … total - 1`` that are still to be done.
+
+        ``done``: what `keys_done` said, where the caller has asked: it reads every shard.
+        """
+        done = self.keys_done() if done is None else done
         shards: list[tuple[int, int]] = []
         for index in (i for i in range(total) if i not in done):
             if shards and shards[-1][1] == index and index - shards[-1][0] < shard_size:

@@ -77,12 +77,12 @@ def sweep(
         with model_at_fault(config.model):
             experiment = prepared or Experiment(config)
             identity = experiment.identity()
-            manifest = _begin(folder, experiment, identity, workers, timeout, command, report)
-            total, done, tied = experiment.total, folder.keys_done(), set(manifest["tied_keys"])
+            manifest, done = _begin(folder, experiment, identity, workers, timeout, command, report)
+            total, tied = experiment.total, set(manifest["tied_keys"])
             wanted, spent, known = set(range(total)), manifest["seconds"], manifest["cautions"]
             if progress:
                 progress(len(done & wanted), total)
-            shards = folder.missing(total, _shard_size(experiment, total, workers))
+            shards = folder.missing(total, _shard_size(experiment, total, workers), done)
         failures = Failures("keys", worked=bool(done))
         with (
             Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
@@ -118,8 +118,8 @@ def _begin(
     timeout: float | None,
     command: str | None,
     report: Report | None,
-) -> dict[str, Any]:
-    """Claims the folder, checks the model, writes what there is before the first key, and returns the manifest."""
+) -> tuple[dict[str, Any], set[int]]:
+    """Claims the folder, checks the model, writes what there is before the first key; the manifest and keys done."""
     say = report or (lambda line: None)
     before = folder.claim(identity)
     for line in folder.damaged:
@@ -142,7 +142,7 @@ def _begin(
     say("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
     for sentence in known:
         say(f"caution: {sentence}")
-    return manifest
+    return manifest, done
 
 
 @contextmanager
