@@ -32,7 +32,12 @@ Need = Literal[
     "other speech",  # plain speech of other people, with labels
     "labelled ciphertext",  # ciphertext of enrolled users, with their names
 ]
+# What an attack that wants no key is after; one that wants it attacks the speech and the use of the model with it.
+Asset = Literal["key", "use", "identity"]
 Quality = Literal["clean", "16 bit", "10 dB"]  # ciphertext as stored in 16 bits; plaintext known with noise at 10 dB
+
+
+AMOUNT = ("seconds", "known_blocks", "quality", "queries", "variant")  # of `Given`: columns of the rows
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,9 @@ class Given:
 
     seconds: of the victim's ciphertext; infinite for all there is.
     known_blocks: blocks of known plaintext, of this `quality`.
-    queries: that the model answers.
+    queries: that the model answers, or blocks that are encrypted; the harness answers no more.
     variant: how the case differs, in a word or two ("first layer fine-tuned"); empty for the plain case.
+    needs: of this case, where it needs less than the attack.
     """
 
     seconds: float | None = None
@@ -76,6 +82,7 @@ class Given:
     quality: Quality = "clean"
     queries: int | None = None
     variant: str = ""
+    needs: frozenset[Need] | None = None
 
     def __str__(self) -> str:
         words = [self.variant] if self.variant else []
@@ -112,7 +119,10 @@ class Evidence:
         texts; every key costs one query per utterance.
     error: the task's error (EER, WER, CER or 100 - accuracy, in percent) of the encrypted model on `others` under keys
         `(n, N, N)`: `(n,)`; the labels are the adversary's own.
-    seed: of everything random in the attack.
+    seed: of everything random in the attack. No key was drawn with it.
+
+    The attack runs in a process that never holds the key: `encrypt`, `ask` and `error` ask the harness, which counts
+    the queries. They raise BadInput where `given.queries` are spent.
     """
 
     setting: Setting
@@ -137,7 +147,7 @@ class Recovery:
     believed: the attack's own verdict, without the truth: whether it takes the key for recovered. None where it
         cannot tell.
     objective: what it minimised, at the result; for the record.
-    queries: that it asked the model.
+    queries: that it asked, for the record; the harness counts them itself.
     model: what the adversary asks where he wants no key: it reads the victims' ciphertext, and is scored at the task.
     measured: further numbers by name (of an attack that wants no key: what it measured instead).
     note: one sentence where something is worth saying.
@@ -157,7 +167,8 @@ class Attack(Protocol):
 
     name: as the command line says it. family: its place in the suite, 1 to 8, cheapest first (docs/attacks.md).
     An attack whose trials are dear, or all alike, may say how many are enough: an int `most_trials`;
-    one that returns a model instead of a key says so by `wants_key = False`.
+    one that returns a model instead of a key says so by `wants_key = False`, and may say its `asset`. It is pickled
+    (cloudpickle) into a process of its own, where one object runs all of its trials.
     """
 
     @property
@@ -174,4 +185,8 @@ class Attack(Protocol):
         """The cases that the suite runs, from little to much."""
 
     def run(self, evidence: Evidence) -> Recovery:
-        """Attack. May raise nothing but BadInput; a search that ends without a key returns the best it has."""
+        """Attack; a search that ends without a key returns the best it has.
+
+        BadInput says that this evidence is too little (a miss); any other exception that the attack broke down, which
+        counts as no trial at all.
+        """

@@ -1,17 +1,22 @@
-"""What an adversary of one trial is handed, and nothing beyond what his threat model grants."""
+"""What an adversary of one trial is handed, and nothing beyond what their threat model grants."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from attacks.base import Attack, Evidence, Given, Matrix, OtherSpeech, Quality
+from attacks.base import Attack, Given, Matrix, Need, OtherSpeech, Quality, Setting
+from attacks.guessing import Guessing
+from attacks.oracles import MOST_QUERIES, Oracles
+from attacks.salt import Salt, attack_seed
 from attacks.target import Target, under_key, whole_blocks
+from attacks.wire import Parcel
 from keys import encrypt_query
 from keys.blocks import to_blocks
 
@@ -23,7 +28,8 @@ BITS = 15  # behind the sign, of ciphertext stored in 16 bits
 class Trial:
     """A secret key and a victim: what the harness knows and the adversary does not.
 
-    key: `(N, N)`. queries: the victim's plain queries, float64, whole blocks. seed: of what is random in the trial.
+    key: `(N, N)`. queries: the victim's plain queries, float64, whole blocks. seed: of what is random in the attack.
+    noise: seed of what the harness draws for the trial besides the key. owner: seed of the owner's own training.
     """
 
     number: int
@@ -31,39 +37,93 @@ class Trial:
     key: Matrix
     queries: tuple[Tensor, ...]
     seed: int
+    noise: int
+    owner: int
 
 
-def trial_of(target: Target, number: int) -> Trial:
-    """Trial `number`: its own key, and the next victim in the corpus' order."""
+@dataclass(frozen=True)
+class EncryptedModel:
+    """The encrypted network as the provider has it: its first layer, and all tensors by name."""
+
+    layer: nn.Module
+    tensors: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Handed:
+    """`attacks.base.Evidence` as it goes to the attack's process, which opens the public model for itself.
+
+    setting: without its model. model: its spec. others: a parcel, by its name once it is on its way. asks: the oracles
+    that may be asked, by name.
+    """
+
+    setting: Setting
+    model: str | None
+    given: Given
+    seed: int
+    ciphertext: tuple[Tensor, ...] = ()
+    known: tuple[Matrix, Matrix] | None = None
+    public: bool = False
+    encrypted: EncryptedModel | None = None
+    others: Parcel | str | None = None
+    enrolled: OtherSpeech | None = None
+    asks: frozenset[str] = frozenset()
+
+
+def trial_of(target: Target, salt: Salt, attack: Attack, given: Given, number: int) -> Trial:
+    """Trial `number` of a case: a key that no other trial has, and the next victim in the corpus' order."""
     name, utterances = target.victims[number % len(target.victims)]
-    return Trial(number, name, target.key(number), tuple(target.queries(utterances)), target.config.seed + number)
+    words = attack.name, given, number
+    guessing = isinstance(attack, Guessing)  # it reads a sweep, whose key is no secret
+    key = target.sweep_key if guessing else salt.key(target.scheme, target.setting.size, *words)
+    seed = attack_seed(target.config.seed, number)
+    noise, owner = salt.seed("noise", *words), salt.seed("owner") % 2**63
+    return Trial(number, name, key, tuple(target.queries(utterances)), seed, noise, owner)
 
 
-def evidence_of(target: Target, trial: Trial, attack: Attack, given: Given) -> Evidence:
-    """Everything that the attack's threat model names, as much of it as `given` says."""
-    needs, setting = attack.threat.needs, target.setting
+def needs_of(attack: Attack, given: Given) -> frozenset[Need]:
+    """What an attack needs in this case."""
+    return attack.threat.needs if given.needs is None else given.needs
+
+
+def evidence_of(target: Target, trial: Trial, attack: Attack, given: Given) -> tuple[Handed, Oracles]:
+    """Everything that the threat model names, as much of it as `given` says, and what answers queries."""
+    needs, setting = needs_of(attack, given), target.setting
     has: dict[str, Any] = {}
+    oracles: dict[str, Callable[[Matrix], object]] = {}
     if "ciphertext" in needs:
         has["ciphertext"] = ciphertext(target, trial, float("inf") if given.seconds is None else given.seconds)
     if "known plaintext" in needs:
         has["known"] = known_blocks(target, trial, given.known_blocks or setting.size, given.quality)
     if "chosen plaintext" in needs:
-        has["encrypt"] = lambda blocks: blocks @ trial.key
+        oracles["encrypt"] = lambda blocks: blocks @ trial.key
     if needs & {"public model", "encrypted model"}:
-        owners = target.fine_tuned(given.variant) if "fine-tuned" in given.variant else None
-        has["encrypted"] = target.encrypted(trial.key, owners)
+        has["encrypted"] = _encrypted(target, trial, given)
     if "public model" in needs:
-        has["public"] = target.whole_model
+        has["public"] = True
     if "answers" in needs:
-        under = under_key(target.others_experiment, trial.key)
-        has["ask"] = under.answers
-        has["error"] = partial(target.errors, target.others_experiment, trial.key)
-        has["others"] = target.asked
+        oracles["ask"] = under_key(target.others_experiment, trial.key).answers
+        oracles["error"] = partial(target.errors, target.others_experiment, trial.key)
+        has["others"] = target.asked_parcel
     elif "other speech" in needs:
-        has["others"] = target.others
+        has["others"] = target.others_parcel
     if "labelled ciphertext" in needs:
         has["enrolled"] = enrolled_of(target, trial)
-    return Evidence(setting=setting, given=given, seed=trial.seed, **has)
+    handed = Handed(
+        setting=replace(setting, model=None),
+        model=target.config.model,
+        given=given,
+        seed=trial.seed,
+        asks=frozenset(oracles),
+        **has,
+    )
+    return handed, Oracles(oracles, setting.size, given.queries or MOST_QUERIES)
+
+
+def _encrypted(target: Target, trial: Trial, given: Given) -> EncryptedModel:
+    tuned = target.fine_tuned(given.variant, trial.owner) if "fine-tuned" in given.variant else None
+    model = target.encrypted(trial.key, tuned)
+    return EncryptedModel(model.network.get_submodule(model.first_layer), model.network.state_dict())
 
 
 def ciphertext(target: Target, trial: Trial, seconds: float) -> tuple[Tensor, ...]:
@@ -94,7 +154,7 @@ def known_blocks(target: Target, trial: Trial, count: int, quality: Quality) -> 
     They begin at one of the loudest blocks, as an adversary would choose. 16 bit: the ciphertext is rounded to steps of
     2^-15 of full scale. 10 dB: the plaintext is known with white noise 10 dB below it.
     """
-    setting, rng = target.setting, np.random.default_rng(trial.seed)
+    setting, rng = target.setting, np.random.default_rng(trial.noise)
     cut = (to_blocks(query, setting.block_size, setting.blocks) for query in trial.queries)
     blocks = torch.cat([rows.reshape(-1, setting.size) for rows in cut]).numpy()
     energies = (blocks**2).sum(1)

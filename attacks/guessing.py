@@ -45,7 +45,7 @@ class Guessing:
     @property
     def guesses(self) -> IncorrectKeys:
         target = self.target
-        return IncorrectKeys(target.scheme, target.setting.size, target.config.seed, target.key(0))
+        return IncorrectKeys(target.scheme, target.setting.size, target.config.seed, target.sweep_key)
 
     def sweep(
         self,

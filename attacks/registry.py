@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
@@ -33,6 +34,15 @@ SUITE: Mapping[str, str] = {
 def attack_names() -> list[str]:
     """Names of all attacks: the suite's in its order, then the registered ones."""
     return [*SUITE, *sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))]
+
+
+def known_needs() -> dict[str, list[str]]:
+    """What every attack needs that can be opened, by name: for who asks what was not tried."""
+    found = {}
+    for name in attack_names():
+        with suppress(BadInput):
+            found[name] = sorted(open_attack(name).threat.needs)
+    return found
 
 
 def open_attack(name: str) -> Attack:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from attacks.base import Attack
+from attacks.registry import known_needs
+from attacks.salt import Salt, kept_salt
 from attacks.scores import DECRYPTED, RECOVERED
 from attacks.target import AttackConfig, Target
 from evaluation.attack_rows import read_attack
@@ -28,6 +30,7 @@ from evaluation.tables import Damaged, identity_digest, set_aside, table_files, 
 from keys.errors import BadInput
 
 FORMAT = Suite.FORMAT
+HARNESS = 2  # 1: keys from the run's own seed, attacks in the process that knew them
 # What may differ from one session to the next: more trials and amounts extend a run.
 FREE = ("trials", "device", "amounts")
 
@@ -48,8 +51,17 @@ class AttackFolder(RunFolder):
         """All rows of an attack, in the order in which they were made; empty where there are none."""
         return pd.DataFrame(self._known(attack))
 
-    def claim_attacks(self, config: AttackConfig, target: Target, command: str | None) -> None:
+    @contextmanager
+    def kept_salt(self, named: Path | None) -> Iterator[Salt]:
+        """The secret of this folder's victims' keys, which no file holds meanwhile (`attacks.salt`)."""
+        self.make("attacks")
+        with kept_salt(self.path / "attacks" / "salt.json", named) as salt:
+            yield salt
+
+    def claim_attacks(self, config: AttackConfig, target: Target, command: str | None, salt: str | None = None) -> None:
         """Begin, or go on; raises BadInput where the folder holds attacks on another target.
+
+        `salt`: fingerprint of the one from which the victims' keys now follow.
 
         Damaged result files are set aside, and named in `damaged`: their trials are missing again.
         """
@@ -79,6 +91,8 @@ class AttackFolder(RunFolder):
                 "others": len(target.others_corpus.speakers),
                 **{name: getattr(target.setting, name) for name in ("scheme", "blocks", "block_size", "size", "rate")},
             },
+            "known": known_needs(),
+            "salts": list(dict.fromkeys([*before.get("salts", []), *([salt] if salt else [])])),
             "sessions": [*before.get("sessions", []), session],
             "attacks": before.get("attacks", {}),
             "ended": None,
@@ -90,15 +104,10 @@ class AttackFolder(RunFolder):
         """What suite.json says; None where there is none yet."""
         return read_json(self.suite_path, Suite) if os.path.lexists(self.suite_path) else None
 
-    def note(self, attack: Attack, reason: str | None) -> None:
+    def note(self, attack: str, about: Mapping[str, Any]) -> None:
         """The attack's threat model and, where it does not apply, why."""
         assert self._suite is not None
-        self._suite["attacks"][attack.name] = {
-            "family": attack.family,
-            "adversary": attack.threat.adversary,
-            "needs": sorted(attack.threat.needs),
-            "obstacle": reason,
-        }
+        self._suite["attacks"][attack] = dict(about)
         self._write_suite()
 
     def end(self) -> None:
@@ -120,6 +129,10 @@ class AttackFolder(RunFolder):
         table = self.rows(attack)
         table = table[table["given"] == given]
         line = f"{attack}, {given}: "
+        broke_down = table["failed"] != ""
+        table = table[~broke_down]
+        if broke_down.any():
+            line += f"{int(broke_down.sum())} trials broke down; "
         if table["key_error"].notna().any():
             recovered = int(((table["key_error"] < RECOVERED) | (table["snr"] >= DECRYPTED)).sum())
             line += f"{recovered} of {len(table)} keys recovered, median SNR {table['snr'].median():.0f} dB"
@@ -176,6 +189,7 @@ def identity_of(config: AttackConfig, target: Target) -> dict[str, Any]:
     for name in ("model", "corpus", "only", "others", "others_only"):
         settings.pop(name)
     return {
+        "harness": HARNESS,
         **settings,
         "speech of the victims": target.victims_corpus.digest(),
         "speech of others": target.others_corpus.digest(),

@@ -87,7 +87,9 @@ class SampleOrder:
 
     def amounts(self, setting: Setting) -> Sequence[Given]:
         """Seconds of ciphertext, with other people's speech and without."""
-        return [Given(seconds=s) for s in (1, 2, 5, 10)] + [Given(seconds=s, variant=BLIND) for s in (2, 5)]
+        return [Given(seconds=s) for s in (1, 2, 5, 10)] + [
+            Given(seconds=s, variant=BLIND, needs=frozenset({"ciphertext"})) for s in (2, 5)
+        ]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The order of lowest entropy; believed where the speech that it decrypts is stationary."""

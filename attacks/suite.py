@@ -2,15 +2,17 @@
 
 One row per attack, amount and trial, in `attacks/<attack>.parquet` of the run folder, beside `attacks/suite.json`,
 which says what was asked. The same call again runs the trials that are missing.
+
+The harness alone knows the victims' keys, which follow from a secret salt (`attacks.salt`); an attack runs in a process
+that never holds them (`attacks.boundary`).
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Generator, Sequence
-from contextlib import closing
-from dataclasses import asdict
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from attacks.base import Attack, Evidence, Given, Matrix, Recovery
-from attacks.evidence import Trial, evidence_of, trial_of
+from attacks.base import AMOUNT, Asset, Attack, Evidence, Given, Recovery
+from attacks.boundary import Attacked, ModelFailed, attacking
+from attacks.evidence import Handed, Trial, evidence_of, trial_of
 from attacks.guessing import Guessing
+from attacks.hearing import heard, nothing_heard
+from attacks.oracles import Oracles
+from attacks.random_keys import RandomKeys
 from attacks.registry import open_attack
 from attacks.results import AttackFolder
-from attacks.scores import key_error, snr, stoi
+from attacks.salt import Salt
+from attacks.scores import key_error
 from attacks.target import AttackConfig, Target
 from evaluation.dispatch import Call, check_timeout, collect, described
 from evaluation.failures import Failure, Failures, SomeFailed
@@ -32,10 +39,6 @@ from evaluation.models.protocol import model_at_fault
 from evaluation.pool import processes
 from evaluation.sweep import Progress
 from evaluation.watch import Report, Watch
-from keys import decrypt_query, encrypt_query
-from keys.errors import BadInput
-
-HEARD_SECONDS = 30.0  # of the victim's speech, decrypted with the recovered key: SNR and STOI
 
 
 def run_attacks(
@@ -47,16 +50,20 @@ def run_attacks(
     workers: int | None = None,
     timeout: float | None = None,
     command: str | None = None,
+    salt: Path | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
 ) -> AttackFolder:
     """Run attacks by name, in the order given, into the run folder `out` and return its attacks.
 
-    Where there is a model, `keys` incorrect keys are asked first: the attack of guessing, and what the others are
-    compared with. An attack that does not apply is named with its reason in suite.json, and the next one runs. A trial
-    or a shard of keys may take `timeout` seconds (None: for ever). Raises BadInput for an unknown attack, settings that
-    make no sense, a folder that holds attacks on another target, a worker that dies, and at the end for trials that
-    failed while the others went on; finished trials stay on disk whatever happens.
+    `keys` random keys are scored first, which the others are compared with; where there is a model, it is asked under
+    as many incorrect keys, which is the attack of guessing. An attack that does not apply is named with its reason in
+    suite.json, and the next one runs. A trial or a shard of keys may take `timeout` seconds (None: for ever). `salt`
+    names the `attacks/salt.json` of an earlier run, whose victims' keys these attacks then have.
+
+    Raises BadInput for an unknown attack, settings that make no sense, a folder that holds attacks on another target, a
+    worker that dies, and at the end for trials that failed while the others went on; finished trials stay on disk
+    whatever happens.
     """
     check_timeout(timeout)
     attacks: dict[str, Attack] = {name: open_attack(name) for name in names}
@@ -74,26 +81,53 @@ def run_attacks(
             attacks = {guessing.name: guessing, **attacks}
         except SomeFailed as error:  # the other attacks need none of these keys
             unfinished = error
-    failures = Failures("trials", worked=False)
-    with folder.locked():
-        folder.claim_attacks(config, target, command)
+    attacks = {RandomKeys.name: RandomKeys(keys), **attacks}
+    with folder.locked(), folder.kept_salt(salt) as secret:
+        run = Run(target, secret, folder, workers, timeout, Failures("trials", worked=False), report)
+        folder.claim_attacks(config, target, command, secret.fingerprint)
         if report:
             for line in folder.damaged:
                 report(line)
-        for name, attack in attacks.items():
-            if reason := obstacle(attack, target):
-                folder.note(attack, reason)
-                if report:
-                    report(f"{attack.name}: does not apply. {reason}")
-                continue
-            folder.note(attack, None)
-            for given in amounts(attack, target):
-                tried += _run_amount(folder, target, name, attack, given, workers, timeout, failures, report)
-        failures.check(tried)
+        for attack in attacks.values():
+            reason = obstacle(attack, target)
+            folder.note(attack.name, about(attack, target, reason))
+            if reason and report:
+                report(f"{attack.name}: does not apply. {reason}")
+            for given in [] if reason else amounts(attack, target):
+                tried += _run_amount(run, attack, given)
+        run.failures.check(tried)
         if unfinished:
             raise unfinished
         folder.end()
     return folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all trials of one call share."""
+
+    target: Target
+    salt: Salt
+    folder: AttackFolder
+    workers: int
+    timeout: float | None
+    failures: Failures
+    report: Report | None
+
+
+def about(attack: Attack, target: Target, reason: str | None) -> dict[str, Any]:
+    """What suite.json says of an attack: its threat model, what it is after, and why it does not apply, if so."""
+    cases = [] if reason else amounts(attack, target)
+    return {
+        "family": attack.family,
+        "adversary": attack.threat.adversary,
+        "needs": sorted(attack.threat.needs),
+        "obstacle": reason,
+        "wants_key": wants_key(attack),
+        "asset": asset_of(attack, target.setting.task),
+        "null": isinstance(attack, RandomKeys),
+        "cases": {str(given): {"needs": sorted(given.needs)} for given in cases if given.needs is not None},
+    }
 
 
 def obstacle(attack: Attack, target: Target) -> str | None:
@@ -110,17 +144,22 @@ def amounts(attack: Attack, target: Target) -> list[Given]:
     timed = [given for given in own if given.seconds is not None]
     if not (target.config.amounts and timed):
         return own
-    kinds = list(dict.fromkeys(Given(**{**asdict(given), "seconds": None}) for given in timed))
-    return [Given(**{**asdict(kind), "seconds": seconds}) for kind in kinds for seconds in target.config.amounts]
+    kinds = list(dict.fromkeys(replace(given, seconds=None) for given in timed))
+    return [replace(kind, seconds=seconds) for kind in kinds for seconds in target.config.amounts]
 
 
-def run_trial(target: Target, attack: Attack, given: Given, number: int) -> dict[str, Any]:
-    """One attack on one key, scored: a row of the result file."""
-    trial = trial_of(target, number)
-    evidence = evidence_of(target, trial, attack, given)
-    begin = time.process_time()  # of all threads of this process
-    recovery = attempt(attack, evidence)
-    seconds = time.process_time() - begin
+def run_trial(
+    target: Target, salt: Salt, attack: Attack, given: Given, number: int, threads: int | None = None
+) -> dict[str, Any]:
+    """One attack on one key, scored: a row of the result file. `threads`: of the attack's process."""
+    trial = trial_of(target, salt, attack, given, number)
+    handed, oracles = evidence_of(target, trial, attack, given)
+    with _attacked(target, attack, handed, oracles, threads or available_cores()) as attacked:
+        recovery, failed = attacked.recovery, attacked.failed
+        try:
+            scores = scored(target, trial, recovery, wants_key(attack), handed, failed)
+        except ModelFailed as error:
+            failed, scores = str(error), unscored()
     setting = target.setting
     return {
         "attack": attack.name,
@@ -135,78 +174,75 @@ def run_trial(target: Target, attack: Attack, given: Given, number: int) -> dict
         "trial": number,
         "victim": trial.victim,
         "given": str(given),
-        **{f"given_{name}": value for name, value in asdict(given).items()},
-        "had_seconds": sum(query.shape[-1] for query in evidence.ciphertext) / setting.rate or None,
+        **{f"given_{name}": getattr(given, name) for name in AMOUNT},
+        "had_seconds": seen_units(handed) / setting.rate or None,
         "believed": recovery.believed,
         "objective": recovery.objective,
-        "queries": recovery.queries,
-        "seconds": seconds,
-        **scored(target, trial, recovery, getattr(attack, "wants_key", True)),
+        "queries": recovery.queries if isinstance(attack, Guessing) else oracles.spent,
+        "seconds": attacked.seconds,
+        **scores,
+        "failed": failed,
+        "salt": salt.fingerprint,
         "measured": json.dumps(dict(recovery.measured)),
         "note": recovery.note,
     }
 
 
-def attempt(attack: Attack, evidence: Evidence) -> Recovery:
-    """What the attack returns; a failure of any kind, or a key that is none, is a result, and the suite goes on."""
-    size = evidence.setting.size
-    try:
-        recovery = attack.run(evidence)
-    except BadInput as error:  # too little ciphertext, say
-        if attack.name == Guessing.name:  # no attack, but the reading of its sweep
-            raise
-        return Recovery(None, believed=False, note=str(error))
-    except Exception as error:  # an attack of a user's may fail in any way
-        return Recovery(None, believed=False, note=f"{type(error).__name__}: {error}")
-    key = recovery.key
-    if key is not None and not (key.shape == (size, size) and np.allclose(key @ key.T, np.eye(size), atol=1e-3)):
-        return Recovery(None, believed=False, note=f"{attack.name} returned no orthogonal matrix of {size} x {size}.")
-    return recovery
+@contextmanager
+def _attacked(target: Target, attack: Attack, handed: Handed, oracles: Oracles, threads: int) -> Iterator[Attacked]:
+    """The attack in a process of its own; what is no attack, but the harness' own, in this one."""
+    if not isinstance(attack, Guessing | RandomKeys):
+        with attacking(attack, handed, oracles, threads) as attacked:
+            yield attacked
+        return
+    yield Attacked(attack.run(Evidence(target.setting, handed.given, handed.seed)), "", 0.0)
 
 
-def scored(target: Target, trial: Trial, recovery: Recovery, wants_key: bool) -> dict[str, float]:
-    """Key error, SNR, STOI and the task's error (percent) with the recovered key; NaN where none is wanted.
+def wants_key(attack: Attack) -> bool:
+    return bool(getattr(attack, "wants_key", True))
 
-    An attack that wanted a key and found none scores as an unrelated key and as silence: error √2, 0 dB.
+
+def asset_of(attack: Attack, task: str | None) -> Asset:
+    """What an attack is after: the key, and with it the speech and the use of the model, or what it says itself."""
+    own: Asset = "identity" if task == "asv" else "use"
+    return "key" if wants_key(attack) else getattr(attack, "asset", own)
+
+
+def seen_units(handed: Handed) -> int:
+    """Samples or frames of the victim's ciphertext that an attack had; a few known blocks do not count."""
+    return sum(query.shape[-1] for query in handed.ciphertext)
+
+
+def scored(
+    target: Target, trial: Trial, recovery: Recovery, wants_key: bool, handed: Handed, failed: str = ""
+) -> dict[str, float]:
+    """Key error, what is heard, and the task's error (percent) with the recovered key; NaN where none is wanted.
+
+    An attack that wanted a key and found none scores as an unrelated key and as silence: error √2, 0 dB. One that broke
+    down has no scores. A model in place of a key is scored with its interval.
     """
-    found = dict.fromkeys(("key_error", "snr", "stoi", "error"), float("nan"))
+    found = unscored()
+    if failed:
+        return found
     if recovery.model is not None:
         answers = target.experiment.engine.explicit(recovery.model, trial.key)
-        found["error"] = float(target.error_of(target.experiment, answers)[0])
+        error = target.error_rows(target.with_intervals, answers)[0]
+        found |= dict(zip(("error", "error_low", "error_high"), map(float, error), strict=True))
     if recovery.key is None:
         return found | ({"key_error": 2**0.5, "snr": 0.0} if wants_key else {})
     blocks = target.setting.blocks
     found["key_error"] = key_error(recovery.key, trial.key, blocks)
-    found |= heard(target, trial, recovery.key)
+    found |= heard(target, trial, recovery.key, seen_units(handed))
     if target.model is not None:
-        # A sign that the attack cannot see is one more guess for the adversary: he is granted it.
+        # A sign that the attack cannot see is one more guess for the adversary, who is granted it.
         sign = np.sign(np.sum(recovery.key * trial.key)) if blocks == "samples" else 1.0
         asked = (sign or 1.0) * recovery.key
         found["error"] = float(target.errors(target.experiment, trial.key, asked[None])[0])
     return found
 
 
-def heard(target: Target, trial: Trial, key: Matrix) -> dict[str, float]:
-    """SNR (dB) and, of waveforms, STOI of the victim's first half minute of speech, decrypted with `key`."""
-    setting = target.setting
-    plain, units = [], 0
-    for query in trial.queries:
-        plain.append(query)
-        units += query.shape[-1]
-        if units > HEARD_SECONDS * setting.rate:
-            break
-    decrypted = [
-        decrypt_query(encrypt_query(query, trial.key, blocks=setting.blocks), key, blocks=setting.blocks)
-        for query in plain
-    ]
-    whole = [
-        torch.cat(parts, dim=-1)
-        for parts in (plain, [d[..., : p.shape[-1]] for d, p in zip(decrypted, plain, strict=True)])
-    ]
-    heard = {"snr": snr(whole[0], whole[1], setting.blocks)}
-    if setting.blocks == "samples":
-        heard["stoi"] = stoi(whole[0], whole[1], int(setting.rate))
-    return heard
+def unscored() -> dict[str, float]:
+    return dict.fromkeys(("key_error", "error", "error_low", "error_high"), float("nan")) | nothing_heard()
 
 
 def _guessing(
@@ -226,67 +262,58 @@ def _guessing(
     return guessing
 
 
-def _run_amount(
-    folder: AttackFolder,
-    target: Target,
-    name: str,
-    attack: Attack,
-    given: Given,
-    workers: int,
-    timeout: float | None,
-    failures: Failures,
-    report: Report | None,
-) -> int:
+def _run_amount(run: Run, attack: Attack, given: Given) -> int:
     """Runs the trials that are missing, and returns how many there were."""
-    done = folder.trials_done(attack.name, str(given))
-    trials = min(target.config.trials, getattr(attack, "most_trials", target.config.trials))
+    done = run.folder.trials_done(attack.name, str(given))
+    trials = _trials(run.target.config.trials, attack)
     missing = [number for number in range(trials) if number not in done]
     kept = trials - len(missing)
-    failures.worked |= kept > 0
+    run.failures.worked |= kept > 0
     with (
-        Watch("trial", report, lambda: f"{kept} of {trials} trials") as watch,
-        closing(_outcomes(target, name, attack, given, missing, workers, timeout, watch)) as arriving,
+        Watch("trial", run.report, lambda: f"{kept} of {trials} trials") as watch,
+        closing(_outcomes(run, attack, given, missing, watch)) as arriving,
     ):
         for outcome in arriving:
             if isinstance(outcome, Failure):
-                failures.add([outcome])
+                run.failures.add([outcome])
             else:
-                folder.add(attack.name, outcome)
-                failures.worked, kept = True, kept + 1
-    if report and missing and kept:
-        report(folder.describe(attack.name, str(given)))
+                run.folder.add(attack.name, outcome)
+                run.failures.worked, kept = True, kept + 1
+    if run.report and missing and kept:
+        run.report(run.folder.describe(attack.name, str(given)))
     return len(missing)
 
 
+def _trials(asked: int, attack: Attack) -> int:
+    """How many trials a case has: those asked for, no more than are enough, or as many as the null attack needs."""
+    return attack.trials if isinstance(attack, RandomKeys) else min(asked, getattr(attack, "most_trials", asked))
+
+
 def _outcomes(
-    target: Target,
-    name: str,
-    attack: Attack,
-    given: Given,
-    trials: Sequence[int],
-    workers: int,
-    timeout: float | None,
-    watch: Watch,
+    run: Run, attack: Attack, given: Given, trials: Sequence[int], watch: Watch
 ) -> Generator[dict[str, Any] | Failure, None, None]:
     """What became of every trial, as it is done; guessing only reads what its sweep left, in this process."""
-    if name == Guessing.name or (timeout is None and (workers == 1 or len(trials) < 2)):
+    workers, timeout = run.workers, run.timeout
+    if isinstance(attack, Guessing) or (timeout is None and (workers == 1 or len(trials) < 2)):
         for number in trials:
             watch.busy = [_name(attack, given, number)]
-            outcome = _tried(target, attack, given, number)
+            outcome = _tried(run.target, run.salt, attack, given, number)
             watch.heard()
             yield outcome
         return
     threads = max(available_cores() // workers, 1)
-    asked = (target.config, str(target.folder), name, given, threads)
+    asked = (run.target.config, str(run.target.folder), run.salt, attack, given, threads)
     calls = [Call(_name(attack, given, number), (*asked, number)) for number in trials]
     with processes(workers, threads) as pool:
         yield from collect(pool, _in_worker, calls, workers, watch, timeout=timeout)
 
 
-def _tried(target: Target, attack: Attack, given: Given, number: int) -> dict[str, Any] | Failure:
+def _tried(
+    target: Target, salt: Salt, attack: Attack, given: Given, number: int, threads: int | None = None
+) -> dict[str, Any] | Failure:
     """The trial's row, or why there is none: of the harness and the model, since an attack that fails has a row."""
     try:
-        return run_trial(target, attack, given, number)
+        return run_trial(target, salt, attack, given, number, threads)
     except Exception as error:  # a user's model may fail in any way, and under some keys alone
         return Failure(number, _name(attack, given, number), described(error))
 
@@ -296,13 +323,10 @@ def _name(attack: Attack, given: Given, number: int) -> str:
 
 
 def _in_worker(
-    config: AttackConfig, folder: str, name: str, given: Given, threads: int, number: int
+    config: AttackConfig, folder: str, salt: Salt, attack: Attack, given: Given, threads: int, number: int
 ) -> dict[str, Any] | Failure:
     torch.set_num_threads(threads)
-    return _tried(_prepared(config, folder), _opened(name), given, number)
-
-
-_opened = lru_cache(open_attack)  # an attack keeps what it learned from other people's speech
+    return _tried(_prepared(config, folder), salt, attack, given, number, threads)
 
 
 @lru_cache(maxsize=1)

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from attacks.base import Matrix, OtherSpeech, Setting
+from attacks.listeners import open_listener
+from attacks.wire import Parcel, pickled
 from evaluation.answers import Answers
 from evaluation.config import SweepConfig
 from evaluation.corpora import Corpus, Recordings, Utterance, duration, load_audio, open_corpus
 from evaluation.engine import encrypt_first_layer
 from evaluation.experiment import Experiment, key_of
 from evaluation.models.protocol import Model, answer_function, open_model
+from evaluation.tasks import make_task
 from evaluation.workers import score_rows
 from keys import SecretKey, correct_key, get_scheme
 from keys.blocks import Blocks, dims_of
@@ -35,6 +39,7 @@ SPEECH_RATE = 16_000  # hertz of speech that is attacked without a model
 HANDS = 20
 OTHERS_SECONDS = 1200.0  # of other people's speech that an adversary learns from: all of them, some utterances each
 PROBED, PROBED_EACH = 12, 4  # people, and utterances of each, that an adversary asks the encrypted model about
+REPLICATES = 200  # of the bootstrap, where an attack returns a model
 NOISE_SECONDS = 30.0  # of noise through a front end, to learn how many frames a second makes
 
 
@@ -45,7 +50,8 @@ class AttackConfig:
     model: None attacks waveforms alone, at 16 kHz: there is no task score then, and `block` must be given.
     trials: keys, each with the next victim. others: a corpus of people who are no victims; None takes every second
     speaker of `corpus`. per_speaker: utterances of each speaker for the task's score; ciphertext is all there is.
-    amounts: seconds of ciphertext in place of those that an attack names for itself; empty for its own.
+    amounts: seconds of ciphertext in place of those that an attack names for itself; empty for its own. recogniser: a
+    model that hears the decrypted waveforms, for their WER beside SNR and STOI.
     """
 
     corpus: str
@@ -66,6 +72,7 @@ class AttackConfig:
     recordings: str | None = None
     device: str = "auto"
     amounts: tuple[float, ...] = ()
+    recogniser: str | None = None
 
     def __post_init__(self) -> None:
         least = {"--trials": self.trials, "--block": self.block, "--per-speaker": self.per_speaker}
@@ -104,9 +111,21 @@ class Target:
         """Name and utterances of every victim, in the corpus' order."""
         return tuple(_hands(self.victims_corpus).items())
 
-    def key(self, trial: int) -> Matrix:
-        """The secret key `(N, N)` of a trial: drawn with a seed that depends on the trial alone."""
-        return correct_key(self.scheme, self.setting.size, self.config.seed + trial)
+    def utterances_of(self, trial: int) -> tuple[Utterance, ...]:
+        """The victim's utterances whose queries hold a block, in the order of `queries`."""
+        _, utterances = self.victims[trial % len(self.victims)]
+        return tuple(u for u in utterances if self.queries([u]))
+
+    @cached_property
+    def recogniser(self) -> Model | None:
+        """Who hears decrypted waveforms; None where nobody was named, or spectrograms are attacked."""
+        named = self.config.recogniser if self.setting.blocks == "samples" else None
+        return open_listener(named, "asr") if named else None
+
+    @property
+    def sweep_key(self) -> Matrix:
+        """The correct key `(N, N)` of the sweep of incorrect keys: no victim's, and no secret."""
+        return correct_key(self.scheme, self.setting.size, self.config.seed)
 
     def secret(self, key: Matrix) -> SecretKey:
         return SecretKey(self.scheme.name, self.setting.block_size, dims_of(self.setting.blocks), key)
@@ -129,16 +148,24 @@ class Target:
         return self._labelled(_round_robin(self.others_corpus, OTHERS_SECONDS))
 
     @cached_property
+    def others_parcel(self) -> Parcel:
+        return Parcel(pickled(self.others))
+
+    @cached_property
+    def asked_parcel(self) -> Parcel:
+        return Parcel(pickled(self.asked))
+
+    @cached_property
     def asked(self) -> OtherSpeech:
         """The queries that an adversary asks the encrypted model about, in the order of `others_experiment`."""
         return self._labelled(self.others_experiment.used)
 
-    def fine_tuned(self, variant: str) -> Model:
-        """The public model as the owner trained it further before he encrypted it; made once for each variant."""
+    def fine_tuned(self, variant: str, seed: int) -> Model:
+        """The public model as the owner trained it further before encrypting it; made once for each variant."""
         if variant not in self._fine_tuned:
             from attacks.fine_tuning import fine_tuned  # only these cases train anything
 
-            self._fine_tuned[variant] = fine_tuned(self.whole_model, self.others, variant, self.config.seed)
+            self._fine_tuned[variant] = fine_tuned(self.whole_model, self.others, variant, seed)
         return self._fine_tuned[variant]
 
     @cached_property
@@ -155,6 +182,15 @@ class Target:
     def experiment(self) -> Experiment:
         """The task on the victims' speech, with which recovered keys are scored."""
         return Experiment(self.sweep_config(self.victims_corpus, "victims.txt"))
+
+    @cached_property
+    def with_intervals(self) -> Experiment:
+        """The same experiment, whose error rates have intervals over speakers or utterances where there are enough."""
+        experiment = copy.copy(self.experiment)
+        with suppress(BadInput):
+            config = replace(experiment.config, replicates=REPLICATES)
+            experiment.task = make_task(config, experiment.corpus, experiment.model)
+        return experiment
 
     @cached_property
     def others_experiment(self) -> Experiment:
@@ -183,10 +219,14 @@ class Target:
 
     def error_of(self, experiment: Experiment, answers: Answers) -> Matrix:
         """The task's error in percent, `(n,)`, of answers under n keys."""
+        return self.error_rows(experiment, answers)[:, 0]
+
+    def error_rows(self, experiment: Experiment, answers: Answers) -> Matrix:
+        """The task's errors with the ends of their intervals, NaN where there are none: `(n, 3)` in percent."""
         rows = score_rows(experiment, "incorrect", experiment.scores(answers), 0)
         metric = experiment.task.metric
-        values = np.array([row["value"] for row in rows if row["metric"] == metric])
-        return 100 - values if metric == "accuracy" else values
+        rates = np.array([[row[c] for c in ("value", "ci_low", "ci_high")] for row in rows if row["metric"] == metric])
+        return 100 - rates[:, [0, 2, 1]] if metric == "accuracy" else rates
 
     def _setting(self) -> Setting:
         config = self.config
@@ -198,7 +238,7 @@ class Target:
         if blocks != "samples":
             noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(NOISE_SECONDS * rate)))
             rate = self.model.front_end(noise.float()).shape[-1] / NOISE_SECONDS
-        return Setting(config.scheme, blocks, block, block ** dims_of(blocks), rate, _blank(self.model), config.task)
+        return Setting(config.scheme, blocks, block, block ** dims_of(blocks), rate, blank(self.model), config.task)
 
     def _labelled(self, used: Sequence[Utterance]) -> OtherSpeech:
         label = {"asv": "speaker", "asr": "text", "asc": "label"}[self.config.task if self.model else "asv"]
@@ -212,13 +252,13 @@ class Target:
         return self.model.front_end(waveform) if self.model else waveform
 
 
-def _blank(model: Model) -> Model:
+def blank(model: Model) -> Model:
     """A copy whose parameters and buffers are zero: the architecture, which is public, without the weights."""
-    blank = copy.deepcopy(model)
+    empty = copy.deepcopy(model)
     with torch.no_grad():
-        for tensor in (*blank.network.parameters(), *blank.network.buffers()):
+        for tensor in (*empty.network.parameters(), *empty.network.buffers()):
             tensor.zero_()
-    return blank
+    return empty
 
 
 def under_key(experiment: Experiment, key: Matrix) -> Experiment:
@@ -272,11 +312,6 @@ def _round_robin(corpus: Corpus, seconds: float) -> tuple[Utterance, ...]:
                 taken.append(hand[turn])
                 total += duration(hand[turn])
     return tuple(taken)
-
-
-def config_of(settings: dict[str, Any]) -> AttackConfig:
-    """From a manifest; lists become tuples again."""
-    return AttackConfig(**{**settings, "amounts": tuple(settings.get("amounts", ()))})
 
 
 def whole_blocks(blocks: Blocks, block_size: int, query: Tensor, units: int) -> Tensor:

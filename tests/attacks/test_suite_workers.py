@@ -15,7 +15,7 @@ NAME = "known-plaintext"  # quick
 
 def run(folder, workers=1, trials=3, **settings):
     config = AttackConfig("bundled", block=4, trials=trials, seed=3, amounts=(1.0,))
-    return suite.run_attacks(config, [NAME], folder, workers=workers, **settings)
+    return suite.run_attacks(config, [NAME], folder, keys=4, workers=workers, **settings)
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +32,13 @@ def trials(folder) -> list[int]:
 def test_a_trial_that_fails_loses_no_other(tmp_path, monkeypatch):
     whole = run_trial = suite.run_trial
 
-    def fails(target, attack, given, number):
-        if number == 1:
+    def fails(target, salt, attack, given, number, threads):
+        if attack.name == NAME and number == 1:
             raise RuntimeError("the model gave up")
-        return run_trial(target, attack, given, number)
+        return run_trial(target, salt, attack, given, number, threads)
 
     monkeypatch.setattr(suite, "run_trial", fails)
-    said = rf"^1 of 3 trials failed, trial 1 of {NAME}, .*\(RuntimeError: the model gave up\); the others are kept"
+    said = rf"^1 of 7 trials failed, trial 1 of {NAME}, .*\(RuntimeError: the model gave up\); the others are kept"
     with pytest.raises(SomeFailed, match=said):
         run(tmp_path)
     assert trials(tmp_path) == [0, 2]
@@ -53,18 +53,19 @@ def test_a_trial_that_fails_loses_no_other(tmp_path, monkeypatch):
 def test_where_every_trial_fails_the_suite_stops(tmp_path, monkeypatch):
     tried = []
 
-    def fails(target, attack, given, number):
+    def fails(target, salt, attack, given, number, threads):
         tried.append(number)
         raise MemoryError
 
     monkeypatch.setattr(suite, "run_trial", fails)
-    with pytest.raises(BadInput, match=r"the first 8 trials all failed, trial 0 of known-plaintext, .*\(MemoryError\)"):
+    with pytest.raises(BadInput, match=r"the first 8 trials all failed, trial 0 of random-keys, .*\(MemoryError\)"):
         run(tmp_path, trials=12)
     assert tried == list(range(8))
 
 
 def test_two_workers_give_the_rows_of_one(tmp_path):
-    one, two = (run(tmp_path / str(count), workers=count).rows(NAME) for count in (1, 2))
+    one = run(tmp_path / "1").rows(NAME)
+    two = run(tmp_path / "2", workers=2, salt=tmp_path / "1/attacks/salt.json").rows(NAME)
     assert list(one["key_error"]) == list(two.sort_values("trial")["key_error"])
 
 
@@ -78,7 +79,7 @@ def test_a_worker_that_dies_is_a_sentence(tmp_path, monkeypatch):
 
 def test_a_trial_that_hangs_ends_the_run_in_time(tmp_path, monkeypatch):
     monkeypatch.setattr(suite, "_in_worker", faulty.hanging_trial)
-    with pytest.raises(BadInput, match=rf"^trial 0 of {NAME}, .* took longer than --timeout 0\.5 s"):
+    with pytest.raises(BadInput, match=r"^trial 0 of random-keys, .* took longer than --timeout 0\.5 s"):
         run(tmp_path, workers=1, timeout=0.5)
 
 
