@@ -38,10 +38,10 @@ def attack_names() -> list[str]:
 
 def known_needs() -> dict[str, list[str]]:
     """What every attack needs that can be opened, by name: for who asks what was not tried."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in attack_names():
         with suppress(BadInput):
-            found[name] = sorted(open_attack(name).threat.needs)
+            found[name] = [*sorted(open_attack(name).threat.needs)]
     return found
 
 

@@ -31,8 +31,8 @@ class Message:
 def packed(kind: str, fields: Mapping[str, Any] | None = None, **arrays: NDArray[Any]) -> bytes:
     """A message as bytes. Arrays hold numbers; fields are what JSON can say."""
     header = json.dumps([kind, dict(fields or {})]).encode()
-    buffer = io.BytesIO()
-    np.savez(buffer, header=np.frombuffer(header, np.uint8), **arrays)
+    buffer, named = io.BytesIO(), {"header": np.frombuffer(header, np.uint8), **arrays}
+    np.savez(buffer, allow_pickle=False, **named)  # type: ignore[arg-type]  # numpy's stub: any name may be a flag
     return buffer.getvalue()
 
 

@@ -60,7 +60,7 @@ def test_where_every_trial_fails_the_suite_stops(tmp_path, monkeypatch):
     monkeypatch.setattr(suite, "run_trial", fails)
     with pytest.raises(BadInput, match=r"the first 8 trials all failed, trial 0 of random-keys, .*\(MemoryError\)"):
         run(tmp_path, trials=12)
-    assert tried == list(range(8))
+    assert len(tried) == 8
 
 
 def test_two_workers_give_the_rows_of_one(tmp_path):
