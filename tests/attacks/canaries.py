@@ -5,6 +5,7 @@ import json
 import os
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -75,13 +76,15 @@ class Closures(Canary):
                 yield from matrices(found, evidence.setting.size)
                 continue
             for name in ("__self__", "__closure__", "__globals__", "__defaults__", "args", "keywords", "cell_contents"):
-                waiting.append(getattr(found, name, None))
+                with suppress(Exception):  # some objects answer to any name, or do something
+                    waiting.append(getattr(found, name, None))
             if isinstance(found, list | tuple | set | frozenset):
                 waiting += list(found)
             elif isinstance(found, dict):
                 waiting += list(found.values())
             else:
-                waiting += list(getattr(found, "__dict__", {}).values())
+                with suppress(Exception):
+                    waiting += list(vars(found).values())
 
 
 class Garbage(Canary):
