@@ -36,6 +36,7 @@ from attacks.linkability import FLOOR, joint_covariance
 from attacks.listeners import RATE, chosen, embedding, open_listener, transcript
 from attacks.phase.gabor import Lattice, TorchGabor
 from attacks.phase.reconstruction import ALL, COLUMNS, SCHEMES
+from attacks.stable_linalg import eigh
 from evaluation.asr import counted, edits, error_rate_of
 from evaluation.corpora import Corpus, Utterance, load_audio
 from evaluation.metrics import eer
@@ -209,7 +210,7 @@ def speaker_features(encrypted: Tensor, block_size: int, blocks: Blocks, one_key
     (bands of a frame), which is a spectrum in bands of M bins; one key: the mean block of every row too.
     """
     if blocks == "samples":
-        values, vectors = torch.linalg.eigh(joint_covariance(encrypted[None], block_size, blocks)[0])
+        values, vectors = eigh(joint_covariance(encrypted[None], block_size, blocks)[0])
         levels = (values + FLOOR * values.mean()).log()
         found: Tensor = ((vectors * levels) @ vectors.T).flatten() if one_key else levels
         return found
@@ -249,7 +250,7 @@ def whitened_cosines(features: Tensor) -> Tensor:
     features' variance. It follows from XXᵀ alone: a change of basis, as one key for all utterances is, changes nothing.
     """
     centred = features - features.mean(0)
-    energy, vectors = torch.linalg.eigh(centred @ centred.T / len(features))
+    energy, vectors = eigh(centred @ centred.T / len(features))
     energy = energy.clamp(min=0)
     gram = vectors * (energy / (energy + RIDGE * energy.sum()).clamp(min=1e-30)) @ vectors.T
     norm = gram.diagonal().clamp(min=1e-30).sqrt()
