@@ -10,8 +10,9 @@ from evaluation.models.protocol import ASKED
 from keys.blocks import Blocks
 from keys.errors import BadInput
 
-# both: the unauthorised user enrols and tests under the same incorrect key (the paper's experiment, IV-C);
-# test: speakers were enrolled under the correct key and only the test side guesses;
+# both: the unauthorised user enrols and tests under the same incorrect key; test: speakers were enrolled under the
+# correct key (as the plain model hears them) and only the test side guesses. The paper does not say how its speakers
+# were enrolled (IV-A); `both` is our reading of it.
 # waveform: the model carries no key, and encrypted waveforms go into its front end (the paper's Table IV, Fig. 11).
 VARIANTS = {"asv": ("both", "test", "waveform"), "asr": ("both", "waveform"), "asc": ("both", "waveform")}
 
