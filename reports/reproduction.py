@@ -21,7 +21,7 @@ from reports.published import published_values, what_differs
 from reports.runs import SCHEME_NAMES, Run
 from reports.statistics import Estimate, KeyStatistics, summarise_all
 from reports.tables import keys_text, markdown_text, score_table, significant, to_csv, to_markdown
-from reports.verdicts import cautions, evidence
+from reports.verdicts import cautions, evidence, session_caution
 
 NONE = "–"
 CONDITIONS = {"plain_query": "plain query", "correct": "correct key", "incorrect": "incorrect keys"}
@@ -181,7 +181,9 @@ def sentences(ours: Reproduction) -> list[str]:
     if ours.experiment.task == "asr":
         found += _runaways(ours)
     for result in ours.results:
-        found += [f"{result.label}: {caution}" for caution in cautions(result) if not caution.startswith("Only ")]
+        said_once = session_caution(result.run)
+        own = [c for c in cautions(result) if not c.startswith("Only ") and c not in said_once]
+        found += [*said_once, *(f"{result.label}: {caution}" for caution in own)]
     few = sorted({result.n for result in ours.results if not result.run.exhaustive and result.n < 30})
     if few and ours.experiment.form != "distribution":
         number = " or ".join(map(str, few))

@@ -52,6 +52,8 @@ def test_a_run_folder_holds_what_the_design_says(run):
     assert manifest["keys_done"] == 6
     assert manifest["ended"] is not None
     assert manifest["corpus"]["recordings"] == "synthetic"
+    assert manifest["trials"]["sessions"] == "unknown" and manifest["config"]["sessions"] == "any"
+    assert "sessions" not in manifest["identity"]  # which trials are made, their digest says
     assert all(check["passed"] for check in manifest["self_checks"])
     assert len((run / "trials.txt").read_text().splitlines()) == table.n.iloc[0] == 56
 
@@ -256,6 +258,10 @@ def test_a_plain_module_with_the_least_is_a_model(tmp_path):
         ({"task": "asr", "trials": "corpus"}, "pairs of utterances"),
         ({"scheme": "rot13"}, "rot13"),
         ({"variant": "none"}, "variant"),
+        ({"sessions": "apart"}, "--sessions apart"),
+        ({"sessions": "disjoint"}, "does not say the session of"),
+        ({"sessions": "disjoint", "trials": "corpus"}, "a list of trials says its pairs itself"),
+        ({"sessions": "disjoint", "task": "asr", "trials": None}, "only --task asv compares speakers"),
         ({"task": "asr"}, "does no asr"),
         ({"task": "tts"}, "tts"),
         ({"precision": "float8"}, "float8"),

@@ -217,6 +217,15 @@ def test_cautions(make_run: MakeRun) -> None:
     assert len(said("g", many, plain=None, correct=None)) == 2
     waveform = {"task": "asr", "metric": "wer", "correct": None, "config": {"variant": "waveform"}}
     assert said("h", many, **waveform) == []
+    for sessions, words in {
+        "within": "All same-speaker trials lie within one recording session: microphone",
+        "mixed": "30 of 450 same-speaker trials lie within one recording session",
+        "unknown": "does not say its recording sessions",
+        "across": None,
+    }.items():
+        facts = {"target": 450, "nontarget": 450, "sessions": sessions, "within_session": 30}
+        found = said(f"sessions {sessions}", many, trials=facts)
+        assert [words in line for line in found] == [True] if words else not found
     assert said("i", many, plain=None, **waveform) == [
         "The plain model was not measured: nothing says how good it is without encryption."
     ]

@@ -53,6 +53,10 @@ def add(commands: Any) -> None:
     speech.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
     speech.add_argument("--trials", metavar="FILE", help="(ASV) see docs/corpora.md, or 'corpus'")
     speech.add_argument("--same-gender", action="store_true", help="(ASV) generated impostors have the same gender")
+    speech.add_argument(
+        "--sessions", default="any", choices=["any", "disjoint"],
+        help="(ASV) disjoint: generated same-speaker pairs are of two recording sessions",
+    )  # fmt: skip
     speech.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
     speech.add_argument("--recordings", choices=["real", "synthetic"], help="where the corpus' layout does not tell")
     how = parser.add_argument_group("how it runs")
@@ -195,6 +199,7 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
                     only=options.only,
                     trials=options.trials,
                     same_gender=options.same_gender,
+                    sessions=options.sessions,
                     channels=options.channels,
                     recordings=options.recordings,
                     device=options.device,

@@ -60,6 +60,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     speech.add_argument("--trials", metavar="FILE", help="see docs/corpora.md, or 'corpus' for the corpus' own list")
     speech.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
     speech.add_argument("--nontargets", type=int, default=1, help="impostor pairs per same-speaker pair (default 1)")
+    speech.add_argument(
+        "--sessions", default="any", choices=["any", "disjoint"],
+        help="disjoint: generated same-speaker pairs are of two recording sessions, where the corpus knows them",
+    )  # fmt: skip
     speech.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
     speech.add_argument(
         "--channels",
