@@ -25,6 +25,7 @@ from torch import Tensor
 Array = NDArray[Any]
 Decompose = Callable[[Array], tuple[Array, ...]]
 
+GAVE_UP: type[Exception] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
 ROUNDINGS = 16  # of the matrix' own precision, times its largest element: the diagonal of the last try
 
 
@@ -40,7 +41,7 @@ def svd(matrices: Tensor, full_matrices: bool = True) -> tuple[Tensor, Tensor, T
     _refuse_non_finite(matrices)
     try:
         u, values, vh = torch.linalg.svd(matrices, full_matrices=full_matrices)
-    except torch.linalg.LinAlgError:
+    except GAVE_UP:
         u, values, vh = _as_tensors(lambda array: _each(array, _by_qr_iteration(full_matrices)), matrices)
     return u, values, vh
 
@@ -53,7 +54,7 @@ def eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
     _refuse_non_finite(matrices)
     try:
         values, vectors = torch.linalg.eigh(matrices)
-    except torch.linalg.LinAlgError:
+    except GAVE_UP:
         values, vectors = _as_tensors(lambda array: _each(array, _by_syev), matrices)
     return values, vectors
 

@@ -185,7 +185,7 @@ def test_the_quietest_fifth_is_a_fifth_and_the_quietest() -> None:
     loudness = torch.tensor([5.0, 1.0, 0.0, 4.0, 2.0, 3.0]).repeat(20)  # 100 frames that hold anything
     frames = loudness[:, None] * torch.ones(320)
     quiet = quietest_fifth(torch.cat([frames.flatten(), torch.full((100,), 0.1)]), 16_000)
-    assert quiet.shape == (20 * 320,) and quiet.unique().tolist() == [1.0]
+    assert quiet.shape == (20 * 320,) and set(quiet.tolist()) == {1.0}
     rising = torch.arange(1.0, 101.0)[:, None] * torch.ones(320)
     assert quietest_fifth(rising.flatten(), 16_000)[::320].tolist() == list(range(1, 21)), "in their own order"
     assert len(quietest_fifth(rising[:49].flatten(), 16_000)) == 0

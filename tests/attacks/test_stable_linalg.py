@@ -31,7 +31,7 @@ def first_try_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         return fail
 
     for name in GIVES_UP:
-        monkeypatch.setattr(name, failing(torch.linalg.LinAlgError if "torch" in name else np.linalg.LinAlgError))
+        monkeypatch.setattr(name, failing(stable.GAVE_UP if "torch" in name else np.linalg.LinAlgError))
 
 
 def matrices(dtype: torch.dtype, *shape: int) -> torch.Tensor:
@@ -42,7 +42,8 @@ def nearly_unitary(dtype: torch.dtype, size: int = 24) -> torch.Tensor:
     """V (I + D) with little D: all singular values are one to rounding, where gesdd has failed."""
     skew = matrices(dtype, 3, size, size)
     skew = 1e-7 * (skew - skew.mH)
-    return torch.linalg.qr(matrices(dtype, 3, size, size))[0] @ (torch.eye(size, dtype=dtype) + skew)
+    unitary: torch.Tensor = torch.linalg.qr(matrices(dtype, 3, size, size))[0]
+    return unitary @ (torch.eye(size, dtype=dtype) + skew)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -55,10 +56,10 @@ def test_the_first_try_is_the_usual_call(dtype: torch.dtype) -> None:
     for found, usual in zip(stable.eigh(square), torch.linalg.eigh(square), strict=True):
         assert torch.equal(found, usual)
     array = given.numpy()
-    for found, usual in zip(stable.array_svd(array, False), np.linalg.svd(array, full_matrices=False), strict=True):
-        assert np.array_equal(found, usual)
-    for found, usual in zip(stable.array_eigh(square.numpy()), np.linalg.eigh(square.numpy()), strict=True):
-        assert np.array_equal(found, usual)
+    for part, same in zip(stable.array_svd(array, False), np.linalg.svd(array, full_matrices=False), strict=True):
+        assert np.array_equal(part, same)
+    for part, same in zip(stable.array_eigh(square.numpy()), np.linalg.eigh(square.numpy()), strict=True):
+        assert np.array_equal(part, same)
     assert np.array_equal(stable.array_singular_values(array), np.linalg.svd(array, compute_uv=False))
     assert np.array_equal(
         stable.array_lstsq(array[0], array[0, :, :2], 1e-6), np.linalg.lstsq(array[0], array[0, :, :2], rcond=1e-6)[0]
