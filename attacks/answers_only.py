@@ -25,6 +25,7 @@ from attacks.base import Evidence, Given, Matrix, Recovery, Setting, Threat
 from attacks.key_criterion import covariance
 from attacks.key_descent import guesses, neighbours
 from attacks.orthogonal_group import dimensions, geodesic, mirrors
+from attacks.stable_linalg import eigh
 from keys.errors import BadInput
 
 AMOUNTS = (100, 1_000)
@@ -70,7 +71,7 @@ class AnswersOnly:
         if finite:
             climb(asked, setting.scheme, starts[order], losses[order], seed)
         else:
-            eigenvectors = torch.linalg.eigh(covariance(evidence.others.queries, setting)).eigenvectors.flip(-1).mT
+            eigenvectors = eigh(covariance(evidence.others.queries, setting))[1].flip(-1).mT
             search = hill_climb if evidence.given.variant == HILL else evolve
             for turn in count():
                 if asked.left <= 0:

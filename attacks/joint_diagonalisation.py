@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from attacks.stable_linalg import eigh, polar
+
 LEAST_CURVATURE = 0.1  # of a pair: below, noise would turn it far
 LARGEST_ANGLE = 0.5  # radians that a pair turns in one step
 GAIN = 1e-5  # of the criterion, below which a descent ends
@@ -69,17 +71,9 @@ class Criterion:
         return damped
 
 
-def polar(matrices: Tensor) -> Tensor:
-    """The nearest unitary (orthogonal) matrices (..., M, M)."""
-    u, _, vh = torch.linalg.svd(matrices)
-    nearest: Tensor = u @ vh
-    return nearest
-
-
 def principal_axes(snapshots: Tensor) -> Tensor:
     """Eigenvectors (g, M, M) of the covariances of snapshots (g, M, T), in columns, strongest first."""
-    axes: Tensor = torch.linalg.eigh(snapshots @ snapshots.mH / snapshots.shape[-1])[1].flip(-1)
-    return axes
+    return eigh(snapshots @ snapshots.mH / snapshots.shape[-1])[1].flip(-1)
 
 
 def separate(snapshots: Tensor, starts: Tensor, criterion: Criterion, steps: int) -> tuple[Tensor, Tensor]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from attacks.base import Matrix, Setting
+from attacks.stable_linalg import array_singular_values
 from evaluation.models.protocol import Model
 from keys.keyable import keyed_weights
 from keys.lift import block_axes
@@ -55,5 +55,5 @@ def rows_of(weight: Tensor, block_size: int, axes: tuple[int, ...]) -> Tensor:
 
 def independent(rows: Matrix) -> int:
     """Rank of rows, above the rounding of float32."""
-    singular = np.linalg.svd(rows, compute_uv=False)
+    singular = array_singular_values(rows)
     return int((singular > 1e-6 * max(float(singular[0]), 1e-300)).sum())

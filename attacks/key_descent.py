@@ -19,6 +19,7 @@ from torch import Tensor
 
 from attacks.base import Matrix
 from attacks.orthogonal_group import OrthogonalAdam, mirrors
+from attacks.stable_linalg import eigh
 from keys.draw import draw_keys
 
 LARGE = 16  # elements of a key beyond which random keys are all alike bad
@@ -70,7 +71,7 @@ def search_orthogonal(
 ) -> Found:
     """The best key on O(N). covariance: of plain blocks `(N, N)`. also: further starts `(n, N, N)`."""
     generator = torch.Generator().manual_seed(seed)
-    eigenvectors = torch.linalg.eigh(covariance).eigenvectors.flip(-1).mT  # rows, the strongest first
+    eigenvectors = eigh(covariance)[1].flip(-1).mT  # rows, the strongest first
     keys = guesses("rom", len(covariance), seed, plan.guesses, also)
     some = criterion.batch(generator, plan.batch)
     tried = criterion.losses(keys, some)

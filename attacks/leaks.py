@@ -15,12 +15,14 @@ eer, wer: of public models that hear encrypted waveforms as they are, where such
     of ciphertexts under one key. cer: in place of wer where spaces do not mark words.
 
 Conditions "encrypted", and "chance": an encrypted utterance's contour against another utterance's plain one, what no
-leak would give. What models hear has the condition "plain" too, without encryption.
+leak would give. What models hear has the condition "plain" too, without encryption. Linkability and EER are measured
+again on the quietest fifth of every recording alone (`attacks.quietest`; conditions "one key, quietest fifth" and so
+on): how much of who speaks is the recording and not the voice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +38,12 @@ from attacks.linkability import FLOOR, joint_covariance
 from attacks.listeners import RATE, chosen, embedding, open_listener, transcript
 from attacks.phase.gabor import Lattice, TorchGabor
 from attacks.phase.reconstruction import ALL, COLUMNS, SCHEMES
+from attacks.quietest import FEWEST, FRAME, PART, SHARE, holds_blocks, quietest_fifth
+from attacks.stable_linalg import eigh
 from evaluation.asr import counted, edits, error_rate_of
 from evaluation.corpora import Corpus, Utterance, load_audio
 from evaluation.metrics import eer
+from evaluation.sessions import session_facts
 from evaluation.text import DEFAULT, normaliser
 from evaluation.trials import Trials, generate_trials
 from keys import correct_key, encrypt_query
@@ -53,6 +58,13 @@ SYLLABLES = (1.0, 16.0)  # hertz of modulation
 LARGEST_TILE = 32  # bins; a larger tile is a good part of the spectrum, and its key of N = M² elements a large matrix
 LINKED = (40, 3)  # speakers, and utterances of each, that linkability is measured on
 RIDGE = 0.01  # of the features' variance
+LINKING = ("linkability", "eer")  # metrics of who speaks
+SAID = {
+    "within": "All same-speaker pairs lie within one session",
+    "mixed": "Some same-speaker pairs lie within one session",
+    "across": "Same-speaker pairs are of two sessions each, which may share equipment",
+    "unknown": "The corpus does not say its sessions, in which same-speaker pairs may lie",
+}
 LATTICE = Lattice()
 
 Rows = list[dict[str, Any]]
@@ -74,31 +86,34 @@ def run(
 ) -> pd.DataFrame:
     """One row per blocks, scheme, block size, condition, utterance and metric: `reconstruction.COLUMNS`.
 
-    Contours, and what models hear, are of `utterances` of the corpus (`listeners.chosen`); linkability is of the
-    LINKED ones, where speakers are known. Contours have a key for each utterance. Tiles are those of the magnitude
-    spectrogram, up to LARGEST_TILE. With `out`, the first utterance's ciphertexts go to `media/leaks` of that run
-    folder (.npz).
+    Contours, and what a recogniser hears, are of `utterances` of the corpus (`listeners.chosen`); linkability is of the
+    LINKED ones, where speakers are known, and of their quietest fifths where all of these are long enough. Contours
+    have a key for each utterance. Tiles are those of the magnitude spectrogram, up to LARGEST_TILE. With `out`, the
+    first utterance's ciphertexts go to `media/leaks` of that run folder (.npz).
 
     Raises BadInput for unknown schemes, blocks or models, and for a recogniser where utterances have no transcript.
     """
     used = chosen(corpus, utterances)
     speech = [torch.from_numpy(load_audio(u, RATE)).double() for u in used]
     linked = _linked(corpus)
+    parts = _parts([torch.from_numpy(load_audio(u, RATE)).double() for u in linked])
     rows = Rows()
     for cut_into in blocks:
         sizes = [m for m in block_sizes if blocks_named(cut_into) != "tiles" or m <= LARGEST_TILE]
         queries = [query_of(waveform, cut_into) for waveform in speech]
-        to_link = [query_of(torch.from_numpy(load_audio(u, RATE)).double(), cut_into) for u in linked]
+        to_link = {part: [query_of(waveform, cut_into) for waveform in heard] for part, heard in parts.items()}
         for scheme in schemes:
             for block_size in sizes:
                 found = contour_rows(speech, queries, used, scheme, block_size, cut_into, seed)
-                found += linkability_rows(to_link, linked, scheme, block_size, cut_into, seed)
+                for part, some in to_link.items():
+                    if not part or all(holds_blocks(query, block_size, cut_into) for query in some):
+                        found += linkability_rows(some, linked, scheme, block_size, cut_into, seed, part)
                 labels = {"blocks": cut_into, "scheme": scheme, "block_size": block_size}
                 rows += [{**row, **labels} for row in found]
         if out is not None:
             write_media(Path(out) / "media" / EXPERIMENT, used[0], queries[0], schemes, sizes, cut_into, seed)
     if speaker_model is not None:
-        rows += speaker_rows(linked, schemes, block_sizes, seed, speaker_model)
+        rows += speaker_rows(parts, linked, schemes, block_sizes, seed, speaker_model)
     if recogniser is not None:
         rows += recogniser_rows(speech, used, schemes, block_sizes, seed, recogniser, text)
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("experiment", "method")])
@@ -209,7 +224,7 @@ def speaker_features(encrypted: Tensor, block_size: int, blocks: Blocks, one_key
     (bands of a frame), which is a spectrum in bands of M bins; one key: the mean block of every row too.
     """
     if blocks == "samples":
-        values, vectors = torch.linalg.eigh(joint_covariance(encrypted[None], block_size, blocks)[0])
+        values, vectors = eigh(joint_covariance(encrypted[None], block_size, blocks)[0])
         levels = (values + FLOOR * values.mean()).log()
         found: Tensor = ((vectors * levels) @ vectors.T).flatten() if one_key else levels
         return found
@@ -224,9 +239,18 @@ def speaker_features(encrypted: Tensor, block_size: int, blocks: Blocks, one_key
 
 
 def linkability_rows(
-    queries: Sequence[Tensor], used: Sequence[Utterance], scheme: str, block_size: int, blocks: Blocks, seed: int
+    queries: Sequence[Tensor],
+    used: Sequence[Utterance],
+    scheme: str,
+    block_size: int,
+    blocks: Blocks,
+    seed: int,
+    part: str = "",
 ) -> Rows:
-    """EER by `speaker_features`, under one key and under a key each; none where no trial can be made."""
+    """EER by `speaker_features`, under one key and under a key each; none where no trial can be made.
+
+    part: of the recordings that the queries are, for the condition's name; "" for all of them.
+    """
     rows, size = Rows(), block_size ** dims_of(blocks)
     shared = correct_key(scheme, size, seed)
     for one_key in (True, False):
@@ -236,7 +260,7 @@ def linkability_rows(
             encrypted = encrypt_query(query, key, blocks=blocks)
             features.append(speaker_features(encrypted, block_size, blocks, one_key))
         if features:
-            condition = "one key" if one_key else "a key each"
+            condition = _condition("one key" if one_key else "a key each", part)
             value = pair_eer(whitened_cosines(torch.stack(features)), used)
             rows.append({"condition": condition, "utterance": ALL, "metric": "linkability", "value": value})
     return rows
@@ -249,7 +273,7 @@ def whitened_cosines(features: Tensor) -> Tensor:
     features' variance. It follows from XXᵀ alone: a change of basis, as one key for all utterances is, changes nothing.
     """
     centred = features - features.mean(0)
-    energy, vectors = torch.linalg.eigh(centred @ centred.T / len(features))
+    energy, vectors = eigh(centred @ centred.T / len(features))
     energy = energy.clamp(min=0)
     gram = vectors * (energy / (energy + RIDGE * energy.sum()).clamp(min=1e-30)) @ vectors.T
     norm = gram.diagonal().clamp(min=1e-30).sqrt()
@@ -278,6 +302,42 @@ def _trials(used: Sequence[Utterance]) -> Trials:
     return generate_trials(corpus, same_gender=known, nontarget_per_target=10)
 
 
+def _parts(speech: Sequence[Tensor]) -> dict[str, Sequence[Tensor]]:
+    """The recordings under "", and their quietest fifths where every one of these is long enough."""
+    quiet = [quietest_fifth(waveform, RATE) for waveform in speech]
+    return {"": speech, **({PART: quiet} if quiet and all(map(len, quiet)) else {})}
+
+
+def _condition(name: str, part: str) -> str:
+    return f"{name}, {part}" if part else name
+
+
+def sentences(table: pd.DataFrame, corpus: Corpus) -> list[str]:
+    """How much of who speaks is the recording: what the quietest fifth links, beside what all of it does.
+
+    Medians over schemes and block sizes. None where speakers were not compared.
+    """
+    found = []
+    for (blocks, metric), rows in table[table["metric"].isin(LINKING)].groupby(["blocks", "metric"], sort=False):
+        values = rows.groupby("condition", sort=False)["value"].median()
+        for condition in values.index:
+            quiet = values.get(_condition(str(condition), PART))
+            if quiet is not None:
+                what = f"{blocks}, {condition}" if metric == "linkability" else f"the speaker model, {condition}"
+                found.append(f"{what} {quiet:.1f} % (all of it: {values[condition]:.1f} %)")
+    if not found:
+        least = f"{FEWEST * FRAME / SHARE:.0f} s"
+        why = f"The quietest fifth of each recording alone was not heard: some are shorter than {least}, or too silent."
+        return [why] if table["metric"].isin(LINKING).any() else []
+    linked = _linked(corpus)
+    sessions = SAID[session_facts(_trials(linked), Corpus("linked", linked, corpus.root))["sessions"]]
+    return [
+        "EER of telling speakers apart by the quietest fifth of each recording alone, its pauses and weakest sounds: "
+        f"{'; '.join(found)}. Chance is 50 %: what the quietest fifth tells is the recording more than the voice.",
+        f"{sessions}: microphone and room are part of every figure on who speaks.",
+    ]
+
+
 # What public models hear
 
 
@@ -294,23 +354,21 @@ def _over_keys(schemes: Sequence[str], block_sizes: Sequence[int]) -> list[dict[
 
 
 def speaker_rows(
-    used: Sequence[Utterance], schemes: Sequence[str], block_sizes: Sequence[int], seed: int, spec: str
+    parts: Mapping[str, Sequence[Tensor]],
+    used: Sequence[Utterance],
+    schemes: Sequence[str],
+    block_sizes: Sequence[int],
+    seed: int,
+    spec: str,
 ) -> Rows:
-    """EER of a public speaker model between waveforms under one key."""
+    """EER of a public speaker model between waveforms under one key; parts: of the recordings `used`, by name."""
     model, rows = open_listener(spec, "asv"), Rows()
-    speech = [torch.from_numpy(load_audio(u, RATE)).double() for u in used]
-    for labels in _over_keys(schemes, block_sizes) if used else []:
-        scheme, block_size = labels["scheme"], labels["block_size"]
-        heard = torch.stack([embedding(model, _heard_under(w, scheme, block_size, seed)) for w in speech])
-        rows.append(
-            {
-                **labels,
-                "blocks": "samples",
-                "utterance": ALL,
-                "metric": "eer",
-                "value": pair_eer(heard @ heard.T, used),
-            }
-        )
+    for part, speech in parts.items() if used else ():
+        for labels in _over_keys(schemes, block_sizes):
+            scheme, block_size = labels["scheme"], labels["block_size"]
+            heard = torch.stack([embedding(model, _heard_under(w, scheme, block_size, seed)) for w in speech])
+            found = {"blocks": "samples", "utterance": ALL, "metric": "eer", "value": pair_eer(heard @ heard.T, used)}
+            rows.append({**labels, "condition": _condition(labels["condition"], part), **found})
     return rows
 
 

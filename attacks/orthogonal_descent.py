@@ -14,6 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from attacks.stable_linalg import polar
+
 MEMORY = 12  # pairs that L-BFGS remembers
 SLOPE = 1e-4  # Armijo: the share of the predicted decrease that a step must bring
 LEAST_STEP = 2.0**-20
@@ -47,13 +49,6 @@ def cayley(skew: Tensor) -> Tensor:
     identity = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
     moved: Tensor = torch.linalg.solve(identity - skew / 2, identity + skew / 2)
     return moved
-
-
-def polar(matrices: Tensor) -> Tensor:
-    """The nearest orthogonal matrices (b, N, N)."""
-    u, _, vh = torch.linalg.svd(matrices)
-    nearest: Tensor = u @ vh
-    return nearest
 
 
 def skew_part(matrices: Tensor) -> Tensor:

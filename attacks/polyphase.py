@@ -37,7 +37,8 @@ from math import ceil, pi
 import torch
 from torch import Tensor
 
-from attacks.joint_diagonalisation import Criterion, polar, principal_axes, separate, separate_jointly
+from attacks.joint_diagonalisation import Criterion, principal_axes, separate, separate_jointly
+from attacks.stable_linalg import polar
 from keys.errors import BadInput
 
 SEGMENT = 0.032  # seconds of speech that a block spectrum sees

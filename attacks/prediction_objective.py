@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from attacks.speech_states import SpeechStates
+from attacks.stable_linalg import eigh
 from attacks.toeplitz import log_determinants
 from keys.errors import BadInput
 
@@ -82,8 +83,7 @@ class PredictionObjective:
         """Eigenvectors (b, N, N), in columns and strongest first, of the Toeplitz covariance of decrypted speech."""
         r = torch.einsum("c,bck->bk", self.states.weights, self.autocorrelations(keys)[..., : self.size])
         place = torch.arange(self.size, device=keys.device)
-        vectors: Tensor = torch.linalg.eigh(r[:, (place[:, None] - place).abs()])[1]
-        return vectors.flip(-1)
+        return eigh(r[:, (place[:, None] - place).abs()])[1].flip(-1)
 
     def _chunks(self, keys: Tensor) -> tuple[Tensor, ...]:
         each = 8 * self.size * max(self.size**2, self._columns.shape[1])

@@ -22,6 +22,7 @@ from scipy.special import erfc
 
 from attacks.base import Matrix
 from attacks.scores import RECOVERED
+from attacks.stable_linalg import array_polar, array_singular_values, array_svd
 from keys.errors import BadInput
 
 ROUNDING = 1e-13  # relative error that numbers are taken to have at least, of float64
@@ -65,9 +66,7 @@ def nearest_key(scheme: str, cross_covariance: Matrix) -> Matrix:
 
 def polar(matrix: NDArray[np.floating[Any]]) -> Matrix:
     """The nearest orthogonal matrices `(..., N, N)`."""
-    left, _, right = np.linalg.svd(matrix)
-    nearest: Matrix = (left @ right).astype(np.float64)
-    return nearest
+    return array_polar(matrix).astype(np.float64)
 
 
 def fit(scheme: str, plain: Matrix, cipher: Matrix, weights: Matrix | None = None) -> Fit:
@@ -88,7 +87,7 @@ def _row_by_row(x: Matrix, y: Matrix) -> Matrix:
     Without noise it loses cond(X) digits where the polar factor of `X^T Y` loses twice as many: speech is weak in many
     directions, and a strong direction's image must not take part in the errors of a weak one.
     """
-    left, strengths, right = np.linalg.svd(x, full_matrices=len(x) < x.shape[1])
+    left, strengths, right = array_svd(x, full_matrices=len(x) < x.shape[1])
     images = np.zeros_like(right)
     count = len(strengths)
     images[:count] = (left.T @ y)[:count] / np.maximum(strengths, 1e-300)[:, None]
@@ -102,7 +101,7 @@ def _judged(scheme: str, x: Matrix, y: Matrix, key: Matrix) -> Fit:
     count, size = x.shape
     squares = float(((x @ key - y) ** 2).sum())
     power = max(float((y**2).sum()), 1e-300)
-    directions = np.minimum(*(np.linalg.svd(side, compute_uv=False) for side in (x, y)))  # noise is in one, or neither
+    directions = np.minimum(*(array_singular_values(side) for side in (x, y)))  # noise is in one, or neither
     floor = ROUNDING**2 * power / max(count * size, 1)
     discrete = scheme in ("shuffling", "flipping")
     free = 0 if discrete else _parameters(min(count, size), size)

@@ -21,6 +21,7 @@ from torch import nn
 from attacks.base import Evidence, Given, Matrix, Need, Recovery, Setting, Threat
 from attacks.kernel_rows import channels, independent, keyed_rows, lifted_layer
 from attacks.procrustes import Fit, fit
+from attacks.stable_linalg import array_eigh, array_svd
 from keys.errors import BadInput
 from keys.keyable import keyed_weights
 
@@ -117,10 +118,10 @@ def _signs(plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp]) -> Matrix:
     both sides' coefficients are then a sign of the kernel times a sign of the vector, which the first singular vectors
     tell apart.
     """
-    sides = [rows @ np.linalg.eigh(rows.T @ rows)[1] for rows in (plain, cipher)]
+    sides = [rows @ array_eigh(rows.T @ rows)[1] for rows in (plain, cipher)]
     products = np.zeros((int(kernel.max()) + 1, plain.shape[1]))
     np.add.at(products, kernel, sides[0] * sides[1])
-    first = np.linalg.svd(products)[0][:, 0]
+    first = array_svd(products)[0][:, 0]
     return np.where(first < 0, -1.0, 1.0)
 
 

@@ -27,6 +27,7 @@ from torch import Tensor
 from attacks.base import Evidence, Given, Matrix, Need, Recovery, Setting, Threat
 from attacks.kernel_rows import keyed_rows
 from attacks.norm_statistics import chosen_pieces, discrepancy, kept_norms, norm_behind
+from attacks.stable_linalg import array_eigh
 from keys.blocks import to_blocks
 from keys.errors import BadInput
 from keys.lift import reads_one_block
@@ -204,7 +205,7 @@ def turned(key: Matrix, value: float, problem: Problem, judge: Judge) -> tuple[M
 
     One or two signs at a time, as long as that helps; the next best value is that of the last turns, none of which did.
     """
-    vectors = np.linalg.eigh(problem.second)[1]
+    vectors = array_eigh(problem.second)[1]
     size = len(vectors)
     turns = [1 - 2 * np.isin(np.arange(size), pair) for pair in _pairs(size) if len(pair) < size]
     while True:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from attacks.base import Matrix
+from attacks.stable_linalg import array_eigh
 from keys.errors import BadInput
 
 FOLDS = 10
@@ -109,7 +110,7 @@ def gaussian_kernels(points: Matrix) -> list[Matrix]:
 
 def _fit(kernel: Matrix, target: Matrix) -> tuple[float, Matrix]:
     """Generalised cross-validation score and dual weights of the best ridge."""
-    values, vectors = np.linalg.eigh(kernel)
+    values, vectors = array_eigh(kernel)
     values = np.maximum(values, 0)
     projected = vectors.T @ target
     ridges = RIDGES * max(float(values.mean()), 1e-12)

@@ -22,7 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from attacks.base import Evidence, Given, Matrix, Need, Recovery, Setting, Threat
-from attacks.procrustes import nearest_key, polar
+from attacks.procrustes import nearest_key
+from attacks.stable_linalg import array_eigh, array_lstsq, array_polar, array_svd
 from keys.errors import BadInput
 from keys.lift import hidden_elements, lift
 from keys.lifted import Axis, LiftedConvolution
@@ -168,7 +169,7 @@ def shift_seen(phases: Phases, axis: int) -> Matrix:
     here, before = framed[:, 1:], framed[:, :-1]
     following = np.concatenate([here[1:], before[:1]])  # behind the last phase comes the first, a block later
     read = np.concatenate([here, before], axis=-1).reshape(-1, 2 * size)
-    solution = np.linalg.lstsq(read, following.reshape(-1, size), rcond=SMALLEST)[0]
+    solution = array_lstsq(read, following.reshape(-1, size), SMALLEST)
     shift: Matrix = solution[:size]
     return shift
 
@@ -179,7 +180,7 @@ def _first_rows(projector: Matrix, hidden: int, scheme: str) -> Matrix:
         strongest = np.sort(np.argsort(-np.diagonal(projector), kind="stable")[:hidden])
         rows: Matrix = np.eye(len(projector))[strongest]
         return rows
-    left, _, _ = np.linalg.svd(projector @ projector.T)
+    left, _, _ = array_svd(projector @ projector.T)
     basis: Matrix = left[:, :hidden].T
     return basis
 
@@ -206,7 +207,7 @@ def told_by_the_ends(phases: Phases, key: Matrix, scheme: str) -> tuple[Matrix, 
     for pattern in np.argsort(-patterns.sum(1), kind="stable"):
         positions = np.flatnonzero(which.ravel() == pattern)
         forbidden = moments[patterns[pattern]].sum(0) + (np.trace(moments.sum(0)) + 1) * taken
-        turn[positions] = np.linalg.eigh(forbidden)[1][:, : len(positions)].T
+        turn[positions] = array_eigh(forbidden)[1][:, : len(positions)].T
         taken += turn[positions].T @ turn[positions]
     return turn, unresolved
 
@@ -249,7 +250,7 @@ def _alternating(phases: Phases, key: Matrix) -> tuple[Matrix, float]:
     residual = _residual(phases, key)
     for _ in range(ROUNDS if residual > SMALLEST else 0):
         plain = _one_kernel(phases, key).reshape(rows.shape)
-        tried = polar(plain.T @ rows)
+        tried = array_polar(plain.T @ rows)
         now = _residual(phases, tried)
         if not now < residual * (1 - 1e-3):
             break

@@ -31,6 +31,7 @@ from attacks.lag_covariances import (
 )
 from attacks.predictability import entropy, entry_weights, lag_weights
 from attacks.public_lags import LAGS, LagLikelihoods, learned
+from attacks.stable_linalg import array_eigh
 
 BLIND = "no other speech"  # variant of `Given`
 PREDICTION_ORDER = 16  # samples of the past
@@ -151,7 +152,7 @@ def signed(covariances: Matrix, signs: Matrix) -> Matrix:
 def lowest_signs(form: Matrix) -> Matrix:
     """Signs `(N,)` that lower `sᵀ W s`, `W (N, N)`: from its lowest eigenvector, and from a chain along the block."""
     symmetric = (form + form.T) * (1 - np.eye(len(form))) / 2
-    eigenvector = np.linalg.eigh(symmetric)[1][:, 0]
+    eigenvector = array_eigh(symmetric)[1][:, 0]
     chained = np.ones(len(form))
     for place in range(1, len(form)):
         chained[place] = -1.0 if symmetric[place, :place] @ chained[:place] > 0 else 1.0

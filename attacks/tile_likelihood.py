@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from attacks.stable_linalg import eigh, svd
 from attacks.tile_statistics import Moments, neighbourhoods
 
 NEGLIGIBLE = 1e-6  # of the largest term of J: smaller ones are left out
@@ -43,7 +44,7 @@ def whitening(plain: Moments, noise: float) -> Whitening:
     around, across = covariance[:, size:, size:], covariance[:, size:, :size]
     guess = torch.linalg.solve(around, across)
     left = covariance[:, :size, :size] - across.mT @ guess
-    values, vectors = torch.linalg.eigh((left + left.mT) / 2)
+    values, vectors = eigh((left + left.mT) / 2)
     root = vectors @ torch.diag_embed(values.clamp(min=1e-12).rsqrt()) @ vectors.mT
     weights = torch.cat([root, -guess @ root], dim=1).reshape(rows, near, size, size)
     return Whitening(weights, torch.einsum("fqn,fqnm->fm", plain.mean, weights))
@@ -103,9 +104,9 @@ def _compressed(inverse: Tensor, seen: Tensor, negligible: float) -> tuple[Tenso
     With N = 9 there can be 81 instead of 25 a row.
     """
     size = inverse.shape[-1]
-    left, values, right = torch.linalg.svd(inverse.flatten(1), full_matrices=False)
-    omega = (values[:, None] * right).unflatten(1, (size, size))
-    turned = (left.mT @ seen.flatten(1)).unflatten(1, (size, size))
+    left, values, right = svd(inverse.flatten(1), full_matrices=False)
+    omega = (values[:, None] * right).unflatten(1, (size, size))  # type: ignore[no-untyped-call]
+    turned = (left.mT @ seen.flatten(1)).unflatten(1, (size, size))  # type: ignore[no-untyped-call]
     weight = omega.flatten(1).norm(dim=1) * turned.flatten(1).norm(dim=1)
     kept = weight > negligible * weight.max()
     return omega[kept].contiguous(), turned[kept].contiguous()

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attacks.orthogonal_descent import descend, polar
+from attacks.orthogonal_descent import descend
+from attacks.stable_linalg import eigh, polar
 from attacks.tile_discrete import best_signs, exchange_changes, sign_energy
 from attacks.tile_likelihood import TileLikelihood, whitening
 from attacks.tile_statistics import Moments
@@ -101,8 +102,7 @@ def different(keys: Tensor, values: Tensor, most: int) -> Found:
 def principal(of: Moments) -> Tensor:
     """Eigenvectors `(N, N)` of the covariance of a block, mean over all rows, the strongest first."""
     own: Tensor = of.covariance[:, 0, :, 0].mean(0)
-    vectors: Tensor = torch.linalg.eigh((own + own.mT) / 2)[1]
-    return vectors.flip(1)
+    return eigh((own + own.mT) / 2)[1].flip(1)
 
 
 def polished(objective: TileLikelihood, keys: Tensor) -> tuple[Tensor, float]:

@@ -10,9 +10,11 @@ from evaluation.models.protocol import ASKED
 from keys.blocks import Blocks
 from keys.errors import BadInput
 
-# both: the unauthorised user enrols and tests under the same incorrect key (the paper's experiment, IV-C);
-# test: speakers were enrolled under the correct key and only the test side guesses;
+# both: the unauthorised user enrols and tests under the same incorrect key; test: speakers were enrolled under the
+# correct key (as the plain model hears them) and only the test side guesses. The paper does not say how its speakers
+# were enrolled (IV-A); `both` is our reading of it.
 # waveform: the model carries no key, and encrypted waveforms go into its front end (the paper's Table IV, Fig. 11).
+SESSIONS = ("any", "disjoint")  # of generated same-speaker pairs
 VARIANTS = {"asv": ("both", "test", "waveform"), "asr": ("both", "waveform"), "asc": ("both", "waveform")}
 
 
@@ -33,6 +35,7 @@ class SweepConfig:
     trials: (ASV) a list in VoxCeleb's or Kaldi's format, ``corpus`` for the one that the corpus brings, or None to
         generate: every same-speaker pair and ``nontargets`` times as many different-speaker pairs (``same_gender`` or
         any).
+    sessions: (ASV) ``any``, or ``disjoint`` where generated same-speaker pairs must be of two recording sessions.
     text: (ASR) the normalisation of reference and hypothesis, a name of ``evaluation.text``.
     per_speaker: only the first so many utterances of each speaker; None for all.
     only: file with the ids of the utterances to use, one a line; None for all.
@@ -54,6 +57,7 @@ class SweepConfig:
     trials: str | None = None
     same_gender: bool = False
     nontargets: int = 1
+    sessions: str = "any"
     text: str = "basic"
     per_speaker: int | None = None
     only: str | None = None
@@ -77,6 +81,11 @@ class SweepConfig:
             raise BadInput(f"--variant waveform encrypts waveforms: leave --blocks {self.blocks} out")
         if self.task != "asv" and (self.trials or self.same_gender):
             raise BadInput("trials are pairs of utterances for --task asv: leave --trials and --same-gender out")
+        if self.sessions not in SESSIONS:
+            raise BadInput(f"--sessions {self.sessions} is unknown: choose {' or '.join(SESSIONS)}")
+        if self.sessions != "any" and (self.task != "asv" or self.trials):
+            why = "a list of trials says its pairs itself" if self.trials else "only --task asv compares speakers"
+            raise BadInput(f"--sessions {self.sessions} makes pairs of utterances, and {why}: leave it out")
         if self.keys < 1:
             raise BadInput(f"--keys {self.keys} makes no sweep: give 1 or more")
         least = {"--replicates": (self.replicates, 0), "--seed": (self.seed, 0), "--nontargets": (self.nontargets, 1)}

@@ -53,6 +53,7 @@ class Config(Part):
     trials: Text = None
     same_gender: bool = False
     nontargets: Annotated[int, Field(ge=1, le=10**6)] = 1
+    sessions: str = "any"
     text: Text = None
     per_speaker: Positive | None = None
     only: Text = None
@@ -91,6 +92,8 @@ class TrialFacts(Part):
     target: Count | None = None
     nontarget: Count | None = None
     source: Text = None
+    sessions: Text = None  # within, across, mixed or unknown: of same-speaker trials; older runs do not say
+    within_session: Count | None = None
 
 
 class ModelCard(Part):

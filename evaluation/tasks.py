@@ -21,6 +21,7 @@ from evaluation.corpora import Corpus, Utterance
 from evaluation.corpora.corpus import first_three
 from evaluation.enrolment import ENROLMENT
 from evaluation.models.protocol import Model, SceneClassifier
+from evaluation.sessions import session_facts
 from evaluation.trials import Trials, generate_trials, read_trials
 from keys.errors import BadInput
 
@@ -68,6 +69,7 @@ class Verification:
         if unknown := [u.id for u in corpus.utterances if not u.speaker]:
             raise BadInput(f"corpus {corpus.name} does not say who speaks in {first_three(unknown)}: trials need it")
         self.trials = _trials(config, corpus)
+        self.sessions = session_facts(self.trials, corpus)
         self.utterances = self.trials.utterances(corpus)
         self.enrolled = config.variant == "test"  # under the correct key, which gives the plain embeddings
         self.measured = SpeakerVerification.of(self.trials, config.replicates, config.seed)
@@ -89,7 +91,7 @@ class Verification:
 
     def about(self) -> dict[str, Any]:
         trials = self.trials
-        about = {"target": trials.targets, "nontarget": trials.nontargets, "source": trials.source}
+        about = {"target": trials.targets, "nontarget": trials.nontargets, "source": trials.source, **self.sessions}
         return {"trials": about | ({"models": len(trials.models)} if trials.models else {})}
 
     def files(self) -> dict[str, str]:
@@ -185,7 +187,7 @@ def make_task(config: SweepConfig, corpus: Corpus, model: Model) -> Task:
 
 def _trials(config: SweepConfig, corpus: Corpus) -> Trials:
     if config.trials is None:
-        return generate_trials(corpus, config.seed, config.same_gender, config.nontargets)
+        return generate_trials(corpus, config.seed, config.same_gender, config.nontargets, config.sessions)
     if config.trials != "corpus":
         return read_trials(config.trials, corpus)
     brought = [corpus.root / name for name in ("trials.txt", "trials")]  # Kaldi folders have the latter

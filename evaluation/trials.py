@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.config import SESSIONS
 from evaluation.corpora.corpus import Corpus, Utterance, first_three
 from evaluation.corpora.files import expanded
 from evaluation.corpora.ids import Names
@@ -161,15 +162,18 @@ def read_trials(path: Path | str, corpus: Corpus) -> Trials:
     )
 
 
-def generate_trials(corpus: Corpus, seed: int = 0, same_gender: bool = False, nontarget_per_target: int = 1) -> Trials:
+def generate_trials(
+    corpus: Corpus, seed: int = 0, same_gender: bool = False, nontarget_per_target: int = 1, sessions: str = "any"
+) -> Trials:
     """Every same-speaker pair, and `nontarget_per_target` times as many different-speaker pairs.
 
     Different-speaker pairs are drawn with `seed`, uniformly and without repetition; where fewer exist, all
-    are taken. `same_gender` draws them within a gender: the harder test. Raises `BadInput` for fewer than two
-    speakers, no speaker with two utterances, genders that are needed but unknown, and no different-speaker
-    pair.
+    are taken. `same_gender` draws them within a gender: the harder test. `sessions` "disjoint" takes only the
+    same-speaker pairs of two sessions, so that no pair shares a microphone and a room because it was recorded at once.
+    Raises `BadInput` for fewer than two speakers, no speaker with two utterances (or sessions), genders or sessions
+    that are needed but unknown, and no different-speaker pair.
 
-    Utterances are sorted by gender and speaker, so that the partners of each are a contiguous range: pairs
+    Utterances are sorted by gender, speaker and session, so that the partners of each are a contiguous range: pairs
     are numbered without being listed, and a hundred thousand utterances pose no problem.
     """
     if nontarget_per_target < 1:
@@ -181,24 +185,42 @@ def generate_trials(corpus: Corpus, seed: int = 0, same_gender: bool = False, no
     if same_gender and (genders == "").any():
         lacking = first_three([u.id for u in corpus.utterances if u.gender is None])
         raise BadInput(f"corpus {corpus.name} does not say the gender of {lacking}: same-gender trials need it")
+    if sessions not in SESSIONS:
+        raise BadInput(f"--sessions {sessions} is unknown: choose {' or '.join(SESSIONS)}")
+    disjoint = sessions == "disjoint"
+    if disjoint and (lacking_session := [u.id for u in corpus.utterances if u.session is None]):
+        raise BadInput(
+            f"corpus {corpus.name} does not say the session of {first_three(lacking_session)}: session-disjoint trials "
+            "need it (docs/corpora.md says where it is read), or leave --sessions disjoint out"
+        )
+    occasions = np.array([u.session or "" for u in corpus.utterances] if disjoint else [""] * len(corpus))
 
-    order = np.lexsort((speakers, genders))  # stable: corpus order within a speaker
-    speaker_end = _run_ends(np.char.add(np.char.add(genders, "\n"), speakers)[order])
+    order = np.lexsort((occasions, speakers, genders))  # stable: corpus order within a speaker, or his session
+    people = np.char.add(np.char.add(genders, "\n"), speakers)
+    speaker_end = _run_ends(people[order])
     gender_end = _run_ends(genders[order])
     position = np.arange(len(order))
+    # The first partner in a pair of one speaker: the next utterance, or the first of his next session.
+    other = _run_ends(np.char.add(np.char.add(people, "\n"), occasions)[order]) if disjoint else position + 1
 
-    same, different = speaker_end - position - 1, gender_end - speaker_end
+    same, different = speaker_end - other, gender_end - speaker_end
     if not same.any():
+        if disjoint:
+            raise BadInput(
+                f"corpus {corpus.name} has one session per speaker: session-disjoint trials need two of one, so give "
+                "more utterances (--per-speaker takes the first ones, often of one session)"
+            )
         raise BadInput(f"corpus {corpus.name} has one utterance per speaker: same-speaker trials need two of one")
     targets = np.arange(same.sum())
     wanted = min(nontarget_per_target * len(targets), int(different.sum()))
     nontargets = np.random.default_rng(seed).choice(int(different.sum()), wanted, replace=False, shuffle=False)
 
-    pairs = np.concatenate([_pairs(targets, same, position + 1), _pairs(nontargets, different, speaker_end)], axis=1)
+    pairs = np.concatenate([_pairs(targets, same, other), _pairs(nontargets, different, speaker_end)], axis=1)
     enrolment, test = np.sort(order[pairs], axis=0)
     target = np.arange(len(test)) < len(targets)
     listed = np.lexsort((test, enrolment))
     source = f"generated, seed {seed}" + (", same gender" if same_gender else "")
+    source += ", disjoint sessions" if disjoint else ""
     return _trials(corpus, enrolment[listed], test[listed], target[listed], source)
 
 

@@ -13,7 +13,7 @@ class PaperExperiment:
     """One table or figure of the paper.
 
     name: on the command line.  source: as the paper calls it.  title: what it measures.
-    task, variant, blocks, metric: as in a sweep's configuration and scores.
+    task, variant, blocks, metric: as in a sweep's configuration and scores; the variant by default.
     block_sizes: the paper's M.  keys: incorrect keys by default, the paper's number where it says one.
     schemes: the paper's.
     form: "conditions" (plain, correct and incorrect keys by scheme), "block sizes" (M by scheme) or "distribution".
@@ -30,6 +30,11 @@ class PaperExperiment:
     keys: int
     schemes: tuple[str, ...] = SCHEMES
     form: str = "conditions"
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Threat variants that may be meant: of verification two, as the paper does not say how speakers enrol."""
+        return ("both", "test") if self.task == "asv" else (self.variant,)
 
 
 EXPERIMENTS = {

@@ -1,8 +1,9 @@
 """The paper's published values that belong beside a run, and what differs between the two.
 
 A published value stands beside a run of the same task, metric, scheme, block size and way to cut blocks (samples of
-a waveform or tiles of a spectrogram). Tables I to III and Fig. 9 ask encrypted models, both sides of a trial under the
-same key; Table IV asks a plain one with encrypted waveforms. Model, corpus and number of keys usually differ: every
+a waveform or tiles of a spectrogram). Tables I to III and Fig. 9 ask encrypted models; how speakers were enrolled there
+(both sides of a trial under the same key, or under the correct one) the paper does not say, so its value stands beside
+either. Table IV asks a plain model with encrypted waveforms. Model, corpus and number of keys usually differ: every
 value carries a sentence that says how. Fig. 11 is printed as a violin plot only and has no value.
 """
 
@@ -141,7 +142,7 @@ def what_differs(result: KeyStatistics, model: str, corpus: str, keys: int | Non
         f"{result.n:,} {kind}{'s' if result.n != 1 else ''}",
     ]
     if run.variant_words and run.keyed:
-        parts.append(f"another threat variant ({run.variant_words}; the paper: both sides)")
+        parts.append(f"{run.variant_words} guesses (the paper does not say how speakers were enrolled)")
     return f"{paper} This run: {', '.join(parts)}."
 
 

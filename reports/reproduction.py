@@ -21,10 +21,21 @@ from reports.published import published_values, what_differs
 from reports.runs import SCHEME_NAMES, Run
 from reports.statistics import Estimate, KeyStatistics, summarise_all
 from reports.tables import keys_text, markdown_text, score_table, significant, to_csv, to_markdown
-from reports.verdicts import cautions, evidence
+from reports.verdicts import cautions, evidence, session_caution
 
 NONE = "–"
 CONDITIONS = {"plain_query": "plain query", "correct": "correct key", "incorrect": "incorrect keys"}
+SIDES = {"both": "both sides", "test": "only the test side"}  # that are under an incorrect key, where it must be said
+ENROLMENT = "The paper does not say how speakers were enrolled"
+READINGS = {
+    ("both",): "Here both sides of a trial are under the same key, also an incorrect one, which is our reading of it; "
+    "--variant both,test shows beside it what speakers enrolled under the correct key give.",
+    ("test",): "Here they are enrolled under the correct key and only the test side guesses; --variant both,test shows "
+    "beside it both sides under the same incorrect key.",
+    ("both", "test"): "Both readings stand here: both sides of a trial under the same key, also an incorrect one; and "
+    "speakers enrolled under the correct key, so that only the test side guesses. The published value is one and the "
+    "same beside either.",
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,7 @@ class Cell:
 
     scheme: "" for the plain model.  block_size: 0 where the paper's number does not depend on it.
     condition: of the scores, or "variance" over the incorrect keys.  keys: how many our number is over.
+    variant: which sides of a trial an incorrect key is on; "" where none is.
     """
 
     model: str
@@ -42,6 +54,7 @@ class Cell:
     published: float | None
     ours: Estimate | None
     keys: int
+    variant: str = ""
 
     @property
     def text(self) -> str:
@@ -107,6 +120,7 @@ class Reproduction:
                 "corpus": run.corpus,
                 "scheme": cell.scheme,
                 "blocks": run.blocks,
+                "variant": cell.variant or None,
                 "block_size": cell.block_size or None,
                 "condition": cell.condition,
                 "published": cell.published,
@@ -159,14 +173,17 @@ def write_reproduction(experiment: PaperExperiment, runs: Iterable[Run], folder:
 def sentences(ours: Reproduction) -> list[str]:
     """What a reader must know: block sizes that are not the paper's, what else differs, cautions, evidence."""
     kinds = list(dict.fromkeys((result.run.recordings != "real", evidence(result.run)) for result in ours.results))
-    found = [sentence for doubtful, sentence in kinds if doubtful] + _block_sentences(ours) + _differences(ours)
+    found = [sentence for doubtful, sentence in kinds if doubtful] + _block_sentences(ours) + _enrolment(ours)
+    found += _differences(ours)
     if ours.experiment.name == "fig11":
         found.append("The paper prints Fig. 11 as a violin plot only: there is no number of its own to stand beside.")
     found += _trend(ours)
     if ours.experiment.task == "asr":
         found += _runaways(ours)
     for result in ours.results:
-        found += [f"{result.label}: {caution}" for caution in cautions(result) if not caution.startswith("Only ")]
+        said_once = session_caution(result.run)
+        own = [c for c in cautions(result) if not c.startswith("Only ") and c not in said_once]
+        found += [*said_once, *(f"{result.label}: {caution}" for caution in own)]
     few = sorted({result.n for result in ours.results if not result.run.exhaustive and result.n < 30})
     if few and ours.experiment.form != "distribution":
         number = " or ".join(map(str, few))
@@ -181,7 +198,10 @@ def _conditions(ours: Reproduction) -> list[Cell]:
     for model, block_size in _settings(ours):
         results = [r for r in ours.results if (r.run.model, r.run.block_size) == (model, block_size)]
         plain = next((r.plain for r in results if r.plain is not None), None)
-        cells.append(Cell(model, "", block_size, "plain_query", table["plain_model_plain_query"], plain, 0))
+        cells += [
+            Cell(model, "", block_size, "plain_query", table["plain_model_plain_query"], plain, 0, variant)
+            for variant in _variants(ours)[:1]
+        ]
         for result in results:
             published = table.get(result.run.scheme, {})
             for condition, key in (
@@ -189,14 +209,16 @@ def _conditions(ours: Reproduction) -> list[Cell]:
             ):  # fmt: skip
                 value = result.mean if condition == "incorrect" else getattr(result, condition)
                 keys = result.n if condition == "incorrect" else 0
-                cells.append(Cell(model, result.run.scheme, block_size, condition, published.get(key), value, keys))
+                side = "" if condition == "correct" else _variant(result)
+                cell = Cell(model, result.run.scheme, block_size, condition, published.get(key), value, keys, side)
+                cells.append(cell)
     return cells
 
 
 def _condition_table(ours: Reproduction) -> pd.DataFrame:
     rows = []
     several, same = len(_settings(ours)) > 1, _same_keys(ours)
-    titles = CONDITIONS | {"incorrect": f"incorrect keys (mean{same and f' of {same:,}'})"}
+    titles = _titles(ours)
     for model, block_size in _settings(ours):
         cells = [cell for cell in ours.cells if (cell.model, cell.block_size) == (model, block_size)]
         for scheme in dict.fromkeys(cell.scheme for cell in cells):
@@ -206,11 +228,38 @@ def _condition_table(ours: Reproduction) -> pd.DataFrame:
             row = {"Model encryption": name} | dict.fromkeys(titles.values(), NONE)
             for cell in cells:
                 if cell.scheme == scheme:
-                    row[titles[cell.condition]] = (
+                    row[titles[cell.condition, cell.variant]] = (
                         cell.text if same or not cell.keys else f"{cell.text} (n = {cell.keys:,})"
                     )
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _titles(ours: Reproduction) -> dict[tuple[str, str], str]:
+    """The columns' names by condition and variant, in order; sides are named where the runs have both variants."""
+    same, variants = _same_keys(ours), _variants(ours)
+    titles = {}
+    for condition, name in CONDITIONS.items():
+        mean = f" (mean{same and f' of {same:,}'})" if condition == "incorrect" else ""
+        for variant in [""] if condition == "correct" else variants:
+            sides = f", {SIDES.get(variant, variant)}" if variant and len(variants) > 1 else ""
+            titles[condition, variant] = f"{name}{sides}{mean}"
+    return titles
+
+
+def _variant(result: KeyStatistics) -> str:
+    """ "both" or "test" where speakers are verified; "" for the other tasks, which have no such choice."""
+    return (result.run.variant or "both") if result.run.task == "asv" else ""
+
+
+def _variants(ours: Reproduction) -> list[str]:
+    return sorted({_variant(result) for result in ours.results})
+
+
+def _enrolment(ours: Reproduction) -> list[str]:
+    """What the reader must know of a choice that the paper leaves open."""
+    reading = READINGS.get(tuple(_variants(ours)))
+    return [f"{ENROLMENT}. {reading}"] if reading else []
 
 
 def _block_sizes(ours: Reproduction) -> list[Cell]:
@@ -266,7 +315,7 @@ def _distribution_of(result: KeyStatistics) -> dict[str, Cell]:
     }
     published = {"variance": variances.get(run.block_size)} if comparable else {}
     return {
-        name: Cell(run.model, run.scheme, run.block_size, name, published.get(name), value, result.n)
+        name: Cell(run.model, run.scheme, run.block_size, name, published.get(name), value, result.n, _variant(result))
         for name, value in ours.items()
     }
 
@@ -341,16 +390,18 @@ def _trend(ours: Reproduction) -> list[str]:
     if ours.experiment.form != "distribution":
         return []
     found = []
-    for scheme in dict.fromkeys(result.run.scheme for result in ours.results):
-        results = sorted((r for r in ours.results if r.run.scheme == scheme), key=lambda r: r.run.block_size)
+    for scheme, variant in dict.fromkeys((result.run.scheme, _variant(result)) for result in ours.results):
+        own = (r for r in ours.results if (r.run.scheme, _variant(r)) == (scheme, variant))
+        results = sorted(own, key=lambda r: r.run.block_size)
         if len({r.run.block_size for r in results}) < 2 or len({r.run.block_size for r in results}) < len(results):
             continue
+        sides = f", {SIDES.get(variant, variant)}" if len(_variants(ours)) > 1 else ""
         sizes = ", ".join(str(r.run.block_size) for r in results)
         means = ", ".join(f"{r.mean.value:.1f}" for r in results)
         variances = ", ".join(NONE if r.variance is None else significant(r.variance.value) for r in results)
         found.append(
-            f"{_scheme_name(scheme)}, M = {sizes}: mean {means}; variance {variances}. In the paper the mean rises and "
-            "the distribution narrows as M grows."
+            f"{_scheme_name(scheme)}, M = {sizes}{sides}: mean {means}; variance {variances}. In the paper the mean "
+            "rises and the distribution narrows as M grows."
         )
     return found
 

@@ -66,7 +66,7 @@ def headline(result: KeyStatistics) -> str:
 
 def cautions(result: KeyStatistics) -> list[str]:
     """What a reader must know before believing the headline."""
-    run, metric, sentences = result.run, result.metric, list(result.run.cautions)
+    run, metric, sentences = result.run, result.metric, [*result.run.cautions, *session_caution(result.run)]
     if not run.finished:
         sentences.append(f"This run is {run.state}.")
     if result.plain is None:
@@ -89,6 +89,18 @@ def cautions(result: KeyStatistics) -> list[str]:
         keys = f"{result.n} key{'s' if result.n != 1 else ''}"
         sentences.append(f"Only {keys}: rare keys that work well would not be seen.")
     return sentences
+
+
+def session_caution(run: Run) -> list[str]:
+    """A sentence where same-speaker trials do not all cross sessions; none where the run is older than the question."""
+    trials = run.section("trials")
+    some = f"{trials.get('within_session') or 0:,} of {trials.get('target') or 0:,} same-speaker trials"
+    how = {
+        "within": "All same-speaker trials lie within one recording session",
+        "mixed": f"{some} lie within one recording session",
+        "unknown": "The corpus does not say its recording sessions, in which same-speaker trials may lie",
+    }.get(str(trials.get("sessions")))
+    return [f"{how}: microphone and room help to tell speakers apart, not the voice alone."] if how else []
 
 
 def _near_chance(result: KeyStatistics) -> bool:

@@ -24,7 +24,8 @@ class Utterance:
 
     `start` and `end` are seconds from the beginning of the file (`None`: its beginning, its end); `text` is
     the transcript and `label` the class of scene or event, `None` where the corpus has none. `speaker` may be
-    empty where there is a transcript or a label.
+    empty where there is a transcript or a label. `session` names the occasion on which it was recorded (a video, a
+    visit), `None` where nobody says: utterances of one speaker and one session share microphone, room and day.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Utterance:
     start: float | None = None
     end: float | None = None
     label: str | None = None
+    session: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ class Corpus:
         """SHA-256 (hexadecimal) of the manifest, in list order.
 
         It covers ids, speakers, transcripts, segment times, labels and the bytes of the audio files, and no path:
-        the same corpus in another folder has the same digest, a re-encoded one has not.
+        the same corpus in another folder has the same digest, a re-encoded one has not. Sessions are not covered: they
+        say which trials are made, and trials have a digest of their own.
         """
         return self._digest
 

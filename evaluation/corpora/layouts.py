@@ -4,7 +4,7 @@
 |---|---|
 | `bundled` | the synthetic speech that comes with wrongkey |
 | `bundled-words` | its sequences of command words, for `asr-words` |
-| `kaldi:DIR` | `wav.scp`, `utt2spk`; optional `text`, `spk2gender`, `utt2gender`, `segments` |
+| `kaldi:DIR` | `wav.scp`, `utt2spk`; optional `text`, `spk2gender`, `utt2gender`, `utt2session`, `segments` |
 | `librispeech:DIR` | `SUBSET/speaker/chapter/*.flac` and `*.trans.txt`; DIR is the subset or above it |
 | `voxceleb1:DIR` | `id1xxxx/video/xxxxx.wav`, also under `wav/`; ids are paths, as in the published trials |
 | `speechcommands:DIR` | `word/0a7c2a8d_nohash_0.wav`: speaker `0a7c2a8d`, text `WORD` |
@@ -169,7 +169,8 @@ def read_kaldi(folder: Path) -> Corpus:
     """A Kaldi data folder, in the order of `segments` where there is one, else of `wav.scp`.
 
     Relative paths in `wav.scp` start at the folder, else at its parent, else at the working directory: the
-    first of them where any listed file exists. Ids match where they differ in their Unicode form only.
+    first of them where any listed file exists. Ids match where they differ in their Unicode form only. `utt2session`
+    names the recording session of utterances, as `utt2spk` their speaker.
     """
     recordings, root = _wav_scp(folder)
     segments = folder / "segments"
@@ -177,6 +178,7 @@ def read_kaldi(folder: Path) -> Corpus:
     speakers = _keyed_as(pieces, _table(folder / "utt2spk"))
     texts = _keyed_as(pieces, _table(folder / "text", optional=True, values="may be empty"))
     genders = _keyed_as(pieces, _table(folder / "utt2gender", optional=True))
+    sessions = _keyed_as(pieces, _table(folder / "utt2session", optional=True))
     by_speaker = _keyed_as(set(speakers.values()), _table(folder / "spk2gender", optional=True))
     _complete(folder / "utt2spk", pieces.keys() - speakers.keys())
     _complete(segments if segments.exists() else folder / "wav.scp", speakers.keys() - pieces.keys())
@@ -185,7 +187,7 @@ def read_kaldi(folder: Path) -> Corpus:
         return gender_of(genders.get(id) or by_speaker.get(speakers[id]))
 
     utterances = tuple(
-        Utterance(id, speakers[id], path, gender(id), texts.get(id), start, end)
+        Utterance(id, speakers[id], path, gender(id), texts.get(id), start, end, session=sessions.get(id))
         for id, (path, start, end) in pieces.items()
     )
     folder = folder.resolve()
@@ -320,7 +322,8 @@ def _librispeech_genders(folder: Path, chapters: list[Path]) -> dict[str, Gender
 
 
 def read_voxceleb1(folder: Path) -> Corpus:
-    """VoxCeleb1 as unpacked: `id10270/5r0dWxy17C8/00001.wav` is file and utterance, `id10270` the speaker.
+    """VoxCeleb1 as unpacked: `id10270/5r0dWxy17C8/00001.wav` is file and utterance, `id10270` the speaker, and the
+    video `5r0dWxy17C8` the session.
 
     The files may be there in another format that libsndfile reads; VoxCeleb2's `.m4a` must be converted first.
     """
@@ -333,8 +336,8 @@ def read_voxceleb1(folder: Path) -> Corpus:
     utterances = []
     for path in sorted(found.kept):
         id = as_text(path.relative_to(home).as_posix())
-        speaker = id.split("/")[0]
-        utterances.append(Utterance(id, speaker, path, genders.get(speaker)))
+        speaker, *video, _ = id.split("/")
+        utterances.append(Utterance(id, speaker, path, genders.get(speaker), session="/".join(video) or None))
     spoken = {u.speaker for u in utterances}
     silent = [place for place in folders_in(home) if place.name.startswith("id") and place.name not in spoken]
     cautions = (*found.cautions(), *left_out(home, silent, "it is no id and five digits with recordings"))
@@ -400,17 +403,19 @@ def _commands(folder: Path) -> tuple[list[Path], list[Path]]:
 def read_folder(folder: Path) -> Corpus:
     """A folder per speaker, with the recordings in it or in folders below it (sessions), in any format of libsndfile.
 
-    Ids are paths without their ending: `speaker/utterance`, `speaker/session/utterance`. Of a recording that is there
+    Ids are paths without their ending: `speaker/utterance`, `speaker/session/utterance`; of what lies in the speaker's
+    folder itself the session is unknown. Of a recording that is there
     in two formats one file is read.
     """
     files, cautions = audio_by_folder(folder, "speaker")
     if all(path.parent.parent != folder for path in files):
         first = files[0].relative_to(folder)
         cautions += (as_text(f"{folder}: {first} and all others lie deeper; {first.parts[0]} is taken for a speaker"),)
-    utterances = tuple(
-        Utterance(id_of(path, folder), as_text(path.relative_to(folder).parts[0]), path) for path in files
-    )
-    return Corpus(as_text(folder.resolve().name), utterances, folder, cautions=cautions)
+    utterances = []
+    for path in files:
+        speaker, *session = map(as_text, path.relative_to(folder).parts[:-1])
+        utterances.append(Utterance(id_of(path, folder), speaker, path, session="/".join(session) or None))
+    return Corpus(as_text(folder.resolve().name), tuple(utterances), folder, cautions=cautions)
 
 
 # the table above

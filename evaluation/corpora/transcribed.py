@@ -18,17 +18,17 @@ from keys.errors import BadInput
 
 TEXT_COLUMNS = ("text", "sentence")
 SPEAKER_COLUMNS = ("speaker", "client_id")
-READ = ("audio_filepath", "path", "text", "offset", "duration", "id", "speaker", "gender")  # keys of a JSON line
+READ = ("audio_filepath", "path", "text", "offset", "duration", "id", "speaker", "gender", "session")  # of JSON
 
 
 def read_tsv(file: Path) -> Corpus:
     """A tab-separated list with a header, as Common Voice has it: `path`, and `text` or `sentence`.
 
-    `id` (else the path without its ending), `speaker` or `client_id`, and `gender` are read where they are
-    there, other columns are not. Paths start at the list's folder, else at `clips/` beside it: the first of
-    them where any listed file exists.
+    `id` (else the path without its ending), `speaker` or `client_id`, `gender` and `session` (of the recording) are
+    read where they are there, other columns are not. Paths start at the list's folder, else at `clips/` beside it:
+    the first of them where any listed file exists.
     """
-    optional = (*TEXT_COLUMNS, *SPEAKER_COLUMNS, "id", "gender")
+    optional = (*TEXT_COLUMNS, *SPEAKER_COLUMNS, "id", "gender", "session")
     rows = read_rows(file, needed=["path"], also=optional, filled=["path"])
     text = next((name for name in TEXT_COLUMNS if name in rows[0]), None)
     if text is None:
@@ -42,6 +42,7 @@ def read_tsv(file: Path) -> Corpus:
             path,
             gender_of(row.get("gender")),
             row[text],
+            session=row.get("session") or None,
         )
         for row, path in zip(rows, paths, strict=True)
     )
@@ -52,8 +53,8 @@ def read_jsonl(file: Path) -> Corpus:
     """One JSON object a line, as NeMo's manifests have it: `audio_filepath` or `path`, and `text`.
 
     `offset` and `duration` (seconds) cut a piece of the file; `id` (else the path without its ending, with
-    `@offset` where there is one), `speaker` and `gender` are read where they are there; ids and speakers may be
-    numbers. Paths start at the list's folder.
+    `@offset` where there is one), `speaker`, `gender` and `session` are read where they are there; ids, speakers and
+    sessions may be numbers. Paths start at the list's folder.
     """
     entries = []
     for number, line in enumerate(read_lines(file), start=1):
@@ -96,10 +97,11 @@ def _entry(entry: dict[str, Any]) -> tuple[str, Callable[[Path], Utterance]]:
         start = start or 0.0
         end = start + _seconds("duration", entry["duration"], least=1e-9)
     id, speaker, gender = _name_in(entry, "id"), _name_in(entry, "speaker"), gender_of(_name_in(entry, "gender"))
+    session = _name_in(entry, "session") or None
 
     def make(path: Path) -> Utterance:
         cut = without_suffix(listed_id(place, path)) + (f"@{start:.10g}" if offset else "")
-        return Utterance(id or cut, speaker, path, gender, text, start, end)
+        return Utterance(id or cut, speaker, path, gender, text, start, end, session=session)
 
     return place, make
 

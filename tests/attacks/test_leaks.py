@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from attacks.leaks import (
@@ -17,12 +18,14 @@ from attacks.leaks import (
     query_of,
     recogniser_rows,
     run,
+    sentences,
     speaker_features,
     whitened_cosines,
     write_media,
 )
 from attacks.phase.reconstruction import COLUMNS
-from evaluation.corpora import Utterance, load_audio, open_corpus
+from attacks.quietest import holds_blocks, quietest_fifth
+from evaluation.corpora import Corpus, Utterance, load_audio, open_corpus
 from keys import correct_key, encrypt_query
 from keys.blocks import Blocks, dims_of
 from keys.errors import BadInput
@@ -115,7 +118,16 @@ def test_run(tmp_path: Path) -> None:
     assert set(found.metric) == {"energy", "activity", "rhythm", "rate", "linkability", "eer", "wer"}
     assert set(found[found.blocks == "tiles"].block_size) == {3}, "tiles of 40 bins are left out"
     linked = found[found.metric == "linkability"]
-    assert set(linked.condition) == {"one key", "a key each"} and linked.value.between(0, 100).all()
+    alone = {"one key", "a key each"}
+    assert set(linked.condition) == alone | {f"{name}, quietest fifth" for name in alone}
+    assert linked.value.between(0, 100).all()
+    heard = found[found.metric == "eer"]
+    quiet = {f"{name}, quietest fifth" for name in ("plain", "encrypted")}
+    assert set(heard.condition) == {"plain", "encrypted"} | quiet
+    said = sentences(found, corpus)
+    one = linked[(linked.blocks == "samples")].groupby("condition").value.median()
+    assert f"samples, one key {one['one key, quietest fifth']:.1f} % (all of it: {one['one key']:.1f} %)" in said[0]
+    assert "the speaker model, plain " in said[0] and said[1].startswith("The corpus does not say its sessions")
     energy = found[(found.metric == "energy") & (found.block_size == 3)].groupby("condition").value.median()
     assert energy["encrypted"] > 0.95 > energy["chance"] + 0.2
     assert len(list((tmp_path / "media/leaks").glob("*.npz"))) == 2
@@ -134,6 +146,52 @@ def test_speech_without_spaces_is_heard_in_characters() -> None:
 def test_speakers_with_one_utterance_cannot_be_linked() -> None:
     found = run(CORPUS.select(1, 3), ["flipping"], (3,), 2, blocks=("samples",))
     assert set(found.metric) == {"energy", "activity", "rhythm", "rate"}
+    assert sentences(found, CORPUS.select(1, 3)) == []
+
+
+def rooms(folder: Path, seconds: float, pause: bool) -> Corpus:
+    """Six speakers who say the same, each in a room whose noise has a colour of its own, or in silence."""
+    rng = np.random.default_rng(0)
+    for who in range(6):
+        for take in range(3):
+            said = np.where(rng.random(round(seconds * 50)) < 0.6, 1.0, 0.0).repeat(320) * rng.standard_normal(
+                round(seconds * 50) * 320
+            )
+            noise = np.convolve(rng.standard_normal(len(said)), np.cos(0.5 * who * np.arange(8)), "same")
+            place = folder / f"s{who}" / f"{take}.wav"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(place, 0.1 * said + (0.003 * noise if pause else 0.0), 16_000, subtype="FLOAT")
+    return open_corpus(f"folder:{folder}")
+
+
+def test_who_is_told_by_the_room_alone_is_seen_in_the_quietest_fifth(tmp_path: Path) -> None:
+    corpus = rooms(tmp_path, 3.0, pause=True)
+    found = run(corpus, ["rom"], (8,), 1, blocks=("samples",))
+    linked = found[found.metric == "linkability"].set_index("condition").value
+    assert linked["one key, quietest fifth"] < 5 < 25 < linked["one key"], "all speak alike, and rooms differ"
+    assert linked["a key each, quietest fifth"] < linked["a key each"]
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(0.8, True), (1.0, False)])
+def test_recordings_without_enough_quiet_signal_have_no_control(tmp_path: Path, seconds: float, pause: bool) -> None:
+    corpus = rooms(tmp_path, seconds, pause)
+    found = run(corpus, ["rom"], (8,), 1, blocks=("samples",))
+    assert set(found[found.metric == "linkability"].condition) == {"one key", "a key each"}
+    (said,) = sentences(found, corpus)
+    assert said.startswith("The quietest fifth of each recording alone was not heard")
+
+
+def test_the_quietest_fifth_is_a_fifth_and_the_quietest() -> None:
+    loudness = torch.tensor([5.0, 1.0, 0.0, 4.0, 2.0, 3.0]).repeat(20)  # 100 frames that hold anything
+    frames = loudness[:, None] * torch.ones(320)
+    quiet = quietest_fifth(torch.cat([frames.flatten(), torch.full((100,), 0.1)]), 16_000)
+    assert quiet.shape == (20 * 320,) and set(quiet.tolist()) == {1.0}
+    rising = torch.arange(1.0, 101.0)[:, None] * torch.ones(320)
+    assert quietest_fifth(rising.flatten(), 16_000)[::320].tolist() == list(range(1, 21)), "in their own order"
+    assert len(quietest_fifth(rising[:49].flatten(), 16_000)) == 0
+    assert holds_blocks(torch.ones(20), 10, "samples") and not holds_blocks(torch.ones(19), 10, "samples")
+    assert holds_blocks(torch.ones(9, 6), 3, "tiles") and not holds_blocks(torch.ones(9, 5), 3, "tiles")
+    assert not holds_blocks(torch.ones(2, 9), 3, "tiles") and holds_blocks(torch.ones(2, 9), 3, "frames")
 
 
 def test_bad_input() -> None:

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from attacks.coarse_to_fine import haar
-from attacks.orthogonal_descent import cayley, descend, polar, skew_part
+from attacks.orthogonal_descent import cayley, descend, skew_part
+from attacks.stable_linalg import polar
 
 
 class Procrustes:

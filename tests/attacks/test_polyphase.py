@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from attacks.joint_diagonalisation import Criterion, polar, principal_axes, separate, separate_jointly
+from attacks.joint_diagonalisation import Criterion, principal_axes, separate, separate_jointly
 from attacks.polyphase import block_spectra, follow, polyphase_estimates, polyphase_keys, tones
 from attacks.scores import key_error
+from attacks.stable_linalg import polar
 from keys.blocks import to_blocks
 from keys.draw import draw_keys
 from keys.errors import BadInput

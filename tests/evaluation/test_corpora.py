@@ -78,6 +78,9 @@ def test_kaldi_without_optional_lists(kaldi: Path) -> None:
     assert {(u.text, u.gender) for u in open_corpus(kaldi).utterances} == {(None, None)}
     write(kaldi / "utt2gender", "a F", "b female", "c M")
     assert [u.gender for u in open_corpus(kaldi).utterances] == ["f", "f", "m"]
+    assert {u.session for u in open_corpus(kaldi).utterances} == {None}
+    write(kaldi / "utt2session", "a monday", "c tuesday")
+    assert [u.session for u in open_corpus(kaldi).utterances] == ["monday", None, "tuesday"]
 
 
 def test_kaldi_paths_relative_to_parent(kaldi: Path) -> None:
@@ -199,6 +202,7 @@ def test_voxceleb1(tmp_path: Path, under: str) -> None:
         ("id10270/_video/00002.wav", "id10270", "f"),
     ]
     assert open_corpus(tmp_path).name == "voxceleb1"
+    assert [u.session for u in corpus.utterances] == ["x", "5r0dWxy17C8", "_video"]
 
 
 def test_speech_commands(tmp_path: Path) -> None:
@@ -223,6 +227,8 @@ def test_plain_folder(tmp_path: Path) -> None:
         ("bob/2", "bob"),
     ]
     assert corpus.cautions == ()
+    audio(tmp_path / "bob/monday/3.wav")
+    assert [u.session for u in open_corpus(tmp_path).utterances] == [None, None, None, "monday"]
 
 
 @pytest.mark.parametrize("layout", list(layouts.READERS))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 
 from evaluation.config import SweepConfig
@@ -21,6 +22,8 @@ from evaluation.run_folder import RunFolder
 from evaluation.sweep import sweep
 from evaluation.workers import run_shard
 from keys.errors import BadInput
+from reports import load_run
+from reports.verdicts import session_caution
 from tests import toys
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +55,8 @@ def test_a_run_folder_holds_what_the_design_says(run):
     assert manifest["keys_done"] == 6
     assert manifest["ended"] is not None
     assert manifest["corpus"]["recordings"] == "synthetic"
+    assert manifest["trials"]["sessions"] == "unknown" and manifest["config"]["sessions"] == "any"
+    assert "sessions" not in manifest["identity"]  # which trials are made, their digest says
     assert all(check["passed"] for check in manifest["self_checks"])
     assert len((run / "trials.txt").read_text().splitlines()) == table.n.iloc[0] == 56
 
@@ -256,6 +261,10 @@ def test_a_plain_module_with_the_least_is_a_model(tmp_path):
         ({"task": "asr", "trials": "corpus"}, "pairs of utterances"),
         ({"scheme": "rot13"}, "rot13"),
         ({"variant": "none"}, "variant"),
+        ({"sessions": "apart"}, "--sessions apart"),
+        ({"sessions": "disjoint"}, "does not say the session of"),
+        ({"sessions": "disjoint", "trials": "corpus"}, "a list of trials says its pairs itself"),
+        ({"sessions": "disjoint", "task": "asr", "trials": None}, "only --task asv compares speakers"),
         ({"task": "asr"}, "does no asr"),
         ({"task": "tts"}, "tts"),
         ({"precision": "float8"}, "float8"),
@@ -302,3 +311,24 @@ def test_a_full_disk_is_a_sentence_and_keeps_what_is_there(tmp_path):
     assert "cannot be written" in full.stderr
     assert "Traceback" not in full.stderr
     assert subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120).returncode == 0
+
+
+def test_a_sweep_across_sessions_says_so_in_its_manifest(tmp_path):
+    """VoxCeleb's layout: two speakers, two videos each, two recordings a video."""
+    rng = np.random.default_rng(0)
+    for place in (f"id1000{who}/video{v}/0000{n}.wav" for who in (1, 2) for v in "ab" for n in (1, 2)):
+        path = tmp_path / "vox" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * rng.standard_normal(8_000), 16_000)
+    found = {}
+    for sessions in ("any", "disjoint"):
+        settings = config(
+            corpus=f"voxceleb1:{tmp_path / 'vox'}", trials=None, per_speaker=None, sessions=sessions, keys=1
+        )
+        folder = sweep(settings, tmp_path / sessions, workers=1).path
+        found[sessions] = json.loads((folder / "manifest.json").read_text())
+    facts = [(m["trials"]["sessions"], m["trials"]["within_session"], m["trials"]["target"]) for m in found.values()]
+    assert facts == [("mixed", 4, 12), ("across", 0, 8)]
+    assert found["any"]["identity"]["trials"] != found["disjoint"]["identity"]["trials"]
+    cautions = [session_caution(load_run(tmp_path / name)) for name in found]
+    assert [len(lines) for lines in cautions] == [1, 0] and "4 of 12 same-speaker trials" in cautions[0][0]

@@ -46,6 +46,14 @@ def test_offsets_in_long_recordings_stay_apart(clips: Path):
     assert [u.id for u in open_corpus(clips / "long.jsonl").utterances] == ["clips/a@36000.12", "clips/a@36000.14"]
 
 
+def test_lists_may_name_the_session_of_a_recording(clips: Path):
+    (clips / "own.tsv").write_text("path\ttext\tspeaker\tsession\nclips/a.wav\tx\tann\t2\nclips/b.wav\ty\tann\t\n")
+    assert [u.session for u in open_corpus(clips / "own.tsv").utterances] == ["2", None]
+    rows = [{"path": "clips/a.wav", "text": "x", "session": 2}, {"path": "clips/b.wav", "text": "y"}]
+    (clips / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [u.session for u in open_corpus(clips / "own.jsonl").utterances] == ["2", None]
+
+
 def test_a_table_may_name_ids_and_leave_speakers_out(clips: Path):
     table = clips / "clips" / "own.tsv"
     table.write_text('id\tpath\ttext\tgender\none\ta.wav\t"Quoted" words\tfemale_feminine\ntwo\tb.wav\t\t\n')

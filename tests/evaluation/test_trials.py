@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evaluation.corpora import BUNDLED_TRIALS, Corpus, Utterance, open_corpus
+from evaluation.sessions import session_facts
 from evaluation.trials import Trials, generate_trials, read_trials, write_trials
 from keys.errors import BadInput
 
@@ -275,3 +276,76 @@ def test_trials_from_powershell_and_home(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "t").write_text("1 u0 u1\r\n0 u0 u2\r\n", encoding="utf-16", newline="")
     assert list(read_trials("~/t", corpus_of("aab")).lines()) == ["1 u0 u1", "0 u0 u2"]
+
+
+@given(
+    speech=st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz")), min_size=2, max_size=14),
+    seed=st.integers(0, 2**32),
+    same_gender=st.booleans(),
+)
+def test_session_disjoint_trials(speech: list[tuple[str, str]], seed: int, same_gender: bool) -> None:
+    """Same-speaker pairs are those of two sessions; two speakers may share a session, as in a conversation."""
+    corpus = corpus_of("".join(who for who, _ in speech), dict(zip("abcd", "mffm", strict=True)))
+    used = tuple(replace(u, session=when) for u, (_, when) in zip(corpus.utterances, speech, strict=True))
+    corpus = replace(corpus, utterances=used)
+    session = {u.id: u.session for u in used}
+    targets = {(a, b) for a, b in all_pairs(corpus, True, same_gender) if session[a] != session[b]}
+    nontargets = all_pairs(corpus, False, same_gender)
+    assume(targets and nontargets)
+    trials = generate_trials(corpus, seed, same_gender, sessions="disjoint")
+    assert pairs(trials, True) == targets
+    drawn = pairs(trials, False)
+    assert drawn <= nontargets and len(drawn) == min(len(targets), len(nontargets))
+    assert trials.source.endswith("disjoint sessions")
+    assert session_facts(trials, corpus) == {"sessions": "across", "within_session": 0}
+
+
+def test_sessions_make_no_difference_where_they_are_not_asked_for() -> None:
+    corpus = corpus_of("aabbbcca")
+    known = replace(corpus, utterances=tuple(replace(u, session=u.id[-1]) for u in corpus.utterances))
+    assert generate_trials(known, 5).digest() == generate_trials(corpus, 5).digest()
+    assert known.digest() == corpus.digest()  # a run that was made before sessions were read stays the same
+
+
+@pytest.mark.parametrize(
+    ("sessions", "said"),
+    [
+        (["1", "1", "2", "2"], "one session per speaker"),
+        (["1", "2", None, "2"], "does not say the session of u2"),
+        (None, "does not say the session of u0, u1, u2 and 1 more"),
+    ],
+)
+def test_session_disjoint_trials_that_cannot_be_made(sessions: list[str | None] | None, said: str) -> None:
+    corpus = corpus_of("aabb")
+    used = tuple(replace(u, session=s) for u, s in zip(corpus.utterances, sessions or [None] * 4, strict=True))
+    with pytest.raises(BadInput, match=said):
+        generate_trials(replace(corpus, utterances=used), sessions="disjoint")
+    with pytest.raises(BadInput, match="--sessions apart"):
+        generate_trials(corpus, sessions="apart")
+
+
+@pytest.mark.parametrize(
+    ("sessions", "facts"),
+    [
+        ("1111", ("within", 2)),
+        ("1211", ("mixed", 1)),
+        ("1212", ("across", 0)),
+        ("1?11", ("unknown", 1)),
+        ("????", ("unknown", 0)),
+    ],
+)
+def test_a_manifest_says_whether_trials_cross_sessions(sessions: str, facts: tuple[str, int]) -> None:
+    corpus = corpus_of("aabb")
+    used = tuple(replace(u, session=None if s == "?" else s) for u, s in zip(corpus.utterances, sessions, strict=True))
+    corpus = replace(corpus, utterances=used)
+    assert tuple(session_facts(generate_trials(corpus), corpus).values()) == facts
+
+
+def test_a_speaker_enrolled_in_the_tested_session_lies_within_it(tmp_path: Path) -> None:
+    corpus = corpus_of("aaaabb")
+    used = tuple(replace(u, session=s) for u, s in zip(corpus.utterances, "121323", strict=True))
+    corpus = replace(corpus, utterances=used)
+    (tmp_path / "enrolment.txt").write_text("A\tu0\tu1\n")
+    (tmp_path / "trials.txt").write_text("1 A u2\n1 A u3\n0 A u4\n")
+    trials = read_trials(tmp_path / "trials.txt", corpus)
+    assert session_facts(trials, corpus) == {"sessions": "mixed", "within_session": 1}

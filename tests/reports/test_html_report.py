@@ -111,7 +111,7 @@ def test_the_variant_is_named_wherever_a_run_is(make_run: MakeRun, scores: np.nd
     text = page_of([folder], tmp_path / "report.html").text
     assert "200 incorrect ROM keys, M = 3, only the test side: median EER" in text
     assert "RawNeXt, ROM, M = 3, only the test side" in text
-    assert "another threat variant (only the test side; the paper: both sides)" in text
+    assert "only the test side guesses (the paper does not say how speakers were enrolled)" in text
     assert "only the test side" not in page_of([make_run("b", scores)], tmp_path / "report.html").text
 
 
@@ -217,6 +217,15 @@ def test_cautions(make_run: MakeRun) -> None:
     assert len(said("g", many, plain=None, correct=None)) == 2
     waveform = {"task": "asr", "metric": "wer", "correct": None, "config": {"variant": "waveform"}}
     assert said("h", many, **waveform) == []
+    for sessions, words in {
+        "within": "All same-speaker trials lie within one recording session: microphone",
+        "mixed": "30 of 450 same-speaker trials lie within one recording session",
+        "unknown": "does not say its recording sessions",
+        "across": None,
+    }.items():
+        facts = {"target": 450, "nontarget": 450, "sessions": sessions, "within_session": 30}
+        found = said(f"sessions {sessions}", many, trials=facts)
+        assert [words in line for line in found] == [True] if words else not found
     assert said("i", many, plain=None, **waveform) == [
         "The plain model was not measured: nothing says how good it is without encryption."
     ]

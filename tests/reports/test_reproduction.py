@@ -22,6 +22,9 @@ WAVEFORM: dict[str, Any] = {
 }  # fmt: skip
 
 
+TESTED = {"shuffling": 40.0, "flipping": 45.0, "rom": 48.0}  # means where only the test side guesses
+
+
 def of(name: str, folders: list[Path]) -> Reproduction:
     return Reproduction.of(EXPERIMENTS[name], [load_run(folder) for folder in folders])
 
@@ -149,16 +152,66 @@ def test_figure_11_has_no_published_number_and_says_so(make_run: MakeRun, tmp_pa
 def test_what_differs_stands_below_the_table(table1: list[Path], make_run: MakeRun) -> None:
     said = sentences(of("table1", table1))
     assert said == [
+        "The paper does not say how speakers were enrolled. Here both sides of a trial are under the same key, also an "
+        "incorrect one, which is our reading of it; --variant both,test shows beside it what speakers enrolled under "
+        "the correct key give.",
         "The paper: HuBERT (first convolution: kernel = stride = 10) + x-vector on VoxCeleb1 test, 5 incorrect keys. "
         "Ours: another model (RawNeXt), another corpus (toy), 2 incorrect keys.",
         "A mean of 2 keys says nothing of rare keys that work well: see a sweep of many.",
         "Real recordings.",
     ]
     synthetic = make_run("s", [20.0], correct=9.0, corpus_recordings="synthetic", config={"blocks": "frames"})
-    first, block, *_, caution, _few = sentences(of("table1", [synthetic]))
+    first, block, enrolment, *_, caution, _few = sentences(of("table1", [synthetic]))
     assert first.startswith("Synthetic voices: not evidence")
     assert block == "RawNeXt: M = 3 (frames) is not the paper’s block, which is M = 10 (samples)."
+    assert enrolment.startswith("The paper does not say how speakers were enrolled.")
     assert "do not trust this run" in caution
+
+
+def test_both_readings_of_the_papers_enrolment_stand_side_by_side(table1: list[Path], make_run: MakeRun) -> None:
+    test = {"config": {"variant": "test"}, "block_size": 10, "plain": 7.0, "correct": 7.0}
+    guessing = [make_run(f"t-{s}", [m - 2, m + 2], scheme=s, plain_query=44.0, **test) for s, m in TESTED.items()]
+    ours = of("table1", [*table1, *guessing])
+    assert list(ours.table().columns) == [
+        "Model encryption", "plain query, both sides", "plain query, only the test side", "correct key",
+        "incorrect keys, both sides (mean of 2)", "incorrect keys, only the test side (mean of 2)",
+    ]  # fmt: skip
+    assert rows(ours) == [
+        ["Plain", "7.91 | 7.00", "–", "–", "–", "–"],
+        ["Shuffling", "36.7 | 35.00", "36.7 | 44.00", "7.91 | 7.00", "33.3 | 9.00", "33.3 | 40.00"],
+        ["Flipping", "37.2 | 35.00", "37.2 | 44.00", "7.91 | 7.00", "34.1 | 20.00", "34.1 | 45.00"],
+        ["ROM", "35.3 | 35.00", "35.3 | 44.00", "7.91 | 7.00", "35.1 | 22.50", "35.1 | 48.00"],
+    ]
+    said = sentences(ours)
+    assert said[0].startswith("The paper does not say how speakers were enrolled. Both readings stand here: ")
+    numbers = ours.numbers()
+    incorrect = numbers[(numbers["scheme"] == "rom") & (numbers["condition"] == "incorrect")]
+    assert incorrect.set_index("variant")["ours"].to_dict() == {"both": 22.5, "test": 48.0}
+    alone = of("table1", guessing)
+    assert rows(alone)[3] == ["ROM", "35.3 | 44.00", "7.91 | 7.00", "35.1 | 48.00"]
+    assert "enrolled under the correct key and only the test side guesses" in sentences(alone)[0]
+
+
+def test_figure_9_follows_each_reading_over_m(make_run: MakeRun) -> None:
+    folders = [
+        make_run(f"{v}{m}", level + np.arange(40.0) / m, model=f"net{m}", block_size=m, config={"variant": v})
+        for v, level in (("both", 20.0), ("test", 40.0))
+        for m in (3, 5)
+    ]
+    trends = [line for line in sentences(of("fig9", folders)) if line.startswith("ROM, M = 3, 5")]
+    assert [line.split(":")[0] for line in trends] == [
+        "ROM, M = 3, 5, both sides",
+        "ROM, M = 3, 5, only the test side",
+    ]
+
+
+def test_only_verification_has_two_readings(make_run: MakeRun) -> None:
+    asr = make_run("a", [90.0], task="asr", metric="wer", dims=2, plain=5.0, correct=5.0)
+    assert not any("enrolled" in sentence for sentence in sentences(of("table2", [asr])))
+    assert {name: e.variants for name, e in EXPERIMENTS.items() if len(e.variants) > 1} == {
+        "table1": ("both", "test"),
+        "fig9": ("both", "test"),
+    }
 
 
 def test_stopped_decoders_are_counted_in_a_sentence(make_run: MakeRun) -> None:

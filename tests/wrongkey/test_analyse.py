@@ -1,5 +1,6 @@
 """``wrongkey analyse`` as its users meet it."""
 
+import json
 import sys
 from types import SimpleNamespace
 
@@ -72,7 +73,10 @@ def test_analyses_of_speech_get_corpus_and_settings(monkeypatch, tmp_path, name,
         ]
         return pd.DataFrame([["e", "rom", 3, "tiles", "encrypted", "", "u", "stoi", 0.5]], columns=columns)
 
-    monkeypatch.setitem(sys.modules, module, SimpleNamespace(run=analyse))
+    def sentences(table, corpus):
+        return [f"{len(table)} of {corpus.name}"]
+
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(run=analyse, sentences=sentences))
     flags = ["--corpus", "bundled", "--scheme", "rom,flipping", "--block", "3,8", "--utterances", "4"]
     assert main(["analyse", name, *flags, "--speaker-model", "asv-raw3", "--out", str(tmp_path / "out")]) == 0
     assert asked.pop("corpus").name == "bundled"
@@ -86,6 +90,8 @@ def test_analyses_of_speech_get_corpus_and_settings(monkeypatch, tmp_path, name,
         "recogniser": None,
     }
     assert pd.read_parquet(tmp_path / "out" / "analyses" / f"{name}.parquet").value.item() == 0.5
+    about = json.loads((tmp_path / "out" / "analyses" / f"{name}.json").read_text())
+    assert about.get("sentences") == (["1 of bundled"] if name == "leaks" else None)
 
 
 def test_wrong_input_is_one_sentence(tmp_path, capsys):

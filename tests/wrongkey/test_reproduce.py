@@ -94,6 +94,26 @@ def test_flags_reach_the_sweep(asked: Asked, tmp_path: Path) -> None:
     assert words[:2] == ["wrongkey", "sweep"] and words[-2:] == ["--out", str(folder)]
 
 
+def test_both_readings_of_the_papers_enrolment_are_run_and_shown(
+    asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "table1 --model tests.toys:raw10 --scheme rom"
+    assert reproduce(tmp_path, f"{command} --variant both,test") == 0
+    assert [(c.variant, folder.name) for c, folder, _ in asked] == [
+        ("both", "table1-tests.toys-raw10-rom-m010"),
+        ("test", "table1-tests.toys-raw10-rom-test-m010"),
+    ]
+    page = capsys.readouterr().out
+    assert "incorrect keys, both sides (mean of 5)" in page and "incorrect keys, only the test side (mean of 5)" in page
+    assert "The paper does not say how speakers were enrolled. Both readings stand here" in page
+    asked.clear()
+    assert reproduce(tmp_path / "test", f"{command} --variant test") == 0
+    assert [c.variant for c, _, _ in asked] == ["test"]
+    assert "which is our reading of it" not in capsys.readouterr().out
+    assert reproduce(tmp_path / "default", command) == 0
+    assert "which is our reading of it" in capsys.readouterr().out
+
+
 def test_the_command_in_a_manifest_asks_for_the_same_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = SweepConfig("m", "c d", task="asr", variant="waveform", block=5, keys=2, text="none", keep_outputs=True)
     seen: list[Any] = []
@@ -156,6 +176,12 @@ def test_wrong_input_is_one_sentence_before_the_first_key(
     assert "--keys 0" in refused(capsys, tmp_path, "table1 --model tests.toys:raw3 --keys 0")
     assert "--same-gender" in refused(capsys, tmp_path, "table2 --model tests.toys:subsampled --same-gender")
     assert "--blocks tiles" in refused(capsys, tmp_path, "table4 --model tests.toys:subsampled --blocks tiles")
+    for variant in ("neither", "both,", "waveform"):
+        assert "give both, test, or both,test" in refused(
+            capsys, tmp_path, f"table1 --model tests.toys:raw10 --variant {variant}"
+        )
+    for other in ("table2 --model tests.toys:subsampled", "table4 --model tests.toys:subsampled"):
+        assert "enrols none" in refused(capsys, tmp_path, f"{other} --variant test")
     assert not asked
     assert main(["reproduce", "table9", "--model", "x", "--corpus", "bundled", "--out", str(tmp_path)]) == 2
     assert "invalid choice: 'table9'" in capsys.readouterr().err

@@ -157,11 +157,12 @@ def _phase(options: argparse.Namespace) -> int:
 
 
 def _leaks(options: argparse.Namespace) -> int:
-    return _of_speech(options, "leaks", import_module("attacks.leaks").run)
+    leaks = import_module("attacks.leaks")
+    return _of_speech(options, "leaks", leaks.run, leaks.sentences)
 
 
-def _of_speech(options: argparse.Namespace, name: str, analyse: Any) -> int:
-    """An analysis of encrypted speech; its function returns the rows."""
+def _of_speech(options: argparse.Namespace, name: str, analyse: Any, say: Any = None) -> int:
+    """An analysis of encrypted speech; its function returns the rows, and `say` what follows from them."""
     from attacks.analyses import AnalysisFolder
     from keys import get_scheme
     from wrongkey.commands.reproduce import block_sizes
@@ -185,6 +186,7 @@ def _of_speech(options: argparse.Namespace, name: str, analyse: Any) -> int:
     about = {
         "setting": {"corpus": corpus.name, "corpus_spec": options.corpus, "recordings": corpus.recordings},
         "asked": asked,
+        **({"sentences": say(table, corpus)} if say else {}),
     }
     folder = AnalysisFolder(out)
     with folder.locked():

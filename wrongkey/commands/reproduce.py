@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -40,6 +41,11 @@ def add(commands: Any) -> None:
         "--block", metavar="M[,M…]",
         help="block sizes (default: the paper's, unless the first layer's kernel = stride is another)",
     )  # fmt: skip
+    what.add_argument(
+        "--variant", metavar="V[,V]",
+        help="(ASV) sides of a trial under the incorrect key, as for sweep: both (default), test, or both,test for a "
+        "column each. The paper does not say how speakers were enrolled",
+    )  # fmt: skip
     what.add_argument("--seed", type=int, default=0, help="master seed of keys, trials and intervals (default 0)")
     what.add_argument("--text", default="basic", help="(ASR) how transcripts are normalised")
     speech = parser.add_argument_group("speech and trials")
@@ -47,6 +53,10 @@ def add(commands: Any) -> None:
     speech.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
     speech.add_argument("--trials", metavar="FILE", help="(ASV) see docs/corpora.md, or 'corpus'")
     speech.add_argument("--same-gender", action="store_true", help="(ASV) generated impostors have the same gender")
+    speech.add_argument(
+        "--sessions", default="any", choices=["any", "disjoint"],
+        help="(ASV) disjoint: generated same-speaker pairs are of two recording sessions",
+    )  # fmt: skip
     speech.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
     speech.add_argument("--recordings", choices=["real", "synthetic"], help="where the corpus' layout does not tell")
     how = parser.add_argument_group("how it runs")
@@ -108,6 +118,18 @@ def block_sizes(text: str | None) -> list[int]:
     return list(dict.fromkeys(int(size) for size in text.split(",")))
 
 
+def variants_of(experiment: PaperExperiment, text: str | None) -> tuple[str, ...]:
+    """ "both,test" as variants, the experiment's own where nothing was asked; raises BadInput for any others."""
+    if text is None:
+        return (experiment.variant,)
+    if len(experiment.variants) == 1:
+        raise BadInput(f"--variant says how speakers are enrolled, and {experiment.name} enrols none: leave it out")
+    asked = tuple(dict.fromkeys(text.split(",")))
+    if unknown := [name for name in asked if name not in experiment.variants]:
+        raise BadInput(f"--variant {unknown[0]} is unknown: give both, test, or both,test")
+    return asked
+
+
 def short_names(models: Sequence[str]) -> dict[str, str]:
     """Models and what their run folders are called: the end of a path or hub id where that tells them apart."""
     ends = {model: re.split(r"[/\\]", model.rstrip("/\\"))[-1] for model in models}
@@ -152,6 +174,7 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
     for scheme in schemes:
         get_scheme(scheme)
     sizes = block_sizes(options.block)
+    variants = variants_of(experiment, options.variant)
     for name, short in short_names(options.model).items():
         if experiment.variant == "waveform":  # the model carries no key, so its first layer does not matter
             keys: list[Key] = [(options.blocks, size) for size in sizes or experiment.block_sizes]
@@ -160,12 +183,12 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
             answer_function(model, experiment.task)
             keys = choose_keys(model, experiment, options.blocks, sizes)
         for blocks, block in keys:
-            for scheme in schemes:
+            for scheme, variant in product(schemes, variants):
                 config = SweepConfig(
                     model=name,
                     corpus=options.corpus,
                     task=experiment.task,
-                    variant=experiment.variant,
+                    variant=variant,
                     scheme=scheme,
                     blocks=blocks,
                     block=block,
@@ -176,6 +199,7 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
                     only=options.only,
                     trials=options.trials,
                     same_gender=options.same_gender,
+                    sessions=options.sessions,
                     channels=options.channels,
                     recordings=options.recordings,
                     device=options.device,
@@ -184,5 +208,6 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
                     keep_outputs=options.keep_outputs,
                 )
                 parts = [experiment.name, short, scheme]
+                parts += [variant] if variant != experiment.variant else []
                 parts += [blocks] if blocks not in (None, experiment.blocks) else []
                 yield config, options.out / "-".join(parts + ([f"m{block:03d}"] if block else []))

@@ -50,8 +50,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--seed", type=int, default=0, help="master seed of keys, trials and intervals (default 0)")
     what.add_argument(
         "--variant", default="both", choices=["both", "test", "waveform"],
-        help="both: every query under the incorrect key (the paper's); test: enrolled under the correct key, only the "
-        "test side guesses (asv); waveform: encrypted waveforms into the plain model (Table IV, Fig. 11)",
+        help="both: every query under the incorrect key (our reading of the paper, which does not say how speakers "
+        "were enrolled); test: enrolled under the correct key, only the test side guesses (asv); waveform: encrypted "
+        "waveforms into the plain model (Table IV, Fig. 11)",
     )  # fmt: skip
     what.add_argument("--text", default="basic", help="how transcripts are normalised: none, basic, whisper-english")
     speech = parser.add_argument_group("speech and trials")
@@ -59,6 +60,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     speech.add_argument("--trials", metavar="FILE", help="see docs/corpora.md, or 'corpus' for the corpus' own list")
     speech.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
     speech.add_argument("--nontargets", type=int, default=1, help="impostor pairs per same-speaker pair (default 1)")
+    speech.add_argument(
+        "--sessions", default="any", choices=["any", "disjoint"],
+        help="disjoint: generated same-speaker pairs are of two recording sessions, where the corpus knows them",
+    )  # fmt: skip
     speech.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
     speech.add_argument(
         "--channels",
