@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.base import Evidence, Given, Recovery, Setting, Threat
+from attacks.stable_linalg import eigh
 from evaluation.models.protocol import Model
 from keys import draw_keys, encrypt_query, to_blocks
 from keys.blocks import Blocks
@@ -84,7 +85,7 @@ class CovarianceEmbedding:
             pairs = zip(queries, keys, strict=True)
             queries = torch.stack([encrypt_query(query, key, blocks=blocks) for query, key in pairs])
             self.asked += len(queries)
-        values, vectors = torch.linalg.eigh(joint_covariance(queries, size, blocks))
+        values, vectors = eigh(joint_covariance(queries, size, blocks))
         levels: Tensor = (values + FLOOR * values.mean(-1, keepdim=True)).log()
         return levels if self.across else ((vectors * levels[:, None]) @ vectors.mT).flatten(1)
 

@@ -73,6 +73,7 @@ class AttackConfig:
     device: str = "auto"
     amounts: tuple[float, ...] = ()
     recogniser: str | None = None
+    sessions: str = "any"
 
     def __post_init__(self) -> None:
         least = {"--trials": self.trials, "--block": self.block, "--per-speaker": self.per_speaker}
@@ -208,9 +209,9 @@ class Target:
         lines = "".join(f"{utterance.id}\n" for utterance in corpus.utterances)
         if not path.is_file() or path.read_text(encoding="utf-8") != lines:
             write_text_atomically(path, lines)  # a worker may be reading it
-        shared = ("model", "corpus", "scheme", "task", "blocks", "block", "seed", "same_gender", "text", "per_speaker")
+        shared = ("model", "corpus", "scheme", "task", "blocks", "block", "seed", "same_gender", "sessions", "text")
         settings = asdict(self.config)
-        kept = {name: settings[name] for name in (*shared, "channels", "recordings", "device")}
+        kept = {name: settings[name] for name in (*shared, "per_speaker", "channels", "recordings", "device")}
         return SweepConfig(**kept, keys=keys, replicates=0, only=str(path))
 
     def errors(self, experiment: Experiment, key: Matrix, asked: Matrix) -> Matrix:
