@@ -94,11 +94,9 @@ class GuessNumber:
     def expected(self) -> float:
         if not self.hits:
             return math.inf
-        return (
-            (self.tried + 1) / (self.hits + 1)
-            if self.exhaustive
-            else min(self.tried / self.hits, power_of_ten(self.limit))
-        )
+        if self.exhaustive:
+            return (self.tried + 1) / (self.hits + 1)
+        return min(self.tried / self.hits, power_of_ten(self.limit))
 
     @property
     def low(self) -> float:

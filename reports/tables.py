@@ -94,12 +94,17 @@ def worst_key_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
         }
         for guess in result.guesses:
             row[f"Keys to within {metric.distance_words(guess.distance)}"] = str(guess)
-        if result.guesses:
-            name = "Keys that came within " + ", ".join(f"{guess.distance:g}" for guess in result.guesses)
-            row[f"{name}{' points' if metric.unit else ''} (by speakers)"] = "; ".join(
-                guess.hits_words for guess in result.guesses
-            )
         rows.append(row)
+    return pd.DataFrame(rows).fillna("–")
+
+
+def closeness_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
+    """For people: how many of the keys came how close to plain, also by the ends of their own intervals."""
+    rows = [
+        {"Run": result.label, "Keys": keys_text(result)}
+        | {f"within {result.metric.distance_words(guess.distance)}": guess.hits_words for guess in result.guesses}
+        for result in results
+    ]
     return pd.DataFrame(rows).fillna("–")
 
 
