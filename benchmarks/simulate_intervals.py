@@ -159,8 +159,8 @@ def main() -> None:
         print(f"| {100 * q:.0f} % | " + " | ".join(cells) + " |", flush=True)
     print("\nBest key: own interval, corrected interval; rows: sd of true scores in standard errors of one score\n")
     for spread in (0.0, 0.5, 2.0, 10.0):
-        found = [picked_coverage(size, spread, asked.samples, generator) for size in SIZES]
-        print(f"| {spread:g} | " + " | ".join(f"{own:.3f}, {corrected:.3f}" for own, corrected in found) + " |")
+        shares = [picked_coverage(size, spread, asked.samples, generator) for size in SIZES]
+        print(f"| {spread:g} | " + " | ".join(f"{own:.3f}, {corrected:.3f}" for own, corrected in shares) + " |")
 
 
 if __name__ == "__main__":

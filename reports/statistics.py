@@ -312,8 +312,8 @@ def _worst_key(run: Run, metric: Metric) -> WorstKey:
     row = rows.iloc[metric.best_for_attacker(rows["value"].to_numpy(dtype=np.float64))]
     own = _own_interval(row)
     if own.low is not None and own.high is not None:
-        ends = (np.asarray(end) for end in (own.value, own.low, own.high))
-        low, high = picked_interval(*ends, picked=len(rows), lowest=metric.higher_is_safer)
+        value, low, high = (np.asarray(end) for end in (own.value, own.low, own.high))
+        low, high = picked_interval(value, low, high, len(rows), lowest=metric.higher_is_safer)
         own = Estimate(own.value, float(low), float(high))
     return WorstKey(int(row["key_seed"]), int(row["key_index"]), own, len(rows))
 

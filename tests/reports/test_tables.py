@@ -54,9 +54,9 @@ def test_people_see_rounded_values_with_intervals(results: list[KeyStatistics], 
 
 def test_how_many_keys_came_close_is_told_with_what_other_speakers_would_change(results: list[KeyStatistics]) -> None:
     table = closeness_table(results)
-    assert table["within 5 points"].tolist() == [results[0].guesses[2].hits_words, "1 (1 to 2)", "–"]
+    assert table["within 5 points"].tolist() == [results[0].guesses[2].hits_words, "1 (0 to 1)", "–"]
     csv = pd.read_csv(io.StringIO(to_csv(numbers(results))))
-    assert csv[["keys_within_5", "keys_within_5_low", "keys_within_5_high"]].loc[1].tolist() == [1, 1, 2]
+    assert csv[["keys_within_5", "keys_within_5_low", "keys_within_5_high"]].loc[1].tolist() == [1, 0, 1]
     first = results[0]
     low, high = csv["guesses_within_5_low"][0], csv["guesses_within_5_high"][0]
     assert (low, high) == pytest.approx((first.guesses[2].low, first.guesses[2].high))
