@@ -1,7 +1,8 @@
-"""How often the intervals over keys hold the true number: ``python benchmarks/simulate_intervals.py`` (two minutes).
+"""How often the intervals over keys hold the true number: ``python benchmarks/simulate_intervals.py`` (three minutes).
 
-The tables of docs/statistics.md, "Intervals over keys". Scores of keys are drawn from distributions whose mean,
-variance and quantiles are known; an interval for 95 % should hold the true number in 95 % of the samples.
+The tables of docs/statistics.md, "Intervals over keys" and "Tails and guesses". Scores of keys are drawn from
+distributions whose mean, variance and quantiles are known; an interval for 95 % should hold the true number in 95 % of
+the samples.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from reports.intervals import mean_interval, picked_interval, quantile_interval, quantile_ranks, variance_interval
-from reports.statistics import bootstrap, mean, variance
+from reports.metrics import METRICS
+from reports.statistics import bootstrap, guess_numbers, mean, variance
 
 Array = NDArray[np.float64]
 Generator = np.random.Generator
@@ -111,6 +113,25 @@ def picked_coverage(keys: int, spread: float, samples: int, generator: Generator
     return coverage((low, high), true), coverage(corrected, true)
 
 
+def close_coverage(keys: int, shared: float, plain_error: float, samples: int, generator: Generator) -> float:
+    """How often the true number of keys within 5 points of plain lies between `GuessNumber.fewest` and `most`.
+
+    True EERs: plain 8 %, keys normal with mean 20 and sd 6. Errors: sd 1 of a key, `plain_error` of the plain score;
+    `shared` of their variance is common to all, as they are scored on the same speakers.
+    """
+    held = 0
+    for _ in range(samples):
+        common, apart = np.sqrt(shared) * generator.normal(), np.sqrt(1 - shared)
+        truth = generator.normal(20, 6, keys)
+        scores = truth + common + apart * generator.normal(size=keys)
+        plain = 8 + plain_error * (common + apart * generator.normal())
+        reach = float(stats.norm.isf(0.025))
+        found = guess_numbers(scores, plain, METRICS["eer"], own=(scores - reach, scores + reach))[-1]
+        assert found.fewest is not None and found.most is not None
+        held += found.fewest <= (truth <= 8 + found.distance).sum() <= found.most
+    return held / samples
+
+
 def table(title: str, cell: Callable[[Scores, int], float]) -> None:
     print(f"\n{title}\n\n| scores of keys | " + " | ".join(f"{size:,} keys" for size in SIZES) + " |")
     print("| :--- | " + " | ".join("---:" for _ in SIZES) + " |")
@@ -161,6 +182,13 @@ def main() -> None:
     for spread in (0.0, 0.5, 2.0, 10.0):
         shares = [picked_coverage(size, spread, asked.samples, generator) for size in SIZES]
         print(f"| {spread:g} | " + " | ".join(f"{own:.3f}, {corrected:.3f}" for own, corrected in shares) + " |")
+    print(
+        "\nKeys within 5 points of plain; rows: shared part of the errors' variance, plain score's error over a key's\n"
+    )
+    for shared in (0.0, 0.5, 0.9):
+        for error in (0.5, 1.0):
+            cells = (close_coverage(size, shared, error, asked.samples // 5, generator) for size in SIZES)
+            print(f"| {shared:g}, {error:g} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

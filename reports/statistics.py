@@ -128,8 +128,11 @@ class GuessNumber:
             return f"{count_words(self.expected)} [{count_words(self.low)}, {count_words(self.high)}]"
         if self.exhaustive:
             return "no key does"
-        most = "" if self.limit is None else f", ≤ {bound_words(self.limit)}"
-        return f"> {self.tried:,} [≥ {count_words(self.low)}{most}]"
+        if self.limit is None:
+            return f"> {self.tried:,} [≥ {count_words(self.low)}]"
+        if power_of_ten(self.limit) < self.tried:
+            return f"≤ {bound_words(self.limit)} [≥ {count_words(self.low)}]"
+        return f"> {self.tried:,} [≥ {count_words(self.low)}, ≤ {bound_words(self.limit)}]"
 
 
 @dataclass(frozen=True, eq=False)

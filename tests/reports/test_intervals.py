@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.simulate_intervals import MIXTURE, SCORES, Scores, coverage, percentile, picked_coverage
+from benchmarks.simulate_intervals import (
+    MIXTURE,
+    SCORES,
+    Scores,
+    close_coverage,
+    coverage,
+    percentile,
+    picked_coverage,
+)
 from reports.intervals import (
     FEWEST_FOR_VARIANCE,
     mean_interval,
@@ -107,6 +115,12 @@ def test_the_best_key_is_held_although_it_was_picked(keys: int, spread: float) -
     assert corrected > 0.955 and corrected > own
     if keys == 100 and not spread:
         assert own < 0.7
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.9])
+def test_the_true_number_of_close_keys_lies_between_the_ends_of_their_intervals(shared: float) -> None:
+    """Measured: 0.94 and more, whether the errors of the keys and of plain have much in common or nothing."""
+    assert close_coverage(100, shared, 1.0, 400, np.random.default_rng(2)) > 0.91
 
 
 def test_one_key_was_not_picked_and_the_other_direction_is_its_mirror() -> None:
