@@ -8,7 +8,7 @@ the samples.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +92,12 @@ def percentile(values: Array, statistic: Callable[[Array], Array]) -> tuple[Arra
     return low, high
 
 
+def bca(values: Array) -> tuple[Array, Array]:
+    """Efron's bias-corrected and accelerated bootstrap of means, for `(samples, keys)`."""
+    found = stats.bootstrap((values,), np.mean, axis=-1, n_resamples=1000, method="BCa", rng=0).confidence_interval
+    return found.low, found.high
+
+
 def student(values: Array) -> tuple[Array, Array]:
     reach = stats.t.ppf(0.975, values.shape[1] - 1) * values.std(1, ddof=1) / np.sqrt(values.shape[1])
     return values.mean(1) - reach, values.mean(1) + reach
@@ -132,11 +138,11 @@ def close_coverage(keys: int, shared: float, plain_error: float, samples: int, g
     return held / samples
 
 
-def table(title: str, cell: Callable[[Scores, int], float]) -> None:
-    print(f"\n{title}\n\n| scores of keys | " + " | ".join(f"{size:,} keys" for size in SIZES) + " |")
-    print("| :--- | " + " | ".join("---:" for _ in SIZES) + " |")
+def table(title: str, cell: Callable[[Scores, int], float], sizes: Sequence[int] = SIZES) -> None:
+    print(f"\n{title}\n\n| scores of keys | " + " | ".join(f"{size:,} keys" for size in sizes) + " |")
+    print("| :--- | " + " | ".join("---:" for _ in sizes) + " |")
     for scores in SCORES:
-        shares = (cell(scores, size) for size in SIZES)
+        shares = (cell(scores, size) for size in sizes)
         print(f"| {scores.name} | " + " | ".join(f"{share:.3f}" for share in shares) + " |", flush=True)
 
 
@@ -189,6 +195,17 @@ def main() -> None:
         for error in (0.5, 1.0):
             cells = (close_coverage(size, shared, error, asked.samples // 5, generator) for size in SIZES)
             print(f"| {shared:g}, {error:g} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |", flush=True)
+    own = np.random.default_rng(0)
+    table(
+        "Mean, BCa (tried)",
+        lambda scores, size: coverage(bca(scores.draw(own, (asked.resampled, size))), scores.mean),
+        sizes=(5, 10, 30),
+    )
+    print("\nWidth of the interval for a mean over Student's, normal scores\n")
+    for size in SIZES:
+        values = SCORES[0].draw(own, (2500, size))
+        (low, high), (first, last) = mean_interval(values), student(values)
+        print(f"{size:,} keys: {((high - low) / (last - first)).mean():.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How often a fitted tail holds the true number of guesses: ``python benchmarks/simulate_tails.py`` (two minutes).
+"""How often a fitted tail holds the true number of guesses: ``python benchmarks/simulate_tails.py`` (four minutes).
 
 The table of docs/statistics.md, "Tails and guesses". EERs of keys are drawn from distributions whose lower tail is
 known, and plain is put where one random key in `RARITY` comes within a point of it, which few samples show. Each cell:
