@@ -193,8 +193,8 @@ def main() -> None:
     )
     for shared in (0.0, 0.5, 0.9):
         for error in (0.5, 1.0):
-            cells = (close_coverage(size, shared, error, asked.samples // 5, generator) for size in SIZES)
-            print(f"| {shared:g}, {error:g} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |", flush=True)
+            held_shares = (close_coverage(size, shared, error, asked.samples // 5, generator) for size in SIZES)
+            print(f"| {shared:g}, {error:g} | " + " | ".join(f"{cell:.3f}" for cell in held_shares) + " |", flush=True)
     own = np.random.default_rng(0)
     table(
         "Mean, BCa (tried)",
