@@ -14,6 +14,7 @@ _HOME = {
     "Metric": "metrics",
     "Run": "runs",
     "block_size_figure": "figures",
+    "closeness_table": "tables",
     "compare": "comparison",
     "confusion_figure": "confusion",
     "find_readable": "runs",

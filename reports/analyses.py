@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from evaluation.run_folder import find_files
-from evaluation.schema import Analysis as Schema
-from evaluation.schema import read_json
+from evaluation.schema import Analysis as Description
+from evaluation.schema import Measure, read_json
 from evaluation.scores import old_files
 from evaluation.tables import Damaged, Sealed, read_table
 from keys.errors import BadInput
@@ -45,6 +45,12 @@ METRIC_NAMES = {
     "linkability": "Linking ciphertexts (EER, %)",
 }
 COUNTS = ("errors", "words", "characters")  # of single transcripts; the error rate pools them
+
+
+class Schema(Description):
+    """`analyses/NAME.json` as this report reads it."""
+
+    strongest: Measure | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +108,16 @@ class Analysis:
 
     @property
     def strongest(self) -> dict[str, Any] | None:
-        """The measure of "keys" that orders the errors best."""
-        return max(self.measures, key=lambda entry: abs(entry["correlation"]), default=None)
+        """The measure of "keys" that orders the errors best, with its correlation.
+
+        Chosen on one half of the keys and correlated on the other (`held_out`); an older analysis did neither, and its
+        measure is chosen and correlated on all of them.
+        """
+        judged = self.about.get("strongest") or {}
+        if judged.get("correlation") is not None and judged["name"] in {entry["name"] for entry in self.measures}:
+            return {**judged, "held_out": True}
+        best = max(self.measures, key=lambda entry: abs(entry["correlation"]), default=None)
+        return None if best is None else {**best, "held_out": False}
 
     def companion(self, name: str, columns: Sequence[str]) -> pd.DataFrame | None:
         """Further rows beside the analysis, in `analyses/<name>.parquet`; None where there are none."""

@@ -105,7 +105,8 @@ def scatter_figure(analyses: Sequence[Analysis]) -> Figure | None:
                 colour = COLOURS.get(analysis.scheme, GREY)
                 axes.plot(analysis.rows[entry["name"]], analysis.rows["error"], ".", color=colour, markersize=3.5)
                 axes.set_xlabel(_measure_label(entry), fontsize=8)
-                axes.set_title(f"{analysis.label}: {entry['correlation']:.2f}", fontsize=8)
+                half = " (other half)" if entry.get("held_out") else ""
+                axes.set_title(f"{analysis.label}: {entry['correlation']:.2f}{half}", fontsize=8)
                 axes.grid(color="#e4e4e4", linewidth=0.6)
                 axes.set_axisbelow(True)
             row[0].set_ylabel(analysis.error_name)

@@ -59,7 +59,8 @@ def analysis_figures(analyses: Sequence[Analysis]) -> Iterator[Drawn]:
     if figure := scatter_figure(keys):
         caption = (
             "Every incorrect key: its error against the distance of the paper’s Fig. 10, and against the measure that "
-            "orders the errors best. Titles: rank correlation."
+            "orders the errors best. Titles: rank correlation; of the best measure on the half of the keys that did "
+            "not choose it (“other half”), or on the same keys that chose it, which flatters it."
         )
         yield "keys", ("analysis-scatter", caption, figure)
     near = [analysis for analysis in analyses if analysis.name == "decryption"]

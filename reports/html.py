@@ -29,11 +29,12 @@ from reports.attacks import AttackRun
 from reports.confusion import confusion_figure
 from reports.figures import block_size_figure, save_figure, violin_figure
 from reports.heard import heard_table
+from reports.intervals import FEWEST_FOR_VARIANCE
 from reports.metrics import METRICS, Metric
 from reports.published import differences, published_beside, published_table
 from reports.runs import Run, load_runs, run_labels
 from reports.statistics import FEW_KEYS, FEWEST, KeyStatistics, summarise
-from reports.tables import score_table, to_html, worst_key_table
+from reports.tables import closeness_table, score_table, to_html, worst_key_table
 from reports.tails import tail_table
 from reports.verdicts import check_rows, evidence_rows, verdicts
 
@@ -64,6 +65,7 @@ class Section:
     plates: list[Plate]
     scores: Markup
     worst: Markup
+    close: Markup
     tails: Markup | None
     published: Markup | None
     differs: list[tuple[str, str, list[str]]]
@@ -161,6 +163,7 @@ def render(
         runs=[_run_context(run, label) for run, label in zip(runs, labels, strict=True)],
         versions=_versions(),
         fewest=FEWEST,
+        fewest_for_variance=FEWEST_FOR_VARIANCE,
     )
 
 
@@ -202,6 +205,7 @@ def _section(task: str, results: list[KeyStatistics], folder: Path) -> Section:
         plates=[],
         scores=Markup(_mark_intervals(to_html(score_table(results)))),
         worst=Markup(to_html(worst_key_table(results))),
+        close=Markup(to_html(closeness_table(results))),
         tails=None if tails is None else Markup(to_html(tails)),
         published=Markup(to_html(published_table(published, metric))) if published else None,
         differs=differences(published),

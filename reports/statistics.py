@@ -1,29 +1,39 @@
 """What a distribution of scores over incorrect keys says, in numbers.
 
-A statement about keys carries a percentile bootstrap interval over keys (seeded; Efron & Tibshirani 1993,
-ch. 13). Where every incorrect key there is was tried (a small key space, enumerated), nothing was sampled, so
-the numbers are exact and have no interval. Fewer than `FEWEST` sampled keys have none either: resampling them
-shows certainty that is not there. The interval of a single key, such as the worst one, is its own
-(over speakers or utterances) as the run measured it: it does not know that the key was picked as the extreme.
+A statement about keys carries a 95 % interval over keys that was checked to hold its level (`reports.intervals`,
+docs/statistics.md): means from `FEWEST` sampled keys on, quantiles where order statistics give one, the variance from
+`FEWEST_FOR_VARIANCE` keys on. Where every incorrect key there is was tried (a small key space, enumerated), nothing
+was sampled, so the numbers are exact and have no interval.
+
+The interval of a single key is its own (over speakers or utterances) as the run measured it; that of the worst key is
+widened, because the key was picked as the extreme by the same scores (`reports.intervals.picked_interval`).
 """
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from keys.volume import log10_guesses
+from reports.intervals import (
+    FEWEST_FOR_VARIANCE,
+    mean_interval,
+    picked_interval,
+    quantile_interval,
+    variance_interval,
+)
 from reports.metrics import Metric, get_metric
 from reports.runs import Run, run_labels
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]  # (..., keys) -> (...)
-QUANTILES = (0.05, 0.25, 0.75, 0.95)
+QUANTILES = (0.05, 0.25, 0.75, 0.95)  # beside the median
 RESAMPLES = 2000
-FEWEST = 5  # sampled keys: 5 scores lie on one side of a number in 1 of 16 cases, which no resampling can see
+FEWEST = 5  # sampled keys: 5 scores lie on one side of a number in 1 of 16 cases, which no interval can see
 FEW_KEYS = 30  # below this intervals are rough and a kernel density says more than the data
 _RESAMPLED_VALUES = 4_000_000  # held in memory at once
 
@@ -39,11 +49,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class WorstKey:
-    """The incorrect key that works best, so the worst one for the owner, with its own interval."""
+    """The incorrect key that works best, so the worst one for the owner.
+
+    score: with its own interval, corrected for the key having been picked by the same scores among `picked` keys.
+    """
 
     key_seed: int
     key_index: int
     score: Estimate
+    picked: int
 
 
 @dataclass(frozen=True)
@@ -54,18 +68,35 @@ class GuessNumber:
     Clopper and Pearson's 95 % interval; when no key came that close, `low` is tried / 3 by the rule of three.
     Where every key there is was tried (`exhaustive`), a guesser who repeats none needs (tried + 1) / (hits + 1) on
     average, the mean of the negative hypergeometric distribution: exact, without an interval.
+
+    The interval is over keys alone. fewest, most: how many keys came that close by the other end of their own intervals
+    over speakers or utterances, all on their safe side or all on the attacker's; None where they have no intervals.
+    bound: log10 of the guesses that the key space allows (`keys.volume`): so many reach a key so near the correct one
+    that it unlocks the model. It caps `expected` and `high`, unless the keys tried contradict it.
     """
 
     distance: float
     hits: int
     tried: int
     exhaustive: bool
+    fewest: int | None = None
+    most: int | None = None
+    bound: float | None = None
+
+    @property
+    def limit(self) -> float | None:
+        """The bound where it applies: None where all keys were tried, or so many in vain that it cannot hold."""
+        if self.bound is None or self.exhaustive or power_of_ten(self.bound) < self.low:
+            return None
+        return self.bound
 
     @property
     def expected(self) -> float:
         if not self.hits:
             return math.inf
-        return (self.tried + 1) / (self.hits + 1) if self.exhaustive else self.tried / self.hits
+        if self.exhaustive:
+            return (self.tried + 1) / (self.hits + 1)
+        return min(self.tried / self.hits, power_of_ten(self.limit))
 
     @property
     def low(self) -> float:
@@ -78,25 +109,37 @@ class GuessNumber:
 
     @property
     def high(self) -> float:
-        if self.exhaustive or not self.hits:
+        if self.exhaustive:
             return self.expected
-        return 1.0 / float(stats.beta.ppf(0.025, self.hits, self.tried - self.hits + 1))
+        if not self.hits:
+            return power_of_ten(self.limit)
+        counted = 1.0 / float(stats.beta.ppf(0.025, self.hits, self.tried - self.hits + 1))
+        return min(counted, power_of_ten(self.limit))
+
+    @property
+    def hits_words(self) -> str:
+        """ "20 (12 to 41)": the keys that came that close, and by the ends of their own intervals."""
+        return f"{self.hits:,}" if self.most is None else f"{self.hits:,} ({self.fewest:,} to {self.most:,})"
 
     def __str__(self) -> str:
         if self.hits and self.exhaustive:
-            return _count(self.expected)
+            return count_words(self.expected)
         if self.hits:
-            return f"{_count(self.expected)} [{_count(self.low)}, {_count(self.high)}]"
+            return f"{count_words(self.expected)} [{count_words(self.low)}, {count_words(self.high)}]"
         if self.exhaustive:
             return "no key does"
-        return f"> {self.tried:,} [≥ {_count(self.low)}]"
+        if self.limit is None:
+            return f"> {self.tried:,} [≥ {count_words(self.low)}]"
+        if power_of_ten(self.limit) < self.tried:
+            return f"≤ {bound_words(self.limit)} [≥ {count_words(self.low)}]"
+        return f"> {self.tried:,} [≥ {count_words(self.low)}, ≤ {bound_words(self.limit)}]"
 
 
 @dataclass(frozen=True, eq=False)
 class KeyStatistics:
     """The scores of one run's incorrect keys for one metric, summarised. Values are in the metric's unit.
 
-    values: (keys,) in the order of the key index.  quantiles: probability -> value, for `QUANTILES`.
+    values: (keys,) in the order of the key index.  at: probability -> the quantile, for `QUANTILES` and the median.
     variance: with n − 1 in the denominator; None for a single key, like sd.
     plain, correct, plain_query: None where the run holds no such score; over several keys they are means.
     """
@@ -107,8 +150,7 @@ class KeyStatistics:
     values: Array
     mean: Estimate
     variance: Estimate | None
-    median: float
-    quantiles: dict[float, float]
+    at: dict[float, Estimate]
     worst: WorstKey
     plain: Estimate | None
     correct: Estimate | None
@@ -118,6 +160,15 @@ class KeyStatistics:
     @property
     def n(self) -> int:
         return len(self.values)
+
+    @property
+    def median(self) -> float:
+        return self.at[0.5].value
+
+    @property
+    def quantiles(self) -> dict[float, float]:
+        """Probability -> value, for `QUANTILES`."""
+        return {q: self.at[q].value for q in QUANTILES}
 
     @property
     def sd(self) -> float | None:
@@ -137,9 +188,7 @@ class KeyStatistics:
         return gap is None or abs(gap) <= self.metric.distances[0] / 10
 
 
-def summarise(
-    run: Run, metric: str | None = None, label: str | None = None, resamples: int = RESAMPLES, seed: int = 0
-) -> KeyStatistics:
+def summarise(run: Run, metric: str | None = None, label: str | None = None) -> KeyStatistics:
     """Statistics of a run's incorrect keys for one metric (by default the one that speaks for the task)."""
     chosen = get_metric(metric or run.metric, run.classes)
     values = run.incorrect(chosen.name)
@@ -149,15 +198,14 @@ def summarise(
         label=label or run_labels([run])[0],
         metric=chosen,
         values=values,
-        mean=_over_keys(run, values, mean, resamples, seed),
-        variance=_over_keys(run, values, variance, resamples, seed) if len(values) > 1 else None,
-        median=float(np.median(values)),
-        quantiles={q: float(v) for q, v in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)},
+        mean=_mean(values, chosen, sampled=not run.exhaustive),
+        variance=_variance(values, sampled=not run.exhaustive) if len(values) > 1 else None,
+        at={q: _quantile(values, q, sampled=not run.exhaustive) for q in (0.5, *QUANTILES)},
         worst=_worst_key(run, chosen),
         plain=plain,
         correct=_condition(run, "correct", chosen.name),
         plain_query=_condition(run, "plain_query", chosen.name),
-        guesses=() if plain is None else guess_numbers(values, plain.value, chosen, run.exhaustive),
+        guesses=() if plain is None else _guesses(run, chosen, plain.value),
     )
 
 
@@ -184,24 +232,75 @@ def bootstrap(values: Array, statistic: Statistic, resamples: int = RESAMPLES, s
     return np.concatenate([statistic(values[index]) for index in drawn])
 
 
-def percentile_interval(replicates: Array) -> tuple[float, float]:
-    low, high = np.quantile(replicates, (0.025, 0.975))
-    return float(low), float(high)
+def guess_numbers(
+    values: Array,
+    plain: float,
+    metric: Metric,
+    exhaustive: bool = False,
+    own: tuple[Array, Array] | None = None,
+    bound: float | None = None,
+) -> tuple[GuessNumber, ...]:
+    """Guess numbers for each of the metric's distances.
+
+    own: the two ends of every key's own interval, each (keys,).  bound: log10 of the guesses that the key space allows.
+    """
+
+    def hits(scores: Array, distance: float) -> int:
+        return int(metric.within(scores, plain, distance).sum())
+
+    found = []
+    for distance in metric.distances:
+        ends = [hits(end, distance) for end in own] if own else []
+        number = GuessNumber(distance, hits(values, distance), len(values), exhaustive, bound=bound)
+        found.append(replace(number, fewest=min(ends), most=max(ends)) if ends else number)
+    return tuple(found)
 
 
-def guess_numbers(values: Array, plain: float, metric: Metric, exhaustive: bool = False) -> tuple[GuessNumber, ...]:
-    """Guess numbers for each of the metric's distances."""
-    return tuple(
-        GuessNumber(distance, int(metric.within(values, plain, distance).sum()), len(values), exhaustive)
-        for distance in metric.distances
-    )
+def power_of_ten(exponent: float | None) -> float:
+    """10 to that power; inf for None, and where it is too large for a float."""
+    return math.inf if exponent is None or exponent >= 308 else 10.0**exponent
 
 
-def _over_keys(run: Run, values: Array, statistic: Statistic, resamples: int, seed: int) -> Estimate:
-    value = float(statistic(values))
-    if run.exhaustive or len(values) < FEWEST:
+def count_words(number: float) -> str:
+    """A number of guesses: "1.5", "1,234", "3e8"."""
+    if number >= 1e6:
+        return f"{number:.0e}".replace("e+0", "e").replace("e+", "e")
+    return f"{number:,.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
+
+
+def bound_words(bound: float) -> str:
+    """An upper bound of guesses from its log10, rounded up: "20,518" or "10^46"."""
+    return f"{math.ceil(10**bound - 1e-6):,}" if bound < 6 else f"10^{math.ceil(bound - 1e-9)}"
+
+
+def _guesses(run: Run, metric: Metric, plain: float) -> tuple[GuessNumber, ...]:
+    rows = run.rows("incorrect", metric.name)
+    ends = tuple(rows[column].to_numpy(dtype=np.float64) for column in ("ci_low", "ci_high"))
+    own = (ends[0], ends[1]) if np.isfinite(ends).all() else None
+    bound = log10_guesses(run.scheme, run.block_size**run.dims)
+    return guess_numbers(run.incorrect(metric.name), plain, metric, run.exhaustive, own, bound)
+
+
+def _mean(values: Array, metric: Metric, sampled: bool) -> Estimate:
+    value = float(mean(values))
+    if not sampled or len(values) < FEWEST:
         return Estimate(value)
-    return Estimate(value, *percentile_interval(bootstrap(values, statistic, resamples, seed)))
+    low, high = (float(end) for end in mean_interval(values))
+    most = math.inf if metric.higher_is_safer else 100.0  # no metric is negative, no accuracy above 100 %
+    return Estimate(value, max(low, 0.0), min(high, most))
+
+
+def _variance(values: Array, sampled: bool) -> Estimate:
+    value = float(variance(values))
+    if not sampled or len(values) < FEWEST_FOR_VARIANCE:
+        return Estimate(value)
+    return Estimate(value, *(float(end) for end in variance_interval(values)))
+
+
+def _quantile(values: Array, probability: float, sampled: bool) -> Estimate:
+    value = float(np.quantile(values, probability))
+    ends = quantile_interval(values, probability) if sampled else None
+    return Estimate(value) if ends is None else Estimate(value, *(float(end) for end in ends))
 
 
 def _condition(run: Run, condition: str, metric: str) -> Estimate | None:
@@ -214,7 +313,12 @@ def _condition(run: Run, condition: str, metric: str) -> Estimate | None:
 def _worst_key(run: Run, metric: Metric) -> WorstKey:
     rows = run.rows("incorrect", metric.name)
     row = rows.iloc[metric.best_for_attacker(rows["value"].to_numpy(dtype=np.float64))]
-    return WorstKey(int(row["key_seed"]), int(row["key_index"]), _own_interval(row))
+    own = _own_interval(row)
+    if own.low is not None and own.high is not None:
+        value, low, high = (np.asarray(end) for end in (own.value, own.low, own.high))
+        low, high = picked_interval(value, low, high, len(rows), lowest=metric.higher_is_safer)
+        own = Estimate(own.value, float(low), float(high))
+    return WorstKey(int(row["key_seed"]), int(row["key_index"]), own, len(rows))
 
 
 def _own_interval(row: pd.Series) -> Estimate:
@@ -222,7 +326,3 @@ def _own_interval(row: pd.Series) -> Estimate:
     if not (math.isfinite(low) and math.isfinite(high)):
         return Estimate(value)
     return Estimate(value, low, high)
-
-
-def _count(number: float) -> str:
-    return f"{number:,.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"

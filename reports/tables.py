@@ -43,13 +43,15 @@ def numbers(results: Sequence[KeyStatistics]) -> pd.DataFrame:
         }
         for name in ("plain", "correct", "plain_query", "mean", "variance"):
             row |= _estimate_columns(name, getattr(result, name))
-        row |= {"sd": result.sd, "median": result.median}
-        row |= {f"q{round(100 * q):02d}": value for q, value in result.quantiles.items()}
+        row |= {"sd": result.sd}
+        for q, quantile in result.at.items():
+            row |= _estimate_columns("median" if q == 0.5 else f"q{round(100 * q):02d}", quantile)
         row |= _estimate_columns("worst", result.worst.score)
         row |= {"worst_key_seed": result.worst.key_seed, "worst_key_index": result.worst.key_index}
         for guess in result.guesses:
-            row |= {f"guesses_within_{guess.distance:g}": guess.expected}
-            row |= {f"keys_within_{guess.distance:g}": guess.hits}
+            guesses, keys = f"guesses_within_{guess.distance:g}", f"keys_within_{guess.distance:g}"
+            row |= {guesses: guess.expected, f"{guesses}_low": guess.low, f"{guesses}_high": guess.high}
+            row |= {keys: guess.hits, f"{keys}_low": guess.fewest, f"{keys}_high": guess.most}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -67,7 +69,7 @@ def score_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
             "Correct key": _value(result.metric, result.correct),
             "Plain query": _value(result.metric, result.plain_query),
             "Mean [95 %]": _with_interval(result.metric, result.mean),
-            "Median": result.metric.number(result.median),
+            "Median [95 %]": _with_interval(result.metric, result.at[0.5]),
             "25–75 %": _range(result, 0.25, 0.75),
             "5–95 %": _range(result, 0.05, 0.95),
             "Variance [95 %]": variance_text(result.variance),
@@ -87,11 +89,22 @@ def worst_key_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
             "Run": result.label,
             "Plain": _value(metric, result.plain),
             "Worst key [95 %]": _with_interval(metric, worst.score),
+            "picked among": f"{worst.picked:,}",
             "its index": str(worst.key_index),
         }
         for guess in result.guesses:
             row[f"Keys to within {metric.distance_words(guess.distance)}"] = str(guess)
         rows.append(row)
+    return pd.DataFrame(rows).fillna("–")
+
+
+def closeness_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
+    """For people: how many of the keys came how close to plain, also by the ends of their own intervals."""
+    rows = [
+        {"Run": result.label, "Keys": keys_text(result)}
+        | {f"within {result.metric.distance_words(guess.distance)}": guess.hits_words for guess in result.guesses}
+        for result in results
+    ]
     return pd.DataFrame(rows).fillna("–")
 
 

@@ -5,7 +5,11 @@ Pareto distribution (Pickands 1975; Balkema and de Haan 1974). The tail is the o
 accuracies. Fitted by the method of Zhang and Stephens (2009, Technometrics 51), which is a closed form, always exists,
 and agrees with maximum likelihood (tests/reports/test_tails.py); intervals are percentile bootstraps over keys,
 threshold and all. An extrapolation is an assumption: `TailEstimate.warning` and `TailGuess.stable` say where it says
-nothing.
+nothing. Where a single key was seen that close, counting replaces it (`reports.statistics.GuessNumber`).
+
+No extrapolation goes beyond the key space. A fitted tail that ends before the plain score would say "never", which is
+impossible: a share of the keys lies so near the correct one that the model cannot tell (`keys.volume`), so that a key
+is reached after at most one over that share of guesses.
 """
 
 import math
@@ -16,16 +20,15 @@ import numpy as np
 import pandas as pd
 
 from reports.metrics import Metric
-from reports.statistics import Array, KeyStatistics
+from reports.statistics import Array, KeyStatistics, bound_words, count_words, power_of_ten
 
 SHARE = 0.1  # of the keys, beyond the threshold
 OTHER_SHARES = (0.05, 0.15, 0.2)  # whose thresholds must say the same
 FEWEST_EXCEEDANCES = 30
-KNOWN_HITS = 10  # from so many hits among the tried keys on, counting them is better than a fit
 UNSTABLE = 10.0  # factor between the guess numbers of two thresholds
 TIED = 0.3  # share of different values among the exceedances below which the scores are too coarse
 RESAMPLES = 500
-UNREACHED = 1e12  # guesses; beyond it a number is written as "never"
+UNREACHED = 1e12  # guesses; beyond it numbers are not told apart
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class TailGuess:
     """Expected random keys until one comes within `distance` of the plain score, by the tail; inf where it ends before.
 
     hits: how many of the tried keys did.  low, high: 95 % bootstrap interval over keys.  least, most: what the tails
-    beyond this and other thresholds say.
+    beyond this and other thresholds say.  bound: log10 of the guesses that the key space allows; None where unknown.
+    No number is larger than the bound.
     """
 
     distance: float
@@ -43,11 +47,12 @@ class TailGuess:
     hits: int
     least: float
     most: float
+    bound: float | None = None
 
     @property
     def counted(self) -> bool:
-        """So many of the tried keys came this close that counting them is better than a fit."""
-        return self.hits >= KNOWN_HITS
+        """Some of the tried keys came this close: counting them asks for no assumption."""
+        return self.hits > 0
 
     @property
     def stable(self) -> bool:
@@ -58,8 +63,20 @@ class TailGuess:
         if self.counted:
             return "counted"
         if not self.stable:
-            return f"unclear: {_guesses(self.least)} to {_guesses(self.most)}"
-        return f"{_guesses(self.expected)} [{_guesses(self.low)}, {_guesses(self.high)}]"
+            return f"unclear: {self._words(self.least)} to {self._words(self.most)}"
+        if not self._capped(self.expected):
+            return f"{self._words(self.expected)} [{self._words(self.low)}, {self._words(self.high)}]"
+        least = "" if self._capped(self.low) else f" [≥ {self._words(self.low)}]"
+        return f"{self._words(self.expected)}{least}"
+
+    def _capped(self, number: float) -> bool:
+        return number >= min(power_of_ten(self.bound), UNREACHED)
+
+    def _words(self, number: float) -> str:
+        """A number of guesses: "1,234"; "at most 20,518" by the key space; above 10^12 where that is not known."""
+        if not self._capped(number):
+            return count_words(number)
+        return "above 10^12" if self.bound is None else f"at most {bound_words(self.bound)}"
 
 
 @dataclass(frozen=True)
@@ -77,11 +94,20 @@ class TailEstimate:
     guesses: tuple[TailGuess, ...]
     warning: str
 
+    @property
+    def speaks(self) -> bool:
+        """The fit can be used for some distance, if there is one that no key reached."""
+        asked = [guess for guess in self.guesses if not guess.counted]
+        return not self.warning and (not asked or any(guess.stable for guess in asked))
 
-def fit_tail(values: Array, plain: float, metric: Metric, seed: int = 0) -> TailEstimate | None:
+
+def fit_tail(
+    values: Array, plain: float, metric: Metric, bound: float | None = None, seed: int = 0
+) -> TailEstimate | None:
     """The tail of the scores `(keys,)` towards the plain model's.
 
-    None for fewer keys than leave five beyond the threshold, and where all scores beyond it are the same.
+    bound: log10 of the guesses that the key space allows, where it is known; it caps every number of guesses.
+    Returns None for fewer keys than leave five beyond the threshold, and where all scores beyond it are the same.
     """
     gains = -values if metric.higher_is_safer else values  # what an attacker gains: the tail is at the top
     target = -plain if metric.higher_is_safer else plain
@@ -94,14 +120,15 @@ def fit_tail(values: Array, plain: float, metric: Metric, seed: int = 0) -> Tail
     assert resampled is not None
     shares = [fit for share in OTHER_SHARES if (fit := _fit(gains[None], share)) is not None]
     shapes = np.quantile(resampled[2], (0.025, 0.975))
+    cap = power_of_ten(bound)
     guesses = []
     for distance in metric.distances:
         goal = target - distance
-        expected = float(_expected(fitted, len(gains), goal)[0])
-        low, high = np.quantile(_expected(resampled, len(gains), goal), (0.025, 0.975), method="inverted_cdf")
-        told = [expected, *(float(_expected(fit, len(gains), goal)[0]) for fit in shares)]
+        told = [min(float(_expected(fit, len(gains), goal)[0]), cap) for fit in (fitted, *shares)]
+        replicates = np.minimum(_expected(resampled, len(gains), goal), cap)
+        low, high = (float(end) for end in np.quantile(replicates, (0.025, 0.975), method="inverted_cdf"))
         hits = int(metric.within(values, plain, distance).sum())
-        guesses.append(TailGuess(distance, expected, float(low), float(high), hits, min(told), max(told)))
+        guesses.append(TailGuess(distance, told[0], low, high, hits, min(told), max(told), bound))
     return TailEstimate(
         keys=len(gains),
         threshold=-threshold if metric.higher_is_safer else threshold,
@@ -123,23 +150,25 @@ def tail_table(results: Sequence[KeyStatistics]) -> pd.DataFrame | None:
     rows = []
     for result, tail in _tails(results):
         words = result.metric.words
-        row: dict[str, object] = {
-            "Run": result.label,
-            "Beyond the threshold": f"{tail.exceedances} keys ({_side(result.metric)} {words(tail.threshold)})",
-            "Shape ξ [95 %]": f"{tail.shape:.2f} [{tail.shape_low:.2f}, {tail.shape_high:.2f}]",
-        }
-        for guess in tail.guesses:
-            told = str(guess) if guess.counted or not tail.warning else "–"
+        row: dict[str, object] = {"Run": result.label}
+        if tail.speaks:
+            row["Beyond the threshold"] = f"{tail.exceedances} keys ({_side(result.metric)} {words(tail.threshold)})"
+            row["Shape ξ [95 %]"] = f"{tail.shape:.2f} [{tail.shape_low:.2f}, {tail.shape_high:.2f}]"
+        for guess, number in zip(tail.guesses, result.guesses, strict=True):
+            told = f"counted: {number}" if guess.counted else "–" if tail.warning else str(guess)
             row[f"Keys to within {result.metric.distance_words(guess.distance)}"] = told
         row["Says nothing because"] = tail.warning or "–"
         rows.append(row)
-    return pd.DataFrame(rows).fillna("–") if rows else None
+    table = pd.DataFrame(rows).fillna("–")
+    first = [name for name in ("Run", "Beyond the threshold", "Shape ξ [95 %]") if name in table]
+    return table[[*first, *(name for name in table if name not in first)]] if rows else None
 
 
 def _tails(results: Iterable[KeyStatistics]) -> Iterable[tuple[KeyStatistics, TailEstimate]]:
     for result in results:
         if result.plain is not None and not result.run.exhaustive:
-            tail = fit_tail(result.values, result.plain.value, result.metric)
+            bound = result.guesses[0].limit
+            tail = fit_tail(result.values, result.plain.value, result.metric, bound)
             if tail is not None:
                 yield result, tail
 
@@ -208,12 +237,6 @@ def _warning(gains: Array, threshold: float, exceedances: int) -> str:
     if len(np.unique(np.round(beyond, 9))) < TIED * len(beyond):
         return "The scores are too coarse: most keys beyond the threshold tie."
     return ""
-
-
-def _guesses(number: float) -> str:
-    if not number < UNREACHED:
-        return "never"
-    return f"{number:,.0f}" if number < 1e6 else f"{number:.0e}".replace("e+0", "e").replace("e+", "e")
 
 
 def _side(metric: Metric) -> str:

@@ -145,10 +145,13 @@ def check_rows(results: Sequence[KeyStatistics]) -> list[CheckRow]:
 
 
 def _closeness(result: KeyStatistics) -> str:
-    """The smallest distance that some key reached, or that none reached the largest."""
+    """The smallest distance that some key reached, or that none reached the largest; other speakers may differ."""
     if not result.guesses:
         return ""
-    close = next((guess for guess in result.guesses if guess.hits), None)
-    distance = result.metric.distance_words((close or result.guesses[-1]).distance)
-    who = "None" if close is None else f"{close.hits:,} of {close.tried:,}"
-    return f"{who} came within {distance} of the plain model."
+    close = next((guess for guess in result.guesses if guess.hits), result.guesses[-1])
+    distance = result.metric.distance_words(close.distance)
+    who = f"{close.hits:,} of {close.tried:,}" if close.hits else "None"
+    text = f"{who} came within {distance} of the plain model"
+    if close.most is None or (close.fewest, close.most) == (close.hits, close.hits):
+        return f"{text}."
+    return f"{text} ({close.fewest:,} to {close.most:,} by the ends of the keys’ own intervals)."

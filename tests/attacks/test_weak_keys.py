@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from attacks.analyses import AnalysisFolder, experiment_of, queries_of, sweep_config
+from attacks.key_measures import MEASURES
 from attacks.rank_regression import Prediction
 from attacks.weak_keys import (
     ALL,
@@ -19,6 +20,7 @@ from attacks.weak_keys import (
     distance_sentence,
     nearer,
     prediction_sentence,
+    strongest_measure,
 )
 from evaluation.config import SweepConfig
 from evaluation.corpora import open_corpus
@@ -77,6 +79,8 @@ def test_the_description_says_what_was_asked_and_what_follows(analysed):
     measures = {entry["name"]: entry for entry in about["measures"]}
     assert measures["frobenius"]["low"] <= measures["frobenius"]["correlation"] <= measures["frobenius"]["high"]
     assert measures["trace"]["correlation"] == pytest.approx(-measures["frobenius"]["correlation"])
+    strongest = about["strongest"]
+    assert strongest["name"] in measures and (strongest["chosen_on"], strongest["judged_on"]) == (KEYS // 2, KEYS // 2)
     assert measures["ciphertext_moments"]["keyless"] and "first_layer" in measures
     assert [entry["from"] for entry in about["prediction"]][::2] == [ALL, CIPHERTEXT]
     assert len(about["sentences"]) == 2
@@ -140,7 +144,33 @@ def test_equal_scores_have_no_groups():
     correlations = correlate(table, ["euclidean"])
     assert compare_groups(table) is None and correlations[0]["correlation"] is None
     assert "no low-error" in distance_sentence(None, correlations)
-    assert "cannot be foretold here" in prediction_sentence(correlations, {})
+    assert strongest_measure(table, ["euclidean"]) is None
+    assert "cannot be foretold here" in prediction_sentence(None, {})
+
+
+def test_the_strongest_measure_is_judged_on_keys_that_did_not_choose_it():
+    """Of 19 measures that say nothing, the best has a correlation of 0.2 on the keys that chose it."""
+    names = list(MEASURES)
+    flattered, judged, held = [], [], []
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        table = pd.DataFrame({name: random.normal(size=100) for name in names} | {"error": random.normal(size=100)})
+        flattered.append(max(abs(entry["correlation"]) for entry in correlate(table[:50], names)))
+        strongest = strongest_measure(table, names, seed)
+        assert (strongest["chosen_on"], strongest["judged_on"], strongest["choices"]) == (50, 50, len(names))
+        judged.append(strongest["correlation"])
+        held.append(strongest["low"] <= 0 <= strongest["high"])
+    assert np.mean(flattered) > 0.25 and abs(np.mean(judged)) < 0.08
+    assert np.mean(held) > 0.85
+
+
+def test_a_measure_that_orders_the_errors_is_chosen_and_described():
+    random = np.random.default_rng(0)
+    error = random.normal(size=200)
+    table = pd.DataFrame({"error": error, "trace": random.normal(size=200), "moments": -error, "determinant": 1.0})
+    strongest = strongest_measure(table, ["trace", "moments", "determinant"])
+    assert strongest["name"] == "moments" and strongest["correlation"] == pytest.approx(-1)
+    assert strongest["label"] == MEASURES["moments"].label and strongest["choices"] == 2
 
 
 @pytest.mark.parametrize(
@@ -149,7 +179,8 @@ def test_equal_scores_have_no_groups():
 )
 def test_the_sentence_about_prediction_is_no_bolder_than_its_numbers(rho, low, words):
     found = Prediction(400, rho, low, rho + 0.05, rho**2, 0.4)
-    entry = {"label": "trace", "correlation": 0.2, "low": 0.1, "high": 0.3}
-    sentence = prediction_sentence([entry], {ALL: found, CIPHERTEXT: replace(found, low=-0.2)})
+    entry = {"label": "trace", "correlation": 0.2, "low": 0.1, "high": 0.3, "choices": 19}
+    sentence = prediction_sentence(entry, {ALL: found, CIPHERTEXT: replace(found, low=-0.2)})
     assert words in sentence and "foretell nothing" in sentence
-    assert "sort keys" in prediction_sentence([entry], {ALL: found, CIPHERTEXT: replace(found, low=0.2)})
+    assert "19 measures, chosen on one half of the keys, is “trace”, 0.20 [0.10, 0.30] on the other half" in sentence
+    assert "sort keys" in prediction_sentence(entry, {ALL: found, CIPHERTEXT: replace(found, low=0.2)})

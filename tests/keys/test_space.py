@@ -1,7 +1,7 @@
 """Key spaces against counting, exact volumes and draws."""
 
-from itertools import pairwise
-from math import asin, factorial, isclose, log, log2, pi, sin
+from itertools import pairwise, permutations
+from math import asin, factorial, isclose, log, log2, log10, pi, sin
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ from scipy.special import gammaln
 from keys.draw import draw_keys
 from keys.errors import BadInput
 from keys.schemes import SCHEMES, Scheme
-from keys.space import distinguishable_bits, key_space, log_ball_volume, log_group_volume
+from keys.space import key_space
+from keys.volume import derangements, distinguishable_bits, log10_guesses, log_ball_volume, log_group_volume
 
 
 @pytest.mark.parametrize(("block_size", "dims"), [(1, 1), (3, 1), (10, 1), (3, 2), (8, 2)])
@@ -85,3 +86,23 @@ def test_questions_without_an_answer_are_refused() -> None:
     mine = Scheme("mine", SCHEMES["rom"].words, SCHEMES["rom"].matrices, lambda n: None)
     with pytest.raises(BadInput, match="'mine'"):
         key_space(mine, 3)
+
+
+def test_the_guesses_of_a_finite_scheme_are_its_count_over_the_near_keys() -> None:
+    # At 0.5 a key of N = 16 may have one sign flipped or two elements swapped; at 0.1 it must be the correct one.
+    correct = np.eye(16)
+    flipped, swapped = np.diag([-1.0] + [1.0] * 15), correct[[1, 0, *range(2, 16)]]
+    assert np.linalg.norm(flipped - correct) / 4 == np.linalg.norm(swapped - correct) / 4 == 0.5
+    for scheme, count, near in (("flipping", 2**16, 1 + 16), ("shuffling", factorial(16), 1 + 16 * 15 // 2)):
+        fewer, more = log10_guesses(scheme, 16, 0.5), log10_guesses(scheme, 16)
+        assert fewer == pytest.approx(log10(count / near)) and more == pytest.approx(log10(count))
+    for size in range(7):
+        left = [order for order in permutations(range(size)) if all(i != place for place, i in enumerate(order))]
+        assert derangements(size) == len(left)
+
+
+def test_the_guesses_of_rom_are_its_distinguishable_keys_and_those_of_others_unknown() -> None:
+    assert log10_guesses("rom", 3) == pytest.approx(key_space("rom", 3).bits * log10(2))
+    assert log10_guesses("mine", 3) is None
+    with pytest.raises(BadInput, match="tolerance"):
+        log10_guesses("shuffling", 3, 0.7)

@@ -165,7 +165,18 @@ def test_constant_measures_are_not_drawn_and_the_strongest_is_shown(tmp_path: Pa
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["Euclidean <distance>", "second moments (needs no key)"]
     assert scatter.axes[1].get_xlabel() == "second moments (needs no key)"
+    assert "0.99" in scatter.axes[1].get_title() and "half" not in scatter.axes[1].get_title()
     assert correlation_figure([]) is None and scatter_figure([]) is None
+
+
+def test_the_strongest_measure_stands_with_its_correlation_on_keys_that_did_not_choose_it(tmp_path: Path) -> None:
+    judged = {"name": "euclidean", "label": "Euclidean distance", "correlation": 0.31, "low": 0.1, "high": 0.5}
+    analysis = one(keys_of(tmp_path / "a", strongest=judged))
+    assert analysis.strongest is not None and analysis.strongest["name"] == "euclidean"
+    scatter = scatter_figure([analysis])
+    assert scatter is not None and scatter.axes[1].get_title().endswith(": 0.31 (other half)")
+    unknown = one(keys_of(tmp_path / "b", strongest=judged | {"name": "a measure without a column"}))
+    assert unknown.strongest is not None and not unknown.strongest["held_out"]
 
 
 def test_curves_lie_at_the_error_of_their_keys(tmp_path: Path) -> None:
@@ -246,6 +257,7 @@ def test_rows_are_those_that_the_analysis_wrote(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"measures": [{"name": "euclidean", "label": "x", "correlation": "high"}]}, r"measures\.0\.correlation"),
+        ({"strongest": {"name": "euclidean", "label": "x", "correlation": "high"}}, r"strongest\.correlation"),
         ({"groups": {"low": {}, "high": {}}}, r"groups\.low"),
         ({"prediction": [{"from": "x"}]}, r"prediction\.0"),
         ({"sentences": "one"}, "sentences"),

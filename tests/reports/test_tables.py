@@ -12,6 +12,7 @@ import pytest
 from reports.runs import load_runs
 from reports.statistics import KeyStatistics, summarise_all
 from reports.tables import (
+    closeness_table,
     numbers,
     score_table,
     significant,
@@ -48,6 +49,19 @@ def test_people_see_rounded_values_with_intervals(results: list[KeyStatistics], 
     assert table["Plain"].tolist() == ["7.90", "7.90", "–"] and table["Variance [95 %]"][2] == "–"
     worst = worst_key_table(results)
     assert worst["Keys to within 5 points"].tolist() == [str(results[0].guesses[2]), "2", "–"]
+    assert worst["picked among"].tolist() == ["200", "3", "1"]
+
+
+def test_how_many_keys_came_close_is_told_with_what_other_speakers_would_change(results: list[KeyStatistics]) -> None:
+    table = closeness_table(results)
+    assert table["within 5 points"].tolist() == [results[0].guesses[2].hits_words, "1 (0 to 1)", "–"]
+    csv = pd.read_csv(io.StringIO(to_csv(numbers(results))))
+    assert csv[["keys_within_5", "keys_within_5_low", "keys_within_5_high"]].loc[1].tolist() == [1, 0, 1]
+    first = results[0]
+    low, high = csv["guesses_within_5_low"][0], csv["guesses_within_5_high"][0]
+    assert (low, high) == pytest.approx((first.guesses[2].low, first.guesses[2].high))
+    assert (csv["median_low"][0], csv["q05_high"][0]) == pytest.approx((first.at[0.5].low, first.at[0.05].high))
+    assert np.isnan(csv["median_low"][1])
 
 
 def test_without_a_model_key_there_is_no_column_for_the_correct_one(make_run: MakeRun) -> None:

@@ -50,10 +50,19 @@ def _holds_only(path: Path, shown: set[Path]) -> bool:
 
 
 def _write_table(runs: list[Run], path: Path) -> None:
-    from reports import numbers, score_table, summarise_all, to_csv, to_latex, to_markdown, worst_key_table
+    from reports import (
+        closeness_table,
+        numbers,
+        score_table,
+        summarise_all,
+        to_csv,
+        to_latex,
+        to_markdown,
+        worst_key_table,
+    )
 
-    tables = {".csv": (to_csv, [numbers]), ".md": (to_markdown, [score_table, worst_key_table])}
-    tables[".tex"] = (to_latex, [score_table, worst_key_table])
+    pages = [score_table, worst_key_table, closeness_table]
+    tables = {".csv": (to_csv, [numbers]), ".md": (to_markdown, pages), ".tex": (to_latex, pages)}
     if path.suffix not in tables:
         raise BadInput(f"--table {path} has no ending that is known: give FILE.csv, FILE.md or FILE.tex")
     write, kinds = tables[path.suffix]

@@ -1,0 +1,80 @@
+"""How much of a key space lies near one key, as the number of random guesses that reach it (paper, III-C).
+
+The distance of two keys is relative, epsilon = |K - K'|_F / sqrt(N), from 0 to 2 (`keys.space` says what it means for
+speech). For ROM the number is the inverse of the probability that a Haar random key falls within epsilon:
+
+    keys(epsilon) = vol O(N) / (omega_d (epsilon sqrt(N))^d),    omega_d = pi^(d/2) / Gamma(d/2 + 1)
+    vol O(N) = 2 * 2^(d/2) * prod_{k=1}^{N-1} vol S^k,           vol S^k = 2 pi^((k+1)/2) / Gamma((k+1)/2)
+
+with d = N(N - 1)/2. The volume is that of the metric tr(dK^T dK), in which a rotation by theta has the length
+sqrt(2) theta: hence 2^(d/2) over the product of unit spheres, of which the group is a tower (Ponting and Potter 1949);
+the factor 2 counts both determinants. The ball is the flat one: the next term of ln keys(epsilon) is
+-epsilon^2 N d / (16 (d + 2)), so the number is a little too large: by 0.1 bit for N = 4 and 1.4 bits (of 4,000) for
+N = 64 at epsilon = 0.5. tests/keys/test_space.py compares with the exact probabilities for N = 2 and 3 and with draws.
+
+Shuffling and Flipping are counted: a key that moves j of N elements is at sqrt(2 j / N), one that flips j signs at
+2 sqrt(j / N). This module imports no torch: reports use it.
+"""
+
+from math import comb, floor, lgamma, log, log10, pi
+
+from keys.errors import BadInput
+
+TOLERANCE = 0.1
+LARGEST_TOLERANCE = 0.5  # up to here the flat ball is a good one
+
+
+def log10_guesses(scheme: str, size: int, tolerance: float = TOLERANCE) -> float | None:
+    """log10 of the expected number of uniformly random keys until one lies within `tolerance` of a given key.
+
+    One over the probability, for the paper's schemes at size N, with repetition; 0 where every key does. None for a
+    user's scheme, whose keys this module cannot count. Raises BadInput for a tolerance out of (0, 0.5].
+    """
+    if scheme == "rom":
+        return distinguishable_bits(size, tolerance) * log10(2)
+    _check(tolerance)
+    if scheme == "shuffling":
+        moved = range(floor(tolerance**2 * size / 2 + 1e-9) + 1)
+        return lgamma(size + 1) / log(10) - log10(sum(comb(size, j) * derangements(j) for j in moved))
+    if scheme == "flipping":
+        flipped = range(floor(tolerance**2 * size / 4 + 1e-9) + 1)
+        return size * log10(2) - log10(sum(comb(size, j) for j in flipped))
+    return None
+
+
+def derangements(count: int) -> int:
+    """Permutations of `count` elements that leave none in place: 1, 0, 1, 2, 9, 44, ..."""
+    number = 1
+    for k in range(1, count + 1):
+        number = k * number + (-1) ** k
+    return number
+
+
+def distinguishable_bits(size: int, tolerance: float) -> float:
+    """log2 of the number of orthogonal N x N matrices that are distinguishable at |K - K'|_F / sqrt(N)."""
+    _check(tolerance)
+    dimension = size * (size - 1) // 2
+    ball = log_ball_volume(dimension) + dimension * log(tolerance * size**0.5)
+    return (log_group_volume(size) - ball) / log(2)
+
+
+def log_group_volume(size: int) -> float:
+    """Natural logarithm of the volume of O(N) in the metric tr(dK^T dK)."""
+    dimension = size * (size - 1) // 2
+    return log(2) + dimension / 2 * log(2) + sum(log_sphere_area(k) for k in range(1, size))
+
+
+def log_sphere_area(dimension: int) -> float:
+    """Natural logarithm of the area of the unit sphere S^k: log 2 pi at k = 1, log 4 pi at k = 2."""
+    half = (dimension + 1) / 2
+    return log(2) + half * log(pi) - lgamma(half)
+
+
+def log_ball_volume(dimension: int) -> float:
+    """Natural logarithm of the volume of the unit ball in d dimensions."""
+    return dimension / 2 * log(pi) - lgamma(dimension / 2 + 1)
+
+
+def _check(tolerance: float) -> None:
+    if not 0 < tolerance <= LARGEST_TOLERANCE:
+        raise BadInput(f"The tolerance of a key must be above 0 and at most {LARGEST_TOLERANCE}, not {tolerance}.")

@@ -1,0 +1,102 @@
+"""Intervals over a sample of keys that hold their level where keys are few (docs/statistics.md, "Intervals over keys").
+
+All are for 95 % and take samples `(…, keys)`, so that the simulation which checked them
+(benchmarks/simulate_intervals.py) runs what a report runs.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Array = NDArray[np.float64]
+MISS = 0.025  # probability of a miss at each end
+FEWEST_FOR_VARIANCE = 100  # keys; with fewer the interval covers less than 0.9 of skewed distributions
+
+
+def mean_interval(values: Array) -> tuple[Array, Array]:
+    """Ends `(…)` of an interval for the mean of `(…, n)` values, n ≥ 2: the farther ends of Student's and Hall's.
+
+    Hall (1992, J. R. Statist. Soc. B 54:221) transforms Student's statistic by the sample's skewness, which moves the
+    interval towards the long tail. A small sample often does not show its tail; then Student's end is the better one.
+    """
+    count = values.shape[-1]
+    mean, sd = values.mean(-1), values.std(-1, ddof=1)
+    error = sd / math.sqrt(count)
+    t = float(stats.t.ppf(1 - MISS, count - 1))
+    skew = _skewness(values) / math.sqrt(count)
+    low = mean - np.maximum(t, _untransformed(t, skew)) * error
+    high = mean + np.maximum(t, -_untransformed(-t, skew)) * error
+    return low, high
+
+
+def quantile_ranks(count: int, probability: float) -> tuple[int, int] | None:
+    """Ranks from 1 of the two order statistics of `count` values that hold the quantile of that probability.
+
+    Exact for every distribution: the number of values below the quantile is binomial, and each end misses with a
+    probability of at most 0.025. None where no two order statistics do, as for the median of fewer than 6 values.
+    """
+    below = stats.binom(count, probability)
+    low = int(below.ppf(MISS))  # P(fewer than `low` values below) is at most MISS
+    high = int(below.ppf(1 - MISS)) + 1  # so is P(at least `high` values below)
+    return (low, high) if low >= 1 and high <= count else None
+
+
+def quantile_interval(values: Array, probability: float) -> tuple[Array, Array] | None:
+    """Ends `(…)` of the interval for a quantile of `(…, n)` values by `quantile_ranks`."""
+    ranks = quantile_ranks(values.shape[-1], probability)
+    if ranks is None:
+        return None
+    ordered = np.sort(values, axis=-1)
+    return ordered[..., ranks[0] - 1], ordered[..., ranks[1] - 1]
+
+
+def variance_interval(values: Array) -> tuple[Array, Array]:
+    """Ends `(…)` of an interval for the variance of `(…, n)` values, n ≥ 5, of any distribution with a kurtosis.
+
+    Bonett (2006, Computational Statistics & Data Analysis 50:775): normal on the logarithm, with the kurtosis taken
+    about a trimmed mean. Believe it from `FEWEST_FOR_VARIANCE` keys on.
+    """
+    count = values.shape[-1]
+    z = float(stats.norm.ppf(1 - MISS))
+    centre = stats.trim_mean(values, 1 / (2 * math.sqrt(count - 4)), axis=-1) if count > 5 else np.median(values, -1)
+    squares = ((values - values.mean(-1, keepdims=True)) ** 2).sum(-1)
+    fourth = ((values - np.expand_dims(centre, -1)) ** 4).sum(-1)
+    with np.errstate(invalid="ignore"):
+        kurtosis = np.where(squares > 0, count * fourth / squares**2, 0.0)
+    error = np.sqrt(np.maximum(kurtosis - (count - 3) / count, 0.0) / (count - 1))
+    small = count / (count - z)
+    middle = small * squares / (count - 1)
+    return middle * np.exp(-z * small * error), middle * np.exp(z * small * error)
+
+
+def picked_interval(value: Array, low: Array, high: Array, picked: int, lowest: bool) -> tuple[Array, Array]:
+    """The own 95 % interval `low` to `high` of a key, corrected for having been picked as the best of `picked` keys.
+
+    Picked for the lowest score (or the highest), a key was lucky more often than not: the same key on other speakers
+    scores higher. The end on that side is moved out as far as makes it hold for all keys at once (Bonferroni, normal
+    errors, any dependence between keys); luck does not ask for the other end to be moved.
+    """
+    wider = float(stats.norm.isf(MISS / picked) / stats.norm.isf(MISS))
+    if lowest:
+        return low, value + wider * (high - value)
+    return value - wider * (value - low), high
+
+
+def _skewness(values: Array) -> Array:
+    """Third central moment over the cube of the standard deviation; 0 where all values are the same."""
+    centred = values - values.mean(-1, keepdims=True)
+    second = (centred**2).mean(-1)
+    tiny = second <= 1e-24 * np.maximum(1.0, np.abs(values).max(-1)) ** 2  # rounding
+    return np.asarray(np.where(tiny, 0.0, (centred**3).mean(-1) / np.where(tiny, 1.0, second) ** 1.5))
+
+
+def _untransformed(quantile: float, skew: Array) -> Array:
+    """The value of Student's statistic t at which Hall's g(t) = t + a t²/3 + a² t³/27 + a/6 is `quantile`.
+
+    a: the skewness over √n. g is ((1 + a t / 3)³ - 1) / a + a/6, which can be inverted.
+    """
+    flat = np.abs(skew) < 1e-9
+    a = np.where(flat, 1.0, skew)
+    return np.asarray(np.where(flat, quantile, 3 / a * (np.cbrt(1 + a * (quantile - a / 6)) - 1)))
