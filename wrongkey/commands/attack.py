@@ -54,6 +54,11 @@ def add(commands: Any) -> None:
         "--timeout", type=float, metavar="SECONDS",
         help="end the run where a trial, or a shard of incorrect keys, takes longer (default: wait for ever)",
     )  # fmt: skip
+    how.add_argument(
+        "--fail-if", metavar="VERDICTS",
+        help="exit code 1 where an asset has one of these verdicts for any adversary, such as broken,weakened,open "
+        "(docs/threat-model.md)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="run folder (made if missing)")
     parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
     parser.set_defaults(run=run, parser=parser)
@@ -63,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
     from attacks.guessing import Guessing
     from attacks.registry import attack_names, open_attack
     from evaluation.failures import each_to_its_end
+    from reports.attack_verdicts import fail_words
+    from reports.verdict_file import write_verdicts
     from wrongkey.terminal import conclude, say
 
     if options.name == "list":
@@ -70,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
         for name in attack_names():
             say(f"{name:20} {open_attack(name).threat.adversary}")
         return 0
+    fatal = fail_words(options.fail_if) if options.fail_if is not None else frozenset()
     for flag in ("corpus", "out"):
         if getattr(options, flag) is None:
             raise BadInput(f"an attack needs --{flag}")
@@ -84,13 +92,18 @@ def run(options: argparse.Namespace) -> int:
     for name in names:
         open_attack(name)  # an unknown one is refused before anything runs
     schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
+    found = []
     with each_to_its_end() as one:
         for scheme, folder in schemes.items():
             with one():
                 _attack(options, names, scheme, folder)
+                found.append(write_verdicts(folder))
     shown = " ".join(str(folder) for folder in schemes.values())
-    conclude(f"done; look at it with: wrongkey report {shown} --out report.html")
-    return 0
+    conclude(
+        *(f"{verdict.label}: {verdict.sentence}" for verdict in found),
+        f"done; look at it with: wrongkey report {shown} --out report.html",
+    )
+    return int(any(cell.word in fatal for verdict in found for cell in verdict.cells))
 
 
 def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: Path) -> None:

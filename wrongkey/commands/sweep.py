@@ -107,8 +107,18 @@ def run(options: argparse.Namespace) -> int:
         progress=progress(),
         report=note,
     )
-    conclude(f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html")
+    conclude(
+        _verdict(folder.path),
+        f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html",
+    )
     return 0
+
+
+def _verdict(folder: Path) -> str:
+    """The sentence of the run's report: how incorrect keys do, by the metric that speaks for the task."""
+    from reports import headline, load_run, summarise
+
+    return headline(summarise(load_run(folder)))
 
 
 def sweep_command(config: SweepConfig, out: Path) -> str:
