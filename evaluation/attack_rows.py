@@ -40,7 +40,8 @@ def read_attack(path: Path, suite: Mapping[str, Any] | None) -> Sealed:
     if not len(table):
         raise Damaged("it has no rows")
     for column in (*TEXTS, *(name for name in MAYBE_TEXTS if name in table)):
-        if not table[column].map(lambda value: isinstance(value, str)).all():
+        texts = table[column].dropna() if column in MAYBE_TEXTS else table[column]
+        if not texts.map(lambda value: isinstance(value, str)).all():
             raise Damaged(f"its {column} is no text")
     _check_numbers(table)
     if other := set(table["attack"]) - {path.stem}:

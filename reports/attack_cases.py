@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from reports.attacked_task import MARGIN, AttackedTask
+from reports.attacked_task import AttackedTask
 from reports.attacks import GUESSING, AttackRun, Outcome
 from reports.decisions import (
     ALPHA,
@@ -32,6 +32,7 @@ from reports.threats import Word
 
 NO_INTERVAL = "The same wrongkey attack command into a new folder measures one"
 NO_BASELINE = "no baseline of random keys was measured: the same wrongkey attack command into a new folder measures one"
+NEARER = 0.25  # of the way from random keys to plain: by how much a better error weakens a scheme
 KEYED = ("key", "speech", "use")
 
 
@@ -49,16 +50,17 @@ class Graded:
     nothing: float
     material: float
     form: str
+    unit: str = ""
 
 
 GRADED: dict[str, tuple[Graded, ...]] = {
     "key": (Graded("key_error", "key error", np.negative, -(2**0.5), 0.2, ".2g"),),
     "speech": (
         # Silence has 0 dB and is free: below that nothing is better than anything else.
-        Graded("snr", "SNR in dB", lambda values: np.maximum(values, 0.0), 0.0, 3.0, ".1f"),
+        Graded("snr", "SNR", lambda values: np.maximum(values, 0.0), 0.0, 3.0, ".1f", " dB"),
         Graded("stoi", "STOI", lambda values: values, 0.0, 0.1, ".2f"),
     ),
-    "use": (Graded("error", "error in %", np.negative, -1e9, 1.0, ".1f"),),
+    "use": (Graded("error", "error", np.negative, -1e9, 1.0, ".1f", " %"),),
 }
 
 
@@ -72,10 +74,12 @@ class Effect:
     null: float
     material: bool
     form: str
+    unit: str
 
     @property
     def words(self) -> str:
-        return f"median {self.name} {self.median:{self.form}} (random keys {self.null:{self.form}})"
+        ours, theirs = (f"{value:{self.form}}{self.unit}" for value in (self.median, self.null))
+        return f"median {self.name} {ours} (random keys {theirs})"
 
 
 @dataclass(frozen=True)
@@ -156,9 +160,9 @@ def _effects(rows: pd.DataFrame, null: pd.DataFrame, asset: str, task: AttackedT
         gain = float(np.median(ours) - np.median(theirs))
         least = value.material
         if asset == "use" and task is not None:
-            least = max(least, MARGIN * (-float(np.median(theirs)) - task.plain))
+            least = max(least, NEARER * (-float(np.median(theirs)) - task.plain))
         medians = (abs(float(np.median(table))) for table in (ours, theirs))
-        found.append(Effect(value.name, float(larger(ours, theirs)), *medians, gain >= least, value.form))
+        found.append(Effect(value.name, float(larger(ours, theirs)), *medians, gain >= least, value.form, value.unit))
     return tuple(found)
 
 
@@ -180,9 +184,8 @@ def _decided(case: Judged, adjusted: list[float]) -> Judged:
     if not measured and n >= ENOUGH_TRIALS and case.p_holm <= ALPHA:  # more than half of the keys
         return replace(case, word=Word.BROKEN, reason=NO_BASELINE)
     if measured and significant(case.p_holm, n):
-        return replace(
-            case, word=Word.WEAKENED, reason=f"some keys fall, perhaps fewer than {100 * LEAST_SHARE:.0f} % of them"
-        )
+        few = f"perhaps fewer than {100 * LEAST_SHARE:.0f} % of keys fall"
+        return replace(case, word=Word.WEAKENED, reason=few)
     for effect, p in zip(case.effects, adjusted[1:], strict=True):
         if effect.material and significant(p, n):
             return replace(case, word=Word.WEAKENED, reason=effect.words)

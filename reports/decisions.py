@@ -1,9 +1,9 @@
 """Decisions over trials: when a share of successes is more than chance, and large enough to matter.
 
 An attack is compared with the *null attack*, which draws keys of the scheme at random: the same victims, the same
-scores, the sign granted to both. Shares are compared by Fisher's exact test (one-sided; Fisher 1922), measured values by
-the Mann-Whitney test (one-sided; Mann and Whitney 1947), and the p-values of all cases of a run are corrected together
-(Holm 1979): random keys are called broken or weakened in at most `ALPHA` of runs, however many cases a run has.
+scores, the sign granted to both. Shares are compared by Fisher's exact test (one-sided; Fisher 1922), measured values
+by the Mann-Whitney test (one-sided; Mann and Whitney 1947), and the p-values of all cases of a run are corrected
+together (Holm 1979), so that a run of random keys is called broken or weakened with a probability of `ALPHA` at most.
 docs/statistics.md has the simulation.
 """
 

@@ -9,7 +9,7 @@ import numpy as np
 from evaluation.schema import Verdicts, read_json
 from keys.errors import BadInput
 from keys.files import write_atomically
-from reports.attack_cases import GRADED, Judged
+from reports.attack_cases import GRADED, NEARER, Judged
 from reports.attack_verdicts import RARE_GUESS, AttackVerdict, verdict
 from reports.attacked_task import MARGIN, NEAR_CHANCE
 from reports.attacks import AttackRun, load_attacks
@@ -29,19 +29,21 @@ LIMITS = {
     "trials, overwhelming evidence": FEWEST_TRIALS,
     "p, overwhelming evidence": OVERWHELMING,
     "share of random keys that needs no attack": ALWAYS,
+    "material, share of the way from random keys to plain": NEARER,
     "share of guesses that weakens": RARE_GUESS,
     **{f"{one.column}, material": one.material for values in GRADED.values() for one in values},
 }
 
 
-def write_verdicts(folder: Path) -> AttackVerdict:
+def write_verdicts(folder: Path) -> AttackVerdict | None:
     """Judges the attacks of a run folder, writes `attacks/verdicts.json` and returns the verdict.
 
-    Raises BadInput where the folder holds no attacks, or cannot be written.
+    None where none of the attacks asked for applies, so that nothing was measured. Raises BadInput for broken files and
+    for a folder that cannot be written.
     """
     run = load_attacks(folder)
     if run is None:
-        raise BadInput(f"{folder} holds no attacks that ended: run wrongkey attack into it first")
+        return None
     found = verdict(run)
     text = json.dumps(content(run, found), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path = folder / "attacks" / "verdicts.json"

@@ -92,13 +92,14 @@ def run(options: argparse.Namespace) -> int:
     for name in names:
         open_attack(name)  # an unknown one is refused before anything runs
     schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
-    found = []
+    verdicts = []
     with each_to_its_end() as one:
         for scheme, folder in schemes.items():
             with one():
                 _attack(options, names, scheme, folder)
-                found.append(write_verdicts(folder))
+                verdicts.append(write_verdicts(folder.expanduser()))
     shown = " ".join(str(folder) for folder in schemes.values())
+    found = [verdict for verdict in verdicts if verdict]
     conclude(
         *(f"{verdict.label}: {verdict.sentence}" for verdict in found),
         f"done; look at it with: wrongkey report {shown} --out report.html",

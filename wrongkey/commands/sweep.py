@@ -107,10 +107,8 @@ def run(options: argparse.Namespace) -> int:
         progress=progress(),
         report=note,
     )
-    conclude(
-        _verdict(folder.path),
-        f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html",
-    )
+    where = f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html"
+    conclude(_verdict(folder.path), where)
     return 0
 
 
