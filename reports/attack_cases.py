@@ -30,8 +30,8 @@ from reports.decisions import (
 from reports.successes import UNLOCKED, numbers, succeeded
 from reports.threats import Word
 
-NO_INTERVAL = "The same wrongkey attack command into a new folder measures one"
-NO_BASELINE = "no baseline of random keys was measured: the same wrongkey attack command into a new folder measures one"
+NO_INTERVAL = "no interval over speakers was measured: the same wrongkey attack command into a new folder measures one"
+NO_BASELINE = "no baseline of random keys was measured"
 NEARER = 0.25  # of the way from random keys to plain: by how much a better error weakens a scheme
 KEYED = ("key", "speech", "use")
 
@@ -191,7 +191,8 @@ def _decided(case: Judged, adjusted: list[float]) -> Judged:
             return replace(case, word=Word.WEAKENED, reason=effect.words)
     hint = bool(case.hits) and (case.null_hits == 0 or case.p <= ALPHA)
     if not measured:
-        return replace(case, reason=NO_BASELINE, hint=hint)
+        remedy = "the same wrongkey attack command into a new folder measures one"
+        return replace(case, reason=f"{NO_BASELINE}: {remedy}", hint=hint)
     if hint:
         return replace(case, reason="some keys fall, too few to tell from chance: more --trials decide", hint=True)
     if n < ENOUGH_TRIALS:
@@ -211,7 +212,7 @@ def _modelled(task: AttackedTask, case: Judged) -> Judged:
         return replace(case, reason=doubt)
     error, low, high = effective_error(outcome, task)
     if not np.isfinite([error, low, high]).all():
-        return replace(case, reason=f"no interval over speakers was measured. {NO_INTERVAL}", hint=True)
+        return replace(case, reason=NO_INTERVAL, hint=True)
     if error <= task.plain + task.margin and high < task.half_way:
         return replace(case, word=Word.BROKEN)
     if high < task.chance - task.margin:

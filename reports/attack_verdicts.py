@@ -181,7 +181,7 @@ def _untried(run: AttackRun, asset: str, adversary: Adversary) -> tuple[Word, st
         if adversary.can(needs) and asset in _assets(run, name, needs) and name not in (GUESSING, *run.null_names)
     ]  # fmt: skip
     if not able:
-        return Word.NOT_TRIED, f"No attack known here is one of the {adversary.name} on {ASSETS[asset]}."
+        return Word.NOT_TRIED, f"This run knows no attack on {ASSETS[asset]} for this adversary."
     obstacles = run.obstacles
     left = [name for name in able if name not in obstacles]
     if left:
@@ -247,7 +247,7 @@ def _summary(found: AttackVerdict) -> str:
     cell = next(worst[asset] for asset in worst if worst[asset].word is order[0])
     text = text[:1].upper() + text[1:] + f"{cell.sentence[:1].upper()}{cell.sentence[1:]}"
     if cell.case is not None:
-        text += f" That is an attack of the {cell.adversary}."
+        text += f" Adversary: {cell.adversary}."
     if not {Word.BROKEN, Word.OPEN, Word.WEAKENED} & groups.keys():
         text += " That is no proof of safety."
     return text

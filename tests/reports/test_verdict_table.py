@@ -189,7 +189,7 @@ def test_the_verdict_names_the_cheapest_attack_that_breaks(tmp_path):
     assert found.sentence.startswith(
         "Broken: the key, the speech, who speaks; does not apply: the use of the model. Order"
     )
-    assert found.sentence.endswith("an attack of the eavesdropper.")
+    assert found.sentence.endswith("Adversary: eavesdropper.")
 
 
 def test_more_cases_need_more_evidence(tmp_path):
