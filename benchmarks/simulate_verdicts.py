@@ -25,6 +25,7 @@ from reports.decisions import breaks, holm, larger, more_hits, share_interval, s
 from reports.successes import DECRYPTED, KEY_ERROR
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 VICTIMS, NULL, POOL = 20, 100, 20_000
 SCHEMES, SIZES, CASES, TRIALS = ("shuffling", "flipping", "rom"), (3, 5, 10), (1, 5, 30, 100), (3, 10, 30)
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.8, 1)  # of keys that a real attack recovers
@@ -65,7 +66,7 @@ def covariance(size: int, rng: np.random.Generator) -> Array:
     return np.asarray(toeplitz(found / found[0]))
 
 
-def words(pool: Pool, runs: int, cases: int, trials: int, seed: int) -> tuple[Array, Array, Array]:
+def words(pool: Pool, runs: int, cases: int, trials: int, seed: int) -> tuple[Flags, Flags, Flags]:
     """Per run of random keys: whether it is called broken, whether weakened or broken, and broken by the older rule.
 
     The older rule: half of the trials of some case, without a comparison.
@@ -75,7 +76,7 @@ def words(pool: Pool, runs: int, cases: int, trials: int, seed: int) -> tuple[Ar
     return broken, weakened, older
 
 
-def _words(pool: Pool, runs: int, cases: int, trials: int, rng: np.random.Generator) -> tuple[Array, ...]:
+def _words(pool: Pool, runs: int, cases: int, trials: int, rng: np.random.Generator) -> tuple[Flags, ...]:
     attack, null = pool.draw((runs, cases, trials), rng), pool.draw((runs, 1, NULL), rng)
     hits, null_hits = (
         np.stack([(error < KEY_ERROR).sum(-1), (snr >= DECRYPTED).sum(-1)], axis=-1) for error, snr in (attack, null)
@@ -93,7 +94,7 @@ def _words(pool: Pool, runs: int, cases: int, trials: int, rng: np.random.Genera
     material = gain >= [one.material for one in MEASURED]
     weakened = broken | significant(p[..., :2], trials) | (significant(p[..., 2:], trials) & material)
     older = ((attack[0] < KEY_ERROR) | (attack[1] >= DECRYPTED)).mean(-1) >= 0.5
-    return broken.any((1, 2)), weakened.any((1, 2)), older.any(1)
+    return tuple(np.asarray(one.reshape(runs, -1).any(1)) for one in (broken, weakened, older))
 
 
 def _parts(runs: int, cases: int, trials: int, seed: int) -> Iterator[tuple[int, np.random.Generator]]:
@@ -102,7 +103,7 @@ def _parts(runs: int, cases: int, trials: int, seed: int) -> Iterator[tuple[int,
         yield min(most, runs - first), np.random.default_rng([seed, cases, trials, number])
 
 
-def power(share: float, cases: int, trials: int, per_case: int = 6) -> float:
+def power(share: float, cases: int, trials: int, per_case: int = 7) -> float:
     """Probability that an attack on this share of keys is called broken, the only one among `cases` that works.
 
     Random keys never hit. per_case: p-values of a case, all of which Holm counts.

@@ -161,8 +161,8 @@ def _effects(rows: pd.DataFrame, null: pd.DataFrame, asset: str, task: AttackedT
         least = value.material
         if asset == "use" and task is not None:
             least = max(least, NEARER * (-float(np.median(theirs)) - task.plain))
-        medians = (abs(float(np.median(table))) for table in (ours, theirs))
-        found.append(Effect(value.name, float(larger(ours, theirs)), *medians, gain >= least, value.form, value.unit))
+        p, here, there = float(larger(ours, theirs)), abs(float(np.median(ours))), abs(float(np.median(theirs)))
+        found.append(Effect(value.name, p, here, there, gain >= least, value.form, value.unit))
     return tuple(found)
 
 

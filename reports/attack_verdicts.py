@@ -177,8 +177,10 @@ def _untried(run: AttackRun, asset: str, adversary: Adversary) -> tuple[Word, st
     known = {name: list(needs) for name, needs in (run.suite.get("known") or {}).items()}
     known |= {name: list(run.about(name).get("needs", ())) for name in run.suite.get("attacks", {})}
     able = [
-        name for name, needs in known.items()
-        if adversary.can(needs) and asset in _assets(run, name, needs) and name not in (GUESSING, *run.null_names)
+        name
+        for name, needs in known.items()
+        if asset in _assets(run, name, needs) and name not in (GUESSING, *run.null_names)
+        and any(adversary.can(one) for one in (needs, *_needs_of_cases(run, name)))
     ]  # fmt: skip
     if not able:
         return Word.NOT_TRIED, f"This run knows no attack on {ASSETS[asset]} for this adversary."
@@ -188,6 +190,11 @@ def _untried(run: AttackRun, asset: str, adversary: Adversary) -> tuple[Word, st
         return Word.NOT_TRIED, f"`wrongkey attack {','.join(left)} …` with the flags of this run tries it."
     reasons = dict.fromkeys(f"{name}: {obstacles[name]}" for name in able)
     return Word.NOT_APPLICABLE, " ".join(reasons)
+
+
+def _needs_of_cases(run: AttackRun, attack: str) -> list[list[str]]:
+    """What those cases need that need less than their attack."""
+    return [case["needs"] for case in run.about(attack).get("cases", {}).values()]
 
 
 def _assets(run: AttackRun, attack: str, needs: Sequence[str]) -> tuple[str, ...]:

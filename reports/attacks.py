@@ -196,7 +196,7 @@ class AttackRun:
         """Points by which one trial, word or utterance moves the task's error; NaN where nobody says how many."""
         trials = (self.manifest or {}).get("trials") or {}
         if self.metric == "eer" and trials.get("target") is not None and trials.get("nontarget") is not None:
-            return 100 / max(1, min(trials["target"], trials["nontarget"]))
+            return 100 / max(1, min(int(trials["target"]), int(trials["nontarget"])))
         asked = self.scores[self.scores["condition"] == "plain"]["n"]
         if not len(asked) or not asked.iloc[0] > 0:
             return float("nan")

@@ -148,6 +148,18 @@ def test_who_speaks(tmp_path, name):
     assert found.cell("identity", EAVESDROPPER).word is Word.NOT_TRIED
 
 
+def test_a_model_for_scenes_is_judged_on_its_use(tmp_path):
+    """Accuracy of ten classes: plain errs in 20 %, a guesser in 90 %."""
+    table = [*informed(24.0, 20.0, 28.0), *random_keys(error=85.0)]
+    folder = write_attacks(tmp_path / "a", table, model="toy", task="asc")
+    path = folder / "attacks/suite.json"
+    path.write_text(path.read_text().replace('"asset": "identity"', '"asset": "use"'))
+    classes = [f"class {i}" for i in range(10)]
+    write_scores(folder, 80.0, [15.0] * 50, "accuracy", manifest={"classes": classes})
+    cell = verdict(load_attacks(folder)).cell("use", INSIDER)
+    assert cell.word is Word.BROKEN and "100 - accuracy 24.0 % [20.0, 28.0 %]" in cell.sentence, cell.sentence
+
+
 def test_who_decrypts_hears_who_speaks(tmp_path):
     found = judged(tmp_path / "a", [*order(10, 10), *random_keys()])
     assert found.cell("identity", EAVESDROPPER).word is Word.BROKEN

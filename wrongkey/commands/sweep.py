@@ -114,7 +114,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _verdict(folder: Path) -> str:
     """The sentence of the run's report: how incorrect keys do, by the metric that speaks for the task."""
-    from reports import headline, load_run, summarise
+    from reports.runs import load_run
+    from reports.statistics import summarise
+    from reports.verdicts import headline
 
     return headline(summarise(load_run(folder)))
 
