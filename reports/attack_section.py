@@ -61,6 +61,14 @@ def _verdict(run: AttackRun, found: AttackVerdict) -> dict[str, str]:
     return {"label": found.label, "sentence": found.sentence, "caution": " ".join(cautions)}
 
 
+def _reasons(found: AttackVerdict) -> list[tuple[str, str, str, str]]:
+    """(asset, adversaries, word, sentence), once for all adversaries of whom the same is said."""
+    who: dict[tuple[str, str, str], list[str]] = {}
+    for cell in found.cells:
+        who.setdefault((ASSETS[cell.asset], cell.word, cell.sentence), []).append(cell.adversary)
+    return [(asset, ", ".join(names), word, sentence) for (asset, word, sentence), names in who.items()]
+
+
 def _run(run: AttackRun, found: AttackVerdict) -> dict[str, Any]:
     measured = measurement_table(run)
     about = run.suite.get("attacks", {})
@@ -72,7 +80,7 @@ def _run(run: AttackRun, found: AttackVerdict) -> dict[str, Any]:
     return {
         "label": run.label,
         "words": Markup(to_html(verdict_table(found))),
-        "cells": [(ASSETS[cell.asset], cell.adversary, cell.word, cell.sentence) for cell in found.cells],
+        "reasons": _reasons(found),
         "table": Markup(to_html(attack_table(run, found.cases))),
         "measured": Markup(to_html(measured)) if len(measured) else None,
         "obstacles": run.obstacles,

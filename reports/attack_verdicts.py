@@ -122,11 +122,15 @@ def _cell(run: AttackRun, cases: Sequence[Judged], asset: str, adversary: Advers
 
 
 def _strength(case: Judged) -> tuple[object, ...]:
-    """The strongest case first; of those as strong the cheapest: needs, then a special variant, amount, CPU seconds."""
+    """The strongest case first; of those as strong the cheapest: needs, then a special variant, amount, CPU seconds.
+
+    All that break are as strong.
+    """
     word = SEVERITY.index(case.word) if case.word is not Word.UNDECIDED or case.hint else len(SEVERITY)
-    share = 0.0 if case.word is Word.BROKEN or not np.isfinite(case.share) else -case.share
     outcome = case.outcome
-    return word, share, price(outcome.needs), outcome.case[1] != "", outcome.amount, outcome.median("seconds")
+    gain = case.share if outcome.wants_key else -outcome.median("error")
+    gain = 0.0 if case.word is Word.BROKEN or not np.isfinite(gain) else gain
+    return word, -gain, price(outcome.needs), outcome.case[1] != "", outcome.amount, outcome.median("seconds")
 
 
 def _few(cases: Sequence[Judged]) -> str:

@@ -170,7 +170,7 @@ class AttackRun:
         """The task's errors in percent of the sweep beside the attacks: columns condition, value, n; maybe empty."""
         metric = self.metric
         found, _ = read_scores(self.folder, self.manifest)
-        found = found[found["metric"] == metric][["condition", "value"]]
+        found = found[found["metric"] == metric][["condition", "value", "n"]]
         return found.assign(value=100 - found["value"]) if metric == "accuracy" else found
 
     def error_under(self, condition: str) -> float:
