@@ -16,7 +16,12 @@ COLUMNS = ("attack", "family", "trial", "given", "key_error", "snr", "stoi", "er
 TEXTS = ("attack", "given", "measured")
 WHOLE = ("family", "trial", "queries")
 NUMBERS = ("key_error", "snr", "stoi", "error", "seconds")
-MAYBE_NUMBERS = ("given_seconds", "given_known_blocks", "given_queries", "had_seconds")
+# What an older wrongkey did not write, or some attacks do not have. failed: the exception that ended an attack.
+MAYBE_TEXTS = ("failed",)
+MAYBE_NUMBERS = (
+    *("given_seconds", "given_known_blocks", "given_queries", "had_seconds", "heard_seconds", "unseen_seconds"),
+    *("snr_correct", "stoi_correct", "snr_unseen", "stoi_unseen", "wer", "wer_correct", "error_low", "error_high"),
+)
 
 
 def read_attack(path: Path, suite: Mapping[str, Any] | None) -> Sealed:
@@ -34,8 +39,9 @@ def read_attack(path: Path, suite: Mapping[str, Any] | None) -> Sealed:
         raise Damaged(f"it lacks the columns {', '.join(missing)}")
     if not len(table):
         raise Damaged("it has no rows")
-    for column in TEXTS:
-        if not table[column].map(lambda value: isinstance(value, str)).all():
+    for column in (*TEXTS, *(name for name in MAYBE_TEXTS if name in table)):
+        texts = table[column].dropna() if column in MAYBE_TEXTS else table[column]
+        if not texts.map(lambda value: isinstance(value, str)).all():
             raise Damaged(f"its {column} is no text")
     _check_numbers(table)
     if other := set(table["attack"]) - {path.stem}:

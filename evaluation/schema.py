@@ -155,15 +155,27 @@ class AttackConfig(Part):
     trials: Count = 0
 
 
+class AboutCase(Part):
+    """A case that needs less than its attack does, by the words in the column `given`."""
+
+    needs: list[str]
+
+
 class AboutAttack(Part):
+    """What an attack is. `asset`: "key", "use" or "identity"; `null`: it draws keys at random, the baseline."""
+
     family: Count | None = None
     adversary: str = ""
     needs: list[str] = []
     obstacle: Text = None
+    wants_key: bool | None = None
+    asset: Text = None
+    null: bool = False
+    cases: dict[str, AboutCase] = {}
 
 
 class Suite(Part):
-    """`attacks/suite.json`."""
+    """`attacks/suite.json`. `known`: all attacks that were installed, with their needs."""
 
     FORMAT: ClassVar[str] = "wrongkey-attacks/1"
     REMEDY: ClassVar[str] = "delete the folder that it lies in and run the attacks again"
@@ -173,8 +185,73 @@ class Suite(Part):
     tables: Text = None
     setting: Setting = Setting()
     attacks: dict[str, AboutAttack] = {}
+    known: dict[str, list[str]] = {}
     sessions: list[Session] = []
     ended: Text = None
+
+
+class JudgedCase(Part):
+    """An attack on one amount against one asset, and what a cell of the verdict rests on.
+
+    hits: of `trials`, those that succeeded; `failed` more broke down by an exception and are none. share: hits of the
+    trials, 0 to 1, with its Wilson interval. p: of Fisher's test against random keys, p_holm: corrected for all
+    hypotheses of the run; None where no keys are counted. seconds: of ciphertext, cpu_seconds: of one trial. Medians
+    over trials: snr in dB, stoi 0 to 1, error and wer in percent, key_error relative; None where not measured.
+    """
+
+    attack: str
+    given: str
+    asset: str
+    verdict: str
+    reason: str
+    needs: list[str]
+    hits: Count | None = None
+    trials: Count
+    failed: Count = 0
+    share: float | None = None
+    share_low: float | None = None
+    share_high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    key_error: float | None = None
+    snr: float | None = None
+    stoi: float | None = None
+    error: float | None = None
+    error_low: float | None = None
+    error_high: float | None = None
+    wer: float | None = None
+
+
+class VerdictCell(Part):
+    """One asset and one adversary. case: the attack that the verdict rests on; None where it rests on none."""
+
+    asset: str
+    adversary: str
+    verdict: str
+    sentence: str
+    case: JudgedCase | None = None
+
+
+class Verdicts(Part):
+    """`attacks/verdicts.json`: what the rows of attacks mean, and by which limits (docs/threat-model.md).
+
+    null_trials: random keys that everything is compared with.  alpha: share of runs of random keys that may be called
+    broken.
+    """
+
+    FORMAT: ClassVar[str] = "wrongkey-verdicts/1"
+    REMEDY: ClassVar[str] = "delete it: the same wrongkey attack command makes it again"
+
+    label: str
+    headline: str
+    alpha: float
+    limits: dict[str, float]
+    null_trials: Count
+    unfinished: bool
+    cells: list[VerdictCell]
+    cases: list[JudgedCase]
 
 
 class Measure(Part):
@@ -240,6 +317,9 @@ class Analysis(Part):
     summary: list[Summary] | None = None
 
 
+Schema = type[Manifest] | type[Suite] | type[Verdicts] | type[Analysis]
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a run folder. Raises BadInput for a folder that is none, and as `read_json`."""
     if not os.path.isdir(folder):
@@ -250,7 +330,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return read_json(path, Manifest)
 
 
-def read_json(path: Path, schema: type[Manifest] | type[Suite] | type[Analysis]) -> dict[str, Any]:
+def read_json(path: Path, schema: Schema) -> dict[str, Any]:
     """A JSON file of a run folder, as it stands there, whose fields have the types of `schema`.
 
     Raises:
@@ -319,7 +399,7 @@ def _levels(value: Any) -> int:
     return levels
 
 
-def _broken(path: Path, schema: type[Manifest] | type[Suite] | type[Analysis], reason: str) -> BadInput:
+def _broken(path: Path, schema: Schema, reason: str) -> BadInput:
     return BadInput(f"{path} is broken ({reason}): {schema.REMEDY}")
 
 

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from reports.attacks import DECRYPTED, KEY_ERROR, AttackRun, Outcome
+from reports.attacks import AttackRun, Outcome
 from reports.figures import COLOURS, LINES, MARKERS, STYLE
 from reports.runs import SCHEME_NAMES
+from reports.successes import DECRYPTED, KEY_ERROR
 
 GREY = "#777777"
 
@@ -38,7 +39,7 @@ def seconds_figure(runs: Sequence[AttackRun]) -> Figure | None:
                 "linestyle": LINES[sizes.index(run.block_size) % len(LINES)],
             }
             label = f"{run.label}: {outcomes[0].attack}"
-            shares.plot(x, [100 * outcome.recovered.mean() for outcome in outcomes], label=label, **look)
+            shares.plot(x, [100 * outcome.share for outcome in outcomes], label=label, **look)
             levels.plot(x, [outcome.median("snr") for outcome in outcomes], **look)
             low, high = np.array([outcome.quartiles("snr") for outcome in outcomes]).T
             levels.fill_between(x, low, high, color=look["color"], alpha=0.12, linewidth=0)
@@ -76,7 +77,7 @@ def block_size_curves(runs: Sequence[AttackRun]) -> Figure | None:
             }
             sizes = sorted(points)
             label = f"{attack}, {SCHEME_NAMES.get(scheme, scheme)}{', models’ queries' if model else ''}"
-            shares.plot(sizes, [100 * points[size].recovered.mean() for size in sizes], label=label, **look)
+            shares.plot(sizes, [100 * points[size].share for size in sizes], label=label, **look)
             levels.plot(sizes, [points[size].median("snr") for size in sizes], **look)
         shares.set(ylim=(-3, 103), ylabel="keys recovered, %")
         levels.set(ylabel="SNR of the decrypted speech, dB")

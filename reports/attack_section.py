@@ -8,8 +8,13 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from reports.attack_figures import block_size_curves, seconds_figure
-from reports.attacks import DECRYPTED, KEY_ERROR, UNLOCKED, AttackRun, attack_table, measurement_table, verdict
+from reports.attack_tables import attack_table, measurement_table, verdict_table
+from reports.attack_verdicts import AttackVerdict, verdict
+from reports.attacks import AttackRun
+from reports.decisions import ALPHA, ENOUGH_TRIALS, LEAST_SHARE
+from reports.successes import DECRYPTED, KEY_ERROR, NEAR_CORRECT_STOI, UNLOCKED
 from reports.tables import to_html
+from reports.threats import ASSETS
 from reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE
 
 
@@ -33,22 +38,38 @@ def attack_context(runs: Sequence[AttackRun], plates: Sequence[Any]) -> dict[str
     """What the template shows; None where there are no attacks."""
     if not runs:
         return None
+    found = [verdict(run) for run in runs]
     return {
-        "limits": {"key_error": f"{KEY_ERROR:g}", "decrypted": f"{DECRYPTED:.0f}", "unlocked": f"{UNLOCKED:g}"},
-        "verdicts": [_verdict(run) for run in runs],
+        "limits": {
+            "key_error": f"{KEY_ERROR:g}",
+            "decrypted": f"{DECRYPTED:.0f}",
+            "stoi": f"{NEAR_CORRECT_STOI:g}",
+            "unlocked": f"{UNLOCKED:g}",
+            "share": f"{100 * LEAST_SHARE:.0f}",
+            "alpha": f"{100 * ALPHA:.0f}",
+            "trials": ENOUGH_TRIALS,
+        },
+        "verdicts": [_verdict(run, one) for run, one in zip(runs, found, strict=True)],
         "plates": plates,
-        "runs": [_run(run) for run in runs],
+        "runs": [_run(run, one) for run, one in zip(runs, found, strict=True)],
     }
 
 
-def _verdict(run: AttackRun) -> dict[str, str]:
-    found = verdict(run)
+def _verdict(run: AttackRun, found: AttackVerdict) -> dict[str, str]:
     doubt = "" if run.recordings == "real" else EVIDENCE.get(run.recordings, UNKNOWN_EVIDENCE)
     cautions = filter(None, (doubt, *run.cautions))
     return {"label": found.label, "sentence": found.sentence, "caution": " ".join(cautions)}
 
 
-def _run(run: AttackRun) -> dict[str, Any]:
+def _reasons(found: AttackVerdict) -> list[tuple[str, str, str, str]]:
+    """(asset, adversaries, word, sentence), once for all adversaries of whom the same is said."""
+    who: dict[tuple[str, str, str], list[str]] = {}
+    for cell in found.cells:
+        who.setdefault((ASSETS[cell.asset], cell.word, cell.sentence), []).append(cell.adversary)
+    return [(asset, ", ".join(names), word, sentence) for (asset, word, sentence), names in who.items()]
+
+
+def _run(run: AttackRun, found: AttackVerdict) -> dict[str, Any]:
     measured = measurement_table(run)
     about = run.suite.get("attacks", {})
     ran = [name for name in dict.fromkeys(run.rows["attack"]) if name in about]
@@ -58,7 +79,9 @@ def _run(run: AttackRun) -> dict[str, Any]:
     compared = f"{run.error_name} of the plain model: {plain:.1f} %; median of incorrect keys: {incorrect:.1f} %."
     return {
         "label": run.label,
-        "table": Markup(to_html(attack_table(run))),
+        "words": Markup(to_html(verdict_table(found))),
+        "reasons": _reasons(found),
+        "table": Markup(to_html(attack_table(run, found.cases))),
         "measured": Markup(to_html(measured)) if len(measured) else None,
         "obstacles": run.obstacles,
         "adversaries": {name: about[name].get("adversary", "") for name in ran},

@@ -1,14 +1,12 @@
-"""Attacks of a run folder, read and judged: what broke the keys, at what price.
+"""Attacks of a run folder, read: what was asked, and what every attack got.
 
 `attacks/suite.json` says what was attacked, `attacks/*.parquet` has a row per attack, amount and trial
-(`attacks/results.py` writes both). A scheme counts as broken by an attack that recovers the key, decrypts the speech or
-unlocks the model in at least half of its trials; `BROKEN_SHARE` and the limits below are what the report says.
+(`attacks/results.py` writes both). What the rows mean for the scheme: `reports.attack_verdicts`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +20,22 @@ from evaluation.schema import Suite, read_json, read_manifest
 from evaluation.scores import old_files, read_scores
 from evaluation.tables import Damaged, table_files
 from keys.errors import BadInput
+from reports.attacked_task import AttackedTask
 from reports.metrics import METRICS, PRIMARY
 from reports.runs import SCHEME_NAMES
+from reports.successes import decrypted, ended, numbers, recovered
 
-KEY_ERROR = 0.1  # relative, below which a key is recovered
-DECRYPTED = 20.0  # dB of SNR from which on speech is decrypted
 GUESSING = "incorrect-keys"
-LOCKED = 3.0  # points by which incorrect keys must lie above plain for a model to be locked at all
-FEW_TRIALS = 10  # below which a verdict says how many there were
-UNLOCKED = 1.0  # points of the task's error within which the model is as good as plain
-BROKEN_SHARE = 0.5  # of the trials
-# What an adversary needs, from the least to the most: a verdict names the least that breaks.
-NEEDS = (
-    *("ciphertext", "other speech", "answers", "encrypted model", "public model"),
-    *("labelled ciphertext", "known plaintext", "chosen plaintext"),
-)
+NULL = "random-keys"  # draws keys at random, once a trial: what every other attack is compared with
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An attack on one amount: its rows, and what they say. Medians over trials; NaN where there is no key."""
+    """An attack on one amount: its rows, and what they say. Medians over trials; NaN where there is no key.
+
+    wants_key: whether it is after a key; one that wanted it and found none has the error of an unrelated one.
+    asset: what it is after, "key" (and with it the speech and the use of the model), "use" or "identity".
+    """
 
     attack: str
     family: int
@@ -49,7 +43,8 @@ class Outcome:
     needs: tuple[str, ...]
     given: str
     rows: pd.DataFrame
-    plain: float
+    wants_key: bool
+    asset: str
 
     @property
     def case(self) -> tuple[str, str, str]:
@@ -72,26 +67,31 @@ class Outcome:
             return f"{self.given} ({had:.0f} s at the median)"
         return self.given
 
-    @property
-    def n(self) -> int:
-        return len(self.rows)
-
     def median(self, column: str) -> float:
-        values = self.rows[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        """Over the trials that ended; NaN where the column is empty, or not there."""
+        values = numbers(self.ended, column)
         return float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
 
     def quartiles(self, column: str) -> tuple[float, float]:
         """25 and 75 % of a column over the trials."""
-        values = self.rows[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        values = numbers(self.ended, column)
         if not np.isfinite(values).any():
             return float("nan"), float("nan")
         low, high = np.nanquantile(values, [0.25, 0.75])
         return float(low), float(high)
 
+    @property
+    def n(self) -> int:
+        """Trials in which the attack ended: one that broke down by an exception is none."""
+        return len(self.ended)
+
+    @property
+    def failed(self) -> int:
+        return len(self.rows) - self.n
+
     @cached_property
-    def wants_key(self) -> bool:
-        """Whether the attack is after a key; one that wanted it and failed has the error of an unrelated one."""
-        return bool(self.rows["key_error"].notna().any())
+    def ended(self) -> pd.DataFrame:
+        return ended(self.rows)
 
     @cached_property
     def scored(self) -> bool:
@@ -100,26 +100,18 @@ class Outcome:
 
     @cached_property
     def recovered(self) -> NDArray[np.bool_]:
-        """Per trial: the key is recovered, or the speech is decrypted."""
-        hit = (self.rows["key_error"] < KEY_ERROR) | (self.rows["snr"] >= DECRYPTED)
-        return np.asarray(hit, dtype=bool)
-
-    @cached_property
-    def unlocked(self) -> NDArray[np.bool_]:
-        """Per trial: the model answers as well as plain, within `UNLOCKED` points; none where `plain` is NaN."""
-        return np.asarray(self.rows["error"] <= self.plain + UNLOCKED, dtype=bool)
+        """Per trial that ended: the key is recovered, or the speech is decrypted."""
+        return recovered(self.ended) | decrypted(self.ended)
 
     @property
-    def breaks(self) -> bool:
-        """Whether it breaks the key in enough trials. Guesses are judged with the incorrect keys, not here."""
-        if not self.wants_key or self.attack == GUESSING:
-            return False
-        return bool(max(self.recovered.mean(), self.unlocked.mean()) >= BROKEN_SHARE)
+    def share(self) -> float:
+        """Of the trials: `recovered`; NaN where none ended."""
+        return float(self.recovered.mean()) if self.n else float("nan")
 
     @property
     def measured(self) -> dict[str, float]:
         """Medians of the attack's further numbers, by name."""
-        table = pd.DataFrame([measured_numbers(text) for text in self.rows["measured"]])
+        table = pd.DataFrame([measured_numbers(text) for text in self.ended["measured"]])
         return {str(name): float(table[name].median()) for name in table} if len(table.columns) else {}
 
 
@@ -175,10 +167,10 @@ class AttackRun:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """The task's errors in percent of the sweep beside the attacks: columns condition, value; maybe empty."""
+        """The task's errors in percent of the sweep beside the attacks: columns condition, value, n; maybe empty."""
         metric = self.metric
         found, _ = read_scores(self.folder, self.manifest)
-        found = found[found["metric"] == metric][["condition", "value"]]
+        found = found[found["metric"] == metric][["condition", "value", "n"]]
         return found.assign(value=100 - found["value"]) if metric == "accuracy" else found
 
     def error_under(self, condition: str) -> float:
@@ -187,18 +179,63 @@ class AttackRun:
         return float(values.median()) if len(values) else float("nan")
 
     @cached_property
+    def task(self) -> AttackedTask | None:
+        """What the model's error can say; None where no model was attacked."""
+        if not self.setting.get("model"):
+            return None
+        manifest = self.manifest or {}
+        classes = len(manifest.get("classes") or ()) or (manifest.get("corpus") or {}).get("classes")
+        chance = {"eer": 50.0, "accuracy": 100 - 100 / classes if classes else 100.0}.get(str(self.metric), 100.0)
+        incorrect = self.scores[self.scores["condition"] == "incorrect"]["value"].to_numpy(dtype=np.float64)
+        space = manifest.get("key_space")
+        exhaustive = bool(manifest.get("enumerated")) and space is not None and len(incorrect) >= space - 1
+        return AttackedTask(self.error_name, self.error_under("plain"), chance, self.step, incorrect, exhaustive)
+
+    @cached_property
+    def step(self) -> float:
+        """Points by which one trial, word or utterance moves the task's error; NaN where nobody says how many."""
+        trials = (self.manifest or {}).get("trials") or {}
+        if self.metric == "eer" and trials.get("target") is not None and trials.get("nontarget") is not None:
+            return 100 / max(1, min(int(trials["target"]), int(trials["nontarget"])))
+        asked = self.scores[self.scores["condition"] == "plain"]["n"]
+        if not len(asked) or not asked.iloc[0] > 0:
+            return float("nan")
+        return (200 if self.metric == "eer" else 100) / float(asked.iloc[0])  # half of the trials are of one speaker
+
+    @cached_property
+    def null(self) -> pd.DataFrame:
+        """The trials of the null attack, which draws keys at random; empty in folders of an older wrongkey."""
+        return ended(self.rows[self.rows["attack"].isin(self.null_names)])
+
+    @cached_property
     def outcomes(self) -> list[Outcome]:
-        """Every attack and amount, in the order in which they ran."""
-        plain, about = self.error_under("plain"), self.suite.get("attacks", {})
-        if not self.error_under("incorrect") > plain + LOCKED:
-            plain = float("nan")  # nothing to unlock: incorrect keys do as well
+        """Every attack and amount, in the order in which they ran; without the null attack."""
         found = []
         for (attack, given), rows in self.rows.groupby(["attack", "given"], sort=False):
-            said = about.get(attack, {})
-            family = int(rows["family"].iloc[0])
-            needs = tuple(said.get("needs", ()))
-            found.append(Outcome(str(attack), family, said.get("adversary", ""), needs, str(given), rows, plain))
+            if attack in self.null_names:
+                continue
+            said = self.about(str(attack))
+            needs = said.get("cases", {}).get(given, {}).get("needs", said.get("needs", ()))
+            wants_key = said.get("wants_key")
+            wants_key = bool(rows["key_error"].notna().any()) if wants_key is None else wants_key
+            asset = said.get("asset") or self._asset(wants_key)
+            family, adversary = int(rows["family"].iloc[0]), said.get("adversary", "")
+            found.append(Outcome(str(attack), family, adversary, tuple(needs), str(given), rows, wants_key, asset))
         return sorted(found, key=lambda outcome: (outcome.family, outcome.amount))
+
+    def about(self, attack: str) -> dict[str, Any]:
+        """What suite.json says of an attack; empty where it says nothing."""
+        found = self.suite.get("attacks", {}).get(attack, {})
+        return found if isinstance(found, dict) else {}
+
+    def _asset(self, wants_key: bool) -> str:
+        """Of an attack in a folder that does not say: an older wrongkey had two without a key, on asv and on asc."""
+        return "key" if wants_key else "use" if self.setting.get("task") == "asc" else "identity"
+
+    @cached_property
+    def null_names(self) -> frozenset[str]:
+        """What the null attack is called."""
+        return frozenset(name for name in self.suite.get("attacks", {}) if self.about(name).get("null")) | {NULL}
 
     @property
     def obstacles(self) -> dict[str, str]:
@@ -207,27 +244,9 @@ class AttackRun:
         return {name: said["obstacle"] for name, said in about.items() if said.get("obstacle")}
 
     @property
-    def best(self) -> list[Outcome]:
-        """One outcome per attack and case (variant, quality): the first amount that breaks, or that got furthest."""
-        cases: dict[tuple[str, str, str], list[Outcome]] = {}
-        for outcome in self.outcomes:
-            if outcome.scored:
-                cases.setdefault(outcome.case, []).append(outcome)
-        return [next((o for o in amounts if o.breaks), max(amounts, key=_success)) for amounts in cases.values()]
-
-    @property
     def measurements(self) -> list[Outcome]:
         """Attacks that want no key and measured something."""
         return [outcome for outcome in self.outcomes if not outcome.wants_key and outcome.measured]
-
-
-@dataclass(frozen=True)
-class AttackVerdict:
-    """One run's sentence: `broken` by the attack that needs least, or not by this suite."""
-
-    label: str
-    broken: bool
-    sentence: str
 
 
 def load_attacks(folder: Path) -> AttackRun | None:
@@ -254,95 +273,3 @@ def find_attacks(folders: Iterable[Path]) -> list[AttackRun]:
     places = {file.parent.parent for file in files if file.parent.name == "attacks"}
     found = (load_attacks(place) for place in sorted(places))
     return [run for run in found if run is not None]
-
-
-def verdict(run: AttackRun) -> AttackVerdict:
-    """Broken by which attack and at what price, or not broken by this suite; for the owner of the scheme to read."""
-    breaking = [outcome for outcome in run.best if outcome.breaks]
-    if not breaking:
-        tried = ", ".join(outcome.attack for outcome in run.best)
-        return AttackVerdict(
-            run.label, False, f"not broken by this suite ({tried}). That is no proof of safety.{unfinished(run)}"
-        )
-    least = min(breaking, key=lambda outcome: (price(outcome.needs), outcome.case[1] != "", outcome.median("seconds")))
-    hits = max(int(least.recovered.sum()), int(least.unlocked.sum()))
-    others = [outcome.attack for outcome in breaking if outcome.attack != least.attack]
-    sentence = f"broken by {least.attack} ({least.given}): {hits} of {least.n} keys, "
-    if np.isfinite(least.median("snr")):
-        sentence += f"median SNR {least.median('snr'):.0f} dB, "
-    if np.isfinite(least.median("error")):
-        sentence += f"{run.error_name} {least.median('error'):.1f} % (plain {run.error_under('plain'):.1f} %), "
-    sentence += f"{least.median('seconds'):.2g} s of CPU a key."
-    others = list(dict.fromkeys(others))
-    if others:
-        sentence += f" Also by {', '.join(others)}."
-    if least.n < FEW_TRIALS:
-        sentence += f" Few trials: {least.n}."
-    return AttackVerdict(run.label, True, sentence + unfinished(run))
-
-
-def unfinished(run: AttackRun) -> str:
-    """A warning for a run that was stopped; empty for a whole one."""
-    return "" if run.suite.get("ended") else " These attacks are unfinished."
-
-
-def price(needs: Sequence[str]) -> tuple[int, ...]:
-    """What an attack needs as a sort key: the most demanding need first."""
-    return tuple(sorted((NEEDS.index(need) if need in NEEDS else len(NEEDS) for need in needs), reverse=True))
-
-
-def attack_table(run: AttackRun) -> pd.DataFrame:
-    """One row per attack that wants a key (`AttackRun.best`): what it had, what it got, what it cost."""
-    with_model = np.isfinite(run.error_under("plain"))
-    rows = []
-    for outcome in run.best:
-        hits = int(outcome.recovered.sum())
-        row = {
-            "attack": outcome.attack,
-            "needs": ", ".join(outcome.needs),
-            "given": outcome.given_words,
-            "keys recovered": f"{hits} of {outcome.n} [{_wilson(hits, outcome.n)}]" if outcome.wants_key else "–",
-            "key error": _middle(outcome, "key_error", ".2g"),
-            "SNR, dB": _middle(outcome, "snr", ".0f"),
-            "STOI": _middle(outcome, "stoi", ".2f"),
-        }
-        if with_model:
-            row[f"{run.error_name}, %"] = _middle(outcome, "error", ".1f")
-        row["queries"] = f"{int(outcome.median('queries')):,}"
-        row["CPU s"] = "–" if outcome.attack == GUESSING else f"{outcome.median('seconds'):.2g}"
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def measurement_table(run: AttackRun) -> pd.DataFrame:
-    """One row per number of the attacks that want no key."""
-    return pd.DataFrame(
-        [
-            {"attack": one.attack, "given": one.given_words, "measured": name, "median": f"{value:.3g}", "n": one.n}
-            for one in run.measurements
-            for name, value in one.measured.items()
-        ]
-    )
-
-
-def _success(outcome: Outcome) -> tuple[float, ...]:
-    level, error = outcome.median("snr"), outcome.median("error")
-    shares = float(outcome.recovered.mean()), float(outcome.unlocked.mean())
-    return *shares, level if np.isfinite(level) else -np.inf, -error if np.isfinite(error) else -np.inf
-
-
-def _middle(outcome: Outcome, column: str, form: str) -> str:
-    """Median and quartiles over the trials, or a dash."""
-    middle = outcome.median(column)
-    if not np.isfinite(middle):
-        return "–"
-    low, high = outcome.quartiles(column)
-    return f"{middle:{form}} [{low:{form}}, {high:{form}}]"
-
-
-def _wilson(hits: int, n: int, z: float = 1.96) -> str:
-    """95 % interval of a share in percent (Wilson 1927)."""
-    share = hits / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return f"{100 * max(centre - half, 0):.0f}, {100 * min(centre + half, 1):.0f} %"

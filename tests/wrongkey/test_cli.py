@@ -63,6 +63,24 @@ def test_sweep_report_compare_and_ls(run, tmp_path, capsys):
     assert "toy3" in capsys.readouterr().out
 
 
+def test_a_sweep_ends_with_its_headline(run, capsys):
+    assert main([*SWEEP, "--out", str(run)]) == 0
+    headline, where = capsys.readouterr().out.splitlines()
+    assert headline.startswith("4 incorrect ROM keys, M = 3: median EER ") and "is done" in where
+
+
+def test_attacks_end_with_a_verdict_and_an_exit_code(tmp_path, capsys):
+    flags = "--corpus bundled --scheme rom --block 4 --trials 10 --workers 1".split()
+    asked = ["attack", "known-plaintext", *flags, "--out", str(tmp_path / "a")]
+    assert main([*asked, "--fail-if", "weakened,broken"]) == 1
+    assert capsys.readouterr().out.startswith(
+        "speech, ROM, M = 4: Broken: the key, the speech, who speaks; does not apply"
+    )
+    assert (tmp_path / "a/attacks/verdicts.json").is_file()
+    assert main([*asked, "--fail-if", "open"]) == 0 and main(asked) == 0
+    assert "brokn is no verdict: name some of broken, open" in refused(capsys, *asked, "--fail-if", "brokn")
+
+
 def test_a_report_leaves_out_found_runs_that_cannot_be_read(run, tmp_path, capsys):
     runs, page = tmp_path / "runs", tmp_path / "page.html"
     shutil.copytree(run, runs / "good")
@@ -185,7 +203,7 @@ def test_a_model_beside_the_work_is_found_by_the_installed_command(tmp_path):
     command[command.index("tests.toys:raw3")] = "mymodel:make"
     command[command.index("--workers") + 1] = "2"
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.startswith("run is done"), done.stderr
+    assert "\nrun is done" in done.stdout, done.stderr
 
 
 def test_keys_are_shown_without_their_matrix_and_counted(key, capsys):

@@ -38,6 +38,10 @@ def add(commands: Any) -> None:
     what.add_argument("--block", type=int, metavar="M", help="block size (default: the model's)")
     what.add_argument("--text", default="basic", help="how transcripts are normalised: none, basic, whisper-english")
     what.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
+    what.add_argument(
+        "--sessions", default="any", choices=["any", "disjoint"],
+        help="disjoint: the task's same-speaker pairs are of two recording sessions (default: any)",
+    )  # fmt: skip
     what.add_argument("--per-speaker", type=int, metavar="N", help="utterances of each speaker in the task's score")
     what.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
     what.add_argument(
@@ -48,11 +52,23 @@ def add(commands: Any) -> None:
     how.add_argument("--keys", type=int, default=100, metavar="N", help="incorrect keys to compare with (default 100)")
     how.add_argument("--seconds", help="seconds of ciphertext, such as 5,10,25,inf (default: the attack's own)")
     how.add_argument("--seed", type=int, default=0, help="master seed of keys and attacks (default 0)")
+    how.add_argument(
+        "--salt", type=Path, metavar="FILE",
+        help="take the victims' keys from an earlier run's attacks/salt.json, to get its rows again (default: new keys)",
+    )  # fmt: skip
+    how.add_argument(
+        "--recogniser", metavar="MODEL", help="who hears decrypted waveforms: their WER beside SNR and STOI"
+    )
     how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default), for the model")
     how.add_argument("--workers", type=int, help="processes (default: one per core)")
     how.add_argument(
         "--timeout", type=float, metavar="SECONDS",
         help="end the run where a trial, or a shard of incorrect keys, takes longer (default: wait for ever)",
+    )  # fmt: skip
+    how.add_argument(
+        "--fail-if", metavar="VERDICTS",
+        help="exit code 1 where an asset has one of these verdicts for any adversary, such as broken,weakened,open "
+        "(docs/threat-model.md)",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, help="run folder (made if missing)")
     parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
@@ -63,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
     from attacks.guessing import Guessing
     from attacks.registry import attack_names, open_attack
     from evaluation.failures import each_to_its_end
+    from reports.attack_verdicts import fail_words
+    from reports.verdict_file import write_verdicts
     from wrongkey.terminal import conclude, say
 
     if options.name == "list":
@@ -70,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
         for name in attack_names():
             say(f"{name:20} {open_attack(name).threat.adversary}")
         return 0
+    fatal = fail_words(options.fail_if) if options.fail_if is not None else frozenset()
     for flag in ("corpus", "out"):
         if getattr(options, flag) is None:
             raise BadInput(f"an attack needs --{flag}")
@@ -84,13 +103,19 @@ def run(options: argparse.Namespace) -> int:
     for name in names:
         open_attack(name)  # an unknown one is refused before anything runs
     schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
+    verdicts = []
     with each_to_its_end() as one:
         for scheme, folder in schemes.items():
             with one():
                 _attack(options, names, scheme, folder)
+                verdicts.append(write_verdicts(folder.expanduser()))
     shown = " ".join(str(folder) for folder in schemes.values())
-    conclude(f"done; look at it with: wrongkey report {shown} --out report.html")
-    return 0
+    found = [verdict for verdict in verdicts if verdict]
+    conclude(
+        *(f"{verdict.label}: {verdict.sentence}" for verdict in found),
+        f"done; look at it with: wrongkey report {shown} --out report.html",
+    )
+    return int(any(cell.word in fatal for verdict in found for cell in verdict.cells))
 
 
 def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: Path) -> None:
@@ -109,6 +134,7 @@ def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: 
         workers=options.workers,
         timeout=options.timeout,
         command=shlex.join(["wrongkey", *sys.argv[1:]]),
+        salt=options.salt,
         progress=progress(),
         report=lambda line: note(f"{scheme}: {line}"),
     )

@@ -112,8 +112,18 @@ def run(options: argparse.Namespace) -> int:
         progress=progress(),
         report=note,
     )
-    conclude(f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html")
+    where = f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html"
+    conclude(_verdict(folder.path), where)
     return 0
+
+
+def _verdict(folder: Path) -> str:
+    """The sentence of the run's report: how incorrect keys do, by the metric that speaks for the task."""
+    from reports.runs import load_run
+    from reports.statistics import summarise
+    from reports.verdicts import headline
+
+    return headline(summarise(load_run(folder)))
 
 
 def sweep_command(config: SweepConfig, out: Path) -> str:

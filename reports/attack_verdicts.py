@@ -1,0 +1,268 @@
+"""The verdict on a scheme: a word and a sentence for every asset and adversary (docs/threat-model.md).
+
+A cell holds what the strongest case says that its adversary could run; the cheapest, where several are as strong.
+Before any attack stands what needs none: incorrect keys that work as well as the correct one.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keys.errors import BadInput
+from reports.attack_cases import KEYED, Judged, effective_error, judge
+from reports.attacked_task import AttackedTask
+from reports.attacks import GUESSING, AttackRun
+from reports.decisions import ALWAYS, ENOUGH_TRIALS, share_interval
+from reports.successes import UNLOCKED, succeeded
+from reports.threats import ADVERSARIES, ASSETS, SEVERITY, Adversary, Word, price
+
+RARE_GUESS = 0.01  # share of incorrect keys, at its lower bound, from which on guessing alone weakens a model
+SHORT = {word.split()[0]: word for word in (Word.BROKEN, Word.OPEN, Word.WEAKENED, Word.UNDECIDED)}
+VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
+NULL_VERBS = {"key": "are found", "speech": "decrypt", "use": "unlock it"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is said of one asset and one adversary. case: what it rests on; None where it rests on no attack."""
+
+    asset: str
+    adversary: str
+    word: Word
+    sentence: str
+    case: Judged | None = None
+
+
+@dataclass(frozen=True)
+class AttackVerdict:
+    """One run's verdict: `sentence` sums up the cells, which are sorted by asset and then by adversary."""
+
+    label: str
+    sentence: str
+    cells: tuple[Cell, ...]
+    cases: tuple[Judged, ...]
+
+    def cell(self, asset: str, adversary: str) -> Cell:
+        return next(cell for cell in self.cells if (cell.asset, cell.adversary) == (asset, adversary))
+
+    def worst(self, asset: str) -> Cell:
+        """Of the weakest adversary for whom the asset's verdict is the worst."""
+        return min((cell for cell in self.cells if cell.asset == asset), key=lambda cell: SEVERITY.index(cell.word))
+
+
+def verdict(run: AttackRun) -> AttackVerdict:
+    """All cells of a run, and the sentence that sums them up."""
+    cases = judge(run)
+    cells: list[Cell] = []
+    for adversary in ADVERSARIES:
+        own: dict[str, Cell] = {}
+        for asset in ASSETS:
+            own[asset] = _cell(run, cases, asset, adversary)
+        own["identity"] = _through_speech(own["identity"], own["speech"], adversary)
+        cells += own.values()
+    cells.sort(key=lambda cell: list(ASSETS).index(cell.asset))
+    found = AttackVerdict(run.label, "", tuple(cells), tuple(cases))
+    return AttackVerdict(run.label, _summary(found) + unfinished(run), found.cells, found.cases)
+
+
+def unfinished(run: AttackRun) -> str:
+    """A warning for a run that was stopped; empty for a whole one."""
+    return "" if run.suite.get("ended") else " These attacks are unfinished."
+
+
+def fail_words(text: str) -> frozenset[Word]:
+    """The words of `--fail-if broken,weakened`, "open" standing for the whole phrase. Raises BadInput for others."""
+    found = set()
+    for name in (name.strip() for name in text.split(",")):
+        try:
+            found.add(SHORT.get(name) or Word(name.replace("-", " ")))
+        except ValueError:
+            known = ", ".join([*SHORT, *(word.replace(" ", "-") for word in Word if word not in SHORT.values())])
+            raise BadInput(f"--fail-if {name} is no verdict: name some of {known}, with commas between them") from None
+    return frozenset(found)
+
+
+def best_cases(cases: Iterable[Judged]) -> Iterator[list[Judged]]:
+    """The cases of the tables: per attack and variant the amount that says most, judged against each asset."""
+    kinds: dict[tuple[str, str, str], dict[str, list[Judged]]] = {}
+    for case in cases:
+        kinds.setdefault(case.outcome.case, {}).setdefault(case.outcome.given, []).append(case)
+    for amounts in kinds.values():
+        yield min(amounts.values(), key=lambda judged: min(map(_strength, judged)))
+
+
+def _cell(run: AttackRun, cases: Sequence[Judged], asset: str, adversary: Adversary) -> Cell:
+    def say(word: Word, sentence: str, case: Judged | None = None) -> Cell:
+        return Cell(asset, adversary.name, word, sentence, case)
+
+    if asset == "use":
+        if run.task is None:
+            return say(Word.NOT_APPLICABLE, "No model was attacked: name one with --model.")
+        if doubt := run.task.doubt(run.task.margin):
+            return say(Word.UNDECIDED, f"{doubt[:1].upper()}{doubt[1:]}.")
+    opened = _open(run, asset)
+    if opened and opened[0] is Word.OPEN:
+        return say(*opened)
+    own = [case for case in cases if case.asset == asset and adversary.can(case.outcome.needs)]
+    guess = _guessed(run.task) if asset == "use" and run.task and adversary.can({"answers"}) else None
+    if not own and opened:
+        return say(*opened)
+    if not own:
+        return say(*guess) if guess else say(*_untried(run, asset, adversary))
+    strongest = min(own, key=_strength)
+    if opened and strongest.word is not Word.BROKEN:
+        return say(*opened)
+    if guess and SEVERITY.index(guess[0]) < SEVERITY.index(strongest.word):
+        return say(*guess)
+    sentence = case_sentence(run, strongest)
+    if strongest.word is Word.NOT_SHOWN and (few := _few(own)):
+        sentence += f" Too few trials to say: {few}."
+    return say(strongest.word, sentence, strongest)
+
+
+def _strength(case: Judged) -> tuple[object, ...]:
+    """The strongest case first; of those as strong the cheapest: needs, then a special variant, amount, CPU seconds.
+
+    All that break are as strong.
+    """
+    word = SEVERITY.index(case.word) if case.word is not Word.UNDECIDED or case.hint else len(SEVERITY)
+    outcome = case.outcome
+    gain = case.share if outcome.wants_key else -outcome.median("error")
+    gain = 0.0 if case.word is Word.BROKEN or not np.isfinite(gain) else gain
+    return word, -gain, price(outcome.needs), outcome.case[1] != "", outcome.amount, outcome.median("seconds")
+
+
+def _few(cases: Sequence[Judged]) -> str:
+    """Attacks whose cases all had too few trials."""
+    trials: dict[str, int] = {}
+    for case in cases:
+        trials[case.outcome.attack] = max(trials.get(case.outcome.attack, 0), case.trials)
+    few = {case.outcome.attack for case in cases if case.word is Word.UNDECIDED and case.hits is not None}
+    return ", ".join(f"{name} ({n})" for name, n in trials.items() if n < ENOUGH_TRIALS and name in few)
+
+
+def _open(run: AttackRun, asset: str) -> tuple[Word, str] | None:
+    """Whether random keys do as well as the correct one, so that no attack is needed; None where they do not."""
+    if asset == "use" and run.task:
+        middle, low, high = run.task.incorrect_median
+        limit = run.task.plain + run.task.margin
+        said = (
+            f"incorrect keys have a median {run.task.name} of {middle:.1f} % [{low:.1f}, {high:.1f} %], plain "
+            f"{run.task.plain:.1f} %"
+        )
+        if high <= limit:
+            return Word.OPEN, f"Without any attack: {said}."
+        if middle <= limit:
+            return Word.UNDECIDED, f"Perhaps open without any attack: {said}; more --keys decide."
+    if asset in ("key", "speech") and len(run.null):
+        hits, n = int(succeeded(run.null, asset, np.nan).sum()), len(run.null)
+        low, high = share_interval(hits, n)
+        if low >= ALWAYS:
+            verb = "are near enough to it" if asset == "key" else "decrypt the speech"
+            return Word.OPEN, f"Without any attack: {hits} of {n} random keys {verb} [{_percent(low, high)}]."
+    return None
+
+
+def _guessed(task: AttackedTask) -> tuple[Word, str] | None:
+    """What guessing does to the use of the model, by the incorrect keys of the sweep; None where they say nothing."""
+    hits, n = task.guesses
+    if not n:
+        return None
+    low, high = share_interval(hits, n)
+    said = f"{GUESSING}: {hits} of {n} incorrect keys [{_percent(low, high)}] come within {UNLOCKED:g} point of plain"
+    if hits and low >= RARE_GUESS:
+        return Word.WEAKENED, f"{said}: {n / hits:.0f} guesses on average."
+    return (Word.NOT_SHOWN if n >= ENOUGH_TRIALS else Word.UNDECIDED), f"{said}."
+
+
+def _untried(run: AttackRun, asset: str, adversary: Adversary) -> tuple[Word, str]:
+    """Why no case of this adversary is there: no attack applies, or none was run."""
+    known = {name: list(needs) for name, needs in (run.suite.get("known") or {}).items()}
+    known |= {name: list(run.about(name).get("needs", ())) for name in run.suite.get("attacks", {})}
+    able = [
+        name
+        for name, needs in known.items()
+        if asset in _assets(run, name, needs) and name not in (GUESSING, *run.null_names)
+        and any(adversary.can(one) for one in (needs, *_needs_of_cases(run, name)))
+    ]  # fmt: skip
+    if not able:
+        return Word.NOT_TRIED, f"This run knows no attack on {ASSETS[asset]} for this adversary."
+    obstacles = run.obstacles
+    left = [name for name in able if name not in obstacles]
+    if left:
+        return Word.NOT_TRIED, f"`wrongkey attack {','.join(left)} …` with the flags of this run tries it."
+    reasons = dict.fromkeys(f"{name}: {obstacles[name]}" for name in able)
+    return Word.NOT_APPLICABLE, " ".join(reasons)
+
+
+def _needs_of_cases(run: AttackRun, attack: str) -> list[list[str]]:
+    """What those cases need that need less than their attack."""
+    return [case["needs"] for case in run.about(attack).get("cases", {}).values()]
+
+
+def _assets(run: AttackRun, attack: str, needs: Sequence[str]) -> tuple[str, ...]:
+    """What an attack is after, whether it ran or not; where nobody says, those with names want no key."""
+    asset = run.about(attack).get("asset")
+    if asset is None:
+        asset = "identity" if "labelled ciphertext" in needs else "key"
+    return KEYED if asset == "key" else (asset,)
+
+
+def _through_speech(cell: Cell, speech: Cell, adversary: Adversary) -> Cell:
+    """Who decrypts ciphertext hears who speaks, where no attack on that alone does as well."""
+    if cell.word is Word.BROKEN or speech.word is not Word.BROKEN or "ciphertext" not in adversary.has:
+        return cell
+    sentence = f"The decrypted speech tells who speaks: {speech.sentence}"
+    return Cell(cell.asset, cell.adversary, Word.BROKEN, sentence, speech.case)
+
+
+def case_sentence(run: AttackRun, case: Judged) -> str:
+    """ "polyphase (5 s of ciphertext) finds 14 of 30 keys, 47 % of keys [30, 64 %]; random keys are found 0 of 100
+    times; median SNR 43 dB; 0.3 s of CPU a key." """
+    outcome = case.outcome
+    parts = [f"{outcome.attack} ({outcome.given_words})"]
+    if case.hits is not None:
+        low, high = case.interval
+        parts[0] += (
+            f" {VERBS[case.asset]} {case.hits} of {case.trials} keys, {100 * case.share:.0f} % of keys "
+            f"[{_percent(low, high)}]"
+        )
+        if case.null_n:
+            parts.append(f"random keys {NULL_VERBS[case.asset]} {case.null_hits} of {case.null_n} times")
+    elif outcome.n and run.task and np.isfinite(outcome.median("error")):
+        error, low, high = effective_error(outcome, run.task)
+        interval = f" [{low:.1f}, {high:.1f} %]" if np.isfinite([low, high]).all() else ""
+        parts[0] += f" reaches {run.task.name} {error:.1f} %{interval} without a key (plain {run.task.plain:.1f} %)"
+    if outcome.failed and outcome.n:
+        parts.append(f"{outcome.failed} of {len(outcome.rows)} trials failed")
+    if case.asset in ("key", "speech") and np.isfinite(outcome.median("snr")):
+        parts.append(f"median SNR {outcome.median('snr'):.0f} dB")
+    if case.asset == "use" and case.hits is not None and run.task and np.isfinite(outcome.median("error")):
+        parts.append(f"median {run.task.name} {outcome.median('error'):.1f} % (plain {run.task.plain:.1f} %)")
+    if case.reason:
+        parts.append(case.reason)
+    if outcome.n:
+        parts.append(f"{outcome.median('seconds'):.2g} s of CPU a {'key' if outcome.wants_key else 'trial'}")
+    return "; ".join(parts) + "."
+
+
+def _summary(found: AttackVerdict) -> str:
+    """What is worst, in a sentence with its evidence, and the other assets by their words."""
+    worst = {asset: found.worst(asset) for asset in ASSETS}
+    groups: dict[Word, list[str]] = {}
+    for asset, cell in worst.items():
+        groups.setdefault(cell.word, []).append(ASSETS[asset])
+    order = sorted(groups, key=SEVERITY.index)
+    text = "; ".join(f"{word}: {', '.join(groups[word])}" for word in order) + ". "
+    cell = next(worst[asset] for asset in worst if worst[asset].word is order[0])
+    text = text[:1].upper() + text[1:] + f"{cell.sentence[:1].upper()}{cell.sentence[1:]}"
+    if cell.case is not None:
+        text += f" Adversary: {cell.adversary}."
+    if not {Word.BROKEN, Word.OPEN, Word.WEAKENED} & groups.keys():
+        text += " That is no proof of safety."
+    return text
+
+
+def _percent(low: float, high: float) -> str:
+    return f"{100 * low:.0f}, {100 * high:.0f} %"

@@ -1,0 +1,53 @@
+"""What counts as success in one trial: on rows of attacks and on those of random keys alike.
+
+Rows of an older wrongkey lack some columns: their ciphertext was clean, and no failure was marked.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+KEY_ERROR = 0.1  # relative, below which a key is recovered
+DECRYPTED = 20.0  # dB of SNR from which on speech is decrypted
+NEAR_CORRECT_SNR = 1.0  # dB below what the correct key gives on the same ciphertext: decrypted as well
+NEAR_CORRECT_STOI = 0.05
+UNLOCKED = 1.0  # points of the task's error within which the model is as good as plain
+
+
+def numbers(rows: pd.DataFrame, column: str, default: float = np.nan) -> Array:
+    """A column as floats `(rows,)`, with a default where there is none."""
+    if column not in rows:
+        return np.full(len(rows), default)
+    values = rows[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isnan(values), default, values)
+
+
+def ended(rows: pd.DataFrame) -> pd.DataFrame:
+    """The trials in which the attack ended: one that broke down by an exception says nothing about a key."""
+    return rows[rows["failed"].fillna("") == ""] if "failed" in rows else rows
+
+
+def recovered(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Per trial: the key is recovered."""
+    return np.asarray(numbers(rows, "key_error") < KEY_ERROR, dtype=bool)
+
+
+def decrypted(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Per trial: the victim's speech is decrypted, in absolute terms or nearly as well as by the correct key."""
+    enough = np.minimum(DECRYPTED, numbers(rows, "snr_correct", 150.0) - NEAR_CORRECT_SNR)
+    clear = numbers(rows, "stoi_correct", 1.0) - NEAR_CORRECT_STOI
+    return np.asarray((numbers(rows, "snr") >= enough) | (numbers(rows, "stoi") >= clear), dtype=bool)
+
+
+def unlocked(rows: pd.DataFrame, plain: float) -> NDArray[np.bool_]:
+    """Per trial: the model answers as well as plain, within `UNLOCKED` points; in none where `plain` is NaN."""
+    return np.asarray(numbers(rows, "error") <= plain + UNLOCKED + 1e-9, dtype=bool)
+
+
+def succeeded(rows: pd.DataFrame, asset: str, plain: float) -> NDArray[np.bool_]:
+    """Per trial: whether the asset ("key", "speech" or "use") is lost."""
+    if asset == "key":
+        return recovered(rows)
+    return decrypted(rows) if asset == "speech" else unlocked(rows, plain)
