@@ -32,7 +32,7 @@ def packed(kind: str, fields: Mapping[str, Any] | None = None, **arrays: NDArray
     """A message as bytes. Arrays hold numbers; fields are what JSON can say."""
     header = json.dumps([kind, dict(fields or {})]).encode()
     buffer, named = io.BytesIO(), {"header": np.frombuffer(header, np.uint8), **arrays}
-    np.savez(buffer, allow_pickle=False, **named)  # type: ignore[arg-type]  # numpy's stub: any name may be a flag
+    np.savez(buffer, allow_pickle=False, **named)
     return buffer.getvalue()
 
 

@@ -54,11 +54,9 @@ def add(commands: Any) -> None:
     how.add_argument("--seed", type=int, default=0, help="master seed of keys and attacks (default 0)")
     how.add_argument(
         "--salt", type=Path, metavar="FILE",
-        help="take the victims' keys from an earlier run's attacks/salt.json, to get its rows again (default: new keys)",
+        help="take the victims' keys from an earlier run's attacks/salt.json, to get its rows again",
     )  # fmt: skip
-    how.add_argument(
-        "--recogniser", metavar="MODEL", help="who hears decrypted waveforms: their WER beside SNR and STOI"
-    )
+    how.add_argument("--recogniser", metavar="MODEL", help="who hears decrypted waveforms, for their WER")
     how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default), for the model")
     how.add_argument("--workers", type=int, help="processes (default: one per core)")
     how.add_argument(
