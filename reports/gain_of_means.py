@@ -78,7 +78,7 @@ def gain_of_means(b: KeyScores, a: KeyScores, paired: bool, draws: int = DRAWS, 
     value = float(b.values.mean() - a.values.mean())
     rng = np.random.default_rng(seed)
     if paired:
-        gains = KeyScores(b.values - a.values, b.worst - a.best, b.best - a.worst, b.exhaustive)
+        gains = KeyScores(b.values - a.values, b.worst - a.best, b.best - a.worst, a.exhaustive and b.exhaustive)
         drawn = mean_draws(gains, draws, rng)
         low, high = drawn.at(gains.worst), drawn.at(gains.likely_best)
     else:

@@ -40,7 +40,8 @@ class Protection:
 
     scores: of the incorrect keys.
     gaps: (keys,) by how much each is safer than the plain model; None where the plain model was not measured.
-    gap_errors: (keys,) their standard errors over speakers; zeros where the statement is about these speakers.
+    gap_errors: (keys,) their standard errors over speakers; zeros where the statement is about these speakers, NaN
+        where they would be needed and were not measured.
     attacks: share of trials that succeed, by attack and what it was given.
     """
 
@@ -48,6 +49,11 @@ class Protection:
     gaps: Array | None
     gap_errors: Array
     attacks: Mapping[str, Share] = field(default_factory=dict)
+
+    @property
+    def blind(self) -> bool:
+        """Nothing can be said: it would be of other speakers, and no interval says how much these differ."""
+        return bool(np.isnan(self.gap_errors).any())
 
     @property
     def few(self) -> bool:
@@ -84,8 +90,9 @@ def judge(
     counts = [("mean", "", gain_of_means(b.scores, a.scores, paired, draws, seed), margins.mean)]
     if a.gaps is not None and b.gaps is not None:
         counts.append(("tail", "", gain_in_weak_keys(b, a, distance, paired), margins.tail))
-    if a.few or b.few:
-        counts = [(kind, name, _unshown(kind, gain), margin) for kind, name, gain, margin in counts]
+    if a.few or b.few or a.blind or b.blind:
+        blind = a.blind or b.blind
+        counts = [(kind, name, _unshown(gain, blind or kind == "mean"), margin) for kind, name, gain, margin in counts]
     for name in [name for name in a.attacks if name in b.attacks]:
         counts.append(("attack", name, gain_of_shares(b.attacks[name], a.attacks[name]), margins.attack))
     verdict, decisions = decide([count[2] for count in counts], [count[3] for count in counts])
@@ -99,24 +106,28 @@ def judge(
 
 
 def gain_in_weak_keys(b: Protection, a: Protection, distance: float, paired: bool) -> Gain:
-    """By how much B's share of weak keys is smaller; bounds and p-value take doubts over speakers against themselves."""
+    """By how much B's share of weak keys is smaller.
+
+    Where the speakers are uncertain, each bound and the p-value count the keys in doubt against themselves.
+    """
     seen, low, high = (
-        _gain_in_weak_keys(b.weak(distance, doubt), a.weak(distance, -doubt), b, a, paired) for doubt in (0.0, 1.0, -1.0)
+        _gain_in_weak_keys(b.weak(distance, doubt), a.weak(distance, -doubt), b, a, paired)
+        for doubt in (0.0, 1.0, -1.0)
     )
     return Gain(seen.value, low.low, high.high, high.p_worse)
 
 
 def locks(run: Protection, distance: float) -> bool:
     """It is shown, at 5 %, that fewer than half of the incorrect keys are as good as plain."""
-    if run.gaps is None:
+    if run.gaps is None or run.blind:
         return False
     weak = run.weak(distance, 1.0)
     return Share(int(weak.sum()), len(weak), run.scores.exhaustive).high < OPEN
 
 
-def _unshown(kind: str, gain: Gain) -> Gain:
+def _unshown(gain: Gain, unknown: bool) -> Gain:
     """What too few keys leave of a gain: nothing is shown, and only a share can still be worse, by its exact test."""
-    return Gain(gain.value, -np.inf, np.inf, 1.0) if kind == "mean" else gain._replace(low=-np.inf)
+    return Gain(gain.value, -np.inf, np.inf, 1.0) if unknown else gain._replace(low=-np.inf)
 
 
 def _gain_in_weak_keys(weak_b: Flags, weak_a: Flags, b: Protection, a: Protection, paired: bool) -> Gain:
