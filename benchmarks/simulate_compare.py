@@ -4,9 +4,9 @@
 row per situation, a column per number of keys, and in each cell the percentage of the runs that are shown (or worse):
 the average over the shapes, and in brackets the largest.
 
-Scores are an EER: plain 8 %, chance 50 %, incorrect keys 25 % on average with a standard deviation of 4 points, of three
-shapes: normal, skewed to the weak side (a gamma distribution of shape 2, mirrored), and to the safe side (lognormal of
-σ 0.8).
+Scores are an EER: plain 8 %, chance 50 %, incorrect keys 25 % on average with a standard deviation of 4 points, of
+three shapes: normal, skewed to the weak side (a gamma distribution of shape 2, mirrored), and to the safe side
+(lognormal of σ 0.8).
 Weak keys score as plain does, within half a point, halfway keys between it and the others. One error of 12 / √speakers
 points (1.9 at 40) moves all scores of a corpus; a run estimates its size with as many degrees of freedom as speakers
 allow. Paired keys have correlated scores (0.7 in the normal scale), and are weak together.

@@ -8,7 +8,7 @@ p-value for "B is worse". Two decisions rest on it, and each has its own multipl
   (intersection-union test; Berger 1982, Technometrics 24:295).
 - *Worse* needs one gain that is significantly below zero. Many counts give many chances of a false alarm, so the
   p-values are corrected (Holm 1979, Scandinavian Journal of Statistics 6:65): where B is worse on no count, it is
-  called worse in at most 5 % of the cases. A gain shown above −margin is never worse: the margin is what the owner accepts.
+  called worse in at most 5 % of the cases. A gain shown above −margin is never worse: the owner accepts the margin.
 
 Anything else is undecided.
 """
