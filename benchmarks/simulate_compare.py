@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from reports.gain_of_means import KeyScores
 from reports.gate import Margins, Protection, judge
@@ -56,7 +56,7 @@ MODES = {
     "same speakers, other keys": Mode(sizes=(*SAME_SIZES, (1000, 5), (5, 1000))),
     "same speakers, same keys": Mode(paired=True, sizes=SAME_SIZES),
     "other speakers, 10 each": Mode(speakers=10),
-    "other speakers, 40 each": Mode(speakers=40),
+    "other speakers, 100 each": Mode(speakers=100),
     "other speakers, 1,000 each": Mode(speakers=1000),
     "the same 40 speakers, --other-speakers": Mode(speakers=40, common=0.9),
     "the same 40 speakers taken for all": Mode(speakers=40, common=0.9, allowed=False),
@@ -102,7 +102,7 @@ def standardised(shape: str, normal: Array) -> Array:
     upper = special.ndtr(-np.abs(normal))
     uniform = np.where(normal > 0, 1 - upper, upper)
     if shape == "gamma":
-        return (stats.gamma.ppf(uniform, 2) - 2) / 2**0.5
+        return (special.gammaincinv(2, uniform) - 2) / 2**0.5
     if shape == "mirrored gamma":
         return -standardised("gamma", -normal)
     if shape == "lognormal":

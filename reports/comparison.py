@@ -45,7 +45,7 @@ class Comparison:
     verdict: "shown", "worse" or "undecided".  hypotheses: the counts it rests on, each with its own decision.
     paired: the keys are the same.  same_speakers: so are speech and trials, and the answer is about them.
     protections: of A and B, what the hypotheses were computed from.
-    locked: it is shown that fewer than half of B's incorrect keys are as good as plain; else nothing is "shown".
+    locked: it is shown that fewer than one in ten of B's incorrect keys are as good as plain; else nothing is "shown".
     worst: gain in the expected worst of as many keys as the smaller run has; descriptive.
     variance_ratio: variance of B over variance of A (None where a run has one key or A does not vary); descriptive.
     ks_statistic, ks_p: two-sample Kolmogorov-Smirnov test of the scores; descriptive.
@@ -77,8 +77,8 @@ class Comparison:
         lines += [self._pairing(), *(self._line(hypothesis) for hypothesis in self.hypotheses)]
         if not self.locked:
             lines.append(
-                "It is not shown that B's incorrect keys work worse than the plain model: "
-                "a model that is not locked passes beside no other."
+                "It is not shown that fewer than one in ten of B's incorrect keys work like plain: "
+                "a model that is not locked does not pass, whatever A is like."
             )
         lines += [
             f"Description: B's worst of {min(self.a.n, self.b.n):,} keys is {_gain(self.worst, metric)}; variance of B "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from reports.noninferiority import LEVEL, Gain, exact
 
@@ -35,14 +35,14 @@ class Share:
         """One-sided 95 % lower bound."""
         if self.exhaustive or not self.hits:
             return self.value
-        return float(stats.beta.ppf(LEVEL, self.hits, self.n - self.hits + 1))
+        return float(special.betaincinv(self.hits, self.n - self.hits + 1, LEVEL))
 
     @property
     def high(self) -> float:
         """One-sided 95 % upper bound."""
         if self.exhaustive or self.hits == self.n:
             return self.value
-        return float(stats.beta.ppf(1 - LEVEL, self.hits + 1, self.n - self.hits))
+        return float(special.betaincinv(self.hits + 1, self.n - self.hits, 1 - LEVEL))
 
 
 def gain_of_shares(b: Share, a: Share) -> Gain:

@@ -2,8 +2,8 @@
 
 Pure arithmetic on scores; `reports.comparison` reads them from run folders. The decision is that of
 `reports.noninferiority`. Two rules stand above the tests. Fewer than `FEWEST` keys of a sample show nothing. And B must
-lock its model at all: where it is not shown that fewer than half of its incorrect keys are as good as plain, "at least
-as well as A" would praise a lock that is open, whatever A does.
+lock its model at all: where it is not shown that fewer than one in ten of its incorrect keys are as good as plain, "at
+least as well as A" would praise a lock that is open, whatever A does.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from reports.gain_of_means import DRAWS, KeyScores, gain_of_means
 from reports.gain_of_shares import Flags, Share, gain_of_shares, paired_gain_of_shares
@@ -19,7 +19,7 @@ from reports.noninferiority import LEVEL, Decision, Gain, decide
 
 Array = NDArray[np.float64]
 FEWEST = 5  # sampled keys: all 4 of a sample lie on one side of the median in 1 of 8 cases
-OPEN = 0.5  # share of keys as good as plain, from which on a model is not locked
+OPEN = 0.1  # share of keys as good as plain from which on a model is not locked: ten guesses open it
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Protection:
         doubt: +1 counts those that may be, given the uncertainty over speakers, −1 only those that surely are.
         """
         assert self.gaps is not None
-        quantile = float(stats.t.ppf(1 - LEVEL, max(self.scores.speakers - 1, 1)))
+        quantile = float(special.stdtrit(max(self.scores.speakers - 1, 1), 1 - LEVEL))
         return np.asarray(self.gaps - doubt * quantile * self.gap_errors <= distance + 1e-9)
 
 
@@ -110,6 +110,8 @@ def gain_in_weak_keys(b: Protection, a: Protection, distance: float, paired: boo
 
     Where the speakers are uncertain, each bound and the p-value count the keys in doubt against themselves.
     """
+    if not (a.gap_errors.any() or b.gap_errors.any()):
+        return _gain_in_weak_keys(b.weak(distance), a.weak(distance), b, a, paired)
     seen, low, high = (
         _gain_in_weak_keys(b.weak(distance, doubt), a.weak(distance, -doubt), b, a, paired)
         for doubt in (0.0, 1.0, -1.0)
@@ -118,7 +120,7 @@ def gain_in_weak_keys(b: Protection, a: Protection, distance: float, paired: boo
 
 
 def locks(run: Protection, distance: float) -> bool:
-    """It is shown, at 5 %, that fewer than half of the incorrect keys are as good as plain."""
+    """It is shown, at 5 %, that fewer than `OPEN` of the incorrect keys are as good as plain."""
     if run.gaps is None or run.blind:
         return False
     weak = run.weak(distance, 1.0)

@@ -32,9 +32,9 @@ def common_keys(a: Run, b: Run, metric: Metric) -> Keys | None:
 
 
 def share_speakers(a: Run, b: Run) -> bool:
-    """The content of corpus and trials is the same; runs that do not say what theirs is count as others."""
+    """Corpus and trials (of a task that has some) are the same; runs that do not say what theirs is count as others."""
     left, right = a.section("identity"), b.section("identity")
-    return all(left.get(name) and left.get(name) == right.get(name) for name in ("corpus", "trials"))
+    return bool(left.get("corpus")) and all(left.get(name) == right.get(name) for name in ("corpus", "trials"))
 
 
 def _keys(run: Run, metric: Metric) -> list[tuple[int, int]]:
