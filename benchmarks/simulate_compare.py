@@ -2,7 +2,7 @@
 
 ``python benchmarks/simulate_compare.py [--runs N] [--only WORD]`` prints a Markdown table for each way to pair runs: a
 row per situation, a column per number of keys, and in each cell the percentage of the runs that are shown (or worse):
-the average over the shapes, and in brackets the largest.
+the average over the shapes, and in brackets the largest. Before them the exact size of the test of shares.
 
 Scores are an EER: plain 8 %, chance 50 %, incorrect keys 25 % on average with a standard deviation of 4 points, of
 three shapes: normal, skewed to the weak side (a gamma distribution of shape 2, mirrored), and to the safe side
@@ -17,12 +17,14 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
 from reports.gain_of_means import KeyScores
+from reports.gain_of_shares import Share
 from reports.gate import Margins, Protection, judge
 
 Array = NDArray[np.float64]
@@ -150,7 +152,7 @@ def draw(a: Scheme, b: Scheme, shape: str, mode: Mode, sizes: Sizes, rng: np.ran
 def share(situation: str, shape: str, mode: Mode, sizes: Sizes, runs: int) -> float:
     """Percentage of the runs with the answer that is counted."""
     scheme_a, scheme_b, counted = SITUATIONS[situation]
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng([SHAPES.index(shape), 1])
     found = 0
     for seed in range(runs):
         a, b = draw(scheme_a, scheme_b, shape, mode, sizes, rng)
@@ -158,12 +160,39 @@ def share(situation: str, shape: str, mode: Mode, sizes: Sizes, runs: int) -> fl
     return 100 * found / runs
 
 
+def size_of_shares(margin: float, n_a: int, n_b: int) -> float:
+    """Percentage of false passes of the test of shares where B's true share is the margin above A's: the largest over
+    A's share, by adding up every pair of counts."""
+    a, b = [Share(hits, n_a) for hits in range(n_a + 1)], [Share(hits, n_b) for hits in range(n_b + 1)]
+    above = np.array([share.high - share.value for share in b])
+    below = np.array([share.value - share.low for share in a])
+    gains = np.array([share.value for share in a])[:, None] - np.array([share.value for share in b])
+    shown = gains - np.hypot(above, below[:, None]) >= -margin
+    of_a = np.concatenate([np.linspace(0, 0.1, 41), np.linspace(0.1, 1 - margin, 30)])
+    passed = [
+        stats.binom.pmf(range(n_a + 1), n_a, share) @ shown @ stats.binom.pmf(range(n_b + 1), n_b, share + margin)
+        for share in of_a
+    ]
+    return 100 * max(passed)
+
+
+def print_shares() -> None:
+    numbers = (30, 100, 300, 1000)
+    print(f"\n| margin; keys or trials of A \\ B | {' | '.join(f'{n:,}' for n in numbers)} |")
+    print("|---" * (1 + len(numbers)) + "|")
+    for margin, n_a in product((MARGINS.tail, MARGINS.attack), numbers):
+        cells = [f"{size_of_shares(margin, n_a, n_b):.1f}" for n_b in numbers]
+        print(f"| {100 * margin:g} %; {n_a:,} | {' | '.join(cells)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=200, help="in each cell, for each shape (default 200)")
-    parser.add_argument("--only", default="", help="modes whose name holds this")
+    parser.add_argument("--only", default="", help="modes whose name holds this, or 'shares'")
     options = parser.parse_args()
     start = time.time()
+    if options.only in "shares":
+        print_shares()
     for name, mode in MODES.items():
         if options.only not in name:
             continue
