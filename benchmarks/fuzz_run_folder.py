@@ -169,7 +169,7 @@ def look(folder: Path, other: Path, *, draw: bool) -> None:
     run = load_run(folder)
     result = summarise(run)
     str((headline(result), cautions(result), check_rows([result]), run.family, run.setting))
-    str(compare(load_run(other), run, resamples=20))
+    str(compare(load_run(other), run, draws=20))
     attacks, analyses = find_attacks([folder]), find_analyses([folder])
     str((attack_context(attacks, []), analysis_context(analyses, [])))
     str((group_table(analyses), prediction_table(analyses)))

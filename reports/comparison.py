@@ -1,118 +1,154 @@
-"""Does run B protect at least as well as run A, on average over the incorrect keys?
+"""Does run B protect at least as well as run A? A non-inferiority test on run folders.
 
-Differences are in the direction of safety: positive means that B's incorrect keys work worse, which is what
-the owner wants. The verdict rests on one test, so that equal runs are told apart in about 5 % of the cases: whether
-the 95 % bootstrap interval over keys of the difference of the means leaves out zero. (Measured: 4 to 6 %; 8 % for
-5 keys beside 100.) Both runs are resampled independently. A run that tried every key there is, is not resampled;
-where both did, the difference is exact and decides alone. It says nothing about other speakers or utterances.
+B must not be worse than A by more than a margin on each of several counts (`reports.gate`): the mean over incorrect
+keys; the weak keys, which come within the metric's smallest distance of the plain model of their own run; and each
+attack that was run on both with the same means. The answer is "shown", "worse" or "undecided"; which multiplicity rule
+protects which of them stands in `reports.noninferiority`, and how often they are wrong in docs/statistics.md.
 
-A percentile interval is too narrow for few keys (two runs of 10 equal keys would differ in 8 % of the cases), so its
-tails are cut where that makes it as wide as Student's ("expanded percentile interval", Hesterberg 2015, The American
-Statistician 69:371); with fewer than `FEWEST` keys there is no interval and
-no verdict.
+Keys: runs of one scheme, size and seed hold the same keys, and their differences count key by key. Where every key
+there is was tried, nothing is sampled and the numbers are exact.
 
-The best keys for an attacker are described without a verdict: the 5 % of them that work best, with a bootstrap
-interval, and the worst key, without, because the bootstrap of an extreme is inconsistent (Efron & Tibshirani
-1993, section 7.4). The worst of many keys is worse than the worst of few by chance alone, so worst keys are compared
-at the same number of keys: the expected worst of m keys drawn from each run, m being the smaller number.
+Speakers: runs on the same speech and trials share their speakers. The answer is then one about *these* speakers; an
+interval over keys says nothing of others. Runs on other speech differ in their speakers as well, so the keys' own
+intervals give a standard error over speakers, which enters the bounds. It is taken as one error that all keys of a run
+share, and as independent between the runs: the largest it can be. `other_speakers` asks for the same of runs that
+share their speakers. The intervals of recognisers and classifiers are over utterances, and too narrow for that.
+
+The default margin of the mean is the metric's smallest distance (1 point of EER, WER or accuracy), because that is what
+this report calls "as good as plain" everywhere. That of the weak keys is 3 % of the keys: what about a hundred keys
+without a weak one can exclude, and less than the 5 % that must not pass. That of an attack is 10 % of its trials: what
+about 30 trials without a success can exclude.
 """
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
 from keys.errors import BadInput
+from reports.comparison_warnings import warnings
+from reports.gain_of_means import DRAWS
+from reports.gain_of_shares import Share
+from reports.gate import Hypothesis, Margins, Protection, judge, locks
 from reports.metrics import Metric
+from reports.noninferiority import LEVEL, Decision
+from reports.protections import common_keys, protection, share_speakers, sign
 from reports.runs import Run
-from reports.statistics import (
-    FEW_KEYS,
-    FEWEST,
-    RESAMPLES,
-    Array,
-    Estimate,
-    KeyStatistics,
-    Statistic,
-    bootstrap,
-    mean,
-    summarise_all,
-)
-
-TAIL = 0.05  # share of the keys, those that work best
+from reports.statistics import KeyStatistics, summarise_all
+from reports.worst_keys import expected_least
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What `compare` found; differences are B minus A in the direction of safety, in the metric's unit.
+    """What `compare` found; gains are B's over A in the direction of safety, in the metric's unit.
 
-    mean: with its 95 % interval over keys: the verdict rests on it alone.
-    tail: the 5 % quantile on the attacker's side (the 95 % quantile of an accuracy), with an interval; descriptive.
-    worst: the expected worst of as many keys as the smaller run has; descriptive.
-    variance_ratio: variance of B over variance of A (None where a run has one key or A does not vary).
-    ks_statistic, ks_p: two-sample Kolmogorov-Smirnov test.
-    verdict: "better", "no difference shown" or "worse".  warnings: sentences about what else differs.
+    verdict: "shown", "worse" or "undecided".  hypotheses: the counts it rests on, each with its own decision.
+    paired: the keys are the same.  same_speakers: so are speech and trials, and the answer is about them.
+    protections: of A and B, what the hypotheses were computed from.
+    locked: it is shown that fewer than one in ten of B's incorrect keys are as good as plain; else nothing is "shown".
+    worst: gain in the expected worst of as many keys as the smaller run has; descriptive.
+    variance_ratio: variance of B over variance of A (None where a run has one key or A does not vary); descriptive.
+    ks_statistic, ks_p: two-sample Kolmogorov-Smirnov test of the scores; descriptive.
+    warnings: sentences about what else differs.
     """
 
     a: KeyStatistics
     b: KeyStatistics
-    mean: Estimate
-    tail: Estimate
+    verdict: Decision
+    hypotheses: tuple[Hypothesis, ...]
+    paired: bool
+    same_speakers: bool
+    protections: tuple[Protection, Protection]
+    locked: bool
     worst: float
     variance_ratio: float | None
     ks_statistic: float
     ks_p: float
-    verdict: str
     warnings: tuple[str, ...]
-
-    @property
-    def negative(self) -> bool:
-        """The answer to the question is no."""
-        return self.verdict == "worse"
 
     def __str__(self) -> str:
         metric = self.a.metric
         ratio = "–" if self.variance_ratio is None else f"{self.variance_ratio:.2f}"
         lines = [
-            f"A: {self.a.label}: {self.a.n:,} keys, mean {metric.words(self.a.mean.value)}, "
-            f"worst key {metric.words(self.a.worst.score.value)}",
-            f"B: {self.b.label}: {self.b.n:,} keys, mean {metric.words(self.b.mean.value)}, "
-            f"worst key {metric.words(self.b.worst.score.value)}",
-            f"B's mean is {self._safer_by(self.mean)}.",
-            f"Description: what B's best {100 * TAIL:g} % of keys reach is {self._safer_by(self.tail)}.",
-            f"Description: B's worst of {min(self.a.n, self.b.n):,} keys is {_gain(self.worst, metric)}.",
-            f"Variance of B over A: {ratio}.",
-            f"Kolmogorov-Smirnov test: D = {self.ks_statistic:.3f}, p = {self.ks_p:.2g}.",
+            f"{name}: {side.label}: {side.n:,} keys, mean {metric.words(side.mean.value)}, "
+            f"worst key {metric.words(side.worst.score.value)}"
+            for name, side in (("A", self.a), ("B", self.b))
+        ]
+        lines += [self._pairing(), *(self._line(hypothesis) for hypothesis in self.hypotheses)]
+        if not self.locked:
+            lines.append(
+                "It is not shown that fewer than one in ten of B's incorrect keys work like plain: "
+                "a model that is not locked does not pass, whatever A is like."
+            )
+        lines += [
+            f"Description: B's worst of {min(self.a.n, self.b.n):,} keys is {_gain(self.worst, metric)}; variance of B "
+            f"over A {ratio}; Kolmogorov-Smirnov D = {self.ks_statistic:.3f}, p = {self.ks_p:.2g}.",
             *self.warnings,
-            f"Does B protect at least as well as A, on average over keys? {_ANSWERS[self.verdict]} "
-            "(This rests on the means alone.)",
+            f"Does B protect at least as well as A? {_ANSWERS[self.verdict]}",
         ]
         return "\n".join(lines)
 
-    def _safer_by(self, estimate: Estimate) -> str:
-        metric = self.a.metric
-        text = _gain(estimate.value, metric)
-        if estimate.low is None or estimate.high is None:
-            return (
-                f"{text} ({'no interval: too few keys' if _sampled(self.a, self.b) else 'exact: every key was tried'})"
+    def _pairing(self) -> str:
+        keys = "The keys are the same and are compared one by one" if self.paired else "The keys are not the same"
+        if self.same_speakers:
+            return f"{keys}; so are speech and trials, and the answer is about these speakers alone."
+        return f"{keys}; the answer is about speakers in general, and the bounds allow for that."
+
+    def _line(self, hypothesis: Hypothesis) -> str:
+        metric, gain = self.a.metric, hypothesis.gain
+        if hypothesis.kind == "mean":
+            bounds = _bounds(gain.low, gain.high, f"+.{metric.decimals}f", 1.0)
+            text = (
+                f"Mean: B is {_gain(gain.value, metric)} ({bounds}, margin {metric.distance_words(hypothesis.margin)})"
             )
-        low, high = (f"{value:+.{metric.decimals}f}" for value in (estimate.low, estimate.high))
-        return f"{text} (95 % interval of the gain: {low} to {high})"
+        else:
+            a, b = self._shares(hypothesis)
+            bounds = _bounds(-gain.high, -gain.low, "+.1f", 100.0)
+            what = f"Weak keys, within {metric.distance_words(metric.distances[0])} of plain"
+            text = (
+                f"{hypothesis.attack or what}: {_of(a)} in A, {_of(b)} in B "
+                f"(B minus A in %: {bounds}, margin {100 * hypothesis.margin:g})"
+            )
+        return f"{text}: {_OUTCOMES[hypothesis.decision]}.{self._wanting(hypothesis)}"
+
+    def _shares(self, hypothesis: Hypothesis) -> tuple[Share, Share]:
+        a, b = self.protections
+        if hypothesis.kind == "attack":
+            return a.attacks[hypothesis.attack], b.attacks[hypothesis.attack]
+        weak = [side.weak(self.a.metric.distances[0]) for side in (a, b)]
+        return Share(int(weak[0].sum()), len(weak[0])), Share(int(weak[1].sum()), len(weak[1]))
+
+    def _wanting(self, hypothesis: Hypothesis) -> str:
+        """How much it takes at least, where an answer was out of reach from the start."""
+        if hypothesis.kind == "mean" or hypothesis.decision != "undecided" or not 0 < hypothesis.margin < 1:
+            return ""
+        share = self._shares(hypothesis)[1]
+        least = math.ceil(math.log(LEVEL) / math.log1p(-hypothesis.margin))
+        exact = hypothesis.kind == "tail" and self.b.run.exhaustive
+        if share.n >= least or exact:
+            return ""
+        what = "trials" if hypothesis.kind == "attack" else "keys"
+        return f" It takes {least} {what} without one to show it, and B has {share.n}."
 
 
-_ANSWERS = {
-    "better": "Yes: better.",
-    "no difference shown": "No difference shown.",
-    "worse": "No: worse.",
-}
+_ANSWERS = {"shown": "Yes, as far as the margins go.", "worse": "No: worse.", "undecided": "Undecided."}
+_OUTCOMES = {"shown": "not worse", "worse": "worse", "undecided": "undecided"}
 
 
-def compare(run_a: Run, run_b: Run, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
+def compare(
+    run_a: Run,
+    run_b: Run,
+    margins: Margins | None = None,
+    other_speakers: bool = False,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Comparison:
     """Compare two runs of the same task by the metric that speaks for it.
 
-    "worse" or "better": the interval of the difference of the means lies below or above zero. Raises BadInput
-    when the tasks or metrics differ.
+    margins: by how much B may be worse; None for the defaults, of the mean the metric's smallest distance.
+    other_speakers: the answer is to hold for speakers in general, even where both runs have the same.
+
+    Raises BadInput when the tasks or metrics differ.
     """
     if run_a.task != run_b.task:
         raise BadInput(
@@ -123,126 +159,45 @@ def compare(run_a: Run, run_b: Run, resamples: int = RESAMPLES, seed: int = 0) -
             f"{run_a.folder} measured {run_a.metric} and {run_b.folder} {run_b.metric}: compare runs of one metric."
         )
     a, b = summarise_all([run_a, run_b])
-    sign = 1.0 if a.metric.higher_is_safer else -1.0
-    size = min(a.n, b.n)
-    worst, tail = _worst_of(size, a.metric), _tail(a.metric)
-    means = _difference(a, b, mean, resamples, seed, sign)
+    distance = a.metric.distances[0]
+    keys = common_keys(run_a, run_b, a.metric)
+    same_speakers = not other_speakers and share_speakers(run_a, run_b)
+    of_a, of_b = (protection(side, other, keys, same_speakers) for side, other in ((a, b), (b, a)))
+    paired = keys is not None
+    verdict, hypotheses = judge(of_b, of_a, distance, margins or Margins(distance), paired, draws, seed)
+    size, direction = min(a.n, b.n), sign(a.metric)
     test = stats.ks_2samp(a.values, b.values)
     return Comparison(
         a,
         b,
-        means,
-        _difference(a, b, tail, resamples, seed, sign),
-        sign * float(worst(b.values) - worst(a.values)),
+        verdict,
+        tuple(hypotheses),
+        paired,
+        same_speakers,
+        (of_a, of_b),
+        locks(of_b, distance),
+        expected_least(direction * b.values, size) - expected_least(direction * a.values, size),
         b.variance.value / a.variance.value if a.variance and b.variance and a.variance.value > 0 else None,
         float(test.statistic),
         float(test.pvalue),
-        _verdict(means) if min(_sampled(a, b), default=FEWEST) >= FEWEST else "no difference shown",
-        tuple(_warnings(a, b)),
+        tuple(warnings(a, b, of_a, of_b, same_speakers)),
     )
 
 
-def _sampled(a: KeyStatistics, b: KeyStatistics) -> list[int]:
-    """Numbers of keys of the runs whose keys are a sample."""
-    return [side.n for side in (a, b) if not side.run.exhaustive]
+def _of(share: Share) -> str:
+    return f"{share.hits:,} of {share.n:,}"
 
 
-def _difference(
-    a: KeyStatistics, b: KeyStatistics, statistic: Statistic, resamples: int, seed: int, sign: float
-) -> Estimate:
-    value = sign * float(statistic(b.values) - statistic(a.values))
-    sampled = _sampled(a, b)
-    if min(sampled, default=0) < FEWEST:
-        return Estimate(value)
-    replicates = [
-        np.full(resamples, float(statistic(side.values)))
-        if side.run.exhaustive
-        else bootstrap(side.values, statistic, resamples, seed + number)
-        for number, side in enumerate((a, b))
-    ]
-    low, high = np.quantile(sign * (replicates[1] - replicates[0]), _tails(min(sampled)))
-    return Estimate(value, float(low), float(high))
-
-
-def _tails(keys: int) -> tuple[float, float]:
-    """Probabilities of a 95 % expanded percentile interval for a sample of that many keys."""
-    low = float(stats.norm.cdf(math.sqrt(keys / (keys - 1)) * stats.t.ppf(0.025, keys - 1)))
-    return low, 1 - low
-
-
-def _tail(metric: Metric) -> Statistic:
-    """The score that the best 5 % of the keys reach, best for an attacker."""
-    probability = TAIL if metric.higher_is_safer else 1 - TAIL
-    return lambda values: np.asarray(np.quantile(values, probability, axis=-1))
-
-
-def _worst_of(size: int, metric: Metric) -> Statistic:
-    """The expected worst of `size` values drawn without replacement: the worst where size is all of them."""
-
-    def statistic(values: Array) -> Array:
-        ordered = np.sort(values, axis=-1)
-        if not metric.higher_is_safer:
-            ordered = ordered[..., ::-1]
-        return np.asarray(ordered @ _rank_weights(values.shape[-1], size))
-
-    return statistic
-
-
-def _rank_weights(count: int, size: int) -> NDArray[np.float64]:
-    """Probability that the i-th smallest of n = `count` values is the smallest of m = `size` drawn.
-
-    C(n − i, m − 1) / C(n, m), for i = 1 … n.
-    """
-    left = np.arange(count - 1, -1, -1)  # values larger than the i-th smallest
-    enough = left >= size - 1
-    weights = np.zeros(count)
-    weights[enough] = np.exp(_log_binomial(left[enough], size - 1) - _log_binomial(np.array([count]), size))
-    return np.asarray(weights / weights.sum())
-
-
-def _log_binomial(n: NDArray[np.int_], k: int) -> Array:
-    return np.asarray(special.gammaln(n + 1) - math.lgamma(k + 1) - special.gammaln(n - k + 1))
-
-
-def _verdict(difference: Estimate) -> str:
-    low = difference.value if difference.low is None else difference.low
-    high = difference.value if difference.high is None else difference.high
-    if high < -1e-9:  # less is rounding
-        return "worse"
-    return "better" if low > 1e-9 else "no difference shown"
-
-
-def _warnings(a: KeyStatistics, b: KeyStatistics) -> list[str]:
-    sentences = []
-    for what, left, right in (
-        ("model", a.run.model, b.run.model),
-        ("corpus", a.run.corpus, b.run.corpus),
-        ("threat variant", a.run.variant, b.run.variant),
-        ("way to cut blocks", a.run.blocks, b.run.blocks),
-    ):
-        if left != right:
-            sentences.append(f"The {what} differs: {left} in A, {right} in B.")
-    contents = ("weights", "weights"), ("corpus content", "corpus"), ("trials", "trials")
-    for what, key in (*contents, ("text normalisation", "text")):
-        left, right = (str(run.section("identity").get(key)) for run in (a.run, b.run))
-        named = {"weights": a.run.model != b.run.model, "corpus": a.run.corpus != b.run.corpus}.get(key, False)
-        if left != right and not named:
-            sentences.append(f"The {what} differ{'s' if key in ('corpus', 'text') else ''} between A and B.")
-    for name, result in (("A", a), ("B", b)):
-        sentences += [f"{name}: {caution}" for caution in result.run.cautions]
-        if not result.run.finished:
-            sentences.append(f"{name} is {result.run.state}.")
-        if result.n < FEW_KEYS and not result.run.exhaustive:
-            keys = f"{result.n} key{'s' if result.n != 1 else ''}"
-            rough = "too few for a verdict" if result.n < FEWEST else "its interval is rough"
-            sentences.append(f"{name} has only {keys}: {rough}.")
-    if a.n != b.n:
-        sentences.append(
-            f"A has {a.n:,} keys and B {b.n:,}: the worst keys are compared at {min(a.n, b.n):,} keys each."
-        )
-    return sentences
+def _bounds(low: float, high: float, form: str, factor: float) -> str:
+    """One-sided 95 % bounds of a gain; "exact" where nothing was sampled."""
+    if low == high:
+        return "exact"
+    if not math.isfinite(low) and not math.isfinite(high):
+        return "no bounds"
+    left, right = (format(factor * value, form) if math.isfinite(value) else "–" for value in (low, high))
+    return f"95 % bounds {left} and {right}"
 
 
 def _gain(value: float, metric: Metric) -> str:
-    unit = " points" if metric.unit else ""
+    unit = " points" if metric.unit == "%" else f" {metric.unit}".rstrip()
     return f"{abs(value):.{metric.decimals}f}{unit} {'safer' if value >= 0 else 'less safe'}"

@@ -1,7 +1,8 @@
 """The command line: one parser, one file per command, one place that turns a user's mistake into a sentence.
 
-Exit codes: 0 done; 1 the answer to the question is negative (``compare``, ``doctor``); 2 bad input; as in a shell, 130,
-143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP, and 141 where the reader of the output went away before its end.
+Exit codes: 0 done; 1 the answer to the question is negative (``compare``, ``doctor``); 2 bad input; 3 undecided
+(``compare``); as in a shell, 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP, and 141 where the reader of the
+output went away before its end.
 Commands import the rooms when they run, so that ``wrongkey --help`` answers at once.
 """
 

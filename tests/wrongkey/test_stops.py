@@ -110,8 +110,9 @@ def unread(*arguments: object, **environment: str) -> int:
 def test_an_answer_that_nobody_reads_is_the_same_answer(tmp_path, environment):
     (tmp_path / "negative.py").write_text(
         "import reports, wrongkey.cli\n"
-        "class No:\n    negative = True\n    def __str__(self): return 'B is worse.'\n"
-        "reports.compare, reports.load_run = (lambda a, b: No()), str\n"
+        "class No:\n    verdict = 'worse'\n    def __str__(self): return 'B is worse.'\n"
+        "class Run:\n    metric = 'eer'\n"
+        "reports.compare, reports.load_run = (lambda *settings: No()), (lambda folder: Run())\n"
         "raise SystemExit(wrongkey.cli.main())\n"
     )
     reading, writing = os.pipe()

@@ -48,7 +48,7 @@ def run(tmp_path_factory):
 def test_names_of_a_run_obey_nobody_in_terminal_and_page(run, capsys):
     capsys.readouterr()
     assert main(["ls", str(run.parent)]) == 0
-    assert main(["compare", str(run), str(run)]) == 0
+    assert main(["compare", str(run), str(run)]) == 3
     said = capsys.readouterr().out
     assert said.count(r"a\x1b[2J\nb\r\u202ec") >= 3
     assert not FORBIDDEN & set(said)

@@ -1,0 +1,66 @@
+"""Non-inferiority: is B at least as good as A, up to a margin, on each of several counts?
+
+Every count is a *gain* of B over A, positive where B is better, with a one-sided 95 % bound on either side and a
+p-value for "B is worse". Two decisions rest on it, and each has its own multiplicity:
+
+- *Shown* needs every gain to be shown above −margin, each at 5 %. No correction is needed: if B is worse by the margin
+  on one count, that count alone passes in at most 5 % of the cases, and all of them together no more often
+  (intersection-union test; Berger 1982, Technometrics 24:295).
+- *Worse* needs one gain that is significantly below zero. Many counts give many chances of a false alarm, so the
+  p-values are corrected (Holm 1979, Scandinavian Journal of Statistics 6:65): where B is worse on no count, it is
+  called worse in at most 5 % of the cases. A gain shown above −margin is never worse: the owner accepts the margin.
+
+Anything else is undecided.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+LEVEL = 0.05
+ROUNDING = 1e-9
+
+Decision = Literal["shown", "worse", "undecided"]
+
+
+class Gain(NamedTuple):
+    """What B gains over A: the estimate, and what is known of the true gain.
+
+    low, high: one-sided 95 % bounds; equal to `value` where nothing was sampled, infinite where nothing is known.
+    p_worse: of the hypothesis that B is not worse, 0 to 1.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_worse: float
+
+    def shown(self, margin: float) -> bool:
+        """The true gain lies above −margin, at 5 %."""
+        return self.low >= -margin - ROUNDING
+
+
+def exact(value: float) -> Gain:
+    """A gain without any sampling error."""
+    return Gain(value, value, value, 0.0 if value < -ROUNDING else 1.0)
+
+
+def decide(gains: Sequence[Gain], margins: Sequence[float]) -> tuple[Decision, list[Decision]]:
+    """The verdict on all counts together, and on each one beside the others."""
+    alarms = holm([gain.p_worse for gain in gains])
+    each: list[Decision] = [
+        "shown" if gain.shown(margin) else "worse" if alarm else "undecided"
+        for gain, margin, alarm in zip(gains, margins, alarms, strict=True)
+    ]
+    if "worse" in each:
+        return "worse", each
+    return ("shown" if each and all(one == "shown" for one in each) else "undecided"), each
+
+
+def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
+    """Which hypotheses are rejected so that a true one is, with probability at most `level`."""
+    rejected = [False] * len(p_values)
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        if p_values[place] > level / (len(p_values) - rank):
+            break
+        rejected[place] = True
+    return rejected
