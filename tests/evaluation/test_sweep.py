@@ -46,8 +46,10 @@ def test_a_run_folder_holds_what_the_design_says(run):
     table = scores(run)
     incorrect = table[(table.condition == "incorrect") & (table.metric == "eer")]
     assert list(incorrect.key_index) == list(range(6))
-    assert set(table.metric) == {"eer", "min_dcf"}
-    assert (table.ci_low <= table.ci_high).all()
+    few = {"eer", "eer_effective", "min_dcf", "min_dcf_05", "cllr", "cllr_min", "d_sys", "d_ece", "worst_llr"}
+    assert few <= set(table.metric) <= few | {"eer_female", "eer_male", "eer_least_protected"}
+    assert (table.ci_low <= table.ci_high)[table.metric == "eer"].all()
+    assert table[table.metric.str.startswith("min_dcf")].ci_low.isna().all()  # far fewer than 30 errors
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["keys_done"] == 6
     assert manifest["ended"] is not None
