@@ -55,7 +55,7 @@ def test_a_run_folder_holds_what_the_design_says(run):
     assert manifest["ended"] is not None
     assert manifest["corpus"]["recordings"] == "synthetic"
     assert all(check["passed"] for check in manifest["self_checks"])
-    assert len((run / "trials.txt").read_text().splitlines()) == table.n.iloc[0] == 56
+    assert len((run / "trials.txt").read_text().splitlines()) == incorrect.n.iloc[0] == 56
 
 
 def test_the_correct_key_gives_the_plain_eer_and_incorrect_keys_do_not(run):
@@ -154,7 +154,7 @@ def test_a_stopped_sweep_continues_to_the_same_scores(stop, workers, tmp_path):
     _, said = stopped.communicate(timeout=60)
     assert stopped.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL)
     assert b"Traceback" not in said
-    done = sum(len(pd.read_parquet(f)) // 2 for f in (tmp_path / "stopped").glob("scores/incorrect-*"))
+    done = sum(pd.read_parquet(f).key_index.nunique() for f in (tmp_path / "stopped").glob("scores/incorrect-*"))
     assert 0 < done < keys, "stopped too late for the test to mean anything"
 
     for name in ("stopped", "whole"):
