@@ -88,7 +88,8 @@ def scored(
     ease = generator.standard_normal((worlds, pairs.max() + 1))
     shared = np.where(target, ease[:, pairs[:, 0]], (ease[:, pairs[:, 0]] + ease[:, pairs[:, 1]]) / np.sqrt(2))
     own = generator.standard_normal((worlds, len(target)))
-    return (np.sqrt(SHARED) * shared + np.sqrt(1 - SHARED) * own + distance * target).astype(np.float32)
+    scores = np.sqrt(SHARED) * shared + np.sqrt(1 - SHARED) * own + distance * target
+    return np.asarray(scores, dtype=np.float32)
 
 
 def true_min_dcf(distance: float, prior: float) -> float:

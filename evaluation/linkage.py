@@ -34,9 +34,11 @@ def linkability(scores: NDArray[np.floating], target: NDArray[np.bool_]) -> NDAr
     """
     p, q = (_shares(scores, kind, bins_of(int(target.sum()))) for kind in (target, ~target))
     gap = np.maximum(p - q, 0)
-    return np.divide(p * gap, p + q, out=np.zeros_like(p), where=p > 0).sum(-1)
+    local = np.divide(p * gap, p + q, out=np.zeros_like(p), where=p > 0)
+    return np.asarray(local.sum(-1))
 
 
 def _shares(scores: NDArray[np.floating], kind: NDArray[np.bool_], bins: int) -> NDArray[np.float64]:
     """Share of the trials of a kind in each bin, `(keys, bins)`."""
-    return np.stack([np.histogram(row[kind], bins, (row.min(), row.max()))[0] for row in scores]) / kind.sum()
+    counts = np.stack([np.histogram(row[kind], bins, (row.min(), row.max()))[0] for row in scores])
+    return np.asarray(counts / kind.sum())
