@@ -34,7 +34,7 @@ from keys.errors import BadInput
 CHUNK = 2**17  # trials whose two embeddings are held in memory at a time
 PRIORS = {"min_dcf": 0.01, "min_dcf_05": 0.05}  # of a target trial
 RULE_OF_30 = 30  # misses and false alarms that an interval of minDCF needs (Doddington)
-RULE_OF_SPEAKERS = 100  # and speakers: the rule counts independent errors, and those of one speaker are not
+RULE_OF_SPEAKERS = 200  # and speakers: the rule counts independent errors, and those of one speaker are not
 GENDERS = {"f": "eer_female", "m": "eer_male"}
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from evaluation.asv import SpeakerVerification, _folded
-from evaluation.metrics import eer, min_dcf
+from evaluation.metrics import eer, fewest_errors, min_dcf
 
 WITHOUT = {"cllr", "cllr_min", "d_ece", "worst_llr", "d_sys", "eer_female", "eer_male", "eer_least_protected"}
 
@@ -44,7 +44,7 @@ def test_every_key_has_a_row_of_each_measure_and_eer_comes_first() -> None:
 
 
 def test_keys_measured_together_are_measured_as_alone() -> None:
-    task = verification(110, 6)
+    task = verification(210, 6)
     found = scores(task, 2.0, keys=3)
     together = [{**row, "position": 0} for row in task.measure(found) if row["position"] == 2]
     alone = task.measure(found[2:])
@@ -59,14 +59,15 @@ def test_min_dcf_has_an_interval_where_thirty_errors_of_each_kind_and_enough_spe
     assert math.isnan(rows["min_dcf"]["ci_low"])  # some 3 false alarms at prior 0.01
     low, value, high = (rows["min_dcf_05"][name] for name in ("ci_low", "value", "ci_high"))
     assert math.isnan(low)  # some 18 of them at prior 0.05
-    more = verification(110, 12)  # 7,260
+    more = verification(210, 9)  # 7,560
     low, value, high = (
         by_name(more, scores(more, 2 * 1.2816))["min_dcf_05"][n] for n in ("ci_low", "value", "ci_high")
     )
     assert 0 <= low < high <= 1 and low < value + 0.1 and high > value - 0.01
     few = verification(60, 20)  # errors enough, of people too few
+    assert (fewest_errors(scores(few, 2 * 1.2816), few.target, p_target=0.05) >= 30).all()
     assert math.isnan(by_name(few, scores(few, 2 * 1.2816))["min_dcf_05"]["ci_low"])
-    off = verification(110, 12, replicates=0)
+    off = verification(210, 9, replicates=0)
     assert math.isnan(by_name(off, scores(off, 2 * 1.2816))["min_dcf_05"]["ci_low"])
 
 
