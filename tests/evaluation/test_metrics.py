@@ -83,7 +83,7 @@ def test_the_fewest_errors_are_those_of_a_cheapest_threshold(
     trials: tuple[list[int], list[bool], list[int]], prior: Fraction
 ) -> None:
     scores, target, _ = trials
-    counts = {}
+    counts: dict[Fraction, list[Fraction]] = {}
     for miss, alarm in exact_rates(scores, target):
         errors = min(miss * sum(target), alarm * (len(target) - sum(target)))
         counts.setdefault(prior * miss + (1 - prior) * alarm, []).append(errors)

@@ -21,7 +21,8 @@ def test_trials_within_a_gender_are_between_two_of_it() -> None:
     assert set(map(tuple, speakers[found["m"]])) == {(3, 3), (4, 4), (3, 4)}
     lonely = within_genders(target, speakers, ("f", "m", "f", "m", "f", "m"))
     assert not lonely  # no trial between two of one gender
-    assert not within_genders(*reversed(crossed(4, FEWEST // 3 - 1)), ("f", "f", "m", "m"))
+    speakers, target = crossed(4, FEWEST // 3 - 1)
+    assert not within_genders(target, speakers, ("f", "f", "m", "m"))
 
 
 def test_the_halves_of_a_speaker_are_his_trials_each_once() -> None:
@@ -32,7 +33,8 @@ def test_the_halves_of_a_speaker_are_his_trials_each_once() -> None:
         both = np.concatenate([one, other])
         assert sorted(both) == np.flatnonzero((speakers == speaker).any(1)).tolist()
         assert target[one].sum() == target[other].sum() == 10
-    assert halves_of_speakers(*reversed(crossed(3, 19))) == ()
+    speakers, target = crossed(3, 19)
+    assert halves_of_speakers(target, speakers) == ()
 
 
 def test_the_least_protected_speaker_is_found_and_judged_on_other_trials() -> None:
