@@ -5,6 +5,12 @@ pooled over the corpus: WER = (S + D + I) / (S + D + H) of all utterances togeth
 may exceed 100 %, since insertions have no bound, and is never clipped. CER is the same over characters, and speaks for
 a corpus that is written without spaces between words. A decoder that was stopped by its bound (a *runaway*, as Whisper
 on noise) answers like any other and is counted beside.
+
+A WER of 100 % is silence, and one of 300 % is invention; so that both can be compared, three bounded rates stand
+beside. MER, the match error rate, is (S + D + I) / (S + D + H + I): the share of aligned words that are wrong (A. C.
+Morris, V. Maier, P. Green, "From WER and RIL to MER and WIL", Interspeech 2004). ``empty`` is the share of utterances
+in which nothing was heard, ``hallucinated`` of those with more inserted words than were said: text that nobody spoke,
+as A. Koenecke et al., "Careless Whisper" (FAccT 2024), found it by ear. The threshold is ours.
 """
 
 from __future__ import annotations
@@ -114,23 +120,39 @@ class SpeechRecognition:
     def measure(self, scores: Tensor) -> list[dict[str, Any]]:
         """``scores (keys, utterances, 6)`` to one row per key and metric: position, metric, value, ci_low, ci_high, n.
 
-        ``wer`` in percent, n reference words; ``cer`` in percent, n reference characters; ``runaway`` in percent, n
+        All in percent. n: of ``wer`` the reference words, of ``cer`` the reference characters, of ``mer`` the aligned
+        words (those of the reference and the inserted ones), of ``runaway``, ``empty`` and ``hallucinated`` the
         utterances.
         """
         scores = scores.cpu()
+        count = dict(zip(COUNTS, scores.unbind(-1), strict=True))
+        errors, utterances = scores[..., :3].sum(-1), torch.ones_like(self.words)
         rows: list[dict[str, Any]] = []
         for name, part, whole in (
-            ("wer", scores[..., :3].sum(-1), self.words),
-            ("cer", scores[..., COUNTS.index("character_errors")], self._characters),
-            ("runaway", scores[..., COUNTS.index("runaway")], torch.ones_like(self.words)),
+            ("wer", errors, self.words),
+            ("cer", count["character_errors"], self._characters),
+            ("runaway", count["runaway"], utterances),
+            ("mer", errors, self.words + count["insertions"]),
+            ("empty", count["substitutions"] + count["insertions"] + count["hits"] == 0, utterances),
+            ("hallucinated", self._hallucinated(count), utterances),
         ):
             value, low, high = pooled_percent(part, whole, self._weights)
-            n = int(whole.sum())
+            n = whole.sum(-1).expand(len(value)).tolist()
             rows += [
-                {"position": i, "metric": name, "value": value[i], "ci_low": low[i], "ci_high": high[i], "n": n}
+                {"position": i, "metric": name, "value": value[i], "ci_low": low[i], "ci_high": high[i], "n": n[i]}
                 for i in range(len(value))
             ]
         return rows
+
+    def _hallucinated(self, count: dict[str, Tensor]) -> Tensor:
+        """Which answers ``(keys, utterances)`` hold more inserted words than were said.
+
+        Where characters speak, only their distance is kept: more than twice the reference's characters takes as many
+        inserted ones.
+        """
+        if self.metric == "cer":
+            return count["character_errors"] > 2 * self._characters
+        return count["insertions"] > self.words
 
     def outputs(self, hypotheses: Sequence[Sequence[Hypothesis]], scores: Tensor, start: int) -> pd.DataFrame:
         """One row per key and utterance; the first key has index ``start``.

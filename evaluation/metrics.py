@@ -83,20 +83,63 @@ def min_dcf(
     Arguments, shapes and errors are those of `eer`; `p_target` is the prior of a target trial, between 0 and
     1, and the costs are positive.
     """
+    miss_cost, alarm_cost = _costs(p_target, c_miss, c_fa)
+
+    def cost(walk: _Walk) -> Tensor:
+        saved = _saved(walk, miss_cost, alarm_cost)
+        return (alarm_cost - saved.amax(-1).double().clamp(min=0)) / min(miss_cost, alarm_cost)
+
+    return _over_thresholds(cost, scores, target, weights)
+
+
+def fewest_errors(
+    scores: Tensor, target: Tensor, *, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0
+) -> Tensor:
+    """Misses or false alarms at the threshold of `min_dcf`, whichever are fewer: `(keys,)` or `()`, a whole number.
+
+    Doddington's rule of 30 asks for at least 30 of each before an error rate is believed to within 30 % (G. R.
+    Doddington et al., "The NIST speaker recognition evaluation: overview, methodology, systems, results, perspective",
+    Speech Communication 31(2-3), 2000). Arguments and errors are those of `min_dcf`.
+    """
+    miss_cost, alarm_cost = _costs(p_target, c_miss, c_fa)
+    _, target = _validated(scores, target)
+    targets = int(target.sum())
+    others = len(target) - targets
+
+    def errors(walk: _Walk) -> Tensor:
+        saved, position = _saved(walk, miss_cost, alarm_cost).max(-1, keepdim=True)
+        miss = walk.miss.gather(-1, position) * targets
+        alarm = (1 - walk.rejected.gather(-1, position)) * others
+        fewer = torch.minimum(miss, alarm).round()
+        return torch.where(saved > 0, fewer, torch.zeros_like(fewer)).squeeze(-1)  # else everything is accepted
+
+    return _over_thresholds(errors, scores, target, None)
+
+
+def effective_eer(percent: float) -> float:
+    """The EER of somebody who may turn the decision round, `min(e, 100 - e)` in percent: at most 50.
+
+    Scores that mislead (an EER of 80 %) tell an attacker as much as good ones: he takes the other answer.
+    """
+    return min(percent, 100.0 - percent)
+
+
+def _costs(p_target: float, c_miss: float, c_fa: float) -> tuple[float, float]:
+    """Expected cost of rejecting every target trial, and of accepting every non-target trial."""
     if not (0 < p_target < 1 and c_miss > 0 and c_fa > 0):
         raise BadInput(
             f"min_dcf needs a prior between 0 and 1 and positive costs, not p_target={p_target}, "
             f"c_miss={c_miss}, c_fa={c_fa}."
         )
-    miss_cost, alarm_cost = c_miss * p_target, c_fa * (1 - p_target)
+    return c_miss * p_target, c_fa * (1 - p_target)
 
-    def cost(walk: _Walk) -> Tensor:
-        tied_with_next = walk.scores[:, :-1] == walk.scores[:, 1:]
-        saved = (alarm_cost * walk.rejected).sub_(walk.miss, alpha=miss_cost)  # against accepting everything
-        saved[..., :-1].masked_fill_(tied_with_next, -float("inf"))
-        return (alarm_cost - saved.amax(-1).double().clamp(min=0)) / min(miss_cost, alarm_cost)
 
-    return _over_thresholds(cost, scores, target, weights)
+def _saved(walk: _Walk, miss_cost: float, alarm_cost: float) -> Tensor:
+    """What each threshold saves against accepting everything; minus infinity within a tie. Shape of `walk.miss`."""
+    tied_with_next = walk.scores[:, :-1] == walk.scores[:, 1:]
+    saved = (alarm_cost * walk.rejected).sub_(walk.miss, alpha=miss_cost)
+    saved[..., :-1].masked_fill_(tied_with_next, -float("inf"))
+    return saved
 
 
 def _crossing(walk: _Walk) -> Tensor:

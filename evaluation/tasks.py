@@ -72,7 +72,8 @@ class Verification:
         self.sessions = session_facts(self.trials, corpus)
         self.utterances = self.trials.utterances(corpus)
         self.enrolled = config.variant == "test"  # under the correct key, which gives the plain embeddings
-        self.measured = SpeakerVerification.of(self.trials, config.replicates, config.seed)
+        genders = {utterance.speaker: utterance.gender for utterance in self.utterances}
+        self.measured = SpeakerVerification.of(self.trials, config.replicates, config.seed, genders)
         self.measure = self.measured.measure
 
     def cautions(self) -> list[str]:

@@ -34,7 +34,7 @@ from reports.metrics import METRICS, Metric
 from reports.published import differences, published_beside, published_table
 from reports.runs import Run, load_runs, run_labels
 from reports.statistics import FEW_KEYS, FEWEST, KeyStatistics, summarise
-from reports.tables import closeness_table, score_table, to_html, worst_key_table
+from reports.tables import beside_table, closeness_table, score_table, to_html, worst_key_table
 from reports.tails import tail_table
 from reports.verdicts import check_rows, evidence_rows, verdicts
 
@@ -67,6 +67,7 @@ class Section:
     worst: Markup
     close: Markup
     tails: Markup | None
+    beside: Markup | None
     published: Markup | None
     differs: list[tuple[str, str, list[str]]]
     details: list[tuple[str, Plate | Markup]]
@@ -189,7 +190,7 @@ def _sections(runs: Sequence[Run], labels: Sequence[str], folder: Path) -> list[
     for run, label in zip(runs, labels, strict=True):
         short = label if run.keyed else label.replace(f", {run.variant_words}", "", 1)  # the heading says it
         for name in run.metrics:
-            if len(run.rows("incorrect", name)):
+            if len(run.rows("incorrect", name)) and (name == run.metric or not METRICS[name].beside):
                 groups.setdefault((run.task, run.keyed, name), []).append(summarise(run, name, short))
     return [_section(task, results, folder) for (task, *_), results in groups.items()]
 
@@ -197,7 +198,8 @@ def _sections(runs: Sequence[Run], labels: Sequence[str], folder: Path) -> list[
 def _section(task: str, results: list[KeyStatistics], folder: Path) -> Section:
     metric = results[0].metric
     published = [row for result in results for row in published_beside(result)]
-    tails = tail_table(results) if metric.name == results[0].run.metric else None
+    main = metric.name == results[0].run.metric
+    tails, beside = (tail_table(results), beside_table(results)) if main else (None, None)
     section = Section(
         metric=metric,
         task=task,
@@ -207,6 +209,7 @@ def _section(task: str, results: list[KeyStatistics], folder: Path) -> Section:
         worst=Markup(to_html(worst_key_table(results))),
         close=Markup(to_html(closeness_table(results))),
         tails=None if tails is None else Markup(to_html(tails)),
+        beside=None if beside is None else Markup(to_html(beside)),
         published=Markup(to_html(published_table(published, metric))) if published else None,
         differs=differences(published),
         details=[],

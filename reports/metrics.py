@@ -1,8 +1,9 @@
 """Which way each metric points, and how its values are written.
 
 The owner of a key wants a wrong key to work badly. For an error rate (EER, WER, CER, minDCF) a higher value under
-a wrong key is safer; for accuracy a lower one is. Everything else in this room asks `Metric` instead of
-assuming a direction. A decoder that was stopped by its bound (`runaway`) gave no usable text: the more, the safer.
+a wrong key is safer; for accuracy a lower one is, and for what scores disclose or link. Everything else in this room
+asks `Metric` instead of assuming a direction. A decoder that was stopped by its bound (`runaway`), heard nothing
+(`empty`) or invented text (`hallucinated`) gave no usable text: the more, the safer.
 """
 
 from dataclasses import dataclass, replace
@@ -17,11 +18,12 @@ from keys.errors import BadInput
 class Metric:
     """One metric of the column `metric` of a run's scores.
 
-    name: as in the scores, e.g. "eer".  label: as in text, e.g. "EER".  unit: "%" or "".
+    name: as in the scores, e.g. "eer".  label: as in text, e.g. "EER".  unit: "%", "bits" or "".
     higher_is_safer: True for error rates, False for accuracy.
     decimals: shown in tables (words show one less).
     distances: how close to the plain model an attacker wants to come, in the metric's unit.
     chance: the score of guessing, where it is known (of an accuracy: from the number of classes).
+    beside: it has no section of its own in a report, but a row in the table of what was also measured.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Metric:
     decimals: int
     distances: tuple[float, ...]
     chance: float | None = None
+    beside: bool = False
 
     def within(self, values: NDArray[np.float64], plain: float, distance: float) -> NDArray[np.bool_]:
         """Which of `values` come within `distance` of the plain model's score, or do even better than it."""
@@ -61,20 +64,36 @@ class Metric:
 
     def distance_words(self, distance: float) -> str:
         """A distance in a sentence: "2 points", or "0.02" for a metric without unit."""
-        return (f"{distance:g} point" + ("" if distance == 1 else "s")) if self.unit else f"{distance:g}"
+        if self.unit != "%":
+            return f"{distance:g} {self.unit}".rstrip()
+        return f"{distance:g} point" + ("" if distance == 1 else "s")
 
 
 _POINTS = (1.0, 2.0, 5.0)
+_SHARES = (0.01, 0.02, 0.05)
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("eer", "EER", "%", True, 2, _POINTS, chance=50.0),
-        Metric("min_dcf", "minDCF", "", True, 3, (0.01, 0.02, 0.05)),
+        Metric("min_dcf", "minDCF", "", True, 3, _SHARES),
         Metric("wer", "WER", "%", True, 2, _POINTS),
         Metric("cer", "CER", "%", True, 2, _POINTS),
         Metric("runaway", "runaway decodings", "%", True, 2, _POINTS),
         Metric("accuracy", "accuracy", "%", False, 2, _POINTS),
+        Metric("min_dcf_05", "minDCF at prior 0.05", "", True, 3, _SHARES, beside=True),
+        Metric("eer_effective", "effective EER", "%", True, 2, _POINTS, chance=50.0, beside=True),
+        Metric("eer_least_protected", "EER, least protected speaker", "%", True, 2, _POINTS, 50.0, beside=True),
+        Metric("eer_female", "EER, women", "%", True, 2, _POINTS, chance=50.0, beside=True),
+        Metric("eer_male", "EER, men", "%", True, 2, _POINTS, chance=50.0, beside=True),
+        Metric("cllr", "Cllr, calibrated on other speakers", "bits", True, 3, _SHARES, chance=1.0, beside=True),
+        Metric("cllr_min", "Cllr, least", "bits", True, 3, _SHARES, chance=1.0, beside=True),
+        Metric("d_sys", "linkability D_sys", "", False, 3, _SHARES, chance=0.0, beside=True),
+        Metric("d_ece", "expected disclosure (ZEBRA)", "bits", False, 3, _SHARES, chance=0.0, beside=True),
+        Metric("worst_llr", "worst-case disclosure (ZEBRA), log10 LR", "", False, 2, (0.1, 0.2, 0.5), beside=True),
+        Metric("mer", "MER", "%", True, 2, _POINTS, beside=True),
+        Metric("empty", "empty hypotheses", "%", True, 2, _POINTS, beside=True),
+        Metric("hallucinated", "hallucinated hypotheses", "%", True, 2, _POINTS, beside=True),
     )
 }
 PRIMARY = {"asv": "eer", "asr": "wer", "asc": "accuracy"}  # the metric that speaks for a task

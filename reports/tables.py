@@ -9,10 +9,12 @@ import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 
+from evaluation.disclosure import category
 from keys.printable import printable
-from reports.metrics import Metric
+from reports.metrics import METRICS, Metric
 from reports.statistics import Estimate, KeyStatistics
 
 _FORMULA = re.compile(
@@ -108,6 +110,33 @@ def closeness_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("–")
 
 
+def beside_table(results: Sequence[KeyStatistics]) -> pd.DataFrame | None:
+    """For people: the measures that have no section of their own (`Metric.beside`), a row for each run and measure.
+
+    None where no run has any.
+    """
+    rows = []
+    for result in results:
+        run = result.run
+        for metric in (METRICS[name] for name in run.metrics if METRICS[name].beside and name != run.metric):
+            if not len(run.rows("incorrect", metric.name)):
+                continue
+            values = run.incorrect(metric.name)
+            low, high = np.quantile(values, (0.05, 0.95))
+            plain = run.rows("plain", metric.name)["value"]
+            rows.append(
+                {
+                    "Run": result.label,
+                    "Measure": metric.axis,
+                    "Plain": _measure(metric, float(plain.mean())) if len(plain) else "–",
+                    "Mean": metric.number(float(values.mean())),
+                    "5–95 %": f"{metric.number(float(low))}–{metric.number(float(high))}",
+                    "Best key": _measure(metric, float(values[metric.best_for_attacker(values)])),
+                }
+            )
+    return pd.DataFrame(rows) if rows else None
+
+
 def keys_text(result: KeyStatistics) -> str:
     """ "1,000", "all 5" or "320 of 1,000"."""
     if result.run.exhaustive:
@@ -199,6 +228,11 @@ def _with_interval(metric: Metric, estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return value
     return f"{value} [{metric.number(estimate.low)}, {metric.number(estimate.high)}]"
+
+
+def _measure(metric: Metric, value: float) -> str:
+    """ "1.52 (B)": a worst-case disclosure has a category."""
+    return f"{metric.number(value)} ({category(value)})" if metric.name == "worst_llr" else metric.number(value)
 
 
 def _range(result: KeyStatistics, low: float, high: float) -> str:

@@ -118,6 +118,36 @@ def test_runaways_are_counted_beside() -> None:
     assert rows["runaway"]["n"] == 3
 
 
+@given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=6))
+def test_the_match_error_rate_is_that_of_jiwer(pairs: list[tuple[list[str], list[str]]]) -> None:
+    said = [" ".join(["A", *words]) for words, _ in pairs]
+    texts = [" ".join(words) for _, words in pairs]
+    task = SpeechRecognition.of(utterances(*said), "none", 0, 0)
+    (row,) = (row for row in task.measure(task.scores([heard(*texts)])) if row["metric"] == "mer")
+    assert row["value"] == pytest.approx(100 * jiwer.mer(said, texts)) and row["value"] <= 100
+    output = jiwer.process_words(said, texts)
+    assert row["n"] == output.hits + output.substitutions + output.deletions + output.insertions
+
+
+def test_silence_and_invention_are_told_apart() -> None:
+    task = recognition()
+    silent, inventing = heard("", "", ""), heard("the cat sat on a wall all day", "off", "A B C D E F and so on")
+    rows = {(row["position"], row["metric"]): row for row in task.measure(task.scores([silent, inventing]))}
+    assert [rows[key, "empty"]["value"] for key in (0, 1)] == [100, 0]
+    assert [rows[key, "hallucinated"]["value"] for key in (0, 1)] == pytest.approx([0, 100 / 3])  # 5 beyond 3 words
+    assert rows[0, "mer"]["value"] == 100 == rows[0, "wer"]["value"]
+    assert rows[0, "empty"]["n"] == rows[1, "hallucinated"]["n"] == 3
+    mer = rows[1, "mer"]
+    assert mer["n"] == 10 + 8 and mer["value"] == pytest.approx(100 * 9 / 18) and mer["ci_low"] < mer["ci_high"] <= 100
+
+
+def test_hallucinations_are_counted_in_characters_where_these_speak() -> None:
+    task = SpeechRecognition.of(utterances("今天天气很好", "我们去公园"), "basic", 0, 0)
+    key = heard("今天天气很好谢谢大家", "谢谢大家收看我们下期节目再见了朋友们")
+    (row,) = (row for row in task.measure(task.scores([key])) if row["metric"] == "hallucinated")
+    assert row["value"] == 50  # 4 characters more than 6 are no hallucination by this measure, 13 more than 5 are
+
+
 def test_the_interval_is_a_bootstrap_over_utterances() -> None:
     texts = [f"A B C{' D' * (i % 3)}" for i in range(60)]
     task = SpeechRecognition.of(utterances(*texts), "none", 400, seed=3)

@@ -174,7 +174,7 @@ def test_scores_are_cosines_with_the_mean_of_unit_embeddings(tmp_path: Path) -> 
             ]
             np.testing.assert_allclose(scores[key].numpy(), expected, atol=1e-12)
     rows_of_keys = measured.measure(measured.scores(both, both))
-    assert {row["metric"] for row in rows_of_keys} == {"eer", "min_dcf"} and all(row["n"] == 4 for row in rows_of_keys)
+    assert {"eer", "min_dcf"} < {row["metric"] for row in rows_of_keys} and all(row["n"] == 4 for row in rows_of_keys)
 
 
 def test_a_run_writes_lists_that_make_the_same_run_again(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve  # type: ignore[import-untyped]
 
 from evaluation import metrics
-from evaluation.bootstrap import bootstrap_interval, speaker_weights
-from evaluation.metrics import eer, min_dcf
+from evaluation.bootstrap import basic_interval, bootstrap_interval, percentile_interval, speaker_weights
+from evaluation.metrics import eer, effective_eer, fewest_errors, min_dcf
 from keys.errors import BadInput
 
 
@@ -76,6 +76,36 @@ def test_min_dcf_is_the_smallest_counted_cost(trials: tuple[list[int], list[bool
     scores, target, _ = trials
     value = min_dcf(torch.tensor(scores), torch.tensor(target), p_target=float(prior)).item()
     assert value == pytest.approx(exact_min_dcf(scores, target, prior), abs=1e-9)
+
+
+@given(tied_trials(), st.sampled_from([Fraction(1, 100), Fraction(1, 20), Fraction(1, 2), Fraction(9, 10)]))
+def test_the_fewest_errors_are_those_of_a_cheapest_threshold(
+    trials: tuple[list[int], list[bool], list[int]], prior: Fraction
+) -> None:
+    scores, target, _ = trials
+    counts: dict[Fraction, list[Fraction]] = {}
+    for miss, alarm in exact_rates(scores, target):
+        errors = min(miss * sum(target), alarm * (len(target) - sum(target)))
+        counts.setdefault(prior * miss + (1 - prior) * alarm, []).append(errors)
+    found = fewest_errors(torch.tensor(scores), torch.tensor(target), p_target=float(prior)).item()
+    assert found in counts[min(counts)]  # where several thresholds cost the same, of one of them
+
+
+def test_the_effective_eer_is_that_of_the_better_answer() -> None:
+    assert [effective_eer(percent) for percent in (0.0, 31.5, 50.0, 80.0, 100.0)] == [0, 31.5, 50, 20, 0]
+
+
+def test_the_basic_interval_undoes_the_bias_of_a_minimum() -> None:
+    """The least of ten means, each 0: percentiles lie too low by twice the bias, mirrored ones do not."""
+    rng = np.random.default_rng(9)
+    samples = rng.standard_normal((300, 10, 60))
+    drawn = rng.integers(60, size=(150, 60))
+    value = torch.from_numpy(samples.mean(-1).min(-1))
+    replicates = torch.from_numpy(np.stack([samples[..., pick].mean(-1).min(-1) for pick in drawn], axis=1))
+    basic, percentiles = basic_interval(replicates, value), percentile_interval(replicates)
+    held, above = ((low <= 0) & (high >= 0) for low, high in (basic, percentiles))
+    assert above.double().mean() < 0.5 < 0.75 < held.double().mean()
+    np.testing.assert_allclose(basic.low + percentiles.high, 2 * value)
 
 
 @given(tied_trials(max_repeats=4), st.sampled_from([torch.float32, torch.float64, torch.int64]))

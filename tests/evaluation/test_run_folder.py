@@ -12,6 +12,7 @@ import pytest
 from evaluation.config import SweepConfig
 from evaluation.corpora import open_corpus
 from evaluation.run_folder import LOCK, RunFolder, find_runs, shard_name
+from evaluation.scores import read_scores
 from evaluation.sweep import sweep
 from keys.errors import BadInput
 
@@ -376,3 +377,20 @@ def test_too_few_to_resample_is_said_before_anything_is_written(tmp_path):
     with pytest.raises(BadInput, match="add --replicates 0"):
         sweep(SweepConfig(**asked, keys=1, replicates=5, device="cpu"), tmp_path / "run", workers=1)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_run_from_before_a_measure_existed_is_extended_with_it(three, sealed):
+    """Its own keys stay whole without the measure; reports leave out what only some keys have."""
+    if not sealed:
+        unsealed(three)
+    for _ in range(2):  # the second time the conditions have it too
+        again = continued(three)
+        assert not again.damaged and again.keys_done() == set(range(6))
+        again.write_manifest(manifest())
+        again.write_scores("conditions", [{**row(-1, m), "condition": "plain"} for m in ("eer", "min_dcf", "d_sys")])
+    again.write_scores(shard_name(6, 8), [*rows(6, 8), row(6, "d_sys"), row(7, "d_sys")])
+    table, said = read_scores(three.path, again.manifest())
+    incorrect = table[table.condition == "incorrect"]
+    assert incorrect.groupby("metric").size().to_dict() == {"eer": 8, "min_dcf": 8, "d_sys": 2}
+    assert bool(said) != sealed

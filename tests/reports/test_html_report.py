@@ -159,6 +159,16 @@ def test_the_same_runs_make_the_same_bytes(make_run: MakeRun, scores: np.ndarray
     assert "minDCF, also measured" in Page(first.read_text(encoding="utf-8")).text
 
 
+def test_measures_beside_stand_in_one_table(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    beside = {"cllr_min": scores / 60, "worst_llr": scores / 20}
+    page = Page(write_report([make_run("a", scores, other_metrics=beside)], tmp_path / "r.html").read_text("utf-8"))
+    assert page.text.count("Also measured") == 1 and "Cllr, least, also measured" not in page.text
+    assert "Cllr, least (bits)" in page.text
+    assert f"{scores.max() / 20:.2f} (C)" in page.text  # the best key for an attacker, with ZEBRA's category
+    plain = Page(write_report([make_run("b", scores)], tmp_path / "s.html").read_text("utf-8"))
+    assert "Also measured" not in plain.text
+
+
 def test_an_old_report_stays_when_a_new_one_fails(
     make_run: MakeRun, scores: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

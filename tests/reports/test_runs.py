@@ -159,6 +159,15 @@ def test_contradicting_and_incomplete_shards_are_refused(make_run: MakeRun) -> N
         load_run(folder)
 
 
+def test_a_measure_that_only_some_keys_have_is_left_out(make_run: MakeRun) -> None:
+    """A run that an older wrongkey began, without the measure, and a newer one extended."""
+    folder = make_run("a", [20.0, 30.0], shards=2, other_metrics={"d_sys": [0.9, 0.8]})
+    first = shards(folder)[0]
+    table, run = pd.read_parquet(first), identity_digest(load_run(folder).manifest["identity"])
+    write_table(first, table[table.metric == "eer"], run, "scores")
+    assert load_run(folder).partial == {"d_sys": 1} and load_run(folder).metrics == ["eer"]
+
+
 def test_half_of_an_older_shard_is_noticed(make_run: MakeRun) -> None:
     """Its first half is the whole of one metric."""
     folder = unseal(make_run("a", [20.0, 30.0], shards=1, other_metrics={"min_dcf": [0.9, 0.8]}))
