@@ -25,12 +25,15 @@ from attacks.registry import open_attack
 from attacks.results import AttackFolder
 from attacks.scores import key_error, snr, stoi
 from attacks.target import AttackConfig, Target
+from evaluation.answers import Answers
 from evaluation.dispatch import Call, check_timeout, collect, described
 from evaluation.failures import Failure, Failures, SomeFailed
 from evaluation.hardware import available_cores
-from evaluation.models.protocol import model_at_fault
+from evaluation.metrics import eer
+from evaluation.models.protocol import Model, model_at_fault
 from evaluation.pool import processes
 from evaluation.sweep import Progress
+from evaluation.tasks import Verification
 from evaluation.watch import Report, Watch
 from keys import decrypt_query, encrypt_query
 from keys.errors import BadInput
@@ -172,7 +175,10 @@ def scored(target: Target, trial: Trial, recovery: Recovery, wants_key: bool) ->
     found = dict.fromkeys(("key_error", "snr", "stoi", "error"), float("nan"))
     if recovery.model is not None:
         answers = target.experiment.engine.explicit(recovery.model, trial.key)
-        found["error"] = float(target.error_of(target.experiment, answers)[0])
+        if recovery.enrolment == "plain":
+            found["error"] = _eer_of_plain_enrolment(target, recovery.model, answers)
+        else:
+            found["error"] = float(target.error_of(target.experiment, answers)[0])
     if recovery.key is None:
         return found | ({"key_error": 2**0.5, "snr": 0.0} if wants_key else {})
     blocks = target.setting.blocks
@@ -184,6 +190,16 @@ def scored(target: Target, trial: Trial, recovery: Recovery, wants_key: bool) ->
         asked = (sign or 1.0) * recovery.key
         found["error"] = float(target.errors(target.experiment, trial.key, asked[None])[0])
     return found
+
+
+def _eer_of_plain_enrolment(target: Target, model: Model, tested: Answers) -> float:
+    """EER in percent of encrypted tests against speakers whom `model` knows from plain speech."""
+    experiment = target.experiment
+    enrolled = experiment.engine.explicit(model, np.eye(target.setting.size))
+    assert isinstance(experiment.task, Verification) and isinstance(enrolled, torch.Tensor)
+    assert isinstance(tested, torch.Tensor)
+    trials = experiment.task.measured
+    return float(eer(trials.scores(enrolled, tested), trials.target)[0])
 
 
 def heard(target: Target, trial: Trial, key: Matrix) -> dict[str, float]:
