@@ -60,7 +60,7 @@ class HeldOut:
         means: list[Tensor] = []
         for group in self.groups:
             x = group.segments if key is None else encrypt_query(group.segments, key, blocks=self.setting.blocks)
-            answers = torch.cat([ask(some) for some in x.split(ROWS)])
+            answers = torch.cat([ask(x[i : i + ROWS]) for i in range(0, len(x), ROWS)])
             means.append(answers.reshape(len(group.utterance), group.pieces, -1).mean(1))
         order = torch.cat([group.utterance for group in self.groups]).argsort()
         return torch.cat(means)[order]

@@ -64,7 +64,7 @@ class Retraining:
     def __init__(self, model: Model, setting: Setting, speech: OtherSpeech, held: HeldOut, own_keys: bool) -> None:
         self.model, self.setting, self.speech, self.held, self.own_keys = model, setting, speech, held, own_keys
         self.labels = label_numbers(setting, speech.labels)
-        self.people = [(self.labels == label).nonzero()[:, 0].numpy() for label in self.labels.unique()]
+        self.people = [(self.labels == label).nonzero()[:, 0].numpy() for label in torch.unique(self.labels)]
 
     def run(self, stages: Sequence[Stage], seed: int) -> Trained:
         """One stage after the other, each from the best weights so far, which are kept at the end."""
