@@ -193,7 +193,10 @@ def scored(target: Target, trial: Trial, recovery: Recovery, wants_key: bool) ->
 
 
 def _eer_of_plain_enrolment(target: Target, model: Model, tested: Answers) -> float:
-    """EER in percent of encrypted tests against speakers whom `model` knows from plain speech."""
+    """EER in percent of answers to encrypted tests against speakers whom `model` knows from plain speech.
+
+    Plain enrolment is asked about last: beside the same recordings encrypted, it would tell an attack the key.
+    """
     experiment = target.experiment
     enrolled = experiment.engine.explicit(model, np.eye(target.setting.size))
     assert isinstance(experiment.task, Verification) and isinstance(enrolled, torch.Tensor)
