@@ -45,7 +45,7 @@ HELD_STREAM = 2**32  # beyond all steps' seeds: held-out keys are none that were
 class Effort:
     """How much is trained: what keeps `informed` below some three minutes of one CPU core a case, with asv-raw3.
 
-    searches: for a front end, 30 to 50 s each; a second one from other starts tells whether the first was stuck.
+    searches: for a front end, some 25 s each; a second one from other starts tells whether the first was stuck.
     front_steps, layer_steps, whole_steps: at most, of the stages behind them; 0.1 s a step.
     runs: of the semi-informed, `own_steps` each, with seeds of their own.
     """
