@@ -73,12 +73,12 @@ def separation(model, speech):
     return float((cosines[same_pairs][:, None] > cosines[~same]).double().mean())
 
 
-def of_classes(seed=1, key=None, heard=True):
+def of_classes(scheme):
     """Evidence of a classifier whose patterns a key scrambles, and the key."""
-    key = correct_key("rom", 4, seed) if key is None else key
-    others = tiny_classifier.speech(4, 48, heard=heard)
+    key = correct_key(scheme, 4, 1)
+    others = tiny_classifier.speech(4, 48)
     return key, Evidence(
-        setting=tiny_classifier.setting("rom", 4, tiny_classifier.trained(4)), given=Given(variant=SAME_KEY), seed=1,
+        setting=tiny_classifier.setting(scheme, 4, tiny_classifier.trained(4)), given=Given(variant=SAME_KEY), seed=1,
         public=tiny_classifier.trained(4), others=others, enrolled=under(others, key),
     )  # fmt: skip
 
@@ -89,11 +89,12 @@ def accuracy(model, speech):
     return np.mean([f"class {answer}" == label for answer, label in zip(answers.tolist(), speech.labels, strict=True)])
 
 
-def test_a_front_end_learned_under_the_victims_key_undoes_it():
-    key, has = of_classes()
+@pytest.mark.parametrize("scheme", ["rom", "shuffling", "flipping"])
+def test_a_front_end_learned_under_the_victims_key_undoes_it(scheme):
+    key, has = of_classes(scheme)
     victims = under(tiny_classifier.speech(4, 60, seed=9), key)
     found = Informed(EFFORT).run(has)
-    assert accuracy(has.public, victims) < 0.6 and accuracy(found.model, victims) > 0.9
+    assert accuracy(has.public, victims) < 0.75 and accuracy(found.model, victims) > 0.9
     assert found.key is None and found.measured["held-out error of the front end alone"] < 10
     front = found.model.front.map.numpy()
     assert np.linalg.norm(front / np.linalg.norm(front) - key.T / 2) < 0.3
