@@ -76,6 +76,7 @@ def _result(recovery: Recovery, failed: str, seconds: float) -> bytes:
         "measured": {str(name): float(value) for name, value in recovery.measured.items()},
         "note": str(recovery.note),
         "model": recovery.model is not None,
+        "enrolment": recovery.enrolment,
         "failed": failed,
         "seconds": seconds,
     }

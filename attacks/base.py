@@ -149,6 +149,8 @@ class Recovery:
     objective: what it minimised, at the result; for the record.
     queries: that it asked, for the record; the harness counts them itself.
     model: what the adversary asks where he wants no key: it reads the victims' ciphertext, and is scored at the task.
+    enrolment: of the speakers whom `model` verifies: "encrypted" as their tests are, or "plain", where the adversary
+        knows them from speech that was never encrypted.
     measured: further numbers by name (of an attack that wants no key: what it measured instead).
     note: one sentence where something is worth saying.
     """
@@ -158,6 +160,7 @@ class Recovery:
     objective: float | None = None
     queries: int = 0
     model: Model | None = None
+    enrolment: Literal["encrypted", "plain"] = "encrypted"
     measured: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
 

@@ -67,6 +67,7 @@ def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) ->
             queries=fields["queries"],
             model=Absent(connection, attack.name) if fields["model"] else None,  # type: ignore[arg-type]
             measured=fields["measured"],
+            enrolment="plain" if fields["enrolment"] == "plain" else "encrypted",
             note=fields["note"],
         )
         yield Attacked(recovery, fields["failed"], fields["seconds"] + oracles.seconds)

@@ -20,6 +20,7 @@ from attacks.stable_linalg import eigh
 from evaluation.models.protocol import Model
 from keys import draw_keys, encrypt_query, to_blocks
 from keys.blocks import Blocks
+from keys.errors import BadInput
 
 SPAN = 32  # elements of the successive blocks whose joint covariance is taken
 FLOOR = 1e-4  # of the mean eigenvalue, added to all of them
@@ -45,7 +46,8 @@ class Linkability:
 
     def run(self, evidence: Evidence) -> Recovery:
         """A model that embeds ciphertext; `error` of the row is its EER. Labels of the enrolled are not used."""
-        assert evidence.enrolled is not None and evidence.setting.model is not None
+        if evidence.enrolled is None or evidence.setting.model is None:
+            raise BadInput("linkability was given no ciphertext of other people, or no model that cuts it.")
         across = evidence.given.variant == "across keys"
         model = CovarianceEmbedding(evidence.setting, across, evidence.seed)
         pieces = [evidence.setting.model.segments(query)[:1] for query in evidence.enrolled.queries]

@@ -32,12 +32,14 @@ from attacks.results import AttackFolder
 from attacks.salt import Salt
 from attacks.scores import key_error
 from attacks.target import AttackConfig, Target
+from evaluation.answers import Answers
 from evaluation.dispatch import Call, check_timeout, collect, described
 from evaluation.failures import Failure, Failures, SomeFailed
 from evaluation.hardware import available_cores
 from evaluation.models.protocol import model_at_fault
 from evaluation.pool import processes
 from evaluation.sweep import Progress
+from evaluation.tasks import Verification
 from evaluation.watch import Report, Watch
 
 
@@ -226,7 +228,7 @@ def scored(
         return found
     if recovery.model is not None:
         answers = target.experiment.engine.explicit(recovery.model, trial.key)
-        error = target.error_rows(target.with_intervals, answers)[0]
+        error = _errors_of_model(target, recovery, answers)
         found |= dict(zip(("error", "error_low", "error_high"), map(float, error), strict=True))
     if recovery.key is None:
         return found | ({"key_error": 2**0.5, "snr": 0.0} if wants_key else {})
@@ -243,6 +245,23 @@ def scored(
 
 def unscored() -> dict[str, float]:
     return dict.fromkeys(("key_error", "error", "error_low", "error_high"), float("nan")) | nothing_heard()
+
+
+def _errors_of_model(target: Target, recovery: Recovery, tested: Answers) -> Matrix:
+    """The task's error and its interval, in percent, of the answers to the victims' ciphertext `tested`.
+
+    Plain enrolment is asked about last: beside the same recordings encrypted, it would tell an attack the key. Raises
+    ModelFailed where the task enrols nobody.
+    """
+    if recovery.enrolment != "plain":
+        return target.error_rows(target.with_intervals, tested)[0]
+    experiment = target.with_intervals
+    if not isinstance(experiment.task, Verification):
+        raise ModelFailed("plain enrolment is asked for, and only speaker verification enrols anybody")
+    assert recovery.model is not None
+    enrolled = experiment.engine.explicit(recovery.model, np.eye(target.setting.size))
+    assert isinstance(enrolled, torch.Tensor) and isinstance(tested, torch.Tensor)
+    return target.rates(experiment, experiment.task.measured.scores(enrolled, tested))[0]
 
 
 def _guessing(

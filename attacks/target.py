@@ -224,7 +224,11 @@ class Target:
 
     def error_rows(self, experiment: Experiment, answers: Answers) -> Matrix:
         """The task's errors with the ends of their intervals, NaN where there are none: `(n, 3)` in percent."""
-        rows = score_rows(experiment, "incorrect", experiment.scores(answers), 0)
+        return self.rates(experiment, experiment.scores(answers))
+
+    def rates(self, experiment: Experiment, scores: Tensor) -> Matrix:
+        """The same of scores `(n, …)` as the task makes them."""
+        rows = score_rows(experiment, "incorrect", scores, 0)
         metric = experiment.task.metric
         rates = np.array([[row[c] for c in ("value", "ci_low", "ci_high")] for row in rows if row["metric"] == metric])
         return 100 - rates[:, [0, 2, 1]] if metric == "accuracy" else rates

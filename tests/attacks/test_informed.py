@@ -1,27 +1,43 @@
 """Adversaries who want no key: they train on ciphertext, or compare covariances, of speakers with known spectra."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.signal import lfilter
 
+from attacks import suite
+from attacks.adaptive_front_end import Adapted
 from attacks.base import Evidence, Given, OtherSpeech, Setting
-from attacks.informed import Informed
+from attacks.evidence import trial_of
+from attacks.held_out_people import HeldOut, parted
+from attacks.informed import IGNORANT, LAZY, SAME_KEY, SEMI, Effort, Informed
+from attacks.key_descent import Plan
 from attacks.linkability import CovarianceEmbedding, Linkability, joint_covariance
+from attacks.retraining import Retraining, Stage
+from attacks.target import AttackConfig, Target
+from evaluation.corpora import open_corpus
 from evaluation.models.protocol import checked
 from keys import correct_key, draw_keys, encrypt_query
+from keys.errors import BadInput
+from tests.attacks import tiny_classifier
 from tests.toys import raw3
 
-SPEAKERS, EACH, SAMPLES = 4, 6, 4_800
+SPEAKERS, EACH, SAMPLES = 6, 5, 4_800
+DULL = 0.2  # a pole's radius at which an untrained model takes some speakers for one another
+PLAN = Plan(guesses=16, starts=2, first_steps=30, rounds=2, steps=20, batch=12)
+EFFORT = Effort(searches=1, front_steps=25, layer_steps=25, whole_steps=200, runs=1, own_steps=200, plan=PLAN)
 
 
-def speakers(seed, white=False):
-    """Autoregressive noise, one resonance per speaker; or white noise, in which nobody can be told apart."""
+def speakers(seed, white=False, radius=0.9):
+    """Autoregressive noise, one resonance per speaker, the sharper the nearer its pole's `radius` is to 1; or white
+    noise, in which nobody can be told apart."""
     rng = np.random.default_rng(seed)
     queries, labels = [], []
     for speaker in range(SPEAKERS):
         angle = np.pi * (speaker + 1) / (SPEAKERS + 1)
-        denominator = [1.0] if white else [1.0, -1.8 * np.cos(angle), 0.81]
+        denominator = [1.0] if white else [1.0, -2 * radius * np.cos(angle), radius**2]
         for _ in range(EACH):
             query = lfilter([1.0], denominator, rng.standard_normal(SAMPLES))
             queries.append(torch.from_numpy(query / query.std()).float())
@@ -38,9 +54,9 @@ def setting():
     return Setting("rom", "samples", 3, 3, 16_000, checked(raw3(), "toy"), "asv")
 
 
-def evidence(variant, white=False):
+def evidence(variant, white=False, radius=0.9):
     key = correct_key("rom", 3, 5)
-    others = speakers(0, white)
+    others = speakers(0, white, radius)
     return key, Evidence(
         setting=setting(), given=Given(variant=variant), seed=1,
         public=setting().model, others=others, enrolled=under(others, key),
@@ -57,25 +73,124 @@ def separation(model, speech):
     return float((cosines[same_pairs][:, None] > cosines[~same]).double().mean())
 
 
-def test_training_on_the_victims_key_learns_to_read_it():
-    key, has = evidence("semi-informed")
-    trained, untrained = Informed(steps=80).run(has), Informed().run(evidence("ignorant")[1])
-    victims = under(speakers(9), key)
-    assert trained.key is None and trained.objective < 0.7 * np.log(SPEAKERS)
-    assert separation(trained.model, victims) > 0.9
-    assert untrained.model is not trained.model and not trained.model.network.training
+def of_classes(scheme):
+    """Evidence of a classifier whose patterns a key scrambles, and the key."""
+    key = correct_key(scheme, 4, 1)
+    others = tiny_classifier.speech(4, 48)
+    return key, Evidence(
+        setting=tiny_classifier.setting(scheme, 4, tiny_classifier.trained(4)), given=Given(variant=SAME_KEY), seed=1,
+        public=tiny_classifier.trained(4), others=others, enrolled=under(others, key),
+    )  # fmt: skip
 
 
-def test_there_is_nothing_to_learn_in_white_noise():
-    key, has = evidence("semi-informed", white=True)
-    trained = Informed(steps=80).run(has)
-    assert separation(trained.model, under(speakers(9, white=True), key)) < 0.6
+def accuracy(model, speech):
+    with torch.inference_mode():
+        answers = model.classify(torch.stack(speech.queries)).argmax(-1)
+    return np.mean([f"class {answer}" == label for answer, label in zip(answers.tolist(), speech.labels, strict=True)])
 
 
-def test_a_lazy_adversary_trains_on_keys_of_his_own():
-    has = evidence("lazy-informed")[1]
-    first, again = (Informed(steps=5).run(has) for _ in range(2))
-    assert first.objective == again.objective != Informed(steps=5).run(evidence("semi-informed")[1]).objective
+@pytest.mark.parametrize("scheme", ["rom", "shuffling", "flipping"])
+def test_a_front_end_learned_under_the_victims_key_undoes_it(scheme):
+    key, has = of_classes(scheme)
+    victims = under(tiny_classifier.speech(4, 60, seed=9), key)
+    found = Informed(EFFORT).run(has)
+    assert accuracy(has.public, victims) < 0.75 and accuracy(found.model, victims) > 0.9
+    assert found.key is None and found.measured["held-out error of the front end alone"] < 10
+    front = found.model.front.map.numpy()
+    assert np.linalg.norm(front / np.linalg.norm(front) - key.T / 2) < 0.3
+
+
+def test_speakers_are_told_apart_under_the_victims_key_after_training():
+    key, has = evidence(SAME_KEY, radius=DULL)
+    victims = under(speakers(9, radius=DULL), key)
+    found = Informed(EFFORT).run(has)
+    assert separation(found.model, victims) > separation(has.public, victims) + 0.02
+    assert found.measured["held-out loss after"] == found.objective < found.measured["held-out loss before"]
+    assert 0 < found.measured["best step"] <= found.measured["steps"] <= 250
+
+
+def test_a_model_trained_under_keys_of_ones_own_works_under_others():
+    key, has = evidence(SEMI, radius=DULL)
+    victims = under(speakers(9, radius=DULL), key)
+    found, again = (Informed(EFFORT).run(has) for _ in range(2))
+    assert separation(found.model, victims) > separation(has.public, victims) + 0.02
+    assert found.measured == again.measured
+    assert not found.model.network.training and not any(w.requires_grad for w in found.model.network.parameters())
+
+
+@pytest.mark.parametrize("variant", [SEMI, SAME_KEY])
+def test_there_is_nothing_to_learn_in_white_noise_and_training_makes_nothing_worse(variant):
+    key, has = evidence(variant, white=True)
+    found = Informed(EFFORT).run(has)
+    assert separation(found.model, under(speakers(9, white=True), key)) < 0.6
+    assert found.measured["held-out loss after"] <= found.measured["held-out loss before"]
+
+
+def test_weights_that_held_out_people_do_not_confirm_are_not_kept():
+    _, has = evidence(SEMI)
+    learned, rest = parted(has.others, has.setting, 0)  # names that are drawn by lot teach nothing
+    shuffled = OtherSpeech(learned.queries, tuple(np.random.default_rng(0).permutation(learned.labels)))
+    held = HeldOut(has.public, rest, has.setting)
+    model = setting().model
+    training = Retraining(model, has.setting, shuffled, held, own_keys=False)
+    trained = training.run([Stage(list(model.network.parameters()), 0.1, 50)], 0)
+    assert trained.best == 0 < trained.steps and trained.after == trained.before == held.judge(model)
+    first = setting().model.network.state_dict()
+    assert all(torch.equal(value, first[name]) for name, value in model.network.state_dict().items())
+
+
+def test_nobody_is_trained_on_and_held_out():
+    learned, held = parted(speakers(0), setting(), 3)
+    assert set(learned.labels).isdisjoint(held.labels) and len(set(held.labels)) == 2
+    with pytest.raises(BadInput, match="1 people with two utterances"):
+        parted(OtherSpeech(learned.queries[:2], ("a", "a")), setting(), 0)
+
+
+def test_the_identity_before_a_model_changes_nothing():
+    has = evidence(SAME_KEY)[1]
+    queries = torch.stack(has.others.queries)
+    adapted = Adapted(has.public, "samples", np.eye(3))
+    torch.testing.assert_close(adapted.embed(queries), has.public.embed(queries))
+    key = correct_key("rom", 3, 7)
+    undone = Adapted(has.public, "samples", key.T).embed(encrypt_query(queries, key, blocks="samples"))
+    torch.testing.assert_close(undone, has.public.embed(queries), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("variant", [SEMI, SAME_KEY])
+def test_a_model_without_gradients_cannot_be_trained(variant):
+    toy = raw3()
+    toy.embed = torch.no_grad()(toy.embed)
+    with pytest.raises(BadInput, match="without gradients"):
+        Informed(EFFORT).run(replace(evidence(variant)[1], public=checked(toy, "toy")))
+
+
+def test_the_ignorant_compare_encrypted_tests_with_plain_enrolment(tmp_path):
+    few = open_corpus("bundled").speakers[:8]
+    chosen = open_corpus("bundled").select(per_speaker=2, speakers=few).utterances
+    (tmp_path / "few.txt").write_text("\n".join(u.id for u in chosen))
+    config = AttackConfig("bundled", model="asv-raw3", scheme="rom", trials=1, only=str(tmp_path / "few.txt"))
+    target = Target(config, tmp_path)
+    trial, engine = trial_of(target, 0), target.experiment.engine
+    ignorant, lazy = (
+        Informed().run(replace(evidence(variant)[1], public=target.whole_model)) for variant in (IGNORANT, LAZY)
+    )
+
+    def error(recovery, key):
+        return suite.scored(target, replace(trial, key=key), recovery, wants_key=False)["error"]
+
+    plain = target.error_of(target.experiment, engine.plain())[0]
+    assert error(ignorant, np.eye(3)) == pytest.approx(plain) == error(lazy, np.eye(3))
+    sweep = replace(target.experiment.config, variant="test")
+    tests_alone = target.experiment.__class__(sweep)  # a model under the identity, tests alone under the key
+    tests_alone.engine.model_key = torch.eye(3, dtype=torch.float64)
+    expected = target.error_of(tests_alone, tests_alone.answers(trial.key[None]))[0]
+    assert error(ignorant, trial.key) == pytest.approx(expected, abs=1e-3) != error(lazy, trial.key)
+
+
+def test_sounds_have_no_enrolment_to_be_ignorant_of():
+    scenes = replace(setting(), task="asc")
+    assert [given.variant for given in Informed().amounts(scenes)] == [LAZY, SEMI, SAME_KEY]
+    assert [given.variant for given in Informed().amounts(setting())] == [IGNORANT, LAZY, SEMI, SAME_KEY]
 
 
 def test_obstacles_are_sentences():
