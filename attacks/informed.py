@@ -99,7 +99,8 @@ class Informed:
         measured: held-out loss (nats) and error (percent) before and after training, the steps taken, and the step
         whose weights were kept (0: none but the front end, if that).
 
-        Raises BadInput where there is nothing to train, where the model's answers carry no gradient, or where people are too few to hold some out.
+        Raises BadInput where there is nothing to train, where the model's answers carry no gradient, or where people
+        are too few to hold some out.
         """
         variant = evidence.given.variant
         if evidence.public is None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from attacks.base import AMOUNT, Asset, Attack, Evidence, Given, Recovery
+from attacks.base import AMOUNT, Asset, Attack, Evidence, Given, Matrix, Recovery
 from attacks.boundary import Attacked, ModelFailed, attacking
 from attacks.evidence import Handed, Trial, evidence_of, trial_of
 from attacks.guessing import Guessing
@@ -159,7 +159,7 @@ def run_trial(
     with _attacked(target, attack, handed, oracles, threads or available_cores()) as attacked:
         recovery, failed = attacked.recovery, attacked.failed
         try:
-            scores = scored(target, trial, recovery, wants_key(attack), handed, failed)
+            scores = unscored() if failed else scored(target, trial, recovery, wants_key(attack), seen_units(handed))
         except ModelFailed as error:
             failed, scores = str(error), unscored()
     setting = target.setting
@@ -215,17 +215,13 @@ def seen_units(handed: Handed) -> int:
     return sum(query.shape[-1] for query in handed.ciphertext)
 
 
-def scored(
-    target: Target, trial: Trial, recovery: Recovery, wants_key: bool, handed: Handed, failed: str = ""
-) -> dict[str, float]:
+def scored(target: Target, trial: Trial, recovery: Recovery, wants_key: bool, seen: int) -> dict[str, float]:
     """Key error, what is heard, and the task's error (percent) with the recovered key; NaN where none is wanted.
 
-    An attack that wanted a key and found none scores as an unrelated key and as silence: error √2, 0 dB. One that broke
-    down has no scores. A model in place of a key is scored with its interval.
+    An attack that wanted a key and found none scores as an unrelated key and as silence: error √2, 0 dB. A model in
+    place of a key is scored with its interval. seen: samples or frames of the victim that the attack had.
     """
     found = unscored()
-    if failed:
-        return found
     if recovery.model is not None:
         answers = target.experiment.engine.explicit(recovery.model, trial.key)
         error = _errors_of_model(target, recovery, answers)
@@ -234,7 +230,7 @@ def scored(
         return found | ({"key_error": 2**0.5, "snr": 0.0} if wants_key else {})
     blocks = target.setting.blocks
     found["key_error"] = key_error(recovery.key, trial.key, blocks)
-    found |= heard(target, trial, recovery.key, seen_units(handed))
+    found |= heard(target, trial, recovery.key, seen)
     if target.model is not None:
         # A sign that the attack cannot see is one more guess for the adversary, who is granted it.
         sign = np.sign(np.sum(recovery.key * trial.key)) if blocks == "samples" else 1.0

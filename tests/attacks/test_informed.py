@@ -16,6 +16,7 @@ from attacks.informed import IGNORANT, LAZY, SAME_KEY, SEMI, Effort, Informed
 from attacks.key_descent import Plan
 from attacks.linkability import CovarianceEmbedding, Linkability, joint_covariance
 from attacks.retraining import Retraining, Stage
+from attacks.salt import Salt
 from attacks.target import AttackConfig, Target
 from evaluation.corpora import open_corpus
 from evaluation.models.protocol import checked
@@ -170,13 +171,15 @@ def test_the_ignorant_compare_encrypted_tests_with_plain_enrolment(tmp_path):
     (tmp_path / "few.txt").write_text("\n".join(u.id for u in chosen))
     config = AttackConfig("bundled", model="asv-raw3", scheme="rom", trials=1, only=str(tmp_path / "few.txt"))
     target = Target(config, tmp_path)
-    trial, engine = trial_of(target, 0), target.experiment.engine
+    attack = Informed()
+    trial = trial_of(target, Salt(bytes(32)), attack, attack.amounts(target.setting)[0], 0)
+    engine = target.experiment.engine
     ignorant, lazy = (
         Informed().run(replace(evidence(variant)[1], public=target.whole_model)) for variant in (IGNORANT, LAZY)
     )
 
     def error(recovery, key):
-        return suite.scored(target, replace(trial, key=key), recovery, wants_key=False)["error"]
+        return suite.scored(target, replace(trial, key=key), recovery, wants_key=False, seen=0)["error"]
 
     plain = target.error_of(target.experiment, engine.plain())[0]
     assert error(ignorant, np.eye(3)) == pytest.approx(plain) == error(lazy, np.eye(3))
