@@ -250,14 +250,16 @@ def _errors_of_model(target: Target, recovery: Recovery, tested: Answers) -> Mat
     ModelFailed where the task enrols nobody.
     """
     if recovery.enrolment != "plain":
-        return target.error_rows(target.with_intervals, tested)[0]
+        encrypted: Matrix = target.error_rows(target.with_intervals, tested)[0]
+        return encrypted
     experiment = target.with_intervals
     if not isinstance(experiment.task, Verification):
         raise ModelFailed("plain enrolment is asked for, and only speaker verification enrols anybody")
     assert recovery.model is not None
     enrolled = experiment.engine.explicit(recovery.model, np.eye(target.setting.size))
     assert isinstance(enrolled, torch.Tensor) and isinstance(tested, torch.Tensor)
-    return target.rates(experiment, experiment.task.measured.scores(enrolled, tested))[0]
+    rates: Matrix = target.rates(experiment, experiment.task.measured.scores(enrolled, tested))[0]
+    return rates
 
 
 def _guessing(

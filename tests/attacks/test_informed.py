@@ -173,6 +173,7 @@ def test_the_ignorant_compare_encrypted_tests_with_plain_enrolment(tmp_path):
     target = Target(config, tmp_path)
     attack = Informed()
     trial = trial_of(target, Salt(bytes(32)), attack, attack.amounts(target.setting)[0], 0)
+    trial = replace(trial, key=correct_key("rom", 3, 0))
     engine = target.experiment.engine
     ignorant, lazy = (
         Informed().run(replace(evidence(variant)[1], public=target.whole_model)) for variant in (IGNORANT, LAZY)
