@@ -6,6 +6,7 @@ harness asks that model here.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +29,7 @@ from evaluation.models.modules import copied
 from evaluation.models.protocol import Model, open_model
 from keys.errors import BadInput, in_one_line
 
+_one_at_a_time = threading.Lock()
 _kept: dict[str, Any] = {}  # what was in the parcels of this attack, by their names
 
 
@@ -35,14 +37,17 @@ def attend(address: Any, password: bytes) -> None:
     """One trial: runs the attack that the harness hands over, then answers for its model until the harness hangs up."""
     with Client(address, authkey=password) as harness:
         code, handed = unpickled(harness.recv_bytes())
-        if code not in _kept:  # another attack: it gets nothing that the last one may have changed
-            _forget()
         attack: Attack = _opened(harness, code, cloudpickle.loads)
         evidence = _evidence(harness, handed)
         begin = time.process_time()
         recovery, failed = attempt(attack, evidence)
         seconds = time.process_time() - begin
-        harness.send_bytes(_result(recovery, failed, seconds))
+        try:
+            result = _result(recovery, failed, seconds)
+        except Exception as error:  # an attack may return anything
+            recovery = Recovery(None, believed=False)
+            result = _result(recovery, in_one_line(error), seconds)
+        harness.send_bytes(result)
         while True:
             try:
                 function, queries = unpickled(harness.recv_bytes())
@@ -117,8 +122,9 @@ def _evidence(harness: Connection, handed: Handed) -> Evidence:
 
 
 def _ask(harness: Connection, name: str, asked: Matrix) -> Any:
-    harness.send_bytes(packed(name, asked=np.asarray(asked)))
-    granted, answer = unpickled(harness.recv_bytes())
+    with _one_at_a_time:
+        harness.send_bytes(packed(name, asked=np.asarray(asked)))
+        granted, answer = unpickled(harness.recv_bytes())
     if not granted:
         raise BadInput(f"{str(answer)[:1].upper()}{str(answer)[1:]}.")
     return answer
@@ -130,12 +136,6 @@ def _opened(harness: Connection, name: str, open_it: Callable[[bytes], Any]) -> 
         harness.send_bytes(packed("parcel", {"name": name}))
         _kept[name] = open_it(harness.recv_bytes())
     return _kept[name]
-
-
-def _forget() -> None:
-    _kept.clear()
-    _setting.cache_clear()
-    _public.cache_clear()
 
 
 def _encrypted(spec: str | None, encrypted: EncryptedModel) -> Model:

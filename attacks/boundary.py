@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -20,7 +21,7 @@ from attacks import apart
 from attacks.base import Attack, Recovery
 from attacks.evidence import Handed
 from attacks.oracles import Oracles
-from attacks.wire import Message, Parcel, pickled, unpacked
+from attacks.wire import Message, NoMessage, Parcel, pickled, unpacked
 from evaluation.models.protocol import Hypothesis
 from evaluation.pool import Pool, processes
 from keys.errors import BadInput, in_one_line
@@ -46,18 +47,22 @@ class Attacked:
 def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) -> Iterator[Attacked]:
     """Run an attack on what it is handed, in a process of its own; a model that it returns answers inside the block.
 
-    The process may serve the next trial, too. One that dies is a failure of the attack. Raises RuntimeError where the
-    evidence cannot be opened there, and whatever an oracle raises.
+    The process may serve the next trial of this attack, and no other one's. One that dies, or sends what is no message,
+    is a failure of the attack. Raises RuntimeError where the evidence cannot be opened there, and whatever an oracle
+    raises.
     """
     code = Parcel(cloudpickle.dumps(attack))
     parcels = {parcel.name: parcel for parcel in (code, handed.others) if isinstance(parcel, Parcel)}
     named = replace(handed, others=handed.others.name) if isinstance(handed.others, Parcel) else handed
-    with processes(1, threads) as pool, _answered(pool) as (connection, future):
+    with processes(1, threads, purpose=code.name) as pool, _answered(pool) as (connection, future):
         connection.send_bytes(pickled((code.name, named)))
         try:
             message = _served(connection, oracles, parcels)
         except (EOFError, ConnectionError):
             yield Attacked(Recovery(None, believed=False), _why(future), oracles.seconds)
+            return
+        except NoMessage as error:
+            yield Attacked(Recovery(None, believed=False), str(error), oracles.seconds)
             return
         fields = message.fields
         recovery = Recovery(
@@ -95,7 +100,7 @@ class Absent:
         try:
             self.connection.send_bytes(pickled((function, queries.cpu())))
             message = unpacked(self.connection.recv_bytes(LARGEST))
-        except (EOFError, ConnectionError):
+        except (EOFError, ConnectionError, NoMessage):
             raise ModelFailed(f"the model that {self.name} returned ended its process") from None
         if message.kind == "texts":
             return [Hypothesis(text, runaway=runaway) for text, runaway in message.fields["texts"]]
@@ -110,10 +115,12 @@ def _served(connection: Connection, oracles: Oracles, parcels: dict[str, Parcel]
         message = unpacked(connection.recv_bytes(LARGEST))
         if message.kind == "done":
             return message
-        if message.kind == "parcel":
+        if message.kind == "parcel" and message.fields.get("name") in parcels:
             connection.send_bytes(parcels[message.fields["name"]].data)
-        else:
+        elif "asked" in message.arrays:
             connection.send_bytes(pickled(oracles.answer(message.kind, message.arrays["asked"])))
+        else:
+            raise NoMessage(f"the attack sent {message.kind!r} and asked nothing")
 
 
 @contextmanager
@@ -122,7 +129,7 @@ def _answered(pool: Pool) -> Iterator[tuple[Connection, Future[None]]]:
     password = secrets.token_bytes(32)
     with Listener(authkey=password) as listener:
         accepted: SimpleQueue[Connection] = SimpleQueue()
-        threading.Thread(target=lambda: accepted.put(listener.accept()), daemon=True).start()
+        threading.Thread(target=_accept, args=(listener, accepted), daemon=True).start()
         future = pool.submit(apart.attend, listener.address, password)
         while True:
             try:
@@ -133,6 +140,18 @@ def _answered(pool: Pool) -> Iterator[tuple[Connection, Future[None]]]:
                     raise RuntimeError(f"the process of an attack does not start ({_why(future)})") from None
         with connection:
             yield connection, future
+
+
+def _accept(listener: Listener, accepted: SimpleQueue[Connection]) -> None:
+    """The first who knows the password."""
+    while True:
+        try:
+            accepted.put(listener.accept())
+            return
+        except (AuthenticationError, EOFError, ConnectionError):  # somebody else of this machine
+            continue
+        except OSError:  # the listener was closed
+            return
 
 
 def _why(future: Future[None]) -> str:

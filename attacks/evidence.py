@@ -71,7 +71,7 @@ class Handed:
 
 
 def trial_of(target: Target, salt: Salt, attack: Attack, given: Given, number: int) -> Trial:
-    """Trial `number` of a case: a key that no other trial has, and the next victim in the corpus' order."""
+    """Trial `number` of a case: a key that no other trial has, and the next victim."""
     name, utterances = target.victims[number % len(target.victims)]
     words = attack.name, given, number
     guessing = isinstance(attack, Guessing)  # it reads a sweep, whose key is no secret

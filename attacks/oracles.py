@@ -31,9 +31,9 @@ class Oracles:
         """Whether there is an answer, and the answer, or one sentence that says why there is none."""
         if name not in self.functions:
             return False, f"this threat model grants nobody to answer {name!r}"
-        shape = (len(asked), self.size) if name == "encrypt" else (len(asked), self.size, self.size)
-        if asked.shape != shape or asked.dtype.kind not in "fiub" or not np.isfinite(asked).all():
-            return False, f"{name} takes finite numbers of shape (n, {', '.join(map(str, shape[1:]))})"
+        shape = (self.size,) if name == "encrypt" else (self.size, self.size)
+        if asked.ndim < 1 or asked.shape[1:] != shape or asked.dtype.kind not in "fiub" or not np.isfinite(asked).all():
+            return False, f"{name} takes finite numbers of shape (n, {', '.join(map(str, shape))})"
         if self.spent + len(asked) > self.limit:
             left = self.limit - self.spent
             return False, f"{len(asked):,} queries are asked, and {left:,} of the {self.limit:,} of this case are left"

@@ -58,10 +58,8 @@ class AttackFolder(RunFolder):
         with kept_salt(self.path / "attacks" / "salt.json", named) as salt:
             yield salt
 
-    def claim_attacks(self, config: AttackConfig, target: Target, command: str | None, salt: str | None = None) -> None:
+    def claim_attacks(self, config: AttackConfig, target: Target, command: str | None) -> None:
         """Begin, or go on; raises BadInput where the folder holds attacks on another target.
-
-        `salt`: fingerprint of the one from which the victims' keys now follow.
 
         Damaged result files are set aside, and named in `damaged`: their trials are missing again.
         """
@@ -92,7 +90,8 @@ class AttackFolder(RunFolder):
                 **{name: getattr(target.setting, name) for name in ("scheme", "blocks", "block_size", "size", "rate")},
             },
             "known": known_needs(),
-            "salts": list(dict.fromkeys([*before.get("salts", []), *([salt] if salt else [])])),
+            "salts": before.get("salts", []),
+            "repeats": before.get("repeats", False),
             "sessions": [*before.get("sessions", []), session],
             "attacks": before.get("attacks", {}),
             "ended": None,
@@ -103,6 +102,13 @@ class AttackFolder(RunFolder):
     def suite(self) -> dict[str, Any] | None:
         """What suite.json says; None where there is none yet."""
         return read_json(self.suite_path, Suite) if os.path.lexists(self.suite_path) else None
+
+    def note_salt(self, fingerprint: str, repeats: bool) -> None:
+        """From which salt the victims' keys now follow, and whether it came from a file that attacks could read."""
+        assert self._suite is not None
+        self._suite["salts"] = list(dict.fromkeys([*self._suite["salts"], fingerprint]))
+        self._suite["repeats"] |= repeats
+        self._write_suite()
 
     def note(self, attack: str, about: Mapping[str, Any]) -> None:
         """The attack's threat model and, where it does not apply, why."""

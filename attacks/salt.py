@@ -60,9 +60,10 @@ def attack_seed(run_seed: int, trial: int) -> int:
 
 @contextmanager
 def kept_salt(path: Path, named: Path | None = None) -> Iterator[Salt]:
-    """The salt of the file `path`, which is gone meanwhile; of the file `named` where one is, or else a new one.
+    """The salt of the file `path`, which is gone meanwhile; of the file `named`, which stays, or else a new one.
 
-    Raises BadInput where a file holds no salt, or `named` another one than `path`.
+    An attack could read `named`: such a run repeats another one, and is no evidence of its own. Raises BadInput where a
+    file holds no salt, or `named` another one than `path`.
     """
     salt = read_salt(path) if path.exists() else None
     if named is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -29,10 +29,11 @@ from attacks.oracles import Oracles
 from attacks.random_keys import RandomKeys
 from attacks.registry import open_attack
 from attacks.results import AttackFolder
-from attacks.salt import Salt
+from attacks.salt import Salt, read_salt
 from attacks.scores import key_error
 from attacks.target import AttackConfig, Target
 from evaluation.answers import Answers
+from evaluation.attack_rows import REPEATS
 from evaluation.dispatch import Call, check_timeout, collect, described
 from evaluation.failures import Failure, Failures, SomeFailed
 from evaluation.hardware import available_cores
@@ -70,6 +71,8 @@ def run_attacks(
     check_timeout(timeout)
     attacks: dict[str, Attack] = {name: open_attack(name) for name in names}
     workers = workers or available_cores()
+    if salt is not None:
+        read_salt(salt)  # refused before anything runs
     with model_at_fault(config.model or ""):
         target = Target(config, out)
     folder = AttackFolder(out)
@@ -84,10 +87,14 @@ def run_attacks(
         except SomeFailed as error:  # the other attacks need none of these keys
             unfinished = error
     attacks = {RandomKeys.name: RandomKeys(keys), **attacks}
-    with folder.locked(), folder.kept_salt(salt) as secret:
+    with folder.locked(), ExitStack() as kept:
+        folder.claim_attacks(config, target, command)
+        secret = kept.enter_context(folder.kept_salt(salt))
+        folder.note_salt(secret.fingerprint, repeats=salt is not None)
         run = Run(target, secret, folder, workers, timeout, Failures("trials", worked=False), report)
-        folder.claim_attacks(config, target, command, secret.fingerprint)
         if report:
+            if salt is not None:
+                report(f"caution: {REPEATS}")
             for line in folder.damaged:
                 report(line)
         for attack in attacks.values():

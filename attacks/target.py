@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, cast
 
@@ -109,8 +110,12 @@ class Target:
 
     @cached_property
     def victims(self) -> tuple[tuple[str, tuple[Utterance, ...]], ...]:
-        """Name and utterances of every victim, in the corpus' order."""
-        return tuple(_hands(self.victims_corpus).items())
+        """Name and utterances of every victim, in an order drawn with the run's seed: a corpus may be sorted."""
+
+        def drawn(hand: tuple[str, tuple[Utterance, ...]]) -> bytes:
+            return blake2b(f"{self.config.seed}/{hand[0]}".encode("utf-8", "surrogateescape")).digest()
+
+        return tuple(sorted(_hands(self.victims_corpus).items(), key=drawn))
 
     def utterances_of(self, trial: int) -> tuple[Utterance, ...]:
         """The victim's utterances whose queries hold a block, in the order of `queries`."""

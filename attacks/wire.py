@@ -18,6 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from keys.errors import in_one_line
+
+
+class NoMessage(Exception):
+    """An attack sent something else than a message."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -37,10 +43,13 @@ def packed(kind: str, fields: Mapping[str, Any] | None = None, **arrays: NDArray
 
 
 def unpacked(data: bytes) -> Message:
-    """Raises ValueError, KeyError or OSError for bytes that are no message."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as found:
-        kind, fields = json.loads(found["header"].tobytes())
-        return Message(kind, fields, {name: found[name] for name in found.files if name != "header"})
+    """Raises NoMessage for bytes that are none."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            kind, fields = json.loads(found["header"].tobytes())
+            return Message(kind, fields, {name: found[name] for name in found.files if name != "header"})
+    except Exception as error:  # an attack may send anything
+        raise NoMessage(f"the attack sent what is no message ({in_one_line(error)})") from None
 
 
 def pickled(content: object) -> bytes:

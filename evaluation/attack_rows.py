@@ -15,6 +15,10 @@ from evaluation.tables import Damaged, Sealed, identity_digest, read_table
 COLUMNS = ("attack", "family", "trial", "given", "key_error", "snr", "stoi", "error", "queries", "seconds", "measured")
 TEXTS = ("attack", "given", "measured")
 WHOLE = ("family", "trial", "queries")
+REPEATS = (
+    "the victims' keys were taken from a file that attacks can read (--salt): this repeats a run, and is no evidence "
+    "of its own"
+)
 NUMBERS = ("key_error", "snr", "stoi", "error", "seconds")
 # What an older wrongkey did not write, or some attacks do not have. failed: the exception that ended an attack.
 MAYBE_TEXTS = ("failed",)

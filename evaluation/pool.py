@@ -70,13 +70,13 @@ class Pool(Executor):
 
 
 @contextmanager
-def processes(count: int, threads: int, keep: bool = True) -> Iterator[Pool]:
+def processes(count: int, threads: int, keep: bool = True, purpose: str = "") -> Iterator[Pool]:
     """``count`` processes of ``threads`` threads each: those of the last time, or new ones.
 
-    They are kept where the block ends well, unless ``keep`` is False, and killed where an exception leaves it (Ctrl-C
-    among them).
+    Those of another ``purpose`` are not taken. They are kept where the block ends well, unless ``keep`` is False, and
+    killed where an exception leaves it (Ctrl-C among them).
     """
-    key = (count, threads, os.getpid(), _in_main_thread(), _here(), tuple(sys.path))
+    key = (count, threads, purpose, os.getpid(), _in_main_thread(), _here(), tuple(sys.path))
     pool = _taken(key) or Pool(count, threads)
     try:
         yield pool

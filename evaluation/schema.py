@@ -186,6 +186,7 @@ class Suite(Part):
     setting: Setting = Setting()
     attacks: dict[str, AboutAttack] = {}
     known: dict[str, list[str]] = {}
+    repeats: bool = False
     sessions: list[Session] = []
     ended: Text = None
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.attack_rows import measured_numbers, read_attack
+from evaluation.attack_rows import REPEATS, measured_numbers, read_attack
 from evaluation.run_folder import find_files
 from evaluation.schema import Suite, read_json, read_manifest
 from evaluation.scores import old_files, read_scores
@@ -264,7 +264,8 @@ def load_attacks(folder: Path) -> AttackRun | None:
     if not found:
         return None
     rows = pd.concat([one.table for one in found], ignore_index=True)
-    return AttackRun(folder, suite, rows, tuple(old_files(found, "attacks")))
+    repeats = [f"{REPEATS[:1].upper()}{REPEATS[1:]}."] if suite.get("repeats") else []
+    return AttackRun(folder, suite, rows, (*old_files(found, "attacks"), *repeats))
 
 
 def find_attacks(folders: Iterable[Path]) -> list[AttackRun]:

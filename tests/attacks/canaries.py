@@ -98,7 +98,11 @@ class Garbage(Canary):
         for found in gc.get_objects():
             for part in (found, *gc.get_referents(found)):
                 if isinstance(part, torch.Tensor):
-                    part = part.detach().numpy() if part.layout == torch.strided and not part.is_meta else None
+                    part = (
+                        part.detach().numpy()
+                        if part.dtype in (torch.float32, torch.float64) and not part.is_meta
+                        else 0
+                    )
                 if isinstance(part, np.ndarray) and part.dtype.kind == "f":
                     yield from matrices(part, evidence.setting.size)
 
@@ -160,13 +164,50 @@ class Dies(Canary):
 
 
 class Vandal(Canary):
-    """Changes what it was handed, for whoever comes next, and returns nothing."""
+    """Changes what it was handed and the process itself, for whoever comes next, and returns nothing."""
 
     name = "vandal"
 
     def run(self, evidence):
+        import torch
+
         for query in (*evidence.ciphertext, *evidence.others.queries):
             query.zero_()
+        os.environ["VANDAL"] = "here"
+        np.linalg.norm = None
+        torch.set_default_dtype(torch.float64)
+        return Recovery(None)
+
+
+class Next(Canary):
+    """Looks at what the last attack left."""
+
+    name = "next"
+
+    def run(self, evidence):
+        import torch
+
+        assert "VANDAL" not in os.environ and np.linalg.norm is not None and torch.get_default_dtype() is torch.float32
+        assert all(query.abs().max() > 0 for query in evidence.others.queries)
+        return Recovery(None)
+
+
+class Nonsense(Canary):
+    """Returns what no attack should."""
+
+    name = "nonsense"
+
+    def run(self, evidence):
+        return Recovery(None, measured={"list": [1, 2]})
+
+
+class Scalar(Canary):
+    """Asks for no block at all."""
+
+    name = "scalar"
+
+    def run(self, evidence):
+        evidence.encrypt(3.0)
         return Recovery(None)
 
 

@@ -2,18 +2,23 @@
 
 import json
 import stat
+import threading
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Listener
+from queue import SimpleQueue
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from attacks import suite
+from attacks import boundary, suite
 from attacks.base import Given
 from attacks.evidence import trial_of
 from attacks.salt import Salt, attack_seed, kept_salt
 from attacks.target import AttackConfig, Target
+from attacks.wire import NoMessage, unpacked
 from keys import correct_key, get_scheme
 from keys.errors import BadInput
+from reports.attacks import load_attacks
 from tests.attacks import canaries
 
 SIZE = 4
@@ -87,12 +92,28 @@ def test_an_attack_that_takes_its_process_along_is_one_row(tmp_path):
     assert rows["failed"].str.contains("the process of the attack died").all() and len(rows) == 2
 
 
-def test_an_attack_cannot_spoil_the_next_ones_evidence(tmp_path):
-    first = run(tmp_path / "one", canaries.Seeds, trials=1)
-    run(tmp_path / "two", canaries.Vandal, trials=1)
-    again = run(tmp_path / "one", canaries.Seeds, trials=2)
-    pd.testing.assert_frame_equal(first, again.head(1))
-    assert run(tmp_path / "two", canaries.Closures, trials=1)["failed"].iloc[0] == ""
+def test_an_attack_leaves_nothing_behind_for_the_next_one(tmp_path):
+    assert run(tmp_path / "one", canaries.Vandal, trials=1)["failed"].iloc[0] == ""
+    assert run(tmp_path / "two", canaries.Next, trials=1)["failed"].iloc[0] == ""
+
+
+def test_what_an_attack_returns_or_asks_is_its_own_fault(tmp_path):
+    assert run(tmp_path / "a", canaries.Nonsense, trials=1)["failed"].str.contains("TypeError").all()
+    rows = run(tmp_path / "b", canaries.Scalar, trials=1)
+    assert rows["note"].str.contains("takes finite numbers of shape").all() and rows["queries"].iloc[0] == 0
+    with pytest.raises(NoMessage, match="what is no message"):
+        unpacked(b"\x80\x04]")
+
+
+def test_who_does_not_know_the_password_is_not_taken_for_the_attack():
+    accepted = SimpleQueue()
+    with Listener(authkey=b"right") as listener:
+        threading.Thread(target=boundary._accept, args=(listener, accepted), daemon=True).start()
+        with pytest.raises(AuthenticationError):
+            Client(listener.address, authkey=b"wrong")
+        with Client(listener.address, authkey=b"right") as client:
+            client.send_bytes(b"here")
+            assert accepted.get(timeout=10).recv_bytes() == b"here"
 
 
 def test_a_run_again_with_its_salt_has_the_same_keys_and_without_it_others(tmp_path):
@@ -102,8 +123,12 @@ def test_a_run_again_with_its_salt_has_the_same_keys_and_without_it_others(tmp_p
     first = errors("a")
     salt = tmp_path / "a/attacks/salt.json"
     assert stat.S_IMODE(salt.stat().st_mode) == 0o600
-    assert errors("b", salt=salt) == first
+    assert errors("b", salt=salt) == first and salt.exists()
+    assert load_attacks(tmp_path / "a").cautions == ()
+    assert "is no evidence of its own" in load_attacks(tmp_path / "b").cautions[0]
     assert errors("c") != first
+    with pytest.raises(BadInput, match="cannot be read"):
+        errors("d", salt=tmp_path / "none.json")
     with pytest.raises(BadInput, match="has another salt than"):
         errors("c", trials=3, salt=salt)
 

@@ -119,6 +119,7 @@ def test_the_command_in_a_manifest_asks_for_the_same_sweep(tmp_path: Path, monke
     seen: list[Any] = []
     module = import_module("evaluation.sweep")
     monkeypatch.setattr(module, "sweep", lambda config, out, **_: seen.append((config, out)) or RunFolder(out))
+    monkeypatch.setattr(import_module("wrongkey.commands.sweep"), "_verdict", lambda folder: "a verdict")
     assert main(shlex.split(sweep_command(config, tmp_path / "x"))[1:]) == 0
     assert seen == [(config, tmp_path / "x")]
 
