@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from keys.errors import BadInput
-from reports.attack_verdicts import fail_words, verdict
+from reports.attack_verdicts import verdict
 from reports.attacks import load_attacks
-from reports.threats import Word
+from reports.threats import SEVERITY, Word, adversaries_named, fail_words
 from reports.verdict_file import read_verdicts, write_verdicts
 from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
 
@@ -54,7 +54,7 @@ KEYS = {
     "Flipping at M = 3, found every time": ([*order(10, 10), *random_keys(100, 25)], "key", Word.BROKEN, "10 of 10"),
     "all failed": (
         [*order(0, 10, failed="LinAlgError: SVD did not converge"), *random_keys(failed="")],
-        "key", Word.UNDECIDED, "all 10 trials failed (LinAlgError: SVD did not converge)"),
+        "key", Word.UNDECIDED, "broke down in 10 of 10 trials (LinAlgError: SVD did not"),
     "half failed, the others found": (
         [*order(10, 20, failed=[""] * 10 + ["LinAlgError: no"] * 10), *random_keys(failed="")],
         "key", Word.BROKEN, "10 of 10 keys, 100 % of keys [72, 100 %]; random keys are found 0 of 100 times; 10 of 20"),
@@ -105,7 +105,7 @@ USES = {
     "incorrect keys perhaps as good": (BAD, 9.0, spread(13, width=8), {}, Word.UNDECIDED, "more --keys decide"),
     "three incorrect keys as good": (BAD, 9.0, [9.0, 9.0, 9.5], {}, Word.UNDECIDED, "more --keys decide"),
     "all three incorrect keys there are": (
-        BAD, 9.0, [9.0, 9.0, 9.5], {"manifest": {"key_space": 4, "enumerated": True}}, Word.OPEN, "Without any attack"),
+        BAD, 9.0, [9.0, 9.0, 9.5], {"manifest": {"key_space": 3, "enumerated": True}}, Word.OPEN, "Without any attack"),
     "plain at chance": (GOOD, 48.0, spread(49, width=0.5), {}, Word.UNDECIDED, "48.0 % is near chance"),
     "one target trial": (GOOD, 9.0, spread(27), {"trials": (1, 50)}, Word.UNDECIDED, "steps of 1e+02 points"),
     "steps of two points": (GOOD, 9.0, spread(27), {"trials": (50, 50)}, Word.UNDECIDED, "more than the limit of 1"),
@@ -124,7 +124,7 @@ def test_guessing_is_judged_by_the_keys_of_the_sweep(tmp_path):
     found = judged(tmp_path / "a", [*BAD, *NULL], plain=9.0, incorrect=[9.5] * 8 + [27.0] * 92)
     assert found.cell("use", USER).word is Word.WEAKENED
     assert "8 of 100 incorrect keys [4, 15 %]" in found.cell("use", USER).sentence
-    assert "12 guesses on average" in found.cell("use", USER).sentence
+    assert "12.5 guesses on average" in found.cell("use", USER).sentence
     assert found.cell("use", EAVESDROPPER).word is Word.NOT_SHOWN  # nobody answers him
 
 
@@ -238,9 +238,23 @@ def test_verdicts_of_a_folder_without_rows_are_none(tmp_path):
         read_verdicts(tmp_path)
 
 
-def test_verdicts_to_fail_on_are_checked():
-    assert fail_words("broken") == {Word.BROKEN}
-    assert fail_words("broken, weakened,open") == {Word.BROKEN, Word.WEAKENED, Word.OPEN}
-    assert fail_words("not-shown-to-break,does-not-apply") == {Word.NOT_SHOWN, Word.NOT_APPLICABLE}
+def test_verdicts_to_fail_on_are_those_named_and_worse_ones():
+    assert fail_words("broken") == {Word.OPEN, Word.BROKEN}
+    assert fail_words("weakened") == fail_words("broken, weakened,open, ") == set(SEVERITY[:3])
+    assert fail_words("undecided") == {*fail_words("weakened"), Word.UNDECIDED}
+    assert fail_words("not-shown-to-break") == fail_words("not shown  to break") == set(SEVERITY[:5])
     with pytest.raises(BadInput, match="--fail-if brokn is no verdict: name some of broken, open, weakened"):
         fail_words("broken,brokn")
+    with pytest.raises(BadInput, match="--fail-if names no verdict: name some of broken"):
+        fail_words(" ,")
+
+
+def test_adversaries_are_named_with_hyphens_or_spaces():
+    assert len(adversaries_named(None)) == 7
+    assert adversaries_named("eavesdropper, borrowed-device,insider with names,") == {
+        "eavesdropper", "borrowed device", "insider with names"
+    }  # fmt: skip
+    with pytest.raises(BadInput, match="--adversary eve is unknown: name some of unauthorised-user, eavesdropper"):
+        adversaries_named("eve")
+    with pytest.raises(BadInput, match="--adversary names nobody"):
+        adversaries_named("")
