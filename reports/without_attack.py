@@ -1,7 +1,5 @@
 """What needs no attack: random keys that do as well as the correct one, and guesses one after the other."""
 
-import numpy as np
-
 from reports.attacked_task import AttackedTask
 from reports.attacks import AttackRun
 from reports.decisions import ALWAYS, ENOUGH_TRIALS, share_interval
