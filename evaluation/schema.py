@@ -191,10 +191,11 @@ class Suite(Part):
 
 
 class MeasuredEffect(Part):
-    """A measured value of a case beside that of random keys: medians of both, in the unit of its column.
+    """A measured value of a case beside that of random keys (snr and stoi: of the same victims): medians of both.
 
-    column: key_error, snr, stoi or error (of an EER min(e, 100 - e)). p: of the Mann-Whitney test that it is no better,
-    p_holm: corrected for all hypotheses of the run. material: whether the median is better by enough to weaken.
+    column: key_error, snr (dB), stoi or error (percent; of an EER min(e, 100 - e)). p: of the Mann-Whitney test that
+    it is no better than all random keys, p_holm: corrected for all hypotheses of the run. material: whether the median
+    is better by enough to weaken.
     """
 
     column: str

@@ -172,8 +172,16 @@ def _succeeded(rows: pd.DataFrame, asset: str, task: AttackedTask | None) -> NDA
 
 
 def _effects(rows: pd.DataFrame, null: pd.DataFrame, asset: str, task: AttackedTask | None) -> tuple[Effect, ...]:
-    """How the asset's measured values compare with those of random keys."""
+    """How the asset's measured values compare with those of random keys.
+
+    All random keys are tested against; what is material is measured on the victims of the case alone, because the
+    speech of some is decrypted more easily than that of others by any key.
+    """
     found = []
+    alike = np.ones(len(null), dtype=bool)
+    if asset == "speech" and "victim" in null and "victim" in rows:
+        same = np.asarray(null["victim"].isin(rows["victim"]))
+        alike = same if same.any() else alike
     for value in GRADED[asset]:
         ours, theirs = (numbers(table, value.column) for table in (rows, null))
         if asset == "use" and task is not None:
@@ -182,11 +190,12 @@ def _effects(rows: pd.DataFrame, null: pd.DataFrame, asset: str, task: AttackedT
         if np.isnan(theirs).all() or np.isnan(ours).all():
             continue
         ours, theirs = (np.where(np.isnan(table), value.nothing, table) for table in (ours, theirs))
-        gain = float(np.median(ours) - np.median(theirs))
+        beside = theirs[alike]
+        gain = float(np.median(ours) - np.median(beside))
         least = value.material
         if asset == "use" and task is not None:
-            least = max(least, NEARER * (-float(np.median(theirs)) - task.plain))
-        p, here, there = float(larger(ours, theirs)), abs(float(np.median(ours))), abs(float(np.median(theirs)))
+            least = max(least, NEARER * (-float(np.median(beside)) - task.plain))
+        p, here, there = float(larger(ours, theirs)), abs(float(np.median(ours))), abs(float(np.median(beside)))
         found.append(Effect(value.column, value.name, p, here, there, gain >= least, value.form, value.unit))
     return tuple(found)
 

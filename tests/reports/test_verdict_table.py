@@ -343,6 +343,23 @@ def test_verdicts_are_written_for_programs(tmp_path):
         read_verdicts(folder)
 
 
+def test_victims_who_are_decrypted_easily_weaken_nothing(tmp_path):
+    """Random keys reach 9 dB with the first ten of forty victims, 5 dB with the others; so does the attack."""
+    rng = np.random.default_rng(0)
+
+    def table(n):
+        victims = [i % 40 for i in range(n)]
+        levels = [(9.0 if victim < 10 else 5.0) + rng.normal() for victim in victims]
+        return {"snr": levels, "stoi": np.nan, "victim": [f"v{victim}" for victim in victims]}
+
+    for run in range(20):
+        found = judged(tmp_path / str(run), [*order(0, 10, **table(10)), *random_keys(**table(100))])
+        assert found.cell("speech", EAVESDROPPER).word is Word.NOT_SHOWN
+    better = {**table(10), "snr": [14.0] * 10}
+    found = judged(tmp_path / "better", [*order(0, 10, **better), *random_keys(**table(100))])
+    assert found.cell("speech", EAVESDROPPER).word is Word.WEAKENED
+
+
 def test_what_decides_is_written_too(tmp_path):
     """A case that is weakened by its SNR: no key falls, and the p of what was measured says why."""
     folder = write_attacks(tmp_path / "a", [*order(0, 10, snr=[8.0] * 10), *random_keys(100, 3)])
