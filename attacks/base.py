@@ -24,6 +24,7 @@ Matrix = NDArray[np.float64]
 # What an adversary may have, in the words of docs/threat-model.md.
 Need = Literal[
     "ciphertext",  # encrypted queries of one victim, all under one key
+    "ciphertext of many",  # encrypted queries of many people under that key, without their names
     "known plaintext",  # blocks of plain speech beside their ciphertext
     "chosen plaintext",  # an authorised device that encrypts what it is given
     "public model",  # the plain checkpoint
@@ -31,6 +32,7 @@ Need = Literal[
     "answers",  # the encrypted model's answers to queries of the adversary's own
     "other speech",  # plain speech of other people, with labels
     "labelled ciphertext",  # ciphertext of enrolled users, with their names
+    "plain enrolment",  # the victims' own, plain: the harness enrols with it, the attack's process never holds it
 ]
 # What an attack that wants no key is after; one that wants it attacks the speech and the use of the model with it.
 Asset = Literal["key", "use", "identity"]
@@ -113,7 +115,8 @@ class Evidence:
     ciphertext: encrypted queries of one victim, each `(samples,)` or `(bins, frames)`, float64, whole blocks.
     known: plain blocks and their ciphertext, both `(n, N)`.
     encrypt: encrypts chosen blocks `(n, N)`.
-    enrolled: ciphertext of the people of `others` under the victim's key, with their labels.
+    enrolled: ciphertext of the people of `others` under the victim's key, with their labels; these are empty where
+        ciphertext of many, without names, is what the attack needs.
     public, encrypted: the plain model, and the one whose first layer carries the key.
     ask: answers of the encrypted model to the queries of `others` under keys `(n, N, N)`: `(n, utterances, dim)`, or
         texts; every key costs one query per utterance.

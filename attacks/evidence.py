@@ -109,6 +109,9 @@ def evidence_of(target: Target, trial: Trial, attack: Attack, given: Given) -> t
         has["others"] = target.others_parcel
     if "labelled ciphertext" in needs:
         has["enrolled"] = enrolled_of(target, trial)
+    elif "ciphertext of many" in needs:
+        many = enrolled_of(target, trial).queries
+        has["enrolled"] = OtherSpeech(many, ("",) * len(many))
     handed = Handed(
         setting=replace(setting, model=None),
         model=target.config.model,

@@ -41,7 +41,7 @@ IGNORANT, LAZY, SEMI, SAME_KEY = "ignorant", "lazy-informed", "semi-informed", "
 NEEDS: Mapping[
     str, frozenset[Need]
 ] = {  # whoever has other people's speech plain and under the victims' key has the key
-    IGNORANT: frozenset({"public model"}),
+    IGNORANT: frozenset({"public model", "plain enrolment"}),
     LAZY: frozenset({"public model"}),
     SEMI: frozenset({"public model", "other speech"}),
     SAME_KEY: frozenset({"public model", "labelled ciphertext"}),
@@ -77,7 +77,7 @@ class Informed:
     most_trials = 1  # it is scored on all victims at once, after minutes of training
     threat = Threat(
         "Asks the public model about ciphertext, as it is or trained on encrypted speech of people he knows by name.",
-        frozenset({"public model", "other speech", "labelled ciphertext"}),
+        frozenset({"public model", "other speech", "plain enrolment", "labelled ciphertext"}),
     )
 
     def __init__(self, effort: Effort | None = None) -> None:

@@ -35,7 +35,7 @@ class Linkability:
     most_trials = 3  # each is scored on all victims at once
     threat = Threat(
         "Collects ciphertext of many people, knows nothing else, and compares covariances to tell who is who.",
-        frozenset({"ciphertext", "labelled ciphertext"}),
+        frozenset({"ciphertext", "ciphertext of many"}),
     )
 
     def obstacle(self, setting: Setting) -> str | None:
@@ -45,7 +45,7 @@ class Linkability:
         return [Given(variant="one key"), Given(variant="across keys")]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """A model that embeds ciphertext; `error` of the row is its EER. Labels of the enrolled are not used."""
+        """A model that embeds ciphertext; `error` of the row is its EER."""
         if evidence.enrolled is None or evidence.setting.model is None:
             raise BadInput("linkability was given no ciphertext of other people, or no model that cuts it.")
         across = evidence.given.variant == "across keys"

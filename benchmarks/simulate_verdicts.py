@@ -90,7 +90,11 @@ def _words(pool: Pool, runs: int, cases: int, trials: int, rng: np.random.Genera
     p = holm(np.concatenate([shares, np.stack(tendencies, axis=-1)], axis=-1).reshape(runs, -1)).reshape(runs, cases, 4)
     low = np.array([share_interval(k, trials)[0] for k in range(trials + 1)])
     broken = breaks(p[..., :2], low[hits], trials)
-    gain = np.stack([np.median(ours, -1) - np.median(theirs, -1) for ours, theirs in better], axis=-1)
+    same_victims = np.arange(NULL) % VICTIMS < trials
+    beside = (better[0][1], better[1][1][..., same_victims])  # a key error has no victim
+    gain = np.stack(
+        [np.median(ours, -1) - np.median(theirs, -1) for (ours, _), theirs in zip(better, beside, strict=True)], axis=-1
+    )
     material = gain >= [one.material for one in MEASURED]
     weakened = broken | significant(p[..., :2], trials) | (significant(p[..., 2:], trials) & material)
     older = ((attack[0] < KEY_ERROR) | (attack[1] >= DECRYPTED)).mean(-1) >= 0.5

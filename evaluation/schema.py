@@ -191,13 +191,31 @@ class Suite(Part):
     ended: Text = None
 
 
+class MeasuredEffect(Part):
+    """A measured value of a case beside that of random keys (snr and stoi: of the same victims): medians of both.
+
+    column: key_error, snr (dB), stoi or error (percent; of an EER min(e, 100 - e)). p: of the Mann-Whitney test that
+    it is no better than all random keys, p_holm: corrected for all hypotheses of the run. material: whether the median
+    is better by enough to weaken.
+    """
+
+    column: str
+    median: float
+    null_median: float
+    material: bool
+    p: float
+    p_holm: float
+
+
 class JudgedCase(Part):
     """An attack on one amount against one asset, and what a cell of the verdict rests on.
 
-    hits: of `trials`, those that succeeded; `failed` more broke down by an exception and are none. share: hits of the
-    trials, 0 to 1, with its Wilson interval. p: of Fisher's test against random keys, p_holm: corrected for all
-    hypotheses of the run; None where no keys are counted. seconds: of ciphertext, cpu_seconds: of one trial. Medians
-    over trials: snr in dB, stoi 0 to 1, error and wer in percent, key_error relative; None where not measured.
+    hits: of `trials`, those that succeeded; `failed` more broke down by an exception and are none. null_hits: of
+    `null_trials` random keys. share: hits of the trials, 0 to 1, with its Wilson interval. p: of Fisher's test of hits
+    against random keys, p_holm: corrected for all hypotheses of the run; None where no keys are counted. effects: the
+    values that may weaken a scheme where no key falls. ciphertext_seconds: that a victim had, cpu_seconds: of one
+    trial. Medians over trials: snr in dB, stoi 0 to 1, error and wer in percent, key_error relative; None where not
+    measured.
     """
 
     attack: str
@@ -209,12 +227,14 @@ class JudgedCase(Part):
     hits: Count | None = None
     trials: Count
     failed: Count = 0
+    null_hits: Count | None = None
+    null_trials: Count | None = None
     share: float | None = None
     share_low: float | None = None
     share_high: float | None = None
     p: float | None = None
     p_holm: float | None = None
-    seconds: float | None = None
+    ciphertext_seconds: float | None = None
     cpu_seconds: float | None = None
     key_error: float | None = None
     snr: float | None = None
@@ -223,6 +243,7 @@ class JudgedCase(Part):
     error_low: float | None = None
     error_high: float | None = None
     wer: float | None = None
+    effects: list[MeasuredEffect] = []
 
 
 class VerdictCell(Part):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from reports.attacked_task import AttackedTask
 from reports.attacks import GUESSING, AttackRun, Outcome
@@ -27,7 +28,7 @@ from reports.decisions import (
     share_interval,
     significant,
 )
-from reports.successes import UNLOCKED, numbers, succeeded
+from reports.successes import UNLOCKED, decrypted, numbers, recovered, unlocked
 from reports.threats import Word
 
 NO_INTERVAL = "no interval over speakers was measured: the same wrongkey attack command into a new folder measures one"
@@ -66,8 +67,12 @@ GRADED: dict[str, tuple[Graded, ...]] = {
 
 @dataclass(frozen=True)
 class Effect:
-    """A measured value beside that of random keys. p: that it is no better, before correction."""
+    """A measured value beside that of random keys, medians of both.
 
+    p: that it is no better, p_holm: corrected for all hypotheses of the run.  material: better by enough to matter.
+    """
+
+    column: str
     name: str
     p: float
     median: float
@@ -75,6 +80,7 @@ class Effect:
     material: bool
     form: str
     unit: str
+    p_holm: float = float("nan")
 
     @property
     def words(self) -> str:
@@ -107,6 +113,11 @@ class Judged:
         return self.outcome.n
 
     @property
+    def broke_down(self) -> bool:
+        """Whether every trial ended by an exception, so that nothing is known."""
+        return self.outcome.n == 0
+
+    @property
     def share(self) -> float:
         return self.hits / self.trials if self.hits is not None and self.trials else float("nan")
 
@@ -125,7 +136,7 @@ def judge(run: AttackRun) -> list[Judged]:
         if outcome.wants_key:
             assets = KEYED if run.task else KEYED[:2]
             cases += [_tested(run, outcome, asset) for asset in assets]
-        elif run.task is not None and outcome.scored:
+        elif run.task is not None and (outcome.scored or not outcome.n):
             cases.append(_modelled(run.task, Judged(outcome, outcome.asset)))
     return _corrected(cases)
 
@@ -134,14 +145,14 @@ def _tested(run: AttackRun, outcome: Outcome, asset: str) -> Judged:
     """The case with its p-values; without them where it has no trial, or the task's error decides nothing."""
     case = Judged(outcome, asset)
     if not outcome.n:
-        return replace(case, reason=f"all {outcome.failed} trials failed ({outcome.rows['failed'].iloc[0]})")
-    null, plain = run.null, float("nan")
+        return replace(case, reason=_breakdown(outcome))
+    null = run.null
     if asset == "use":
         assert run.task is not None
         if doubt := run.task.doubt(UNLOCKED):
             return replace(case, reason=doubt)
-        null, plain = null[null["error"].notna()], run.task.plain
-    hits, null_hits = (int(succeeded(rows, asset, plain).sum()) for rows in (outcome.ended, null))
+        null = null[null["error"].notna()]
+    hits, null_hits = (int(_succeeded(rows, asset, run.task).sum()) for rows in (outcome.ended, null))
     case = replace(case, hits=hits, null_hits=null_hits, null_n=len(null))
     if not len(null):
         return replace(case, p=more_than(ALWAYS, hits, outcome.n))
@@ -149,20 +160,43 @@ def _tested(run: AttackRun, outcome: Outcome, asset: str) -> Judged:
     return replace(case, p=p, effects=_effects(outcome.ended, null, asset, run.task))
 
 
+def _breakdown(outcome: Outcome) -> str:
+    return f"broke down in {outcome.failed} of {outcome.failed} trials ({outcome.rows['failed'].iloc[0]}): mend it"
+
+
+def _succeeded(rows: pd.DataFrame, asset: str, task: AttackedTask | None) -> NDArray[np.bool_]:
+    """Per trial: whether the asset ("key", "speech" or "use") is lost."""
+    if asset == "use" and task is not None:
+        return unlocked(task.effective(numbers(rows, "error")), task.plain)
+    return recovered(rows) if asset == "key" else decrypted(rows)
+
+
 def _effects(rows: pd.DataFrame, null: pd.DataFrame, asset: str, task: AttackedTask | None) -> tuple[Effect, ...]:
-    """How the asset's measured values compare with those of random keys."""
+    """How the asset's measured values compare with those of random keys.
+
+    All random keys are tested against; what is material is measured on the victims of the case alone, because the
+    speech of some is decrypted more easily than that of others by any key.
+    """
     found = []
+    alike = np.ones(len(null), dtype=bool)
+    if asset == "speech" and "victim" in null and "victim" in rows:
+        same = np.asarray(null["victim"].isin(rows["victim"]))
+        alike = same if same.any() else alike
     for value in GRADED[asset]:
-        ours, theirs = (value.better(numbers(table, value.column)) for table in (rows, null))
+        ours, theirs = (numbers(table, value.column) for table in (rows, null))
+        if asset == "use" and task is not None:
+            ours, theirs = task.effective(ours), task.effective(theirs)
+        ours, theirs = value.better(ours), value.better(theirs)
         if np.isnan(theirs).all() or np.isnan(ours).all():
             continue
         ours, theirs = (np.where(np.isnan(table), value.nothing, table) for table in (ours, theirs))
-        gain = float(np.median(ours) - np.median(theirs))
+        beside = theirs[alike]
+        gain = float(np.median(ours) - np.median(beside))
         least = value.material
         if asset == "use" and task is not None:
-            least = max(least, NEARER * (-float(np.median(theirs)) - task.plain))
-        p, here, there = float(larger(ours, theirs)), abs(float(np.median(ours))), abs(float(np.median(theirs)))
-        found.append(Effect(value.name, p, here, there, gain >= least, value.form, value.unit))
+            least = max(least, NEARER * (-float(np.median(beside)) - task.plain))
+        p, here, there = float(larger(ours, theirs)), abs(float(np.median(ours))), abs(float(np.median(beside)))
+        found.append(Effect(value.column, value.name, p, here, there, gain >= least, value.form, value.unit))
     return tuple(found)
 
 
@@ -177,7 +211,8 @@ def _corrected(cases: list[Judged]) -> list[Judged]:
 def _decided(case: Judged, adjusted: list[float]) -> Judged:
     """The word for a case whose p-values were corrected to `adjusted`: the share's first, then those of its effects."""
     n, measured = case.trials, case.null_n > 0
-    case = replace(case, p_holm=adjusted[0])
+    effects = tuple(replace(one, p_holm=p) for one, p in zip(case.effects, adjusted[1:], strict=True))
+    case = replace(case, p_holm=adjusted[0], effects=effects)
     low = case.interval[0]
     if measured and breaks(case.p_holm, low, n):
         return replace(case, word=Word.BROKEN)
@@ -186,8 +221,8 @@ def _decided(case: Judged, adjusted: list[float]) -> Judged:
     if measured and significant(case.p_holm, n):
         few = f"perhaps fewer than {100 * LEAST_SHARE:.0f} % of keys fall"
         return replace(case, word=Word.WEAKENED, reason=few)
-    for effect, p in zip(case.effects, adjusted[1:], strict=True):
-        if effect.material and significant(p, n):
+    for effect in effects:
+        if effect.material and significant(effect.p_holm, n):
             return replace(case, word=Word.WEAKENED, reason=effect.words)
     hint = bool(case.hits) and (case.null_hits == 0 or case.p <= ALPHA)
     if not measured:
@@ -203,11 +238,12 @@ def _decided(case: Judged, adjusted: list[float]) -> Judged:
 def _modelled(task: AttackedTask, case: Judged) -> Judged:
     """The word for an attack that hands back a model: its error beside plain and chance, by its interval over speakers.
 
+    Intervals are no p-values: these words stand outside Holm's correction, each at 95 %.
     Of an EER the effective one, min(e, 100 - e): who is always wrong need only be turned round.
     """
     outcome = case.outcome
     if not outcome.n:
-        return replace(case, reason=f"all {outcome.failed} trials failed ({outcome.rows['failed'].iloc[0]})")
+        return replace(case, reason=_breakdown(outcome))
     if doubt := task.doubt(task.margin):
         return replace(case, reason=doubt)
     error, low, high = effective_error(outcome, task)
@@ -217,12 +253,13 @@ def _modelled(task: AttackedTask, case: Judged) -> Judged:
         return replace(case, word=Word.BROKEN)
     if high < task.chance - task.margin:
         return replace(case, word=Word.WEAKENED)
-    if error < task.half_way:
-        return replace(case, reason=f"the interval reaches to {high:.0f} %: more speakers decide", hint=True)
-    return replace(case, word=Word.NOT_SHOWN)
+    if low >= task.half_way:
+        return replace(case, word=Word.NOT_SHOWN)
+    wide = f"the interval reaches from {low:.0f} to {high:.0f} %"
+    return replace(case, reason=f"{wide}: more speakers decide", hint=True)
 
 
 def effective_error(outcome: Outcome, task: AttackedTask) -> tuple[float, float, float]:
     """Median error of an attack's models and its interval; of an EER above chance, 100 minus it."""
     error, low, high = (outcome.median(name) for name in ("error", "error_low", "error_high"))
-    return (100 - error, 100 - high, 100 - low) if task.chance == 50 and error > 50 else (error, low, high)
+    return (100 - error, 100 - high, 100 - low) if task.two_sided and error > 50 else (error, low, high)

@@ -43,7 +43,7 @@ def attack_table(run: AttackRun, cases: Sequence[Judged]) -> pd.DataFrame:
     for outcome, judged in best:
         row = {"attack": outcome.attack, "needs": ", ".join(outcome.needs), "given": outcome.given_words}
         row["verdict"] = "; ".join(f"{ASSETS[asset]} {case.word}" for asset, case in judged.items()) or "–"
-        row["keys recovered"] = _share(outcome) if outcome.wants_key and outcome.attack != GUESSING else "–"
+        row["key or speech"] = _share(outcome) if outcome.wants_key and outcome.attack != GUESSING else "–"
         row |= {header: _middle(_values(outcome, name), form) for name, header, form in columns}
         if run.task and np.isfinite(run.task.plain):
             row[f"{run.error_name}, %"] = _middle(_values(outcome, "error"), ".1f")

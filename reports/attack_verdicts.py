@@ -4,22 +4,19 @@ A cell holds what the strongest case says that its adversary could run; the chea
 Before any attack stands what needs none: incorrect keys that work as well as the correct one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from keys.errors import BadInput
 from reports.attack_cases import KEYED, Judged, effective_error, judge
-from reports.attacked_task import AttackedTask
 from reports.attacks import GUESSING, AttackRun
-from reports.decisions import ALWAYS, ENOUGH_TRIALS, share_interval
-from reports.successes import UNLOCKED, succeeded
-from reports.threats import ADVERSARIES, ASSETS, SEVERITY, Adversary, Word, price
+from reports.decisions import ENOUGH_TRIALS
+from reports.threats import ADVERSARIES, ASSETS, SEVERITY, Adversary, Word, price, worst
+from reports.without_attack import guessed, opened, percent
 
-RARE_GUESS = 0.01  # share of incorrect keys, at its lower bound, from which on guessing alone weakens a model
-SHORT = {word.split()[0]: word for word in (Word.BROKEN, Word.OPEN, Word.WEAKENED, Word.UNDECIDED)}
 VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
+MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of who is after people
 NULL_VERBS = {"key": "are found", "speech": "decrypt", "use": "unlock it"}
 
 
@@ -59,7 +56,8 @@ def verdict(run: AttackRun) -> AttackVerdict:
         own: dict[str, Cell] = {}
         for asset in ASSETS:
             own[asset] = _cell(run, cases, asset, adversary)
-        own["identity"] = _through_speech(own["identity"], own["speech"], adversary)
+        if not _beyond(run, "identity", adversary):
+            own["identity"] = _through_speech(own["identity"], own["speech"])
         cells += own.values()
     cells.sort(key=lambda cell: list(ASSETS).index(cell.asset))
     found = AttackVerdict(run.label, "", tuple(cells), tuple(cases))
@@ -69,18 +67,6 @@ def verdict(run: AttackRun) -> AttackVerdict:
 def unfinished(run: AttackRun) -> str:
     """A warning for a run that was stopped; empty for a whole one."""
     return "" if run.suite.get("ended") else " These attacks are unfinished."
-
-
-def fail_words(text: str) -> frozenset[Word]:
-    """The words of `--fail-if broken,weakened`, "open" standing for the whole phrase. Raises BadInput for others."""
-    found = set()
-    for name in (name.strip() for name in text.split(",")):
-        try:
-            found.add(SHORT.get(name) or Word(name.replace("-", " ")))
-        except ValueError:
-            known = ", ".join([*SHORT, *(word.replace(" ", "-") for word in Word if word not in SHORT.values())])
-            raise BadInput(f"--fail-if {name} is no verdict: name some of {known}, with commas between them") from None
-    return frozenset(found)
 
 
 def best_cases(cases: Iterable[Judged]) -> Iterator[list[Judged]]:
@@ -93,32 +79,57 @@ def best_cases(cases: Iterable[Judged]) -> Iterator[list[Judged]]:
 
 
 def _cell(run: AttackRun, cases: Sequence[Judged], asset: str, adversary: Adversary) -> Cell:
+    """The worst of what is open without an attack, the strongest case, and guesses."""
+
     def say(word: Word, sentence: str, case: Judged | None = None) -> Cell:
         return Cell(asset, adversary.name, word, sentence, case)
 
-    if asset == "use":
-        if run.task is None:
-            return say(Word.NOT_APPLICABLE, "No model was attacked: name one with --model.")
-        if doubt := run.task.doubt(run.task.margin):
-            return say(Word.UNDECIDED, f"{doubt[:1].upper()}{doubt[1:]}.")
-    opened = _open(run, asset)
-    if opened and opened[0] is Word.OPEN:
-        return say(*opened)
+    if reason := _beyond(run, asset, adversary):
+        return say(Word.NOT_APPLICABLE, reason)
+    if asset == "use" and run.task and (doubt := run.task.doubt(run.task.margin)):
+        return say(Word.UNDECIDED, f"{doubt[:1].upper()}{doubt[1:]}.")
+    found = [say(*free)] if (free := opened(run, asset)) else []
     own = [case for case in cases if case.asset == asset and adversary.can(case.outcome.needs)]
-    guess = _guessed(run.task) if asset == "use" and run.task and adversary.can({"answers"}) else None
-    if not own and opened:
-        return say(*opened)
-    if not own:
-        return say(*guess) if guess else say(*_untried(run, asset, adversary))
+    if own:
+        found.append(_by_attacks(run, own, say))
+    if asset == "use" and run.task and adversary.can({"answers"}) and (guess := guessed(run.task)):
+        found.append(say(*guess))
+    if not found:
+        return say(*_untried(run, asset, adversary))
+    return next(cell for cell in found if cell.word is worst(cell.word for cell in found))
+
+
+def _beyond(run: AttackRun, asset: str, adversary: Adversary) -> str:
+    """Why there is nothing to lose, or nothing that this adversary could take; empty where there is."""
+    if asset == "use" and run.task is None:
+        return "No model was attacked: name one with --model."
+    if asset == "identity" and run.setting.get("task") == "asc":
+        return "The task is to classify sounds: nobody speaks."
+    if asset in ("speech", "identity") and "ciphertext" not in adversary.has:
+        return "This adversary has no ciphertext; whoever finds the key decrypts what they get hold of."
+    return ""
+
+
+def _by_attacks(run: AttackRun, own: Sequence[Judged], say: Callable[[Word, str, Judged], Cell]) -> Cell:
+    """What the strongest of an adversary's cases says, and which of their attacks say nothing."""
     strongest = min(own, key=_strength)
-    if opened and strongest.word is not Word.BROKEN:
-        return say(*opened)
-    if guess and SEVERITY.index(guess[0]) < SEVERITY.index(strongest.word):
-        return say(*guess)
-    sentence = case_sentence(run, strongest)
-    if strongest.word is Word.NOT_SHOWN and (few := _few(own)):
+    word, sentence = strongest.word, case_sentence(run, strongest)
+    if word is Word.NOT_SHOWN and (few := _few(own)):
         sentence += f" Too few trials to say: {few}."
-    return say(strongest.word, sentence, strongest)
+    if word not in (Word.BROKEN, Word.WEAKENED) and (down := _broke_down(own)):
+        word = Word.UNDECIDED
+        if not strongest.broke_down:
+            sentence += f" {down}"
+    return say(word, sentence, strongest)
+
+
+def _broke_down(cases: Sequence[Judged]) -> str:
+    """The attacks of which nothing is known, because every trial of theirs (or of a variant) ended by an exception."""
+    kinds: dict[tuple[str, str, str], list[Judged]] = {}
+    for case in cases:
+        kinds.setdefault(case.outcome.case, []).append(case)
+    lost = (own[-1] for own in kinds.values() if all(case.broke_down for case in own))
+    return " ".join(f"{case.outcome.attack} ({case.outcome.given_words}) {case.reason}." for case in lost)
 
 
 def _strength(case: Judged) -> tuple[object, ...]:
@@ -142,40 +153,6 @@ def _few(cases: Sequence[Judged]) -> str:
     return ", ".join(f"{name} ({n})" for name, n in trials.items() if n < ENOUGH_TRIALS and name in few)
 
 
-def _open(run: AttackRun, asset: str) -> tuple[Word, str] | None:
-    """Whether random keys do as well as the correct one, so that no attack is needed; None where they do not."""
-    if asset == "use" and run.task:
-        middle, low, high = run.task.incorrect_median
-        limit = run.task.plain + run.task.margin
-        said = (
-            f"incorrect keys have a median {run.task.name} of {middle:.1f} % [{low:.1f}, {high:.1f} %], plain "
-            f"{run.task.plain:.1f} %"
-        )
-        if high <= limit:
-            return Word.OPEN, f"Without any attack: {said}."
-        if middle <= limit:
-            return Word.UNDECIDED, f"Perhaps open without any attack: {said}; more --keys decide."
-    if asset in ("key", "speech") and len(run.null):
-        hits, n = int(succeeded(run.null, asset, np.nan).sum()), len(run.null)
-        low, high = share_interval(hits, n)
-        if low >= ALWAYS:
-            verb = "are near enough to it" if asset == "key" else "decrypt the speech"
-            return Word.OPEN, f"Without any attack: {hits} of {n} random keys {verb} [{_percent(low, high)}]."
-    return None
-
-
-def _guessed(task: AttackedTask) -> tuple[Word, str] | None:
-    """What guessing does to the use of the model, by the incorrect keys of the sweep; None where they say nothing."""
-    hits, n = task.guesses
-    if not n:
-        return None
-    low, high = share_interval(hits, n)
-    said = f"{GUESSING}: {hits} of {n} incorrect keys [{_percent(low, high)}] come within {UNLOCKED:g} point of plain"
-    if hits and low >= RARE_GUESS:
-        return Word.WEAKENED, f"{said}: {n / hits:.0f} guesses on average."
-    return (Word.NOT_SHOWN if n >= ENOUGH_TRIALS else Word.UNDECIDED), f"{said}."
-
-
 def _untried(run: AttackRun, asset: str, adversary: Adversary) -> tuple[Word, str]:
     """Why no case of this adversary is there: no attack applies, or none was run."""
     known = {name: list(needs) for name, needs in (run.suite.get("known") or {}).items()}
@@ -187,7 +164,7 @@ def _untried(run: AttackRun, asset: str, adversary: Adversary) -> tuple[Word, st
         and any(adversary.can(one) for one in (needs, *_needs_of_cases(run, name)))
     ]  # fmt: skip
     if not able:
-        return Word.NOT_TRIED, f"This run knows no attack on {ASSETS[asset]} for this adversary."
+        return Word.NOT_TRIED, f"No attack on {ASSETS[asset]} is known that needs no more than this adversary has."
     obstacles = run.obstacles
     left = [name for name in able if name not in obstacles]
     if left:
@@ -205,32 +182,35 @@ def _assets(run: AttackRun, attack: str, needs: Sequence[str]) -> tuple[str, ...
     """What an attack is after, whether it ran or not; where nobody says, those with names want no key."""
     asset = run.about(attack).get("asset")
     if asset is None:
-        asset = "identity" if "labelled ciphertext" in needs else "key"
+        asset = "identity" if MANY & set(needs) else "key"
     return KEYED if asset == "key" else (asset,)
 
 
-def _through_speech(cell: Cell, speech: Cell, adversary: Adversary) -> Cell:
+def _through_speech(cell: Cell, speech: Cell) -> Cell:
     """Who decrypts ciphertext hears who speaks, where no attack on that alone does as well."""
-    if cell.word is Word.BROKEN or speech.word is not Word.BROKEN or "ciphertext" not in adversary.has:
+    lost = speech.word in (Word.OPEN, Word.BROKEN) and SEVERITY.index(speech.word) < SEVERITY.index(cell.word)
+    if not lost:
         return cell
     sentence = f"The decrypted speech tells who speaks: {speech.sentence}"
-    return Cell(cell.asset, cell.adversary, Word.BROKEN, sentence, speech.case)
+    return Cell(cell.asset, cell.adversary, speech.word, sentence, speech.case)
 
 
 def case_sentence(run: AttackRun, case: Judged) -> str:
     """ "polyphase (5 s of ciphertext) finds 14 of 30 keys, 47 % of keys [30, 64 %]; random keys are found 0 of 100
     times; median SNR 43 dB; 0.3 s of CPU a key." """
     outcome = case.outcome
+    if case.broke_down:
+        return f"{outcome.attack} ({outcome.given_words}) {case.reason}."
     parts = [f"{outcome.attack} ({outcome.given_words})"]
     if case.hits is not None:
         low, high = case.interval
         parts[0] += (
             f" {VERBS[case.asset]} {case.hits} of {case.trials} keys, {100 * case.share:.0f} % of keys "
-            f"[{_percent(low, high)}]"
+            f"[{percent(low, high)}]"
         )
         if case.null_n:
             parts.append(f"random keys {NULL_VERBS[case.asset]} {case.null_hits} of {case.null_n} times")
-    elif outcome.n and run.task and np.isfinite(outcome.median("error")):
+    elif not outcome.wants_key and outcome.n and run.task and np.isfinite(outcome.median("error")):
         error, low, high = effective_error(outcome, run.task)
         interval = f" [{low:.1f}, {high:.1f} %]" if np.isfinite([low, high]).all() else ""
         parts[0] += f" reaches {run.task.name} {error:.1f} %{interval} without a key (plain {run.task.plain:.1f} %)"
@@ -238,7 +218,7 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
         parts.append(f"{outcome.failed} of {len(outcome.rows)} trials failed")
     if case.asset in ("key", "speech") and np.isfinite(outcome.median("snr")):
         parts.append(f"median SNR {outcome.median('snr'):.0f} dB")
-    if case.asset == "use" and case.hits is not None and run.task and np.isfinite(outcome.median("error")):
+    if case.asset == "use" and outcome.wants_key and run.task and np.isfinite(outcome.median("error")):
         parts.append(f"median {run.task.name} {outcome.median('error'):.1f} % (plain {run.task.plain:.1f} %)")
     if case.reason:
         parts.append(case.reason)
@@ -262,7 +242,3 @@ def _summary(found: AttackVerdict) -> str:
     if not {Word.BROKEN, Word.OPEN, Word.WEAKENED} & groups.keys():
         text += " That is no proof of safety."
     return text
-
-
-def _percent(low: float, high: float) -> str:
-    return f"{100 * low:.0f}, {100 * high:.0f} %"

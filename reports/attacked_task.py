@@ -6,10 +6,9 @@ All in points of the task's error (EER, WER, CER, or 100 - accuracy, in percent)
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reports.decisions import median_interval
-from reports.successes import UNLOCKED
+from reports.successes import UNLOCKED, Array, unlocked
 
 NEAR_CHANCE = 0.2  # of the way from chance to a perfect model: a plain model that near has nothing to protect
 MARGIN = 0.1  # of the way from plain to chance: as good as plain, where that is more than a point
@@ -21,15 +20,32 @@ class AttackedTask:
 
     name: as in text, e.g. "EER".  plain: of the plain model.  chance: of guessing (of a recogniser: 100).
     step: what one trial, word or utterance moves it by; NaN where nobody says.
-    incorrect: `(keys,)`, of incorrect keys; all there are where `exhaustive`.
+    incorrect: `(keys,)`, of incorrect keys.  key_space: how many keys there are, with the correct one; None where
+    they are a continuum, or too many to count.  two_sided: an EER, which above 50 % need only be turned round.
     """
 
     name: str
     plain: float
     chance: float
     step: float
-    incorrect: NDArray[np.float64]
-    exhaustive: bool = False
+    incorrect: Array
+    key_space: int | None = None
+    two_sided: bool = False
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether every incorrect key was asked."""
+        return self.key_space is not None and len(self.incorrect) >= self.key_space - 1
+
+    def effective(self, errors: Array) -> Array:
+        """What errors are worth to an attacker: of an EER e, min(e, 100 - e)."""
+        return np.minimum(errors, 100 - errors) if self.two_sided else errors
+
+    @property
+    def effective_name(self) -> str:
+        """The name for effective errors of the incorrect keys, where some of them were turned round."""
+        turned = self.two_sided and bool((self.incorrect > 50).any())
+        return f"effective {self.name}" if turned else self.name
 
     @property
     def margin(self) -> float:
@@ -55,13 +71,14 @@ class AttackedTask:
 
     @property
     def incorrect_median(self) -> tuple[float, float, float]:
-        """Median error of incorrect keys and its exact 95 % interval; NaN where there are none."""
+        """Median effective error of incorrect keys and its exact 95 % interval; NaN where there are none."""
         if not len(self.incorrect):
             return (float("nan"),) * 3
-        middle = float(np.median(self.incorrect))
-        return middle, *((middle, middle) if self.exhaustive else median_interval(self.incorrect))
+        errors = self.effective(self.incorrect)
+        middle = float(np.median(errors))
+        return middle, *((middle, middle) if self.exhaustive else median_interval(errors))
 
     @property
     def guesses(self) -> tuple[int, int]:
         """How many of the incorrect keys answer as well as plain, and how many there are."""
-        return int((self.incorrect <= self.plain + UNLOCKED + 1e-9).sum()), len(self.incorrect)
+        return int(unlocked(self.effective(self.incorrect), self.plain).sum()), len(self.incorrect)

@@ -187,9 +187,10 @@ class AttackRun:
         classes = len(manifest.get("classes") or ()) or (manifest.get("corpus") or {}).get("classes")
         chance = {"eer": 50.0, "accuracy": 100 - 100 / classes if classes else 100.0}.get(str(self.metric), 100.0)
         incorrect = self.scores[self.scores["condition"] == "incorrect"]["value"].to_numpy(dtype=np.float64)
-        space = manifest.get("key_space")
-        exhaustive = bool(manifest.get("enumerated")) and space is not None and len(incorrect) >= space - 1
-        return AttackedTask(self.error_name, self.error_under("plain"), chance, self.step, incorrect, exhaustive)
+        wrong = manifest.get("key_space")  # of incorrect keys
+        space, two_sided = None if wrong is None else int(wrong) + 1, self.metric == "eer"
+        plain = self.error_under("plain")
+        return AttackedTask(self.error_name, plain, chance, self.step, incorrect, space, two_sided)
 
     @cached_property
     def step(self) -> float:

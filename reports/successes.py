@@ -41,13 +41,6 @@ def decrypted(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return np.asarray((numbers(rows, "snr") >= enough) | (numbers(rows, "stoi") >= clear), dtype=bool)
 
 
-def unlocked(rows: pd.DataFrame, plain: float) -> NDArray[np.bool_]:
-    """Per trial: the model answers as well as plain, within `UNLOCKED` points; in none where `plain` is NaN."""
-    return np.asarray(numbers(rows, "error") <= plain + UNLOCKED + 1e-9, dtype=bool)
-
-
-def succeeded(rows: pd.DataFrame, asset: str, plain: float) -> NDArray[np.bool_]:
-    """Per trial: whether the asset ("key", "speech" or "use") is lost."""
-    if asset == "key":
-        return recovered(rows)
-    return decrypted(rows) if asset == "speech" else unlocked(rows, plain)
+def unlocked(errors: Array, plain: float) -> NDArray[np.bool_]:
+    """Per error: the model answers as well as plain, within `UNLOCKED` points; in none where `plain` is NaN."""
+    return np.asarray(errors <= plain + UNLOCKED + 1e-9, dtype=bool)

@@ -10,11 +10,12 @@ from evaluation.schema import Verdicts, read_json
 from keys.errors import BadInput
 from keys.files import write_atomically
 from reports.attack_cases import GRADED, NEARER, Judged
-from reports.attack_verdicts import RARE_GUESS, AttackVerdict, verdict
+from reports.attack_verdicts import AttackVerdict, verdict
 from reports.attacked_task import MARGIN, NEAR_CHANCE
 from reports.attacks import AttackRun, load_attacks
 from reports.decisions import ALPHA, ALWAYS, ENOUGH_TRIALS, FEWEST_TRIALS, LEAST_SHARE, OVERWHELMING
 from reports.successes import DECRYPTED, KEY_ERROR, NEAR_CORRECT_SNR, NEAR_CORRECT_STOI, UNLOCKED
+from reports.without_attack import RARE_GUESS
 
 LIMITS = {
     "key error": KEY_ERROR,
@@ -92,7 +93,7 @@ def _case(case: Judged) -> dict[str, Any]:
         "share_high": high,
         "p": case.p,
         "p_holm": case.p_holm,
-        "seconds": _seconds(case),
+        "ciphertext_seconds": _seconds(case),
         "cpu_seconds": outcome.median("seconds"),
         **{
             name: outcome.median(name)
@@ -108,8 +109,21 @@ def _case(case: Judged) -> dict[str, Any]:
         "needs": list(outcome.needs),
         "hits": case.hits,
         "trials": case.trials,
+        "null_hits": case.null_hits if case.null_n else None,
+        "null_trials": case.null_n if case.hits is not None else None,
         "failed": outcome.failed,
         **{name: float(value) if np.isfinite(value) else None for name, value in numbers.items()},
+        "effects": [
+            {
+                "column": effect.column,
+                "median": effect.median,
+                "null_median": effect.null,
+                "material": effect.material,
+                "p": effect.p,
+                "p_holm": effect.p_holm,
+            }
+            for effect in case.effects
+        ],
     }
 
 

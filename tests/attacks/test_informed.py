@@ -1,6 +1,7 @@
 """Adversaries who want no key: they train on ciphertext, or compare covariances, of speakers with known spectra."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ from scipy.signal import lfilter
 
 from attacks import suite
 from attacks.adaptive_front_end import Adapted
-from attacks.base import Evidence, Given, OtherSpeech, Setting
-from attacks.evidence import trial_of
+from attacks.base import Evidence, Given, Need, OtherSpeech, Setting
+from attacks.evidence import evidence_of, trial_of
 from attacks.held_out_people import HeldOut, parted
-from attacks.informed import IGNORANT, LAZY, SAME_KEY, SEMI, Effort, Informed
+from attacks.informed import IGNORANT, LAZY, NEEDS, SAME_KEY, SEMI, Effort, Informed
 from attacks.key_descent import Plan
 from attacks.linkability import CovarianceEmbedding, Linkability, joint_covariance
 from attacks.retraining import Retraining, Stage
@@ -22,6 +23,8 @@ from evaluation.corpora import open_corpus
 from evaluation.models.protocol import checked
 from keys import correct_key, draw_keys, encrypt_query
 from keys.errors import BadInput
+from reports.threats import ADVERSARIES
+from reports.threats import NEEDS as PRICED
 from tests.attacks import tiny_classifier
 from tests.toys import raw3
 
@@ -189,6 +192,26 @@ def test_the_ignorant_compare_encrypted_tests_with_plain_enrolment(tmp_path):
     tests_alone.engine.model_key = torch.eye(3, dtype=torch.float64)
     expected = target.error_of(tests_alone, tests_alone.answers(trial.key[None]))[0]
     assert error(ignorant, trial.key) == pytest.approx(expected, abs=1e-3) != error(lazy, trial.key)
+
+
+def test_names_of_the_enrolled_are_for_those_who_need_them(tmp_path):
+    """Linking hears many people and knows no names; the plain enrolment of the ignorant stays with the harness."""
+    target = Target(AttackConfig("bundled", scheme="rom", block=3, trials=1), tmp_path)
+
+    def handed(attack, variant):
+        given = next(given for given in attack.amounts(setting()) if given.variant == variant)
+        return evidence_of(target, trial_of(target, Salt(bytes(32)), attack, given, 0), attack, given)[0]
+
+    linking, same_key, ignorant = (
+        handed(Linkability(), "one key"), handed(Informed(), SAME_KEY), handed(Informed(), IGNORANT)
+    )  # fmt: skip
+    assert set(linking.enrolled.labels) == {""} and set(same_key.enrolled.labels) == set(target.others.labels)
+    assert len(linking.enrolled.queries) == len(linking.enrolled.labels) == len(target.others.queries)
+    assert (ignorant.ciphertext, ignorant.known, ignorant.others, ignorant.enrolled) == ((), None, None, None)
+    able = {one.name for one in ADVERSARIES if one.can(Linkability().threat.needs)}
+    assert {"eavesdropper", "provider", "insider with names"} <= able and "unauthorised user" not in able
+    assert [one.name for one in ADVERSARIES if one.can(NEEDS[IGNORANT])] == ["insider with names"]
+    assert {need for adversary in ADVERSARIES for need in adversary.has} <= set(get_args(Need)) == set(PRICED)
 
 
 def test_sounds_have_no_enrolment_to_be_ignorant_of():

@@ -11,7 +11,7 @@ FAMILIES = {"random-keys": 1, "told": 2, "order": 5, "linked": 8, "informed": 8}
 ABOUT = {
     "order": {"needs": ["ciphertext"], "wants_key": True, "asset": "key"},
     "told": {"needs": ["known plaintext"], "wants_key": True, "asset": "key"},
-    "linked": {"needs": ["ciphertext", "labelled ciphertext"], "wants_key": False, "asset": "identity"},
+    "linked": {"needs": ["ciphertext", "ciphertext of many"], "wants_key": False, "asset": "identity"},
     "informed": {
         "needs": ["public model", "other speech", "labelled ciphertext"], "wants_key": False, "asset": "identity"
     },

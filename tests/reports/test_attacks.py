@@ -65,7 +65,7 @@ def test_needs_are_ordered_by_the_most_demanding_one():
 def test_tables_hold_shares_with_intervals_and_what_wants_no_key(tmp_path):
     run = load_attacks(write_attacks(tmp_path / "a", broken_and_not()))
     table = attack_table(run, verdict(run).cases).set_index("attack")
-    assert table.loc["told", "keys recovered"] == "2 of 2 [34, 100 %]"  # Wilson: 2 of 2 is no certainty
+    assert table.loc["told", "key or speech"] == "2 of 2 [34, 100 %]"  # Wilson: 2 of 2 is no certainty
     assert table.loc["order", "given"] == "10 s of ciphertext" and "linked" not in table.index
     assert table.loc["order", "verdict"] == "the key undecided; the speech undecided"
     assert measurement_table(run).to_dict("records")[0]["median"] == "12.5"
@@ -78,7 +78,7 @@ def test_tables_show_what_was_measured_and_no_other_columns(tmp_path):
     row = attack_table(run, verdict(run).cases).iloc[0]
     assert (row["below the correct key, dB"], row["WER, %"]) == ("1 [1, 1]", "40 [40, 40]")
     assert row["SNR of unseen speech, dB"] == "9 [9, 9]"
-    assert row["keys recovered"] == "3 of 3 [44, 100 %], 1 of 4 failed"  # 11 dB of 12
+    assert row["key or speech"] == "3 of 3 [44, 100 %], 1 of 4 failed"  # 11 dB of 12
     clean = load_attacks(write_attacks(tmp_path / "b", broken_and_not()))
     assert not {"WER, %", "below the correct key, dB"} & set(attack_table(clean, verdict(clean).cases))
 

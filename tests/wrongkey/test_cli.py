@@ -1,5 +1,6 @@
 """The command line as its users meet it: what works, and one sentence for what does not."""
 
+import json
 import shutil
 import stat
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 
 from keys import SecretKey
+from keys.errors import BadInput
 from wrongkey.cli import main
 
 SWEEP = "sweep --model tests.toys:raw3 --corpus bundled --per-speaker 2 --replicates 5 --workers 1 --keys 4".split()
@@ -78,7 +80,29 @@ def test_attacks_end_with_a_verdict_and_an_exit_code(tmp_path, capsys):
     )
     assert (tmp_path / "a/attacks/verdicts.json").is_file()
     assert main([*asked, "--fail-if", "open"]) == 0 and main(asked) == 0
+    undecided = [*asked, "--fail-if", "undecided", "--adversary"]
+    assert main([*undecided, "borrowed-device"]) == 1  # broken is worse than undecided
+    assert main([*undecided, "eavesdropper, provider"]) == 0  # neither has known plaintext
+    assert "--adversary eve is unknown" in refused(capsys, *undecided, "eve")
+    assert "give --fail-if as well" in refused(capsys, *asked, "--adversary", "provider")
     assert "brokn is no verdict: name some of broken, open" in refused(capsys, *asked, "--fail-if", "brokn")
+
+
+def test_attacks_that_are_stopped_leave_no_older_verdict(tmp_path, monkeypatch, capsys):
+    flags = "--corpus bundled --scheme rom --block 4 --trials 1 --workers 1".split()
+    asked = ["attack", "known-plaintext", *flags, "--out", str(tmp_path / "a")]
+    assert main(asked) == 0
+    path = tmp_path / "a/attacks/verdicts.json"
+    assert not json.loads(path.read_text())["unfinished"]
+
+    def stopped(*_, **__):
+        suite = tmp_path / "a/attacks/suite.json"
+        suite.write_text(json.dumps(json.loads(suite.read_text()) | {"ended": None}))
+        raise BadInput("2 of 3 trials failed")
+
+    monkeypatch.setattr("attacks.suite.run_attacks", stopped)
+    assert "2 of 3 trials failed" in refused(capsys, *asked)
+    assert json.loads(path.read_text())["unfinished"]
 
 
 def test_a_report_leaves_out_found_runs_that_cannot_be_read(run, tmp_path, capsys):

@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keys.errors import BadInput
+
+if TYPE_CHECKING:
+    from reports.attack_verdicts import AttackVerdict
 
 SCHEMES = ("shuffling", "flipping", "rom")
 
@@ -49,7 +54,11 @@ def add(commands: Any) -> None:
     )
     how = parser.add_argument_group("how much")
     how.add_argument("--trials", type=int, default=10, metavar="N", help="secret keys, each with a victim (default 10)")
-    how.add_argument("--keys", type=int, default=100, metavar="N", help="incorrect keys to compare with (default 100)")
+    how.add_argument(
+        "--keys", type=int, default=100, metavar="N",
+        help="random keys that every attack is compared with, and incorrect keys under which the model is asked "
+        "(default 100)",
+    )  # fmt: skip
     how.add_argument("--seconds", help="seconds of ciphertext, such as 5,10,25,inf (default: the attack's own)")
     how.add_argument("--seed", type=int, default=0, help="master seed of keys and attacks (default 0)")
     how.add_argument(
@@ -65,8 +74,13 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     how.add_argument(
         "--fail-if", metavar="VERDICTS",
-        help="exit code 1 where an asset has one of these verdicts for any adversary, such as broken,weakened,open "
-        "(docs/threat-model.md)",
+        help="exit code 1 where an asset has one of these verdicts, or a worse one; the worst first: open, broken, "
+        "weakened, undecided, not-shown-to-break (docs/threat-model.md)",
+    )  # fmt: skip
+    how.add_argument(
+        "--adversary", metavar="NAMES",
+        help="whose verdicts --fail-if looks at, such as eavesdropper,provider (default: everybody's; chosen plaintext "
+        "finds every key, so that broken is then the rule)",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, help="run folder (made if missing)")
     parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
@@ -77,8 +91,7 @@ def run(options: argparse.Namespace) -> int:
     from attacks.guessing import Guessing
     from attacks.registry import attack_names, open_attack
     from evaluation.failures import each_to_its_end
-    from reports.attack_verdicts import fail_words
-    from reports.verdict_file import write_verdicts
+    from reports.threats import adversaries_named, fail_words
     from wrongkey.terminal import conclude, say
 
     if options.name == "list":
@@ -87,6 +100,9 @@ def run(options: argparse.Namespace) -> int:
             say(f"{name:20} {open_attack(name).threat.adversary}")
         return 0
     fatal = fail_words(options.fail_if) if options.fail_if is not None else frozenset()
+    whose = adversaries_named(options.adversary)
+    if options.adversary is not None and options.fail_if is None:
+        raise BadInput("--adversary says whose verdicts --fail-if looks at: give --fail-if as well")
     for flag in ("corpus", "out"):
         if getattr(options, flag) is None:
             raise BadInput(f"an attack needs --{flag}")
@@ -101,19 +117,36 @@ def run(options: argparse.Namespace) -> int:
     for name in names:
         open_attack(name)  # an unknown one is refused before anything runs
     schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
-    verdicts = []
+    verdicts: list[AttackVerdict | None] = []
     with each_to_its_end() as one:
         for scheme, folder in schemes.items():
-            with one():
+            with one(), _judged(folder.expanduser(), verdicts):
                 _attack(options, names, scheme, folder)
-                verdicts.append(write_verdicts(folder.expanduser()))
     shown = " ".join(str(folder) for folder in schemes.values())
     found = [verdict for verdict in verdicts if verdict]
     conclude(
         *(f"{verdict.label}: {verdict.sentence}" for verdict in found),
         f"done; look at it with: wrongkey report {shown} --out report.html",
     )
-    return int(any(cell.word in fatal for verdict in found for cell in verdict.cells))
+    cells = (cell for verdict in found for cell in verdict.cells if cell.adversary in whose)
+    return int(any(cell.word in fatal for cell in cells))
+
+
+@contextmanager
+def _judged(folder: Path, verdicts: list[AttackVerdict | None]) -> Iterator[None]:
+    """Writes the verdict of a folder's rows at the end, whether its attacks ended or were stopped.
+
+    So no older verdict stands beside newer rows. Of two faults, that of the attacks is the one to say.
+    """
+    from reports.verdict_file import write_verdicts
+
+    try:
+        yield
+    except BaseException:
+        with suppress(BadInput):
+            write_verdicts(folder)
+        raise
+    verdicts.append(write_verdicts(folder))
 
 
 def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: Path) -> None:
