@@ -48,7 +48,13 @@ def add(commands: Any) -> None:
         "--recordings", choices=["real", "synthetic"], help="what the corpus holds, where it does not tell"
     )
     how = parser.add_argument_group("how much")
-    how.add_argument("--trials", type=int, default=10, metavar="N", help="secret keys, each with a victim (default 10)")
+    how.add_argument(
+        "--trials",
+        type=int,
+        default=10,
+        metavar="N",
+        help="secret keys, each with a victim (default 10; wrongkey compare needs 29)",
+    )
     how.add_argument("--keys", type=int, default=100, metavar="N", help="incorrect keys to compare with (default 100)")
     how.add_argument("--seconds", help="seconds of ciphertext, such as 5,10,25,inf (default: the attack's own)")
     how.add_argument("--seed", type=int, default=0, help="master seed of keys and attacks (default 0)")
