@@ -72,7 +72,8 @@ def _task_error(run: AttackRun, outcome: Outcome) -> TaskError:
     columns = [numbers(outcome.ended, name) for name in ("error", "error_low", "error_high")]
     error, first, second = turned_round(run, *columns)
     measured = np.isfinite(error)
-    low, high = np.minimum(first, second)[measured], np.maximum(first, second)[measured]
+    lows, highs = np.minimum(first, second)[measured], np.maximum(first, second)[measured]
     victims = run.setting.get("victims")
     speakers = victims if isinstance(victims, int) else 0
-    return TaskError(*(float(np.median(ends)) for ends in (error[measured], low, high)), speakers)
+    value, low, high = (float(np.median(ends)) for ends in (error[measured], lows, highs))
+    return TaskError(value, low, high, speakers)

@@ -53,7 +53,7 @@ def add(commands: Any) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="secret keys, each with a victim (default 10; wrongkey compare needs 29)",
+        help="secret keys, each with a victim (default 10; wrongkey compare asks for 29)",
     )
     how.add_argument("--keys", type=int, default=100, metavar="N", help="incorrect keys to compare with (default 100)")
     how.add_argument("--seconds", help="seconds of ciphertext, such as 5,10,25,inf (default: the attack's own)")

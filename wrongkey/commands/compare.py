@@ -29,8 +29,8 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--attack-margin", type=float, default=10.0, metavar="PERCENT",
-        help="in how much more of the trials an attack on B may succeed (default 10, which takes 29 trials without a "
-        "success to show: wrongkey attack --trials 29; its own default of 10 trials always leaves it undecided)",
+        help="in how much more of the trials an attack on B may succeed (default 10: where none succeeds, that takes "
+        "wrongkey attack --trials 29 to show, and its default of 10 trials leaves it undecided)",
     )  # fmt: skip
     parser.add_argument(
         "--other-speakers", action="store_true",
