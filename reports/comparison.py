@@ -2,8 +2,11 @@
 
 B must not be worse than A by more than a margin on each of several counts (`reports.gate`): the mean over incorrect
 keys; the weak keys, which come within the metric's smallest distance of the plain model of their own run; and each
-attack that was run on both with the same means. The answer is "shown", "worse" or "undecided"; which multiplicity rule
-protects which of them stands in `reports.noninferiority`, and how often they are wrong in docs/statistics.md.
+attack, on both with the same means: one that was run on A or B alone leaves the answer undecided. The answer is
+"shown", "worse" or "undecided"; which multiplicity rule protects which of them stands in `reports.noninferiority`, and
+how often they are wrong in docs/statistics.md.
+
+An EER above 50 % counts as 100 minus it, of keys and of attacks: an attacker turns such a model round.
 
 Keys: runs of one scheme, size and seed hold the same keys, and their differences count key by key. Where every key
 there is was tried, nothing is sampled and the numbers are exact.
@@ -17,7 +20,8 @@ share their speakers. The intervals of recognisers and classifiers are over utte
 The default margin of the mean is the metric's smallest distance (1 point of EER, WER or accuracy), because that is what
 this report calls "as good as plain" everywhere. That of the weak keys is 3 % of the keys: what about a hundred keys
 without a weak one can exclude, and less than the 5 % that must not pass. That of an attack is 10 % of its trials: what
-about 30 trials without a success can exclude.
+about 30 trials without a success can exclude. Attacks that end in a model, not in a key, are compared by that model's
+error, with the margin of the mean.
 """
 
 import math
@@ -26,13 +30,14 @@ from dataclasses import dataclass
 from scipy import stats
 
 from keys.errors import BadInput
+from reports.attack_gains import NEVER
 from reports.comparison_warnings import warnings
 from reports.gain_of_means import DRAWS
 from reports.gain_of_shares import Share
 from reports.gate import Hypothesis, Margins, Protection, judge, locks
 from reports.metrics import Metric
 from reports.noninferiority import LEVEL, Decision
-from reports.protections import common_keys, protection, share_speakers, sign
+from reports.protections import common_keys, protection, share_speakers, sign, turned_round
 from reports.runs import Run
 from reports.statistics import KeyStatistics, summarise_all
 from reports.worst_keys import expected_least
@@ -74,7 +79,7 @@ class Comparison:
             f"worst key {metric.words(side.worst.score.value)}"
             for name, side in (("A", self.a), ("B", self.b))
         ]
-        lines += [self._pairing(), *(self._line(hypothesis) for hypothesis in self.hypotheses)]
+        lines += [self._pairing(), *self._unseen(), *(self._line(hypothesis) for hypothesis in self.hypotheses)]
         if not self.locked:
             lines.append(
                 "It is not shown that fewer than one in ten of B's incorrect keys work like plain: "
@@ -94,12 +99,32 @@ class Comparison:
             return f"{keys}; so are speech and trials, and the answer is about these speakers alone."
         return f"{keys}; the answer is about speakers in general, and the bounds allow for that."
 
+    def _unseen(self) -> list[str]:
+        """What the bounds of the mean take a key for that nobody tried."""
+        metric, (a, b) = self.a.metric, (one.scores for one in self.protections)
+        guessing = " (guessing)" if metric.chance is not None and abs(a.best) == metric.chance else ""
+        over = f" ({metric.label} may exceed 100 %)" if metric.name in ("wer", "cer", "mer") else ""
+        best, worst = metric.words(abs(a.best)), metric.words(abs(b.worst))
+        unseen = [] if a.exhaustive else [f"{best} in A{guessing or over}"]
+        unseen += [] if b.exhaustive else [f"{worst} in B"]
+        if not unseen:
+            return []
+        return [f"Before B is shown no worse, a key that nobody tried counts as {' and as '.join(unseen)}."]
+
     def _line(self, hypothesis: Hypothesis) -> str:
         metric, gain = self.a.metric, hypothesis.gain
         if hypothesis.kind == "mean":
             bounds = _bounds(gain.low, gain.high, f"+.{metric.decimals}f", 1.0)
             text = (
                 f"Mean: B is {_gain(gain.value, metric)} ({bounds}, margin {metric.distance_words(hypothesis.margin)})"
+            )
+        elif hypothesis.kind == "error":
+            errors = (side.attacked.errors[hypothesis.attack].value for side in self.protections)
+            left, right = (f"{error:.1f} %" for error in errors)
+            bounds = _bounds(gain.low, gain.high, "+.1f", 1.0)
+            text = (
+                f"{hypothesis.attack}: {left} in A, {right} in B "
+                f"(B minus A in points: {bounds}, margin {metric.distance_words(hypothesis.margin)})"
             )
         else:
             a, b = self._shares(hypothesis)
@@ -114,23 +139,37 @@ class Comparison:
     def _shares(self, hypothesis: Hypothesis) -> tuple[Share, Share]:
         a, b = self.protections
         if hypothesis.kind == "attack":
-            return a.attacks[hypothesis.attack], b.attacks[hypothesis.attack]
+            return a.attacked.shares[hypothesis.attack], b.attacked.shares[hypothesis.attack]
         weak = [side.weak(self.a.metric.distances[0]) for side in (a, b)]
         return Share(int(weak[0].sum()), len(weak[0])), Share(int(weak[1].sum()), len(weak[1]))
 
     def _wanting(self, hypothesis: Hypothesis) -> str:
         """How much it takes at least, where an answer was out of reach from the start."""
-        if hypothesis.kind == "mean" or hypothesis.decision != "undecided" or not 0 < hypothesis.margin < 1:
+        if hypothesis.kind == "error" and hypothesis.decision == "undecided":
+            return self._width(hypothesis)
+        if (
+            hypothesis.kind not in ("tail", "attack")
+            or hypothesis.decision != "undecided"
+            or not 0 < hypothesis.margin < 1
+        ):
             return ""
         share = self._shares(hypothesis)[1]
         least = math.ceil(math.log(LEVEL) / math.log1p(-hypothesis.margin))
-        exact = hypothesis.kind == "tail" and self.b.run.exhaustive
-        if share.n >= least or exact:
+        if share.n >= least or share.exhaustive or (hypothesis.kind == "tail" and self.b.run.exhaustive):
             return ""
         what = "trials" if hypothesis.kind == "attack" else "keys"
         return f" It takes {least} {what} without one to show it, and B has {share.n}."
 
+    def _width(self, hypothesis: Hypothesis) -> str:
+        """How many points the intervals of two errors take up, where that leaves the answer open."""
+        gain, errors = hypothesis.gain, [side.attacked.errors[hypothesis.attack] for side in self.protections]
+        if not math.isfinite(gain.low):
+            return " One of them has no interval over speakers."
+        speakers = min(error.speakers for error in errors)
+        return f" The intervals over {speakers} speakers take up {gain.value - gain.low:.1f} points."
 
+
+USUAL = "both"  # the threat variant of runs that name none
 _ANSWERS = {"shown": "Yes, as far as the margins go.", "worse": "No: worse.", "undecided": "Undecided."}
 _OUTCOMES = {"shown": "not worse", "worse": "worse", "undecided": "undecided"}
 
@@ -148,7 +187,7 @@ def compare(
     margins: by how much B may be worse; None for the defaults, of the mean the metric's smallest distance.
     other_speakers: the answer is to hold for speakers in general, even where both runs have the same.
 
-    Raises BadInput when the tasks or metrics differ.
+    Raises BadInput when the tasks, metrics or threat variants differ.
     """
     if run_a.task != run_b.task:
         raise BadInput(
@@ -158,13 +197,19 @@ def compare(
         raise BadInput(
             f"{run_a.folder} measured {run_a.metric} and {run_b.folder} {run_b.metric}: compare runs of one metric."
         )
-    a, b = summarise_all([run_a, run_b])
+    if (run_a.variant or USUAL) != (run_b.variant or USUAL):
+        raise BadInput(
+            f"{run_a.folder} is of the threat variant {run_a.variant or USUAL} and {run_b.folder} of "
+            f"{run_b.variant or USUAL}, in which the same keys do other things: compare runs of one variant."
+        )
+    a, b = summarise_all([turned_round(run_a), turned_round(run_b)])
     distance = a.metric.distances[0]
     keys = common_keys(run_a, run_b, a.metric)
     same_speakers = not other_speakers and share_speakers(run_a, run_b)
     of_a, of_b = (protection(side, other, keys, same_speakers) for side, other in ((a, b), (b, a)))
+    margins = margins or Margins(distance)
     paired = keys is not None
-    verdict, hypotheses = judge(of_b, of_a, distance, margins or Margins(distance), paired, draws, seed)
+    verdict, hypotheses = judge(of_b, of_a, distance, margins, paired, draws, seed)
     size, direction = min(a.n, b.n), sign(a.metric)
     test = stats.ks_2samp(a.values, b.values)
     return Comparison(
@@ -180,11 +225,21 @@ def compare(
         b.variance.value / a.variance.value if a.variance and b.variance and a.variance.value > 0 else None,
         float(test.statistic),
         float(test.pvalue),
-        tuple(warnings(a, b, of_a, of_b, same_speakers)),
+        tuple(_turned("A", run_a) + _turned("B", run_b) + warnings(a, b, of_a, of_b, same_speakers, margins.attack)),
     )
 
 
+def _turned(name: str, run: Run) -> list[str]:
+    turned = int((run.incorrect(run.metric) > 50).sum()) if run.metric == "eer" else 0
+    if not turned:
+        return []
+    keys = f"{turned:,} key{'s' if turned != 1 else ''}"
+    return [f"{name} has {keys} with an EER above 50 %, which count as 100 % minus it: a model is soon turned round."]
+
+
 def _of(share: Share) -> str:
+    if share == NEVER:
+        return "does not apply"
     return f"{share.hits:,} of {share.n:,}"
 
 

@@ -1,17 +1,24 @@
 """What a reader must know beside the answer of `compare`: in what else the two runs differ, and what they lack."""
 
+from pathlib import Path
+
+from keys.printable import printable
+from reports.attack_gains import Attacked, attack_of
+from reports.gain_of_shares import Share
 from reports.gate import FEWEST, Protection
 from reports.statistics import KeyStatistics
 
 FEW_KEYS = 30
 
 
-def warnings(a: KeyStatistics, b: KeyStatistics, of_a: Protection, of_b: Protection, same_speakers: bool) -> list[str]:
+def warnings(
+    a: KeyStatistics, b: KeyStatistics, of_a: Protection, of_b: Protection, same_speakers: bool, margin: float
+) -> list[str]:
+    """margin: of attacks, as a share of trials."""
     sentences = []
     for what, left, right in (
         ("model", a.run.model, b.run.model),
         ("corpus", a.run.corpus, b.run.corpus),
-        ("threat variant", a.run.variant, b.run.variant),
         ("way to cut blocks", a.run.blocks, b.run.blocks),
     ):
         if left != right:
@@ -36,10 +43,37 @@ def warnings(a: KeyStatistics, b: KeyStatistics, of_a: Protection, of_b: Protect
             sentences.append(f"{name} has no score of the plain model: its weak keys cannot be told.")
         if protection.blind:
             sentences.append(f"{name} has no intervals over speakers, or too few of them: nothing is shown of others.")
-        if alone := [attack for attack in protection.attacks if attack not in other.attacks]:
-            sentences.append(f"Attacks on {name} alone are left out: {'; '.join(alone)}.")
+        for case, failed in protection.attacked.failed.items():
+            trials = f"{failed} trial{'s' if failed != 1 else ''}"
+            sentences.append(f"{name}: {trials} of {case} failed by an exception and count as none.")
+        sentences += _missing(name, result.run.folder, protection.attacked, other.attacked, margin)
     if a.n != b.n:
         sentences.append(
             f"A has {a.n:,} keys and B {b.n:,}: the worst keys are compared at {min(a.n, b.n):,} keys each."
         )
     return sentences
+
+
+def _missing(name: str, folder: Path, attacked: Attacked, other: Attacked, margin: float) -> list[str]:
+    """Which attacks a run lacks, what they did to the other one, and the command that makes them."""
+    lacking = attacked.lacks(other)
+    if not lacking:
+        return []
+    told = []
+    for one in lacking:
+        share = other.shares.get(one)
+        surely = ", surely more than the margin" if share and share.low > margin else ""
+        told.append(one + (f" ({_trials(share)} on {_OTHER[name]}{surely})" if share else ""))
+    attacks = ",".join(dict.fromkeys(map(attack_of, lacking)))
+    like = f", else as for {_OTHER[name]}: {other.command}" if other.command else ""
+    return [
+        f"{name} lacks attacks, and nothing is shown without them: {'; '.join(told)}. "
+        f"Run wrongkey attack {attacks} --out {printable(folder)}{like}."
+    ]
+
+
+def _trials(share: Share) -> str:
+    return f"{share.hits:,} of {share.n:,} trials"
+
+
+_OTHER = {"A": "B", "B": "A"}

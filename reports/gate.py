@@ -1,18 +1,19 @@
 """The hypotheses behind `compare`: is B at least as safe as A on average, in its weakest keys, and under each attack?
 
 Pure arithmetic on scores; `reports.comparison` reads them from run folders. The decision is that of
-`reports.noninferiority`. Two rules stand above the tests. Fewer than `FEWEST` keys of a sample show nothing. And B must
+`reports.noninferiority`. Three rules stand above the tests. Fewer than `FEWEST` keys of a sample show nothing. B must
 lock its model at all: where it is not shown that fewer than one in ten of its incorrect keys are as good as plain, "at
-least as well as A" would praise a lock that is open, whatever A does.
+least as well as A" would praise a lock that is open, whatever A does. And nothing is shown as long as an attack ran on
+one of the two alone.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from reports.attack_gains import Attacked, attack_gains
 from reports.gain_of_means import DRAWS, KeyScores, gain_of_means
 from reports.gain_of_shares import Flags, Share, gain_of_shares, paired_gain_of_shares
 from reports.noninferiority import LEVEL, Decision, Gain, decide
@@ -26,7 +27,8 @@ OPEN = 0.1  # share of keys as good as plain from which on a model is not locked
 class Margins:
     """By how much B may be worse.
 
-    mean: in the metric's unit.  tail: of the share of weak keys.  attack: of the share of trials that succeed.
+    mean: in the metric's unit, also for the error of an attacker's model.  tail: of the share of weak keys.
+    attack: of the share of trials that succeed.
     """
 
     mean: float
@@ -42,13 +44,13 @@ class Protection:
     gaps: (keys,) by how much each is safer than the plain model; None where the plain model was not measured.
     gap_errors: (keys,) their standard errors over speakers; zeros where the statement is about these speakers, NaN
         where they would be needed and were not measured.
-    attacks: share of trials that succeed, by attack and what it was given.
+    attacked: what attacks did.
     """
 
     scores: KeyScores
     gaps: Array | None
     gap_errors: Array
-    attacks: Mapping[str, Share] = field(default_factory=dict)
+    attacked: Attacked = field(default_factory=Attacked)
 
     @property
     def blind(self) -> bool:
@@ -71,7 +73,8 @@ class Protection:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One count on which B must not be worse; kind: "mean", "tail" or "attack", and which attack."""
+    """One count on which B must not be worse; kind: "mean", "tail", "attack" (a share of trials) or "error" (of an
+    attacker's model), and which attack."""
 
     kind: str
     gain: Gain
@@ -93,10 +96,11 @@ def judge(
     if a.few or b.few or a.blind or b.blind:
         blind = a.blind or b.blind
         counts = [(kind, name, _unshown(gain, blind or kind == "mean"), margin) for kind, name, gain, margin in counts]
-    for name in [name for name in a.attacks if name in b.attacks]:
-        counts.append(("attack", name, gain_of_shares(b.attacks[name], a.attacks[name]), margins.attack))
+    for kind, name, gain in attack_gains(b.attacked, a.attacked):
+        counts.append((kind, name, gain, margins.attack if kind == "attack" else margins.mean))
     verdict, decisions = decide([count[2] for count in counts], [count[3] for count in counts])
-    if verdict == "shown" and not locks(b, distance):
+    one_sided = a.attacked.lacks(b.attacked) or b.attacked.lacks(a.attacked)
+    if verdict == "shown" and (one_sided or not locks(b, distance)):
         verdict = "undecided"
     found = [
         Hypothesis(kind, gain, margin, decision, name)

@@ -20,9 +20,11 @@ def mean_interval(values: Array) -> tuple[Array, Array]:
 
     Hall (1992, J. R. Statist. Soc. B 54:221) transforms Student's statistic by the sample's skewness, which moves the
     interval towards the long tail. A small sample often does not show its tail; then Student's end is the better one.
+
+    NaN where all values of a sample tie: their spread says nothing, and an interval of no width would claim certainty.
     """
     count = values.shape[-1]
-    mean, sd = values.mean(-1), values.std(-1, ddof=1)
+    mean, sd = values.mean(-1), _untied(values, values.std(-1, ddof=1))
     error = sd / math.sqrt(count)
     t = float(stats.t.ppf(1 - MISS, count - 1))
     skew = _skewness(values) / math.sqrt(count)
@@ -56,7 +58,7 @@ def variance_interval(values: Array) -> tuple[Array, Array]:
     """Ends `(…)` of an interval for the variance of `(…, n)` values, n ≥ 5, of any distribution with a kurtosis.
 
     Bonett (2006, Computational Statistics & Data Analysis 50:775): normal on the logarithm, with the kurtosis taken
-    about a trimmed mean. Believe it from `FEWEST_FOR_VARIANCE` keys on.
+    about a trimmed mean. Believe it from `FEWEST_FOR_VARIANCE` keys on. NaN where all values of a sample tie.
     """
     count = values.shape[-1]
     z = float(stats.norm.ppf(1 - MISS))
@@ -67,7 +69,7 @@ def variance_interval(values: Array) -> tuple[Array, Array]:
         kurtosis = np.where(squares > 0, count * fourth / squares**2, 0.0)
     error = np.sqrt(np.maximum(kurtosis - (count - 3) / count, 0.0) / (count - 1))
     small = count / (count - z)
-    middle = small * squares / (count - 1)
+    middle = _untied(values, small * squares / (count - 1))
     return middle * np.exp(-z * small * error), middle * np.exp(z * small * error)
 
 
@@ -82,6 +84,11 @@ def picked_interval(value: Array, low: Array, high: Array, picked: int, lowest: 
     if lowest:
         return low, value + wider * (high - value)
     return value - wider * (value - low), high
+
+
+def _untied(values: Array, spread: Array) -> Array:
+    """`spread` `(…)` of samples `(…, n)`, NaN where all of a sample's values are the same."""
+    return np.where(values.min(-1) == values.max(-1), np.nan, spread)
 
 
 def _skewness(values: Array) -> Array:

@@ -35,6 +35,19 @@ class Metric:
     chance: float | None = None
     beside: bool = False
 
+    @property
+    def end(self) -> float:
+        """How safe a key that nobody tried is taken to be at most.
+
+        Guessing where its score is known; else the end of the scale: every answer wrong (a WER may exceed 100 %, where
+        words are inserted), a minDCF of 1 (rejecting everybody), no success at all.
+        """
+        if self.chance is not None:
+            return self.chance
+        if not self.higher_is_safer:
+            return 0.0
+        return 100.0 if self.unit == "%" else 1.0
+
     def within(self, values: NDArray[np.float64], plain: float, distance: float) -> NDArray[np.bool_]:
         """Which of `values` come within `distance` of the plain model's score, or do even better than it."""
         gap = values - plain if self.higher_is_safer else plain - values

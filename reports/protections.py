@@ -1,6 +1,7 @@
 """Run folders as `reports.gate` compares them: the keys and speakers that two runs share, and what each says."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,20 @@ def sign(metric: Metric) -> float:
     return 1.0 if metric.higher_is_safer else -1.0
 
 
+def turned_round(run: Run) -> Run:
+    """The run with 100 - e in place of every EER e above 50 %: a model that is always wrong need only be turned round.
+
+    Intervals keep their width.
+    """
+    scores = run.scores.copy()
+    wrong = (scores["metric"] == "eer") & (scores["value"] > 50)
+    if not wrong.any():
+        return run
+    for column, mirrored in (("value", "value"), ("ci_low", "ci_high"), ("ci_high", "ci_low")):
+        scores.loc[wrong, column] = 100 - run.scores.loc[wrong, mirrored]
+    return replace(run, scores=scores)
+
+
 def protection(side: KeyStatistics, other: KeyStatistics, common: Keys | None, same_speakers: bool) -> Protection:
     """What a run says of its keys, in the direction of safety; `common`: only these of them."""
     run, metric, direction = side.run, side.metric, sign(side.metric)
@@ -55,9 +70,7 @@ def protection(side: KeyStatistics, other: KeyStatistics, common: Keys | None, s
     if not same_speakers:
         errors = _speaker_errors(run, run.rows("incorrect", metric.name)[["ci_low", "ci_high"]].to_numpy()[chosen])
     gaps, gap_errors = None, errors
-    best = max(float(values.max()), float((direction * other.values).max()))
-    if metric.chance is not None:
-        best = max(best, direction * metric.chance)
+    best = max(float(values.max()), float((direction * other.values).max()), direction * metric.end)
     worst = float(values.min())
     if side.plain is not None:
         gaps = values - direction * side.plain.value
@@ -69,7 +82,8 @@ def protection(side: KeyStatistics, other: KeyStatistics, common: Keys | None, s
     speakers = _speakers(run)
     error = float(np.nan_to_num(errors.mean()))
     scores = KeyScores(values, worst, best, exhaustive, error, speakers)
-    return Protection(scores, gaps, gap_errors, attack_shares(load_attacks(run.folder)))
+    attacked, others = (attack_shares(load_attacks(one.folder)) for one in (run, other.run))
+    return Protection(scores, gaps, gap_errors, attacked.beside(others))
 
 
 def _speakers(run: Run) -> int:

@@ -40,7 +40,8 @@ _RESAMPLED_VALUES = 4_000_000  # held in memory at once
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval; `low` and `high` are None where it is exact or rests on too few keys."""
+    """A value with its 95 % interval; `low` and `high` are None where it is exact, or rests on too few keys or on keys
+    that all score the same."""
 
     value: float
     low: float | None = None
@@ -286,6 +287,8 @@ def _mean(values: Array, metric: Metric, sampled: bool) -> Estimate:
     if not sampled or len(values) < FEWEST:
         return Estimate(value)
     low, high = (float(end) for end in mean_interval(values))
+    if not math.isfinite(low):
+        return Estimate(value)  # all keys tie
     most = math.inf if metric.higher_is_safer else 100.0  # no metric is negative, no accuracy above 100 %
     return Estimate(value, max(low, 0.0), min(high, most))
 
@@ -294,7 +297,8 @@ def _variance(values: Array, sampled: bool) -> Estimate:
     value = float(variance(values))
     if not sampled or len(values) < FEWEST_FOR_VARIANCE:
         return Estimate(value)
-    return Estimate(value, *(float(end) for end in variance_interval(values)))
+    low, high = (float(end) for end in variance_interval(values))
+    return Estimate(value, low, high) if math.isfinite(low) else Estimate(value)
 
 
 def _quantile(values: Array, probability: float, sampled: bool) -> Estimate:

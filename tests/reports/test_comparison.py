@@ -198,17 +198,16 @@ def test_each_attack_on_both_runs_is_a_hypothesis(make_run: MakeRun) -> None:
     for folder, hits in ((a, 0), (b, 30)):
         write_attack(folder, hits, 30)
         write_attack(folder, 30, 30, "both-fall")
-    write_attack(b, 30, 30, "other-means", "60 s")
-    write_attack(a, 0, 30, "other-means", "10 s")
     result = compare(load_run(a), load_run(b))
     assert decisions(result) == {
         "mean": "shown",
         "tail": "shown",
         "both-fall (10 s): key or speech": "shown",
+        "both-fall (10 s): use of the model": "shown",
         "order (10 s): key or speech": "worse",
+        "order (10 s): use of the model": "shown",
     }
     assert result.verdict == "worse" and "0 of 30 in A, 30 of 30 in B" in str(result)
-    assert "Attacks on B alone are left out: other-means (60 s): key or speech." in result.warnings
     back = compare(load_run(b), load_run(a))
     assert decisions(back)["order (10 s): key or speech"] == "shown" and back.verdict == "worse"  # by the mean
 
@@ -304,13 +303,56 @@ def test_other_tasks_and_metrics_are_refused(make_run: MakeRun) -> None:
         compare(eer, load_run(make_run("c", LOW, metric="min_dcf")))
 
 
+@pytest.mark.parametrize("variant", ["test", "waveform"])
+def test_other_threat_variants_are_refused(make_run: MakeRun, variant: str) -> None:
+    both = load_run(make_run("a", LOW))
+    other = load_run(make_run("b", HIGH, config={"variant": variant}))
+    for pair in ((both, other), (other, both)):
+        with pytest.raises(BadInput, match=f"variant .*{variant}.*: compare runs of one variant"):
+            compare(*pair)
+    assert compare(both, load_run(make_run("c", HIGH, config={"variant": None}))).verdict == "shown"  # none named
+    assert main(["compare", str(both.folder), str(other.folder)]) == 2
+
+
+def test_an_eer_above_50_is_turned_round(make_run: MakeRun) -> None:
+    """EERs of 92 %: an attacker who takes every answer for its opposite errs in 8 % of the trials, as plain does."""
+    safe = np.random.default_rng(4).normal(45, 1, 300)
+    result = compared(make_run, safe, safe + 47)
+    assert result.verdict == "worse" and decisions(result) == {"mean": "worse", "tail": "worse"} and not result.locked
+    assert result.hypotheses[0].gain.value == pytest.approx((100 - safe - 47).mean() - safe.mean())
+    assert "B has 300 keys with an EER above 50 %, which count as 100 % minus it" in str(result)
+    mirror = compare(result.a.run, load_run(make_run("c", 100 - safe)))
+    assert mirror.verdict == "shown" and mirror.hypotheses[0].gain.value == pytest.approx(0)
+    wer = compared(lambda name, *v, **s: make_run(f"wer-{name}", *v, **s), safe, safe + 47, task="asr", metric="wer")
+    assert wer.verdict == "shown"  # of a WER 92 % are 92 %
+
+
+@pytest.mark.parametrize(
+    ("metric", "task", "scale", "end"),
+    [("eer", "asv", 1.0, "50.0 % in A (guessing)"), ("wer", "asr", 1.0, "100.0 % in A (WER may exceed 100 %)"),
+     ("min_dcf", "asv", 0.01, "1.00 in A "), ("accuracy", "asc", 1.0, "0.0 % in A ")],
+)  # fmt: skip
+def test_a_key_of_a_that_nobody_tried_is_at_the_end_of_the_scale(
+    make_run: MakeRun, metric: str, task: str, scale: float, end: str
+) -> None:
+    plain = 85.0 if metric == "accuracy" else PLAIN * scale
+    result = compared(make_run, LOW * scale, LOW * scale, metric=metric, task=task, plain=plain, correct=plain)
+    assert f"a key that nobody tried counts as {end}" in str(result)
+    best = result.protections[0].scores.best
+    assert abs(best) == float(end.split()[0]) and result.protections[0].scores.values.max() < best
+
+
+def test_a_wer_above_the_end_of_the_scale_moves_it(make_run: MakeRun) -> None:
+    result = compared(make_run, LOW, LOW + 230, metric="wer", task="asr")
+    assert result.protections[0].scores.best == pytest.approx(LOW.max() + 230)
+
+
 def test_what_else_differs_is_said(make_run: MakeRun) -> None:
     a = load_run(make_run("a", LOW))
     other = {"weights": "w", "corpus": "b" * 64, "trials": "t"}
-    b = load_run(make_run("b", HIGH[:9], model="net", keys=20, identity=other, config={"variant": "test"}))
+    b = load_run(make_run("b", HIGH[:9], model="net", keys=20, identity=other))
     assert compare(a, b).warnings == (
         "The model differs: RawNeXt in A, net in B.",
-        "The threat variant differs: both in A, test in B.",
         "The trials differ between A and B.",
         "B is unfinished: 9 of 20 keys.",
         "B has only 9 keys: too few to see weak ones.",

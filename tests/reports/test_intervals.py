@@ -93,10 +93,12 @@ def test_the_mean_of_skewed_values_reaches_into_their_tail() -> None:
     assert (-mirrored[1], -mirrored[0]) == pytest.approx((low, high))
 
 
-def test_equal_scores_have_intervals_of_no_width() -> None:
-    values = np.full((2, 100), 50.1)
+@pytest.mark.parametrize(("score", "keys"), [(0.0, 5), (50.1, 100), (1 / 3, 1000)])
+def test_scores_that_all_tie_have_no_interval(score: float, keys: int) -> None:
+    """Five keys without an empty hypothesis do not make sure that no key has one; a sample beside them has its own."""
+    values = np.stack([np.full(keys, score), np.arange(keys, dtype=float)])
     for low, high in (mean_interval(values), variance_interval(values)):
-        np.testing.assert_allclose(low, high, atol=1e-9)
+        assert np.isnan([low[0], high[0]]).all() and low[1] < high[1]
 
 
 def test_the_variance_of_normal_scores_has_nearly_the_interval_of_chi_squared() -> None:

@@ -16,7 +16,8 @@ from keys.volume import log10_guesses
 from reports.intervals import mean_interval, quantile_interval, variance_interval
 from reports.metrics import METRICS, get_metric
 from reports.runs import load_run
-from reports.statistics import bootstrap, guess_numbers, mean, summarise, variance
+from reports.statistics import Estimate, bootstrap, guess_numbers, mean, summarise, variance
+from reports.tables import score_table
 
 MakeRun = Callable[..., Path]
 percentages = st.lists(st.floats(0, 100), min_size=1, max_size=40)
@@ -110,6 +111,13 @@ def test_too_few_sampled_keys_have_no_interval(make_run: MakeRun) -> None:
     assert have(6) == have(71) == [True, True, False, False]
     assert have(72) == have(99) == [True, True, True, False]
     assert have(100) == [True, True, True, True]
+
+
+def test_sampled_keys_that_all_tie_have_no_interval(make_run: MakeRun) -> None:
+    """Five recognisers' keys without an empty hypothesis: 0 %, and not "0 % [0, 0]"."""
+    few, many = (summarise(load_run(make_run(f"{n}", [0.0] * n, metric="empty", plain=0.0))) for n in (5, 120))
+    assert (few.mean, many.mean) == (Estimate(0.0), Estimate(0.0)) and many.variance == Estimate(0.0)
+    assert score_table([few]).loc[0, "Mean [95 %]"] == "0.00"
 
 
 def test_one_key_has_no_variance(make_run: MakeRun) -> None:

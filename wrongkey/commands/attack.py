@@ -53,7 +53,10 @@ def add(commands: Any) -> None:
         "--recordings", choices=["real", "synthetic"], help="what the corpus holds, where it does not tell"
     )
     how = parser.add_argument_group("how much")
-    how.add_argument("--trials", type=int, default=10, metavar="N", help="secret keys, each with a victim (default 10)")
+    how.add_argument(
+        "--trials", type=int, default=10, metavar="N",
+        help="secret keys, each with a victim (default 10; wrongkey compare asks for 29)",
+    )  # fmt: skip
     how.add_argument(
         "--keys", type=int, default=100, metavar="N",
         help="random keys that every attack is compared with, and incorrect keys under which the model is asked "
