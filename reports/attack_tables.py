@@ -1,6 +1,6 @@
 """Tables of attacks: what each had, what it got and at what price; and what was measured beside keys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ def attack_table(run: AttackRun, cases: Sequence[Judged]) -> pd.DataFrame:
     rows = []
     for outcome, judged in best:
         row = {"attack": outcome.attack, "needs": ", ".join(outcome.needs), "given": outcome.given_words}
-        row["verdict"] = "; ".join(f"{ASSETS[asset]} {case.word}" for asset, case in judged.items()) or "–"
+        row["verdict"] = _words(judged)
         row["key or speech"] = _share(outcome) if outcome.wants_key and outcome.attack != GUESSING else "–"
         row |= {header: _middle(_values(outcome, name), form) for name, header, form in columns}
         if run.task and np.isfinite(run.task.plain):
@@ -52,6 +52,14 @@ def attack_table(run: AttackRun, cases: Sequence[Judged]) -> pd.DataFrame:
         row["CPU s"] = "–" if outcome.attack == GUESSING or not outcome.n else f"{outcome.median('seconds'):.2g}"
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _words(judged: Mapping[str, Judged]) -> str:
+    """One word where all assets have the same, else a word for each: "key undecided; speech broken"."""
+    words = {str(case.word) for case in judged.values()}
+    if len(words) < 2:
+        return words.pop() if words else "–"
+    return "; ".join(f"{asset} {case.word}" for asset, case in judged.items())
 
 
 def measurement_table(run: AttackRun) -> pd.DataFrame:

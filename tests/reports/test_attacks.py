@@ -67,7 +67,7 @@ def test_tables_hold_shares_with_intervals_and_what_wants_no_key(tmp_path):
     table = attack_table(run, verdict(run).cases).set_index("attack")
     assert table.loc["told", "key or speech"] == "2 of 2 [34, 100 %]"  # Wilson: 2 of 2 is no certainty
     assert table.loc["order", "given"] == "10 s of ciphertext" and "linked" not in table.index
-    assert table.loc["order", "verdict"] == "the key undecided; the speech undecided"
+    assert table.loc["order", "verdict"] == "undecided"
     assert measurement_table(run).to_dict("records")[0]["median"] == "12.5"
 
 
