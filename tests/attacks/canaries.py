@@ -93,18 +93,11 @@ class Garbage(Canary):
     name = "garbage"
 
     def candidates(self, evidence):
-        import torch
-
         for found in gc.get_objects():
             for part in (found, *gc.get_referents(found)):
-                if isinstance(part, torch.Tensor):
-                    part = (
-                        part.detach().numpy()
-                        if part.dtype in (torch.float32, torch.float64) and not part.is_meta
-                        else 0
-                    )
-                if isinstance(part, np.ndarray) and part.dtype.kind == "f":
-                    yield from matrices(part, evidence.setting.size)
+                array = as_array(part)
+                if array is not None and array.dtype.kind == "f":
+                    yield from matrices(array, evidence.setting.size)
 
 
 class Files(Canary):
@@ -209,6 +202,16 @@ class Scalar(Canary):
     def run(self, evidence):
         evidence.encrypt(3.0)
         return Recovery(None)
+
+
+def as_array(found):
+    """An array, or what a tensor holds; None for anything else, and for tensors that hold nothing."""
+    import torch
+
+    with suppress(Exception):  # there are tensors of many kinds
+        if isinstance(found, torch.Tensor):
+            return found.detach().numpy()
+    return found if type(found) is np.ndarray else None
 
 
 def orthogonal(key, size):
