@@ -68,7 +68,8 @@ def test_a_stopped_sweep_says_so_and_continues(asked, number, workers, whole_gro
     if workers > 1:
         again = start(*command, "--workers", 1, "--keys", 1)  # the same command, asked for no more
         assert again.wait(300) == 0
-        assert kept.items() == {path.name: path.stat().st_mtime_ns for path in out.glob("scores/incorrect-*")}.items()
+        now = {path.name: path.stat().st_mtime_ns for path in out.glob("scores/incorrect-*")}
+        assert kept.items() <= now.items()  # key 0 may have been the later one
 
 
 def test_nohup_is_respected(asked):
