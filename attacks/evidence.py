@@ -17,6 +17,7 @@ from attacks.oracles import MOST_QUERIES, Oracles
 from attacks.salt import Salt, attack_seed
 from attacks.target import Target, under_key, whole_blocks
 from attacks.wire import Parcel
+from evaluation.corpora import Utterance
 from keys import encrypt_query
 from keys.blocks import to_blocks
 
@@ -28,13 +29,15 @@ BITS = 15  # behind the sign, of ciphertext stored in 16 bits
 class Trial:
     """A secret key and a victim: what the harness knows and the adversary does not.
 
-    key: `(N, N)`. queries: the victim's plain queries, float64, whole blocks. seed: of what is random in the attack.
-    noise: seed of what the harness draws for the trial besides the key. owner: seed of the owner's own training.
+    key: `(N, N)`. utterances: the victim's that hold a block; queries: theirs, plain, float64, whole blocks.
+    seed: of what is random in the attack. noise: seed of what the harness draws for the trial besides the key.
+    owner: seed of the owner's own training.
     """
 
     number: int
     victim: str
     key: Matrix
+    utterances: tuple[Utterance, ...]
     queries: tuple[Tensor, ...]
     seed: int
     noise: int
@@ -78,7 +81,9 @@ def trial_of(target: Target, salt: Salt, attack: Attack, given: Given, number: i
     key = target.sweep_key if guessing else salt.key(target.scheme, target.setting.size, *words)
     seed = attack_seed(target.config.seed, number)
     noise, owner = salt.seed("noise", *words), salt.seed("owner") % 2**63
-    return Trial(number, name, key, tuple(target.queries(utterances)), seed, noise, owner)
+    spoken = [(utterance, query) for utterance in utterances for query in target.queries([utterance])]
+    kept, queries = (tuple(part) for part in zip(*spoken, strict=True)) if spoken else ((), ())
+    return Trial(number, name, key, kept, queries, seed, noise, owner)
 
 
 def needs_of(attack: Attack, given: Given) -> frozenset[Need]:

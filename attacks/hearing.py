@@ -47,7 +47,7 @@ def heard(target: Target, trial: Trial, key: Matrix, seen: int) -> Heard:
         found["snr_unseen"], found["stoi_unseen"] = found["snr"], found["stoi"]
     if target.recogniser is not None:
         found["wer"] = word_error_rate(target, trial, key)
-        found["wer_correct"] = word_error_rate(target, trial, trial.key)
+        found["wer_correct"] = _understood(target, trial, exact=found["snr_correct"] >= EXACT)
     return found
 
 
@@ -70,7 +70,7 @@ def word_error_rate(target: Target, trial: Trial, used: Matrix) -> float:
     """WER (CER where spaces do not mark words) in percent of the victim's transcribed waveforms, as far as heard."""
     assert target.recogniser is not None
     said, left = [], _limit(target)
-    for utterance, query in zip(target.utterances_of(trial.number), trial.queries, strict=True):
+    for utterance, query in zip(trial.utterances, trial.queries, strict=True):
         if left > 0:
             said.append((utterance, query))
             left -= query.shape[-1]
@@ -79,6 +79,15 @@ def word_error_rate(target: Target, trial: Trial, used: Matrix) -> float:
     words = [Hypothesis(transcript(target.recogniser, waveform)) for waveform in decrypted]
     rows = task.measure(task.scores([words]))
     return float(next(row["value"] for row in rows if row["metric"] == task.metric))
+
+
+def _understood(target: Target, trial: Trial, exact: bool) -> float:
+    """WER under the correct key; where that gives the plain speech itself, heard once for each victim."""
+    if not exact:
+        return word_error_rate(target, trial, trial.key)
+    if trial.victim not in target.understood:
+        target.understood[trial.victim] = word_error_rate(target, trial, trial.key)
+    return target.understood[trial.victim]
 
 
 def _decrypted(target: Target, query: Tensor, key: Matrix, used: Matrix) -> Tensor:

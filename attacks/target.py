@@ -107,6 +107,7 @@ class Target:
         self.victims_corpus, self.others_corpus = _split(config)
         self.setting = self._setting()
         self._fine_tuned: dict[str, Model] = {}
+        self.understood: dict[str, float] = {}  # WER of what the recogniser hears in a victim's plain speech, by victim
 
     @cached_property
     def victims(self) -> tuple[tuple[str, tuple[Utterance, ...]], ...]:
@@ -116,11 +117,6 @@ class Target:
             return blake2b(f"{self.config.seed}/{hand[0]}".encode("utf-8", "surrogateescape")).digest()
 
         return tuple(sorted(_hands(self.victims_corpus).items(), key=drawn))
-
-    def utterances_of(self, trial: int) -> tuple[Utterance, ...]:
-        """The victim's utterances whose queries hold a block, in the order of `queries`."""
-        _, utterances = self.victims[trial % len(self.victims)]
-        return tuple(u for u in utterances if self.queries([u]))
 
     @cached_property
     def recogniser(self) -> Model | None:

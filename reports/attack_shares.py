@@ -10,7 +10,7 @@ from reports.attacks import GUESSING, AttackRun, Outcome
 from reports.gain_of_errors import TaskError
 from reports.gain_of_shares import Share
 from reports.metrics import METRICS
-from reports.successes import numbers
+from reports.successes import numbers, unlocked
 
 Array = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def _unlocked(run: AttackRun, outcome: Outcome) -> NDArray[np.bool_]:
     error, plain = numbers(outcome.ended, "error"), np.asarray(run.error_under("plain"))
     distance = METRICS[run.metric].distances[0] if run.metric in METRICS else 0.0
     (error,), (plain,) = turned_round(run, error), turned_round(run, plain)
-    return np.asarray(error <= plain + distance + 1e-9)
+    return unlocked(error, float(plain), distance)
 
 
 def _task_error(run: AttackRun, outcome: Outcome) -> TaskError:

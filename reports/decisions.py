@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from reports.intervals import quantile_interval
+
 Array = NDArray[np.float64]
 
 ALPHA = 0.05  # of a whole run: how often random keys may be called broken
@@ -62,9 +64,8 @@ def share_interval(hits: int, trials: int) -> tuple[float, float]:
 
 def median_interval(values: Array) -> tuple[float, float]:
     """95 % interval of the median by order statistics, exact for any distribution; infinite for fewer than six."""
-    ordered, n = np.sort(values), len(values)
-    below = int(stats.binom.ppf(0.025, n, 0.5))  # fewer values than this lie below the median in under 2.5 % of cases
-    return (float(ordered[below - 1]), float(ordered[n - below])) if below > 0 else (-np.inf, np.inf)
+    low, high = quantile_interval(values, 0.5) or (-np.inf, np.inf)
+    return float(low), float(high)
 
 
 def significant(p: Any, trials: Any) -> NDArray[np.bool_]:

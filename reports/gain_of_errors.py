@@ -34,13 +34,19 @@ class TaskError:
         return self.speakers > 1 and math.isfinite(self.value) and self.high > self.low
 
 
+def standard_error(half: float, speakers: int) -> float:
+    """Of a 95 % bootstrap interval over speakers, half as wide as `half`: a bootstrap over S is too narrow, by
+    √((S − 1) / S)."""
+    return half / QUANTILE * math.sqrt(speakers / (speakers - 1))
+
+
 def gain_of_errors(b: TaskError, a: TaskError) -> Gain:
     """By how many points B's error is greater than A's; without bounds where either has no interval."""
     value = b.value - a.value
     if not (a.known and b.known):
         return Gain(value, -math.inf, math.inf, 1.0)
     speakers = min(a.speakers, b.speakers)
-    unit = math.sqrt(speakers / (speakers - 1)) / QUANTILE  # a bootstrap over S speakers is too narrow
+    unit = standard_error(1.0, speakers)
     down = unit * math.hypot(b.value - b.low, a.high - a.value)
     up = unit * math.hypot(b.high - b.value, a.value - a.low)
     wide = float(special.stdtrit(speakers - 1, 1 - LEVEL))

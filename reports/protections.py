@@ -1,14 +1,13 @@
 """Run folders as `reports.gate` compares them: the keys and speakers that two runs share, and what each says."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from reports.attack_shares import attack_shares
 from reports.attacks import load_attacks
+from reports.gain_of_errors import standard_error
 from reports.gain_of_means import KeyScores
 from reports.gate import Protection
 from reports.metrics import Metric
@@ -92,12 +91,9 @@ def _speakers(run: Run) -> int:
 
 
 def _speaker_errors(run: Run, intervals: Array) -> Array:
-    """Standard errors over speakers from 95 % percentile intervals (n, 2); NaN where there are none.
-
-    A bootstrap over S speakers is too narrow by √((S − 1) / S).
-    """
+    """Standard errors over speakers from 95 % percentile intervals (n, 2); NaN where there are none."""
     speakers = _speakers(run)
     if speakers < 2:
         return np.full(len(intervals), np.nan)
     half = (intervals[:, 1] - intervals[:, 0]) / 2
-    return np.asarray(half / stats.norm.ppf(0.975) * math.sqrt(speakers / (speakers - 1)))
+    return np.asarray(half * standard_error(1.0, speakers))

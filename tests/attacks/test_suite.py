@@ -1,12 +1,15 @@
 """The harness with attacks whose answers are known: an oracle that is told the key, and one that guesses nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from attacks import suite
+from attacks import hearing, suite
 from attacks.base import Given, Recovery, Threat
 from attacks.evidence import ciphertext, evidence_of, known_blocks, trial_of
 from attacks.guessing import incorrect_errors
@@ -215,3 +218,22 @@ def test_guesses_without_the_metric_that_speaks_are_not_judged_by_the_others(tmp
     assert list(incorrect_errors(tmp_path, "wer")) == [100.0, 100.0]
     with pytest.raises(BadInput, match="lacks CER for keys that an earlier wrongkey asked"):
         incorrect_errors(tmp_path, "cer")
+
+
+def test_words_are_counted_under_both_keys_and_plain_speech_is_heard_once(tmp_path, monkeypatch):
+    target = Target(speech(), tmp_path)
+    trial = trial_of(target, SALT, Told(), Given(), 0)
+    trial = replace(trial, utterances=tuple(replace(u, text="one two") for u in trial.utterances))
+    heard = []
+
+    def transcript(recogniser, waveform):
+        heard.append(waveform)
+        plain = any(q.shape == waveform.shape and torch.allclose(q, waveform) for q in trial.queries)
+        return "one two" if plain else "one"
+
+    monkeypatch.setattr(hearing, "transcript", transcript)
+    target.__dict__["recogniser"] = "a recogniser"
+    for _ in range(2):
+        found = hearing.heard(target, trial, np.eye(4), seen=0)
+        assert (found["wer"], found["wer_correct"]) == (50.0, 0.0)
+    assert len(heard) == 3 * len(trial.queries)
