@@ -1,1 +1,6 @@
-"""Attacks: what an adversary does without the key, one file per family, and the suite that runs and scores them."""
+"""What an adversary does without the key.
+
+The rooms are the adversaries of docs/threat-model.md, by what they have: plaintext, weights, waveforms, spectrograms,
+through_model, keyless. `base` is the seam, `harness` runs and scores, `solvers` is shared mathematics, `analyses` is
+what `wrongkey analyse` measures.
+"""

@@ -1,9 +1,9 @@
 """What an attack is: who the adversary is, what he is given, what he returns.
 
-An attack is any object with the attributes of `Attack`. The suite's own are listed in `attacks.registry`; others
-register a factory in the entry-point group ``wrongkey.attacks``. An attack never sees the key or the victim's plain
-speech: `Evidence` holds what its threat model grants, and the harness (`attacks.suite`) alone knows the truth and
-scores every answer in the same way.
+An attack is any object with the attributes of `Attack`. The suite's own are listed in
+`wrongkey.attacks.harness.registry`; others register a factory in the entry-point group ``wrongkey.attacks``. An attack
+never sees the key or the victim's plain speech: `Evidence` holds what its threat model grants, and the harness
+(`wrongkey.attacks.harness.suite`) alone knows the truth and scores every answer in the same way.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evaluation.models.protocol import Model
-from keys.blocks import Blocks
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.keys.blocks import Blocks
 
 Matrix = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import torch
 
-from keys import draw_keys
+from wrongkey.keys import draw_keys
 
 CASES = (("rom", 100, 1_000), ("rom", 3, 100_000), ("shuffling", 100, 10_000), ("flipping", 100, 10_000))
 

@@ -11,12 +11,12 @@ import argparse
 
 import torch
 
-from evaluation.corpora import load_audio, open_corpus
-from evaluation.exactness import exactness
-from evaluation.experiment import key_of
-from evaluation.models.protocol import BUNDLED, open_model
-from keys import SCHEMES, SecretKey
-from keys.blocks import dims_of
+from wrongkey.evaluation.corpora import load_audio, open_corpus
+from wrongkey.evaluation.exactness import exactness
+from wrongkey.evaluation.experiment import key_of
+from wrongkey.evaluation.models.protocol import BUNDLED, open_model
+from wrongkey.keys import SCHEMES, SecretKey
+from wrongkey.keys.blocks import dims_of
 
 
 def main() -> None:

@@ -30,11 +30,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from evaluation.corpora import duration, load_audio, open_corpus
-from evaluation.trials import read_trials, write_trials
-from keys import SecretKey
-from keys.errors import BadInput
 from wrongkey.cli import parser, settings_of
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import duration, load_audio, open_corpus
+from wrongkey.evaluation.tasks.trials import read_trials, write_trials
+from wrongkey.keys import SecretKey
 
 MEMORY = 8 * 2**30  # bytes of address space: torch and its libraries take 3 GiB of it
 SECONDS = 20

@@ -28,13 +28,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.config import SweepConfig
-from evaluation.manifest import describe_run
-from evaluation.run_folder import RunFolder, shard_name
-from evaluation.schema import Suite, read_json
-from evaluation.sweep import _set_batch_size
-from evaluation.tables import FORMAT, identity_digest, write_table
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
+from wrongkey.evaluation.run_folder.manifest import describe_run
+from wrongkey.evaluation.run_folder.schema import Suite, read_json
+from wrongkey.evaluation.run_folder.tables import FORMAT, identity_digest, write_table
+from wrongkey.evaluation.sweep import _set_batch_size
 
 IDENTITY = {"seed": 0, "weights": "a" * 64, "plain answers": 0.5}
 SETTING = {"task": "asv", "model": "toy", "corpus": "voices", "scheme": "rom", "block_size": 3, "dims": 1}
@@ -155,14 +155,14 @@ def _analysis(run: RunFolder, generator: np.random.Generator) -> None:
 
 def look(folder: Path, other: Path, *, draw: bool) -> None:
     """Everything that shows a run folder: report (with `draw` the page itself), compare and ls."""
-    from reports import compare, load_run, summarise, write_report
-    from reports.analyses import find_analyses, group_table, prediction_table
-    from reports.analysis_section import analysis_context
-    from reports.attack_section import attack_context
-    from reports.attacks import find_attacks
-    from reports.html import render
-    from reports.verdicts import cautions, check_rows, headline
     from wrongkey.commands import ls
+    from wrongkey.reports import compare, load_run, summarise, write_report
+    from wrongkey.reports.analyses import find_analyses, group_table, prediction_table
+    from wrongkey.reports.attacks.rows import find_attacks
+    from wrongkey.reports.page.analysis_section import analysis_context
+    from wrongkey.reports.page.attack_section import attack_context
+    from wrongkey.reports.page.html import render
+    from wrongkey.reports.verdicts import cautions, check_rows, headline
 
     with contextlib.redirect_stdout(io.StringIO()):
         ls.run(argparse.Namespace(folder=folder))
@@ -343,7 +343,7 @@ def fuzz_tables(place: Path, mutations: int, seed: int) -> collections.Counter[s
 
 def _same_or_less(folder: Path, whole: Path) -> None:
     """What is shown of a damaged folder is true: rows of the whole one, whoever else is refused."""
-    from reports import load_run
+    from wrongkey.reports import load_run
 
     shown, true = load_run(folder).scores, load_run(whole).scores
     assert len(shown.merge(true)) == len(shown), "other numbers are shown"
@@ -351,7 +351,7 @@ def _same_or_less(folder: Path, whole: Path) -> None:
 
 def _healed(folder: Path, whole: Path, said: str) -> None:
     """A sweep goes on, does the missing keys again, and has the numbers of the whole folder."""
-    from reports import load_run
+    from wrongkey.reports import load_run
 
     run = resume(folder)
     true = {kind: _rows(whole / kind) for kind in ("scores", "outputs")}

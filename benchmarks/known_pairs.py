@@ -20,20 +20,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attacks.base import Attack, Evidence, Given, Matrix, OtherSpeech, Quality, Setting
-from attacks.fine_tuning import fine_tuned
-from attacks.kernel_rows import channels, keyed_rows, lifted_layer
-from attacks.procrustes import fit
-from attacks.public_model import PublicModel
-from attacks.public_statistics import PublicStatistics
-from attacks.scores import RECOVERED, key_error, snr
-from evaluation.corpora import Corpus, Utterance, load_audio, open_corpus
-from evaluation.engine import encrypt_first_layer
-from evaluation.experiment import key_of
-from evaluation.models.protocol import Model, open_model
-from keys import SecretKey, decrypt_query, encrypt_query
-from keys.blocks import dims_of
-from keys.draw import draw_keys
+from wrongkey.attacks.base import Attack, Evidence, Given, Matrix, OtherSpeech, Quality, Setting
+from wrongkey.attacks.harness.fine_tuning import fine_tuned
+from wrongkey.attacks.harness.scores import RECOVERED, key_error, snr
+from wrongkey.attacks.solvers.procrustes import fit
+from wrongkey.attacks.weights.kernel_rows import channels, keyed_rows, lifted_layer
+from wrongkey.attacks.weights.public_model import PublicModel
+from wrongkey.attacks.weights.public_statistics import PublicStatistics
+from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio, open_corpus
+from wrongkey.evaluation.engine import encrypt_first_layer
+from wrongkey.evaluation.experiment import key_of
+from wrongkey.evaluation.models.protocol import Model, open_model
+from wrongkey.keys import SecretKey, decrypt_query, encrypt_query
+from wrongkey.keys.blocks import dims_of
+from wrongkey.keys.draw import draw_keys
 
 SCHEMES = ("rom", "shuffling", "flipping")
 EXACT = 1e-3  # relative key error that counts as exact in a table
@@ -145,7 +145,7 @@ def _print(label: str, attack: Attack, given: Evidence, owner: Model, victims: S
 
 
 def _pairs(speech: Matrix, key: Matrix, count: int, quality: Quality, seed: int) -> tuple[Matrix, Matrix]:
-    """Known blocks and their ciphertext, as attacks.evidence gives them."""
+    """Known blocks and their ciphertext, as wrongkey.attacks.harness.evidence gives them."""
     rng, size = np.random.default_rng(seed), len(key)
     blocks = speech[: len(speech) // size * size].reshape(-1, size)
     loud = np.argsort(-(blocks**2).sum(1))[: max(1, len(blocks) // 10)]

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attacks.listeners import RATE, chosen
-from attacks.phase.gabor import Lattice, TorchGabor
-from attacks.phase.pghi import pghi, pghi_phase
-from attacks.phase.reconstruction import spectral_convergence
-from evaluation.corpora import load_audio, open_corpus
+from wrongkey.attacks.analyses.phase.gabor import Lattice, TorchGabor
+from wrongkey.attacks.analyses.phase.pghi import pghi, pghi_phase
+from wrongkey.attacks.analyses.phase.reconstruction import spectral_convergence
+from wrongkey.attacks.harness.listeners import RATE, chosen
+from wrongkey.evaluation.corpora import load_audio, open_corpus
 
 Array = NDArray[np.float64]
 GABOR = TorchGabor(Lattice())

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from reports.gain_of_means import KeyScores
-from reports.gain_of_shares import Share
-from reports.gate import Margins, Protection, judge
+from wrongkey.reports.comparison.gain_of_means import KeyScores
+from wrongkey.reports.comparison.gain_of_shares import Share
+from wrongkey.reports.comparison.gate import Margins, Protection, judge
 
 Array = NDArray[np.float64]
 Sizes = tuple[int, int]  # keys of A and B

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from evaluation.affine import calibrated_cllr
-from evaluation.calibration import cllr_min, pools_of_keys
-from evaluation.disclosure import expected_disclosure, worst_disclosure
-from evaluation.linkage import linkability
+from wrongkey.evaluation.metrics.affine import calibrated_cllr
+from wrongkey.evaluation.metrics.calibration import cllr_min, pools_of_keys
+from wrongkey.evaluation.metrics.disclosure import expected_disclosure, worst_disclosure
+from wrongkey.evaluation.metrics.linkage import linkability
 
 TRIALS = (200, 672, 2_000, 10_000, 38_000, 1_000_000)
 EERS = (50.0, 30.0, 10.0)  # percent

@@ -15,9 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from reports.intervals import mean_interval, picked_interval, quantile_interval, quantile_ranks, variance_interval
-from reports.metrics import METRICS
-from reports.statistics import bootstrap, guess_numbers, mean, variance
+from wrongkey.reports.metrics import METRICS
+from wrongkey.reports.statistics.intervals import (
+    mean_interval,
+    picked_interval,
+    quantile_interval,
+    quantile_ranks,
+    variance_interval,
+)
+from wrongkey.reports.statistics.key_statistics import bootstrap, guess_numbers, mean, variance
 
 Array = NDArray[np.float64]
 Generator = np.random.Generator

@@ -17,9 +17,9 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 from torch import Tensor
 
-from evaluation.asv import RULE_OF_30
-from evaluation.bootstrap import Interval, basic_interval, percentile_interval, speaker_weights
-from evaluation.metrics import eer, fewest_errors, min_dcf
+from wrongkey.evaluation.metrics.bootstrap import Interval, basic_interval, percentile_interval, speaker_weights
+from wrongkey.evaluation.metrics.error_rates import eer, fewest_errors, min_dcf
+from wrongkey.evaluation.tasks.asv import RULE_OF_30
 
 CASES = (  # speakers, utterances of each, EER in percent (a plain model's, an incorrect key's), worlds
     (20, 5, 10.0, 200),

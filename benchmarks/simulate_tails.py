@@ -13,8 +13,8 @@ import argparse
 import numpy as np
 from scipy import stats
 
-from reports.metrics import METRICS
-from reports.tails import fit_tail
+from wrongkey.reports.metrics import METRICS
+from wrongkey.reports.statistics.tails import fit_tail
 
 RARITY = 10_000
 SIZES = (300, 1_000, 3_000)

@@ -1,4 +1,5 @@
-"""How often random keys are called broken or weakened: the rules of `reports.decisions` where nothing is to be found.
+"""How often random keys are called broken or weakened: the rules of `wrongkey.reports.attacks.decisions` where nothing
+is to be found.
 
 ``python benchmarks/simulate_verdicts.py [--runs N]`` prints two Markdown tables. In a run an "attack" draws a random
 key of the scheme for every case and trial, and so does the null attack that it is compared with, 100 times. Keys are
@@ -19,10 +20,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import toeplitz
 
-from keys import draw_keys
-from reports.attack_cases import GRADED
-from reports.decisions import breaks, holm, larger, more_hits, share_interval, significant
-from reports.successes import DECRYPTED, KEY_ERROR
+from wrongkey.keys import draw_keys
+from wrongkey.reports.attacks.cases import GRADED
+from wrongkey.reports.attacks.decisions import breaks, holm, larger, more_hits, share_interval, significant
+from wrongkey.reports.attacks.successes import DECRYPTED, KEY_ERROR
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

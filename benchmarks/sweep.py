@@ -28,11 +28,11 @@ from time import perf_counter
 
 import torch
 
-from evaluation.config import SweepConfig
-from evaluation.experiment import Experiment
-from evaluation.hardware import describe_device
-from evaluation.sweep import sweep
-from keys import encrypt_query
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.hardware import describe_device
+from wrongkey.evaluation.sweep import sweep
+from wrongkey.keys import encrypt_query
 
 RELEASED_KEYS = 3  # the released way is slow: a few keys tell its cost per key
 

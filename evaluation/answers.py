@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.models.protocol import Hypothesis
 
 if TYPE_CHECKING:
-    from evaluation.engine import QueryGroup
+    from wrongkey.evaluation.engine import QueryGroup
 
 Texts = list[list[Hypothesis]]  # [key][utterance]
 Answers = Tensor | Texts  # embeddings or logits (keys, utterances, dim), or what was heard

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluation.answers import Answers
+from wrongkey.evaluation.answers import Answers
 
 SAME = 1e-6  # of scores, absolute: the rounding of a cosine in float32
 NOTHING = "this run cannot show protection"

@@ -18,16 +18,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluation.answers import Answers
-from evaluation.answers import difference_of as _difference
-from evaluation.elsewhere import Asked, ask_elsewhere, asked_here
-from evaluation.engine import Engine
-from evaluation.experiment import Experiment
-from evaluation.hardware import TOLERANCE
-from evaluation.models.modules import in_training
-from evaluation.watch import Report
-from keys import draw_keys
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.answers import Answers
+from wrongkey.evaluation.answers import difference_of as _difference
+from wrongkey.evaluation.engine import Engine
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.hardware import TOLERANCE
+from wrongkey.evaluation.models.modules import in_training
+from wrongkey.evaluation.processes.elsewhere import Asked, ask_elsewhere, asked_here
+from wrongkey.evaluation.processes.watch import Report
+from wrongkey.keys import draw_keys
 
 # utterances that go through the front end again, here and in another process
 CUT_TWICE = {"asv": 8, "asr": 4, "asc": 8}

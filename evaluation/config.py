@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from evaluation.models.protocol import ASKED
-from keys.blocks import Blocks
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.models.protocol import ASKED
+from wrongkey.keys.blocks import Blocks
 
 # both: the unauthorised user enrols and tests under the same incorrect key; test: speakers were enrolled under the
 # correct key (as the plain model hears them) and only the test side guesses. The paper does not say how its speakers
@@ -36,7 +36,7 @@ class SweepConfig:
         generate: every same-speaker pair and ``nontargets`` times as many different-speaker pairs (``same_gender`` or
         any).
     sessions: (ASV) ``any``, or ``disjoint`` where generated same-speaker pairs must be of two recording sessions.
-    text: (ASR) the normalisation of reference and hypothesis, a name of ``evaluation.text``.
+    text: (ASR) the normalisation of reference and hypothesis, a name of ``wrongkey.evaluation.tasks.text``.
     per_speaker: only the first so many utterances of each speaker; None for all.
     only: file with the ids of the utterances to use, one a line; None for all.
     channels: ``refuse`` or ``mix`` recordings with more than one channel.

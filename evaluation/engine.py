@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evaluation.answers import Answers, Gathered
-from evaluation.hardware import is_out_of_memory
-from evaluation.models.modules import cast, copied, move
-from evaluation.models.protocol import Model
-from keys import SecretKey, encrypt_model, encrypt_query, relative_kernels
-from keys.blocks import Blocks, cut
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.answers import Answers, Gathered
+from wrongkey.evaluation.hardware import is_out_of_memory
+from wrongkey.evaluation.models.modules import cast, copied, move
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.keys import SecretKey, encrypt_model, encrypt_query, relative_kernels
+from wrongkey.keys.blocks import Blocks, cut
 
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
 TUNING_SECONDS = 0.3  # shortest measurement that decides a batch size
@@ -163,7 +163,7 @@ class Engine:
 
     Parameters
     ----------
-    model: an object of ``evaluation.models.protocol``; it is copied, never changed.
+    model: an object of ``wrongkey.evaluation.models.protocol``; it is copied, never changed.
     ask: name of its function that is asked: ``embed``, ``classify``, ``transcribe`` or ``encode``.
     groups: the corpus, from ``group_queries``.
     model_key: ``(N, N)``, the key that the model is encrypted with.

@@ -9,13 +9,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from evaluation.engine import check_bins, encrypt_first_layer, group_queries, reads_whole_blocks
-from evaluation.models.modules import copied, move
-from evaluation.models.protocol import ASKED, Model
-from keys import SecretKey, encrypt_query
-from keys.blocks import Blocks
-from keys.errors import BadInput
-from keys.model import first_layer
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.engine import check_bins, encrypt_first_layer, group_queries, reads_whole_blocks
+from wrongkey.evaluation.models.modules import copied, move
+from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.keys import SecretKey, encrypt_query
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.model import first_layer
 
 
 @dataclass(frozen=True)

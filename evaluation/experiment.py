@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evaluation.answers import Answers, difference_of
-from evaluation.config import SweepConfig as SweepConfig
-from evaluation.corpora import Corpus, Recordings, Utterance, load_audio, open_corpus
-from evaluation.engine import (
+from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.answers import Answers, difference_of
+from wrongkey.evaluation.config import SweepConfig as SweepConfig
+from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, load_audio, open_corpus
+from wrongkey.evaluation.engine import (
     Engine,
     QueryGroup,
     check_bins,
@@ -25,14 +26,13 @@ from evaluation.engine import (
     group_queries,
     reads_whole_blocks,
 )
-from evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
-from evaluation.models.protocol import ASKED, Model, answer_function, open_model
-from evaluation.probe import probe
-from evaluation.tasks import Task, make_task
-from keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
-from keys.blocks import Blocks, dims_of
-from keys.errors import BadInput, in_one_line
-from keys.model import check_exact, default_blocks, first_layer
+from wrongkey.evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
+from wrongkey.evaluation.models.protocol import ASKED, Model, answer_function, open_model
+from wrongkey.evaluation.probe import probe
+from wrongkey.evaluation.tasks.base import Task, make_task
+from wrongkey.keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
+from wrongkey.keys.blocks import Blocks, dims_of
+from wrongkey.keys.model import check_exact, default_blocks, first_layer
 
 CHECKED_SEGMENTS = {"asv": 64, "asr": 4, "asc": 64}  # asked about in every self-check but that of the correct key
 ASKED_AGAIN = {"asv": 4, "asr": 1, "asc": 4}  # utterances that the plain model is asked about again while a sweep runs

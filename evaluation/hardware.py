@@ -5,7 +5,7 @@ from __future__ import annotations
 import joblib
 import torch
 
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
 
 PRECISIONS = {
     "float64": torch.float64,

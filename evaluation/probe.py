@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evaluation.models.completed import unwrapped
-from evaluation.models.modules import copied, move
-from evaluation.models.protocol import ASKED, Hypothesis, Model, SceneClassifier
-from keys.errors import BadInput, in_one_line
+from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.models.completed import unwrapped
+from wrongkey.evaluation.models.modules import copied, move
+from wrongkey.evaluation.models.protocol import ASKED, Hypothesis, Model, SceneClassifier
 
 # what torch says of ... -> the likely reason
 REASONS = {

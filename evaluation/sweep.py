@@ -16,19 +16,19 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from evaluation import cautions
-from evaluation.answers import Answers
-from evaluation.checks import self_checks
-from evaluation.config import SweepConfig
-from evaluation.dispatch import check_timeout
-from evaluation.experiment import Experiment
-from evaluation.failures import Failures
-from evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
-from evaluation.manifest import describe_run, now
-from evaluation.models.protocol import model_at_fault
-from evaluation.run_folder import RunFolder, shard_name
-from evaluation.watch import Report, Watch
-from evaluation.workers import answers, check_backend, score_rows
+from wrongkey.evaluation import cautions
+from wrongkey.evaluation.answers import Answers
+from wrongkey.evaluation.checks import self_checks
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
+from wrongkey.evaluation.models.protocol import model_at_fault
+from wrongkey.evaluation.processes.dispatch import check_timeout
+from wrongkey.evaluation.processes.failures import Failures
+from wrongkey.evaluation.processes.watch import Report, Watch
+from wrongkey.evaluation.processes.workers import answers, check_backend, score_rows
+from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
+from wrongkey.evaluation.run_folder.manifest import describe_run, now
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard

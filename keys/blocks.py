@@ -14,8 +14,8 @@ from typing import Literal, cast
 import torch.nn.functional as F
 from torch import Tensor
 
-from keys.errors import BadInput
-from keys.key import check_block
+from wrongkey.errors import BadInput
+from wrongkey.keys.key import check_block
 
 Tail = Literal["pad", "drop"]
 Blocks = Literal["samples", "tiles", "frames"]

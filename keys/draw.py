@@ -13,8 +13,8 @@ from math import isqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keys.errors import BadInput
-from keys.schemes import Matrices, Scheme, Words, get_scheme
+from wrongkey.errors import BadInput
+from wrongkey.keys.schemes import Matrices, Scheme, Words, get_scheme
 
 ENUMERABLE = 2**20  # key spaces up to this size are enumerated without replacement
 MOST_BYTES = 2**31  # of one key's matrix: N up to 16,384

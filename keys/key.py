@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from keys.draw import MOST_BYTES, correct_key, draw_keys, draw_secret_matrix
-from keys.errors import BadInput
-from keys.files import PRIVATE, write_atomically
-from keys.printable import printable
-from keys.schemes import Scheme, get_scheme
+from wrongkey.errors import BadInput
+from wrongkey.files import PRIVATE, write_atomically
+from wrongkey.keys.draw import MOST_BYTES, correct_key, draw_keys, draw_secret_matrix
+from wrongkey.keys.schemes import Scheme, get_scheme
+from wrongkey.printable import printable
 
 FORMAT = "wrongkey-key/1"
 DETAILS = ("format", "scheme", "block_size", "dims", "checksum")

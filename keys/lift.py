@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from keys.blocks import Blocks, blocks_named
-from keys.errors import BadInput
-from keys.keyable import keyed_weights, mismatch, obstacle
-from keys.lifted import Axis, LiftedConvolution, axes_of
+from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import Blocks, blocks_named
+from wrongkey.keys.compatibility import keyed_weights, mismatch, obstacle
+from wrongkey.keys.lifted import Axis, LiftedConvolution, axes_of
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -90,7 +90,7 @@ def hidden_elements(lifted: nn.Module, size: int) -> int:
     """At most so many elements N of a key of `size` stay hidden from who holds a lifted, encrypted layer.
 
     Fewer where the kernel is no multiple of the stride: its zero ends show the order within a stride, too
-    (`attacks.shifted_kernels`).
+    (`wrongkey.attacks.weights.shifted_kernels`).
     """
     return size // prod(axis.phases for axis in lifted.axes) if isinstance(lifted, LiftedConvolution) else size
 

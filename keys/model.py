@@ -1,7 +1,7 @@
 """Encrypts models (paper, III-B): every first-layer kernel e becomes K^T e, so that x K K^T e = x e.
 
 A convolution whose kernel, stride and block are equal stays a convolution. Any other first layer that is linear in
-the query is lifted first (keys.lift), which holds for every kernel, stride that divides the block, padding and
+the query is lifted first (wrongkey.keys.lift), which holds for every kernel, stride that divides the block, padding and
 dilation, for Linear and for recurrent layers. The key acts on the block of every input channel.
 
 Where the speech is no multiple of the block, an encrypted network answers as the plain one on speech padded with
@@ -17,22 +17,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from keys.blocks import DIMS, Blocks, blocks_named
-from keys.errors import BadInput
-from keys.key import SecretKey
-from keys.keyable import keyed_weights, mismatch, obstacle
-from keys.lift import absorb, lift, reads_one_block
-from keys.query import Key, Matrix, block_of_matrix, key_matrix
+from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import DIMS, Blocks, blocks_named
+from wrongkey.keys.compatibility import keyed_weights, mismatch, obstacle
+from wrongkey.keys.key import SecretKey
+from wrongkey.keys.lift import absorb, lift, reads_one_block
+from wrongkey.keys.query import Key, Matrix, block_of_matrix, key_matrix
 
 
 def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks | None = None) -> nn.Module:
     """A copy of `network` that answers queries under `key` as the network answers plain ones.
 
     layer_name: dotted name of the first layer; the lifted, encrypted layer takes its place.
-    blocks: how the key cuts queries (keys.blocks); None takes `default_blocks` of the layer.
+    blocks: how the key cuts queries (wrongkey.keys.blocks); None takes `default_blocks` of the layer.
     The weights are computed in float64 and cast back; the bias, which no input touches, stays. The copy
-    holds neither the plain weights nor the key; what lifted weights show of the key stands in keys.lift. Raises
-    BadInput with the reason where the layer cannot take the key exactly.
+    holds neither the plain weights nor the key; what lifted weights show of the key stands in wrongkey.keys.lift.
+    Raises BadInput with the reason where the layer cannot take the key exactly.
     """
     layer = first_layer(network, layer_name)
     chosen = check_exact(layer, layer_name, key, blocks)

@@ -2,10 +2,10 @@
 
 Speech is a torch tensor or a numpy array: waveforms (samples,), (batch, samples) or (batch, channels,
 samples); spectrograms (bins, frames), (batch, bins, frames) or (batch, channels, bins, frames). `blocks` says
-how speech is cut (keys.blocks): "samples", "tiles" or "frames"; a 1-D key cuts samples and a 2-D key tiles unless
-"frames" is asked, which a 1-D key does too. A key is a `SecretKey`, a raw matrix (N, N), or a batch of raw
-matrices (keys, N, N), which puts a leading keys dimension before the result. A raw matrix does not tell its
-dimensions: name its `blocks`, or `dims` with N = M ** dims.
+how speech is cut (wrongkey.keys.blocks): "samples", "tiles" or "frames"; a 1-D key cuts samples and a 2-D key tiles
+unless "frames" is asked, which a 1-D key does too. A key is a `SecretKey`, a raw matrix (N, N), or a batch of raw
+matrices (keys, N, N), which puts a leading keys dimension before the result. A raw matrix does not tell its dimensions:
+name its `blocks`, or `dims` with N = M ** dims.
 """
 
 from math import isqrt
@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from keys.blocks import AXES, DIMS, Blocks, Tail, blocks_named, cut, from_blocks, to_blocks
-from keys.errors import BadInput
-from keys.key import SecretKey
+from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import AXES, DIMS, Blocks, Tail, blocks_named, cut, from_blocks, to_blocks
+from wrongkey.keys.key import SecretKey
 
 Matrix = NDArray[np.float64] | Tensor
 Key = SecretKey | Matrix

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
 
 Matrices = NDArray[np.float64]  # (count, size, size)
 Words = NDArray[np.uint64]  # (count, words)

@@ -8,18 +8,18 @@ distance is relative,
 
 from 0 to 2: encrypting white speech with K' instead of K leaves an error of epsilon^2 times the energy of
 the speech (epsilon = 0.1 is a signal-to-error ratio of 20 dB). The number of distinguishable keys is the
-inverse of the probability that one Haar random key falls within epsilon of the correct one (`keys.volume`): the
-expected number of random guesses, and a lower bound of the number of balls that cover the group (metric entropy,
+inverse of the probability that one Haar random key falls within epsilon of the correct one (`wrongkey.keys.volume`):
+the expected number of random guesses, and a lower bound of the number of balls that cover the group (metric entropy,
 Szarek 1997).
 """
 
 from dataclasses import dataclass
 from math import log2
 
-from keys.errors import BadInput
-from keys.key import check_block
-from keys.schemes import Scheme, get_scheme
-from keys.volume import TOLERANCE, distinguishable_bits
+from wrongkey.errors import BadInput
+from wrongkey.keys.key import check_block
+from wrongkey.keys.schemes import Scheme, get_scheme
+from wrongkey.keys.volume import TOLERANCE, distinguishable_bits
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How much of a key space lies near one key, as the number of random guesses that reach it (paper, III-C).
 
-The distance of two keys is relative, epsilon = |K - K'|_F / sqrt(N), from 0 to 2 (`keys.space` says what it means for
-speech). For ROM the number is the inverse of the probability that a Haar random key falls within epsilon:
+The distance of two keys is relative, epsilon = |K - K'|_F / sqrt(N), from 0 to 2 (`wrongkey.keys.space` says what it
+means for speech). For ROM the number is the inverse of the probability that a Haar random key falls within epsilon:
 
     keys(epsilon) = vol O(N) / (omega_d (epsilon sqrt(N))^d),    omega_d = pi^(d/2) / Gamma(d/2 + 1)
     vol O(N) = 2 * 2^(d/2) * prod_{k=1}^{N-1} vol S^k,           vol S^k = 2 pi^((k+1)/2) / Gamma((k+1)/2)
@@ -18,7 +18,7 @@ Shuffling and Flipping are counted: a key that moves j of N elements is at sqrt(
 
 from math import comb, floor, lgamma, log, log10, pi
 
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
 
 TOLERANCE = 0.1
 LARGEST_TOLERANCE = 0.5  # up to here the flat ball is a good one

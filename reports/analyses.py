@@ -1,7 +1,7 @@
 """The analyses of run folders, read and checked: key measures, decryption, phase reconstruction, leaks.
 
 `analyses/<name>.json` says what was asked and what follows, `analyses/<name>.parquet` holds the rows
-(`attacks/analyses.py` writes both). A folder with analyses need not hold a sweep.
+(`attacks/analyses/folder.py` writes both). A folder with analyses need not hold a sweep.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.run_folder import find_files
-from evaluation.schema import Analysis as Description
-from evaluation.schema import Measure, read_json
-from evaluation.scores import old_files
-from evaluation.tables import Damaged, Sealed, read_table
-from keys.errors import BadInput
-from keys.printable import printable
-from reports.metrics import METRICS
-from reports.runs import SCHEME_NAMES
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.folder import find_files
+from wrongkey.evaluation.run_folder.schema import Analysis as Description
+from wrongkey.evaluation.run_folder.schema import Measure, read_json
+from wrongkey.evaluation.run_folder.scores import old_files
+from wrongkey.evaluation.run_folder.tables import Damaged, Sealed, read_table
+from wrongkey.printable import printable
+from wrongkey.reports.metrics import METRICS
+from wrongkey.reports.runs import SCHEME_NAMES
 
 COLUMNS = {
     "keys": ("key_index", "score", "error", "group", "euclidean"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from evaluation.schema import read_manifest
-from evaluation.tables import Damaged, identity_digest, key_range, read_table, table_files
-from keys.errors import BadInput
-from reports.runs import Run
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.schema import read_manifest
+from wrongkey.evaluation.run_folder.tables import Damaged, identity_digest, key_range, read_table, table_files
+from wrongkey.reports.runs import Run
 
 _REMEDY = "the same wrongkey sweep command makes it again; without its folder the report leaves out what was heard"
 

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.schema import read_manifest
-from evaluation.scores import REMEDY, SETTING, read_scores
-from keys.errors import BadInput
-from keys.printable import printable
-from reports.metrics import METRICS, PRIMARY
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.schema import read_manifest
+from wrongkey.evaluation.run_folder.scores import REMEDY, SETTING, read_scores
+from wrongkey.printable import printable
+from wrongkey.reports.metrics import METRICS, PRIMARY
 
 SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
 VARIANT_WORDS = {  # nothing to say of the usual variant, the one of the paper's tables I to III

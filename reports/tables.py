@@ -12,10 +12,10 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
-from evaluation.disclosure import category
-from keys.printable import printable
-from reports.metrics import METRICS, Metric
-from reports.statistics import Estimate, KeyStatistics
+from wrongkey.evaluation.metrics.disclosure import category
+from wrongkey.printable import printable
+from wrongkey.reports.metrics import METRICS, Metric
+from wrongkey.reports.statistics.key_statistics import Estimate, KeyStatistics
 
 _FORMULA = re.compile(
     r"\s*[=+\-@＝＋－＠\t\r]"

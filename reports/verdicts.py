@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.runs import Run, SelfCheck
-from reports.statistics import FEW_KEYS, KeyStatistics
+from wrongkey.reports.runs import Run, SelfCheck
+from wrongkey.reports.statistics.key_statistics import FEW_KEYS, KeyStatistics
 
 EVIDENCE = {
     "real": "Real recordings.",

@@ -6,7 +6,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.models.protocol import Hypothesis
 
 SEGMENT = 4_800
 

@@ -20,8 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
-from keys.errors import BadInput
 from wrongkey import __version__
+from wrongkey.errors import BadInput
 from wrongkey.stops import stop_on_signals
 from wrongkey.terminal import complain, flush, hang_up, prepare_streams
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from keys.errors import BadInput
-from keys.printable import printable
+from wrongkey.errors import BadInput
+from wrongkey.printable import printable
 
 
 def say(*lines: object) -> None:

@@ -14,10 +14,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from evaluation.corpora.containers import MANY, PER_BYTE, opened
-from evaluation.corpora.corpus import Corpus, Utterance
-from keys.errors import BadInput
-from keys.printable import printable
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.containers import MANY, PER_BYTE, opened
+from wrongkey.evaluation.corpora.corpus import Corpus, Utterance
+from wrongkey.printable import printable
 
 Waveform = NDArray[np.float32]
 

@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 import soundfile
 
-from evaluation.corpora import flac, headers, mpeg, ogg, sizes
-from evaluation.corpora.part import Joined, Part, after_id3
-from keys.errors import BadInput
-from keys.printable import printable
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import flac, headers, mpeg, ogg, sizes
+from wrongkey.evaluation.corpora.part import Joined, Part, after_id3
+from wrongkey.printable import printable
 
 # Formats whose length is checked here, or by libsndfile (HTK), or which announce none.
 CHECKED = "WAV WAVEX RF64 W64 AIFF AU CAF NIST FLAC OGG MP3 SVX AVR WVE VOC".split()

@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from evaluation.corpora.ids import Names, is_writable
-from evaluation.corpora.text_files import read_lines
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.ids import Names, is_writable
+from wrongkey.evaluation.corpora.text_files import read_lines
 
 Gender = Literal["m", "f"]
 Recordings = Literal["real", "synthetic", "unknown"]
@@ -127,8 +127,8 @@ class Corpus:
     def only(self, ids: Collection[str]) -> "Corpus":
         """The utterances with these ids, in the corpus' order.
 
-        Ids are matched as `evaluation.corpora.ids.Names` says. Raises `BadInput` for ids that the corpus does not have,
-        or that could be several.
+        Ids are matched as `wrongkey.evaluation.corpora.ids.Names` says. Raises `BadInput` for ids that the corpus does
+        not have, or that could be several.
         """
         if not ids:
             raise BadInput(f"no utterance of corpus {self.name} is named: give some of its ids")

@@ -24,8 +24,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.corpora.text_files import read_lines
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.text_files import read_lines
 
 CHUNK = 1 << 20  # bytes
 ATTEMPTS = 5  # connections in a row that may break

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.corpora.corpus import first_three
-from evaluation.corpora.formats import READABLE, UNREADABLE
-from evaluation.corpora.ids import as_text, composed
-from evaluation.corpora.text_files import read_lines
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.corpus import first_three
+from wrongkey.evaluation.corpora.formats import READABLE, UNREADABLE
+from wrongkey.evaluation.corpora.ids import as_text, composed
+from wrongkey.evaluation.corpora.text_files import read_lines
 
 ANY_DEPTH = 1000
 # Folders that systems leave beside people's files; so do all whose names begin with a dot.

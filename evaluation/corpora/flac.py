@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from evaluation.corpora.part import Part, is_padding
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.part import Part, is_padding
 
 STREAMINFO = 34  # bytes
 TOTAL = 2**36 - 1  # the number of samples: the last 36 bits of bytes 10 to 17

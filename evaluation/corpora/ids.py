@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from evaluation.corpora.formats import without_suffix
+from wrongkey.evaluation.corpora.formats import without_suffix
 
 
 def composed(name: str) -> str:

@@ -25,8 +25,9 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from evaluation.corpora.corpus import Corpus, Gender, Recordings, Utterance, first_three, gender_of
-from evaluation.corpora.files import (
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.corpus import Corpus, Gender, Recordings, Utterance, first_three, gender_of
+from wrongkey.evaluation.corpora.files import (
     AudioFiles,
     audio_by_folder,
     expanded,
@@ -38,13 +39,20 @@ from evaluation.corpora.files import (
     left_out,
     located,
 )
-from evaluation.corpora.formats import READABLE, UNREADABLE
-from evaluation.corpora.ids import as_text, composed, id_of, in_one_form
-from evaluation.corpora.scenes import esc_table, is_sins, read_classes, read_dcase, read_esc10, read_esc50, read_sins
-from evaluation.corpora.text_files import read_lines
-from evaluation.corpora.transcribed import read_jsonl, read_tsv
-from evaluation.plugins import import_user
-from keys.errors import BadInput
+from wrongkey.evaluation.corpora.formats import READABLE, UNREADABLE
+from wrongkey.evaluation.corpora.ids import as_text, composed, id_of, in_one_form
+from wrongkey.evaluation.corpora.scenes import (
+    esc_table,
+    is_sins,
+    read_classes,
+    read_dcase,
+    read_esc10,
+    read_esc50,
+    read_sins,
+)
+from wrongkey.evaluation.corpora.text_files import read_lines
+from wrongkey.evaluation.corpora.transcribed import read_jsonl, read_tsv
+from wrongkey.plugins import import_user
 
 BUNDLED = Path(__file__).parent / "bundled"
 BUNDLED_TRIALS = BUNDLED / "trials.txt"

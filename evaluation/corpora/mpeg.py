@@ -9,8 +9,8 @@ import re
 from mmap import ACCESS_READ, mmap
 from typing import BinaryIO, NamedTuple
 
-from evaluation.corpora.part import Part, is_padding
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.part import Part, is_padding
 
 RATES = (44100, 48000, 32000)
 KILOBITS = {  # by version 1 and layer, and by layer in versions 2 and 2.5

@@ -4,8 +4,8 @@ import zlib
 from mmap import ACCESS_READ, mmap
 from typing import BinaryIO
 
-from evaluation.corpora.part import is_padding
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.part import is_padding
 
 HEADER = 27  # bytes of a page before its table of segments
 FIRST, LAST = 2, 4  # flags: first and last page of a stream

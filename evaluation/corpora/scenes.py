@@ -11,9 +11,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from evaluation.corpora.audio import duration
-from evaluation.corpora.corpus import Corpus, Utterance, first_three
-from evaluation.corpora.files import (
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.audio import duration
+from wrongkey.evaluation.corpora.corpus import Corpus, Utterance, first_three
+from wrongkey.evaluation.corpora.files import (
     AudioFiles,
     audio_by_folder,
     files_below,
@@ -24,10 +25,9 @@ from evaluation.corpora.files import (
     located,
     read_rows,
 )
-from evaluation.corpora.formats import without_suffix
-from evaluation.corpora.ids import as_text, composed, id_of
-from evaluation.corpora.text_files import read_lines
-from keys.errors import BadInput
+from wrongkey.evaluation.corpora.formats import without_suffix
+from wrongkey.evaluation.corpora.ids import as_text, composed, id_of
+from wrongkey.evaluation.corpora.text_files import read_lines
 
 # a folder per class
 

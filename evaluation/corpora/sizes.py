@@ -8,9 +8,18 @@ import re
 from itertools import islice
 from typing import BinaryIO
 
-from evaluation.corpora.headers import KNOWN, MOST_CHUNKS, Layout, Samples, chunks, is_known, is_name, samples_of
-from evaluation.corpora.part import Part, is_padding
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.headers import (
+    KNOWN,
+    MOST_CHUNKS,
+    Layout,
+    Samples,
+    chunks,
+    is_known,
+    is_name,
+    samples_of,
+)
+from wrongkey.evaluation.corpora.part import Part, is_padding
 
 OPEN = ((0x7FFF0000, 0x80000100), (0xFFFF0000, 0xFFFFFFFF), (2**62, 2**64))  # sizes that stand for "unknown"
 COUNTED = (8, 16, 36, 44)  # bytes of a header, or of a part of it, that writers count as samples

@@ -3,7 +3,7 @@
 import codecs
 from pathlib import Path
 
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
 
 MARKS = {  # UTF-32's mark begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",

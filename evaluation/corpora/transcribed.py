@@ -1,6 +1,6 @@
 """Readers of transcribed speech that one file lists: tables (Common Voice) and JSON lines (NeMo manifests).
 
-Kaldi folders and LibriSpeech, which have transcripts too, are read in `evaluation.corpora.layouts`.
+Kaldi folders and LibriSpeech, which have transcripts too, are read in `wrongkey.evaluation.corpora.layouts`.
 """
 
 import json
@@ -9,12 +9,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from evaluation.corpora.corpus import Corpus, Utterance, gender_of
-from evaluation.corpora.files import listed_id, located, read_rows
-from evaluation.corpora.formats import without_suffix
-from evaluation.corpora.ids import as_text
-from evaluation.corpora.text_files import read_lines
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.corpus import Corpus, Utterance, gender_of
+from wrongkey.evaluation.corpora.files import listed_id, located, read_rows
+from wrongkey.evaluation.corpora.formats import without_suffix
+from wrongkey.evaluation.corpora.ids import as_text
+from wrongkey.evaluation.corpora.text_files import read_lines
 
 TEXT_COLUMNS = ("text", "sentence")
 SPEAKER_COLUMNS = ("speaker", "client_id")

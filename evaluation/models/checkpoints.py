@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
 
 CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net")
 WRAPPERS = re.compile(r"((module|_orig_mod|model|network|net)\.|weight/)*")

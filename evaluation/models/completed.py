@@ -17,8 +17,8 @@ from typing import Any, get_args
 
 from torch import Tensor, nn
 
-from keys.blocks import Blocks
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import Blocks
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _function(model: Any, name: str, spec: str) -> Callable[[Tensor], Tensor] | 
         ) from error
     except ValueError:  # a function of C that does not tell its arguments
         pass
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _has_forward(module: nn.Module) -> bool:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import nn
 
-from evaluation.hardware import is_out_of_memory
-from evaluation.models.completed import unwrapped
-from keys.errors import BadInput, in_one_line
+from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.hardware import is_out_of_memory
+from wrongkey.evaluation.models.completed import unwrapped
 
 if TYPE_CHECKING:
-    from evaluation.models.protocol import Model
+    from wrongkey.evaluation.models.protocol import Model
 
 Of = TypeVar("Of", bound="Model")
 

@@ -18,10 +18,10 @@ from typing import Any, Literal, Protocol, cast
 
 from torch import Tensor, nn
 
-from evaluation.models.completed import completed
-from evaluation.models.modules import in_training, widened
-from evaluation.plugins import import_user
-from keys.errors import BadInput, in_one_line
+from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.models.completed import completed
+from wrongkey.evaluation.models.modules import in_training, widened
+from wrongkey.plugins import import_user
 
 Task = Literal["asv", "asr", "asc"]
 ASKED = {"asv": "embed", "asr": "transcribe", "asc": "classify"}  # task -> the function that answers it
@@ -41,7 +41,7 @@ class Model(Protocol):
     ``network`` is in eval mode and holds the layer named ``first_layer``, the one that the key goes into.
     ``front_end`` is what the authorised user computes before encryption (pre-emphasis, a log-mel spectrogram);
     ``segments`` cuts its result into the pieces that are encrypted and asked. ``blocks`` says how a key cuts a
-    query (``samples``, ``tiles`` or ``frames``, see ``keys.blocks``) unless the user asks otherwise, and
+    query (``samples``, ``tiles`` or ``frames``, see ``wrongkey.keys.blocks``) unless the user asks otherwise, and
     ``block_size`` the usual block size M; None takes the kernel of a first layer with kernel = stride.
     """
 
@@ -95,25 +95,43 @@ class SceneClassifier(Model, Protocol):
 
 # name -> (task, module:loader). Loaders of bundled models are called as loader(name, folded=...).
 BUNDLED: Mapping[str, tuple[Task, str]] = {
-    "asv-raw3": ("asv", "evaluation.models.asv_raw:load_asv_raw"),
-    "asv-raw5": ("asv", "evaluation.models.asv_raw:load_asv_raw"),
-    "asv-raw10": ("asv", "evaluation.models.asv_raw:load_asv_raw"),
-    "asr-words": ("asr", "evaluation.models.asr_words:load_asr_words"),
-    "asc-convmixer": ("asc", "evaluation.models.asc_convmixer:load_asc_convmixer"),
+    "asv-raw3": ("asv", "wrongkey.evaluation.models.bundled.asv_raw:load_asv_raw"),
+    "asv-raw5": ("asv", "wrongkey.evaluation.models.bundled.asv_raw:load_asv_raw"),
+    "asv-raw10": ("asv", "wrongkey.evaluation.models.bundled.asv_raw:load_asv_raw"),
+    "asr-words": ("asr", "wrongkey.evaluation.models.bundled.asr_words:load_asr_words"),
+    "asc-convmixer": ("asc", "wrongkey.evaluation.models.bundled.asc_convmixer:load_asc_convmixer"),
 }
 # prefix -> (module:loader, what PREFIX:… is). Loaders are called with what stands behind the colon.
 LOADERS: Mapping[str, tuple[str, str]] = {
-    "rawnext": ("evaluation.models.rawnext:load_rawnext", "a RawNeXt checkpoint (Kim et al., 2022), ASV"),
-    "ge2e": ("evaluation.models.ge2e:load_ge2e", "GE2E speaker encoder: ge2e:resemblyzer, or a pretrained.pt"),
+    "rawnext": (
+        "wrongkey.evaluation.models.adapters.rawnext:load_rawnext",
+        "a RawNeXt checkpoint (Kim et al., 2022), ASV",
+    ),
+    "ge2e": (
+        "wrongkey.evaluation.models.adapters.ge2e:load_ge2e",
+        "GE2E speaker encoder: ge2e:resemblyzer, or a pretrained.pt",
+    ),
     "xvector": (
-        "evaluation.models.xvector:load_xvector",
+        "wrongkey.evaluation.models.adapters.xvector:load_xvector",
         "HuBERT or wav2vec 2.0 + x-vector head, ASV; folder or hub id",
     ),
-    "whisper": ("evaluation.models.whisper:load_whisper", "Whisper, ASR; folder or hub id of transformers"),
-    "ctc": ("evaluation.models.ctc:load_ctc", "HuBERT or wav2vec 2.0 with CTC, ASR; folder or hub id of transformers"),
-    "espnet": ("evaluation.models.espnet:load_espnet", "an ESPnet2 recogniser, ASR; its folder"),
-    "timm": ("evaluation.models.timm_scenes:load_timm", "ConvMixer or ViT of timm on spectrograms, ASC; a TOML file"),
-    "command": ("evaluation.models.command:load_command", "an external recogniser, ASR on encrypted waveforms only"),
+    "whisper": (
+        "wrongkey.evaluation.models.adapters.whisper:load_whisper",
+        "Whisper, ASR; folder or hub id of transformers",
+    ),
+    "ctc": (
+        "wrongkey.evaluation.models.adapters.ctc:load_ctc",
+        "HuBERT or wav2vec 2.0 with CTC, ASR; folder or hub id of transformers",
+    ),
+    "espnet": ("wrongkey.evaluation.models.adapters.espnet:load_espnet", "an ESPnet2 recogniser, ASR; its folder"),
+    "timm": (
+        "wrongkey.evaluation.models.adapters.timm_scenes:load_timm",
+        "ConvMixer or ViT of timm on spectrograms, ASC; a TOML file",
+    ),
+    "command": (
+        "wrongkey.evaluation.models.adapters.command:load_command",
+        "an external recogniser, ASR on encrypted waveforms only",
+    ),
 }
 ENTRY_POINTS = "wrongkey.models"
 
@@ -136,7 +154,7 @@ def open_model(spec: str, *, folded: bool = True, double: bool = False) -> Model
     except Exception as error:  # a user's own code, or a foreign file, may fail in any way
         remedy = f"is this {LOADERS[prefix][1]}?" if prefix in LOADERS else "mend its factory"
         if "state_dict" in str(error):
-            remedy += "; evaluation.models.checkpoints.load_weights reads checkpoints whatever their prefix"
+            remedy += "; wrongkey.evaluation.models.checkpoints.load_weights reads checkpoints whatever their prefix"
         raise BadInput(f"model {spec!r} cannot be made ({in_one_line(error)}): {remedy}") from error
 
 
@@ -184,7 +202,7 @@ def model_card(name: str) -> str:
     """The card of a bundled model, in Markdown; raises BadInput for another name."""
     if name not in BUNDLED:
         raise BadInput(f"model {name!r} has no card here: bundled are {', '.join(BUNDLED)}")
-    return (Path(__file__).parent / "weights" / f"{name}.md").read_text(encoding="utf-8")
+    return (Path(__file__).parent / "bundled" / "weights" / f"{name}.md").read_text(encoding="utf-8")
 
 
 def registered() -> list[str]:

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from evaluation.answers import Gathered
-from evaluation.engine import Engine, KeyedFirstLayer, QueryGroup, group_queries
-from evaluation.models.protocol import Hypothesis
-from keys import SecretKey, correct_key, draw_keys, encrypt_model, encrypt_query
 from tests import toys
+from wrongkey.evaluation.answers import Gathered
+from wrongkey.evaluation.engine import Engine, KeyedFirstLayer, QueryGroup, group_queries
+from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.keys import SecretKey, correct_key, draw_keys, encrypt_model, encrypt_query
 
 SPEECH = [torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in (4_000, 7_001, 7_001, 5_200, 9_999)]
 

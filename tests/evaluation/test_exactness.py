@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from evaluation.config import SweepConfig
-from evaluation.corpora import load_audio, open_corpus
-from evaluation.exactness import exactness
-from evaluation.experiment import Experiment, key_of
-from evaluation.metrics import eer
-from evaluation.models.protocol import BUNDLED, open_model
-from keys import SCHEMES, SecretKey
-from keys.blocks import dims_of
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.corpora import load_audio, open_corpus
+from wrongkey.evaluation.exactness import exactness
+from wrongkey.evaluation.experiment import Experiment, key_of
+from wrongkey.evaluation.metrics.error_rates import eer
+from wrongkey.evaluation.models.protocol import BUNDLED, open_model
+from wrongkey.keys import SCHEMES, SecretKey
+from wrongkey.keys.blocks import dims_of
 
 VERIFIERS = [name for name, (task, _) in BUNDLED.items() if task == "asv"]
 

@@ -15,16 +15,16 @@ import pytest
 import soundfile
 import torch
 
-from evaluation.config import SweepConfig
-from evaluation.experiment import Experiment
-from evaluation.metrics import eer
-from evaluation.run_folder import RunFolder
-from evaluation.sweep import sweep
-from evaluation.workers import run_shard
-from keys.errors import BadInput
-from reports import load_run
-from reports.verdicts import session_caution
 from tests import toys
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.metrics.error_rates import eer
+from wrongkey.evaluation.processes.workers import run_shard
+from wrongkey.evaluation.run_folder.folder import RunFolder
+from wrongkey.evaluation.sweep import sweep
+from wrongkey.reports import load_run
+from wrongkey.reports.verdicts import session_caution
 
 ROOT = Path(__file__).parents[2]
 SHARED = {"corpus": "bundled", "per_speaker": 2, "replicates": 5, "device": "cpu"}

@@ -8,16 +8,16 @@ import pandas as pd
 import pytest
 import torch
 
-from evaluation.checks import self_checks
-from evaluation.config import SweepConfig
-from evaluation.experiment import Experiment
-from evaluation.sweep import sweep
-from keys.errors import BadInput
-from reports import write_report
-from reports.heard import heard_table
-from reports.runs import load_run
-from reports.statistics import summarise
 from tests import toys
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.checks import self_checks
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.sweep import sweep
+from wrongkey.reports import write_report
+from wrongkey.reports.page.heard import heard_table
+from wrongkey.reports.runs import load_run
+from wrongkey.reports.statistics.key_statistics import summarise
 
 LAYERS = [
     ("overlapping", "samples", 10),
@@ -172,7 +172,7 @@ def test_runaway_decoders_are_counted(tmp_path):
 
 def test_waveforms_are_encrypted_before_the_front_end(tmp_path):
     """Table IV: the plain model, its own front end, waveforms under each key."""
-    from keys import encrypt_query
+    from wrongkey.keys import encrypt_query
 
     settings = {"variant": "waveform", "block": 5, "keys": 2}
     experiment = Experiment(config("subsampled", "asr", **settings))

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.blocks import cut, dims_of, from_blocks, to_blocks
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import cut, dims_of, from_blocks, to_blocks
 
 tails = st.sampled_from(["pad", "drop"])
 

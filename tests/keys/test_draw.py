@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from keys import draw
-from keys.draw import IncorrectKeys, correct_key, draw_keys, draw_secret_matrix
-from keys.errors import BadInput
-from keys.schemes import SCHEMES, Scheme
+from wrongkey.errors import BadInput
+from wrongkey.keys import draw
+from wrongkey.keys.draw import IncorrectKeys, correct_key, draw_keys, draw_secret_matrix
+from wrongkey.keys.schemes import SCHEMES, Scheme
 
 schemes = st.sampled_from(sorted(SCHEMES))
 

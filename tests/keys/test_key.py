@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from keys import key as key_module
-from keys.draw import correct_key, draw_keys
-from keys.errors import BadInput
-from keys.key import SecretKey
+from wrongkey.errors import BadInput
+from wrongkey.keys import key as key_module
+from wrongkey.keys.draw import correct_key, draw_keys
+from wrongkey.keys.key import SecretKey
 
 ENDINGS = (".npz", ".safetensors")
 
@@ -45,7 +45,7 @@ def test_a_file_is_private_from_its_first_byte(key, tmp_path, ending, monkeypatc
         modes.extend(stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir())
         replace(source, target)
 
-    monkeypatch.setattr("keys.files.os.replace", watch)
+    monkeypatch.setattr("wrongkey.files.os.replace", watch)
     key.save(tmp_path / f"key{ending}")
     assert modes == [0o600, 0o600]
 
@@ -67,7 +67,7 @@ def test_a_failed_write_leaves_nothing_behind(key: SecretKey, tmp_path: Path, mo
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("keys.files.os.fsync", full)
+    monkeypatch.setattr("wrongkey.files.os.fsync", full)
     with pytest.raises(BadInput, match="No space left"):
         key.save(tmp_path / "key.npz")
     assert not list(tmp_path.iterdir())

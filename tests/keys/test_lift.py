@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from keys.blocks import dims_of
-from keys.draw import draw_keys
-from keys.errors import BadInput
-from keys.key import SecretKey
-from keys.lift import lift, multiplications, reads_one_block
-from keys.lifted import Axis, LiftedConvolution
-from keys.model import encrypt_model, lift_model
-from keys.query import encrypt_query
+from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import dims_of
+from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.key import SecretKey
+from wrongkey.keys.lift import lift, multiplications, reads_one_block
+from wrongkey.keys.lifted import Axis, LiftedConvolution
+from wrongkey.keys.model import encrypt_model, lift_model
+from wrongkey.keys.query import encrypt_query
 
 small = st.integers(1, 3)
 
@@ -296,7 +296,7 @@ def test_the_cost_of_lifting_is_the_ratio_of_multiplications() -> None:
 
 
 def test_a_stride_below_the_block_shows_the_key_to_who_holds_the_model() -> None:
-    """What keys.lift warns of: the phases are one kernel, shifted, and the shift seen through the key is Kᵀ S K."""
+    """What `lift` warns of: the phases are one kernel, shifted, and the shift seen through the key is Kᵀ S K."""
     block_size = 6
     key = SecretKey.from_seed("rom", block_size, seed=0)
     weight = encrypt_model(nn.Conv1d(1, 32, 3, dtype=torch.float64), "", key).weight.detach()

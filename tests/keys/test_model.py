@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm
 
-from keys.draw import draw_keys
-from keys.errors import BadInput
-from keys.key import SecretKey
-from keys.lift import lift
-from keys.model import (
+from wrongkey.errors import BadInput
+from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.key import SecretKey
+from wrongkey.keys.lift import lift
+from wrongkey.keys.model import (
     check_exact,
     default_blocks,
     encrypt_kernels,
@@ -25,7 +25,7 @@ from keys.model import (
     lift_model,
     relative_kernels,
 )
-from keys.query import encrypt_query
+from wrongkey.keys.query import encrypt_query
 
 
 @st.composite

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.draw import draw_keys
-from keys.errors import BadInput
-from keys.key import SecretKey
-from keys.query import decrypt_query, encrypt_query
+from wrongkey.errors import BadInput
+from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.key import SecretKey
+from wrongkey.keys.query import decrypt_query, encrypt_query
 
 SCHEMES = ("shuffling", "flipping", "rom")
 

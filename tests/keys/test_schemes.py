@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from keys.draw import draw_keys
-from keys.errors import BadInput
-from keys.schemes import SCHEMES, Scheme, get_scheme, normals
+from wrongkey.errors import BadInput
+from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme, normals
 
 COUNT = 4000
 
@@ -121,7 +121,7 @@ def test_an_unknown_scheme_is_refused_with_the_known_ones() -> None:
 
 PLUGIN = """
 import numpy as np
-from keys.schemes import Scheme
+from wrongkey.keys.schemes import Scheme
 identity = Scheme("identity", lambda n: 1, lambda n, w: np.tile(np.eye(n), (len(w), 1, 1)), lambda n: 1)
 misnamed = identity
 """

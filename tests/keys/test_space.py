@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
-from keys.draw import draw_keys
-from keys.errors import BadInput
-from keys.schemes import SCHEMES, Scheme
-from keys.space import key_space
-from keys.volume import derangements, distinguishable_bits, log10_guesses, log_ball_volume, log_group_volume
+from wrongkey.errors import BadInput
+from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.schemes import SCHEMES, Scheme
+from wrongkey.keys.space import key_space
+from wrongkey.keys.volume import derangements, distinguishable_bits, log10_guesses, log_ball_volume, log_group_volume
 
 
 @pytest.mark.parametrize(("block_size", "dims"), [(1, 1), (3, 1), (10, 1), (3, 2), (8, 2)])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from evaluation.tables import write_table
+from wrongkey.evaluation.run_folder.tables import write_table
 
 FAMILIES = {"random-keys": 1, "told": 2, "order": 5, "linked": 8, "informed": 8}
 ABOUT = {

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.tables import FORMAT, identity_digest, write_table
+from wrongkey.evaluation.run_folder.tables import FORMAT, identity_digest, write_table
 
 MakeRun = Callable[..., Path]
 

@@ -10,18 +10,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attacks.analyses import AnalysisFolder
-from keys.errors import BadInput
-from reports.analyses import Analysis, decryption_table, find_analyses, group_table, prediction_table, rows_table
-from reports.analysis_figures import (
+from tests.reports.page.test_html import Page
+from wrongkey.attacks.analyses.folder import AnalysisFolder
+from wrongkey.errors import BadInput
+from wrongkey.reports.analyses import (
+    Analysis,
+    decryption_table,
+    find_analyses,
+    group_table,
+    prediction_table,
+    rows_table,
+)
+from wrongkey.reports.figures.analyses import (
     correlation_figure,
     distance_figure,
     example_figure,
     near_figure,
     scatter_figure,
 )
-from reports.html import write_report
-from tests.reports.test_html_report import Page
+from wrongkey.reports.page.html import write_report
 
 MakeRun = Callable[..., Path]
 SETTING = {
@@ -35,7 +42,7 @@ SETTING = {
 
 
 def write(folder: Path, name: str, rows: pd.DataFrame, **about: Any) -> Path:
-    """One analysis, by the schema of attacks/analyses.py."""
+    """One analysis, by the schema of attacks/analyses/folder.py."""
     place = folder / "analyses"
     place.mkdir(parents=True, exist_ok=True)
     rows.to_parquet(place / f"{name}.parquet", index=False)

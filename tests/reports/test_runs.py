@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluation.tables import identity_digest, write_table
-from keys.errors import BadInput
-from reports.html import write_report
-from reports.runs import find_readable, load_run, load_runs, run_labels
 from tests.reports.conftest import unseal
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.tables import identity_digest, write_table
+from wrongkey.reports.page.html import write_report
+from wrongkey.reports.runs import find_readable, load_run, load_runs, run_labels
 
 MakeRun = Callable[..., Path]
 

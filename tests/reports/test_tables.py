@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.runs import load_runs
-from reports.statistics import KeyStatistics, summarise_all
-from reports.tables import (
+from wrongkey.reports.runs import load_runs
+from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise_all
+from wrongkey.reports.tables import (
     closeness_table,
     numbers,
     score_table,

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from evaluation.corpora import open_corpus
 from tests.wrongkey.test_cli import refused
 from wrongkey.cli import main
+from wrongkey.evaluation.corpora import open_corpus
 
 SWEEP = "sweep --model tests.toys:raw3 --corpus bundled --replicates 0 --workers 1 --keys 40".split()
 
@@ -54,7 +54,10 @@ def test_decryption_takes_the_sweep_or_flags(run, only, tmp_path):
     assert "How near a key must be" in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("name", "module"), [("phase", "attacks.phase.reconstruction"), ("leaks", "attacks.leaks")])
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("phase", "wrongkey.attacks.analyses.phase.reconstruction"), ("leaks", "wrongkey.attacks.analyses.leaks")],
+)
 def test_analyses_of_speech_get_corpus_and_settings(monkeypatch, tmp_path, name, module):
     asked = {}
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from keys import SecretKey
-from keys.errors import BadInput
 from wrongkey.cli import main
+from wrongkey.errors import BadInput
+from wrongkey.keys import SecretKey
 
 SWEEP = "sweep --model tests.toys:raw3 --corpus bundled --per-speaker 2 --replicates 5 --workers 1 --keys 4".split()
 
@@ -100,7 +100,7 @@ def test_attacks_that_are_stopped_leave_no_older_verdict(tmp_path, monkeypatch, 
         suite.write_text(json.dumps(json.loads(suite.read_text()) | {"ended": None}))
         raise BadInput("2 of 3 trials failed")
 
-    monkeypatch.setattr("attacks.suite.run_attacks", stopped)
+    monkeypatch.setattr("wrongkey.attacks.harness.suite.run_attacks", stopped)
     assert "2 of 3 trials failed" in refused(capsys, *asked)
     assert json.loads(path.read_text())["unfinished"]
 
@@ -204,8 +204,8 @@ def test_owner_and_user_meet_without_anybody_decrypting(tmp_path, capsys):
     """encrypt-model and encrypt --model: the encrypted model on the encrypted recording answers as the plain one."""
     import torch
 
-    from evaluation.corpora import load_audio, open_corpus
-    from evaluation.models.asv_raw import load_asv_raw
+    from wrongkey.evaluation.corpora import load_audio, open_corpus
+    from wrongkey.evaluation.models.bundled.asv_raw import load_asv_raw
 
     recording = open_corpus("bundled").utterances[0].path
     key, weights, query = tmp_path / "k.npz", tmp_path / "m.safetensors", tmp_path / "q.wav"

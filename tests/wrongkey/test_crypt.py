@@ -62,7 +62,7 @@ def test_a_failed_write_leaves_nothing_behind(key, tmp_path, monkeypatch, capsys
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("keys.files.os.fsync", full)
+    monkeypatch.setattr("wrongkey.files.os.fsync", full)
     assert main(["encrypt", str(plain), "--key", str(key), "-o", str(tmp_path / "out.wav")]) == 2
     assert "out.wav cannot be written" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before

@@ -8,8 +8,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from keys import SecretKey, encrypt_query, lift_model
 from wrongkey.cli import main
+from wrongkey.keys import SecretKey, encrypt_query, lift_model
 
 MODULE = "tests.wrongkey.test_encrypt_model"
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from evaluation.config import SweepConfig
-from evaluation.run_folder import RunFolder
-from reports.experiments import EXPERIMENTS
-from reports.heard import heard_table
-from reports.runs import load_run
-from reports.statistics import summarise
 from tests.reports.conftest import write_run
 from wrongkey.cli import main
 from wrongkey.commands.reproduce import block_sizes, choose_keys, short_names
 from wrongkey.commands.sweep import sweep_command
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.run_folder.folder import RunFolder
+from wrongkey.reports.page.heard import heard_table
+from wrongkey.reports.paper.experiments import EXPERIMENTS
+from wrongkey.reports.runs import load_run
+from wrongkey.reports.statistics.key_statistics import summarise
 
 
 class Asked(list[tuple[SweepConfig, Path, dict[str, Any]]]):
@@ -48,8 +48,8 @@ class Prepared:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     asked = Asked()
-    monkeypatch.setattr(import_module("evaluation.sweep"), "sweep", asked)
-    monkeypatch.setattr(import_module("evaluation.experiment"), "Experiment", Prepared)
+    monkeypatch.setattr(import_module("wrongkey.evaluation.sweep"), "sweep", asked)
+    monkeypatch.setattr(import_module("wrongkey.evaluation.experiment"), "Experiment", Prepared)
     return asked
 
 
@@ -117,7 +117,7 @@ def test_both_readings_of_the_papers_enrolment_are_run_and_shown(
 def test_the_command_in_a_manifest_asks_for_the_same_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = SweepConfig("m", "c d", task="asr", variant="waveform", block=5, keys=2, text="none", keep_outputs=True)
     seen: list[Any] = []
-    module = import_module("evaluation.sweep")
+    module = import_module("wrongkey.evaluation.sweep")
     monkeypatch.setattr(module, "sweep", lambda config, out, **_: seen.append((config, out)) or RunFolder(out))
     monkeypatch.setattr(import_module("wrongkey.commands.sweep"), "_verdict", lambda folder: "a verdict")
     assert main(shlex.split(sweep_command(config, tmp_path / "x"))[1:]) == 0
@@ -146,7 +146,7 @@ def test_the_command_in_a_manifest_asks_for_the_same_sweep(tmp_path: Path, monke
 def test_blocks_are_the_papers_where_the_layer_takes_them(
     model: str, experiment: str, blocks: str | None, sizes: list[int], chosen: list[Any]
 ) -> None:
-    from evaluation.models.protocol import open_model
+    from wrongkey.evaluation.models.protocol import open_model
 
     assert choose_keys(open_model(f"tests.toys:{model}"), EXPERIMENTS[experiment], blocks, sizes) == chosen
 

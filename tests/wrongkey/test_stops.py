@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.corpora import open_corpus
+from wrongkey.evaluation.corpora import open_corpus
 
 ROOT = Path(__file__).parents[2]
 SWEEP = "sweep --model tests.toys:slow --corpus bundled --replicates 0 --keys 400".split()

@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from keys.printable import printable
-from reports.figures import STYLE, save_figure
-from reports.html import render
-from reports.runs import load_run, run_labels
-from reports.tables import to_csv, to_html, to_latex, to_markdown
 from tests.wrongkey.test_cli import SWEEP
 from wrongkey.cli import main
+from wrongkey.printable import printable
+from wrongkey.reports.figures.violins import STYLE, save_figure
+from wrongkey.reports.page.html import render
+from wrongkey.reports.runs import load_run, run_labels
+from wrongkey.reports.tables import to_csv, to_html, to_latex, to_markdown
 
 ROOT = Path(__file__).parents[2]
 EVIL = "a\x1b[2J\nb\r\u202ec\x9bd\u2028\udcffe"
@@ -115,7 +115,7 @@ def test_a_backend_of_a_notebook_does_not_reach_the_report():
         "import sys; sys.argv = ['wrongkey', '--version']\n"
         "from wrongkey.cli import main\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "import reports.figures, matplotlib; print(matplotlib.get_backend())"
+        "import wrongkey.reports.figures.violins, matplotlib; print(matplotlib.get_backend())"
     )
     environment = {**os.environ, "MPLBACKEND": "module://a_notebook.of_somebody"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment)

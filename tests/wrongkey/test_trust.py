@@ -6,12 +6,12 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from attacks import trust
-from evaluation.config import SweepConfig
-from evaluation.corpora.layouts import READERS
-from evaluation.models.protocol import BUNDLED, LOADERS
-from keys.errors import BadInput
 from tests.wrongkey.test_cli import refused
+from wrongkey.attacks.analyses import trust
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.corpora.layouts import READERS
+from wrongkey.evaluation.models.protocol import BUNDLED, LOADERS
 
 RUNS = {"rawnext": False, "timm": False, "ge2e": False}  # every other kind of model runs more than a reader of files
 

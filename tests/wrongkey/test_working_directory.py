@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import plugins
-from keys.errors import BadInput
 from tests.wrongkey.test_cli import refused
+from wrongkey import plugins
+from wrongkey.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("pandas", "html", "numbers", "token", "types", "signal", "queue", "random", "yaml", "sitecustomize")

@@ -10,12 +10,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
-    from evaluation.config import SweepConfig
-    from evaluation.corpora import Corpus
+    from wrongkey.evaluation.config import SweepConfig
+    from wrongkey.evaluation.corpora import Corpus
 
 SCHEMES = "shuffling,flipping,rom"
 # What --config may set, beside what the command line says: fields of SweepConfig that decryption takes from its flags.
@@ -135,7 +135,7 @@ def _add_encryption(parser: argparse.ArgumentParser) -> None:
 
 
 def _keys(options: argparse.Namespace) -> int:
-    from attacks.weak_keys import analyse_keys
+    from wrongkey.attacks.analyses.weak_keys import analyse_keys
     from wrongkey.progress import progress
 
     folder = analyse_keys(options.run_folder, _command(), progress(), _trusted(options, options.run_folder))
@@ -143,7 +143,7 @@ def _keys(options: argparse.Namespace) -> int:
 
 
 def _decryption(options: argparse.Namespace) -> int:
-    from attacks.near_keys import analyse_decryption
+    from wrongkey.attacks.analyses.near_keys import analyse_decryption
     from wrongkey.progress import progress
 
     out = _out(options)
@@ -153,19 +153,19 @@ def _decryption(options: argparse.Namespace) -> int:
 
 
 def _phase(options: argparse.Namespace) -> int:
-    return _of_speech(options, "phase", import_module("attacks.phase.reconstruction").run)
+    return _of_speech(options, "phase", import_module("wrongkey.attacks.analyses.phase.reconstruction").run)
 
 
 def _leaks(options: argparse.Namespace) -> int:
-    leaks = import_module("attacks.leaks")
+    leaks = import_module("wrongkey.attacks.analyses.leaks")
     return _of_speech(options, "leaks", leaks.run, leaks.sentences)
 
 
 def _of_speech(options: argparse.Namespace, name: str, analyse: Any, say: Any = None) -> int:
     """An analysis of encrypted speech; its function returns the rows, and `say` what follows from them."""
-    from attacks.analyses import AnalysisFolder
-    from keys import get_scheme
+    from wrongkey.attacks.analyses.folder import AnalysisFolder
     from wrongkey.commands.reproduce import block_sizes
+    from wrongkey.keys import get_scheme
 
     out, corpus = _out(options), _corpus(options)
     schemes = list(dict.fromkeys(options.scheme.split(",")))
@@ -196,10 +196,10 @@ def _of_speech(options: argparse.Namespace, name: str, analyse: Any, say: Any = 
 
 def _sweep_config(options: argparse.Namespace, out: Path) -> SweepConfig:
     """What decryption is asked of: the flags, or the sweep in the folder where no model is named."""
-    from attacks.analyses import sweep_config
-    from attacks.trust import refuse_code
-    from evaluation.config import SweepConfig
-    from evaluation.run_folder import RunFolder
+    from wrongkey.attacks.analyses.folder import sweep_config
+    from wrongkey.attacks.analyses.trust import refuse_code
+    from wrongkey.evaluation.config import SweepConfig
+    from wrongkey.evaluation.run_folder.folder import RunFolder
 
     if options.model is None:
         manifest = RunFolder(out).manifest()
@@ -214,8 +214,8 @@ def _sweep_config(options: argparse.Namespace, out: Path) -> SweepConfig:
 
 def _trusted(options: argparse.Namespace, out: Path) -> list[str]:
     """What the user says may be opened of a sweep; BadInput for a model or corpus that is not the sweep's."""
-    from attacks.trust import EVERYTHING
-    from evaluation.run_folder import RunFolder
+    from wrongkey.attacks.analyses.trust import EVERYTHING
+    from wrongkey.evaluation.run_folder.folder import RunFolder
 
     named = {name: getattr(options, name) for name in ("model", "corpus") if getattr(options, name) is not None}
     config = (RunFolder(out).manifest() or {}).get("config", {})
@@ -226,7 +226,7 @@ def _trusted(options: argparse.Namespace, out: Path) -> list[str]:
 
 
 def _corpus(options: argparse.Namespace) -> Corpus:
-    from evaluation.corpora import Recordings, open_corpus
+    from wrongkey.evaluation.corpora import Recordings, open_corpus
 
     if options.corpus is None:
         raise BadInput("this analysis needs --corpus")
@@ -248,7 +248,7 @@ def _command() -> str:
 
 def _done(out: Path, name: str) -> int:
     """Says what was found and where it is."""
-    from evaluation.schema import Analysis, read_json
+    from wrongkey.evaluation.run_folder.schema import Analysis, read_json
 
     about = read_json(out / "analyses" / f"{name}.json", Analysis)
     for sentence in about.get("sentences") or []:

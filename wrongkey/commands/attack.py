@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
 
 if TYPE_CHECKING:
-    from reports.attack_verdicts import AttackVerdict
+    from wrongkey.reports.attacks.verdicts import AttackVerdict
 
 SCHEMES = ("shuffling", "flipping", "rom")
 
@@ -91,10 +91,10 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from attacks.guessing import Guessing
-    from attacks.registry import attack_names, open_attack
-    from evaluation.failures import each_to_its_end
-    from reports.threats import adversaries_named, fail_words
+    from wrongkey.attacks.harness.guessing import Guessing
+    from wrongkey.attacks.harness.registry import attack_names, open_attack
+    from wrongkey.evaluation.processes.failures import each_to_its_end
+    from wrongkey.reports.attacks.threats import adversaries_named, fail_words
     from wrongkey.terminal import conclude, say
 
     if options.name == "list":
@@ -141,7 +141,7 @@ def _judged(folder: Path, verdicts: list[AttackVerdict | None]) -> Iterator[None
 
     So no older verdict stands beside newer rows. Of two faults, that of the attacks is the one to say.
     """
-    from reports.verdict_file import write_verdicts
+    from wrongkey.reports.attacks.verdict_file import write_verdicts
 
     try:
         yield
@@ -153,8 +153,8 @@ def _judged(folder: Path, verdicts: list[AttackVerdict | None]) -> Iterator[None
 
 
 def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: Path) -> None:
-    from attacks.suite import run_attacks
-    from attacks.target import AttackConfig
+    from wrongkey.attacks.harness.suite import run_attacks
+    from wrongkey.attacks.harness.target import AttackConfig
     from wrongkey.progress import progress
     from wrongkey.terminal import note
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
 from wrongkey.terminal import conclude
 
 EXIT_CODES = {"shown": 0, "worse": 1, "undecided": 3}
@@ -40,9 +40,9 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from reports import compare, load_run
-    from reports.gate import Margins
-    from reports.metrics import get_metric
+    from wrongkey.reports import compare, load_run
+    from wrongkey.reports.comparison.gate import Margins
+    from wrongkey.reports.metrics import get_metric
 
     for name, most in (("margin", math.inf), ("tail_margin", 100), ("attack_margin", 100)):
         value = getattr(options, name)

@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 
 def run_list(options: argparse.Namespace) -> int:
-    from evaluation.corpora.fetch import CORPORA
+    from wrongkey.evaluation.corpora.fetch import CORPORA
 
     say(f"{'bundled':26} 28 synthetic voices, 224 utterances (CC0); in this package")
     for name, corpus in CORPORA.items():
@@ -38,7 +38,7 @@ def run_list(options: argparse.Namespace) -> int:
 def run_show(options: argparse.Namespace) -> int:
     from collections import Counter
 
-    from evaluation.corpora import open_corpus, total_seconds
+    from wrongkey.evaluation.corpora import open_corpus, total_seconds
 
     corpus = open_corpus(options.corpus)
     for caution in corpus.cautions:
@@ -54,7 +54,7 @@ def run_show(options: argparse.Namespace) -> int:
 
 
 def run_fetch(options: argparse.Namespace) -> int:
-    from evaluation.corpora.fetch import fetch
+    from wrongkey.evaluation.corpora.fetch import fetch
 
     conclude(fetch(options.name, options.folder, _transfer()))
     return 0

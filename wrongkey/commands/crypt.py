@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from keys.errors import BadInput
-from keys.files import PRIVATE, user_path, write_atomically
+from wrongkey.errors import BadInput
+from wrongkey.files import PRIVATE, user_path, write_atomically
 from wrongkey.terminal import conclude
 
 LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # in the comment of an encrypted WAV: what decryption cuts back to
@@ -61,7 +61,7 @@ def add(commands: Any) -> None:
 
 
 def run_encrypt(options: argparse.Namespace) -> int:
-    from keys import SecretKey, encrypt_query
+    from wrongkey.keys import SecretKey, encrypt_query
 
     key = SecretKey.load(options.key)
     samples, rate = _query(options) if options.model else _read(options)
@@ -70,8 +70,8 @@ def run_encrypt(options: argparse.Namespace) -> int:
 
 
 def run_decrypt(options: argparse.Namespace) -> int:
-    from evaluation.corpora.audio import comment
-    from keys import SecretKey, decrypt_query
+    from wrongkey.evaluation.corpora.audio import comment
+    from wrongkey.keys import SecretKey, decrypt_query
 
     key = SecretKey.load(options.key)
     samples, rate = _read(options)
@@ -82,7 +82,7 @@ def run_decrypt(options: argparse.Namespace) -> int:
 
 
 def run_encrypt_model(options: argparse.Namespace) -> int:
-    from evaluation.models.protocol import model_at_fault
+    from wrongkey.evaluation.models.protocol import model_at_fault
 
     with model_at_fault(options.model):
         return _encrypt_model(options)
@@ -92,12 +92,12 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     import torch
     from safetensors.torch import save
 
-    from evaluation.engine import encrypt_first_layer
-    from evaluation.exactness import fitted_queries
-    from evaluation.experiment import key_of
-    from evaluation.hardware import TOLERANCE
-    from evaluation.models.protocol import open_model
-    from keys import SecretKey, encrypt_query
+    from wrongkey.evaluation.engine import encrypt_first_layer
+    from wrongkey.evaluation.exactness import fitted_queries
+    from wrongkey.evaluation.experiment import key_of
+    from wrongkey.evaluation.hardware import TOLERANCE
+    from wrongkey.evaluation.models.protocol import open_model
+    from wrongkey.keys import SecretKey, encrypt_query
 
     _refuse_existing(options, ".safetensors")
     key = SecretKey.load(options.key)
@@ -143,7 +143,7 @@ def _answers(model: Any, queries: Any) -> tuple[Any, float]:
 
     import torch
 
-    from evaluation.models.protocol import ASKED
+    from wrongkey.evaluation.models.protocol import ASKED
 
     function = next(getattr(model, name) for name in ("encode", *ASKED.values()) if hasattr(model, name))
     times = []
@@ -169,7 +169,7 @@ def _cost(model: Any, encrypted: Any, queries: Any, encrypted_queries: Any, size
     key of `size` elements."""
     from torch import nn
 
-    from keys.lift import hidden_elements, multiplications
+    from wrongkey.keys.lift import hidden_elements, multiplications
 
     layer, lifted = (one.network.get_submodule(model.first_layer) for one in (model, encrypted))
     reads_frames = queries.ndim == 3 and not isinstance(layer, nn.Conv2d)  # a position of its input is a whole frame
@@ -196,8 +196,8 @@ def _query(options: argparse.Namespace) -> tuple[Any, int]:
     """What ``--model`` wants encrypted: its front end's output, cut into its segments, one after another."""
     import torch
 
-    from evaluation.corpora import load_audio
-    from evaluation.models.protocol import model_at_fault, open_model
+    from wrongkey.evaluation.corpora import load_audio
+    from wrongkey.evaluation.models.protocol import model_at_fault, open_model
 
     _refuse_existing(options)
     model = open_model(options.model)
@@ -214,7 +214,7 @@ def _query(options: argparse.Namespace) -> tuple[Any, int]:
 
 def _read(options: argparse.Namespace) -> tuple[Any, int]:
     """Samples at the file's own rate: encryption does not resample."""
-    from evaluation.corpora import load_audio, sample_rate
+    from wrongkey.evaluation.corpora import load_audio, sample_rate
 
     _refuse_existing(options)
     rate = sample_rate(options.file)

@@ -48,15 +48,15 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from attacks.suite import run_attacks
-    from attacks.target import AttackConfig
-    from evaluation.config import SweepConfig
-    from evaluation.models.protocol import BUNDLED
-    from evaluation.sweep import sweep
-    from reports import write_report
-    from reports.attacks import find_attacks
+    from wrongkey.attacks.harness.suite import run_attacks
+    from wrongkey.attacks.harness.target import AttackConfig
     from wrongkey.commands.sweep import sweep_command
+    from wrongkey.evaluation.config import SweepConfig
+    from wrongkey.evaluation.models.protocol import BUNDLED
+    from wrongkey.evaluation.sweep import sweep
     from wrongkey.progress import progress
+    from wrongkey.reports import write_report
+    from wrongkey.reports.attacks.rows import find_attacks
     from wrongkey.terminal import conclude, note
 
     folders = []

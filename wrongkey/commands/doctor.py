@@ -38,7 +38,7 @@ def _checks() -> Iterator[Check]:
     yield "device", _device
     yield "disk", lambda: f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here"
     yield "bundled speech", _speech
-    from evaluation.models.protocol import BUNDLED
+    from wrongkey.evaluation.models.protocol import BUNDLED
 
     for name in BUNDLED:
         yield name, lambda name=name: _exactness(name)  # type: ignore[misc]
@@ -51,13 +51,13 @@ def _torch() -> str:
 
 
 def _device() -> str:
-    from evaluation.hardware import choose_device, describe_device
+    from wrongkey.evaluation.hardware import choose_device, describe_device
 
     return describe_device(choose_device("auto"))
 
 
 def _speech() -> str:
-    from evaluation.corpora import load_audio, open_corpus
+    from wrongkey.evaluation.corpora import load_audio, open_corpus
 
     corpus = open_corpus("bundled")
     samples = load_audio(corpus.utterances[0])
@@ -68,13 +68,13 @@ def _exactness(name: str) -> str:
     """The correct key gives the plain model's answers, on one bundled utterance, by the explicit path."""
     import torch
 
-    from evaluation.corpora import load_audio, open_corpus
-    from evaluation.exactness import exactness
-    from evaluation.experiment import key_of
-    from evaluation.hardware import TOLERANCE
-    from evaluation.models.protocol import open_model
-    from keys import SecretKey
-    from keys.blocks import dims_of
+    from wrongkey.evaluation.corpora import load_audio, open_corpus
+    from wrongkey.evaluation.exactness import exactness
+    from wrongkey.evaluation.experiment import key_of
+    from wrongkey.evaluation.hardware import TOLERANCE
+    from wrongkey.evaluation.models.protocol import open_model
+    from wrongkey.keys import SecretKey
+    from wrongkey.keys.blocks import dims_of
 
     model = open_model(name)
     blocks, block_size = key_of(model, None, None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from keys.errors import BadInput
-from keys.files import user_path
+from wrongkey.errors import BadInput
+from wrongkey.files import user_path
 from wrongkey.terminal import conclude, say
 
 
@@ -40,7 +40,7 @@ def _add_block(parser: argparse.ArgumentParser) -> None:
 
 
 def run_draw(options: argparse.Namespace) -> int:
-    from keys import SecretKey
+    from wrongkey.keys import SecretKey
 
     if options.seed is None and options.index is not None:
         raise BadInput("--index numbers the keys of a seed: give --seed as well, or neither")
@@ -56,7 +56,7 @@ def run_draw(options: argparse.Namespace) -> int:
 def run_show(options: argparse.Namespace) -> int:
     import numpy as np
 
-    from keys import SecretKey
+    from wrongkey.keys import SecretKey
 
     key = SecretKey.load(options.file)
     identity = np.eye(key.size)
@@ -71,7 +71,7 @@ def run_show(options: argparse.Namespace) -> int:
 
 
 def run_space(options: argparse.Namespace) -> int:
-    from keys.space import key_space
+    from wrongkey.keys.space import key_space
 
     space = key_space(options.scheme, options.block, options.dims, options.tolerance)
     say(f"{space.scheme}, M = {space.block_size}, {space.dims}-D, N = {space.size}")

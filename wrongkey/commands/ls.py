@@ -16,10 +16,10 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from evaluation.run_folder import find_runs
-    from keys.errors import BadInput
-    from keys.printable import printable
-    from reports import load_run, summarise
+    from wrongkey.errors import BadInput
+    from wrongkey.evaluation.run_folder.folder import find_runs
+    from wrongkey.printable import printable
+    from wrongkey.reports import load_run, summarise
 
     folders = find_runs(options.folder)
     if not folders:

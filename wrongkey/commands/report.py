@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keys.errors import BadInput
-from keys.files import write_text_atomically
+from wrongkey.errors import BadInput
+from wrongkey.files import write_text_atomically
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
-    from reports.runs import Run
+    from wrongkey.reports.runs import Run
 
 
 def add(commands: Any) -> None:
@@ -25,9 +25,9 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from reports import write_report
-    from reports.analyses import find_analyses
-    from reports.attacks import find_attacks
+    from wrongkey.reports import write_report
+    from wrongkey.reports.analyses import find_analyses
+    from wrongkey.reports.attacks.rows import find_attacks
 
     attacks, analyses = find_attacks(options.runs), find_analyses(options.runs)
     shown = {run.folder for run in attacks} | {analysis.folder for analysis in analyses}
@@ -44,13 +44,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _holds_only(path: Path, shown: set[Path]) -> bool:
     """Whether what lies below a folder was attacked or analysed without a sweep, so that there is none to read."""
-    from evaluation.run_folder import find_runs
+    from wrongkey.evaluation.run_folder.folder import find_runs
 
     return any(folder.is_relative_to(path) for folder in shown) and not find_runs(path)
 
 
 def _write_table(runs: list[Run], path: Path) -> None:
-    from reports import (
+    from wrongkey.reports import (
         closeness_table,
         numbers,
         score_table,
@@ -79,8 +79,8 @@ def read_runs(paths: list[Path]) -> tuple[list[Run], list[str]]:
 
     Raises BadInput for a run that was named itself and cannot be read, and for a folder without a readable one.
     """
-    from evaluation.run_folder import find_runs
-    from reports import find_readable, load_runs
+    from wrongkey.evaluation.run_folder.folder import find_runs
+    from wrongkey.reports import find_readable, load_runs
 
     given: list[Path | Run] = []
     left_out: list[str] = []

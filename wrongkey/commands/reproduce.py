@@ -9,12 +9,12 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from keys.errors import BadInput
-from reports.experiments import EXPERIMENTS, PaperExperiment
+from wrongkey.errors import BadInput
+from wrongkey.reports.paper.experiments import EXPERIMENTS, PaperExperiment
 
 if TYPE_CHECKING:
-    from evaluation.config import SweepConfig
-    from keys.blocks import Blocks
+    from wrongkey.evaluation.config import SweepConfig
+    from wrongkey.keys.blocks import Blocks
 
 Key = tuple[str | None, int | None]  # how a key cuts a query and its block size; None: as the model would have it
 
@@ -74,13 +74,13 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from evaluation.experiment import Experiment
-    from evaluation.failures import each_to_its_end
-    from evaluation.sweep import sweep
-    from reports import load_run
-    from reports.reproduction import write_reproduction
     from wrongkey.commands.sweep import sweep_command
+    from wrongkey.evaluation.experiment import Experiment
+    from wrongkey.evaluation.processes.failures import each_to_its_end
+    from wrongkey.evaluation.sweep import sweep
     from wrongkey.progress import progress
+    from wrongkey.reports import load_run
+    from wrongkey.reports.paper.reproduction import write_reproduction
     from wrongkey.terminal import conclude, note
 
     experiment = EXPERIMENTS[options.experiment]
@@ -143,9 +143,9 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
     What the user asks for; else, where the first layer has kernel = stride as the paper wants it, that; else those of
     the paper's block sizes that the layer can take; else, above all for another kind of query, the model's own.
     """
-    from evaluation.engine import reads_whole_blocks
-    from keys.keyable import mismatch, obstacle
-    from keys.model import default_blocks, first_layer
+    from wrongkey.evaluation.engine import reads_whole_blocks
+    from wrongkey.keys.compatibility import mismatch, obstacle
+    from wrongkey.keys.model import default_blocks, first_layer
 
     layer = first_layer(model.network, model.first_layer)
     theirs = cast("Blocks", experiment.blocks)
@@ -166,9 +166,9 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
 
 def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterator[tuple[SweepConfig, Path]]:
     """Configuration and run folder of every sweep; raises BadInput for what no sweep could do."""
-    from evaluation.config import SweepConfig
-    from evaluation.models.protocol import answer_function, open_model
-    from keys import get_scheme
+    from wrongkey.evaluation.config import SweepConfig
+    from wrongkey.evaluation.models.protocol import answer_function, open_model
+    from wrongkey.keys import get_scheme
 
     schemes = experiment.schemes if options.scheme == "all" else tuple(dict.fromkeys(options.scheme.split(",")))
     for scheme in schemes:

@@ -9,10 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keys.errors import BadInput
+from wrongkey.errors import BadInput
 
 if TYPE_CHECKING:
-    from evaluation.config import SweepConfig
+    from wrongkey.evaluation.config import SweepConfig
 
 
 def add(commands: Any) -> None:
@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags named after the fields of ``evaluation.config.SweepConfig``."""
+    """Flags named after the fields of ``wrongkey.evaluation.config.SweepConfig``."""
     what = parser.add_argument_group("what is asked")
     what.add_argument(
         "--task", default="asv", choices=["asv", "asr", "asc"],
@@ -92,8 +92,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from evaluation.config import SweepConfig
-    from evaluation.sweep import sweep
+    from wrongkey.evaluation.config import SweepConfig
+    from wrongkey.evaluation.sweep import sweep
     from wrongkey.progress import progress
     from wrongkey.terminal import conclude, note
 
@@ -119,9 +119,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _verdict(folder: Path) -> str:
     """The sentence of the run's report: how incorrect keys do, by the metric that speaks for the task."""
-    from reports.runs import load_run
-    from reports.statistics import summarise
-    from reports.verdicts import headline
+    from wrongkey.reports.runs import load_run
+    from wrongkey.reports.statistics.key_statistics import summarise
+    from wrongkey.reports.verdicts import headline
 
     return headline(summarise(load_run(folder)))
 

@@ -1,0 +1,123 @@
+"""The analyses of a run folder on disk, and the experiment that a finished sweep was.
+
+`analyses/<name>.parquet` holds the rows of an analysis and `analyses/<name>.json` what was asked, with which versions
+and when, what follows from the rows, and their checksums. Both are written under another name and renamed; the JSON
+last, so that an analysis whose JSON fits its rows is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from wrongkey.attacks.analyses.trust import refuse_code
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.run_folder.folder import RunFolder, same
+from wrongkey.evaluation.run_folder.manifest import git_revision, now, versions
+from wrongkey.evaluation.run_folder.schema import Analysis
+from wrongkey.evaluation.run_folder.tables import write_table
+
+FORMAT = Analysis.FORMAT
+
+
+class AnalysisFolder(RunFolder):
+    """`analyses/` of a run folder, which need not hold a sweep."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path)
+        self._checksums: dict[str, str] = {}
+
+    def write_analysis(self, name: str, table: pd.DataFrame, about: Mapping[str, Any], command: str | None) -> None:
+        """Rows and their description; an earlier analysis of this name is replaced."""
+        checksums = {name: self._write_analysis(name, table), **self._checksums}
+        described = {
+            "format": FORMAT,
+            "name": name,
+            **about,
+            "tables": checksums,
+            "command": command,
+            "versions": versions(),
+            "git": git_revision(),
+            "made": now(),
+        }
+        self.write_json(f"analyses/{name}.json", described)
+
+    def write_rows(self, name: str, table: pd.DataFrame) -> None:
+        """More rows of an analysis, in a file of their own; written before the analysis itself."""
+        self._checksums[name] = self._write_analysis(name, table)
+
+    def _write_analysis(self, name: str, table: pd.DataFrame) -> str:
+        """Writes a table of `analyses/` and returns its checksum, by which the JSON knows it."""
+        self.make("analyses")
+        with self._writing():
+            return write_table(self.path / "analyses" / f"{name}.parquet", table, "", "analysis").checksum
+
+
+def experiment_of(folder: RunFolder, trusted: Collection[str] = ()) -> Experiment:
+    """The experiment of a sweep's run folder, on this machine's CPU.
+
+    trusted: models, corpora and schemes that may run code to be opened (`wrongkey.attacks.analyses.trust`). Raises
+    BadInput for a folder without a manifest, for one that would run other code, and where model or speech are not those
+    of the sweep any more.
+    """
+    manifest = folder.manifest()
+    if manifest is None:
+        raise BadInput(f"{folder.path} is no run folder (it has no manifest.json): name one that wrongkey sweep made")
+    config = replace(sweep_config(manifest["config"]), device="cpu")
+    refuse_code(config, folder.manifest_path, trusted)
+    experiment = Experiment(config)
+    found = experiment.identity()
+    differing = [name for name, value in manifest.get("identity", {}).items() if not same(value, found.get(name))]
+    if differing:
+        raise BadInput(
+            f"{folder.path} was made with another {' and another '.join(differing)} than "
+            f"{config.model} on {config.corpus} has now: sweep again into a new folder"
+        )
+    return experiment
+
+
+def sweep_config(settings: Mapping[str, Any]) -> SweepConfig:
+    """The configuration that a manifest keeps: model and corpus as they were named on the command line."""
+    for name in ("model_spec", "corpus_spec"):
+        if not settings.get(name):
+            raise BadInput(f"the manifest does not say its {name}: sweep again into a new folder")
+    kept = {name: settings[name] for name in SweepConfig.__dataclass_fields__ if settings.get(name) is not None}
+    return SweepConfig.of({**kept, "model": settings["model_spec"], "corpus": settings["corpus_spec"]})
+
+
+def queries_of(experiment: Experiment) -> list[Tensor]:
+    """What keys are applied to, for each utterance: its segments `(pieces, …)`, or its waveform `(samples,)` where the
+    plain model is asked with encrypted waveforms."""
+    if experiment.on_waveforms:
+        return list(experiment.waveforms)
+    found: dict[int, Tensor] = {}
+    for group in experiment.engine.groups:
+        pieces = group.segments.reshape(len(group.utterance), group.pieces, *group.segments.shape[1:])
+        found.update(zip(group.utterance.tolist(), pieces, strict=True))
+    return [found[number] for number in range(len(experiment.used))]
+
+
+def setting_of(experiment: Experiment) -> dict[str, Any]:
+    """What an analysis says of the experiment that it is about."""
+    config = experiment.config
+    return {
+        "task": config.task,
+        "model": experiment.model.name,
+        "model_spec": config.model,
+        "corpus": experiment.corpus.name,
+        "corpus_spec": config.corpus,
+        "recordings": experiment.corpus.recordings,
+        "utterances": len(experiment.used),
+        "scheme": experiment.scheme.name,
+        "blocks": experiment.blocks,
+        "block_size": experiment.block_size,
+        "seed": config.seed,
+        "variant": config.variant,
+    }

@@ -1,0 +1,165 @@
+"""Between the harness, which knows the truth, and the process of an attack, which must not."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, Listener
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import cloudpickle
+import torch
+from torch import Tensor, nn
+
+from wrongkey.attacks.base import Attack, Recovery
+from wrongkey.attacks.harness import apart
+from wrongkey.attacks.harness.evidence import Handed
+from wrongkey.attacks.harness.oracles import Oracles
+from wrongkey.attacks.harness.wire import Message, NoMessage, Parcel, pickled, unpacked
+from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.processes.pool import Pool, processes
+
+WAIT = 0.2  # seconds between looks at whether the attack's process is still there
+LARGEST = 2**31  # bytes of a message from the attack
+
+
+class ModelFailed(BadInput):
+    """A model that an attack returned does not answer: the attack broke down."""
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What an attack returned: its `recovery`; `failed` says why it broke down; `seconds` of CPU, answers included."""
+
+    recovery: Recovery
+    failed: str
+    seconds: float
+
+
+@contextmanager
+def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) -> Iterator[Attacked]:
+    """Run an attack on what it is handed, in a process of its own; a model that it returns answers inside the block.
+
+    The process may serve the next trial of this attack, and no other one's. One that dies, or sends what is no message,
+    is a failure of the attack. Raises RuntimeError where the evidence cannot be opened there, and whatever an oracle
+    raises.
+    """
+    code = Parcel(cloudpickle.dumps(attack))
+    parcels = {parcel.name: parcel for parcel in (code, handed.others) if isinstance(parcel, Parcel)}
+    named = replace(handed, others=handed.others.name) if isinstance(handed.others, Parcel) else handed
+    with processes(1, threads, purpose=code.name) as pool, _answered(pool) as (connection, future):
+        connection.send_bytes(pickled((code.name, named)))
+        try:
+            message = _served(connection, oracles, parcels)
+        except (EOFError, ConnectionError):
+            yield Attacked(Recovery(None, believed=False), _why(future), oracles.seconds)
+            return
+        except NoMessage as error:
+            yield Attacked(Recovery(None, believed=False), str(error), oracles.seconds)
+            return
+        fields = message.fields
+        recovery = Recovery(
+            key=message.arrays.get("key"),
+            believed=fields["believed"],
+            objective=fields["objective"],
+            queries=fields["queries"],
+            model=Absent(connection, attack.name) if fields["model"] else None,  # type: ignore[arg-type]
+            measured=fields["measured"],
+            enrolment="plain" if fields["enrolment"] == "plain" else "encrypted",
+            note=fields["note"],
+        )
+        yield Attacked(recovery, fields["failed"], fields["seconds"] + oracles.seconds)
+
+
+class Absent:
+    """A model that is in the process of the attack, as the engine asks it."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self.connection, self.name, self.network = connection, name, nn.Identity()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Absent:
+        return self
+
+    def embed(self, queries: Tensor) -> Any:
+        return self._asked("embed", queries)
+
+    def classify(self, queries: Tensor) -> Any:
+        return self._asked("classify", queries)
+
+    def transcribe(self, queries: Tensor) -> Any:
+        return self._asked("transcribe", queries)
+
+    def _asked(self, function: str, queries: Tensor) -> Any:
+        try:
+            self.connection.send_bytes(pickled((function, queries.cpu())))
+            message = unpacked(self.connection.recv_bytes(LARGEST))
+        except (EOFError, ConnectionError, NoMessage):
+            raise ModelFailed(f"the model that {self.name} returned ended its process") from None
+        if message.kind == "texts":
+            return [Hypothesis(text, runaway=runaway) for text, runaway in message.fields["texts"]]
+        if message.kind == "numbers":
+            return torch.from_numpy(message.arrays["answers"]).to(queries.device)
+        raise ModelFailed(f"the model that {self.name} returned fails ({message.fields.get('sentence')})")
+
+
+def _served(connection: Connection, oracles: Oracles, parcels: dict[str, Parcel]) -> Message:
+    """Answers the attack until it is done."""
+    while True:
+        message = unpacked(connection.recv_bytes(LARGEST))
+        if message.kind == "done":
+            return message
+        if message.kind == "parcel" and message.fields.get("name") in parcels:
+            connection.send_bytes(parcels[message.fields["name"]].data)
+        elif "asked" in message.arrays:
+            connection.send_bytes(pickled(oracles.answer(message.kind, message.arrays["asked"])))
+        else:
+            raise NoMessage(f"the attack sent {message.kind!r} and asked nothing")
+
+
+@contextmanager
+def _answered(pool: Pool) -> Iterator[tuple[Connection, Future[None]]]:
+    """A connection to `apart.attend` in the process of a pool, and what becomes of the call."""
+    password = secrets.token_bytes(32)
+    with Listener(authkey=password) as listener:
+        accepted: SimpleQueue[Connection] = SimpleQueue()
+        threading.Thread(target=_accept, args=(listener, accepted), daemon=True).start()
+        future = pool.submit(apart.attend, listener.address, password)
+        while True:
+            try:
+                connection = accepted.get(timeout=WAIT)
+                break
+            except Empty:
+                if future.done():
+                    raise RuntimeError(f"the process of an attack does not start ({_why(future)})") from None
+        with connection:
+            yield connection, future
+
+
+def _accept(listener: Listener, accepted: SimpleQueue[Connection]) -> None:
+    """The first who knows the password."""
+    while True:
+        try:
+            accepted.put(listener.accept())
+            return
+        except (AuthenticationError, EOFError, ConnectionError):  # somebody else of this machine
+            continue
+        except OSError:  # the listener was closed
+            return
+
+
+def _why(future: Future[None]) -> str:
+    """What ended the attack's process; raises RuntimeError where it is the harness' own fault."""
+    try:
+        future.result()
+    except BrokenExecutor as error:
+        return f"the process of the attack died ({in_one_line(error)})"
+    except Exception as error:
+        raise RuntimeError(f"the evidence cannot be opened in another process ({in_one_line(error)})") from error
+    return "the process of the attack hung up"

@@ -1,0 +1,118 @@
+"""What a recovered key decrypts: how near to the victim's speech, to the ear, and to a recogniser.
+
+The first half minute of the victim's speech is heard. Beside it stands the same for speech that the attack did not see,
+what the correct key gives, and, where a recogniser is at hand, the words that it understands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from wrongkey.attacks.base import Matrix
+from wrongkey.attacks.harness.evidence import Trial
+from wrongkey.attacks.harness.listeners import transcript
+from wrongkey.attacks.harness.scores import snr, stoi
+from wrongkey.attacks.harness.target import Target
+from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.tasks.asr import SpeechRecognition
+from wrongkey.keys import decrypt_query, encrypt_query
+
+HEARD_SECONDS = 30.0
+EXACT = 149.0  # dB from which on decryption is exact but for rounding
+COLUMNS = (
+    *("snr", "stoi", "snr_correct", "stoi_correct", "heard_seconds"),
+    *("snr_unseen", "stoi_unseen", "unseen_seconds", "wer", "wer_correct"),
+)
+
+Heard = dict[str, float]
+
+
+def heard(target: Target, trial: Trial, key: Matrix, seen: int) -> Heard:
+    """`COLUMNS` of a recovered key `(N, N)`; `seen`: samples or frames of the victim that the attack had.
+
+    SNR in dB; of waveforms also STOI (0 to 1), and the WER in percent of what `key` and the correct key decrypt.
+    """
+    found = nothing_heard()
+    first, unseen = (_pieces(trial.queries, skipped, _limit(target)) for skipped in (0, seen))
+    found["heard_seconds"] = _seconds(target, first)
+    found["snr"], found["stoi"] = measured(target, first, trial.key, key)
+    found["snr_correct"], found["stoi_correct"] = measured(target, first, trial.key, trial.key)
+    found["unseen_seconds"] = _seconds(target, unseen)
+    if unseen and seen:
+        found["snr_unseen"], found["stoi_unseen"] = measured(target, unseen, trial.key, key)
+    elif not seen:
+        found["snr_unseen"], found["stoi_unseen"] = found["snr"], found["stoi"]
+    if target.recogniser is not None:
+        found["wer"] = word_error_rate(target, trial, key)
+        found["wer_correct"] = _understood(target, trial, exact=found["snr_correct"] >= EXACT)
+    return found
+
+
+def nothing_heard() -> Heard:
+    return dict.fromkeys(COLUMNS, float("nan"))
+
+
+def measured(target: Target, pieces: Sequence[Tensor], key: Matrix, used: Matrix) -> tuple[float, float]:
+    """SNR, and of waveforms STOI, of queries encrypted with `key` and decrypted with `used`, as one."""
+    setting = target.setting
+    decrypted = [_decrypted(target, piece, key, used) for piece in pieces]
+    plain, heard = torch.cat(list(pieces), dim=-1), torch.cat(decrypted, dim=-1)
+    level = snr(plain, heard, setting.blocks)
+    if setting.blocks != "samples":
+        return level, float("nan")
+    return level, 1.0 if level >= EXACT else stoi(plain, heard, int(setting.rate))
+
+
+def word_error_rate(target: Target, trial: Trial, used: Matrix) -> float:
+    """WER (CER where spaces do not mark words) in percent of the victim's transcribed waveforms, as far as heard."""
+    assert target.recogniser is not None
+    said, left = [], _limit(target)
+    for utterance, query in zip(trial.utterances, trial.queries, strict=True):
+        if left > 0:
+            said.append((utterance, query))
+            left -= query.shape[-1]
+    task = SpeechRecognition.of([utterance for utterance, _ in said], target.config.text, 0, 0)
+    decrypted = (_decrypted(target, query, trial.key, used) for _, query in said)
+    words = [Hypothesis(transcript(target.recogniser, waveform)) for waveform in decrypted]
+    rows = task.measure(task.scores([words]))
+    return float(next(row["value"] for row in rows if row["metric"] == task.metric))
+
+
+def _understood(target: Target, trial: Trial, exact: bool) -> float:
+    """WER under the correct key; where that gives the plain speech itself, heard once for each victim."""
+    if not exact:
+        return word_error_rate(target, trial, trial.key)
+    if trial.victim not in target.understood:
+        target.understood[trial.victim] = word_error_rate(target, trial, trial.key)
+    return target.understood[trial.victim]
+
+
+def _decrypted(target: Target, query: Tensor, key: Matrix, used: Matrix) -> Tensor:
+    blocks = target.setting.blocks
+    decrypted = decrypt_query(encrypt_query(query, key, blocks=blocks), used, blocks=blocks)
+    return decrypted[..., : query.shape[-1]]
+
+
+def _pieces(queries: Sequence[Tensor], skipped: int, most: float) -> list[Tensor]:
+    """Queries behind the first `skipped` units, until there are more than `most`; the first may be the rest of one."""
+    found, units = [], 0
+    for query in queries:
+        piece = query[..., min(skipped, query.shape[-1]) :]
+        skipped -= query.shape[-1] - piece.shape[-1]
+        if piece.numel():
+            found.append(piece)
+            units += piece.shape[-1]
+        if units > most:
+            break
+    return found
+
+
+def _limit(target: Target) -> float:
+    return HEARD_SECONDS * target.setting.rate
+
+
+def _seconds(target: Target, pieces: Sequence[Tensor]) -> float:
+    return sum(piece.shape[-1] for piece in pieces) / target.setting.rate

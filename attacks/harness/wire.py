@@ -1,0 +1,74 @@
+"""What passes between the harness and the process of an attack.
+
+To the attack go pickles, which the harness makes and the attack's process opens. From the attack come a word, a table
+of JSON and arrays, and never a pickle: opening one may run code, and what runs in the harness can see the truth.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wrongkey.errors import in_one_line
+
+
+class NoMessage(Exception):
+    """An attack sent something else than a message."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """From the attack: `kind` says what it is about."""
+
+    kind: str
+    fields: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+
+def packed(kind: str, fields: Mapping[str, Any] | None = None, **arrays: NDArray[Any]) -> bytes:
+    """A message as bytes. Arrays hold numbers; fields are what JSON can say."""
+    header = json.dumps([kind, dict(fields or {})]).encode()
+    buffer, named = io.BytesIO(), {"header": np.frombuffer(header, np.uint8), **arrays}
+    np.savez(buffer, allow_pickle=False, **named)
+    return buffer.getvalue()
+
+
+def unpacked(data: bytes) -> Message:
+    """Raises NoMessage for bytes that are none."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            kind, fields = json.loads(found["header"].tobytes())
+            return Message(kind, fields, {name: found[name] for name in found.files if name != "header"})
+    except Exception as error:  # an attack may send anything
+        raise NoMessage(f"the attack sent what is no message ({in_one_line(error)})") from None
+
+
+def pickled(content: object) -> bytes:
+    """Tensors, modules and plain objects as bytes for the attack's process."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def unpickled(data: bytes) -> Any:
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What an attack's process is sent once and keeps: other people's speech, say."""
+
+    data: bytes
+
+    @cached_property
+    def name(self) -> str:
+        return blake2b(self.data, digest_size=16).hexdigest()

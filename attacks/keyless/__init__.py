@@ -1,0 +1,1 @@
+"""Attacks that want no key: they link ciphertexts (`linkability`), or bring a model that reads them (`informed`)."""

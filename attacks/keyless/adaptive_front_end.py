@@ -1,0 +1,93 @@
+"""A learned matrix before a model: what undoes a key that is the same for everybody.
+
+Ciphertext `x K` read by the plain model through the map `W = Kᵀ` is plain speech again, and N² numbers are far fewer
+than a model has. With the model frozen, `W` is sought as `learned-key` seeks a key
+(wrongkey.attacks.through_model.search), with the two sides exchanged: there the model is encrypted and the speech
+plain, here the speech is and the model is not. The loss is the task's own on labelled ciphertext, with the moments that
+the plain model's batch norms have stored.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wrongkey.attacks.base import Matrix, OtherSpeech, Setting
+from wrongkey.attacks.through_model.criterion import covariance, criterion_of
+from wrongkey.attacks.through_model.learned_key import FINITE
+from wrongkey.attacks.through_model.search import Plan, plan_for, search_finite, search_orthogonal
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.models.modules import modules_of
+from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.keys import encrypt_query
+from wrongkey.keys.blocks import Blocks
+
+UTTERANCES = 120  # that a search asks about at most: every start is compared on all of them, 0.3 s each with asv-raw3
+
+
+class Adapted:
+    """A copy of a model that reads its queries through a map `(N, N)` of their blocks, `x W` for a block `x`."""
+
+    def __init__(self, model: Model, blocks: Blocks, map: Matrix) -> None:
+        self.model = copy.deepcopy(model)
+        self.name, self.first_layer, self.sample_rate = model.name, model.first_layer, model.sample_rate
+        self.blocks, self.block_size = model.blocks, model.block_size
+        self.front = FrontEnd(blocks, map)
+        self.network = nn.ModuleList([self.front, *modules_of(self.model)])
+        self.network.eval().requires_grad_(False)
+
+    def front_end(self, waveform: Tensor) -> Tensor:
+        return self.model.front_end(waveform)
+
+    def segments(self, query: Tensor) -> Tensor:
+        return self.model.segments(query)
+
+    def embed(self, queries: Tensor) -> Tensor:
+        answers: Tensor = self.model.embed(self.front(queries))  # type: ignore[attr-defined]
+        return answers
+
+    def classify(self, queries: Tensor) -> Tensor:
+        answers: Tensor = self.model.classify(self.front(queries))  # type: ignore[attr-defined]
+        return answers
+
+
+class FrontEnd(nn.Module):
+    """Every block of a query times a free matrix `map (N, N)`."""
+
+    def __init__(self, blocks: Blocks, map: Matrix) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.map = nn.Parameter(torch.as_tensor(map, dtype=torch.float32).clone())
+
+    def forward(self, queries: Tensor) -> Tensor:
+        return encrypt_query(queries, self.map, blocks=self.blocks)
+
+
+def check_gradients(model: Model, setting: Setting, query: Tensor) -> None:
+    """Raises BadInput where a model's answers to a query carry no gradient, as of one that asks under `no_grad`."""
+    adapted = Adapted(model, setting.blocks, np.eye(setting.size))
+    adapted.front.requires_grad_(True)
+    answers = getattr(adapted, ASKED[str(setting.task)])(model.segments(query.float())[:1])
+    if not answers.requires_grad:
+        raise BadInput(f"model {model.name} answers without gradients: it cannot be trained on ciphertext")
+
+
+def learn_front_end(
+    model: Model, setting: Setting, speech: OtherSpeech, seed: int, plan: Plan | None = None
+) -> tuple[Matrix, float]:
+    """The key-like map `(N, N)` of least loss on labelled ciphertext before the frozen model, and that loss.
+
+    Orthogonal, since the inverse of every key is; a permutation or signs where the scheme has no others. The search
+    begins at the identity and at random keys. plan: how long it looks; None takes `plan_for` the size.
+    """
+    few = OtherSpeech(speech.queries[:UTTERANCES], speech.labels[:UTTERANCES])
+    criterion = criterion_of(model, setting, few)
+    spread, plan = covariance(few.queries, setting), plan or plan_for(setting.size)
+    if setting.scheme in FINITE:
+        found = search_finite(criterion, setting.scheme, spread, seed, plan)
+    else:
+        found = search_orthogonal(criterion, spread, seed, plan)
+    return found.key, found.loss

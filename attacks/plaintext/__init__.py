@@ -1,0 +1,1 @@
+"""Attacks that know some plain speech beside its ciphertext, or choose it."""

@@ -1,0 +1,1 @@
+"""Mathematics that several attacks share: Procrustes, the orthogonal group, decompositions that do not give up."""

@@ -1,0 +1,158 @@
+"""Batched quasi-Newton descent on the orthogonal group.
+
+A key moves as K <- cay(t A) K with A skew-symmetric and cay(A) = (I - A/2)^-1 (I + A/2), the Cayley transform.
+Gradients and directions live in the one Lie algebra of all keys, so L-BFGS needs no transport (Huang, Gallivan and
+Absil, 2015, for the general case).
+
+Every key of the batch has its own step, by Armijo's condition, and leaves the batch when it has converged.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from wrongkey.attacks.solvers.stable_linalg import polar
+
+MEMORY = 12  # pairs that L-BFGS remembers
+SLOPE = 1e-4  # Armijo: the share of the predicted decrease that a step must bring
+LEAST_STEP = 2.0**-20
+STILL = 2  # steps in a row that gain less than the tolerance, after which a key has converged
+
+
+class Objective(Protocol):
+    """What can be minimised over keys (b, N, N)."""
+
+    def value(self, keys: Tensor) -> Tensor:
+        """(b,)"""
+
+    def value_and_gradient(self, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """(b,) and the Euclidean gradient (b, N, N)."""
+
+
+def descend(objective: Objective, starts: Tensor, steps: int = 200, tolerance: float = 1e-9) -> tuple[Tensor, Tensor]:
+    """Keys (n, N, N) of lower value than the starts, and their values (n,).
+
+    At most `steps` steps each; a key ends earlier when `STILL` steps in a row gained less than the tolerance.
+    """
+    descent = _Descent(objective, starts, tolerance)
+    for _ in range(steps):
+        if not descent.step():
+            break
+    return descent.result()
+
+
+def cayley(skew: Tensor) -> Tensor:
+    """(I - A/2)^-1 (I + A/2) of skew-symmetric matrices (b, N, N): orthogonal, of determinant 1."""
+    identity = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
+    moved: Tensor = torch.linalg.solve(identity - skew / 2, identity + skew / 2)
+    return moved
+
+
+def skew_part(matrices: Tensor) -> Tensor:
+    """(G - G^T) / 2."""
+    return (matrices - matrices.mT) / 2
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products (..., b) of (..., b, N, N)."""
+    return (a * b).sum((-2, -1))
+
+
+class _Descent:
+    """The keys that still move, with their L-BFGS memory: pairs (m, b, N, N), the newest last."""
+
+    def __init__(self, objective: Objective, starts: Tensor, tolerance: float) -> None:
+        self.objective, self.tolerance = objective, tolerance
+        self.keys, self.values = starts.clone(), starts.new_full((len(starts),), float("inf"))
+        self.who = torch.arange(len(starts), device=starts.device)
+        self.key = starts.clone()
+        self.value, gradient = objective.value_and_gradient(self.key)
+        self.gradient = skew_part(gradient @ self.key.mT)
+        self.still = torch.zeros_like(self.who)
+        self.moves: list[Tensor] = []
+        self.changes: list[Tensor] = []
+
+    def step(self) -> bool:
+        """One step of every key; False when all have ended."""
+        direction = self._direction()
+        slope = 2 * _dot(direction, self.gradient)
+        uphill = slope >= 0
+        if bool(uphill.any()):
+            direction[uphill] = -self.gradient[uphill]
+            slope = torch.where(uphill, 2 * _dot(direction, self.gradient), slope)
+        reach = _dot(direction, direction).sqrt()
+        size = torch.minimum(torch.ones_like(reach), 1.0 / reach.clamp_min(1e-30))  # about a right angle at most
+        key, value, gradient, moved, size = self._search(direction, slope, size)
+        turned = skew_part(gradient @ key.mT)
+        self._remember(direction * size[:, None, None], turned - self.gradient)
+        gain = torch.where(moved, self.value - value, torch.zeros_like(value))
+        self.key, self.value, self.gradient = key, value, torch.where(moved[:, None, None], turned, self.gradient)
+        self.still = torch.where(gain < self.tolerance, self.still + 1, torch.zeros_like(self.still))
+        return self._retire((self.still >= STILL) | ~moved)
+
+    def _search(self, direction: Tensor, slope: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Halves the step of each key until Armijo's condition holds: keys, values, gradients, whether moved, sizes."""
+        key, value = self.key.clone(), self.value.clone()
+        gradient = torch.zeros_like(key)
+        moved = torch.zeros_like(value, dtype=torch.bool)
+        open_ = torch.arange(len(value), device=value.device)
+        while len(open_):
+            trial = cayley(direction[open_] * size[open_, None, None]) @ self.key[open_]
+            trial_value, trial_gradient = self.objective.value_and_gradient(trial)
+            good = trial_value <= self.value[open_] + SLOPE * size[open_] * slope[open_]
+            won = open_[good]
+            key[won], value[won], gradient[won], moved[won] = trial[good], trial_value[good], trial_gradient[good], True
+            open_ = open_[~good]
+            size[open_] /= 4
+            open_ = open_[size[open_] > LEAST_STEP]
+        return key, value, gradient, moved, size
+
+    def _remember(self, move: Tensor, change: Tensor) -> None:
+        self.moves.append(move)
+        self.changes.append(change)
+        if len(self.moves) > MEMORY:
+            self.moves.pop(0)
+            self.changes.pop(0)
+
+    def _direction(self) -> Tensor:
+        """The two-loop recursion (Nocedal, 1980); pairs of non-positive curvature count as absent."""
+        q = self.gradient.clone()
+        used: list[tuple[Tensor, Tensor]] = []
+        for move, change in zip(reversed(self.moves), reversed(self.changes), strict=True):
+            product = _dot(move, change)
+            good = product > 1e-10 * (_dot(move, move) * _dot(change, change)).sqrt()
+            rho = torch.where(good, 1 / torch.where(good, product, torch.ones_like(product)), torch.zeros_like(product))
+            alpha = rho * _dot(move, q)
+            q -= alpha[:, None, None] * change
+            used.append((rho, alpha))
+        q = self._initial(q)
+        for (rho, alpha), move, change in zip(reversed(used), self.moves, self.changes, strict=True):
+            beta = rho * _dot(change, q)
+            q += (alpha - beta)[:, None, None] * move
+        return -q
+
+    def _initial(self, q: Tensor) -> Tensor:
+        """gamma = <s, y> / <y, y> of the newest pair, times q."""
+        if not self.moves:
+            return q
+        move, change = self.moves[-1], self.changes[-1]
+        gamma = _dot(move, change) / _dot(change, change).clamp_min(1e-300)
+        return q * torch.where(gamma > 0, gamma, torch.ones_like(gamma))[:, None, None]
+
+    def _retire(self, ended: Tensor) -> bool:
+        if bool(ended.any()):
+            self.keys[self.who[ended]], self.values[self.who[ended]] = self.key[ended], self.value[ended]
+            stay = ~ended
+            for name in ("who", "key", "value", "gradient", "still"):
+                setattr(self, name, getattr(self, name)[stay])
+            self.moves = [pair[stay] for pair in self.moves]
+            self.changes = [pair[stay] for pair in self.changes]
+        return len(self.who) > 0
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Keys and values in the order of the starts, orthogonal to rounding."""
+        self.keys[self.who], self.values[self.who] = self.key, self.value
+        return polar(self.keys), self.values

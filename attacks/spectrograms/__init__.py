@@ -1,0 +1,1 @@
+"""The attack that sees encrypted spectrograms and no model (`moments`), and its parts."""

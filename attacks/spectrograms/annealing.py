@@ -1,0 +1,80 @@
+"""Simulated annealing over the order of a block's positions: Shuffling keys where local search stays behind.
+
+The energy is J of `tile_likelihood`, a sum of quadratic assignments: an exchange of two positions costs O(k N), which
+numba makes microseconds (Burkard and Rendl, 1984, for annealing of quadratic assignments).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wrongkey.attacks.spectrograms.likelihood import TileLikelihood
+
+Terms = NDArray[np.float64]  # (N, N, k), and (N, N) of the linear term
+Order = NDArray[np.int64]
+
+HOT, COLD = 0.5, 1e-4  # first and last temperature, of the median change that a random exchange makes
+
+
+def annealed_order(objective: TileLikelihood, start: Tensor, seed: int, work: float) -> Tensor:
+    """A Shuffling key `(N, N)` of little J, from `start`.
+
+    work: multiplications that the search may make; it tries work / (4 k N) exchanges.
+    """
+    inverse = np.ascontiguousarray(objective.inverse.permute(1, 2, 0).numpy())
+    seen = np.ascontiguousarray(objective.seen.permute(1, 2, 0).numpy())
+    size, terms = len(inverse), inverse.shape[2]
+    order = start.argmax(1).numpy().astype(np.int64)
+    steps = max(1000, int(work / (4 * size * terms)))
+    found = _anneal(inverse, seen, objective.linear.numpy(), order, steps, seed)
+    key = torch.zeros_like(start)
+    key[torch.arange(size), torch.from_numpy(found)] = 1
+    return key
+
+
+@njit(cache=True)
+def _change(a: Terms, b: Terms, linear: Terms, order: Order, i: int, j: int) -> float:
+    """Of Σ_k Σ_lm a_lmk b[order l, order m]_k - Σ_l linear[l, order l] when positions i and j are exchanged."""
+    p, q = order[i], order[j]
+    total = 0.0
+    for m in range(len(order)):
+        if m in (i, j):
+            continue
+        r = order[m]
+        for k in range(a.shape[2]):
+            total += (a[i, m, k] - a[j, m, k]) * (b[q, r, k] - b[p, r, k])
+            total += (a[m, i, k] - a[m, j, k]) * (b[r, q, k] - b[r, p, k])
+    for k in range(a.shape[2]):
+        total += (a[i, i, k] - a[j, j, k]) * (b[q, q, k] - b[p, p, k])
+        total += (a[i, j, k] - a[j, i, k]) * (b[q, p, k] - b[p, q, k])
+    change: float = total - (linear[i, q] + linear[j, p] - linear[i, p] - linear[j, q])
+    return change
+
+
+@njit(cache=True)
+def _anneal(a: Terms, b: Terms, linear: Terms, order: Order, steps: int, seed: int) -> Order:
+    np.random.seed(seed)
+    size = len(order)
+    sample = np.empty(200)
+    for n in range(200):
+        i, j = np.random.randint(size), np.random.randint(size)
+        sample[n] = abs(_change(a, b, linear, order, i, j)) if i != j else 0.0
+    scale = np.median(sample)
+    energy, least, best = 0.0, 0.0, order.copy()
+    for n in range(steps):
+        temperature = scale * HOT * (COLD / HOT) ** (n / steps)
+        i, j = np.random.randint(size), np.random.randint(size)
+        if i == j:
+            continue
+        change = _change(a, b, linear, order, i, j)
+        if change <= 0 or np.random.random() < np.exp(-change / temperature):
+            order[i], order[j] = order[j], order[i]
+            energy += change
+            if energy < least - 1e-12:
+                least = energy
+                best[:] = order
+    return best

@@ -1,0 +1,98 @@
+"""Second moments of a spectrogram's blocks and their neighbours, row of blocks by row of blocks.
+
+Encryption hides what a block holds, not where it stands: an adversary knows which bins a block covers and which blocks
+touch it. So every row of blocks has its own plain statistics, known from other people's speech, and every row's
+ciphertext shows the same statistics turned by the one key.
+
+Blocks of a query are laid out `(rows, columns, N)`: rows from low to high frequency, columns in time. The
+neighbourhood of a block is itself and the blocks beside, below and above it, `(rows, columns, q, N)`; a neighbour
+beyond the lowest or highest row is zero, in plain speech and ciphertext alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import Blocks, to_blocks
+
+Offset = tuple[int, int]  # rows up, columns on
+BESIDE: tuple[Offset, ...] = ((0, 0), (0, -1), (0, 1))
+CROSS: tuple[Offset, ...] = (*BESIDE, (-1, 0), (1, 0))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of neighbourhoods of q blocks: `mean (rows, q, N)`, `second (rows, q, N, q, N)` about zero, and how many."""
+
+    mean: Tensor
+    second: Tensor
+    count: int
+
+    @property
+    def covariance(self) -> Tensor:
+        """`(rows, q, N, q, N)`."""
+        return self.second - torch.einsum("faj,fbk->fajbk", self.mean, self.mean)
+
+    def along(self, basis: Tensor) -> Moments:
+        """Of the blocks' coordinates along the columns of `basis (N, r)`."""
+        second = torch.einsum("faibj,ik,jl->fakbl", self.second, basis, basis)
+        return Moments(self.mean @ basis, second, self.count)
+
+
+def block_grid(query: Tensor, block_size: int, blocks: Blocks) -> Tensor:
+    """Whole blocks `(rows, columns, N)` of a spectrogram `(bins, frames)`, float64, repeated columns left out.
+
+    Columns that equal the one before are filling (silence behind the speech, at the floor of the logarithm): they are
+    no sample of speech. Raises BadInput for a query without a whole block.
+    """
+    if min(query.shape) < (block_size if blocks == "tiles" else 1) or query.shape[0] < block_size:
+        raise BadInput(f"A query of {tuple(query.shape)} bins and frames holds no whole block of {block_size}.")
+    query = query.double()
+    if blocks == "frames":
+        grid = to_blocks(query[: len(query) // block_size * block_size], block_size, blocks).transpose(0, 1)
+    else:
+        grid = to_blocks(query, block_size, blocks, tail="drop")
+    changes = torch.ones(grid.shape[1], dtype=torch.bool)
+    changes[1:] = (grid[:, 1:] != grid[:, :-1]).any(0).any(-1)
+    return grid[:, changes]
+
+
+def offsets(rows: int) -> tuple[Offset, ...]:
+    """Which neighbours count: of a single row those before and after."""
+    return CROSS if rows > 1 else BESIDE
+
+
+def neighbourhoods(grid: Tensor) -> Tensor:
+    """`(rows, columns - 2, q, N)` of blocks `(rows, columns, N)`; the first and last column are neighbours only."""
+    rows, columns, size = grid.shape
+    framed = grid.new_zeros(rows + 2, columns, size)
+    framed[1:-1] = grid
+    parts = [framed[1 + up : 1 + up + rows, 1 + on : columns - 1 + on] for up, on in offsets(rows)]
+    return torch.stack(parts, dim=2)
+
+
+def moments(grids: Iterable[Tensor]) -> Moments:
+    """Of all neighbourhoods in block grids `(rows, columns, N)` of equal rows. Raises BadInput where there is none."""
+    first: Tensor | None = None
+    second: Tensor | None = None
+    count = 0
+    for grid in grids:
+        if grid.shape[1] < 3:
+            continue
+        around = neighbourhoods(grid)
+        rows, columns, near, size = around.shape
+        flat = around.reshape(rows, columns, near * size)
+        total, product = flat.sum(1), flat.mT @ flat
+        first = total if first is None else first + total
+        second = product if second is None else second + product
+        shape = near, size
+        count += columns
+    if first is None or second is None:
+        raise BadInput("The speech holds no three blocks in a row: give longer recordings.")
+    rows = len(first)
+    return Moments(first.reshape(rows, *shape) / count, second.reshape(rows, *shape, *shape) / count, count)

@@ -1,0 +1,4 @@
+"""Attacks that see encrypted waveforms and no model.
+
+`sign_chain`, `sample_order`, `polyphase` and `linear_prediction` are the attacks; the other files are their parts.
+"""

@@ -1,0 +1,137 @@
+"""Approximate joint diagonalisation by unitary matrices: which orthonormal directions carry components of their own.
+
+Snapshots y_t (M complex numbers) are mixtures y_t = V a_t with V unitary and components a_kt that are uncorrelated and
+whose variances move with time, each in its own way. Taken as Gaussian with a variance that is constant for a few
+snapshots, their likelihood is largest where
+
+    f(V) = mean over k and t of log(p_kt + floor),    p_kt = moving mean over t of |v_k^H y_t|^2
+
+is least: Pham's criterion (2001; log det diag(V^H S_t V) of the local covariances S_t) under the unitary constraint of
+Cardoso and Souloumiac (1996). A component k sees the covariance C_k = mean of u_kt y_t y_t^H with u the moving mean of
+1 / (p + floor), and for small rotations of the pair (i, j) the criterion is the 2 x 2 problem v^H (C_i - C_j) v: all
+pairs step at once by the ratio of its off-diagonal element to its curvature, as in quasi-Newton ICA (Ablin, Cardoso and
+Gramfort, 2018, with moments E[u_i |s_j|^2] for the Hessian). The floor hides components that are weaker than it, so a
+search goes from a large one to a small one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wrongkey.attacks.solvers.stable_linalg import eigh, polar
+
+LEAST_CURVATURE = 0.1  # of a pair: below, noise would turn it far
+LARGEST_ANGLE = 0.5  # radians that a pair turns in one step
+GAIN = 1e-5  # of the criterion, below which a descent ends
+LEAST_STEP = 1e-2
+LARGEST_STEP = 3.0  # directions are damped, so a joint step may be longer than one
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """f(V) for snapshots of mean power 1 an element.
+
+    floor: of the power. reach: snapshots to either side in the moving mean.
+    """
+
+    floor: float
+    reach: int = 2
+
+    def __call__(self, components: Tensor, apart: int | None = None) -> tuple[Tensor, Tensor]:
+        """f of components (g, M, T): (g,) float64, and p + floor (g, M, T).
+
+        apart: only the first so many components have powers of their own, the others share their mean.
+        """
+        power = self.smooth(components.abs() ** 2)
+        if apart is not None and apart < power.shape[1] - 1:
+            power[:, apart:] = power[:, apart:].mean(1, keepdim=True)
+        power += self.floor
+        return power.log().mean((-2, -1), dtype=torch.float64), power
+
+    def smooth(self, values: Tensor) -> Tensor:
+        """The moving mean along the last axis of (g, M, T), shorter at its ends."""
+        width = 2 * self.reach + 1
+        mean: Tensor = torch.nn.functional.avg_pool1d(values, width, 1, self.reach, count_include_pad=False)
+        return mean
+
+    def directions(self, components: Tensor, power: Tensor) -> Tensor:
+        """Skew-Hermitian (g, M, M): V (I + D) is the quasi-Newton step of every pair."""
+        weight = self.smooth(1 / power)
+        length = components.shape[-1]
+        moments = weight @ (components.abs() ** 2).mT / length  # E[u_i |s_j|^2]
+        cross = (weight * components) @ components.mH / length  # E[u_i s_i s_j^*]
+        slope = cross - cross.mH
+        excess = moments - moments.diagonal(dim1=-2, dim2=-1)[..., None]
+        curvature = (excess + excess.mT).clamp_min(LEAST_CURVATURE)
+        turn: Tensor = -slope.conj().mT / curvature
+        damped: Tensor = turn * (LARGEST_ANGLE / turn.abs().clamp_min(LARGEST_ANGLE))
+        return damped
+
+
+def principal_axes(snapshots: Tensor) -> Tensor:
+    """Eigenvectors (g, M, M) of the covariances of snapshots (g, M, T), in columns, strongest first."""
+    return eigh(snapshots @ snapshots.mH / snapshots.shape[-1])[1].flip(-1)
+
+
+def separate(snapshots: Tensor, starts: Tensor, criterion: Criterion, steps: int) -> tuple[Tensor, Tensor]:
+    """Unitary V (g, M, M) of lower criterion for snapshots (g, M, T), every g for itself, and their values (g,)."""
+    identity = torch.eye(starts.shape[-1], dtype=starts.dtype, device=starts.device)
+    bases, components = starts, starts.mH @ snapshots
+    value, power = criterion(components)
+    step = torch.ones_like(value)
+    for _ in range(steps):
+        turn = criterion.directions(components, power) * step[:, None, None].to(components.dtype)
+        trial = polar(bases @ (identity + turn))
+        trial_components = trial.mH @ snapshots
+        trial_value, trial_power = criterion(trial_components)
+        better = trial_value < value
+        gain = torch.where(better, value - trial_value, 0.0)
+        pick = better[:, None, None]
+        bases = torch.where(pick, trial, bases)
+        components, power = torch.where(pick, trial_components, components), torch.where(pick, trial_power, power)
+        value, step = (
+            torch.where(better, trial_value, value),
+            torch.where(better, (1.5 * step).clamp_max(1), 0.4 * step),
+        )
+        if bool((gain < GAIN).all()) and bool((better | (step < LEAST_STEP)).all()):
+            break
+    return bases, value
+
+
+def separate_jointly(
+    snapshots: Tensor, tones: Tensor, key: Tensor, criterion: Criterion, steps: int, apart: int | None = None
+) -> tuple[Tensor, float]:
+    """One real orthogonal key K (M, M) of lower mean criterion where V_g = K^T E_g for known unitary E, and its value.
+
+    snapshots: (g, M, T) complex. tones: E (g, M, M) complex128. apart: see `Criterion`. Every g asks for a step
+    E D E^H of K^T; the key follows the real part of their mean.
+    """
+    identity = torch.eye(len(key), dtype=key.dtype, device=key.device)
+
+    def at(candidate: Tensor) -> tuple[Tensor, float, Tensor]:
+        components = (candidate.mT.to(tones.dtype) @ tones).to(snapshots.dtype).mH @ snapshots
+        values, power = criterion(components, apart)
+        return components, float(values.mean()), power
+
+    components, value, power = at(key)
+    step = 1.0
+    for _ in range(steps):
+        wish = criterion.directions(components, power).to(tones.dtype)
+        turn = (tones @ wish @ tones.mH).mean(0).real
+        while True:
+            trial = polar(key.mT @ (identity + step * (turn - turn.mT) / 2)).mT
+            trial_components, trial_value, trial_power = at(trial)
+            if trial_value < value or step < LEAST_STEP:
+                break
+            step *= 0.4
+        gain = value - trial_value
+        if gain <= 0:
+            break
+        key, value, components, power = trial, trial_value, trial_components, trial_power
+        step = min(1.6 * step, LARGEST_STEP)
+        if gain < GAIN:
+            break
+    return key, value

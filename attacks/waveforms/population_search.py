@@ -1,0 +1,229 @@
+"""Global search over the orthogonal group: strong directions of speech first, weak ones last.
+
+J has many local minima, but with a large white-noise correction only the few directions of most energy matter, and of
+some dozens of random starts several settle those rightly. A population of keys is carried from a large correction to a
+small one; at every level keys are varied inside the eigenbasis of what they make of speech (turned at random in a few
+of its directions, the weak ones all drawn again, parts of two keys put together), variants descend a few steps, the
+better ones further (successive halving), and the best distinct keys go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import schur
+from torch import Tensor
+
+from wrongkey.attacks.solvers.orthogonal_descent import descend
+from wrongkey.attacks.waveforms.average_speech import average_starts
+from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
+
+LEVELS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # white-noise corrections
+FINE = 0.1  # correction from which on what is strong is settled: one round without gain ends a level
+SCREENED = 8  # signed permutations tried for each that is descended
+NICHE = 0.05  # of the correction: keys whose speech correlates by more than 1 less this count as the same
+Watch = Callable[[float, int, Tensor, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to search. starts: keys at the first level. kept: keys that go on. variants: of them, a round.
+
+    rounds: at most, at a level; patience: rounds without a better key after which a level ends.
+    """
+
+    starts: int = 128
+    kept: int = 16
+    variants: int = 192
+    rounds: int = 12
+    patience: int = 4
+
+
+def search(
+    objective: PredictionObjective,
+    effort: Effort,
+    seed: int,
+    starts: Tensor | None = None,
+    levels: Sequence[float] = LEVELS,
+    watch: Watch | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The best distinct keys (n, N, N) by the objective at the last level, and their values (n,), best first.
+
+    starts: keys (m, N, N) to begin with; by default as many as the effort says, half from average speech and half Haar.
+    levels: corrections, falling. watch: called after every round with correction, round, keys and values.
+    """
+    rng = np.random.default_rng(seed)
+    if starts is None:
+        half = effort.starts // 2
+        starts = torch.cat(
+            [average_starts(objective.states, half, rng), haar(effort.starts - half, objective.size, rng)]
+        )
+    keys, values = _halving(objective.with_correction(levels[0]), starts, effort.kept)
+    for correction in levels:
+        here = objective.with_correction(correction)
+        keys, values = distinct(here, *descend(here, keys, 60, 1e-5), effort.kept)
+        keys, values = _level(here, keys, values, effort, rng, watch)
+    return keys, values
+
+
+def _level(
+    objective: PredictionObjective,
+    keys: Tensor,
+    values: Tensor,
+    effort: Effort,
+    rng: np.random.Generator,
+    watch: Watch | None,
+) -> tuple[Tensor, Tensor]:
+    """Rounds of variants at one level."""
+    fine = objective.correction <= FINE
+    still = 0
+    for round_ in range(effort.rounds):
+        best = float(values[0])
+        offspring = variants(objective, keys, effort.variants // (3 if fine else 1), rng)
+        found, found_values = _halving(objective, offspring, effort.kept)
+        keys, values = torch.cat([keys, found]), torch.cat([values, found_values])
+        keys, values = distinct(objective, keys, values, effort.kept)
+        if watch is not None:
+            watch(objective.correction, round_, keys, values)
+        still = still + 1 if float(values[0]) > best - 1e-4 * objective.correction**0.5 else 0
+        if still >= (1 if fine else effort.patience):
+            break
+    return keys, values
+
+
+def _halving(objective: PredictionObjective, keys: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+    """Descends all a little, the better ones further: the best `kept`, converged, and their values."""
+    for steps, share in ((12, 2), (24, 2)):
+        keys, values = descend(objective, keys, steps, 1e-5)
+        keys = keys[values.argsort()[: max(kept, len(keys) // share)]]
+    keys, values = descend(objective, keys, 100, 1e-5)
+    order = values.argsort()[:kept]
+    return keys[order], values[order]
+
+
+def haar(count: int, size: int, rng: np.random.Generator) -> Tensor:
+    """Random orthogonal matrices (count, size, size), uniform (QR with the signs of R's diagonal; Mezzadri, 2007)."""
+    q, r = np.linalg.qr(rng.standard_normal((count, size, size)))
+    return torch.from_numpy(q * np.sign(np.einsum("bii->bi", r))[:, None])
+
+
+def distinct(objective: PredictionObjective, keys: Tensor, values: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+    """The best `kept` keys that decrypt speech differently by more than the correction's noise floor, best first."""
+    order = values.argsort()
+    keys, values = keys[order], values[order]
+    likeness = similarity(objective, upright(objective, keys))
+    same = likeness > 1 - min(NICHE * objective.correction, 0.03)
+    chosen: list[int] = []
+    for i in range(len(keys)):
+        if len(chosen) < kept and not bool(same[i, chosen].any()):
+            chosen.append(i)
+    return keys[chosen], values[chosen]
+
+
+def similarity(objective: PredictionObjective, keys: Tensor) -> Tensor:
+    """|correlation| (n, n) of the speech that keys (n, N, N) decrypt to."""
+    covariance = torch.einsum("c,cij->ij", objective.states.weights, objective.states.covariances[:, 0])
+    return ((keys @ covariance).flatten(1) @ keys.flatten(1).mT).abs() / covariance.trace()
+
+
+def upright(objective: PredictionObjective, keys: Tensor) -> Tensor:
+    """Keys (n, N, N), those of even N turned so that decrypted speech has more low than high frequencies.
+
+    For even N, J cannot tell K from diag(+1, -1, +1, ...) K, under which speech has its spectrum upside down.
+    """
+    size = objective.size
+    if size % 2:
+        return keys
+    r = torch.einsum("c,bck->bk", objective.states.weights, objective.autocorrelations(keys))
+    sign = torch.where(r[:, 1] < 0, -1.0, 1.0).double()[:, None] ** torch.arange(size)
+    return sign[:, :, None] * keys
+
+
+def variants(objective: PredictionObjective, keys: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """About `count` variants of keys (n, N, N), best first; more of the better ones.
+
+    A third is turned at random, a third are the best by value of many more signed permutations of few directions, a
+    third put together from two keys.
+    """
+    size, part = objective.size, count // 3
+    basis = objective.basis(keys)  # (n, N, N), strongest direction first
+    turned = _inside(basis, keys, _parents(len(keys), part, rng), np.stack([_turned(size, rng) for _ in range(part)]))
+    pool = np.stack([_permuted(size, rng) for _ in range(SCREENED * part)])
+    permuted = _inside(basis, keys, _parents(len(keys), len(pool), rng), pool)
+    permuted = permuted[objective.value(permuted).argsort()[:part]]
+    made = [turned, permuted]
+    if len(keys) > 1:
+        aligned = upright(objective, keys).numpy()
+        first = _parents(len(keys), part, rng)
+        second = (first + rng.integers(1, len(keys), part)) % len(keys)  # any other key
+        made.append(
+            torch.from_numpy(
+                np.stack([_crossed(aligned[i], aligned[j], rng) for i, j in zip(first, second, strict=True)])
+            )
+        )
+    return torch.cat(made)
+
+
+def _parents(keys: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Ranks (count,) of keys to vary, geometrically distributed with mean near the middle."""
+    return np.minimum(rng.geometric(2 / (keys + 1), count) - 1, keys - 1)
+
+
+def _inside(basis: Tensor, keys: Tensor, parents: NDArray[np.int64], turns: NDArray[np.float64]) -> Tensor:
+    """Keys turned by `turns` (n, N, N) written in the eigenbasis of what they decrypt to."""
+    inside = basis[parents]
+    return inside @ (torch.from_numpy(turns) @ (inside.mT @ keys[parents]))
+
+
+def _turned(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A Haar rotation of few directions, neighbours in energy or any, or of all the weak ones."""
+    turn = np.eye(size)
+    if rng.random() < 0.7:
+        k = int(rng.integers(2, min(6, size) + 1))
+        first = int(rng.integers(0, size - k + 1))
+        chosen = np.arange(first, first + k) if rng.random() < 0.5 else rng.choice(size, k, replace=False)
+    else:
+        chosen = np.arange(int(rng.integers(0, size - 1)), size)
+    turn[np.ix_(chosen, chosen)] = haar(1, len(chosen), rng)[0].numpy()
+    return turn
+
+
+def _permuted(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A signed permutation of few directions, or of a range of neighbours in energy: mirrored, shifted, or its signs.
+
+    Directions are roughly bands of frequency, and a filter bank's bands in another order are nearly as predictable.
+    """
+    turn = np.eye(size)
+    if rng.random() < 0.5:
+        k = int(rng.integers(1, min(4, size) + 1))
+        window = min(size, k + 3) if rng.random() < 0.5 else size
+        chosen = int(rng.integers(0, size - window + 1)) + rng.choice(window, k, replace=False)
+        turn[np.ix_(chosen, chosen)] = np.eye(k)[rng.permutation(k)] * rng.choice([-1.0, 1.0], k)
+        return turn
+    first, last = np.sort(rng.choice(size + 1, 2, replace=False))
+    range_ = np.arange(first, last)
+    order = (range_, range_[::-1], np.roll(range_, 1), np.roll(range_, -1))[rng.integers(4)]
+    signs = rng.choice([-1.0, 1.0]) * rng.choice([-1.0, 1.0]) ** np.arange(len(range_))
+    turn[range_] = 0
+    turn[range_, order] = signs
+    return turn
+
+
+def _crossed(one: NDArray[np.float64], other: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Key `one` moved to `other` in a random half of the planes in which they differ (real Schur form)."""
+    if (one * other).sum() < 0:
+        other = -other
+    form, planes = schur(other @ one.T, output="real")
+    size, i = len(one), 0
+    turn = np.eye(size)
+    while i < size:
+        wide = 2 if i + 1 < size and abs(form[i + 1, i]) > 1e-8 else 1
+        if rng.random() < 0.5:
+            turn[i : i + wide, i : i + wide] = form[i : i + wide, i : i + wide]
+        i += wide
+    crossed: NDArray[np.float64] = planes @ turn @ planes.T @ one
+    return crossed

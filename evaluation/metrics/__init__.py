@@ -1,0 +1,1 @@
+"""Metrics of trial scores, and intervals over speakers. They know arrays, no corpus and no model."""

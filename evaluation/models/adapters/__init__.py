@@ -1,0 +1,1 @@
+"""Adapters: other people's models, opened from their own files so that a key fits their first layer."""

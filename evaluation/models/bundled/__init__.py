@@ -1,0 +1,1 @@
+"""The models that come with wrongkey, and their weights. Their trainings are in the folder `training/`."""

@@ -1,0 +1,145 @@
+"""Bundled recogniser of command words: `asr-words`, a small log-mel CTC network (Graves et al., ICML 2006).
+
+Its first layer is a two-dimensional convolution with kernel = stride = 3 on the log-mel spectrogram, as in the paper's
+recogniser, so that one window is one tile of the keys. Residual convolutions over time follow; every 30 ms the network
+says one of ten words or nothing. The card is beside the weights in `weights/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora.word_sequences import SAMPLE_RATE, WORDS
+from wrongkey.evaluation.models.front_ends import LogMel
+
+WEIGHTS = Path(__file__).parent / "weights"
+NAME = "asr-words"
+PRE_EMPHASIS = 0.97
+BINS = 48
+KERNEL = 3  # of the first layer, bins and frames
+SHORTEST = 30  # frames; shorter speech is followed by silence
+CHANNELS, WIDTH = 24, 128
+DILATIONS = (1, 2, 4, 1, 2, 4)
+SCALE = 3.0  # of log-mel values around their mean
+BLANK = 0  # of CTC; word i of WORDS is token i + 1
+LOG_MEL = LogMel(SAMPLE_RATE, n_fft=400, hop=160, bins=BINS, floor=1e-5)
+
+
+class ConvNorm(nn.Module):
+    """Convolution and batch norm, which can be folded into it."""
+
+    def __init__(self, conv: nn.Conv1d | nn.Conv2d) -> None:
+        super().__init__()
+        norm = nn.BatchNorm1d if isinstance(conv, nn.Conv1d) else nn.BatchNorm2d
+        self.conv: nn.Module = conv
+        self.norm: nn.Module = norm(conv.out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(self.conv(x))
+        return out
+
+    def fold(self) -> None:
+        """Moves the batch norm into the convolution; in eval mode the function stays the same."""
+        assert isinstance(self.conv, nn.Conv1d | nn.Conv2d)
+        assert isinstance(self.norm, nn.BatchNorm1d | nn.BatchNorm2d)
+        self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), nn.Identity()
+
+
+class WordsNet(nn.Module):
+    """Log-mel spectrograms `(batch, 48, frames)` to logits `(batch, frames // 3, 11)`: blank and ten words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rows = BINS // KERNEL
+        self.first = ConvNorm(nn.Conv2d(1, CHANNELS, KERNEL, stride=KERNEL))
+        self.second = ConvNorm(nn.Conv2d(CHANNELS, CHANNELS, (3, 3), stride=(2, 1), padding=(1, 1)))
+        self.narrow = ConvNorm(nn.Conv1d(CHANNELS * rows // 2, WIDTH, 1))
+        self.blocks = nn.ModuleList(ConvNorm(nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * d, dilation=d)) for d in DILATIONS)
+        self.words = nn.Linear(WIDTH, 1 + len(WORDS))
+
+    def forward(self, spectrograms: Tensor) -> Tensor:
+        x = torch.relu(self.first(spectrograms.unsqueeze(1)))
+        x = torch.relu(self.narrow(torch.relu(self.second(x)).flatten(1, 2)))
+        for block in self.blocks:
+            x = x + torch.relu(block(x))
+        logits: Tensor = self.words(x.transpose(1, 2))
+        return logits
+
+
+@dataclass
+class AsrWords:
+    """A recogniser of ten command words, in eval mode; `first_layer` names the layer that absorbs a key."""
+
+    network: nn.Module
+    name: str = NAME
+    first_layer: str = "first.conv"
+    sample_rate: int = SAMPLE_RATE
+    blocks: str = "tiles"
+    block_size: int | None = None  # the first layer's kernel
+
+    def front_end(self, waveform: Tensor) -> Tensor:
+        """What the user computes before encryption: `(samples,)` to log-mel `(48, frames)`, frames divisible by 3.
+
+        Pre-emphasis, a root mean square of one, logarithms less each bin's mean over time. Shorter speech than 0.3 s
+        is followed by silence.
+        """
+        emphasised = waveform.clone()
+        emphasised[1:] -= PRE_EMPHASIS * waveform[:-1]
+        level = emphasised.square().mean().sqrt().clamp(min=1e-6)
+        log_mel = LOG_MEL(emphasised / level)
+        log_mel = (log_mel - log_mel.mean(dim=1, keepdim=True)) / SCALE
+        frames = max(log_mel.shape[1] // KERNEL * KERNEL, SHORTEST)
+        return nn.functional.pad(log_mel, (0, frames - log_mel.shape[1]))
+
+    def segments(self, query: Tensor) -> Tensor:
+        """The utterance as a whole, `(1, 48, frames)`."""
+        return query[None]
+
+    def encode(self, queries: Tensor) -> Tensor:
+        """Logits `(batch, frames // 3, 11)` of queries `(batch, 48, frames)`."""
+        logits: Tensor = self.network(queries)
+        return logits
+
+    def transcribe(self, queries: Tensor) -> list[str]:
+        """The likeliest token of every 30 ms, repeats and blanks left out: a text of words for each query."""
+        return [decode(tokens) for tokens in self.encode(queries).argmax(-1).tolist()]
+
+
+def decode(tokens: list[int]) -> str:
+    """Greedy CTC: a token that follows itself is the same word, a blank is none."""
+    changes = [token for token, before in zip(tokens, [BLANK, *tokens], strict=False) if token not in (before, BLANK)]
+    return " ".join(WORDS[token - 1] for token in changes)
+
+
+def load_asr_words(name: str = NAME, *, folded: bool = True, path: Path | None = None) -> AsrWords:
+    """The bundled recogniser.
+
+    folded: batch norms are moved into the convolutions (faster, the same function); False keeps them apart.
+    path: another weight file of the same architecture. Raises BadInput for an unfit file.
+    """
+    path = path or WEIGHTS / f"{name}.safetensors"
+    network = WordsNet()
+    try:
+        with safe_open(path, framework="pt") as stored:
+            words = (stored.metadata() or {}).get("words", "")
+        if words != " ".join(WORDS):
+            raise BadInput(f"{path}: not the weights of {NAME}; give the file of that model.")
+        network.load_state_dict(load_file(path))
+    except BadInput:
+        raise
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise BadInput(f"{path}: cannot be read as weights of {NAME}; train it again or restore the file.") from error
+    network.eval().requires_grad_(False)
+    if folded:
+        for module in list(network.modules()):
+            if isinstance(module, ConvNorm):
+                module.fold()
+    return AsrWords(network)

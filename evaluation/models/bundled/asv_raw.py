@@ -1,0 +1,241 @@
+"""Bundled speaker verification on raw waveforms: `asv-raw3`, `asv-raw5`, `asv-raw10`.
+
+Small relatives of RawNet2 (Jung et al., Interspeech 2020) and RawNeXt (Kim et al., ICASSP 2022) whose first
+layer is a convolution with kernel = stride = 3, 5 or 10 samples, so that one window is one block of the keys.
+Strided convolutions lead to one frame per 300 samples, residual convolutions with growing dilation add context,
+and attentive statistics pooling (Okabe et al., Interspeech 2018) turns the frames into one embedding.
+Each has a model card beside its weights in `weights/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from wrongkey.errors import BadInput
+
+SAMPLE_RATE = 16_000
+SAMPLES_PER_FRAME = 300
+SEGMENT = 32_400  # samples: 2.025 s, 108 frames; divisible by 3, 5 and 10
+PRE_EMPHASIS = 0.97
+WEIGHTS = Path(__file__).parent / "weights"
+
+# by kernel: (output channels, stride) of the convolutions after the first; 300 samples make a frame
+FIRST_CHANNELS: Mapping[int, int] = {3: 16, 5: 16, 10: 32}
+STEM: Mapping[int, Sequence[tuple[int, int]]] = {
+    3: ((24, 4), (48, 5), (112, 5)),
+    5: ((32, 4), (64, 3), (112, 5)),
+    10: ((64, 5), (112, 6)),
+}
+DILATIONS = (1, 2, 3)
+EMBEDDING = 192
+NAMES = {f"asv-raw{kernel}": kernel for kernel in STEM}
+
+
+class ConvNorm(nn.Module):
+    """Convolution, batch norm, leaky ReLU: `(batch, in, time)` to `(batch, out, time / stride)`."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        padding = dilation * (kernel - 1) // 2 if stride == 1 else 0
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, padding, dilation)
+        self.norm: nn.Module = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.leaky_relu(self.norm(self.conv(x)), 0.1, inplace=True)
+
+
+class AttentiveStatistics(nn.Module):
+    """Mean and standard deviation over time, weighted by attention: `(batch, c, time)` to `(batch, 2c)`."""
+
+    def __init__(self, channels: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.inner = nn.Conv1d(channels, hidden, 1)
+        self.outer = nn.Conv1d(hidden, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return weighted_statistics(x, self.outer(torch.tanh(self.inner(x))), time=2)
+
+
+def weighted_statistics(x: torch.Tensor, logits: torch.Tensor, time: int) -> torch.Tensor:
+    """Mean and standard deviation of `x` along axis `time` under softmax weights: `(batch, 2c)`."""
+    weight = torch.softmax(logits, dim=time)
+    mean = (weight * x).sum(dim=time)
+    variance = (weight * x * x).sum(dim=time) - mean * mean
+    return torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=1)
+
+
+class RawSpeakerNet(nn.Module):
+    """Waveforms `(batch, samples)`, a multiple of 300, to embeddings `(batch, 192)` of any length."""
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        channels = FIRST_CHANNELS[kernel]
+        self.first = ConvNorm(1, channels, kernel, stride=kernel)
+        stem = []
+        for outputs, stride in STEM[kernel]:
+            stem.append(ConvNorm(channels, outputs, stride, stride))
+            channels = outputs
+        self.stem = nn.Sequential(*stem)
+        self.blocks = nn.ModuleList(ConvNorm(channels, channels, 3, dilation=d) for d in DILATIONS)
+        self.pool = AttentiveStatistics(channels)
+        self.project = nn.Linear(2 * channels, EMBEDDING)
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        x = self.stem(self.first(waveforms.unsqueeze(1)))
+        for block in self.blocks:
+            x = x + block(x)
+        embedding: torch.Tensor = self.project(self.pool(x))
+        return embedding
+
+
+class FrameLinear(nn.Module):
+    """What a strided ConvNorm computes, on frames: `(batch, time, in)` to `(batch, time / stride, out)`.
+
+    A convolution with kernel = stride is one matrix product over non-overlapping windows, twice as fast so.
+    """
+
+    def __init__(self, folded: nn.Conv1d) -> None:
+        super().__init__()
+        self.stride = folded.stride[0]
+        self.weight = nn.Parameter(folded.weight.transpose(1, 2).flatten(1).contiguous())
+        self.bias = folded.bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, time, channels = x.shape
+        frames = time // self.stride
+        windows = x[:, : frames * self.stride].reshape(batch, frames, self.stride * channels)
+        return nn.functional.leaky_relu(nn.functional.linear(windows, self.weight, self.bias), 0.1, inplace=True)
+
+
+class ContextLinear(nn.Module):
+    """What a dilated ConvNorm of kernel 3 computes, on frames: `(batch, time, c)` to the same shape."""
+
+    def __init__(self, folded: nn.Conv1d) -> None:
+        super().__init__()
+        self.dilation = folded.dilation[0]
+        self.weight = nn.Parameter(folded.weight.transpose(1, 2).flatten(1).contiguous())
+        self.bias = folded.bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        time = x.shape[1]
+        padded = nn.functional.pad(x, (0, 0, self.dilation, self.dilation))
+        neighbours = [padded[:, tap * self.dilation :][:, :time] for tap in range(3)]
+        windows = torch.cat(neighbours, dim=2)
+        return nn.functional.leaky_relu(nn.functional.linear(windows, self.weight, self.bias), 0.1, inplace=True)
+
+
+class FoldedSpeakerNet(nn.Module):
+    """The function of a RawSpeakerNet in eval mode, without batch norms and in half the time.
+
+    Only the first layer stays a convolution module, `first.conv`, so that a key can be absorbed there.
+    """
+
+    def __init__(self, network: RawSpeakerNet) -> None:
+        super().__init__()
+        self.first = ConvNorm(1, 1, 1)
+        self.first.conv, self.first.norm = fold(network.first), nn.Identity()
+        self.stem = nn.Sequential(*(FrameLinear(fold(layer)) for layer in network.stem.children()))
+        self.blocks = nn.ModuleList(ContextLinear(fold(layer)) for layer in network.blocks)
+        self.inner = as_linear(network.pool.inner)
+        self.outer = as_linear(network.pool.outer)
+        self.project = network.project
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        frames = self.stem(self.first(waveforms.unsqueeze(1)).transpose(1, 2))
+        for block in self.blocks:
+            frames = frames + block(frames)
+        logits = self.outer(torch.tanh(self.inner(frames)))
+        embedding: torch.Tensor = self.project(weighted_statistics(frames, logits, time=1))
+        return embedding
+
+
+def as_linear(pointwise: nn.Conv1d) -> nn.Linear:
+    """A convolution of kernel 1 as a linear layer over the last axis."""
+    linear = nn.Linear(pointwise.in_channels, pointwise.out_channels)
+    linear.load_state_dict({k: v.flatten(1) if v.ndim == 3 else v for k, v in pointwise.state_dict().items()})
+    return linear
+
+
+def fold(layer: nn.Module) -> nn.Conv1d:
+    """The convolution of a ConvNorm in eval mode with its batch norm moved into it."""
+    assert isinstance(layer, ConvNorm) and isinstance(layer.norm, nn.BatchNorm1d)
+    return fuse_conv_bn_eval(layer.conv, layer.norm)
+
+
+@dataclass
+class AsvRaw:
+    """A speaker model on raw waveforms, in eval mode; `first_layer` names the layer that absorbs a key."""
+
+    name: str
+    network: nn.Module
+    first_layer: str = "first.conv"
+    sample_rate: int = SAMPLE_RATE
+    blocks: str | None = "samples"
+    block_size: int | None = None  # the first layer's kernel
+
+    def front_end(self, waveform: torch.Tensor) -> torch.Tensor:
+        """What the user computes before encryption: pre-emphasis, then a root mean square of one.
+
+        `(samples,)` to `(samples,)`; silence stays silence.
+        """
+        emphasised = waveform.clone()
+        emphasised[1:] -= PRE_EMPHASIS * waveform[:-1]
+        return emphasised / emphasised.square().mean().sqrt().clamp(min=1e-6)
+
+    def segments(self, query: torch.Tensor) -> torch.Tensor:
+        """The protocol: the 2.025 s in the middle of the query, `(1, 32400)`; a shorter query is repeated.
+
+        Raises BadInput for an empty query.
+        """
+        if not query.numel():
+            raise BadInput("An utterance without samples has no speaker embedding; leave it out of the corpus.")
+        if len(query) < SEGMENT:
+            query = query.repeat(-(-SEGMENT // len(query)))
+            return query[None, :SEGMENT]
+        start = (len(query) - SEGMENT) // 2
+        start -= start % 30  # segment borders fall on block borders of every bundled kernel
+        return query[None, start : start + SEGMENT]
+
+    def embed(self, queries: torch.Tensor) -> torch.Tensor:
+        """Embeddings `(batch, 192)` of front-end outputs `(batch, samples)`, samples divisible by 300."""
+        embedding: torch.Tensor = self.network(queries)
+        return embedding
+
+
+def weights_file(name: str, folder: Path = WEIGHTS) -> Path:
+    """Where the weights of a bundled model lie."""
+    return folder / f"{name}.safetensors"
+
+
+def load_asv_raw(name: str, *, folded: bool = True, path: Path | None = None) -> AsvRaw:
+    """The bundled model `asv-raw3`, `asv-raw5` or `asv-raw10`.
+
+    folded: batch norms are moved into the convolutions (faster, the same function); False keeps them apart.
+    path: another weight file of the same architecture. Raises BadInput for an unknown name or an unfit file.
+    """
+    if name not in NAMES:
+        raise BadInput(f"{name}: no such bundled speaker model; take one of {', '.join(NAMES)}.")
+    path = path or weights_file(name)
+    kernel = NAMES[name]
+    try:
+        with safe_open(path, framework="pt") as stored:
+            metadata = stored.metadata() or {}
+        if metadata.get("kernel") != str(kernel):
+            raise BadInput(f"{path}: not the weights of {name} (kernel {kernel}); give the file of that model.")
+        network = RawSpeakerNet(kernel)
+        network.load_state_dict(load_file(path))
+    except BadInput:
+        raise
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise BadInput(f"{path}: cannot be read as weights of {name}; train it again or restore the file.") from error
+    network.eval().requires_grad_(False)
+    chosen = FoldedSpeakerNet(network).eval().requires_grad_(False) if folded else network
+    return AsvRaw(name, chosen)

@@ -1,0 +1,132 @@
+"""Calls to other processes: answers as they come, and one sentence for whatever keeps them from coming."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import dataclass
+from itertools import islice
+from time import monotonic
+from typing import Any
+
+from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.processes.watch import Watch, listed
+from wrongkey.printable import printable
+
+CONTINUES = "what is done is kept, and the same command continues"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a call failed: a sentence. Exceptions of all kinds do not survive the way from process to process."""
+
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """Arguments of a call, and what people call it: ``keys 20 … 29``."""
+
+    name: str
+    arguments: tuple[Any, ...]
+
+
+def described(error: BaseException) -> str:
+    """An error in one line: ``RuntimeError: …``, and of bad input the sentence alone."""
+    return printable(str(error) if isinstance(error, BadInput) else in_one_line(error))
+
+
+def sheltered(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the function answers, or a ``Refusal``."""
+    try:
+        return function(*arguments)
+    except BadInput as error:
+        return Refusal(str(error))
+    except Exception as error:
+        return Refusal(f"the work stopped ({described(error)}): {CONTINUES}")
+
+
+def accepted(answer: Any) -> Any:
+    """The answer itself; raises BadInput for a refusal."""
+    if isinstance(answer, Refusal):
+        raise BadInput(answer.sentence)
+    return answer
+
+
+def check_timeout(timeout: float | None) -> None:
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise BadInput(f"--timeout {timeout:g} makes no sense: give seconds, more than 0")
+
+
+def collect(
+    executor: Executor,
+    function: Callable[..., Any],
+    calls: Iterable[Call],
+    slots: int,
+    watch: Watch,
+    *,
+    timeout: float | None = None,
+    in_order: bool = True,
+) -> Iterator[Any]:
+    """Answers of ``function(*call.arguments)``, in the order in which they are ready.
+
+    Parameters
+    ----------
+    slots: processes of the executor; as many calls wait as are being computed.
+    watch: told of every answer, and of what is being computed.
+    timeout: seconds that one call may take, the start of its process included.
+    in_order: whether the first ``slots`` calls are those being computed. Nobody knows this of a cluster: there the
+        time counts from the last answer.
+
+    Raises BadInput for a call that takes longer, and for a process that is killed or cannot start.
+    """
+    remaining = iter(calls)
+    in_flight: dict[Future[Any], Call] = {}
+    begun: dict[Future[Any], float] = {}
+    try:
+        while True:
+            for call in islice(remaining, 2 * slots - len(in_flight)):
+                in_flight[executor.submit(sheltered, function, *call.arguments)] = call
+            if not in_flight:
+                return
+            now = monotonic()
+            computed = list(in_flight)[: slots if in_order else None]
+            begun = {future: begun.get(future, now) if in_order else now for future in computed}
+            watch.busy = [in_flight[future].name for future in computed]
+            left = timeout and max(min(begun.values()) + timeout - now, 0)
+            done, _ = wait(in_flight, left, FIRST_COMPLETED)
+            for future in sorted(done, key=lambda future: future.exception() is not None):  # keep what there is
+                answer = _answer(future, in_flight.pop(future))
+                watch.heard()
+                yield answer
+            late = [f for f in begun if not f.done() and monotonic() - begun[f] >= (timeout or math.inf)]
+            if late:
+                names = listed([in_flight[future].name for future in late])
+                raise BadInput(f"{names} took longer than --timeout {timeout:g} s: {CONTINUES}, with more time")
+    except BrokenExecutor as error:
+        raise BadInput(_why_broken(error, watch.doing)) from None
+
+
+def _answer(future: Future[Any], call: Call) -> Any:
+    try:
+        return accepted(future.result())
+    except (BadInput, BrokenExecutor):
+        raise
+    except (Exception, SystemExit) as error:  # of the way there or back, or a model that calls sys.exit()
+        raise BadInput(f"{call.name} got no answer from a worker ({described(error)}): {CONTINUES}") from None
+
+
+def _why_broken(error: BrokenExecutor, doing: str) -> str:
+    """What became of a process, from what loky says of it."""
+    ended = re.search(r"exit codes of the workers are \{([^}]*)\}", str(error))
+    how = ended[1] if ended else ""
+    if "SIGKILL" in how or "SIGTERM" in how:
+        return f"a worker was killed ({how}) at {doing}, perhaps for want of memory: {CONTINUES}; try fewer --workers"
+    if "SIG" in how:
+        return f"a worker crashed ({how}) at {doing}: {CONTINUES}; PYTHONFAULTHANDLER=1 in the environment shows where"
+    if ended:
+        return f"a worker ended by itself ({how or 'no exit code'}) at {doing}: {CONTINUES}"
+    lines = str(error.__cause__ or error).strip(' \n"').splitlines()
+    return f"a worker could not take its work ({lines[-1] if lines else error}): {CONTINUES}"

@@ -1,0 +1,74 @@
+"""What failed while the rest went on: keys of a sweep, trials of an attack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from wrongkey.errors import BadInput
+
+ALL_FAIL = 8  # failures without a single success, after which nothing is expected of the rest
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A key or trial by its number and its name, and why it failed: ``RuntimeError: …``."""
+
+    number: int
+    name: str
+    reason: str
+
+
+class SomeFailed(BadInput):
+    """Everything was tried, and not everything worked."""
+
+
+@contextmanager
+def each_to_its_end() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Runs of one command: ``with each_to_its_end() as one: … with one(): run()``.
+
+    A run in which some keys or trials failed does not keep the next ones from running; what was wrong with the first
+    is raised at the end.
+    """
+    failed: list[SomeFailed] = []
+
+    @contextmanager
+    def one() -> Iterator[None]:
+        try:
+            yield
+        except SomeFailed as error:
+            failed.append(error)
+
+    yield one
+    if failed:
+        raise failed[0]
+
+
+class Failures:
+    """Failures so far. ``things`` are ``keys`` or ``trials``; ``worked`` says whether any succeeded, now or before."""
+
+    def __init__(self, things: str, worked: bool) -> None:
+        self.things, self.worked = things, worked
+        self.all: list[Failure] = []
+
+    def add(self, failures: Sequence[Failure]) -> None:
+        """Raises BadInput where nothing but failures came so far."""
+        self.all += failures
+        if len(self.all) >= ALL_FAIL and not self.worked:
+            raise BadInput(
+                f"the first {len(self.all):,} {self.things} all failed, {self._first()}: mend this, and the same "
+                "command tries them again"
+            )
+
+    def check(self, total: int) -> None:
+        """Raises SomeFailed where any failed of ``total``."""
+        if self.all:
+            raise SomeFailed(
+                f"{len(self.all):,} of {total:,} {self.things} failed, {self._first()}; the others are kept, and the "
+                f"same command tries {'these' if len(self.all) > 1 else 'it'} again"
+            )
+
+    def _first(self) -> str:
+        first = min(self.all, key=lambda failure: failure.number)
+        return f"{first.name}{' first' if len(self.all) > 1 else ''} ({first.reason})"

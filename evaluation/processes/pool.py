@@ -1,0 +1,164 @@
+"""Processes on this machine that compute for one caller: started when first needed, kept for its next sweep, and ended
+with it, however it ends.
+
+The module imports little: a new process reads it before anything else and is bound to its caller from then on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from queue import Empty
+from typing import Any
+
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
+
+from wrongkey.plugins import OURS, SAFE_PATH, leave_environment, workers_import_nothing_here
+
+WATCH_SECONDS = 2.0
+IDLE_SECONDS = 300.0  # after which processes without work end by themselves
+PR_SET_PDEATHSIG = 1  # prctl(2)
+THREADS = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+)  # fmt: skip
+
+_idle: dict[tuple[Any, ...], Pool] = {}  # one at most
+_lock = threading.Lock()
+
+
+class Pool(Executor):
+    """loky's processes, which take no notice of what the terminal sends to all of its processes: the caller does."""
+
+    def __init__(self, count: int, threads: int) -> None:
+        caller, lasts = os.getpid(), _in_main_thread()
+        # loky shows where a process crashed unless told about it; a crash is a sentence here, and
+        # PYTHONFAULTHANDLER=1 brings the stacks back.
+        settings = {"PYTHONFAULTHANDLER": "", SAFE_PATH: OURS} | {name: str(threads) for name in THREADS}
+        with _held_back():
+            resource_tracker.ensure_running()  # it lets the signals in again, once
+            self._loky = ProcessPoolExecutor(
+                count,
+                timeout=IDLE_SECONDS,
+                initializer=_bind_to,
+                initargs=(caller, lasts),
+                env={name: os.environ.get(name, value) for name, value in settings.items()},
+            )
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        with _held_back():  # processes are started here, and inherit what is held back
+            future: Future[Any] = self._loky.submit(fn, *args, **kwargs)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._loky.shutdown(wait=wait)
+
+    def kill(self) -> None:
+        """End the processes now, whatever they are doing, and theirs."""
+        with suppress(Empty):  # loky 3.5 would look for calls that its killing has removed, and print a traceback
+            while True:
+                self._loky._work_ids.get_nowait()
+        self._loky.shutdown(kill_workers=True)
+
+
+@contextmanager
+def processes(count: int, threads: int, keep: bool = True, purpose: str = "") -> Iterator[Pool]:
+    """``count`` processes of ``threads`` threads each: those of the last time, or new ones.
+
+    Those of another ``purpose`` are not taken. They are kept where the block ends well, unless ``keep`` is False, and
+    killed where an exception leaves it (Ctrl-C among them).
+    """
+    key = (count, threads, purpose, os.getpid(), _in_main_thread(), _here(), tuple(sys.path))
+    pool = _taken(key) or Pool(count, threads)
+    try:
+        yield pool
+    except BaseException:
+        pool.kill()
+        raise
+    if not keep:
+        pool.kill()
+        return
+    with _lock:
+        replaced = list(_idle.values())
+        _idle.clear()
+        _idle[key] = pool
+    for other in replaced:
+        other.shutdown(wait=False)
+
+
+def _taken(key: tuple[Any, ...]) -> Pool | None:
+    with _lock:
+        pool = _idle.pop(key, None)
+    try:
+        if pool is not None:
+            pool.submit(int).result()  # raises where one of its processes was killed while it waited
+    except BrokenExecutor:
+        return None
+    return pool
+
+
+def _here() -> str:
+    """The working directory, from which paths are read and factories imported; nothing where it was deleted."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Signals wait until the block is left, and those of the terminal for ever in the processes that it starts, which
+    look for no module in the working directory first.
+
+    Ctrl-C and a closed terminal reach every process: one that is still importing would answer with a traceback, and so
+    would one whose start was interrupted in its caller.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        with workers_import_nothing_here():
+            yield
+        return
+    came: list[int] = []
+    stops = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM) if _in_main_thread() else ()  # others are not interrupted
+    handlers = {stop: handler for stop in stops if callable(handler := signal.getsignal(stop))}
+    for stop in handlers:  # whichever thread a signal reaches, Python handles it in the main thread
+        signal.signal(stop, lambda number, frame: came.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        with workers_import_nothing_here():
+            yield
+    finally:
+        for stop, handler in handlers.items():
+            signal.signal(stop, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in set(came):
+            signal.raise_signal(number)
+
+
+def _bind_to(caller: int, thread_lasts: bool) -> None:
+    """First thing in a new process: end when the process ``caller`` does.
+
+    Linux ends it even while it imports or computes in C, but does so when the *thread* that started it ends, so only
+    where that is the main thread. Elsewhere a thread looks, whenever Python lets it run.
+    """
+    leave_environment()
+    if thread_lasts and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    threading.Thread(target=_watch, args=(caller,), daemon=True).start()
+
+
+def _watch(caller: int) -> None:
+    while os.getppid() == caller:  # another one at once, where the caller ended before this process came here
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)

@@ -1,0 +1,240 @@
+"""Where shards are computed: this process, others of this machine, or a Dask cluster. Nothing of our own schedules
+machines.
+
+A worker prepares the experiment for itself from the configuration, once, and answers with rows; the calling process
+writes them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import re
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.util import find_spec
+from itertools import groupby
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.cautions import tied
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.hardware import available_cores
+from wrongkey.evaluation.processes.dispatch import Call, accepted, collect, described, sheltered
+from wrongkey.evaluation.processes.failures import Failure
+from wrongkey.evaluation.processes.pool import processes
+from wrongkey.evaluation.processes.watch import Watch
+from wrongkey.evaluation.run_folder.folder import same
+
+Identity = tuple[tuple[str, Any], ...]
+
+_one_at_a_time = threading.Lock()  # a worker's engine holds the kernels of the keys that it is asked under
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Score rows and, where kept, raw outputs of the incorrect keys ``[start, stop)``.
+
+    ``tied``: the keys under which everything is answered alike.
+    """
+
+    start: int
+    stop: int
+    rows: list[dict[str, Any]]
+    outputs: pd.DataFrame | None
+    tied: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of the keys that were asked together: one shard, or those around the keys that failed."""
+
+    shards: Sequence[Shard]
+    failures: Sequence[Failure] = ()
+
+
+def answer(experiment: Experiment, start: int, stop: int) -> Answered:
+    """Incorrect keys ``start … stop - 1`` through the encrypted model: together, or by halves where that fails.
+
+    Raises BadInput where the plain model has changed since the sweep began: nothing of these keys can be kept then.
+    """
+    found = _tried(experiment, start, stop)
+    experiment.check_unchanged()
+    parts = [found]
+    if isinstance(found, Failure) and stop - start > 1:
+        parts = _by_halves(experiment, start, stop)
+        experiment.check_unchanged()
+    runs = groupby(parts, key=lambda one: isinstance(one, Shard))
+    shards = [_joined([one for one in run if isinstance(one, Shard)]) for good, run in runs if good]
+    return Answered(shards, [one for one in parts if isinstance(one, Failure)])
+
+
+def _by_halves(experiment: Experiment, start: int, stop: int) -> list[Shard | Failure]:
+    """What came of two or more keys that failed together: shards around those that fail by themselves."""
+    middle = (start + stop) // 2
+    found: list[Shard | Failure] = []
+    for first, last in ((start, middle), (middle, stop)):
+        one = _tried(experiment, first, last)
+        alone = isinstance(one, Shard) or last - first == 1
+        found += [one] if alone else _by_halves(experiment, first, last)
+    return found
+
+
+def _tried(experiment: Experiment, start: int, stop: int) -> Shard | Failure:
+    try:
+        return _shard(experiment, start, stop)
+    except Exception as error:  # a user's model may fail in any way, and under some keys alone
+        return Failure(start, f"number {start:,}", described(error))
+
+
+def _shard(experiment: Experiment, start: int, stop: int) -> Shard:
+    answers = experiment.answers(experiment.incorrect.batch(start, stop - start))
+    scores = experiment.scores(answers)
+    outputs = experiment.task.outputs(answers, scores, start) if experiment.config.keep_outputs else None
+    alike = tied(experiment.config.task, answers, scores)
+    keys = [start + position for position, equal in enumerate(alike) if equal]
+    return Shard(start, stop, score_rows(experiment, "incorrect", scores, start), outputs, keys)
+
+
+def _joined(shards: Sequence[Shard]) -> Shard:
+    """Shards that follow each other, as one."""
+    outputs = [shard.outputs for shard in shards if shard.outputs is not None]
+    return Shard(
+        shards[0].start,
+        shards[-1].stop,
+        [row for shard in shards for row in shard.rows],
+        pd.concat(outputs, ignore_index=True) if outputs else None,
+        [key for shard in shards for key in shard.tied],
+    )
+
+
+def score_rows(experiment: Experiment, condition: str, scores: Tensor, start: int | None) -> list[dict[str, Any]]:
+    """Rows of the score file for ``scores (keys, …)``; ``start`` numbers the keys, None where the condition has no
+    key of its own."""
+    config = experiment.config
+    shared = {
+        "task": config.task,
+        "model": experiment.model.name,
+        "corpus": experiment.corpus.name,
+        "scheme": experiment.scheme.name,
+        "block_size": experiment.block_size,
+        "dims": experiment.dims,
+        "condition": condition,
+        "key_seed": config.seed,
+    }
+    rows = []
+    for row in experiment.task.measure(scores):
+        position = row.pop("position")
+        rows.append({**shared, "key_index": -1 if start is None else start + position, **row})
+    return rows
+
+
+def answers(
+    experiment: Experiment,
+    identity: dict[str, Any],
+    shards: list[tuple[int, int]],
+    workers: int,
+    backend: str,
+    scheduler: str | None,
+    watch: Watch,
+    timeout: float | None = None,
+) -> Generator[Answered, None, None]:
+    """Every shard, as it is done.
+
+    Raises BadInput for a cluster that is not there, a worker that dies, and a shard that takes longer than
+    ``timeout`` seconds: only of another process can that be noticed, so that one worker is then another process.
+    """
+    here = backend == "loky"
+    calls = [Call(_keys(start, stop), (start, stop)) for start, stop in shards]
+    if workers == 1 and here and timeout is None:
+        for call in calls:
+            watch.busy = [call.name]
+            found = accepted(sheltered(answer, experiment, *call.arguments))
+            watch.heard()
+            yield found
+        return
+    # Machines of a cluster measure their own batch; the processes of this one share what was measured here.
+    threads = max(available_cores() // workers, 1)
+    asked = experiment.config, tuple(identity.items()), *((experiment.engine.rows, threads) if here else (None, None))
+    calls = [replace(call, arguments=(*asked, *call.arguments)) for call in calls]
+    with processes(workers, threads) if here else _cluster(scheduler) as executor:
+        yield from collect(executor, run_shard, calls, workers, watch, timeout=timeout, in_order=here)
+
+
+def _keys(start: int, stop: int) -> str:
+    return f"key {start:,}" if stop == start + 1 else f"keys {start:,} … {stop - 1:,}"
+
+
+def run_shard(
+    config: SweepConfig, identity: Identity, rows: int | None, threads: int | None, start: int, stop: int
+) -> Answered:
+    """``answer`` in a worker; the threads of a Dask worker take turns."""
+    with _one_at_a_time:
+        if threads:
+            torch.set_num_threads(threads)
+        return answer(_prepared(config, identity, rows), start, stop)
+
+
+@lru_cache(maxsize=1)
+def _prepared(config: SweepConfig, identity: Identity, rows: int | None) -> Experiment:
+    """Prepared once per worker, with ``rows`` per pass or, where None, the fastest here.
+
+    Raises BadInput where the worker finds another model or other speech than the caller, as on a cluster whose
+    machines hold different files.
+    """
+    experiment = Experiment(replace(config, device=_own_gpu(config.device)))
+    found = experiment.identity()
+    if differing := [name for name, value in found.items() if not same(dict(identity)[name], value)]:
+        raise BadInput(f"worker {platform.node()} sees another {differing[0]}: give every worker the same files")
+    if rows is None:
+        experiment.tune()
+    else:
+        experiment.engine.rows = rows
+    experiment.check_unchanged()
+    return experiment
+
+
+def _own_gpu(device: str) -> str:
+    """One GPU per process where this machine has several and none was named."""
+    if device not in ("auto", "cuda") or torch.cuda.device_count() < 2:
+        return device
+    number = re.search(r"\d+$", multiprocessing.current_process().name)
+    return f"cuda:{int(number[0]) % torch.cuda.device_count()}" if number else device
+
+
+def check_backend(backend: str, scheduler: str | None) -> None:
+    """Raises BadInput for a backend that is unknown, not installed or without its scheduler's address."""
+    if backend not in ("loky", "dask"):
+        raise BadInput(f"backend {backend!r} is unknown: choose loky or dask")
+    if backend == "loky" and scheduler is not None:
+        raise BadInput("--scheduler is for a cluster: add --backend dask")
+    if backend == "dask" and scheduler is None:
+        raise BadInput("--backend dask needs the scheduler's address: --scheduler tcp://host:8786")
+    if backend == "dask" and find_spec("distributed") is None:
+        raise BadInput("--backend dask needs Dask: pip install 'wrongkey[cluster]'")
+
+
+@contextmanager
+def _cluster(scheduler: str | None) -> Iterator[Executor]:
+    """A Dask cluster as an executor; what it still computes is cancelled where an exception leaves the block."""
+    from dask.distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call,unused-ignore]
+    except OSError:
+        raise BadInput(f"no Dask scheduler answers at {scheduler}: start one with 'dask scheduler'") from None
+    with client:
+        executor: Executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call,unused-ignore]
+        try:
+            yield executor
+        finally:
+            executor.shutdown(wait=False)

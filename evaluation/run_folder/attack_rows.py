@@ -1,0 +1,85 @@
+"""The result files of attacks, read and checked: one row per attack, amount and trial. Knows no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from wrongkey.evaluation.run_folder.tables import Damaged, Sealed, identity_digest, read_table
+
+COLUMNS = ("attack", "family", "trial", "given", "key_error", "snr", "stoi", "error", "queries", "seconds", "measured")
+TEXTS = ("attack", "given", "measured")
+WHOLE = ("family", "trial", "queries")
+REPEATS = (
+    "the victims' keys were taken from a file that attacks can read (--salt): this repeats a run, and is no evidence "
+    "of its own"
+)
+NUMBERS = ("key_error", "snr", "stoi", "error", "seconds")
+# What an older wrongkey did not write, or some attacks do not have. failed: the exception that ended an attack.
+MAYBE_TEXTS = ("failed",)
+MAYBE_NUMBERS = (
+    *("given_seconds", "given_known_blocks", "given_queries", "had_seconds", "heard_seconds", "unseen_seconds"),
+    *("snr_correct", "stoi_correct", "snr_unseen", "stoi_unseen", "wer", "wer_correct", "error_low", "error_high"),
+)
+
+
+def read_attack(path: Path, suite: Mapping[str, Any] | None) -> Sealed:
+    """`attacks/NAME.parquet`, with at least `COLUMNS`.
+
+    suite: what `suite.json` says; without one only the file itself is checked.
+
+    Raises Damaged with the reason, and BadInput where the disk does not let us read it.
+    """
+    suite = suite or {}
+    run = identity_digest(suite["identity"]) if suite.get("identity") else None
+    read = read_table(path, run, "attack", sealed=bool(suite.get("tables")))
+    table = read.table
+    if missing := [column for column in COLUMNS if column not in table.columns]:
+        raise Damaged(f"it lacks the columns {', '.join(missing)}")
+    if not len(table):
+        raise Damaged("it has no rows")
+    for column in (*TEXTS, *(name for name in MAYBE_TEXTS if name in table)):
+        texts = table[column].dropna() if column in MAYBE_TEXTS else table[column]
+        if not texts.map(lambda value: isinstance(value, str)).all():
+            raise Damaged(f"its {column} is no text")
+    _check_numbers(table)
+    if other := set(table["attack"]) - {path.stem}:
+        raise Damaged(f"it holds rows of {min(other)}")
+    if table.duplicated(["given", "trial"]).any():
+        raise Damaged("it holds a trial twice")
+    for text in table["measured"].unique():
+        measured_numbers(text)
+    for name in ("scheme", "block_size"):
+        wanted = suite.get("setting", {}).get(name)
+        if name in table and wanted is not None and not (table[name] == wanted).all():
+            raise Damaged(f"its {name} is not that of these attacks")
+    return read
+
+
+def _check_numbers(table: pd.DataFrame) -> None:
+    try:
+        whole = table[list(WHOLE)].to_numpy(dtype=np.float64)
+        sound = bool((whole == np.round(whole)).all() and np.isfinite(whole).all())
+        for column in (*NUMBERS, *(name for name in MAYBE_NUMBERS if name in table)):
+            table[column].to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise Damaged("it holds something else than numbers")
+
+
+def measured_numbers(text: str) -> dict[str, float]:
+    """What an attack measured, by name; what is no number is left out. Raises Damaged where the text is no table."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Damaged("what it measured is no table")
+    numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
+    return {name: float(value) for name, value in numbers.items() if isinstance(value, float) or abs(value) < 2**63}

@@ -1,0 +1,311 @@
+"""The run folder: the only thing that passes between computing and looking (docs/design.md).
+
+Every file is written under a temporary name and renamed, so that a killed run leaves whole files only, and every table
+says what it is (`wrongkey.evaluation.run_folder.tables`). A folder belongs to one experiment: another model, corpus,
+scheme or seed is refused with a sentence that says what differs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.schema import Manifest, read_json
+from wrongkey.evaluation.run_folder.scores import SCORE_COLUMNS, measured, read_score_file, storable
+from wrongkey.evaluation.run_folder.tables import (
+    FORMAT as TABLES,
+)
+from wrongkey.evaluation.run_folder.tables import (
+    Damaged,
+    Kind,
+    Sealed,
+    identity_digest,
+    key_range,
+    read_table,
+    set_aside,
+    table_files,
+    write_table,
+)
+from wrongkey.files import write_atomically
+
+FORMAT = Manifest.FORMAT
+# what a run that was stopped before its manifest may have left, and what attacks keep beside it
+OWN = ("scores", "outputs", "trials.txt", "enrolment.txt", "attacks", "analyses", "media")
+LOCK = ".wrongkey.lock"
+
+
+class RunFolder:
+    """One sweep's results on disk.
+
+    `~` at the head of `path` is the user's home. `damaged` holds a line for each damaged table that `claim` set aside.
+
+    Raises BadInput for an empty path, which is more often a variable that was not set than the working directory.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        if not str(path).strip() or "\0" in str(path):
+            raise BadInput("--out names no folder: give one for the results, or . for this one")
+        self.path = Path(path).expanduser()
+        self.damaged: list[str] = []
+        self._manifest: Mapping[str, Any] | None = None  # of the run that the folder was claimed for
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path / "manifest.json"
+
+    def manifest(self) -> dict[str, Any] | None:
+        """What the folder says of itself; None where there is no manifest yet. Raises BadInput for a broken one."""
+        return read_json(self.manifest_path, Manifest) if os.path.lexists(self.manifest_path) else None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time: raises BadInput while another one writes here. Ends with the process, however.
+
+        The lock lies in the folder, so that every way to spell its path meets the same one.
+        """
+        new = not os.path.lexists(self.path)
+        self.make("")
+        lock = FileLock(self.path / LOCK, timeout=0)
+        with self._writing():
+            try:
+                lock.acquire()
+            except Timeout:
+                raise BadInput(
+                    f"{self.path} is being written by another wrongkey: wait, or choose another --out"
+                ) from None
+            except NotImplementedError:
+                raise BadInput(f"{self.path} is on a disk that cannot lock files: choose another --out") from None
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                (self.path / LOCK).unlink()  # while it is held: who opened it meanwhile sees that it is gone
+            lock.release()
+            if new:
+                with suppress(OSError):  # it holds something: the usual end
+                    self.path.rmdir()
+
+    def claim(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Make the folder, or check that it holds this very experiment and return its manifest.
+
+        Damaged tables are set aside, and named in `damaged`: their keys are missing again. A manifest without scores,
+        of a command that failed early, claims nothing.
+
+        Raises BadInput for a folder of another experiment, a folder with foreign files, or one that cannot be
+        written.
+        """
+        found = self.manifest()
+        if found is None:
+            if self._foreign():
+                raise BadInput(f"{self.path} holds files but no manifest: choose an empty or new folder with --out")
+        else:
+            before = found.get("identity", {})
+            differing = [name for name in identity if not same(before.get(name), identity[name])]
+            if differing and table_files(self.path / "scores"):
+                names = ", ".join(_difference(name, before.get(name), identity[name]) for name in differing)
+                raise BadInput(f"{self.path} was made with another {names}: choose another --out")
+            found = None if differing else found
+        self.make("scores")
+        self._manifest = found or {"identity": json.loads(json.dumps(identity)), "tables": TABLES}
+        if found is not None:
+            self._mend()
+        return found
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        self._manifest = {"format": FORMAT, "tables": TABLES, **manifest}
+        self.write_json("manifest.json", self._manifest)
+
+    def write_scores(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Rows of scores, under the names that model and corpus had when the run began."""
+        config = (self._manifest or {}).get("config", {})
+        names = {column: storable(config[column]) for column in ("model", "corpus") if config.get(column)}
+        table = pd.DataFrame([{**row, **names} for row in rows], columns=SCORE_COLUMNS)
+        self._write_table("scores", name, table)
+
+    def write_outputs(self, name: str, table: pd.DataFrame) -> None:
+        """Raw scores or hypotheses (``--keep-outputs``)."""
+        self.make("outputs")
+        self._write_table("outputs", name, table)
+
+    def write_text(self, name: str, text: str) -> None:
+        """A text file; bytes of file names that are no text are written as they were."""
+        with self._writing():
+            write_atomically(self.path / name, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        with self._writing():  # a byte of a file name that is no text becomes an escape of JSON, and comes back
+            write_atomically(self.path / name, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
+
+    def make(self, name: str) -> None:
+        """A folder in this one, or with an empty name this one itself. Raises BadInput where that cannot be."""
+        with self._writing():
+            if self.path.exists() and not self.path.is_dir():
+                raise BadInput(f"{self.path} is a file: name a folder for the results with --out")
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+
+    def keys_done(self) -> set[int]:
+        """Indices of the incorrect keys whose shards are sound."""
+        manifest = self._manifest or self.manifest()
+        done: set[int] = set()
+        for _, start, stop, _ in self._sound(manifest, []):
+            done.update(range(start, stop))
+        return done
+
+    def missing(self, total: int, shard_size: int, done: Set[int] | None = None) -> list[tuple[int, int]]:
+        """Shards ``[start, stop)`` of the keys ``0 … total - 1`` that are still to be done.
+
+        ``done``: what `keys_done` said, where the caller has asked: it reads every shard.
+        """
+        done = self.keys_done() if done is None else done
+        shards: list[tuple[int, int]] = []
+        for index in (i for i in range(total) if i not in done):
+            if shards and shards[-1][1] == index and index - shards[-1][0] < shard_size:
+                shards[-1] = (shards[-1][0], index + 1)
+            else:
+                shards.append((index, index + 1))
+        return shards
+
+    def _foreign(self) -> bool:
+        """The folder holds what no run without a manifest holds."""
+        if not os.path.isdir(self.path):
+            return False
+        return any(entry.name not in OWN for entry in self.path.glob("[!.]*")) or any(
+            self.path.glob("scores/incorrect-*")
+        )
+
+    def _mend(self) -> None:
+        """Sets aside every table that is damaged, or whose keys another one holds too, and seals those of an older
+        wrongkey; a shard goes with its outputs."""
+        assert self._manifest is not None
+        broken: list[tuple[Path, Damaged]] = []
+        kept = bool(self._manifest.get("config", {}).get("keep_outputs")) and (self.path / "outputs").is_dir()
+        whole = {"conditions"}
+        for path, start, stop, read in list(self._sound(self._manifest, broken)):
+            try:
+                outputs = self._outputs(path.name, range(start, stop)) if kept else None
+            except Damaged as error:
+                broken.append((path, Damaged(f"its outputs: {error}")))
+                continue
+            whole.add(path.stem)
+            self._adopt("scores", path.stem, read)
+            self._adopt("outputs", path.stem, outputs)
+        self._mend_conditions(broken)
+        with self._writing():
+            for path, reason in broken:
+                set_aside(path)
+                self.damaged.append(f"{path} is damaged ({reason}): it is set aside and made again")
+            for path in table_files(self.path / "outputs") if kept else ():
+                if path.stem not in whole:  # its shard is set aside, or was killed before its scores were written
+                    set_aside(path)
+
+    def _mend_conditions(self, broken: list[tuple[Path, Damaged]]) -> None:
+        """The same for the conditions without a key, which every sweep writes anew."""
+        path = self.path / "scores" / "conditions.parquet"
+        if path.exists():
+            try:
+                self._adopt("scores", path.stem, read_score_file(path, self._manifest))
+            except Damaged as error:
+                broken.append((path, error))
+        path = self.path / "outputs" / "conditions.parquet"
+        if path.exists():
+            try:
+                self._adopt("outputs", path.stem, self._outputs(path.name, range(-1, 0)))
+            except Damaged as error:
+                broken.append((path, error))
+
+    def _adopt(self, kind: Kind, name: str, read: Sealed | None) -> None:
+        if read is not None and read.seal is None:
+            self._write_table(kind, name, read.table, adopted=True)
+
+    def _sound(
+        self, manifest: Mapping[str, Any] | None, broken: list[tuple[Path, Damaged]]
+    ) -> Iterator[tuple[Path, int, int, Sealed]]:
+        """Sound shards with their keys `[start, stop)`; files of `scores/` that are none of a run go into `broken`."""
+        metrics, last = measured(self.path), 0
+        files = [path for path in table_files(self.path / "scores") if path.stem != "conditions"]
+        for path in sorted(files, key=lambda path: key_range(path.stem) or (0, 0)):
+            try:
+                bounds = key_range(path.stem)
+                if bounds is None or path.stem != shard_name(*bounds):
+                    raise Damaged("its name says no keys")
+                read = read_score_file(path, manifest, metrics)
+                if bounds[0] < last:
+                    raise Damaged("another shard holds its keys too")
+            except Damaged as error:
+                broken.append((path, error))
+            else:
+                last = bounds[1]
+                yield path, *bounds, read
+
+    def _outputs(self, name: str, keys: range) -> Sealed:
+        """What was kept of the answers under some keys. Raises Damaged where it is not all there."""
+        assert self._manifest is not None
+        run, sealed = identity_digest(self._manifest["identity"]), bool(self._manifest.get("tables"))
+        read = read_table(self.path / "outputs" / name, run, "outputs", sealed=sealed)
+        found = read.table.get("key_index", pd.Series(dtype=np.int64))
+        if not np.array_equal(found.unique(), np.array(keys)):
+            raise Damaged("they are of other keys")
+        return read
+
+    def _write_table(self, kind: Kind, name: str, table: pd.DataFrame, adopted: bool = False) -> None:
+        run = identity_digest((self._manifest or self.manifest() or {}).get("identity", {}))
+        with self._writing():
+            write_table(self.path / kind / f"{name}.parquet", table, run, kind, adopted=adopted)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Around everything that writes: says in one sentence why the disk does not let us."""
+        try:
+            yield
+        except OSError as error:
+            raise BadInput(
+                f"{self.path} cannot be written ({error.strerror or error}): free space or choose another --out; "
+                "what is already there stays"
+            ) from error
+
+
+def shard_name(start: int, stop: int) -> str:
+    return f"incorrect-{start:08d}-{stop:08d}"
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Run folders in and below ``folder``, sorted by name."""
+    return [path.parent for path in find_files(folder, "manifest.json")]
+
+
+def find_files(folder: Path, name: str) -> list[Path]:
+    """Files of this name in and below ``folder``, sorted; links to folders are followed, each folder once."""
+    found, seen = [], set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        if name in files or name in folders:
+            found.append(Path(place) / name)
+    return sorted(found)
+
+
+def same(before: Any, now: Any) -> bool:
+    """Equal, but for the rounding of numbers that another machine computed."""
+    if isinstance(before, float) and isinstance(now, float):
+        return math.isclose(before, now, rel_tol=1e-3)
+    return bool(before == now)
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """'seed (0 there, 1 now)'; of hashes only the name."""
+    hashed = isinstance(now, str) and len(now) == 64
+    return name if hashed else f"{name} ({before} there, {now} now)"

@@ -1,0 +1,119 @@
+"""The manifest of a run folder: what was asked and what answered, for whoever reads the scores later."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.hardware import describe_device
+from wrongkey.evaluation.tasks.base import METRICS
+from wrongkey.evaluation.tasks.text import VERSION as TEXT_VERSION
+
+
+def describe_run(
+    experiment: Experiment, before: Mapping[str, Any] | None, identity: Mapping[str, Any], command: str | None
+) -> dict[str, Any]:
+    """The manifest at the start of a sweep; ``before`` is the one of the run that it continues.
+
+    Device, versions and revision are those of the first session; ``sessions`` has an entry for each. Model and corpus
+    keep the names that they began with, and the identity its digits, which the tables are bound to. Raises BadInput
+    where an earlier wrongkey normalised the run's texts otherwise.
+    """
+    before = before or {}
+    begun: Mapping[str, Any] = before.get("config", {})
+    config, corpus, used = experiment.config, experiment.corpus, experiment.used
+    about, metric = experiment.task.about(), experiment.task.metric
+    words = about.get("corpus", {}).get("words")
+    had = (before.get("corpus") or {}).get("words")
+    if None not in (had, words) and words != had:
+        raise BadInput(
+            f"the transcripts had {had:,} words when this run was made and have {words:,} now, since an earlier "
+            f"wrongkey normalised {config.text!r} otherwise: choose another --out"
+        )
+    if before and config.task == "asr" and begun.get("text_version") != TEXT_VERSION:
+        raise BadInput(
+            f"this run was made by a wrongkey that normalised {config.text!r} otherwise, and new keys would not "
+            "compare with its own: choose another --out"
+        )
+    asked = max(config.keys, begun.get("keys") or 0)
+    session = {
+        "started": now(),
+        "device": describe_device(experiment.device),
+        "versions": versions(),
+        "git": git_revision(),
+        "command": command,
+    }
+    sessions = [*(before.get("sessions") or []), session]
+    first = sessions[0]
+    return {
+        "config": {
+            **asdict(config),
+            "keys": asked,
+            "model": begun.get("model") or experiment.model.name,
+            "model_spec": config.model,
+            "corpus": begun.get("corpus") or corpus.name,
+            "corpus_spec": config.corpus,
+            "blocks": experiment.blocks,
+            "block_size": experiment.block_size,
+            "dims": experiment.dims,
+            "bins": experiment.bins,
+            "command": command or first.get("command"),
+            **({} if metric == METRICS[config.task] else {"metric": metric}),
+            **({"text_version": TEXT_VERSION} if config.task == "asr" else {}),
+        },
+        "identity": dict(before.get("identity") or identity),
+        **{name: first.get(name) for name in ("started", "device", "versions", "git")},
+        "sessions": sessions,
+        "batch": {"rows": experiment.engine.rows},
+        "corpus": {
+            "name": corpus.name,
+            "speakers": len({utterance.speaker for utterance in used if utterance.speaker}),
+            "utterances": len(used),
+            "seconds": round(experiment.seconds, 2),
+            "recordings": corpus.recordings,
+            **about.pop("corpus", {}),
+        },
+        **about,
+        "model_card": getattr(experiment.model, "card", None),
+        "key_space": experiment.incorrect.total if experiment.incorrect.enumerated else None,
+        "enumerated": experiment.incorrect.enumerated and asked >= (experiment.incorrect.total or 0),
+        "ended": None,
+        "seconds": before.get("seconds") or 0.0,
+    }
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of what the numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in ("wrongkey", "torch", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a checkout that is not installed
+            found[package] = "not installed"
+    return found
+
+
+def git_revision() -> str | None:
+    """Revision of this checkout, with a mark where it was changed; None outside one."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"},
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()

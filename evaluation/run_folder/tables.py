@@ -1,0 +1,221 @@
+"""The Parquet files of a run folder: each says what it is, and shows when it is that no longer. Knows no torch.
+
+A *seal* in the file's metadata holds the run's identity, what kind of table it is, its name with the range of keys in
+it, how many rows it has and a checksum of what it holds. A file that was edited, cut, renamed, swapped for another
+run's, emptied or hit by a flipped bit does not fit its seal. It guards against accidents and mistakes: who forges a
+file can forge its seal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from wrongkey.errors import BadInput
+from wrongkey.files import write_atomically
+
+FORMAT = "wrongkey-table/1"
+METADATA = b"wrongkey"
+KEYS = re.compile(r"incorrect-(\d{1,15})-(\d{1,15})")
+MOST_CELLS = 2**28  # of a file: more than any analysis writes, and what still fits a memory
+ASIDE = ".damaged"
+
+Kind = Literal["scores", "outputs", "attack", "analysis"]
+
+
+class Damaged(Exception):
+    """A table that is not what it says; the message is the reason, for the middle of a sentence."""
+
+
+class Seal(BaseModel):
+    """What a table says of itself.
+
+    run: `identity_digest` of the run's identity; empty where the table belongs to no run.
+    name: the file's, without its ending.  start, stop: the keys in it, where the name holds them.
+    adopted: the rows are from a file of an older wrongkey, which sealed nothing.
+    """
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    format: Literal["wrongkey-table/1"] = "wrongkey-table/1"
+    run: str
+    kind: Kind
+    name: str
+    start: int | None
+    stop: int | None
+    rows: int
+    checksum: str
+    adopted: bool = False
+
+
+class Sealed(NamedTuple):
+    """A table that was read; `seal` is None where an older wrongkey wrote it."""
+
+    table: pd.DataFrame
+    seal: Seal | None
+
+    @property
+    def doubtful(self) -> bool:
+        """No checksum has guarded these rows since they were made."""
+        return self.seal is None or self.seal.adopted
+
+
+def identity_digest(identity: Mapping[str, Any]) -> str:
+    """SHA-256 (hexadecimal) of an identity as a manifest holds it."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def key_range(name: str) -> tuple[int, int] | None:
+    """The keys `[start, stop)` that a file's name says are in it; None where it names none."""
+    found = KEYS.fullmatch(name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def table_files(folder: Path) -> list[Path]:
+    """Parquet files of a folder, by name; hidden ones (a Mac's `._*`, unfinished ones) are none."""
+    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+
+
+def write_table(path: Path, table: pd.DataFrame, run: str, kind: Kind, *, adopted: bool = False) -> Seal:
+    """Write a table with its seal, whole or not at all. Raises OSError."""
+    content = pa.Table.from_pandas(table, preserve_index=False)
+    start, stop = key_range(path.stem) or (None, None)
+    seal = Seal(
+        run=run,
+        kind=kind,
+        name=path.stem,
+        start=start,
+        stop=stop,
+        rows=content.num_rows,
+        checksum=checksum(content),
+        adopted=adopted,
+    )
+    metadata = {**(content.schema.metadata or {}), METADATA: seal.model_dump_json().encode()}
+    content = content.replace_schema_metadata(metadata)
+    write_atomically(path, lambda file: pq.write_table(content, file, write_page_checksum=True))
+    return seal
+
+
+def read_table(path: Path, run: str | None, kind: Kind, *, sealed: bool) -> Sealed:
+    """Read a table and hold it against its seal.
+
+    Args:
+        run: the digest that its seal must have; None takes any.
+        sealed: whether a file without a seal is damaged, or one of an older wrongkey.
+
+    Raises:
+        Damaged: it is no table, too large, or not what its seal says.
+        BadInput: the disk or its permissions do not let us read it.
+    """
+    content = _read(path)
+    seal = _seal(content)
+    if seal is None:
+        if sealed:
+            raise Damaged("its checksum is gone")
+    else:
+        _check(path, content, seal, run, kind)
+    try:
+        return Sealed(content.to_pandas(ignore_metadata=True), seal)
+    except Exception as error:  # whatever a strange type makes of it
+        raise Damaged(_line(error)) from None
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file a name that no reader takes for a table, and return it. Raises OSError."""
+    return path.replace(path.with_name(path.name + ASIDE))
+
+
+def checksum(table: pa.Table) -> str:
+    """SHA-256 (hexadecimal) of column names and values, whichever way Arrow lays them out in memory."""
+    digest = hashlib.sha256()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for part in (name.encode(), *_values(column.combine_chunks())):
+            digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()
+
+
+def _values(array: pa.Array) -> Iterator[bytes]:
+    """What a column holds, as bytes: its kind, which values are missing, and the others."""
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    yield np.packbits(array.is_null().to_numpy(zero_copy_only=False)).tobytes()
+    array = array.drop_null()
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        yield b"list"
+        yield pc.list_value_length(array).to_numpy(zero_copy_only=False).astype("<i8").tobytes()
+        yield from _values(array.flatten())
+    elif pa.types.is_floating(array.type) or pa.types.is_integer(array.type) or pa.types.is_boolean(array.type):
+        numbers = array.to_numpy(zero_copy_only=False)
+        numbers = numbers.astype(numbers.dtype.newbyteorder("<"))
+        yield numbers.dtype.str.encode()
+        yield numbers.tobytes()
+    else:
+        texts = [str(value).encode() for value in array.to_pylist()]
+        yield b"text"
+        yield np.array([len(text) for text in texts], dtype="<i8").tobytes()
+        yield b"".join(texts)
+
+
+def _read(path: Path) -> pa.Table:
+    if not path.is_file():
+        raise Damaged("it is not a file")
+    try:
+        with path.open("rb") as file:
+            return _content(pq.ParquetFile(file, page_checksum_verification=True))
+    except Damaged:
+        raise
+    except Exception as error:  # pyarrow raises many kinds for a damaged file
+        if isinstance(error, OSError) and error.errno is not None:
+            raise BadInput(f"{path} cannot be read ({error.strerror}): check its disk and its permissions") from None
+        raise Damaged(_line(error)) from None
+
+
+def _content(file: pq.ParquetFile) -> pa.Table:
+    names = file.schema_arrow.names
+    if file.metadata.num_rows * len(names) > MOST_CELLS:
+        raise Damaged(f"it says it has {file.metadata.num_rows:,} rows")
+    if len(set(names)) < len(names):
+        raise Damaged("two of its columns have one name")
+    return file.read()
+
+
+def _seal(content: pa.Table) -> Seal | None:
+    written = (content.schema.metadata or {}).get(METADATA)
+    if written is None:
+        return None
+    try:
+        return Seal.model_validate_json(written)
+    except ValidationError:
+        raise Damaged("its checksum cannot be read") from None
+
+
+def _check(path: Path, content: pa.Table, seal: Seal, run: str | None, kind: Kind) -> None:
+    if (seal.kind, seal.name) != (kind, path.stem):
+        raise Damaged(f"it was written as {seal.kind} {seal.name}")
+    if (seal.start, seal.stop) != (key_range(path.stem) or (None, None)):
+        raise Damaged("it holds other keys than its name says")
+    if run is not None and seal.run != run:
+        raise Damaged("it is from another run")
+    if seal.rows != content.num_rows:
+        raise Damaged(f"it has {content.num_rows:,} of its {seal.rows:,} rows")
+    if seal.checksum != checksum(content):
+        raise Damaged("it does not fit its checksum")
+
+
+def _line(error: Exception) -> str:
+    """The first sentence of what a library says."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line.split(". ")[0].removesuffix(".")

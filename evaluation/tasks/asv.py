@@ -1,0 +1,193 @@
+"""Speaker verification under a key: from embeddings to trial scores to EER, minDCF and what else speaks of privacy.
+
+A trial compares two utterances by the cosine of their embeddings; which key each side was embedded under is the threat
+variant (``wrongkey.evaluation.config.VARIANTS``). Where several utterances enrol a speaker, the enrolment is the mean
+of their embeddings, each scaled to unit length.
+
+EER and minDCF come with an interval over speakers. The measures beside them have none: those that are fitted to the
+trials (PAV, histograms, the least protected speaker) are biased where trials are few, and resampling, which repeats
+trials, makes that worse instead of showing it. docs/statistics.md says how large the bias is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.metrics.affine import calibrated_cllr, halves_of
+from wrongkey.evaluation.metrics.bootstrap import basic_interval, percentile_interval, speaker_weights
+from wrongkey.evaluation.metrics.calibration import cllr_min, pools_of_keys
+from wrongkey.evaluation.metrics.disclosure import expected_disclosure, worst_disclosure
+from wrongkey.evaluation.metrics.error_rates import eer, effective_eer, fewest_errors, min_dcf
+from wrongkey.evaluation.metrics.linkage import bins_of, linkability
+from wrongkey.evaluation.metrics.subgroups import eer_of_least_protected, halves_of_speakers, within_genders
+from wrongkey.evaluation.tasks.trials import Trials
+
+CHUNK = 2**17  # trials whose two embeddings are held in memory at a time
+PRIORS = {"min_dcf": 0.01, "min_dcf_05": 0.05}  # of a target trial
+RULE_OF_30 = 30  # misses and false alarms that an interval of minDCF needs (Doddington)
+RULE_OF_SPEAKERS = 200  # and speakers: the rule counts independent errors, and those of one speaker are not
+GENDERS = {"f": "eer_female", "m": "eer_male"}
+
+
+@dataclass(frozen=True)
+class SpeakerVerification:
+    """The trials of a sweep, by index into the utterances that some trial uses.
+
+    Parameters
+    ----------
+    enrolment, test: ``(trials,)`` int64.
+    target: ``(trials,)`` bool.
+    speakers: ``(trials, 2)`` speaker numbers, for the bootstrap.
+    replicates: bootstrap replicates over speakers; 0 switches the intervals off.
+    models: utterances of each enrolled model; an enrolment from the number of utterances on is one of them.
+    genders: of each speaker, by number; empty where nobody says.
+    """
+
+    enrolment: Tensor
+    test: Tensor
+    target: Tensor
+    speakers: np.ndarray
+    replicates: int = 200
+    seed: int = 0
+    models: tuple[tuple[int, ...], ...] = ()
+    genders: tuple[str | None, ...] = ()
+
+    @classmethod
+    def of(
+        cls, trials: Trials, replicates: int, seed: int, genders: Mapping[str, str | None] | None = None
+    ) -> SpeakerVerification:
+        """genders: "f" or "m" by speaker, None where it is not known."""
+        return cls(
+            enrolment=torch.from_numpy(trials.enrolment),
+            test=torch.from_numpy(trials.test),
+            target=torch.from_numpy(trials.target),
+            speakers=np.stack([trials.enrolment_speaker, trials.test_speaker], axis=1),
+            replicates=replicates,
+            seed=seed,
+            models=tuple(model.utterances for model in trials.models),
+            genders=tuple(map((genders or {}).get, trials.speakers)),
+        )
+
+    def scores(self, enrolled: Tensor, tested: Tensor) -> Tensor:
+        """Cosines: embeddings ``(keys, utterances, dim)`` of both sides to ``(keys, trials)``.
+
+        Raises BadInput where an embedding is not finite.
+        """
+        same = enrolled is tested
+        tested = normalize(tested, dim=-1)
+        enrolled = tested if same else normalize(enrolled, dim=-1)
+        if self.models:
+            means = torch.stack([enrolled[:, list(model)].mean(1) for model in self.models], dim=1)
+            enrolled = torch.cat([enrolled, normalize(means, dim=-1)], dim=1)
+        scores = tested.new_empty(len(tested), len(self.target))
+        for start in range(0, len(self.target), CHUNK):
+            some = slice(start, start + CHUNK)
+            e, t = self.enrolment[some].to(tested.device), self.test[some].to(tested.device)
+            for key in range(len(tested)):  # one key's pairs fit the memory where those of a shard do not
+                scores[key, some] = (enrolled[key, e] * tested[key, t]).sum(-1)
+        if not torch.isfinite(scores).all():
+            raise BadInput("the model gives embeddings with NaN or infinity: try --precision float32")
+        return scores
+
+    def measure(self, scores: Tensor) -> list[dict[str, Any]]:
+        """``scores (keys, trials)`` to one row per key and metric: position, metric, value, ci_low, ci_high, n.
+
+        ``eer``, ``eer_effective`` and, within the groups that have trials enough, ``eer_female``, ``eer_male`` and
+        ``eer_least_protected`` in percent; ``min_dcf`` and ``min_dcf_05`` with their interval where it can be trusted;
+        ``cllr``, ``cllr_min`` and ``d_ece`` in bits, ``worst_llr`` as a power of ten, ``d_sys`` from 0 to 1.
+        """
+        rows = self._error_rates(scores)
+        for name, values, n in (*self._of_groups(scores), *self._of_information(scores)):
+            rows += _rows(name, values, n)
+        return rows
+
+    def _error_rates(self, scores: Tensor) -> list[dict[str, Any]]:
+        """EER and minDCF, with intervals over speakers."""
+        target, n = self.target.to(scores.device), len(self.target)
+        values = eer(scores, target).tolist()
+        low, high = [float("nan")] * len(values), [float("nan")] * len(values)
+        if self.replicates:
+            interval = percentile_interval(eer(scores, target, self._weights))
+            low, high = interval.low.tolist(), interval.high.tolist()
+        rows = _rows("eer", values, n, low, high)
+        for name, prior in PRIORS.items():
+            rows += _rows(name, min_dcf(scores, target, p_target=prior).tolist(), n, *self._of_cost(scores, prior))
+        folded = zip(*map(_folded, low, high), strict=True)
+        return rows + _rows("eer_effective", map(effective_eer, values), n, *folded)
+
+    def _of_cost(self, scores: Tensor, prior: float) -> list[list[float]]:
+        """Ends of each key's interval of minDCF; NaN where there are too few errors, or speakers, to trust one."""
+        target = self.target.to(scores.device)
+        ends = torch.full((2, len(scores)), float("nan"), dtype=torch.float64)
+        enough = fewest_errors(scores, target, p_target=prior) >= RULE_OF_30
+        if self.replicates and len(np.unique(self.speakers)) >= RULE_OF_SPEAKERS and bool(enough.any()):
+            value = min_dcf(scores[enough], target, p_target=prior)
+            replicates = min_dcf(scores[enough], target, self._weights, p_target=prior)
+            ends[:, enough.cpu()] = torch.stack(basic_interval(replicates, value)).clamp(0, 1)
+        return ends.tolist()
+
+    def _of_groups(self, scores: Tensor) -> Iterable[tuple[str, list[float], int]]:
+        """EER within each gender, and of the speaker whom a key protects least: name, values and trials."""
+        target = self.target.to(scores.device)
+        for gender, trials in self._by_gender.items():
+            chosen = torch.from_numpy(trials).to(scores.device)
+            yield GENDERS[gender], eer(scores[:, chosen], target[chosen]).tolist(), len(trials)
+        if self._by_speaker:
+            n = len(np.unique(np.concatenate([half for halves in self._by_speaker for half in halves])))
+            yield "eer_least_protected", eer_of_least_protected(scores, target, self._by_speaker).tolist(), n
+
+    def _of_information(self, scores: Tensor) -> Iterable[tuple[str, list[float], int]]:
+        """What the scores say to somebody who calibrates them: name, values and trials."""
+        values, target = scores.cpu().numpy(), self.target.numpy()
+        halves = halves_of(self.speakers)
+        if all(0 < target[half].sum() < half.sum() for half in halves):
+            yield "cllr", calibrated_cllr(values, target, halves).tolist(), int((halves[0] | halves[1]).sum())
+        found = [
+            (cllr_min(plain), expected_disclosure(plain), worst_disclosure(laplace))
+            for plain, laplace in pools_of_keys(values, target)
+        ]
+        for name, column in zip(("cllr_min", "d_ece", "worst_llr"), zip(*found, strict=True), strict=True):
+            yield name, list(column), len(target)
+        if bins_of(int(target.sum())) > 1:
+            yield "d_sys", linkability(values, target).tolist(), len(target)
+
+    @cached_property
+    def _by_gender(self) -> Mapping[str, np.ndarray]:
+        return within_genders(self.target.numpy(), self.speakers, self.genders) if self.genders else {}
+
+    @cached_property
+    def _by_speaker(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        return halves_of_speakers(self.target.numpy(), self.speakers)
+
+    @cached_property
+    def _weights(self) -> Tensor:
+        """Bootstrap weights ``(replicates, trials)``, the same for every key."""
+        return torch.from_numpy(speaker_weights(self.target, self.speakers, self.replicates, self.seed))
+
+
+def _rows(
+    name: str, values: Iterable[float], n: int, low: Iterable[float] = (), high: Iterable[float] = ()
+) -> list[dict[str, Any]]:
+    """A row for each key's value; without ends of intervals these are NaN."""
+    values = list(values)
+    none = [float("nan")] * len(values)
+    ends = zip(list(low) or none, list(high) or none, strict=True)
+    return [
+        {"position": i, "metric": name, "value": value, "ci_low": start, "ci_high": stop, "n": n}
+        for i, (value, (start, stop)) in enumerate(zip(values, ends, strict=True))
+    ]
+
+
+def _folded(low: float, high: float) -> tuple[float, float]:
+    """An interval of the EER as one of the effective EER; up to 50 where 50 lies in it."""
+    ends = effective_eer(low), effective_eer(high)
+    return min(ends), 50.0 if low <= 50 <= high else max(ends)

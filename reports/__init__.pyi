@@ -1,0 +1,61 @@
+from .comparison.compare import Comparison as Comparison
+from .comparison.compare import compare as compare
+from .figures.confusion import confusion_figure as confusion_figure
+from .figures.violins import block_size_figure as block_size_figure
+from .figures.violins import save_figure as save_figure
+from .figures.violins import violin_figure as violin_figure
+from .metrics import METRICS as METRICS
+from .metrics import Metric as Metric
+from .metrics import get_metric as get_metric
+from .page.heard import heard_table as heard_table
+from .page.html import write_report as write_report
+from .paper.published import published_beside as published_beside
+from .paper.reproduction import write_reproduction as write_reproduction
+from .runs import Run as Run
+from .runs import find_readable as find_readable
+from .runs import load_run as load_run
+from .runs import load_runs as load_runs
+from .statistics.key_statistics import KeyStatistics as KeyStatistics
+from .statistics.key_statistics import summarise as summarise
+from .statistics.key_statistics import summarise_all as summarise_all
+from .tables import closeness_table as closeness_table
+from .tables import numbers as numbers
+from .tables import score_table as score_table
+from .tables import to_csv as to_csv
+from .tables import to_html as to_html
+from .tables import to_latex as to_latex
+from .tables import to_markdown as to_markdown
+from .tables import worst_key_table as worst_key_table
+from .verdicts import headline as headline
+
+__all__ = [
+    "METRICS",
+    "Comparison",
+    "KeyStatistics",
+    "Metric",
+    "Run",
+    "block_size_figure",
+    "closeness_table",
+    "compare",
+    "confusion_figure",
+    "find_readable",
+    "get_metric",
+    "headline",
+    "heard_table",
+    "load_run",
+    "load_runs",
+    "numbers",
+    "published_beside",
+    "save_figure",
+    "score_table",
+    "summarise",
+    "summarise_all",
+    "to_csv",
+    "to_html",
+    "to_latex",
+    "to_markdown",
+    "violin_figure",
+    "worst_key_table",
+    "write_report",
+    "write_reproduction",
+]

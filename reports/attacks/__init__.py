@@ -1,0 +1,1 @@
+"""Attacks read from run folders, and the verdicts on them (docs/threat-model.md)."""

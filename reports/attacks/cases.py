@@ -1,0 +1,265 @@
+"""Every case of a run judged: an attack on one amount against one asset, beside random keys.
+
+A case that is after a key is asked two questions for each asset: do more keys fall than random ones do (a share), and
+are its measured values better than theirs (a tendency)? All questions of the run are corrected together. A case that
+hands back a model instead of a key is judged by the interval of its error over speakers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from wrongkey.reports.attacks.attacked_task import AttackedTask
+from wrongkey.reports.attacks.decisions import (
+    ALPHA,
+    ALWAYS,
+    ENOUGH_TRIALS,
+    LEAST_SHARE,
+    Array,
+    breaks,
+    holm,
+    larger,
+    more_hits,
+    more_than,
+    share_interval,
+    significant,
+)
+from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
+from wrongkey.reports.attacks.successes import UNLOCKED, decrypted, numbers, recovered, unlocked
+from wrongkey.reports.attacks.threats import Word
+
+NO_INTERVAL = "no interval over speakers was measured: the same wrongkey attack command into a new folder measures one"
+NO_BASELINE = "no baseline of random keys was measured"
+NEARER = 0.25  # of the way from random keys to plain: by how much a better error weakens a scheme
+KEYED = ("key", "speech", "use")
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A measured value that may be better than that of random keys.
+
+    better: the values, so that larger is better for the attack.  nothing: what a trial without a key scores, in those.
+    material: by how much the median must be better to weaken a scheme.
+    """
+
+    column: str
+    name: str
+    better: Callable[[Array], Array]
+    nothing: float
+    material: float
+    form: str
+    unit: str = ""
+
+
+GRADED: dict[str, tuple[Graded, ...]] = {
+    "key": (Graded("key_error", "key error", np.negative, -(2**0.5), 0.2, ".2g"),),
+    "speech": (
+        # Silence has 0 dB and is free: below that nothing is better than anything else.
+        Graded("snr", "SNR", lambda values: np.maximum(values, 0.0), 0.0, 3.0, ".1f", " dB"),
+        Graded("stoi", "STOI", lambda values: values, 0.0, 0.1, ".2f"),
+    ),
+    "use": (Graded("error", "error", np.negative, -1e9, 1.0, ".1f", " %"),),
+}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A measured value beside that of random keys, medians of both.
+
+    p: that it is no better, p_holm: corrected for all hypotheses of the run.  material: better by enough to matter.
+    """
+
+    column: str
+    name: str
+    p: float
+    median: float
+    null: float
+    material: bool
+    form: str
+    unit: str
+    p_holm: float = float("nan")
+
+    @property
+    def words(self) -> str:
+        ours, theirs = (f"{value:{self.form}}{self.unit}" for value in (self.median, self.null))
+        return f"median {self.name} {ours} (random keys {theirs})"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A case against one asset, and the word for it.
+
+    hits of outcome.n trials, null_hits of null_n random keys; NaN p where nothing was tested. `hint`: undecided, and
+    more than nothing was seen.
+    """
+
+    outcome: Outcome
+    asset: str
+    word: Word = Word.UNDECIDED
+    reason: str = ""
+    hits: int | None = None
+    null_hits: int = 0
+    null_n: int = 0
+    p: float = float("nan")
+    p_holm: float = float("nan")
+    effects: tuple[Effect, ...] = ()
+    hint: bool = False
+
+    @property
+    def trials(self) -> int:
+        return self.outcome.n
+
+    @property
+    def broke_down(self) -> bool:
+        """Whether every trial ended by an exception, so that nothing is known."""
+        return self.outcome.n == 0
+
+    @property
+    def share(self) -> float:
+        return self.hits / self.trials if self.hits is not None and self.trials else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's, of the share; NaN where no keys are counted."""
+        return (float("nan"),) * 2 if self.hits is None else share_interval(self.hits, self.trials)
+
+
+def judge(run: AttackRun) -> list[Judged]:
+    """All cases of a run against all the assets that they are after, in the order in which they ran."""
+    cases = []
+    for outcome in run.outcomes:
+        if outcome.attack == GUESSING:  # the sweep's incorrect keys: they are no trials of an attack
+            continue
+        if outcome.wants_key:
+            assets = KEYED if run.task else KEYED[:2]
+            cases += [_tested(run, outcome, asset) for asset in assets]
+        elif run.task is not None and (outcome.scored or not outcome.n):
+            cases.append(_modelled(run.task, Judged(outcome, outcome.asset)))
+    return _corrected(cases)
+
+
+def _tested(run: AttackRun, outcome: Outcome, asset: str) -> Judged:
+    """The case with its p-values; without them where it has no trial, or the task's error decides nothing."""
+    case = Judged(outcome, asset)
+    if not outcome.n:
+        return replace(case, reason=_breakdown(outcome))
+    null = run.null
+    if asset == "use":
+        assert run.task is not None
+        if doubt := run.task.doubt(UNLOCKED):
+            return replace(case, reason=doubt)
+        null = null[null["error"].notna()]
+    hits, null_hits = (int(_succeeded(rows, asset, run.task).sum()) for rows in (outcome.ended, null))
+    case = replace(case, hits=hits, null_hits=null_hits, null_n=len(null))
+    if not len(null):
+        return replace(case, p=more_than(ALWAYS, hits, outcome.n))
+    p = float(more_hits(hits, outcome.n, null_hits, len(null)))
+    return replace(case, p=p, effects=_effects(outcome.ended, null, asset, run.task))
+
+
+def _breakdown(outcome: Outcome) -> str:
+    return f"broke down in {outcome.failed} of {outcome.failed} trials ({outcome.rows['failed'].iloc[0]}): mend it"
+
+
+def _succeeded(rows: pd.DataFrame, asset: str, task: AttackedTask | None) -> NDArray[np.bool_]:
+    """Per trial: whether the asset ("key", "speech" or "use") is lost."""
+    if asset == "use" and task is not None:
+        return unlocked(task.effective(numbers(rows, "error")), task.plain)
+    return recovered(rows) if asset == "key" else decrypted(rows)
+
+
+def _effects(rows: pd.DataFrame, null: pd.DataFrame, asset: str, task: AttackedTask | None) -> tuple[Effect, ...]:
+    """How the asset's measured values compare with those of random keys.
+
+    All random keys are tested against; what is material is measured on the victims of the case alone, because the
+    speech of some is decrypted more easily than that of others by any key.
+    """
+    found = []
+    alike = np.ones(len(null), dtype=bool)
+    if asset == "speech" and "victim" in null and "victim" in rows:
+        same = np.asarray(null["victim"].isin(rows["victim"]))
+        alike = same if same.any() else alike
+    for value in GRADED[asset]:
+        ours, theirs = (numbers(table, value.column) for table in (rows, null))
+        if asset == "use" and task is not None:
+            ours, theirs = task.effective(ours), task.effective(theirs)
+        ours, theirs = value.better(ours), value.better(theirs)
+        if np.isnan(theirs).all() or np.isnan(ours).all():
+            continue
+        ours, theirs = (np.where(np.isnan(table), value.nothing, table) for table in (ours, theirs))
+        beside = theirs[alike]
+        gain = float(np.median(ours) - np.median(beside))
+        least = value.material
+        if asset == "use" and task is not None:
+            least = max(least, NEARER * (-float(np.median(beside)) - task.plain))
+        p, here, there = float(larger(ours, theirs)), abs(float(np.median(ours))), abs(float(np.median(beside)))
+        found.append(Effect(value.column, value.name, p, here, there, gain >= least, value.form, value.unit))
+    return tuple(found)
+
+
+def _corrected(cases: list[Judged]) -> list[Judged]:
+    """The words, once the p-values of all cases are known."""
+    every = [[case.p, *(effect.p for effect in case.effects)] if np.isfinite(case.p) else [] for case in cases]
+    adjusted = iter(holm(np.array([p for one in every for p in one])).tolist())
+    tested = [[next(adjusted) for _ in one] for one in every]
+    return [_decided(case, one) if one else case for case, one in zip(cases, tested, strict=True)]
+
+
+def _decided(case: Judged, adjusted: list[float]) -> Judged:
+    """The word for a case whose p-values were corrected to `adjusted`: the share's first, then those of its effects."""
+    n, measured = case.trials, case.null_n > 0
+    effects = tuple(replace(one, p_holm=p) for one, p in zip(case.effects, adjusted[1:], strict=True))
+    case = replace(case, p_holm=adjusted[0], effects=effects)
+    low = case.interval[0]
+    if measured and breaks(case.p_holm, low, n):
+        return replace(case, word=Word.BROKEN)
+    if not measured and n >= ENOUGH_TRIALS and case.p_holm <= ALPHA:  # more than half of the keys
+        return replace(case, word=Word.BROKEN, reason=NO_BASELINE)
+    if measured and significant(case.p_holm, n):
+        few = f"perhaps fewer than {100 * LEAST_SHARE:.0f} % of keys fall"
+        return replace(case, word=Word.WEAKENED, reason=few)
+    for effect in effects:
+        if effect.material and significant(effect.p_holm, n):
+            return replace(case, word=Word.WEAKENED, reason=effect.words)
+    hint = bool(case.hits) and (case.null_hits == 0 or case.p <= ALPHA)
+    if not measured:
+        remedy = "the same wrongkey attack command into a new folder measures one"
+        return replace(case, reason=f"{NO_BASELINE}: {remedy}", hint=hint)
+    if hint:
+        return replace(case, reason="some keys fall, too few to tell from chance: more --trials decide", hint=True)
+    if n < ENOUGH_TRIALS:
+        return replace(case, reason=f"only {n} trials: {ENOUGH_TRIALS} or more decide")
+    return replace(case, word=Word.NOT_SHOWN)
+
+
+def _modelled(task: AttackedTask, case: Judged) -> Judged:
+    """The word for an attack that hands back a model: its error beside plain and chance, by its interval over speakers.
+
+    Intervals are no p-values: these words stand outside Holm's correction, each at 95 %.
+    Of an EER the effective one, min(e, 100 - e): who is always wrong need only be turned round.
+    """
+    outcome = case.outcome
+    if not outcome.n:
+        return replace(case, reason=_breakdown(outcome))
+    if doubt := task.doubt(task.margin):
+        return replace(case, reason=doubt)
+    error, low, high = effective_error(outcome, task)
+    if not np.isfinite([error, low, high]).all():
+        return replace(case, reason=NO_INTERVAL, hint=True)
+    if error <= task.plain + task.margin and high < task.half_way:
+        return replace(case, word=Word.BROKEN)
+    if high < task.chance - task.margin:
+        return replace(case, word=Word.WEAKENED)
+    if low >= task.half_way:
+        return replace(case, word=Word.NOT_SHOWN)
+    wide = f"the interval reaches from {low:.0f} to {high:.0f} %"
+    return replace(case, reason=f"{wide}: more speakers decide", hint=True)
+
+
+def effective_error(outcome: Outcome, task: AttackedTask) -> tuple[float, float, float]:
+    """Median error of an attack's models and its interval; of an EER above chance, 100 minus it."""
+    error, low, high = (outcome.median(name) for name in ("error", "error_low", "error_high"))
+    return (100 - error, 100 - high, 100 - low) if task.two_sided and error > 50 else (error, low, high)

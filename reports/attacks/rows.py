@@ -1,0 +1,277 @@
+"""Attacks of a run folder, read: what was asked, and what every attack got.
+
+`attacks/suite.json` says what was attacked, `attacks/*.parquet` has a row per attack, amount and trial
+(`attacks/harness/results.py` writes both). What the rows mean for the scheme: `wrongkey.reports.attacks.verdicts`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.attack_rows import REPEATS, measured_numbers, read_attack
+from wrongkey.evaluation.run_folder.folder import find_files
+from wrongkey.evaluation.run_folder.schema import Suite, read_json, read_manifest
+from wrongkey.evaluation.run_folder.scores import old_files, read_scores
+from wrongkey.evaluation.run_folder.tables import Damaged, table_files
+from wrongkey.reports.attacks.attacked_task import AttackedTask
+from wrongkey.reports.attacks.successes import decrypted, ended, numbers, recovered
+from wrongkey.reports.metrics import METRICS, PRIMARY
+from wrongkey.reports.runs import SCHEME_NAMES
+
+GUESSING = "incorrect-keys"
+NULL = "random-keys"  # draws keys at random, once a trial: what every other attack is compared with
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An attack on one amount: its rows, and what they say. Medians over trials; NaN where there is no key.
+
+    wants_key: whether it is after a key; one that wanted it and found none has the error of an unrelated one.
+    asset: what it is after, "key" (and with it the speech and the use of the model), "use" or "identity".
+    """
+
+    attack: str
+    family: int
+    adversary: str
+    needs: tuple[str, ...]
+    given: str
+    rows: pd.DataFrame
+    wants_key: bool
+    asset: str
+
+    @property
+    def case(self) -> tuple[str, str, str]:
+        """Attack, variant and quality: what differs otherwise is the amount."""
+        first = self.rows.iloc[0]
+        return self.attack, str(first.get("given_variant") or ""), str(first.get("given_quality") or "")
+
+    @property
+    def amount(self) -> tuple[float, ...]:
+        """Seconds, known blocks and queries, for order; what is not given counts as nothing."""
+        first = self.rows.iloc[0]
+        given = (first.get(f"given_{name}") for name in ("seconds", "known_blocks", "queries"))
+        return tuple(float(value) if pd.notna(value) else 0.0 for value in given)
+
+    @property
+    def given_words(self) -> str:
+        """The amount, and the seconds that victims had at the median where that is clearly less."""
+        had = self.median("had_seconds") if "had_seconds" in self.rows else float("nan")
+        if np.isfinite(had) and had < 0.95 * self.amount[0]:
+            return f"{self.given} ({had:.0f} s at the median)"
+        return self.given
+
+    def median(self, column: str) -> float:
+        """Over the trials that ended; NaN where the column is empty, or not there."""
+        values = numbers(self.ended, column)
+        return float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
+
+    def quartiles(self, column: str) -> tuple[float, float]:
+        """25 and 75 % of a column over the trials."""
+        values = numbers(self.ended, column)
+        if not np.isfinite(values).any():
+            return float("nan"), float("nan")
+        low, high = np.nanquantile(values, [0.25, 0.75])
+        return float(low), float(high)
+
+    @property
+    def n(self) -> int:
+        """Trials in which the attack ended: one that broke down by an exception is none."""
+        return len(self.ended)
+
+    @property
+    def failed(self) -> int:
+        return len(self.rows) - self.n
+
+    @cached_property
+    def ended(self) -> pd.DataFrame:
+        return ended(self.rows)
+
+    @cached_property
+    def scored(self) -> bool:
+        """Whether the harness scored something: a key, or a model that reads ciphertext."""
+        return self.wants_key or bool(self.rows["error"].notna().any())
+
+    @cached_property
+    def recovered(self) -> NDArray[np.bool_]:
+        """Per trial that ended: the key is recovered, or the speech is decrypted."""
+        return recovered(self.ended) | decrypted(self.ended)
+
+    @property
+    def share(self) -> float:
+        """Of the trials: `recovered`; NaN where none ended."""
+        return float(self.recovered.mean()) if self.n else float("nan")
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """Medians of the attack's further numbers, by name."""
+        table = pd.DataFrame([measured_numbers(text) for text in self.ended["measured"]])
+        return {str(name): float(table[name].median()) for name in table} if len(table.columns) else {}
+
+
+@dataclass(frozen=True, eq=False)
+class AttackRun:
+    """The attacks of one run folder: suite.json as a dict, and all rows."""
+
+    folder: Path
+    suite: dict[str, Any]
+    rows: pd.DataFrame
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        found = self.suite.get("setting")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def scheme(self) -> str:
+        return str(self.setting.get("scheme"))
+
+    @property
+    def block_size(self) -> int:
+        return int(self.setting.get("block_size") or 0)
+
+    @property
+    def label(self) -> str:
+        """ "asv-raw3, ROM, M = 3"; without a model "speech, ROM, M = 3"."""
+        blocks = self.setting.get("blocks")
+        how = f"M = {self.block_size}" + ("" if blocks == "samples" else f" ({blocks})")
+        return f"{self.setting.get('model') or 'speech'}, {SCHEME_NAMES.get(self.scheme, self.scheme)}, {how}"
+
+    @property
+    def recordings(self) -> str:
+        return str(self.setting.get("recordings") or "unknown")
+
+    @property
+    def error_name(self) -> str:
+        if self.metric == "accuracy":
+            return "100 - accuracy"
+        return METRICS[self.metric].label if self.metric in METRICS else "error"
+
+    @cached_property
+    def manifest(self) -> dict[str, Any] | None:
+        """The manifest of the sweep beside the attacks; None where there is none."""
+        return read_manifest(self.folder) if (self.folder / "manifest.json").exists() else None
+
+    @cached_property
+    def metric(self) -> str | None:
+        """The metric that speaks for the task, as the sweep beside the attacks says; None without a model."""
+        named = str(self.manifest["config"].get("metric")) if self.manifest else ""
+        return named if named in METRICS else PRIMARY.get(str(self.setting.get("task")))
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """The task's errors in percent of the sweep beside the attacks: columns condition, value, n; maybe empty."""
+        metric = self.metric
+        found, _ = read_scores(self.folder, self.manifest)
+        found = found[found["metric"] == metric][["condition", "value", "n"]]
+        return found.assign(value=100 - found["value"]) if metric == "accuracy" else found
+
+    def error_under(self, condition: str) -> float:
+        """Median error of a condition, `plain` or `incorrect`; NaN where there was no model."""
+        values = self.scores[self.scores["condition"] == condition]["value"]
+        return float(values.median()) if len(values) else float("nan")
+
+    @cached_property
+    def task(self) -> AttackedTask | None:
+        """What the model's error can say; None where no model was attacked."""
+        if not self.setting.get("model"):
+            return None
+        manifest = self.manifest or {}
+        classes = len(manifest.get("classes") or ()) or (manifest.get("corpus") or {}).get("classes")
+        chance = {"eer": 50.0, "accuracy": 100 - 100 / classes if classes else 100.0}.get(str(self.metric), 100.0)
+        incorrect = self.scores[self.scores["condition"] == "incorrect"]["value"].to_numpy(dtype=np.float64)
+        wrong = manifest.get("key_space")  # of incorrect keys
+        space, two_sided = None if wrong is None else int(wrong) + 1, self.metric == "eer"
+        plain = self.error_under("plain")
+        return AttackedTask(self.error_name, plain, chance, self.step, incorrect, space, two_sided)
+
+    @cached_property
+    def step(self) -> float:
+        """Points by which one trial, word or utterance moves the task's error; NaN where nobody says how many."""
+        trials = (self.manifest or {}).get("trials") or {}
+        if self.metric == "eer" and trials.get("target") is not None and trials.get("nontarget") is not None:
+            return 100 / max(1, min(int(trials["target"]), int(trials["nontarget"])))
+        asked = self.scores[self.scores["condition"] == "plain"]["n"]
+        if not len(asked) or not asked.iloc[0] > 0:
+            return float("nan")
+        return (200 if self.metric == "eer" else 100) / float(asked.iloc[0])  # half of the trials are of one speaker
+
+    @cached_property
+    def null(self) -> pd.DataFrame:
+        """The trials of the null attack, which draws keys at random; empty in folders of an older wrongkey."""
+        return ended(self.rows[self.rows["attack"].isin(self.null_names)])
+
+    @cached_property
+    def outcomes(self) -> list[Outcome]:
+        """Every attack and amount, in the order in which they ran; without the null attack."""
+        found = []
+        for (attack, given), rows in self.rows.groupby(["attack", "given"], sort=False):
+            if attack in self.null_names:
+                continue
+            said = self.about(str(attack))
+            needs = said.get("cases", {}).get(given, {}).get("needs", said.get("needs", ()))
+            wants_key = said.get("wants_key")
+            wants_key = bool(rows["key_error"].notna().any()) if wants_key is None else wants_key
+            asset = said.get("asset") or self._asset(wants_key)
+            family, adversary = int(rows["family"].iloc[0]), said.get("adversary", "")
+            found.append(Outcome(str(attack), family, adversary, tuple(needs), str(given), rows, wants_key, asset))
+        return sorted(found, key=lambda outcome: (outcome.family, outcome.amount))
+
+    def about(self, attack: str) -> dict[str, Any]:
+        """What suite.json says of an attack; empty where it says nothing."""
+        found = self.suite.get("attacks", {}).get(attack, {})
+        return found if isinstance(found, dict) else {}
+
+    def _asset(self, wants_key: bool) -> str:
+        """Of an attack in a folder that does not say: an older wrongkey had two without a key, on asv and on asc."""
+        return "key" if wants_key else "use" if self.setting.get("task") == "asc" else "identity"
+
+    @cached_property
+    def null_names(self) -> frozenset[str]:
+        """What the null attack is called."""
+        return frozenset(name for name in self.suite.get("attacks", {}) if self.about(name).get("null")) | {NULL}
+
+    @property
+    def obstacles(self) -> dict[str, str]:
+        """Attacks that do not apply, with the reason."""
+        about = self.suite.get("attacks", {})
+        return {name: said["obstacle"] for name, said in about.items() if said.get("obstacle")}
+
+    @property
+    def measurements(self) -> list[Outcome]:
+        """Attacks that want no key and measured something."""
+        return [outcome for outcome in self.outcomes if not outcome.wants_key and outcome.measured]
+
+
+def load_attacks(folder: Path) -> AttackRun | None:
+    """The attacks of a run folder; None where there are none. Raises BadInput for broken files."""
+    path = folder / "attacks" / "suite.json"
+    if not path.is_file():
+        return None
+    suite = read_json(path, Suite)
+    found = []
+    for file in table_files(path.parent):
+        try:
+            found.append(read_attack(file, suite))
+        except Damaged as error:
+            raise BadInput(f"{file} is broken ({error}): the same wrongkey attack command makes it again.") from None
+    if not found:
+        return None
+    rows = pd.concat([one.table for one in found], ignore_index=True)
+    repeats = [f"{REPEATS[:1].upper()}{REPEATS[1:]}."] if suite.get("repeats") else []
+    return AttackRun(folder, suite, rows, (*old_files(found, "attacks"), *repeats))
+
+
+def find_attacks(folders: Iterable[Path]) -> list[AttackRun]:
+    """The attacks of these folders and of those below them, each once, sorted by name."""
+    files = (file for folder in folders for file in find_files(folder, "suite.json"))
+    places = {file.parent.parent for file in files if file.parent.name == "attacks"}
+    found = (load_attacks(place) for place in sorted(places))
+    return [run for run in found if run is not None]

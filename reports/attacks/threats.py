@@ -1,0 +1,106 @@
+"""Who attacks what: the assets, the adversaries and the words of a verdict (docs/threat-model.md)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wrongkey.errors import BadInput
+
+# What an adversary needs, from the least to the most: a verdict names the least that breaks.
+NEEDS = (
+    *("ciphertext", "ciphertext of many", "other speech", "answers", "encrypted model", "public model"),
+    *("plain enrolment", "labelled ciphertext", "known plaintext", "chosen plaintext"),
+)
+ASSETS = {"key": "the key", "speech": "the speech", "use": "the use of the model", "identity": "who speaks"}
+
+
+class Word(StrEnum):
+    """What is said of an asset and an adversary, the worst first."""
+
+    OPEN = "open without any attack"
+    BROKEN = "broken"
+    WEAKENED = "weakened"
+    UNDECIDED = "undecided"
+    NOT_SHOWN = "not shown to break"
+    NOT_TRIED = "not tried"
+    NOT_APPLICABLE = "does not apply"
+
+
+SEVERITY = tuple(Word)
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """A name, and all that he may have: an attack counts for everybody who has what it needs."""
+
+    name: str
+    has: frozenset[str]
+
+    def can(self, needs: Iterable[str]) -> bool:
+        return self.has >= set(needs)
+
+
+_LISTENS = frozenset({"ciphertext", "ciphertext of many", "other speech"})
+_PROVIDES = _LISTENS | {"encrypted model", "answers"}
+ADVERSARIES = (  # the weakest first
+    Adversary("unauthorised user", frozenset({"answers", "other speech"})),
+    Adversary("eavesdropper", _LISTENS),
+    Adversary("provider", _PROVIDES),
+    Adversary("provider of a public model", _PROVIDES | {"public model"}),
+    Adversary("somebody in the room", _LISTENS | {"known plaintext"}),
+    Adversary("borrowed device", _LISTENS | {"known plaintext", "chosen plaintext"}),
+    Adversary("insider with names", _LISTENS | {"public model", "plain enrolment", "labelled ciphertext"}),
+)
+SHORT = {word.split()[0]: word for word in (Word.BROKEN, Word.OPEN, Word.WEAKENED, Word.UNDECIDED)}
+
+
+def worst(words: Iterable[Word]) -> Word:
+    """The most severe of some words."""
+    return min(words, key=SEVERITY.index)
+
+
+def fail_words(text: str) -> frozenset[Word]:
+    """The words of `--fail-if broken,weakened` and all that are worse, "open" standing for the whole phrase.
+
+    Raises BadInput for others, and where none is named.
+    """
+    known = {word.replace(" ", "-"): word for word in Word if word not in SHORT.values()}
+    named = [_plain(name) for name in text.split(",") if name.strip()]
+    words = SHORT | known | {word.replace(" ", "-"): word for word in Word}
+    for name in named:
+        if name not in words:
+            raise BadInput(f"--fail-if {name} is no verdict: {_some_of([*SHORT, *known])}")
+    if not named:
+        raise BadInput(f"--fail-if names no verdict: {_some_of([*SHORT, *known])}")
+    mildest = max(SEVERITY.index(words[name]) for name in named)
+    return frozenset(SEVERITY[: mildest + 1])
+
+
+def adversaries_named(text: str | None) -> frozenset[str]:
+    """The adversaries of `--adversary eavesdropper,borrowed-device`; all for None.
+
+    Raises BadInput for others, and where none is named.
+    """
+    known = {_plain(one.name): one.name for one in ADVERSARIES}
+    if text is None:
+        return frozenset(known.values())
+    named = [_plain(name) for name in text.split(",") if name.strip()]
+    for name in named:
+        if name not in known:
+            raise BadInput(f"--adversary {name} is unknown: {_some_of(known)}")
+    if not named:
+        raise BadInput(f"--adversary names nobody: {_some_of(known)}")
+    return frozenset(known[name] for name in named)
+
+
+def _plain(name: str) -> str:
+    return "-".join(name.lower().split())
+
+
+def _some_of(names: Iterable[str]) -> str:
+    return f"name some of {', '.join(names)}, with commas between them"
+
+
+def price(needs: Iterable[str]) -> tuple[int, ...]:
+    """What an attack needs as a sort key: the most demanding need first."""
+    return tuple(sorted((NEEDS.index(need) if need in NEEDS else len(NEEDS) for need in needs), reverse=True))

@@ -1,0 +1,244 @@
+"""The verdict on a scheme: a word and a sentence for every asset and adversary (docs/threat-model.md).
+
+A cell holds what the strongest case says that its adversary could run; the cheapest, where several are as strong.
+Before any attack stands what needs none: incorrect keys that work as well as the correct one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wrongkey.reports.attacks.cases import KEYED, Judged, effective_error, judge
+from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
+from wrongkey.reports.attacks.rows import GUESSING, AttackRun
+from wrongkey.reports.attacks.threats import ADVERSARIES, ASSETS, SEVERITY, Adversary, Word, price, worst
+from wrongkey.reports.attacks.without_attack import guessed, opened, percent
+
+VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
+MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of who is after people
+NULL_VERBS = {"key": "are found", "speech": "decrypt", "use": "unlock it"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is said of one asset and one adversary. case: what it rests on; None where it rests on no attack."""
+
+    asset: str
+    adversary: str
+    word: Word
+    sentence: str
+    case: Judged | None = None
+
+
+@dataclass(frozen=True)
+class AttackVerdict:
+    """One run's verdict: `sentence` sums up the cells, which are sorted by asset and then by adversary."""
+
+    label: str
+    sentence: str
+    cells: tuple[Cell, ...]
+    cases: tuple[Judged, ...]
+
+    def cell(self, asset: str, adversary: str) -> Cell:
+        return next(cell for cell in self.cells if (cell.asset, cell.adversary) == (asset, adversary))
+
+    def worst(self, asset: str) -> Cell:
+        """Of the weakest adversary for whom the asset's verdict is the worst."""
+        return min((cell for cell in self.cells if cell.asset == asset), key=lambda cell: SEVERITY.index(cell.word))
+
+
+def verdict(run: AttackRun) -> AttackVerdict:
+    """All cells of a run, and the sentence that sums them up."""
+    cases = judge(run)
+    cells: list[Cell] = []
+    for adversary in ADVERSARIES:
+        own: dict[str, Cell] = {}
+        for asset in ASSETS:
+            own[asset] = _cell(run, cases, asset, adversary)
+        if not _beyond(run, "identity", adversary):
+            own["identity"] = _through_speech(own["identity"], own["speech"])
+        cells += own.values()
+    cells.sort(key=lambda cell: list(ASSETS).index(cell.asset))
+    found = AttackVerdict(run.label, "", tuple(cells), tuple(cases))
+    return AttackVerdict(run.label, _summary(found) + unfinished(run), found.cells, found.cases)
+
+
+def unfinished(run: AttackRun) -> str:
+    """A warning for a run that was stopped; empty for a whole one."""
+    return "" if run.suite.get("ended") else " These attacks are unfinished."
+
+
+def best_cases(cases: Iterable[Judged]) -> Iterator[list[Judged]]:
+    """The cases of the tables: per attack and variant the amount that says most, judged against each asset."""
+    kinds: dict[tuple[str, str, str], dict[str, list[Judged]]] = {}
+    for case in cases:
+        kinds.setdefault(case.outcome.case, {}).setdefault(case.outcome.given, []).append(case)
+    for amounts in kinds.values():
+        yield min(amounts.values(), key=lambda judged: min(map(_strength, judged)))
+
+
+def _cell(run: AttackRun, cases: Sequence[Judged], asset: str, adversary: Adversary) -> Cell:
+    """The worst of what is open without an attack, the strongest case, and guesses."""
+
+    def say(word: Word, sentence: str, case: Judged | None = None) -> Cell:
+        return Cell(asset, adversary.name, word, sentence, case)
+
+    if reason := _beyond(run, asset, adversary):
+        return say(Word.NOT_APPLICABLE, reason)
+    if asset == "use" and run.task and (doubt := run.task.doubt(run.task.margin)):
+        return say(Word.UNDECIDED, f"{doubt[:1].upper()}{doubt[1:]}.")
+    found = [say(*free)] if (free := opened(run, asset)) else []
+    own = [case for case in cases if case.asset == asset and adversary.can(case.outcome.needs)]
+    if own:
+        found.append(_by_attacks(run, own, say))
+    if asset == "use" and run.task and adversary.can({"answers"}) and (guess := guessed(run.task)):
+        found.append(say(*guess))
+    if not found:
+        return say(*_untried(run, asset, adversary))
+    return next(cell for cell in found if cell.word is worst(cell.word for cell in found))
+
+
+def _beyond(run: AttackRun, asset: str, adversary: Adversary) -> str:
+    """Why there is nothing to lose, or nothing that this adversary could take; empty where there is."""
+    if asset == "use" and run.task is None:
+        return "No model was attacked: name one with --model."
+    if asset == "identity" and run.setting.get("task") == "asc":
+        return "The task is to classify sounds: nobody speaks."
+    if asset in ("speech", "identity") and "ciphertext" not in adversary.has:
+        return "This adversary has no ciphertext; whoever finds the key decrypts what they get hold of."
+    return ""
+
+
+def _by_attacks(run: AttackRun, own: Sequence[Judged], say: Callable[[Word, str, Judged], Cell]) -> Cell:
+    """What the strongest of an adversary's cases says, and which of their attacks say nothing."""
+    strongest = min(own, key=_strength)
+    word, sentence = strongest.word, case_sentence(run, strongest)
+    if word is Word.NOT_SHOWN and (few := _few(own)):
+        sentence += f" Too few trials to say: {few}."
+    if word not in (Word.BROKEN, Word.WEAKENED) and (down := _broke_down(own)):
+        word = Word.UNDECIDED
+        if not strongest.broke_down:
+            sentence += f" {down}"
+    return say(word, sentence, strongest)
+
+
+def _broke_down(cases: Sequence[Judged]) -> str:
+    """The attacks of which nothing is known, because every trial of theirs (or of a variant) ended by an exception."""
+    kinds: dict[tuple[str, str, str], list[Judged]] = {}
+    for case in cases:
+        kinds.setdefault(case.outcome.case, []).append(case)
+    lost = (own[-1] for own in kinds.values() if all(case.broke_down for case in own))
+    return " ".join(f"{case.outcome.attack} ({case.outcome.given_words}) {case.reason}." for case in lost)
+
+
+def _strength(case: Judged) -> tuple[object, ...]:
+    """The strongest case first; of those as strong the cheapest: needs, then a special variant, amount, CPU seconds.
+
+    All that break are as strong.
+    """
+    word = SEVERITY.index(case.word) if case.word is not Word.UNDECIDED or case.hint else len(SEVERITY)
+    outcome = case.outcome
+    gain = case.share if outcome.wants_key else -outcome.median("error")
+    gain = 0.0 if case.word is Word.BROKEN or not np.isfinite(gain) else gain
+    return word, -gain, price(outcome.needs), outcome.case[1] != "", outcome.amount, outcome.median("seconds")
+
+
+def _few(cases: Sequence[Judged]) -> str:
+    """Attacks whose cases all had too few trials."""
+    trials: dict[str, int] = {}
+    for case in cases:
+        trials[case.outcome.attack] = max(trials.get(case.outcome.attack, 0), case.trials)
+    few = {case.outcome.attack for case in cases if case.word is Word.UNDECIDED and case.hits is not None}
+    return ", ".join(f"{name} ({n})" for name, n in trials.items() if n < ENOUGH_TRIALS and name in few)
+
+
+def _untried(run: AttackRun, asset: str, adversary: Adversary) -> tuple[Word, str]:
+    """Why no case of this adversary is there: no attack applies, or none was run."""
+    known = {name: list(needs) for name, needs in (run.suite.get("known") or {}).items()}
+    known |= {name: list(run.about(name).get("needs", ())) for name in run.suite.get("attacks", {})}
+    able = [
+        name
+        for name, needs in known.items()
+        if asset in _assets(run, name, needs) and name not in (GUESSING, *run.null_names)
+        and any(adversary.can(one) for one in (needs, *_needs_of_cases(run, name)))
+    ]  # fmt: skip
+    if not able:
+        return Word.NOT_TRIED, f"No attack on {ASSETS[asset]} is known that needs no more than this adversary has."
+    obstacles = run.obstacles
+    left = [name for name in able if name not in obstacles]
+    if left:
+        return Word.NOT_TRIED, f"`wrongkey attack {','.join(left)} …` with the flags of this run tries it."
+    reasons = dict.fromkeys(f"{name}: {obstacles[name]}" for name in able)
+    return Word.NOT_APPLICABLE, " ".join(reasons)
+
+
+def _needs_of_cases(run: AttackRun, attack: str) -> list[list[str]]:
+    """What those cases need that need less than their attack."""
+    return [case["needs"] for case in run.about(attack).get("cases", {}).values()]
+
+
+def _assets(run: AttackRun, attack: str, needs: Sequence[str]) -> tuple[str, ...]:
+    """What an attack is after, whether it ran or not; where nobody says, those with names want no key."""
+    asset = run.about(attack).get("asset")
+    if asset is None:
+        asset = "identity" if MANY & set(needs) else "key"
+    return KEYED if asset == "key" else (asset,)
+
+
+def _through_speech(cell: Cell, speech: Cell) -> Cell:
+    """Who decrypts ciphertext hears who speaks, where no attack on that alone does as well."""
+    lost = speech.word in (Word.OPEN, Word.BROKEN) and SEVERITY.index(speech.word) < SEVERITY.index(cell.word)
+    if not lost:
+        return cell
+    sentence = f"The decrypted speech tells who speaks: {speech.sentence}"
+    return Cell(cell.asset, cell.adversary, speech.word, sentence, speech.case)
+
+
+def case_sentence(run: AttackRun, case: Judged) -> str:
+    """ "polyphase (5 s of ciphertext) finds 14 of 30 keys, 47 % of keys [30, 64 %]; random keys are found 0 of 100
+    times; median SNR 43 dB; 0.3 s of CPU a key." """
+    outcome = case.outcome
+    if case.broke_down:
+        return f"{outcome.attack} ({outcome.given_words}) {case.reason}."
+    parts = [f"{outcome.attack} ({outcome.given_words})"]
+    if case.hits is not None:
+        low, high = case.interval
+        parts[0] += (
+            f" {VERBS[case.asset]} {case.hits} of {case.trials} keys, {100 * case.share:.0f} % of keys "
+            f"[{percent(low, high)}]"
+        )
+        if case.null_n:
+            parts.append(f"random keys {NULL_VERBS[case.asset]} {case.null_hits} of {case.null_n} times")
+    elif not outcome.wants_key and outcome.n and run.task and np.isfinite(outcome.median("error")):
+        error, low, high = effective_error(outcome, run.task)
+        interval = f" [{low:.1f}, {high:.1f} %]" if np.isfinite([low, high]).all() else ""
+        parts[0] += f" reaches {run.task.name} {error:.1f} %{interval} without a key (plain {run.task.plain:.1f} %)"
+    if outcome.failed and outcome.n:
+        parts.append(f"{outcome.failed} of {len(outcome.rows)} trials failed")
+    if case.asset in ("key", "speech") and np.isfinite(outcome.median("snr")):
+        parts.append(f"median SNR {outcome.median('snr'):.0f} dB")
+    if case.asset == "use" and outcome.wants_key and run.task and np.isfinite(outcome.median("error")):
+        parts.append(f"median {run.task.name} {outcome.median('error'):.1f} % (plain {run.task.plain:.1f} %)")
+    if case.reason:
+        parts.append(case.reason)
+    if outcome.n:
+        parts.append(f"{outcome.median('seconds'):.2g} s of CPU a {'key' if outcome.wants_key else 'trial'}")
+    return "; ".join(parts) + "."
+
+
+def _summary(found: AttackVerdict) -> str:
+    """What is worst, in a sentence with its evidence, and the other assets by their words."""
+    worst = {asset: found.worst(asset) for asset in ASSETS}
+    groups: dict[Word, list[str]] = {}
+    for asset, cell in worst.items():
+        groups.setdefault(cell.word, []).append(ASSETS[asset])
+    order = sorted(groups, key=SEVERITY.index)
+    text = "; ".join(f"{word}: {', '.join(groups[word])}" for word in order) + ". "
+    cell = next(worst[asset] for asset in worst if worst[asset].word is order[0])
+    text = text[:1].upper() + text[1:] + f"{cell.sentence[:1].upper()}{cell.sentence[1:]}"
+    if cell.case is not None:
+        text += f" Adversary: {cell.adversary}."
+    if not {Word.BROKEN, Word.OPEN, Word.WEAKENED} & groups.keys():
+        text += " That is no proof of safety."
+    return text

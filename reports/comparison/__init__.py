@@ -1,0 +1,1 @@
+"""`wrongkey compare`: does run B protect at least as well as run A?"""

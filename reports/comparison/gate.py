@@ -1,0 +1,144 @@
+"""The hypotheses behind `compare`: is B at least as safe as A on average, in its weakest keys, and under each attack?
+
+Pure arithmetic on scores; `wrongkey.reports.comparison.compare` reads them from run folders. The decision is that of
+`wrongkey.reports.comparison.noninferiority`. Three rules stand above the tests. Fewer than `FEWEST` keys of a sample
+show nothing. B must lock its model at all: where it is not shown that fewer than one in ten of its incorrect keys are
+as good as plain, "at least as well as A" would praise a lock that is open, whatever A does. And nothing is shown as
+long as an attack ran on one of the two alone.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from wrongkey.reports.comparison.attack_gains import Attacked, attack_gains
+from wrongkey.reports.comparison.gain_of_means import DRAWS, KeyScores, gain_of_means
+from wrongkey.reports.comparison.gain_of_shares import Flags, Share, gain_of_shares, paired_gain_of_shares
+from wrongkey.reports.comparison.noninferiority import LEVEL, Decision, Gain, decide
+
+Array = NDArray[np.float64]
+FEWEST = 5  # sampled keys: all 4 of a sample lie on one side of the median in 1 of 8 cases
+OPEN = 0.1  # share of keys as good as plain from which on a model is not locked: ten guesses open it
+
+
+@dataclass(frozen=True)
+class Margins:
+    """By how much B may be worse.
+
+    mean: in the metric's unit, also for the error of an attacker's model.  tail: of the share of weak keys.
+    attack: of the share of trials that succeed.
+    """
+
+    mean: float
+    tail: float = 0.03
+    attack: float = 0.10
+
+
+@dataclass(frozen=True, eq=False)
+class Protection:
+    """What a run says of its key scheme.
+
+    scores: of the incorrect keys.
+    gaps: (keys,) by how much each is safer than the plain model; None where the plain model was not measured.
+    gap_errors: (keys,) their standard errors over speakers; zeros where the statement is about these speakers, NaN
+        where they would be needed and were not measured.
+    attacked: what attacks did.
+    """
+
+    scores: KeyScores
+    gaps: Array | None
+    gap_errors: Array
+    attacked: Attacked = field(default_factory=Attacked)
+
+    @property
+    def blind(self) -> bool:
+        """Nothing can be said: it would be of other speakers, and no interval says how much these differ."""
+        return bool(np.isnan(self.gap_errors).any())
+
+    @property
+    def few(self) -> bool:
+        return len(self.scores.values) < FEWEST and not self.scores.exhaustive
+
+    def weak(self, distance: float, doubt: float = 0.0) -> Flags:
+        """Keys within `distance` of plain, or better.
+
+        doubt: +1 counts those that may be, given the uncertainty over speakers, −1 only those that surely are.
+        """
+        assert self.gaps is not None
+        quantile = float(special.stdtrit(max(self.scores.speakers - 1, 1), 1 - LEVEL))
+        return np.asarray(self.gaps - doubt * quantile * self.gap_errors <= distance + 1e-9)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One count on which B must not be worse; kind: "mean", "tail", "attack" (a share of trials) or "error" (of an
+    attacker's model), and which attack."""
+
+    kind: str
+    gain: Gain
+    margin: float
+    decision: Decision
+    attack: str = ""
+
+
+def judge(
+    b: Protection, a: Protection, distance: float, margins: Margins, paired: bool, draws: int = DRAWS, seed: int = 0
+) -> tuple[Decision, list[Hypothesis]]:
+    """The verdict on "B protects at least as well as A", and the hypotheses it rests on.
+
+    distance: within which of plain a key is weak.  paired: both hold the same keys in the same order.
+    """
+    counts = [("mean", "", gain_of_means(b.scores, a.scores, paired, draws, seed), margins.mean)]
+    if a.gaps is not None and b.gaps is not None:
+        counts.append(("tail", "", gain_in_weak_keys(b, a, distance, paired), margins.tail))
+    if a.few or b.few or a.blind or b.blind:
+        blind = a.blind or b.blind
+        counts = [(kind, name, _unshown(gain, blind or kind == "mean"), margin) for kind, name, gain, margin in counts]
+    for kind, name, gain in attack_gains(b.attacked, a.attacked):
+        counts.append((kind, name, gain, margins.attack if kind == "attack" else margins.mean))
+    verdict, decisions = decide([count[2] for count in counts], [count[3] for count in counts])
+    one_sided = a.attacked.lacks(b.attacked) or b.attacked.lacks(a.attacked)
+    if verdict == "shown" and (one_sided or not locks(b, distance)):
+        verdict = "undecided"
+    found = [
+        Hypothesis(kind, gain, margin, decision, name)
+        for (kind, name, gain, margin), decision in zip(counts, decisions, strict=True)
+    ]
+    return verdict, found
+
+
+def gain_in_weak_keys(b: Protection, a: Protection, distance: float, paired: bool) -> Gain:
+    """By how much B's share of weak keys is smaller.
+
+    Where the speakers are uncertain, each bound and the p-value count the keys in doubt against themselves.
+    """
+    if not (a.gap_errors.any() or b.gap_errors.any()):
+        return _gain_in_weak_keys(b.weak(distance), a.weak(distance), b, a, paired)
+    seen, low, high = (
+        _gain_in_weak_keys(b.weak(distance, doubt), a.weak(distance, -doubt), b, a, paired)
+        for doubt in (0.0, 1.0, -1.0)
+    )
+    return Gain(seen.value, low.low, high.high, high.p_worse)
+
+
+def locks(run: Protection, distance: float) -> bool:
+    """It is shown, at 5 %, that fewer than `OPEN` of the incorrect keys are as good as plain."""
+    if run.gaps is None or run.blind:
+        return False
+    weak = run.weak(distance, 1.0)
+    return Share(int(weak.sum()), len(weak), run.scores.exhaustive).high < OPEN
+
+
+def _unshown(gain: Gain, unknown: bool) -> Gain:
+    """What too few keys leave of a gain: nothing is shown, and only a share can still be worse, by its exact test."""
+    return Gain(gain.value, -np.inf, np.inf, 1.0) if unknown else gain._replace(low=-np.inf)
+
+
+def _gain_in_weak_keys(weak_b: Flags, weak_a: Flags, b: Protection, a: Protection, paired: bool) -> Gain:
+    if paired and not (a.scores.exhaustive and b.scores.exhaustive):
+        return paired_gain_of_shares(weak_b, weak_a)
+    return gain_of_shares(
+        *(Share(int(weak.sum()), len(weak), side.scores.exhaustive) for weak, side in ((weak_b, b), (weak_a, a)))
+    )

@@ -1,0 +1,1 @@
+"""Figures, as matplotlib figures: violins, scores against block size, attacks, analyses, confusions."""

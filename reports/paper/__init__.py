@@ -1,0 +1,1 @@
+"""The paper's published values, its experiments, and ours beside them."""

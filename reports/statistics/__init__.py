@@ -1,0 +1,1 @@
+"""What a sample of incorrect keys says: summaries, intervals over keys, tails and guess numbers."""

@@ -1,0 +1,244 @@
+"""Beyond the keys that were tried: how many random keys an attacker needs, from the tail of the distribution.
+
+Peaks over a threshold: whatever the distribution of scores, its tail beyond a high threshold is nearly a generalised
+Pareto distribution (Pickands 1975; Balkema and de Haan 1974). The tail is the owner's worst end: low error rates, high
+accuracies. Fitted by the method of Zhang and Stephens (2009, Technometrics 51), which is a closed form, always exists,
+and agrees with maximum likelihood (tests/reports/statistics/test_tails.py); intervals are percentile bootstraps over
+keys, threshold and all. An extrapolation is an assumption: `TailEstimate.warning` and `TailGuess.stable` say where it
+says nothing. Where a single key was seen that close, counting replaces it
+(`wrongkey.reports.statistics.key_statistics.GuessNumber`).
+
+No extrapolation goes beyond the key space. A fitted tail that ends before the plain score would say "never", which is
+impossible: a share of the keys lies so near the correct one that the model cannot tell (`wrongkey.keys.volume`), so
+that a key is reached after at most one over that share of guesses.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from wrongkey.reports.metrics import Metric
+from wrongkey.reports.statistics.key_statistics import Array, KeyStatistics, bound_words, count_words, power_of_ten
+
+SHARE = 0.1  # of the keys, beyond the threshold
+OTHER_SHARES = (0.05, 0.15, 0.2)  # whose thresholds must say the same
+FEWEST_EXCEEDANCES = 30
+UNSTABLE = 10.0  # factor between the guess numbers of two thresholds
+TIED = 0.3  # share of different values among the exceedances below which the scores are too coarse
+RESAMPLES = 500
+UNREACHED = 1e12  # guesses; beyond it numbers are not told apart
+
+
+@dataclass(frozen=True)
+class TailGuess:
+    """Expected random keys until one comes within `distance` of the plain score, by the tail; inf where it ends before.
+
+    hits: how many of the tried keys did.  low, high: 95 % bootstrap interval over keys.  least, most: what the tails
+    beyond this and other thresholds say.  bound: log10 of the guesses that the key space allows; None where unknown.
+    No number is larger than the bound.
+    """
+
+    distance: float
+    expected: float
+    low: float
+    high: float
+    hits: int
+    least: float
+    most: float
+    bound: float | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Some of the tried keys came this close: counting them asks for no assumption."""
+        return self.hits > 0
+
+    @property
+    def stable(self) -> bool:
+        """Other thresholds say the same, up to a factor of `UNSTABLE`."""
+        return min(self.most, UNREACHED) <= UNSTABLE * min(self.least, UNREACHED)
+
+    def __str__(self) -> str:
+        if self.counted:
+            return "counted"
+        if not self.stable:
+            return f"unclear: {self._words(self.least)} to {self._words(self.most)}"
+        if not self._capped(self.expected):
+            return f"{self._words(self.expected)} [{self._words(self.low)}, {self._words(self.high)}]"
+        least = "" if self._capped(self.low) else f" [≥ {self._words(self.low)}]"
+        return f"{self._words(self.expected)}{least}"
+
+    def _capped(self, number: float) -> bool:
+        return number >= min(power_of_ten(self.bound), UNREACHED)
+
+    def _words(self, number: float) -> str:
+        """A number of guesses: "1,234"; "at most 20,518" by the key space; above 10^12 where that is not known."""
+        if not self._capped(number):
+            return count_words(number)
+        return "above 10^12" if self.bound is None else f"at most {bound_words(self.bound)}"
+
+
+@dataclass(frozen=True)
+class TailEstimate:
+    """A fitted tail: `threshold` in the metric's unit, `exceedances` beyond it, shape ξ (below 0: the tail ends) and
+    scale σ, and what follows for an attacker. `warning`: why the fit says nothing, empty where it can be used."""
+
+    keys: int
+    threshold: float
+    exceedances: int
+    shape: float
+    shape_low: float
+    shape_high: float
+    scale: float
+    guesses: tuple[TailGuess, ...]
+    warning: str
+
+    @property
+    def speaks(self) -> bool:
+        """The fit can be used for some distance, if there is one that no key reached."""
+        asked = [guess for guess in self.guesses if not guess.counted]
+        return not self.warning and (not asked or any(guess.stable for guess in asked))
+
+
+def fit_tail(
+    values: Array, plain: float, metric: Metric, bound: float | None = None, seed: int = 0
+) -> TailEstimate | None:
+    """The tail of the scores `(keys,)` towards the plain model's.
+
+    bound: log10 of the guesses that the key space allows, where it is known; it caps every number of guesses.
+    Returns None for fewer keys than leave five beyond the threshold, and where all scores beyond it are the same.
+    """
+    gains = -values if metric.higher_is_safer else values  # what an attacker gains: the tail is at the top
+    target = -plain if metric.higher_is_safer else plain
+    fitted = _fit(gains[None], SHARE)
+    if fitted is None:
+        return None
+    threshold, count, shape, scale = (float(part[0]) for part in fitted)
+    drawn = np.random.default_rng(seed).integers(len(gains), size=(RESAMPLES, len(gains)))
+    resampled = _fit(gains[drawn], SHARE)
+    assert resampled is not None
+    shares = [fit for share in OTHER_SHARES if (fit := _fit(gains[None], share)) is not None]
+    shapes = np.quantile(resampled[2], (0.025, 0.975))
+    cap = power_of_ten(bound)
+    guesses = []
+    for distance in metric.distances:
+        goal = target - distance
+        told = [min(float(_expected(fit, len(gains), goal)[0]), cap) for fit in (fitted, *shares)]
+        replicates = np.minimum(_expected(resampled, len(gains), goal), cap)
+        low, high = (float(end) for end in np.quantile(replicates, (0.025, 0.975), method="inverted_cdf"))
+        hits = int(metric.within(values, plain, distance).sum())
+        guesses.append(TailGuess(distance, told[0], low, high, hits, min(told), max(told), bound))
+    return TailEstimate(
+        keys=len(gains),
+        threshold=-threshold if metric.higher_is_safer else threshold,
+        exceedances=int(count),
+        shape=shape,
+        shape_low=float(shapes[0]),
+        shape_high=float(shapes[1]),
+        scale=scale,
+        guesses=tuple(guesses),
+        warning=_warning(gains, threshold, int(count)),
+    )
+
+
+def tail_table(results: Sequence[KeyStatistics]) -> pd.DataFrame | None:
+    """For people: what the tails say beyond the keys tried, and where they say nothing; None where no run has a tail.
+
+    Runs that tried every key there is need no tail and have no row.
+    """
+    rows = []
+    for result, tail in _tails(results):
+        words = result.metric.words
+        row: dict[str, object] = {"Run": result.label}
+        if tail.speaks:
+            row["Beyond the threshold"] = f"{tail.exceedances} keys ({_side(result.metric)} {words(tail.threshold)})"
+            row["Shape ξ [95 %]"] = f"{tail.shape:.2f} [{tail.shape_low:.2f}, {tail.shape_high:.2f}]"
+        for guess, number in zip(tail.guesses, result.guesses, strict=True):
+            told = f"counted: {number}" if guess.counted else "–" if tail.warning else str(guess)
+            row[f"Keys to within {result.metric.distance_words(guess.distance)}"] = told
+        row["Says nothing because"] = tail.warning or "–"
+        rows.append(row)
+    table = pd.DataFrame(rows).fillna("–")
+    first = [name for name in ("Run", "Beyond the threshold", "Shape ξ [95 %]") if name in table]
+    return table[[*first, *(name for name in table if name not in first)]] if rows else None
+
+
+def _tails(results: Iterable[KeyStatistics]) -> Iterable[tuple[KeyStatistics, TailEstimate]]:
+    for result in results:
+        if result.plain is not None and not result.run.exhaustive:
+            bound = result.guesses[0].limit
+            tail = fit_tail(result.values, result.plain.value, result.metric, bound)
+            if tail is not None:
+                yield result, tail
+
+
+def zhang_stephens(exceedances: Array) -> tuple[Array, Array]:
+    """Shape ξ and scale σ of generalised Pareto samples, `(samples, m)` ascending and above 0, m ≥ 5.
+
+    The likelihood of θ = ξ/σ, with ξ put at its best for each θ, is averaged over a data-driven prior.
+    """
+    _, m = exceedances.shape
+    number = 20 + math.floor(math.sqrt(m))
+    quartile = exceedances[:, math.floor(m / 4 + 0.5) - 1]
+    spread = 1 - np.sqrt(number / (np.arange(1, number + 1) - 0.5))
+    theta = 1 / exceedances[:, -1:] + spread / (3 * quartile[:, None])  # (samples, number), below 1 / max
+    k = -np.log1p(-theta[:, :, None] * exceedances[:, None, :]).mean(2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        likelihood = m * (np.log(theta / k) + k - 1)
+    likelihood = np.where(np.isfinite(likelihood), likelihood, -np.inf)
+    weights = np.exp(likelihood - likelihood.max(1, keepdims=True))
+    best = (weights * theta).sum(1) / weights.sum(1)
+    shape = np.log1p(-best[:, None] * exceedances).mean(1)
+    return shape, -shape / best
+
+
+def _fit(gains: Array, share: float) -> tuple[Array, Array, Array, Array] | None:
+    """Threshold, exceedances, ξ and σ of each sample `(samples, keys)`; None where there is too little to fit.
+
+    The threshold lies half way between the last score below the share and the first one in it. Samples whose
+    exceedances tie with it, as bootstrap samples of coarse scores do, are fitted a hair above it.
+    """
+    keys = gains.shape[1]
+    m = math.floor(share * keys)
+    if m < 5:
+        return None
+    ordered = np.sort(gains, axis=1)
+    top = ordered[:, -m:]
+    threshold = (ordered[:, -m - 1] + top[:, 0]) / 2
+    reach = top[:, -1] - threshold
+    if not reach[0] > 0:
+        return None
+    hair = 1e-6 * np.maximum(reach, reach.max() * 1e-3)
+    shape, scale = zhang_stephens(np.maximum(top - threshold[:, None], hair[:, None]))
+    return threshold, np.full(len(gains), m), shape, scale
+
+
+def _expected(fitted: tuple[Array, Array, Array, Array], keys: int, goal: float) -> Array:
+    """Expected guesses until a gain of `goal`, for each sample: one over the tail's probability, inf beyond its end.
+
+    A goal on this side of the threshold is taken at the threshold: there is nothing to extrapolate.
+    """
+    threshold, count, shape, scale = fitted
+    excess = np.maximum(goal - threshold, 0) / scale
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        inside = 1 + shape * excess
+        left = np.where(np.abs(shape) < 1e-9, np.exp(-excess), np.where(inside > 0, inside ** (-1 / shape), 0.0))
+        guesses: Array = keys / (count * left)
+    return guesses
+
+
+def _warning(gains: Array, threshold: float, exceedances: int) -> str:
+    """Why the tail cannot be fitted at all; empty where it can."""
+    if exceedances < FEWEST_EXCEEDANCES:
+        least = math.ceil(FEWEST_EXCEEDANCES / SHARE)
+        return f"Only {exceedances} keys lie beyond the threshold: run {least} keys or more."
+    beyond = gains[gains > threshold]
+    if len(np.unique(np.round(beyond, 9))) < TIED * len(beyond):
+        return "The scores are too coarse: most keys beyond the threshold tie."
+    return ""
+
+
+def _side(metric: Metric) -> str:
+    return "below" if metric.higher_is_safer else "above"

@@ -1,0 +1,155 @@
+"""The harness is sealed: attacks that cheat find no key, and what breaks down is not counted as resistance."""
+
+import json
+import stat
+import threading
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Listener
+from queue import SimpleQueue
+
+import numpy as np
+import pytest
+
+from tests.attacks.harness import canaries
+from wrongkey.attacks.base import Given
+from wrongkey.attacks.harness import boundary, suite
+from wrongkey.attacks.harness.evidence import trial_of
+from wrongkey.attacks.harness.salt import Salt, attack_seed, kept_salt
+from wrongkey.attacks.harness.target import AttackConfig, Target
+from wrongkey.attacks.harness.wire import NoMessage, unpacked
+from wrongkey.errors import BadInput
+from wrongkey.keys import correct_key, get_scheme
+from wrongkey.reports.attacks.rows import load_attacks
+
+SIZE = 4
+
+
+def run(folder, kind, trials=2, **settings):
+    attack = kind(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suite, "open_attack", lambda name: attack)
+        config = AttackConfig("bundled", block=SIZE, trials=trials, seed=3)
+        return suite.run_attacks(config, [attack.name], folder, keys=2, workers=1, **settings).rows(attack.name)
+
+
+@pytest.mark.parametrize("kind", [canaries.Seeds, canaries.Closures, canaries.Garbage, canaries.Files])
+def test_a_canary_finds_no_key(tmp_path, kind):
+    rows = run(tmp_path / "run", kind)
+    assert list(rows["failed"]) == ["", ""]
+    assert (rows["key_error"] > 0.3).all()
+
+
+@pytest.mark.filterwarnings("ignore")  # of modules whose attributes it looks at
+def test_the_canaries_would_find_a_key_that_lies_about():
+    """Each of them, on evidence through which a harness gives the key away."""
+    key = correct_key("rom", SIZE, 7)
+    rng = np.random.default_rng(0)
+    plain = rng.standard_normal((SIZE + 2, SIZE))
+
+    class Bag:
+        setting = type("Setting", (), {"scheme": "rom", "size": SIZE})
+        given, seed = Given(), 7
+        known = plain, plain @ key
+        ask = error = None
+
+        def encrypt(self, blocks):
+            return blocks @ self.key
+
+    bag, held = Bag(), [key]
+    for kind in (canaries.Seeds, canaries.Garbage):
+        assert np.allclose(kind().run(bag).key, held[0])
+    bag.key = key
+    assert np.allclose(canaries.Closures().run(bag).key, key)
+
+
+def test_the_files_canary_would_find_a_salt(tmp_path):
+    salt = Salt(bytes(range(32)))
+    (tmp_path / "salt.json").write_text(json.dumps({"salt": salt.secret.hex()}))
+    given = Given()
+    setting = type("Setting", (), {"scheme": "rom", "size": SIZE})
+    evidence = type("Evidence", (), {"setting": setting, "given": given})
+    key = salt.key(get_scheme("rom"), SIZE, "files", given, 0)
+    assert any(
+        np.shape(k) == (SIZE, SIZE) and np.allclose(k, key) for k in canaries.Files(tmp_path).candidates(evidence)
+    )
+
+
+def test_queries_are_counted_and_bounded_by_the_harness(tmp_path):
+    rows = run(tmp_path / "run", canaries.Greedy)
+    assert list(rows["queries"]) == [1, 1]
+    assert rows["note"].str.contains("3 queries are asked, and 0 of the 1 of this case are left").all()
+    assert (rows["key_error"] > 1).all()
+
+
+def test_an_attack_that_breaks_down_has_no_scores(tmp_path):
+    rows = run(tmp_path / "run", canaries.Break)
+    assert rows["failed"].str.contains("LinAlgError: SVD did not converge").all()
+    assert rows[["key_error", "snr"]].isna().all(axis=None)
+
+
+def test_an_attack_that_takes_its_process_along_is_one_row(tmp_path):
+    rows = run(tmp_path / "run", canaries.Dies)
+    assert rows["failed"].str.contains("the process of the attack died").all() and len(rows) == 2
+
+
+def test_an_attack_leaves_nothing_behind_for_the_next_one(tmp_path):
+    assert run(tmp_path / "one", canaries.Vandal, trials=1)["failed"].iloc[0] == ""
+    assert run(tmp_path / "two", canaries.Next, trials=1)["failed"].iloc[0] == ""
+
+
+def test_what_an_attack_returns_or_asks_is_its_own_fault(tmp_path):
+    assert run(tmp_path / "a", canaries.Nonsense, trials=1)["failed"].str.contains("TypeError").all()
+    rows = run(tmp_path / "b", canaries.Scalar, trials=1)
+    assert rows["note"].str.contains("takes finite numbers of shape").all() and rows["queries"].iloc[0] == 0
+    with pytest.raises(NoMessage, match="what is no message"):
+        unpacked(b"\x80\x04]")
+
+
+def test_who_does_not_know_the_password_is_not_taken_for_the_attack():
+    accepted = SimpleQueue()
+    with Listener(authkey=b"right") as listener:
+        threading.Thread(target=boundary._accept, args=(listener, accepted), daemon=True).start()
+        with pytest.raises(AuthenticationError):
+            Client(listener.address, authkey=b"wrong")
+        with Client(listener.address, authkey=b"right") as client:
+            client.send_bytes(b"here")
+            assert accepted.get(timeout=10).recv_bytes() == b"here"
+
+
+def test_a_run_again_with_its_salt_has_the_same_keys_and_without_it_others(tmp_path):
+    def errors(name, **settings):
+        return list(run(tmp_path / name, canaries.Seeds, **settings)["key_error"])
+
+    first = errors("a")
+    salt = tmp_path / "a/attacks/salt.json"
+    assert stat.S_IMODE(salt.stat().st_mode) == 0o600
+    assert errors("b", salt=salt) == first and salt.exists()
+    assert load_attacks(tmp_path / "a").cautions == ()
+    assert "is no evidence of its own" in load_attacks(tmp_path / "b").cautions[0]
+    assert errors("c") != first
+    with pytest.raises(BadInput, match="cannot be read"):
+        errors("d", salt=tmp_path / "none.json")
+    with pytest.raises(BadInput, match="has another salt than"):
+        errors("c", trials=3, salt=salt)
+
+
+def test_a_salt_is_in_no_file_while_attacks_run_and_back_at_any_end(tmp_path):
+    path = tmp_path / "salt.json"
+    with kept_salt(path) as first:
+        assert not path.exists()
+    with pytest.raises(RuntimeError, match="stopped"), kept_salt(path) as second:
+        raise RuntimeError("stopped")
+    with kept_salt(path) as third:
+        assert first == second == third and first.secret.hex() not in repr(first)
+    path.write_text("{}")
+    with pytest.raises(BadInput, match="holds no salt"), kept_salt(path):
+        pass
+
+
+def test_no_two_trials_share_a_key_and_no_attack_seed_draws_one(tmp_path):
+    target, salt = Target(AttackConfig("bundled", block=SIZE), tmp_path), Salt.new()
+    one, other = canaries.Seeds(), canaries.Garbage()
+    cases = [(one, Given(), 0), (one, Given(), 1), (one, Given(queries=1), 0), (other, Given(), 0)]
+    keys = [trial_of(target, salt, *case).key.tobytes() for case in cases]
+    assert len(set(keys)) == len(keys)
+    assert len({attack_seed(seed, trial) for seed in range(30) for trial in range(30)}) == 900

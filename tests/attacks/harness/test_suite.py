@@ -1,0 +1,239 @@
+"""The harness with attacks whose answers are known: an oracle that is told the key, and one that guesses nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from wrongkey.attacks.base import Given, Recovery, Threat
+from wrongkey.attacks.harness import hearing, suite
+from wrongkey.attacks.harness.evidence import ciphertext, evidence_of, known_blocks, trial_of
+from wrongkey.attacks.harness.guessing import incorrect_errors
+from wrongkey.attacks.harness.results import AttackFolder
+from wrongkey.attacks.harness.salt import Salt
+from wrongkey.attacks.harness.target import AttackConfig, Target
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import open_corpus
+from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
+from wrongkey.keys import encrypt_query
+
+SALT = Salt(bytes(range(32)))
+
+
+class Told:
+    """Recovers the key from known plaintext by least squares: what the harness must score as recovered."""
+
+    name = "told"
+    family = 2
+    threat = Threat("Knows enough blocks.", frozenset({"known plaintext", "ciphertext"}))
+
+    def obstacle(self, setting):
+        return None if setting.scheme == "rom" else "Only for tests of ROM."
+
+    def amounts(self, setting):
+        return [Given(known_blocks=1), Given(known_blocks=50 * setting.size)]
+
+    def run(self, evidence):
+        plain, cipher = evidence.known
+        key = np.linalg.lstsq(plain, cipher, rcond=None)[0]
+        return Recovery(key, believed=len(plain) > evidence.setting.size, measured={"blocks": len(plain)})
+
+
+class Blind(Told):
+    """Answers the identity, whatever it is given."""
+
+    name = "blind"
+    family = 5
+    threat = Threat("Knows nothing.", frozenset({"ciphertext"}))
+
+    def amounts(self, setting):
+        return [Given(seconds=1.0), Given(seconds=float("inf"))]
+
+    def run(self, evidence):
+        assert evidence.known is None and evidence.encrypted is None and evidence.others is None
+        return Recovery(np.eye(evidence.setting.size), believed=False)
+
+
+@pytest.fixture(autouse=True)
+def plugged_in(monkeypatch):
+    known = {"told": Told, "blind": Blind}
+    monkeypatch.setattr(suite, "open_attack", lambda name: known[name]())
+
+
+def speech(**changed):
+    return AttackConfig(**{"corpus": "bundled", "block": 4, "trials": 2, "seed": 3, **changed})
+
+
+def test_a_known_key_scores_as_recovered_and_an_unknown_one_does_not(tmp_path):
+    folder = suite.run_attacks(speech(), ["told", "blind"], tmp_path / "run", keys=8, workers=1)
+    told, blind = folder.rows("told"), folder.rows("blind")
+    enough = told[told["given_known_blocks"] == 200]
+    assert (enough["key_error"] < 1e-9).all() and (enough["snr"] > 140).all() and (enough["stoi"] > 0.999).all()
+    few = told[told["given_known_blocks"] == 1]
+    assert few["key_error"].isna().all() and few["failed"].str.contains("returned no orthogonal matrix").all()
+    assert (blind["key_error"] > 0.5).all() and (blind["snr"] < 10).all()
+    assert set(blind["given"]) == {"1 s of ciphertext", "all ciphertext"}
+    assert len(set(told["victim"])) == 2 and enough["believed"].all() and not blind["believed"].any()
+
+
+def test_the_same_call_continues_and_another_target_is_refused(tmp_path):
+    suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=8, workers=1)
+    first = pd.read_parquet(tmp_path / "run/attacks/blind.parquet")
+    suite.run_attacks(speech(trials=3), ["blind"], tmp_path / "run", keys=8, workers=1)
+    second = pd.read_parquet(tmp_path / "run/attacks/blind.parquet")
+    assert len(first) == 4 and len(second) == 6
+    pd.testing.assert_frame_equal(first, second.head(4))
+    with pytest.raises(BadInput, match="another seed"):
+        suite.run_attacks(speech(seed=4), ["blind"], tmp_path / "run", keys=8, workers=1)
+
+
+def test_trials_do_not_depend_on_how_they_are_shared_out(tmp_path):
+    target = Target(speech(), tmp_path)
+    attack, given = Told(), Given(known_blocks=50)
+    one, again = (suite.run_trial(target, SALT, attack, given, 1) for _ in range(2))
+    assert repr({**one, "seconds": 0}) == repr({**again, "seconds": 0})
+
+
+def test_an_attack_that_does_not_apply_is_named_with_its_reason(tmp_path):
+    folder = suite.run_attacks(speech(scheme="flipping"), ["told"], tmp_path / "run", keys=8, workers=1)
+    assert folder.suite()["attacks"]["told"]["obstacle"] == "Only for tests of ROM."
+    assert folder.rows("told").empty
+
+
+def test_the_task_is_scored_under_the_recovered_key(tmp_path):
+    speakers = open_corpus("bundled").speakers[:8]
+    few = [u.id for u in open_corpus("bundled").select(per_speaker=2, speakers=speakers).utterances]
+    (tmp_path / "few.txt").write_text("\n".join(few))
+    config = speech(model="asv-raw3", block=None, trials=1, only=str(tmp_path / "few.txt"))
+    folder = suite.run_attacks(config, ["told"], tmp_path / "run", keys=8, workers=1)
+    rows = folder.rows("told")
+    target = Target(config, tmp_path / "run")
+    plain = target.errors(target.experiment, target.sweep_key, target.sweep_key[None])[0]
+    assert rows["error"].iloc[-1] == pytest.approx(plain, abs=1e-3)
+    guess = folder.rows("incorrect-keys").iloc[0]
+    assert guess["queries"] == 8 and guess["key_error"] > 0.1
+    assert guess["objective"] == incorrect_errors(tmp_path / "run", "eer").min()
+
+
+def test_evidence_is_what_the_threat_model_grants_and_no_more(tmp_path):
+    target = Target(speech(), tmp_path)
+    trial = trial_of(target, SALT, Blind(), Given(seconds=1.0), 0)
+    evidence, oracles = evidence_of(target, trial, Blind(), Given(seconds=1.0))
+    assert not oracles.functions and not evidence.asks and evidence.known is None and evidence.others is None
+    assert sum(len(query) for query in evidence.ciphertext) == 16_000
+    whole = ciphertext(target, trial, float("inf"))
+    assert len(whole) == len(trial.queries)
+    np.testing.assert_allclose(whole[0], encrypt_query(trial.queries[0], trial.key, blocks="samples"))
+
+
+def test_known_plaintext_is_as_good_as_it_says(tmp_path):
+    target = Target(speech(), tmp_path)
+    trial = trial_of(target, SALT, Told(), Given(), 0)
+    plain, cipher = known_blocks(target, trial, 40, "clean")
+    np.testing.assert_allclose(plain @ trial.key, cipher, atol=1e-12)
+    rounded = known_blocks(target, trial, 40, "16 bit")[1]
+    assert 0 < np.abs(rounded - cipher).max() <= 2.0**-16
+    noisy = known_blocks(target, trial, 400, "10 dB")[0]
+    clean = known_blocks(target, trial, 400, "clean")[0]
+    assert 10 * np.log10((clean**2).sum() / ((noisy - clean) ** 2).sum()) == pytest.approx(10, abs=0.5)
+
+
+def test_victims_and_others_are_different_people(tmp_path):
+    target = Target(speech(), tmp_path)
+    assert not set(target.victims_corpus.speakers) & set(target.others_corpus.speakers)
+    with pytest.raises(BadInput, match="victim and in --others"):
+        Target(speech(others="bundled"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"block": None}, "needs --block"),
+        ({"trials": 0}, "--trials 0"),
+        ({"amounts": (0.0,)}, "--seconds"),
+        ({"blocks": "tiles"}, "name the --model"),
+        ({"others_only": "x.txt"}, "--others"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changed, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        speech(**changed)
+
+
+@pytest.mark.parametrize("damage", ["cut", "edit", "strip", "rename"])
+def test_damaged_results_are_named_and_made_again(tmp_path, damage):
+    suite.run_attacks(speech(), ["blind", "told"], tmp_path / "run", keys=8, workers=1)
+    path = tmp_path / "run/attacks/blind.parquet"
+    first = pd.read_parquet(path)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == "strip":
+        first.head(2).to_parquet(path)
+    elif damage == "edit":
+        metadata = pq.read_schema(path).metadata
+        table = pa.Table.from_pandas(first.assign(snr=100.0)).replace_schema_metadata(metadata)
+        pq.write_table(table, path)
+    else:
+        path.with_name("told.parquet").replace(path)
+    said = []
+    suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=8, workers=1, report=said.append)
+    assert [line for line in said if "blind.parquet is damaged" in line] == said[:1]
+    pd.testing.assert_frame_equal(pd.read_parquet(path).drop(columns="seconds"), first.drop(columns="seconds"))
+
+
+def test_results_of_an_older_wrongkey_are_kept_and_guarded_from_then_on(tmp_path):
+    folder = suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=8, workers=1)
+    path = tmp_path / "run/attacks/blind.parquet"
+    first = pd.read_parquet(path)
+    first.to_parquet(path)
+    folder.suite_path.write_text(folder.suite_path.read_text().replace('"tables"', '"unknown"'))
+    said = []
+    suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=8, workers=1, report=said.append)
+    assert said == []
+    pd.testing.assert_frame_equal(pd.read_parquet(path), first)
+    assert pq.read_schema(path).metadata[b"wrongkey"]
+
+
+def test_a_broken_result_file_is_named(tmp_path):
+    folder = AttackFolder(tmp_path)
+    (tmp_path / "attacks").mkdir()
+    (tmp_path / "attacks/blind.parquet").write_bytes(b"no parquet")
+    with pytest.raises(BadInput, match=r"blind\.parquet is broken"):
+        folder.rows("blind")
+
+
+def test_guesses_without_the_metric_that_speaks_are_not_judged_by_the_others(tmp_path) -> None:
+    setting = {"task": "asr", "model": "toy", "corpus": "toy", "scheme": "rom", "block_size": 4, "dims": 1}
+    folder, identity = RunFolder(tmp_path), {"seed": 0}
+    folder.claim(identity)
+    folder.write_manifest({"config": {**setting, "keys": 2}, "identity": identity})
+    score = {**setting, "condition": "incorrect", "key_seed": 0, "ci_low": 0.0, "ci_high": 100.0, "n": 10}
+    for key, measured in enumerate(({"wer": 100.0}, {"wer": 100.0, "cer": 40.0})):
+        rows = [{**score, "key_index": key, "metric": metric, "value": value} for metric, value in measured.items()]
+        folder.write_scores(shard_name(key, key + 1), rows)
+    assert list(incorrect_errors(tmp_path, "wer")) == [100.0, 100.0]
+    with pytest.raises(BadInput, match="lacks CER for keys that an earlier wrongkey asked"):
+        incorrect_errors(tmp_path, "cer")
+
+
+def test_words_are_counted_under_both_keys_and_plain_speech_is_heard_once(tmp_path, monkeypatch):
+    target = Target(speech(), tmp_path)
+    trial = trial_of(target, SALT, Told(), Given(), 0)
+    trial = replace(trial, utterances=tuple(replace(u, text="one two") for u in trial.utterances))
+    heard = []
+
+    def transcript(recogniser, waveform):
+        heard.append(waveform)
+        plain = any(q.shape == waveform.shape and torch.allclose(q, waveform) for q in trial.queries)
+        return "one two" if plain else "one"
+
+    monkeypatch.setattr(hearing, "transcript", transcript)
+    target.__dict__["recogniser"] = "a recogniser"
+    for _ in range(2):
+        found = hearing.heard(target, trial, np.eye(4), seen=0)
+        assert (found["wer"], found["wer_correct"]) == (50.0, 0.0)
+    assert len(heard) == 3 * len(trial.queries)

@@ -1,0 +1,130 @@
+"""Spectrogram keys from ciphertext: found on speech-like spectrograms, not on white noise; closed forms are exact."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from wrongkey.attacks.base import Evidence, Given, OtherSpeech, Recovery, Setting
+from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.spectrograms.annealing import annealed_order
+from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, whitening
+from wrongkey.attacks.spectrograms.moments import SpectrogramMoments
+from wrongkey.attacks.spectrograms.signs_and_orders import exchange_changes, find_order, grown_signs, sign_energy
+from wrongkey.attacks.spectrograms.statistics import block_grid, moments, neighbourhoods
+from wrongkey.errors import BadInput
+from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.query import encrypt_query
+
+BINS, FRAMES = 12, 600
+
+
+def spectrogram(seed: int, *, centred: bool = False, bins: int = BINS) -> Tensor:
+    """Like a log spectrogram: slow smooth changes, more in low bins, and the logarithm of exponential noise."""
+    rng = np.random.default_rng(seed)
+    field = rng.standard_normal((bins + 8, FRAMES + 40))
+    slow = np.apply_along_axis(np.convolve, 1, field, np.hanning(21) / 3, "valid")
+    slow = np.apply_along_axis(np.convolve, 0, slow, np.hanning(7) / 2, "valid")[:bins, :FRAMES]
+    power = rng.exponential(size=(bins + 2, FRAMES + 4))
+    power = np.apply_along_axis(np.convolve, 1, power, [0.25, 0.5, 0.25], "valid")
+    power = power[:-1] + power[1:]
+    level = np.linspace(2, -2, bins)[:, None]
+    x = torch.from_numpy((2 + level / 3) * slow + level + np.log(power[:bins, :FRAMES] + 1e-3))
+    return x - x.mean(1, keepdim=True) if centred else x
+
+
+OTHERS = {
+    centred: OtherSpeech(tuple(spectrogram(s, centred=centred) for s in range(8)), ()) for centred in (False, True)
+}
+
+
+def attacked(scheme: str, key: np.ndarray, queries: list[Tensor], others: OtherSpeech) -> Recovery:
+    size = len(key)
+    setting = Setting(scheme=scheme, blocks="tiles", block_size=round(size**0.5), size=size, rate=100.0)
+    ciphertext = tuple(encrypt_query(query.double(), key, blocks="tiles") for query in queries)
+    return SpectrogramMoments().run(Evidence(setting, Given(), seed=3, ciphertext=ciphertext, others=others))
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("scheme", ["flipping", "shuffling", "rom"])
+def test_the_key_is_found_up_to_what_the_sample_allows(scheme, centred):
+    key = draw_keys(scheme, 9, 1, 0, 1)[0]
+    found = attacked(scheme, key, [spectrogram(100 + s, centred=centred) for s in range(4)], OTHERS[centred])
+    assert found.key is not None
+    assert key_error(found.key, key, "tiles") < (0.1 if scheme == "rom" else 1e-9)
+    assert found.believed
+
+
+@pytest.mark.parametrize("scheme", ["flipping", "shuffling", "rom"])
+def test_white_noise_tells_nothing_and_the_attack_says_so(scheme):
+    key = draw_keys(scheme, 9, 1, 0, 1)[0]
+    noise = [torch.from_numpy(np.random.default_rng(s).standard_normal((BINS, FRAMES))) for s in range(4)]
+    assert not attacked(scheme, key, noise, OTHERS[True]).believed
+
+
+@pytest.fixture
+def objective() -> TileLikelihood:
+    plain = moments(block_grid(query, 3, "tiles") for query in OTHERS[False].queries)
+    turned = [block_grid(spectrogram(50), 3, "tiles") @ torch.from_numpy(draw_keys("rom", 9, 4, 0, 1)[0])]
+    return TileLikelihood(whitening(plain, 0.01), moments(turned), means=True)
+
+
+def value(objective: TileLikelihood, key: Tensor) -> float:
+    return float(objective.value(key[None])[0])
+
+
+def test_the_gradient_is_that_of_the_value(objective):
+    key = torch.from_numpy(draw_keys("rom", 9, 5, 0, 1)[0])
+    step = 1e-6 * torch.randn(9, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    slope = float((objective.value_and_gradient(key[None])[1][0] * step).sum())
+    assert value(objective, key + step) - value(objective, key - step) == pytest.approx(2 * slope, rel=1e-5)
+
+
+def test_signs_and_exchanges_change_j_as_their_closed_forms_say(objective):
+    key = torch.from_numpy(draw_keys("rom", 9, 5, 0, 1)[0])
+    quadratic, linear = sign_energy(objective, key)
+    signs = torch.tensor([1, -1, 1, 1, -1, -1, 1, 1, -1], dtype=torch.float64)
+    expected = signs @ quadratic @ signs - signs @ linear - quadratic.sum() + linear.sum()
+    assert value(objective, signs[:, None] * key) - value(objective, key) == pytest.approx(float(expected), rel=1e-6)
+    changes = exchange_changes(objective, key)
+    for i, j in ((0, 1), (2, 7)):
+        exchanged = key.clone()
+        exchanged[[i, j]] = key[[j, i]]
+        assert value(objective, exchanged) - value(objective, key) == pytest.approx(float(changes[i, j]), rel=1e-6)
+
+
+def test_annealing_leaves_a_minimum_of_single_exchanges(objective):
+    start = torch.from_numpy(draw_keys("shuffling", 9, 6, 0, 1)[0])
+    stuck, reached = find_order(objective, start)
+    annealed = annealed_order(objective, start, seed=0, work=3e7)
+    assert sorted(annealed.argmax(1).tolist()) == list(range(9))
+    assert value(objective, annealed) <= reached + 1e-9
+    assert value(objective, stuck) <= value(objective, start)
+
+
+def test_groups_that_are_right_by_themselves_are_joined():
+    truth = torch.tensor([1.0, 1, -1, 1, -1, -1])
+    chain = torch.eye(6) + torch.diag(torch.full((5,), 0.4), 1) + torch.diag(torch.full((5,), 0.4), -1)
+    found = grown_signs(truth[:, None] * chain.double() * truth)
+    assert torch.equal(found * found[0], truth.double())
+
+
+def test_filling_is_no_speech_and_beyond_the_edge_is_nothing():
+    query = torch.cat([spectrogram(0)[:, :30], torch.full((BINS, 60), -1.0)], dim=1)
+    assert block_grid(query, 3, "tiles").shape == (4, 11, 9)
+    around = neighbourhoods(block_grid(query, 3, "tiles"))
+    assert around.shape == (4, 9, 5, 9)
+    assert not around[0, :, 3].any()
+    assert not around[-1, :, 4].any()
+    with pytest.raises(BadInput, match="three blocks"):
+        moments([block_grid(query[:, :6], 3, "tiles")])
+
+
+def test_what_it_does_not_attack():
+    attack = SpectrogramMoments()
+    assert "samples" in (attack.obstacle(Setting("rom", "samples", 9, 9, 16_000.0)) or "")
+    assert "scheme" in (attack.obstacle(Setting("own", "tiles", 3, 9, 100.0)) or "")
+    assert attack.obstacle(Setting("rom", "tiles", 40, 1600, 100.0))
+    assert attack.obstacle(Setting("rom", "frames", 80, 80, 100.0)) is None
+    with pytest.raises(BadInput, match="other people"):
+        attack.run(Evidence(Setting("rom", "tiles", 3, 9, 100.0), Given(), seed=0))

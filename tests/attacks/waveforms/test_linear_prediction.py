@@ -1,0 +1,101 @@
+"""The attack from ciphertext alone: keys that it must recover, and noise in which there is nothing to know."""
+
+import numpy as np
+import pytest
+import torch
+
+from wrongkey.attacks.base import Evidence, Given, Setting
+from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.waveforms.average_speech import average_starts
+from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction, recover, stationarity_defect
+from wrongkey.attacks.waveforms.population_search import Effort, distinct, haar, search, similarity, upright
+from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
+from wrongkey.attacks.waveforms.speech_states import speech_states
+from wrongkey.keys.draw import draw_keys
+
+from .toy_speech import toy_blocks
+
+
+def key_of(size: int, index: int = 0) -> torch.Tensor:
+    return torch.from_numpy(draw_keys("rom", size, 3, index, 1)[0])
+
+
+def setting(scheme: str, size: int, blocks: str = "samples") -> Setting:
+    return Setting(scheme, blocks, size, size, 16_000.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_rom_key_is_recovered_from_ciphertext_alone(size: int) -> None:
+    key = key_of(size)
+    cipher = (toy_blocks(size, 4.0, 1)[0] @ key).flatten()
+    evidence = Evidence(setting("rom", size), Given(seconds=4.0), seed=0, ciphertext=(cipher,))
+    found = LinearPrediction().run(evidence)
+    assert found.key is not None and key_error(found.key, key.numpy(), "samples") < 0.05
+    assert found.believed is True
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_white_noise_gives_no_belief(size: int) -> None:
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal((20_000, size)))
+    found = recover([noise], seed=0, most_runs=2)
+    assert not found.believed
+    assert found.defect > 0.3
+
+
+def test_blocks_without_a_common_process_give_no_belief() -> None:
+    rng = np.random.default_rng(1)  # coloured inside a block, no two blocks depend on each other
+    found = recover([torch.from_numpy(rng.standard_normal((20_000, 4)) @ np.diag([3.0, 2, 1, 0.3]))], 0, most_runs=2)
+    assert not found.believed
+
+
+def test_given_starts_are_searched_from() -> None:
+    key = key_of(4)
+    blocks = [part @ key for part in toy_blocks(4, 4.0, 1)]
+    found = recover(blocks, seed=0, starts=key[None], most_runs=1)
+    assert key_error(found.key.numpy(), key.numpy(), "samples") < 0.05
+    assert (found.runs, found.agreeing, found.believed) == (1, 1, False)  # one run alone proves nothing
+
+
+def test_the_search_falls_from_level_to_level_and_keeps_distinct_keys() -> None:
+    states = speech_states([part @ key_of(4) for part in toy_blocks(4, 3.0, 1)], 3, 4, seed=0)
+    objective = PredictionObjective(states, 12)
+    seen = []
+    effort = Effort(starts=8, kept=3, variants=12, rounds=2, patience=1)
+    keys, values = search(objective, effort, 0, levels=(1.0, 0.01), watch=lambda *told: seen.append(told[0]))
+    assert seen[0] == 1.0 and seen[-1] == 0.01 and len(keys) <= 3
+    assert bool((values.diff() >= 0).all())
+    assert torch.allclose(objective.with_correction(0.01).value(keys), values, atol=1e-9)
+    again, _ = distinct(objective, torch.cat([keys, -keys]), torch.cat([values, values]), 10)
+    assert len(again) == len(keys)
+
+
+def test_upright_speech_has_more_low_frequencies_and_similarity_ignores_the_sign() -> None:
+    objective = PredictionObjective(speech_states(toy_blocks(4, 2.0, 0), 2, 2, seed=0), 8)
+    plain = torch.eye(4, dtype=torch.float64)[None]
+    turned = torch.tensor([1.0, -1, 1, -1], dtype=torch.float64).diag()[None]
+    assert torch.equal(upright(objective, torch.cat([plain, turned])), torch.cat([plain, plain]))
+    both = similarity(objective, torch.cat([plain, -plain, haar(1, 4, np.random.default_rng(0))]))
+    assert float(both[0, 1]) == pytest.approx(1) and float(both[0, 2]) < 0.99
+
+
+def test_average_starts_are_orthogonal_and_better_than_random_ones() -> None:
+    states = speech_states([part @ key_of(8) for part in toy_blocks(8, 4.0, 1)], 3, 4, seed=0)
+    objective = PredictionObjective(states, 24, 1.0)
+    starts = average_starts(states, 40, np.random.default_rng(0))
+    assert torch.allclose(starts @ starts.mT, torch.eye(8, dtype=torch.float64).expand_as(starts), atol=1e-10)
+    assert objective.value(starts).median() < objective.value(haar(40, 8, np.random.default_rng(0))).median()
+
+
+def test_the_defect_tells_stationary_covariances_from_turned_ones() -> None:
+    states = speech_states(toy_blocks(4, 4.0, 1), 3, 4, seed=0)
+    assert stationarity_defect(states, torch.eye(4, dtype=torch.float64)) < 0.02
+    assert stationarity_defect(states, key_of(4)) > 0.2
+
+
+def test_where_the_attack_does_not_apply_it_says_so() -> None:
+    attack = LinearPrediction()
+    assert attack.obstacle(setting("rom", 10)) is None and attack.obstacle(setting("mine", 10)) is None
+    assert "spectrogram" in (attack.obstacle(setting("rom", 9, "tiles")) or "")
+    assert "sign-chain" in (attack.obstacle(setting("flipping", 10)) or "")
+    assert "128" in (attack.obstacle(setting("rom", 128)) or "")
+    assert [given.seconds for given in attack.amounts(setting("rom", 10))] == [10, 75]

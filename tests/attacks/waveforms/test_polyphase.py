@@ -1,0 +1,62 @@
+"""The attack `polyphase`: it must find the key of speech, and say that it found none in white noise."""
+
+import numpy as np
+import pytest
+import torch
+
+from wrongkey.attacks.base import Evidence, Given, Setting
+from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.waveforms.polyphase import Polyphase, agreement_of
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import load_audio, open_corpus
+from wrongkey.keys import correct_key, encrypt_query
+
+
+def attacked(queries, size, seed=0):
+    key = correct_key("rom", size, seed)
+    cipher = tuple(encrypt_query(query[: len(query) // size * size], key, blocks="samples") for query in queries)
+    evidence = Evidence(Setting("rom", "samples", size, size, 16_000), Given(seconds=10.0), seed, ciphertext=cipher)
+    recovery = Polyphase().run(evidence)
+    return key_error(recovery.key, key, "samples"), recovery
+
+
+@pytest.fixture(scope="module")
+def voice():
+    """Ten seconds of one of the bundled voices."""
+    corpus = open_corpus("bundled")
+    waveforms = [torch.from_numpy(load_audio(u)).double() for u in corpus.utterances if u.speaker == corpus.speakers[0]]
+    return waveforms[:3]
+
+
+@pytest.mark.parametrize("size", [3, 5, 10])
+def test_the_key_of_a_voice_is_found_from_ciphertext_alone(voice, size):
+    error, recovery = attacked(voice, size)
+    assert error < 0.1 and recovery.believed
+    np.testing.assert_allclose(recovery.key @ recovery.key.T, np.eye(size), atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 10])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_white_noise_has_no_key_to_find_and_the_attack_says_so(size, seed):
+    noise = torch.from_numpy(np.random.default_rng(seed).standard_normal((2, 80_000)))
+    error, recovery = attacked(list(noise), size, seed)
+    assert not recovery.believed
+    assert error > 0.1
+
+
+def test_too_little_ciphertext_is_refused_in_a_sentence():
+    with pytest.raises(BadInput, match="segment"):
+        attacked([torch.randn(100, dtype=torch.float64)], 10)
+
+
+def test_keys_agree_whatever_their_sign_and_unrelated_ones_do_not():
+    blocks = [torch.randn(200, 4, dtype=torch.float64)]
+    one, other = (torch.from_numpy(correct_key("rom", 4, seed)) for seed in (0, 1))
+    assert agreement_of(one, -one, blocks) == pytest.approx(1)
+    assert agreement_of(one, other, blocks) < 0.9
+
+
+@pytest.mark.parametrize(("changed", "word"), [({"blocks": "tiles"}, "tones"), ({"scheme": "flipping"}, "sign-chain")])
+def test_what_it_is_not_for_is_said(changed, word):
+    setting = Setting(**{"scheme": "rom", "blocks": "samples", "block_size": 4, "size": 4, "rate": 16_000, **changed})
+    assert word in Polyphase().obstacle(setting)

@@ -1,0 +1,86 @@
+"""Signs of flipped samples: found where speech tells them, not believed where nothing can."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from wrongkey.attacks.base import Evidence, Given, OtherSpeech, Setting
+from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.waveforms.sign_chain import BLIND, SignChain, descended_signs, lowest_signs
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import load_audio, open_corpus
+from wrongkey.keys import correct_key, encrypt_query
+
+
+@pytest.fixture(scope="module")
+def voices() -> list[list[torch.Tensor]]:
+    """Speech of bundled voices, first the victim's."""
+    speakers: dict[str, list[torch.Tensor]] = {}
+    for utterance in open_corpus("bundled").utterances:
+        speakers.setdefault(str(utterance.speaker), []).append(torch.from_numpy(load_audio(utterance)).double())
+    return list(speakers.values())[:8]
+
+
+def emphasised(query: torch.Tensor) -> torch.Tensor:
+    return torch.cat([query[:1], query[1:] - 0.97 * query[:-1]])
+
+
+def evidence(queries: list[torch.Tensor], size: int, others: list[torch.Tensor], variant: str = "") -> Evidence:
+    key = correct_key("flipping", size, 3)
+    whole = [query[: len(query) // size * size] for query in queries]
+    setting = Setting("flipping", "samples", size, size, 16_000.0)
+    cipher = tuple(encrypt_query(query, key, blocks="samples") for query in whole)
+    return Evidence(setting, Given(5, variant=variant), 0, cipher, others=OtherSpeech(tuple(others), ()))
+
+
+@pytest.mark.parametrize("variant", ["", BLIND])
+@pytest.mark.parametrize("size", [1, 2, 5, 32])
+@pytest.mark.parametrize("plain", [True, False])
+def test_flipped_speech_is_found_exactly(
+    voices: list[list[torch.Tensor]], size: int, variant: str, plain: bool
+) -> None:
+    front_end = (lambda query: query) if plain else emphasised
+    others = [front_end(query) for voice in voices[1:] for query in voice]
+    recovery = SignChain().run(evidence([front_end(query) for query in voices[0]], size, others, variant))
+    key = correct_key("flipping", size, 3)
+    assert recovery.key is not None
+    if variant == BLIND and not plain and size % 2 == 0:  # a bright voice: a turned spectrum is as good
+        assert recovery.believed is None
+        turned = recovery.key * np.where(np.arange(size) % 2, -1.0, 1.0)
+        assert 0 in (key_error(recovery.key, key, "samples"), key_error(turned, key, "samples"))
+        return
+    assert key_error(recovery.key, key, "samples") == 0
+    assert recovery.believed
+
+
+def test_white_noise_is_not_believed(voices: list[list[torch.Tensor]]) -> None:
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal(80_000))
+    recovery = SignChain().run(evidence([noise], 32, voices[1]))
+    assert recovery.believed is False
+    assert recovery.key is not None
+    assert key_error(recovery.key, correct_key("flipping", 32, 3), "samples") > 0.8
+
+
+def test_other_settings_are_refused_with_a_reason() -> None:
+    attack, setting = SignChain(), Setting("flipping", "samples", 10, 10, 16_000.0)
+    assert attack.obstacle(setting) is None
+    assert "mine" in (attack.obstacle(replace(setting, scheme="mine")) or "")
+    assert "frames" in (attack.obstacle(replace(setting, blocks="frames")) or "")
+
+
+def test_too_little_ciphertext_is_refused() -> None:
+    with pytest.raises(BadInput, match="give more ciphertext"):
+        SignChain().run(evidence([torch.ones(100, dtype=torch.float64)], 10, [], BLIND))
+
+
+def test_signs_of_a_chain_are_found_from_its_neighbours_alone() -> None:
+    """A domain wall in the middle costs one pair only: no single flip mends it, a flip of all behind it does."""
+    hidden = np.random.default_rng(0).choice([-1.0, 1.0], 40)
+    form = np.zeros((40, 40))
+    form[np.arange(39), np.arange(1, 40)] = -hidden[:-1] * hidden[1:]
+    symmetric = (form + form.T) / 2
+    wall = hidden * np.where(np.arange(40) < 20, 1.0, -1.0)
+    for found in (descended_signs(symmetric, wall), lowest_signs(form)):
+        assert abs(found @ hidden) == 40

@@ -1,0 +1,74 @@
+"""External recognisers: what is written for them to read, what is read from them, and how they may fail."""
+
+import sys
+
+import pytest
+import torch
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.models.adapters.command import load_command
+from wrongkey.evaluation.models.protocol import Hypothesis, open_model
+
+LOUD = torch.tensor([[0.5, -2.5, 0.25], [0.0, 1e-7, -0.125]])
+
+
+def python(tmp_path, body: str) -> str:
+    """A command that runs `body` with the path of the WAV as `path`."""
+    script = tmp_path / "my asr.py"
+    script.write_text(f"import sys, time, soundfile\npath = sys.argv[-1]\n{body}\n")
+    return f"{sys.executable} '{script}' --fast {{wav}}"
+
+
+def test_the_command_hears_the_samples_as_they_are(tmp_path):
+    body = "x, rate = soundfile.read(path, dtype='float32')\nprint(rate, soundfile.info(path).subtype)\nprint(list(x))"
+    model = open_model("command:" + python(tmp_path, body.replace("list(x)", "x.tolist()")))
+    assert model.external and not list(model.network.parameters()) and model.first_layer == ""
+    heard = model.transcribe(LOUD)
+    assert heard == [Hypothesis(f"16000 FLOAT {row.tolist()}") for row in LOUD]
+
+
+def test_the_query_is_the_waveform():
+    model = load_command("true {wav}")
+    torch.testing.assert_close(model.segments(model.front_end(LOUD[0])), LOUD[:1])
+    assert model.transcribe(LOUD[:, :0]) == [Hypothesis(""), Hypothesis("")]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("print('one', file=sys.stderr); sys.exit('no model, get one')", "exit code 1: no model, get one"),
+        ("sys.exit(3)", "exit code 3: it wrote nothing"),
+    ],
+)
+def test_a_failing_command_is_named(tmp_path, body, said):
+    model = load_command(python(tmp_path, body))
+    with pytest.raises(BadInput, match=said) as caught:
+        model.transcribe(LOUD)
+    assert "my asr.py' --fast" in str(caught.value)
+
+
+def test_a_slow_command_is_stopped(tmp_path):
+    model = load_command(python(tmp_path, "time.sleep(60)"))
+    model.timeout = 0.2
+    with pytest.raises(BadInput, match=r"longer than 0\.2 s"):
+        model.transcribe(LOUD)
+
+
+def test_no_shell_runs_it(tmp_path):
+    model = load_command(f"echo {{wav}} ; touch {tmp_path}/made")
+    assert "; touch" in model.transcribe(LOUD[:1])[0].text
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("", "has no {wav}"),
+        ("my-asr", "has no {wav}"),
+        ("no-such-recogniser-here {wav}", "'no-such-recogniser-here' is not there"),
+        ("my-asr '{wav}", "cannot be split"),
+    ],
+)
+def test_unusable_commands_are_refused(place, said):
+    with pytest.raises(BadInput, match=said):
+        open_model(f"command:{place}")

@@ -1,0 +1,316 @@
+"""Keys, workers and whole processes that fail: a sentence, and everything else is kept."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests import faulty
+from wrongkey.errors import BadInput
+from wrongkey.evaluation import sweep as sweeping
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.processes import pool as pool_module
+from wrongkey.evaluation.processes import watch, workers
+from wrongkey.evaluation.processes.dispatch import Call, Refusal, collect, described, sheltered
+from wrongkey.evaluation.processes.failures import SomeFailed
+from wrongkey.evaluation.processes.pool import processes
+from wrongkey.evaluation.processes.watch import Watch, listed
+from wrongkey.evaluation.sweep import sweep
+
+KEYS, BAD = 20, {10, 13}
+FEW = Path(__file__).parents[2] / "data/two_speakers.txt"
+
+
+def config(model: str, **settings) -> SweepConfig:
+    shared = {"corpus": "bundled", "only": str(FEW), "replicates": 0, "device": "cpu", "keys": KEYS}
+    return SweepConfig(model=f"tests.faulty:{model}", **shared | settings)
+
+
+def scores(folder: Path) -> pd.DataFrame:
+    """EERs of incorrect keys, by key."""
+    table = pd.concat(pd.read_parquet(file) for file in (folder / "scores").glob("incorrect-*.parquet"))
+    return table[table.metric == "eer"].set_index("key_index").value.sort_index()
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """What the same network answers where nothing fails."""
+    return scores(sweep(config("sound"), tmp_path_factory.mktemp("sound") / "run", workers=1).path)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("raising", r"RuntimeError: an entry is too large"),
+        ("silent", "nan|NaN"),
+        ("out_of_memory", "too little memory"),
+    ],
+)
+def test_a_key_that_fails_loses_no_other(model, said, sound, tmp_path, monkeypatch):
+    asked = config(model, keep_outputs=True)
+    for _ in range(2):
+        with pytest.raises(
+            SomeFailed, match=rf"^2 of 20 keys failed, number 10 first \(.*({said}).*\); the others"
+        ) as why:
+            sweep(asked, tmp_path / "run", workers=1)
+        assert "\n" not in str(why.value)
+        found = scores(tmp_path / "run")
+        assert set(found.index) == set(range(KEYS)) - BAD
+        np.testing.assert_allclose(found, sound.drop(BAD), atol=1e-4)
+    assert json.loads((tmp_path / "run/manifest.json").read_text())["ended"] is None
+
+    monkeypatch.setattr(faulty, "LIMITS", {0: np.inf})
+    sweep(asked, tmp_path / "run", workers=1)
+    np.testing.assert_allclose(scores(tmp_path / "run"), sound, atol=1e-4)
+    kept = pd.concat(pd.read_parquet(file) for file in (tmp_path / "run/outputs").glob("incorrect-*.parquet"))
+    assert sorted(kept.key_index) == list(range(KEYS))
+    assert json.loads((tmp_path / "run/manifest.json").read_text())["ended"]
+
+
+def test_shards_lie_around_the_keys_that_fail():
+    answered = workers.answer(Experiment(config("raising")), 8, 16)
+    assert [(shard.start, shard.stop) for shard in answered.shards] == [(8, 10), (11, 13), (14, 16)]
+    assert [row["key_index"] for row in answered.shards[1].rows if row["metric"] == "eer"] == [11, 12]
+    assert [failure.number for failure in answered.failures] == [10, 13]
+
+
+def test_a_sound_shard_is_computed_once(monkeypatch):
+    experiment, calls = Experiment(config("sound")), []
+    answers = experiment.answers
+    monkeypatch.setattr(experiment, "answers", lambda keys: calls.append(len(keys)) or answers(keys))
+    workers.answer(experiment, 0, 8)
+    assert calls == [8]
+
+
+def test_where_every_key_fails_the_sweep_stops(tmp_path, monkeypatch):
+    tried = []
+
+    def fails(experiment, start, stop):
+        tried.append(start)
+        raise RuntimeError("no driver")
+
+    monkeypatch.setattr(workers, "_shard", fails)
+    monkeypatch.setattr(sweeping, "_shard_size", lambda *asked: 1)
+    with pytest.raises(BadInput, match=r"the first 8 keys all failed, number 0 first \(RuntimeError: no driver\)"):
+        sweep(config("sound", keys=12), tmp_path / "run", workers=1)
+    assert max(tried) == 7
+
+
+def test_keys_that_fail_again_do_not_stop_an_extension(tmp_path, monkeypatch):
+    shard = workers._shard
+
+    def fails_below_10(experiment, start, stop):
+        if start < 10:
+            raise RuntimeError("a bad key")
+        return shard(experiment, start, stop)
+
+    monkeypatch.setattr(sweeping, "_shard_size", lambda *asked: 1)
+    sweep(config("sound", keys=11), tmp_path / "run", workers=1)
+    for file in (tmp_path / "run/scores").glob("incorrect-0000000*"):
+        file.unlink()
+    monkeypatch.setattr(workers, "_shard", fails_below_10)
+    with pytest.raises(SomeFailed, match="10 of 12 keys failed"):
+        sweep(config("sound", keys=12), tmp_path / "run", workers=1)
+    assert set(scores(tmp_path / "run").index) == {10, 11}
+
+
+def test_what_fails_beside_the_keys_ends_the_sweep_with_a_sentence(tmp_path, monkeypatch):
+    def fails(experiment, start, stop):
+        raise OSError(5, "the disk went away")
+
+    monkeypatch.setattr(workers, "answer", fails)
+    with pytest.raises(BadInput, match=r"^the work stopped \(OSError: .*the disk went away\): what is done is kept"):
+        sweep(config("sound"), tmp_path / "run", workers=1)
+
+
+def test_errors_that_cannot_travel_come_back_from_workers_as_a_sentence(sound, tmp_path):
+    with pytest.raises(SomeFailed, match=r"2 of 20 keys failed, number 10 first \(Local: an error of its own kind\)"):
+        sweep(config("unpicklable"), tmp_path / "run", workers=2)
+    np.testing.assert_allclose(scores(tmp_path / "run"), sound.drop(BAD), atol=1e-4)
+
+
+def test_a_model_that_opens_in_the_caller_only_is_a_sentence(tmp_path):
+    with pytest.raises(BadInput, match=r"FileNotFoundError.*weights\.pt") as why:
+        sweep(config("for_the_caller_only"), tmp_path / "run", workers=2)
+    assert "\n" not in str(why.value)
+
+
+def test_a_worker_that_dies_is_a_sentence_and_the_run_goes_on_from_there(sound, tmp_path, monkeypatch):
+    with pytest.raises(BadInput, match=r"a worker was killed \(SIGKILL\(-9\).*\) at key.* what is done is kept"):
+        sweep(config("dying"), tmp_path / "run", workers=2)
+    assert not children()
+    monkeypatch.setattr(faulty, "LIMITS", {0: np.inf})
+    sweep(config("dying"), tmp_path / "run", workers=1)
+    np.testing.assert_allclose(scores(tmp_path / "run"), sound, atol=1e-4)
+
+
+def test_a_worker_that_hangs_ends_the_run_in_time_and_is_ended(tmp_path):
+    with pytest.raises(BadInput, match=r"^keys .* took longer than --timeout 8 s: what is done is kept"):
+        sweep(config("hanging"), tmp_path / "run", workers=1, timeout=8.0)
+    assert not children()
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_time_limit_must_be_one(timeout, tmp_path):
+    with pytest.raises(BadInput, match="--timeout"):
+        sweep(config("raising"), tmp_path / "run", timeout=timeout)
+
+
+def test_what_takes_long_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "MINUTE", 0.1)
+    said: list[str] = []
+    sweep(config("slow"), tmp_path / "run", workers=1, report=said.append)
+    assert any(line == "no shard for 2 minutes; 10 of 20 keys done; busy with keys 10 … 14" for line in said), said
+
+
+def test_the_watch_counts_from_the_last_arrival(monkeypatch):
+    monkeypatch.setattr(watch, "MINUTE", 0.2)
+    said: list[str] = []
+    with Watch("trial", said.append, lambda: "1 of 3 trials") as watching:
+        watching.busy = ["trial 1", "trial 2"]
+        wait_for(lambda: said)
+        watching.heard()
+        wait_for(lambda: len(said) > 1)
+    assert set(said[:2]) == {"no trial for a minute; 1 of 3 trials done; busy with trial 1 and trial 2"}
+    assert listed("abcdefg") == "a, b, c, d and 3 more"
+
+
+def test_errors_in_one_line():
+    assert described(ValueError("one\n  two\x1b[31m")) == "ValueError: one two\\x1b[31m"
+    assert described(KeyboardInterrupt()) == "KeyboardInterrupt"
+    assert described(BadInput("say so")) == "say so"
+    assert len(described(ValueError("x" * 9999))) < 400
+    assert sheltered(int, "7") == 7
+    assert sheltered(int, "") == Refusal(
+        "the work stopped (ValueError: invalid literal for int() with base 10: ''): what is done is kept, and the same "
+        "command continues"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        sheltered(exec, "raise KeyboardInterrupt")
+
+
+class Late:
+    """An executor whose first call never ends; the others are done at once."""
+
+    def submit(self, function, *arguments):
+        future = Future()
+        if arguments[-1] > 0:
+            future.set_result(function(*arguments))
+        return future
+
+
+def test_what_is_done_is_handed_over_before_a_late_call_ends_the_run():
+    calls, found = [Call(f"number {i}", (i,)) for i in range(3)], []
+    with pytest.raises(BadInput, match=r"^number 0 took longer than --timeout 0\.2 s"):
+        for answer in collect(Late(), abs, calls, 2, Watch("shard", None, str), timeout=0.2):
+            found.append(answer)
+    assert sorted(found) == [1, 2]
+
+
+def test_a_model_that_ends_its_process_is_a_sentence():
+    with (
+        processes(1, 1) as pool,
+        pytest.raises(BadInput, match=r"^key 7 got no answer from a worker \(SystemExit: 3\)"),
+    ):
+        list(collect(pool, exec, [Call("key 7", ("raise SystemExit(3)",))], 1, Watch("shard", None, str)))
+    with pytest.raises(BadInput, match=r"a worker ended by itself \(EXIT\(3\)\) at key 7"), processes(1, 1) as pool:
+        list(collect(pool, os._exit, [Call("key 7", (3,))], 1, Watch("shard", None, str)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_processes_are_kept_after_good_work_and_killed_after_bad():
+    with processes(1, 1) as pool:
+        first = pool.submit(os.getpid).result(60)
+    with processes(1, 1) as pool:
+        assert pool.submit(os.getpid).result(60) == first
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: first not in children())
+    with processes(1, 1) as pool:
+        second = pool.submit(os.getpid).result(60)
+        assert second != first
+    with pytest.raises(KeyboardInterrupt), processes(1, 1) as pool:
+        calls = [pool.submit(time.sleep, 3600) for _ in range(9)]
+        raise KeyboardInterrupt
+    assert all(call.exception(60) for call in calls)
+    assert second not in children()
+
+
+def test_ctrl_c_waits_until_a_process_is_started():
+    begun = []
+    with pytest.raises(KeyboardInterrupt), pool_module._held_back():
+        signal.raise_signal(signal.SIGINT)
+        begun.append(True)
+    assert begun
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_workers_outlive_the_thread_that_started_them():
+    found = []
+
+    def work():
+        with processes(1, 1) as pool:
+            found.append(pool.submit(os.getpid).result(60))
+
+    for _ in range(2):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        time.sleep(0.3)  # in which the end of the thread would reach them
+    assert found[0] == found[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at the processes of Linux")
+def test_no_process_is_left_of_a_killed_caller_or_after_ctrl_c():
+    faults = Path(__file__).parents[3] / "benchmarks/faults.py"
+    asked = [sys.executable, str(faults), "kill-caller", "stubborn", "interrupt", "--rounds", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(faults.parents[1])}
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=600, env=environment)
+    assert done.stdout.count("| 1 | 1 |") == 3, done.stdout + done.stderr
+
+
+def children() -> set[int]:
+    """Workers of this process that are still there."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            worker = b"popen_loky" in (stat.parent / "cmdline").read_bytes()
+        except OSError:  # it has just ended
+            continue
+        if worker and int(parent) == os.getpid() and state != "Z":
+            found.add(int(stat.parent.name))
+    return found
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert condition()
+
+
+def test_processes_that_are_not_kept_are_not_taken_again():
+    found = []
+    for keep in (False, True, True):
+        with processes(1, 1, keep) as executor:
+            found.append(executor.submit(os.getpid).result())
+    assert found[0] != found[1] == found[2]
+
+
+def test_a_key_that_fails_alone_is_asked_once(monkeypatch):
+    experiment, asked = Experiment(config("raising")), []
+    shard = workers._shard
+    monkeypatch.setattr(workers, "_shard", lambda e, start, stop: asked.append((start, stop)) or shard(e, start, stop))
+    answered = workers.answer(experiment, 10, 11)
+    assert asked == [(10, 11)] and not answered.shards and [one.number for one in answered.failures] == [10]

@@ -1,0 +1,40 @@
+"""Which room may import which, and the one name under which all of them are imported."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BASE = {"wrongkey.errors", "wrongkey.files", "wrongkey.printable", "wrongkey.plugins"}  # what every room may use
+BELOW = {
+    "keys": set(),
+    "evaluation": {"wrongkey.keys"},
+    "attacks": {"wrongkey.keys", "wrongkey.evaluation"},
+    "reports": {"wrongkey.keys", "wrongkey.evaluation"},
+}
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_a_room_imports_only_those_below_it(room):
+    allowed = BASE | BELOW[room] | {f"wrongkey.{room}"}
+    for file in (ROOT / room).rglob("*.py"):
+        imported = re.findall(r"^\s*(?:from|import) (wrongkey(?:\.\w+)?)", file.read_text(encoding="utf-8"), flags=re.M)
+        assert set(imported) <= allowed | {"wrongkey"}, file
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_a_room_is_one_folder_under_one_name(room):
+    link = ROOT / "wrongkey" / room
+    assert link.is_symlink() and link.resolve() == ROOT / room
+
+
+@pytest.mark.parametrize(
+    "module", ["wrongkey.reports.page.html", "wrongkey.reports.paper.reproduction", "wrongkey.evaluation.config"]
+)
+def test_looking_and_asking_need_no_torch(module):
+    code = f"import sys, {module}; print(*{{'torch', 'wrongkey.attacks'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "\n", done.stderr
