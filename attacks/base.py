@@ -18,6 +18,8 @@ from torch import Tensor
 
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.schemes import Scheme
 
 Matrix = NDArray[np.float64]
 
@@ -39,7 +41,7 @@ Asset = Literal["key", "use", "identity"]
 Quality = Literal["clean", "16 bit", "10 dB"]  # ciphertext as stored in 16 bits; plaintext known with noise at 10 dB
 
 
-AMOUNT = ("seconds", "known_blocks", "quality", "queries", "variant")  # of `Given`: columns of the rows
+CASE_COLUMNS = ("seconds", "known_blocks", "quality", "queries", "variant")  # of `Given`: columns of the rows
 
 
 @dataclass(frozen=True)
@@ -54,22 +56,34 @@ class Threat:
 class Setting:
     """What is public (Kerckhoffs): how keys are drawn and cut, which model and task, never the key.
 
-    `size` is N, elements of a block. `model` is the architecture alone: its weights are zero; `Evidence` has those that
-    the threat model grants. `model` and `task` are None where only speech is attacked. `rate`: samples, or
-    frames, of a query per second.
+    `model` is the architecture alone: its weights are zero; `Evidence` has those that the threat model grants. `model`
+    and `task` are None where only speech is attacked. `rate`: samples, or frames, of a query per second.
     """
 
-    scheme: str
-    blocks: Blocks
-    block_size: int
-    size: int
+    scheme: Scheme
+    cut: KeyCut
     rate: float
     model: Model | None = None
     task: str | None = None
 
+    @property
+    def blocks(self) -> Blocks:
+        """The kind of blocks."""
+        return self.cut.blocks
+
+    @property
+    def block_size(self) -> int:
+        """M."""
+        return self.cut.block_size
+
+    @property
+    def size(self) -> int:
+        """N, elements of a block."""
+        return self.cut.size
+
 
 @dataclass(frozen=True)
-class Given:
+class Case:
     """How much an attack is given of what its threat model allows; None where that is not what it uses.
 
     seconds: of the victim's ciphertext; infinite for all there is.
@@ -98,7 +112,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class OtherSpeech:
+class BackgroundSpeech:
     """Plain queries of people who are not the victim: each `(samples,)` or `(bins, frames)`, float32.
 
     `labels` are speakers, transcripts or classes, as the task has them.
@@ -129,15 +143,15 @@ class Evidence:
     """
 
     setting: Setting
-    given: Given
+    case: Case
     seed: int
     ciphertext: tuple[Tensor, ...] = ()
     known: tuple[Matrix, Matrix] | None = None
     encrypt: Callable[[Matrix], Matrix] | None = None
     public: Model | None = None
     encrypted: Model | None = None
-    others: OtherSpeech | None = None
-    enrolled: OtherSpeech | None = None
+    background: BackgroundSpeech | None = None
+    enrolled: BackgroundSpeech | None = None
     ask: Callable[[Matrix], object] | None = None
     error: Callable[[Matrix], Matrix] | None = None
 
@@ -159,7 +173,7 @@ class Recovery:
     """
 
     key: Matrix | None
-    believed: bool | None = None
+    success_claimed: bool | None = None
     objective: float | None = None
     queries: int = 0
     model: Model | None = None
@@ -184,10 +198,10 @@ class Attack(Protocol):
     @property
     def threat(self) -> Threat: ...
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         """Why the attack does not apply to this scheme, block or model, as a sentence; None where it does."""
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
+    def cases(self, setting: Setting) -> Sequence[Case]:
         """The cases that the suite runs, from little to much."""
 
     def run(self, evidence: Evidence) -> Recovery:

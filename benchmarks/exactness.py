@@ -13,10 +13,9 @@ import torch
 
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.exactness import exactness
-from wrongkey.evaluation.experiment import key_of
+from wrongkey.evaluation.experiment import key_cut_of
 from wrongkey.evaluation.models.protocol import BUNDLED, open_model
 from wrongkey.keys import SCHEMES, SecretKey
-from wrongkey.keys.blocks import dims_of
 
 
 def main() -> None:
@@ -30,14 +29,14 @@ def main() -> None:
     print("| :--- | :--- | :--- | ---: | ---: | ---: |")
     for spec in options.model:
         model = open_model(spec)
-        blocks, block = key_of(model, options.blocks, options.block)
+        cut = key_cut_of(model, options.blocks, options.block)
         waveform = torch.from_numpy(load_audio(utterance, model.sample_rate))
         for scheme in SCHEMES:
-            key = SecretKey.from_seed(scheme, block, dims_of(blocks), seed=0)
-            single, half = (exactness(model, key, blocks, waveform, d) for d in (torch.float32, torch.bfloat16))
+            key = SecretKey.from_seed(scheme, cut.block_size, cut.dims, seed=0)
+            single, half = (exactness(model, key, cut.blocks, waveform, d) for d in (torch.float32, torch.bfloat16))
             print(
-                f"| {model.name} | {blocks}, M = {block} | {scheme} | {single.relative:.1e} | {half.relative:.1e} "
-                f"| {single.largest:.3g} |",
+                f"| {model.name} | {cut.blocks}, M = {cut.block_size} | {scheme} "
+                f"| {single.relative:.1e} | {half.relative:.1e} | {single.largest:.3g} |",
                 flush=True,
             )
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import Attack, Evidence, Given, Matrix, OtherSpeech, Quality, Setting
+from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Evidence, Matrix, Quality, Setting
 from wrongkey.attacks.harness.fine_tuning import fine_tuned
 from wrongkey.attacks.harness.scores import RECOVERED, key_error, snr
 from wrongkey.attacks.solvers.procrustes import fit
@@ -29,13 +29,13 @@ from wrongkey.attacks.weights.public_model import PublicModel
 from wrongkey.attacks.weights.public_statistics import PublicStatistics
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio, open_corpus
 from wrongkey.evaluation.engine import encrypt_first_layer
-from wrongkey.evaluation.experiment import key_of
+from wrongkey.evaluation.experiment import key_cut_of
 from wrongkey.evaluation.models.protocol import Model, open_model
 from wrongkey.keys import SecretKey, decrypt_query, encrypt_query
-from wrongkey.keys.blocks import dims_of
+from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.schemes import SCHEMES
 
-SCHEMES = ("rom", "shuffling", "flipping")
 EXACT = 1e-3  # relative key error that counts as exact in a table
 
 
@@ -53,13 +53,13 @@ def main() -> None:
     corpus = open_corpus(arguments.corpus)
     if arguments.only:
         corpus = corpus.only_listed(arguments.only)
-    victims, others = _halves(corpus)
+    victims, background = _halves(corpus)
     if arguments.table == "plaintext":
         plaintext(victims[: arguments.trials], arguments.blocks)
     elif arguments.table == "model":
-        public_model(arguments.model, victims[: arguments.trials], others, arguments.fine_tune)
+        public_model(arguments.model, victims[: arguments.trials], background, arguments.fine_tune)
     else:
-        statistics(arguments.model, victims[: arguments.trials], others)
+        statistics(arguments.model, victims[: arguments.trials], background)
 
 
 def plaintext(victims: Sequence[Utterance], sizes: Sequence[int]) -> None:
@@ -84,13 +84,15 @@ def plaintext(victims: Sequence[Utterance], sizes: Sequence[int]) -> None:
                     print(f"{label}: {np.median(errors):.1e} {shown} {expected:.1e}", flush=True)
 
 
-def public_model(name: str, victims: Sequence[Utterance], others: Sequence[Utterance], steps: Sequence[int]) -> None:
+def public_model(
+    name: str, victims: Sequence[Utterance], background: Sequence[Utterance], steps: Sequence[int]
+) -> None:
     """Key errors and SNR by known kernels, after merging the batch norm, and after fine-tuning."""
     model = open_model(name, folded=False)
     setting = _setting(model)
     count = channels(model.network.get_submodule(model.first_layer))
     kernels = sorted({k for k in (1, 2, setting.size // 2, setting.size - 1, setting.size, count) if 0 < k <= count})
-    speech = OtherSpeech(tuple(_queries(model, others)), tuple(str(u.speaker) for u in others))
+    speech = BackgroundSpeech(tuple(_queries(model, background)), tuple(str(u.speaker) for u in background))
     owners: list[tuple[str, Model]] = [(f"{k} kernels of {count}", model) for k in kernels]
     owners.append(("merged batch norm", open_model(name, folded=True)))
     for what in ("first layer", "all"):
@@ -106,32 +108,32 @@ def public_model(name: str, victims: Sequence[Utterance], others: Sequence[Utter
         moved = np.linalg.norm(keyed_rows(lifted_layer(owner, setting), setting) - public) / np.linalg.norm(public)
         for scheme in SCHEMES:
             where = replace(setting, scheme=scheme)
-            given = Evidence(where, Given(variant=variant), 0, public=model)
-            _print(f"{variant:34} {scheme:9} {moved:.3f}", PublicModel(), given, owner, victims)
+            case = Evidence(where, Case(variant=variant), 0, public=model)
+            _print(f"{variant:34} {scheme:9} {moved:.3f}", PublicModel(), case, owner, victims)
 
 
-def statistics(name: str, victims: Sequence[Utterance], others: Sequence[Utterance]) -> None:
+def statistics(name: str, victims: Sequence[Utterance], background: Sequence[Utterance]) -> None:
     """Key errors and SNR through batch-norm statistics alone."""
     model = open_model(name, folded=False)
-    speech = OtherSpeech(tuple(_queries(model, others)), tuple(str(u.speaker) for u in others))
+    speech = BackgroundSpeech(tuple(_queries(model, background)), tuple(str(u.speaker) for u in background))
     print(f"{name}: median key error, largest, -, SNR, misfit, share believed")
     for scheme in SCHEMES:
-        given = Evidence(replace(_setting(model), scheme=scheme), Given(), 0, others=speech)
-        _print(f"{scheme:9}", PublicStatistics(), given, model, victims)
+        case = Evidence(replace(_setting(model), scheme=scheme), Case(), 0, background=speech)
+        _print(f"{scheme:9}", PublicStatistics(), case, model, victims)
 
 
-def _print(label: str, attack: Attack, given: Evidence, owner: Model, victims: Sequence[Utterance]) -> None:
-    setting, begin = given.setting, time.perf_counter()
+def _print(label: str, attack: Attack, case: Evidence, owner: Model, victims: Sequence[Utterance]) -> None:
+    setting, begin = case.setting, time.perf_counter()
     keys = draw_keys(setting.scheme, setting.size, 0, 0, len(victims))
     errors, ratios, sure, expected, objectives = [], [], [], [], []
     for number, (query, key) in enumerate(_both(list(_queries(owner, victims)), keys)):
-        secret = SecretKey(setting.scheme, setting.block_size, dims_of(setting.blocks), key)
-        found = attack.run(replace(given, seed=number, encrypted=encrypt_first_layer(owner, secret, setting.blocks)))
+        secret = SecretKey(setting.scheme, setting.block_size, Blocks.named(setting.blocks).dims, key)
+        found = attack.run(replace(case, seed=number, encrypted=encrypt_first_layer(owner, secret, setting.blocks)))
         if found.key is None:
             print(f"{label}: {found.note}")
             return
         errors.append(key_error(found.key, key, setting.blocks))
-        sure.append(bool(found.believed))
+        sure.append(bool(found.success_claimed))
         objectives.append(float("nan") if found.objective is None else found.objective)
         expected.append(found.measured.get("expected error", float("nan")))
         whole = encrypt_query(query.double(), np.eye(setting.size), blocks=setting.blocks)
@@ -160,8 +162,8 @@ def _pairs(speech: Matrix, key: Matrix, count: int, quality: Quality, seed: int)
 
 
 def _setting(model: Model) -> Setting:
-    blocks, block = key_of(model, None, None)
-    return Setting("rom", blocks, block, block ** dims_of(blocks), float(model.sample_rate), model)
+    cut = key_cut_of(model, None, None)
+    return Setting(SCHEMES["rom"], cut, float(model.sample_rate), model)
 
 
 def _queries(model: Model, utterances: Sequence[Utterance]) -> Iterator[Tensor]:

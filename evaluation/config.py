@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import ASKED
@@ -75,8 +75,8 @@ class SweepConfig:
             raise BadInput(
                 f"variant {self.variant!r} is none of task {self.task}: choose {' or '.join(VARIANTS[self.task])}"
             )
-        if self.blocks not in (None, *get_args(Blocks)):
-            raise BadInput(f"--blocks {self.blocks} is unknown: choose {', '.join(get_args(Blocks))}")
+        if self.blocks not in (None, *Blocks):
+            raise BadInput(f"--blocks {self.blocks} is unknown: choose {', '.join(Blocks)}")
         if self.variant == "waveform" and self.blocks not in (None, "samples"):
             raise BadInput(f"--variant waveform encrypts waveforms: leave --blocks {self.blocks} out")
         if self.task != "asv" and (self.trials or self.same_gender):

@@ -27,7 +27,9 @@ from wrongkey.evaluation.hardware import is_out_of_memory
 from wrongkey.evaluation.models.modules import cast, copied, move
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import SecretKey, encrypt_model, encrypt_query, relative_kernels
-from wrongkey.keys.blocks import Blocks, cut
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.cutting import cut
+from wrongkey.keys.key_cut import KeyCut
 
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
 TUNING_SECONDS = 0.3  # shortest measurement that decides a batch size
@@ -104,7 +106,7 @@ class QueryGroup:
         return QueryGroup(segments, torch.tensor(numbers, device=self.utterance.device))
 
 
-def group_queries(segments: Sequence[Tensor], block_size: int, blocks: Blocks, whole: bool) -> list[QueryGroup]:
+def group_queries(segments: Sequence[Tensor], cut: KeyCut, whole: bool) -> list[QueryGroup]:
     """Sort the segments ``(pieces_i, …)`` of utterances ``i`` into groups of equal shape and number.
 
     ``whole``: the first layer reads whole blocks only, and what lies behind the last one, along each axis that the
@@ -112,7 +114,7 @@ def group_queries(segments: Sequence[Tensor], block_size: int, blocks: Blocks, w
     """
     by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
     for index, pieces in enumerate(segments):
-        fitted = _cut_tail(pieces, block_size, blocks) if whole else _pad_tail(pieces, block_size, blocks)
+        fitted = _cut_tail(pieces, cut) if whole else _pad_tail(pieces, cut)
         by_shape.setdefault(tuple(fitted.shape), []).append((index, fitted))
     return [
         QueryGroup(
@@ -122,38 +124,28 @@ def group_queries(segments: Sequence[Tensor], block_size: int, blocks: Blocks, w
     ]
 
 
-def _cut_tail(pieces: Tensor, block_size: int, blocks: Blocks) -> Tensor:
-    for axis in (-2, -1) if blocks == "tiles" else (-1,):
-        pieces = pieces.narrow(axis, 0, pieces.shape[axis] // block_size * block_size)
+def _cut_tail(pieces: Tensor, cut: KeyCut) -> Tensor:
+    for axis in cut.axes:
+        pieces = pieces.narrow(axis, 0, pieces.shape[axis] // cut.block_size * cut.block_size)
     return pieces
 
 
-def _pad_tail(pieces: Tensor, block_size: int, blocks: Blocks) -> Tensor:
-    missing = 0 if blocks == "frames" else -pieces.shape[-1] % block_size
+def _pad_tail(pieces: Tensor, cut: KeyCut) -> Tensor:
+    missing = -pieces.shape[-1] % cut.steps
     return nn.functional.pad(pieces, (0, missing)) if missing else pieces
 
 
-def reads_whole_blocks(layer: nn.Module, block_size: int, blocks: Blocks) -> bool:
-    """Whether a first layer is a convolution whose windows are the blocks of the key."""
-    if not isinstance(layer, nn.Conv1d if blocks == "samples" else nn.Conv2d) or blocks == "frames":
-        return False
-    assert isinstance(layer, nn.Conv1d | nn.Conv2d)
-    dims = len(layer.kernel_size)
-    windows = layer.kernel_size == layer.stride == (block_size,) * dims
-    return windows and layer.padding in ("valid", (0,) * dims) and layer.dilation == (1,) * dims
-
-
-def check_bins(model: Model, segments: Tensor, block_size: int, blocks: Blocks) -> None:
+def check_bins(model: Model, segments: Tensor, cut: KeyCut) -> None:
     """BadInput where tiles do not fill the bins of ``segments (…, bins, frames)`` before an overlapping Conv2d.
 
     It would answer to the zeros that fill a tile with more rows, which the rest of the network is not made for.
     """
     layer = model.network.get_submodule(model.first_layer)
-    if blocks != "tiles" or not isinstance(layer, nn.Conv2d) or reads_whole_blocks(layer, block_size, blocks):
+    if cut.blocks is not Blocks.TILES or not isinstance(layer, nn.Conv2d) or cut.reads_whole(layer):
         return
-    if segments.shape[-2] % block_size:
+    if segments.shape[-2] % cut.block_size:
         raise BadInput(
-            f"{model.name} reads {segments.shape[-2]} bins, which tiles of {block_size} do not fill: "
+            f"{model.name} reads {segments.shape[-2]} bins, which tiles of {cut.block_size} do not fill: "
             "give a block size that divides them"
         )
 
@@ -236,7 +228,7 @@ class Engine:
 
     def of_waveforms(self, encrypted: Callable[[], Sequence[Tensor]]) -> Answers:
         """Answers of the plain model to other segments ``(pieces_i, …)`` of the utterances ``i``, as one key's."""
-        groups = self.on(group_queries(encrypted(), 1, "samples", whole=False)).groups
+        groups = self.on(group_queries(encrypted(), KeyCut(Blocks.SAMPLES, 1), whole=False)).groups
         return self._collect(groups, 1, lambda _, x: self._asked(self.model, x))
 
     def subset(self, segments: int, ask: str | None = None) -> Engine:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.engine import check_bins, encrypt_first_layer, group_queries, reads_whole_blocks
+from wrongkey.evaluation.engine import check_bins, encrypt_first_layer, group_queries
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import ASKED, Model
 from wrongkey.keys import SecretKey, encrypt_query
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.model import first_layer
 
 
@@ -41,12 +42,12 @@ def numbers_of(model: Model) -> Callable[[Tensor], Tensor]:
     raise BadInput(f"model {model.name} answers with texts only: give it encode(queries) to compare numbers")
 
 
-def fitted_queries(model: Model, waveform: Tensor, block_size: int, blocks: Blocks) -> Tensor:
+def fitted_queries(model: Model, waveform: Tensor, cut: KeyCut) -> Tensor:
     """What the authorised user encrypts of a waveform ``(samples,)``: front end, segments, whole blocks in time."""
     segments = model.segments(model.front_end(waveform))
-    check_bins(model, segments, block_size, blocks)
-    whole = reads_whole_blocks(first_layer(model.network, model.first_layer), block_size, blocks)
-    return group_queries([segments], block_size, blocks, whole)[0].segments
+    check_bins(model, segments, cut)
+    whole = cut.reads_whole(first_layer(model.network, model.first_layer))
+    return group_queries([segments], cut, whole)[0].segments
 
 
 @torch.inference_mode()
@@ -54,7 +55,7 @@ def exactness(
     model: Model, key: SecretKey, blocks: Blocks, waveform: Tensor, dtype: torch.dtype = torch.float32
 ) -> Exactness:
     """Plain model and plain query against encrypted model and encrypted query, both computed in ``dtype``."""
-    queries = fitted_queries(model, waveform, key.block_size, blocks)
+    queries = fitted_queries(model, waveform, KeyCut(blocks, key.block_size))
     encrypted = encrypt_first_layer(model, key, blocks, torch.promote_types(dtype, torch.float32))
     plain_model = copied(model)  # a network rounded to bfloat16 cannot be made whole again
     for one in (plain_model, encrypted):

@@ -24,15 +24,15 @@ from wrongkey.evaluation.engine import (
     check_bins,
     encrypt_first_layer,
     group_queries,
-    reads_whole_blocks,
 )
 from wrongkey.evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
 from wrongkey.evaluation.models.protocol import ASKED, Model, answer_function, open_model
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
-from wrongkey.keys.blocks import Blocks, dims_of
-from wrongkey.keys.model import check_exact, default_blocks, first_layer
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut, default_blocks, natural_block
+from wrongkey.keys.model import check_exact, first_layer
 
 CHECKED_SEGMENTS = {"asv": 64, "asr": 4, "asc": 64}  # asked about in every self-check but that of the correct key
 ASKED_AGAIN = {"asv": 4, "asr": 1, "asc": 4}  # utterances that the plain model is asked about again while a sweep runs
@@ -67,7 +67,7 @@ class Experiment:
             ASKED[config.task],
             groups,
             self.correct,
-            self.blocks,
+            self.cut.blocks,
             self._into_kernels,
             self.device,
             self.dtype,
@@ -185,9 +185,9 @@ class Experiment:
         kept = ("task", "scheme", "seed", "variant", "precision", "replicates", "keep_outputs")
         return {
             **{name: settings[name] for name in kept},
-            "blocks": self.blocks,
-            "block_size": self.block_size,
-            "dims": self.dims,
+            "blocks": self.cut.blocks.value,
+            "block_size": self.cut.block_size,
+            "dims": self.cut.dims,
             "weights": self.weights,
             "corpus": replace(self.corpus, utterances=tuple(self.used)).digest(),
             **self.task.identity(),
@@ -195,7 +195,7 @@ class Experiment:
             "plain answers": _magnitude(self.check_engine.plain()),
         }
 
-    def _key_cuts(self) -> tuple[Blocks, int]:
+    def _key_cut(self) -> KeyCut:
         external = getattr(self.model, "external", False)
         if external and self.config.precision not in ("float32", "float64"):
             raise BadInput(
@@ -204,17 +204,16 @@ class Experiment:
         if not self.on_waveforms:
             if external:
                 raise BadInput(f"{self.model.name} has no network to encrypt: add --variant waveform and --block M")
-            return key_of(self.model, self.config.blocks, self.config.block)
+            return key_cut_of(self.model, self.config.blocks, self.config.block)
         if self.config.block is None:
             raise BadInput("--variant waveform needs --block M: the plain model does not say it")
-        return "samples", self.config.block
+        return KeyCut(Blocks.SAMPLES, self.config.block)
 
     def _draw_keys(self) -> None:
         config = self.config
         self.scheme = get_scheme(config.scheme)
-        self.blocks, self.block_size = self._key_cuts()
-        self.dims = dims_of(self.blocks)
-        size = self.block_size**self.dims
+        self.cut = self._key_cut()
+        size = self.cut.size
         # A model without a key is one under the identity: every other key is an incorrect one.
         self.correct = np.eye(size) if self.on_waveforms else correct_key(self.scheme, size, config.seed)
         self.incorrect = IncorrectKeys(self.scheme, size, config.seed, self.correct)
@@ -223,7 +222,7 @@ class Experiment:
 
     @property
     def _whole_blocks(self) -> bool:
-        return not self.on_waveforms and reads_whole_blocks(self._layer, self.block_size, self.blocks)
+        return not self.on_waveforms and self.cut.reads_whole(self._layer)
 
     @property
     def _into_kernels(self) -> bool:
@@ -235,8 +234,8 @@ class Experiment:
         return first_layer(self.model.network, self.model.first_layer)
 
     def _encrypted_model(self) -> Model:
-        key = SecretKey(self.scheme.name, self.block_size, self.dims, self.correct)
-        return encrypt_first_layer(self.model, key, self.blocks, torch.promote_types(self.dtype, torch.float32))
+        key = SecretKey(self.scheme.name, self.cut.block_size, self.cut.dims, self.correct)
+        return encrypt_first_layer(self.model, key, self.cut.blocks, torch.promote_types(self.dtype, torch.float32))
 
     def _queries(self) -> tuple[list[QueryGroup], float]:
         """The segments of every utterance in use, and the seconds of speech they were cut from."""
@@ -248,19 +247,19 @@ class Experiment:
             if self.on_waveforms:
                 self.waveforms.append(waveform)
         if not self.on_waveforms:
-            check_bins(self.model, segments[0], self.block_size, self.blocks)
+            check_bins(self.model, segments[0], self.cut)
         groups = self._grouped(segments)
         self._probe(groups[0])
         return groups, samples / self.model.sample_rate
 
     def _grouped(self, segments: Sequence[Tensor]) -> list[QueryGroup]:
         if self.on_waveforms:
-            return group_queries(segments, 1, "samples", whole=False)
-        return group_queries(segments, self.block_size, self.blocks, self._whole_blocks)
+            return group_queries(segments, KeyCut(Blocks.SAMPLES, 1), whole=False)
+        return group_queries(segments, self.cut, self._whole_blocks)
 
     def _segments(self, key: np.ndarray) -> list[Tensor]:
         """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""
-        encrypted = (encrypt_query(waveform, key, blocks="samples") for waveform in self.waveforms)
+        encrypted = (encrypt_query(waveform, key, blocks=Blocks.SAMPLES) for waveform in self.waveforms)
         return [self._cut(waveform, utterance) for waveform, utterance in zip(encrypted, self.used, strict=True)]
 
     def _cut(self, waveform: Tensor, utterance: Utterance) -> Tensor:
@@ -298,10 +297,10 @@ class Experiment:
         channels = cast(Literal["refuse", "mix"], self.config.channels)
         # A copy, because torch aligns its memory: transforms round by where a recording lies in numpy's.
         waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, channels)).clone()
-        if self.blocks == "samples" and len(waveform) < self.block_size:
+        if self.cut.blocks is Blocks.SAMPLES and len(waveform) < self.cut.block_size:
             raise BadInput(
                 f"utterance {utterance.id} ({utterance.path}) has {len(waveform)} samples, fewer than one block of "
-                f"{self.block_size}: leave it out of the corpus"
+                f"{self.cut.block_size}: leave it out of the corpus"
             )
         if not waveform.any():
             raise BadInput(
@@ -315,28 +314,21 @@ class Experiment:
         probe(self.model, self.config.task, shortest.segments, of, self.device, self.dtype, keyed)
 
 
-def key_of(model: Model, asked_blocks: str | None, asked_block: int | None) -> tuple[Blocks, int]:
-    """How a key cuts a model's queries, and its block size; BadInput where neither user nor model says so."""
+def key_cut_of(model: Model, blocks: str | None, block_size: int | None) -> KeyCut:
+    """How a key cuts a model's queries: as asked, as the model says, or as its first layer does.
+
+    Raises BadInput where none of them says it, and where the first layer cannot take a key.
+    """
     layer = first_layer(model.network, model.first_layer)
     check_exact(layer, model.first_layer)
-    blocks = asked_blocks or model.blocks or default_blocks(layer)
-    if blocks is None:
+    chosen = blocks or model.blocks or default_blocks(layer)
+    if chosen is None:
         raise BadInput(f"{model.name} reads spectrograms: say with --blocks whether keys cut tiles or frames")
-    block = asked_block or (model.block_size if blocks == model.blocks else None) or _natural_block(layer, blocks)
-    if block is None:
-        raise BadInput(f"{model.first_layer} of {model.name} has no block size of its own for {blocks}: give --block M")
-    return cast(Blocks, blocks), block
-
-
-def _natural_block(layer: nn.Module, blocks: str) -> int | None:
-    """The kernel of a layer that reads whole blocks, or a whole frame; None where neither is given."""
-    if blocks == "frames" and not isinstance(layer, nn.Conv2d):
-        width = next(
-            (getattr(layer, n) for n in ("in_channels", "in_features", "input_size") if hasattr(layer, n)), None
-        )
-        return cast(int | None, width)
-    kernel: tuple[int, ...] = getattr(layer, "kernel_size", ())
-    return kernel[0] if kernel and reads_whole_blocks(layer, kernel[0], cast(Blocks, blocks)) else None
+    own = model.block_size if chosen == model.blocks else None
+    block_size = block_size or own or natural_block(layer, Blocks.named(chosen))
+    if block_size is None:
+        raise BadInput(f"{model.first_layer} of {model.name} has no block size of its own for {chosen}: give --block M")
+    return KeyCut(Blocks.named(chosen), block_size)
 
 
 def _magnitude(answers: Answers) -> float:

@@ -215,8 +215,9 @@ def _describe(experiment: Experiment) -> str:
     config, total = experiment.config, experiment.total
     all_there_are = experiment.incorrect.enumerated and total == experiment.incorrect.total
     keys = f"all {total:,} incorrect keys there are" if all_there_are else f"{total:,} incorrect keys"
+    cut = experiment.cut
     return (
         f"{experiment.model.name} on {experiment.corpus.name}: {experiment.task.words()}, {config.scheme}, "
-        f"M = {experiment.block_size} ({'waveforms' if experiment.on_waveforms else experiment.blocks}), {keys}, "
+        f"M = {cut.block_size} ({'waveforms' if experiment.on_waveforms else cut.blocks}), {keys}, "
         f"{describe_device(experiment.device)}"
     )

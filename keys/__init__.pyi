@@ -1,16 +1,16 @@
 from .blocks import Blocks as Blocks
-from .blocks import dims_of as dims_of
-from .blocks import from_blocks as from_blocks
-from .blocks import to_blocks as to_blocks
+from .cutting import from_blocks as from_blocks
+from .cutting import to_blocks as to_blocks
 from .draw import IncorrectKeys as IncorrectKeys
 from .draw import correct_key as correct_key
 from .draw import draw_keys as draw_keys
 from .draw import draw_secret_matrix as draw_secret_matrix
 from .key import SecretKey as SecretKey
+from .key_cut import KeyCut as KeyCut
+from .key_cut import default_blocks as default_blocks
 from .lift import hidden_elements as hidden_elements
 from .lift import lift as lift
 from .lift import multiplications as multiplications
-from .model import default_blocks as default_blocks
 from .model import encrypt_model as encrypt_model
 from .model import keyable_layers as keyable_layers
 from .model import lift_model as lift_model
@@ -18,6 +18,7 @@ from .model import relative_kernels as relative_kernels
 from .query import decrypt_query as decrypt_query
 from .query import encrypt_query as encrypt_query
 from .schemes import SCHEMES as SCHEMES
+from .schemes import Group as Group
 from .schemes import Scheme as Scheme
 from .schemes import get_scheme as get_scheme
 from .space import KeySpace as KeySpace
@@ -26,14 +27,15 @@ from .space import key_space as key_space
 __all__ = [
     "SCHEMES",
     "Blocks",
+    "Group",
     "IncorrectKeys",
+    "KeyCut",
     "KeySpace",
     "Scheme",
     "SecretKey",
     "correct_key",
     "decrypt_query",
     "default_blocks",
-    "dims_of",
     "draw_keys",
     "draw_secret_matrix",
     "encrypt_model",

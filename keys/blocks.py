@@ -1,100 +1,65 @@
-"""Cuts speech into blocks (paper, eqs. 1 to 3) and joins them again, for tensors of any device and dtype.
+"""How a key cuts speech: the three kinds of blocks. Knows no torch.
 
-samples: a waveform (..., samples) becomes blocks (..., t, M) of M consecutive samples.
-tiles: a spectrogram (..., bins, frames) becomes tiles (..., f, t, M * M), each M x M tile flattened row by row.
-frames: a spectrogram (..., bins, frames) becomes blocks (..., frames, f, M) of M consecutive bins of one frame;
-    M = bins makes a block of every whole frame.
+samples: M consecutive samples of a waveform (..., samples); N = M.
+tiles: an M x M tile of a spectrogram (..., bins, frames), flattened row by row; N = M * M.
+frames: M consecutive bins of one frame of a spectrogram; N = M, and M = bins makes a block of every whole frame.
 
-A tail shorter than a block is filled with zeros to a whole block (`tail="pad"`) or left out (`tail="drop"`,
-Algorithm 1). Everything is differentiable.
+`wrongkey.keys.cutting` cuts tensors; `wrongkey.keys.cut.KeyCut` is the kind with its block size.
 """
 
-from typing import Literal, cast
+from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor
+from enum import StrEnum
 
 from wrongkey.errors import BadInput
-from wrongkey.keys.key import check_block
-
-Tail = Literal["pad", "drop"]
-Blocks = Literal["samples", "tiles", "frames"]
-
-DIMS = {"samples": 1, "tiles": 2, "frames": 1}  # of the key that cuts so: N = M ** dims
-AXES = {"samples": 1, "tiles": 2, "frames": 2}  # of a query, at its end
 
 
-def dims_of(blocks: str) -> int:
-    """Dimensions of the key for such blocks: 1 for samples and frames, 2 for tiles; BadInput for another word."""
-    return DIMS[blocks_named(blocks)]
+class Blocks(StrEnum):
+    """What a block is. Each member is its own name, as the command line and run folders write it."""
+
+    SAMPLES = "samples"
+    TILES = "tiles"
+    FRAMES = "frames"
+
+    @classmethod
+    def named(cls, blocks: str | int) -> Blocks:
+        """The kind of this name; the dimensions 1 and 2 stand for samples and tiles. Raises BadInput for others."""
+        if isinstance(blocks, int):
+            check_block(1, blocks)
+            return cls.SAMPLES if blocks == 1 else cls.TILES
+        try:
+            return cls(blocks)
+        except ValueError:
+            raise BadInput(f"A key cuts speech into samples, tiles or frames, not into {blocks!r}.") from None
+
+    @property
+    def dims(self) -> int:
+        """Dimensions of the key: N = M ** dims."""
+        return 2 if self is Blocks.TILES else 1
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes of a query, counted from its end, that blocks cut into lengths of M."""
+        return {Blocks.SAMPLES: (-1,), Blocks.TILES: (-2, -1), Blocks.FRAMES: (-2,)}[self]
+
+    @property
+    def query_axes(self) -> int:
+        """Axes of a query at its end: 1 of a waveform, 2 of a spectrogram."""
+        return 1 if self is Blocks.SAMPLES else 2
+
+    @property
+    def noun(self) -> str:
+        """The kind in a sentence."""
+        return {"samples": "blocks of samples", "tiles": "tiles", "frames": "blocks of a frame's bins"}[self]
+
+    def steps(self, block_size: int) -> int:
+        """Samples or frames of time that a block takes."""
+        return 1 if self is Blocks.FRAMES else block_size
 
 
-def blocks_named(blocks: str | int) -> Blocks:
-    """Checked blocks; the dimensions 1 and 2 alone stand for samples and tiles. Raises BadInput for anything else."""
-    if isinstance(blocks, int):
-        check_block(1, blocks)
-        return "samples" if blocks == 1 else "tiles"
-    if blocks not in DIMS:
-        raise BadInput(f"A key cuts speech into {', '.join(list(DIMS)[:-1])} or frames, not into {blocks!r}.")
-    return cast(Blocks, blocks)
-
-
-def to_blocks(speech: Tensor, block_size: int, blocks: Blocks | int, tail: Tail = "pad") -> Tensor:
-    """Speech to its blocks (..., N), laid out as the module says; `blocks` 1 is samples and 2 is tiles.
-
-    Raises BadInput for empty speech and, with tail="drop", for speech shorter than a block.
-    """
-    blocks = blocks_named(blocks)
-    axes = AXES[blocks]
-    check_block(block_size, DIMS[blocks])
-    if tail not in ("pad", "drop"):
-        raise BadInput(f"The tail of speech is either 'pad' or 'drop', not {tail!r}.")
-    if speech.ndim < axes or speech.numel() == 0:
-        raise BadInput(f"Speech of shape {tuple(speech.shape)} holds nothing to cut into {_noun(blocks)}.")
-    if blocks == "frames":
-        return to_blocks(speech.transpose(-2, -1), block_size, "samples", tail)
-    lead, extent = speech.shape[:-axes], speech.shape[-axes:]
-    if tail == "pad":
-        missing = [-length % block_size for length in extent]
-        if any(missing):
-            last_first = [amount for length in reversed(missing) for amount in (0, length)]
-            speech = F.pad(speech, last_first)
-    else:
-        if min(extent) < block_size:
-            raise BadInput(f"Speech of extent {tuple(extent)} is shorter than one block of {block_size}: pad its tail.")
-        for axis, length in enumerate(extent, start=-axes):
-            speech = speech.narrow(axis, 0, length - length % block_size)
-    if blocks == "samples":
-        return speech.reshape(*lead, -1, block_size)
-    rows, columns = (length // block_size for length in speech.shape[-2:])
-    tiles = speech.reshape(*lead, rows, block_size, columns, block_size).transpose(-3, -2)
-    return tiles.reshape(*lead, rows, columns, block_size * block_size)
-
-
-def from_blocks(
-    cut_blocks: Tensor, block_size: int, blocks: Blocks | int, extent: tuple[int, ...] | None = None
-) -> Tensor:
-    """The inverse of `to_blocks`; `extent` ((samples,) or (bins, frames)) cuts the padding off."""
-    blocks = blocks_named(blocks)
-    if blocks == "tiles":
-        *lead, rows, columns, _ = cut_blocks.shape
-        tiles = cut_blocks.reshape(*lead, rows, columns, block_size, block_size).transpose(-3, -2)
-        speech = tiles.reshape(*lead, rows * block_size, columns * block_size)
-    else:
-        speech = cut_blocks.reshape(*cut_blocks.shape[:-2], -1)
-        speech = speech.transpose(-2, -1).contiguous() if blocks == "frames" else speech
-    return speech if extent is None else cut(speech, AXES[blocks], extent)
-
-
-def cut(speech: Tensor, axes: int, extent: tuple[int, ...]) -> Tensor:
-    """The first (samples,) or (bins, frames) of speech that has at least so many; BadInput otherwise."""
-    whole = tuple(speech.shape[-axes:])
-    if len(extent) != axes or any(not 0 < part <= full for part, full in zip(extent, whole, strict=True)):
-        raise BadInput(f"Speech of extent {whole} cannot be cut to {tuple(extent)}.")
-    for axis, length in enumerate(extent, start=-axes):
-        speech = speech.narrow(axis, 0, length)
-    return speech
-
-
-def _noun(blocks: Blocks) -> str:
-    return {"samples": "blocks of samples", "tiles": "tiles", "frames": "blocks of a frame's bins"}[blocks]
+def check_block(block_size: int, dims: int) -> None:
+    """BadInput unless `dims` is 1 or 2 and `block_size` at least 1."""
+    if dims not in (1, 2):
+        raise BadInput(f"A key works in 1 dimension (waveforms) or 2 (spectrograms), not in {dims}.")
+    if block_size < 1:
+        raise BadInput(f"A block size must be at least 1, not {block_size}.")

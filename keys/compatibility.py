@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from wrongkey.keys.blocks import DIMS, Blocks
-from wrongkey.keys.key import check_block
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.lifted import LiftedConvolution, axes_of
 
 POSSIBLE = (nn.Conv1d, nn.Conv2d, nn.Linear, nn.RNN, nn.LSTM, nn.GRU)
@@ -36,22 +36,22 @@ def obstacle(layer: nn.Module) -> str | None:
     return next((reason for weight in weights if (reason := _weight_obstacle(weight))), None) or _hooked(layer)
 
 
-def mismatch(layer: nn.Module, block_size: int, blocks: Blocks) -> str | None:
-    """Why a layer that has no obstacle cannot take keys of these blocks, or None."""
-    check_block(block_size, DIMS[blocks])
+def mismatch(layer: nn.Module, cut: KeyCut) -> str | None:
+    """Why a layer that has no obstacle cannot take keys that cut so, or None."""
+    blocks, block_size = cut.blocks, cut.block_size
     if not isinstance(layer, nn.Conv1d | nn.Conv2d):
-        if blocks == "frames":
+        if blocks is Blocks.FRAMES:
             return None
         kind = _a(type(layer))
-        if blocks == "tiles" and block_size > 1:
+        if blocks is Blocks.TILES and block_size > 1:
             return f"it is {kind}, which reads one frame at a time, and a tile mixes {block_size}: ask for frames"
         return f"it is {kind}, which reads frames of features: ask for blocks of frames, not of {blocks}"
     if isinstance(layer, nn.Conv2d):
-        if blocks != "tiles":
+        if blocks is not Blocks.TILES:
             return f"it is a Conv2d, which reads 2-D tiles, not blocks of {blocks}: ask for tiles"
-    elif blocks == "frames":
+    elif blocks is Blocks.FRAMES:
         return _straddling(layer, block_size)
-    if blocks == "tiles" and isinstance(layer, nn.Conv1d) and layer.groups > 1:
+    if blocks is Blocks.TILES and isinstance(layer, nn.Conv1d) and layer.groups > 1:
         return f"its {layer.groups} groups read other bins each, and a tile may mix them: ask for frames"
     if layer.padding_mode != "zeros" and any(axis.before or axis.after for axis in axes_of(layer, block_size)):
         return f"it pads its input by {layer.padding_mode}, not with zeros, and would copy samples out of their blocks"

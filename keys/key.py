@@ -16,6 +16,7 @@ from safetensors.numpy import save as to_safetensors
 
 from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, write_atomically
+from wrongkey.keys.blocks import check_block
 from wrongkey.keys.draw import MOST_BYTES, correct_key, draw_keys, draw_secret_matrix
 from wrongkey.keys.schemes import Scheme, get_scheme
 from wrongkey.printable import printable
@@ -181,14 +182,6 @@ class SecretKey:
         if key.checksum != details["checksum"]:
             raise BadInput(f"{name}: the checksum does not match: this key file was changed or damaged.")
         return key
-
-
-def check_block(block_size: int, dims: int) -> None:
-    """BadInput unless `dims` is 1 or 2 and `block_size` at least 1."""
-    if dims not in (1, 2):
-        raise BadInput(f"A key works in 1 dimension (waveforms) or 2 (spectrograms), not in {dims}.")
-    if block_size < 1:
-        raise BadInput(f"A block size must be at least 1, not {block_size}.")
 
 
 def _read_npz(path: Path) -> tuple[dict[str, str], NDArray[np.float64]]:

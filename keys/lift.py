@@ -23,45 +23,45 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import Blocks, blocks_named
+from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.compatibility import keyed_weights, mismatch, obstacle
-from wrongkey.keys.lifted import Axis, LiftedConvolution, axes_of
+from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.lifted import LiftedConvolution
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
-def lift(layer: nn.Module, block_size: int, blocks: Blocks) -> nn.Module:
+def lift(layer: nn.Module, cut: KeyCut) -> nn.Module:
     """A copy of `layer` that reads whole blocks and answers what the layer answers to queries padded to them.
 
     samples, tiles: a Conv1d or Conv2d becomes a `LiftedConvolution`; where kernel, stride and block are one it stays.
     frames: the layer stays what it is, with its input bins padded to a multiple of the block.
     A Conv1d under tiles does both. Raises BadInput with the reason where that is not possible.
     """
-    blocks = blocks_named(blocks)
-    if reason := obstacle(layer) or mismatch(layer, block_size, blocks):
+    if reason := obstacle(layer) or mismatch(layer, cut):
         raise BadInput(f"This layer cannot take a key exactly: {reason}.")
-    if reads_one_block(layer, block_size, blocks):
+    if cut.reads_whole(layer):
         return copy.deepcopy(layer)
-    if not isinstance(layer, nn.Conv1d | nn.Conv2d) or blocks == "frames":
-        return _with_whole_bins(layer, block_size)
-    if isinstance(layer, nn.Conv1d) and blocks == "tiles":
-        return LiftedConvolution(_with_whole_bins(layer, block_size), block_size)
-    return LiftedConvolution(layer, block_size)
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d) or cut.blocks is Blocks.FRAMES:
+        return _with_whole_bins(layer, cut.block_size)
+    if isinstance(layer, nn.Conv1d) and cut.blocks is Blocks.TILES:
+        return LiftedConvolution(_with_whole_bins(layer, cut.block_size), cut.block_size)
+    return LiftedConvolution(layer, cut.block_size)
 
 
-def absorb(lifted: nn.Module, matrix: Tensor, block_size: int, blocks: Blocks) -> None:
+def absorb(lifted: nn.Module, matrix: Tensor, cut: KeyCut) -> None:
     """Multiplies the key `matrix` (N, N) into a lifted layer, in place; computed in float64 and cast back."""
     for name in keyed_weights(lifted):
         weight = lifted.get_parameter(name)
         with torch.no_grad():
-            weight.copy_(times_key(weight, matrix, block_size, block_axes(lifted, blocks)))
+            weight.copy_(times_key(weight, matrix, cut.block_size, block_axes(lifted, cut.blocks)))
 
 
 def block_axes(layer: nn.Module, blocks: Blocks) -> tuple[int, ...]:
     """Axes of a lifted layer's weights that are whole blocks: those that its input's blocks meet."""
-    if blocks == "frames":
+    if blocks is Blocks.FRAMES:
         return (1,)
-    if blocks == "samples":
+    if blocks is Blocks.SAMPLES:
         return (2,)
     return (2, 3) if layer.get_parameter("weight").ndim == 4 else (1, 2)
 
@@ -76,14 +76,6 @@ def times_key(weight: Tensor, matrix: Tensor, block_size: int, axes: tuple[int, 
     rows = rows.movedim(inside, last)
     product = rows.flatten(-len(axes)) @ matrix.to(weight.device, torch.float64)
     return product.reshape(rows.shape).movedim(last, inside).reshape(weight.shape)
-
-
-def reads_one_block(layer: nn.Module, block_size: int, blocks: Blocks) -> bool:
-    """Whether a layer is a convolution whose kernel is one block and steps by it: keys need no lifting then."""
-    if not isinstance(layer, nn.Conv1d | nn.Conv2d) or (isinstance(layer, nn.Conv2d) != (blocks == "tiles")):
-        return False
-    whole = Axis(block_size, block_size, 1, 0, 0, block_size)
-    return blocks != "frames" and all(axis == whole for axis in axes_of(layer, block_size))
 
 
 def hidden_elements(lifted: nn.Module, size: int) -> int:

@@ -11,21 +11,21 @@ tail="drop".
 
 import copy
 from difflib import get_close_matches
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import DIMS, Blocks, blocks_named
+from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.compatibility import keyed_weights, mismatch, obstacle
 from wrongkey.keys.key import SecretKey
-from wrongkey.keys.lift import absorb, lift, reads_one_block
+from wrongkey.keys.key_cut import KeyCut, natural_block
+from wrongkey.keys.lift import absorb, lift
 from wrongkey.keys.query import Key, Matrix, block_of_matrix, key_matrix
 
 
-def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks | None = None) -> nn.Module:
+def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks | str | None = None) -> nn.Module:
     """A copy of `network` that answers queries under `key` as the network answers plain ones.
 
     layer_name: dotted name of the first layer; the lifted, encrypted layer takes its place.
@@ -35,15 +35,14 @@ def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks 
     Raises BadInput with the reason where the layer cannot take the key exactly.
     """
     layer = first_layer(network, layer_name)
-    chosen = check_exact(layer, layer_name, key, blocks)
-    assert chosen is not None  # a key was given
-    block_size = _block_size(key, chosen)
-    encrypted = lift_model(network, layer_name, block_size, chosen)
-    absorb(encrypted.get_submodule(layer_name), key_matrix(key), block_size, chosen)
+    cut = check_exact(layer, layer_name, key, blocks)
+    assert cut is not None  # a key was given
+    encrypted = lift_model(network, layer_name, cut.block_size, cut.blocks)
+    absorb(encrypted.get_submodule(layer_name), key_matrix(key), cut)
     return encrypted
 
 
-def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blocks | None = None) -> nn.Module:
+def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blocks | str | None = None) -> nn.Module:
     """A copy of `network` with its first layer lifted for keys of `block_size`, under no key yet.
 
     It has the architecture of `encrypt_model`'s answer, so it takes such a state dict:
@@ -52,12 +51,13 @@ def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blo
         network.load_state_dict(safetensors.torch.load_file("encrypted.safetensors"))
     """
     layer = first_layer(network, layer_name)
-    chosen = _chosen_blocks(layer, layer_name, blocks)
-    reason = obstacle(layer) or mismatch(layer, block_size, chosen)
-    if reason:
+    if blocks is None and (reason := obstacle(layer)):
+        raise _refusal(layer_name, reason)
+    cut = KeyCut.for_layer(layer, blocks, block_size, layer_name)
+    if reason := obstacle(layer) or mismatch(layer, cut):
         raise _refusal(layer_name, reason)
     check_unshared(network, layer_name)
-    lifted = lift(layer, block_size, chosen)
+    lifted = lift(layer, cut)
     if not layer_name:
         return lifted
     copied = copy.deepcopy(network)
@@ -95,47 +95,21 @@ def first_layer(network: nn.Module, name: str) -> nn.Module:
     raise BadInput(f"The network has no layer {name!r}{hint}")
 
 
-def default_blocks(layer: nn.Module) -> Blocks | None:
-    """How keys cut the queries of a layer unless asked otherwise; None where that must be asked.
-
-    A Conv1d of one channel reads samples; one of several reads a spectrogram (tiles or frames, as asked) or
-    channels of samples. A Conv2d reads tiles, Linear and recurrent layers read frames.
-    """
-    if isinstance(layer, nn.Conv2d):
-        return "tiles"
-    if isinstance(layer, nn.Conv1d):
-        return "samples" if layer.in_channels == 1 else None
-    return "frames" if isinstance(layer, nn.Linear | nn.RNN | nn.LSTM | nn.GRU) else None
-
-
-def layer_block(layer: nn.Module) -> tuple[int, int]:
-    """Block size M and dimensions (1 or 2) of the key that a convolution takes as it is: its kernel.
-
-    Raises BadInput where kernel and stride differ: any block that is a multiple of the stride is possible then.
-    """
-    block_size = _natural_block(layer)
-    if block_size is None:
-        raise BadInput(
-            f"Only a convolution with kernel = stride has a block size of its own, and this is {layer}: name one."
-        )
-    return block_size, 1 if isinstance(layer, nn.Conv1d) else 2
-
-
 def check_exact(
-    layer: nn.Module, name: str = "", key: Key | None = None, blocks: Blocks | None = None
-) -> Blocks | None:
+    layer: nn.Module, name: str = "", key: Key | None = None, blocks: Blocks | str | None = None
+) -> KeyCut | None:
     """BadInput, with the reason in one sentence, unless the layer can absorb a key (this key) exactly.
 
-    Returns the blocks that the key cuts, None where no key was given.
+    Returns how the key cuts what the layer reads, None where no key was given.
     """
     if reason := obstacle(layer):
         raise _refusal(name, reason)
     if key is None:
         return None
-    chosen = _chosen_blocks(layer, name, blocks)
-    if reason := _key_mismatch(layer, key, chosen) or mismatch(layer, _block_size(key, chosen), chosen):
+    cut = _cut_by(layer, name, key, blocks)
+    if reason := mismatch(layer, cut):
         raise _refusal(name, reason)
-    return chosen
+    return cut
 
 
 def check_unshared(network: nn.Module, name: str) -> None:
@@ -167,37 +141,21 @@ def _unshared(network: nn.Module, name: str) -> bool:
     return True
 
 
-def _natural_block(layer: nn.Module) -> int | None:
-    """The kernel of a convolution with kernel = stride, square in 2-D, without padding or dilation; None for others."""
-    if not isinstance(layer, nn.Conv1d | nn.Conv2d):
-        return None
-    kernel = layer.kernel_size[0]
-    return kernel if reads_one_block(layer, kernel, "samples" if isinstance(layer, nn.Conv1d) else "tiles") else None
-
-
-def _chosen_blocks(layer: nn.Module, name: str, blocks: Blocks | None) -> Blocks:
-    if blocks is not None:
-        return blocks_named(blocks)
-    if reason := obstacle(layer):
+def _cut_by(layer: nn.Module, name: str, key: Key, blocks: Blocks | str | None) -> KeyCut:
+    """How a key cuts what a layer reads; BadInput where the layer does not say it, or the key is none for it."""
+    if blocks is None and (reason := obstacle(layer)):
         raise _refusal(name, reason)
-    chosen = default_blocks(layer)
-    if chosen is None and _natural_block(layer) is not None:
-        return "samples"  # of every channel, as for a single one
-    if chosen is None:
-        raise BadInput(
-            f"The layer {name!r} reads {cast(nn.Conv1d, layer).in_channels} channels: say whether a key cuts "
-            "them, as the bins of a spectrogram, into tiles or frames, or each of them into samples."
-        )
-    return chosen
-
-
-def _block_size(key: Key, blocks: Blocks) -> int:
-    return key.block_size if isinstance(key, SecretKey) else block_of_matrix(key.shape[-1], DIMS[blocks])
+    chosen = KeyCut.for_layer(layer, blocks, 1, name).blocks
+    if reason := _key_mismatch(layer, key, chosen):
+        raise _refusal(name, reason)
+    return KeyCut(chosen, key.block_size if isinstance(key, SecretKey) else block_of_matrix(key.shape[-1], chosen.dims))
 
 
 def _key_mismatch(layer: nn.Module, key: Key, blocks: Blocks) -> str | None:
     """Why a key is none for these blocks, whatever the layer, or None."""
-    dims, natural = DIMS[blocks], _natural_block(layer)
+    dims, natural = blocks.dims, None
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
+        natural = natural_block(layer, Blocks.SAMPLES if isinstance(layer, nn.Conv1d) else Blocks.TILES)
     size = "" if natural is None else f" of block size {natural}"
     if isinstance(key, SecretKey):
         if key.dims == dims:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import AXES, DIMS, Blocks, Tail, blocks_named, cut, from_blocks, to_blocks
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.cutting import Tail, cut, from_blocks, to_blocks
 from wrongkey.keys.key import SecretKey
 
 Matrix = NDArray[np.float64] | Tensor
@@ -26,7 +27,7 @@ Key = SecretKey | Matrix
 
 @overload
 def encrypt_query(
-    speech: Tensor, key: Key, *, tail: Tail = "pad", dims: int | None = None, blocks: Blocks | None = None
+    speech: Tensor, key: Key, *, tail: Tail = "pad", dims: int | None = None, blocks: Blocks | str | None = None
 ) -> Tensor: ...
 @overload
 def encrypt_query(
@@ -35,7 +36,7 @@ def encrypt_query(
     *,
     tail: Tail = "pad",
     dims: int | None = None,
-    blocks: Blocks | None = None,
+    blocks: Blocks | str | None = None,
 ) -> NDArray[np.floating[Any]]: ...
 def encrypt_query(
     speech: Tensor | NDArray[np.floating[Any]],
@@ -43,7 +44,7 @@ def encrypt_query(
     *,
     tail: Tail = "pad",
     dims: int | None = None,
-    blocks: Blocks | None = None,
+    blocks: Blocks | str | None = None,
 ) -> Tensor | NDArray[np.floating[Any]]:
     """Encrypts speech block by block: its shape with the tail padded to (or dropped at) a whole block.
 
@@ -70,7 +71,7 @@ def decrypt_query(
     *,
     extent: int | tuple[int, ...] | None = None,
     dims: int | None = None,
-    blocks: Blocks | None = None,
+    blocks: Blocks | str | None = None,
 ) -> Tensor: ...
 @overload
 def decrypt_query(
@@ -79,7 +80,7 @@ def decrypt_query(
     *,
     extent: int | tuple[int, ...] | None = None,
     dims: int | None = None,
-    blocks: Blocks | None = None,
+    blocks: Blocks | str | None = None,
 ) -> NDArray[np.floating[Any]]: ...
 def decrypt_query(
     encrypted: Tensor | NDArray[np.floating[Any]],
@@ -87,7 +88,7 @@ def decrypt_query(
     *,
     extent: int | tuple[int, ...] | None = None,
     dims: int | None = None,
-    blocks: Blocks | None = None,
+    blocks: Blocks | str | None = None,
 ) -> Tensor | NDArray[np.floating[Any]]:
     """Undoes `encrypt_query` with the same key and blocks, up to rounding (exactly for Shuffling and Flipping).
 
@@ -97,8 +98,8 @@ def decrypt_query(
     """
     matrix, block_size, blocks = _matrix(key, dims, blocks)
     _check_rank(encrypted, block_size, blocks)
-    whole = tuple(encrypted.shape[-AXES[blocks] :])
-    if any(length % block_size for length in (whole[:1] if blocks == "frames" else whole)):
+    whole = tuple(encrypted.shape[-blocks.query_axes :])
+    if any(encrypted.shape[axis] % block_size for axis in blocks.axes):
         raise BadInput(
             f"Encrypted speech of extent {whole} is not whole blocks of {block_size}: give the key that it was "
             "encrypted with."
@@ -106,7 +107,7 @@ def decrypt_query(
     plain = encrypt_query(_tensor(encrypted), matrix.mT, blocks=blocks)
     if extent is not None:
         extent = (extent,) if isinstance(extent, int) else tuple(extent)
-        plain = cut(plain, AXES[blocks], extent)
+        plain = cut(plain, blocks.query_axes, extent)
     return plain if isinstance(encrypted, Tensor) else plain.detach().numpy()
 
 
@@ -126,26 +127,26 @@ def block_of_matrix(size: int, dims: int) -> int:
     return block_size
 
 
-def _matrix(key: Key, dims: int | None, blocks: Blocks | None) -> tuple[Tensor, int, Blocks]:
+def _matrix(key: Key, dims: int | None, blocks: Blocks | str | None) -> tuple[Tensor, int, Blocks]:
     """Matrix or matrices, block size M and blocks of a key."""
     matrix = key_matrix(key)
     if blocks is not None:
-        blocks = blocks_named(blocks)
-        if dims not in (None, DIMS[blocks]):
-            raise BadInput(f"Blocks of {blocks} need a {DIMS[blocks]}-D key, and {dims}-D was asked for.")
-        dims = DIMS[blocks]
+        blocks = Blocks.named(blocks)
+        if dims not in (None, blocks.dims):
+            raise BadInput(f"Blocks of {blocks} need a {blocks.dims}-D key, and {dims}-D was asked for.")
+        dims = blocks.dims
     if isinstance(key, SecretKey):
         if dims not in (None, key.dims):
             asked = f"{dims}-D" if blocks is None else f"{dims}-D ({blocks})"
             raise BadInput(f"This key is for {key.dims}-D blocks, and {asked} was asked for.")
-        return matrix, key.block_size, blocks or blocks_named(key.dims)
+        return matrix, key.block_size, blocks or Blocks.named(key.dims)
     if dims is None:
         raise BadInput("A raw matrix needs dims=1 (waveforms) or dims=2 (spectrograms), or the name of its blocks.")
-    return matrix, block_of_matrix(matrix.shape[-1], dims), blocks or blocks_named(dims)
+    return matrix, block_of_matrix(matrix.shape[-1], dims), blocks or Blocks.named(dims)
 
 
 def _check_rank(speech: Tensor | NDArray[Any], block_size: int, blocks: Blocks) -> None:
-    shape, axes = tuple(speech.shape), AXES[blocks]
+    shape, axes = tuple(speech.shape), blocks.query_axes
     if axes == 2 and speech.ndim == 1:
         wanted = {"tiles": f"{block_size} × {block_size} tiles", "frames": f"{block_size} bins of the frames"}[blocks]
         raise BadInput(

@@ -8,6 +8,7 @@ point's name is the scheme's name and its target is a `Scheme`.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib.metadata import entry_points
 from math import factorial
 
@@ -22,6 +23,15 @@ Words = NDArray[np.uint64]  # (count, words)
 Ranks = NDArray[np.int64]  # (count,)
 
 
+class Group(StrEnum):
+    """The smallest of these groups of matrices that holds every key of a scheme: what an attack may assume of a key."""
+
+    PERMUTATIONS = "permutations"  # one 1 in every row and column
+    SIGNS = "signs"  # diagonal, of 1 and -1
+    SIGNED_PERMUTATIONS = "signed permutations"  # one 1 or -1 in every row and column
+    ORTHOGONAL = "orthogonal"
+
+
 @dataclass(frozen=True)
 class Scheme:
     """One way to draw an orthogonal key of `size` N.
@@ -32,6 +42,8 @@ class Scheme:
     space(size): exact number of keys, or None where the keys form a continuum.
     unrank(size, ranks), rank(matrices): for a finite scheme, its keys numbered 0 ... space(size) - 1 and the
         inverse; needed where the space is small enough to be enumerated.
+    group: the smallest group of matrices that holds the keys. A finite scheme outside of the first three is one whose
+        keys an attack can only compare one by one.
     """
 
     name: str
@@ -40,6 +52,26 @@ class Scheme:
     space: Callable[[int], int | None] = field(repr=False)
     unrank: Callable[[int, Ranks], Matrices] | None = field(default=None, repr=False)
     rank: Callable[[Matrices], Ranks] | None = field(default=None, repr=False)
+    group: Group = Group.ORTHOGONAL
+
+    def finite(self, size: int) -> bool:
+        """Whether the keys of N = `size` can be counted."""
+        return self.space(size) is not None
+
+    @property
+    def permutation(self) -> bool:
+        """Whether keys only move elements."""
+        return self.group is Group.PERMUTATIONS
+
+    @property
+    def signed(self) -> bool:
+        """Whether keys may turn signs, so that with K also -K may be a key."""
+        return self.group is not Group.PERMUTATIONS
+
+    @property
+    def monomial(self) -> bool:
+        """Whether keys move elements and turn their signs, and never mix them."""
+        return self.group is not Group.ORTHOGONAL
 
 
 def _word_each(size: int) -> int:
@@ -163,8 +195,8 @@ def _rom(size: int, words: Words) -> Matrices:
 SCHEMES = {
     scheme.name: scheme
     for scheme in (
-        Scheme("shuffling", _word_each, _shuffling, factorial, _unrank_shuffling, _rank_shuffling),
-        Scheme("flipping", _word_each, _flipping, _sign_patterns, _unrank_flipping, _rank_flipping),
+        Scheme("shuffling", _word_each, _shuffling, factorial, _unrank_shuffling, _rank_shuffling, Group.PERMUTATIONS),
+        Scheme("flipping", _word_each, _flipping, _sign_patterns, _unrank_flipping, _rank_flipping, Group.SIGNS),
         Scheme("rom", _rom_words, _rom, _continuum),
     )
 }

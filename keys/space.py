@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import log2
 
 from wrongkey.errors import BadInput
-from wrongkey.keys.key import check_block
+from wrongkey.keys.blocks import check_block
 from wrongkey.keys.schemes import Scheme, get_scheme
 from wrongkey.keys.volume import TOLERANCE, distinguishable_bits
 

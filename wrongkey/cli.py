@@ -29,7 +29,7 @@ COMMANDS = (
     "demo", "sweep", "attack", "analyse", "report", "compare", "reproduce", "keys", "crypt", "models", "corpora",
     "doctor", "ls",
 )  # fmt: skip
-FILES = ("only", "others_only", "trials")  # settings that are kept as text, and are paths
+FILES = ("only", "background_only", "trials")  # settings that are kept as text, and are paths
 READER_GONE = 141  # 128 + SIGPIPE
 ENVIRONMENT = {
     "MPLBACKEND": "agg",  # figures go to files; a notebook hands down a backend that is not installed here

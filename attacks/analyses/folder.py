@@ -116,8 +116,8 @@ def setting_of(experiment: Experiment) -> dict[str, Any]:
         "recordings": experiment.corpus.recordings,
         "utterances": len(experiment.used),
         "scheme": experiment.scheme.name,
-        "blocks": experiment.blocks,
-        "block_size": experiment.block_size,
+        "blocks": experiment.cut.blocks.value,
+        "block_size": experiment.cut.block_size,
         "seed": config.seed,
         "variant": config.variant,
     }

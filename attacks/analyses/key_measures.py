@@ -19,7 +19,8 @@ from torch import Tensor
 
 from wrongkey.attacks.base import Matrix
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import Blocks, to_blocks
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.cutting import to_blocks
 
 BANDS = 4  # of equal width, from 0 to half the sample rate, or from the lowest to the highest bin
 TONES = 8  # frequencies at which the response of a band of samples is taken

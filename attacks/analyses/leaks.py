@@ -49,7 +49,8 @@ from wrongkey.evaluation.tasks.text import DEFAULT, normaliser
 from wrongkey.evaluation.tasks.trials import Trials, generate_trials
 from wrongkey.files import file_name, write_atomically
 from wrongkey.keys import correct_key, encrypt_query
-from wrongkey.keys.blocks import Blocks, blocks_named, dims_of, to_blocks
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.cutting import to_blocks
 
 EXPERIMENT = "leaks"
 WINDOW = 0.02  # seconds of a contour's window
@@ -81,7 +82,7 @@ def run(
     recogniser: str | None = None,
     out: Path | None = None,
     *,
-    blocks: Sequence[Blocks] = ("samples", "tiles"),
+    blocks: Sequence[Blocks | str] = (Blocks.SAMPLES, Blocks.TILES),
     text: str = DEFAULT,
 ) -> pd.DataFrame:
     """One row per blocks, scheme, block size, condition, utterance and metric: `reconstruction.COLUMNS`.
@@ -98,8 +99,8 @@ def run(
     linked = _linked(corpus)
     parts = _parts([torch.from_numpy(load_audio(u, RATE)).double() for u in linked])
     rows = Rows()
-    for cut_into in blocks:
-        sizes = [m for m in block_sizes if blocks_named(cut_into) != "tiles" or m <= LARGEST_TILE]
+    for cut_into in map(Blocks.named, blocks):
+        sizes = [m for m in block_sizes if cut_into is not Blocks.TILES or m <= LARGEST_TILE]
         queries = [query_of(waveform, cut_into) for waveform in speech]
         to_link = {part: [query_of(waveform, cut_into) for waveform in heard] for part, heard in parts.items()}
         for scheme in schemes:
@@ -194,10 +195,10 @@ def contour_rows(
     seed: int,
 ) -> Rows:
     """Contour leaks of every utterance, and what chance gives."""
-    plain = [contour(waveform, 1, "samples", len(waveform)) for waveform in speech]
+    plain = [contour(waveform, 1, Blocks.SAMPLES, len(waveform)) for waveform in speech]
     rows = Rows()
     for number, (waveform, query, utterance) in enumerate(zip(speech, queries, used, strict=True)):
-        key = correct_key(scheme, block_size ** dims_of(blocks), seed + number)
+        key = correct_key(scheme, block_size ** Blocks.named(blocks).dims, seed + number)
         levels = contour(encrypt_query(query, key, blocks=blocks), block_size, blocks, len(waveform))
         for condition, against in (("encrypted", plain[number]), ("chance", plain[number - 1])):
             found = contour_leaks(levels, against).items() if len(used) > 1 or condition == "encrypted" else ()
@@ -251,7 +252,7 @@ def linkability_rows(
 
     part: of the recordings that the queries are, for the condition's name; "" for all of them.
     """
-    rows, size = Rows(), block_size ** dims_of(blocks)
+    rows, size = Rows(), block_size ** Blocks.named(blocks).dims
     shared = correct_key(scheme, size, seed)
     for one_key in (True, False):
         features = []
@@ -416,7 +417,7 @@ def write_media(
     arrays = {"plain": query}
     for scheme in schemes:
         for block_size in block_sizes:
-            key = correct_key(scheme, block_size ** dims_of(blocks), seed)
+            key = correct_key(scheme, block_size ** Blocks.named(blocks).dims, seed)
             arrays[f"{scheme}-{block_size}"] = encrypt_query(query, key, blocks=blocks)
     try:
         folder.mkdir(parents=True, exist_ok=True)

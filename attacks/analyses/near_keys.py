@@ -162,9 +162,9 @@ def signal_power(query: Tensor, blocks: Blocks) -> float:
 def snr_rows(experiment: Experiment, near: NearKeys) -> list[dict[str, Any]]:
     """`key_error` of every key, and `snr` of every key and utterance."""
     queries = queries_of(experiment)
-    moments = speech_moments(queries, experiment.block_size, experiment.blocks)
-    power = np.array([signal_power(query, experiment.blocks) for query in queries])
-    decibels = decryption_snr(near.keys @ experiment.correct.T, moments, power, experiment.blocks)
+    moments = speech_moments(queries, experiment.cut.block_size, experiment.cut.blocks)
+    power = np.array([signal_power(query, experiment.cut.blocks) for query in queries])
+    decibels = decryption_snr(near.keys @ experiment.correct.T, moments, power, experiment.cut.blocks)
     change = np.linalg.norm(near.keys - experiment.correct, axis=(1, 2)) / np.sqrt(len(experiment.correct))
     ids = [utterance.id for utterance in experiment.used]
     rows = [_row(near, key, None, "key_error", change[key]) for key in range(len(near))]
@@ -180,7 +180,7 @@ def stoi_rows(experiment: Experiment, near: NearKeys) -> list[dict[str, Any]]:
 
     The query is heard as it is encrypted: a model's pre-emphasis stays in it, and in what it is compared with.
     """
-    if experiment.blocks != "samples" or find_spec("pystoi") is None:
+    if experiment.cut.blocks != "samples" or find_spec("pystoi") is None:
         return []
     queries, rows = queries_of(experiment), []
     for number in spaced(len(queries), HEARD):
@@ -234,19 +234,19 @@ def example(experiment: Experiment, near: NearKeys) -> pd.DataFrame:
     """
     number = len(experiment.used) // 2
     query = queries_of(experiment)[number].double()[0]
-    frames = int(EXAMPLE_SECONDS * (experiment.model.sample_rate if experiment.blocks == "samples" else 100))
+    frames = int(EXAMPLE_SECONDS * (experiment.model.sample_rate if experiment.cut.blocks == "samples" else 100))
     query = query[..., :frames]
-    encrypted = encrypt_query(query, experiment.correct, blocks=experiment.blocks)
+    encrypted = encrypt_query(query, experiment.correct, blocks=experiment.cut.blocks)
     pictures: list[tuple[str, float, Tensor]] = [("plain", np.nan, query), ("encrypted", np.nan, encrypted)]
     named = [f"{kind} {step}" for kind, step in zip(near.kind, near.step, strict=True)]
     for number_of_key in sorted(named.index(name) for name in dict.fromkeys(named)):
-        decrypted = decrypt_query(encrypted, near.keys[number_of_key], blocks=experiment.blocks)
+        decrypted = decrypt_query(encrypted, near.keys[number_of_key], blocks=experiment.cut.blocks)
         pictures.append((near.kind[number_of_key], float(near.step[number_of_key]), decrypted))
     loudest = None
     parts = []
     for name, step, speech in pictures:
         values = np.round(speech.numpy(), 2)
-        if experiment.blocks == "samples":
+        if experiment.cut.blocks == "samples":
             window = torch.hann_window(256, dtype=torch.float64)
             size = torch.stft(speech, 256, 128, window=window, return_complex=True).abs().numpy()
             loudest = loudest or max(float(size.max()), 1e-12)

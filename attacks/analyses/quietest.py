@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from wrongkey.keys.blocks import Blocks, dims_of
+from wrongkey.keys.blocks import Blocks
 
 FRAME = 0.02  # seconds
 SHARE = 0.2  # of the frames
@@ -36,5 +36,5 @@ def quietest_fifth(waveform: Tensor, rate: int) -> Tensor:
 def holds_blocks(query: Tensor, block_size: int, blocks: Blocks) -> bool:
     """Whether a query, `(samples,)` or `(bins, frames)`, has two blocks along time, so that something can vary."""
     along_time = 1 if blocks == "frames" else block_size
-    enough_bins = query.ndim < 2 or query.shape[0] >= block_size or dims_of(blocks) == 1
+    enough_bins = query.ndim < 2 or query.shape[0] >= block_size or Blocks.named(blocks).dims == 1
     return query.shape[-1] >= 2 * along_time and enough_bins

@@ -62,7 +62,7 @@ def analyse_keys(
     folder = AnalysisFolder(out)
     experiment = experiment_of(folder, trusted)
     scores = incorrect_scores(folder, experiment)
-    moments = speech_moments(queries_of(experiment), experiment.block_size, experiment.blocks)
+    moments = speech_moments(queries_of(experiment), experiment.cut.block_size, experiment.cut.blocks)
     measured, distances = measure_sweep(experiment, scores["key_index"].to_numpy(), moments, progress)
     table = pd.concat([scores, measured], axis=1)
     names = [name for name in MEASURES if name in measured]
@@ -121,7 +121,7 @@ def measure_sweep(
     tables, distances = [], []
     for start in range(0, len(indices), step):
         keys = _keys(experiment, indices[start : start + step])
-        measures = measure_keys(keys, correct, whole, experiment.block_size, experiment.blocks, kernels, split)
+        measures = measure_keys(keys, correct, whole, experiment.cut.block_size, experiment.cut.blocks, kernels, split)
         tables.append(pd.DataFrame(measures))
         distances.append(euclidean_distance(relative_keys(keys, correct), moments))
         if progress:

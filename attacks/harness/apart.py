@@ -45,7 +45,7 @@ def attend(address: Any, password: bytes) -> None:
         try:
             result = _result(recovery, failed, seconds)
         except Exception as error:  # an attack may return anything
-            recovery = Recovery(None, believed=False)
+            recovery = Recovery(None, success_claimed=False)
             result = _result(recovery, in_one_line(error), seconds)
         harness.send_bytes(result)
         while True:
@@ -65,17 +65,17 @@ def attempt(attack: Attack, evidence: Evidence) -> tuple[Recovery, str]:
             return recovery, ""
         key = np.array(recovery.key, dtype=np.float64)
     except BadInput as error:  # too little ciphertext, say
-        return Recovery(None, believed=False, note=str(error)), ""
+        return Recovery(None, success_claimed=False, note=str(error)), ""
     except (Exception, SystemExit) as error:  # an attack of a user's may fail in any way
-        return Recovery(None, believed=False), in_one_line(error)
+        return Recovery(None, success_claimed=False), in_one_line(error)
     if not (key.shape == (size, size) and np.allclose(key @ key.T, np.eye(size), atol=1e-3)):
-        return Recovery(None, believed=False), f"{attack.name} returned no orthogonal matrix of {size} x {size}."
+        return Recovery(None, success_claimed=False), f"{attack.name} returned no orthogonal matrix of {size} x {size}."
     return replace(recovery, key=key), ""
 
 
 def _result(recovery: Recovery, failed: str, seconds: float) -> bytes:
     fields = {
-        "believed": None if recovery.believed is None else bool(recovery.believed),
+        "believed": None if recovery.success_claimed is None else bool(recovery.success_claimed),
         "objective": None if recovery.objective is None else float(recovery.objective),
         "queries": int(recovery.queries),
         "measured": {str(name): float(value) for name, value in recovery.measured.items()},
@@ -107,13 +107,13 @@ def _evidence(harness: Connection, handed: Handed) -> Evidence:
 
     return Evidence(
         setting=_setting(handed.setting, handed.model),
-        given=handed.given,
+        case=handed.case,
         seed=handed.seed,
         ciphertext=handed.ciphertext,
         known=handed.known,
         public=copied(_public(handed.model)) if handed.public else None,
         encrypted=None if handed.encrypted is None else _encrypted(handed.model, handed.encrypted),
-        others=None if handed.others is None else _opened(harness, str(handed.others), unpickled),
+        background=None if handed.background is None else _opened(harness, str(handed.background), unpickled),
         enrolled=handed.enrolled,
         encrypt=oracle("encrypt"),
         ask=oracle("ask"),

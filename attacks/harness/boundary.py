@@ -52,22 +52,22 @@ def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) ->
     raises.
     """
     code = Parcel(cloudpickle.dumps(attack))
-    parcels = {parcel.name: parcel for parcel in (code, handed.others) if isinstance(parcel, Parcel)}
-    named = replace(handed, others=handed.others.name) if isinstance(handed.others, Parcel) else handed
+    parcels = {parcel.name: parcel for parcel in (code, handed.background) if isinstance(parcel, Parcel)}
+    named = replace(handed, background=handed.background.name) if isinstance(handed.background, Parcel) else handed
     with processes(1, threads, purpose=code.name) as pool, _answered(pool) as (connection, future):
         connection.send_bytes(pickled((code.name, named)))
         try:
             message = _served(connection, oracles, parcels)
         except (EOFError, ConnectionError):
-            yield Attacked(Recovery(None, believed=False), _why(future), oracles.seconds)
+            yield Attacked(Recovery(None, success_claimed=False), _why(future), oracles.seconds)
             return
         except NoMessage as error:
-            yield Attacked(Recovery(None, believed=False), str(error), oracles.seconds)
+            yield Attacked(Recovery(None, success_claimed=False), str(error), oracles.seconds)
             return
         fields = message.fields
         recovery = Recovery(
             key=message.arrays.get("key"),
-            believed=fields["believed"],
+            success_claimed=fields["believed"],
             objective=fields["objective"],
             queries=fields["queries"],
             model=Absent(connection, attack.name) if fields["model"] else None,  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wrongkey.attacks.base import Attack, Given, Matrix, Need, OtherSpeech, Quality, Setting
+from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Matrix, Need, Quality, Setting
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.oracles import MOST_QUERIES, Oracles
 from wrongkey.attacks.harness.salt import Salt, attack_seed
@@ -19,7 +19,7 @@ from wrongkey.attacks.harness.target import Target, under_key, whole_blocks
 from wrongkey.attacks.harness.wire import Parcel
 from wrongkey.evaluation.corpora import Utterance
 from wrongkey.keys import encrypt_query
-from wrongkey.keys.blocks import to_blocks
+from wrongkey.keys.cutting import to_blocks
 
 LOUD = 0.1  # share of the blocks, the loudest, of which one begins the known plaintext
 BITS = 15  # behind the sign, of ciphertext stored in 16 bits
@@ -62,21 +62,21 @@ class Handed:
 
     setting: Setting
     model: str | None
-    given: Given
+    case: Case
     seed: int
     ciphertext: tuple[Tensor, ...] = ()
     known: tuple[Matrix, Matrix] | None = None
     public: bool = False
     encrypted: EncryptedModel | None = None
-    others: Parcel | str | None = None
-    enrolled: OtherSpeech | None = None
+    background: Parcel | str | None = None
+    enrolled: BackgroundSpeech | None = None
     asks: frozenset[str] = frozenset()
 
 
-def trial_of(target: Target, salt: Salt, attack: Attack, given: Given, number: int) -> Trial:
+def trial_of(target: Target, salt: Salt, attack: Attack, case: Case, number: int) -> Trial:
     """Trial `number` of a case: a key that no other trial has, and the next victim."""
     name, utterances = target.victims[number % len(target.victims)]
-    words = attack.name, given, number
+    words = attack.name, case, number
     guessing = isinstance(attack, Guessing)  # it reads a sweep, whose key is no secret
     key = target.sweep_key if guessing else salt.key(target.scheme, target.setting.size, *words)
     seed = attack_seed(target.config.seed, number)
@@ -86,24 +86,24 @@ def trial_of(target: Target, salt: Salt, attack: Attack, given: Given, number: i
     return Trial(number, name, key, kept, queries, seed, noise, owner)
 
 
-def needs_of(attack: Attack, given: Given) -> frozenset[Need]:
+def needs_of(attack: Attack, case: Case) -> frozenset[Need]:
     """What an attack needs in this case."""
-    return attack.threat.needs if given.needs is None else given.needs
+    return attack.threat.needs if case.needs is None else case.needs
 
 
-def evidence_of(target: Target, trial: Trial, attack: Attack, given: Given) -> tuple[Handed, Oracles]:
+def evidence_of(target: Target, trial: Trial, attack: Attack, case: Case) -> tuple[Handed, Oracles]:
     """Everything that the threat model names, as much of it as `given` says, and what answers queries."""
-    needs, setting = needs_of(attack, given), target.setting
+    needs, setting = needs_of(attack, case), target.setting
     has: dict[str, Any] = {}
     oracles: dict[str, Callable[[Matrix], object]] = {}
     if "ciphertext" in needs:
-        has["ciphertext"] = ciphertext(target, trial, float("inf") if given.seconds is None else given.seconds)
+        has["ciphertext"] = ciphertext(target, trial, float("inf") if case.seconds is None else case.seconds)
     if "known plaintext" in needs:
-        has["known"] = known_blocks(target, trial, given.known_blocks or setting.size, given.quality)
+        has["known"] = known_blocks(target, trial, case.known_blocks or setting.size, case.quality)
     if "chosen plaintext" in needs:
         oracles["encrypt"] = lambda blocks: blocks @ trial.key
     if "encrypted model" in needs:
-        has["encrypted"] = _encrypted(target, trial, given)
+        has["encrypted"] = _encrypted(target, trial, case)
     if "public model" in needs:
         has["public"] = True
     if "answers" in needs:
@@ -116,20 +116,20 @@ def evidence_of(target: Target, trial: Trial, attack: Attack, given: Given) -> t
         has["enrolled"] = enrolled_of(target, trial)
     elif "ciphertext of many" in needs:
         many = enrolled_of(target, trial).queries
-        has["enrolled"] = OtherSpeech(many, ("",) * len(many))
+        has["enrolled"] = BackgroundSpeech(many, ("",) * len(many))
     handed = Handed(
         setting=replace(setting, model=None),
         model=target.config.model,
-        given=given,
+        case=case,
         seed=trial.seed,
         asks=frozenset(oracles),
         **has,
     )
-    return handed, Oracles(oracles, setting.size, given.queries or MOST_QUERIES)
+    return handed, Oracles(oracles, setting.size, case.queries or MOST_QUERIES)
 
 
-def _encrypted(target: Target, trial: Trial, given: Given) -> EncryptedModel:
-    tuned = target.fine_tuned(given.variant, trial.owner) if "fine-tuned" in given.variant else None
+def _encrypted(target: Target, trial: Trial, case: Case) -> EncryptedModel:
+    tuned = target.fine_tuned(case.variant, trial.owner) if "fine-tuned" in case.variant else None
     model = target.encrypted(trial.key, tuned)
     return EncryptedModel(model.network.get_submodule(model.first_layer), model.network.state_dict())
 
@@ -140,7 +140,7 @@ def ciphertext(target: Target, trial: Trial, seconds: float) -> tuple[Tensor, ..
     left = seconds * setting.rate if np.isfinite(seconds) else float("inf")
     found = []
     for query in trial.queries:
-        piece = whole_blocks(setting.blocks, setting.block_size, query, int(min(left, query.shape[-1])))
+        piece = whole_blocks(setting.cut, query, int(min(left, query.shape[-1])))
         if piece.numel():
             found.append(encrypt_query(piece, trial.key, blocks=setting.blocks))
         left -= query.shape[-1]
@@ -149,11 +149,11 @@ def ciphertext(target: Target, trial: Trial, seconds: float) -> tuple[Tensor, ..
     return tuple(found)
 
 
-def enrolled_of(target: Target, trial: Trial) -> OtherSpeech:
+def enrolled_of(target: Target, trial: Trial) -> BackgroundSpeech:
     """The other people as enrolled users: their queries under the victim's key."""
-    plain, blocks = target.others.queries, target.setting.blocks
+    plain, blocks = target.background.queries, target.setting.blocks
     encrypted = (encrypt_query(query.double(), trial.key, blocks=blocks).float() for query in plain)
-    return OtherSpeech(tuple(encrypted), target.others.labels)
+    return BackgroundSpeech(tuple(encrypted), target.background.labels)
 
 
 def known_blocks(target: Target, trial: Trial, count: int, quality: Quality) -> tuple[Matrix, Matrix]:

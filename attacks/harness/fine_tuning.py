@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wrongkey.attacks.base import OtherSpeech
+from wrongkey.attacks.base import BackgroundSpeech
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys.compatibility import keyed_weights
@@ -29,7 +29,7 @@ LONGEST = 300_000  # numbers of one piece that a step reads
 NUMBERS = ("embed", "encode", "classify")  # functions of a model that answer numbers
 
 
-def fine_tuned(model: Model, others: OtherSpeech, what: str, seed: int) -> Model:
+def fine_tuned(model: Model, background: BackgroundSpeech, what: str, seed: int) -> Model:
     """A copy of `model` after a short, seeded training on other people's speech.
 
     what: "first layer fine-tuned", whose keyed weights alone are trained, or "all fine-tuned", everything, batch norms
@@ -37,7 +37,7 @@ def fine_tuned(model: Model, others: OtherSpeech, what: str, seed: int) -> Model
     Raises BadInput for other words, no speech, and a model that answers no numbers to learn from.
     """
     steps = steps_of(what)
-    if not others.queries:
+    if not background.queries:
         raise BadInput("Fine-tuning was given no speech: name other people's speech with --others CORPUS.")
     tuned = copy.deepcopy(model)
     answer, reference = _answer(tuned), _answer(model)
@@ -48,7 +48,7 @@ def fine_tuned(model: Model, others: OtherSpeech, what: str, seed: int) -> Model
         torch.manual_seed(seed)
         for _ in range(steps):
             training.zero_grad()
-            for group in _batch(model, others.queries, rng):
+            for group in _batch(model, background.queries, rng):
                 with torch.no_grad():
                     target = reference(group)
                 loss = _distance(answer(_noisy(group, rng)), target) * len(group) / BATCH

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wrongkey.attacks.base import Evidence, Given, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.processes.watch import Report
@@ -36,11 +36,11 @@ class Guessing:
     def __init__(self, target: Target, folder: Path, keys: int) -> None:
         self.target, self.folder, self.keys = target, folder, keys
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
-        return [Given(queries=min(self.keys, self.guesses.total or self.keys))]
+    def cases(self, setting: Setting) -> Sequence[Case]:
+        return [Case(queries=min(self.keys, self.guesses.total or self.keys))]
 
     @property
     def guesses(self) -> IncorrectKeys:
@@ -73,7 +73,7 @@ class Guessing:
         best = errors.index[int(np.argmin(errors.to_numpy()))]
         return Recovery(
             self.guesses.batch(int(best), 1)[0],
-            believed=False,
+            success_claimed=False,
             objective=float(errors.min()),
             queries=len(errors),
             measured={"median error": float(errors.median()), "best error": float(errors.min())},

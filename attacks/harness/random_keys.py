@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrongkey.attacks.base import Evidence, Given, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Recovery, Setting, Threat
 from wrongkey.keys import draw_keys
 
 
@@ -23,11 +23,11 @@ class RandomKeys:
     def __init__(self, trials: int) -> None:
         self.trials = trials  # the suite runs so many, whatever the number of an attack's
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
-        return [Given()]
+    def cases(self, setting: Setting) -> Sequence[Case]:
+        return [Case()]
 
     def run(self, evidence: Evidence) -> Recovery:
         return Recovery(draw_keys(evidence.setting.scheme, evidence.setting.size, evidence.seed, 0, 1)[0])

@@ -63,7 +63,9 @@ def _plugged_in(entry: EntryPoint) -> Attack:
         attack: Attack = entry.load()()
     except Exception as error:  # a user's own code may fail in any way
         raise BadInput(f"attack {name!r} cannot be made ({type(error).__name__}: {error}): mend its factory") from error
-    missing = [part for part in ("name", "family", "threat", "obstacle", "amounts", "run") if not hasattr(attack, part)]
+    missing = [
+        part for part in ("name", "family", "threat", "inapplicable", "cases", "run") if not hasattr(attack, part)
+    ]
     if missing:
         raise BadInput(f"attack {name!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs")
     return attack

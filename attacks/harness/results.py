@@ -87,7 +87,8 @@ class AttackFolder(RunFolder):
                 "recordings": target.victims_corpus.recordings,
                 "victims": len(target.victims),
                 "others": len(target.others_corpus.speakers),
-                **{name: getattr(target.setting, name) for name in ("scheme", "blocks", "block_size", "size", "rate")},
+                "scheme": target.setting.scheme.name,
+                **{name: getattr(target.setting, name) for name in ("blocks", "block_size", "size", "rate")},
             },
             "known": known_needs(),
             "salts": before.get("salts", []),
@@ -121,8 +122,8 @@ class AttackFolder(RunFolder):
         self._suite["ended"] = now()
         self._write_suite()
 
-    def trials_done(self, attack: str, given: str) -> set[int]:
-        return {row["trial"] for row in self._known(attack) if row["given"] == given}
+    def trials_done(self, attack: str, case: str) -> set[int]:
+        return {row["trial"] for row in self._known(attack) if row["given"] == case}
 
     def add(self, attack: str, row: Mapping[str, Any]) -> None:
         """One more row; the file is replaced as a whole."""
@@ -130,11 +131,11 @@ class AttackFolder(RunFolder):
         known.append(dict(row))
         self._write_rows(attack, pd.DataFrame(known))
 
-    def describe(self, attack: str, given: str) -> str:
+    def describe(self, attack: str, case: str) -> str:
         """One line of a log: how an attack did on an amount."""
         table = self.rows(attack)
-        table = table[table["given"] == given]
-        line = f"{attack}, {given}: "
+        table = table[table["given"] == case]
+        line = f"{attack}, {case}: "
         broke_down = table["failed"] != ""
         table = table[~broke_down]
         if broke_down.any():

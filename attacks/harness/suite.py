@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import AMOUNT, Asset, Attack, Evidence, Given, Matrix, Recovery
+from wrongkey.attacks.base import CASE_COLUMNS, Asset, Attack, Case, Evidence, Matrix, Recovery
 from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
 from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_of
 from wrongkey.attacks.harness.guessing import Guessing
@@ -98,12 +98,12 @@ def run_attacks(
             for line in folder.damaged:
                 report(line)
         for attack in attacks.values():
-            reason = obstacle(attack, target)
+            reason = inapplicable(attack, target)
             folder.note(attack.name, about(attack, target, reason))
             if reason and report:
                 report(f"{attack.name}: does not apply. {reason}")
-            for given in [] if reason else amounts(attack, target):
-                tried += _run_amount(run, attack, given)
+            for case in [] if reason else cases(attack, target):
+                tried += _run_case(run, attack, case)
         run.failures.check(tried)
         if unfinished:
             raise unfinished
@@ -126,7 +126,7 @@ class Run:
 
 def about(attack: Attack, target: Target, reason: str | None) -> dict[str, Any]:
     """What suite.json says of an attack: its threat model, what it is after, and why it does not apply, if so."""
-    cases = [] if reason else amounts(attack, target)
+    run_on = [] if reason else cases(attack, target)
     return {
         "family": attack.family,
         "adversary": attack.threat.adversary,
@@ -135,34 +135,34 @@ def about(attack: Attack, target: Target, reason: str | None) -> dict[str, Any]:
         "wants_key": wants_key(attack),
         "asset": asset_of(attack, target.setting.task),
         "null": isinstance(attack, RandomKeys),
-        "cases": {str(given): {"needs": sorted(given.needs)} for given in cases if given.needs is not None},
+        "cases": {str(case): {"needs": sorted(case.needs)} for case in run_on if case.needs is not None},
     }
 
 
-def obstacle(attack: Attack, target: Target) -> str | None:
+def inapplicable(attack: Attack, target: Target) -> str | None:
     """Why an attack cannot be run on a target; None where it can."""
     model_needs = {"public model", "encrypted model", "answers"}
     if target.model is None and attack.threat.needs & model_needs:
         return "It attacks a model, and only speech was given: name one with --model."
-    return attack.obstacle(target.setting)
+    return attack.inapplicable(target.setting)
 
 
-def amounts(attack: Attack, target: Target) -> list[Given]:
+def cases(attack: Attack, target: Target) -> list[Case]:
     """The attack's own cases; those with ciphertext at the seconds that the user asked for, where he did."""
-    own = list(attack.amounts(target.setting))
-    timed = [given for given in own if given.seconds is not None]
-    if not (target.config.amounts and timed):
+    own = list(attack.cases(target.setting))
+    timed = [case for case in own if case.seconds is not None]
+    if not (target.config.seconds and timed):
         return own
-    kinds = list(dict.fromkeys(replace(given, seconds=None) for given in timed))
-    return [replace(kind, seconds=seconds) for kind in kinds for seconds in target.config.amounts]
+    kinds = list(dict.fromkeys(replace(case, seconds=None) for case in timed))
+    return [replace(kind, seconds=seconds) for kind in kinds for seconds in target.config.seconds]
 
 
 def run_trial(
-    target: Target, salt: Salt, attack: Attack, given: Given, number: int, threads: int | None = None
+    target: Target, salt: Salt, attack: Attack, case: Case, number: int, threads: int | None = None
 ) -> dict[str, Any]:
     """One attack on one key, scored: a row of the result file. `threads`: of the attack's process."""
-    trial = trial_of(target, salt, attack, given, number)
-    handed, oracles = evidence_of(target, trial, attack, given)
+    trial = trial_of(target, salt, attack, case, number)
+    handed, oracles = evidence_of(target, trial, attack, case)
     with _attacked(target, attack, handed, oracles, threads or available_cores()) as attacked:
         recovery, failed = attacked.recovery, attacked.failed
         try:
@@ -176,16 +176,16 @@ def run_trial(
         "model": target.model.name if target.model else "",
         "task": target.config.task if target.model else "",
         "corpus": target.victims_corpus.name,
-        "scheme": setting.scheme,
+        "scheme": setting.scheme.name,
         "blocks": setting.blocks,
         "block_size": setting.block_size,
         "size": setting.size,
         "trial": number,
         "victim": trial.victim,
-        "given": str(given),
-        **{f"given_{name}": getattr(given, name) for name in AMOUNT},
+        "given": str(case),
+        **{f"given_{name}": getattr(case, name) for name in CASE_COLUMNS},
         "had_seconds": seen_units(handed) / setting.rate or None,
-        "believed": recovery.believed,
+        "believed": recovery.success_claimed,
         "objective": recovery.objective,
         "queries": recovery.queries if isinstance(attack, Guessing) else oracles.spent,
         "seconds": attacked.seconds,
@@ -204,7 +204,7 @@ def _attacked(target: Target, attack: Attack, handed: Handed, oracles: Oracles, 
         with attacking(attack, handed, oracles, threads) as attacked:
             yield attacked
         return
-    yield Attacked(attack.run(Evidence(target.setting, handed.given, handed.seed)), "", 0.0)
+    yield Attacked(attack.run(Evidence(target.setting, handed.case, handed.seed)), "", 0.0)
 
 
 def wants_key(attack: Attack) -> bool:
@@ -286,16 +286,16 @@ def _guessing(
     return guessing
 
 
-def _run_amount(run: Run, attack: Attack, given: Given) -> int:
+def _run_case(run: Run, attack: Attack, case: Case) -> int:
     """Runs the trials that are missing, and returns how many there were."""
-    done = run.folder.trials_done(attack.name, str(given))
+    done = run.folder.trials_done(attack.name, str(case))
     trials = _trials(run.target.config.trials, attack)
     missing = [number for number in range(trials) if number not in done]
     kept = trials - len(missing)
     run.failures.worked |= kept > 0
     with (
         Watch("trial", run.report, lambda: f"{kept} of {trials} trials") as watch,
-        closing(_outcomes(run, attack, given, missing, watch)) as arriving,
+        closing(_outcomes(run, attack, case, missing, watch)) as arriving,
     ):
         for outcome in arriving:
             if isinstance(outcome, Failure):
@@ -304,7 +304,7 @@ def _run_amount(run: Run, attack: Attack, given: Given) -> int:
                 run.folder.add(attack.name, outcome)
                 run.failures.worked, kept = True, kept + 1
     if run.report and missing and kept:
-        run.report(run.folder.describe(attack.name, str(given)))
+        run.report(run.folder.describe(attack.name, str(case)))
     return len(missing)
 
 
@@ -314,43 +314,43 @@ def _trials(asked: int, attack: Attack) -> int:
 
 
 def _outcomes(
-    run: Run, attack: Attack, given: Given, trials: Sequence[int], watch: Watch
+    run: Run, attack: Attack, case: Case, trials: Sequence[int], watch: Watch
 ) -> Generator[dict[str, Any] | Failure, None, None]:
     """What became of every trial, as it is done; guessing only reads what its sweep left, in this process."""
     workers, timeout = run.workers, run.timeout
     if isinstance(attack, Guessing) or (timeout is None and (workers == 1 or len(trials) < 2)):
         for number in trials:
-            watch.busy = [_name(attack, given, number)]
-            outcome = _tried(run.target, run.salt, attack, given, number)
+            watch.busy = [_name(attack, case, number)]
+            outcome = _tried(run.target, run.salt, attack, case, number)
             watch.heard()
             yield outcome
         return
     threads = max(available_cores() // workers, 1)
-    asked = (run.target.config, str(run.target.folder), run.salt, attack, given, threads)
-    calls = [Call(_name(attack, given, number), (*asked, number)) for number in trials]
+    asked = (run.target.config, str(run.target.folder), run.salt, attack, case, threads)
+    calls = [Call(_name(attack, case, number), (*asked, number)) for number in trials]
     with processes(workers, threads) as pool:
         yield from collect(pool, _in_worker, calls, workers, watch, timeout=timeout)
 
 
 def _tried(
-    target: Target, salt: Salt, attack: Attack, given: Given, number: int, threads: int | None = None
+    target: Target, salt: Salt, attack: Attack, case: Case, number: int, threads: int | None = None
 ) -> dict[str, Any] | Failure:
     """The trial's row, or why there is none: of the harness and the model, since an attack that fails has a row."""
     try:
-        return run_trial(target, salt, attack, given, number, threads)
+        return run_trial(target, salt, attack, case, number, threads)
     except Exception as error:  # a user's model may fail in any way, and under some keys alone
-        return Failure(number, _name(attack, given, number), described(error))
+        return Failure(number, _name(attack, case, number), described(error))
 
 
-def _name(attack: Attack, given: Given, number: int) -> str:
-    return f"trial {number} of {attack.name}, {given}"
+def _name(attack: Attack, case: Case, number: int) -> str:
+    return f"trial {number} of {attack.name}, {case}"
 
 
 def _in_worker(
-    config: AttackConfig, folder: str, salt: Salt, attack: Attack, given: Given, threads: int, number: int
+    config: AttackConfig, folder: str, salt: Salt, attack: Attack, case: Case, threads: int, number: int
 ) -> dict[str, Any] | Failure:
     torch.set_num_threads(threads)
-    return _tried(_prepared(config, folder), salt, attack, given, number, threads)
+    return _tried(_prepared(config, folder), salt, attack, case, number, threads)
 
 
 @lru_cache(maxsize=1)

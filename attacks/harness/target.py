@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import Matrix, OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Matrix, Setting
 from wrongkey.attacks.harness.listeners import open_listener
 from wrongkey.attacks.harness.wire import Parcel, pickled
 from wrongkey.errors import BadInput
@@ -28,13 +28,14 @@ from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, duration, load_audio, open_corpus
 from wrongkey.evaluation.engine import encrypt_first_layer
-from wrongkey.evaluation.experiment import Experiment, key_of
+from wrongkey.evaluation.experiment import Experiment, key_cut_of
 from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
 from wrongkey.evaluation.processes.workers import score_rows
 from wrongkey.evaluation.tasks.base import make_task
 from wrongkey.files import write_text_atomically
 from wrongkey.keys import SecretKey, correct_key, get_scheme
-from wrongkey.keys.blocks import Blocks, dims_of
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
 
 SPEECH_RATE = 16_000  # hertz of speech that is attacked without a model
 HANDS = 20
@@ -65,15 +66,15 @@ class AttackConfig:
     trials: int = 10
     seed: int = 0
     only: str | None = None
-    others: str | None = None
-    others_only: str | None = None
+    background: str | None = None
+    background_only: str | None = None
     per_speaker: int | None = None
     same_gender: bool = False
     text: str = "basic"
     channels: str = "refuse"
     recordings: str | None = None
     device: str = "auto"
-    amounts: tuple[float, ...] = ()
+    seconds: tuple[float, ...] = ()
     recogniser: str | None = None
     sessions: str = "any"
 
@@ -84,14 +85,14 @@ class AttackConfig:
                 raise BadInput(f"{flag} {value} makes no sense: give 1 or more")
         if self.seed < 0:
             raise BadInput(f"--seed {self.seed} makes no sense: give 0 or more")
-        if any(not seconds > 0 for seconds in self.amounts):
+        if any(not seconds > 0 for seconds in self.seconds):
             raise BadInput("--seconds takes numbers above 0, such as 5,10,25, or inf for all there is")
         if self.model is None and self.block is None:
             raise BadInput("without --model an attack needs --block M: nothing else says the block size")
         if self.model is None and self.blocks not in (None, "samples"):
             raise BadInput(f"--blocks {self.blocks} cuts spectrograms: name the --model that makes them")
-        if self.others is None and self.others_only is not None:
-            raise BadInput("--others-only lists utterances of --others CORPUS: name that corpus too")
+        if self.background is None and self.background_only is not None:
+            raise BadInput("--background-only lists utterances of --background CORPUS: name that corpus too")
 
 
 class Target:
@@ -131,14 +132,14 @@ class Target:
         return correct_key(self.scheme, self.setting.size, self.config.seed)
 
     def secret(self, key: Matrix) -> SecretKey:
-        return SecretKey(self.scheme.name, self.setting.block_size, dims_of(self.setting.blocks), key)
+        return SecretKey(self.scheme.name, self.setting.block_size, self.setting.cut.dims, key)
 
     def queries(self, utterances: Sequence[Utterance]) -> list[Tensor]:
         """Plain queries of utterances, `(samples,)` or `(bins, frames)` float64, each cut to whole blocks."""
         found = []
         for utterance in utterances:
             query = self._query(utterance)
-            axes = (-2, -1) if self.setting.blocks == "tiles" else (-1,) if self.setting.blocks == "samples" else ()
+            axes = () if self.setting.blocks is Blocks.FRAMES else self.setting.cut.axes
             for axis in axes:
                 query = query.narrow(axis, 0, query.shape[axis] // self.setting.block_size * self.setting.block_size)
             if query.numel():
@@ -146,20 +147,20 @@ class Target:
         return found
 
     @cached_property
-    def others(self) -> OtherSpeech:
+    def background(self) -> BackgroundSpeech:
         """Plain queries of the people who are no victims."""
         return self._labelled(_round_robin(self.others_corpus, OTHERS_SECONDS))
 
     @cached_property
     def others_parcel(self) -> Parcel:
-        return Parcel(pickled(self.others))
+        return Parcel(pickled(self.background))
 
     @cached_property
     def asked_parcel(self) -> Parcel:
         return Parcel(pickled(self.asked))
 
     @cached_property
-    def asked(self) -> OtherSpeech:
+    def asked(self) -> BackgroundSpeech:
         """The queries that an adversary asks the encrypted model about, in the order of `others_experiment`."""
         return self._labelled(self.others_experiment.used)
 
@@ -168,7 +169,7 @@ class Target:
         if variant not in self._fine_tuned:
             from wrongkey.attacks.harness.fine_tuning import fine_tuned  # only these cases train anything
 
-            self._fine_tuned[variant] = fine_tuned(self.whole_model, self.others, variant, seed)
+            self._fine_tuned[variant] = fine_tuned(self.whole_model, self.background, variant, seed)
         return self._fine_tuned[variant]
 
     @cached_property
@@ -200,7 +201,7 @@ class Target:
         """The task on a few of the others' utterances, which an adversary may ask the encrypted model about."""
         few = [u.id for hand in list(_hands(self.others_corpus).values())[:PROBED] for u in hand[:PROBED_EACH]]
         config = self.sweep_config(self.others_corpus.only(few), "probe.txt")
-        named = config.corpus if self.config.others is None else self.config.others
+        named = config.corpus if self.config.background is None else self.config.background
         return Experiment(replace(config, corpus=named, per_speaker=None))
 
     def sweep_config(self, corpus: Corpus, listed: str, keys: int = 1) -> SweepConfig:
@@ -239,18 +240,18 @@ class Target:
         config = self.config
         if self.model is None:
             assert config.block is not None
-            return Setting(config.scheme, "samples", config.block, config.block, SPEECH_RATE)
-        blocks, block = key_of(self.model, config.blocks, config.block)
+            return Setting(self.scheme, KeyCut(Blocks.SAMPLES, config.block), SPEECH_RATE)
+        cut = key_cut_of(self.model, config.blocks, config.block)
         rate: float = self.model.sample_rate
-        if blocks != "samples":
+        if cut.blocks is not Blocks.SAMPLES:
             noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(NOISE_SECONDS * rate)))
             rate = self.model.front_end(noise.float()).shape[-1] / NOISE_SECONDS
-        return Setting(config.scheme, blocks, block, block ** dims_of(blocks), rate, blank(self.model), config.task)
+        return Setting(self.scheme, cut, rate, blank(self.model), config.task)
 
-    def _labelled(self, used: Sequence[Utterance]) -> OtherSpeech:
+    def _labelled(self, used: Sequence[Utterance]) -> BackgroundSpeech:
         label = {"asv": "speaker", "asr": "text", "asc": "label"}[self.config.task if self.model else "asv"]
         queries = tuple(self._query(utterance) for utterance in used)
-        return OtherSpeech(queries, tuple(getattr(utterance, label) or "" for utterance in used))
+        return BackgroundSpeech(queries, tuple(getattr(utterance, label) or "" for utterance in used))
 
     def _query(self, utterance: Utterance) -> Tensor:
         rate = self.model.sample_rate if self.model else SPEECH_RATE
@@ -283,15 +284,15 @@ def _split(config: AttackConfig) -> tuple[Corpus, Corpus]:
     corpus = open_corpus(config.corpus, recordings)
     if config.only:
         corpus = corpus.only_listed(Path(config.only))
-    if config.others is not None:
-        others = open_corpus(config.others, recordings)
-        if config.others_only:
-            others = others.only_listed(Path(config.others_only))
-        if both := set(corpus.speakers) & set(others.speakers):
+    if config.background is not None:
+        background = open_corpus(config.background, recordings)
+        if config.background_only:
+            background = background.only_listed(Path(config.background_only))
+        if both := set(corpus.speakers) & set(background.speakers):
             raise BadInput(f"speaker {min(both)} is a victim and in --others too: name a corpus of other people")
-        if shared := {u.path.resolve() for u in corpus.utterances} & {u.path.resolve() for u in others.utterances}:
+        if shared := {u.path.resolve() for u in corpus.utterances} & {u.path.resolve() for u in background.utterances}:
             raise BadInput(f"{min(shared)} is a victim's recording and in --others too: name another corpus")
-        return corpus, others
+        return corpus, background
     hands = list(_hands(corpus).values())
     if len(hands) < 4:
         raise BadInput(
@@ -321,7 +322,7 @@ def _round_robin(corpus: Corpus, seconds: float) -> tuple[Utterance, ...]:
     return tuple(taken)
 
 
-def whole_blocks(blocks: Blocks, block_size: int, query: Tensor, units: int) -> Tensor:
+def whole_blocks(cut: KeyCut, query: Tensor, units: int) -> Tensor:
     """The first `units` samples or frames of a query, cut down to whole blocks; at least one block."""
-    step = 1 if blocks == "frames" else block_size
+    step = cut.steps
     return query[..., : max(step, min(units, query.shape[-1]) // step * step)]

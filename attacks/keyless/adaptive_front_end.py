@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wrongkey.attacks.base import Matrix, OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Matrix, Setting
 from wrongkey.attacks.through_model.criterion import covariance, criterion_of
-from wrongkey.attacks.through_model.learned_key import FINITE
 from wrongkey.attacks.through_model.search import Plan, plan_for, search_finite, search_orthogonal
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.modules import modules_of
@@ -76,17 +75,17 @@ def check_gradients(model: Model, setting: Setting, query: Tensor) -> None:
 
 
 def learn_front_end(
-    model: Model, setting: Setting, speech: OtherSpeech, seed: int, plan: Plan | None = None
+    model: Model, setting: Setting, speech: BackgroundSpeech, seed: int, plan: Plan | None = None
 ) -> tuple[Matrix, float]:
     """The key-like map `(N, N)` of least loss on labelled ciphertext before the frozen model, and that loss.
 
     Orthogonal, since the inverse of every key is; a permutation or signs where the scheme has no others. The search
     begins at the identity and at random keys. plan: how long it looks; None takes `plan_for` the size.
     """
-    few = OtherSpeech(speech.queries[:UTTERANCES], speech.labels[:UTTERANCES])
+    few = BackgroundSpeech(speech.queries[:UTTERANCES], speech.labels[:UTTERANCES])
     criterion = criterion_of(model, setting, few)
     spread, plan = covariance(few.queries, setting), plan or plan_for(setting.size)
-    if setting.scheme in FINITE:
+    if setting.scheme.monomial:
         found = search_finite(criterion, setting.scheme, spread, seed, plan)
     else:
         found = search_orthogonal(criterion, spread, seed, plan)

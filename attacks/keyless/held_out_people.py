@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from wrongkey.attacks.base import OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Setting
 from wrongkey.attacks.through_model.answer_loss import label_numbers
 from wrongkey.attacks.through_model.losses import contrast, cross_entropy
 from wrongkey.errors import BadInput
@@ -39,11 +39,11 @@ class Judged:
 class HeldOut:
     """Held-out queries and their labels, asked under `keys (n, N, N)`, or as they are where there are none."""
 
-    def __init__(self, model: Model, speech: OtherSpeech, setting: Setting, keys: Tensor | None = None) -> None:
+    def __init__(self, model: Model, speech: BackgroundSpeech, setting: Setting, keys: Tensor | None = None) -> None:
         self.setting, self.keys = setting, keys
         self.labels = label_numbers(setting, speech.labels)
         pieces = [model.segments(query.float()) for query in speech.queries]
-        self.groups = group_queries(pieces, setting.block_size, setting.blocks, whole=False)
+        self.groups = group_queries(pieces, setting.cut, whole=False)
         first, second = torch.triu_indices(len(self.labels), len(self.labels), 1)
         self.pairs, self.alike = (first, second), self.labels[first] == self.labels[second]
 
@@ -74,7 +74,7 @@ class HeldOut:
         return Judged(float(contrast(answers[None], self.labels)[0]), float(eer(scores, self.alike)))
 
 
-def parted(speech: OtherSpeech, setting: Setting, seed: int) -> tuple[OtherSpeech, OtherSpeech]:
+def parted(speech: BackgroundSpeech, setting: Setting, seed: int) -> tuple[BackgroundSpeech, BackgroundSpeech]:
     """What is trained on and what is held out: other people with two utterances or more, or other clips.
 
     Raises BadInput where they are too few.
@@ -96,6 +96,6 @@ def parted(speech: OtherSpeech, setting: Setting, seed: int) -> tuple[OtherSpeec
     return _some(speech, mixed[held:]), _some(speech, mixed[:held])
 
 
-def _some(speech: OtherSpeech, hands: Sequence[Sequence[int]]) -> OtherSpeech:
+def _some(speech: BackgroundSpeech, hands: Sequence[Sequence[int]]) -> BackgroundSpeech:
     numbers = sorted(i for hand in hands for i in hand)
-    return OtherSpeech(tuple(speech.queries[i] for i in numbers), tuple(speech.labels[i] for i in numbers))
+    return BackgroundSpeech(tuple(speech.queries[i] for i in numbers), tuple(speech.labels[i] for i in numbers))

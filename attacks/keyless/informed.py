@@ -27,7 +27,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import Evidence, Given, Need, OtherSpeech, Recovery, Setting, Threat
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.keyless.adaptive_front_end import Adapted, check_gradients, learn_front_end
 from wrongkey.attacks.keyless.held_out_people import HeldOut, Judged, parted
 from wrongkey.attacks.keyless.retraining import Retraining, Stage, Trained
@@ -83,15 +83,15 @@ class Informed:
     def __init__(self, effort: Effort | None = None) -> None:
         self.effort = effort or Effort()
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         if setting.task not in ("asv", "asc"):
             return "It trains speaker and scene models; training a recogniser on ciphertext is not built."
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
+    def cases(self, setting: Setting) -> Sequence[Case]:
         """Nobody is enrolled where sounds are classified, so nobody is ignorant there."""
         variants = (IGNORANT, LAZY, SEMI, SAME_KEY) if setting.task == "asv" else (LAZY, SEMI, SAME_KEY)
-        return [Given(variant=variant, needs=NEEDS[variant]) for variant in variants]
+        return [Case(variant=variant, needs=NEEDS[variant]) for variant in variants]
 
     def run(self, evidence: Evidence) -> Recovery:
         """A model for ciphertext.
@@ -102,7 +102,7 @@ class Informed:
         Raises BadInput where there is nothing to train, where the model's answers carry no gradient, or where people
         are too few to hold some out.
         """
-        variant = evidence.given.variant
+        variant = evidence.case.variant
         if evidence.public is None:
             raise BadInput("informed was given no model: it needs the public one.")
         if variant == IGNORANT:
@@ -110,16 +110,16 @@ class Informed:
         if variant == LAZY:
             return Recovery(None, model=evidence.public)
         semi = variant == SEMI
-        speech = evidence.others if semi else evidence.enrolled
+        speech = evidence.background if semi else evidence.enrolled
         if speech is None or not speech.queries:
             raise BadInput(f"informed, {variant}, was given no labelled speech to train on.")
         check_gradients(evidence.public, evidence.setting, speech.queries[0])
         train = self._semi_informed if semi else self._same_key
         return train(evidence.public, speech, evidence.setting, evidence.seed)
 
-    def _semi_informed(self, public: Model, others: OtherSpeech, setting: Setting, seed: int) -> Recovery:
+    def _semi_informed(self, public: Model, background: BackgroundSpeech, setting: Setting, seed: int) -> Recovery:
         """Every weight is trained, under a fresh key a batch. The best of several runs."""
-        learned, held_out = parted(others, setting, seed)
+        learned, held_out = parted(background, setting, seed)
         keys = draw_keys(setting.scheme, setting.size, seed + HELD_STREAM, 0, HELD_KEYS)
         held = HeldOut(public, held_out, setting, torch.from_numpy(keys))
         runs = []
@@ -133,7 +133,7 @@ class Informed:
         steps = sum(one.steps for one, _ in runs)
         return Recovery(None, model=model, objective=trained.after.loss, measured=_measured(trained, steps))
 
-    def _same_key(self, public: Model, enrolled: OtherSpeech, setting: Setting, seed: int) -> Recovery:
+    def _same_key(self, public: Model, enrolled: BackgroundSpeech, setting: Setting, seed: int) -> Recovery:
         """A front end before the frozen model, the best of several searches; then more of the model with it."""
         learned, held_out = parted(enrolled, setting, seed)
         held = HeldOut(public, held_out, setting)

@@ -15,7 +15,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from wrongkey.attacks.base import Evidence, Given, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.stable_linalg import eigh
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import Model
@@ -38,17 +38,17 @@ class Linkability:
         frozenset({"ciphertext", "ciphertext of many"}),
     )
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         return None if setting.task == "asv" else "It links speakers: the trials of --task asv are needed."
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
-        return [Given(variant="one key"), Given(variant="across keys")]
+    def cases(self, setting: Setting) -> Sequence[Case]:
+        return [Case(variant="one key"), Case(variant="across keys")]
 
     def run(self, evidence: Evidence) -> Recovery:
         """A model that embeds ciphertext; `error` of the row is its EER."""
         if evidence.enrolled is None or evidence.setting.model is None:
             raise BadInput("linkability was given no ciphertext of other people, or no model that cuts it.")
-        across = evidence.given.variant == "across keys"
+        across = evidence.case.variant == "across keys"
         model = CovarianceEmbedding(evidence.setting, across, evidence.seed)
         pieces = [evidence.setting.model.segments(query)[:1] for query in evidence.enrolled.queries]
         model.centre_on([piece.double() for piece in pieces])

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wrongkey.attacks.base import OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Setting
 from wrongkey.attacks.keyless.held_out_people import HeldOut, Judged
 from wrongkey.attacks.through_model.answer_loss import label_numbers
 from wrongkey.attacks.through_model.losses import contrast, cross_entropy
@@ -61,7 +61,7 @@ class Retraining:
     held: decides what is kept.
     """
 
-    def __init__(self, model: Model, setting: Setting, speech: OtherSpeech, held: HeldOut, own_keys: bool) -> None:
+    def __init__(self, model: Model, setting: Setting, speech: BackgroundSpeech, held: HeldOut, own_keys: bool) -> None:
         self.model, self.setting, self.speech, self.held, self.own_keys = model, setting, speech, held, own_keys
         self.labels = label_numbers(setting, speech.labels)
         self.people = [(self.labels == label).nonzero()[:, 0].numpy() for label in torch.unique(self.labels)]

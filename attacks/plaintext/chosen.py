@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wrongkey.attacks.base import Evidence, Given, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.procrustes import fit
 from wrongkey.errors import BadInput
 
@@ -22,11 +22,11 @@ class ChosenPlaintext:
     needs: frozenset[Need] = frozenset({"chosen plaintext"})
     threat = Threat("Holds an authorised device, which encrypts any speech that it is given.", needs)
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
-        return [Given(queries=setting.size)]
+    def cases(self, setting: Setting) -> Sequence[Case]:
+        return [Case(queries=setting.size)]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The key itself; not believed where the device does not multiply blocks by an orthogonal matrix."""
@@ -36,7 +36,7 @@ class ChosenPlaintext:
         found = fit(evidence.setting.scheme, impulses, evidence.encrypt(impulses))
         return Recovery(
             found.key,
-            believed=found.sure,
+            success_claimed=found.sure,
             objective=found.residual,
             queries=len(impulses),
             measured={"expected error": found.expected_error},

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrongkey.attacks.base import Evidence, Given, Need, Quality, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Need, Quality, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.procrustes import fit
 from wrongkey.errors import BadInput
 
@@ -23,15 +23,15 @@ class KnownPlaintext:
     needs: frozenset[Need] = frozenset({"known plaintext"})
     threat = Threat("Knows plain blocks of the victim's speech beside their ciphertext, exactly or in noise.", needs)
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
+    def cases(self, setting: Setting) -> Sequence[Case]:
         """From 1 to 16 N blocks, where an answer changes (benchmarks/known_pairs.py has the whole curves)."""
         counts: dict[Quality, set[int]] = {"clean": {1, setting.size - 1, setting.size}}
         counts |= {"16 bit": {setting.size, 16 * setting.size}, "10 dB": {1, setting.size, 16 * setting.size}}
         return [
-            Given(known_blocks=count, quality=quality)
+            Case(known_blocks=count, quality=quality)
             for quality, several in counts.items()
             for count in sorted(several - {0})
         ]
@@ -45,7 +45,7 @@ class KnownPlaintext:
         missing = evidence.setting.size - found.rank
         return Recovery(
             found.key,
-            believed=found.sure,
+            success_claimed=found.sure,
             objective=found.residual,
             measured={"rank": found.rank, "expected error": found.expected_error},
             note="" if found.sure or missing <= 0 else f"{missing} directions of the block are in no known block.",

@@ -24,6 +24,7 @@ from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.harness.scores import RECOVERED
 from wrongkey.attacks.solvers.stable_linalg import array_polar, array_singular_values, array_svd
 from wrongkey.errors import BadInput
+from wrongkey.keys.schemes import Group, Scheme
 
 ROUNDING = 1e-13  # relative error that numbers are taken to have at least, of float64
 CERTAIN = 12.0  # log likelihood ratio over a neighbour at which a position or a sign counts as known
@@ -46,7 +47,7 @@ class Fit:
     sure: bool
 
 
-def nearest_key(scheme: str, cross_covariance: Matrix) -> Matrix:
+def nearest_key(scheme: Scheme, cross_covariance: Matrix) -> Matrix:
     """The keys `(..., N, N)` of a scheme with the largest `tr(K^T C)`, for `C = X^T Y` `(..., N, N)`.
 
     Of a scheme that is none of the three the nearest orthogonal matrix: every key is one. Where C has no full rank
@@ -55,9 +56,9 @@ def nearest_key(scheme: str, cross_covariance: Matrix) -> Matrix:
     covariance = np.asarray(cross_covariance, dtype=np.float64)
     if covariance.ndim < 2 or covariance.shape[-1] != covariance.shape[-2]:
         raise BadInput(f"A cross-covariance of plain and encrypted blocks is (N, N), and this is {covariance.shape}.")
-    if scheme == "shuffling":
+    if scheme.group is Group.PERMUTATIONS:
         return _permutations(covariance)
-    if scheme == "flipping":
+    if scheme.group is Group.SIGNS:
         signs = np.where(np.diagonal(covariance, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
         diagonal: Matrix = signs[..., None] * np.eye(covariance.shape[-1])
         return diagonal
@@ -69,14 +70,14 @@ def polar(matrix: NDArray[np.floating[Any]]) -> Matrix:
     return array_polar(matrix).astype(np.float64)
 
 
-def fit(scheme: str, plain: Matrix, cipher: Matrix, weights: Matrix | None = None) -> Fit:
+def fit(scheme: Scheme, plain: Matrix, cipher: Matrix, weights: Matrix | None = None) -> Fit:
     """The key that carries the rows of `plain` `(n, N)` to those of `cipher` `(n, N)`, errors in either being white.
 
     weights: `(n,)`, one over the error variance of each row, up to a factor.
     """
     x, y = _pairs(plain, cipher, weights)
     key = nearest_key(scheme, x.T @ y)
-    if scheme not in ("shuffling", "flipping"):
+    if not scheme.monomial:
         key = min(key, _row_by_row(x, y), key=lambda k: float(np.linalg.norm(x @ k - y)))
     return _judged(scheme, x, y, key)
 
@@ -97,13 +98,13 @@ def _row_by_row(x: Matrix, y: Matrix) -> Matrix:
     return key
 
 
-def _judged(scheme: str, x: Matrix, y: Matrix, key: Matrix) -> Fit:
+def _judged(scheme: Scheme, x: Matrix, y: Matrix, key: Matrix) -> Fit:
     count, size = x.shape
     squares = float(((x @ key - y) ** 2).sum())
     power = max(float((y**2).sum()), 1e-300)
     directions = np.minimum(*(array_singular_values(side) for side in (x, y)))  # noise is in one, or neither
     floor = ROUNDING**2 * power / max(count * size, 1)
-    discrete = scheme in ("shuffling", "flipping")
+    discrete = scheme.monomial
     free = 0 if discrete else _parameters(min(count, size), size)
     variance = max(squares / max(count * size - free, 1), floor)
     rank = int((2 * directions**2 / variance > CERTAIN).sum())  # what turning the sign of a direction would cost
@@ -134,9 +135,9 @@ def _parameters(rank: int, size: int) -> int:
     return rank * size - rank * (rank + 1) // 2
 
 
-def _unsure(scheme: str, covariance: Matrix, key: Matrix, variance: float) -> Matrix:
+def _unsure(scheme: Scheme, covariance: Matrix, key: Matrix, variance: float) -> Matrix:
     """`(N,)`: positions that the pairs leave open."""
-    if scheme == "flipping":
+    if scheme.group is Group.SIGNS:
         rise = 4 * np.abs(np.diagonal(covariance))
     else:
         image = covariance[:, key.argmax(axis=1)]  # [i, j]: position i sent where j belongs

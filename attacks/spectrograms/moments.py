@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import Evidence, Given, OtherSpeech, Recovery, Setting, Threat
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.spectrograms.annealing import annealed_order
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, Whitening, third_moments, whitening
 from wrongkey.attacks.spectrograms.search import NOISE, SMALL, polished, search
@@ -24,6 +24,7 @@ from wrongkey.attacks.spectrograms.signs_and_orders import find_flips, find_orde
 from wrongkey.attacks.spectrograms.statistics import Moments, block_grid, moments
 from wrongkey.errors import BadInput
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.schemes import Group
 
 SECONDS = (10.0, 30.0, 75.0)
 SCHEMES = ("shuffling", "flipping", "rom")
@@ -49,19 +50,20 @@ class SpectrogramMoments:
     )
 
     def __init__(self) -> None:
-        self._public: tuple[OtherSpeech, tuple[int, str], _Public] | None = None
+        self._public: tuple[BackgroundSpeech, tuple[int, str], _Public] | None = None
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         if setting.blocks == "samples":
             return "it reads spectrograms, and these blocks are samples of a waveform"
-        if setting.scheme not in SCHEMES:
-            return f"it searches {', '.join(SCHEMES)} keys, and the scheme is {setting.scheme}"
+        scheme = setting.scheme
+        if scheme.group is Group.SIGNED_PERMUTATIONS or (not scheme.monomial and scheme.finite(setting.size)):
+            return f"It searches permutations, signs and all orthogonal keys, and the scheme is {scheme.name}."
         if not 1 < setting.size <= LARGEST:
             return f"blocks of N = {setting.size} are beyond its search, which reaches from 2 to {LARGEST}"
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
-        return [Given(seconds=seconds) for seconds in SECONDS]
+    def cases(self, setting: Setting) -> Sequence[Case]:
+        return [Case(seconds=seconds) for seconds in SECONDS]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The key of least J. Raises BadInput without ciphertext or other people's speech.
@@ -69,18 +71,18 @@ class SpectrogramMoments:
         The verdict is None where N is above `SMALL` and J alone would have to tell a right key from one with a few
         wrong directions: it does not (module `tile_search`).
         """
-        if evidence.others is None or not evidence.others.queries:
+        if evidence.background is None or not evidence.background.queries:
             raise BadInput("The attack spectrogram-moments learns from other people's speech: name a corpus of others.")
         setting = evidence.setting
-        public = self._learned(evidence.others, setting)
+        public = self._learned(evidence.background, setting)
         grids = [block_grid(query, setting.block_size, setting.blocks) for query in evidence.ciphertext]
         cipher = moments(grids)
         objective = TileLikelihood(public.white, cipher, means=True)
         note = ""
-        told = setting.scheme == "flipping" or setting.size <= SMALL
-        if setting.scheme == "flipping":
+        told = setting.scheme.group is Group.SIGNS or setting.size <= SMALL
+        if setting.scheme.group is Group.SIGNS:
             key = find_flips(objective, public.plain, cipher, evidence.seed)
-        elif setting.scheme == "shuffling":
+        elif setting.scheme.group is Group.PERMUTATIONS:
             key, agreed = _order(public, cipher, evidence.seed)
             told = told or agreed
             note = "" if told else NOT_TOLD
@@ -88,17 +90,19 @@ class SpectrogramMoments:
             found = search(public.plain, cipher, evidence.seed)
             key, _ = polished(objective, torch.cat([found.keys[:1], -found.keys[:1]]))
             note = f"{found.agreed} starts of the first stage agree" + ("" if told else f"; {NOT_TOLD}")
-        if setting.scheme != "shuffling":
+        if setting.scheme.group is not Group.PERMUTATIONS:
             key = with_sign(key, objective, public, grids)
         value = float(objective.value(key[None])[0])
         fit = fits(objective, key, evidence.seed)
-        return Recovery(key.numpy(), believed=(True if told else None) if fit else False, objective=value, note=note)
+        return Recovery(
+            key.numpy(), success_claimed=(True if told else None) if fit else False, objective=value, note=note
+        )
 
-    def _learned(self, others: OtherSpeech, setting: Setting) -> _Public:
+    def _learned(self, background: BackgroundSpeech, setting: Setting) -> _Public:
         """What the others' speech says; kept, because trials share it."""
         cut = setting.block_size, setting.blocks
-        if self._public is None or self._public[0] is not others or self._public[1] != cut:
-            self._public = others, cut, _Public(others.queries, *cut)
+        if self._public is None or self._public[0] is not background or self._public[1] != cut:
+            self._public = background, cut, _Public(background.queries, *cut)
         return self._public[2]
 
 

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import Blocks, to_blocks
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.cutting import to_blocks
 
 Offset = tuple[int, int]  # rows up, columns on
 BESIDE: tuple[Offset, ...] = ((0, 0), (0, -1), (0, 1))

@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import Evidence, Given, Matrix, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_group import dimensions, geodesic, mirrors
 from wrongkey.attacks.solvers.stable_linalg import eigh
 from wrongkey.attacks.through_model.answer_loss import Loss, answer_loss, only, works
 from wrongkey.attacks.through_model.criterion import covariance
 from wrongkey.attacks.through_model.search import guesses, neighbours
 from wrongkey.errors import BadInput
+from wrongkey.keys.schemes import SCHEMES, Scheme
 
 AMOUNTS = (100, 1_000)
 GUESSED, MOST_GUESSED = 0.25, 200  # queries that go to random keys; the best of them is where the search begins
@@ -47,13 +48,13 @@ class AnswersOnly:
         frozenset({"answers", "other speech"}),
     )
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         return None if setting.model is not None else "it needs a model that answers"
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
-        finite = setting.scheme in ("shuffling", "flipping")
-        plain = [Given(queries=queries) for queries in AMOUNTS]
-        return plain if finite else [*plain, Given(queries=AMOUNTS[-1], variant=HILL)]
+    def cases(self, setting: Setting) -> Sequence[Case]:
+        finite = setting.scheme.monomial
+        plain = [Case(queries=queries) for queries in AMOUNTS]
+        return plain if finite else [*plain, Case(queries=AMOUNTS[-1], variant=HILL)]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The key with the least loss on half of the voices; believed where it works on the other half, too.
@@ -62,17 +63,17 @@ class AnswersOnly:
         """
         asked = _asked(evidence)
         setting, seed = evidence.setting, evidence.seed
-        assert evidence.others is not None
+        assert evidence.background is not None
         guessed = min(max(int(GUESSED * asked.budget), 1), MOST_GUESSED)
-        finite = setting.scheme in ("shuffling", "flipping")
-        starts = guesses(setting.scheme if finite else "rom", setting.size, seed, guessed - 1, None)
+        finite = setting.scheme.monomial
+        starts = guesses(setting.scheme if finite else SCHEMES["rom"], setting.size, seed, guessed - 1, None)
         losses = asked(starts)
         order, baseline = np.argsort(losses), asked.held_out.copy()
         if finite:
             climb(asked, setting.scheme, starts[order], losses[order], seed)
         else:
-            eigenvectors = eigh(covariance(evidence.others.queries, setting))[1].flip(-1).mT
-            search = hill_climb if evidence.given.variant == HILL else evolve
+            eigenvectors = eigh(covariance(evidence.background.queries, setting))[1].flip(-1).mT
+            search = hill_climb if evidence.case.variant == HILL else evolve
             for turn in count():
                 if asked.left <= 0:
                     break
@@ -80,7 +81,7 @@ class AnswersOnly:
                 search(asked, SIGMA if turn == 0 else LATER_SIGMA, seed + turn)
         return Recovery(
             key=asked.best.numpy(),
-            believed=works(setting, evidence.others.labels, asked.best_answers, asked.held, baseline, seed),
+            success_claimed=works(setting, evidence.background.labels, asked.best_answers, asked.held, baseline, seed),
             objective=asked.best_loss,
             queries=asked.count,
             measured={
@@ -172,7 +173,7 @@ def reflect(asked: Asked, directions: Tensor) -> None:
         asked((mirror @ asked.best)[None])
 
 
-def climb(asked: Asked, scheme: str, starts: Tensor, losses: Matrix, seed: int) -> None:
+def climb(asked: Asked, scheme: Scheme, starts: Tensor, losses: Matrix, seed: int) -> None:
     """From each start `(n, N, N)` in turn, single changes in random order, kept where they lower its loss `(n,)`.
 
     No key is asked twice.
@@ -195,10 +196,10 @@ def climb(asked: Asked, scheme: str, starts: Tensor, losses: Matrix, seed: int) 
 
 def _asked(evidence: Evidence) -> Asked:
     """The oracle of a trial, its probe set split into voices (or utterances) to search with and others."""
-    setting, others = evidence.setting, evidence.others
-    if evidence.ask is None or others is None or setting.task is None:
+    setting, background = evidence.setting, evidence.background
+    if evidence.ask is None or background is None or setting.task is None:
         raise BadInput("Attack answers-only needs a model that answers, and speech with labels to ask it about.")
-    hands = list(others.labels) if setting.task == "asv" else [str(i) for i in range(len(others.labels))]
+    hands = list(background.labels) if setting.task == "asv" else [str(i) for i in range(len(background.labels))]
     names = np.unique(hands)
     if len(names) < 4:
         raise BadInput(f"{len(names)} speakers or utterances are too few to search with half of them: give 4 or more.")
@@ -206,9 +207,9 @@ def _asked(evidence: Evidence) -> Asked:
     held = torch.from_numpy(np.isin(hands, half))
     return Asked(
         ask=evidence.ask,
-        loss=answer_loss(setting, others.labels),
+        loss=answer_loss(setting, background.labels),
         learned=(~held).nonzero()[:, 0],
         held=held.nonzero()[:, 0],
-        budget=evidence.given.queries or AMOUNTS[0],
+        budget=evidence.case.queries or AMOUNTS[0],
         size=setting.size,
     )

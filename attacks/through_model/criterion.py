@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Setting
 from wrongkey.attacks.through_model.answer_loss import label_numbers
 from wrongkey.attacks.through_model.keyed_answers import KeyedAnswers
 from wrongkey.attacks.through_model.losses import contrast, cross_entropy, indecision, norm_mismatch
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import Model
-from wrongkey.keys.blocks import to_blocks
+from wrongkey.keys.cutting import to_blocks
 
 UTTERANCES, EACH = 192, 4  # that are asked about at most, and of one speaker
 HELD_OUT = 1 / 3  # of the speakers, or utterances
@@ -82,23 +82,24 @@ class KeyCriterion:
 
 
 def criterion_of(
-    encrypted: Model, setting: Setting, speech: OtherSpeech, labelled: bool = True, norms: bool = True
+    encrypted: Model, setting: Setting, speech: BackgroundSpeech, labelled: bool = True, norms: bool = True
 ) -> KeyCriterion:
     """The loss of keys on all of the speech. Without labels, that of speakers needs `halves` of utterances.
 
     Raises BadInput for labels that are not the model's.
     """
-    asked = KeyedAnswers(encrypted, setting.task or "asv", speech.queries, setting.block_size, setting.blocks)
+    asked = KeyedAnswers(encrypted, setting.task or "asv", speech.queries, setting.cut)
     known = setting.task == "asv" or (setting.task == "asc" and labelled)
     numbers = label_numbers(setting, speech.labels) if known else None
     return KeyCriterion(asked, setting.task or "asv", numbers, norms and bool(asked.stored))
 
 
-def parted(others: OtherSpeech, setting: Setting, seed: int) -> tuple[OtherSpeech, OtherSpeech]:
+def parted(background: BackgroundSpeech, setting: Setting, seed: int) -> tuple[BackgroundSpeech, BackgroundSpeech]:
     """What is learned from, and what is held out: other speakers, or other utterances."""
-    parts = split(others.labels if setting.task == "asv" else None, len(others.labels), seed)
+    parts = split(background.labels if setting.task == "asv" else None, len(background.labels), seed)
     learned, held = (
-        OtherSpeech(tuple(others.queries[i] for i in part), tuple(others.labels[i] for i in part)) for part in parts
+        BackgroundSpeech(tuple(background.queries[i] for i in part), tuple(background.labels[i] for i in part))
+        for part in parts
     )
     return learned, held
 
@@ -126,7 +127,7 @@ def split(speakers: Sequence[str] | None, count: int, seed: int) -> tuple[list[i
     return sorted(i for hand in hands[held:] for i in hand), sorted(i for hand in hands[:held] for i in hand)
 
 
-def halves(speech: OtherSpeech, setting: Setting) -> OtherSpeech:
+def halves(speech: BackgroundSpeech, setting: Setting) -> BackgroundSpeech:
     """The two halves of every query, cut at a whole block, under the number of the query."""
     pieces, labels = [], []
     for number, query in enumerate(speech.queries):
@@ -134,7 +135,7 @@ def halves(speech: OtherSpeech, setting: Setting) -> OtherSpeech:
         if middle:
             pieces += [query[..., :middle], query[..., middle:]]
             labels += [str(number)] * 2
-    return OtherSpeech(tuple(pieces), tuple(labels))
+    return BackgroundSpeech(tuple(pieces), tuple(labels))
 
 
 def covariance(queries: Sequence[Tensor], setting: Setting) -> Tensor:

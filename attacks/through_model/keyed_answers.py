@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.engine import KeyedFirstLayer, QueryGroup, group_queries, reads_whole_blocks, with_first_layer
+from wrongkey.evaluation.engine import KeyedFirstLayer, QueryGroup, group_queries, with_first_layer
 from wrongkey.evaluation.models.protocol import Model
-from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.query import encrypt_query
 
 Norm = nn.modules.batchnorm._BatchNorm
@@ -48,13 +48,13 @@ class KeyedAnswers:
     queries: plain, one per utterance, `(samples,)` or `(bins, frames)`.
     """
 
-    def __init__(self, model: Model, task: str, queries: Sequence[Tensor], block_size: int, blocks: Blocks) -> None:
-        self.function, self.blocks, self.task = FUNCTIONS[task], blocks, task
+    def __init__(self, model: Model, task: str, queries: Sequence[Tensor], cut: KeyCut) -> None:
+        self.function, self.blocks, self.task = FUNCTIONS[task], cut.blocks, task
         if not hasattr(model, self.function):
             raise BadInput(f"{model.name} gives no numbers to learn from: it needs {self.function}(queries)")
         layer = model.network.get_submodule(model.first_layer)
-        whole = reads_whole_blocks(layer, block_size, blocks)
-        self.groups = group_queries([model.segments(query.float()) for query in queries], block_size, blocks, whole)
+        whole = cut.reads_whole(layer)
+        self.groups = group_queries([model.segments(query.float()) for query in queries], cut, whole)
         self.layer: KeyedFirstLayer | None = None
         if whole:
             assert isinstance(layer, nn.Conv1d | nn.Conv2d)
@@ -131,9 +131,9 @@ class _Watched:
             hook.remove()
 
     def _take(self, number: int):  # type: ignore[no-untyped-def]
-        def take(_: nn.Module, given: tuple[Tensor]) -> None:
+        def take(_: nn.Module, case: tuple[Tensor]) -> None:
             x = (
-                given[0].reshape(self.keys, -1, *given[0].shape[1:]).transpose(1, 2).flatten(2)
+                case[0].reshape(self.keys, -1, *case[0].shape[1:]).transpose(1, 2).flatten(2)
             )  # (keys, channels, places)
             sums = [torch.tensor(float(x.shape[-1])), x.sum(-1), x.square().sum(-1)]
             before = self.sums.get(number)

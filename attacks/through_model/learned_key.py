@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import Evidence, Given, Matrix, OtherSpeech, Recovery, Setting, Threat
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.through_model.answer_loss import answer_loss, works
 from wrongkey.attacks.through_model.criterion import KeyCriterion, covariance, criterion_of, halves, parted
 from wrongkey.attacks.through_model.keyed_answers import FUNCTIONS, KeyedAnswers
@@ -23,6 +23,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import as_hypothesis
 from wrongkey.evaluation.models.protocol import Hypothesis, Model, answer_function
 from wrongkey.keys import encrypt_query
+from wrongkey.keys.schemes import SCHEMES
 
 UNLABELLED, NO_NORMS = "no labels", "no batch norms"  # variants
 COMPARED = 40  # random keys whose held-out losses the key found must beat
@@ -47,7 +48,7 @@ class LearnedKey:
     def __init__(self, start: Callable[[Evidence], Matrix | None] | None = None, plan: Plan | None = None) -> None:
         self.start, self.plan = start, plan
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         """Needs numbers to learn from: a recogniser that gives texts alone has none."""
         if setting.model is None or setting.task is None:
             return "it needs a model to learn through"
@@ -55,35 +56,35 @@ class LearnedKey:
             return f"{setting.model.name} gives no numbers to learn from: it has no {FUNCTIONS[setting.task]}"
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
+    def cases(self, setting: Setting) -> Sequence[Case]:
         if setting.task == "asr":
-            return (Given(),)
-        return (Given(), Given(variant=UNLABELLED))
+            return (Case(),)
+        return (Case(), Case(variant=UNLABELLED))
 
     def run(self, evidence: Evidence) -> Recovery:
         """The key of least loss; believed where it works on held-out speech.
 
         Raises BadInput where there is too little speech, or where labels are not those of the model.
         """
-        setting, others, variant = evidence.setting, evidence.others, evidence.given.variant
-        if evidence.encrypted is None or others is None or setting.task is None:
+        setting, background, variant = evidence.setting, evidence.background, evidence.case.variant
+        if evidence.encrypted is None or background is None or setting.task is None:
             raise BadInput("Attack learned-key needs an encrypted model and other people's speech.")
         labelled = variant != UNLABELLED
-        learned, held = parted(others, setting, evidence.seed)
+        learned, held = parted(background, setting, evidence.seed)
         if setting.task == "asv" and not labelled:
             learned, held = halves(learned, setting), halves(held, setting)
         criterion = criterion_of(evidence.encrypted, setting, learned, labelled, variant != NO_NORMS)
-        found = self._search(criterion, evidence, covariance(others.queries, setting))
+        found = self._search(criterion, evidence, covariance(background.queries, setting))
         if setting.task == "asc" and not labelled:
             return Recovery(found.key, None, found.loss, note="without labels nothing tells whether the key works")
-        scheme = setting.scheme if setting.scheme in FINITE else "rom"
+        scheme = setting.scheme if setting.scheme.monomial else SCHEMES["rom"]
         rivals = guesses(scheme, setting.size, evidence.seed, COMPARED - 1, None).numpy()
         ask, everything = asker(evidence.encrypted, setting, held), torch.arange(len(held.labels))
         loss, answers = answer_loss(setting, held.labels), ask(found.key[None])
         random = np.concatenate([loss(ask(key[None]), everything) for key in rivals])
         return Recovery(
             key=found.key,
-            believed=works(setting, held.labels, answers, everything, random, evidence.seed),
+            success_claimed=works(setting, held.labels, answers, everything, random, evidence.seed),
             objective=found.loss,
             measured={
                 "held-out loss": float(loss(answers, everything)[0]),
@@ -93,18 +94,18 @@ class LearnedKey:
 
     def _search(self, criterion: KeyCriterion, evidence: Evidence, plain: torch.Tensor) -> Found:
         scheme, seed, plan = evidence.setting.scheme, evidence.seed, self.plan or plan_for(len(plain))
-        if scheme in FINITE:
+        if scheme.monomial:
             return search_finite(criterion, scheme, plain, seed, plan)
         start = self.start(evidence) if self.start is not None else None
         also = None if start is None else torch.from_numpy(start)[None]
         return search_orthogonal(criterion, plain, seed, plan, also)
 
 
-def asker(encrypted: Model, setting: Setting, speech: OtherSpeech) -> Callable[[Matrix], object]:
+def asker(encrypted: Model, setting: Setting, speech: BackgroundSpeech) -> Callable[[Matrix], object]:
     """What `Evidence.ask` would be: answers to the speech under keys, or texts."""
     if setting.task == "asr":
         return lambda keys: [_heard(encrypted, setting, speech, key) for key in keys]
-    answers = KeyedAnswers(encrypted, setting.task or "asv", speech.queries, setting.block_size, setting.blocks)
+    answers = KeyedAnswers(encrypted, setting.task or "asv", speech.queries, setting.cut)
 
     @torch.no_grad()
     def ask(keys: Matrix) -> object:
@@ -114,7 +115,7 @@ def asker(encrypted: Model, setting: Setting, speech: OtherSpeech) -> Callable[[
 
 
 @torch.no_grad()
-def _heard(encrypted: Model, setting: Setting, speech: OtherSpeech, key: Matrix) -> list[Hypothesis]:
+def _heard(encrypted: Model, setting: Setting, speech: BackgroundSpeech, key: Matrix) -> list[Hypothesis]:
     transcribe = answer_function(encrypted, "asr")
     texts = []
     for query in speech.queries:

@@ -21,6 +21,7 @@ from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.solvers.orthogonal_group import OrthogonalAdam, mirrors
 from wrongkey.attacks.solvers.stable_linalg import eigh
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.schemes import SCHEMES, Group, Scheme
 
 LARGE = 16  # elements of a key beyond which random keys are all alike bad
 
@@ -72,7 +73,7 @@ def search_orthogonal(
     """The best key on O(N). covariance: of plain blocks `(N, N)`. also: further starts `(n, N, N)`."""
     generator = torch.Generator().manual_seed(seed)
     eigenvectors = eigh(covariance)[1].flip(-1).mT  # rows, the strongest first
-    keys = guesses("rom", len(covariance), seed, plan.guesses, also)
+    keys = guesses(SCHEMES["rom"], len(covariance), seed, plan.guesses, also)
     some = criterion.batch(generator, plan.batch)
     tried = criterion.losses(keys, some)
     keys = descend(criterion, keys[tried.argsort()[: plan.starts]], plan.first_steps, plan.rate, generator, plan.batch)
@@ -111,7 +112,7 @@ def reflect(criterion: Criterion, key: Tensor, loss: float, directions: Tensor) 
 
 
 def search_finite(
-    criterion: Criterion, scheme: str, covariance: Tensor, seed: int, plan: Plan, most: int = 64
+    criterion: Criterion, scheme: Scheme, covariance: Tensor, seed: int, plan: Plan, most: int = 64
 ) -> Found:
     """The best permutation or sign pattern: single changes of the best guesses while they lower the loss.
 
@@ -128,7 +129,7 @@ def search_finite(
     return Found(best.numpy(), float(criterion.losses(best[None])), tried.numpy())
 
 
-def _climb(criterion: Criterion, scheme: str, key: Tensor, some: Tensor, most: int) -> Tensor:
+def _climb(criterion: Criterion, scheme: Scheme, key: Tensor, some: Tensor, most: int) -> Tensor:
     """A key none of whose tried neighbours has a lower loss on `some` utterances."""
     loss = float(criterion.losses(key[None], some))
     while True:
@@ -144,9 +145,9 @@ def _climb(criterion: Criterion, scheme: str, key: Tensor, some: Tensor, most: i
             return key
 
 
-def neighbours(scheme: str, key: Tensor) -> Iterator[Tensor]:
+def neighbours(scheme: Scheme, key: Tensor) -> Iterator[Tensor]:
     """Keys `(N, N)` that differ by one sign (flipping) or by two columns (shuffling)."""
-    if scheme == "flipping":
+    if scheme.group is Group.SIGNS:
         for place in range(len(key)):
             other = key.clone()
             other[:, place] *= -1
@@ -158,7 +159,7 @@ def neighbours(scheme: str, key: Tensor) -> Iterator[Tensor]:
         yield other
 
 
-def guesses(scheme: str, size: int, seed: int, count: int, also: Tensor | None) -> Tensor:
+def guesses(scheme: Scheme, size: int, seed: int, count: int, also: Tensor | None) -> Tensor:
     """Random keys of a scheme, the identity and `also (n, N, N)`: float64 `(n, N, N)`."""
     drawn = torch.from_numpy(draw_keys(scheme, size, seed, 0, count))
     known = [torch.eye(size, dtype=torch.float64)[None]] + ([] if also is None else [also.double()])

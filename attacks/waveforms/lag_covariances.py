@@ -17,12 +17,13 @@ from torch import Tensor
 
 from wrongkey.attacks.base import Matrix
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import Blocks, to_blocks
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.cutting import to_blocks
 
 GATE_DB = 30.0  # segments quieter than the loudest by more than this are pauses
 
 
-def block_rows(queries: Sequence[Tensor], block_size: int, blocks: Blocks = "samples") -> list[Matrix]:
+def block_rows(queries: Sequence[Tensor], block_size: int, blocks: Blocks = Blocks.SAMPLES) -> list[Matrix]:
     """Every query, `(samples,)`, as its block rows `(t, N)`, float64; a tail shorter than a block is left out."""
     whole = (query.detach().cpu().double() for query in queries if query.shape[-1] >= block_size)
     return [to_blocks(query, block_size, blocks, "drop").numpy() for query in whole]

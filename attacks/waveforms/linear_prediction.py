@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import Evidence, Given, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_descent import descend
 from wrongkey.attacks.waveforms.population_search import Effort, search, similarity, upright
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective, lags_for
 from wrongkey.attacks.waveforms.speech_states import SpeechStates, speech_states
-from wrongkey.keys.blocks import to_blocks
+from wrongkey.keys.cutting import to_blocks
 
 AMOUNTS = (10.0, 75.0)  # seconds
 LARGEST = 20  # block size: of larger ones the search was never run
@@ -43,19 +43,19 @@ class LinearPrediction:
         needs,
     )
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         """Waveforms only; Shuffling and Flipping have cheaper attacks."""
         if setting.blocks != "samples":
             return f"Samples of a waveform follow from those before them; {setting.blocks} of a spectrogram do not."
-        if setting.scheme in ("shuffling", "flipping"):
-            return f"{setting.scheme.capitalize()} has few keys, which sample-order and sign-chain find faster."
+        if setting.scheme.monomial:
+            return f"{setting.scheme.name.capitalize()} has few keys, which sample-order and sign-chain find faster."
         if not 2 <= setting.size <= LARGEST:
             return f"The search is for blocks of 2 to {LARGEST} samples, not of {setting.size}."
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
+    def cases(self, setting: Setting) -> Sequence[Case]:
         """10 and 75 seconds: polyphase is faster, this is another way to the same key."""
-        return [Given(seconds=seconds) for seconds in AMOUNTS]
+        return [Case(seconds=seconds) for seconds in AMOUNTS]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The key of lowest value; believed where independent runs agree on it and it makes speech stationary."""
@@ -64,7 +64,7 @@ class LinearPrediction:
         found = recover(blocks, evidence.seed, setting.rate)
         return Recovery(
             found.key.numpy(),
-            believed=found.believed,
+            success_claimed=found.success_claimed,
             objective=found.value,
             measured={"runs": found.runs, "agreeing runs": found.agreeing, "stationarity defect": found.defect},
         )
@@ -82,7 +82,7 @@ class Found:
     defect: float
 
     @property
-    def believed(self) -> bool:
+    def success_claimed(self) -> bool:
         """Enough independent runs agree, and the decrypted covariances are those of a stationary signal."""
         return self.agreeing >= self.needed and self.defect < DEFECT
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import Evidence, Given, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.waveforms.block_spectra import polyphase_estimates
-from wrongkey.keys.blocks import to_blocks
+from wrongkey.keys.cutting import to_blocks
 
 AMOUNTS = (2.0, 5.0, 10.0, 25.0, 75.0, float("inf"))  # seconds
 ESTIMATES, OF_SMALL, SMALL = 2, 4, 5  # from segments of different lengths; more where N < 5: two may agree by chance
@@ -25,19 +25,19 @@ class Polyphase:
     family = 5
     threat = Threat("Has nothing but encrypted waveforms of one speaker, all under one key.", frozenset({"ciphertext"}))
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         """Waveforms only; Shuffling and Flipping have cheaper attacks."""
         if setting.blocks != "samples":
             return f"Its tones are those of a waveform; {setting.blocks} of a spectrogram have none."
-        if setting.scheme in ("shuffling", "flipping"):
-            return f"{setting.scheme.capitalize()} has few keys, which sample-order and sign-chain find faster."
+        if setting.scheme.monomial:
+            return f"{setting.scheme.name.capitalize()} has few keys, which sample-order and sign-chain find faster."
         if not 2 <= setting.size <= LARGEST:
             return f"It takes blocks of 2 to {LARGEST} samples, not of {setting.size}."
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
+    def cases(self, setting: Setting) -> Sequence[Case]:
         """2 to 75 seconds, and all ciphertext."""
-        return [Given(seconds=seconds) for seconds in AMOUNTS]
+        return [Case(seconds=seconds) for seconds in AMOUNTS]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The estimate of least criterion; believed where its path met nearly all tones and the others agree.
@@ -52,7 +52,7 @@ class Polyphase:
         agreement = min(agreement_of(best.key, other.key, blocks) for other in others)
         return Recovery(
             best.key.numpy(),
-            believed=best.linked >= LINKED and agreement >= AGREED,
+            success_claimed=best.linked >= LINKED and agreement >= AGREED,
             objective=best.criterion,
             measured={"linked bands": best.linked, "agreement": agreement},
         )

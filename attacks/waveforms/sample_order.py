@@ -19,7 +19,7 @@ from itertools import permutations
 
 import numpy as np
 
-from wrongkey.attacks.base import Evidence, Given, Matrix, OtherSpeech, Recovery, Setting, Threat
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.waveforms.lag_covariances import (
     autocorrelations,
     block_rows,
@@ -40,6 +40,7 @@ from wrongkey.attacks.waveforms.order_search import (
 )
 from wrongkey.attacks.waveforms.predictability import entropy_of_order, lag_weights, ordered
 from wrongkey.attacks.waveforms.public_lags import LagLikelihoods, learned
+from wrongkey.keys.schemes import Group
 
 BLIND = "no other speech"  # variant of `Given`
 JUDGED_ORDER = 8  # lags whose stationarity is judged
@@ -68,7 +69,7 @@ class OrderFound:
     reached: int = 1
 
     @property
-    def believed(self) -> bool:
+    def success_claimed(self) -> bool:
         """Whether what is decrypted can be predicted and is stationary."""
         return self.entropy < PREDICTABLE and self.stationarity >= (STATIONARY if self.reached == 1 else AGREED)
 
@@ -84,48 +85,48 @@ class SampleOrder:
     )
 
     def __init__(self) -> None:
-        self._public: tuple[OtherSpeech, Setting, list[LagLikelihoods]] | None = None
+        self._public: tuple[BackgroundSpeech, Setting, list[LagLikelihoods]] | None = None
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         """Only a key that permutes samples of waveforms can be ordered."""
         if setting.blocks != "samples":
             return f"orders samples of waveforms, and these blocks are {setting.blocks} of spectrograms"
-        if setting.scheme != "shuffling":
-            return f"orders samples, and keys of {setting.scheme} need not be permutations of them"
+        if setting.scheme.group is not Group.PERMUTATIONS:
+            return f"orders samples, and keys of {setting.scheme.name} need not be permutations of them"
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
+    def cases(self, setting: Setting) -> Sequence[Case]:
         """Seconds of ciphertext, with other people's speech and without."""
-        return [Given(seconds=s) for s in (1, 2, 5, 10)] + [
-            Given(seconds=s, variant=BLIND, needs=frozenset({"ciphertext"})) for s in (2, 5)
+        return [Case(seconds=s) for s in (1, 2, 5, 10)] + [
+            Case(seconds=s, variant=BLIND, needs=frozenset({"ciphertext"})) for s in (2, 5)
         ]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The order of lowest entropy; believed where the speech that it decrypts is stationary."""
         setting = evidence.setting
         rows = block_rows(evidence.ciphertext, setting.block_size)
-        public = [] if evidence.given.variant == BLIND or evidence.others is None else self._learned(evidence)
+        public = [] if evidence.case.variant == BLIND or evidence.background is None else self._learned(evidence)
         found = recover_order(rows, setting.rate, public, evidence.seed)
         return Recovery(
             key=key_of_order(found.order),
-            believed=found.believed,
+            success_claimed=found.success_claimed,
             objective=found.entropy,
             measured={"stationarity": found.stationarity, "starts": float(found.starts)},
         )
 
     def _learned(self, evidence: Evidence) -> list[LagLikelihoods]:
         """What the other people's speech says, once for all trials that have the same."""
-        setting, others = evidence.setting, evidence.others
-        assert others is not None
-        if self._public is None or self._public[0] is not others or self._public[1] is not setting:
-            self._public = others, setting, public_likelihoods(others, setting)
+        setting, background = evidence.setting, evidence.background
+        assert background is not None
+        if self._public is None or self._public[0] is not background or self._public[1] is not setting:
+            self._public = background, setting, public_likelihoods(background, setting)
         return self._public[2]
 
 
-def public_likelihoods(others: OtherSpeech, setting: Setting) -> list[LagLikelihoods]:
+def public_likelihoods(background: BackgroundSpeech, setting: Setting) -> list[LagLikelihoods]:
     """Of the first queries of other people, for each of PUBLIC_WINDOWS."""
     used, samples = [], 0
-    for query in others.queries:
+    for query in background.queries:
         if samples < PUBLIC_SECONDS * setting.rate:
             used.append(query)
             samples += query.shape[-1]
@@ -154,7 +155,7 @@ def recover_order(rows: Sequence[Matrix], rate: float, public: Sequence[LagLikel
         if found is not None and np.array_equal(here.order, found.order):
             here = replace(here, reached=found.reached + 1)
         found = here if found is None or here.entropy <= found.entropy else replace(found, starts=count)
-        if found.believed:
+        if found.success_claimed:
             break
     assert found is not None
     return found

@@ -19,7 +19,7 @@ from itertools import chain
 
 import numpy as np
 
-from wrongkey.attacks.base import Evidence, Given, Matrix, OtherSpeech, Recovery, Setting, Threat
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
 from wrongkey.attacks.waveforms.lag_covariances import (
     autocorrelations,
@@ -33,6 +33,7 @@ from wrongkey.attacks.waveforms.lag_covariances import (
 )
 from wrongkey.attacks.waveforms.predictability import entropy, entry_weights, lag_weights
 from wrongkey.attacks.waveforms.public_lags import LAGS, LagLikelihoods, learned
+from wrongkey.keys.schemes import Group
 
 BLIND = "no other speech"  # variant of `Given`
 PREDICTION_ORDER = 16  # samples of the past
@@ -59,7 +60,7 @@ class SignsFound:
     certain: bool
 
     @property
-    def believed(self) -> bool | None:
+    def success_claimed(self) -> bool | None:
         """Whether what is decrypted can be predicted and is stationary; None where its spectrum may be turned."""
         stationary = self.entropy < PREDICTABLE and self.stationarity >= STATIONARY
         return stationary if self.certain or not stationary else None
@@ -76,31 +77,31 @@ class SignChain:
     )
 
     def __init__(self) -> None:
-        self._public: tuple[OtherSpeech, Setting, LagLikelihoods] | None = None
+        self._public: tuple[BackgroundSpeech, Setting, LagLikelihoods] | None = None
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         """Only a key that flips signs of samples of waveforms has signs to find."""
         if setting.blocks != "samples":
             return f"finds signs of samples of waveforms, and these blocks are {setting.blocks} of spectrograms"
-        if setting.scheme != "flipping":
-            return f"finds signs of samples, and keys of {setting.scheme} need not be signs alone"
+        if setting.scheme.group is not Group.SIGNS:
+            return f"finds signs of samples, and keys of {setting.scheme.name} need not be signs alone"
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
+    def cases(self, setting: Setting) -> Sequence[Case]:
         """Seconds of ciphertext, with other people's speech and without."""
-        return [Given(seconds=s) for s in (1, 2, 5, 10)] + [
-            Given(seconds=s, variant=BLIND, needs=frozenset({"ciphertext"})) for s in (2, 5)
+        return [Case(seconds=s) for s in (1, 2, 5, 10)] + [
+            Case(seconds=s, variant=BLIND, needs=frozenset({"ciphertext"})) for s in (2, 5)
         ]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The signs of lowest entropy; believed where the speech that they decrypt is stationary."""
         setting = evidence.setting
         rows = block_rows(evidence.ciphertext, setting.block_size)
-        public = None if evidence.given.variant == BLIND or evidence.others is None else self._learned(evidence)
+        public = None if evidence.case.variant == BLIND or evidence.background is None else self._learned(evidence)
         found = recover_signs(rows, setting.rate, public, evidence.seed)
         return Recovery(
             key=np.diag(found.signs),
-            believed=found.believed,
+            success_claimed=found.success_claimed,
             objective=found.entropy,
             measured={"stationarity": found.stationarity},
             note=""
@@ -110,13 +111,13 @@ class SignChain:
 
     def _learned(self, evidence: Evidence) -> LagLikelihoods:
         """What the other people's speech says, once for all trials that have the same."""
-        setting, others = evidence.setting, evidence.others
-        assert others is not None
-        if self._public is None or self._public[0] is not others or self._public[1] is not setting:
-            lengths = np.cumsum([query.shape[-1] for query in others.queries])
-            used = others.queries[: 1 + int(np.searchsorted(lengths, PUBLIC_SECONDS * setting.rate))]
+        setting, background = evidence.setting, evidence.background
+        assert background is not None
+        if self._public is None or self._public[0] is not background or self._public[1] is not setting:
+            lengths = np.cumsum([query.shape[-1] for query in background.queries])
+            used = background.queries[: 1 + int(np.searchsorted(lengths, PUBLIC_SECONDS * setting.rate))]
             window = PUBLIC_WINDOW * setting.rate
-            self._public = others, setting, learned(block_rows(used, setting.block_size), window, window / 2)
+            self._public = background, setting, learned(block_rows(used, setting.block_size), window, window / 2)
         return self._public[2]
 
 

@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from wrongkey.attacks.base import Evidence, Given, Matrix, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Matrix, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.procrustes import Fit, fit
 from wrongkey.attacks.solvers.stable_linalg import array_eigh, array_svd
 from wrongkey.attacks.weights.kernel_rows import channels, independent, keyed_rows, lifted_layer
 from wrongkey.errors import BadInput
 from wrongkey.keys.compatibility import keyed_weights
+from wrongkey.keys.schemes import Scheme
 
 FINE_TUNED = ("first layer fine-tuned", "all fine-tuned")
 ROUNDS = 20  # of turning kernels' signs
@@ -38,17 +39,17 @@ class PublicModel:
     needs: frozenset[Need] = frozenset({"public model", "encrypted model"})
     threat = Threat("Holds the encrypted model, as the provider does, and the plain checkpoint it comes from.", needs)
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
+    def cases(self, setting: Setting) -> Sequence[Case]:
         """The owner's model as it is, with fewer kernels known than a block has directions, and fine-tuned."""
         if setting.model is None:
             return []
         count = channels(setting.model.network.get_submodule(setting.model.first_layer))
         fewer = sorted({setting.size // 2, setting.size - 1} & set(range(1, count)))
         variants = [f"{kernels} kernels of {count}" for kernels in fewer]
-        return [Given(variant=variant) for variant in (*variants, "", *FINE_TUNED)]
+        return [Case(variant=variant) for variant in (*variants, "", *FINE_TUNED)]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The nearest key to what the kernels show; believed where they span the block and hardly moved.
@@ -61,7 +62,7 @@ class PublicModel:
         setting = evidence.setting
         plain = lifted_layer(evidence.public, setting)
         cipher = evidence.encrypted.network.get_submodule(evidence.encrypted.first_layer)
-        kernels = _used(evidence.given.variant, channels(plain))
+        kernels = _used(evidence.case.variant, channels(plain))
         x, y = (keyed_rows(layer, setting, kernels) for layer in (plain, cipher))
         if x.shape != y.shape:
             raise BadInput(
@@ -77,14 +78,14 @@ class PublicModel:
             notes.append("The kernels are scaled against the public ones, as by a merged batch norm.")
         return Recovery(
             found.key,
-            believed=found.sure,
+            success_claimed=found.sure,
             objective=found.residual,
             measured={"rank": rank, "expected error": found.expected_error},
             note=" ".join(notes),
         )
 
 
-def fit_scaled(scheme: str, plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp]) -> tuple[Fit, bool]:
+def fit_scaled(scheme: Scheme, plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp]) -> tuple[Fit, bool]:
     """The key between rows `(n, N)` whose kernels may be scaled, and whether they seem to be.
 
     kernel: `(n,)`, the number of the kernel that a row belongs to; one kernel's rows have one scale. It is believed

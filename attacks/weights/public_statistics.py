@@ -25,14 +25,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from wrongkey.attacks.base import Evidence, Given, Matrix, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Matrix, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
 from wrongkey.attacks.weights.kernel_rows import keyed_rows
 from wrongkey.attacks.weights.norm_statistics import chosen_pieces, discrepancy, kept_norms, norm_behind
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import to_blocks
-from wrongkey.keys.lift import reads_one_block
-from wrongkey.keys.schemes import permutation_matrices
+from wrongkey.keys.cutting import to_blocks
+from wrongkey.keys.schemes import Group, Scheme, permutation_matrices
 
 ENUMERATED = 2**17  # keys of a discrete scheme that are all tried; more are searched
 DESCENTS = 24  # starts of a descent over orthogonal keys
@@ -54,18 +53,18 @@ class PublicStatistics:
     needs: frozenset[Need] = frozenset({"encrypted model", "other speech"})
     threat = Threat("Holds the encrypted model with its batch norms, and plain speech of other people.", needs)
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         """A first layer that sums over several blocks mixes their moments."""
         if setting.model is None:
             return "It reads a batch norm, and no model was given."
         layer = setting.model.network.get_submodule(setting.model.first_layer)
-        one = reads_one_block(layer, setting.block_size, setting.blocks)
+        one = setting.cut.reads_whole(layer)
         if not one or getattr(layer, "in_channels", 1) != 1:
             return "The first layer reads more than one block at a time, whose joint moments this attack does not use."
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
-        return [Given()]
+    def cases(self, setting: Setting) -> Sequence[Case]:
+        return [Case()]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The best key; believed where there are more equations than unknowns, they fit, and something decided.
@@ -73,19 +72,21 @@ class PublicStatistics:
         objective: the misfit, a spread of log variances. measured: `equations` and `unknowns`, the norms' `discrepancy`
         under the key, and under the `next best` one.
         """
-        if evidence.encrypted is None or evidence.others is None or not evidence.others.queries:
+        if evidence.encrypted is None or evidence.background is None or not evidence.background.queries:
             raise BadInput("public-statistics needs the encrypted model and other people's speech.")
         setting, model = evidence.setting, evidence.encrypted
-        pieces = chosen_pieces(model, evidence.others.queries, evidence.seed)
+        pieces = chosen_pieces(model, evidence.background.queries, evidence.seed)
         name = norm_behind(model, pieces[0])
         if name is None:
-            return Recovery(None, believed=False, note="No batch norm keeps statistics of the first layer's outputs.")
+            return Recovery(
+                None, success_claimed=False, note="No batch norm keeps statistics of the first layer's outputs."
+            )
         problem = problem_of(evidence, name)
-        discrete = setting.scheme in ("shuffling", "flipping")
+        discrete = setting.scheme.monomial
         unknowns = 0 if discrete else setting.size * (setting.size - 1) // 2
         equations = len(problem.rows) - 1
         found = solve(problem, setting.scheme, np.random.default_rng(evidence.seed))
-        if setting.blocks != "samples" and setting.scheme != "shuffling":
+        if setting.blocks != "samples" and setting.scheme.group is not Group.PERMUTATIONS:
             found += [-key for key in found]
 
         def judge(key: Matrix) -> float:
@@ -97,7 +98,7 @@ class PublicStatistics:
         misfit, decided = float(problem.misfits(key[None])[0]), apart(rival, score)
         return Recovery(
             key,
-            believed=bool(equations > unknowns and misfit < MISFIT and decided),
+            success_claimed=bool(equations > unknowns and misfit < MISFIT and decided),
             objective=misfit,
             measured={"equations": equations, "unknowns": unknowns, "discrepancy": score, "next best": rival},
             note=_said(equations > unknowns, decided),
@@ -151,13 +152,13 @@ class Problem:
 
 def problem_of(evidence: Evidence, norm_name: str) -> Problem:
     """The equations of an encrypted model whose norm `norm_name` reads the first layer."""
-    assert evidence.encrypted is not None and evidence.others is not None
+    assert evidence.encrypted is not None and evidence.background is not None
     setting, network = evidence.setting, evidence.encrypted.network
     layer, norm = network.get_submodule(evidence.encrypted.first_layer), kept_norms(network)[norm_name]
     assert norm.running_mean is not None and norm.running_var is not None
     bias = getattr(layer, "bias", None)
     means = norm.running_mean.double() - (0.0 if bias is None else bias.detach().double())
-    first, second = moments(evidence.others.queries, setting)
+    first, second = moments(evidence.background.queries, setting)
     variances = norm.running_var.double().clamp(min=1e-12).numpy()
     return Problem(keyed_rows(layer, setting), variances, means.numpy(), second, first)
 
@@ -173,12 +174,12 @@ def moments(queries: Sequence[Tensor], setting: Setting) -> tuple[Matrix, Matrix
     return mean, products / count - np.outer(mean, mean)
 
 
-def solve(problem: Problem, scheme: str, rng: np.random.Generator) -> list[Matrix]:
+def solve(problem: Problem, scheme: Scheme, rng: np.random.Generator) -> list[Matrix]:
     """Different keys `(N, N)` of a scheme that fulfil the equations about as well as the best, which comes first."""
     size = problem.rows.shape[1]
-    if scheme == "flipping":
+    if scheme.group is Group.SIGNS:
         keys = _signs(problem, size, rng)
-    elif scheme == "shuffling":
+    elif scheme.group is Group.PERMUTATIONS:
         keys = _orders(problem, size, rng)
     else:
         keys = np.stack([_descended(problem, start) for start in _haar(rng, DESCENTS, size)])

@@ -21,12 +21,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wrongkey.attacks.base import Evidence, Given, Matrix, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import Case, Evidence, Matrix, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.procrustes import nearest_key
 from wrongkey.attacks.solvers.stable_linalg import array_eigh, array_lstsq, array_polar, array_svd
 from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.lift import hidden_elements, lift
 from wrongkey.keys.lifted import Axis, LiftedConvolution
+from wrongkey.keys.schemes import SCHEMES, Group, Scheme
 
 ROUNDS = 30  # of alternating least squares
 FITS = 1e-2  # relative residual of one kernel in all phases below which it is believed; bfloat16 leaves about 2e-3
@@ -41,20 +43,20 @@ class ShiftedKernels:
     needs: frozenset[Need] = frozenset({"encrypted model"})
     threat = Threat("Holds the encrypted model, as the provider does, and nothing else.", needs)
 
-    def obstacle(self, setting: Setting) -> str | None:
+    def inapplicable(self, setting: Setting) -> str | None:
         """Frames, and blocks equal to the stride, show no shift."""
         if setting.blocks == "frames":
             return "Blocks of frames are not shifted against each other: the first layer steps by whole frames."
         if setting.model is None:
             return "It reads a first layer, and no model was given."
         layer = setting.model.network.get_submodule(setting.model.first_layer)
-        lifted = lift(layer, setting.block_size, setting.blocks)
+        lifted = lift(layer, setting.cut)
         if hidden_elements(lifted, setting.size) == setting.size:
             return "The first layer steps by whole blocks, so that no kernel stands in two phases."
         return None
 
-    def amounts(self, setting: Setting) -> Sequence[Given]:
-        return [Given()]
+    def cases(self, setting: Setting) -> Sequence[Case]:
+        return [Case()]
 
     def run(self, evidence: Evidence) -> Recovery:
         """The key, where all of it shows; where s elements stay hidden, one of the keys that fit as well.
@@ -66,13 +68,15 @@ class ShiftedKernels:
         setting = evidence.setting
         layer = evidence.encrypted.network.get_submodule(evidence.encrypted.first_layer)
         if not isinstance(layer, LiftedConvolution) or hidden_elements(layer, setting.size) == setting.size:
-            return Recovery(None, believed=False, note="The encrypted layer has one phase: nothing is shifted in it.")
+            return Recovery(
+                None, success_claimed=False, note="The encrypted layer has one phase: nothing is shifted in it."
+            )
         found = shifted_key(phases_of(layer, setting), setting.scheme)
-        signs_open = setting.scheme != "shuffling" and (found.hidden > 1 or setting.blocks != "samples")
+        signs_open = setting.scheme.signed and (found.hidden > 1 or setting.blocks is not Blocks.SAMPLES)
         fits = found.residual < FITS
         return Recovery(
             found.key,
-            believed=fits and found.unresolved == 1 and not signs_open,
+            success_claimed=fits and found.unresolved == 1 and not signs_open,
             objective=found.residual,
             measured={"hidden": found.hidden, "unresolved": found.unresolved, "fits": float(fits)},
             note=_said(found, signs_open) if fits else "No kernel stands in all phases, or there are too few kernels.",
@@ -132,7 +136,7 @@ def phases_of(layer: LiftedConvolution, setting: Setting) -> Phases:
     return Phases(rows.numpy(), axes, (block, block), (0, 1))
 
 
-def shifted_key(phases: Phases, scheme: str) -> ShiftedKey:
+def shifted_key(phases: Phases, scheme: Scheme) -> ShiftedKey:
     """The key of a scheme that makes all phases one kernel, up to its hidden elements.
 
     Discrete schemes: the first positions' order and signs, where they stay hidden, are taken as they come.
@@ -144,8 +148,8 @@ def shifted_key(phases: Phases, scheme: str) -> ShiftedKey:
         if axis.phases > 1:
             base = base @ (np.eye(size) - shift.T @ shift)
     hidden = size // prod(axis.phases for axis in phases.axes)
-    key = nearest_key("rom", _assembled(phases, _first_rows(base, hidden, scheme), shifts))
-    if scheme in ("shuffling", "flipping"):
+    key = nearest_key(SCHEMES["rom"], _assembled(phases, _first_rows(base, hidden, scheme), shifts))
+    if scheme.monomial:
         key = nearest_key(scheme, key)
         residual = _residual(phases, key)
     else:
@@ -174,9 +178,9 @@ def shift_seen(phases: Phases, axis: int) -> Matrix:
     return shift
 
 
-def _first_rows(projector: Matrix, hidden: int, scheme: str) -> Matrix:
+def _first_rows(projector: Matrix, hidden: int, scheme: Scheme) -> Matrix:
     """Rows `(hidden, N)` of the key that belong to the positions before the first shift, up to an orthogonal matrix."""
-    if scheme in ("shuffling", "flipping"):
+    if scheme.monomial:
         strongest = np.sort(np.argsort(-np.diagonal(projector), kind="stable")[:hidden])
         rows: Matrix = np.eye(len(projector))[strongest]
         return rows
@@ -185,7 +189,7 @@ def _first_rows(projector: Matrix, hidden: int, scheme: str) -> Matrix:
     return basis
 
 
-def told_by_the_ends(phases: Phases, key: Matrix, scheme: str) -> tuple[Matrix, int]:
+def told_by_the_ends(phases: Phases, key: Matrix, scheme: Scheme) -> tuple[Matrix, int]:
     """What a kernel that is no multiple of the stride tells of the hidden elements.
 
     Returns the orthogonal matrix `(hidden, hidden)` before the key's first rows, and the largest number of elements
@@ -197,11 +201,11 @@ def told_by_the_ends(phases: Phases, key: Matrix, scheme: str) -> tuple[Matrix, 
     moments = np.einsum("rgi,rgj->gij", kernel, kernel)
     patterns, which = np.unique(~inside.T, axis=0, return_inverse=True)  # (patterns, groups): where it must be zero
     unresolved = int(np.bincount(which.ravel()).max())
-    if scheme == "flipping":
+    if scheme.group is Group.SIGNS:
         return np.eye(hidden), 1
-    if scheme == "shuffling":
+    if scheme.group is Group.PERMUTATIONS:
         energies = np.einsum("gjj->gj", moments)
-        return nearest_key("shuffling", -(~inside.T @ energies)), unresolved
+        return nearest_key(SCHEMES["shuffling"], -(~inside.T @ energies)), unresolved
     turn = np.zeros((hidden, hidden))
     taken = np.zeros((hidden, hidden))
     for pattern in np.argsort(-patterns.sum(1), kind="stable"):

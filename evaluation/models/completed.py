@@ -13,7 +13,7 @@ import inspect
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -118,8 +118,8 @@ def _sample_rate(model: Any, spec: str) -> int:
 
 def _blocks(model: Any, spec: str) -> str | None:
     found = getattr(model, "blocks", None)
-    if isinstance(found, str) and found not in get_args(Blocks):
-        raise BadInput(f"blocks of model {spec!r} is {found!r}: give {', '.join(get_args(Blocks))}, or leave it out")
+    if isinstance(found, str) and found not in tuple(Blocks):
+        raise BadInput(f"blocks of model {spec!r} is {found!r}: give {', '.join(tuple(Blocks))}, or leave it out")
     return found if isinstance(found, str) else None
 
 

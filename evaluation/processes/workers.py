@@ -126,8 +126,8 @@ def score_rows(experiment: Experiment, condition: str, scores: Tensor, start: in
         "model": experiment.model.name,
         "corpus": experiment.corpus.name,
         "scheme": experiment.scheme.name,
-        "block_size": experiment.block_size,
-        "dims": experiment.dims,
+        "block_size": experiment.cut.block_size,
+        "dims": experiment.cut.dims,
         "condition": condition,
         "key_seed": config.seed,
     }

@@ -10,12 +10,13 @@ from wrongkey.evaluation.answers import Gathered
 from wrongkey.evaluation.engine import Engine, KeyedFirstLayer, QueryGroup, group_queries
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.keys import SecretKey, correct_key, draw_keys, encrypt_model, encrypt_query
+from wrongkey.keys.key_cut import KeyCut
 
 SPEECH = [torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in (4_000, 7_001, 7_001, 5_200, 9_999)]
 
 
 def groups_of(model: toys.Toy, block_size: int, whole: bool = True):
-    return group_queries([model.segments(model.front_end(x)) for x in SPEECH], block_size, "samples", whole)
+    return group_queries([model.segments(model.front_end(x)) for x in SPEECH], KeyCut("samples", block_size), whole)
 
 
 def engine_of(model: toys.Toy, own: np.ndarray, kernels: bool = True, **settings) -> Engine:
@@ -142,7 +143,7 @@ def test_the_fast_layout_is_taken_only_where_the_model_bears_it():
 
 
 def test_groups_are_cut_at_the_last_whole_block_on_both_axes():
-    (group,) = group_queries([torch.ones(2, 7, 11), torch.ones(2, 6, 10)], 2, "tiles", whole=True)
+    (group,) = group_queries([torch.ones(2, 7, 11), torch.ones(2, 6, 10)], KeyCut("tiles", 2), whole=True)
     assert group.segments.shape == (4, 6, 10)
     assert group.utterance.tolist() == [0, 1]
     assert group.pieces == 2
@@ -151,7 +152,7 @@ def test_groups_are_cut_at_the_last_whole_block_on_both_axes():
 @pytest.mark.parametrize(("blocks", "shape"), [("samples", (2, 12)), ("tiles", (2, 7, 12)), ("frames", (2, 7, 11))])
 def test_a_layer_that_reads_the_tail_gets_whole_blocks_in_time(blocks, shape):
     pieces = torch.ones(2, *((11,) if blocks == "samples" else (7, 11)))
-    (group,) = group_queries([pieces], 2, blocks, whole=False)
+    (group,) = group_queries([pieces], KeyCut(blocks, 2), whole=False)
     assert group.segments.shape == shape
     assert group.segments.sum() == pieces.sum()
 

@@ -6,11 +6,10 @@ import torch
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.exactness import exactness
-from wrongkey.evaluation.experiment import Experiment, key_of
+from wrongkey.evaluation.experiment import Experiment, key_cut_of
 from wrongkey.evaluation.metrics.error_rates import eer
 from wrongkey.evaluation.models.protocol import BUNDLED, open_model
 from wrongkey.keys import SCHEMES, SecretKey
-from wrongkey.keys.blocks import dims_of
 
 VERIFIERS = [name for name, (task, _) in BUNDLED.items() if task == "asv"]
 
@@ -19,10 +18,10 @@ VERIFIERS = [name for name, (task, _) in BUNDLED.items() if task == "asv"]
 @pytest.mark.parametrize("name", BUNDLED)
 def test_the_correct_key_gives_the_plain_answers(name, scheme):
     model = open_model(name)
-    blocks, block = key_of(model, None, None)
+    cut = key_cut_of(model, None, None)
     waveform = torch.from_numpy(load_audio(open_corpus("bundled").utterances[0]))
-    key = SecretKey.from_seed(scheme, block, dims_of(blocks), seed=0)
-    assert exactness(model, key, blocks, waveform).relative < 1e-5
+    key = SecretKey.from_seed(scheme, cut.block_size, cut.dims, seed=0)
+    assert exactness(model, key, cut.blocks, waveform).relative < 1e-5
 
 
 @pytest.mark.parametrize("variant", ["both", "test"])

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import cut, dims_of, from_blocks, to_blocks
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.cutting import cut, from_blocks, to_blocks
 
 tails = st.sampled_from(["pad", "drop"])
 
@@ -58,10 +59,10 @@ def test_frames_are_cut_into_consecutive_bins(block_size, bins, frames, lead, ta
 
 
 def test_blocks_have_names() -> None:
-    assert [dims_of(blocks) for blocks in ("samples", "tiles", "frames")] == [1, 2, 1]
+    assert [Blocks.named(blocks).dims for blocks in ("samples", "tiles", "frames")] == [1, 2, 1]
     for word in ("words", ""):
         with pytest.raises(BadInput, match="samples, tiles or frames, not into"):
-            dims_of(word)
+            Blocks.named(word)
 
 
 @given(st.integers(1, 4), st.integers(1, 13), st.integers(1, 13), st.sampled_from([(), (2, 3)]), tails)

@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import dims_of
+from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.draw import draw_keys
 from wrongkey.keys.key import SecretKey
-from wrongkey.keys.lift import lift, multiplications, reads_one_block
+from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.lift import lift, multiplications
 from wrongkey.keys.lifted import Axis, LiftedConvolution
 from wrongkey.keys.model import encrypt_model, lift_model
 from wrongkey.keys.query import encrypt_query
@@ -46,7 +47,7 @@ def whole(query: Tensor, block_size: int, blocks: str) -> Tensor:
 
 
 def identity(block_size: int, blocks: str) -> Tensor:
-    return torch.eye(block_size ** dims_of(blocks), dtype=torch.float64)
+    return torch.eye(block_size ** Blocks.named(blocks).dims, dtype=torch.float64)
 
 
 @st.composite
@@ -112,7 +113,7 @@ schemes = st.sampled_from(["shuffling", "flipping", "rom"])
 @given(cases, schemes, st.integers(0, 99))
 def test_the_correct_key_gives_the_plain_answers_in_value_and_number(case, scheme, seed) -> None:
     network, name, block_size, blocks, query = case
-    key = SecretKey.from_seed(scheme, block_size, dims_of(blocks), seed=seed)
+    key = SecretKey.from_seed(scheme, block_size, Blocks.named(blocks).dims, seed=seed)
     expected = network(whole(query, block_size, blocks))
     lifted = lift_model(network, name, block_size, blocks)
     answer = lifted(encrypt_query(query, identity(block_size, blocks), blocks=blocks))
@@ -134,7 +135,7 @@ def test_the_correct_key_gives_the_plain_answers_in_value_and_number(case, schem
 @given(cases, st.integers(0, 99))
 def test_incorrect_keys_plain_queries_and_relative_keys(case, seed) -> None:
     network, name, block_size, blocks, query = case
-    size = block_size ** dims_of(blocks)
+    size = block_size ** Blocks.named(blocks).dims
     model_key, other = draw_keys("rom", size, seed, 0, 2)
     encrypted = encrypt_model(network, name, model_key, blocks)
     explicit = encrypted(encrypt_query(query, other, blocks=blocks))
@@ -149,7 +150,7 @@ def test_incorrect_keys_plain_queries_and_relative_keys(case, seed) -> None:
 @given(cases, st.integers(0, 99))
 def test_an_encrypted_model_shows_no_plain_kernel_and_no_key(case, seed) -> None:
     network, name, block_size, blocks, _ = case
-    key = SecretKey.from_seed("rom", block_size, dims_of(blocks), seed=seed)
+    key = SecretKey.from_seed("rom", block_size, Blocks.named(blocks).dims, seed=seed)
     if key.size < 3:  # a key of one element is a sign
         return
     encrypted = encrypt_model(network, name, key, blocks)
@@ -157,7 +158,7 @@ def test_an_encrypted_model_shows_no_plain_kernel_and_no_key(case, seed) -> None
     assert not list(layer.buffers())
     keyed = {entry for entry in layer.state_dict() if entry in ("weight", "weight_ih_l0", "weight_ih_l0_reverse")}
     assert keyed
-    plain, lifted = network.get_submodule(name), lift(network.get_submodule(name), block_size, blocks)
+    plain, lifted = network.get_submodule(name), lift(network.get_submodule(name), KeyCut(blocks, block_size))
     for entry in keyed:
         weight = layer.get_parameter(entry)
         for other in (plain.get_parameter(entry), lifted.get_parameter(entry)):
@@ -190,11 +191,11 @@ def test_a_convolution_that_reads_one_block_stays_one() -> None:
         (nn.Conv1d(1, 4, 6, 6, padding=6), "samples", False),
         (nn.Conv1d(6, 4, 6, 6), "tiles", False),
     ]:
-        assert reads_one_block(layer, 6, blocks) is stays
-        lifted = lift(layer, 6, blocks)
+        assert KeyCut(blocks, 6).reads_whole(layer) is stays
+        lifted = lift(layer, KeyCut(blocks, 6))
         assert lifted is not layer and (type(lifted) is type(layer)) is stays
-    assert type(lift(nn.Conv1d(80, 4, 3, padding=1), 7, "frames")) is nn.Conv1d
-    assert lift(nn.Conv1d(80, 4, 3, padding=1), 7, "frames").in_channels == 84
+    assert type(lift(nn.Conv1d(80, 4, 3, padding=1), KeyCut("frames", 7))) is nn.Conv1d
+    assert lift(nn.Conv1d(80, 4, 3, padding=1), KeyCut("frames", 7)).in_channels == 84
 
 
 def hubert() -> nn.Sequential:
@@ -220,7 +221,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_encrypted_model_is_saved_loaded_copied_and_pickled(kind: str, tmp_path: Path) -> None:
     build, block_size, blocks, shape = KINDS[kind]
-    key = SecretKey.draw("rom", block_size, dims_of(blocks))
+    key = SecretKey.draw("rom", block_size, Blocks.named(blocks).dims)
     encrypted = encrypt_model(build(), "0", key, blocks)
     query = encrypt_query(torch.randn(shape), key, blocks=blocks)
     expected = encrypted(query)
@@ -235,7 +236,7 @@ def test_an_encrypted_model_is_saved_loaded_copied_and_pickled(kind: str, tmp_pa
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_encrypted_model_is_exported_with_any_length(kind: str) -> None:
     build, block_size, blocks, shape = KINDS[kind]
-    key = SecretKey.draw("rom", block_size, dims_of(blocks))
+    key = SecretKey.draw("rom", block_size, Blocks.named(blocks).dims)
     encrypted = encrypt_model(build(), "0", key, blocks).eval()
     query = encrypt_query(torch.randn(shape), key, blocks=blocks)
     step = 1 if blocks == "frames" else block_size
@@ -256,7 +257,7 @@ def test_unfinished_blocks_single_queries_and_bfloat16(kind: str) -> None:
         assert torch.equal(lifted(query), lifted(F.pad(query, (0, 3))))
     query = encrypt_query(torch.randn(shape), identity(block_size, blocks), blocks=blocks)
     assert torch.allclose(lifted(query)[1], lifted(query[1]), atol=1e-5)
-    key = SecretKey.draw("rom", block_size, dims_of(blocks))
+    key = SecretKey.draw("rom", block_size, Blocks.named(blocks).dims)
     half = encrypt_model(copy.deepcopy(network).bfloat16(), "0", key, blocks)
     answer = half(encrypt_query(query, key, blocks=blocks).bfloat16())
     assert answer.dtype == torch.bfloat16
@@ -266,7 +267,7 @@ def test_unfinished_blocks_single_queries_and_bfloat16(kind: str) -> None:
 def test_attributes_that_networks_look_at_modes_and_gradients_are_kept() -> None:
     layer = nn.Conv1d(1, 8, 10, 5, padding=2).eval()
     layer.weight.requires_grad_(False)
-    lifted = lift(layer, 10, "samples")
+    lifted = lift(layer, KeyCut("samples", 10))
     for name in ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"):
         assert getattr(lifted, name) == getattr(layer, name)
     assert not lifted.training and not lifted.weight.requires_grad and lifted.bias.requires_grad
@@ -275,7 +276,7 @@ def test_attributes_that_networks_look_at_modes_and_gradients_are_kept() -> None
 
 def test_a_query_that_is_too_short_fails_as_the_plain_layer_does() -> None:
     layer = nn.Conv1d(1, 1, 10, 2)
-    for network in (layer, lift(layer, 2, "samples")):
+    for network in (layer, lift(layer, KeyCut("samples", 2))):
         with pytest.raises(RuntimeError, match="size"):
             network(torch.randn(1, 1, 8))
         assert network(torch.randn(1, 1, 10)).shape == (1, 1, 1)
@@ -284,10 +285,10 @@ def test_a_query_that_is_too_short_fails_as_the_plain_layer_does() -> None:
 def test_the_cost_of_lifting_is_the_ratio_of_multiplications() -> None:
     raw, mel = nn.Conv1d(1, 512, 10, 5), nn.Conv1d(80, 384, 3, padding=1)
     assert multiplications(raw) == 512 * 10 / 5 and multiplications(mel) == 80 * 384 * 3
-    assert multiplications(lift(raw, 5, "samples")) == multiplications(raw)
-    assert multiplications(lift(raw, 10, "samples")) == 2 * multiplications(raw)
-    assert multiplications(lift(mel, 8, "tiles")) == 8 * multiplications(mel)
-    assert multiplications(lift(mel, 80, "frames")) == multiplications(mel)
+    assert multiplications(lift(raw, KeyCut("samples", 5))) == multiplications(raw)
+    assert multiplications(lift(raw, KeyCut("samples", 10))) == 2 * multiplications(raw)
+    assert multiplications(lift(mel, KeyCut("tiles", 8))) == 8 * multiplications(mel)
+    assert multiplications(lift(mel, KeyCut("frames", 80))) == multiplications(mel)
     assert multiplications(nn.Conv2d(1, 4, 3, 3)) == 4
     assert multiplications(nn.Linear(10, 3)) == 30
     assert multiplications(nn.LSTM(10, 3, bidirectional=True)) == 2 * 4 * 3 * (10 + 3)

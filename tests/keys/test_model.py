@@ -13,15 +13,14 @@ from torch.nn.utils import parametrizations, prune, spectral_norm
 from wrongkey.errors import BadInput
 from wrongkey.keys.draw import draw_keys
 from wrongkey.keys.key import SecretKey
+from wrongkey.keys.key_cut import KeyCut, default_blocks
 from wrongkey.keys.lift import lift
 from wrongkey.keys.model import (
     check_exact,
-    default_blocks,
     encrypt_kernels,
     encrypt_model,
     first_layer,
     keyable_layers,
-    layer_block,
     lift_model,
     relative_kernels,
 )
@@ -192,7 +191,7 @@ REFUSED = {
     "a norm": (nn.LayerNorm(3), "it is a LayerNorm, which is not linear in its input: only Conv1d, Conv2d"),
     "SincNet with a norm": (SincNet(), "it is a SincNet with an InstanceNorm1d, which is not linear in its input"),
     "an activation": (nn.ReLU(), "a ReLU, which is not known to be linear"),
-    "a layer that is lifted already": (lift(nn.Conv1d(1, 1, 3, 1), 3, "samples"), "lifted already"),
+    "a layer that is lifted already": (lift(nn.Conv1d(1, 1, 3, 1), KeyCut("samples", 3)), "lifted already"),
     "a recurrent layer that computes something else": (Doubled(3, 3), "Doubled computes something else than GRU"),
     "weight norm of a recurrent layer": (
         parametrizations.weight_norm(nn.LSTM(3, 3), "weight_ih_l0"),
@@ -271,7 +270,7 @@ def test_blocks_that_do_not_fit_a_layer_are_refused_with_the_reason(case: str) -
     for call in (
         lambda: encrypt_model(network, "0", key, blocks),
         lambda: lift_model(network, "0", block_size, blocks),
-        lambda: lift(layer, block_size, blocks),
+        lambda: lift(layer, KeyCut(blocks, block_size)),
     ):
         with pytest.raises(BadInput, match=rf"cannot take a key exactly: .*{reason}"):
             call()
@@ -288,10 +287,12 @@ def test_how_keys_cut_unless_asked() -> None:
     assert default_blocks(nn.Conv1d(1, 1, 3)) == "samples" and default_blocks(nn.Conv2d(2, 1, 3)) == "tiles"
     assert default_blocks(nn.Conv1d(80, 1, 3)) is None and default_blocks(nn.ReLU()) is None
     assert {default_blocks(kind(2, 2)) for kind in (nn.Linear, nn.RNN, nn.LSTM, nn.GRU)} == {"frames"}
-    assert layer_block(nn.Conv1d(3, 1, 5, 5)) == (5, 1) and layer_block(nn.Conv2d(1, 1, 3, 3)) == (3, 2)
-    for layer in (nn.Conv1d(1, 1, 10, 5), nn.Conv2d(1, 1, 3, (3, 1)), nn.LSTM(2, 2)):
-        with pytest.raises(BadInput, match=r"kernel = stride has a block size of its own.*: name one"):
-            layer_block(layer)
+    assert KeyCut.for_layer(nn.Conv1d(3, 1, 5, 5)) == KeyCut("samples", 5)
+    assert KeyCut.for_layer(nn.Conv2d(1, 1, 3, 3)) == KeyCut("tiles", 3)
+    assert KeyCut.for_layer(nn.LSTM(40, 2)) == KeyCut("frames", 40)
+    for layer in (nn.Conv1d(1, 1, 10, 5), nn.Conv2d(1, 1, 3, (3, 1))):
+        with pytest.raises(BadInput, match=r"has no block size of its own for .*: name one"):
+            KeyCut.for_layer(layer)
     with pytest.raises(BadInput, match=r"'0' reads 80 channels: say whether a key cuts them, .* tiles or frames"):
         encrypt_model(nn.Sequential(nn.Conv1d(80, 4, 3)), "0", SecretKey.draw("rom", 3))
     with pytest.raises(BadInput, match="not into 'words'"):

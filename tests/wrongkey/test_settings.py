@@ -60,7 +60,7 @@ def test_a_path_at_home_is_there_wherever_it_is_named(tmp_path, home):
     assert _parse(["ls", "./~"]).folder == Path("~")  # a folder of that very name
     assert _parse(["report", "~/a", "b", "--figures=~/f"]).runs == [home / "a", Path("b")]
     assert _parse(["keys", "draw", "--scheme", "rom", "--block", "3", "-o", "~/k.npz"]).out == home / "k.npz"
-    assert _parse(["attack", "suite", "--trials", "3", "--others-only", "~/o"]).others_only == str(home / "o")
+    assert _parse(["attack", "suite", "--trials", "3", "--others-only", "~/o"]).background_only == str(home / "o")
 
 
 @pytest.mark.parametrize(

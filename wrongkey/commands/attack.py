@@ -30,10 +30,17 @@ def add(commands: Any) -> None:
     what = parser.add_argument_group("what is attacked")
     what.add_argument("--model", help="see 'wrongkey models'; without one, waveforms at 16 kHz alone are attacked")
     what.add_argument("--task", default="asv", choices=["asv", "asr", "asc"], help="what the model is scored at")
-    what.add_argument("--corpus", help="speech of the victims, and of others: every second speaker")
+    what.add_argument("--corpus", help="speech of the victims, and of background speakers: every second one")
     what.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
-    what.add_argument("--others", metavar="CORPUS", help="speech of people who are no victims, in place of that split")
-    what.add_argument("--others-only", metavar="FILE", help="only these utterances of --others")
+    what.add_argument(
+        "--background",
+        "--others",
+        metavar="CORPUS",
+        help="speech of background speakers, who are no victims, in place of that split",
+    )
+    what.add_argument(
+        "--background-only", "--others-only", metavar="FILE", help="only these utterances of --background"
+    )
     what.add_argument(
         "--scheme", help="one scheme, into --out itself (default: all three, each into its folder below --out)"
     )
@@ -158,10 +165,10 @@ def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: 
     from wrongkey.progress import progress
     from wrongkey.terminal import note
 
-    asked = [name for name in AttackConfig.__dataclass_fields__ if name not in ("scheme", "amounts")]
+    asked = [name for name in AttackConfig.__dataclass_fields__ if name not in ("scheme", "seconds")]
     settings = {name: getattr(options, name) for name in asked}
     run_attacks(
-        AttackConfig(**settings, scheme=scheme, amounts=_seconds(options.seconds)),
+        AttackConfig(**settings, scheme=scheme, seconds=_seconds(options.seconds)),
         names,
         folder,
         keys=options.keys,

@@ -94,7 +94,7 @@ def _encrypt_model(options: argparse.Namespace) -> int:
 
     from wrongkey.evaluation.engine import encrypt_first_layer
     from wrongkey.evaluation.exactness import fitted_queries
-    from wrongkey.evaluation.experiment import key_of
+    from wrongkey.evaluation.experiment import key_cut_of
     from wrongkey.evaluation.hardware import TOLERANCE
     from wrongkey.evaluation.models.protocol import open_model
     from wrongkey.keys import SecretKey, encrypt_query
@@ -102,11 +102,12 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     _refuse_existing(options, ".safetensors")
     key = SecretKey.load(options.key)
     model = open_model(options.model, folded=False)
-    blocks, block = key_of(model, options.blocks, key.block_size)
+    cut = key_cut_of(model, options.blocks, key.block_size)
+    blocks, block = cut.blocks, cut.block_size
     encrypted = encrypt_first_layer(model, key, blocks)
 
     noise = torch.randn(NOISE_SECONDS * model.sample_rate, generator=torch.Generator().manual_seed(0))
-    queries = fitted_queries(model, noise, block, blocks)
+    queries = fitted_queries(model, noise, cut)
     encrypted_queries = encrypt_query(queries, key, blocks=blocks)
     plain, plain_time = _answers(model, queries)
     answer, encrypted_time = _answers(encrypted, encrypted_queries)

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     for scheme, name in ATTACKS.items():
         run_attacks(
             AttackConfig(
-                "bundled", scheme=scheme, block=ATTACKED_BLOCK, trials=ATTACKED_KEYS, amounts=(ATTACKED_SECONDS,)
+                "bundled", scheme=scheme, block=ATTACKED_BLOCK, trials=ATTACKED_KEYS, seconds=(ATTACKED_SECONDS,)
             ),
             [name],
             options.out / f"speech-{scheme}",

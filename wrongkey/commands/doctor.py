@@ -70,17 +70,16 @@ def _exactness(name: str) -> str:
 
     from wrongkey.evaluation.corpora import load_audio, open_corpus
     from wrongkey.evaluation.exactness import exactness
-    from wrongkey.evaluation.experiment import key_of
+    from wrongkey.evaluation.experiment import key_cut_of
     from wrongkey.evaluation.hardware import TOLERANCE
     from wrongkey.evaluation.models.protocol import open_model
     from wrongkey.keys import SecretKey
-    from wrongkey.keys.blocks import dims_of
 
     model = open_model(name)
-    blocks, block_size = key_of(model, None, None)
-    key = SecretKey.draw("rom", block_size, dims_of(blocks))
+    cut = key_cut_of(model, None, None)
+    key = SecretKey.draw("rom", cut.block_size, cut.dims)
     waveform = torch.from_numpy(load_audio(open_corpus("bundled").utterances[0], model.sample_rate))
-    difference = exactness(model, key, blocks, waveform).relative
+    difference = exactness(model, key, cut.blocks, waveform).relative
     if not difference <= TOLERANCE["float32"]:
         raise ArithmeticError(f"the correct key changes the answers by {difference:.1e}")
     return f"the correct key gives the plain answers (largest relative difference {difference:.1e})"

@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from wrongkey.errors import BadInput
 from wrongkey.reports.paper.experiments import EXPERIMENTS, PaperExperiment
 
 if TYPE_CHECKING:
     from wrongkey.evaluation.config import SweepConfig
-    from wrongkey.keys.blocks import Blocks
 
 Key = tuple[str | None, int | None]  # how a key cuts a query and its block size; None: as the model would have it
 
@@ -143,12 +142,13 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
     What the user asks for; else, where the first layer has kernel = stride as the paper wants it, that; else those of
     the paper's block sizes that the layer can take; else, above all for another kind of query, the model's own.
     """
-    from wrongkey.evaluation.engine import reads_whole_blocks
+    from wrongkey.keys.blocks import Blocks
     from wrongkey.keys.compatibility import mismatch, obstacle
-    from wrongkey.keys.model import default_blocks, first_layer
+    from wrongkey.keys.key_cut import KeyCut, default_blocks, natural_block
+    from wrongkey.keys.model import first_layer
 
     layer = first_layer(model.network, model.first_layer)
-    theirs = cast("Blocks", experiment.blocks)
+    theirs = Blocks(experiment.blocks)
     own = model.blocks or default_blocks(layer)
     fits = (own == "samples") == (theirs == "samples")
     if sizes:
@@ -157,10 +157,9 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
         return [(blocks, None)]
     if not fits or obstacle(layer):  # the sweep says what is wrong
         return [(blocks, None)]
-    kernel = getattr(layer, "kernel_size", None)
-    if kernel and reads_whole_blocks(layer, kernel[0], theirs):
-        return [(theirs, kernel[0])]
-    possible: list[Key] = [(theirs, size) for size in experiment.block_sizes if mismatch(layer, size, theirs) is None]
+    if theirs is not Blocks.FRAMES and (kernel := natural_block(layer, theirs)):
+        return [(theirs, kernel)]
+    possible: list[Key] = [(theirs, m) for m in experiment.block_sizes if mismatch(layer, KeyCut(theirs, m)) is None]
     return possible or [(blocks, None)]
 
 

@@ -50,7 +50,8 @@ from wrongkey.evaluation.tasks.asr import counted, edits, error_rate_of
 from wrongkey.evaluation.tasks.text import DEFAULT, normaliser
 from wrongkey.files import file_name, write_atomically
 from wrongkey.keys import IncorrectKeys, correct_key, decrypt_query, encrypt_query
-from wrongkey.keys.blocks import Blocks, blocks_named, cut, dims_of, from_blocks, to_blocks
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.cutting import cut, from_blocks, to_blocks
 
 EXPERIMENT = "phase"
 COLUMNS = ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value")
@@ -111,7 +112,7 @@ def run(
     recogniser: str | None = None,
     out: Path | None = None,
     *,
-    blocks: Blocks = "tiles",
+    blocks: Blocks | str = Blocks.TILES,
     scale: Scale = "magnitude",
     methods: Sequence[str] = METHODS,
     iterations: int = 50,
@@ -138,7 +139,8 @@ def run(
     unknown = [method for method in methods if method not in METHODS]
     if unknown:
         raise BadInput(f"There is no method {unknown[0]!r} of phase reconstruction: choose from {', '.join(METHODS)}.")
-    if blocks_named(blocks) == "samples":
+    blocks = Blocks.named(blocks)
+    if blocks is Blocks.SAMPLES:
         raise BadInput("Phase reconstruction needs spectrograms: blocks are tiles or frames, not samples.")
     used = chosen(corpus, utterances)
     listening = Listening(
@@ -200,7 +202,7 @@ def encrypted_cases(
         ]
     for scheme in schemes:
         for block_size in block_sizes:
-            size = block_size ** dims_of(blocks)
+            size = block_size ** Blocks.named(blocks).dims
             key = correct_key(scheme, size, seed)
             others = IncorrectKeys(scheme, size, seed, key)
             encrypted = encrypt_query(values, key, blocks=blocks)

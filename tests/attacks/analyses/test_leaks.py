@@ -28,7 +28,7 @@ from wrongkey.attacks.analyses.quietest import holds_blocks, quietest_fifth
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio, open_corpus
 from wrongkey.keys import correct_key, encrypt_query
-from wrongkey.keys.blocks import Blocks, dims_of
+from wrongkey.keys.blocks import Blocks
 
 CORPUS = open_corpus("bundled")
 
@@ -39,7 +39,7 @@ def speech() -> torch.Tensor:
 
 
 def under(query: torch.Tensor, scheme: str, block_size: int, blocks: Blocks, seed: int = 0) -> torch.Tensor:
-    return encrypt_query(query, correct_key(scheme, block_size ** dims_of(blocks), seed), blocks=blocks)
+    return encrypt_query(query, correct_key(scheme, block_size ** Blocks.named(blocks).dims, seed), blocks=blocks)
 
 
 def test_contour_of_samples_is_the_energy_of_windows(speech: torch.Tensor) -> None:

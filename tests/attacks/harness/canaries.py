@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wrongkey.attacks.base import Given, Recovery, Threat
+from wrongkey.attacks.base import Case, Recovery, Threat
 from wrongkey.attacks.harness.salt import FORMAT, Salt
 from wrongkey.keys import correct_key, draw_keys, get_scheme
 
@@ -27,11 +27,11 @@ class Canary:
     def __init__(self, folder=None):
         self.folder = folder
 
-    def obstacle(self, setting):
+    def inapplicable(self, setting):
         return None
 
-    def amounts(self, setting):
-        return [Given(seconds=2.0, known_blocks=setting.size + 2, quality="10 dB", queries=1)]
+    def cases(self, setting):
+        return [Case(seconds=2.0, known_blocks=setting.size + 2, quality="10 dB", queries=1)]
 
     def run(self, evidence):
         """The candidate that maps the noisy known blocks to their ciphertext best, or nothing."""
@@ -57,7 +57,7 @@ class Seeds(Canary):
             yield correct_key(scheme, size, seed)
             yield from draw_keys(scheme, size, seed, 0, 3)
             salt = Salt(seed.to_bytes(32, "little"))
-            yield salt.key(get_scheme(scheme), size, self.name, evidence.given, 0)
+            yield salt.key(get_scheme(scheme), size, self.name, evidence.case, 0)
 
 
 class Closures(Canary):
@@ -123,7 +123,7 @@ class Files(Canary):
                 continue
         for text in texts:
             for word in set(re.findall(r"\b[0-9a-f]{64}\b", text)):
-                yield Salt(bytes.fromhex(word)).key(get_scheme(scheme), size, self.name, evidence.given, 0)
+                yield Salt(bytes.fromhex(word)).key(get_scheme(scheme), size, self.name, evidence.case, 0)
             assert FORMAT not in text, "the salt lies open"
 
 
@@ -164,7 +164,7 @@ class Vandal(Canary):
     def run(self, evidence):
         import torch
 
-        for query in (*evidence.ciphertext, *evidence.others.queries):
+        for query in (*evidence.ciphertext, *evidence.background.queries):
             query.zero_()
         os.environ["VANDAL"] = "here"
         np.linalg.norm = None
@@ -181,7 +181,7 @@ class Next(Canary):
         import torch
 
         assert "VANDAL" not in os.environ and np.linalg.norm is not None and torch.get_default_dtype() is torch.float32
-        assert all(query.abs().max() > 0 for query in evidence.others.queries)
+        assert all(query.abs().max() > 0 for query in evidence.background.queries)
         return Recovery(None)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.attacks.harness import canaries
-from wrongkey.attacks.base import Given
+from wrongkey.attacks.base import Case
 from wrongkey.attacks.harness import boundary, suite
 from wrongkey.attacks.harness.evidence import trial_of
 from wrongkey.attacks.harness.salt import Salt, attack_seed, kept_salt
@@ -48,7 +48,7 @@ def test_the_canaries_would_find_a_key_that_lies_about():
 
     class Bag:
         setting = type("Setting", (), {"scheme": "rom", "size": SIZE})
-        given, seed = Given(), 7
+        case, seed = Case(), 7
         known = plain, plain @ key
         ask = error = None
 
@@ -65,10 +65,10 @@ def test_the_canaries_would_find_a_key_that_lies_about():
 def test_the_files_canary_would_find_a_salt(tmp_path):
     salt = Salt(bytes(range(32)))
     (tmp_path / "salt.json").write_text(json.dumps({"salt": salt.secret.hex()}))
-    given = Given()
+    case = Case()
     setting = type("Setting", (), {"scheme": "rom", "size": SIZE})
-    evidence = type("Evidence", (), {"setting": setting, "given": given})
-    key = salt.key(get_scheme("rom"), SIZE, "files", given, 0)
+    evidence = type("Evidence", (), {"setting": setting, "given": case})
+    key = salt.key(get_scheme("rom"), SIZE, "files", case, 0)
     assert any(
         np.shape(k) == (SIZE, SIZE) and np.allclose(k, key) for k in canaries.Files(tmp_path).candidates(evidence)
     )
@@ -149,7 +149,7 @@ def test_a_salt_is_in_no_file_while_attacks_run_and_back_at_any_end(tmp_path):
 def test_no_two_trials_share_a_key_and_no_attack_seed_draws_one(tmp_path):
     target, salt = Target(AttackConfig("bundled", block=SIZE), tmp_path), Salt.new()
     one, other = canaries.Seeds(), canaries.Garbage()
-    cases = [(one, Given(), 0), (one, Given(), 1), (one, Given(queries=1), 0), (other, Given(), 0)]
+    cases = [(one, Case(), 0), (one, Case(), 1), (one, Case(queries=1), 0), (other, Case(), 0)]
     keys = [trial_of(target, salt, *case).key.tobytes() for case in cases]
     assert len(set(keys)) == len(keys)
     assert len({attack_seed(seed, trial) for seed in range(30) for trial in range(30)}) == 900

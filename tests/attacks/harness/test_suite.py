@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from wrongkey.attacks.base import Given, Recovery, Threat
+from wrongkey.attacks.base import Case, Recovery, Threat
 from wrongkey.attacks.harness import hearing, suite
 from wrongkey.attacks.harness.evidence import ciphertext, evidence_of, known_blocks, trial_of
 from wrongkey.attacks.harness.guessing import incorrect_errors
@@ -31,16 +31,16 @@ class Told:
     family = 2
     threat = Threat("Knows enough blocks.", frozenset({"known plaintext", "ciphertext"}))
 
-    def obstacle(self, setting):
+    def inapplicable(self, setting):
         return None if setting.scheme == "rom" else "Only for tests of ROM."
 
-    def amounts(self, setting):
-        return [Given(known_blocks=1), Given(known_blocks=50 * setting.size)]
+    def cases(self, setting):
+        return [Case(known_blocks=1), Case(known_blocks=50 * setting.size)]
 
     def run(self, evidence):
         plain, cipher = evidence.known
         key = np.linalg.lstsq(plain, cipher, rcond=None)[0]
-        return Recovery(key, believed=len(plain) > evidence.setting.size, measured={"blocks": len(plain)})
+        return Recovery(key, success_claimed=len(plain) > evidence.setting.size, measured={"blocks": len(plain)})
 
 
 class Blind(Told):
@@ -50,12 +50,12 @@ class Blind(Told):
     family = 5
     threat = Threat("Knows nothing.", frozenset({"ciphertext"}))
 
-    def amounts(self, setting):
-        return [Given(seconds=1.0), Given(seconds=float("inf"))]
+    def cases(self, setting):
+        return [Case(seconds=1.0), Case(seconds=float("inf"))]
 
     def run(self, evidence):
-        assert evidence.known is None and evidence.encrypted is None and evidence.others is None
-        return Recovery(np.eye(evidence.setting.size), believed=False)
+        assert evidence.known is None and evidence.encrypted is None and evidence.background is None
+        return Recovery(np.eye(evidence.setting.size), success_claimed=False)
 
 
 @pytest.fixture(autouse=True)
@@ -93,8 +93,8 @@ def test_the_same_call_continues_and_another_target_is_refused(tmp_path):
 
 def test_trials_do_not_depend_on_how_they_are_shared_out(tmp_path):
     target = Target(speech(), tmp_path)
-    attack, given = Told(), Given(known_blocks=50)
-    one, again = (suite.run_trial(target, SALT, attack, given, 1) for _ in range(2))
+    attack, case = Told(), Case(known_blocks=50)
+    one, again = (suite.run_trial(target, SALT, attack, case, 1) for _ in range(2))
     assert repr({**one, "seconds": 0}) == repr({**again, "seconds": 0})
 
 
@@ -121,9 +121,9 @@ def test_the_task_is_scored_under_the_recovered_key(tmp_path):
 
 def test_evidence_is_what_the_threat_model_grants_and_no_more(tmp_path):
     target = Target(speech(), tmp_path)
-    trial = trial_of(target, SALT, Blind(), Given(seconds=1.0), 0)
-    evidence, oracles = evidence_of(target, trial, Blind(), Given(seconds=1.0))
-    assert not oracles.functions and not evidence.asks and evidence.known is None and evidence.others is None
+    trial = trial_of(target, SALT, Blind(), Case(seconds=1.0), 0)
+    evidence, oracles = evidence_of(target, trial, Blind(), Case(seconds=1.0))
+    assert not oracles.functions and not evidence.asks and evidence.known is None and evidence.background is None
     assert sum(len(query) for query in evidence.ciphertext) == 16_000
     whole = ciphertext(target, trial, float("inf"))
     assert len(whole) == len(trial.queries)
@@ -132,7 +132,7 @@ def test_evidence_is_what_the_threat_model_grants_and_no_more(tmp_path):
 
 def test_known_plaintext_is_as_good_as_it_says(tmp_path):
     target = Target(speech(), tmp_path)
-    trial = trial_of(target, SALT, Told(), Given(), 0)
+    trial = trial_of(target, SALT, Told(), Case(), 0)
     plain, cipher = known_blocks(target, trial, 40, "clean")
     np.testing.assert_allclose(plain @ trial.key, cipher, atol=1e-12)
     rounded = known_blocks(target, trial, 40, "16 bit")[1]
@@ -146,7 +146,7 @@ def test_victims_and_others_are_different_people(tmp_path):
     target = Target(speech(), tmp_path)
     assert not set(target.victims_corpus.speakers) & set(target.others_corpus.speakers)
     with pytest.raises(BadInput, match="victim and in --others"):
-        Target(speech(others="bundled"), tmp_path)
+        Target(speech(background="bundled"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +154,9 @@ def test_victims_and_others_are_different_people(tmp_path):
     [
         ({"block": None}, "needs --block"),
         ({"trials": 0}, "--trials 0"),
-        ({"amounts": (0.0,)}, "--seconds"),
+        ({"seconds": (0.0,)}, "--seconds"),
         ({"blocks": "tiles"}, "name the --model"),
-        ({"others_only": "x.txt"}, "--others"),
+        ({"background_only": "x.txt"}, "--background"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changed, sentence):
@@ -222,7 +222,7 @@ def test_guesses_without_the_metric_that_speaks_are_not_judged_by_the_others(tmp
 
 def test_words_are_counted_under_both_keys_and_plain_speech_is_heard_once(tmp_path, monkeypatch):
     target = Target(speech(), tmp_path)
-    trial = trial_of(target, SALT, Told(), Given(), 0)
+    trial = trial_of(target, SALT, Told(), Case(), 0)
     trial = replace(trial, utterances=tuple(replace(u, text="one two") for u in trial.utterances))
     heard = []
 

@@ -14,14 +14,14 @@ NAME = "known-plaintext"  # quick
 
 
 def run(folder, workers=1, trials=3, **settings):
-    config = AttackConfig("bundled", block=4, trials=trials, seed=3, amounts=(1.0,))
+    config = AttackConfig("bundled", block=4, trials=trials, seed=3, cases=(1.0,))
     return suite.run_attacks(config, [NAME], folder, keys=4, workers=workers, **settings)
 
 
 @pytest.fixture(autouse=True)
 def one_amount(monkeypatch):
-    amounts = suite.amounts
-    monkeypatch.setattr(suite, "amounts", lambda attack, target: amounts(attack, target)[:1])
+    cases = suite.cases
+    monkeypatch.setattr(suite, "cases", lambda attack, target: cases(attack, target)[:1])
 
 
 def trials(folder) -> list[int]:
@@ -32,10 +32,10 @@ def trials(folder) -> list[int]:
 def test_a_trial_that_fails_loses_no_other(tmp_path, monkeypatch):
     whole = run_trial = suite.run_trial
 
-    def fails(target, salt, attack, given, number, threads):
+    def fails(target, salt, attack, case, number, threads):
         if attack.name == NAME and number == 1:
             raise RuntimeError("the model gave up")
-        return run_trial(target, salt, attack, given, number, threads)
+        return run_trial(target, salt, attack, case, number, threads)
 
     monkeypatch.setattr(suite, "run_trial", fails)
     said = rf"^1 of 7 trials failed, trial 1 of {NAME}, .*\(RuntimeError: the model gave up\); the others are kept"
@@ -53,7 +53,7 @@ def test_a_trial_that_fails_loses_no_other(tmp_path, monkeypatch):
 def test_where_every_trial_fails_the_suite_stops(tmp_path, monkeypatch):
     tried = []
 
-    def fails(target, salt, attack, given, number, threads):
+    def fails(target, salt, attack, case, number, threads):
         tried.append(number)
         raise MemoryError
 

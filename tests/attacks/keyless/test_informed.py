@@ -10,7 +10,7 @@ from scipy.signal import lfilter
 
 from tests.attacks.weights import tiny_classifier
 from tests.toys import raw3
-from wrongkey.attacks.base import Evidence, Given, Need, OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Need, Setting
 from wrongkey.attacks.harness import suite
 from wrongkey.attacks.harness.evidence import evidence_of, trial_of
 from wrongkey.attacks.harness.salt import Salt
@@ -25,6 +25,8 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.models.protocol import checked
 from wrongkey.keys import correct_key, draw_keys, encrypt_query
+from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.schemes import SCHEMES
 from wrongkey.reports.attacks.threats import ADVERSARIES
 from wrongkey.reports.attacks.threats import NEEDS as PRICED
 
@@ -46,24 +48,24 @@ def speakers(seed, white=False, radius=0.9):
             query = lfilter([1.0], denominator, rng.standard_normal(SAMPLES))
             queries.append(torch.from_numpy(query / query.std()).float())
             labels.append(f"s{speaker}")
-    return OtherSpeech(tuple(queries), tuple(labels))
+    return BackgroundSpeech(tuple(queries), tuple(labels))
 
 
 def under(speech, key):
     queries = tuple(encrypt_query(query, key, blocks="samples") for query in speech.queries)
-    return OtherSpeech(queries, speech.labels)
+    return BackgroundSpeech(queries, speech.labels)
 
 
 def setting():
-    return Setting("rom", "samples", 3, 3, 16_000, checked(raw3(), "toy"), "asv")
+    return Setting(SCHEMES["rom"], KeyCut("samples", 3), 16_000, checked(raw3(), "toy"), "asv")
 
 
 def evidence(variant, white=False, radius=0.9):
     key = correct_key("rom", 3, 5)
-    others = speakers(0, white, radius)
+    background = speakers(0, white, radius)
     return key, Evidence(
-        setting=setting(), given=Given(variant=variant), seed=1,
-        public=setting().model, others=others, enrolled=under(others, key),
+        setting=setting(), case=Case(variant=variant), seed=1,
+        public=setting().model, background=background, enrolled=under(background, key),
     )  # fmt: skip
 
 
@@ -80,10 +82,10 @@ def separation(model, speech):
 def of_classes(scheme):
     """Evidence of a classifier whose patterns a key scrambles, and the key."""
     key = correct_key(scheme, 4, 1)
-    others = tiny_classifier.speech(4, 48)
+    background = tiny_classifier.speech(4, 48)
     return key, Evidence(
-        setting=tiny_classifier.setting(scheme, 4, tiny_classifier.trained(4)), given=Given(variant=SAME_KEY), seed=1,
-        public=tiny_classifier.trained(4), others=others, enrolled=under(others, key),
+        setting=tiny_classifier.setting(scheme, 4, tiny_classifier.trained(4)), case=Case(variant=SAME_KEY), seed=1,
+        public=tiny_classifier.trained(4), background=background, enrolled=under(background, key),
     )  # fmt: skip
 
 
@@ -132,8 +134,8 @@ def test_there_is_nothing_to_learn_in_white_noise_and_training_makes_nothing_wor
 
 def test_weights_that_held_out_people_do_not_confirm_are_not_kept():
     _, has = evidence(SEMI)
-    learned, rest = parted(has.others, has.setting, 0)  # names that are drawn by lot teach nothing
-    shuffled = OtherSpeech(learned.queries, tuple(np.random.default_rng(0).permutation(learned.labels)))
+    learned, rest = parted(has.background, has.setting, 0)  # names that are drawn by lot teach nothing
+    shuffled = BackgroundSpeech(learned.queries, tuple(np.random.default_rng(0).permutation(learned.labels)))
     held = HeldOut(has.public, rest, has.setting)
     model = setting().model
     training = Retraining(model, has.setting, shuffled, held, own_keys=False)
@@ -147,12 +149,12 @@ def test_nobody_is_trained_on_and_held_out():
     learned, held = parted(speakers(0), setting(), 3)
     assert set(learned.labels).isdisjoint(held.labels) and len(set(held.labels)) == 2
     with pytest.raises(BadInput, match="1 people with two utterances"):
-        parted(OtherSpeech(learned.queries[:2], ("a", "a")), setting(), 0)
+        parted(BackgroundSpeech(learned.queries[:2], ("a", "a")), setting(), 0)
 
 
 def test_the_identity_before_a_model_changes_nothing():
     has = evidence(SAME_KEY)[1]
-    queries = torch.stack(has.others.queries)
+    queries = torch.stack(has.background.queries)
     adapted = Adapted(has.public, "samples", np.eye(3))
     torch.testing.assert_close(adapted.embed(queries), has.public.embed(queries))
     key = correct_key("rom", 3, 7)
@@ -175,7 +177,7 @@ def test_the_ignorant_compare_encrypted_tests_with_plain_enrolment(tmp_path):
     config = AttackConfig("bundled", model="asv-raw3", scheme="rom", trials=1, only=str(tmp_path / "few.txt"))
     target = Target(config, tmp_path)
     attack = Informed()
-    trial = trial_of(target, Salt(bytes(32)), attack, attack.amounts(target.setting)[0], 0)
+    trial = trial_of(target, Salt(bytes(32)), attack, attack.cases(target.setting)[0], 0)
     trial = replace(trial, key=correct_key("rom", 3, 0))
     engine = target.experiment.engine
     ignorant, lazy = (
@@ -199,15 +201,15 @@ def test_names_of_the_enrolled_are_for_those_who_need_them(tmp_path):
     target = Target(AttackConfig("bundled", scheme="rom", block=3, trials=1), tmp_path)
 
     def handed(attack, variant):
-        given = next(given for given in attack.amounts(setting()) if given.variant == variant)
-        return evidence_of(target, trial_of(target, Salt(bytes(32)), attack, given, 0), attack, given)[0]
+        case = next(case for case in attack.cases(setting()) if case.variant == variant)
+        return evidence_of(target, trial_of(target, Salt(bytes(32)), attack, case, 0), attack, case)[0]
 
     linking, same_key, ignorant = (
         handed(Linkability(), "one key"), handed(Informed(), SAME_KEY), handed(Informed(), IGNORANT)
     )  # fmt: skip
-    assert set(linking.enrolled.labels) == {""} and set(same_key.enrolled.labels) == set(target.others.labels)
-    assert len(linking.enrolled.queries) == len(linking.enrolled.labels) == len(target.others.queries)
-    assert (ignorant.ciphertext, ignorant.known, ignorant.others, ignorant.enrolled) == ((), None, None, None)
+    assert set(linking.enrolled.labels) == {""} and set(same_key.enrolled.labels) == set(target.background.labels)
+    assert len(linking.enrolled.queries) == len(linking.enrolled.labels) == len(target.background.queries)
+    assert (ignorant.ciphertext, ignorant.known, ignorant.background, ignorant.enrolled) == ((), None, None, None)
     able = {one.name for one in ADVERSARIES if one.can(Linkability().threat.needs)}
     assert {"eavesdropper", "provider", "insider with names"} <= able and "unauthorised user" not in able
     assert [one.name for one in ADVERSARIES if one.can(NEEDS[IGNORANT])] == ["insider with names"]
@@ -216,14 +218,14 @@ def test_names_of_the_enrolled_are_for_those_who_need_them(tmp_path):
 
 def test_sounds_have_no_enrolment_to_be_ignorant_of():
     scenes = replace(setting(), task="asc")
-    assert [given.variant for given in Informed().amounts(scenes)] == [LAZY, SEMI, SAME_KEY]
-    assert [given.variant for given in Informed().amounts(setting())] == [IGNORANT, LAZY, SEMI, SAME_KEY]
+    assert [case.variant for case in Informed().cases(scenes)] == [LAZY, SEMI, SAME_KEY]
+    assert [case.variant for case in Informed().cases(setting())] == [IGNORANT, LAZY, SEMI, SAME_KEY]
 
 
 def test_obstacles_are_sentences():
-    asr = Setting("rom", "samples", 3, 3, 16_000, None, "asr")
-    assert "not built" in Informed().obstacle(asr) and "trials" in Linkability().obstacle(asr)
-    assert Informed().obstacle(setting()) is None and Linkability().obstacle(setting()) is None
+    asr = Setting(SCHEMES["rom"], KeyCut("samples", 3), 16_000, None, "asr")
+    assert "not built" in Informed().inapplicable(asr) and "trials" in Linkability().inapplicable(asr)
+    assert Informed().inapplicable(setting()) is None and Linkability().inapplicable(setting()) is None
 
 
 @pytest.mark.parametrize("variant", ["one key", "across keys"])

@@ -35,8 +35,8 @@ def test_the_polar_factor_is_orthogonal_and_the_nearest() -> None:
     covariance = rng.standard_normal((6, 6))
     key = nearest_key("rom", covariance)
     assert np.allclose(key @ key.T, np.eye(6))
-    others = draw_keys("rom", 6, 0, 0, 500)
-    assert (np.einsum("nij,ij->n", others, covariance) < (key * covariance).sum()).all()
+    background = draw_keys("rom", 6, 0, 0, 500)
+    assert (np.einsum("nij,ij->n", background, covariance) < (key * covariance).sum()).all()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -14,7 +14,7 @@ from tests.attacks.waveforms.test_block_spectra import made_speech, rom
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.solvers import stable_linalg as stable
 from wrongkey.attacks.waveforms.block_spectra import polyphase_keys
-from wrongkey.keys.blocks import to_blocks
+from wrongkey.keys.cutting import to_blocks
 
 DTYPES = [torch.float32, torch.float64, torch.complex64, torch.complex128]
 GIVES_UP = ("torch.linalg.svd", "torch.linalg.eigh", "numpy.linalg.svd", "numpy.linalg.eigh", "numpy.linalg.lstsq")
@@ -48,14 +48,14 @@ def nearly_unitary(dtype: torch.dtype, size: int = 24) -> torch.Tensor:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_first_try_is_the_usual_call(dtype: torch.dtype) -> None:
-    given = matrices(dtype, 2, 5, 7)
-    square = given @ given.mH
+    case = matrices(dtype, 2, 5, 7)
+    square = case @ case.mH
     for full in (True, False):
-        for found, usual in zip(stable.svd(given, full), torch.linalg.svd(given, full_matrices=full), strict=True):
+        for found, usual in zip(stable.svd(case, full), torch.linalg.svd(case, full_matrices=full), strict=True):
             assert torch.equal(found, usual)
     for found, usual in zip(stable.eigh(square), torch.linalg.eigh(square), strict=True):
         assert torch.equal(found, usual)
-    array = given.numpy()
+    array = case.numpy()
     for part, same in zip(stable.array_svd(array, False), np.linalg.svd(array, full_matrices=False), strict=True):
         assert np.array_equal(part, same)
     for part, same in zip(stable.array_eigh(square.numpy()), np.linalg.eigh(square.numpy()), strict=True):
@@ -71,26 +71,26 @@ def test_the_first_try_is_the_usual_call(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("full", [True, False])
 def test_svd_where_the_first_try_fails(first_try_fails: None, dtype: torch.dtype, full: bool) -> None:
-    given = matrices(dtype, 2, 3, 6, 4)
-    u, values, vh = stable.svd(given, full)
+    case = matrices(dtype, 2, 3, 6, 4)
+    u, values, vh = stable.svd(case, full)
     assert u.shape == (2, 3, 6, 6 if full else 4) and values.shape == (2, 3, 4) and vh.shape == (2, 3, 4, 4)
     assert u.dtype == vh.dtype == dtype and values.dtype == values.abs().dtype
     assert (values.diff(dim=-1) <= 0).all()
-    assert torch.allclose(u[..., :4] * values[..., None, :] @ vh, given, atol=1e-5)
-    for found, tensor in zip(stable.array_svd(given.numpy(), full), (u, values, vh), strict=True):
+    assert torch.allclose(u[..., :4] * values[..., None, :] @ vh, case, atol=1e-5)
+    for found, tensor in zip(stable.array_svd(case.numpy(), full), (u, values, vh), strict=True):
         assert np.array_equal(found, tensor.numpy())
-    assert np.allclose(stable.array_singular_values(given.numpy()), values.numpy(), atol=1e-6)
+    assert np.allclose(stable.array_singular_values(case.numpy()), values.numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_eigh_and_polar_where_the_first_try_fails(first_try_fails: None, dtype: torch.dtype) -> None:
     root = matrices(dtype, 3, 6, 2)
-    given = root @ root.mH  # four eigenvalues are zero
-    values, vectors = stable.eigh(given)
+    case = root @ root.mH  # four eigenvalues are zero
+    values, vectors = stable.eigh(case)
     assert vectors.dtype == dtype and (values.diff(dim=-1) >= 0).all()
-    assert torch.allclose(vectors * values[:, None].to(dtype) @ vectors.mH, given, atol=1e-4)
-    assert np.array_equal(stable.array_eigh(given.numpy())[1], vectors.numpy())
-    for matrix in (given, nearly_unitary(dtype)):
+    assert torch.allclose(vectors * values[:, None].to(dtype) @ vectors.mH, case, atol=1e-4)
+    assert np.array_equal(stable.array_eigh(case.numpy())[1], vectors.numpy())
+    for matrix in (case, nearly_unitary(dtype)):
         nearest = stable.polar(matrix)
         identity = torch.eye(matrix.shape[-1], dtype=dtype).expand_as(matrix)
         assert nearest.dtype == dtype and torch.allclose(nearest @ nearest.mH, identity, atol=2e-6)
@@ -125,8 +125,8 @@ def test_where_the_second_try_fails_too_a_neighbour_is_decomposed(
 
     monkeypatch.setattr("scipy.linalg.svd", once)
     found = stable.polar(torch.eye(5)[None])
-    given, disturbed = tried
-    assert 0 < np.abs(given - disturbed).max() <= 2 * stable.ROUNDINGS * np.finfo(np.float32).eps
+    case, disturbed = tried
+    assert 0 < np.abs(case - disturbed).max() <= 2 * stable.ROUNDINGS * np.finfo(np.float32).eps
     assert len(np.unique(np.diagonal(disturbed))) == 5
     assert torch.allclose(found, torch.eye(5)[None], atol=1e-6)
     monkeypatch.setattr("scipy.linalg.svd", _never)
@@ -136,11 +136,11 @@ def test_where_the_second_try_fails_too_a_neighbour_is_decomposed(
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_is_not_finite_is_named(bad: float) -> None:
-    given = torch.eye(4, dtype=torch.float64).repeat(2, 1, 1)
-    given[1, 2, 2] = bad
-    array = given.numpy()
+    case = torch.eye(4, dtype=torch.float64).repeat(2, 1, 1)
+    case[1, 2, 2] = bad
+    array = case.numpy()
     calls: list[Callable[[], Any]] = [
-        lambda: stable.svd(given), lambda: stable.eigh(given), lambda: stable.polar(given),
+        lambda: stable.svd(case), lambda: stable.eigh(case), lambda: stable.polar(case),
         lambda: stable.array_svd(array), lambda: stable.array_eigh(array), lambda: stable.array_polar(array),
         lambda: stable.array_singular_values(array), lambda: stable.array_lstsq(array[0], array[1], 1e-9),
     ]  # fmt: skip

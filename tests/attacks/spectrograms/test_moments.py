@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import Evidence, Given, OtherSpeech, Recovery, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.spectrograms.annealing import annealed_order
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, whitening
@@ -14,9 +14,14 @@ from wrongkey.attacks.spectrograms.signs_and_orders import exchange_changes, fin
 from wrongkey.attacks.spectrograms.statistics import block_grid, moments, neighbourhoods
 from wrongkey.errors import BadInput
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.query import encrypt_query
+from wrongkey.keys.schemes import SCHEMES, Scheme
 
 BINS, FRAMES = 12, 600
+
+
+OWN = Scheme("own", SCHEMES["shuffling"].words, SCHEMES["shuffling"].matrices, lambda size: 6)  # finite, of no group
 
 
 def spectrogram(seed: int, *, centred: bool = False, bins: int = BINS) -> Tensor:
@@ -34,15 +39,15 @@ def spectrogram(seed: int, *, centred: bool = False, bins: int = BINS) -> Tensor
 
 
 OTHERS = {
-    centred: OtherSpeech(tuple(spectrogram(s, centred=centred) for s in range(8)), ()) for centred in (False, True)
+    centred: BackgroundSpeech(tuple(spectrogram(s, centred=centred) for s in range(8)), ()) for centred in (False, True)
 }
 
 
-def attacked(scheme: str, key: np.ndarray, queries: list[Tensor], others: OtherSpeech) -> Recovery:
+def attacked(scheme: str, key: np.ndarray, queries: list[Tensor], background: BackgroundSpeech) -> Recovery:
     size = len(key)
-    setting = Setting(scheme=scheme, blocks="tiles", block_size=round(size**0.5), size=size, rate=100.0)
+    setting = Setting(SCHEMES[scheme], KeyCut("tiles", round(size**0.5)), rate=100.0)
     ciphertext = tuple(encrypt_query(query.double(), key, blocks="tiles") for query in queries)
-    return SpectrogramMoments().run(Evidence(setting, Given(), seed=3, ciphertext=ciphertext, others=others))
+    return SpectrogramMoments().run(Evidence(setting, Case(), seed=3, ciphertext=ciphertext, background=background))
 
 
 @pytest.mark.parametrize("centred", [False, True])
@@ -52,14 +57,14 @@ def test_the_key_is_found_up_to_what_the_sample_allows(scheme, centred):
     found = attacked(scheme, key, [spectrogram(100 + s, centred=centred) for s in range(4)], OTHERS[centred])
     assert found.key is not None
     assert key_error(found.key, key, "tiles") < (0.1 if scheme == "rom" else 1e-9)
-    assert found.believed
+    assert found.success_claimed
 
 
 @pytest.mark.parametrize("scheme", ["flipping", "shuffling", "rom"])
 def test_white_noise_tells_nothing_and_the_attack_says_so(scheme):
     key = draw_keys(scheme, 9, 1, 0, 1)[0]
     noise = [torch.from_numpy(np.random.default_rng(s).standard_normal((BINS, FRAMES))) for s in range(4)]
-    assert not attacked(scheme, key, noise, OTHERS[True]).believed
+    assert not attacked(scheme, key, noise, OTHERS[True]).success_claimed
 
 
 @pytest.fixture
@@ -122,9 +127,9 @@ def test_filling_is_no_speech_and_beyond_the_edge_is_nothing():
 
 def test_what_it_does_not_attack():
     attack = SpectrogramMoments()
-    assert "samples" in (attack.obstacle(Setting("rom", "samples", 9, 9, 16_000.0)) or "")
-    assert "scheme" in (attack.obstacle(Setting("own", "tiles", 3, 9, 100.0)) or "")
-    assert attack.obstacle(Setting("rom", "tiles", 40, 1600, 100.0))
-    assert attack.obstacle(Setting("rom", "frames", 80, 80, 100.0)) is None
+    assert "samples" in (attack.inapplicable(Setting(SCHEMES["rom"], KeyCut("samples", 9), 16_000.0)) or "")
+    assert "scheme" in (attack.inapplicable(Setting(OWN, KeyCut("tiles", 3), 100.0)) or "")
+    assert attack.inapplicable(Setting(SCHEMES["rom"], KeyCut("tiles", 40), 100.0))
+    assert attack.inapplicable(Setting(SCHEMES["rom"], KeyCut("frames", 80), 100.0)) is None
     with pytest.raises(BadInput, match="other people"):
-        attack.run(Evidence(Setting("rom", "tiles", 3, 9, 100.0), Given(), seed=0))
+        attack.run(Evidence(Setting(SCHEMES["rom"], KeyCut("tiles", 3), 100.0), Case(), seed=0))

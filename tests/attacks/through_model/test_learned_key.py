@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tests.attacks.weights.tiny_classifier import TinyClassifier, recogniser, setting, speech, trained, under
-from wrongkey.attacks.base import Evidence, Given, OtherSpeech, Recovery
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Recovery
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.solvers.orthogonal_group import OrthogonalAdam, cayley, dimensions, geodesic, mirrors, skew
@@ -20,6 +20,7 @@ from wrongkey.attacks.through_model.learned_key import NO_NORMS, UNLABELLED, Lea
 from wrongkey.attacks.through_model.search import Plan, neighbours
 from wrongkey.errors import BadInput
 from wrongkey.keys import correct_key, draw_keys, encrypt_query
+from wrongkey.keys.key_cut import KeyCut
 
 QUICK = Plan(guesses=48, starts=6, first_steps=30, steps=25, batch=24)
 
@@ -27,8 +28,10 @@ QUICK = Plan(guesses=48, starts=6, first_steps=30, steps=25, batch=24)
 def attacked(scheme: str, key: np.ndarray, variant: str = "", heard: bool = True) -> Recovery:
     model = trained(len(key))
     encrypted = under(model, scheme, key)
-    others = speech(len(key), 48, heard=heard)
-    evidence = Evidence(setting(scheme, len(key), model), Given(variant=variant), 3, encrypted=encrypted, others=others)
+    background = speech(len(key), 48, heard=heard)
+    evidence = Evidence(
+        setting(scheme, len(key), model), Case(variant=variant), 3, encrypted=encrypted, background=background
+    )
     return LearnedKey(plan=QUICK).run(evidence)
 
 
@@ -37,7 +40,7 @@ def attacked(scheme: str, key: np.ndarray, variant: str = "", heard: bool = True
 def test_a_random_orthogonal_key_is_found(variant: str, seed: int) -> None:
     key = correct_key("rom", 4, seed)
     found = attacked("rom", key, variant)
-    assert found.key is not None and found.believed is (None if variant == UNLABELLED else True)
+    assert found.key is not None and found.success_claimed is (None if variant == UNLABELLED else True)
     np.testing.assert_allclose(found.key @ found.key.T, np.eye(4), atol=1e-10)
     assert key_error(found.key, key, "tiles") < 0.25  # with no regard to the sign
 
@@ -45,7 +48,9 @@ def test_a_random_orthogonal_key_is_found(variant: str, seed: int) -> None:
 def test_a_start_from_elsewhere_is_refined() -> None:
     key, model = correct_key("rom", 6, 0), trained(6)
     near = geodesic(torch.from_numpy(key), 0.1 * torch.ones(dimensions(6), dtype=torch.float64)).numpy()
-    evidence = Evidence(setting("rom", 6, model), Given(), 0, encrypted=under(model, "rom", key), others=speech(6, 48))
+    evidence = Evidence(
+        setting("rom", 6, model), Case(), 0, encrypted=under(model, "rom", key), background=speech(6, 48)
+    )
     found = LearnedKey(start=lambda _: near, plan=QUICK).run(evidence)
     assert found.key is not None and key_error(found.key, key, "tiles") < 0.25
 
@@ -62,13 +67,15 @@ def test_both_determinants_are_reached() -> None:
 def test_keys_of_finite_schemes_are_found_exactly(scheme: str) -> None:
     key = correct_key(scheme, 5, 1)
     found = attacked(scheme, key)
-    assert found.believed
+    assert found.success_claimed
     np.testing.assert_array_equal(found.key, key)
 
 
 def test_white_noise_is_reported_as_failure() -> None:
-    believed = [attacked("rom", correct_key("rom", 4, seed), NO_NORMS, heard=False).believed for seed in range(3)]
-    assert believed.count(True) == 0
+    success_claimed = [
+        attacked("rom", correct_key("rom", 4, seed), NO_NORMS, heard=False).success_claimed for seed in range(3)
+    ]
+    assert success_claimed.count(True) == 0
 
 
 def test_a_layer_that_reads_more_than_a_block_is_asked_through_its_queries() -> None:
@@ -78,7 +85,7 @@ def test_a_layer_that_reads_more_than_a_block_is_asked_through_its_queries() -> 
     key, keys = correct_key("rom", 3, 0), torch.from_numpy(draw_keys("rom", 3, 1, 0, 2))
     encrypted = under(model, "rom", key)
     queries = speech(3, 5).queries
-    answers = KeyedAnswers(encrypted, "asc", queries, 3, "samples")(keys).answers
+    answers = KeyedAnswers(encrypted, "asc", queries, KeyCut("samples", 3))(keys).answers
     for k, answer in zip(keys, answers, strict=True):
         explicit = encrypted.classify(encrypt_query(torch.stack(queries), k.numpy(), blocks="samples"))
         torch.testing.assert_close(answer, explicit, atol=1e-5, rtol=1e-4)
@@ -87,7 +94,7 @@ def test_a_layer_that_reads_more_than_a_block_is_asked_through_its_queries() -> 
 def test_answers_and_moments_are_those_of_encrypted_queries() -> None:
     model = under(trained(4), "rom", correct_key("rom", 4, 0))
     queries, keys = speech(4, 30).queries, torch.from_numpy(draw_keys("rom", 4, 1, 0, 3))
-    answered = KeyedAnswers(model, "asc", queries, 4, "samples")(keys, torch.tensor([2, 7, 20]), watch=True)
+    answered = KeyedAnswers(model, "asc", queries, KeyCut("samples", 4))(keys, torch.tensor([2, 7, 20]), watch=True)
     some = torch.stack([queries[i] for i in (2, 7, 20)])
     (mean, variance), *_ = answered.moments
     for i, key in enumerate(keys):
@@ -101,8 +108,8 @@ def test_answers_and_moments_are_those_of_encrypted_queries() -> None:
 def test_the_gradient_of_the_criterion_is_its_slope() -> None:
     key = correct_key("rom", 3, 2)
     model = trained(3)
-    others = speech(3, 24)
-    learned = criterion_of(under(model, "rom", key), setting("rom", 3, model), others)
+    background = speech(3, 24)
+    learned = criterion_of(under(model, "rom", key), setting("rom", 3, model), background)
     at, everything = torch.from_numpy(draw_keys("rom", 3, 4, 0, 1)), torch.arange(learned.size)
     _, gradient = learned.gradient(at, everything)
     step = torch.zeros_like(at)
@@ -121,7 +128,7 @@ def test_voices_are_held_out_whole() -> None:
 
 
 def test_halves_end_at_a_block() -> None:
-    speech = OtherSpeech((torch.arange(35.0),), ("someone",))
+    speech = BackgroundSpeech((torch.arange(35.0),), ("someone",))
     pieces = halves(speech, setting("rom", 4, trained(4), "asv"))
     assert [len(piece) for piece in pieces.queries] == [16, 19] and pieces.labels == ("0", "0")
 
@@ -129,9 +136,11 @@ def test_halves_end_at_a_block() -> None:
 @pytest.mark.parametrize("variant", ["", UNLABELLED])
 def test_a_speaker_model_under_the_key_found_separates_voices_as_under_the_right_one(variant: str) -> None:
     key, model = correct_key("rom", 3, 0), trained(3)
-    encrypted, others, where = under(model, "rom", key), speech(3, 48), setting("rom", 3, model, "asv")
-    found = LearnedKey(plan=QUICK).run(Evidence(where, Given(variant=variant), 0, encrypted=encrypted, others=others))
-    learned = criterion_of(encrypted, where, others)
+    encrypted, background, where = under(model, "rom", key), speech(3, 48), setting("rom", 3, model, "asv")
+    found = LearnedKey(plan=QUICK).run(
+        Evidence(where, Case(variant=variant), 0, encrypted=encrypted, background=background)
+    )
+    learned = criterion_of(encrypted, where, background)
     assert found.key is not None
     keys = torch.from_numpy(np.stack([found.key, key, *draw_keys("rom", 3, 9, 0, 9)]))
     mine, right, *random = learned.losses(keys).tolist()
@@ -162,10 +171,10 @@ def test_what_it_needs_is_said() -> None:
     attack = open_attack("learned-key")
     assert isinstance(attack, LearnedKey)
     silent = recogniser(3)
-    assert "encode" in str(attack.obstacle(setting("rom", 3, silent, "asr")))
-    assert attack.obstacle(setting("rom", 3, trained(3))) is None
-    assert attack.obstacle(replace(setting("rom", 3, silent), model=None)) is not None
-    others = replace(speech(3, 12), labels=("unknown",) * 12)
+    assert "encode" in str(attack.inapplicable(setting("rom", 3, silent, "asr")))
+    assert attack.inapplicable(setting("rom", 3, trained(3))) is None
+    assert attack.inapplicable(replace(setting("rom", 3, silent), model=None)) is not None
+    background = replace(speech(3, 12), labels=("unknown",) * 12)
     model = under(TinyClassifier(torch.eye(3)), "rom", np.eye(3))
     with pytest.raises(BadInput, match="unknown"):
-        attack.run(Evidence(setting("rom", 3, model), Given(), 0, encrypted=model, others=others))
+        attack.run(Evidence(setting("rom", 3, model), Case(), 0, encrypted=model, background=background))

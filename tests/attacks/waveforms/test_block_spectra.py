@@ -10,7 +10,7 @@ from wrongkey.attacks.solvers.stable_linalg import polar
 from wrongkey.attacks.waveforms.block_spectra import block_spectra, follow, polyphase_estimates, polyphase_keys, tones
 from wrongkey.attacks.waveforms.joint_diagonalisation import Criterion, principal_axes, separate, separate_jointly
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import to_blocks
+from wrongkey.keys.cutting import to_blocks
 from wrongkey.keys.draw import draw_keys
 
 RATE = 16_000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from wrongkey.attacks.base import Evidence, Given, Setting
+from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.average_speech import average_starts
 from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction, recover, stationarity_defect
@@ -12,6 +12,8 @@ from wrongkey.attacks.waveforms.population_search import Effort, distinct, haar,
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import speech_states
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.schemes import SCHEMES
 
 from .toy_speech import toy_blocks
 
@@ -21,31 +23,31 @@ def key_of(size: int, index: int = 0) -> torch.Tensor:
 
 
 def setting(scheme: str, size: int, blocks: str = "samples") -> Setting:
-    return Setting(scheme, blocks, size, size, 16_000.0)  # type: ignore[arg-type]
+    return Setting(SCHEMES[scheme], KeyCut(blocks, size), 16_000.0)
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_a_rom_key_is_recovered_from_ciphertext_alone(size: int) -> None:
     key = key_of(size)
     cipher = (toy_blocks(size, 4.0, 1)[0] @ key).flatten()
-    evidence = Evidence(setting("rom", size), Given(seconds=4.0), seed=0, ciphertext=(cipher,))
+    evidence = Evidence(setting("rom", size), Case(seconds=4.0), seed=0, ciphertext=(cipher,))
     found = LinearPrediction().run(evidence)
     assert found.key is not None and key_error(found.key, key.numpy(), "samples") < 0.05
-    assert found.believed is True
+    assert found.success_claimed is True
 
 
 @pytest.mark.parametrize("size", [3, 5])
 def test_white_noise_gives_no_belief(size: int) -> None:
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal((20_000, size)))
     found = recover([noise], seed=0, most_runs=2)
-    assert not found.believed
+    assert not found.success_claimed
     assert found.defect > 0.3
 
 
 def test_blocks_without_a_common_process_give_no_belief() -> None:
     rng = np.random.default_rng(1)  # coloured inside a block, no two blocks depend on each other
     found = recover([torch.from_numpy(rng.standard_normal((20_000, 4)) @ np.diag([3.0, 2, 1, 0.3]))], 0, most_runs=2)
-    assert not found.believed
+    assert not found.success_claimed
 
 
 def test_given_starts_are_searched_from() -> None:
@@ -53,7 +55,7 @@ def test_given_starts_are_searched_from() -> None:
     blocks = [part @ key for part in toy_blocks(4, 4.0, 1)]
     found = recover(blocks, seed=0, starts=key[None], most_runs=1)
     assert key_error(found.key.numpy(), key.numpy(), "samples") < 0.05
-    assert (found.runs, found.agreeing, found.believed) == (1, 1, False)  # one run alone proves nothing
+    assert (found.runs, found.agreeing, found.success_claimed) == (1, 1, False)  # one run alone proves nothing
 
 
 def test_the_search_falls_from_level_to_level_and_keeps_distinct_keys() -> None:
@@ -94,8 +96,8 @@ def test_the_defect_tells_stationary_covariances_from_turned_ones() -> None:
 
 def test_where_the_attack_does_not_apply_it_says_so() -> None:
     attack = LinearPrediction()
-    assert attack.obstacle(setting("rom", 10)) is None and attack.obstacle(setting("mine", 10)) is None
-    assert "spectrogram" in (attack.obstacle(setting("rom", 9, "tiles")) or "")
-    assert "sign-chain" in (attack.obstacle(setting("flipping", 10)) or "")
-    assert "128" in (attack.obstacle(setting("rom", 128)) or "")
-    assert [given.seconds for given in attack.amounts(setting("rom", 10))] == [10, 75]
+    assert attack.inapplicable(setting("rom", 10)) is None and attack.inapplicable(setting("mine", 10)) is None
+    assert "spectrogram" in (attack.inapplicable(setting("rom", 9, "tiles")) or "")
+    assert "sign-chain" in (attack.inapplicable(setting("flipping", 10)) or "")
+    assert "128" in (attack.inapplicable(setting("rom", 128)) or "")
+    assert [case.seconds for case in attack.cases(setting("rom", 10))] == [10, 75]

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from wrongkey.attacks.base import Evidence, Given, OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.order_search import anneal, cost, pair_costs, polish, rearrangements
 from wrongkey.attacks.waveforms.sample_order import BLIND, SampleOrder, key_of_order
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys import correct_key, encrypt_query
+from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.schemes import SCHEMES
 
 SECONDS = 5
 
@@ -28,7 +30,7 @@ def voices() -> list[list[torch.Tensor]]:
     return list(speakers.values())[:8]
 
 
-def evidence(queries: list[torch.Tensor], size: int, others: list[torch.Tensor], variant: str = "") -> Evidence:
+def evidence(queries: list[torch.Tensor], size: int, background: list[torch.Tensor], variant: str = "") -> Evidence:
     key, left, cipher = correct_key("shuffling", size, 3), SECONDS * 16_000, []
     for query in queries:
         piece = query[: min(left, len(query)) // size * size]
@@ -37,33 +39,35 @@ def evidence(queries: list[torch.Tensor], size: int, others: list[torch.Tensor],
         left -= len(query)
         if left < size:
             break
-    setting = Setting("shuffling", "samples", size, size, 16_000.0)
-    return Evidence(setting, Given(SECONDS, variant=variant), 0, tuple(cipher), others=OtherSpeech(tuple(others), ()))
+    setting = Setting(SCHEMES["shuffling"], KeyCut("samples", size), 16_000.0)
+    return Evidence(
+        setting, Case(SECONDS, variant=variant), 0, tuple(cipher), background=BackgroundSpeech(tuple(background), ())
+    )
 
 
 @pytest.mark.parametrize(("size", "variant"), [(3, ""), (10, BLIND), (24, "")])
 def test_shuffled_speech_is_ordered_exactly(voices: list[list[torch.Tensor]], size: int, variant: str) -> None:
-    others = [query for voice in voices[1:] for query in voice]
-    recovery = SampleOrder().run(evidence(voices[0], size, others, variant))
+    background = [query for voice in voices[1:] for query in voice]
+    recovery = SampleOrder().run(evidence(voices[0], size, background, variant))
     assert recovery.key is not None
     assert key_error(recovery.key, correct_key("shuffling", size, 3), "samples") == 0
-    assert recovery.believed
+    assert recovery.success_claimed
 
 
 def test_white_noise_is_not_believed(voices: list[list[torch.Tensor]]) -> None:
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal(SECONDS * 16_000))
     recovery = SampleOrder().run(evidence([noise], 12, voices[1]))
-    assert recovery.believed is False
+    assert recovery.success_claimed is False
     assert recovery.key is not None
     assert key_error(recovery.key, correct_key("shuffling", 12, 3), "samples") > 0.8
     assert recovery.objective == pytest.approx(0, abs=0.05)
 
 
 def test_other_settings_are_refused_with_a_reason() -> None:
-    attack, setting = SampleOrder(), Setting("shuffling", "samples", 10, 10, 16_000.0)
-    assert attack.obstacle(setting) is None
-    assert "mine" in (attack.obstacle(replace(setting, scheme="mine")) or "")
-    assert "tiles" in (attack.obstacle(replace(setting, blocks="tiles")) or "")
+    attack, setting = SampleOrder(), Setting(SCHEMES["shuffling"], KeyCut("samples", 10), 16_000.0)
+    assert attack.inapplicable(setting) is None
+    assert "mine" in (attack.inapplicable(replace(setting, scheme="mine")) or "")
+    assert "tiles" in (attack.inapplicable(replace(setting, blocks="tiles")) or "")
 
 
 def test_too_little_ciphertext_is_refused() -> None:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from wrongkey.attacks.base import Evidence, Given, OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.sign_chain import BLIND, SignChain, descended_signs, lowest_signs
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys import correct_key, encrypt_query
+from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.schemes import SCHEMES
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +29,12 @@ def emphasised(query: torch.Tensor) -> torch.Tensor:
     return torch.cat([query[:1], query[1:] - 0.97 * query[:-1]])
 
 
-def evidence(queries: list[torch.Tensor], size: int, others: list[torch.Tensor], variant: str = "") -> Evidence:
+def evidence(queries: list[torch.Tensor], size: int, background: list[torch.Tensor], variant: str = "") -> Evidence:
     key = correct_key("flipping", size, 3)
     whole = [query[: len(query) // size * size] for query in queries]
-    setting = Setting("flipping", "samples", size, size, 16_000.0)
+    setting = Setting(SCHEMES["flipping"], KeyCut("samples", size), 16_000.0)
     cipher = tuple(encrypt_query(query, key, blocks="samples") for query in whole)
-    return Evidence(setting, Given(5, variant=variant), 0, cipher, others=OtherSpeech(tuple(others), ()))
+    return Evidence(setting, Case(5, variant=variant), 0, cipher, background=BackgroundSpeech(tuple(background), ()))
 
 
 @pytest.mark.parametrize("variant", ["", BLIND])
@@ -42,32 +44,32 @@ def test_flipped_speech_is_found_exactly(
     voices: list[list[torch.Tensor]], size: int, variant: str, plain: bool
 ) -> None:
     front_end = (lambda query: query) if plain else emphasised
-    others = [front_end(query) for voice in voices[1:] for query in voice]
-    recovery = SignChain().run(evidence([front_end(query) for query in voices[0]], size, others, variant))
+    background = [front_end(query) for voice in voices[1:] for query in voice]
+    recovery = SignChain().run(evidence([front_end(query) for query in voices[0]], size, background, variant))
     key = correct_key("flipping", size, 3)
     assert recovery.key is not None
     if variant == BLIND and not plain and size % 2 == 0:  # a bright voice: a turned spectrum is as good
-        assert recovery.believed is None
+        assert recovery.success_claimed is None
         turned = recovery.key * np.where(np.arange(size) % 2, -1.0, 1.0)
         assert 0 in (key_error(recovery.key, key, "samples"), key_error(turned, key, "samples"))
         return
     assert key_error(recovery.key, key, "samples") == 0
-    assert recovery.believed
+    assert recovery.success_claimed
 
 
 def test_white_noise_is_not_believed(voices: list[list[torch.Tensor]]) -> None:
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal(80_000))
     recovery = SignChain().run(evidence([noise], 32, voices[1]))
-    assert recovery.believed is False
+    assert recovery.success_claimed is False
     assert recovery.key is not None
     assert key_error(recovery.key, correct_key("flipping", 32, 3), "samples") > 0.8
 
 
 def test_other_settings_are_refused_with_a_reason() -> None:
-    attack, setting = SignChain(), Setting("flipping", "samples", 10, 10, 16_000.0)
-    assert attack.obstacle(setting) is None
-    assert "mine" in (attack.obstacle(replace(setting, scheme="mine")) or "")
-    assert "frames" in (attack.obstacle(replace(setting, blocks="frames")) or "")
+    attack, setting = SignChain(), Setting(SCHEMES["flipping"], KeyCut("samples", 10), 16_000.0)
+    assert attack.inapplicable(setting) is None
+    assert "mine" in (attack.inapplicable(replace(setting, scheme="mine")) or "")
+    assert "frames" in (attack.inapplicable(replace(setting, blocks="frames")) or "")
 
 
 def test_too_little_ciphertext_is_refused() -> None:

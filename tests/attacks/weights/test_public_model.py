@@ -10,17 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from wrongkey.attacks.base import Evidence, Given, OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.fine_tuning import fine_tuned, steps_of
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.weights.kernel_rows import keyed_rows, lifted_layer
 from wrongkey.attacks.weights.public_model import PublicModel
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import dims_of
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.model import encrypt_model
-
-SCHEMES = ("rom", "shuffling", "flipping")
+from wrongkey.keys.schemes import SCHEMES
 
 
 @dataclass
@@ -60,12 +59,12 @@ LAYERS = {
 
 
 def setting(scheme: str, block: int, blocks: str, model: Toy | None = None) -> Setting:
-    return Setting(scheme, blocks, block, block ** dims_of(blocks), 16_000.0, model, "asv")
+    return Setting(SCHEMES[scheme], KeyCut(blocks, block), 16_000.0, model, "asv")
 
 
 def attacked(public: nn.Module, owners: nn.Module, where: Setting, key: np.ndarray, variant: str = ""):  # type: ignore[no-untyped-def]
     encrypted = encrypt_model(owners, "0", key, where.blocks)
-    evidence = Evidence(where, Given(variant=variant), 0, public=Toy(public), encrypted=Toy(encrypted))
+    evidence = Evidence(where, Case(variant=variant), 0, public=Toy(public), encrypted=Toy(encrypted))
     return PublicModel().run(evidence)
 
 
@@ -77,7 +76,7 @@ def test_every_first_layer_gives_its_key(name: str, scheme: str) -> None:
     network, where = nn.Sequential(build()), setting(scheme, block, blocks)
     for key in draw_keys(scheme, where.size, 0, 0, 2):
         recovery = attacked(network, network, where, key)
-        assert key_error(recovery.key, key, "tiles") < 1e-5 and recovery.believed
+        assert key_error(recovery.key, key, "tiles") < 1e-5 and recovery.success_claimed
         assert recovery.measured["rank"] == where.size
 
 
@@ -99,7 +98,7 @@ def test_fewer_kernels_than_directions_give_their_span() -> None:
     network, where = nn.Sequential(nn.Conv1d(1, 6, 10, 10)), setting("rom", 10, "samples")
     key = draw_keys("rom", 10, 0, 0, 1)[0]
     recovery = attacked(network, network, where, key)
-    assert recovery.believed is False and recovery.measured["rank"] == 6 and "6 of 10" in recovery.note
+    assert recovery.success_claimed is False and recovery.measured["rank"] == 6 and "6 of 10" in recovery.note
     kernels = keyed_rows(network[0], where)
     assert np.allclose(kernels @ recovery.key, kernels @ key, atol=1e-5)
     assert key_error(recovery.key, key, "samples") > 0.3
@@ -110,9 +109,9 @@ def test_kernels_left_out_are_not_used() -> None:
     network, where = nn.Sequential(nn.Conv1d(1, 16, 10, 10)), setting("rom", 10, "samples")
     key = draw_keys("rom", 10, 0, 0, 1)[0]
     assert attacked(network, network, where, key, "5 kernels of 16").measured["rank"] == 5
-    assert attacked(network, network, where, key, "10 kernels of 16").believed
-    given = PublicModel().amounts(setting("rom", 10, "samples", Toy(network)))
-    assert [g.variant for g in given][:3] == ["5 kernels of 16", "9 kernels of 16", ""]
+    assert attacked(network, network, where, key, "10 kernels of 16").success_claimed
+    case = PublicModel().cases(setting("rom", 10, "samples", Toy(network)))
+    assert [g.variant for g in case][:3] == ["5 kernels of 16", "9 kernels of 16", ""]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -130,7 +129,9 @@ def test_a_merged_batch_norm_scales_and_turns_kernels(scheme: str) -> None:
     found = []
     for key in draw_keys(scheme, 8, 0, 0, 5):
         recovery = attacked(nn.Sequential(layer), nn.Sequential(merged), where, key)
-        found.append(key_error(recovery.key, key, "samples") < 1e-4 and recovery.believed and "scaled" in recovery.note)
+        found.append(
+            key_error(recovery.key, key, "samples") < 1e-4 and recovery.success_claimed and "scaled" in recovery.note
+        )
     assert all(found)
 
 
@@ -141,17 +142,17 @@ def test_another_model_is_not_believed(scheme: str) -> None:
     public, owners = (nn.Sequential(nn.Conv1d(1, 32, 8, 8)) for _ in range(2))
     key = draw_keys(scheme, 8, 0, 0, 1)[0]
     recovery = attacked(public, owners, where, key)
-    assert recovery.believed is False and key_error(recovery.key, key, "samples") > 0.5
+    assert recovery.success_claimed is False and key_error(recovery.key, key, "samples") > 0.5
     other = nn.Sequential(nn.Conv1d(1, 16, 8, 8))
     with pytest.raises(BadInput, match="architecture"):
         attacked(public, other, where, key)
 
 
 @pytest.fixture(scope="module")
-def others() -> OtherSpeech:
+def background() -> BackgroundSpeech:
     rng = np.random.default_rng(0)
     queries = [torch.from_numpy(np.cumsum(rng.standard_normal(600))).float() * 0.05 for _ in range(6)]
-    return OtherSpeech(tuple(queries), ("a", "b") * 3)
+    return BackgroundSpeech(tuple(queries), ("a", "b") * 3)
 
 
 def toy() -> Toy:
@@ -161,25 +162,25 @@ def toy() -> Toy:
 
 
 @pytest.mark.parametrize("what", ["first layer fine-tuned", "all fine-tuned"])
-def test_fine_tuning_moves_kernels_and_the_key_is_still_found(what: str, others: OtherSpeech) -> None:
+def test_fine_tuning_moves_kernels_and_the_key_is_still_found(what: str, background: BackgroundSpeech) -> None:
     model = toy()
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
-    tuned = fine_tuned(model, others, f"{what} 20 steps", seed=0)
+    tuned = fine_tuned(model, background, f"{what} 20 steps", seed=0)
     moved = {name for name, value in tuned.network.state_dict().items() if not torch.equal(value, before[name])}
     assert "0.weight" in moved and ("3.weight" in moved) is what.startswith("all")
     assert moved == {"0.weight"} or what.startswith("all")
     assert all(torch.equal(value, before[name]) for name, value in model.network.state_dict().items())
     assert not tuned.network.training and not any(p.requires_grad for p in tuned.network.parameters())
-    again = fine_tuned(model, others, f"{what} 20 steps", seed=0)
+    again = fine_tuned(model, background, f"{what} 20 steps", seed=0)
     assert torch.equal(again.network.state_dict()["0.weight"], tuned.network.state_dict()["0.weight"])
     where, key = setting("rom", 6, "samples"), draw_keys("rom", 6, 0, 0, 1)[0]
     recovery = attacked(model.network, tuned.network, where, key)
-    assert 1e-5 < key_error(recovery.key, key, "samples") < 0.05 and recovery.believed
+    assert 1e-5 < key_error(recovery.key, key, "samples") < 0.05 and recovery.success_claimed
 
 
-def test_fine_tuning_that_cannot_be_done_is_refused(others: OtherSpeech) -> None:
+def test_fine_tuning_that_cannot_be_done_is_refused(background: BackgroundSpeech) -> None:
     assert steps_of("all fine-tuned") == 100 and steps_of("first layer fine-tuned 500 steps") == 500
     with pytest.raises(BadInput, match="all fine-tuned"):
-        fine_tuned(toy(), others, "tuned", seed=0)
+        fine_tuned(toy(), background, "tuned", seed=0)
     with pytest.raises(BadInput, match="no speech"):
-        fine_tuned(toy(), OtherSpeech((), ()), "all fine-tuned", seed=0)
+        fine_tuned(toy(), BackgroundSpeech((), ()), "all fine-tuned", seed=0)

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from tests.attacks.weights.test_public_model import Toy
-from wrongkey.attacks.base import Evidence, Given, OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.weights.norm_statistics import discrepancy, norm_behind
 from wrongkey.attacks.weights.public_statistics import PublicStatistics, problem_of, solve, turned
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.model import encrypt_model
+from wrongkey.keys.schemes import SCHEMES
 
 SIZE = 4
 
@@ -47,29 +49,29 @@ def trained() -> Toy:
 
 
 @pytest.fixture(scope="module")
-def others() -> OtherSpeech:
+def background() -> BackgroundSpeech:
     queries = voices(2)
-    return OtherSpeech(tuple(queries), ("",) * len(queries))
+    return BackgroundSpeech(tuple(queries), ("",) * len(queries))
 
 
-def evidence(model: Toy, others: OtherSpeech, scheme: str, key: np.ndarray) -> Evidence:
-    where = Setting(scheme, "samples", SIZE, SIZE, 16_000.0, model, "asv")
+def evidence(model: Toy, background: BackgroundSpeech, scheme: str, key: np.ndarray) -> Evidence:
+    where = Setting(SCHEMES[scheme], KeyCut("samples", SIZE), 16_000.0, model, "asv")
     encrypted = Toy(encrypt_model(model.network, "0", key))
-    return Evidence(where, Given(), 0, encrypted=encrypted, others=others)
+    return Evidence(where, Case(), 0, encrypted=encrypted, background=background)
 
 
-def test_flipping_is_found(trained: Toy, others: OtherSpeech) -> None:
+def test_flipping_is_found(trained: Toy, background: BackgroundSpeech) -> None:
     for key in draw_keys("flipping", SIZE, 0, 0, 4):
-        recovery = PublicStatistics().run(evidence(trained, others, "flipping", key))
-        assert key_error(recovery.key, key, "samples") == 0 and recovery.believed
+        recovery = PublicStatistics().run(evidence(trained, background, "flipping", key))
+        assert key_error(recovery.key, key, "samples") == 0 and recovery.success_claimed
         assert recovery.objective < 0.1 and recovery.measured["equations"] == 23
 
 
 @pytest.mark.parametrize("scheme", ["shuffling", "rom"])
-def test_the_equations_leave_a_block_and_its_reverse(trained: Toy, others: OtherSpeech, scheme: str) -> None:
+def test_the_equations_leave_a_block_and_its_reverse(trained: Toy, background: BackgroundSpeech, scheme: str) -> None:
     """Up to signs of eigenvectors of S (a reversal turns some of them), the key that they give is the right one."""
     for key in draw_keys(scheme, SIZE, 0, 0, 3):
-        problem = problem_of(evidence(trained, others, scheme, key), "1")
+        problem = problem_of(evidence(trained, background, scheme, key), "1")
         found = solve(problem, scheme, np.random.default_rng(0))
         vectors = np.linalg.eigh(problem.second)[1]
         right, _, _ = turned(found[0], 4.0, problem, lambda k: key_error(k, key, "samples"))  # noqa: B023
@@ -78,31 +80,31 @@ def test_the_equations_leave_a_block_and_its_reverse(trained: Toy, others: Other
         assert np.allclose(np.abs(turn), np.eye(SIZE), atol=0.2)
 
 
-def test_the_discrepancy_is_least_under_the_right_key(trained: Toy, others: OtherSpeech) -> None:
+def test_the_discrepancy_is_least_under_the_right_key(trained: Toy, background: BackgroundSpeech) -> None:
     key, *wrong = draw_keys("rom", SIZE, 0, 0, 6)
-    model = evidence(trained, others, "rom", key).encrypted
-    pieces = [query[: len(query) // SIZE * SIZE] for query in others.queries[:16]]
+    model = evidence(trained, background, "rom", key).encrypted
+    pieces = [query[: len(query) // SIZE * SIZE] for query in background.queries[:16]]
     right = discrepancy(model, pieces, key, "samples")
     assert right < 0.2 < min(discrepancy(model, pieces, other, "samples") for other in wrong)
 
 
-def test_gradients_of_the_equations_are_right(trained: Toy, others: OtherSpeech) -> None:
-    problem = problem_of(evidence(trained, others, "rom", np.eye(SIZE)), "1")
+def test_gradients_of_the_equations_are_right(trained: Toy, background: BackgroundSpeech) -> None:
+    problem = problem_of(evidence(trained, background, "rom", np.eye(SIZE)), "1")
     keys = torch.from_numpy(draw_keys("rom", SIZE, 0, 0, 2)).requires_grad_(True)
     assert torch.autograd.gradcheck(problem.squares, keys)
     assert problem.misfits(np.eye(SIZE)[None])[0] < 0.1
 
 
-def test_statistics_that_say_nothing_are_not_believed(trained: Toy, others: OtherSpeech) -> None:
+def test_statistics_that_say_nothing_are_not_believed(trained: Toy, background: BackgroundSpeech) -> None:
     key = draw_keys("flipping", SIZE, 0, 0, 1)[0]
-    case = evidence(trained, others, "flipping", key)
+    case = evidence(trained, background, "flipping", key)
     norm = case.encrypted.network[1]
     norm.running_var = norm.running_var[torch.randperm(24, generator=torch.Generator().manual_seed(0))]
     recovery = PublicStatistics().run(case)
-    assert recovery.believed is False and recovery.objective > 0.3
+    assert recovery.success_claimed is False and recovery.objective > 0.3
 
 
-def test_white_speech_decides_no_key(others: OtherSpeech) -> None:
+def test_white_speech_decides_no_key(background: BackgroundSpeech) -> None:
     """Every orthogonal key fits the second moments of white noise."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv1d(1, 24, SIZE, SIZE), nn.BatchNorm1d(24, momentum=None), nn.ReLU())
@@ -110,28 +112,28 @@ def test_white_speech_decides_no_key(others: OtherSpeech) -> None:
     with torch.no_grad():
         network(torch.randn(60, 1, 2400))
     model = Toy(network.eval().requires_grad_(False))
-    white = OtherSpeech(tuple(torch.randn(40, 2400).unbind()), ("",) * 40)
+    white = BackgroundSpeech(tuple(torch.randn(40, 2400).unbind()), ("",) * 40)
     for scheme in ("rom", "flipping", "shuffling"):
         key = draw_keys(scheme, SIZE, 0, 0, 1)[0]
-        assert PublicStatistics().run(evidence(model, white, scheme, key)).believed is False
+        assert PublicStatistics().run(evidence(model, white, scheme, key)).success_claimed is False
 
 
-def test_too_few_channels_are_said(others: OtherSpeech) -> None:
+def test_too_few_channels_are_said(background: BackgroundSpeech) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv1d(1, 5, SIZE, SIZE), nn.BatchNorm1d(5)).eval()
-    recovery = PublicStatistics().run(evidence(Toy(network), others, "rom", draw_keys("rom", SIZE, 0, 0, 1)[0]))
-    assert recovery.believed is False and "fewer numbers" in recovery.note
+    recovery = PublicStatistics().run(evidence(Toy(network), background, "rom", draw_keys("rom", SIZE, 0, 0, 1)[0]))
+    assert recovery.success_claimed is False and "fewer numbers" in recovery.note
 
 
-def test_a_merged_norm_keeps_nothing(others: OtherSpeech) -> None:
+def test_a_merged_norm_keeps_nothing(background: BackgroundSpeech) -> None:
     for rest in ([nn.ReLU()], [nn.ReLU(), nn.BatchNorm1d(8)]):  # a norm behind a non-linearity sees other numbers
         model = Toy(nn.Sequential(nn.Conv1d(1, 8, SIZE, SIZE), *rest).eval())
-        assert norm_behind(model, others.queries[0]) is None
-        recovery = PublicStatistics().run(evidence(model, others, "rom", np.eye(SIZE)))
-        assert recovery.key is None and recovery.believed is False and "No batch norm" in recovery.note
+        assert norm_behind(model, background.queries[0]) is None
+        recovery = PublicStatistics().run(evidence(model, background, "rom", np.eye(SIZE)))
+        assert recovery.key is None and recovery.success_claimed is False and "No batch norm" in recovery.note
 
 
 def test_layers_that_read_several_blocks_are_refused() -> None:
     for layer in (nn.Conv1d(1, 8, SIZE, 2), nn.Conv1d(3, 8, SIZE, SIZE)):
-        where = Setting("rom", "samples", SIZE, SIZE, 1.0, Toy(nn.Sequential(layer)), "asv")
-        assert "more than one block" in (PublicStatistics().obstacle(where) or "")
+        where = Setting(SCHEMES["rom"], KeyCut("samples", SIZE), 1.0, Toy(nn.Sequential(layer)), "asv")
+        assert "more than one block" in (PublicStatistics().inapplicable(where) or "")

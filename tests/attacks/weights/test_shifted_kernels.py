@@ -8,23 +8,22 @@ import torch
 from torch import nn
 
 from tests.attacks.weights.test_public_model import Toy
-from wrongkey.attacks.base import Evidence, Given, Setting
+from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.weights.shifted_kernels import ShiftedKernels, phases_of, shift_seen
-from wrongkey.keys.blocks import dims_of
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.model import encrypt_model
-
-SCHEMES = ("rom", "shuffling", "flipping")
+from wrongkey.keys.schemes import SCHEMES
 
 
 def setting(scheme: str, layer: nn.Module, block: int, blocks: str) -> Setting:
-    return Setting(scheme, blocks, block, block ** dims_of(blocks), 16_000.0, Toy(nn.Sequential(layer)), "asv")
+    return Setting(SCHEMES[scheme], KeyCut(blocks, block), 16_000.0, Toy(nn.Sequential(layer)), "asv")
 
 
 def attacked(where: Setting, layer: nn.Module, key: np.ndarray):  # type: ignore[no-untyped-def]
     encrypted = encrypt_model(nn.Sequential(layer), "0", key, where.blocks)
-    return ShiftedKernels().run(Evidence(where, Given(), 0, encrypted=Toy(encrypted)))
+    return ShiftedKernels().run(Evidence(where, Case(), 0, encrypted=Toy(encrypted)))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -37,7 +36,7 @@ def test_stride_one_shows_the_whole_key(scheme: str, kernel: int, padding: int, 
     where = setting(scheme, layer, block, "samples")
     for key in draw_keys(scheme, block, 0, 0, 3):
         recovery = attacked(where, layer, key)
-        assert key_error(recovery.key, key, "samples") < 1e-5 and recovery.believed
+        assert key_error(recovery.key, key, "samples") < 1e-5 and recovery.success_claimed
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -48,7 +47,7 @@ def test_a_larger_stride_hides_one_matrix_of_its_size(scheme: str) -> None:
     where = setting(scheme, layer, 20, "samples")
     key = draw_keys(scheme, 20, 0, 0, 1)[0]
     recovery = attacked(where, layer, key)
-    assert recovery.measured["hidden"] == 5 and recovery.believed is False and recovery.note
+    assert recovery.measured["hidden"] == 5 and recovery.success_claimed is False and recovery.note
     between = key @ recovery.key.T
     hidden = between[:5, :5]
     assert np.allclose(hidden @ hidden.T, np.eye(5), atol=1e-5)
@@ -69,7 +68,7 @@ def test_a_kernels_ends_show_the_order_within_a_stride(stride: int, kernel: int,
     if stride == 2:
         key = draw_keys("shuffling", block, 0, 0, 1)[0]
         recovery = attacked(setting("shuffling", layer, block, "samples"), layer, key)
-        assert key_error(recovery.key, key, "samples") == 0 and recovery.believed
+        assert key_error(recovery.key, key, "samples") == 0 and recovery.success_claimed
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -80,7 +79,7 @@ def test_tiles_show_both_shifts(scheme: str) -> None:
     for key in draw_keys(scheme, 9, 0, 0, 3):
         recovery = attacked(where, layer, key)
         error = min(key_error(sign * recovery.key, key, "tiles") for sign in (1, -1))
-        assert error < 1e-5 and recovery.believed is (scheme == "shuffling")
+        assert error < 1e-5 and recovery.success_claimed is (scheme == "shuffling")
 
 
 def test_subsampling_convolutions_show_all_but_signs() -> None:
@@ -120,8 +119,8 @@ def test_weights_that_are_no_shifted_kernels_are_reported() -> None:
     encrypted = encrypt_model(nn.Sequential(layer), "0", key)
     weight = encrypted.get_submodule("0").get_parameter("weight")
     weight.data = torch.randn_like(weight)
-    recovery = ShiftedKernels().run(Evidence(where, Given(), 0, encrypted=Toy(encrypted)))
-    assert recovery.believed is False and recovery.objective > 0.1 and "too few" in recovery.note
+    recovery = ShiftedKernels().run(Evidence(where, Case(), 0, encrypted=Toy(encrypted)))
+    assert recovery.success_claimed is False and recovery.objective > 0.1 and "too few" in recovery.note
 
 
 def test_where_nothing_is_shifted() -> None:
@@ -133,8 +132,8 @@ def test_where_nothing_is_shifted() -> None:
         (nn.Conv2d(1, 16, 3, 3), 3, "tiles", "whole blocks"),
     ]:
         where = setting("rom", layer, block, blocks)
-        assert word in (attack.obstacle(where) or "")
+        assert word in (attack.inapplicable(where) or "")
         key = draw_keys("rom", where.size, 0, 0, 1)[0]
         assert attacked(where, layer, key).key is None
-    assert attack.obstacle(setting("rom", nn.Conv1d(1, 16, 10, 5), 10, "samples")) is None
-    assert attack.obstacle(Setting("rom", "samples", 4, 4, 1.0)) is not None
+    assert attack.inapplicable(setting("rom", nn.Conv1d(1, 16, 10, 5), 10, "samples")) is None
+    assert attack.inapplicable(Setting(SCHEMES["rom"], KeyCut("samples", 4), 1.0)) is not None

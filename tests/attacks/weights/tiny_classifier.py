@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wrongkey.attacks.base import Matrix, OtherSpeech, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Matrix, Setting
 from wrongkey.evaluation.engine import encrypt_first_layer
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import SecretKey
+from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.schemes import SCHEMES
 
 CLASSES, BLOCKS, NOISE = 6, 20, 0.4
 
@@ -64,7 +66,7 @@ def patterns(size: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((CLASSES, size)))
 
 
-def speech(size: int, utterances: int, seed: int = 1, heard: bool = True) -> OtherSpeech:
+def speech(size: int, utterances: int, seed: int = 1, heard: bool = True) -> BackgroundSpeech:
     """Utterances of the classes in turn; without pattern, white noise, where not `heard`."""
     rng, means = np.random.default_rng(seed), patterns(size).numpy()
     queries, labels = [], []
@@ -73,7 +75,7 @@ def speech(size: int, utterances: int, seed: int = 1, heard: bool = True) -> Oth
         blocks = NOISE * rng.standard_normal((BLOCKS, size)) + (means[kind] if heard else 0)
         queries.append(torch.from_numpy(blocks.astype(np.float32)).flatten())
         labels.append(f"class {kind}")
-    return OtherSpeech(tuple(queries), tuple(labels))
+    return BackgroundSpeech(tuple(queries), tuple(labels))
 
 
 def trained(size: int) -> TinyClassifier:
@@ -97,4 +99,4 @@ def under(model: Kind, scheme: str, key: Matrix) -> Kind:
 
 
 def setting(scheme: str, size: int, model: TinyClassifier, task: str = "asc") -> Setting:
-    return Setting(scheme, "samples", size, size, 16_000.0, cast(Model, model), task)
+    return Setting(SCHEMES[scheme], KeyCut("samples", size), 16_000.0, cast(Model, model), task)

@@ -1,0 +1,76 @@
+"""Cuts speech into blocks (paper, eqs. 1 to 3) and joins them again, for tensors of any device and dtype.
+
+samples: a waveform (..., samples) becomes blocks (..., t, M) of M consecutive samples.
+tiles: a spectrogram (..., bins, frames) becomes tiles (..., f, t, M * M), each M x M tile flattened row by row.
+frames: a spectrogram (..., bins, frames) becomes blocks (..., frames, f, M) of M consecutive bins of one frame.
+
+A tail shorter than a block is filled with zeros to a whole block (`tail="pad"`) or left out (`tail="drop"`,
+Algorithm 1). Everything is differentiable.
+"""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import Blocks, check_block
+
+Tail = Literal["pad", "drop"]
+
+
+def to_blocks(speech: Tensor, block_size: int, blocks: Blocks | str | int, tail: Tail = "pad") -> Tensor:
+    """Speech to its blocks (..., N), laid out as the module says; `blocks` 1 is samples and 2 is tiles.
+
+    Raises BadInput for empty speech and, with tail="drop", for speech shorter than a block.
+    """
+    blocks = Blocks.named(blocks)
+    axes = blocks.query_axes
+    check_block(block_size, blocks.dims)
+    if tail not in ("pad", "drop"):
+        raise BadInput(f"The tail of speech is either 'pad' or 'drop', not {tail!r}.")
+    if speech.ndim < axes or speech.numel() == 0:
+        raise BadInput(f"Speech of shape {tuple(speech.shape)} holds nothing to cut into {blocks.noun}.")
+    if blocks is Blocks.FRAMES:
+        return to_blocks(speech.transpose(-2, -1), block_size, Blocks.SAMPLES, tail)
+    lead, extent = speech.shape[:-axes], speech.shape[-axes:]
+    if tail == "pad":
+        missing = [-length % block_size for length in extent]
+        if any(missing):
+            last_first = [amount for length in reversed(missing) for amount in (0, length)]
+            speech = F.pad(speech, last_first)
+    else:
+        if min(extent) < block_size:
+            raise BadInput(f"Speech of extent {tuple(extent)} is shorter than one block of {block_size}: pad its tail.")
+        for axis, length in enumerate(extent, start=-axes):
+            speech = speech.narrow(axis, 0, length - length % block_size)
+    if blocks is Blocks.SAMPLES:
+        return speech.reshape(*lead, -1, block_size)
+    rows, columns = (length // block_size for length in speech.shape[-2:])
+    tiles = speech.reshape(*lead, rows, block_size, columns, block_size).transpose(-3, -2)
+    return tiles.reshape(*lead, rows, columns, block_size * block_size)
+
+
+def from_blocks(
+    cut_blocks: Tensor, block_size: int, blocks: Blocks | str | int, extent: tuple[int, ...] | None = None
+) -> Tensor:
+    """The inverse of `to_blocks`; `extent` ((samples,) or (bins, frames)) cuts the padding off."""
+    blocks = Blocks.named(blocks)
+    if blocks is Blocks.TILES:
+        *lead, rows, columns, _ = cut_blocks.shape
+        tiles = cut_blocks.reshape(*lead, rows, columns, block_size, block_size).transpose(-3, -2)
+        speech = tiles.reshape(*lead, rows * block_size, columns * block_size)
+    else:
+        speech = cut_blocks.reshape(*cut_blocks.shape[:-2], -1)
+        speech = speech.transpose(-2, -1).contiguous() if blocks is Blocks.FRAMES else speech
+    return speech if extent is None else cut(speech, blocks.query_axes, extent)
+
+
+def cut(speech: Tensor, axes: int, extent: tuple[int, ...]) -> Tensor:
+    """The first (samples,) or (bins, frames) of speech that has at least so many; BadInput otherwise."""
+    whole = tuple(speech.shape[-axes:])
+    if len(extent) != axes or any(not 0 < part <= full for part, full in zip(extent, whole, strict=True)):
+        raise BadInput(f"Speech of extent {whole} cannot be cut to {tuple(extent)}.")
+    for axis, length in enumerate(extent, start=-axes):
+        speech = speech.narrow(axis, 0, length)
+    return speech
