@@ -1,4 +1,4 @@
-"""Trains `asc-convmixer` on the ESC-10 clips of ESC-50 and measures it on folds it has not seen.
+"""Train `asc-convmixer` on the ESC-10 clips of ESC-50 and measure it on folds that it has not seen.
 
     python -m training.asc_convmixer --esc50 DIR --out DIR
 
@@ -23,7 +23,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from training.checkpoint import Checkpoint, average_weights, least_milliseconds
+from training.averaging import average_weights
+from training.checkpoint import Checkpoint, seconds_of
+from training.timing import least_milliseconds
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio
 from wrongkey.evaluation.models.bundled.asc_convmixer import (
@@ -35,6 +37,7 @@ from wrongkey.evaluation.models.bundled.asc_convmixer import (
     front_end,
     load_asc_convmixer,
 )
+from wrongkey.files import atomic_write
 
 SHIPPED = 5  # the fold that the shipped weights have not seen
 SAVED_EVERY = 20
@@ -66,7 +69,7 @@ class Clips:
 
 
 def read_clips(esc50: Path, cache: Path) -> Clips:
-    """Every ESC-10 clip as the front end gives it, from the cache or made now."""
+    """Return every ESC-10 clip as the front end gives it, from the cache or computed now."""
     table = next((path for path in (esc50 / "esc50.csv", esc50 / "meta" / "esc50.csv") if path.is_file()), None)
     if table is None:
         raise BadInput(f"{esc50}: no esc50.csv there; give the folder of ESC-50.")
@@ -78,7 +81,7 @@ def read_clips(esc50: Path, cache: Path) -> Clips:
     log_mel = torch.load(cache, weights_only=True)
     if len(log_mel) != len(rows):
         raise BadInput(
-            f"{cache} holds {len(log_mel)} clips, {table} names {len(rows)}: remove it or give another --out"
+            f"{cache} holds {len(log_mel)} clips, {table} names {len(rows)}: remove it or give another --out."
         )
     return Clips(
         log_mel,
@@ -89,7 +92,7 @@ def read_clips(esc50: Path, cache: Path) -> Clips:
 
 
 def versions(wave: np.ndarray) -> Tensor:
-    """One clip at every speed: `(speeds, 64, 248)`."""
+    """Return one clip at every speed, `(speeds, 64, 248)`."""
     out = []
     for speed in SPEEDS:
         place = np.arange(0, len(wave) - 1, speed)
@@ -106,7 +109,7 @@ def _audio(esc50: Path, filename: str) -> np.ndarray:
 
 
 def augmented(rng: np.random.Generator, log_mel: Tensor) -> Tensor:
-    """Spectrograms `(clips, 64, 248)`, each rolled in time and by a few bins, filtered, masked, with a little noise."""
+    """Augment spectrograms `(clips, 64, 248)`: rolled in time and by a few bins, filtered, masked, with some noise."""
     out = []
     for clip in log_mel:
         clip = clip.roll(int(rng.integers(FRAMES)), dims=1)
@@ -121,7 +124,7 @@ def augmented(rng: np.random.Generator, log_mel: Tensor) -> Tensor:
 
 
 def mixed(rng: np.random.Generator, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al., ICLR 2018): each clip and its target with a share of another's."""
+    """Mix each clip and its target with a share of another (mixup, Zhang et al., ICLR 2018)."""
     share = torch.from_numpy(rng.beta(0.4, 0.4, len(x))).float()
     other = torch.from_numpy(rng.permutation(len(x)))
     x = share[:, None, None] * x + (1 - share)[:, None, None] * x[other]
@@ -129,9 +132,9 @@ def mixed(rng: np.random.Generator, x: Tensor, target: Tensor) -> tuple[Tensor, 
 
 
 def train(recipe: Recipe, clips: Clips, folder: Path, stop_at: int | None = None) -> ConvMixer:
-    """Trains on every fold but one, or goes on from the checkpoint; returns the moving average of the weights.
+    """Train on every fold but one, or go on from the checkpoint; return the moving average of the weights.
 
-    stop_at: an epoch before the last to stop at. Raises BadInput for an unfit checkpoint.
+    `stop_at` is an epoch before the last to stop at. BadInput is raised for an unfit checkpoint.
     """
     torch.manual_seed(recipe.seed)
     network = ConvMixer(len(clips.classes))
@@ -182,7 +185,7 @@ def _step(
 
 @torch.inference_mode()
 def held_out(network: ConvMixer, clips: Clips, fold: int) -> dict[str, Any]:
-    """Accuracy in percent on a fold, the clips in it, and the confusions, most frequent first."""
+    """Return the accuracy in percent on a fold, its number of clips and the confusions, most frequent first."""
     chosen = clips.fold == fold
     label, guess = clips.label[chosen], network.eval()(clips.log_mel[chosen, 0]).argmax(1)
     wrong: dict[str, int] = {}
@@ -195,7 +198,7 @@ def held_out(network: ConvMixer, clips: Clips, fold: int) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 0 when done, 2 for bad input."""
+    """Run the command line; return 0 when done, 2 for bad input."""
     parser = argparse.ArgumentParser(description="Train the bundled classifier of sound events.")
     parser.add_argument("--esc50", type=Path, required=True, help="ESC-50 (only its ESC-10 clips are used)")
     parser.add_argument("--out", type=Path, required=True, help="weights, checkpoints and cache go here")
@@ -205,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         if given.epochs < 1:
-            raise BadInput(f"--epochs {given.epochs}: give a number of epochs of at least 1")
+            raise BadInput(f"--epochs {given.epochs}: give a number of epochs of at least 1.")
         given.out.mkdir(parents=True, exist_ok=True)
         clips = read_clips(given.esc50, given.out / "clips.pt")
         figures: dict[str, Any] = {"folds": {}, "seconds": 0.0}
@@ -214,13 +217,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             network = train(recipe, clips, given.out)
             figures["folds"][str(fold)] = held_out(network, clips, fold)
             print(fold, figures["folds"][str(fold)], flush=True)
-            figures["seconds"] += torch.load(given.out / f"{NAME}-fold{fold}.checkpoint.pt", weights_only=True)[
-                "seconds"
-            ]
+            figures["seconds"] += seconds_of(given.out / f"{NAME}-fold{fold}.checkpoint.pt")
             if fold == SHIPPED:
                 weights = given.out / f"{NAME}.safetensors"
                 tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-                weights.write_bytes(save(tensors, {"classes": json.dumps(clips.classes), "held_out_fold": str(fold)}))
+                about = {"classes": json.dumps(clips.classes), "held_out_fold": str(fold)}
+                with atomic_write(weights) as file:
+                    file.write(save(tensors, about))
         accuracies = [fold["accuracy_percent"] for fold in figures["folds"].values()]
         figures |= asdict(recipe) | {
             "fold": SHIPPED,

@@ -1,4 +1,4 @@
-"""Trains `asr-words` on sequences of recorded words (see `word_sequences`) and measures it on unseen speakers.
+"""Train `asr-words` on sequences of recorded words (see `word_sequences`) and measure it on unseen speakers.
 
     python -m training.asr_words --speech-commands DIR --esc50 DIR --out DIR
 
@@ -24,7 +24,9 @@ from scipy.signal import resample_poly
 from torch import Tensor
 
 from training.augment import augmented, emphasised, open_noises
-from training.checkpoint import Checkpoint, average_weights, least_milliseconds
+from training.averaging import average_weights
+from training.checkpoint import Checkpoint, seconds_of
+from training.timing import least_milliseconds
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
 from wrongkey.evaluation.corpora.word_sequences import (
@@ -51,6 +53,7 @@ from wrongkey.evaluation.models.bundled.asr_words import (
 )  # fmt: skip
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
+from wrongkey.files import atomic_write
 
 SPEEDS = ((1, 1), (10, 9), (9, 10), (20, 17), (20, 23))  # (up, down) of the resampling
 LONGEST = 9 * 16_000  # samples of a training sequence; a longer one is drawn again
@@ -81,7 +84,7 @@ class Sequences:
         ]
 
     def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Spectrograms `(batch, 48, frames)`, output frames `(batch,)`, tokens `(batch, words)`, words `(batch,)`."""
+        """Draw spectrograms `(batch, 48, frames)`, output frames and word counts `(batch,)`, and tokens `(batch, words)`."""
         count = int(rng.integers(1, MOST + 1))
         drawn = [self._sequence(rng, count) for _ in range(size)]
         longest = scipy.fft.next_fast_len(max(len(wave) for wave, _ in drawn), real=True)
@@ -102,7 +105,7 @@ class Sequences:
 
 
 def spectrograms_of(waves: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Pre-emphasised waves `(batch, samples)` as the front end gives them, and their frames; zeros behind them."""
+    """Return what the front end gives for pre-emphasised waves `(batch, samples)`, zero-padded, and their frames."""
     log_mel = LOG_MEL(waves)
     frames = (1 + samples // LOG_MEL.hop) // KERNEL * KERNEL
     inside = (torch.arange(log_mel.shape[-1]) < frames[:, None])[:, None]
@@ -112,7 +115,7 @@ def spectrograms_of(waves: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def masked(rng: np.random.Generator, spectrograms: Tensor) -> Tensor:
-    """SpecAugment (Park et al., Interspeech 2019): two bands of up to 8 bins and two gaps of up to 0.12 s, as zeros."""
+    """Zero two bands of up to 8 bins and two gaps of up to 0.12 s (SpecAugment, Park et al., Interspeech 2019)."""
     for row in spectrograms:
         for axis, widest in ((0, 8), (0, 8), (1, 12), (1, 12)):
             width = int(rng.integers(widest + 1))
@@ -122,7 +125,7 @@ def masked(rng: np.random.Generator, spectrograms: Tensor) -> Tensor:
 
 
 def train(recipe: Recipe, data: Sequences, folder: Path) -> WordsNet:
-    """Trains, or goes on from the checkpoint in `folder`; returns the moving average of the weights."""
+    """Train, or go on from the checkpoint in `folder`; return the moving average of the weights."""
     torch.manual_seed(recipe.seed)
     network = WordsNet()
     average = copy.deepcopy(network)
@@ -162,7 +165,7 @@ def _at_speed(wave: np.ndarray, speed: tuple[int, int]) -> np.ndarray:
 
 @torch.inference_mode()
 def word_errors(model: AsrWords, corpus: Corpus) -> dict[str, float]:
-    """WER in percent with its parts in words, pooled over a corpus."""
+    """Return the WER in percent with its parts in words, pooled over a corpus."""
     task = SpeechRecognition.of(corpus.utterances, "basic", 200, 0)
     waveforms = (torch.from_numpy(load_audio(u)) for u in corpus.utterances)
     heard = [Hypothesis(model.transcribe(model.segments(model.front_end(w)))[0]) for w in waveforms]
@@ -179,7 +182,7 @@ def word_errors(model: AsrWords, corpus: Corpus) -> dict[str, float]:
 
 
 def write_figures(weights: Path, recipe: Recipe, speech_commands: Path, folder: Path) -> None:
-    """Measures the weights: unseen speakers' sequences and the bundled word sequences; writes them beside."""
+    """Measure the weights on unseen speakers and on the bundled sequences, and write the figures beside them."""
     model = load_asr_words(path=weights)
     sets = {}
     for part, count in (("validation", 250), ("test", 500)):
@@ -193,7 +196,7 @@ def write_figures(weights: Path, recipe: Recipe, speech_commands: Path, folder: 
         figures = asdict(recipe) | {
             "parameters": sum(p.numel() for p in WordsNet().parameters()),
             "weights_bytes": weights.stat().st_size,
-            "training_seconds": torch.load(folder / f"{NAME}.checkpoint.pt", weights_only=True)["seconds"],
+            "training_seconds": seconds_of(folder / f"{NAME}.checkpoint.pt"),
             "speakers": {part: len(speakers_of(part, names)) for part in ("train", "validation", "test")},
             "milliseconds_4s_one_core": least_milliseconds(model.encode, torch.randn(1, BINS, 400 // KERNEL * KERNEL)),
             **{part: word_errors(model, corpus) for part, corpus in sets.items()},
@@ -202,7 +205,7 @@ def write_figures(weights: Path, recipe: Recipe, speech_commands: Path, folder: 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 0 when done, 2 for bad input."""
+    """Run the command line; return 0 when done, 2 for bad input."""
     parser = argparse.ArgumentParser(description="Train the bundled recogniser of command words.")
     parser.add_argument("--speech-commands", type=Path, required=True, help="Speech Commands, as a Kaldi folder")
     parser.add_argument("--esc50", type=Path, required=True, help="ESC-50 (only ESC-10 clips are used, as noise)")
@@ -213,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         if given.steps < 1:
-            raise BadInput(f"--steps {given.steps}: give a number of training steps of at least 1")
+            raise BadInput(f"--steps {given.steps}: give a number of training steps of at least 1.")
         given.out.mkdir(parents=True, exist_ok=True)
         recipe = Recipe(steps=given.steps, seed=given.seed)
         data = Sequences(read_words(given.speech_commands, "train"), open_noises(given.esc50))
@@ -221,7 +224,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         weights = given.out / f"{NAME}.safetensors"
         about = {"words": " ".join(WORDS), "kernel": str(KERNEL)}
         tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        weights.write_bytes(save(tensors, about))
+        with atomic_write(weights) as file:
+            file.write(save(tensors, about))
         write_figures(weights, recipe, given.speech_commands, given.out)
         print(weights)
     except BadInput as error:

@@ -1,9 +1,9 @@
-"""Train a bundled raw-waveform speaker model: `python -m training.asv_raw --kernel 3 ...`.
+"""Train a bundled raw-waveform speaker model: `python -m training.asv_raw --kernel 3 …` in the repository's root.
 
 Two losses on crops of 1.7 s: the additive angular margin softmax over the training speakers (Deng et al.,
 CVPR 2019), each speed a class of its own, and the cosine distance to the GE2E teacher's embedding of the whole
-clean utterance. Everything random in a step depends on (seed, step) alone, so a run that was interrupted and
-resumed gives the same weights as one that was not.
+clean utterance. All that is random in a step depends on (seed, step) alone, so that an interrupted and resumed
+training gives the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,11 +19,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from training.augment import augmented, emphasised, open_noises
 from training.cards import card_figures, held_out_eer
+from training.checkpoint import Checkpoint, seconds_of
 from training.speech import SPEEDS, TrainingSpeech, gather_speech
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
@@ -38,6 +37,7 @@ from wrongkey.evaluation.models.bundled.asv_raw import (
     load_asv_raw,
     weights_file,
 )
+from wrongkey.files import atomic_write, explained_errors
 
 CROP = 27_000  # samples, 90 frames
 SPEECHOCEAN, SPEECH_COMMANDS = "so-", "sc-"  # before the names of their speakers
@@ -57,9 +57,16 @@ class Recipe:
 
 
 class Crops:
-    """Draws batches of crops: a step's batch depends on (seed, step) alone.
+    """Draw batches of crops: a step's batch depends on (seed, step) alone.
 
-    speeds: the same utterances at several speeds; held_out: speakers that are never drawn.
+    Parameters
+    ----------
+    speeds
+        The same utterances at several speeds.
+    noises
+        Background noise, `(clips, samples)`.
+    held_out
+        Speakers that are never drawn.
     """
 
     def __init__(self, speeds: list[TrainingSpeech], noises: npt.NDArray[np.float32], held_out: Iterable[str] = ()):
@@ -72,10 +79,10 @@ class Crops:
         self.hours = float(amount.sum()) / SAMPLE_RATE / 3600
         self.share = np.sqrt(amount) / np.sqrt(amount).sum()  # speakers with much speech are drawn more often
         self.classes = len(self.speakers) * len(speeds)
-        self.centre = speeds[0].teacher.mean(axis=0)  # the part of an embedding that says nothing of the speaker
+        self.centre = speeds[0].teacher.mean(axis=0)  # the part of an embedding that all speakers share
 
     def draw(self, seed: int, step: int, batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Augmented crops `(batch, CROP)`, classes `(batch,)`, centred teacher embeddings `(batch, 256)`."""
+        """Return augmented crops `(batch, CROP)`, classes `(batch,)`, centred teacher embeddings `(batch, 256)`."""
         rng = np.random.default_rng((seed, step))
         waves = np.empty((batch, CROP), dtype=np.float32)
         classes = np.empty(batch, dtype=np.int64)
@@ -92,7 +99,7 @@ class Crops:
 
 
 def crop(rng: np.random.Generator, waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A random stretch of CROP samples; a shorter utterance is repeated, from a random place on."""
+    """Cut CROP samples at a random place; a shorter utterance is repeated from a random place."""
     if len(waveform) >= CROP:
         start = int(rng.integers(len(waveform) - CROP + 1))
         return waveform[start : start + CROP]
@@ -100,7 +107,7 @@ def crop(rng: np.random.Generator, waveform: npt.NDArray[np.float32]) -> npt.NDA
 
 
 class Student(nn.Module):
-    """The network with what only training needs: speaker prototypes and a map to the teacher's space."""
+    """The network with the parts that only training needs: speaker prototypes and a map to the teacher's space."""
 
     def __init__(self, kernel: int, classes: int, teacher_size: int) -> None:
         super().__init__()
@@ -111,7 +118,7 @@ class Student(nn.Module):
     def losses(
         self, waves: torch.Tensor, classes: torch.Tensor, targets: torch.Tensor, margin: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Margin softmax and teacher loss, both scalars."""
+        """Return the margin softmax and the teacher loss, both scalars."""
         with torch.autocast("cpu", torch.bfloat16):  # twice as fast; weights and losses stay in float32
             embedding = self.network(waves)
         embedding = embedding.float()
@@ -125,7 +132,7 @@ class Student(nn.Module):
 
 
 def schedule(step: int, steps: int, peak: float) -> float:
-    """Learning rate: a linear rise over the first 5 %, then half a cosine down to a hundredth."""
+    """Return the learning rate: a linear rise over the first 5 %, then half a cosine down to a hundredth."""
     rise = max(1, steps // 20)
     if step < rise:
         return peak * (step + 1) / rise
@@ -135,20 +142,33 @@ def schedule(step: int, steps: int, peak: float) -> float:
 def train(
     recipe: Recipe, crops: Crops, folder: Path, checkpoint_seconds: float = 60.0, stop_at: int | None = None
 ) -> RawSpeakerNet:
-    """Train, or go on from the checkpoint in `folder`; the network in eval mode.
+    """Train, or go on from the checkpoint in `folder`, and return the network in eval mode.
 
-    stop_at: end early at this step, a checkpoint written. Raises BadInput where the checkpoint in `folder` was
-    begun with another recipe.
+    Parameters
+    ----------
+    recipe, crops
+        How and on what to train.
+    folder
+        Where the checkpoint lies.
+    checkpoint_seconds
+        The least time between two checkpoints.
+    stop_at
+        A step at which to end early, with a checkpoint.
+
+    Raises
+    ------
+    BadInput
+        If the checkpoint is damaged or belongs to another recipe.
     """
     torch.manual_seed(recipe.seed)
     student = Student(recipe.kernel, crops.classes, crops.speeds[0].teacher.shape[1])
     optimiser = torch.optim.AdamW(student.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    checkpoint = folder / f"asv-raw{recipe.kernel}.checkpoint.pt"
-    step, seconds = resume(checkpoint, recipe, student, optimiser)
-    began = saved = time.monotonic()
+    parts = {"student": student, "optimiser": optimiser}
+    checkpoint = Checkpoint(folder / f"asv-raw{recipe.kernel}.checkpoint.pt", asdict(recipe), parts)
+    checkpoint.resume()
     student.train()
     last = recipe.steps if stop_at is None else min(stop_at, recipe.steps)
-    while step < last:
+    for step in range(checkpoint.done, last):
         for group in optimiser.param_groups:
             group["lr"] = schedule(step, recipe.steps, recipe.learning_rate)
         margin = MARGIN * min(1.0, 4 * step / recipe.steps)
@@ -157,63 +177,31 @@ def train(
         torch.autograd.backward(speaker + TEACHER_WEIGHT * teacher)
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)
         optimiser.step()
-        step += 1
-        if step % 50 == 0:
-            print(f"step {step} speaker loss {speaker.item():.3f} teacher loss {teacher.item():.4f}", flush=True)
-        if step == last or time.monotonic() - saved > checkpoint_seconds:
-            saved = time.monotonic()
-            state = {
-                "recipe": asdict(recipe),
-                "step": step,
-                "seconds": seconds + saved - began,
-                "student": student.state_dict(),
-                "optimiser": optimiser.state_dict(),
-            }
-            write_checkpoint(state, checkpoint)
+        done = step + 1
+        if done % 50 == 0:
+            print(f"step {done} speaker loss {speaker.item():.3f} teacher loss {teacher.item():.4f}", flush=True)
+        if done == last or checkpoint.age > checkpoint_seconds:
+            checkpoint.save(done)
     return student.network.eval()
 
 
-def resume(checkpoint: Path, recipe: Recipe, student: Student, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
-    """Load a checkpoint where there is one: steps done and seconds spent so far."""
-    if not checkpoint.exists():
-        return 0, 0.0
-    try:
-        state = torch.load(checkpoint, weights_only=True)
-    except Exception as error:  # what a damaged file raises depends on its first bytes
-        raise BadInput(f"{checkpoint}: damaged, so training cannot go on from it; remove it.") from error
-    if state["recipe"] != asdict(recipe):
-        raise BadInput(f"{checkpoint}: begun with another recipe ({state['recipe']}); give another --out or remove it.")
-    student.load_state_dict(state["student"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"]), float(state["seconds"])
-
-
-def write_checkpoint(state: dict[str, object], path: Path) -> None:
-    """Written beside and renamed, so that a killed run leaves the last whole checkpoint."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
-
-
 def write_weights(network: RawSpeakerNet, recipe: Recipe, folder: Path) -> Path:
-    """The safetensors file of a network, batch norms kept apart, the recipe in its metadata."""
+    """Write the safetensors file of a network, batch norms not folded, the recipe in its metadata."""
     path = weights_file(f"asv-raw{recipe.kernel}", folder)
     metadata = {key: str(value) for key, value in asdict(recipe).items()}
     metadata |= {
         "first_channels": str(FIRST_CHANNELS[recipe.kernel]),
         "stem": json.dumps(STEM[recipe.kernel]),
     }
-    partial = path.with_suffix(".partial")
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, partial, metadata)
-    partial.chmod(0o644)
-    os.replace(partial, path)
+    with atomic_write(path, mode=0o644) as file:
+        file.write(save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, metadata))
     return path
 
 
 def write_figures(
     weights: Path, recipe: Recipe, folder: Path, speechocean: Path, crops: Crops, teacher: Path | None
 ) -> None:
-    """The model card's figures as JSON beside the weights."""
+    """Write the model card's figures as JSON beside the weights."""
     name = f"asv-raw{recipe.kernel}"
     model = load_asv_raw(name, path=weights)
     held_out = [speaker.removeprefix(SPEECHOCEAN) for speaker in hold_out(crops.speeds[0])]
@@ -221,7 +209,7 @@ def write_figures(
         "parameters": sum(parameter.numel() for parameter in RawSpeakerNet(recipe.kernel).parameters()),
         "training_speakers": len(crops.speakers),
         "training_hours": crops.hours,
-        "training_seconds": torch.load(folder / f"{name}.checkpoint.pt", weights_only=True)["seconds"],
+        "training_seconds": seconds_of(folder / f"{name}.checkpoint.pt"),
         "weights_bytes": weights.stat().st_size,
         "held_out_eer_percent": held_out_eer(model, open_corpus(speechocean / "train"), held_out),
     }
@@ -230,20 +218,18 @@ def write_figures(
 
 
 def hold_out(speech: TrainingSpeech) -> list[str]:
-    """Every twelfth speechocean762 speaker: never trained on, there to choose the recipe by."""
+    """Return every twelfth speechocean762 speaker: they are not trained on, and the recipe is chosen by them."""
     return sorted({s for s in speech.speaker.tolist() if s.startswith(SPEECHOCEAN)})[5::12]
 
 
 def make_folder(folder: Path) -> None:
-    """The folder for what training writes; BadInput where it cannot be made."""
-    try:
+    """Make the folder for what training writes; BadInput if that is impossible."""
+    with explained_errors(folder, "give a folder that can be written", action="made"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be made ({error.strerror}); give a folder that can be written.") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; 0 when done, 2 for bad input."""
+    """Run the command line; return 0 when done, 2 for bad input."""
     parser = argparse.ArgumentParser(description="Train a bundled raw-waveform speaker model.")
     parser.add_argument("--kernel", type=int, choices=sorted(STEM), required=True, help="kernel and stride of layer 1")
     parser.add_argument("--speechocean", type=Path, required=True, help="speechocean762 (its train/ is read)")

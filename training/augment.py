@@ -22,7 +22,7 @@ KNOTS = 7  # of the random frequency response
 
 
 def open_noises(esc50: Path) -> Waves:
-    """The ESC-10 clips (CC BY 3.0) of an ESC-50 folder, pre-emphasised: `(400, 80000)` at 16 kHz."""
+    """Read the ESC-10 clips (CC BY 3.0) of an ESC-50 folder, pre-emphasised: `(400, 80000)` at 16 kHz."""
     table = next((path for path in (esc50 / "esc50.csv", esc50 / "meta" / "esc50.csv") if path.is_file()), None)
     if table is None:
         raise BadInput(f"{esc50}: no esc50.csv there; give the folder of ESC-50.")
@@ -35,14 +35,14 @@ def open_noises(esc50: Path) -> Waves:
 
 
 def emphasised(waves: Waves) -> Waves:
-    """Pre-emphasis along the last axis, as in the models' front end."""
+    """Apply pre-emphasis along the last axis, as in the models' front end."""
     out = waves.copy()
     out[..., 1:] -= PRE_EMPHASIS * waves[..., :-1]
     return out
 
 
 def random_response(rng: np.random.Generator, count: int, bins: int, decibels: float) -> Waves:
-    """Smooth random gains `(count, bins)`: normal values at a few knots, in dB, joined by straight lines."""
+    """Draw smooth random gains `(count, bins)`: normal values in dB at a few knots, joined by straight lines."""
     knots = rng.normal(0, decibels, (count, KNOTS)).astype(np.float32)
     place = np.linspace(0, KNOTS - 1, bins)
     left = np.minimum(place.astype(int), KNOTS - 2)
@@ -52,7 +52,7 @@ def random_response(rng: np.random.Generator, count: int, bins: int, decibels: f
 
 
 def filtered(rng: np.random.Generator, waves: Waves, decibels: float = 4.0) -> Waves:
-    """Each wave through its own zero-phase random response (another microphone, another room)."""
+    """Filter each wave by its own random zero-phase response (another microphone, another room)."""
     spectrum = scipy.fft.rfft(waves)
     spectrum *= random_response(rng, len(waves), spectrum.shape[1], decibels)
     return np.asarray(scipy.fft.irfft(spectrum, waves.shape[1]), dtype=np.float32)
@@ -61,9 +61,9 @@ def filtered(rng: np.random.Generator, waves: Waves, decibels: float = 4.0) -> W
 def with_noise(
     rng: np.random.Generator, waves: Waves, noises: Waves, snr_db: tuple[float, float] = (5.0, 25.0)
 ) -> Waves:
-    """Add to each wave a stretch of a random noise clip, or white noise once in four, at a random SNR.
+    """Add to each wave a part of a random noise clip, or in a quarter of cases white noise, at a random SNR.
 
-    waves: `(batch, samples)`; noises: `(clips, more samples)`, silent stretches of which give white noise.
+    `waves` are `(batch, samples)`, `noises` are `(clips, samples)` and longer; silent parts become white noise.
     """
     batch, samples = waves.shape
     noise = rng.standard_normal((batch, samples), dtype=np.float32)
@@ -79,12 +79,12 @@ def with_noise(
 
 
 def level(waves: Waves) -> Waves:
-    """Root mean square of each wave, `(batch, 1)`."""
+    """Return the root mean square of each wave, `(batch, 1)`."""
     return np.asarray(np.sqrt(np.square(waves).mean(axis=1, keepdims=True)), dtype=np.float32)
 
 
 def augmented(rng: np.random.Generator, waves: Waves, noises: Waves) -> Waves:
-    """The training recipe: two thirds of the crops filtered, half of them noisy, the level off by some 3 dB.
+    """Augment crops by the training recipe: two thirds filtered, half noisy, the level varied by about 3 dB.
 
     The result is normalised to a root mean square of about one.
     """

@@ -1,8 +1,7 @@
-"""The figures on a bundled speaker model's card, measured: error rates beside the teacher's, and speed."""
+"""Measure the figures on the card of a bundled speaker model: error rates beside the teacher's, and speed."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from training.timing import least_milliseconds
 from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
 from wrongkey.evaluation.hardware import keep_freed_memory
 from wrongkey.evaluation.metrics.error_rates import eer
@@ -25,10 +25,10 @@ Waveform = npt.NDArray[np.float32]
 
 
 def card_figures(model: AsvRaw, speechocean: Path, teacher_weights: Path | None = None) -> dict[str, object]:
-    """Everything a card states and a program can measure.
+    """Return all figures of a card that a program can measure.
 
-    EERs are on speechocean762's test speakers: every same-speaker pair of their utterances, and as many
-    same-gender different-speaker pairs, drawn with seed 0. The teacher (GE2E) hears whole utterances.
+    EERs are those of speechocean762's test speakers: every same-speaker pair of their utterances, and the same number
+    of same-gender different-speaker pairs, drawn with seed 0. The teacher (GE2E) hears whole utterances.
     """
     corpus = open_corpus(speechocean / "test")
     trials = generate_trials(corpus, seed=TRIAL_SEED, same_gender=True)
@@ -51,39 +51,35 @@ def card_figures(model: AsvRaw, speechocean: Path, teacher_weights: Path | None 
 
 
 def trial_eer(waveforms: list[Waveform], trials: Trials, embed: Callable[[Waveform], torch.Tensor]) -> float:
-    """Equal error rate, percent, of cosines between `embed`'s embeddings."""
+    """Return the equal error rate in percent of cosines between embeddings."""
     vectors = torch.nn.functional.normalize(torch.stack([embed(waveform) for waveform in waveforms]), dim=1)
     scores = (vectors[trials.enrolment] * vectors[trials.test]).sum(dim=1)
     return float(eer(scores, torch.from_numpy(trials.target)))
 
 
 def embed_utterance(model: SpeakerModel, waveform: Waveform) -> torch.Tensor:
-    """The mean of the segments' embeddings, `(dim,)`."""
+    """Return the mean of the segments' embeddings, `(dim,)`."""
     with torch.inference_mode():
         return model.embed(model.segments(model.front_end(torch.from_numpy(waveform)))).mean(dim=0)
 
 
 def milliseconds(model: SpeakerModel, batch: int, repeats: int = 2000) -> float:
-    """Least wall time per segment of 2.025 s on one thread: other programs can only add to it.
+    """Return the least wall time in ms per segment of 2.025 s on one thread.
 
     A large array is allocated and freed first: glibc then keeps the memory of activations instead of returning it
     to the system after every layer, which costs small networks up to half their speed.
     """
     keep_freed_memory()
     queries = torch.randn(batch, SEGMENT, generator=torch.Generator().manual_seed(0))
-    threads, times = torch.get_num_threads(), []
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with torch.inference_mode():
-        for _ in range(repeats):
-            began = time.perf_counter()
-            model.embed(queries)
-            times.append(time.perf_counter() - began)
+    least = least_milliseconds(model.embed, queries, repeats)
     torch.set_num_threads(threads)
-    return min(times) / batch * 1e3
+    return least / batch
 
 
 def held_out_eer(model: SpeakerModel, corpus: Corpus, speakers: list[str]) -> float:
-    """EER on some speakers of a training corpus (all same-speaker pairs, as many same-gender pairs)."""
+    """Return the EER on some speakers of a training corpus (all same-speaker pairs, as many same-gender pairs)."""
     chosen = corpus.select(speakers=speakers)
     trials = generate_trials(chosen, seed=TRIAL_SEED, same_gender=True)
     waveforms = [load_audio(utterance) for utterance in trials.utterances(chosen)]

@@ -28,10 +28,18 @@ Labelled = tuple[str, npt.NDArray[np.float32]]  # speaker, waveform at 16 kHz
 
 @dataclass(frozen=True)
 class TrainingSpeech:
-    """Utterances at one speed, as one stretch of 16-bit samples.
+    """Utterances at one speed, as one array of 16-bit samples.
 
-    samples: int16 `(total,)`; start, length: int64 `(utterances,)`; speaker: names `(utterances,)`;
-    teacher: float32 `(utterances, 256)`, the teacher's embedding of the whole utterance.
+    Attributes
+    ----------
+    samples
+        int16 `(total,)`.
+    start, length
+        int64 `(utterances,)`.
+    speaker
+        Names, `(utterances,)`.
+    teacher
+        float32 `(utterances, 256)`, the teacher's embedding of the whole utterance.
     """
 
     samples: npt.NDArray[np.int16]
@@ -41,14 +49,14 @@ class TrainingSpeech:
     teacher: npt.NDArray[np.float32]
 
     def waveform(self, index: int) -> npt.NDArray[np.float32]:
-        """Utterance `index` as float32 in [-1, 1)."""
+        """Return utterance `index` as float32 in [-1, 1)."""
         begin = self.start[index]
         piece = self.samples[begin : begin + self.length[index]]
         return piece.astype(np.float32) / np.float32(32768)
 
 
 def at_speed(waveform: npt.NDArray[np.float32], speed: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """The waveform resampled by `up / down`: played at 16 kHz it is faster where up < down."""
+    """Resample the waveform by `up / down`: played at 16 kHz it is faster if up < down."""
     up, down = speed
     return waveform if up == down else np.asarray(resample_poly(waveform, up, down), dtype=np.float32)
 
@@ -91,7 +99,7 @@ def save_speech(speech: TrainingSpeech, folder: Path) -> None:
 
 
 def open_speech(folder: Path) -> TrainingSpeech:
-    """The arrays of `save_speech`; the samples stay on disk until they are read."""
+    """Open the arrays of `save_speech`; the samples stay on disk until they are read."""
     arrays = {
         name: np.load(folder / f"{name}.npy", mmap_mode="r" if name == "samples" else None)
         for name in TrainingSpeech.__dataclass_fields__
@@ -102,7 +110,7 @@ def open_speech(folder: Path) -> TrainingSpeech:
 def gather_speech(
     corpora: Mapping[str, Path], speeds: Sequence[tuple[int, int]], cache: Path, teacher_weights: Path | None
 ) -> list[TrainingSpeech]:
-    """Every corpus at every speed, from the cache or made now; `corpora`: speaker prefix to folder."""
+    """Return every corpus at every speed, from the cache or computed now; `corpora`: speaker prefix to folder."""
     gathered = []
     for number, speed in enumerate(speeds):
         folder = cache / f"speed{number}"
@@ -114,7 +122,7 @@ def gather_speech(
 
 
 def read_corpora(corpora: Mapping[str, Path]) -> Iterator[Labelled]:
-    """Speaker and waveform of every utterance, speakers named with their corpus' prefix."""
+    """Yield speaker and waveform of every utterance, speakers named with their corpus' prefix."""
     for prefix, folder in corpora.items():
         for utterance in open_corpus(folder).utterances:
             yield prefix + utterance.speaker, load_audio(utterance)
