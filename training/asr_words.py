@@ -84,7 +84,7 @@ class Sequences:
         ]
 
     def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Draw spectrograms `(batch, 48, frames)`, output frames and word counts `(batch,)`, and tokens `(batch, words)`."""
+        """Draw spectrograms `(batch, 48, frames)`, their frames and words `(batch,)`, and tokens `(batch, words)`."""
         count = int(rng.integers(1, MOST + 1))
         drawn = [self._sequence(rng, count) for _ in range(size)]
         longest = scipy.fft.next_fast_len(max(len(wave) for wave, _ in drawn), real=True)
