@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Linux machines without an NVIDIA driver take PyTorch's CPU build: the default wheel pulls gigabytes of CUDA.
 CPU_TORCH := $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo "--extra-index-url https://download.pytorch.org/whl/cpu")
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check docs phase bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/wrongkey demo --out runs/demo
@@ -13,10 +13,22 @@ demo: $(VENV)/ready
 test: check
 	$(BIN)/python -m pytest
 
-check: $(VENV)/ready
+check: $(VENV)/ready docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
+
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# ltfatpy and PESQ (extra `phase`), and pghipy, which tests compare with. They are compiled and need Debian's packages, which
+# root gets here; anyone else sees in the README how.
+phase: $(VENV)/ready
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -q update && apt-get -qy install --no-install-recommends libfftw3-dev liblapack-dev libblas-dev cmake; \
+	fi
+	$(BIN)/pip install --retries 1 -c constraints.txt -e '.[phase]' pghipy
 
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/sweep.py
@@ -25,8 +37,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "wrongkey needs Python 3.11.4 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --retries 1 --no-deps $(CPU_TORCH) $$(grep -E '^torch(vision)?==' constraints.txt)
-	$(BIN)/pip install -c constraints.txt -e '.[test]'
+	$(BIN)/pip install -c constraints.txt -e '.[dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site
