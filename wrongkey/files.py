@@ -113,9 +113,10 @@ def explained_errors(
     BadInput
         In place of such an error.
     """
+    refusals: tuple[type[Exception], ...] = (OSError, *also)
     try:
         yield
-    except (OSError, *also) as error:
+    except refusals as error:
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"{path} cannot be {action} ({reason}): {remedy}.") from error
 

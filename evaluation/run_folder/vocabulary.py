@@ -7,7 +7,7 @@ from here, so that a threshold or a column has one definition.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 # The metric that decides a task, unless its speech calls for another one (CER where spaces do not separate words).
 PRIMARY_METRIC = {"asv": "eer", "asr": "wer", "asc": "accuracy"}
@@ -37,7 +37,12 @@ ANALYSIS_COLUMNS = {
     "leaks": _PHASE_COLUMNS,
 }
 
-Percent = TypeVar("Percent")
+
+class _Number(Protocol):
+    def __rsub__(self, other: int, /) -> Self: ...
+
+
+Percent = TypeVar("Percent", bound=_Number)
 
 
 def error_percent(metric: str, value: Percent) -> Percent:
@@ -62,7 +67,7 @@ def error_percent(metric: str, value: Percent) -> Percent:
     >>> error_percent("eer", 2.0)
     2.0
     """
-    return 100 - value if metric == "accuracy" else value  # type: ignore[operator, no-any-return]
+    return 100 - value if metric == "accuracy" else value
 
 
 @dataclass(frozen=True)
