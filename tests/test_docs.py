@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from wrongkey.attacks.base import Evidence, Setting
-from wrongkey.evaluation.models.protocol import open_model
+from wrongkey.evaluation import open_model
 from wrongkey.keys import draw_keys
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import get_scheme
