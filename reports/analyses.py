@@ -264,4 +264,4 @@ def _check(table: pd.DataFrame, about: dict[str, Any]) -> None:
             except (TypeError, ValueError):
                 raise Damaged(f"its {column} is no number") from None
         elif not pd.api.types.is_scalar(table[column].iloc[0] if len(table) else None):
-            raise Damaged(f"its {column} is no text")
+            raise Damaged(f"its {column} is not text")

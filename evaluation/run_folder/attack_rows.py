@@ -57,7 +57,7 @@ def read_attack(path: Path, suite: Mapping[str, Any] | None) -> Sealed:
     for column in (*TEXTS, *(name for name in MAYBE_TEXTS if name in table)):
         texts = table[column].dropna() if column in MAYBE_TEXTS else table[column]
         if not texts.map(lambda value: isinstance(value, str)).all():
-            raise Damaged(f"its {column} is no text")
+            raise Damaged(f"its {column} is not text")
     _check_numbers(table)
     if other := set(table["attack"]) - {path.stem}:
         raise Damaged(f"it holds rows of {min(other)}")
@@ -81,7 +81,7 @@ def _check_numbers(table: pd.DataFrame) -> None:
     except (TypeError, ValueError):
         sound = False
     if not sound:
-        raise Damaged("it holds something else than numbers")
+        raise Damaged("it holds values that are not numbers")
 
 
 def measured_numbers(text: str) -> dict[str, float]:
@@ -102,6 +102,6 @@ def measured_numbers(text: str) -> dict[str, float]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Damaged("what it measured is no table")
+        raise Damaged("what it measured is not a JSON object")
     numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
     return {name: float(value) for name, value in numbers.items() if isinstance(value, float) or abs(value) < 2**63}

@@ -121,7 +121,7 @@ class RunFolder:
             yield
         finally:
             with suppress(OSError):
-                (self.path / LOCK).unlink()  # while it is held: whoever opened it meanwhile sees that it is gone
+                (self.path / LOCK).unlink()  # while it is held: a process that opened it meanwhile sees that it is gone
             lock.release()
             if new:
                 with suppress(OSError):  # it usually holds something and stays
@@ -298,7 +298,7 @@ class RunFolder:
             try:
                 bounds = key_range(path.stem)
                 if bounds is None or path.stem != shard_name(*bounds):
-                    raise Damaged("its name says no keys")
+                    raise Damaged("its name does not give its keys")
                 read = read_score_file(path, manifest, metrics)
                 if bounds[0] < last:
                     raise Damaged("another shard holds its keys too")
@@ -315,7 +315,7 @@ class RunFolder:
         read = read_table(self.path / "outputs" / name, run, "outputs", sealed=sealed)
         found = read.table.get("key_index", pd.Series(dtype=np.int64))
         if not np.array_equal(found.unique(), np.array(keys)):
-            raise Damaged("they are of other keys")
+            raise Damaged("they belong to other keys")
         return read
 
     def _write_table(self, kind: Kind, name: str, table: pd.DataFrame, adopted: bool = False) -> None:

@@ -28,7 +28,7 @@ Text = str | None
 
 
 class Part(BaseModel):
-    """A JSON object whose named fields have these types, without conversion: no text is a number, no number true."""
+    """A JSON object whose named fields have these types, without conversion: a number is never text or true."""
 
     model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
 
@@ -441,7 +441,7 @@ def read_json(path: Path, schema: Schema) -> dict[str, Any]:
     except ValueError as error:
         raise _broken(path, schema, str(error)) from None
     if not isinstance(found, dict):
-        raise _broken(path, schema, "it is no table")
+        raise _broken(path, schema, "it is not a JSON object")
     if "format" in found and found["format"] != schema.FORMAT:
         raise BadInput(
             f"{path} has the format {reprlib.repr(found['format'])} and this wrongkey reads {schema.FORMAT!r}: use the "

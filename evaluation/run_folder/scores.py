@@ -116,7 +116,7 @@ def read_score_file(path: Path, manifest: Mapping[str, Any] | None, metrics: fro
     elif path.stem == "conditions":
         _check_conditions(table)
     elif read.seal is not None:
-        raise Damaged("its name says neither conditions nor keys")
+        raise Damaged("its name gives neither conditions nor keys")
     return Sealed(table, read.seal)
 
 
@@ -129,7 +129,7 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     table = table[SCORE_COLUMNS].copy()
     for column in TEXTS:
         if not table[column].map(lambda value: isinstance(value, str)).all():
-            raise Damaged(f"its {column} is no text")
+            raise Damaged(f"its {column} is not text")
     try:
         for column in ("value", "ci_low", "ci_high"):
             table[column] = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -165,11 +165,11 @@ def _check_keys(table: pd.DataFrame, start: int, stop: int, manifest: Mapping[st
     if space is not None and stop > space:
         raise Damaged(f"it holds keys beyond the {space:,} that there are")
     if not (table["condition"] == "incorrect").all():
-        raise Damaged("it holds other conditions than incorrect keys")
+        raise Damaged("it holds conditions other than incorrect keys")
     for metric, rows in table.groupby("metric", observed=True):
         keys = np.sort(rows["key_index"].to_numpy(dtype=np.int64))
         if len(keys) != stop - start or not np.array_equal(keys, np.arange(start, stop)):
-            raise Damaged(f"its {metric!s} is not that of the keys {start} to {stop - 1}")
+            raise Damaged(f"its rows of {metric!s} are not those of the keys {start} to {stop - 1}")
 
 
 def _check_conditions(table: pd.DataFrame) -> None:

@@ -239,13 +239,13 @@ def _check(path: Path, content: pa.Table, seal: Seal, run: str | None, kind: Kin
     if (seal.kind, seal.name) != (kind, path.stem):
         raise Damaged(f"it was written as {seal.kind} {seal.name}")
     if (seal.start, seal.stop) != (key_range(path.stem) or (None, None)):
-        raise Damaged("it holds other keys than its name says")
+        raise Damaged("its keys are not those of its name")
     if run is not None and seal.run != run:
         raise Damaged("it is from another run")
     if seal.rows != content.num_rows:
         raise Damaged(f"it has {content.num_rows:,} of its {seal.rows:,} rows")
     if seal.checksum != checksum(content):
-        raise Damaged("it does not fit its checksum")
+        raise Damaged("it does not match its checksum")
 
 
 def _line(error: Exception) -> str:

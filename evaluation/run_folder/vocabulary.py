@@ -1,7 +1,7 @@
 """What the side that computes and the side that reports must call by one name. Imports no torch.
 
-The sweep and the attacks write these words into a run folder, and the reports read them. Whoever needs one takes it
-from here, so that a threshold or a column has one definition.
+The sweep and the attacks write these words into a run folder, and the reports read them. They are defined here only,
+so that both sides use the same thresholds and columns.
 """
 
 from __future__ import annotations

@@ -123,10 +123,10 @@ def test_refusals(make_run: MakeRun, change: Callable[[Path], object], sentence:
         ("value", float("nan"), "not numbers"),
         ("value", "high", "not numbers"),
         ("key_index", None, "not numbers"),
-        ("key_index", 7, "not that of the keys 0 to 0"),
+        ("key_index", 7, "not those of the keys 0 to 0"),
         ("key_seed", 7, "its key_seed is 7, and that of this run 0"),
         ("model", "another", "its model is another"),
-        ("model", 5, "its model is no text"),
+        ("model", 5, "its model is not text"),
         ("condition", "lucky", "unknown condition 'lucky'"),
     ],
 )

@@ -147,9 +147,9 @@ def test_a_suite_of_another_shape_is_one_sentence(tmp_path, change):
         ("family", 5.5, "numbers"),
         ("trial", 0, "twice"),
         ("attack", "told", "rows of told"),
-        ("failed", 1, "no text"),
+        ("failed", 1, "not text"),
         ("snr_correct", "loud", "numbers"),
-        ("given", 3, "no text"),
+        ("given", 3, "not text"),
     ],
 )
 def test_rows_that_no_attack_made_are_one_sentence(tmp_path, column, value, said):
