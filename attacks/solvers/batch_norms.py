@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm as Norm
+
+Norm = nn.modules.batchnorm._BatchNorm
 
 
 def kept_norms(network: nn.Module) -> dict[str, Norm]:

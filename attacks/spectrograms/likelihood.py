@@ -117,8 +117,8 @@ def _compressed(inverse: Tensor, seen: Tensor, negligible: float) -> tuple[Tenso
     """
     size = inverse.shape[-1]
     left, values, right = svd(inverse.flatten(1), full_matrices=False)
-    omega = (values[:, None] * right).unflatten(1, (size, size))  # type: ignore[no-untyped-call]
-    turned = (left.mT @ seen.flatten(1)).unflatten(1, (size, size))  # type: ignore[no-untyped-call]
+    omega = (values[:, None] * right).reshape(-1, size, size)
+    turned = (left.mT @ seen.flatten(1)).reshape(-1, size, size)
     weight = omega.flatten(1).norm(dim=1) * turned.flatten(1).norm(dim=1)
     kept = weight > negligible * weight.max()
     return omega[kept].contiguous(), turned[kept].contiguous()

@@ -25,7 +25,7 @@ from wrongkey.keys.draw import draw_keys
 
 
 @dataclass(frozen=True)
-class Found:
+class Ranked:
     """Different keys from the best to the worst.
 
     Attributes
@@ -68,17 +68,17 @@ def stages(size: int, settings: SpectrogramMomentsSettings) -> Iterator[Stage]:
         yield Stage(size, settings.kept, *settings.mending)
 
 
-def search(plain: Moments, cipher: Moments, seed: int, settings: SpectrogramMomentsSettings) -> Found:
+def search(plain: Moments, cipher: Moments, seed: int, settings: SpectrogramMomentsSettings) -> Ranked:
     """Return orthogonal keys `(n, N, N)` of least J on covariances alone, which leaves the global sign open."""
     ours, theirs = principal(plain), principal(cipher)
     plain, cipher = plain.along(ours), cipher.along(theirs)
     first, *rest = stages(len(ours), settings)
     p, c = _leading(plain, first.directions), _leading(cipher, first.directions)
-    found, agreed = _run(first, p, c, _first_starts(p, c, seed, settings), settings)
+    ranked, agreed = _run(first, p, c, _first_starts(p, c, seed, settings), settings)
     for stage in rest:
         p, c = _leading(plain, stage.directions), _leading(cipher, stage.directions)
-        found, _ = _run(stage, p, c, torch.stack([_extended(key, p, c) for key in found.keys]), settings)
-    return Found(ours @ found.keys @ theirs.mT, found.values, agreed)
+        ranked, _ = _run(stage, p, c, torch.stack([_extended(key, p, c) for key in ranked.keys]), settings)
+    return Ranked(ours @ ranked.keys @ theirs.mT, ranked.values, agreed)
 
 
 def _first_starts(plain: Moments, cipher: Moments, seed: int, settings: SpectrogramMomentsSettings) -> Tensor:
@@ -93,7 +93,7 @@ def _first_starts(plain: Moments, cipher: Moments, seed: int, settings: Spectrog
 
 def _run(
     stage: Stage, plain: Moments, cipher: Moments, starts: Tensor, settings: SpectrogramMomentsSettings
-) -> tuple[Found, int]:
+) -> tuple[Ranked, int]:
     """The best different keys after descents and mending, and how many starts agreed before it."""
     objective = _covariance_objective(plain, cipher, settings.noise, settings)
     descended = different(*descend(objective, starts, settings.long, settings.tolerance), stage.kept, settings.same)
@@ -126,7 +126,7 @@ def mend(
     return key, value
 
 
-def different(keys: Tensor, values: Tensor, most: int, same: float) -> Found:
+def different(keys: Tensor, values: Tensor, most: int, same: float) -> Ranked:
     """Return the best `most` of keys that are not one key, up to the sign, found twice.
 
     Keys count as one where their distance, relative to their norm, is at most `same`.
@@ -141,7 +141,7 @@ def different(keys: Tensor, values: Tensor, most: int, same: float) -> Found:
         if len(kept) == most:
             break
     agreed = sum(_distance(keys[0], key) <= near for key in keys)
-    return Found(keys[kept], values[kept], agreed)
+    return Ranked(keys[kept], values[kept], agreed)
 
 
 def principal(of: Moments) -> Tensor:

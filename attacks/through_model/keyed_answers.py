@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from wrongkey.attacks.solvers.batch_norms import kept_norms, norm_inputs, stored
@@ -105,12 +106,17 @@ class KeyedAnswers:
 
     def _group(self, group: QueryGroup, members: Tensor, keys: Tensor, kernels: Tensor | None) -> list[Tensor]:
         """Answers `(n, utterances, dim)` to some utterances of a group, pass by pass."""
-        segments = group.segments.unflatten(0, (-1, group.pieces))  # type: ignore[no-untyped-call]
+        segments = rearrange(group.segments, "(utterance piece) ... -> utterance piece ...", piece=group.pieces)
         step = max(ROWS // (len(keys) * group.pieces), 1)
         answers = []
         for start in range(0, len(members), step):
             x = segments[members[start : start + step]].flatten(0, 1)
-            answer = self._ask(x, keys, kernels).float().unflatten(0, (len(keys), -1, group.pieces))  # type: ignore[no-untyped-call]
+            answer = rearrange(
+                self._ask(x, keys, kernels).float(),
+                "(key utterance piece) ... -> key utterance piece ...",
+                key=len(keys),
+                piece=group.pieces,
+            )
             answers.append(answer.flatten(1, 3) if self.task == "asr" else answer.mean(2))
         return answers
 

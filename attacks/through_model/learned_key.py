@@ -18,7 +18,7 @@ from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Reco
 from wrongkey.attacks.through_model.answer_loss import answer_loss, works
 from wrongkey.attacks.through_model.criterion import KeyCriterion, covariance, criterion_of, halves, probe_sets
 from wrongkey.attacks.through_model.keyed_answers import FUNCTIONS, KeyedAnswers
-from wrongkey.attacks.through_model.search import Found, guesses, plan_for, search_finite, search_orthogonal
+from wrongkey.attacks.through_model.search import Best, guesses, plan_for, search_finite, search_orthogonal
 from wrongkey.attacks.through_model.settings import LearnedKeySettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import as_hypothesis
@@ -99,7 +99,7 @@ class LearnedKey:
             },
         )
 
-    def _search(self, criterion: KeyCriterion, evidence: Evidence, plain: torch.Tensor) -> Found:
+    def _search(self, criterion: KeyCriterion, evidence: Evidence, plain: torch.Tensor) -> Best:
         scheme, seed, plan = evidence.setting.scheme, evidence.seed, plan_for(len(plain), self.settings)
         if scheme.finite(len(plain)):
             return search_finite(criterion, scheme, plain, seed, plan)

@@ -59,7 +59,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Found:
+class Best:
     """A key `(N, N)`, its loss on all utterances, and the losses `(n,)` of the random keys that were tried first."""
 
     key: Matrix
@@ -85,7 +85,7 @@ def plan_for(size: int, settings: SearchSettings) -> Plan:
 
 def search_orthogonal(
     criterion: Criterion, covariance: Tensor, seed: int, plan: Plan, also: Tensor | None = None
-) -> Found:
+) -> Best:
     """Return the best key on O(N).
 
     covariance: of plain blocks, `(N, N)`. also: further starts `(n, N, N)`.
@@ -106,7 +106,7 @@ def search_orthogonal(
         if lower < loss:
             key, loss = moved[0], lower
         rate /= 2
-    return Found(key.numpy(), loss, tried.numpy())
+    return Best(key.numpy(), loss, tried.numpy())
 
 
 def descend(
@@ -130,7 +130,7 @@ def reflect(criterion: Criterion, key: Tensor, loss: float, directions: Tensor) 
     return key, loss
 
 
-def search_finite(criterion: Criterion, scheme: Scheme, covariance: Tensor, seed: int, plan: Plan) -> Found:
+def search_finite(criterion: Criterion, scheme: Scheme, covariance: Tensor, seed: int, plan: Plan) -> Best:
     """Return the best key of a finite scheme: the best guesses move to `neighbours` while these lower the loss.
 
     Only those neighbours are tried that the gradient makes look best.
@@ -143,7 +143,7 @@ def search_finite(criterion: Criterion, scheme: Scheme, covariance: Tensor, seed
     unique = torch.stack(list({end.numpy().tobytes(): end for end in ends}.values()))
     best = unique[criterion.losses(unique).argmin()]
     best = _climb(criterion, scheme, best, torch.arange(criterion.size), rng, plan)
-    return Found(best.numpy(), float(criterion.losses(best[None])), tried.numpy())
+    return Best(best.numpy(), float(criterion.losses(best[None])), tried.numpy())
 
 
 def _climb(

@@ -292,7 +292,8 @@ def _shift_under(phases: Phases, key: Matrix, axis: int) -> Matrix:
     place, step = phases.places[axis], phases.axes[axis].stride
     shift: Matrix = np.eye(1)
     for number, extent in enumerate(phases.cell):
-        shift = np.kron(shift, np.eye(extent, k=step if number == place else 0))
+        moved = np.eye(extent, k=step if number == place else 0)
+        shift = np.kron(shift, moved).astype(np.float64, copy=False)
     return key.T @ shift @ key
 
 

@@ -184,6 +184,8 @@ def test_what_it_needs_is_said() -> None:
     assert "encode" in str(attack.inapplicable(setting("rom", 3, silent, "asr")))
     assert attack.inapplicable(setting("rom", 3, trained(3))) is None
     assert attack.inapplicable(replace(setting("rom", 3, silent), model=None)) is not None
+    with pytest.raises(BadInput, match="learned-key needs the encrypted model"):
+        attack.run(Evidence(setting("rom", 3, trained(3)), Case(), 0))
     background = replace(speech(3, 12), labels=("unknown",) * 12)
     model = under(TinyClassifier(torch.eye(3)), "rom", np.eye(3))
     with pytest.raises(BadInput, match="unknown"):
