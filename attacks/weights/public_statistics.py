@@ -28,6 +28,7 @@ from torch import Tensor
 
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.batch_norms import kept_norms, stored
+from wrongkey.attacks.solvers.haar import haar
 from wrongkey.attacks.solvers.key_lists import every_key, listed, part_of_its_group
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
 from wrongkey.attacks.weights.kernel_rows import keyed_rows
@@ -273,7 +274,7 @@ def _searched(problem: Problem, scheme: Scheme, rng: np.random.Generator, settin
         case Group.SIGNED_PERMUTATIONS:
             return _signed_orders(problem, size, rng, settings)
         case Group.ORTHOGONAL:
-            return np.stack([_descended(problem, start) for start in _haar(rng, settings.descents, size)])
+            return np.stack([_descended(problem, start) for start in haar(settings.descents, size, rng).numpy()])
 
 
 def chosen(keys: Sequence[Matrix], judge: Judge) -> tuple[Matrix, float, float]:
@@ -389,9 +390,3 @@ def _descended(problem: Problem, start: Matrix) -> Matrix:
 
     numbers = minimize(value_and_slope, np.zeros(upper.shape[1]), jac=True, method="L-BFGS-B").x
     return key_at(torch.from_numpy(numbers)).numpy()
-
-
-def _haar(rng: np.random.Generator, count: int, size: int) -> Matrix:
-    """Random orthogonal matrices `(count, N, N)`."""
-    q, r = np.linalg.qr(rng.standard_normal((count, size, size)))
-    return q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[:, None, :]
