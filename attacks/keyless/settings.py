@@ -21,11 +21,13 @@ class InformedSettings(SearchSettings):
     held_keys : int
         Keys under which held-out people are asked about: incorrect keys differ by some 5 points of EER.
     searches : int
-        Searches for a front end, some 25 s each; a second one from other starts tells whether the first was stuck.
+        Searches for a front end, which take some 25 s each. A second one from other starts shows whether the first was
+        stuck.
     utterances : int
-        Utterances that such a search asks about at most: every start is compared on all of them, 0.3 s each.
+        Most utterances that such a search asks about. Every start is compared on all of them, which takes 0.3 s.
     front_steps, layer_steps, whole_steps : int
-        Steps at most of training the front end, the first layer and the norms with it, and everything; 0.1 s a step.
+        Most steps of training the front end alone, the first layer and the norms with it, and everything. A step takes
+        0.1 s.
     front_rate, layer_rate, whole_rate : float
         Adam's rate in these stages.
     runs : int
@@ -37,15 +39,15 @@ class InformedSettings(SearchSettings):
     people : int
         People of a batch.
     of_a_person : int
-        Pieces of each of them: 36 pieces of 2 s take asv-raw3 0.1 s of a CPU core, forth and back.
+        Pieces of each of them. 36 pieces of 2 s take 0.1 s of a CPU core with asv-raw3, forward and backward.
     warm_up : int
-        Steps until Adam's rate is whole: its second moments are unknown at first.
+        Steps until Adam's rate is at its full value, since its second moments are unknown at first.
     check : int
-        Steps between two looks at the held-out people, which take about as long as five steps.
+        Steps between two evaluations on the held-out people. An evaluation takes about as long as five steps.
     patience : int
-        Looks without a new best before a stage ends.
+        Evaluations without a new best before a stage ends.
     decay : float
-        Decay of the weights, as the bundled models were trained.
+        Weight decay, the one with which the bundled models were trained.
     """
 
     held_out: float = 1 / 4

@@ -19,7 +19,7 @@ class SpectrogramMomentsSettings:
     largest : int
         Largest N that is attacked. Beyond it, moments of neighbourhoods take more memory than they are worth.
     noise : float
-        Noise in the public statistics, except where another is named.
+        Noise in the public statistics, except where another setting names it.
     negligible : float
         Terms of J smaller than this, relative to the largest, are left out.
     sign_difference : float
@@ -27,17 +27,17 @@ class SpectrogramMomentsSettings:
     skewness_queries : int
         Queries of background speech whose skewness is measured.
     fits : float
-        A key may count as recovered where J is below this share of the median J of random keys
+        A key counts as recovered only where its J is below this share of the median J of random keys.
     random_keys : int
-        of this number,
+        Number of these random keys.
     loose : float
-        and below this value.
+        A key counts as recovered only where its J is below this value.
     flip_starts : int
         Sign patterns from which single changes of sign begin.
     order_rounds : int
         Rounds of exchanges at most, at the end of a search for an order.
     annealing_noises : tuple of float
-        Noise during annealing, one annealing for each.
+        Noise in the public statistics during annealing; there is one annealing for each number.
     annealing_work : float
         Multiplications of one annealing.
     annealing_negligible : float
@@ -56,7 +56,7 @@ class SpectrogramMomentsSettings:
     starts : int
         Random keys with which the first stage begins.
     first_noises : tuple of float
-        Noise during the first descents, one after the other.
+        Noise in the public statistics during the first descents, one after the other.
     short, long : int
         Steps at most of a descent behind a move, and of any other. The last descent takes twice as many as `long`.
     tolerance, last_tolerance : float

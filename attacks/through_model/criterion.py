@@ -1,9 +1,9 @@
 """A loss of keys that is small for the right one: how well the encrypted model works on speech encrypted with a key.
 
 Where labels are known, it is the task's own loss: a contrast between speakers, the cross-entropy of classes. Without
-them, two pieces of one utterance stand for one speaker, and a classifier or recogniser should be decided but varied
-(information maximisation). Where the network stored the moments before its batch norms, they are matched too: right
-keys give what training gave.
+them, two pieces of one utterance stand for one speaker, and the answers of a classifier or recogniser should each be
+decided and vary from one to the next (information maximisation). Where the network stored the moments before its batch
+norms, these are matched too: under the right key they are what they were in training.
 """
 
 from __future__ import annotations

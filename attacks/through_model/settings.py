@@ -45,7 +45,8 @@ class SearchSettings(LossSettings):
     norm_shrink : float
         Weight of a batch norm relative to the one before it: late layers store much of what was trained on.
     large : int
-        Beyond this number of elements of a key, random keys are all alike bad, and the settings `…_large` hold.
+        Number of elements N of a block beyond which random keys are all equally bad, so that the settings named
+        `…_large` apply.
     guesses, guesses_large : int
         Random keys that are tried first.
     starts, starts_large : int
@@ -53,17 +54,18 @@ class SearchSettings(LossSettings):
     first_steps, first_steps_large : int
         Steps of the first descent.
     rounds : int
-        Rounds of reflections, with a descent behind each of them.
+        Rounds of reflections, each followed by a descent.
     steps, steps_large : int
         Steps of each of these descents.
     batch : int
         Utterances of a step.
     rate : float
-        Length of the first step of the first descent, in radians a coordinate or so; halved in each round.
+        Length of the first step of the first descent, in radians per coordinate. It is halved in
+        each round.
     tried : int
         Neighbours of a key of a finite scheme that are tried: those that the gradient makes look best.
     drawn : int
-        Keys that are drawn at random as the neighbours of a key, where a finite scheme has no others.
+        Keys that are drawn at random in place of neighbours, in a finite scheme in which no small steps are known.
     """
 
     norm_weight: float = 10.0
@@ -123,7 +125,7 @@ class AnswersOnlySettings(VerdictSettings):
     converged : float
         Standard deviation of a coordinate, in radians, at which a search ends.
     drawn : int
-        Keys that are drawn at random as the neighbours of a key, where a finite scheme has no others.
+        Keys that are drawn at random in place of neighbours, in a finite scheme in which no small steps are known.
     """
 
     queries: tuple[int, ...] = (100, 1_000)

@@ -65,9 +65,9 @@ class PublicStatisticsSettings:
         Largest misfit, a root mean square of log variances, that the difference between two corpora explains; the
         right key has 0.05 to 0.24 (benchmarks/known_pairs.py statistics).
     clear_factor : float
-        Misfits or discrepancies of two keys tell them apart where their ratio exceeds this factor
+        Two keys are told apart only where the ratio of their misfits, or discrepancies, exceeds this factor.
     clear_difference : float
-        and their difference exceeds this number.
+        Two keys are told apart only where the difference of their misfits, or discrepancies, exceeds this number.
     pieces : int
         Pieces of background speech that run through the model for one key.
     """
