@@ -76,7 +76,7 @@ def plaintext(victims: Sequence[Utterance], sizes: Sequence[int]) -> None:
                         fit(scheme, *_pairs(s, k, count, quality, i)) for i, (s, k) in enumerate(_both(speech, keys))
                     ]
                     errors = np.array([key_error(f.key, key, "samples") for f, key in zip(fits, keys, strict=True)])
-                    sure = np.array([f.sure for f in fits])
+                    sure = np.array([f.certain for f in fits])
                     wrong = sure & (errors > RECOVERED)
                     shares = [part.mean() for part in (errors < EXACT, errors < RECOVERED, sure, wrong)]
                     expected = np.median([f.expected_error for f in fits])

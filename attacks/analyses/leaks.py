@@ -38,7 +38,7 @@ from wrongkey.attacks.analyses.phase.reconstruction import ALL, COLUMNS, SCHEMES
 from wrongkey.attacks.analyses.quietest import FEWEST, FRAME, PART, SHARE, holds_blocks, quietest_fifth
 from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.harness.listeners import RATE, chosen, embedding, open_listener, transcript
-from wrongkey.attacks.keyless.linkability import FLOOR, joint_covariance
+from wrongkey.attacks.keyless.linkability import LinkabilitySettings, joint_covariance
 from wrongkey.attacks.solvers.stable_linalg import eigh
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
@@ -55,6 +55,7 @@ from wrongkey.keys.cutting import to_blocks
 EXPERIMENT = "leaks"
 WINDOW = 0.02  # seconds of a contour's window
 QUIET = 1e-6  # of the loudest window's energy: what is quieter counts as this
+LINKABILITY = LinkabilitySettings()  # as the attack linkability has them
 SYLLABLES = (1.0, 16.0)  # hertz of modulation
 LARGEST_TILE = 32  # bins; a larger tile is a good part of the spectrum, and its key of N = M² elements a large matrix
 LINKED = (40, 3)  # speakers, and utterances of each, that linkability is measured on
@@ -225,8 +226,8 @@ def speaker_features(encrypted: Tensor, block_size: int, blocks: Blocks, one_key
     (bands of a frame), which is a spectrum in bands of M bins; one key: the mean block of every row too.
     """
     if blocks == "samples":
-        values, vectors = eigh(joint_covariance(encrypted[None], block_size, blocks)[0])
-        levels = (values + FLOOR * values.mean()).log()
+        values, vectors = eigh(joint_covariance(encrypted[None], block_size, blocks, LINKABILITY.span)[0])
+        levels = (values + LINKABILITY.floor * values.mean()).log()
         found: Tensor = ((vectors * levels) @ vectors.T).flatten() if one_key else levels
         return found
     rows = to_blocks(encrypted, block_size, blocks)

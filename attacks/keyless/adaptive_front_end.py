@@ -1,10 +1,10 @@
-"""A learned matrix before a model: what undoes a key that is the same for everybody.
+"""A learned matrix before a model: it undoes a key that is the same for everybody.
 
 Ciphertext `x K` read by the plain model through the map `W = Kᵀ` is plain speech again, and N² numbers are far fewer
 than a model has. With the model frozen, `W` is sought as `learned-key` seeks a key
-(wrongkey.attacks.through_model.search), with the two sides exchanged: there the model is encrypted and the speech
-plain, here the speech is and the model is not. The loss is the task's own on labelled ciphertext, with the moments that
-the plain model's batch norms have stored.
+(`wrongkey.attacks.through_model.search`), with the two sides exchanged: there the model is encrypted and the speech
+plain, here the speech is encrypted and the model plain. The loss is the task's own on labelled ciphertext, with the
+moments that the plain model's batch norms have stored.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from wrongkey.attacks.base import BackgroundSpeech, Matrix, Setting
+from wrongkey.attacks.keyless.settings import InformedSettings
+from wrongkey.attacks.solvers.key_lists import part_of_its_group
 from wrongkey.attacks.through_model.criterion import covariance, criterion_of
-from wrongkey.attacks.through_model.search import Plan, plan_for, search_finite, search_orthogonal
+from wrongkey.attacks.through_model.search import plan_for, search_finite, search_orthogonal
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.modules import modules_of
 from wrongkey.evaluation.models.protocol import ASKED, Model
 from wrongkey.keys import encrypt_query
 from wrongkey.keys.blocks import Blocks
-
-UTTERANCES = 120  # that a search asks about at most: every start is compared on all of them, 0.3 s each with asv-raw3
 
 
 class Adapted:
@@ -39,18 +39,20 @@ class Adapted:
         self.network.eval().requires_grad_(False)
 
     def front_end(self, waveform: Tensor) -> Tensor:
+        """Return the query of a waveform, as the model itself makes it."""
         return self.model.front_end(waveform)
 
     def segments(self, query: Tensor) -> Tensor:
+        """Return the pieces of a query, as the model itself cuts it."""
         return self.model.segments(query)
 
     def embed(self, queries: Tensor) -> Tensor:
-        answers: Tensor = self.model.embed(self.front(queries))  # type: ignore[attr-defined]
-        return answers
+        """Return embeddings `(batch, dim)` of mapped queries."""
+        return self.model.embed(self.front(queries))  # type: ignore[attr-defined]
 
     def classify(self, queries: Tensor) -> Tensor:
-        answers: Tensor = self.model.classify(self.front(queries))  # type: ignore[attr-defined]
-        return answers
+        """Return logits `(batch, classes)` of mapped queries."""
+        return self.model.classify(self.front(queries))  # type: ignore[attr-defined]
 
 
 class FrontEnd(nn.Module):
@@ -62,31 +64,30 @@ class FrontEnd(nn.Module):
         self.map = nn.Parameter(torch.as_tensor(map, dtype=torch.float32).clone())
 
     def forward(self, queries: Tensor) -> Tensor:
+        """Map queries `(batch, …)`."""
         return encrypt_query(queries, self.map, blocks=self.blocks)
 
 
 def check_gradients(model: Model, setting: Setting, query: Tensor) -> None:
-    """Raises BadInput where a model's answers to a query carry no gradient, as of one that asks under `no_grad`."""
+    """Raise BadInput where a model's answers to a query carry no gradient, as of one that answers under `no_grad`."""
     adapted = Adapted(model, setting.blocks, np.eye(setting.size))
     adapted.front.requires_grad_(True)
     answers = getattr(adapted, ASKED[str(setting.task)])(model.segments(query.float())[:1])
     if not answers.requires_grad:
-        raise BadInput(f"model {model.name} answers without gradients: it cannot be trained on ciphertext")
+        raise BadInput(f"The model {model.name} answers without gradients: it cannot be trained on ciphertext.")
 
 
 def learn_front_end(
-    model: Model, setting: Setting, speech: BackgroundSpeech, seed: int, plan: Plan | None = None
-) -> tuple[Matrix, float]:
-    """The key-like map `(N, N)` of least loss on labelled ciphertext before the frozen model, and that loss.
+    model: Model, setting: Setting, speech: BackgroundSpeech, seed: int, settings: InformedSettings
+) -> Matrix:
+    """Return the map `(N, N)` of least loss on labelled ciphertext before the frozen model.
 
-    Orthogonal, since the inverse of every key is; a permutation or signs where the scheme has no others. The search
-    begins at the identity and at random keys. plan: how long it looks; None takes `plan_for` the size.
+    Orthogonal, since the inverse of every key is. Where the scheme is a whole finite group, the inverse is one of its
+    keys, too, and the map is sought among them. The search begins at the identity and at random keys.
     """
-    few = BackgroundSpeech(speech.queries[:UTTERANCES], speech.labels[:UTTERANCES])
-    criterion = criterion_of(model, setting, few)
-    spread, plan = covariance(few.queries, setting), plan or plan_for(setting.size)
-    if setting.scheme.monomial:
-        found = search_finite(criterion, setting.scheme, spread, seed, plan)
-    else:
-        found = search_orthogonal(criterion, spread, seed, plan)
-    return found.key, found.loss
+    few = BackgroundSpeech(speech.queries[: settings.utterances], speech.labels[: settings.utterances])
+    criterion = criterion_of(model, setting, few, settings)
+    spread, plan = covariance(few.queries, setting), plan_for(setting.size, settings)
+    if setting.scheme.monomial and not part_of_its_group(setting.scheme, setting.size):
+        return search_finite(criterion, setting.scheme, spread, seed, plan).key
+    return search_orthogonal(criterion, spread, seed, plan).key

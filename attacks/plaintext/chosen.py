@@ -23,21 +23,27 @@ class ChosenPlaintext:
     threat = Threat("Holds an authorised device, which encrypts any speech that it is given.", needs)
 
     def inapplicable(self, setting: Setting) -> str | None:
+        """Every key multiplies blocks, so that the attack always applies."""
         return None
 
     def cases(self, setting: Setting) -> Sequence[Case]:
+        """One impulse for each element of a block."""
         return [Case(queries=setting.size)]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The key itself; not believed where the device does not multiply blocks by an orthogonal matrix."""
+        """Read the key off the encrypted impulses.
+
+        Success is not claimed where the device does not multiply blocks by an orthogonal matrix. Raises BadInput where
+        there is no device.
+        """
         if evidence.encrypt is None:
-            raise BadInput("chosen-plaintext was given nothing that encrypts: it needs an authorised device.")
+            raise BadInput("The attack chosen-plaintext needs an authorised device that encrypts, and was given none.")
         impulses = np.eye(evidence.setting.size)
-        found = fit(evidence.setting.scheme, impulses, evidence.encrypt(impulses))
+        fitted = fit(evidence.setting.scheme, impulses, evidence.encrypt(impulses))
         return Recovery(
-            found.key,
-            success_claimed=found.sure,
-            objective=found.residual,
+            fitted.key,
+            success_claimed=fitted.certain,
+            objective=fitted.residual,
             queries=len(impulses),
-            measured={"expected error": found.expected_error},
+            measured={"expected error": fitted.expected_error},
         )

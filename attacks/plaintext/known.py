@@ -1,35 +1,57 @@
-"""Known plaintext: the adversary knows some plain blocks of speech beside their ciphertext
-(wrongkey.attacks.solvers.procrustes).
+"""Known plaintext: the adversary knows some plain blocks of speech beside their ciphertext.
 
-He may have recorded a greeting that everybody says, or be in the room while the victim speaks. ROM needs N independent
-blocks, since a key is free on directions that no block has: with one block less, one sign is left to guess. Flipping
-and Shuffling need one block whose samples differ.
+They may have recorded a greeting that everybody says, or be in the room while the victim speaks. The key is the nearest
+one of the scheme (`wrongkey.attacks.solvers.procrustes`). ROM needs N independent blocks, since a key is free on
+directions that no block has: with one block less, one sign is left to guess. Flipping and Shuffling need one block
+whose samples differ, and so does a finite scheme of a user's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from wrongkey.attacks.base import Case, Evidence, Need, Quality, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.procrustes import fit
 from wrongkey.errors import BadInput
 
 
+@dataclass(frozen=True)
+class KnownPlaintextSettings:
+    """How much the adversary knows in the cases that the suite runs.
+
+    Attributes
+    ----------
+    blocks_per_element : int
+        The longest cases know this many blocks for each of the N elements of a block.
+    """
+
+    blocks_per_element: int = 16
+
+
 class KnownPlaintext:
-    """Orthogonal Procrustes, assignment or sign correlation between plain blocks and their ciphertext."""
+    """Orthogonal Procrustes, assignment, sign correlation or a list of keys, between plain and encrypted blocks."""
 
     name = "known-plaintext"
     family = 2
     needs: frozenset[Need] = frozenset({"known plaintext"})
     threat = Threat("Knows plain blocks of the victim's speech beside their ciphertext, exactly or in noise.", needs)
 
+    def __init__(self, settings: KnownPlaintextSettings = KnownPlaintextSettings()) -> None:
+        self.settings = settings
+
     def inapplicable(self, setting: Setting) -> str | None:
+        """Every key multiplies blocks, so that the attack always applies."""
         return None
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        """From 1 to 16 N blocks, where an answer changes (benchmarks/known_pairs.py has the whole curves)."""
-        counts: dict[Quality, set[int]] = {"clean": {1, setting.size - 1, setting.size}}
-        counts |= {"16 bit": {setting.size, 16 * setting.size}, "10 dB": {1, setting.size, 16 * setting.size}}
+        """From one block to many, where an answer changes (benchmarks/known_pairs.py has the whole curves)."""
+        size, most = setting.size, self.settings.blocks_per_element * setting.size
+        counts: dict[Quality, set[int]] = {
+            "clean": {1, size - 1, size},
+            "16 bit": {size, most},
+            "10 dB": {1, size, most},
+        }
         return [
             Case(known_blocks=count, quality=quality)
             for quality, several in counts.items()
@@ -37,16 +59,19 @@ class KnownPlaintext:
         ]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The nearest key; believed where the fit says that every part of it is known (`Fit`)."""
+        """Fit the nearest key; success is claimed where the fit says that every part of it is known (`Fit`).
+
+        Raises BadInput where no blocks are known.
+        """
         if evidence.known is None:
-            raise BadInput("known-plaintext was given no known blocks: it needs plain blocks and their ciphertext.")
+            raise BadInput("The attack known-plaintext needs plain blocks and their ciphertext, and was given none.")
         plain, cipher = evidence.known
-        found = fit(evidence.setting.scheme, plain, cipher)
-        missing = evidence.setting.size - found.rank
+        fitted = fit(evidence.setting.scheme, plain, cipher)
+        missing = evidence.setting.size - fitted.rank
         return Recovery(
-            found.key,
-            success_claimed=found.sure,
-            objective=found.residual,
-            measured={"rank": found.rank, "expected error": found.expected_error},
-            note="" if found.sure or missing <= 0 else f"{missing} directions of the block are in no known block.",
+            fitted.key,
+            success_claimed=fitted.certain,
+            objective=fitted.residual,
+            measured={"rank": fitted.rank, "expected error": fitted.expected_error},
+            note="" if fitted.certain or missing <= 0 else f"{missing} directions of the block are in no known block.",
         )

@@ -1,13 +1,19 @@
-"""The key of a scheme that best carries plain blocks to encrypted ones, in closed form, and how sure that is.
+"""The key of a scheme that best carries plain blocks to encrypted ones, and how certain it is.
 
 Every scheme asks for the key with the largest `tr(K^T X^T Y)`, which is the one with the least `||X K - Y||_F`: over
-all orthogonal matrices the polar factor of `X^T Y` (Schönemann, Psychometrika 31, 1966), over permutations a linear
-assignment, over signs the signs of the diagonal.
+all orthogonal matrices the polar factor of `X^T Y` [1]_, over permutations a linear assignment, over signs the signs of
+the diagonal, over signed permutations the assignment of the magnitudes with the signs that stand there. A scheme with
+fewer keys than its group is compared key by key where its keys are few enough.
 
-How sure: with white errors of variance v the least residual rises by d if the key moves to another one, and d / 2v is
-a log likelihood ratio. A discrete key is certain where every neighbour (two positions swapped, one sign turned) is
-improbable; an orthogonal matrix has a linearised error, `var(A_ij) = v / (s_i^2 + s_j^2)` for the turn in the plane of
-the singular directions i and j of X, and the sign of the weakest direction, which costs `4 s_i^2`, must be certain.
+How certain: with white errors of variance v the least residual rises by d if the key moves to another one, and d / 2v
+is a log likelihood ratio. A discrete key is certain where every neighbour (two positions swapped, one sign turned, or
+another key of the list) is improbable. An orthogonal matrix has a linearised error, `var(A_ij) = v / (s_i^2 + s_j^2)`
+for the turn in the plane of the singular directions i and j of X, and the sign of the weakest direction, which costs
+`4 s_i^2`, must be certain.
+
+References
+----------
+.. [1] P. H. Schönemann, "A generalized solution of the orthogonal Procrustes problem", Psychometrika 31, 1966.
 """
 
 from __future__ import annotations
@@ -21,65 +27,132 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import erfc
 
 from wrongkey.attacks.base import Matrix
+from wrongkey.attacks.solvers.key_lists import every_key, listed
 from wrongkey.attacks.solvers.stable_linalg import array_polar, array_singular_values, array_svd
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.vocabulary import RECOVERED
-from wrongkey.keys.schemes import Group, Scheme
+from wrongkey.keys.schemes import Group, Scheme, get_scheme
 
 ROUNDING = 1e-13  # relative error that numbers are taken to have at least, of float64
 CERTAIN = 12.0  # log likelihood ratio over a neighbour at which a position or a sign counts as known
+SAME = 1e-9  # difference of two keys' elements that is rounding
 
 
 @dataclass(frozen=True)
 class Fit:
     """A key fitted to pairs of blocks, and what the fit says about itself.
 
-    key: `(N, N)`, a key of the scheme. residual: `||X K - Y|| / ||Y||`, about √2 where they are unrelated.
-    rank: independent blocks, whose signs stand above
-    their noise. expected_error: of the key, relative, from the residual alone; for
-    permutations and signs the share of positions that are not certain. sure: whether the key counts as recovered.
+    Attributes
+    ----------
+    key : Matrix
+        The fitted key of the scheme, `(N, N)`.
+    residual : float
+        `||X K - Y|| / ||Y||`; about √2 where the blocks are unrelated.
+    rank : int
+        Number of independent directions of the blocks whose signs stand above the noise.
+    expected_error : float
+        Relative error of the key, computed from the residual alone. Of a discrete key it is the share of positions
+        that are not certain.
+    certain : bool
+        Whether the key counts as recovered.
     """
 
     key: Matrix
     residual: float
     rank: int
     expected_error: float
-    sure: bool
+    certain: bool
 
 
-def nearest_key(scheme: Scheme, cross_covariance: Matrix) -> Matrix:
-    """The keys `(..., N, N)` of a scheme with the largest `tr(K^T C)`, for `C = X^T Y` `(..., N, N)`.
+def nearest_key(scheme: Scheme | str, cross_covariance: Matrix) -> Matrix:
+    """Return the keys of a scheme with the largest `tr(K^T C)`, for `C = X^T Y`.
 
-    Of a scheme that is none of the three the nearest orthogonal matrix: every key is one. Where C has no full rank
-    the polar factor is arbitrary on what is left; a zero on a diagonal counts as positive.
+    Where C has no full rank the polar factor is arbitrary on what is left; a zero counts as positive.
+
+    Parameters
+    ----------
+    scheme : Scheme or str
+        The scheme, or its name.
+    cross_covariance : Matrix
+        One or several matrices C, `(..., N, N)`.
+
+    Returns
+    -------
+    Matrix
+        The keys `(..., N, N)`. Of a finite scheme that is neither a whole group nor short enough to be listed, the
+        nearest matrices of its group.
+
+    Raises
+    ------
+    BadInput
+        If the matrices are not square.
+
+    Examples
+    --------
+    >>> np.diagonal(nearest_key("flipping", np.array([[3.0, 1.0], [2.0, -1.0]]))).tolist()
+    [1.0, -1.0]
     """
+    scheme = get_scheme(scheme)
     covariance = np.asarray(cross_covariance, dtype=np.float64)
     if covariance.ndim < 2 or covariance.shape[-1] != covariance.shape[-2]:
         raise BadInput(f"A cross-covariance of plain and encrypted blocks is (N, N), and this is {covariance.shape}.")
-    if scheme.group is Group.PERMUTATIONS:
-        return _permutations(covariance)
-    if scheme.group is Group.SIGNS:
-        signs = np.where(np.diagonal(covariance, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
-        diagonal: Matrix = signs[..., None] * np.eye(covariance.shape[-1])
-        return diagonal
-    return polar(covariance)
+    size = covariance.shape[-1]
+    if listed(scheme, size):
+        return _best_listed(scheme, covariance)
+    match scheme.group:
+        case Group.PERMUTATIONS:
+            return _permutations(covariance)
+        case Group.SIGNS:
+            return _signs(np.diagonal(covariance, axis1=-2, axis2=-1))[..., None] * np.eye(size)
+        case Group.SIGNED_PERMUTATIONS:
+            return _permutations(np.abs(covariance)) * _signs(covariance)
+        case Group.ORTHOGONAL:
+            return polar(covariance)
 
 
 def polar(matrix: NDArray[np.floating[Any]]) -> Matrix:
-    """The nearest orthogonal matrices `(..., N, N)`."""
+    """Return the nearest orthogonal matrices `(..., N, N)`."""
     return array_polar(matrix).astype(np.float64)
 
 
-def fit(scheme: Scheme, plain: Matrix, cipher: Matrix, weights: Matrix | None = None) -> Fit:
-    """The key that carries the rows of `plain` `(n, N)` to those of `cipher` `(n, N)`, errors in either being white.
+def fit(scheme: Scheme | str, plain: Matrix, cipher: Matrix, weights: Matrix | None = None) -> Fit:
+    """Return the key that carries plain blocks to encrypted ones, errors in either being white.
 
-    weights: `(n,)`, one over the error variance of each row, up to a factor.
+    Parameters
+    ----------
+    scheme : Scheme or str
+        The scheme, or its name.
+    plain, cipher : Matrix
+        Pairs of blocks, both `(n, N)`.
+    weights : Matrix, optional
+        One over the error variance of each pair, up to a common factor, `(n,)`.
+
+    Returns
+    -------
+    Fit
+        The key and how certain it is.
+
+    Raises
+    ------
+    BadInput
+        If the blocks differ in shape, are none, or are not finite.
+
+    Examples
+    --------
+    >>> fit("shuffling", np.array([[0.1, 0.5, 0.2]]), np.array([[0.5, 0.2, 0.1]])).key.argmax(0).tolist()
+    [1, 2, 0]
     """
+    scheme = get_scheme(scheme)
     x, y = _pairs(plain, cipher, weights)
     key = nearest_key(scheme, x.T @ y)
-    if not scheme.monomial:
+    if not _discrete(scheme, x.shape[1]):
         key = min(key, _row_by_row(x, y), key=lambda k: float(np.linalg.norm(x @ k - y)))
     return _judged(scheme, x, y, key)
+
+
+def _discrete(scheme: Scheme, size: int) -> bool:
+    """Whether `nearest_key` chooses among finitely many keys."""
+    return scheme.monomial or listed(scheme, size)
 
 
 def _row_by_row(x: Matrix, y: Matrix) -> Matrix:
@@ -94,8 +167,7 @@ def _row_by_row(x: Matrix, y: Matrix) -> Matrix:
     images[:count] = (left.T @ y)[:count] / np.maximum(strengths, 1e-300)[:, None]
     q, r = np.linalg.qr(images.T)
     turned = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
-    key: Matrix = (right.T @ turned.T).astype(np.float64)
-    return key
+    return (right.T @ turned.T).astype(np.float64)
 
 
 def _judged(scheme: Scheme, x: Matrix, y: Matrix, key: Matrix) -> Fit:
@@ -104,18 +176,18 @@ def _judged(scheme: Scheme, x: Matrix, y: Matrix, key: Matrix) -> Fit:
     power = max(float((y**2).sum()), 1e-300)
     directions = np.minimum(*(array_singular_values(side) for side in (x, y)))  # noise is in one, or neither
     floor = ROUNDING**2 * power / max(count * size, 1)
-    discrete = scheme.monomial
+    discrete = _discrete(scheme, size)
     free = 0 if discrete else _parameters(min(count, size), size)
     variance = max(squares / max(count * size - free, 1), floor)
     rank = int((2 * directions**2 / variance > CERTAIN).sum())  # what turning the sign of a direction would cost
     if discrete:
-        unsure = _unsure(scheme, x.T @ y, key, variance)
-        expected, sure = float(unsure.mean()), not unsure.any()
+        uncertain = _uncertain(scheme, x.T @ y, key, variance)
+        expected, certain = float(uncertain.mean()), not uncertain.any()
     else:
         expected = _expected_error(directions, size, variance)
-        sure = rank == size and expected < RECOVERED
-    sure = bool(sure and squares < power / 2)
-    return Fit(key, float(np.sqrt(squares / power)), rank, expected, sure)
+        certain = rank == size and expected < RECOVERED
+    certain = bool(certain and squares < power / 2)
+    return Fit(key, float(np.sqrt(squares / power)), rank, expected, certain)
 
 
 def _expected_error(directions: Matrix, size: int, variance: float) -> float:
@@ -135,18 +207,63 @@ def _parameters(rank: int, size: int) -> int:
     return rank * size - rank * (rank + 1) // 2
 
 
-def _unsure(scheme: Scheme, covariance: Matrix, key: Matrix, variance: float) -> Matrix:
+def _uncertain(scheme: Scheme, covariance: Matrix, key: Matrix, variance: float) -> NDArray[np.bool_]:
     """`(N,)`: positions that the pairs leave open."""
-    if scheme.group is Group.SIGNS:
-        rise = 4 * np.abs(np.diagonal(covariance))
-    else:
-        image = covariance[:, key.argmax(axis=1)]  # [i, j]: position i sent where j belongs
-        own = np.diagonal(image)
-        swaps = 2 * (own[:, None] + own - image - image.T)
-        np.fill_diagonal(swaps, np.inf)
-        rise = swaps.min(axis=1)
-    unsure: Matrix = rise / (2 * variance) < CERTAIN + np.log(len(key))
-    return unsure
+    size = len(key)
+    if listed(scheme, size):
+        return _open_in_list(scheme, covariance, key, variance)
+    match scheme.group:
+        case Group.SIGNS:
+            rise = _sign_rise(np.diagonal(covariance))
+        case Group.SIGNED_PERMUTATIONS:
+            image = np.abs(covariance)[:, np.abs(key).argmax(axis=1)]
+            rise = np.minimum(_swap_rise(image), _sign_rise(np.diagonal(image)))
+        case _:
+            rise = _swap_rise(covariance[:, key.argmax(axis=1)])
+    return rise / (2 * variance) < CERTAIN + np.log(size)
+
+
+def _sign_rise(own: Matrix) -> Matrix:
+    """By how much the squared residual rises when the sign of a position turns, `(N,)`."""
+    return 4 * np.abs(own)
+
+
+def _swap_rise(image: Matrix) -> Matrix:
+    """By how much it rises at least when a position is swapped with another, `(N,)`.
+
+    image[i, j] is what C has where position i is sent to where j belongs.
+    """
+    own = np.diagonal(image)
+    swaps = 2 * (own[:, None] + own - image - image.T)
+    np.fill_diagonal(swaps, np.inf)
+    return swaps.min(axis=1)
+
+
+def _open_in_list(scheme: Scheme, covariance: Matrix, key: Matrix, variance: float) -> NDArray[np.bool_]:
+    """`(N,)`: rows of the key in which other keys of a listed scheme, about as probable, differ."""
+    count = scheme.space(len(key))
+    assert count is not None
+    best = float((key * covariance).sum())
+    uncertain = np.zeros(len(key), dtype=bool)
+    for keys in every_key(scheme, len(key)):
+        rise = 2 * (best - np.einsum("nij,ij->n", keys, covariance))
+        rivals = keys[rise / (2 * variance) < CERTAIN + np.log(count)]
+        uncertain |= (np.abs(rivals - key) > SAME).any(axis=(0, 2))
+    return uncertain
+
+
+def _best_listed(scheme: Scheme, covariance: Matrix) -> Matrix:
+    """The best of all keys of a listed scheme; of several equally good ones the first."""
+    size = covariance.shape[-1]
+    matrices = covariance.reshape(-1, size, size)
+    best, values = np.zeros_like(matrices), np.full(len(matrices), -np.inf)
+    for keys in every_key(scheme, size):
+        traces = np.einsum("nij,cij->cn", keys, matrices)
+        winners = traces.argmax(axis=1)
+        tops = traces[np.arange(len(matrices)), winners]
+        better = tops > values
+        best[better], values[better] = keys[winners[better]], tops[better]
+    return best.reshape(covariance.shape)
 
 
 def _permutations(covariance: Matrix) -> Matrix:
@@ -155,6 +272,10 @@ def _permutations(covariance: Matrix) -> Matrix:
         rows, columns = linear_sum_assignment(covariance[index], maximize=True)
         keys[(*index, rows, columns)] = 1.0
     return keys
+
+
+def _signs(numbers: Matrix) -> Matrix:
+    return np.where(numbers < 0, -1.0, 1.0)
 
 
 def _pairs(plain: Matrix, cipher: Matrix, weights: Matrix | None) -> tuple[Matrix, Matrix]:

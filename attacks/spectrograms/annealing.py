@@ -1,7 +1,12 @@
-"""Simulated annealing over the order of a block's positions: Shuffling keys where local search stays behind.
+"""Simulated annealing over the order of a block's positions: for Shuffling keys, where local search is too weak.
 
-The energy is J of `tile_likelihood`, a sum of quadratic assignments: an exchange of two positions costs O(k N), which
-numba makes microseconds (Burkard and Rendl, 1984, for annealing of quadratic assignments).
+The energy is J of module `likelihood`, a sum of quadratic assignments: an exchange of two positions costs O(k N), which
+numba makes microseconds [1]_.
+
+References
+----------
+.. [1] R. E. Burkard and F. Rendl, "A thermodynamically motivated simulation procedure for combinatorial optimization
+   problems", European Journal of Operational Research 17, 1984: annealing of quadratic assignments.
 """
 
 from __future__ import annotations
@@ -13,32 +18,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood
+from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
 
 Terms = NDArray[np.float64]  # (N, N, k), and (N, N) of the linear term
 Order = NDArray[np.int64]
 
-HOT, COLD = 0.5, 1e-4  # first and last temperature, of the median change that a random exchange makes
+SAMPLED = 200  # random exchanges whose median change is the unit of temperature
+LEAST_STEPS = 1000
 
 
-def annealed_order(objective: TileLikelihood, start: Tensor, seed: int, work: float) -> Tensor:
-    """A Shuffling key `(N, N)` of little J, from `start`.
+def annealed_order(objective: TileLikelihood, start: Tensor, seed: int, settings: SpectrogramMomentsSettings) -> Tensor:
+    """Return a Shuffling key `(N, N)` of small J, from `start`.
 
-    work: multiplications that the search may make; it tries work / (4 k N) exchanges.
+    With W multiplications of work (`settings.annealing_work`) it tries W / (4 k N) exchanges.
     """
     inverse = np.ascontiguousarray(objective.inverse.permute(1, 2, 0).numpy())
     seen = np.ascontiguousarray(objective.seen.permute(1, 2, 0).numpy())
     size, terms = len(inverse), inverse.shape[2]
     order = start.argmax(1).numpy().astype(np.int64)
-    steps = max(1000, int(work / (4 * size * terms)))
-    found = _anneal(inverse, seen, objective.linear.numpy(), order, steps, seed)
+    steps = max(LEAST_STEPS, int(settings.annealing_work / (4 * size * terms)))
+    temperatures = settings.hottest, settings.coldest
+    best = _anneal(inverse, seen, objective.linear.numpy(), order, steps, seed, *temperatures)
     key = torch.zeros_like(start)
-    key[torch.arange(size), torch.from_numpy(found)] = 1
+    key[torch.arange(size), torch.from_numpy(best)] = 1
     return key
 
 
 @njit(cache=True)
 def _change(a: Terms, b: Terms, linear: Terms, order: Order, i: int, j: int) -> float:
-    """Of Σ_k Σ_lm a_lmk b[order l, order m]_k - Σ_l linear[l, order l] when positions i and j are exchanged."""
+    """Change of Σ_k Σ_lm a_lmk b[order l, order m]_k - Σ_l linear[l, order l] when positions i and j are exchanged."""
     p, q = order[i], order[j]
     total = 0.0
     for m in range(len(order)):
@@ -56,17 +64,19 @@ def _change(a: Terms, b: Terms, linear: Terms, order: Order, i: int, j: int) -> 
 
 
 @njit(cache=True)
-def _anneal(a: Terms, b: Terms, linear: Terms, order: Order, steps: int, seed: int) -> Order:
+def _anneal(
+    a: Terms, b: Terms, linear: Terms, order: Order, steps: int, seed: int, hottest: float, coldest: float
+) -> Order:
     np.random.seed(seed)
     size = len(order)
-    sample = np.empty(200)
-    for n in range(200):
+    sample = np.empty(SAMPLED)
+    for n in range(SAMPLED):
         i, j = np.random.randint(size), np.random.randint(size)
         sample[n] = abs(_change(a, b, linear, order, i, j)) if i != j else 0.0
     scale = np.median(sample)
     energy, least, best = 0.0, 0.0, order.copy()
     for n in range(steps):
-        temperature = scale * HOT * (COLD / HOT) ** (n / steps)
+        temperature = scale * hottest * (coldest / hottest) ** (n / steps)
         i, j = np.random.randint(size), np.random.randint(size)
         if i == j:
             continue

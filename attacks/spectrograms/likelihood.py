@@ -6,9 +6,13 @@ plain speech. For a key K the blocks are x_a = y_a Kᵀ, and
 
     J(K) = 1/(2 F N) Σ_f E‖s_f‖² = Σ_k ⟨Ω_k, K S_k Kᵀ⟩ - ⟨L, K⟩ + const,
 
-a pseudo-likelihood (Besag, 1975): Ω from W, S the second moments of the ciphertext. What is left of a block beside its
-neighbours is mostly the noise of short-time spectra, which depends on windows and filters and hardly on the speaker or
-the channel: that is why statistics of other people serve.
+a pseudo-likelihood [1]_: Ω from W, S the second moments of the ciphertext. What neighbours do not explain of a block is
+mostly the noise of short-time spectra, which depends on windows and filters and hardly on the speaker or the channel:
+that is why statistics of background speech serve.
+
+References
+----------
+.. [1] J. Besag, "Statistical analysis of non-lattice data", The Statistician 24, 1975.
 """
 
 from __future__ import annotations
@@ -21,8 +25,6 @@ from torch import Tensor
 from wrongkey.attacks.solvers.stable_linalg import eigh, svd
 from wrongkey.attacks.spectrograms.statistics import Moments, neighbourhoods
 
-NEGLIGIBLE = 1e-6  # of the largest term of J: smaller ones are left out
-
 
 @dataclass(frozen=True)
 class Whitening:
@@ -33,9 +35,9 @@ class Whitening:
 
 
 def whitening(plain: Moments, noise: float) -> Whitening:
-    """Of plain speech with white noise of `noise` times its own mean variance in each row.
+    """Return what whitens plain speech with white noise of `noise` times its own mean variance in each row.
 
-    Much noise leaves only the strongest directions of speech to count.
+    With much noise only the strongest directions of speech count.
     """
     rows, near, size = plain.mean.shape
     covariance = plain.covariance.reshape(rows, near * size, near * size)
@@ -53,11 +55,19 @@ def whitening(plain: Moments, noise: float) -> Whitening:
 class TileLikelihood:
     """J of keys `(b, N, N)`: an `orthogonal_descent.Objective`.
 
-    means: whether the means of rows count (False: covariances alone, and J(K) = J(-K)).
-    negligible: of the largest term of J; smaller terms are left out.
+    Parameters
+    ----------
+    public : Whitening
+        Of plain background speech.
+    cipher : Moments
+        Of the victim's ciphertext.
+    means : bool
+        Whether the means of rows count; if not, covariances alone do, and J(K) = J(-K).
+    negligible : float
+        Terms of J smaller than this, relative to the largest, are left out.
     """
 
-    def __init__(self, public: Whitening, cipher: Moments, means: bool, negligible: float = NEGLIGIBLE) -> None:
+    def __init__(self, public: Whitening, cipher: Moments, means: bool, negligible: float) -> None:
         rows, _, size = cipher.mean.shape
         weights = public.weights
         inverse = torch.einsum("faim,fbjm->faibj", weights, weights) / (2 * size * rows)
@@ -72,23 +82,25 @@ class TileLikelihood:
         self._stacked = self.inverse.flatten(0, 1).mT.contiguous()  # (N, k N): Ω_kᵀ side by side
 
     def value_and_gradient(self, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Return J `(b,)` and its gradient `(b, N, N)`."""
         turned = (keys[:, None] @ self.seen).flatten(1, 2)
         half = self._stacked @ turned  # Σ_k Ω_kᵀ K S_k
         value = (keys * half).sum((1, 2)) - (keys * self.linear).sum((1, 2)) + self.constant
         return value, 2 * half - self.linear
 
     def value(self, keys: Tensor) -> Tensor:
+        """Return J `(b,)`."""
         return self.value_and_gradient(keys)[0]
 
 
 def residuals(public: Whitening, grid: Tensor) -> Tensor:
-    """s `(rows, columns - 2, N)` of plain or decrypted blocks `(rows, columns, N)`."""
+    """Return s `(rows, columns - 2, N)` of plain or decrypted blocks `(rows, columns, N)`."""
     white = torch.einsum("ftqn,fqnm->ftm", neighbourhoods(grid), public.weights)
     return white - public.constant[:, None]
 
 
 def third_moments(public: Whitening, grids: list[Tensor]) -> Tensor:
-    """Mean s³ about the rows' means, `(rows, N)`: what tells a key from its negative where means are taken away."""
+    """Return the mean s³ about the rows' means, `(rows, N)`: it tells a key from its negative without the means."""
     left = torch.cat([residuals(public, grid) for grid in grids if grid.shape[1] >= 3], dim=1)
     return (left - left.mean(1, keepdim=True)).pow(3).mean(1)
 
@@ -105,8 +117,8 @@ def _compressed(inverse: Tensor, seen: Tensor, negligible: float) -> tuple[Tenso
     """
     size = inverse.shape[-1]
     left, values, right = svd(inverse.flatten(1), full_matrices=False)
-    omega = (values[:, None] * right).unflatten(1, (size, size))  # type: ignore[no-untyped-call]
-    turned = (left.mT @ seen.flatten(1)).unflatten(1, (size, size))  # type: ignore[no-untyped-call]
+    omega = (values[:, None] * right).reshape(-1, size, size)
+    turned = (left.mT @ seen.flatten(1)).reshape(-1, size, size)
     weight = omega.flatten(1).norm(dim=1) * turned.flatten(1).norm(dim=1)
     kept = weight > negligible * weight.max()
     return omega[kept].contiguous(), turned[kept].contiguous()

@@ -1,9 +1,9 @@
 """Keys of spectrogram blocks from ciphertext alone, against the statistics of other people's spectrograms.
 
 What a key hides is which direction of a block is which. It does not hide where a block stands: the row (which bins) and
-the neighbours. Plain speech of other people says how a block of each row follows from its neighbours
-(`tile_likelihood`), and the right key is the one under which the victim's blocks fit: Flipping by local search over
-signs, Shuffling over orders (`tile_discrete`), ROM by a search from few directions to all (`tile_search`).
+the neighbours. Plain background speech shows how a block of each row follows from its neighbours (module `likelihood`),
+and the right key is the one under which the victim's blocks fit: Flipping by local search over signs, Shuffling over
+orders (module `signs_and_orders`), ROM by a search from few directions to all (module `search`).
 
 Where a front end takes each bin's mean away, covariances leave the global sign open; the skewness of what neighbours
 do not explain settles it: the noise of a logarithmic spectrum has its long tail downwards.
@@ -17,26 +17,21 @@ import torch
 from torch import Tensor
 
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.solvers.key_lists import part_of_its_group
 from wrongkey.attacks.spectrograms.annealing import annealed_order
-from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, Whitening, third_moments, whitening
-from wrongkey.attacks.spectrograms.search import NOISE, SMALL, polished, search
+from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, third_moments, whitening
+from wrongkey.attacks.spectrograms.search import polished, search
+from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
 from wrongkey.attacks.spectrograms.signs_and_orders import find_flips, find_order, nearest_order, order_by_variance
 from wrongkey.attacks.spectrograms.statistics import Moments, block_grid, moments
 from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import Group
 
-SECONDS = (10.0, 30.0, 75.0)
-SCHEMES = ("shuffling", "flipping", "rom")
-LARGEST = 256  # N; beyond it moments of neighbourhoods take more memory than they are worth
-SIGN_TOLD = 2e-3  # difference of J between a key and its negative from which means tell the sign
-FITS = 0.2  # a key is believed where J has fallen to this share of a random key's, and lies below `LOOSE`
-LOOSE = 1.0  # J of plain public speech is 1/2
-NOT_TOLD = "keys with single directions wrong fit nearly as well in blocks so large, so that J does not tell"
-ANNEALED_AT = (0.1, 0.1, 0.01)  # noise in the public model while orders are annealed, one search each
-WORK = 6e9  # multiplications of one
-ROUGH = 1e-3  # terms of J that annealing leaves out, of the largest
-HEARD = 40  # grids of public speech whose skewness is taken
+DEFAULTS = SpectrogramMomentsSettings()
+INDECISIVE = "keys with single directions wrong fit nearly as well in blocks so large, so that J does not tell"
 
 
 class SpectrogramMoments:
@@ -49,106 +44,113 @@ class SpectrogramMoments:
         needs=frozenset({"ciphertext", "other speech"}),
     )
 
-    def __init__(self) -> None:
-        self._public: tuple[BackgroundSpeech, tuple[int, str], _Public] | None = None
+    def __init__(self, settings: SpectrogramMomentsSettings = DEFAULTS) -> None:
+        self.settings = settings
+        self._public: _Public | None = None
 
     def inapplicable(self, setting: Setting) -> str | None:
-        if setting.blocks == "samples":
-            return "it reads spectrograms, and these blocks are samples of a waveform"
-        scheme = setting.scheme
-        if scheme.group is Group.SIGNED_PERMUTATIONS or (not scheme.monomial and scheme.finite(setting.size)):
-            return f"It searches permutations, signs and all orthogonal keys, and the scheme is {scheme.name}."
-        if not 1 < setting.size <= LARGEST:
-            return f"blocks of N = {setting.size} are beyond its search, which reaches from 2 to {LARGEST}"
+        """It needs spectrograms, a scheme that fills one of three groups, and blocks of moderate size."""
+        scheme, most = setting.scheme, self.settings.largest
+        if setting.blocks is Blocks.SAMPLES:
+            return "It reads spectrograms, and these blocks are samples of a waveform."
+        if scheme.group is Group.SIGNED_PERMUTATIONS or part_of_its_group(scheme, setting.size):
+            return (
+                "It searches all permutations, all signs or all orthogonal matrices, and the keys of the scheme "
+                f"{scheme.name} are none of these."
+            )
+        if not 1 < setting.size <= most:
+            return f"Blocks of N = {setting.size} are beyond its search, which reaches from 2 to {most}."
         return None
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        return [Case(seconds=seconds) for seconds in SECONDS]
+        """Some seconds of ciphertext, from few to many."""
+        return [Case(seconds=seconds) for seconds in self.settings.seconds]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The key of least J. Raises BadInput without ciphertext or other people's speech.
+        """Find the key of least J.
 
-        The verdict is None where N is above `SMALL` and J alone would have to tell a right key from one with a few
-        wrong directions: it does not (module `tile_search`).
+        Success is left open (None) where blocks are so large that J alone would have to tell a right key from one with
+        single directions wrong: it does not (`search`). Raises BadInput without ciphertext or background speech.
         """
         if evidence.background is None or not evidence.background.queries:
-            raise BadInput("The attack spectrogram-moments learns from other people's speech: name a corpus of others.")
-        setting = evidence.setting
-        public = self._learned(evidence.background, setting)
-        grids = [block_grid(query, setting.block_size, setting.blocks) for query in evidence.ciphertext]
+            raise BadInput("The attack spectrogram-moments learns from plain speech of other people: name its corpus.")
+        setting, settings, seed = evidence.setting, self.settings, evidence.seed
+        public = self._learned(evidence.background, setting.cut)
+        grids = [block_grid(query, setting.cut) for query in evidence.ciphertext]
         cipher = moments(grids)
-        objective = TileLikelihood(public.white, cipher, means=True)
-        note = ""
-        told = setting.scheme.group is Group.SIGNS or setting.size <= SMALL
-        if setting.scheme.group is Group.SIGNS:
-            key = find_flips(objective, public.plain, cipher, evidence.seed)
-        elif setting.scheme.group is Group.PERMUTATIONS:
-            key, agreed = _order(public, cipher, evidence.seed)
-            told = told or agreed
-            note = "" if told else NOT_TOLD
-        else:
-            found = search(public.plain, cipher, evidence.seed)
-            key, _ = polished(objective, torch.cat([found.keys[:1], -found.keys[:1]]))
-            note = f"{found.agreed} starts of the first stage agree" + ("" if told else f"; {NOT_TOLD}")
-        if setting.scheme.group is not Group.PERMUTATIONS:
-            key = with_sign(key, objective, public, grids)
-        value = float(objective.value(key[None])[0])
-        fit = fits(objective, key, evidence.seed)
-        return Recovery(
-            key.numpy(), success_claimed=(True if told else None) if fit else False, objective=value, note=note
-        )
+        objective = TileLikelihood(public.white, cipher, means=True, negligible=settings.negligible)
+        decisive, note = setting.size <= settings.small, ""
+        match setting.scheme.group:
+            case Group.SIGNS:
+                key, decisive = find_flips(objective, public.plain, cipher, seed, settings.flip_starts), True
+            case Group.PERMUTATIONS:
+                key, agreed = _order(public, cipher, seed, settings)
+                decisive = decisive or agreed
+                note = "" if decisive else INDECISIVE
+            case _:
+                best = search(public.plain, cipher, seed, settings)
+                key, _ = polished(objective, torch.cat([best.keys[:1], -best.keys[:1]]), settings)
+                note = f"{best.agreed} starts of the first stage agree" + ("" if decisive else f"; {INDECISIVE}")
+        if setting.scheme.signed:
+            key = with_sign(key, objective, public, grids, settings.sign_difference)
+        success_claimed: bool | None = False
+        if fits(objective, key, seed, settings):
+            success_claimed = True if decisive else None
+        return Recovery(key.numpy(), success_claimed, objective=float(objective.value(key[None])[0]), note=note)
 
-    def _learned(self, background: BackgroundSpeech, setting: Setting) -> _Public:
-        """What the others' speech says; kept, because trials share it."""
-        cut = setting.block_size, setting.blocks
-        if self._public is None or self._public[0] is not background or self._public[1] != cut:
-            self._public = background, cut, _Public(background.queries, *cut)
-        return self._public[2]
+    def _learned(self, background: BackgroundSpeech, cut: KeyCut) -> _Public:
+        """Statistics of the background speech, kept from trial to trial."""
+        if self._public is None or self._public.background is not background or self._public.cut != cut:
+            self._public = _Public(background, cut, self.settings)
+        return self._public
 
 
 class _Public:
-    """Statistics of other people's plain blocks: moments, what whitens them, third moments of the residuals."""
+    """Statistics of plain background blocks: moments, what whitens them, third moments of the residuals."""
 
-    def __init__(self, queries: Sequence[Tensor], block_size: int, blocks: str) -> None:
-        def grids(some: Sequence[Tensor]) -> list[Tensor]:
-            return [block_grid(query, block_size, blocks) for query in some]  # type: ignore[arg-type]
+    def __init__(self, background: BackgroundSpeech, cut: KeyCut, settings: SpectrogramMomentsSettings) -> None:
+        queries = background.queries
+        self.background, self.cut = background, cut
+        self.plain = moments(block_grid(query, cut) for query in queries)
+        self.white = whitening(self.plain, settings.noise)
+        heard = queries[: settings.skewness_queries]
+        self.third = third_moments(self.white, [block_grid(query, cut) for query in heard])
 
-        self.plain: Moments = moments(grid for query in queries for grid in grids([query]))
-        self.white: Whitening = whitening(self.plain, NOISE)
-        self.third: Tensor = third_moments(self.white, grids(queries[:HEARD]))
 
-
-def with_sign(key: Tensor, objective: TileLikelihood, public: _Public, grids: list[Tensor]) -> Tensor:
-    """The key `(N, N)` or its negative: by the rows' means, or by skewness where they say nothing."""
+def with_sign(
+    key: Tensor, objective: TileLikelihood, public: _Public, grids: list[Tensor], difference: float
+) -> Tensor:
+    """Return the key `(N, N)` or its negative: by the rows' means, or by skewness where they differ by less in J."""
     here, there = objective.value(torch.stack([key, -key])).tolist()
-    if abs(here - there) > SIGN_TOLD:
+    if abs(here - there) > difference:
         return key if here < there else -key
     skewness = (third_moments(public.white, [grid @ key.mT for grid in grids]) * public.third).sum()
     return key if float(skewness) >= 0 else -key
 
 
-def fits(objective: TileLikelihood, key: Tensor, seed: int) -> bool:
+def fits(objective: TileLikelihood, key: Tensor, seed: int, settings: SpectrogramMomentsSettings) -> bool:
     """Whether decrypted blocks fit their neighbours about as plain speech does, and under random keys do not."""
-    random = torch.from_numpy(draw_keys("rom", len(key), seed, 0, 8))
+    random = torch.from_numpy(draw_keys("rom", len(key), seed, 0, settings.random_keys))
     value = float(objective.value(key[None])[0])
-    return value < LOOSE and value < FITS * float(objective.value(random).median())
+    return value < settings.loose and value < settings.fits * float(objective.value(random).median())
 
 
-def _order(public: _Public, cipher: Moments, seed: int) -> tuple[Tensor, bool]:
-    """The Shuffling key of least J: of small blocks the order nearest to the orthogonal key, of others annealed.
+def _order(public: _Public, cipher: Moments, seed: int, settings: SpectrogramMomentsSettings) -> tuple[Tensor, bool]:
+    """The Shuffling key of least J, and whether two searches ended in it.
 
-    And whether two annealings ended in it.
+    The searches start at the order by variances, and at the orders nearest to the orthogonal key of small blocks, or
+    at annealed orders of large ones.
     """
-    size = cipher.mean.shape[-1]
-    last = TileLikelihood(public.white, cipher, means=True)
+    last = TileLikelihood(public.white, cipher, means=True, negligible=settings.negligible)
     starts = [order_by_variance(public.plain, cipher)]
-    if size <= SMALL:
-        orthogonal = search(public.plain, cipher, seed).keys[0]
+    if cipher.mean.shape[-1] <= settings.small:
+        orthogonal = search(public.plain, cipher, seed, settings).keys[0]
         starts += [nearest_order(orthogonal), nearest_order(-orthogonal)]
     else:
-        for again, noise in enumerate(ANNEALED_AT):
-            rough = TileLikelihood(whitening(public.plain, noise), cipher, means=True, negligible=ROUGH)
-            starts.append(annealed_order(rough, starts[0], seed + again, WORK))
-    found = [find_order(last, start) for start in starts]
-    best = min(found, key=lambda pair: pair[1])[0]
-    return best, sum(torch.equal(best, key) for key, _ in found) > 1
+        for number, noise in enumerate(settings.annealing_noises):
+            white, negligible = whitening(public.plain, noise), settings.annealing_negligible
+            rough = TileLikelihood(white, cipher, means=True, negligible=negligible)
+            starts.append(annealed_order(rough, starts[0], seed + number, settings))
+    ends = [find_order(last, start, settings.order_rounds) for start in starts]
+    best = min(ends, key=lambda pair: pair[1])[0]
+    return best, sum(torch.equal(best, key) for key, _ in ends) > 1

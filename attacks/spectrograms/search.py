@@ -1,14 +1,15 @@
 """Global search for an orthogonal key of spectrogram blocks, from a few strong directions to all.
 
-J (`tile_likelihood`) has many local minima in N(N - 1)/2 dimensions. But the plain blocks' strongest principal
+J (module `likelihood`) has many local minima in N(N - 1)/2 dimensions. But the plain blocks' strongest principal
 directions span nearly what the ciphertext's do, so a key of those few is found first, from many starts, and extended:
-the next directions are matched by energy, with signs synchronised to what is known. Behind each extension J is
-descended with little noise in the public model, and a key that went wrong is mended: nearly always one direction
-was taken for its negative, or two for each other, and both moves are known in closed form (`tile_discrete`).
+the next directions are matched by energy, with signs synchronised to what is known. After each extension J is
+descended with little noise in the public statistics, and a key that went wrong is mended: nearly always one direction
+was taken for its negative, or two for each other, and both moves are known in closed form (module `signs_and_orders`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,78 +18,122 @@ from torch import Tensor
 from wrongkey.attacks.solvers.orthogonal_descent import descend
 from wrongkey.attacks.solvers.stable_linalg import eigh, polar
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, whitening
+from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
 from wrongkey.attacks.spectrograms.signs_and_orders import best_signs, exchange_changes, sign_energy
 from wrongkey.attacks.spectrograms.statistics import Moments
 from wrongkey.keys.draw import draw_keys
 
-SIZES = (6, 10, 16, 24, 40, 64, 100, 160)  # directions of successive stages
-SMALL = 16  # up to so many directions several keys go on, beyond it one
-KEPT = 4  # keys that go on
-STARTS = 32  # of the first stage
-ANNEALED = (1.0, 0.1, 0.01)  # noise of the first stage, before `NOISE`
-NOISE = 1e-3  # in the public model, of the mean variance
-SHORT, LONG = 30, 100  # steps of a descent behind a move; of any other
-MENDING, MENDING_LARGE, MENDING_LAST = (12, 4), (4, 1), (8, 1)  # rounds, and moves of each kind tried in one
-GAIN = 1e-5  # that a move must bring
-SAME = 0.05  # relative distance of keys that count as one
-
 
 @dataclass(frozen=True)
-class Found:
-    """Different keys `(n, N, N)` from the best to the worst, their J `(n,)`, and how many starts led to the best."""
+class Ranked:
+    """Different keys from the best to the worst.
+
+    Attributes
+    ----------
+    keys : Tensor
+        `(n, N, N)`.
+    values : Tensor
+        Their J, `(n,)`.
+    agreed : int
+        Number of starts that led to the best.
+    """
 
     keys: Tensor
     values: Tensor
     agreed: int = 1
 
 
-def search(plain: Moments, cipher: Moments, seed: int) -> Found:
-    """Orthogonal keys `(n, N, N)` of least J on covariances alone, which leaves the global sign open."""
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the search: with how many directions, how many keys go on, and how they are mended.
+
+    rounds: of moves that mend a key; tried: moves of each kind in a round.
+    """
+
+    directions: int
+    kept: int
+    rounds: int
+    tried: int
+
+
+def stages(size: int, settings: SpectrogramMomentsSettings) -> Iterator[Stage]:
+    """Yield the stages from few directions to all of a block of N = `size`; small blocks need only the last."""
+    if size > settings.small:
+        for few in settings.directions:
+            if few < settings.directions_share * size:
+                mending = settings.mending if few <= settings.small else settings.mending_large
+                yield Stage(few, settings.kept if few <= settings.small else 1, *mending)
+        yield Stage(size, 1, *settings.mending_last)
+    else:
+        yield Stage(size, settings.kept, *settings.mending)
+
+
+def search(plain: Moments, cipher: Moments, seed: int, settings: SpectrogramMomentsSettings) -> Ranked:
+    """Return orthogonal keys `(n, N, N)` of least J on covariances alone, which leaves the global sign open."""
     ours, theirs = principal(plain), principal(cipher)
     plain, cipher = plain.along(ours), cipher.along(theirs)
-    size = len(ours)
-    found: Found | None = None
-    for few in ([s for s in SIZES if s < 0.8 * size] if size > SMALL else []) + [size]:
-        p, c = _leading(plain, few), _leading(cipher, few)
-        objective = TileLikelihood(whitening(p, NOISE), c, means=False)
-        if found is None:
-            starts = torch.from_numpy(draw_keys("rom", few, seed, 0, STARTS))
-            for noise in ANNEALED:
-                starts, _ = descend(TileLikelihood(whitening(p, noise), c, means=False), starts, LONG, 1e-7)
-        else:
-            starts = torch.stack([_extended(key, p, c) for key in found.keys])
-        keys, values = descend(objective, starts, LONG, 1e-7)
-        first = different(keys, values, KEPT if few <= SMALL else 1)
-        agreed = first.agreed if found is None else found.agreed
-        effort = MENDING if few <= SMALL else MENDING_LAST if few == size else MENDING_LARGE
-        mended = [mend(objective, key, *effort) for key in first.keys]
-        keys, values = torch.stack([k for k, _ in mended]), torch.stack([v for _, v in mended])
-        best = different(keys, values, KEPT if few <= SMALL else 1)
-        found = Found(best.keys, best.values, agreed)
-    assert found is not None
-    return Found(ours @ found.keys @ theirs.mT, found.values, found.agreed)
+    first, *rest = stages(len(ours), settings)
+    p, c = _leading(plain, first.directions), _leading(cipher, first.directions)
+    ranked, agreed = _run(first, p, c, _first_starts(p, c, seed, settings), settings)
+    for stage in rest:
+        p, c = _leading(plain, stage.directions), _leading(cipher, stage.directions)
+        ranked, _ = _run(stage, p, c, torch.stack([_extended(key, p, c) for key in ranked.keys]), settings)
+    return Ranked(ours @ ranked.keys @ theirs.mT, ranked.values, agreed)
 
 
-def mend(objective: TileLikelihood, key: Tensor, rounds: int, tried: int) -> tuple[Tensor, Tensor]:
-    """Leaves local minima by reflections and exchanges of the rows of a key `(N, N)`: the key and its J.
+def _first_starts(plain: Moments, cipher: Moments, seed: int, settings: SpectrogramMomentsSettings) -> Tensor:
+    """Random keys, descended with less and less noise in the public statistics."""
+    keys = torch.from_numpy(draw_keys("rom", plain.mean.shape[-1], seed, 0, settings.starts))
+    for noise in settings.first_noises:
+        keys, _ = descend(
+            _covariance_objective(plain, cipher, noise, settings), keys, settings.long, settings.tolerance
+        )
+    return keys
+
+
+def _run(
+    stage: Stage, plain: Moments, cipher: Moments, starts: Tensor, settings: SpectrogramMomentsSettings
+) -> tuple[Ranked, int]:
+    """The best different keys after descents and mending, and how many starts agreed before it."""
+    objective = _covariance_objective(plain, cipher, settings.noise, settings)
+    descended = different(*descend(objective, starts, settings.long, settings.tolerance), stage.kept, settings.same)
+    mended = [mend(objective, key, stage, settings) for key in descended.keys]
+    keys, values = torch.stack([key for key, _ in mended]), torch.stack([value for _, value in mended])
+    return different(keys, values, stage.kept, settings.same), descended.agreed
+
+
+def _covariance_objective(
+    plain: Moments, cipher: Moments, noise: float, settings: SpectrogramMomentsSettings
+) -> TileLikelihood:
+    return TileLikelihood(whitening(plain, noise), cipher, means=False, negligible=settings.negligible)
+
+
+def mend(
+    objective: TileLikelihood, key: Tensor, stage: Stage, settings: SpectrogramMomentsSettings
+) -> tuple[Tensor, Tensor]:
+    """Leave local minima by reflections and exchanges of the rows of a key `(N, N)`; returns the key and its J.
 
     Every move is followed by a short descent, and the moves end when none lowers J.
     """
     value = objective.value(key[None])[0]
-    for _ in range(rounds):
-        descended, reached = descend(objective, _moves(objective, key, tried), SHORT, 1e-7)
+    for _ in range(stage.rounds):
+        moved = _moves(objective, key, stage.tried)
+        descended, reached = descend(objective, moved, settings.short, settings.tolerance)
         winner = int(reached.argmin())
-        if float(reached[winner]) > float(value) - GAIN:
+        if float(reached[winner]) > float(value) - settings.gain:
             break
         key, value = descended[winner], reached[winner]
     return key, value
 
 
-def different(keys: Tensor, values: Tensor, most: int) -> Found:
-    """The best `most` of keys that are not one key, up to the sign, found twice."""
+def different(keys: Tensor, values: Tensor, most: int, same: float) -> Ranked:
+    """Return the best `most` of keys that are not one key, up to the sign, found twice.
+
+    Keys count as one where their distance, relative to their norm, is at most `same`.
+    """
     order = values.argsort()
     keys, values = keys[order], values[order]
-    near = SAME * keys.shape[1] ** 0.5
+    near = same * keys.shape[1] ** 0.5
     kept: list[int] = []
     for i, key in enumerate(keys):
         if all(_distance(key, keys[k]) > near for k in kept):
@@ -96,20 +141,20 @@ def different(keys: Tensor, values: Tensor, most: int) -> Found:
         if len(kept) == most:
             break
     agreed = sum(_distance(keys[0], key) <= near for key in keys)
-    return Found(keys[kept], values[kept], agreed)
+    return Ranked(keys[kept], values[kept], agreed)
 
 
 def principal(of: Moments) -> Tensor:
-    """Eigenvectors `(N, N)` of the covariance of a block, mean over all rows, the strongest first."""
-    own: Tensor = of.covariance[:, 0, :, 0].mean(0)
+    """Return eigenvectors `(N, N)` of the covariance of a block, mean over all rows, the strongest first."""
+    own = of.covariance[:, 0, :, 0].mean(0)
     return eigh((own + own.mT) / 2)[1].flip(1)
 
 
-def polished(objective: TileLikelihood, keys: Tensor) -> tuple[Tensor, float]:
-    """The best of keys `(n, N, N)` after a long descent, and its J."""
-    found, values = descend(objective, keys, 2 * LONG, 1e-9)
+def polished(objective: TileLikelihood, keys: Tensor, settings: SpectrogramMomentsSettings) -> tuple[Tensor, float]:
+    """Return the best of keys `(n, N, N)` after a long descent, and its J."""
+    ends, values = descend(objective, keys, 2 * settings.long, settings.last_tolerance)
     best = int(values.argmin())
-    return polar(found[best : best + 1])[0], float(values[best])
+    return polar(ends[best : best + 1])[0], float(values[best])
 
 
 def _leading(of: Moments, few: int) -> Moments:

@@ -1,8 +1,12 @@
 """Signs and orders of directions: Flipping and Shuffling keys of spectrogram blocks, and moves out of local minima.
 
-With B_k = K S_k Kᵀ, what the moments of decrypted blocks are under a key K, J (`tile_likelihood`) of keys D K and P K
-is known in closed form: for signs D = diag(s) a quadratic form in s (an Ising energy), for permutations P a quadratic
-assignment whose every exchange of two directions costs O(k N) (Burkard et al., 2009, Assignment Problems, section 8).
+With B_k = K S_k Kᵀ, the moments of blocks that are decrypted with K, J (module `likelihood`) of keys D K and P K has a
+closed form: for signs D = diag(s) a quadratic form in s (an Ising energy), for permutations P a quadratic assignment in
+which an exchange of two directions costs O(k N) [1]_.
+
+References
+----------
+.. [1] R. Burkard, M. Dell'Amico and S. Martello, "Assignment Problems", SIAM, 2009, section 8.
 """
 
 from __future__ import annotations
@@ -14,17 +18,17 @@ from torch import Tensor
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood
 from wrongkey.attacks.spectrograms.statistics import Moments
 
-LEAST_GAIN = 1e-9
+LEAST_GAIN = 1e-9  # of J: what is less is rounding
 
 
 def sign_energy(objective: TileLikelihood, key: Tensor) -> tuple[Tensor, Tensor]:
-    """A `(N, N)` symmetric and l `(N,)` with J(diag(s) K) = sᵀ A s - lᵀ s + const for signs s and a key `(N, N)`."""
+    """Return symmetric A `(N, N)` and l `(N,)` with J(diag(s) K) = sᵀ A s - lᵀ s + const for signs s and a key."""
     quadratic = (objective.inverse * _decrypted(objective, key)).sum(0)
     return (quadratic + quadratic.mT) / 2, (objective.linear * key).sum(1)
 
 
 def best_signs(quadratic: Tensor, linear: Tensor, starts: Tensor, held: int = 0) -> Tensor:
-    """Signs `(N,)` of least sᵀ A s - lᵀ s that single changes find from `starts (n, N)`.
+    """Return signs `(N,)` of least sᵀ A s - lᵀ s that single changes find from `starts (n, N)`.
 
     The first `held` signs stay as they are.
     """
@@ -40,12 +44,11 @@ def best_signs(quadratic: Tensor, linear: Tensor, starts: Tensor, held: int = 0)
         rows = torch.arange(len(signs))[going]
         signs[rows, where[going]] *= -1
     energy = ((signs @ coupling) * signs).sum(1) - signs @ linear
-    best: Tensor = signs[int(energy.argmin())]
-    return best
+    return signs[int(energy.argmin())]
 
 
-def find_flips(objective: TileLikelihood, plain: Moments, cipher: Moments, seed: int, starts: int = 64) -> Tensor:
-    """The Flipping key `(N, N)` of least J: from the signs that covariances and means agree on, and random ones."""
+def find_flips(objective: TileLikelihood, plain: Moments, cipher: Moments, seed: int, starts: int) -> Tensor:
+    """Return the Flipping key `(N, N)` of least J from `starts` patterns: of covariances, of means, and random ones."""
     size = plain.mean.shape[-1]
     quadratic, linear = sign_energy(objective, torch.eye(size, dtype=torch.float64))
     covariance = (plain.covariance[:, 0] * cipher.covariance[:, 0]).sum((0, 2))
@@ -59,9 +62,9 @@ def find_flips(objective: TileLikelihood, plain: Moments, cipher: Moments, seed:
 
 
 def grown_signs(agreement: Tensor) -> Tensor:
-    """Signs `(N,)` of large Σ_ij s_i A_ij s_j: the two groups of the surest agreement become one, until one is left.
+    """Return signs `(N,)` of large Σ_ij s_i A_ij s_j by merging the two groups that agree most, until one is left.
 
-    Single changes of sign do not move the wall between two groups that are each right by themselves; this does.
+    Two groups that are each right by themselves, but not with each other, stay so under single changes of sign.
     """
     bond = (agreement + agreement.mT) / 2
     scale = bond.diagonal().abs().clamp(min=1e-30).rsqrt()
@@ -82,7 +85,7 @@ def grown_signs(agreement: Tensor) -> Tensor:
 
 
 def exchange_changes(objective: TileLikelihood, key: Tensor) -> Tensor:
-    """`(N, N)`: how J changes when directions i and j of a key, its rows, are exchanged."""
+    """Return `(N, N)`: how J changes when directions i and j of a key, its rows, are exchanged."""
     a, b = objective.inverse, _decrypted(objective, key)
     change = _across(a, b) + _across(a.mT, b.mT)
     a_own, b_own = a.diagonal(dim1=1, dim2=2), b.diagonal(dim1=1, dim2=2)
@@ -94,9 +97,11 @@ def exchange_changes(objective: TileLikelihood, key: Tensor) -> Tensor:
     return change - (moved + moved.mT - own[:, None] - own[None])
 
 
-def find_order(objective: TileLikelihood, start: Tensor, rounds: int = 500) -> tuple[Tensor, float]:
-    """A Shuffling key `(N, N)` of less J than `start`, and its J: in each round all best exchanges of disjoint pairs,
-    or the best one alone where together they do not help."""
+def find_order(objective: TileLikelihood, start: Tensor, rounds: int) -> tuple[Tensor, float]:
+    """Return a Shuffling key `(N, N)` of lower J than `start`, and its J, after at most `rounds` of exchanges.
+
+    A round makes all best exchanges of disjoint pairs, or the best one alone where together they do not help.
+    """
     key, value = start.clone(), float(objective.value(start[None])[0])
     for _ in range(rounds):
         pairs = _disjoint(exchange_changes(objective, key))
@@ -133,7 +138,7 @@ def _exchanged(key: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
 
 
 def order_by_variance(plain: Moments, cipher: Moments) -> Tensor:
-    """A first Shuffling key `(N, N)`: positions in a block by mean and variance in every row, which no order hides.
+    """Return a first Shuffling key `(N, N)`: by mean and variance of the positions in every row, which no order hides.
 
     Means count in units of the rows' deviation.
     """
@@ -142,7 +147,7 @@ def order_by_variance(plain: Moments, cipher: Moments) -> Tensor:
 
 
 def nearest_order(likeness: Tensor) -> Tensor:
-    """The permutation matrix `(N, N)` nearest to a matrix, by assignment."""
+    """Return the permutation matrix `(N, N)` nearest to a matrix, by assignment."""
     row, column = linear_sum_assignment(-likeness.numpy())
     key = torch.zeros_like(likeness)
     key[row, column] = 1

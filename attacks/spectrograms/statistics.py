@@ -1,8 +1,8 @@
 """Second moments of a spectrogram's blocks and their neighbours, row of blocks by row of blocks.
 
 Encryption hides what a block holds, not where it stands: an adversary knows which bins a block covers and which blocks
-touch it. So every row of blocks has its own plain statistics, known from other people's speech, and every row's
-ciphertext shows the same statistics turned by the one key.
+touch it. So every row of blocks has plain statistics of its own, known from background speech, and its ciphertext shows
+the same statistics turned by the one key.
 
 Blocks of a query are laid out `(rows, columns, N)`: rows from low to high frequency, columns in time. The
 neighbourhood of a block is itself and the blocks beside, below and above it, `(rows, columns, q, N)`; a neighbour
@@ -20,6 +20,7 @@ from torch import Tensor
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import to_blocks
+from wrongkey.keys.key_cut import KeyCut
 
 Offset = tuple[int, int]  # rows up, columns on
 BESIDE: tuple[Offset, ...] = ((0, 0), (0, -1), (0, 1))
@@ -28,7 +29,17 @@ CROSS: tuple[Offset, ...] = (*BESIDE, (-1, 0), (1, 0))
 
 @dataclass(frozen=True)
 class Moments:
-    """Of neighbourhoods of q blocks: `mean (rows, q, N)`, `second (rows, q, N, q, N)` about zero, and how many."""
+    """Moments of neighbourhoods of q blocks.
+
+    Attributes
+    ----------
+    mean : Tensor
+        `(rows, q, N)`.
+    second : Tensor
+        Second moments about zero, `(rows, q, N, q, N)`.
+    count : int
+        Number of neighbourhoods.
+    """
 
     mean: Tensor
     second: Tensor
@@ -36,40 +47,45 @@ class Moments:
 
     @property
     def covariance(self) -> Tensor:
-        """`(rows, q, N, q, N)`."""
+        """Second moments about the mean, `(rows, q, N, q, N)`."""
         return self.second - torch.einsum("faj,fbk->fajbk", self.mean, self.mean)
 
     def along(self, basis: Tensor) -> Moments:
-        """Of the blocks' coordinates along the columns of `basis (N, r)`."""
+        """Return the moments of the blocks' coordinates along the columns of `basis (N, r)`."""
         second = torch.einsum("faibj,ik,jl->fakbl", self.second, basis, basis)
         return Moments(self.mean @ basis, second, self.count)
 
 
-def block_grid(query: Tensor, block_size: int, blocks: Blocks) -> Tensor:
-    """Whole blocks `(rows, columns, N)` of a spectrogram `(bins, frames)`, float64, repeated columns left out.
+def block_grid(query: Tensor, cut: KeyCut) -> Tensor:
+    """Return the whole blocks `(rows, columns, N)` of a spectrogram `(bins, frames)`, float64, repeats left out.
 
-    Columns that equal the one before are filling (silence behind the speech, at the floor of the logarithm): they are
-    no sample of speech. Raises BadInput for a query without a whole block.
+    Columns that equal the one before are filling (silence behind the speech, at the floor of the logarithm) and no
+    sample of speech. Raises BadInput for a query without a whole block.
     """
-    if min(query.shape) < (block_size if blocks == "tiles" else 1) or query.shape[0] < block_size:
-        raise BadInput(f"A query of {tuple(query.shape)} bins and frames holds no whole block of {block_size}.")
+    bins, frames = query.shape
+    size = cut.block_size
+    if bins < size or frames < cut.steps:
+        raise BadInput(f"A query of {bins} bins and {frames} frames holds no whole block of {size}.")
     query = query.double()
-    if blocks == "frames":
-        grid = to_blocks(query[: len(query) // block_size * block_size], block_size, blocks).transpose(0, 1)
+    if cut.blocks is Blocks.FRAMES:
+        grid = to_blocks(query[: bins // size * size], size, cut.blocks).transpose(0, 1)
     else:
-        grid = to_blocks(query, block_size, blocks, tail="drop")
+        grid = to_blocks(query, size, cut.blocks, tail="drop")
     changes = torch.ones(grid.shape[1], dtype=torch.bool)
     changes[1:] = (grid[:, 1:] != grid[:, :-1]).any(0).any(-1)
     return grid[:, changes]
 
 
 def offsets(rows: int) -> tuple[Offset, ...]:
-    """Which neighbours count: of a single row those before and after."""
+    """Return which neighbours count: of a single row those before and after."""
     return CROSS if rows > 1 else BESIDE
 
 
 def neighbourhoods(grid: Tensor) -> Tensor:
-    """`(rows, columns - 2, q, N)` of blocks `(rows, columns, N)`; the first and last column are neighbours only."""
+    """Return the neighbourhoods `(rows, columns - 2, q, N)` of blocks `(rows, columns, N)`.
+
+    The first and last column are neighbours only.
+    """
     rows, columns, size = grid.shape
     framed = grid.new_zeros(rows + 2, columns, size)
     framed[1:-1] = grid
@@ -78,7 +94,10 @@ def neighbourhoods(grid: Tensor) -> Tensor:
 
 
 def moments(grids: Iterable[Tensor]) -> Moments:
-    """Of all neighbourhoods in block grids `(rows, columns, N)` of equal rows. Raises BadInput where there is none."""
+    """Return the moments of all neighbourhoods in block grids `(rows, columns, N)` of equal rows.
+
+    Raises BadInput where there is none.
+    """
     first: Tensor | None = None
     second: Tensor | None = None
     count = 0

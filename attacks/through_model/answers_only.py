@@ -1,13 +1,18 @@
-"""Attack 7: only the answers of the encrypted model to one's own speech, under keys of one's own choice.
+"""Attack 7: only the answers of the encrypted model to the adversary's own queries, under keys of their own choice.
 
-The adversary encrypts other people's speech with a guessed key, asks the service, and looks how well its answers suit
-what he knows of that speech: a smooth loss of the answers (how much nearer the embeddings of one voice are than those
-of two, how sure the right class is) says sooner than an error rate which of two keys is the better one. For random
-orthogonal keys the search is CMA-ES (Hansen and Ostermeier, 2001) over the N(N - 1)/2 coordinates around the best
-guess, in turn with reflections in the eigenvectors of plain speech's covariance, which lead to the other determinant
-too. In finite schemes it climbs by single changes.
+The adversary encrypts background speech with a guessed key, asks the service, and measures how well its answers fit
+what they know of that speech: a smooth loss of the answers (how much nearer the embeddings of one voice are than those
+of two, how probable the right class is) needs fewer utterances than an error rate to tell which of two keys is better.
+For random orthogonal keys the search is CMA-ES [1]_ over the N(N - 1)/2 coordinates around the best guess, in turn with
+reflections in the eigenvectors of plain speech's covariance, which also lead to the other determinant. In finite
+schemes it climbs from key to neighbouring key.
 
 One query is one key asked about the whole probe set: `Recovery.measured` says how many utterances that is.
+
+References
+----------
+.. [1] N. Hansen and A. Ostermeier, "Completely derandomized self-adaptation in evolution strategies", Evolutionary
+   Computation 9, 2001.
 """
 
 from __future__ import annotations
@@ -20,20 +25,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import Case, Evidence, Matrix, Recovery, Setting, Threat
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_group import dimensions, geodesic, mirrors
 from wrongkey.attacks.solvers.stable_linalg import eigh
 from wrongkey.attacks.through_model.answer_loss import Loss, answer_loss, only, works
 from wrongkey.attacks.through_model.criterion import covariance
 from wrongkey.attacks.through_model.search import guesses, neighbours
+from wrongkey.attacks.through_model.settings import AnswersOnlySettings
 from wrongkey.errors import BadInput
-from wrongkey.keys.schemes import SCHEMES, Scheme
+from wrongkey.keys.schemes import Scheme
 
-AMOUNTS = (100, 1_000)
-GUESSED, MOST_GUESSED = 0.25, 200  # queries that go to random keys; the best of them is where the search begins
-SIGMA, LATER_SIGMA = 0.3, 0.15  # first standard deviation of a coordinate, in radians
-CONVERGED = 3e-3  # deviation at which a run of CMA-ES ends
-SPREAD = 0.3  # first step of hill climbing, relative to √N
+DEFAULTS = AnswersOnlySettings()
 HILL = "hill climbing"  # the variant that takes single geodesic steps instead of CMA-ES
 
 
@@ -44,44 +46,53 @@ class AnswersOnly:
     family = 7
     most_trials = 2  # some 50 ms a query: a trial takes minutes
     threat = Threat(
-        "Asks the encrypted model about other people's speech, encrypted with keys of his own, and sees its answers.",
+        "Asks the encrypted model about other people's speech, encrypted with keys of their own, and sees its answers.",
         frozenset({"answers", "other speech"}),
     )
 
+    def __init__(self, settings: AnswersOnlySettings = DEFAULTS) -> None:
+        self.settings = settings
+
     def inapplicable(self, setting: Setting) -> str | None:
-        return None if setting.model is not None else "it needs a model that answers"
+        """It asks a model, whichever it is."""
+        return None if setting.model is not None else "It needs a model that answers, and none was given."
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        finite = setting.scheme.monomial
-        plain = [Case(queries=queries) for queries in AMOUNTS]
-        return plain if finite else [*plain, Case(queries=AMOUNTS[-1], variant=HILL)]
+        """Few queries and many; the latter by hill climbing, too, where keys form a continuum."""
+        cases = [Case(queries=queries) for queries in self.settings.queries]
+        if setting.scheme.finite(setting.size):
+            return cases
+        return [*cases, Case(queries=self.settings.queries[-1], variant=HILL)]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The key with the least loss on half of the voices; believed where it works on the other half, too.
+        """Find the key with the least loss on half of the voices; success is claimed where it works on the other half.
 
-        Raises BadInput where the answers are not to the queries whose labels are known.
+        Raises BadInput where nothing answers or no labelled speech is given, where that is too little, and where the
+        answers are not to the queries whose labels are known.
         """
-        asked = _asked(evidence)
-        setting, seed = evidence.setting, evidence.seed
-        assert evidence.background is not None
-        guessed = min(max(int(GUESSED * asked.budget), 1), MOST_GUESSED)
-        finite = setting.scheme.monomial
-        starts = guesses(setting.scheme if finite else SCHEMES["rom"], setting.size, seed, guessed - 1, None)
+        setting, background, seed, settings = evidence.setting, evidence.background, evidence.seed, self.settings
+        if evidence.ask is None or background is None or setting.task is None:
+            raise BadInput("The attack answers-only needs a model that answers, and labelled speech to ask it about.")
+        budget = evidence.case.queries or settings.queries[0]
+        asked = _asked(evidence.ask, background, setting, budget, seed, settings)
+        guessed = min(max(int(settings.guessed * budget), 1), settings.most_guessed)
+        starts = guesses(setting.scheme, setting.size, seed, guessed - 1)
         losses = asked(starts)
         order, baseline = np.argsort(losses), asked.held_out.copy()
-        if finite:
-            climb(asked, setting.scheme, starts[order], losses[order], seed)
+        if setting.scheme.finite(setting.size):
+            climb(asked, setting.scheme, starts[order], losses[order], seed, settings.drawn)
         else:
-            eigenvectors = eigh(covariance(evidence.background.queries, setting))[1].flip(-1).mT
+            eigenvectors = eigh(covariance(background.queries, setting))[1].flip(-1).mT
             search = hill_climb if evidence.case.variant == HILL else evolve
             for turn in count():
                 if asked.left <= 0:
                     break
                 reflect(asked, eigenvectors)
-                search(asked, SIGMA if turn == 0 else LATER_SIGMA, seed + turn)
+                sigma = settings.sigma if turn == 0 else settings.later_sigma
+                search(asked, sigma, seed + turn, settings.converged)
         return Recovery(
             key=asked.best.numpy(),
-            success_claimed=works(setting, evidence.background.labels, asked.best_answers, asked.held, baseline, seed),
+            success_claimed=works(setting, background.labels, asked.best_answers, asked.held, baseline, seed, settings),
             objective=asked.best_loss,
             queries=asked.count,
             measured={
@@ -96,8 +107,22 @@ class AnswersOnly:
 class Asked:
     """The oracle, with an exact count of queries and the best key so far.
 
-    loss: of answers on the utterances of an index. learned, held: index of those searched with, and of the others.
-    held_out: losses on the latter of every key asked, in order.
+    Attributes
+    ----------
+    ask : callable
+        Answers of the model under keys `(n, N, N)`.
+    loss : callable
+        Loss of answers on the utterances of an index.
+    learned, held : Tensor
+        Index of the utterances to search with, and of the others.
+    budget, count : int
+        Queries that may be asked, and that were.
+    size : int
+        N.
+    best, best_loss, best_held_out, best_answers
+        The best key, its losses on both sets of utterances, and the answers under it.
+    held_out : Matrix
+        Losses on the held-out utterances of every key asked, in order.
     """
 
     ask: Callable[[Matrix], object]
@@ -115,14 +140,16 @@ class Asked:
 
     @property
     def left(self) -> int:
+        """Queries that may still be asked."""
         return self.budget - self.count
 
     @property
     def utterances(self) -> int:
+        """Utterances of one query."""
         return len(self.learned) + len(self.held)
 
     def __call__(self, keys: Tensor) -> Matrix:
-        """Losses `(n,)` of keys `(n, N, N)`; infinite for those that no query is left for, which are not asked."""
+        """Return the losses `(n,)` of keys `(n, N, N)`; keys for which no query is left are not asked: infinite."""
         losses = np.full(len(keys), np.inf)
         affordable = keys[: max(self.left, 0)]
         if not len(affordable):
@@ -139,14 +166,14 @@ class Asked:
         return losses
 
 
-def evolve(asked: Asked, sigma: float, seed: int) -> None:
-    """CMA-ES over the coordinates around the best key, until it has converged or no query is left."""
+def evolve(asked: Asked, sigma: float, seed: int, converged: float) -> None:
+    """Run CMA-ES over the coordinates around the best key, until it has converged or no query is left."""
     import cma
 
     centre = asked.best
-    options = {"seed": seed + 1, "verbose": -9, "tolx": CONVERGED / 10, "maxfevals": asked.left}
+    options = {"seed": seed + 1, "verbose": -9, "tolx": converged / 10, "maxfevals": asked.left}
     strategy = cma.CMAEvolutionStrategy(np.zeros(max(dimensions(asked.size), 2)), sigma, options)
-    while asked.left > 0 and not strategy.stop() and strategy.sigma > CONVERGED:
+    while asked.left > 0 and not strategy.stop() and strategy.sigma > converged:
         points = strategy.ask()
         coordinates = torch.from_numpy(np.stack(points))[:, : dimensions(asked.size)]
         losses = asked(geodesic(centre.expand(len(points), -1, -1), coordinates))
@@ -155,12 +182,15 @@ def evolve(asked: Asked, sigma: float, seed: int) -> None:
         strategy.tell(points, losses.tolist())
 
 
-def hill_climb(asked: Asked, sigma: float, seed: int) -> None:
-    """Single random geodesic steps from the best key, kept where the loss falls; their length follows the share that
-    succeeds (the 1/5 rule; Rechenberg, 1973), until it is below `CONVERGED` a coordinate."""
+def hill_climb(asked: Asked, sigma: float, seed: int, converged: float) -> None:
+    """Take single random geodesic steps from the best key, kept where the loss falls.
+
+    Their length follows the share that succeeds (the 1/5 rule; Rechenberg, "Evolutionsstrategie", 1973), until its
+    standard deviation is below `converged` a coordinate.
+    """
     generator = torch.Generator().manual_seed(seed)
     deviation = sigma
-    while asked.left > 0 and deviation > CONVERGED:
+    while asked.left > 0 and deviation > converged:
         coordinates = deviation * torch.randn(dimensions(asked.size), generator=generator, dtype=torch.float64)
         before = asked.best_loss
         asked(geodesic(asked.best, coordinates)[None])
@@ -168,22 +198,22 @@ def hill_climb(asked: Asked, sigma: float, seed: int) -> None:
 
 
 def reflect(asked: Asked, directions: Tensor) -> None:
-    """Asks about `-K̂` and `(I - 2 u uᵀ) K̂` for each unit row `u (m, N)`, each of the best key by then."""
+    """Ask about `-K̂` and `(I - 2 u uᵀ) K̂` for each unit row `u (m, N)`, each time of the best key so far."""
     for mirror in mirrors(directions):
         asked((mirror @ asked.best)[None])
 
 
-def climb(asked: Asked, scheme: Scheme, starts: Tensor, losses: Matrix, seed: int) -> None:
-    """From each start `(n, N, N)` in turn, single changes in random order, kept where they lower its loss `(n,)`.
+def climb(asked: Asked, scheme: Scheme, starts: Tensor, losses: Matrix, seed: int, drawn: int) -> None:
+    """Move from each start `(n, N, N)` in turn to its neighbours in random order, where they lower its loss `(n,)`.
 
-    No key is asked twice.
+    No key is asked twice. drawn: as in `neighbours`.
     """
     rng, known = np.random.default_rng(seed), {key.numpy().tobytes() for key in starts}
     for here, loss in zip(starts, losses, strict=True):
         moved = True
         while moved:
             moved = False
-            changed = [key for key in neighbours(scheme, here) if key.numpy().tobytes() not in known]
+            changed = [key for key in neighbours(scheme, here, rng, drawn) if key.numpy().tobytes() not in known]
             for i in rng.permutation(len(changed)):
                 if asked.left <= 0:
                     return
@@ -194,22 +224,27 @@ def climb(asked: Asked, scheme: Scheme, starts: Tensor, losses: Matrix, seed: in
                     break
 
 
-def _asked(evidence: Evidence) -> Asked:
+def _asked(
+    ask: Callable[[Matrix], object],
+    background: BackgroundSpeech,
+    setting: Setting,
+    budget: int,
+    seed: int,
+    settings: AnswersOnlySettings,
+) -> Asked:
     """The oracle of a trial, its probe set split into voices (or utterances) to search with and others."""
-    setting, background = evidence.setting, evidence.background
-    if evidence.ask is None or background is None or setting.task is None:
-        raise BadInput("Attack answers-only needs a model that answers, and speech with labels to ask it about.")
-    hands = list(background.labels) if setting.task == "asv" else [str(i) for i in range(len(background.labels))]
-    names = np.unique(hands)
+    labels = background.labels
+    voices = list(labels) if setting.task == "asv" else [str(i) for i in range(len(labels))]
+    names = np.unique(voices)
     if len(names) < 4:
         raise BadInput(f"{len(names)} speakers or utterances are too few to search with half of them: give 4 or more.")
-    half = np.random.default_rng(evidence.seed).permutation(names)[: len(names) // 2]
-    held = torch.from_numpy(np.isin(hands, half))
+    half = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
+    held = torch.from_numpy(np.isin(voices, half))
     return Asked(
-        ask=evidence.ask,
-        loss=answer_loss(setting, background.labels),
+        ask=ask,
+        loss=answer_loss(setting, labels, settings),
         learned=(~held).nonzero()[:, 0],
         held=held.nonzero()[:, 0],
-        budget=evidence.case.queries or AMOUNTS[0],
+        budget=budget,
         size=setting.size,
     )

@@ -1,15 +1,16 @@
-"""A loss of keys that the right one makes small: how well the encrypted model works on known speech encrypted by them.
+"""A loss of keys that is small for the right one: how well the encrypted model works on speech encrypted with a key.
 
 Where labels are known, it is the task's own loss: a contrast between speakers, the cross-entropy of classes. Without
-them, two pieces of one utterance stand for one speaker, and a classifier or recogniser should be decided but varied
-(information maximisation). Where the network stored the moments before its batch norms, they are matched too: right
-keys give what training gave.
+them, two pieces of one utterance stand for one speaker, and the answers of a classifier or recogniser should each be
+decided and vary from one to the next (information maximisation). Where the network stored the moments before its batch
+norms, these are matched too: under the right key they are what they were in training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -19,48 +20,59 @@ from wrongkey.attacks.base import BackgroundSpeech, Setting
 from wrongkey.attacks.through_model.answer_loss import label_numbers
 from wrongkey.attacks.through_model.keyed_answers import KeyedAnswers
 from wrongkey.attacks.through_model.losses import contrast, cross_entropy, indecision, norm_mismatch
+from wrongkey.attacks.through_model.settings import LearnedKeySettings, SearchSettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys.cutting import to_blocks
-
-UTTERANCES, EACH = 192, 4  # that are asked about at most, and of one speaker
-HELD_OUT = 1 / 3  # of the speakers, or utterances
-NORM_WEIGHT = 10.0  # of the batch norms' divergence in nats beside the task's loss
-SHRINK = 0.5  # weight of a batch norm beside the one before it: late layers store much of what was trained on
 
 
 @dataclass(frozen=True)
 class KeyCriterion:
     """The loss `(n,)` of keys `(n, N, N)` on some utterances.
 
-    asked: the encrypted model and its queries. labels: a number per utterance, or None where none is known.
-    norms: whether stored moments are matched.
+    Attributes
+    ----------
+    asked : KeyedAnswers
+        The encrypted model and its queries.
+    task : str
+        "asv", "asc" or "asr".
+    labels : Tensor or None
+        A number per utterance, or None where none is known.
+    norms : bool
+        Whether stored moments are matched.
+    settings : SearchSettings
+        Weights of the parts of the loss.
     """
 
     asked: KeyedAnswers
     task: str
     labels: Tensor | None
     norms: bool
+    settings: SearchSettings
 
     @property
     def size(self) -> int:
+        """Number of utterances."""
         return self.asked.utterances
 
     def __call__(self, keys: Tensor, chosen: Tensor | None = None) -> Tensor:
-        """On the utterances of index `chosen`, ascending, or on all."""
+        """Return the losses on the utterances of index `chosen`, ascending, or on all."""
         answered = self.asked(keys, chosen, watch=self.norms)
         labels = self.labels if chosen is None or self.labels is None else self.labels[chosen]
         if self.task == "asv":
             assert labels is not None
-            loss = contrast(answered.answers, labels)
+            loss = contrast(answered.answers, labels, self.settings.contrast_scale)
         elif labels is not None:
             loss = cross_entropy(answered.answers, labels)
         else:
             loss = indecision(answered.answers)
-        return loss + NORM_WEIGHT * norm_mismatch(answered.moments, self.asked.stored, SHRINK) if self.norms else loss
+        if not self.norms:
+            return loss
+        mismatch = norm_mismatch(answered.moments, self.asked.stored, self.settings.norm_shrink)
+        return loss + self.settings.norm_weight * mismatch
 
     def gradient(self, keys: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses `(n,)` and their gradients `(n, N, N)`."""
+        """Return losses `(n,)` and their gradients `(n, N, N)`."""
         moving = keys.detach().clone().requires_grad_()
         losses = self(moving, chosen)
         (gradient,) = torch.autograd.grad(losses.sum(), moving)
@@ -68,11 +80,11 @@ class KeyCriterion:
 
     @torch.no_grad()
     def losses(self, keys: Tensor, chosen: Tensor | None = None) -> Tensor:
-        """The losses without gradients, key by key."""
+        """Return the losses without gradients, key by key."""
         return torch.cat([self(key[None], chosen) for key in keys])
 
     def batch(self, generator: torch.Generator, count: int) -> Tensor:
-        """Index of about `count` random utterances, ascending; whole speakers where there are speakers."""
+        """Return the index of about `count` random utterances, ascending; whole speakers where there are speakers."""
         if self.task != "asv" or self.labels is None:
             return torch.randperm(self.size, generator=generator)[:count].sort().values
         speakers = torch.unique(self.labels)
@@ -82,21 +94,28 @@ class KeyCriterion:
 
 
 def criterion_of(
-    encrypted: Model, setting: Setting, speech: BackgroundSpeech, labelled: bool = True, norms: bool = True
+    encrypted: Model,
+    setting: Setting,
+    speech: BackgroundSpeech,
+    settings: SearchSettings,
+    labelled: bool = True,
+    norms: bool = True,
 ) -> KeyCriterion:
-    """The loss of keys on all of the speech. Without labels, that of speakers needs `halves` of utterances.
+    """Return the loss of keys on all of the speech. Without labels, that of speakers needs `halves` of utterances.
 
     Raises BadInput for labels that are not the model's.
     """
     asked = KeyedAnswers(encrypted, setting.task or "asv", speech.queries, setting.cut)
     known = setting.task == "asv" or (setting.task == "asc" and labelled)
     numbers = label_numbers(setting, speech.labels) if known else None
-    return KeyCriterion(asked, setting.task or "asv", numbers, norms and bool(asked.stored))
+    return KeyCriterion(asked, setting.task or "asv", numbers, norms and bool(asked.stored), settings)
 
 
-def parted(background: BackgroundSpeech, setting: Setting, seed: int) -> tuple[BackgroundSpeech, BackgroundSpeech]:
-    """What is learned from, and what is held out: other speakers, or other utterances."""
-    parts = split(background.labels if setting.task == "asv" else None, len(background.labels), seed)
+def probe_sets(
+    background: BackgroundSpeech, setting: Setting, seed: int, settings: LearnedKeySettings
+) -> tuple[BackgroundSpeech, BackgroundSpeech]:
+    """Return what a key is learned from, and what is held out to test it: other speakers, or other utterances."""
+    parts = split(background.labels if setting.task == "asv" else None, len(background.labels), seed, settings)
     learned, held = (
         BackgroundSpeech(tuple(background.queries[i] for i in part), tuple(background.labels[i] for i in part))
         for part in parts
@@ -104,31 +123,38 @@ def parted(background: BackgroundSpeech, setting: Setting, seed: int) -> tuple[B
     return learned, held
 
 
-def split(speakers: Sequence[str] | None, count: int, seed: int) -> tuple[list[int], list[int]]:
-    """Index of the utterances to learn from and of those held out, at most `UTTERANCES` in all.
+def split(
+    speakers: Sequence[str] | None, count: int, seed: int, settings: LearnedKeySettings
+) -> tuple[list[int], list[int]]:
+    """Return the index of the utterances to learn from and of those held out, at most `settings.utterances` in all.
 
-    `speakers` of the `count` utterances: at most `EACH` of everybody, and nobody in both; None where utterances have
-    none. Raises BadInput where no speaker, or fewer than two utterances, would be left for either.
+    `speakers` of the `count` utterances: at most `settings.of_a_speaker` of everybody, and nobody in both; None where
+    utterances have none. Raises BadInput where no speaker, or fewer than two utterances, would be left for either.
     """
-    rng = np.random.default_rng(seed)
-    hands: list[list[int]]
+    rng, most, each = np.random.default_rng(seed), settings.utterances, settings.of_a_speaker
+    groups: list[list[int]]
     if speakers is None:
-        hands = [[int(i)] for i in rng.permutation(count)[:UTTERANCES]]
+        groups = [[int(i)] for i in rng.permutation(count)[:most]]
     else:
-        found: dict[str, list[int]] = {}
-        for i, name in enumerate(speakers):
-            found.setdefault(name, []).append(i)
-        hands = [members[:EACH] for members in found.values() if len(members) > 1]
-        hands = [hands[int(i)] for i in rng.permutation(len(hands))[: UTTERANCES // EACH]]
-    held = max(2, round(HELD_OUT * len(hands)))
-    if len(hands) - held < 2:
+        several = [places[:each] for places in by_name(speakers).values() if len(places) > 1]
+        groups = [several[int(i)] for i in rng.permutation(len(several))[: most // each]]
+    held = max(2, round(settings.held_out * len(groups)))
+    if len(groups) - held < 2:
         what = "speakers with two utterances" if speakers is not None else "utterances"
-        raise BadInput(f"{len(hands)} {what} are too few to learn a key from and to test it: give 4 or more")
-    return sorted(i for hand in hands[held:] for i in hand), sorted(i for hand in hands[:held] for i in hand)
+        raise BadInput(f"{len(groups)} {what} are too few to learn a key from and to test it: give 4 or more.")
+    return sorted(chain(*groups[held:])), sorted(chain(*groups[:held]))
+
+
+def by_name(names: Sequence[str]) -> dict[str, list[int]]:
+    """Return the places of every name, in the order in which names first come."""
+    places: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        places.setdefault(name, []).append(i)
+    return places
 
 
 def halves(speech: BackgroundSpeech, setting: Setting) -> BackgroundSpeech:
-    """The two halves of every query, cut at a whole block, under the number of the query."""
+    """Return the two halves of every query, cut at a whole block, under the number of the query."""
     pieces, labels = [], []
     for number, query in enumerate(speech.queries):
         middle = query.shape[-1] // 2 // setting.block_size * setting.block_size
@@ -139,7 +165,7 @@ def halves(speech: BackgroundSpeech, setting: Setting) -> BackgroundSpeech:
 
 
 def covariance(queries: Sequence[Tensor], setting: Setting) -> Tensor:
-    """Second moments `(N, N)` of the blocks of plain queries."""
+    """Return the second moments `(N, N)` of the blocks of plain queries."""
     cut = [to_blocks(query.double(), setting.block_size, setting.blocks).flatten(0, -2) for query in queries]
     rows = torch.cat(cut)
     return rows.mT @ rows / len(rows)

@@ -1,4 +1,4 @@
-"""What the encrypted model answers to queries under keys that are still being searched for, with gradients.
+"""Answers of the encrypted model to queries under keys that are still being searched for, with gradients.
 
 An encrypted first layer of kernels `e` that reads whole blocks answers to `x K̂` what one of kernels `K̂ e` answers to
 `x`: a key costs one small product, and keys stack along the batch. For any other first layer the queries are
@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
+from wrongkey.attacks.solvers.batch_norms import kept_norms, norm_inputs, stored
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.engine import KeyedFirstLayer, QueryGroup, group_queries, with_first_layer
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.query import encrypt_query
 
-Norm = nn.modules.batchnorm._BatchNorm
 ROWS = 8  # keys · segments of a pass: what the cache of one core likes
 FUNCTIONS = {"asv": "embed", "asc": "classify", "asr": "encode"}  # task -> what gives numbers
 
@@ -29,9 +30,13 @@ FUNCTIONS = {"asv": "embed", "asc": "classify", "asr": "encode"}  # task -> what
 class Answered:
     """Numbers that the encrypted model gave to some utterances under `n` keys.
 
-    answers: `(n, utterances, dim)`, the mean over an utterance's pieces; of a recogniser `(n, frames, dim)`.
-    moments: `(mean, variance)`, each `(n, channels)`, of what every watched batch norm was given, in the network's
-        order; empty where none is watched.
+    Attributes
+    ----------
+    answers : Tensor
+        `(n, utterances, dim)`, the mean over an utterance's pieces; of a recogniser `(n, frames, dim)`.
+    moments : tuple of pairs of Tensor
+        Mean and variance, each `(n, channels)`, of what every watched batch norm was given, in the network's order;
+        empty where none is watched.
     """
 
     answers: Tensor
@@ -43,15 +48,25 @@ class KeyedAnswers:
 
     Parameters
     ----------
-    model: the encrypted model; it is copied.
-    task: "asv", "asr" or "asc"; a recogniser must offer `encode`.
-    queries: plain, one per utterance, `(samples,)` or `(bins, frames)`.
+    model : Model
+        The encrypted model; it is copied.
+    task : str
+        "asv", "asr" or "asc"; a recogniser must offer `encode`.
+    queries : sequence of Tensor
+        Plain, one per utterance, `(samples,)` or `(bins, frames)`.
+    cut : KeyCut
+        How keys cut them.
+
+    Raises
+    ------
+    BadInput
+        If the model gives no numbers for its task.
     """
 
     def __init__(self, model: Model, task: str, queries: Sequence[Tensor], cut: KeyCut) -> None:
         self.function, self.blocks, self.task = FUNCTIONS[task], cut.blocks, task
         if not hasattr(model, self.function):
-            raise BadInput(f"{model.name} gives no numbers to learn from: it needs {self.function}(queries)")
+            raise BadInput(f"{model.name} gives no numbers to learn from: it needs {self.function}(queries).")
         layer = model.network.get_submodule(model.first_layer)
         whole = cut.reads_whole(layer)
         self.groups = group_queries([model.segments(query.float()) for query in queries], cut, whole)
@@ -62,41 +77,46 @@ class KeyedAnswers:
             self.weight = layer.weight.detach().double()
         self.model = with_first_layer(model, self.layer) if self.layer is not None else copy.deepcopy(model)
         self.model.network.requires_grad_(False)
-        self.norms = [m for m in self.model.network.modules() if isinstance(m, Norm) and m.running_mean is not None]
-        self.stored = tuple((norm.get_buffer("running_mean"), norm.get_buffer("running_var")) for norm in self.norms)
+        self.norms = kept_norms(self.model.network)
+        self.stored = tuple(stored(norm) for norm in self.norms.values())
         self.utterances = sum(len(group.utterance) for group in self.groups)
 
     def __call__(self, keys: Tensor, chosen: Tensor | None = None, watch: bool = False) -> Answered:
-        """Answers under `keys` to the utterances of index `chosen (m,)`, ascending, or to all.
+        """Return the answers under `keys` to the utterances of index `chosen (m,)`, ascending, or to all.
 
         watch: whether the moments before batch norms are taken.
         """
         chosen = torch.arange(self.utterances) if chosen is None else chosen
         place = torch.full((self.utterances,), -1)
         place[chosen] = torch.arange(len(chosen))
-        watched = _Watched(self.norms if watch else [], len(keys))
+        sums = _Sums(len(keys))
         kernels = self._kernels(keys) if self.layer is not None else None
-        found: list[Tensor] = []
+        parts: list[Tensor] = []
         order: list[Tensor] = []
-        with watched:
+        with norm_inputs(self.norms if watch else {}, sums.add):
             for group in self.groups:
                 members = (place[group.utterance] >= 0).nonzero()[:, 0]
                 if len(members):
-                    found += self._group(group, members, keys, kernels)
+                    parts += self._group(group, members, keys, kernels)
                     order.append(place[group.utterance[members]])
-        answers = torch.cat(found, 1)
+        answers = torch.cat(parts, 1)
         if self.task != "asr":
             answers = answers[:, torch.cat(order).argsort()]
-        return Answered(answers, watched.moments())
+        return Answered(answers, tuple(sums.moments(name) for name in self.norms if name in sums.of))
 
     def _group(self, group: QueryGroup, members: Tensor, keys: Tensor, kernels: Tensor | None) -> list[Tensor]:
         """Answers `(n, utterances, dim)` to some utterances of a group, pass by pass."""
-        segments = group.segments.unflatten(0, (-1, group.pieces))  # type: ignore[no-untyped-call]
+        segments = rearrange(group.segments, "(utterance piece) ... -> utterance piece ...", piece=group.pieces)
         step = max(ROWS // (len(keys) * group.pieces), 1)
         answers = []
         for start in range(0, len(members), step):
             x = segments[members[start : start + step]].flatten(0, 1)
-            answer = self._ask(x, keys, kernels).float().unflatten(0, (len(keys), -1, group.pieces))  # type: ignore[no-untyped-call]
+            answer = rearrange(
+                self._ask(x, keys, kernels).float(),
+                "(key utterance piece) ... -> key utterance piece ...",
+                key=len(keys),
+                piece=group.pieces,
+            )
             answers.append(answer.flatten(1, 3) if self.task == "asr" else answer.mean(2))
         return answers
 
@@ -107,8 +127,7 @@ class KeyedAnswers:
             self.layer.kernels = kernels
         else:
             x = encrypt_query(x, keys, blocks=self.blocks).flatten(0, 1)
-        answer: Tensor = getattr(self.model, self.function)(x)
-        return answer
+        return getattr(self.model, self.function)(x)
 
     def _kernels(self, keys: Tensor) -> Tensor:
         """`K̂ e` of the encrypted kernels `e`, as rows `e K̂ᵀ`: `(n, out, in / groups, *block)`."""
@@ -116,35 +135,21 @@ class KeyedAnswers:
         return rows.reshape(len(keys), *self.weight.shape).float()
 
 
-class _Watched:
-    """Moments of what batch norms are given under `n` keys, summed over the passes within the `with` block."""
+class _Sums:
+    """Sums over what each batch norm is given under `n` keys: number, sum and sum of squares, `(n, channels)`."""
 
-    def __init__(self, norms: Sequence[nn.Module], keys: int) -> None:
-        self.norms, self.keys = norms, keys
-        self.sums: dict[int, list[Tensor]] = {}
+    def __init__(self, keys: int) -> None:
+        self.keys = keys
+        self.of: dict[str, list[Tensor]] = {}
 
-    def __enter__(self) -> None:
-        self.hooks = [norm.register_forward_pre_hook(self._take(i)) for i, norm in enumerate(self.norms)]
+    def add(self, name: str, given: Tensor) -> None:
+        x = given.reshape(self.keys, -1, *given.shape[1:]).transpose(1, 2).flatten(2)  # (keys, channels, places)
+        sums = [torch.tensor(float(x.shape[-1])), x.sum(-1), x.square().sum(-1)]
+        before = self.of.get(name)
+        self.of[name] = sums if before is None else [a + b for a, b in zip(before, sums, strict=True)]
 
-    def __exit__(self, *_: object) -> None:
-        for hook in self.hooks:
-            hook.remove()
-
-    def _take(self, number: int):  # type: ignore[no-untyped-def]
-        def take(_: nn.Module, case: tuple[Tensor]) -> None:
-            x = (
-                case[0].reshape(self.keys, -1, *case[0].shape[1:]).transpose(1, 2).flatten(2)
-            )  # (keys, channels, places)
-            sums = [torch.tensor(float(x.shape[-1])), x.sum(-1), x.square().sum(-1)]
-            before = self.sums.get(number)
-            self.sums[number] = sums if before is None else [a + b for a, b in zip(before, sums, strict=True)]
-
-        return take
-
-    def moments(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        found = []
-        for number in sorted(self.sums):
-            count, total, power = self.sums[number]
-            mean = total / count
-            found.append((mean, (power / count - mean.square()).clamp(min=1e-8)))
-        return tuple(found)
+    def moments(self, name: str) -> tuple[Tensor, Tensor]:
+        """Mean and variance of what a norm was given, each `(n, channels)`."""
+        count, total, squares = self.of[name]
+        mean = total / count
+        return mean, (squares / count - mean.square()).clamp(min=1e-8)

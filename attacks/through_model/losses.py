@@ -1,4 +1,4 @@
-"""What tells, from the answers of an encrypted model to known speech, whether the queries' key is the right one.
+"""Losses that tell, from the answers of an encrypted model to known speech, whether the key of the queries is right.
 
 All losses are smooth in the answers and are given for several keys at once: `(n, …)` to `(n,)`, lower is better.
 """
@@ -11,29 +11,31 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-SCALE = 10.0  # of cosines before a softmax, about what GE2E learns (Wan et al., ICASSP 2018)
 
-
-def contrast(embeddings: Tensor, speakers: Tensor) -> Tensor:
-    """Supervised NT-Xent loss (Khosla et al., NeurIPS 2020) of embeddings `(n, utterances, dim)`: `(n,)`.
+def contrast(embeddings: Tensor, speakers: Tensor, scale: float) -> Tensor:
+    """Return the supervised NT-Xent loss `(n,)` (Khosla et al., NeurIPS 2020) of embeddings `(n, utterances, dim)`.
 
     speakers: `(utterances,)`, equal numbers for the same voice; without labels, those of two pieces of one utterance.
+    scale: of the cosines before the softmax.
     """
     unit = normalize(embeddings, dim=-1)
     itself = torch.eye(len(speakers), dtype=torch.bool)
     alike = (speakers[:, None] == speakers) & ~itself
-    share = (SCALE * unit @ unit.mT).masked_fill(itself, -torch.inf).log_softmax(-1)
+    share = (scale * unit @ unit.mT).masked_fill(itself, -torch.inf).log_softmax(-1)
     return -share.masked_fill(~alike, 0).sum((-2, -1)) / alike.sum()
 
 
 def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of logits `(n, utterances, classes)` and classes `(utterances,)`: `(n,)`."""
+    """Return the mean cross-entropy `(n,)` in nats of logits `(n, utterances, classes)`, classes `(utterances,)`."""
     return -(logits.log_softmax(-1) * one_hot(classes, logits.shape[-1])).sum(-1).mean(-1)
 
 
 def indecision(logits: Tensor) -> Tensor:
-    """Mean entropy of the answers less the entropy of their mean, in nats: minus the mutual information of input and
-    answer (information maximisation; Liang et al., ICML 2020). Logits `(n, places, classes)` to `(n,)`."""
+    """Return the mean entropy of the answers less the entropy of their mean, `(n,)` in nats.
+
+    It is minus the mutual information of input and answer (information maximisation; Liang et al., ICML 2020), for
+    logits `(n, places, classes)`.
+    """
     log_share = logits.log_softmax(-1)
     share = log_share.exp()
     mean = share.mean(-2)
@@ -41,12 +43,12 @@ def indecision(logits: Tensor) -> Tensor:
 
 
 def norm_mismatch(
-    moments: Sequence[tuple[Tensor, Tensor]], stored: Sequence[tuple[Tensor, Tensor]], shrink: float = 1.0
+    moments: Sequence[tuple[Tensor, Tensor]], stored: Sequence[tuple[Tensor, Tensor]], shrink: float
 ) -> Tensor:
-    """Divergence of moments before batch norms from what the norms stored in training: `(n,)`.
+    """Return the divergence `(n,)` of moments before batch norms from what the norms stored in training.
 
-    Kullback-Leibler divergence of normals with these means and variances `(n, channels)` and `(channels,)`, mean over
-    channels and layers, each layer weighing `shrink` times the one before it.
+    It is the Kullback-Leibler divergence of normals with these means and variances, `(n, channels)` and `(channels,)`:
+    the mean over channels and layers, each layer weighing `shrink` times the one before it.
     """
     total, weight, weights = torch.tensor(0.0), 1.0, 0.0
     for (mean, variance), (stored_mean, stored_variance) in zip(moments, stored, strict=True):

@@ -1,11 +1,11 @@
 """Public model: the plain checkpoint is in the open, and the provider holds the encrypted one.
 
-Its first-layer kernels `K^T e` beside the public `e` are known plaintext (wrongkey.attacks.solvers.procrustes): every
+Its first-layer kernels `K^T e` beside the public `e` are known plaintext (`wrongkey.attacks.solvers.procrustes`): every
 block of the layer's weights is one pair. Lifting is public, so a lifted layer is compared with the lifted public one.
 The key is found exactly where the kernels span the block; where they do not, it is found on their span, which is all
-that the encrypted model ever looks at. What a fine-tuned owner's kernels moved is noise on the pairs.
+that the encrypted model ever looks at. Where the owner has fine-tuned the model, what moved is noise on the pairs.
 
-A batch norm that was merged into the kernels scales each of them, perhaps by a negative number: the scale of a kernel
+A batch norm that was merged into the kernels scales each of them, perhaps by a negative number. The scale of a kernel
 shows in its length, which a key leaves alone, and its sign in whether it agrees with the key that the others give.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,26 @@ from wrongkey.keys.compatibility import keyed_weights
 from wrongkey.keys.schemes import Scheme
 
 FINE_TUNED = ("first layer fine-tuned", "all fine-tuned")
-ROUNDS = 20  # of turning kernels' signs
-SCALED = 0.02  # spread of the kernels' lengths, encrypted to plain, from which they count as scaled
+
+
+@dataclass(frozen=True)
+class PublicModelSettings:
+    """When kernels count as scaled, as by a merged batch norm, and how their signs are searched for.
+
+    Attributes
+    ----------
+    rounds : int
+        Fits after each of which the kernels' signs are turned to agree with the key; the search may end earlier.
+    scaled : float
+        Standard deviation of the kernels' lengths, encrypted to plain, relative to its mean: from here on kernels
+        count as scaled. A fit with a smaller relative residual is taken as it is.
+    gain : float
+        Factor by which scaling the kernels must lower the relative residual to be believed.
+    """
+
+    rounds: int = 20
+    scaled: float = 0.02
+    gain: float = 2.0
 
 
 class PublicModel:
@@ -39,11 +58,15 @@ class PublicModel:
     needs: frozenset[Need] = frozenset({"public model", "encrypted model"})
     threat = Threat("Holds the encrypted model, as the provider does, and the plain checkpoint it comes from.", needs)
 
+    def __init__(self, settings: PublicModelSettings = PublicModelSettings()) -> None:
+        self.settings = settings
+
     def inapplicable(self, setting: Setting) -> str | None:
+        """Every first layer that takes a key is known plaintext, so that the attack always applies."""
         return None
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        """The owner's model as it is, with fewer kernels known than a block has directions, and fine-tuned."""
+        """Return the owner's model as it is, with fewer kernels known than a block has directions, and fine-tuned."""
         if setting.model is None:
             return []
         count = channels(setting.model.network.get_submodule(setting.model.first_layer))
@@ -52,13 +75,14 @@ class PublicModel:
         return [Case(variant=variant) for variant in (*variants, "", *FINE_TUNED)]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The nearest key to what the kernels show; believed where they span the block and hardly moved.
+        """Fit the nearest key to the kernels; success is claimed where they span the block and hardly moved.
 
-        measured: the kernels' `rank`, and the key's `expected error`, computed from the residual alone. A setting of
-        the adversary's own, "k kernels of C", leaves all but the first k unused.
+        measured: the kernels' `rank`, and the key's `expected error`, computed from the residual alone. The variant
+        "k kernels of C" leaves all but the first k kernels unused. Raises BadInput without both models, and where they
+        are of different architectures.
         """
         if evidence.public is None or evidence.encrypted is None:
-            raise BadInput("public-model was not given two models: it needs the plain and the encrypted one.")
+            raise BadInput("The attack public-model needs the plain and the encrypted model, and was not given both.")
         setting = evidence.setting
         plain = lifted_layer(evidence.public, setting)
         cipher = evidence.encrypted.network.get_submodule(evidence.encrypted.first_layer)
@@ -69,7 +93,7 @@ class PublicModel:
                 f"The public model's first layer has {len(x)} blocks of {x.shape[1]} and the encrypted one's {len(y)} "
                 f"of {y.shape[1]}: they are not of one architecture."
             )
-        found, scaled = fit_scaled(setting.scheme, x, y, _kernel_of_row(plain, len(x), kernels))
+        fitted, scaled = fit_scaled(setting.scheme, x, y, _kernel_of_row(plain, len(x), kernels), self.settings)
         rank = independent(x)
         notes = []
         if rank < setting.size:
@@ -77,47 +101,66 @@ class PublicModel:
         if scaled:
             notes.append("The kernels are scaled against the public ones, as by a merged batch norm.")
         return Recovery(
-            found.key,
-            success_claimed=found.sure,
-            objective=found.residual,
-            measured={"rank": rank, "expected error": found.expected_error},
+            fitted.key,
+            success_claimed=fitted.certain,
+            objective=fitted.residual,
+            measured={"rank": rank, "expected error": fitted.expected_error},
             note=" ".join(notes),
         )
 
 
-def fit_scaled(scheme: Scheme, plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp]) -> tuple[Fit, bool]:
-    """The key between rows `(n, N)` whose kernels may be scaled, and whether they seem to be.
+def fit_scaled(
+    scheme: Scheme, plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp], settings: PublicModelSettings
+) -> tuple[Fit, bool]:
+    """Return the key between rows `(n, N)` whose kernels may be scaled, and whether they seem to be.
 
-    kernel: `(n,)`, the number of the kernel that a row belongs to; one kernel's rows have one scale. It is believed
-    that kernels are scaled where the key is surer so.
+    kernel: `(n,)`, the number of the kernel that a row belongs to; one kernel's rows have one scale. Kernels count as
+    scaled where the residual is then much lower.
     """
     as_is = fit(scheme, plain, cipher)
-    count = int(kernel.max()) + 1
-    powers = [np.bincount(kernel, (rows**2).sum(1), count) for rows in (plain, cipher)]
-    present = powers[0] > 0
-    ratios = np.sqrt(powers[1][present] / powers[0][present])
-    if as_is.residual < SCALED or ratios.std() <= SCALED * ratios.mean() or not (ratios > 0).all():
+    scales = _scales(plain, cipher, kernel, settings.scaled)
+    if as_is.residual < settings.scaled or scales is None:
         return as_is, False
+    scaled = _with_signs(scheme, plain, cipher, kernel, scales, settings.rounds)
+    if scaled.residual < as_is.residual / settings.gain:
+        return scaled, True
+    return as_is, False
+
+
+def _scales(plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp], spread: float) -> Matrix | None:
+    """Lengths of kernels, encrypted to plain, `(kernels,)`; None where they are about equal, or one is zero."""
+    count = int(kernel.max()) + 1
+    plain_power, cipher_power = (np.bincount(kernel, (rows**2).sum(1), count) for rows in (plain, cipher))
+    present = plain_power > 0
+    ratios = np.sqrt(cipher_power[present] / plain_power[present])
+    if ratios.std() <= spread * ratios.mean() or not (ratios > 0).all():
+        return None
     scales = np.ones(count)
     scales[present] = ratios
-    signs = _signs(plain * scales[kernel, None], cipher, kernel)
-    for _ in range(ROUNDS):
-        found = fit(scheme, plain * (signs * scales)[kernel, None], cipher)
-        agreement = np.bincount(kernel, ((plain @ found.key) * cipher).sum(1), count)
+    return scales
+
+
+def _with_signs(
+    scheme: Scheme, plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp], scales: Matrix, rounds: int
+) -> Fit:
+    """The fit under the kernels' scales, whose signs are those that agree with the key of the round before."""
+    signs = _first_signs(plain * scales[kernel, None], cipher, kernel)
+    for _ in range(rounds):
+        fitted = fit(scheme, plain * (signs * scales)[kernel, None], cipher)
+        agreement = np.bincount(kernel, ((plain @ fitted.key) * cipher).sum(1), len(scales))
         agreed = np.where(agreement < 0, -1.0, 1.0)
         if (agreed == signs).all():
             break
         signs = agreed
-    better = found.residual < as_is.residual / 2
-    return (found, True) if better else (as_is, False)
+    return fitted
 
 
-def _signs(plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp]) -> Matrix:
-    """Signs `(kernels,)` between kernels, up to one of them all.
+def _first_signs(plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp]) -> Matrix:
+    """Signs `(kernels,)` between kernels, up to one sign of them all.
 
-    Second moments do not see them: their eigenvectors, sorted, belong together up to signs of their own. Products of
-    both sides' coefficients are then a sign of the kernel times a sign of the vector, which the first singular vectors
-    tell apart.
+    Second moments do not depend on them: the eigenvectors of both sides, sorted, correspond up to signs of their own.
+    Products of both sides' coefficients are then a sign of the kernel times a sign of the vector, which the first
+    singular vectors separate.
     """
     sides = [rows @ array_eigh(rows.T @ rows)[1] for rows in (plain, cipher)]
     products = np.zeros((int(kernel.max()) + 1, plain.shape[1]))
@@ -127,12 +170,12 @@ def _signs(plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp]) -> Matrix:
 
 
 def _used(variant: str, count: int) -> list[int] | None:
-    """Kernels that "k kernels of C" leaves to the adversary; None for all."""
+    """Numbers of the kernels that the variant "k kernels of C" leaves to the adversary; None for all."""
     asked = re.fullmatch(r"(\d+) kernels of \d+", variant)
     return None if asked is None else list(range(min(int(asked[1]), count)))
 
 
 def _kernel_of_row(layer: nn.Module, rows: int, kernels: Sequence[int] | None) -> NDArray[np.intp]:
-    """`(rows,)`: which kernel a row belongs to; kernels of a layer's several weights count on."""
+    """`(rows,)`: which kernel a row belongs to, counted on from one weight of the layer to the next."""
     count = channels(layer) if kernels is None else len(kernels)
     return np.arange(rows) // (rows // (count * len(keyed_weights(layer))))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.signal import lfilter
 
+from tests.attacks.solvers.finite_schemes import SHIFTS
 from tests.attacks.weights import tiny_classifier
 from tests.toys import raw3
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Need, Setting
@@ -16,11 +17,11 @@ from wrongkey.attacks.harness.evidence import evidence_of, trial_of
 from wrongkey.attacks.harness.salt import Salt
 from wrongkey.attacks.harness.target import AttackConfig, Target
 from wrongkey.attacks.keyless.adaptive_front_end import Adapted
-from wrongkey.attacks.keyless.held_out_people import HeldOut, parted
-from wrongkey.attacks.keyless.informed import IGNORANT, LAZY, NEEDS, SAME_KEY, SEMI, Effort, Informed
-from wrongkey.attacks.keyless.linkability import CovarianceEmbedding, Linkability, joint_covariance
+from wrongkey.attacks.keyless.held_out_people import HeldOut, training_sets
+from wrongkey.attacks.keyless.informed import IGNORANT, LAZY, NEEDS, SAME_KEY, SEMI, Informed
+from wrongkey.attacks.keyless.linkability import CovarianceEmbedding, Linkability, LinkabilitySettings, joint_covariance
 from wrongkey.attacks.keyless.retraining import Retraining, Stage
-from wrongkey.attacks.through_model.search import Plan
+from wrongkey.attacks.keyless.settings import InformedSettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.models.protocol import checked
@@ -32,8 +33,10 @@ from wrongkey.reports.attacks.threats import NEEDS as PRICED
 
 SPEAKERS, EACH, SAMPLES = 6, 5, 4_800
 DULL = 0.2  # a pole's radius at which an untrained model takes some speakers for one another
-PLAN = Plan(guesses=16, starts=2, first_steps=30, rounds=2, steps=20, batch=12)
-EFFORT = Effort(searches=1, front_steps=25, layer_steps=25, whole_steps=200, runs=1, own_steps=200, plan=PLAN)
+SETTINGS = InformedSettings(
+    guesses=16, starts=2, first_steps=30, rounds=2, steps=20, batch=12,
+    searches=1, front_steps=25, layer_steps=25, whole_steps=200, runs=1, own_steps=200,
+)  # fmt: skip
 
 
 def speakers(seed, white=False, radius=0.9):
@@ -95,11 +98,11 @@ def accuracy(model, speech):
     return np.mean([f"class {answer}" == label for answer, label in zip(answers.tolist(), speech.labels, strict=True)])
 
 
-@pytest.mark.parametrize("scheme", ["rom", "shuffling", "flipping"])
+@pytest.mark.parametrize("scheme", ["rom", "shuffling", "flipping", SHIFTS])
 def test_a_front_end_learned_under_the_victims_key_undoes_it(scheme):
     key, has = of_classes(scheme)
     victims = under(tiny_classifier.speech(4, 60, seed=9), key)
-    found = Informed(EFFORT).run(has)
+    found = Informed(SETTINGS).run(has)
     assert accuracy(has.public, victims) < 0.75 and accuracy(found.model, victims) > 0.9
     assert found.key is None and found.measured["held-out error of the front end alone"] < 10
     front = found.model.front.map.numpy()
@@ -109,7 +112,7 @@ def test_a_front_end_learned_under_the_victims_key_undoes_it(scheme):
 def test_speakers_are_told_apart_under_the_victims_key_after_training():
     key, has = evidence(SAME_KEY, radius=DULL)
     victims = under(speakers(9, radius=DULL), key)
-    found = Informed(EFFORT).run(has)
+    found = Informed(SETTINGS).run(has)
     assert separation(found.model, victims) > separation(has.public, victims) + 0.02
     assert found.measured["held-out loss after"] == found.objective < found.measured["held-out loss before"]
     assert 0 < found.measured["best step"] <= found.measured["steps"] <= 250
@@ -118,7 +121,7 @@ def test_speakers_are_told_apart_under_the_victims_key_after_training():
 def test_a_model_trained_under_keys_of_ones_own_works_under_others():
     key, has = evidence(SEMI, radius=DULL)
     victims = under(speakers(9, radius=DULL), key)
-    found, again = (Informed(EFFORT).run(has) for _ in range(2))
+    found, again = (Informed(SETTINGS).run(has) for _ in range(2))
     assert separation(found.model, victims) > separation(has.public, victims) + 0.02
     assert found.measured == again.measured
     assert not found.model.network.training and not any(w.requires_grad for w in found.model.network.parameters())
@@ -127,18 +130,20 @@ def test_a_model_trained_under_keys_of_ones_own_works_under_others():
 @pytest.mark.parametrize("variant", [SEMI, SAME_KEY])
 def test_there_is_nothing_to_learn_in_white_noise_and_training_makes_nothing_worse(variant):
     key, has = evidence(variant, white=True)
-    found = Informed(EFFORT).run(has)
+    found = Informed(SETTINGS).run(has)
     assert separation(found.model, under(speakers(9, white=True), key)) < 0.6
     assert found.measured["held-out loss after"] <= found.measured["held-out loss before"]
 
 
 def test_weights_that_held_out_people_do_not_confirm_are_not_kept():
     _, has = evidence(SEMI)
-    learned, rest = parted(has.background, has.setting, 0)  # names that are drawn by lot teach nothing
+    learned, rest = training_sets(
+        has.background, has.setting, 0, SETTINGS.held_out
+    )  # names that are drawn by lot teach nothing
     shuffled = BackgroundSpeech(learned.queries, tuple(np.random.default_rng(0).permutation(learned.labels)))
-    held = HeldOut(has.public, rest, has.setting)
+    held = HeldOut(has.public, rest, has.setting, SETTINGS)
     model = setting().model
-    training = Retraining(model, has.setting, shuffled, held, own_keys=False)
+    training = Retraining(model, has.setting, shuffled, held, False, SETTINGS)
     trained = training.run([Stage(list(model.network.parameters()), 0.1, 50)], 0)
     assert trained.best == 0 < trained.steps and trained.after == trained.before == held.judge(model)
     first = setting().model.network.state_dict()
@@ -146,10 +151,10 @@ def test_weights_that_held_out_people_do_not_confirm_are_not_kept():
 
 
 def test_nobody_is_trained_on_and_held_out():
-    learned, held = parted(speakers(0), setting(), 3)
+    learned, held = training_sets(speakers(0), setting(), 3, SETTINGS.held_out)
     assert set(learned.labels).isdisjoint(held.labels) and len(set(held.labels)) == 2
     with pytest.raises(BadInput, match="1 people with two utterances"):
-        parted(BackgroundSpeech(learned.queries[:2], ("a", "a")), setting(), 0)
+        training_sets(BackgroundSpeech(learned.queries[:2], ("a", "a")), setting(), 0, SETTINGS.held_out)
 
 
 def test_the_identity_before_a_model_changes_nothing():
@@ -167,7 +172,7 @@ def test_a_model_without_gradients_cannot_be_trained(variant):
     toy = raw3()
     toy.embed = torch.no_grad()(toy.embed)
     with pytest.raises(BadInput, match="without gradients"):
-        Informed(EFFORT).run(replace(evidence(variant)[1], public=checked(toy, "toy")))
+        Informed(SETTINGS).run(replace(evidence(variant)[1], public=checked(toy, "toy")))
 
 
 def test_the_ignorant_compare_encrypted_tests_with_plain_enrolment(tmp_path):
@@ -222,6 +227,18 @@ def test_sounds_have_no_enrolment_to_be_ignorant_of():
     assert [case.variant for case in Informed().cases(setting())] == [IGNORANT, LAZY, SEMI, SAME_KEY]
 
 
+@pytest.mark.parametrize("variant", [IGNORANT, LAZY, SEMI, SAME_KEY])
+def test_missing_evidence_is_refused(variant):
+    nothing = Evidence(setting(), Case(variant=variant), 0)
+    with pytest.raises(BadInput, match="informed needs the public model"):
+        Informed().run(nothing)
+    if variant in (SEMI, SAME_KEY):
+        with pytest.raises(BadInput, match=f"{variant}, needs labelled speech"):
+            Informed().run(replace(nothing, public=setting().model))
+    with pytest.raises(BadInput, match="linkability needs ciphertext"):
+        Linkability().run(nothing)
+
+
 def test_obstacles_are_sentences():
     asr = Setting(SCHEMES["rom"], KeyCut("samples", 3), 16_000, None, "asr")
     assert "not built" in Informed().inapplicable(asr) and "trials" in Linkability().inapplicable(asr)
@@ -240,8 +257,8 @@ def test_speakers_are_linked_by_covariances_and_white_noise_is_not(variant):
 def test_covariances_of_ciphertext_are_those_of_speech_in_another_basis():
     keys = torch.from_numpy(draw_keys("rom", 4, 0, 0, 1))
     queries = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 400))).cumsum(-1)
-    plain = joint_covariance(queries, 4, "samples")
-    cipher = joint_covariance(encrypt_query(queries, keys[0], blocks="samples"), 4, "samples")
+    plain = joint_covariance(queries, 4, "samples", 32)
+    cipher = joint_covariance(encrypt_query(queries, keys[0], blocks="samples"), 4, "samples", 32)
     whole = torch.block_diag(*[keys[0]] * 8)
     torch.testing.assert_close(cipher, whole.T @ plain @ whole)
     assert plain.shape == (2, 32, 32)
@@ -249,7 +266,7 @@ def test_covariances_of_ciphertext_are_those_of_speech_in_another_basis():
 
 
 def test_every_query_gets_a_key_of_its_own_across_keys():
-    model = CovarianceEmbedding(setting(), True, 0)
+    model = CovarianceEmbedding(setting(), True, 0, LinkabilitySettings())
     query = speakers(0).queries[0][None].double()
     twice = model.embed(torch.cat([query, query]))
     torch.testing.assert_close(twice[0], twice[1], atol=1e-6, rtol=1e-6)  # eigenvalues do not see the key

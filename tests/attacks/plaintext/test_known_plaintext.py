@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.attacks.solvers.finite_schemes import SHIFTS, SIGNED, TURNS
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.plaintext.chosen import ChosenPlaintext
-from wrongkey.attacks.plaintext.known import KnownPlaintext
+from wrongkey.attacks.plaintext.known import KnownPlaintext, KnownPlaintextSettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys.draw import draw_keys
 from wrongkey.keys.key_cut import KeyCut
-from wrongkey.keys.schemes import SCHEMES
+from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +29,11 @@ def blocks_of(speech: np.ndarray, size: int, count: int) -> np.ndarray:
     return rows[first : first + count]
 
 
-def setting(scheme: str, size: int) -> Setting:
-    return Setting(SCHEMES[scheme], KeyCut("samples", size), 16_000.0)
+def setting(scheme: str | Scheme, size: int) -> Setting:
+    return Setting(get_scheme(scheme), KeyCut("samples", size), 16_000.0)
 
 
-def attacked(scheme: str, plain: np.ndarray, cipher: np.ndarray):  # type: ignore[no-untyped-def]
+def attacked(scheme: str | Scheme, plain: np.ndarray, cipher: np.ndarray):  # type: ignore[no-untyped-def]
     evidence = Evidence(setting(scheme, plain.shape[1]), Case(known_blocks=len(plain)), 0, known=(plain, cipher))
     return KnownPlaintext().run(evidence)
 
@@ -52,6 +53,16 @@ def test_one_block_gives_a_discrete_key(scheme: str, speech: np.ndarray) -> None
     for key in draw_keys(scheme, 10, 3, 0, 5):
         recovery = attacked(scheme, plain, plain @ key)
         assert key_error(recovery.key, key, "samples") == 0 and recovery.success_claimed
+
+
+@pytest.mark.parametrize("scheme", [SIGNED, SHIFTS, TURNS])
+def test_one_block_gives_the_key_of_a_users_finite_scheme(scheme: Scheme, speech: np.ndarray) -> None:
+    """As one of all orthogonal matrices it would take ten blocks."""
+    plain = blocks_of(speech, 10, 1)
+    for key in draw_keys(scheme, 10, 3, 0, 5):
+        recovery = attacked(scheme, plain, plain @ key)
+        np.testing.assert_array_equal(recovery.key, key)
+        assert recovery.success_claimed
 
 
 @pytest.mark.parametrize("count", [1, 5, 9])
@@ -82,11 +93,14 @@ def test_sixteen_bits_and_noise_need_more_blocks(speech: np.ndarray) -> None:
     assert noisy.measured["expected error"] > 0.3
 
 
-def test_the_amounts_are_those_of_the_block() -> None:
-    case = KnownPlaintext().cases(setting("rom", 10))
-    assert {g.known_blocks for g in case if g.quality == "clean"} == {1, 9, 10}
-    assert {g.quality for g in case} == {"clean", "16 bit", "10 dB"}
-    assert all(g.known_blocks for g in KnownPlaintext().cases(setting("rom", 1)))
+def test_the_cases_are_those_of_the_block() -> None:
+    cases = KnownPlaintext().cases(setting("rom", 10))
+    assert {case.known_blocks for case in cases if case.quality == "clean"} == {1, 9, 10}
+    assert {case.quality for case in cases} == {"clean", "16 bit", "10 dB"}
+    assert {case.known_blocks for case in cases if case.quality == "16 bit"} == {10, 160}
+    assert all(case.known_blocks for case in KnownPlaintext().cases(setting("rom", 1)))
+    many = KnownPlaintext(KnownPlaintextSettings(blocks_per_element=4)).cases(setting("rom", 10))
+    assert max(case.known_blocks or 0 for case in many) == 40
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

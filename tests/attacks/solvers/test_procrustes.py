@@ -7,22 +7,29 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
+from tests.attacks.solvers.finite_schemes import SHIFTS, SIGNED, TURNS
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.solvers.procrustes import fit, nearest_key, polar
 from wrongkey.errors import BadInput
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.schemes import Scheme
 
-SCHEMES = ("rom", "shuffling", "flipping")
-
-
-def every_key(scheme: str, size: int) -> np.ndarray:
-    if scheme == "shuffling":
-        return np.stack([np.eye(size)[list(order)] for order in permutations(range(size))])
-    return np.stack([np.diag(signs) for signs in product([-1.0, 1.0], repeat=size)])
+SCHEMES = ("rom", "shuffling", "flipping", SIGNED, SHIFTS, TURNS)
+FINITE = ("shuffling", "flipping", SIGNED, SHIFTS, TURNS)
 
 
-@pytest.mark.parametrize("scheme", ["shuffling", "flipping"])
-def test_no_other_key_of_a_discrete_scheme_is_nearer(scheme: str) -> None:
+def every_key(scheme: str | Scheme, size: int) -> np.ndarray:
+    orders = np.stack([np.eye(size)[list(order)] for order in permutations(range(size))])
+    signs = np.stack([np.diag(signs) for signs in product([-1.0, 1.0], repeat=size)])
+    if isinstance(scheme, str):
+        return orders if scheme == "shuffling" else signs
+    if scheme is SIGNED:
+        return (signs[:, None] @ orders).reshape(-1, size, size)
+    return scheme.unrank(size, np.arange(scheme.space(size)))
+
+
+@pytest.mark.parametrize("scheme", FINITE)
+def test_no_other_key_of_a_discrete_scheme_is_nearer(scheme: str | Scheme) -> None:
     rng = np.random.default_rng(0)
     keys = every_key(scheme, 5)
     for covariance in rng.standard_normal((20, 5, 5)):
@@ -40,7 +47,7 @@ def test_the_polar_factor_is_orthogonal_and_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_several_covariances_at_once(scheme: str) -> None:
+def test_several_covariances_at_once(scheme: str | Scheme) -> None:
     covariances = np.random.default_rng(0).standard_normal((3, 4, 4))
     together = nearest_key(scheme, covariances)
     assert all(np.allclose(key, nearest_key(scheme, c)) for key, c in zip(together, covariances, strict=True))
@@ -48,11 +55,11 @@ def test_several_covariances_at_once(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", [3, 10, 64, 128])
-def test_independent_blocks_give_the_key_exactly(scheme: str, size: int) -> None:
+def test_independent_blocks_give_the_key_exactly(scheme: str | Scheme, size: int) -> None:
     key = draw_keys(scheme, size, 1, 0, 1)[0]
     plain = np.random.default_rng(0).standard_normal((size, size))
     found = fit(scheme, plain, plain @ key)
-    assert key_error(found.key, key, "tiles") < 1e-9 and found.sure and found.rank == size
+    assert key_error(found.key, key, "tiles") < 1e-9 and found.certain and found.rank == size
 
 
 def test_weak_directions_are_found_as_well() -> None:
@@ -70,7 +77,7 @@ def test_one_block_less_leaves_a_sign_open_and_is_not_believed() -> None:
     errors = []
     for key in draw_keys("rom", 10, 0, 0, 20):
         found = fit("rom", plain, plain @ key)
-        assert not found.sure and found.rank == 9
+        assert not found.certain and found.rank == 9
         errors.append(key_error(found.key, key, "tiles"))
         assert np.allclose(plain @ found.key, plain @ key)
     assert 0 < np.mean(np.array(errors) < 1e-6) < 1  # half of them, by chance
@@ -94,19 +101,43 @@ def test_the_expected_error_is_what_keys_have(noise: float, noisy: str) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("count", [1, 8, 80])
-def test_unrelated_blocks_are_not_believed(scheme: str, count: int) -> None:
+def test_unrelated_blocks_are_not_believed(scheme: str | Scheme, count: int) -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         found = fit(scheme, rng.standard_normal((count, 8)), rng.standard_normal((count, 8)))
-        assert not found.sure
+        assert not found.certain
 
 
 def test_equal_samples_leave_their_order_open() -> None:
     key = draw_keys("shuffling", 6, 0, 0, 1)[0]
     plain = np.array([[0.1, 0.2, 0.2, 0.3, 0.4, 0.5]])
     found = fit("shuffling", plain, plain @ key)
-    assert not found.sure and found.expected_error == pytest.approx(2 / 6)
-    assert not fit("flipping", np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0]])).sure
+    assert not found.certain and found.expected_error == pytest.approx(2 / 6)
+    assert not fit("flipping", np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0]])).certain
+
+
+@pytest.mark.parametrize("scheme", [SHIFTS, TURNS])
+def test_keys_of_a_list_are_found_where_their_group_would_leave_them_open(scheme: Scheme) -> None:
+    """One block in noise decides between few keys, and not between all permutations or orthogonal matrices."""
+    rng = np.random.default_rng(0)
+    for key in draw_keys(scheme, 6, 0, 0, 10):
+        plain = rng.standard_normal((2, 6))
+        found = fit(scheme, plain, plain @ key + 0.05 * rng.standard_normal((2, 6)))
+        np.testing.assert_array_equal(found.key, key)
+        assert found.certain and found.expected_error == 0 and not fit("rom", plain, plain @ key).certain
+
+
+def test_keys_of_a_list_that_fit_as_well_leave_open_where_they_differ() -> None:
+    plain = np.array([[1.0, 2.0, 1.0, 2.0]])
+    found = fit(SHIFTS, plain, plain)
+    assert not found.certain and found.expected_error == 1
+
+
+def test_equal_magnitudes_leave_signed_positions_open() -> None:
+    key = draw_keys(SIGNED, 6, 0, 0, 1)[0]
+    plain = np.array([[0.1, 0.2, -0.2, 0.3, 0.4, 0.0]])
+    found = fit(SIGNED, plain, plain @ key)
+    assert not found.certain and found.expected_error == pytest.approx(3 / 6)
 
 
 def test_weights_leave_out_what_is_wrong() -> None:

@@ -1,15 +1,19 @@
 """Spectrogram keys from ciphertext: found on speech-like spectrograms, not on white noise; closed forms are exact."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from tests.attacks.solvers.finite_schemes import SIGNED
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.spectrograms.annealing import annealed_order
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, whitening
 from wrongkey.attacks.spectrograms.moments import SpectrogramMoments
+from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
 from wrongkey.attacks.spectrograms.signs_and_orders import exchange_changes, find_order, grown_signs, sign_energy
 from wrongkey.attacks.spectrograms.statistics import block_grid, moments, neighbourhoods
 from wrongkey.errors import BadInput
@@ -19,7 +23,8 @@ from wrongkey.keys.query import encrypt_query
 from wrongkey.keys.schemes import SCHEMES, Scheme
 
 BINS, FRAMES = 12, 600
-
+TILES = KeyCut("tiles", 3)
+SETTINGS = SpectrogramMomentsSettings()
 
 OWN = Scheme("own", SCHEMES["shuffling"].words, SCHEMES["shuffling"].matrices, lambda size: 6)  # finite, of no group
 
@@ -69,9 +74,9 @@ def test_white_noise_tells_nothing_and_the_attack_says_so(scheme):
 
 @pytest.fixture
 def objective() -> TileLikelihood:
-    plain = moments(block_grid(query, 3, "tiles") for query in OTHERS[False].queries)
-    turned = [block_grid(spectrogram(50), 3, "tiles") @ torch.from_numpy(draw_keys("rom", 9, 4, 0, 1)[0])]
-    return TileLikelihood(whitening(plain, 0.01), moments(turned), means=True)
+    plain = moments(block_grid(query, TILES) for query in OTHERS[False].queries)
+    turned = [block_grid(spectrogram(50), TILES) @ torch.from_numpy(draw_keys("rom", 9, 4, 0, 1)[0])]
+    return TileLikelihood(whitening(plain, 0.01), moments(turned), means=True, negligible=SETTINGS.negligible)
 
 
 def value(objective: TileLikelihood, key: Tensor) -> float:
@@ -100,8 +105,8 @@ def test_signs_and_exchanges_change_j_as_their_closed_forms_say(objective):
 
 def test_annealing_leaves_a_minimum_of_single_exchanges(objective):
     start = torch.from_numpy(draw_keys("shuffling", 9, 6, 0, 1)[0])
-    stuck, reached = find_order(objective, start)
-    annealed = annealed_order(objective, start, seed=0, work=3e7)
+    stuck, reached = find_order(objective, start, SETTINGS.order_rounds)
+    annealed = annealed_order(objective, start, 0, replace(SETTINGS, annealing_work=3e7))
     assert sorted(annealed.argmax(1).tolist()) == list(range(9))
     assert value(objective, annealed) <= reached + 1e-9
     assert value(objective, stuck) <= value(objective, start)
@@ -116,13 +121,13 @@ def test_groups_that_are_right_by_themselves_are_joined():
 
 def test_filling_is_no_speech_and_beyond_the_edge_is_nothing():
     query = torch.cat([spectrogram(0)[:, :30], torch.full((BINS, 60), -1.0)], dim=1)
-    assert block_grid(query, 3, "tiles").shape == (4, 11, 9)
-    around = neighbourhoods(block_grid(query, 3, "tiles"))
+    assert block_grid(query, TILES).shape == (4, 11, 9)
+    around = neighbourhoods(block_grid(query, TILES))
     assert around.shape == (4, 9, 5, 9)
     assert not around[0, :, 3].any()
     assert not around[-1, :, 4].any()
     with pytest.raises(BadInput, match="three blocks"):
-        moments([block_grid(query[:, :6], 3, "tiles")])
+        moments([block_grid(query[:, :6], TILES)])
 
 
 def test_what_it_does_not_attack():
@@ -131,5 +136,6 @@ def test_what_it_does_not_attack():
     assert "scheme" in (attack.inapplicable(Setting(OWN, KeyCut("tiles", 3), 100.0)) or "")
     assert attack.inapplicable(Setting(SCHEMES["rom"], KeyCut("tiles", 40), 100.0))
     assert attack.inapplicable(Setting(SCHEMES["rom"], KeyCut("frames", 80), 100.0)) is None
+    assert "scheme signed" in (attack.inapplicable(Setting(SIGNED, KeyCut("tiles", 3), 100.0)) or "")
     with pytest.raises(BadInput, match="other people"):
         attack.run(Evidence(Setting(SCHEMES["rom"], KeyCut("tiles", 3), 100.0), Case(), seed=0))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.attacks.solvers.finite_schemes import SHIFTS, SIGNED, TURNS
 from tests.attacks.weights.tiny_classifier import recogniser, setting, speech, trained, under
 from wrongkey.attacks.base import Case, Evidence, Matrix, Recovery
 from wrongkey.attacks.harness.registry import open_attack
@@ -15,16 +16,18 @@ from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.through_model.answer_loss import answer_loss
 from wrongkey.attacks.through_model.answers_only import HILL, AnswersOnly
 from wrongkey.attacks.through_model.keyed_answers import KeyedAnswers
+from wrongkey.attacks.through_model.settings import AnswersOnlySettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.keys import correct_key, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.schemes import Scheme
 
 
 class Service:
     """The encrypted model behind an interface that counts."""
 
-    def __init__(self, scheme: str, key: Matrix, heard: bool = True) -> None:
+    def __init__(self, scheme: str | Scheme, key: Matrix, heard: bool = True) -> None:
         self.model, self.background, self.keys = trained(len(key)), speech(len(key), 24, heard=heard), 0
         encrypted = under(self.model, scheme, key)
         self.answers = KeyedAnswers(encrypted, "asc", self.background.queries, KeyCut("samples", len(key)))
@@ -35,7 +38,7 @@ class Service:
         return self.answers(torch.from_numpy(keys)).answers
 
 
-def attacked(scheme: str, key: Matrix, case: Case, heard: bool = True) -> tuple[Recovery, Service]:
+def attacked(scheme: str | Scheme, key: Matrix, case: Case, heard: bool = True) -> tuple[Recovery, Service]:
     service = Service(scheme, key, heard)
     where = setting(scheme, len(key), service.model)
     return AnswersOnly().run(Evidence(where, case, 3, background=service.background, ask=service.ask)), service
@@ -51,8 +54,17 @@ def test_a_random_orthogonal_key_is_found_by_asking(variant: str, seed: int) -> 
     assert found.queries == service.keys == 500 and found.measured["utterances of a query"] == 24
 
 
-@pytest.mark.parametrize(("scheme", "size", "queries"), [("flipping", 5, 100), ("shuffling", 5, 300)])
-def test_keys_of_finite_schemes_are_found_exactly(scheme: str, size: int, queries: int) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "size", "queries"),
+    [
+        ("flipping", 5, 100),
+        ("shuffling", 5, 300),
+        (SIGNED, 3, 100),
+        (SHIFTS, 8, 50),
+        (TURNS, 4, 50),
+    ],
+)
+def test_keys_of_finite_schemes_are_found_exactly(scheme: str | Scheme, size: int, queries: int) -> None:
     key = correct_key(scheme, size, 1)
     found, service = attacked(scheme, key, Case(queries=queries))
     np.testing.assert_array_equal(found.key, key)
@@ -87,13 +99,13 @@ def test_texts_are_enough() -> None:
 
 
 def test_the_loss_of_texts_is_the_share_of_wrong_words() -> None:
-    loss = answer_loss(setting("rom", 3, trained(3), "asr"), ["one two three", "four"])
+    loss = answer_loss(setting("rom", 3, trained(3), "asr"), ["one two three", "four"], AnswersOnlySettings())
     heard = [[Hypothesis("one three"), Hypothesis("four")], [Hypothesis("one two three"), Hypothesis("six seven")]]
     np.testing.assert_allclose(loss(heard, torch.tensor([0, 1])), [1 / 4, 2 / 4])
 
 
 def test_the_loss_of_texts_without_spaces_is_the_share_of_wrong_characters() -> None:
-    loss = answer_loss(setting("rom", 3, trained(3), "asr"), ["今天天气很好", "再见"])
+    loss = answer_loss(setting("rom", 3, trained(3), "asr"), ["今天天气很好", "再见"], AnswersOnlySettings())
     heard = [[Hypothesis("今天天气不好"), Hypothesis("再见")], [Hypothesis(""), Hypothesis("再。见")]]
     np.testing.assert_allclose(loss(heard, torch.tensor([0, 1])), [1 / 8, 6 / 8])
 

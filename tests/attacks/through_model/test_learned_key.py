@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.attacks.solvers.finite_schemes import SHIFTS, SIGNED, TURNS
 from tests.attacks.weights.tiny_classifier import TinyClassifier, recogniser, setting, speech, trained, under
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Recovery
 from wrongkey.attacks.harness.registry import open_attack
@@ -17,22 +18,24 @@ from wrongkey.attacks.solvers.orthogonal_group import OrthogonalAdam, cayley, di
 from wrongkey.attacks.through_model.criterion import criterion_of, halves, split
 from wrongkey.attacks.through_model.keyed_answers import KeyedAnswers
 from wrongkey.attacks.through_model.learned_key import NO_NORMS, UNLABELLED, LearnedKey
-from wrongkey.attacks.through_model.search import Plan, neighbours
+from wrongkey.attacks.through_model.search import neighbours
+from wrongkey.attacks.through_model.settings import LearnedKeySettings
 from wrongkey.errors import BadInput
 from wrongkey.keys import correct_key, draw_keys, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.schemes import SCHEMES, Scheme
 
-QUICK = Plan(guesses=48, starts=6, first_steps=30, steps=25, batch=24)
+QUICK = LearnedKeySettings(guesses=48, starts=6, first_steps=30, steps=25, batch=24)
 
 
-def attacked(scheme: str, key: np.ndarray, variant: str = "", heard: bool = True) -> Recovery:
+def attacked(scheme: str | Scheme, key: np.ndarray, variant: str = "", heard: bool = True) -> Recovery:
     model = trained(len(key))
     encrypted = under(model, scheme, key)
     background = speech(len(key), 48, heard=heard)
     evidence = Evidence(
         setting(scheme, len(key), model), Case(variant=variant), 3, encrypted=encrypted, background=background
     )
-    return LearnedKey(plan=QUICK).run(evidence)
+    return LearnedKey(QUICK).run(evidence)
 
 
 @pytest.mark.parametrize("variant", ["", NO_NORMS, UNLABELLED])
@@ -51,7 +54,7 @@ def test_a_start_from_elsewhere_is_refined() -> None:
     evidence = Evidence(
         setting("rom", 6, model), Case(), 0, encrypted=under(model, "rom", key), background=speech(6, 48)
     )
-    found = LearnedKey(start=lambda _: near, plan=QUICK).run(evidence)
+    found = LearnedKey(QUICK, start=lambda _: near).run(evidence)
     assert found.key is not None and key_error(found.key, key, "tiles") < 0.25
 
 
@@ -63,8 +66,8 @@ def test_both_determinants_are_reached() -> None:
         assert found.key is not None and np.sign(np.linalg.det(found.key)) == sign
 
 
-@pytest.mark.parametrize("scheme", ["flipping", "shuffling"])
-def test_keys_of_finite_schemes_are_found_exactly(scheme: str) -> None:
+@pytest.mark.parametrize("scheme", ["flipping", "shuffling", SHIFTS, TURNS])
+def test_keys_of_finite_schemes_are_found_exactly(scheme: str | Scheme) -> None:
     key = correct_key(scheme, 5, 1)
     found = attacked(scheme, key)
     assert found.success_claimed
@@ -109,7 +112,7 @@ def test_the_gradient_of_the_criterion_is_its_slope() -> None:
     key = correct_key("rom", 3, 2)
     model = trained(3)
     background = speech(3, 24)
-    learned = criterion_of(under(model, "rom", key), setting("rom", 3, model), background)
+    learned = criterion_of(under(model, "rom", key), setting("rom", 3, model), background, QUICK)
     at, everything = torch.from_numpy(draw_keys("rom", 3, 4, 0, 1)), torch.arange(learned.size)
     _, gradient = learned.gradient(at, everything)
     step = torch.zeros_like(at)
@@ -120,11 +123,11 @@ def test_the_gradient_of_the_criterion_is_its_slope() -> None:
 
 def test_voices_are_held_out_whole() -> None:
     names = [f"voice {i % 9}" for i in range(45)]
-    learned, held = split(names, 45, 0)
+    learned, held = split(names, 45, 0, QUICK)
     assert not {names[i] for i in learned} & {names[i] for i in held}
     assert len(held) == 12 and len(learned) == 24
     with pytest.raises(BadInput, match="too few"):
-        split(["a", "a", "b", "b", "c"], 5, 0)
+        split(["a", "a", "b", "b", "c"], 5, 0, QUICK)
 
 
 def test_halves_end_at_a_block() -> None:
@@ -137,10 +140,8 @@ def test_halves_end_at_a_block() -> None:
 def test_a_speaker_model_under_the_key_found_separates_voices_as_under_the_right_one(variant: str) -> None:
     key, model = correct_key("rom", 3, 0), trained(3)
     encrypted, background, where = under(model, "rom", key), speech(3, 48), setting("rom", 3, model, "asv")
-    found = LearnedKey(plan=QUICK).run(
-        Evidence(where, Case(variant=variant), 0, encrypted=encrypted, background=background)
-    )
-    learned = criterion_of(encrypted, where, background)
+    found = LearnedKey(QUICK).run(Evidence(where, Case(variant=variant), 0, encrypted=encrypted, background=background))
+    learned = criterion_of(encrypted, where, background, QUICK)
     assert found.key is not None
     keys = torch.from_numpy(np.stack([found.key, key, *draw_keys("rom", 3, 9, 0, 9)]))
     mine, right, *random = learned.losses(keys).tolist()
@@ -162,9 +163,18 @@ def test_steps_stay_on_the_orthogonal_group_and_descend() -> None:
 
 def test_neighbours_are_keys_of_the_scheme() -> None:
     one = torch.eye(4).double()
-    assert len(list(neighbours("flipping", one))) == 4 and len(list(neighbours("shuffling", one))) == 6
-    assert all(float((key - one).abs().sum()) == 2 for key in neighbours("flipping", one))
-    assert all(bool((key.sum(0) == 1).all()) for key in neighbours("shuffling", one))
+
+    def around(scheme: Scheme, drawn: int = 100) -> list[torch.Tensor]:
+        return list(neighbours(scheme, one, np.random.default_rng(0), drawn))
+
+    signs, orders = around(SCHEMES["flipping"]), around(SCHEMES["shuffling"])
+    assert len(signs) == 4 and len(orders) == 6 and len(around(SIGNED)) == 10
+    assert all(float((key - one).abs().sum()) == 2 for key in signs)
+    assert all(bool((key.sum(0) == 1).all()) for key in orders)
+    shifts = torch.stack([one.roll(step, 1) for step in range(1, 4)])
+    assert torch.equal(torch.stack(around(SHIFTS)), shifts)
+    drawn = around(SHIFTS, drawn=3)  # too few for the whole list: random keys, without the key itself
+    assert 0 < len(drawn) <= 3 and all(any(torch.equal(key, shift) for shift in shifts) for key in drawn)
 
 
 def test_what_it_needs_is_said() -> None:
@@ -174,6 +184,8 @@ def test_what_it_needs_is_said() -> None:
     assert "encode" in str(attack.inapplicable(setting("rom", 3, silent, "asr")))
     assert attack.inapplicable(setting("rom", 3, trained(3))) is None
     assert attack.inapplicable(replace(setting("rom", 3, silent), model=None)) is not None
+    with pytest.raises(BadInput, match="learned-key needs the encrypted model"):
+        attack.run(Evidence(setting("rom", 3, trained(3)), Case(), 0))
     background = replace(speech(3, 12), labels=("unknown",) * 12)
     model = under(TinyClassifier(torch.eye(3)), "rom", np.eye(3))
     with pytest.raises(BadInput, match="unknown"):

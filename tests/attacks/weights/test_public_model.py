@@ -10,16 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from tests.attacks.solvers.finite_schemes import SHIFTS, SIGNED, TURNS
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.fine_tuning import fine_tuned, steps_of
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.weights.kernel_rows import keyed_rows, lifted_layer
 from wrongkey.attacks.weights.public_model import PublicModel
+from wrongkey.attacks.weights.public_statistics import PublicStatistics
+from wrongkey.attacks.weights.shifted_kernels import ShiftedKernels
 from wrongkey.errors import BadInput
 from wrongkey.keys.draw import draw_keys
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.model import encrypt_model
-from wrongkey.keys.schemes import SCHEMES
+from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme
 
 
 @dataclass
@@ -58,8 +61,8 @@ LAYERS = {
 }
 
 
-def setting(scheme: str, block: int, blocks: str, model: Toy | None = None) -> Setting:
-    return Setting(SCHEMES[scheme], KeyCut(blocks, block), 16_000.0, model, "asv")
+def setting(scheme: str | Scheme, block: int, blocks: str, model: Toy | None = None) -> Setting:
+    return Setting(get_scheme(scheme), KeyCut(blocks, block), 16_000.0, model, "asv")
 
 
 def attacked(public: nn.Module, owners: nn.Module, where: Setting, key: np.ndarray, variant: str = ""):  # type: ignore[no-untyped-def]
@@ -78,6 +81,16 @@ def test_every_first_layer_gives_its_key(name: str, scheme: str) -> None:
         recovery = attacked(network, network, where, key)
         assert key_error(recovery.key, key, "tiles") < 1e-5 and recovery.success_claimed
         assert recovery.measured["rank"] == where.size
+
+
+@pytest.mark.parametrize("scheme", [SIGNED, SHIFTS, TURNS])
+def test_few_kernels_give_the_key_of_a_users_finite_scheme(scheme: Scheme) -> None:
+    torch.manual_seed(0)
+    network, where = nn.Sequential(nn.Conv1d(1, 3, 10, 10)), setting(scheme, 10, "samples")
+    for key in draw_keys(scheme, 10, 0, 0, 4):
+        recovery = attacked(network, network, where, key)
+        np.testing.assert_array_equal(recovery.key, key)
+        assert recovery.success_claimed and recovery.measured["rank"] == 3
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -184,3 +197,9 @@ def test_fine_tuning_that_cannot_be_done_is_refused(background: BackgroundSpeech
         fine_tuned(toy(), background, "tuned", seed=0)
     with pytest.raises(BadInput, match="no speech"):
         fine_tuned(toy(), BackgroundSpeech((), ()), "all fine-tuned", seed=0)
+
+
+def test_missing_evidence_is_refused() -> None:
+    for attack in (PublicModel(), PublicStatistics(), ShiftedKernels()):
+        with pytest.raises(BadInput, match=f"The attack {attack.name} needs"):
+            attack.run(Evidence(setting("rom", 6, "samples", toy()), Case(), 0))

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.attacks.solvers.finite_schemes import SHIFTS, SIGNED, TURNS
 from tests.attacks.weights.test_public_model import Toy
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.weights.norm_statistics import discrepancy, norm_behind
-from wrongkey.attacks.weights.public_statistics import PublicStatistics, problem_of, solve, turned
+from wrongkey.attacks.weights.public_statistics import (
+    Problem,
+    PublicStatistics,
+    PublicStatisticsSettings,
+    problem_of,
+    solve,
+    turned,
+)
 from wrongkey.keys.draw import draw_keys
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.model import encrypt_model
-from wrongkey.keys.schemes import SCHEMES
+from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme
 
 SIZE = 4
 
@@ -54,10 +64,15 @@ def background() -> BackgroundSpeech:
     return BackgroundSpeech(tuple(queries), ("",) * len(queries))
 
 
-def evidence(model: Toy, background: BackgroundSpeech, scheme: str, key: np.ndarray) -> Evidence:
-    where = Setting(SCHEMES[scheme], KeyCut("samples", SIZE), 16_000.0, model, "asv")
+def evidence(model: Toy, background: BackgroundSpeech, scheme: str | Scheme, key: np.ndarray) -> Evidence:
+    where = Setting(get_scheme(scheme), KeyCut("samples", SIZE), 16_000.0, model, "asv")
     encrypted = Toy(encrypt_model(model.network, "0", key))
     return Evidence(where, Case(), 0, encrypted=encrypted, background=background)
+
+
+def problem_under(model: Toy, background: BackgroundSpeech, scheme: str, key: np.ndarray) -> Problem:
+    has = evidence(model, background, scheme, key)
+    return problem_of(has.encrypted, background, has.setting, "1")
 
 
 def test_flipping_is_found(trained: Toy, background: BackgroundSpeech) -> None:
@@ -67,12 +82,36 @@ def test_flipping_is_found(trained: Toy, background: BackgroundSpeech) -> None:
         assert recovery.objective < 0.1 and recovery.measured["equations"] == 23
 
 
+@pytest.mark.parametrize("scheme", [SHIFTS, TURNS])
+def test_keys_of_a_list_are_found(trained: Toy, background: BackgroundSpeech, scheme: Scheme) -> None:
+    for key in draw_keys(scheme, SIZE, 0, 0, 4):
+        recovery = PublicStatistics().run(evidence(trained, background, scheme, key))
+        assert key_error(recovery.key, key, "samples") < 1e-9 and recovery.success_claimed
+        assert recovery.measured["unknowns"] == 0
+
+
+def test_signed_orders_are_searched_as_such(trained: Toy, background: BackgroundSpeech) -> None:
+    """The equations leave a block and its reverse: the key found, or its reverse, is the right one up to its sign."""
+    for key in draw_keys(SIGNED, SIZE, 0, 0, 4):
+        recovery = PublicStatistics().run(evidence(trained, background, SIGNED, key))
+        assert set(np.abs(recovery.key).ravel()) == {0.0, 1.0} and recovery.objective < 0.1
+        errors = [key_error(found, key, "samples") for found in (recovery.key, recovery.key[::-1])]
+        assert min(errors) == 0
+
+
+def test_a_finite_scheme_without_numbers_is_refused(trained: Toy) -> None:
+    unnumbered = replace(TURNS, unrank=None)
+    where = Setting(unnumbered, KeyCut("samples", SIZE), 16_000.0, trained, "asv")
+    assert "turns does not number its keys" in (PublicStatistics().inapplicable(where) or "")
+    assert PublicStatistics().inapplicable(replace(where, scheme=TURNS)) is None
+
+
 @pytest.mark.parametrize("scheme", ["shuffling", "rom"])
 def test_the_equations_leave_a_block_and_its_reverse(trained: Toy, background: BackgroundSpeech, scheme: str) -> None:
     """Up to signs of eigenvectors of S (a reversal turns some of them), the key that they give is the right one."""
     for key in draw_keys(scheme, SIZE, 0, 0, 3):
-        problem = problem_of(evidence(trained, background, scheme, key), "1")
-        found = solve(problem, scheme, np.random.default_rng(0))
+        problem = problem_under(trained, background, scheme, key)
+        found = solve(problem, SCHEMES[scheme], np.random.default_rng(0), PublicStatisticsSettings())
         vectors = np.linalg.eigh(problem.second)[1]
         right, _, _ = turned(found[0], 4.0, problem, lambda k: key_error(k, key, "samples"))  # noqa: B023
         assert key_error(right, key, "samples") < 0.15
@@ -89,7 +128,7 @@ def test_the_discrepancy_is_least_under_the_right_key(trained: Toy, background: 
 
 
 def test_gradients_of_the_equations_are_right(trained: Toy, background: BackgroundSpeech) -> None:
-    problem = problem_of(evidence(trained, background, "rom", np.eye(SIZE)), "1")
+    problem = problem_under(trained, background, "rom", np.eye(SIZE))
     keys = torch.from_numpy(draw_keys("rom", SIZE, 0, 0, 2)).requires_grad_(True)
     assert torch.autograd.gradcheck(problem.squares, keys)
     assert problem.misfits(np.eye(SIZE)[None])[0] < 0.1

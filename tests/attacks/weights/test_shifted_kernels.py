@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.attacks.solvers.finite_schemes import SHIFTS, SIGNED, TURNS
 from tests.attacks.weights.test_public_model import Toy
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
@@ -14,11 +15,11 @@ from wrongkey.attacks.weights.shifted_kernels import ShiftedKernels, phases_of, 
 from wrongkey.keys.draw import draw_keys
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.model import encrypt_model
-from wrongkey.keys.schemes import SCHEMES
+from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme
 
 
-def setting(scheme: str, layer: nn.Module, block: int, blocks: str) -> Setting:
-    return Setting(SCHEMES[scheme], KeyCut(blocks, block), 16_000.0, Toy(nn.Sequential(layer)), "asv")
+def setting(scheme: str | Scheme, layer: nn.Module, block: int, blocks: str) -> Setting:
+    return Setting(get_scheme(scheme), KeyCut(blocks, block), 16_000.0, Toy(nn.Sequential(layer)), "asv")
 
 
 def attacked(where: Setting, layer: nn.Module, key: np.ndarray):  # type: ignore[no-untyped-def]
@@ -26,11 +27,13 @@ def attacked(where: Setting, layer: nn.Module, key: np.ndarray):  # type: ignore
     return ShiftedKernels().run(Evidence(where, Case(), 0, encrypted=Toy(encrypted)))
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", [*SCHEMES, SIGNED, SHIFTS, TURNS])
 @pytest.mark.parametrize(
     ("kernel", "padding", "dilation", "block"), [(3, 0, 1, 6), (5, 2, 1, 10), (1, 0, 1, 4), (4, 3, 2, 9)]
 )
-def test_stride_one_shows_the_whole_key(scheme: str, kernel: int, padding: int, dilation: int, block: int) -> None:
+def test_stride_one_shows_the_whole_key(
+    scheme: str | Scheme, kernel: int, padding: int, dilation: int, block: int
+) -> None:
     torch.manual_seed(0)
     layer = nn.Conv1d(1, 16, kernel, padding=padding, dilation=dilation)
     where = setting(scheme, layer, block, "samples")
@@ -39,8 +42,8 @@ def test_stride_one_shows_the_whole_key(scheme: str, kernel: int, padding: int, 
         assert key_error(recovery.key, key, "samples") < 1e-5 and recovery.success_claimed
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_larger_stride_hides_one_matrix_of_its_size(scheme: str) -> None:
+@pytest.mark.parametrize("scheme", [*SCHEMES, SIGNED])
+def test_a_larger_stride_hides_one_matrix_of_its_size(scheme: str | Scheme) -> None:
     """HuBERT's first layer: K = (I ⊗ Q) K̂ for one 5 × 5 matrix Q of the scheme."""
     torch.manual_seed(0)
     layer = nn.Conv1d(1, 64, 10, 5, bias=False)
@@ -107,7 +110,7 @@ def test_the_shift_is_seen_through_the_key() -> None:
     key = draw_keys("rom", 6, 0, 0, 1)[0]
     where = setting("rom", layer, 6, "samples")
     encrypted = encrypt_model(nn.Sequential(layer), "0", key).get_submodule("0")
-    seen = shift_seen(phases_of(encrypted, where), 0)
+    seen = shift_seen(phases_of(encrypted, where), 0, smallest=1e-5)
     assert np.allclose(seen, key.T @ np.eye(6, k=2) @ key, atol=1e-10)
 
 

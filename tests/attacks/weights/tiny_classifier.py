@@ -13,7 +13,7 @@ from wrongkey.evaluation.engine import encrypt_first_layer
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import SecretKey
 from wrongkey.keys.key_cut import KeyCut
-from wrongkey.keys.schemes import SCHEMES
+from wrongkey.keys.schemes import Scheme, get_scheme
 
 CLASSES, BLOCKS, NOISE = 6, 20, 0.4
 
@@ -94,9 +94,10 @@ def recogniser(size: int) -> TinyRecogniser:
     return model
 
 
-def under(model: Kind, scheme: str, key: Matrix) -> Kind:
-    return cast(Kind, encrypt_first_layer(cast(Model, model), SecretKey(scheme, len(key), 1, key), "samples"))
+def under(model: Kind, scheme: str | Scheme, key: Matrix) -> Kind:
+    name = get_scheme(scheme).name
+    return cast(Kind, encrypt_first_layer(cast(Model, model), SecretKey(name, len(key), 1, key), "samples"))
 
 
-def setting(scheme: str, size: int, model: TinyClassifier, task: str = "asc") -> Setting:
-    return Setting(SCHEMES[scheme], KeyCut("samples", size), 16_000.0, cast(Model, model), task)
+def setting(scheme: str | Scheme, size: int, model: TinyClassifier, task: str = "asc") -> Setting:
+    return Setting(get_scheme(scheme), KeyCut("samples", size), 16_000.0, cast(Model, model), task)

@@ -1,0 +1,103 @@
+"""What may be tuned in the attack on encrypted spectrograms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SpectrogramMomentsSettings:
+    """How long the attack searches, with which noise, and what it believes.
+
+    Noise is white noise in the public statistics, in units of the mean variance of a row of blocks. J is the objective
+    of `wrongkey.attacks.spectrograms.likelihood`; it has no unit, and is 1/2 for plain public speech.
+
+    Attributes
+    ----------
+    seconds : tuple of float
+        Seconds of ciphertext in the cases that the suite runs.
+    largest : int
+        Largest N that is attacked. Beyond it, moments of neighbourhoods take more memory than they are worth.
+    noise : float
+        Noise in the public statistics, except where another setting names it.
+    negligible : float
+        Terms of J smaller than this, relative to the largest, are left out.
+    sign_difference : float
+        Difference of J between a key and its negative from which the means decide the sign; below it the skewness does.
+    skewness_queries : int
+        Queries of background speech whose skewness is measured.
+    fits : float
+        A key counts as recovered only where its J is below this share of the median J of random keys.
+    random_keys : int
+        Number of these random keys.
+    loose : float
+        A key counts as recovered only where its J is below this value.
+    flip_starts : int
+        Sign patterns from which single changes of sign begin.
+    order_rounds : int
+        Rounds of exchanges at most, at the end of a search for an order.
+    annealing_noises : tuple of float
+        Noise in the public statistics during annealing; there is one annealing for each number.
+    annealing_work : float
+        Multiplications of one annealing.
+    annealing_negligible : float
+        Terms of J that annealing leaves out, relative to the largest.
+    hottest, coldest : float
+        First and last temperature of an annealing, in units of the median change that a random exchange makes.
+    directions : tuple of int
+        Directions of a block with which successive stages of the search for an orthogonal key work.
+    directions_share : float
+        A stage is left out where its directions are at least this share of all.
+    small : int
+        Up to this number of directions, J tells a right key from one with single directions wrong, and several keys
+        go on to the next stage; beyond it one does.
+    kept : int
+        Keys that go on.
+    starts : int
+        Random keys with which the first stage begins.
+    first_noises : tuple of float
+        Noise in the public statistics during the first descents, one after the other.
+    short, long : int
+        Steps at most of a descent behind a move, and of any other. The last descent takes twice as many as `long`.
+    tolerance, last_tolerance : float
+        Gain of J in a step below which a descent ends, and the same of the last descent.
+    mending, mending_large, mending_last : tuple of int
+        Rounds of moves that mend a key, and moves of each kind that are tried in a round: in stages of up to `small`
+        directions, of more, and of all.
+    gain : float
+        Decrease of J that a round of moves must bring.
+    same : float
+        Distance of two keys, relative to their norm and up to the sign, below which they count as one.
+    """
+
+    seconds: tuple[float, ...] = (10.0, 30.0, 75.0)
+    largest: int = 256
+    noise: float = 1e-3
+    negligible: float = 1e-6
+    sign_difference: float = 2e-3
+    skewness_queries: int = 40
+    fits: float = 0.2
+    random_keys: int = 8
+    loose: float = 1.0
+    flip_starts: int = 64
+    order_rounds: int = 500
+    annealing_noises: tuple[float, ...] = (0.1, 0.1, 0.01)
+    annealing_work: float = 6e9
+    annealing_negligible: float = 1e-3
+    hottest: float = 0.5
+    coldest: float = 1e-4
+    directions: tuple[int, ...] = (6, 10, 16, 24, 40, 64, 100, 160)
+    directions_share: float = 0.8
+    small: int = 16
+    kept: int = 4
+    starts: int = 32
+    first_noises: tuple[float, ...] = (1.0, 0.1, 0.01)
+    short: int = 30
+    long: int = 100
+    tolerance: float = 1e-7
+    last_tolerance: float = 1e-9
+    mending: tuple[int, int] = (12, 4)
+    mending_large: tuple[int, int] = (4, 1)
+    mending_last: tuple[int, int] = (8, 1)
+    gain: float = 1e-5
+    same: float = 0.05
