@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wrongkey.errors import BadInput
+from wrongkey.keys.block_rows import rows_of_blocks, weight_of_rows
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.compatibility import keyed_weights, mismatch, obstacle
 from wrongkey.keys.key_cut import KeyCut
@@ -50,32 +51,17 @@ def lift(layer: nn.Module, cut: KeyCut) -> nn.Module:
 
 
 def absorb(lifted: nn.Module, matrix: Tensor, cut: KeyCut) -> None:
-    """Multiplies the key `matrix` (N, N) into a lifted layer, in place; computed in float64 and cast back."""
+    """Multiply the key `matrix` (N, N) into a lifted layer, in place; computed in float64 and cast back."""
     for name in keyed_weights(lifted):
         weight = lifted.get_parameter(name)
         with torch.no_grad():
-            weight.copy_(times_key(weight, matrix, cut.block_size, block_axes(lifted, cut.blocks)))
+            weight.copy_(times_key(weight, matrix, cut))
 
 
-def block_axes(layer: nn.Module, blocks: Blocks) -> tuple[int, ...]:
-    """Axes of a lifted layer's weights that are whole blocks: those that its input's blocks meet."""
-    if blocks is Blocks.FRAMES:
-        return (1,)
-    if blocks is Blocks.SAMPLES:
-        return (2,)
-    return (2, 3) if layer.get_parameter("weight").ndim == 4 else (1, 2)
-
-
-def times_key(weight: Tensor, matrix: Tensor, block_size: int, axes: tuple[int, ...]) -> Tensor:
-    """Every block w along `axes` of a weight, flattened row by row, becomes w K: float64, of the same shape."""
-    rows = weight.detach().to(torch.float64)
-    for axis in reversed(axes):
-        rows = rows.unflatten(axis, (-1, block_size))  # type: ignore[no-untyped-call]
-    inside = tuple(axis + cut for cut, axis in enumerate(axes, start=1))
-    last = tuple(range(-len(axes), 0))
-    rows = rows.movedim(inside, last)
-    product = rows.flatten(-len(axes)) @ matrix.to(weight.device, torch.float64)
-    return product.reshape(rows.shape).movedim(last, inside).reshape(weight.shape)
+def times_key(weight: Tensor, matrix: Tensor, cut: KeyCut) -> Tensor:
+    """Every block w of a lifted layer's weight becomes w K: float64, of the same shape."""
+    rows = rows_of_blocks(weight.detach().to(torch.float64), cut)
+    return weight_of_rows(rows @ matrix.to(weight.device, torch.float64), cut)
 
 
 def hidden_elements(lifted: nn.Module, size: int) -> int:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from math import prod
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from wrongkey.attacks.base import Matrix, Setting
 from wrongkey.attacks.solvers.stable_linalg import array_singular_values
 from wrongkey.evaluation.models.protocol import Model
+from wrongkey.keys.block_rows import rows_of_blocks
 from wrongkey.keys.compatibility import keyed_weights
-from wrongkey.keys.lift import block_axes
 from wrongkey.keys.lifted import LiftedConvolution
 from wrongkey.keys.model import lift_model
 
@@ -26,31 +26,22 @@ def lifted_layer(plain: Model, setting: Setting) -> nn.Module:
 def keyed_rows(layer: nn.Module, setting: Setting, kernels: Sequence[int] | None = None) -> Matrix:
     """Blocks `(rows, N)` of a lifted layer's keyed weights, float64, under a key or not.
 
-    kernels: of the layer's output channels (of a lifted convolution: of the plain one's), all unless given. Rows of
-    one kernel stand side by side, those of a layer's several weights one after another.
+    `kernels` are output channels of the layer (for a lifted convolution, of the plain one), all unless given. Rows of
+    one kernel are side by side; those of a layer's several weights follow one another.
     """
     phases = prod(axis.phases for axis in layer.axes) if isinstance(layer, LiftedConvolution) else 1
     found = []
     for name in keyed_weights(layer):
-        weight = layer.get_parameter(name)
+        weight = layer.get_parameter(name).detach().to("cpu", torch.float64)
         if kernels is not None:
-            weight = weight.unflatten(0, (-1, phases))[list(kernels)].flatten(0, 1)  # type: ignore[no-untyped-call]
-        found.append(rows_of(weight, setting.block_size, block_axes(layer, setting.blocks)))
+            weight = weight.reshape(-1, phases, *weight.shape[1:])[list(kernels)].flatten(0, 1)
+        found.append(rows_of_blocks(weight, setting.cut).flatten(0, -2))
     return torch.cat(found).numpy()
 
 
 def channels(layer: nn.Module) -> int:
     """Kernels of a layer: output channels, or rows of its first keyed weight."""
     return int(getattr(layer, "out_channels", layer.get_parameter(keyed_weights(layer)[0]).shape[0]))
-
-
-def rows_of(weight: Tensor, block_size: int, axes: tuple[int, ...]) -> Tensor:
-    """Blocks `(rows, N)` of a weight along its `axes`, each flattened row by row: float64."""
-    blocks = weight.detach().to("cpu", torch.float64)
-    for axis in reversed(axes):
-        blocks = blocks.unflatten(axis, (-1, block_size))  # type: ignore[no-untyped-call]
-    inside = tuple(axis + cut for cut, axis in enumerate(axes, start=1))
-    return blocks.movedim(inside, tuple(range(-len(axes), 0))).flatten(-len(axes)).flatten(0, -2)
 
 
 def independent(rows: Matrix) -> int:
