@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
 @torch.inference_mode()
 def _forward(experiment: Experiment, batch: int) -> None:
     model = experiment.engine.model if experiment.device.type == "cuda" else experiment.model
-    for group in experiment.engine.groups:
+    for group in experiment.engine.queries.groups:
         for start in range(0, len(group), batch):
             model.embed(group.segments[start : start + batch])
 
@@ -94,7 +94,7 @@ def _released(experiment: Experiment) -> None:
     encrypted = experiment.encrypted
     encrypted.network.to(experiment.device)
     for key in torch.from_numpy(experiment.incorrect.batch(0, RELEASED_KEYS)):
-        for group in experiment.engine.groups:
+        for group in experiment.engine.queries.groups:
             for segment in group.segments:
                 encrypted.embed(encrypt_query(segment, key, dims=1)[None])
 

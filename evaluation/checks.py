@@ -107,12 +107,10 @@ def _checks(
         yield from _key_checks(experiment, engine, plain, correct)
 
     # Another number of rows than a pass of this engine takes; a lone segment is asked beside a copy of itself.
-    asked = min(engine.rows, max(len(group) for group in engine.groups))
-    if asked == 1 and len(engine.groups[0]) == 1:
-        engine, plain = engine.doubled(), _twice(plain)
-    rows, engine.rows = engine.rows, asked // 2 if asked > 1 else 2
-    other = engine.plain()
-    engine.rows = rows
+    asked = min(engine.batch.rows, engine.queries.segments)
+    if asked == 1 and engine.queries.segments == 1:
+        engine, plain = engine.on(engine.queries.doubled()), _twice(plain)
+    other = engine.plain(rows=asked // 2 if asked > 1 else 2)
     yield SelfCheck(
         "batch size", _difference(other, plain), limit, f"difference between batches of {asked} and another"
     )
@@ -183,12 +181,11 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
         else "rounding limit over the change that an incorrect key makes",
     )  # fmt: skip
 
-    few, keys = engine.subset(4, engine.ask), draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 3)
-    few.rows = 1
-    alone = few.answers(keys)
-    few.rows = 3 * len(few.groups[0])
+    few = engine.on(engine.queries.first(4))
+    keys = draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 3)
+    alone, together = few.answers(keys, rows=1), few.answers(keys, rows=3 * few.queries.segments)
     yield SelfCheck(
-        "stacked keys", _typical_difference(few.answers(keys), alone), typical,
+        "stacked keys", _typical_difference(together, alone), typical,
         "median over utterances of the difference between three keys asked together and one by one",
     )  # fmt: skip
 

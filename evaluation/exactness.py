@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.engine import check_bins, encrypt_first_layer, group_queries
+from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.queries import check_bins, group_queries
 from wrongkey.keys import SecretKey, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -47,7 +48,7 @@ def fitted_queries(model: Model, waveform: Tensor, cut: KeyCut) -> Tensor:
     segments = model.segments(model.front_end(waveform))
     check_bins(model, segments, cut)
     whole = cut.reads_whole(first_layer(model.network, model.first_layer))
-    return group_queries([segments], cut, whole)[0].segments
+    return group_queries([segments], cut, whole).groups[0].segments
 
 
 @torch.inference_mode()

@@ -189,18 +189,18 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
 def _set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> None:
     """What the run began with, so that its scores stay the same, or on another device the fastest measured."""
     if before and before.get("batch") and before.get("device") == describe_device(experiment.device):
-        experiment.engine.rows = before["batch"]["rows"]
-    else:
-        if experiment.engine.rows == 1:  # not yet, as of an experiment that was prepared for an earlier sweep
-            experiment.tune()
+        experiment.engine.batch.rows = before["batch"]["rows"]
+    elif experiment.engine.batch.rows == 1:  # not yet tuned, as an experiment prepared for an earlier sweep is
+        experiment.tune()
 
 
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
     """Keys per shard: some seconds of work, answers that fit the memory, and shards enough for every worker."""
     begin = perf_counter()
-    few = experiment.engine.subset(PROBED_SEGMENTS)
-    few.plain()
-    share = sum(len(group) for group in few.groups) / sum(len(group) for group in experiment.engine.groups)
+    engine = experiment.engine
+    few = engine.queries.first(PROBED_SEGMENTS)
+    engine.on(few).plain()
+    share = few.segments / engine.queries.segments
     asking = (perf_counter() - begin) / share
     begin = perf_counter()
     answers = experiment.plain()

@@ -19,9 +19,9 @@ from wrongkey.attacks.base import BackgroundSpeech, Setting
 from wrongkey.attacks.through_model.answer_loss import label_numbers
 from wrongkey.attacks.through_model.losses import contrast, cross_entropy
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.engine import group_queries
 from wrongkey.evaluation.metrics.error_rates import eer
 from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.queries import group_queries
 from wrongkey.keys import encrypt_query
 
 HELD_OUT = 1 / 4  # of the people, or of the clips: 17 of 67 people make some 90 pairs of one voice and 1,700 of two
@@ -43,7 +43,7 @@ class HeldOut:
         self.setting, self.keys = setting, keys
         self.labels = label_numbers(setting, speech.labels)
         pieces = [model.segments(query.float()) for query in speech.queries]
-        self.groups = group_queries(pieces, setting.cut, whole=False)
+        self.groups = group_queries(pieces, setting.cut, whole=False).groups
         first, second = torch.triu_indices(len(self.labels), len(self.labels), 1)
         self.pairs, self.alike = (first, second), self.labels[first] == self.labels[second]
 

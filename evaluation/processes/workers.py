@@ -37,7 +37,8 @@ from wrongkey.evaluation.run_folder.folder import same
 
 Identity = tuple[tuple[str, Any], ...]
 
-_one_at_a_time = threading.Lock()  # a worker's engine holds the kernels of the keys that it is asked under
+# The threads of a Dask worker share one model, whose first layer holds the kernels of the keys it is asked under.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ def answers(
         return
     # Machines of a cluster measure their own batch; the processes of this one share what was measured here.
     threads = max(available_cores() // workers, 1)
-    asked = experiment.config, tuple(identity.items()), *((experiment.engine.rows, threads) if here else (None, None))
+    shared = (experiment.engine.batch.rows, threads) if here else (None, None)
+    asked = (experiment.config, tuple(identity.items()), *shared)
     calls = [replace(call, arguments=(*asked, *call.arguments)) for call in calls]
     with processes(workers, threads) if here else _cluster(scheduler) as executor:
         yield from collect(executor, run_shard, calls, workers, watch, timeout=timeout, in_order=here)
@@ -198,7 +200,7 @@ def _prepared(config: SweepConfig, identity: Identity, rows: int | None) -> Expe
     if rows is None:
         experiment.tune()
     else:
-        experiment.engine.rows = rows
+        experiment.engine.batch.rows = rows
     experiment.check_unchanged()
     return experiment
 
