@@ -1,4 +1,4 @@
-"""How exactly the correct key gives the plain model's answers: the method's promise, for one model and recording."""
+"""How exactly the correct key gives the plain model's answers, for one model and recording."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Exactness:
 
     @property
     def relative(self) -> float:
+        """Difference relative to the largest plain answer."""
         return self.difference / self.largest
 
 
@@ -40,7 +41,7 @@ def numbers_of(model: Model) -> Callable[[Tensor], Tensor]:
     for name in ("encode", ASKED["asv"], ASKED["asc"]):
         if hasattr(model, name):
             return cast(Callable[[Tensor], Tensor], getattr(model, name))
-    raise BadInput(f"model {model.name} answers with texts only: give it encode(queries) to compare numbers")
+    raise BadInput(f"Model {model.name} answers with texts only: give it encode(queries) to compare numbers.")
 
 
 def fitted_queries(model: Model, waveform: Tensor, cut: KeyCut) -> Tensor:
