@@ -62,7 +62,7 @@ def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks 
     layer = first_layer(network, layer_name)
     cut = check_exact(layer, layer_name, key, blocks)
     assert cut is not None  # a key was given
-    encrypted = lift_model(network, layer_name, cut.block_size, cut.blocks)
+    encrypted = _lifted(network, layer_name, cut)
     absorb(encrypted.get_submodule(layer_name), key_matrix(key), cut)
     return encrypted
 
@@ -106,13 +106,7 @@ def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blo
     cut = KeyCut.for_layer(layer, blocks, block_size, layer_name)
     if reason := obstacle(layer) or mismatch(layer, cut):
         raise _refusal(layer_name, reason)
-    check_unshared(network, layer_name)
-    lifted = lift(layer, cut)
-    if not layer_name:
-        return lifted
-    copied = copy.deepcopy(network)
-    copied.set_submodule(layer_name, lifted)
-    return copied
+    return _lifted(network, layer_name, cut)
 
 
 def encrypt_kernels(weight: Tensor, key: Matrix) -> Tensor:
@@ -217,6 +211,17 @@ def keyable_layers(network: nn.Module) -> list[str]:
     ['0', '2']
     """
     return [name for name, layer in network.named_modules() if obstacle(layer) is None and _unshared(network, name)]
+
+
+def _lifted(network: nn.Module, layer_name: str, cut: KeyCut) -> nn.Module:
+    """A copy of the network with its first layer, which can take such a key, lifted."""
+    check_unshared(network, layer_name)
+    lifted = lift(first_layer(network, layer_name), cut)
+    if not layer_name:
+        return lifted
+    copied = copy.deepcopy(network)
+    copied.set_submodule(layer_name, lifted)
+    return copied
 
 
 def _refusal(name: str, reason: str) -> BadInput:

@@ -19,6 +19,7 @@ from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import Tail, cut, from_blocks, to_blocks
 from wrongkey.keys.key import SecretKey
+from wrongkey.keys.key_cut import KeyCut
 
 Matrix = NDArray[np.float64] | Tensor
 Key = SecretKey | Matrix
@@ -81,10 +82,10 @@ def encrypt_query(
     array([ 1., -2.,  3.,  0.])
     """
     tensor = _checked(speech)
-    matrix, block_size, blocks = _matrix(key, dims, blocks)
-    _check_rank(tensor, block_size, blocks)
-    rows = to_blocks(tensor, block_size, blocks, tail)
-    encrypted = from_blocks(_product(rows, matrix), block_size, blocks)
+    matrix, key_cut = _matrix(key, dims, blocks)
+    _check_rank(tensor, key_cut)
+    rows = to_blocks(tensor, key_cut.block_size, key_cut.blocks, tail)
+    encrypted = from_blocks(_product(rows, matrix), key_cut.block_size, key_cut.blocks)
     return encrypted if isinstance(speech, Tensor) else encrypted.detach().numpy()
 
 
@@ -141,18 +142,18 @@ def decrypt_query(
     >>> decrypt_query(encrypt_query(np.arange(6.0), key), key, extent=6)
     array([0., 1., 2., 3., 4., 5.])
     """
-    matrix, block_size, blocks = _matrix(key, dims, blocks)
-    _check_rank(encrypted, block_size, blocks)
-    whole = tuple(encrypted.shape[-blocks.query_axes :])
-    if any(encrypted.shape[axis] % block_size for axis in blocks.axes):
+    matrix, key_cut = _matrix(key, dims, blocks)
+    _check_rank(encrypted, key_cut)
+    whole = tuple(encrypted.shape[-key_cut.blocks.query_axes :])
+    if any(encrypted.shape[axis] % key_cut.block_size for axis in key_cut.axes):
         raise BadInput(
-            f"Encrypted speech of extent {whole} is not whole blocks of {block_size}: give the key that it was "
+            f"Encrypted speech of extent {whole} is not whole blocks of {key_cut.block_size}: give the key that it was "
             "encrypted with."
         )
-    plain = encrypt_query(_tensor(encrypted), matrix.mT, blocks=blocks)
+    plain = encrypt_query(_tensor(encrypted), matrix.mT, blocks=key_cut.blocks)
     if extent is not None:
         extent = (extent,) if isinstance(extent, int) else tuple(extent)
-        plain = cut(plain, blocks.query_axes, extent)
+        plain = cut(plain, key_cut.blocks.query_axes, extent)
     return plain if isinstance(encrypted, Tensor) else plain.detach().numpy()
 
 
@@ -172,8 +173,8 @@ def block_of_matrix(size: int, dims: int) -> int:
     return block_size
 
 
-def _matrix(key: Key, dims: int | None, blocks: Blocks | str | None) -> tuple[Tensor, int, Blocks]:
-    """Matrix or matrices, block size M and blocks of a key."""
+def _matrix(key: Key, dims: int | None, blocks: Blocks | str | None) -> tuple[Tensor, KeyCut]:
+    """Matrix or matrices of a key, and how it cuts speech."""
     matrix = key_matrix(key)
     if blocks is not None:
         blocks = Blocks.named(blocks)
@@ -184,16 +185,16 @@ def _matrix(key: Key, dims: int | None, blocks: Blocks | str | None) -> tuple[Te
         if dims not in (None, key.dims):
             asked = f"{dims}-D" if blocks is None else f"{dims}-D ({blocks})"
             raise BadInput(f"This key is for {key.dims}-D blocks, and {asked} was asked for.")
-        return matrix, key.block_size, blocks or Blocks.named(key.dims)
+        return matrix, KeyCut(blocks or Blocks.named(key.dims), key.block_size)
     if dims is None:
         raise BadInput("A raw matrix needs dims=1 (waveforms) or dims=2 (spectrograms), or the name of its blocks.")
-    return matrix, block_of_matrix(matrix.shape[-1], dims), blocks or Blocks.named(dims)
+    return matrix, KeyCut(blocks or Blocks.named(dims), block_of_matrix(matrix.shape[-1], dims))
 
 
-def _check_rank(speech: Tensor | NDArray[Any], block_size: int, blocks: Blocks) -> None:
-    shape, axes = tuple(speech.shape), blocks.query_axes
+def _check_rank(speech: Tensor | NDArray[Any], key_cut: KeyCut) -> None:
+    shape, axes, size = tuple(speech.shape), key_cut.blocks.query_axes, key_cut.block_size
     if axes == 2 and speech.ndim == 1:
-        wanted = {"tiles": f"{block_size} × {block_size} tiles", "frames": f"{block_size} bins of the frames"}[blocks]
+        wanted = f"{size} × {size} tiles" if key_cut.blocks is Blocks.TILES else f"{size} bins of the frames"
         raise BadInput(
             f"Speech of shape {shape} is a waveform, and this key is for {wanted} of "
             "spectrograms: a waveform needs a key of 1-D blocks."
