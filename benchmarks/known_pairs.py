@@ -40,6 +40,7 @@ EXACT = 1e-3  # relative key error that counts as exact in a table
 
 
 def main() -> None:
+    """Print the table that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=["plaintext", "model", "statistics"])
     parser.add_argument("--corpus", default="bundled")

@@ -38,6 +38,7 @@ RELEASED_KEYS = 3  # the released way is slow: a few keys tell its cost per key
 
 
 def main() -> None:
+    """Print the ratios."""
     options = _options()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

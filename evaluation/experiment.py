@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.answers import Answers, difference_of
 from wrongkey.evaluation.config import SweepConfig as SweepConfig
-from wrongkey.evaluation.corpora import Corpus, Recordings, open_corpus
+from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, open_corpus
 from wrongkey.evaluation.digests import digest_of_shapes, digest_of_weights, magnitude
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import encrypt_first_layer
@@ -41,6 +41,16 @@ class Experiment:
     them, not to score. ``like`` is an experiment whose model, speech and plain answers this one takes over; its
     configuration may differ in the keys alone (``with_keys_of``).
     """
+
+    model: Model
+    corpus: Corpus
+    task: Task
+    used: tuple[Utterance, ...]
+    waveforms: list[Tensor]  # kept where every key encrypts them again
+    seconds: float  # of speech in use
+    engine: Engine
+    _plain: Answers | None
+    _first_answers: list[Answers] | None
 
     def __init__(
         self, config: SweepConfig, numbers: Sequence[int] | None = None, *, like: Experiment | None = None
@@ -222,11 +232,11 @@ class Experiment:
     def _read_speech(self, numbers: Sequence[int] | None) -> None:
         """Open the corpus and the task, and prepare the utterances in use."""
         self.corpus = _corpus(self.config)
-        self.task: Task = make_task(self.config, self.corpus, self.model)
+        self.task = make_task(self.config, self.corpus, self.model)
         self.used = self.task.utterances
         if numbers is not None:
             self.used = tuple(self.used[number] for number in numbers)
-        self.waveforms: list[Tensor] = []  # kept where every key encrypts them again
+        self.waveforms = []
         queries, self.seconds = self._queries()
         self.engine = Engine.of(
             self.model,
@@ -238,8 +248,7 @@ class Experiment:
             device=self.device,
             dtype=self.dtype,
         )
-        self._plain: Answers | None = None
-        self._first_answers: list[Answers] | None = None
+        self._plain = self._first_answers = None
 
     def _take_speech_of(self, other: Experiment) -> None:
         self.corpus, self.task, self.used = other.corpus, other.task, other.used
