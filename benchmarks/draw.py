@@ -12,6 +12,7 @@ CASES = (("rom", 100, 1_000), ("rom", 3, 100_000), ("shuffling", 100, 10_000), (
 
 
 def main() -> None:
+    """Print the ratios."""
     torch.linalg.qr(torch.randn(10, 10, 10, dtype=torch.float64))  # warm up
     for scheme, size, count in CASES:
         begin = perf_counter()

@@ -19,6 +19,7 @@ from wrongkey.keys import SCHEMES, SecretKey
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", default=list(BUNDLED), help="as for 'wrongkey sweep'")
     parser.add_argument("--blocks", choices=["samples", "tiles", "frames"])

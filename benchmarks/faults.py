@@ -1,10 +1,10 @@
-"""What a sweep survives: faults put into it, how often, and what was left afterwards. Linux only.
+"""What a sweep survives: faults that are injected into it, and what is left afterwards. Linux only.
 
 ``python benchmarks/faults.py [FAULT …] [--rounds 15]``
 
 kill-caller  SIGKILL of the calling process, each round 0.2 s later after its first worker was started: no process may
              be left ten seconds later, and the same command continues
-stubborn     the same while a worker computes without letting go of the interpreter
+stubborn     the same while a worker computes and holds the interpreter
 interrupt    Ctrl-C to all processes at such a moment: exit code 130, a sentence, nothing left
 kill-worker  SIGKILL of one worker: a sentence
 hang         a model that never answers to two keys, under --timeout: a sentence
@@ -66,6 +66,7 @@ class Run:
         return found
 
     def workers(self) -> list[int]:
+        """Processes of the session that compute for it."""
         found = []
         for pid in self.left():
             try:
@@ -76,6 +77,7 @@ class Run:
         return found
 
     def until(self, condition: Callable[[], object]) -> None:
+        """Wait for a condition, for the end of the run, or for `LONGEST` seconds."""
         deadline = time.monotonic() + LONGEST
         while not condition() and self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -92,6 +94,7 @@ class Run:
 
 
 def toy(model: str, workers: int = 2, keys: int = KEYS, more: str = "") -> str:
+    """Arguments of a sweep with one of the faulty models of tests/faulty.py."""
     shared = f"--corpus bundled --per-speaker 2 --replicates 0 --device cpu --keys {keys} --workers {workers} {more}"
     return f"--model tests.faulty:{model} {shared}"
 
@@ -100,6 +103,7 @@ SMALL = "--model asv-raw3 --corpus bundled --per-speaker 2 --keys 200 --workers 
 
 
 def kill_caller(folder: Path, number: int) -> str | None:
+    """SIGKILL of the calling process while workers start or compute."""
     run = Run(folder / "run", SMALL)
     run.until(run.workers)
     time.sleep(STEP * number)
@@ -109,6 +113,7 @@ def kill_caller(folder: Path, number: int) -> str | None:
 
 
 def stubborn(folder: Path, number: int) -> str | None:
+    """SIGKILL of the calling process while a worker holds the interpreter."""
     run = Run(folder / "run", toy("stubborn"))
     run.until(lambda: len(keys_done(folder / "run")) >= 6)  # both workers are at the bad keys soon
     time.sleep(3.0)
@@ -119,6 +124,7 @@ def stubborn(folder: Path, number: int) -> str | None:
 
 
 def interrupt(folder: Path, number: int) -> str | None:
+    """Ctrl-C to all processes of a sweep."""
     run = Run(folder / "run", SMALL)
     run.until(run.workers)
     time.sleep(number * (STEP if number % 2 else STEP / 10))  # by halves while workers are being started
@@ -130,20 +136,23 @@ def interrupt(folder: Path, number: int) -> str | None:
 
 
 def kill_worker(folder: Path, number: int) -> str | None:
+    """SIGKILL of one worker."""
     run = Run(folder / "run", SMALL)
     run.until(run.workers)
     time.sleep(STEP * number)
     if workers := run.workers():
         os.kill(workers[number % len(workers)], signal.SIGKILL)
-    return sentence(run, "a worker was killed", or_done=True)
+    return sentence(run, "A worker was killed", or_done=True)
 
 
 def hang(folder: Path, number: int) -> str | None:
+    """A model that never answers to two keys, with a time-out."""
     run = Run(folder / "run", toy("hanging", workers=1 + number % 2, more="--timeout 20"))
     return sentence(run, "took longer than --timeout 20 s")
 
 
 def raising(folder: Path, number: int) -> str | None:
+    """A model that raises under two keys."""
     wrong = sentence(
         Run(folder / "run", toy("raising", workers=1 + number % 2)), "2 of 20 keys failed, number 10 first"
     )
@@ -152,12 +161,14 @@ def raising(folder: Path, number: int) -> str | None:
 
 
 def full_disk(folder: Path, number: int) -> str | None:
+    """A file-size limit in place of a full disk."""
     size = 1000 + 500 * number
     run = Run(folder / "run", toy("sound", workers=1), before=("prlimit", f"--fsize={size}"))
     return sentence(run, "cannot be written", or_done=True)
 
 
 def resume(folder: Path, number: int) -> str | None:
+    """A sweep that is killed after each shard and continued, against one that was left alone."""
     code, said = Run(folder / "whole", SMALL).finish()
     if code:
         return said
@@ -182,7 +193,7 @@ def resume(folder: Path, number: int) -> str | None:
 
 
 def sentence(run: Run, wanted: str, or_done: bool = False) -> str | None:
-    """What is wrong with how a run ended that should have ended with a sentence."""
+    """What is wrong with the end of a run that should have ended with a sentence."""
     code, said = run.finish()
     if not (code == 0 and or_done) and (code != 2 or wanted not in said):
         return f"exit code {code}: {said}"
@@ -190,11 +201,13 @@ def sentence(run: Run, wanted: str, or_done: bool = False) -> str | None:
 
 
 def unclean(said: str) -> str | None:
+    """What a run printed that is not meant for a user."""
     noise = re.search(r"Traceback|leaked|Warning|Fatal Python", said)
     return f"noise: {said}" if noise else None
 
 
 def keys_done(folder: Path) -> set[int]:
+    """Numbers of the keys whose scores are in a run folder."""
     done: set[int] = set()
     for file in folder.glob("scores/incorrect-*.parquet"):
         start, stop = map(int, file.stem.split("-")[1:])
@@ -203,6 +216,7 @@ def keys_done(folder: Path) -> set[int]:
 
 
 def scores(folder: Path) -> pd.DataFrame:
+    """All score rows of a run folder, in one order."""
     table = pd.concat(pd.read_parquet(file) for file in folder.glob("scores/*.parquet"))
     return table.sort_values(["condition", "metric", "key_index"], ignore_index=True)
 
@@ -220,6 +234,7 @@ FAULTS = {
 
 
 def main() -> None:
+    """Inject the faults and count what was left."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faults", nargs="*", metavar="FAULT", default=list(FAULTS), help=f"{', '.join(FAULTS)}")
     parser.add_argument("--rounds", type=int, default=15)

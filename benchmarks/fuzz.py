@@ -6,7 +6,7 @@ Each mutation of a sound file (bytes flipped, cut, doubled, moved; numbers and w
 stumble over) is opened by the function that a command uses. *read* means that it was accepted and that what can be
 cross-checked agrees, *refused* a `BadInput` of one printable line. Everything else is a fault: another exception, a
 crash, more than `MEMORY` of address space or `SECONDS` of time, a number that contradicts another. The exit code is 1
-where there are faults; their files go to --keep. docs/reliability.md holds what came out.
+where there are faults; their files go to --keep. docs/reliability.md has the results.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ def speech(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 def audio(name: str, kind: str | None = None, subtype: str | None = None) -> Kind:
+    """A sound file of a container and an encoding."""
+
     def make(folder: Path) -> Path:
         soundfile.write(folder / name, speech(0.5), RATE, subtype, format=kind)
         return folder / name
@@ -69,12 +71,14 @@ def audio(name: str, kind: str | None = None, subtype: str | None = None) -> Kin
 
 
 def use_audio(file: Path) -> None:
+    """Read a sound file and its duration, which must agree."""
     samples, seconds = load_audio(file, RATE, "mix"), duration(file)
     if abs(len(samples) - seconds * RATE) > 2:
         raise AssertionError(f"{len(samples)} samples were read and {seconds} s announced")
 
 
 def folder_of_speakers(folder: Path) -> Path:
+    """Write two speakers with two recordings each."""
     for speaker in ("anna", "bert"):
         (folder / speaker).mkdir()
         for number in range(2):
@@ -83,6 +87,8 @@ def folder_of_speakers(folder: Path) -> Path:
 
 
 def kaldi(damaged: str) -> Kind:
+    """A Kaldi folder of which one list is damaged."""
+
     def make(folder: Path) -> Path:
         folder_of_speakers(folder)
         ids = [f"{speaker}-{number}" for speaker in ("anna", "bert") for number in range(2)]
@@ -101,6 +107,8 @@ def kaldi(damaged: str) -> Kind:
 
 
 def listed(layout: str, name: str, lines: Sequence[str]) -> Kind:
+    """A corpus that is a file of lines."""
+
     def make(folder: Path) -> Path:
         folder_of_speakers(folder)
         (folder / name).write_text("".join(f"{line}\n" for line in lines))
@@ -110,12 +118,14 @@ def listed(layout: str, name: str, lines: Sequence[str]) -> Kind:
 
 
 def use_corpus(spec: str) -> None:
+    """Open a corpus and hash it."""
     corpus = open_corpus(spec)
     corpus.digest()
     json.dumps([utterance.id for utterance in corpus.utterances], ensure_ascii=False).encode()
 
 
 def trials(folder: Path) -> Path:
+    """Write a trial list and its corpus."""
     folder_of_speakers(folder)
     lines = ["1 anna/0 anna/1", "0 anna/0 bert/1", "1 bert/0.wav bert/1.wav", "0 bert/0 anna/1"]
     (folder / "trials.txt").write_text("".join(f"{line}\n" for line in lines))
@@ -123,6 +133,7 @@ def trials(folder: Path) -> Path:
 
 
 def use_trials(file: Path) -> None:
+    """Read a trial list; written and read again it must be the same."""
     corpus = open_corpus(f"folder:{file.parent}")
     read = read_trials(file, corpus)
     again = file.with_name("again.txt")
@@ -132,12 +143,15 @@ def use_trials(file: Path) -> None:
 
 
 def only_list(folder: Path) -> Path:
+    """Write a list of utterances and its corpus."""
     folder_of_speakers(folder)
     (folder / "only.txt").write_text("anna/0\nbert/1\n")
     return folder / "only.txt"
 
 
 def key(name: str) -> Kind:
+    """A key file."""
+
     def make(folder: Path) -> Path:
         SecretKey.from_seed("rom", 5, seed=1).save(folder / name)
         return folder / name
@@ -146,17 +160,20 @@ def key(name: str) -> Kind:
 
 
 def use_key(file: Path) -> None:
+    """Load a key file, which must hold the key that was saved."""
     if SecretKey.load(file) != SecretKey.from_seed("rom", 5, seed=1):
         raise AssertionError("a damaged key file was read as another key")
 
 
 def settings(folder: Path) -> Path:
+    """Write the settings of a sweep."""
     lines = ['model = "asv-raw3"', 'corpus = "bundled"', "keys = 20", "same-gender = true", 'out = "runs/x"']
     (folder / "sweep.toml").write_text("\n".join(lines))
     return folder / "sweep.toml"
 
 
 def use_settings(file: Path) -> None:
+    """Read the settings of a sweep."""
     settings_of(file, parser().parse_args(["sweep"]).parser)
 
 
@@ -220,7 +237,7 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
 
 
 def outcome(kind: str, seed: int, keep: Path | None) -> str:
-    """ "read", "refused", or what went wrong with mutation `seed` of a kind."""
+    """What became of mutation `seed` of a kind: "read", "refused", or what went wrong."""
     with tempfile.TemporaryDirectory(prefix="wrongkey-fuzz-") as place:
         file = KINDS[kind].make(Path(place))
         file.write_bytes(mutated(file.read_bytes(), random.Random(f"{kind} {seed}")))
@@ -274,11 +291,12 @@ def fuzz(kind: str, seeds: Sequence[int], keep: Path | None = None) -> Counter[s
 
 
 def main() -> int:
+    """Mutate files of all kinds; 1 where there are faults."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--mutations", type=int, default=1000, help="of each kind (default 1000)")
     options.add_argument("--first", type=int, default=0, help="number of the first mutation (default 0)")
     options.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
-    options.add_argument("--keep", type=Path, help="folder for files that brought a fault to light")
+    options.add_argument("--keep", type=Path, help="folder for the files that showed a fault")
     asked = options.parse_args()
     faults = total = 0
     print(f"{'kind':18} {'tried':>7} {'read':>7} {'refused':>8} {'faults':>7}")

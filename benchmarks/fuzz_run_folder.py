@@ -1,6 +1,6 @@
-"""Damage run folders at random and hand them to everything that reads them.
+"""Damage run folders at random and open them with everything that reads them.
 
-A run folder may come from a stranger, a failing disk or an editor: every reader either does its work or says one
+A run folder may come from a stranger, a failing disk or an editor: every reader either does its work or prints one
 sentence (`BadInput`), a table that was changed is never shown with other numbers, and the sweep that continues the
 folder ends with the numbers that an undamaged one has.
 
@@ -304,7 +304,7 @@ def _rewrite(path: Path, kind: str, chance: random.Random) -> None:
 
 
 def outcome(act: Callable[[], object]) -> str:
-    """ "done", "refused" or the traceback of anything else."""
+    """What became of a call: "done", "refused", or the traceback of anything else."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -379,6 +379,7 @@ def _copy(whole: Path, place: Path) -> Path:
 
 
 def main() -> int:
+    """Damage run folders and count; 1 where there are faults."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mutations", type=int, default=2000, help="of each kind (default 2000)")
     parser.add_argument("--seed", type=int, default=0)

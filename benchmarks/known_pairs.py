@@ -28,19 +28,20 @@ from wrongkey.attacks.weights.kernel_rows import channels, keyed_rows, lifted_la
 from wrongkey.attacks.weights.public_model import PublicModel
 from wrongkey.attacks.weights.public_statistics import PublicStatistics
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio, open_corpus
-from wrongkey.evaluation.engine import encrypt_first_layer
 from wrongkey.evaluation.experiment import key_cut_of
+from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.protocol import Model, open_model
 from wrongkey.evaluation.run_folder.vocabulary import RECOVERED
 from wrongkey.keys import SecretKey, decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.draw import draw_keys
-from wrongkey.keys.schemes import SCHEMES
+from wrongkey.keys.schemes import SCHEMES, get_scheme
 
 EXACT = 1e-3  # relative key error that counts as exact in a table
 
 
 def main() -> None:
+    """Print the table that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=["plaintext", "model", "statistics"])
     parser.add_argument("--corpus", default="bundled")
@@ -65,23 +66,24 @@ def main() -> None:
 
 def plaintext(victims: Sequence[Utterance], sizes: Sequence[int]) -> None:
     """Key errors by number of known blocks: contiguous ones that begin at one of the loudest tenth."""
-    print("scheme M quality blocks: median error, share exact, recovered, believed, believed but wrong, expected error")
+    print("scheme M quality blocks: median error, share exact, recovered, claimed, claimed but wrong, expected error")
     speech = [load_audio(utterance).astype(np.float64) for utterance in victims]
     for size in sizes:
-        for scheme in SCHEMES:
+        for scheme in map(get_scheme, SCHEMES):
             keys = draw_keys(scheme, size, 0, 0, len(speech))
             for quality in get_args(Quality):
                 for count in sorted({n for n in (1, 2, size // 2, size - 1, size, 2 * size, 16 * size) if n}):
                     fits = [
                         fit(scheme, *_pairs(s, k, count, quality, i)) for i, (s, k) in enumerate(_both(speech, keys))
                     ]
-                    errors = np.array([key_error(f.key, key, "samples") for f, key in zip(fits, keys, strict=True)])
+                    pairs = zip(fits, keys, strict=True)
+                    errors = np.array([key_error(found.key, key, Blocks.SAMPLES) for found, key in pairs])
                     sure = np.array([f.certain for f in fits])
                     wrong = sure & (errors > RECOVERED)
                     shares = [part.mean() for part in (errors < EXACT, errors < RECOVERED, sure, wrong)]
                     expected = np.median([f.expected_error for f in fits])
                     shown = " ".join(f"{share:.2f}" for share in shares)
-                    label = f"{scheme:9} {size:3} {quality:6} {count:5}"
+                    label = f"{scheme.name:9} {size:3} {quality:6} {count:5}"
                     print(f"{label}: {np.median(errors):.1e} {shown} {expected:.1e}", flush=True)
 
 
@@ -102,25 +104,25 @@ def public_model(
             owners.append((words, fine_tuned(model, speech, words, 0)))
     print(
         f"{name}, N = {setting.size}: share the kernels moved, median key error, largest, expected, SNR, residual, "
-        "share believed"
+        "share claimed"
     )
     public = keyed_rows(lifted_layer(model, setting), setting)
     for variant, owner in owners:
         moved = np.linalg.norm(keyed_rows(lifted_layer(owner, setting), setting) - public) / np.linalg.norm(public)
-        for scheme in SCHEMES:
+        for scheme in map(get_scheme, SCHEMES):
             where = replace(setting, scheme=scheme)
             case = Evidence(where, Case(variant=variant), 0, public=model)
-            _print(f"{variant:34} {scheme:9} {moved:.3f}", PublicModel(), case, owner, victims)
+            _print(f"{variant:34} {scheme.name:9} {moved:.3f}", PublicModel(), case, owner, victims)
 
 
 def statistics(name: str, victims: Sequence[Utterance], background: Sequence[Utterance]) -> None:
     """Key errors and SNR through batch-norm statistics alone."""
     model = open_model(name, folded=False)
     speech = BackgroundSpeech(tuple(_queries(model, background)), tuple(str(u.speaker) for u in background))
-    print(f"{name}: median key error, largest, -, SNR, misfit, share believed")
-    for scheme in SCHEMES:
+    print(f"{name}: median key error, largest, -, SNR, misfit, share claimed")
+    for scheme in map(get_scheme, SCHEMES):
         case = Evidence(replace(_setting(model), scheme=scheme), Case(), 0, background=speech)
-        _print(f"{scheme:9}", PublicStatistics(), case, model, victims)
+        _print(f"{scheme.name:9}", PublicStatistics(), case, model, victims)
 
 
 def _print(label: str, attack: Attack, case: Evidence, owner: Model, victims: Sequence[Utterance]) -> None:
@@ -128,7 +130,7 @@ def _print(label: str, attack: Attack, case: Evidence, owner: Model, victims: Se
     keys = draw_keys(setting.scheme, setting.size, 0, 0, len(victims))
     errors, ratios, sure, expected, objectives = [], [], [], [], []
     for number, (query, key) in enumerate(_both(list(_queries(owner, victims)), keys)):
-        secret = SecretKey(setting.scheme, setting.block_size, Blocks.named(setting.blocks).dims, key)
+        secret = SecretKey(setting.scheme.name, setting.block_size, setting.cut.dims, key)
         found = attack.run(replace(case, seed=number, encrypted=encrypt_first_layer(owner, secret, setting.blocks)))
         if found.key is None:
             print(f"{label}: {found.note}")

@@ -41,10 +41,12 @@ def best(function: Callable[[], object], repeats: int) -> float:
 
 
 def convergence(magnitude: Array, target: Array) -> float:
+    """Spectral convergence in dB; lower is better."""
     return float(20 * np.log10(np.linalg.norm(magnitude - target) / np.linalg.norm(target)))
 
 
 def pghipy_row(waveform: Array, repeats: int) -> dict[str, float]:
+    """Our integration beside pghipy's, on the same magnitudes."""
     import pghipy
 
     magnitude = GABOR.analyse(torch.from_numpy(waveform)).abs()
@@ -66,6 +68,7 @@ def pghipy_row(waveform: Array, repeats: int) -> dict[str, float]:
 
 
 def tifresi_row(waveform: Array, repeats: int) -> dict[str, float]:
+    """Our reconstruction beside tifresi's, each with its own transform."""
     from tifresi.stft import GaussTruncTF
 
     magnitude = GABOR.analyse(torch.from_numpy(waveform)).abs()
@@ -82,6 +85,7 @@ def tifresi_row(waveform: Array, repeats: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", default="bundled", help="as for 'wrongkey sweep'")
     parser.add_argument("--utterances", type=int, default=12)

@@ -133,11 +133,12 @@ def protection(values: Array, mode: Mode, moved: float, rng: np.random.Generator
 
 
 def error_over(speakers: int) -> float:
+    """Standard error of a score over that many speakers; 0 without speakers."""
     return SPEAKER_SD / speakers**0.5 if speakers else 0.0
 
 
 def draw(a: Scheme, b: Scheme, shape: str, mode: Mode, sizes: Sizes, rng: np.random.Generator) -> list[Protection]:
-    """A and B."""
+    """Draw the runs A and B."""
     normal, kind = [rng.normal(size=n) for n in sizes], [rng.random(n) for n in sizes]
     moved = error_over(mode.speakers) * rng.normal(size=2)
     if mode.paired:
@@ -161,8 +162,10 @@ def share(situation: str, shape: str, mode: Mode, sizes: Sizes, runs: int) -> fl
 
 
 def size_of_shares(margin: float, n_a: int, n_b: int) -> float:
-    """Percentage of false passes of the test of shares where B's true share is the margin above A's: the largest over
-    A's share, by adding up every pair of counts."""
+    """Percentage of false passes of the test of shares where B's true share is the margin above A's.
+
+    The largest over A's share, by adding up every pair of counts.
+    """
     a, b = [Share(hits, n_a) for hits in range(n_a + 1)], [Share(hits, n_b) for hits in range(n_b + 1)]
     above = np.array([share.high - share.value for share in b])
     below = np.array([share.value - share.low for share in a])
@@ -177,6 +180,7 @@ def size_of_shares(margin: float, n_a: int, n_b: int) -> float:
 
 
 def print_shares() -> None:
+    """Print the exact size of the test of shares."""
     numbers = (30, 100, 300, 1000)
     print(f"\n| margin; keys or trials of A \\ B | {' | '.join(f'{n:,}' for n in numbers)} |")
     print("|---" * (1 + len(numbers)) + "|")
@@ -186,6 +190,7 @@ def print_shares() -> None:
 
 
 def main() -> None:
+    """Print the tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=200, help="in each cell, for each shape (default 200)")
     parser.add_argument("--only", default="", help="modes whose name holds this, or 'shares'")

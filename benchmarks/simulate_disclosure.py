@@ -1,7 +1,7 @@
 """How much the fitted measures see that is not there: ``python benchmarks/simulate_disclosure.py``.
 
 Independent trials, half of each kind, with normal scores of which the EER is known. The truth is the same measure on a
-million trials (worst-case disclosure has none: of normal scores it grows with the trials without end).
+million trials (worst-case disclosure has none: for normal scores it grows with the number of trials without bound).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ Measures = dict[str, NDArray[np.float64]]
 
 
 def main() -> None:
+    """Print the table."""
     names = list(measured(np.zeros((1, 40)), np.arange(40) < 20))
     print("| EER | trials | " + " | ".join(names) + " |\n| ---: | ---: |" + " ---: |" * len(names))
     for percent in EERS:

@@ -44,6 +44,7 @@ class Scores:
 
 
 def known(name: str, law: stats.rv_continuous) -> Scores:  # a frozen distribution of scipy
+    """A distribution of scipy with its true mean, variance and quantiles."""
     return Scores(
         name,
         lambda generator, shape: np.asarray(law.rvs(size=shape, random_state=generator)),
@@ -54,11 +55,13 @@ def known(name: str, law: stats.rv_continuous) -> Scores:  # a frozen distributi
 
 
 def draw_mixture(generator: Generator, shape: tuple[int, ...]) -> Array:
+    """Scores of keys of which some are weak."""
     weak = generator.random(shape) < WEAK_SHARE
     return np.where(weak, generator.normal(*WEAK, shape), generator.normal(*STRONG, shape))
 
 
 def mixture_quantile(probability: float) -> float:
+    """A quantile of that mixture, by its distribution function on a grid."""
     grid = np.linspace(0, 60, 600_001)
     below = WEAK_SHARE * stats.norm.cdf(grid, *WEAK) + (1 - WEAK_SHARE) * stats.norm.cdf(grid, *STRONG)
     return float(np.interp(probability, below, grid))
@@ -105,6 +108,7 @@ def bca(values: Array) -> tuple[Array, Array]:
 
 
 def student(values: Array) -> tuple[Array, Array]:
+    """Student's interval of means, for `(samples, keys)`."""
     reach = stats.t.ppf(0.975, values.shape[1] - 1) * values.std(1, ddof=1) / np.sqrt(values.shape[1])
     return values.mean(1) - reach, values.mean(1) + reach
 
@@ -145,6 +149,7 @@ def close_coverage(keys: int, shared: float, plain_error: float, samples: int, g
 
 
 def table(title: str, cell: Callable[[Scores, int], float], sizes: Sequence[int] = SIZES) -> None:
+    """Print a cell for every distribution and number of keys."""
     print(f"\n{title}\n\n| scores of keys | " + " | ".join(f"{size:,} keys" for size in sizes) + " |")
     print("| :--- | " + " | ".join("---:" for _ in sizes) + " |")
     for scores in SCORES:
@@ -153,6 +158,7 @@ def table(title: str, cell: Callable[[Scores, int], float], sizes: Sequence[int]
 
 
 def main() -> None:
+    """Print the tables."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--samples", type=int, default=10_000, help="samples of keys for each cell")
     options.add_argument("--resampled", type=int, default=500, help="of them with a bootstrap, for the rule before")

@@ -38,6 +38,7 @@ SHARED = 0.5  # of a score's variance
 
 
 def main() -> None:
+    """Print the table."""
     print("| speakers | trials | EER | metric | percentiles hold | 30 errors of each kind | mirrored hold there |")
     print("| ---: | ---: | ---: | :--- | ---: | ---: | ---: |")
     for speakers, utterances, percent, worlds in CASES:

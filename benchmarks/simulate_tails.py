@@ -48,6 +48,7 @@ def simulate(name: str, keys: int, samples: int, generator: np.random.Generator)
 
 
 def main() -> None:
+    """Print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--samples", type=int, default=200, help="samples of keys for each cell")
     asked = options.parse_args()

@@ -1,5 +1,6 @@
-"""How often random keys are called broken or weakened: the rules of `wrongkey.reports.attacks.decisions` where nothing
-is to be found.
+"""How often random keys are called broken or weakened, where there is nothing to find.
+
+The rules are those of `wrongkey.reports.attacks.decisions`.
 
 ``python benchmarks/simulate_verdicts.py [--runs N]`` prints two Markdown tables. In a run an "attack" draws a random
 key of the scheme for every case and trial, and so does the null attack that it is compared with, 100 times. Keys are
@@ -43,6 +44,7 @@ class Pool:
 
     @classmethod
     def of(cls, scheme: str, size: int, seed: int = 0, keys: int = POOL) -> Pool:
+        """Draw the scores of pairs of random keys on stationary speech."""
         correct, guess = draw_keys(scheme, size, seed, 0, 2 * keys).reshape(2, keys, size, size)
         products = guess.mT @ correct
         trace = np.einsum("kii->k", products)
@@ -120,6 +122,7 @@ def power(share: float, cases: int, trials: int, per_case: int = 7) -> float:
 
 
 def main() -> None:
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=400)
     runs = parser.parse_args().runs

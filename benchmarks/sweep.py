@@ -38,6 +38,7 @@ RELEASED_KEYS = 3  # the released way is slow: a few keys tell its cost per key
 
 
 def main() -> None:
+    """Print the ratios."""
     options = _options()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -84,7 +85,7 @@ def _options() -> argparse.Namespace:
 @torch.inference_mode()
 def _forward(experiment: Experiment, batch: int) -> None:
     model = experiment.engine.model if experiment.device.type == "cuda" else experiment.model
-    for group in experiment.engine.groups:
+    for group in experiment.engine.queries.groups:
         for start in range(0, len(group), batch):
             model.embed(group.segments[start : start + batch])
 
@@ -94,7 +95,7 @@ def _released(experiment: Experiment) -> None:
     encrypted = experiment.encrypted
     encrypted.network.to(experiment.device)
     for key in torch.from_numpy(experiment.incorrect.batch(0, RELEASED_KEYS)):
-        for group in experiment.engine.groups:
+        for group in experiment.engine.queries.groups:
             for segment in group.segments:
                 encrypted.embed(encrypt_query(segment, key, dims=1)[None])
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from wrongkey.evaluation.models.protocol import Hypothesis
-
-if TYPE_CHECKING:
-    from wrongkey.evaluation.engine import QueryGroup
+from wrongkey.evaluation.queries import QueryGroup
 
 Texts = list[list[Hypothesis]]  # [key][utterance]
 Answers = Tensor | Texts  # embeddings or logits (keys, utterances, dim), or what was heard
@@ -47,6 +44,7 @@ class Gathered:
             self._add_means(group, rows)
 
     def answers(self) -> Answers:
+        """What was gathered: means ``(keys, utterances, dim)``, or joined texts."""
         if self.means is not None:
             return self.means
         return [[_joined(self.heard[key, u]) for u in range(self.utterances)] for key in range(self.keys)]

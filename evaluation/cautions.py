@@ -1,7 +1,7 @@
 """What a reader must know of a run whose self-checks passed: a model that hardly answers, or no better than chance.
 
-A score of 50 % EER under every incorrect key looks perfectly safe; it also comes from a model that answers the same to
-everybody. These are sentences, not refusals: a run stays readable, and the reader judges.
+A score of 50 % EER under every incorrect key looks perfectly safe; a model that gives everyone the same answer scores
+the same. These are sentences, not refusals: the run can still be read, and the reader judges.
 """
 
 from __future__ import annotations

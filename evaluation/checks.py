@@ -1,11 +1,11 @@
-"""Self-checks before a sweep: the harness suspects itself and the model before it believes a number.
+"""Self-checks before a sweep: the engine and the model are tested before any score is taken from them.
 
-Whatever a model does between waveform and answer (front end, cut into segments, network) is asked for twice, here and
-in another process: what is random there would give every worker, and every session of a run, speech of its own.
+Everything a model does between waveform and answer (front end, cut into segments, network) is computed twice, here and
+in another process: anything random in it would give every worker, and every session of a run, different speech.
 
 Each check compares what the model answers: embeddings, logits, or what a recogniser decodes (texts where it does not
 offer that). A difference is given relative to the largest entry of the plain answers. A failed check stops the run,
-because every score behind it would be wrong.
+because every score after it would be wrong.
 """
 
 from __future__ import annotations
@@ -40,20 +40,29 @@ def self_checks(
     timeout: float | None = None,
     report: Report | None = None,
 ) -> list[SelfCheck]:
-    """All checks; ``correct`` holds the answers under the correct key, by the explicit path, None for a plain model.
+    """Run all checks; raises BadInput at the first one that fails.
 
-    ``workers``: how many processes the sweep will use, of which one is asked, for ``timeout`` seconds at most;
-    ``report`` is told what takes long.
-    Raises BadInput at the first one that fails.
+    Parameters
+    ----------
+    experiment
+        What the sweep will ask.
+    correct
+        Answers under the correct key, by the explicit path; None for a plain model.
+    workers
+        Processes that the sweep will use, one of which is asked.
+    timeout
+        Seconds that it may take; None waits indefinitely.
+    report
+        Called with a line of text while no answer arrives.
     """
     elsewhere = partial(ask_elsewhere, experiment, workers=workers, timeout=timeout, report=report)
     done = []
     for check in _checks(experiment, correct, elsewhere):
         if not check.passed:
             raise BadInput(
-                f"self-check '{check.name}' failed for model {experiment.model.name}: {check.text} "
+                f"The self-check '{check.name}' failed for model {experiment.model.name}: {check.text} "
                 f"({check.value:.2e}, allowed {check.limit:.0e}); no score of this model can be trusted at "
-                f"--precision {experiment.config.precision}"
+                f"--precision {experiment.config.precision}."
             )
         done.append(check)
     return done
@@ -89,12 +98,10 @@ def _checks(
         yield from _key_checks(experiment, engine, plain, correct)
 
     # Another number of rows than a pass of this engine takes; a lone segment is asked beside a copy of itself.
-    asked = min(engine.rows, max(len(group) for group in engine.groups))
-    if asked == 1 and len(engine.groups[0]) == 1:
-        engine, plain = engine.doubled(), _twice(plain)
-    rows, engine.rows = engine.rows, asked // 2 if asked > 1 else 2
-    other = engine.plain()
-    engine.rows = rows
+    asked = min(engine.batch.rows, engine.queries.segments)
+    if asked == 1 and engine.queries.segments == 1:
+        engine, plain = engine.on(engine.queries.doubled()), _twice(plain)
+    other = engine.plain(rows=asked // 2 if asked > 1 else 2)
     yield SelfCheck.within(
         "batch size", _difference(other, plain), limit, f"difference between batches of {asked} and another"
     )
@@ -147,7 +154,7 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
         "largest difference between encrypted model with encrypted queries and plain model with plain queries",
     )  # fmt: skip
 
-    # A Haar key tests the engine whatever the scheme: a Flipping key may be the harmless -I.
+    # A Haar key tests the engine for every scheme: a Flipping key may be the harmless -I.
     other = draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 1)
     relative, explicit = engine.answers(other), engine.explicit(experiment.encrypted, other[0])
     yield SelfCheck.within(
@@ -156,21 +163,20 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
         "incorrect key",
     )  # fmt: skip
 
-    # A value of 1 or more says that the key moved the answers by no more than rounding.
+    # A value of 1 or more means that the key changed the answers by no more than rounding.
     moved = _difference(relative, plain)
     yield SelfCheck.within(
         "key matters", limit / moved if moved else float("inf"), 1.0,
-        "rounding limit over the change that an incorrect key makes (of texts alone little can be said: offer encode)"
+        "rounding limit over the change that an incorrect key makes (texts are too coarse for this check: offer encode)"
         if isinstance(plain, list)
         else "rounding limit over the change that an incorrect key makes",
     )  # fmt: skip
 
-    few, keys = engine.subset(4, engine.ask), draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 3)
-    few.rows = 1
-    alone = few.answers(keys)
-    few.rows = 3 * len(few.groups[0])
+    few = engine.on(engine.queries.first(4))
+    keys = draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 3)
+    alone, together = few.answers(keys, rows=1), few.answers(keys, rows=3 * few.queries.segments)
     yield SelfCheck.within(
-        "stacked keys", _typical_difference(few.answers(keys), alone), typical,
+        "stacked keys", _typical_difference(together, alone), typical,
         "median over utterances of the difference between three keys asked together and one by one",
     )  # fmt: skip
 
@@ -183,11 +189,10 @@ def _twice(answers: Answers) -> Answers:
 
 
 def _typical_difference(a: Answers, b: Answers) -> float:
-    """``_difference``, but of answers the median over keys and utterances of each one's largest difference.
+    """``_difference``, but for numbers the median over keys and utterances of each one's largest difference.
 
-    What an incorrect key makes of speech can be a query that a network answers to unstably: for some utterances GE2E
-    turns rounding in float32 into 2 % of the largest entry, and in float64 into 1e-12. A wrong engine is wrong for most
-    of them.
+    Under an incorrect key a network may answer to some queries unstably: for some utterances GE2E turns rounding in
+    float32 into 2 % of the largest entry, and in float64 into 1e-12. A wrong engine is wrong for most utterances.
     """
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         largest = (a - b).abs().amax(-1).flatten().median()

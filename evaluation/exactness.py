@@ -1,4 +1,4 @@
-"""How exactly the correct key gives the plain model's answers: the method's promise, for one model and recording."""
+"""How exactly the correct key gives the plain model's answers, for one model and recording."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.engine import check_bins, encrypt_first_layer, group_queries
+from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.queries import check_bins, group_queries
 from wrongkey.keys import SecretKey, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -28,6 +29,7 @@ class Exactness:
 
     @property
     def relative(self) -> float:
+        """Difference relative to the largest plain answer."""
         return self.difference / self.largest
 
 
@@ -39,7 +41,7 @@ def numbers_of(model: Model) -> Callable[[Tensor], Tensor]:
     for name in ("encode", ASKED["asv"], ASKED["asc"]):
         if hasattr(model, name):
             return cast(Callable[[Tensor], Tensor], getattr(model, name))
-    raise BadInput(f"model {model.name} answers with texts only: give it encode(queries) to compare numbers")
+    raise BadInput(f"Model {model.name} answers with texts only: give it encode(queries) to compare numbers.")
 
 
 def fitted_queries(model: Model, waveform: Tensor, cut: KeyCut) -> Tensor:
@@ -47,7 +49,7 @@ def fitted_queries(model: Model, waveform: Tensor, cut: KeyCut) -> Tensor:
     segments = model.segments(model.front_end(waveform))
     check_bins(model, segments, cut)
     whole = cut.reads_whole(first_layer(model.network, model.first_layer))
-    return group_queries([segments], cut, whole)[0].segments
+    return group_queries([segments], cut, whole).groups[0].segments
 
 
 @torch.inference_mode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -17,17 +15,15 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.answers import Answers, difference_of
 from wrongkey.evaluation.config import SweepConfig as SweepConfig
-from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, load_audio, open_corpus
-from wrongkey.evaluation.engine import (
-    Engine,
-    QueryGroup,
-    check_bins,
-    encrypt_first_layer,
-    group_queries,
-)
+from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, open_corpus
+from wrongkey.evaluation.digests import digest_of_shapes, digest_of_weights, magnitude
+from wrongkey.evaluation.engine import Engine
+from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
 from wrongkey.evaluation.models.protocol import ASKED, Model, answer_function, open_model
 from wrongkey.evaluation.probe import probe
+from wrongkey.evaluation.queries import Queries, QueryGroup, check_bins, group_queries
+from wrongkey.evaluation.reader import Reader
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
 from wrongkey.keys.blocks import Blocks
@@ -42,38 +38,36 @@ class Experiment:
     """A configuration with its model, corpus, task and keys in memory, ready to be asked.
 
     ``numbers`` prepares some of the utterances only, by their place in the task's list: enough to ask the model about
-    them, not to score.
+    them, not to score. ``like`` is an experiment whose model, speech and plain answers this one takes over; its
+    configuration may differ in the keys alone (``with_keys_of``).
     """
 
-    def __init__(self, config: SweepConfig, numbers: Sequence[int] | None = None) -> None:
-        self.config = config
+    model: Model
+    corpus: Corpus
+    task: Task
+    used: tuple[Utterance, ...]
+    waveforms: list[Tensor]  # kept where every key encrypts them again
+    seconds: float  # of speech in use
+    engine: Engine
+    _plain: Answers | None
+    _first_answers: list[Answers] | None
+
+    def __init__(
+        self, config: SweepConfig, numbers: Sequence[int] | None = None, *, like: Experiment | None = None
+    ) -> None:
         keep_freed_memory()
+        self.config = config
         self.device = choose_device(config.device)
         self.dtype = choose_precision(config.precision)
-        self.model = open_model(config.model, double=self.dtype == torch.float64)
+        self.model = like.model if like else open_model(config.model, double=self.dtype == torch.float64)
         answer_function(self.model, config.task)
         self.on_waveforms = config.variant == "waveform"
         self._draw_keys()
         self.encrypted = None if self.on_waveforms else self._encrypted_model()
-        self.corpus = _corpus(config)
-        self.task: Task = make_task(config, self.corpus, self.model)
-        self.used = self.task.utterances
-        if numbers is not None:
-            self.used = tuple(self.used[number] for number in numbers)
-        self.waveforms: list[Tensor] = []  # kept where every key encrypts them again
-        groups, self.seconds = self._queries()
-        self.engine = Engine(
-            self.model,
-            ASKED[config.task],
-            groups,
-            self.correct,
-            self.cut.blocks,
-            self._into_kernels,
-            self.device,
-            self.dtype,
-        )
-        self._plain: Answers | None = None
-        self._first_answers: list[Answers] | None = None
+        if like:
+            self._take_speech_of(like)
+        else:
+            self._read_speech(numbers)
 
     def with_keys_of(self, config: SweepConfig) -> Experiment | None:
         """The same plain model, speech and plain answers under other keys, or None where ``config`` asks for more.
@@ -84,10 +78,7 @@ class Experiment:
         same = replace(config, **{name: getattr(self.config, name) for name in keys}) == self.config
         if not (self.on_waveforms and same) or min(map(len, self.waveforms)) < (config.block or 0):
             return None  # too short an utterance is refused where it is read
-        other = copy.copy(self)
-        other.config = config
-        other._draw_keys()
-        return other
+        return Experiment(config, like=self)
 
     @property
     def total(self) -> int:
@@ -97,7 +88,8 @@ class Experiment:
     @property
     def check_engine(self) -> Engine:
         """What the self-checks ask: some segments of one shape."""
-        return self.engine.subset(CHECKED_SEGMENTS[self.config.task], self.asked_in_checks)
+        few = self.engine.queries.first(CHECKED_SEGMENTS[self.config.task])
+        return self.engine.on(few, self.asked_in_checks)
 
     @cached_property
     def weights(self) -> str:
@@ -114,39 +106,38 @@ class Experiment:
         """Numbers of at most ``count`` utterances, spread over all that are used."""
         return sorted({number * len(self.used) // count for number in range(count)})
 
-    def cut_again(self, numbers: Sequence[int]) -> list[QueryGroup]:
+    def cut_again(self, numbers: Sequence[int]) -> Queries:
         """Queries of some utterances, by number, made anew from their recordings."""
-        segments = [self._cut(self._speech(self.used[number]), self.used[number]) for number in numbers]
-        return self.engine.on(self._grouped(segments)).groups
+        utterances = [self.used[number] for number in numbers]
+        return self._grouped([self.reader.segments(self.reader.waveform(one), one) for one in utterances])
 
     def check_unchanged(self) -> None:
-        """Remember what the plain model answers now; raises BadInput where it answers otherwise than at the first call.
+        """Compare what the plain model answers now with what it answered at the first call; raises BadInput.
 
-        A model that starts to answer otherwise in mid-sweep (zeros, noise, another width) looks perfectly safe.
+        A model that starts to answer differently in mid-sweep (zeros, noise, another width) looks perfectly safe.
         """
         numbers = self.evenly_spaced(ASKED_AGAIN[self.config.task])
-        engine = self.engine.on(self.cut_again(numbers)) if self.on_waveforms else self.engine.among(numbers)
+        queries = self.cut_again(numbers) if self.on_waveforms else self.engine.queries.among(numbers)
         try:
-            found = engine.plain_by_group()
+            found = self.engine.on(queries).plain_by_group()
         except Exception as error:  # a user's model may fail in any way
-            raise BadInput(f"{self._changed} (it fails now: {in_one_line(error)})") from error
+            raise self._changed(f"it fails now: {in_one_line(error)}") from error
         self._first_answers = self._first_answers or found
         limit = TOLERANCE[self.config.precision]
         for now, before in zip(found, self._first_answers, strict=True):
             if not (difference := difference_of(now, before)) <= limit:  # NaN is one too
-                raise BadInput(f"{self._changed} (a difference of {difference:.1e}, allowed {limit:.0e})")
+                raise self._changed(f"a difference of {difference:.1e}, allowed {limit:.0e}")
 
-    @property
-    def _changed(self) -> str:
-        return (
-            f"model {self.model.name} does not answer plain queries any more as it did when the sweep began: keep it "
-            "from changing while it is asked; keys since the last check are not kept"
+    def _changed(self, how: str) -> BadInput:
+        return BadInput(
+            f"Model {self.model.name} does not answer plain queries any more as it did when the sweep began ({how}): "
+            "keep it from changing while it is asked; keys since the last check are not kept."
         )
 
     @property
     def bins(self) -> int | None:
         """Rows of the spectrograms that are asked; None for waveforms."""
-        segments = self.engine.groups[0].segments
+        segments = self.engine.queries.groups[0].segments
         return segments.shape[-2] if segments.ndim == 3 else None
 
     def plain(self) -> Answers:
@@ -159,7 +150,7 @@ class Experiment:
         """Answers to queries, or of the plain model to waveforms, under ``keys (n, N, N)``."""
         if not self.on_waveforms:
             return self.engine.answers(keys)
-        return _joined([self.engine.of_waveforms(lambda key=key: self._segments(key)) for key in keys])  # type: ignore[misc]
+        return _joined([self.engine.on(self._encrypted_queries(key)).plain() for key in keys])
 
     def scores(self, answers: Answers) -> Tensor:
         """Scores ``(keys, …)`` of answers, as the task makes them."""
@@ -171,7 +162,7 @@ class Experiment:
         return self.engine.explicit(self.encrypted, query_key)
 
     def tune(self) -> None:
-        """Finds the fastest rows per pass; a recogniser's decoder is slow to measure, and gains nothing on a CPU."""
+        """Find the fastest rows per pass; a recogniser's decoder is slow to measure, and gains nothing on a CPU."""
         decoder = self.config.task == "asr"
         self.engine.tune((8 if self.device.type == "cpu" else 64) if decoder else 4096)
 
@@ -191,34 +182,35 @@ class Experiment:
             "weights": self.weights,
             "corpus": replace(self.corpus, utterances=tuple(self.used)).digest(),
             **self.task.identity(),
-            "segments": _digest_of_shapes(self.engine.groups),
-            "plain answers": _magnitude(self.check_engine.plain()),
+            "segments": digest_of_shapes(self.engine.queries),
+            "plain answers": magnitude(self.check_engine.plain()),
         }
 
     def _key_cut(self) -> KeyCut:
         external = getattr(self.model, "external", False)
         if external and self.config.precision not in ("float32", "float64"):
             raise BadInput(
-                f"--precision {self.config.precision} would round what {self.model.name} hears: leave it out"
+                f"--precision {self.config.precision} would round what {self.model.name} hears: leave it out."
             )
         if not self.on_waveforms:
             if external:
-                raise BadInput(f"{self.model.name} has no network to encrypt: add --variant waveform and --block M")
+                raise BadInput(f"{self.model.name} has no network to encrypt: add --variant waveform and --block M.")
             return key_cut_of(self.model, self.config.blocks, self.config.block)
         if self.config.block is None:
-            raise BadInput("--variant waveform needs --block M: the plain model does not say it")
+            raise BadInput("--variant waveform needs --block M: the plain model does not say it.")
         return KeyCut(Blocks.SAMPLES, self.config.block)
 
     def _draw_keys(self) -> None:
         config = self.config
         self.scheme = get_scheme(config.scheme)
         self.cut = self._key_cut()
+        self.reader = Reader(self.model, self.cut, cast(Literal["refuse", "mix"], config.channels))
         size = self.cut.size
         # A model without a key is one under the identity: every other key is an incorrect one.
         self.correct = np.eye(size) if self.on_waveforms else correct_key(self.scheme, size, config.seed)
         self.incorrect = IncorrectKeys(self.scheme, size, config.seed, self.correct)
         if self.incorrect.total == 0:
-            raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try")
+            raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try.")
 
     @property
     def _whole_blocks(self) -> bool:
@@ -237,76 +229,57 @@ class Experiment:
         key = SecretKey(self.scheme.name, self.cut.block_size, self.cut.dims, self.correct)
         return encrypt_first_layer(self.model, key, self.cut.blocks, torch.promote_types(self.dtype, torch.float32))
 
-    def _queries(self) -> tuple[list[QueryGroup], float]:
+    def _read_speech(self, numbers: Sequence[int] | None) -> None:
+        """Open the corpus and the task, and prepare the utterances in use."""
+        self.corpus = _corpus(self.config)
+        self.task = make_task(self.config, self.corpus, self.model)
+        self.used = self.task.utterances
+        if numbers is not None:
+            self.used = tuple(self.used[number] for number in numbers)
+        self.waveforms = []
+        queries, self.seconds = self._queries()
+        self.engine = Engine.of(
+            self.model,
+            ASKED[self.config.task],
+            queries,
+            self.correct,
+            self.cut.blocks,
+            kernels=self._into_kernels,
+            device=self.device,
+            dtype=self.dtype,
+        )
+        self._plain = self._first_answers = None
+
+    def _take_speech_of(self, other: Experiment) -> None:
+        self.corpus, self.task, self.used = other.corpus, other.task, other.used
+        self.waveforms, self.seconds, self.engine = other.waveforms, other.seconds, other.engine
+        self._plain, self._first_answers = other._plain, other._first_answers
+
+    def _queries(self) -> tuple[Queries, float]:
         """The segments of every utterance in use, and the seconds of speech they were cut from."""
         segments, samples = [], 0
         for utterance in self.used:
-            waveform = self._speech(utterance)
+            waveform = self.reader.waveform(utterance)
             samples += len(waveform)
-            segments.append(self._cut(waveform, utterance))
+            segments.append(self.reader.segments(waveform, utterance))
             if self.on_waveforms:
                 self.waveforms.append(waveform)
         if not self.on_waveforms:
             check_bins(self.model, segments[0], self.cut)
-        groups = self._grouped(segments)
-        self._probe(groups[0])
-        return groups, samples / self.model.sample_rate
+        queries = self._grouped(segments)
+        self._probe(queries.groups[0])
+        return queries, samples / self.model.sample_rate
 
-    def _grouped(self, segments: Sequence[Tensor]) -> list[QueryGroup]:
+    def _grouped(self, segments: Sequence[Tensor]) -> Queries:
         if self.on_waveforms:
             return group_queries(segments, KeyCut(Blocks.SAMPLES, 1), whole=False)
         return group_queries(segments, self.cut, self._whole_blocks)
 
-    def _segments(self, key: np.ndarray) -> list[Tensor]:
+    def _encrypted_queries(self, key: np.ndarray) -> Queries:
         """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""
         encrypted = (encrypt_query(waveform, key, blocks=Blocks.SAMPLES) for waveform in self.waveforms)
-        return [self._cut(waveform, utterance) for waveform, utterance in zip(encrypted, self.used, strict=True)]
-
-    def _cut(self, waveform: Tensor, utterance: Utterance) -> Tensor:
-        """A waveform's segments; raises BadInput where a user's front end fails or gives something else."""
-        try:
-            with torch.no_grad():
-                segments = self.model.segments(self.model.front_end(waveform))
-        except BadInput:
-            raise
-        except Exception as error:  # a user's model may fail in any way
-            raise BadInput(
-                f"the front end of model {self.model.name} fails on utterance {utterance.id} "
-                f"({in_one_line(error)}): mend it, or leave the utterance out"
-            ) from error
-        if (
-            not isinstance(segments, Tensor)
-            or segments.ndim not in (2, 3)
-            or segments.is_complex()
-            or not segments.numel()
-        ):
-            found = tuple(segments.shape) if isinstance(segments, Tensor) else type(segments).__name__
-            raise BadInput(
-                f"front_end and segments of model {self.model.name} must give (segments, samples) or (segments, bins, "
-                f"frames), and gave {found} for utterance {utterance.id}"
-            )
-        if not segments.isfinite().all():
-            raise BadInput(
-                f"the front end of model {self.model.name} gives values that are not finite for utterance "
-                f"{utterance.id}: keep the logarithm of silence above a floor, or leave the utterance out"
-            )
-        return segments
-
-    def _speech(self, utterance: Utterance) -> Tensor:
-        """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
-        channels = cast(Literal["refuse", "mix"], self.config.channels)
-        # A copy, because torch aligns its memory: transforms round by where a recording lies in numpy's.
-        waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, channels)).clone()
-        if self.cut.blocks is Blocks.SAMPLES and len(waveform) < self.cut.block_size:
-            raise BadInput(
-                f"utterance {utterance.id} ({utterance.path}) has {len(waveform)} samples, fewer than one block of "
-                f"{self.cut.block_size}: leave it out of the corpus"
-            )
-        if not waveform.any():
-            raise BadInput(
-                f"utterance {utterance.id} ({utterance.path}) is digital silence: leave it out of the corpus"
-            )
-        return waveform
+        pairs = zip(encrypted, self.used, strict=True)
+        return self._grouped([self.reader.segments(waveform, utterance) for waveform, utterance in pairs])
 
     def _probe(self, shortest: QueryGroup) -> None:
         """Ask the plain model once: raises BadInput where it fails or answers in another shape."""
@@ -323,19 +296,14 @@ def key_cut_of(model: Model, blocks: str | None, block_size: int | None) -> KeyC
     check_exact(layer, model.first_layer)
     chosen = blocks or model.blocks or default_blocks(layer)
     if chosen is None:
-        raise BadInput(f"{model.name} reads spectrograms: say with --blocks whether keys cut tiles or frames")
+        raise BadInput(f"{model.name} reads spectrograms: say with --blocks whether keys cut tiles or frames.")
     own = model.block_size if chosen == model.blocks else None
     block_size = block_size or own or natural_block(layer, Blocks.named(chosen))
     if block_size is None:
-        raise BadInput(f"{model.first_layer} of {model.name} has no block size of its own for {chosen}: give --block M")
+        raise BadInput(
+            f"{model.first_layer} of {model.name} has no block size of its own for {chosen}: give --block M."
+        )
     return KeyCut(Blocks.named(chosen), block_size)
-
-
-def _magnitude(answers: Answers) -> float:
-    if isinstance(answers, Tensor):
-        return float(answers.abs().double().mean())
-    lengths = [len(heard.text) for texts in answers for heard in texts]
-    return sum(lengths) / len(lengths)
 
 
 def _joined(answers: Sequence[Answers]) -> Answers:
@@ -350,20 +318,3 @@ def _corpus(config: SweepConfig) -> Corpus:
     if config.only:
         corpus = corpus.only_listed(Path(config.only))
     return corpus.select(per_speaker=config.per_speaker) if config.per_speaker else corpus
-
-
-def digest_of_weights(network: nn.Module) -> str:
-    """SHA-256 (hexadecimal) of a network's tensors, by name."""
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode() + str(tensor.dtype).encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _digest_of_shapes(groups: Sequence[QueryGroup]) -> str:
-    """Hash of how the utterances were cut into segments."""
-    digest = hashlib.sha256()
-    for group in groups:
-        digest.update(str(tuple(group.segments.shape)).encode() + group.utterance.cpu().numpy().tobytes())
-    return digest.hexdigest()

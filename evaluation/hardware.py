@@ -28,20 +28,20 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise BadInput(f"device {name!r} is unknown: choose cpu, cuda or auto") from None
+        raise BadInput(f"The device {name!r} is unknown: choose cpu, cuda or auto.") from None
     if device.type not in ("cpu", "cuda"):
-        raise BadInput(f"device {name!r} is not supported: choose cpu, cuda or auto")
+        raise BadInput(f"The device {name!r} is not supported: choose cpu, cuda or auto.")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise BadInput(f"device {name!r} was asked for but PyTorch sees no GPU here: use --device cpu or auto")
+        raise BadInput(f"The device {name!r} was asked for but PyTorch sees no GPU here: use --device cpu or auto.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise BadInput(f"device {name!r} does not exist: PyTorch sees {torch.cuda.device_count()} GPU(s)")
+        raise BadInput(f"The device {name!r} does not exist: PyTorch sees {torch.cuda.device_count()} GPU(s).")
     return device
 
 
 def choose_precision(name: str) -> torch.dtype:
     """The dtype of a precision's name; ``tf32`` also switches the GPU's products. Raises BadInput."""
     if name not in PRECISIONS:
-        raise BadInput(f"precision {name!r} is unknown: choose one of {', '.join(PRECISIONS)}")
+        raise BadInput(f"The precision {name!r} is unknown: choose one of {', '.join(PRECISIONS)}.")
     # cuDNN takes TF32 for convolutions unless told otherwise: float32 has to mean float32.
     torch.backends.cudnn.allow_tf32 = name == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
@@ -55,7 +55,7 @@ def choose_workers(workers: int | None, device: torch.device) -> int:
             return available_cores()
         return 1 if device.index is not None else torch.cuda.device_count()
     if workers < 1:
-        raise BadInput(f"--workers {workers} makes no sense: give 1 or more")
+        raise BadInput(f"--workers {workers} makes no sense: give 1 or more.")
     return workers
 
 
@@ -67,8 +67,8 @@ def available_cores() -> int:
 def keep_freed_memory() -> None:
     """Let the C library keep what a layer frees for the next layer: up to twice the speed on a CPU.
 
-    glibc gives large blocks back to the system at once, and every activation then costs page faults; freeing one
-    block just under 32 MB raises its threshold for good (mallopt(3), M_MMAP_THRESHOLD). Elsewhere it does nothing.
+    glibc returns large blocks to the system at once, and every activation then costs page faults; freeing one block
+    just under 32 MB raises its threshold permanently (mallopt(3), M_MMAP_THRESHOLD). Other C libraries are unaffected.
     """
     torch.empty(7_500_000).fill_(0)
 

@@ -1,4 +1,4 @@
-"""The first question to a user's model: does it answer, in the right shape, and through the layer that a key goes into?
+"""Asks a user's model for the first time: it must answer, in the right shape, through the layer that takes the key.
 
 A copy is asked, cast as the sweep will run it, so that nothing of the user's model changes.
 """
@@ -19,7 +19,7 @@ from wrongkey.evaluation.models.protocol import ASKED, Hypothesis, Model, SceneC
 # what torch says of ... -> the likely reason
 REASONS = {
     ("dtype", "scalar type", "same type", "should be the same", "not implemented for"): "does it make a tensor of its "
-    "own in another type than its queries have? Cast it to theirs, or choose another --precision",
+    "own in another type than its queries have? Cast it to theirs, or choose another --precision.",
     ("same device", "device type"): "does it make a tensor of its own on another device? Make it where the queries are",
     ("size", "shape", "dimension", "kernel", "padding"): "are they shorter than its receptive field?",
 }
@@ -28,10 +28,11 @@ REASONS = {
 def probe(
     model: Model, task: str, query: Tensor, of: str, device: torch.device, dtype: torch.dtype, keyed: bool
 ) -> None:
-    """Asks a copy of ``model`` about a query ``(1, …)`` twice over.
+    """Ask a copy of ``model`` about a query ``(1, …)``, given twice in one batch.
 
-    of: where the query comes from, for the message. keyed: whether a key goes into the first layer. Raises BadInput
-    where the model fails, answers in another shape, applies its front end itself or does not ask its first layer.
+    ``of`` says where the query comes from, for the message, and ``keyed`` whether a key goes into the first layer.
+    Raises BadInput where the model fails, answers in another shape, applies its front end itself or does not ask its
+    first layer.
     """
     probed = copied(model)
     move(probed, device, dtype)
@@ -47,13 +48,13 @@ def probe(
         _check_shape(probed, name, answer)
         if repeated:
             raise BadInput(
-                f"{name} of model {model.name} calls front_end itself, and so would hear its result twice over: a "
-                "query has been through front_end already; rename it where it is a part of the network"
+                f"{name} of model {model.name} calls front_end itself, which would then be applied twice: a "
+                "query has been through front_end already; rename it if it is a part of the network."
             )
         if asked is not None and not asked:
             raise BadInput(
                 f"{name} of model {model.name} does not go through {model.first_layer} of its network, where the key "
-                "is: it must call self.network, and not another module or a variable of the function that made it"
+                "is: it must call self.network, and not another module or a variable of the function that made it."
             )
 
 
@@ -65,14 +66,14 @@ def _answer(model: Model, name: str, queries: Tensor, of: str) -> Any:
         raise
     except Exception as error:  # a user's model may fail in any way
         raise BadInput(
-            f"model {model.name} cannot {name} {of}, queries of shape {tuple(queries.shape[1:])} and type "
+            f"Model {model.name} cannot {name} {of}, queries of shape {tuple(queries.shape[1:])} and type "
             f"{str(queries.dtype).removeprefix('torch.')} ({in_one_line(error)}){_reason(error)}"
         ) from error
 
 
 def _reason(error: Exception) -> str:
     text = str(error).lower()
-    return next((f": {reason}" for words, reason in REASONS.items() if any(word in text for word in words)), "")
+    return next((f": {reason}" for words, reason in REASONS.items() if any(word in text for word in words)), ".")
 
 
 def _check_shape(model: Model, name: str, answer: Any) -> None:
@@ -80,17 +81,17 @@ def _check_shape(model: Model, name: str, answer: Any) -> None:
     if name == "transcribe":
         heard = isinstance(answer, list) and len(answer) == 2
         if not heard or not all(isinstance(text, str | Hypothesis) for text in answer):
-            raise BadInput(f"model {model.name}: transcribe must return a list with a text for each query")
+            raise BadInput(f"Model {model.name}: transcribe must return a list with a text for each query.")
         return
     found = tuple(answer.shape) if isinstance(answer, Tensor) else f"a {type(answer).__name__}"
     rows = isinstance(answer, Tensor) and answer.ndim >= 2 and len(answer) == 2
     wanted = {"embed": "(batch, dim)", "classify": "(batch, classes)", "encode": "(batch, frames, dim)"}[name]
     if not rows or (name != "encode" and answer.ndim != 2):
-        raise BadInput(f"model {model.name}: {name} must return {wanted}, and two queries gave {found}")
+        raise BadInput(f"Model {model.name}: {name} must return {wanted}, and two queries gave {found}.")
     if not answer.is_floating_point():
-        raise BadInput(f"model {model.name}: {name} must return real numbers, and gave {answer.dtype}")
+        raise BadInput(f"Model {model.name}: {name} must return real numbers, and gave {answer.dtype}.")
     if name == "classify" and answer.shape[1] != (classes := len(_classes(model))):
-        raise BadInput(f"model {model.name} names {classes} classes, and classify gave {found} for two queries")
+        raise BadInput(f"Model {model.name} names {classes} classes, and classify gave {found} for two queries.")
 
 
 def _classes(model: Any) -> Any:

@@ -54,18 +54,36 @@ def sweep(
 
     Parameters
     ----------
-    workers: processes; None takes one per core on a CPU and one per GPU.
-    backend, scheduler: ``loky`` (this machine) or ``dask`` with the address of a scheduler.
-    timeout: seconds that a shard (some ten seconds of work, and in a new worker its start) may take; None waits for
-        ever.
-    command: the line that a reader types to get the run again, for the manifest.
-    prepared: the experiment of ``config``, where the caller has it already.
-    progress: called with keys done and keys in all whenever a shard is written.
-    report: called with a line of text at each stage, and with one a minute, in another thread, while no shard
-        arrives.
+    config
+        What is asked for.
+    out
+        The run folder; one that is there is continued if it holds the same experiment.
+    workers
+        Processes; None takes one per core on a CPU and one per GPU.
+    backend, scheduler
+        ``loky`` (this machine) or ``dask`` with the address of a scheduler.
+    timeout
+        Seconds that a shard (about ten seconds of work, and in a new worker its start) may take; None waits
+        indefinitely.
+    command
+        The line that a reader types to repeat the run, for the manifest.
+    prepared
+        The experiment of ``config``, where the caller has it already.
+    progress
+        Called with keys done and keys in all whenever a shard is written.
+    report
+        Called with a line of text at each stage, and once a minute, in another thread, while no shard arrives.
 
-    Raises BadInput for everything a user can mend, and at the end for keys that failed while the others went on;
-    finished shards stay on disk whatever happens.
+    Returns
+    -------
+    RunFolder
+        The finished run.
+
+    Raises
+    ------
+    BadInput
+        For everything a user can correct, and at the end for keys that failed while the others went on. Finished
+        shards stay on disk in every case.
     """
     check_backend(backend, scheduler)
     check_timeout(timeout)
@@ -119,7 +137,7 @@ def _begin(
     command: str | None,
     report: Report | None,
 ) -> tuple[dict[str, Any], set[int]]:
-    """Claims the folder, checks the model, writes what there is before the first key; the manifest and keys done."""
+    """Claim the folder, check the model, write what there is before the first key; the manifest and the keys done."""
     say = report or (lambda line: None)
     before = folder.claim(identity)
     for line in folder.damaged:
@@ -157,7 +175,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a reader must know of the corpus and of the plain model, from its answers and its score rows."""
+    """What a reader must know about the corpus and the plain model, from its answers and its score rows."""
     plain, classes = experiment.plain(), getattr(experiment.model, "classes", None)
     found = [*experiment.corpus.cautions, *experiment.task.cautions(), *cautions.of_answers("the plain model", plain)]
     if experiment.config.task == "asv" and all(cautions.tied("asv", plain, experiment.scores(plain))):
@@ -187,20 +205,20 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
 
 
 def _set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> None:
-    """What the run began with, so that its scores stay the same, or on another device the fastest measured."""
+    """Take the batch size that the run began with, so that its scores stay the same; on another device, the fastest."""
     if before and before.get("batch") and before.get("device") == describe_device(experiment.device):
-        experiment.engine.rows = before["batch"]["rows"]
-    else:
-        if experiment.engine.rows == 1:  # not yet, as of an experiment that was prepared for an earlier sweep
-            experiment.tune()
+        experiment.engine.batch.rows = before["batch"]["rows"]
+    elif experiment.engine.batch.rows == 1:  # not yet tuned, as an experiment prepared for an earlier sweep is
+        experiment.tune()
 
 
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
-    """Keys per shard: some seconds of work, answers that fit the memory, and shards enough for every worker."""
+    """Keys per shard: some seconds of work, answers that fit the memory, and enough shards for every worker."""
     begin = perf_counter()
-    few = experiment.engine.subset(PROBED_SEGMENTS)
-    few.plain()
-    share = sum(len(group) for group in few.groups) / sum(len(group) for group in experiment.engine.groups)
+    engine = experiment.engine
+    few = engine.queries.first(PROBED_SEGMENTS)
+    engine.on(few).plain()
+    share = few.segments / engine.queries.segments
     asking = (perf_counter() - begin) / share
     begin = perf_counter()
     answers = experiment.plain()

@@ -4,7 +4,7 @@ samples: M consecutive samples of a waveform (..., samples); N = M.
 tiles: an M x M tile of a spectrogram (..., bins, frames), flattened row by row; N = M * M.
 frames: M consecutive bins of one frame of a spectrogram; N = M, and M = bins makes a block of every whole frame.
 
-`wrongkey.keys.cutting` cuts tensors; `wrongkey.keys.cut.KeyCut` is the kind with its block size.
+`wrongkey.keys.cutting` cuts tensors; `wrongkey.keys.key_cut.KeyCut` is the kind with its block size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from wrongkey.errors import BadInput
 
 
 class Blocks(StrEnum):
-    """What a block is. Each member is its own name, as the command line and run folders write it."""
+    """What a block is; each member is its own name, as the command line and run folders write it.
+
+    Examples
+    --------
+    >>> Blocks("tiles").dims, Blocks.FRAMES.axes
+    (2, (-2,))
+    """
 
     SAMPLES = "samples"
     TILES = "tiles"
@@ -23,7 +29,28 @@ class Blocks(StrEnum):
 
     @classmethod
     def named(cls, blocks: str | int) -> Blocks:
-        """The kind of this name; the dimensions 1 and 2 stand for samples and tiles. Raises BadInput for others."""
+        """The kind of this name.
+
+        Parameters
+        ----------
+        blocks
+            "samples", "tiles" or "frames"; the dimensions 1 and 2 stand for samples and tiles.
+
+        Returns
+        -------
+        Blocks
+            The member.
+
+        Raises
+        ------
+        BadInput
+            For any other name or number.
+
+        Examples
+        --------
+        >>> Blocks.named(2)
+        <Blocks.TILES: 'tiles'>
+        """
         if isinstance(blocks, int):
             check_block(1, blocks)
             return cls.SAMPLES if blocks == 1 else cls.TILES
@@ -58,7 +85,7 @@ class Blocks(StrEnum):
 
 
 def check_block(block_size: int, dims: int) -> None:
-    """BadInput unless `dims` is 1 or 2 and `block_size` at least 1."""
+    """Raise BadInput unless `dims` is 1 or 2 and `block_size` at least 1."""
     if dims not in (1, 2):
         raise BadInput(f"A key works in 1 dimension (waveforms) or 2 (spectrograms), not in {dims}.")
     if block_size < 1:

@@ -21,7 +21,7 @@ def keyed_weights(layer: nn.Module) -> list[str]:
 
 
 def obstacle(layer: nn.Module) -> str | None:
-    """Why no key can be absorbed exactly, whatever its block, or None."""
+    """Why no key of any block can be absorbed exactly, or None."""
     if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
         return "it is a transposed convolution, which spreads a block instead of reading it"
     if isinstance(layer, LiftedConvolution):
@@ -37,7 +37,7 @@ def obstacle(layer: nn.Module) -> str | None:
 
 
 def mismatch(layer: nn.Module, cut: KeyCut) -> str | None:
-    """Why a layer that has no obstacle cannot take keys that cut so, or None."""
+    """Why a layer that has no obstacle cannot take keys with this cut, or None."""
     blocks, block_size = cut.blocks, cut.block_size
     if not isinstance(layer, nn.Conv1d | nn.Conv2d):
         if blocks is Blocks.FRAMES:
@@ -52,7 +52,7 @@ def mismatch(layer: nn.Module, cut: KeyCut) -> str | None:
     elif blocks is Blocks.FRAMES:
         return _straddling(layer, block_size)
     if blocks is Blocks.TILES and isinstance(layer, nn.Conv1d) and layer.groups > 1:
-        return f"its {layer.groups} groups read other bins each, and a tile may mix them: ask for frames"
+        return f"its {layer.groups} groups each read different bins, and a tile may mix them: ask for frames"
     if layer.padding_mode != "zeros" and any(axis.before or axis.after for axis in axes_of(layer, block_size)):
         return f"it pads its input by {layer.padding_mode}, not with zeros, and would copy samples out of their blocks"
     if any(block_size % stride for stride in layer.stride):

@@ -20,9 +20,36 @@ Tail = Literal["pad", "drop"]
 
 
 def to_blocks(speech: Tensor, block_size: int, blocks: Blocks | str | int, tail: Tail = "pad") -> Tensor:
-    """Speech to its blocks (..., N), laid out as the module says; `blocks` 1 is samples and 2 is tiles.
+    """Cut speech into its blocks (paper, eqs. 1 to 3).
 
-    Raises BadInput for empty speech and, with tail="drop", for speech shorter than a block.
+    Parameters
+    ----------
+    speech
+        A waveform `(..., samples)` or a spectrogram `(..., bins, frames)`.
+    block_size
+        M, at least 1.
+    blocks
+        The kind of blocks, or its name; 1 is samples and 2 is tiles.
+    tail
+        "pad" fills what is shorter than a block with zeros, "drop" leaves it out.
+
+    Returns
+    -------
+    Tensor
+        `(..., blocks, M)` of samples, `(..., f, t, M * M)` of tiles, `(..., frames, f, M)` of frames.
+
+    Raises
+    ------
+    BadInput
+        For empty speech and, with tail="drop", for speech shorter than a block.
+
+    Examples
+    --------
+    >>> import torch
+    >>> to_blocks(torch.arange(5.0), 2, "samples")
+    tensor([[0., 1.],
+            [2., 3.],
+            [4., 0.]])
     """
     blocks = Blocks.named(blocks)
     axes = blocks.query_axes
@@ -54,7 +81,35 @@ def to_blocks(speech: Tensor, block_size: int, blocks: Blocks | str | int, tail:
 def from_blocks(
     cut_blocks: Tensor, block_size: int, blocks: Blocks | str | int, extent: tuple[int, ...] | None = None
 ) -> Tensor:
-    """The inverse of `to_blocks`; `extent` ((samples,) or (bins, frames)) cuts the padding off."""
+    """Join blocks to speech: the inverse of `to_blocks`.
+
+    Parameters
+    ----------
+    cut_blocks
+        As `to_blocks` lays them out.
+    block_size
+        M.
+    blocks
+        The kind of blocks, or its name.
+    extent
+        `(samples,)` or `(bins, frames)` of the plain speech: the padding is cut off.
+
+    Returns
+    -------
+    Tensor
+        `(..., samples)` or `(..., bins, frames)`.
+
+    Raises
+    ------
+    BadInput
+        Where the speech is shorter than `extent`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from_blocks(torch.tensor([[0.0, 1.0], [2.0, 0.0]]), 2, "samples", (3,))
+    tensor([0., 1., 2.])
+    """
     blocks = Blocks.named(blocks)
     if blocks is Blocks.TILES:
         *lead, rows, columns, _ = cut_blocks.shape
@@ -67,7 +122,7 @@ def from_blocks(
 
 
 def cut(speech: Tensor, axes: int, extent: tuple[int, ...]) -> Tensor:
-    """The first (samples,) or (bins, frames) of speech that has at least so many; BadInput otherwise."""
+    """The first (samples,) or (bins, frames) of speech that has at least that many; BadInput otherwise."""
     whole = tuple(speech.shape[-axes:])
     if len(extent) != axes or any(not 0 < part <= full for part, full in zip(extent, whole, strict=True)):
         raise BadInput(f"Speech of extent {whole} cannot be cut to {tuple(extent)}.")

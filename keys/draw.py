@@ -58,25 +58,102 @@ def _draw(domain: str, scheme: Scheme, size: int, seed: int, start: int, count: 
 
 
 def draw_keys(scheme: str | Scheme, size: int, seed: int, start: int, count: int) -> Matrices:
-    """Keys start ... start + count - 1 of the stream (seed, scheme, size): float64 (count, size, size).
+    """Draw keys start ... start + count - 1 of the stream (seed, scheme, size).
 
-    Seeded keys are for evaluation: who knows the seed knows the key. Raises BadInput for an unknown scheme,
-    a size below 1 or a negative start or count.
+    Seeded keys are for evaluation: whoever knows the seed knows the key.
+
+    Parameters
+    ----------
+    scheme
+        A scheme or its name.
+    size
+        N, elements of a block, from 1 to 16,384.
+    seed
+        Of the stream.
+    start, count
+        Which keys of the stream, numbered from 0. A key does not depend on how the stream is split into calls.
+
+    Returns
+    -------
+    NDArray
+        Float64 `(count, N, N)`.
+
+    Raises
+    ------
+    BadInput
+        For an unknown scheme, a size out of range or a negative start or count.
+
+    References
+    ----------
+    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+
+    Examples
+    --------
+    >>> keys = draw_keys("rom", 4, seed=0, start=0, count=3)
+    >>> bool((keys[2] == draw_keys("rom", 4, seed=0, start=2, count=1)[0]).all())
+    True
     """
     return _draw("key", get_scheme(scheme), size, seed, start, count)
 
 
 def correct_key(scheme: str | Scheme, size: int, seed: int) -> NDArray[np.float64]:
-    """The model owner's key (size, size) of a sweep with this seed, from a stream of its own."""
+    """Draw the model owner's key of a sweep with this seed, from a stream of its own.
+
+    Parameters
+    ----------
+    scheme
+        A scheme or its name.
+    size
+        N, elements of a block.
+    seed
+        Of the sweep.
+
+    Returns
+    -------
+    NDArray
+        Float64 `(N, N)`.
+
+    Raises
+    ------
+    BadInput
+        For an unknown scheme or a size out of range.
+
+    Examples
+    --------
+    >>> correct_key("flipping", 3, seed=0).shape
+    (3, 3)
+    """
     key: NDArray[np.float64] = _draw("correct", get_scheme(scheme), size, seed, 0, 1)[0]
     return key
 
 
 def draw_secret_matrix(scheme: str | Scheme, size: int) -> NDArray[np.float64]:
-    """A key (size, size) for real use, from the operating system's entropy: no seed gives it again.
+    """Draw a key for real use from the operating system's entropy: no seed gives it again.
 
     The identity and its negative, which leave speech as it is, are drawn again: the key is uniform over the
-    others. The seeded streams, for evaluation, keep them. Raises BadInput where the scheme has no other key.
+    others. The seeded streams, for evaluation, keep them.
+
+    Parameters
+    ----------
+    scheme
+        A scheme or its name.
+    size
+        N, elements of a block, at least 2.
+
+    Returns
+    -------
+    NDArray
+        Float64 `(N, N)`.
+
+    Raises
+    ------
+    BadInput
+        Where the scheme has no other key, and for a size out of range.
+
+    Examples
+    --------
+    >>> draw_secret_matrix("rom", 8).shape
+    (8, 8)
     """
     _check(size)
     scheme = get_scheme(scheme)
@@ -91,7 +168,7 @@ def draw_secret_matrix(scheme: str | Scheme, size: int) -> NDArray[np.float64]:
 
 
 def _leaves_speech(key: NDArray[np.float64]) -> bool:
-    """Whether an orthogonal matrix is the identity or its negative; its rows have length 1, so the diagonal tells."""
+    """Whether a key is the identity or its negative: its rows have length 1, so its diagonal shows it."""
     diagonal = key.diagonal()
     return bool((np.abs(diagonal) > 1 - 1e-9).all() and (diagonal > 0).all() == (diagonal > 0).any())
 
@@ -99,12 +176,36 @@ def _leaves_speech(key: NDArray[np.float64]) -> bool:
 class IncorrectKeys:
     """The sequence of incorrect keys of a sweep: every key but the correct one, in a seeded random order.
 
-    A key space of at most 2**20 keys is walked through in random order without replacement, so that any
-    prefix is a fair sequence of guesses and the whole sequence enumerates the space (`enumerated` is True).
-    A larger one gives the independent draws of `draw_keys`; a draw that equals the correct key is replaced by
-    one from another stream.
+    A key space of at most 2**20 keys is enumerated in random order without replacement, so that any prefix is a fair
+    sequence of guesses and the whole sequence is the space (`enumerated` is True). A larger one gives the independent
+    draws of `draw_keys`; a draw that equals the correct key is replaced by one from another stream.
 
-    total: number of incorrect keys (an int), None for a continuum.
+    Parameters
+    ----------
+    scheme
+        A scheme or its name.
+    size
+        N, elements of a block.
+    seed
+        Of the sweep.
+    correct
+        `(N, N)`, the key that is left out.
+
+    Attributes
+    ----------
+    total
+        Number of incorrect keys, None for a continuum.
+
+    Raises
+    ------
+    BadInput
+        Where the correct key is not a key of the scheme.
+
+    Examples
+    --------
+    >>> keys = IncorrectKeys("flipping", 3, seed=0, correct=correct_key("flipping", 3, seed=0))
+    >>> keys.total, keys.batch(0, 7).shape
+    (7, (7, 3, 3))
     """
 
     def __init__(self, scheme: str | Scheme, size: int, seed: int, correct: ArrayLike) -> None:
@@ -125,9 +226,22 @@ class IncorrectKeys:
         return self._order is not None
 
     def batch(self, start: int, count: int) -> Matrices:
-        """Incorrect keys start ... start + count - 1: float64 (count, size, size).
+        """Incorrect keys start ... start + count - 1.
 
-        Raises BadInput where an enumerated key space has fewer.
+        Parameters
+        ----------
+        start, count
+            Which keys of the sequence, numbered from 0.
+
+        Returns
+        -------
+        NDArray
+            Float64 `(count, N, N)`.
+
+        Raises
+        ------
+        BadInput
+            Where an enumerated key space has fewer keys.
         """
         _check(self.size, start, count)
         if self._order is None:
@@ -155,7 +269,7 @@ class IncorrectKeys:
         own = self.scheme.rank(self.correct[None])
         if not (0 <= own[0] < space) or not np.array_equal(self._unrank(own)[0], self.correct):
             raise BadInput(
-                f"The correct key is no {self.scheme.name} key of N = {self.size}: draw it with that scheme."
+                f"The correct key is not a {self.scheme.name} key of N = {self.size}: draw it with that scheme."
             )
         # The order of raw words, not Generator.permutation, whose stream numpy may change between versions.
         words = _stream("order", self.seed, self.scheme.name, self.size, 0, space)

@@ -8,14 +8,29 @@ from torch import nn
 
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks, check_block
-from wrongkey.keys.lifted import Axis, axes_of
+from wrongkey.keys.lifted import axes_of
 
 
 @dataclass(frozen=True)
 class KeyCut:
     """Blocks of `block_size` M, and so a key of `size` N = M ** dims.
 
-    `blocks` may be given by its name. Raises BadInput for an unknown name and for a block size below 1.
+    Parameters
+    ----------
+    blocks
+        The kind of blocks, or its name.
+    block_size
+        M, at least 1.
+
+    Raises
+    ------
+    BadInput
+        For an unknown name and for a block size below 1.
+
+    Examples
+    --------
+    >>> KeyCut("tiles", 4).size
+    16
     """
 
     blocks: Blocks
@@ -29,9 +44,31 @@ class KeyCut:
     def for_layer(
         cls, layer: nn.Module, blocks: Blocks | str | None = None, block_size: int | None = None, name: str = ""
     ) -> KeyCut:
-        """What is asked for, or else what the layer itself says: `default_blocks` and `natural_block`.
+        """What is asked for, or else what the layer itself implies: `default_blocks` and `natural_block`.
 
-        name: of the layer, for sentences. Raises BadInput where neither says it.
+        Parameters
+        ----------
+        layer
+            The first layer of a network.
+        blocks, block_size
+            What is asked for; None leaves it to the layer.
+        name
+            Of the layer, for error messages.
+
+        Returns
+        -------
+        KeyCut
+            How keys cut what the layer reads.
+
+        Raises
+        ------
+        BadInput
+            Where a part of it is neither asked for nor implied.
+
+        Examples
+        --------
+        >>> KeyCut.for_layer(nn.Conv1d(1, 64, 10, stride=10))
+        KeyCut(blocks=<Blocks.SAMPLES: 'samples'>, block_size=10)
         """
         chosen = Blocks.named(blocks) if blocks is not None else default_blocks(layer)
         if chosen is None and natural_block(layer, Blocks.SAMPLES) is not None:
@@ -68,20 +105,36 @@ class KeyCut:
         return self.blocks.steps(self.block_size)
 
     def reads_whole(self, layer: nn.Module) -> bool:
-        """Whether a layer is a convolution whose kernel is one block and steps by it: keys need no lifting then."""
+        """Whether a layer is a convolution each of whose outputs reads one block, and all of it; no lifting is needed.
+
+        That is a kernel and stride of one block without padding or gaps. A Conv1d reads blocks of samples so, and a
+        Conv2d reads tiles.
+        """
         if not isinstance(layer, nn.Conv1d | nn.Conv2d) or self.blocks is Blocks.FRAMES:
             return False
         if isinstance(layer, nn.Conv2d) != (self.blocks is Blocks.TILES):
             return False
-        whole = Axis(self.block_size, self.block_size, 1, 0, 0, self.block_size)
-        return all(axis == whole for axis in axes_of(layer, self.block_size))
+        return all(axis.reads_one_block for axis in axes_of(layer, self.block_size))
 
 
 def default_blocks(layer: nn.Module) -> Blocks | None:
-    """How keys cut the queries of a layer unless asked otherwise; None where that must be asked.
+    """How keys cut the queries of a layer unless something else is asked for.
 
-    A Conv1d of one channel reads samples; one of several reads a spectrogram (tiles or frames, as asked) or
-    channels of samples. A Conv2d reads tiles, Linear and recurrent layers read frames.
+    Parameters
+    ----------
+    layer
+        A Conv1d of one channel reads samples; one of several channels reads a spectrogram (tiles or frames, as asked)
+        or channels of samples. A Conv2d reads tiles; Linear and recurrent layers read frames.
+
+    Returns
+    -------
+    Blocks or None
+        None where the layer does not imply it.
+
+    Examples
+    --------
+    >>> default_blocks(nn.Linear(80, 256))
+    <Blocks.FRAMES: 'frames'>
     """
     if isinstance(layer, nn.Conv2d):
         return Blocks.TILES

@@ -10,8 +10,8 @@ are one plain kernel, each s samples later than the one before. That shift S, se
 least-squares solution over the encrypted weights alone, and its chain of images gives K up to one orthogonal
 matrix of s x s repeated in every phase: for s = 1 the whole key up to its sign
 (tests/keys/test_lift.py::test_a_stride_below_the_block_shows_the_key_to_who_holds_the_model). An incorrect user
-learns nothing from that, but who holds the encrypted model does: against the cloud such a key is worth one of
-`hidden_elements`. A block equal to the stride, and blocks of frames, show nothing of the kind.
+learns nothing from that, but anyone who holds the encrypted model does: against the cloud the key is only as strong as
+one of `hidden_elements` elements. A block equal to the stride, and blocks of frames, show nothing of the kind.
 """
 
 import copy
@@ -35,9 +35,29 @@ Layer = TypeVar("Layer", bound=nn.Module)
 def lift(layer: nn.Module, cut: KeyCut) -> nn.Module:
     """A copy of `layer` that reads whole blocks and answers what the layer answers to queries padded to them.
 
-    samples, tiles: a Conv1d or Conv2d becomes a `LiftedConvolution`; where kernel, stride and block are one it stays.
-    frames: the layer stays what it is, with its input bins padded to a multiple of the block.
-    A Conv1d under tiles does both. Raises BadInput with the reason where that is not possible.
+    Parameters
+    ----------
+    layer
+        A Conv1d, Conv2d, Linear, RNN, LSTM or GRU; it is copied, never changed.
+    cut
+        How keys cut its input. Under samples and tiles a convolution becomes a `LiftedConvolution`, unless kernel,
+        stride and block are equal. Under frames the layer keeps its class, with its input bins padded to a multiple of
+        the block. A Conv1d under tiles is padded and lifted.
+
+    Returns
+    -------
+    nn.Module
+        Under no key yet.
+
+    Raises
+    ------
+    BadInput
+        With the reason, where the layer cannot take a key exactly.
+
+    Examples
+    --------
+    >>> lift(nn.Conv1d(1, 2, 4, stride=2), KeyCut("samples", 8)).weight.shape
+    torch.Size([8, 1, 16])
     """
     if reason := obstacle(layer) or mismatch(layer, cut):
         raise BadInput(f"This layer cannot take a key exactly: {reason}.")
@@ -65,10 +85,27 @@ def times_key(weight: Tensor, matrix: Tensor, cut: KeyCut) -> Tensor:
 
 
 def hidden_elements(lifted: nn.Module, size: int) -> int:
-    """At most so many elements N of a key of `size` stay hidden from who holds a lifted, encrypted layer.
+    """The most elements of a key that stay hidden from anyone who holds the lifted, encrypted layer.
 
-    Fewer where the kernel is no multiple of the stride: its zero ends show the order within a stride, too
-    (`wrongkey.attacks.weights.shifted_kernels`).
+    Fewer stay hidden where the kernel is not a multiple of the stride: its zero ends show the order within a stride,
+    too (`wrongkey.attacks.weights.shifted_kernels`).
+
+    Parameters
+    ----------
+    lifted
+        A layer that `lift` gave.
+    size
+        N, elements of the key.
+
+    Returns
+    -------
+    int
+        From 1 to `size`.
+
+    Examples
+    --------
+    >>> hidden_elements(lift(nn.Conv1d(1, 2, 4, stride=2), KeyCut("samples", 8)), 8)
+    2
     """
     return size // prod(axis.phases for axis in lifted.axes) if isinstance(lifted, LiftedConvolution) else size
 
@@ -76,7 +113,27 @@ def hidden_elements(lifted: nn.Module, size: int) -> int:
 def multiplications(layer: nn.Module) -> float:
     """Multiplications of a layer per position of its input: a sample, a frame, or a bin of a frame for a Conv2d.
 
-    The ratio of a lifted layer's to the plain layer's is what lifting costs. Raises BadInput for other layers.
+    The ratio of a lifted layer's to the plain layer's is what lifting costs.
+
+    Parameters
+    ----------
+    layer
+        Plain or lifted.
+
+    Returns
+    -------
+    float
+        Multiplications per position.
+
+    Raises
+    ------
+    BadInput
+        For a layer that cannot take a key.
+
+    Examples
+    --------
+    >>> multiplications(nn.Conv1d(1, 64, 10, stride=10))
+    64.0
     """
     if isinstance(layer, nn.Conv1d | nn.Conv2d):
         return layer.weight.numel() / prod(layer.stride)

@@ -13,6 +13,7 @@ from math import prod
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 Convolution = nn.Conv1d | nn.Conv2d
@@ -55,7 +56,14 @@ class Axis:
 
     @property
     def taps(self) -> int:
+        """Blocks that the outputs of a block read."""
         return self.last - self.first + 1
+
+    @property
+    def reads_one_block(self) -> bool:
+        """Whether every output reads one block, and all of it: kernel = stride = block, no padding, no gaps."""
+        whole = self.kernel == self.stride == self.block and self.reach == self.block - 1
+        return whole and self.before == self.after == 0
 
     @property
     def surplus(self) -> int:
@@ -72,8 +80,8 @@ class Axis:
         phase, element = torch.arange(self.phases), torch.arange(self.kernel)
         position = phase[:, None] * self.stride - self.before + self.dilation * element
         shifted = position - self.first * self.block
-        one_hot = F.one_hot(shifted, self.taps * self.block)
-        return one_hot.reshape(self.phases, self.kernel, self.taps, self.block).to(torch.float64)
+        one_hot = F.one_hot(shifted, self.taps * self.block).to(torch.float64)
+        return rearrange(one_hot, "phase element (tap place) -> phase element tap place", tap=self.taps)
 
 
 class LiftedConvolution(nn.Module):
@@ -82,7 +90,7 @@ class LiftedConvolution(nn.Module):
     weight: (out * phases, in / groups, *(taps * block)), the phases of one output side by side. Zeros belong to
         the plain kernel; under a key they are gone.
     bias: (out,) or None.
-    The other attributes are the plain layer's: networks look at them.
+    The other attributes are the plain layer's, because networks read them.
     """
 
     weight: nn.Parameter
@@ -98,10 +106,9 @@ class LiftedConvolution(nn.Module):
         windows = [axis.windows().to(plain.device) for axis in self.axes]
         equation = "ock,pktb->opctb" if len(windows) == 1 else "ockl,pktb,qlud->opqctbud"
         lifted = torch.einsum(equation, plain.to(torch.float64), *windows)
-        shape = [axis.taps * axis.block for axis in self.axes]
-        self.weight = nn.Parameter(
-            lifted.reshape(-1, plain.shape[1], *shape).to(plain.dtype), requires_grad=layer.weight.requires_grad
-        )
+        layout = "o p c t b -> (o p) c (t b)" if len(windows) == 1 else "o p q c t b u d -> (o p q) c (t b) (u d)"
+        weight = rearrange(lifted, layout).to(plain.dtype)
+        self.weight = nn.Parameter(weight, requires_grad=layer.weight.requires_grad)
         self.bias = None
         if layer.bias is not None:
             self.bias = nn.Parameter(layer.bias.detach().clone(), requires_grad=layer.bias.requires_grad)
@@ -117,23 +124,20 @@ class LiftedConvolution(nn.Module):
         convolve = F.conv1d if len(self.axes) == 1 else F.conv2d
         bias = None if self.bias is None else self.bias.repeat_interleave(prod(a.phases for a in self.axes))
         stride = tuple(axis.block for axis in self.axes)
-        outputs: Tensor = convolve(F.pad(query, padding), self.weight, bias, stride, 0, 1, self.groups)
-        outputs = self._interleaved(outputs)
+        outputs = self._interleaved(convolve(F.pad(query, padding), self.weight, bias, stride, 0, 1, self.groups))
         for place, (axis, length) in enumerate(zip(self.axes, extent, strict=True), start=-len(self.axes)):
             outputs = outputs.narrow(place, 0, -(-length // axis.block) * axis.phases + axis.surplus)
         return outputs
 
     def _interleaved(self, outputs: Tensor) -> Tensor:
-        """(..., out * phases, *blocks) -> (..., out, *(blocks * phases))."""
+        """Phases of an output one after another: (..., out * phases, *blocks) -> (..., out, *(blocks * phases))."""
         phases = [axis.phases for axis in self.axes]
-        if prod(phases) == 1:
-            return outputs
-        z: Tensor = outputs.unflatten(-1 - len(phases), (self.out_channels, *phases))  # type: ignore[no-untyped-call]
         if len(phases) == 1:
-            return z.transpose(-2, -1).flatten(-2)
-        return z.movedim((-4, -3), (-3, -1)).flatten(-2).flatten(-3, -2)
+            return rearrange(outputs, "... (o p) t -> ... o (t p)", p=phases[0])
+        return rearrange(outputs, "... (o p q) f t -> ... o (f p) (t q)", p=phases[0], q=phases[1])
 
     def extra_repr(self) -> str:
+        """The layer's settings, for its repr."""
         block = tuple(axis.block for axis in self.axes)
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "

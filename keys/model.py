@@ -1,4 +1,4 @@
-"""Encrypts models (paper, III-B): every first-layer kernel e becomes K^T e, so that x K K^T e = x e.
+"""Encryption of models (paper, III-B): every first-layer kernel e becomes K^T e, so that x K K^T e = x e.
 
 A convolution whose kernel, stride and block are equal stays a convolution. Any other first layer that is linear in
 the query is lifted first (wrongkey.keys.lift), which holds for every kernel, stride that divides the block, padding and
@@ -28,16 +28,41 @@ from wrongkey.keys.query import Key, Matrix, block_of_matrix, key_matrix
 def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks | str | None = None) -> nn.Module:
     """A copy of `network` that answers queries under `key` as the network answers plain ones.
 
-    layer_name: dotted name of the first layer; the lifted, encrypted layer takes its place.
-    blocks: how the key cuts queries (wrongkey.keys.blocks); None takes `default_blocks` of the layer.
-    The weights are computed in float64 and cast back; the bias, which no input touches, stays. The copy
-    holds neither the plain weights nor the key; what lifted weights show of the key stands in wrongkey.keys.lift.
-    Raises BadInput with the reason where the layer cannot take the key exactly.
+    The weights are computed in float64 and cast back; the bias, which no input touches, stays. The copy holds neither
+    the plain weights nor the key; `wrongkey.keys.lift` says what lifted weights show of the key.
+
+    Parameters
+    ----------
+    network
+        Any module; it is copied, never changed.
+    layer_name
+        Dotted name of the first layer; the lifted, encrypted layer takes its place. Empty for the network itself.
+    key
+        A key or a matrix `(N, N)`.
+    blocks
+        How the key cuts queries; None takes `default_blocks` of the layer.
+
+    Returns
+    -------
+    nn.Module
+        The encrypted network.
+
+    Raises
+    ------
+    BadInput
+        With the reason, where the layer cannot take the key exactly.
+
+    Examples
+    --------
+    >>> key, network = SecretKey.from_seed("rom", 4, seed=0), nn.Sequential(nn.Conv1d(1, 2, 4, stride=4))
+    >>> encrypted = encrypt_model(network, "0", key)
+    >>> encrypted[0].weight.shape
+    torch.Size([2, 1, 4])
     """
     layer = first_layer(network, layer_name)
     cut = check_exact(layer, layer_name, key, blocks)
     assert cut is not None  # a key was given
-    encrypted = lift_model(network, layer_name, cut.block_size, cut.blocks)
+    encrypted = _lifted(network, layer_name, cut)
     absorb(encrypted.get_submodule(layer_name), key_matrix(key), cut)
     return encrypted
 
@@ -45,10 +70,35 @@ def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks 
 def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blocks | str | None = None) -> nn.Module:
     """A copy of `network` with its first layer lifted for keys of `block_size`, under no key yet.
 
-    It has the architecture of `encrypt_model`'s answer, so it takes such a state dict:
+    It has the architecture of what `encrypt_model` returns, so it takes such a state dict.
 
-        network = lift_model(plain, "conv1", 8, "tiles")
-        network.load_state_dict(safetensors.torch.load_file("encrypted.safetensors"))
+    Parameters
+    ----------
+    network
+        Any module; it is copied, never changed.
+    layer_name
+        Dotted name of the first layer.
+    block_size
+        M of the keys.
+    blocks
+        How keys cut queries; None takes `default_blocks` of the layer.
+
+    Returns
+    -------
+    nn.Module
+        The lifted network.
+
+    Raises
+    ------
+    BadInput
+        With the reason, where the layer cannot take such keys exactly.
+
+    Examples
+    --------
+    >>> plain, key = nn.Sequential(nn.Conv1d(1, 2, 3)), SecretKey.from_seed("rom", 4, seed=0)
+    >>> network = lift_model(plain, "0", 4)
+    >>> network.load_state_dict(encrypt_model(plain, "0", key).state_dict())
+    <All keys matched successfully>
     """
     layer = first_layer(network, layer_name)
     if blocks is None and (reason := obstacle(layer)):
@@ -56,13 +106,7 @@ def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blo
     cut = KeyCut.for_layer(layer, blocks, block_size, layer_name)
     if reason := obstacle(layer) or mismatch(layer, cut):
         raise _refusal(layer_name, reason)
-    check_unshared(network, layer_name)
-    lifted = lift(layer, cut)
-    if not layer_name:
-        return lifted
-    copied = copy.deepcopy(network)
-    copied.set_submodule(layer_name, lifted)
-    return copied
+    return _lifted(network, layer_name, cut)
 
 
 def encrypt_kernels(weight: Tensor, key: Matrix) -> Tensor:
@@ -72,10 +116,34 @@ def encrypt_kernels(weight: Tensor, key: Matrix) -> Tensor:
 
 
 def relative_kernels(weight: Tensor, keys: Matrix, model_key: Matrix) -> Tensor:
-    """The plain model's kernels K' K^T e: what a model under `model_key` computes asked with each of `keys`.
+    """The kernels K' K^T e: what a model under `model_key` computes, asked with each of `keys`.
 
-    weight (out, in / groups, *block), keys (n, N, N) and model_key (N, N) give float64
-    (n, out, in / groups, *block). As rows: w K K'^T, since x K' K^T e = x (K' K^T e).
+    As rows this is w K K'^T, since x K' K^T e = x (K' K^T e).
+
+    Parameters
+    ----------
+    weight
+        `(out, in / groups, *block)`, the plain layer's.
+    keys
+        `(n, N, N)`, of the queries.
+    model_key
+        `(N, N)`.
+
+    Returns
+    -------
+    Tensor
+        Float64 `(n, out, in / groups, *block)`.
+
+    Raises
+    ------
+    BadInput
+        Where the keys have another shape.
+
+    Examples
+    --------
+    >>> keys = torch.eye(3).repeat(2, 1, 1)
+    >>> relative_kernels(torch.ones(5, 1, 3), keys, keys[0]).shape
+    torch.Size([2, 5, 1, 3])
     """
     rows = encrypt_kernels(weight, model_key).flatten(2)  # (out, in / groups, N)
     queries = key_matrix(keys).to(weight.device)
@@ -86,7 +154,7 @@ def relative_kernels(weight: Tensor, keys: Matrix, model_key: Matrix) -> Tensor:
 
 
 def first_layer(network: nn.Module, name: str) -> nn.Module:
-    """The layer with this dotted name; BadInput naming the nearest names where there is none."""
+    """The layer with this dotted name; BadInput with the nearest names where there is none."""
     layers: dict[str, nn.Module] = dict(network.named_modules(remove_duplicate=False))
     if name in layers:
         return layers[name]
@@ -98,7 +166,7 @@ def first_layer(network: nn.Module, name: str) -> nn.Module:
 def check_exact(
     layer: nn.Module, name: str = "", key: Key | None = None, blocks: Blocks | str | None = None
 ) -> KeyCut | None:
-    """BadInput, with the reason in one sentence, unless the layer can absorb a key (this key) exactly.
+    """Raise BadInput, with the reason in one sentence, unless the layer can absorb a key (this key) exactly.
 
     Returns how the key cuts what the layer reads, None where no key was given.
     """
@@ -113,7 +181,7 @@ def check_exact(
 
 
 def check_unshared(network: nn.Module, name: str) -> None:
-    """BadInput where the network holds a keyed weight under another name too: both would be keyed."""
+    """Raise BadInput where the network holds a keyed weight under another name too: both would be keyed."""
     layer = network.get_submodule(name)
     for own in [f"{name}.{weight}" if name else weight for weight in keyed_weights(layer)]:
         weight = network.get_parameter(own)
@@ -125,8 +193,35 @@ def check_unshared(network: nn.Module, name: str) -> None:
 
 
 def keyable_layers(network: nn.Module) -> list[str]:
-    """Names of the layers that can take a key; whether the query reaches one unchanged is the caller's knowledge."""
+    """Names of the layers that can take a key; whether the query reaches one unchanged is for the caller to know.
+
+    Parameters
+    ----------
+    network
+        Any module.
+
+    Returns
+    -------
+    list of str
+        Dotted names, in the network's order.
+
+    Examples
+    --------
+    >>> keyable_layers(nn.Sequential(nn.Conv1d(1, 2, 4), nn.ReLU(), nn.Linear(2, 2)))
+    ['0', '2']
+    """
     return [name for name, layer in network.named_modules() if obstacle(layer) is None and _unshared(network, name)]
+
+
+def _lifted(network: nn.Module, layer_name: str, cut: KeyCut) -> nn.Module:
+    """A copy of the network with its first layer, which can take such a key, lifted."""
+    check_unshared(network, layer_name)
+    lifted = lift(first_layer(network, layer_name), cut)
+    if not layer_name:
+        return lifted
+    copied = copy.deepcopy(network)
+    copied.set_submodule(layer_name, lifted)
+    return copied
 
 
 def _refusal(name: str, reason: str) -> BadInput:
@@ -142,7 +237,7 @@ def _unshared(network: nn.Module, name: str) -> bool:
 
 
 def _cut_by(layer: nn.Module, name: str, key: Key, blocks: Blocks | str | None) -> KeyCut:
-    """How a key cuts what a layer reads; BadInput where the layer does not say it, or the key is none for it."""
+    """How a key cuts what a layer reads; BadInput where the layer does not imply it, or the key does not fit it."""
     if blocks is None and (reason := obstacle(layer)):
         raise _refusal(name, reason)
     chosen = KeyCut.for_layer(layer, blocks, 1, name).blocks
@@ -152,7 +247,7 @@ def _cut_by(layer: nn.Module, name: str, key: Key, blocks: Blocks | str | None) 
 
 
 def _key_mismatch(layer: nn.Module, key: Key, blocks: Blocks) -> str | None:
-    """Why a key is none for these blocks, whatever the layer, or None."""
+    """Why a key does not fit these blocks, for any layer, or None."""
     dims, natural = blocks.dims, None
     if isinstance(layer, nn.Conv1d | nn.Conv2d):
         natural = natural_block(layer, Blocks.SAMPLES if isinstance(layer, nn.Conv1d) else Blocks.TILES)

@@ -1,11 +1,10 @@
-"""Encrypts queries (paper, III-A): every block row vector x becomes x K.
+"""Encryption of queries (paper, III-A): every block row vector x becomes x K.
 
 Speech is a torch tensor or a numpy array: waveforms (samples,), (batch, samples) or (batch, channels,
 samples); spectrograms (bins, frames), (batch, bins, frames) or (batch, channels, bins, frames). `blocks` says
 how speech is cut (wrongkey.keys.blocks): "samples", "tiles" or "frames"; a 1-D key cuts samples and a 2-D key tiles
-unless "frames" is asked, which a 1-D key does too. A key is a `SecretKey`, a raw matrix (N, N), or a batch of raw
-matrices (keys, N, N), which puts a leading keys dimension before the result. A raw matrix does not tell its dimensions:
-name its `blocks`, or `dims` with N = M ** dims.
+unless "frames" is asked for, which needs a 1-D key too. A key is a `SecretKey`, a raw matrix (N, N), or a batch of raw
+matrices (keys, N, N). A raw matrix does not show its dimensions: name its `blocks`, or `dims` with N = M ** dims.
 """
 
 from math import isqrt
@@ -20,6 +19,7 @@ from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import Tail, cut, from_blocks, to_blocks
 from wrongkey.keys.key import SecretKey
+from wrongkey.keys.key_cut import KeyCut
 
 Matrix = NDArray[np.float64] | Tensor
 Key = SecretKey | Matrix
@@ -46,21 +46,46 @@ def encrypt_query(
     dims: int | None = None,
     blocks: Blocks | str | None = None,
 ) -> Tensor | NDArray[np.floating[Any]]:
-    """Encrypts speech block by block: its shape with the tail padded to (or dropped at) a whole block.
+    """Encrypt speech block by block (paper, III-A).
 
-    The product is made in the speech's dtype and on its device; float16 and bfloat16 are computed in float32.
-    Differentiable. Raises BadInput for speech that is not floating point, not finite, empty or of another
-    rank, and where `blocks`, `dims` and the key contradict each other.
+    The product is made in the speech's dtype and on its device; float16 and bfloat16 are computed in float32. It is
+    differentiable.
 
+    Parameters
+    ----------
+    speech
+        A waveform `(samples,)` or a spectrogram `(bins, frames)`, with up to two axes for batch and channels before.
+    key
+        A key, a matrix `(N, N)`, or matrices `(keys, N, N)`, which put a leading axis before the result.
+    tail
+        "pad" fills the last block with zeros, "drop" leaves out what does not fill one.
+    dims
+        1 or 2, of a raw matrix without `blocks`.
+    blocks
+        How speech is cut; None takes samples for a 1-D key and tiles for a 2-D key.
+
+    Returns
+    -------
+    Tensor or NDArray
+        As the speech was given, whole blocks long.
+
+    Raises
+    ------
+    BadInput
+        For speech that is not floating point, not finite, empty or of another rank, and where `blocks`, `dims` and
+        the key contradict each other.
+
+    Examples
+    --------
     >>> flip = np.diag([1.0, -1.0])
     >>> encrypt_query(np.array([1.0, 2.0, 3.0]), flip, blocks="samples") + 0.0
     array([ 1., -2.,  3.,  0.])
     """
     tensor = _checked(speech)
-    matrix, block_size, blocks = _matrix(key, dims, blocks)
-    _check_rank(tensor, block_size, blocks)
-    rows = to_blocks(tensor, block_size, blocks, tail)
-    encrypted = from_blocks(_product(rows, matrix), block_size, blocks)
+    matrix, key_cut = _matrix(key, dims, blocks)
+    _check_rank(tensor, key_cut)
+    rows = to_blocks(tensor, key_cut.block_size, key_cut.blocks, tail)
+    encrypted = from_blocks(_product(rows, matrix), key_cut.block_size, key_cut.blocks)
     return encrypted if isinstance(speech, Tensor) else encrypted.detach().numpy()
 
 
@@ -90,24 +115,45 @@ def decrypt_query(
     dims: int | None = None,
     blocks: Blocks | str | None = None,
 ) -> Tensor | NDArray[np.floating[Any]]:
-    """Undoes `encrypt_query` with the same key and blocks, up to rounding (exactly for Shuffling and Flipping).
+    """Undo `encrypt_query` with the same key and blocks, up to rounding (exactly for Shuffling and Flipping).
 
-    extent: what the plain speech had, samples or (bins, frames); the padding is cut off to it.
-    A batch of keys decrypts the same speech with each of them. Raises BadInput where the speech is not whole
-    blocks.
+    Parameters
+    ----------
+    encrypted
+        Whole blocks. A batch of keys decrypts the same speech with each of them.
+    key, dims, blocks
+        As they were given to `encrypt_query`.
+    extent
+        Samples, or `(bins, frames)`, of the plain speech: the padding is cut off.
+
+    Returns
+    -------
+    Tensor or NDArray
+        As the speech was given.
+
+    Raises
+    ------
+    BadInput
+        Where the speech is not whole blocks.
+
+    Examples
+    --------
+    >>> key = SecretKey.from_seed("shuffling", 4, seed=0)
+    >>> decrypt_query(encrypt_query(np.arange(6.0), key), key, extent=6)
+    array([0., 1., 2., 3., 4., 5.])
     """
-    matrix, block_size, blocks = _matrix(key, dims, blocks)
-    _check_rank(encrypted, block_size, blocks)
-    whole = tuple(encrypted.shape[-blocks.query_axes :])
-    if any(encrypted.shape[axis] % block_size for axis in blocks.axes):
+    matrix, key_cut = _matrix(key, dims, blocks)
+    _check_rank(encrypted, key_cut)
+    whole = tuple(encrypted.shape[-key_cut.blocks.query_axes :])
+    if any(encrypted.shape[axis] % key_cut.block_size for axis in key_cut.axes):
         raise BadInput(
-            f"Encrypted speech of extent {whole} is not whole blocks of {block_size}: give the key that it was "
+            f"Encrypted speech of extent {whole} is not whole blocks of {key_cut.block_size}: give the key that it was "
             "encrypted with."
         )
-    plain = encrypt_query(_tensor(encrypted), matrix.mT, blocks=blocks)
+    plain = encrypt_query(_tensor(encrypted), matrix.mT, blocks=key_cut.blocks)
     if extent is not None:
         extent = (extent,) if isinstance(extent, int) else tuple(extent)
-        plain = cut(plain, blocks.query_axes, extent)
+        plain = cut(plain, key_cut.blocks.query_axes, extent)
     return plain if isinstance(encrypted, Tensor) else plain.detach().numpy()
 
 
@@ -120,15 +166,15 @@ def key_matrix(key: Key) -> Tensor:
 
 
 def block_of_matrix(size: int, dims: int) -> int:
-    """Block size M of a key of N = `size` elements; BadInput where N is no M ** dims."""
+    """Block size M of a key of N = `size` elements; BadInput where N is not M ** dims."""
     block_size = size if dims == 1 else isqrt(size)
     if block_size**dims != size:
         raise BadInput(f"A key of N = {size} has no {dims}-D blocks: N must be a square.")
     return block_size
 
 
-def _matrix(key: Key, dims: int | None, blocks: Blocks | str | None) -> tuple[Tensor, int, Blocks]:
-    """Matrix or matrices, block size M and blocks of a key."""
+def _matrix(key: Key, dims: int | None, blocks: Blocks | str | None) -> tuple[Tensor, KeyCut]:
+    """Matrix or matrices of a key, and how it cuts speech."""
     matrix = key_matrix(key)
     if blocks is not None:
         blocks = Blocks.named(blocks)
@@ -139,16 +185,16 @@ def _matrix(key: Key, dims: int | None, blocks: Blocks | str | None) -> tuple[Te
         if dims not in (None, key.dims):
             asked = f"{dims}-D" if blocks is None else f"{dims}-D ({blocks})"
             raise BadInput(f"This key is for {key.dims}-D blocks, and {asked} was asked for.")
-        return matrix, key.block_size, blocks or Blocks.named(key.dims)
+        return matrix, KeyCut(blocks or Blocks.named(key.dims), key.block_size)
     if dims is None:
         raise BadInput("A raw matrix needs dims=1 (waveforms) or dims=2 (spectrograms), or the name of its blocks.")
-    return matrix, block_of_matrix(matrix.shape[-1], dims), blocks or Blocks.named(dims)
+    return matrix, KeyCut(blocks or Blocks.named(dims), block_of_matrix(matrix.shape[-1], dims))
 
 
-def _check_rank(speech: Tensor | NDArray[Any], block_size: int, blocks: Blocks) -> None:
-    shape, axes = tuple(speech.shape), blocks.query_axes
+def _check_rank(speech: Tensor | NDArray[Any], key_cut: KeyCut) -> None:
+    shape, axes, size = tuple(speech.shape), key_cut.blocks.query_axes, key_cut.block_size
     if axes == 2 and speech.ndim == 1:
-        wanted = {"tiles": f"{block_size} × {block_size} tiles", "frames": f"{block_size} bins of the frames"}[blocks]
+        wanted = f"{size} × {size} tiles" if key_cut.blocks is Blocks.TILES else f"{size} bins of the frames"
         raise BadInput(
             f"Speech of shape {shape} is a waveform, and this key is for {wanted} of "
             "spectrograms: a waveform needs a key of 1-D blocks."

@@ -24,7 +24,13 @@ Ranks = NDArray[np.int64]  # (count,)
 
 
 class Group(StrEnum):
-    """The smallest of these groups of matrices that holds every key of a scheme: what an attack may assume of a key."""
+    """The smallest of these groups of matrices that holds every key of a scheme: what an attack may assume of a key.
+
+    Examples
+    --------
+    >>> SCHEMES["flipping"].group
+    <Group.SIGNS: 'signs'>
+    """
 
     PERMUTATIONS = "permutations"  # one 1 in every row and column
     SIGNS = "signs"  # diagonal, of 1 and -1
@@ -36,14 +42,28 @@ class Group(StrEnum):
 class Scheme:
     """One way to draw an orthogonal key of `size` N.
 
-    words(size): number of uniform 64-bit words that one key consumes.
-    matrices(size, words): uint64 (count, words(size)) -> float64 (count, size, size), each key from its own
-        row only.
-    space(size): exact number of keys, or None where the keys form a continuum.
-    unrank(size, ranks), rank(matrices): for a finite scheme, its keys numbered 0 ... space(size) - 1 and the
+    Parameters
+    ----------
+    name
+        As users write it.
+    words
+        `words(size)`: number of uniform 64-bit words that one key consumes.
+    matrices
+        `matrices(size, words)`: uint64 `(count, words(size))` to float64 `(count, N, N)`, each key from its own row
+        only.
+    space
+        `space(size)`: exact number of keys, or None where the keys form a continuum.
+    unrank, rank
+        `unrank(size, ranks)` and `rank(matrices)`: the keys of a finite scheme, numbered 0 ... space(size) - 1, and the
         inverse; needed where the space is small enough to be enumerated.
-    group: the smallest group of matrices that holds the keys. A finite scheme outside of the first three is one whose
-        keys an attack can only compare one by one.
+    group
+        The smallest group of matrices that holds the keys. A finite scheme outside the first three is one whose keys
+        an attack can only compare one by one.
+
+    Examples
+    --------
+    >>> SCHEMES["shuffling"].space(4), SCHEMES["rom"].finite(4)
+    (24, False)
     """
 
     name: str

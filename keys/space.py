@@ -26,11 +26,18 @@ from wrongkey.keys.volume import TOLERANCE, distinguishable_bits
 class KeySpace:
     """The key space of a scheme for one block.
 
-    scheme, block_size (M), dims (1 or 2), size (N = M ** dims): what was asked.
-    count: exact number of keys; None for a continuum.
-    bits: log2 of the count, or of the number of keys that are distinguishable at `tolerance`.
-    dimension: free parameters of a continuum, 0 for a finite scheme.
-    tolerance: epsilon = |K - K'|_F / sqrt(N) at which `bits` counts a continuum; None for a finite scheme.
+    Attributes
+    ----------
+    scheme, block_size, dims, size
+        What was asked: M, 1 or 2 dimensions, and N = M ** dims.
+    count
+        Exact number of keys; None for a continuum.
+    bits
+        log2 of the count, or of the number of keys that are distinguishable at `tolerance`.
+    dimension
+        Free parameters of a continuum, 0 for a finite scheme.
+    tolerance
+        epsilon = |K - K'|_F / sqrt(N) at which `bits` counts a continuum; None for a finite scheme.
     """
 
     scheme: str
@@ -44,9 +51,37 @@ class KeySpace:
 
 
 def key_space(scheme: str | Scheme, block_size: int, dims: int = 1, tolerance: float = TOLERANCE) -> KeySpace:
-    """The key space of a scheme: exact where it is finite, at a tolerance in (0, 0.5] for ROM.
+    """The key space of a scheme: exact where it is finite, at a tolerance for ROM.
 
-    Raises BadInput for a tolerance out of range and for a user's scheme that is continuous.
+    Parameters
+    ----------
+    scheme
+        A scheme or its name.
+    block_size
+        M, at least 1.
+    dims
+        1 or 2.
+    tolerance
+        epsilon in (0, 0.5], relative: how near a key must come to the correct one to pass for it.
+
+    Returns
+    -------
+    KeySpace
+        Count and bits.
+
+    Raises
+    ------
+    BadInput
+        For a tolerance out of range and for a user's scheme that is continuous.
+
+    References
+    ----------
+    Szarek, "Metric entropy of homogeneous spaces", 1997.
+
+    Examples
+    --------
+    >>> key_space("flipping", 10).count
+    1024
     """
     check_block(block_size, dims)
     scheme = get_scheme(scheme)

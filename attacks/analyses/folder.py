@@ -98,7 +98,7 @@ def queries_of(experiment: Experiment) -> list[Tensor]:
     if experiment.on_waveforms:
         return list(experiment.waveforms)
     found: dict[int, Tensor] = {}
-    for group in experiment.engine.groups:
+    for group in experiment.engine.queries.groups:
         pieces = group.segments.reshape(len(group.utterance), group.pieces, *group.segments.shape[1:])
         found.update(zip(group.utterance.tolist(), pieces, strict=True))
     return [found[number] for number in range(len(experiment.used))]

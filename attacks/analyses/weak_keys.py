@@ -132,10 +132,10 @@ def measure_sweep(
 
 def first_layer_kernels(experiment: Experiment) -> Matrix | None:
     """Kernels `(N, out)` of a first layer that reads whole blocks of one channel; None for any other."""
-    engine = experiment.engine
-    if engine.layer is None or engine.weight.shape[1] != 1:
+    layer = experiment.engine.layer
+    if layer is None or layer.plain_weight.shape[1] != 1:
         return None
-    kernels: Matrix = engine.weight.flatten(1).numpy().T
+    kernels: Matrix = layer.plain_weight.flatten(1).numpy().T
     return kernels
 
 

@@ -25,7 +25,7 @@ from wrongkey.attacks.harness.target import blank
 from wrongkey.attacks.harness.wire import packed, unpickled
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.answers import as_hypothesis
-from wrongkey.evaluation.engine import with_first_layer
+from wrongkey.evaluation.first_layer import with_first_layer
 from wrongkey.evaluation.models.modules import copied
 from wrongkey.evaluation.models.protocol import Model, open_model
 

@@ -15,7 +15,7 @@ from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Matrix, Need, 
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.oracles import MOST_QUERIES, Oracles
 from wrongkey.attacks.harness.salt import Salt, attack_seed
-from wrongkey.attacks.harness.target import Target, under_key, whole_blocks
+from wrongkey.attacks.harness.target import Target, whole_blocks
 from wrongkey.attacks.harness.wire import Parcel
 from wrongkey.evaluation.corpora import Utterance
 from wrongkey.keys import encrypt_query
@@ -107,7 +107,7 @@ def evidence_of(target: Target, trial: Trial, attack: Attack, case: Case) -> tup
     if "public model" in needs:
         has["public"] = True
     if "answers" in needs:
-        oracles["ask"] = under_key(target.others_experiment, trial.key).answers
+        oracles["ask"] = partial(target.others_experiment.engine.answers, model_key=trial.key)
         oracles["error"] = partial(target.errors, target.others_experiment, trial.key)
         has["others"] = target.asked_parcel
     elif "other speech" in needs:

@@ -20,7 +20,7 @@ from wrongkey.attacks.harness.registry import known_needs
 from wrongkey.attacks.harness.salt import Salt, kept_salt
 from wrongkey.attacks.harness.target import AttackConfig, Target
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.experiment import digest_of_weights
+from wrongkey.evaluation.digests import digest_of_weights
 from wrongkey.evaluation.run_folder.attack_rows import read_attack
 from wrongkey.evaluation.run_folder.folder import RunFolder, same
 from wrongkey.evaluation.run_folder.manifest import git_revision, now, versions

@@ -27,8 +27,8 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, duration, load_audio, open_corpus
-from wrongkey.evaluation.engine import encrypt_first_layer
 from wrongkey.evaluation.experiment import Experiment, key_cut_of
+from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
 from wrongkey.evaluation.processes.workers import score_rows
 from wrongkey.evaluation.run_folder.vocabulary import error_percent
@@ -220,7 +220,7 @@ class Target:
 
     def errors(self, experiment: Experiment, key: Matrix, asked: Matrix) -> Matrix:
         """The task's error in percent, `(n,)`, of the model under `key` asked under the keys `asked (n, N, N)`."""
-        return self.error_of(experiment, under_key(experiment, key).answers(asked))
+        return self.error_of(experiment, experiment.engine.answers(asked, model_key=key))
 
     def error_of(self, experiment: Experiment, answers: Answers) -> Matrix:
         """The task's error in percent, `(n,)`, of answers under n keys."""
@@ -268,15 +268,6 @@ def blank(model: Model) -> Model:
         for tensor in (*empty.network.parameters(), *empty.network.buffers()):
             tensor.zero_()
     return empty
-
-
-def under_key(experiment: Experiment, key: Matrix) -> Experiment:
-    """The same experiment with the model encrypted under another key `(N, N)`."""
-    other = copy.copy(experiment)
-    other.correct = key
-    other.engine = copy.copy(experiment.engine)
-    other.engine.model_key = torch.as_tensor(key, dtype=torch.float64)
-    return other
 
 
 def _split(config: AttackConfig) -> tuple[Corpus, Corpus]:

@@ -21,9 +21,9 @@ from wrongkey.attacks.through_model.criterion import by_name
 from wrongkey.attacks.through_model.losses import contrast, cross_entropy
 from wrongkey.attacks.through_model.settings import LossSettings
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.engine import group_queries
 from wrongkey.evaluation.metrics.error_rates import eer
 from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.queries import group_queries
 from wrongkey.keys import encrypt_query
 
 ROWS = 16  # pieces of a pass
@@ -51,7 +51,7 @@ class HeldOut:
         self.setting, self.settings, self.keys = setting, settings, keys
         self.labels = label_numbers(setting, speech.labels)
         pieces = [model.segments(query.float()) for query in speech.queries]
-        self.groups = group_queries(pieces, setting.cut, whole=False)
+        self.groups = group_queries(pieces, setting.cut, whole=False).groups
         first, second = torch.triu_indices(len(self.labels), len(self.labels), 1)
         self.pairs, self.alike = (first, second), self.labels[first] == self.labels[second]
 

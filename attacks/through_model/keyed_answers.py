@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from wrongkey.attacks.solvers.batch_norms import kept_norms, norm_inputs, stored
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.engine import KeyedFirstLayer, QueryGroup, group_queries, with_first_layer
+from wrongkey.evaluation.first_layer import KeyedFirstLayer, with_first_layer
 from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.queries import QueryGroup, group_queries
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.query import encrypt_query
 
@@ -69,7 +70,7 @@ class KeyedAnswers:
             raise BadInput(f"{model.name} gives no numbers to learn from: it needs {self.function}(queries).")
         layer = model.network.get_submodule(model.first_layer)
         whole = cut.reads_whole(layer)
-        self.groups = group_queries([model.segments(query.float()) for query in queries], cut, whole)
+        self.groups = group_queries([model.segments(query.float()) for query in queries], cut, whole).groups
         self.layer: KeyedFirstLayer | None = None
         if whole:
             assert isinstance(layer, nn.Conv1d | nn.Conv2d)

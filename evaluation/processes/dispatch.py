@@ -1,4 +1,4 @@
-"""Calls to other processes: answers as they come, and one sentence for whatever keeps them from coming."""
+"""Calls to other processes: answers as they come, and one sentence for whatever prevents them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTINUES = "what is done is kept, and the same command continues"
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a call failed: a sentence. Exceptions of all kinds do not survive the way from process to process."""
+    """Why a call failed, as a sentence: not every exception can be sent from one process to another."""
 
     sentence: str
 
@@ -34,8 +34,8 @@ class Call:
 
 
 def described(error: BaseException) -> str:
-    """An error in one line: ``RuntimeError: …``, and of bad input the sentence alone."""
-    return printable(str(error) if isinstance(error, BadInput) else in_one_line(error))
+    """An error in one line, without a full stop: ``RuntimeError: …``, or the sentence alone of bad input."""
+    return printable(str(error).removesuffix(".") if isinstance(error, BadInput) else in_one_line(error))
 
 
 def sheltered(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -45,7 +45,7 @@ def sheltered(function: Callable[..., Any], *arguments: Any) -> Any:
     except BadInput as error:
         return Refusal(str(error))
     except Exception as error:
-        return Refusal(f"the work stopped ({described(error)}): {CONTINUES}")
+        return Refusal(f"The work stopped ({described(error)}): {CONTINUES}.")
 
 
 def accepted(answer: Any) -> Any:
@@ -56,8 +56,9 @@ def accepted(answer: Any) -> Any:
 
 
 def check_timeout(timeout: float | None) -> None:
+    """Raise BadInput unless a time-out is a positive number of seconds, or None."""
     if timeout is not None and not 0 < timeout < math.inf:
-        raise BadInput(f"--timeout {timeout:g} makes no sense: give seconds, more than 0")
+        raise BadInput(f"--timeout {timeout:g} makes no sense: give seconds, more than 0.")
 
 
 def collect(
@@ -74,13 +75,26 @@ def collect(
 
     Parameters
     ----------
-    slots: processes of the executor; as many calls wait as are being computed.
-    watch: told of every answer, and of what is being computed.
-    timeout: seconds that one call may take, the start of its process included.
-    in_order: whether the first ``slots`` calls are those being computed. Nobody knows this of a cluster: there the
-        time counts from the last answer.
+    executor
+        The processes.
+    function
+        Called in one of them; it must be importable there.
+    calls
+        Arguments and a name for each call.
+    slots
+        Processes of the executor; as many calls wait as are being computed.
+    watch
+        Told of every answer, and of what is being computed.
+    timeout
+        Seconds that one call may take, the start of its process included.
+    in_order
+        Whether the first ``slots`` calls are those being computed. This is unknown for a cluster, where the time
+        counts from the last answer.
 
-    Raises BadInput for a call that takes longer, and for a process that is killed or cannot start.
+    Raises
+    ------
+    BadInput
+        For a call that takes longer, and for a process that is killed or cannot start.
     """
     remaining = iter(calls)
     in_flight: dict[Future[Any], Call] = {}
@@ -104,7 +118,9 @@ def collect(
             late = [f for f in begun if not f.done() and monotonic() - begun[f] >= (timeout or math.inf)]
             if late:
                 names = listed([in_flight[future].name for future in late])
-                raise BadInput(f"{names} took longer than --timeout {timeout:g} s: {CONTINUES}, with more time")
+                raise BadInput(
+                    f"{_capital(names)} took longer than --timeout {timeout:g} s: {CONTINUES}, with more time."
+                )
     except BrokenExecutor as error:
         raise BadInput(_why_broken(error, watch.doing)) from None
 
@@ -115,18 +131,23 @@ def _answer(future: Future[Any], call: Call) -> Any:
     except (BadInput, BrokenExecutor):
         raise
     except (Exception, SystemExit) as error:  # of the way there or back, or a model that calls sys.exit()
-        raise BadInput(f"{call.name} got no answer from a worker ({described(error)}): {CONTINUES}") from None
+        name = _capital(call.name)
+        raise BadInput(f"{name} got no answer from a worker ({described(error)}): {CONTINUES}.") from None
 
 
 def _why_broken(error: BrokenExecutor, doing: str) -> str:
-    """What became of a process, from what loky says of it."""
+    """What happened to a process, from loky's message."""
     ended = re.search(r"exit codes of the workers are \{([^}]*)\}", str(error))
     how = ended[1] if ended else ""
     if "SIGKILL" in how or "SIGTERM" in how:
-        return f"a worker was killed ({how}) at {doing}, perhaps for want of memory: {CONTINUES}; try fewer --workers"
+        return f"A worker was killed ({how}) at {doing}, perhaps for lack of memory: {CONTINUES}; try fewer --workers."
     if "SIG" in how:
-        return f"a worker crashed ({how}) at {doing}: {CONTINUES}; PYTHONFAULTHANDLER=1 in the environment shows where"
+        return f"A worker crashed ({how}) at {doing}: {CONTINUES}; PYTHONFAULTHANDLER=1 in the environment shows where."
     if ended:
-        return f"a worker ended by itself ({how or 'no exit code'}) at {doing}: {CONTINUES}"
+        return f"A worker ended by itself ({how or 'no exit code'}) at {doing}: {CONTINUES}."
     lines = str(error.__cause__ or error).strip(' \n"').splitlines()
-    return f"a worker could not take its work ({lines[-1] if lines else error}): {CONTINUES}"
+    return f"A worker could not take its work ({lines[-1] if lines else error}): {CONTINUES}."
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]

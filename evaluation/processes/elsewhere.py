@@ -44,10 +44,9 @@ class Asked:
 
 def asked_here(experiment: Experiment, numbers: Sequence[int], anew: bool = False) -> Asked:
     """Queries and plain answers of utterances by number; ``anew`` makes the queries from the recordings again."""
-    engine = experiment.engine
-    few = engine.on(experiment.cut_again(numbers)) if anew else engine.among(numbers)
-    few.ask = experiment.asked_in_checks
-    queries = [(group.segments.cpu(), group.utterance.cpu()) for group in few.groups]
+    asked = experiment.cut_again(numbers) if anew else experiment.engine.queries.among(numbers)
+    few = experiment.engine.on(asked, experiment.asked_in_checks)
+    queries = [(group.segments.cpu(), group.utterance.cpu()) for group in few.queries.groups]
     answers = [one.cpu() if isinstance(one, Tensor) else one for one in few.plain_by_group()]
     return Asked(experiment.weights, queries, answers)
 
@@ -60,7 +59,7 @@ def ask_elsewhere(
     if on_gpu:
         torch.cuda.empty_cache()  # what finding the batch size left would be missing there
     threads = max(available_cores() // workers, 1)
-    asked = (experiment.config, numbers, experiment.engine.rows, threads, _of_notebook(experiment.config))
+    asked = (experiment.config, numbers, experiment.engine.batch.rows, threads, _of_notebook(experiment.config))
     call = Call("the questions of the self-checks, in another process", asked)
     keep = not on_gpu or workers > 1  # else it would hold its share of the GPU's memory for nothing
     with processes(workers, threads, keep) as pool, Watch("answer", report, lambda: "no key") as watch:
@@ -80,7 +79,7 @@ def _asked_there(
     torch.set_num_threads(threads)
     vars(sys.modules["__main__"]).update(of_notebook)
     experiment = Experiment(config, numbers)
-    experiment.engine.rows = rows
+    experiment.engine.batch.rows = rows
     return asked_here(experiment, range(len(numbers)))
 
 

@@ -1,4 +1,4 @@
-"""What failed while the rest went on: keys of a sweep, trials of an attack."""
+"""What failed while the rest continued: keys of a sweep, trials of an attack."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SomeFailed(BadInput):
 def each_to_its_end() -> Iterator[Callable[[], AbstractContextManager[None]]]:
     """Runs of one command: ``with each_to_its_end() as one: … with one(): run()``.
 
-    A run in which some keys or trials failed does not keep the next ones from running; what was wrong with the first
+    A run in which some keys or trials failed does not keep the next ones from running; the error of the first such run
     is raised at the end.
     """
     failed: list[SomeFailed] = []
@@ -53,20 +53,20 @@ class Failures:
         self.all: list[Failure] = []
 
     def add(self, failures: Sequence[Failure]) -> None:
-        """Raises BadInput where nothing but failures came so far."""
+        """Add failures; raises BadInput where there was nothing else so far."""
         self.all += failures
         if len(self.all) >= ALL_FAIL and not self.worked:
             raise BadInput(
-                f"the first {len(self.all):,} {self.things} all failed, {self._first()}: mend this, and the same "
-                "command tries them again"
+                f"The first {len(self.all):,} {self.things} all failed, {self._first()}: correct this, and the same "
+                "command tries them again."
             )
 
     def check(self, total: int) -> None:
-        """Raises SomeFailed where any failed of ``total``."""
+        """Raise SomeFailed where any of ``total`` failed."""
         if self.all:
             raise SomeFailed(
                 f"{len(self.all):,} of {total:,} {self.things} failed, {self._first()}; the others are kept, and the "
-                f"same command tries {'these' if len(self.all) > 1 else 'it'} again"
+                f"same command tries {'these' if len(self.all) > 1 else 'it'} again."
             )
 
     def _first(self) -> str:

@@ -1,5 +1,6 @@
-"""Processes on this machine that compute for one caller: started when first needed, kept for its next sweep, and ended
-with it, however it ends.
+"""Processes on this machine that compute for one caller.
+
+They are started when first needed, kept for the caller's next sweep, and end with it, however it ends.
 
 The module imports little: a new process reads it before anything else and is bound to its caller from then on.
 """
@@ -36,7 +37,7 @@ _lock = threading.Lock()
 
 
 class Pool(Executor):
-    """loky's processes, which take no notice of what the terminal sends to all of its processes: the caller does."""
+    """loky's processes, which ignore the signals of the terminal; the caller handles them."""
 
     def __init__(self, count: int, threads: int) -> None:
         caller, lasts = os.getpid(), _in_main_thread()
@@ -54,15 +55,16 @@ class Pool(Executor):
             )
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function in one of the processes."""
         with _held_back():  # processes are started here, and inherit what is held back
-            future: Future[Any] = self._loky.submit(fn, *args, **kwargs)
-        return future
+            return self._loky.submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes when they have computed what was submitted."""
         self._loky.shutdown(wait=wait)
 
     def kill(self) -> None:
-        """End the processes now, whatever they are doing, and theirs."""
+        """End the processes now, whatever they are doing, and the processes that they started."""
         with suppress(Empty):  # loky 3.5 would look for calls that its killing has removed, and print a traceback
             while True:
                 self._loky._work_ids.get_nowait()
@@ -73,8 +75,8 @@ class Pool(Executor):
 def processes(count: int, threads: int, keep: bool = True, purpose: str = "") -> Iterator[Pool]:
     """``count`` processes of ``threads`` threads each: those of the last time, or new ones.
 
-    Those of another ``purpose`` are not taken. They are kept where the block ends well, unless ``keep`` is False, and
-    killed where an exception leaves it (Ctrl-C among them).
+    Those of another ``purpose`` are not taken. They are kept when the block ends normally, unless ``keep`` is False,
+    and killed when an exception leaves it (Ctrl-C included).
     """
     key = (count, threads, purpose, os.getpid(), _in_main_thread(), _here(), tuple(sys.path))
     pool = _taken(key) or Pool(count, threads)
@@ -119,11 +121,10 @@ def _in_main_thread() -> bool:
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """Signals wait until the block is left, and those of the terminal for ever in the processes that it starts, which
-    look for no module in the working directory first.
+    """Signals wait until the block is left; in the processes that it starts, those of the terminal are never delivered.
 
-    Ctrl-C and a closed terminal reach every process: one that is still importing would answer with a traceback, and so
-    would one whose start was interrupted in its caller.
+    Ctrl-C and a closed terminal reach every process: one that is still importing would print a traceback, and so would
+    one whose start was interrupted in its caller. The new processes do not look for modules in the working directory.
     """
     if not hasattr(signal, "pthread_sigmask"):
         with workers_import_nothing_here():
@@ -147,10 +148,10 @@ def _held_back() -> Iterator[None]:
 
 
 def _bind_to(caller: int, thread_lasts: bool) -> None:
-    """First thing in a new process: end when the process ``caller`` does.
+    """End this new process when the process ``caller`` ends; called first.
 
-    Linux ends it even while it imports or computes in C, but does so when the *thread* that started it ends, so only
-    where that is the main thread. Elsewhere a thread looks, whenever Python lets it run.
+    Linux ends it even while it imports or computes in C, but does so when the *thread* that started it ends, so this is
+    used only where that is the main thread. Elsewhere a thread polls whenever Python lets it run.
     """
     leave_environment()
     if thread_lasts and sys.platform == "linux":
@@ -159,6 +160,6 @@ def _bind_to(caller: int, thread_lasts: bool) -> None:
 
 
 def _watch(caller: int) -> None:
-    while os.getppid() == caller:  # another one at once, where the caller ended before this process came here
+    while os.getppid() == caller:  # false at once where the caller ended before this process came here
         time.sleep(WATCH_SECONDS)
     os._exit(1)

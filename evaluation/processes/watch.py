@@ -1,4 +1,4 @@
-"""A line a minute while nothing arrives: what hangs is noticed, and what is slow is seen to be at work."""
+"""A line a minute while nothing arrives, so that a call that hangs is noticed and a slow one is seen to be working."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ class Watch:
 
     Parameters
     ----------
-    unit: what arrives.
-    report: called with each line, in a thread of its own; None says nothing.
-    done: says how much is done, ``20 of 100 keys``.
+    unit
+        What arrives.
+    report
+        Called with each line, in a thread of its own; None prints nothing.
+    done
+        Says how much is done, ``20 of 100 keys``.
     """
 
     def __init__(self, unit: str, report: Report | None, done: Callable[[], str]) -> None:

@@ -1,8 +1,6 @@
-"""Where shards are computed: this process, others of this machine, or a Dask cluster. Nothing of our own schedules
-machines.
+"""Where shards are computed: this process, others of this machine, or a Dask cluster, which schedules its machines.
 
-A worker prepares the experiment for itself from the configuration, once, and answers with rows; the calling process
-writes them.
+A worker prepares the experiment from the configuration, once, and answers with rows; the calling process writes them.
 """
 
 from __future__ import annotations
@@ -37,7 +35,8 @@ from wrongkey.evaluation.run_folder.folder import same
 
 Identity = tuple[tuple[str, Any], ...]
 
-_one_at_a_time = threading.Lock()  # a worker's engine holds the kernels of the keys that it is asked under
+# The threads of a Dask worker share one model, whose first layer holds the kernels of the keys it is asked under.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Answered:
-    """What came of the keys that were asked together: one shard, or those around the keys that failed."""
+    """Results of the keys that were asked together: one shard, or those around the keys that failed."""
 
     shards: Sequence[Shard]
     failures: Sequence[Failure] = ()
@@ -79,7 +78,7 @@ def answer(experiment: Experiment, start: int, stop: int) -> Answered:
 
 
 def _by_halves(experiment: Experiment, start: int, stop: int) -> list[Shard | Failure]:
-    """What came of two or more keys that failed together: shards around those that fail by themselves."""
+    """Results of two or more keys that failed together: shards around those that fail by themselves."""
     middle = (start + stop) // 2
     found: list[Shard | Failure] = []
     for first, last in ((start, middle), (middle, stop)):
@@ -118,8 +117,10 @@ def _joined(shards: Sequence[Shard]) -> Shard:
 
 
 def score_rows(experiment: Experiment, condition: str, scores: Tensor, start: int | None) -> list[dict[str, Any]]:
-    """Rows of the score file for ``scores (keys, …)``; ``start`` numbers the keys, None where the condition has no
-    key of its own."""
+    """Rows of the score file for ``scores (keys, …)``.
+
+    ``start`` is the number of the first key, None where the condition has no key of its own.
+    """
     config = experiment.config
     shared = {
         "task": config.task,
@@ -150,8 +151,8 @@ def answers(
 ) -> Generator[Answered, None, None]:
     """Every shard, as it is done.
 
-    Raises BadInput for a cluster that is not there, a worker that dies, and a shard that takes longer than
-    ``timeout`` seconds: only of another process can that be noticed, so that one worker is then another process.
+    Raises BadInput for a cluster that cannot be reached, a worker that dies, and a shard that takes longer than
+    ``timeout`` seconds. Only another process can be timed out, so with a time-out one worker is another process too.
     """
     here = backend == "loky"
     calls = [Call(_keys(start, stop), (start, stop)) for start, stop in shards]
@@ -164,7 +165,8 @@ def answers(
         return
     # Machines of a cluster measure their own batch; the processes of this one share what was measured here.
     threads = max(available_cores() // workers, 1)
-    asked = experiment.config, tuple(identity.items()), *((experiment.engine.rows, threads) if here else (None, None))
+    shared = (experiment.engine.batch.rows, threads) if here else (None, None)
+    asked = (experiment.config, tuple(identity.items()), *shared)
     calls = [replace(call, arguments=(*asked, *call.arguments)) for call in calls]
     with processes(workers, threads) if here else _cluster(scheduler) as executor:
         yield from collect(executor, run_shard, calls, workers, watch, timeout=timeout, in_order=here)
@@ -194,11 +196,11 @@ def _prepared(config: SweepConfig, identity: Identity, rows: int | None) -> Expe
     experiment = Experiment(replace(config, device=_own_gpu(config.device)))
     found = experiment.identity()
     if differing := [name for name, value in found.items() if not same(dict(identity)[name], value)]:
-        raise BadInput(f"worker {platform.node()} sees another {differing[0]}: give every worker the same files")
+        raise BadInput(f"The worker {platform.node()} sees another {differing[0]}: give every worker the same files.")
     if rows is None:
         experiment.tune()
     else:
-        experiment.engine.rows = rows
+        experiment.engine.batch.rows = rows
     experiment.check_unchanged()
     return experiment
 
@@ -212,15 +214,15 @@ def _own_gpu(device: str) -> str:
 
 
 def check_backend(backend: str, scheduler: str | None) -> None:
-    """Raises BadInput for a backend that is unknown, not installed or without its scheduler's address."""
+    """Raise BadInput for a backend that is unknown, not installed or without its scheduler's address."""
     if backend not in ("loky", "dask"):
-        raise BadInput(f"backend {backend!r} is unknown: choose loky or dask")
+        raise BadInput(f"The backend {backend!r} is unknown: choose loky or dask.")
     if backend == "loky" and scheduler is not None:
-        raise BadInput("--scheduler is for a cluster: add --backend dask")
+        raise BadInput("--scheduler is for a cluster: add --backend dask.")
     if backend == "dask" and scheduler is None:
-        raise BadInput("--backend dask needs the scheduler's address: --scheduler tcp://host:8786")
+        raise BadInput("--backend dask needs the scheduler's address: --scheduler tcp://host:8786.")
     if backend == "dask" and find_spec("distributed") is None:
-        raise BadInput("--backend dask needs Dask: pip install 'wrongkey[cluster]'")
+        raise BadInput("--backend dask needs Dask: pip install 'wrongkey[cluster]'.")
 
 
 @contextmanager
@@ -231,7 +233,7 @@ def _cluster(scheduler: str | None) -> Iterator[Executor]:
     try:
         client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call,unused-ignore]
     except OSError:
-        raise BadInput(f"no Dask scheduler answers at {scheduler}: start one with 'dask scheduler'") from None
+        raise BadInput(f"No Dask scheduler answers at {scheduler}: start one with 'dask scheduler'.") from None
     with client:
         executor: Executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call,unused-ignore]
         try:

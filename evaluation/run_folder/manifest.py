@@ -88,7 +88,7 @@ def describe_run(
         "identity": dict(before.get("identity") or identity),
         **{name: first.get(name) for name in ("started", "device", "versions", "git")},
         "sessions": sessions,
-        "batch": {"rows": experiment.engine.rows},
+        "batch": {"rows": experiment.engine.batch.rows},
         "corpus": {
             "name": corpus.name,
             "speakers": len({utterance.speaker for utterance in used if utterance.speaker}),

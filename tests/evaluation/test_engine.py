@@ -7,20 +7,22 @@ from torch import nn
 
 from tests import toys
 from wrongkey.evaluation.answers import Gathered
-from wrongkey.evaluation.engine import Engine, KeyedFirstLayer, QueryGroup, group_queries
+from wrongkey.evaluation.engine import Engine
+from wrongkey.evaluation.first_layer import KeyedFirstLayer
 from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.queries import QueryGroup, group_queries
 from wrongkey.keys import SecretKey, correct_key, draw_keys, encrypt_model, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
 
 SPEECH = [torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in (4_000, 7_001, 7_001, 5_200, 9_999)]
 
 
-def groups_of(model: toys.Toy, block_size: int, whole: bool = True):
+def queries_of(model: toys.Toy, block_size: int, whole: bool = True):
     return group_queries([model.segments(model.front_end(x)) for x in SPEECH], KeyCut("samples", block_size), whole)
 
 
 def engine_of(model: toys.Toy, own: np.ndarray, kernels: bool = True, **settings) -> Engine:
-    return Engine(model, "embed", groups_of(model, len(own)), own, "samples", kernels, **settings)
+    return Engine.of(model, "embed", queries_of(model, len(own)), own, "samples", kernels=kernels, **settings)
 
 
 def one_by_one(model: toys.Toy, model_key: np.ndarray, query_key: np.ndarray) -> torch.Tensor:
@@ -58,8 +60,8 @@ def test_batches_and_stacked_keys_change_nothing(make, rows, kernels):
     own, incorrect = correct_key("rom", 3, 0), draw_keys("rom", 3, 0, 0, 7)
     engine = engine_of(model, own, kernels, dtype=torch.float64)
     expected = engine.answers(incorrect)
-    engine.rows = rows
-    torch.testing.assert_close(engine.answers(incorrect), expected, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(engine.answers(incorrect, rows=rows), expected, rtol=1e-6, atol=1e-7)
+    assert engine.batch.rows == 1
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,25 @@ def test_keyed_layer_answers_key_by_key(layer, shape, frames_first):
         torch.testing.assert_close(keyed(x), torch.cat(expected))
 
 
+@pytest.mark.parametrize("kernels", [True, False])
+def test_another_model_key_is_another_model(kernels):
+    """Asked with ``model_key``, the engine answers as one made for that key, and keeps its own."""
+    model, keys = toys.raw3(), draw_keys("rom", 3, 0, 0, 4)
+    own, other = correct_key("rom", 3, 0), correct_key("rom", 3, 1)
+    engine, expected = engine_of(model, own, kernels), engine_of(model, other, kernels).answers(keys)
+    before = engine.answers(keys)
+    assert torch.equal(engine.answers(keys, model_key=other), expected)
+    assert torch.equal(engine.answers(keys), before)
+
+
+def test_some_queries_are_answered_as_among_all():
+    engine = engine_of(toys.raw3(), correct_key("rom", 3, 0))
+    keys, chosen = draw_keys("rom", 3, 0, 0, 2), [4, 1]
+    few = engine.on(engine.queries.among(chosen))
+    torch.testing.assert_close(few.answers(keys), engine.answers(keys)[:, chosen])
+    assert few.queries.utterances == 2
+
+
 def test_the_model_given_is_left_alone():
     model = toys.raw3()
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
@@ -109,10 +130,10 @@ def test_memory_that_runs_out_halves_the_batch(monkeypatch):
         return embed(self, queries)
 
     monkeypatch.setattr(toys.Toy, "embed", embed_small)
-    engine.rows = 8
+    engine.batch.rows = 8
     torch.testing.assert_close(engine.answers(keys), expected)
     assert refused
-    assert engine.rows == 2
+    assert engine.batch.rows == 2
 
 
 def test_other_errors_are_not_taken_for_missing_memory():
@@ -123,17 +144,17 @@ def test_other_errors_are_not_taken_for_missing_memory():
 
     model.embed = broken
     engine = engine_of(model, correct_key("rom", 3, 0))
-    engine.rows = 8
+    engine.batch.rows = 8
     with pytest.raises(RuntimeError, match="a bug"):
         engine.answers(draw_keys("rom", 3, 0, 0, 1))
-    assert engine.rows == 8
+    assert engine.batch.rows == 8
 
 
 def test_tuning_keeps_a_measured_size():
     model = toys.raw3()
     engine = engine_of(model, correct_key("rom", 3, 0))
     rates = engine.tune(largest=16)
-    assert rates[engine.rows] == max(rates.values())
+    assert rates[engine.batch.rows] == max(rates.values())
     assert set(rates) <= {1, 2, 4, 8, 16}
 
 
@@ -143,7 +164,7 @@ def test_the_fast_layout_is_taken_only_where_the_model_bears_it():
 
 
 def test_groups_are_cut_at_the_last_whole_block_on_both_axes():
-    (group,) = group_queries([torch.ones(2, 7, 11), torch.ones(2, 6, 10)], KeyCut("tiles", 2), whole=True)
+    (group,) = group_queries([torch.ones(2, 7, 11), torch.ones(2, 6, 10)], KeyCut("tiles", 2), whole=True).groups
     assert group.segments.shape == (4, 6, 10)
     assert group.utterance.tolist() == [0, 1]
     assert group.pieces == 2
@@ -152,7 +173,7 @@ def test_groups_are_cut_at_the_last_whole_block_on_both_axes():
 @pytest.mark.parametrize(("blocks", "shape"), [("samples", (2, 12)), ("tiles", (2, 7, 12)), ("frames", (2, 7, 11))])
 def test_a_layer_that_reads_the_tail_gets_whole_blocks_in_time(blocks, shape):
     pieces = torch.ones(2, *((11,) if blocks == "samples" else (7, 11)))
-    (group,) = group_queries([pieces], KeyCut(blocks, 2), whole=False)
+    (group,) = group_queries([pieces], KeyCut(blocks, 2), whole=False).groups
     assert group.segments.shape == shape
     assert group.segments.sum() == pieces.sum()
 

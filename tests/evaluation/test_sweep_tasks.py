@@ -224,7 +224,7 @@ def test_a_recogniser_that_answers_with_other_than_texts_is_refused(monkeypatch)
 def test_a_model_that_depends_on_its_batch_is_found_whatever_the_batch(rows):
     experiment = Experiment(config("across_the_batch", "asr"))
     experiment.encrypted = None  # the other checks would find it too
-    experiment.engine.rows = rows
+    experiment.engine.batch.rows = rows
     with pytest.raises(BadInput, match="batch size"):
         self_checks(experiment, None)
 

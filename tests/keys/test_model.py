@@ -250,7 +250,7 @@ BLOCKS_REFUSED = {
         (3, "samples"),
         "by reflect",
     ),
-    "tiles over groups": (nn.Conv1d(4, 4, 3, groups=2), (2, "tiles"), "2 groups read other bins each"),
+    "tiles over groups": (nn.Conv1d(4, 4, 3, groups=2), (2, "tiles"), "2 groups each read different bins"),
     "frames over groups": (nn.Conv1d(6, 2, 3, groups=2), (2, "frames"), "straddle its 2 groups of 3: .* divides 3"),
     "a recurrent layer with tiles": (nn.LSTM(8, 2), (4, "tiles"), "an LSTM, which reads one frame at a time.*frames"),
     "a linear layer with samples": (

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from wrongkey.errors import BadInput
@@ -86,32 +84,6 @@ def test_flipping_draws_every_sign_pattern_equally_often() -> None:
     assert not off_diagonal.any()
     ranks = SCHEMES["flipping"].rank(keys)
     assert stats.chisquare(np.bincount(ranks, minlength=16)).pvalue > 1e-3
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-@given(size=st.integers(1, 20), seed=st.integers(0, 99))
-def test_every_key_is_orthogonal(scheme: str, size: int, seed: int) -> None:
-    keys = draw_keys(scheme, size, seed, 0, 3)
-    assert keys.shape == (3, size, size) and keys.dtype == np.float64
-    assert np.abs(keys @ keys.mT - np.eye(size)).max() < 1e-13
-
-
-@pytest.mark.parametrize(("name", "largest"), [("shuffling", 5), ("flipping", 7)])
-def test_unrank_enumerates_the_whole_space_once(name: str, largest: int) -> None:
-    scheme = SCHEMES[name]
-    for size in range(1, largest + 1):
-        space = scheme.space(size)
-        matrices = scheme.unrank(size, np.arange(space))
-        assert len({matrix.tobytes() for matrix in matrices}) == space
-        assert np.array_equal(matrices @ matrices.mT, np.broadcast_to(np.eye(size), matrices.shape))
-        assert np.array_equal(scheme.rank(matrices), np.arange(space))
-
-
-@given(st.integers(1, 20), st.integers(0, 10**6))
-def test_rank_finds_the_drawn_key_again(size: int, seed: int) -> None:
-    for name in ("shuffling", "flipping"):
-        keys = draw_keys(name, size, seed, 0, 2)
-        assert np.array_equal(SCHEMES[name].unrank(size, SCHEMES[name].rank(keys)), keys)
 
 
 def test_an_unknown_scheme_is_refused_with_the_known_ones() -> None:

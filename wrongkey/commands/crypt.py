@@ -93,9 +93,9 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     import torch
     from safetensors.torch import save
 
-    from wrongkey.evaluation.engine import encrypt_first_layer
     from wrongkey.evaluation.exactness import fitted_queries
     from wrongkey.evaluation.experiment import key_cut_of
+    from wrongkey.evaluation.first_layer import encrypt_first_layer
     from wrongkey.evaluation.hardware import TOLERANCE
     from wrongkey.evaluation.models.protocol import open_model
     from wrongkey.keys import SecretKey, encrypt_query

@@ -58,7 +58,7 @@ def test_where_every_trial_fails_the_suite_stops(tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(suite, "run_trial", fails)
-    with pytest.raises(BadInput, match=r"the first 8 trials all failed, trial 0 of random-keys, .*\(MemoryError\)"):
+    with pytest.raises(BadInput, match=r"The first 8 trials all failed, trial 0 of random-keys, .*\(MemoryError\)"):
         run(tmp_path, trials=12)
     assert len(tried) == 8
 
@@ -72,14 +72,14 @@ def test_two_workers_give_the_rows_of_one(tmp_path):
 def test_a_worker_that_dies_is_a_sentence(tmp_path, monkeypatch):
     run(tmp_path, trials=1)
     monkeypatch.setattr(suite, "_in_worker", faulty.dying_trial)
-    with pytest.raises(BadInput, match=rf"^a worker was killed \(SIGKILL.*\) at trial \d of {NAME}, .*what is done is"):
+    with pytest.raises(BadInput, match=rf"^A worker was killed \(SIGKILL.*\) at trial \d of {NAME}, .*what is done is"):
         run(tmp_path, workers=2)
     assert trials(tmp_path) == [0]
 
 
 def test_a_trial_that_hangs_ends_the_run_in_time(tmp_path, monkeypatch):
     monkeypatch.setattr(suite, "_in_worker", faulty.hanging_trial)
-    with pytest.raises(BadInput, match=r"^trial 0 of random-keys, .* took longer than --timeout 0\.5 s"):
+    with pytest.raises(BadInput, match=r"^Trial 0 of random-keys, .* took longer than --timeout 0\.5 s"):
         run(tmp_path, workers=1, timeout=0.5)
 
 

@@ -196,8 +196,8 @@ def test_the_ignorant_compare_encrypted_tests_with_plain_enrolment(tmp_path):
     assert error(ignorant, np.eye(3)) == pytest.approx(plain) == error(lazy, np.eye(3))
     sweep = replace(target.experiment.config, variant="test")
     tests_alone = target.experiment.__class__(sweep)  # a model under the identity, tests alone under the key
-    tests_alone.engine.model_key = torch.eye(3, dtype=torch.float64)
-    expected = target.error_of(tests_alone, tests_alone.answers(trial.key[None]))[0]
+    answers = tests_alone.engine.answers(trial.key[None], model_key=np.eye(3))
+    expected = target.error_of(tests_alone, answers)[0]
     assert error(ignorant, trial.key) == pytest.approx(expected, abs=1e-3) != error(lazy, trial.key)
 
 

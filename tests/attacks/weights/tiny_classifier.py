@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wrongkey.attacks.base import BackgroundSpeech, Matrix, Setting
-from wrongkey.evaluation.engine import encrypt_first_layer
+from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import SecretKey
 from wrongkey.keys.key_cut import KeyCut

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
-from wrongkey.evaluation.engine import encrypt_first_layer
 from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.modules import cast, widened
 from wrongkey.evaluation.models.protocol import answer_function, checked
 from wrongkey.evaluation.sweep import sweep

@@ -101,7 +101,7 @@ def test_where_every_key_fails_the_sweep_stops(tmp_path, monkeypatch):
 
     monkeypatch.setattr(workers, "_shard", fails)
     monkeypatch.setattr(sweeping, "_shard_size", lambda *asked: 1)
-    with pytest.raises(BadInput, match=r"the first 8 keys all failed, number 0 first \(RuntimeError: no driver\)"):
+    with pytest.raises(BadInput, match=r"The first 8 keys all failed, number 0 first \(RuntimeError: no driver\)"):
         sweep(config("sound", keys=12), tmp_path / "run", workers=1)
     assert max(tried) == 7
 
@@ -129,7 +129,7 @@ def test_what_fails_beside_the_keys_ends_the_sweep_with_a_sentence(tmp_path, mon
         raise OSError(5, "the disk went away")
 
     monkeypatch.setattr(workers, "answer", fails)
-    with pytest.raises(BadInput, match=r"^the work stopped \(OSError: .*the disk went away\): what is done is kept"):
+    with pytest.raises(BadInput, match=r"^The work stopped \(OSError: .*the disk went away\): what is done is kept"):
         sweep(config("sound"), tmp_path / "run", workers=1)
 
 
@@ -146,7 +146,7 @@ def test_a_model_that_opens_in_the_caller_only_is_a_sentence(tmp_path):
 
 
 def test_a_worker_that_dies_is_a_sentence_and_the_run_goes_on_from_there(sound, tmp_path, monkeypatch):
-    with pytest.raises(BadInput, match=r"a worker was killed \(SIGKILL\(-9\).*\) at key.* what is done is kept"):
+    with pytest.raises(BadInput, match=r"A worker was killed \(SIGKILL\(-9\).*\) at key.* what is done is kept"):
         sweep(config("dying"), tmp_path / "run", workers=2)
     assert not children()
     monkeypatch.setattr(faulty, "LIMITS", {0: np.inf})
@@ -155,7 +155,7 @@ def test_a_worker_that_dies_is_a_sentence_and_the_run_goes_on_from_there(sound, 
 
 
 def test_a_worker_that_hangs_ends_the_run_in_time_and_is_ended(tmp_path):
-    with pytest.raises(BadInput, match=r"^keys .* took longer than --timeout 8 s: what is done is kept"):
+    with pytest.raises(BadInput, match=r"^Keys .* took longer than --timeout 8 s: what is done is kept"):
         sweep(config("hanging"), tmp_path / "run", workers=1, timeout=8.0)
     assert not children()
 
@@ -188,12 +188,12 @@ def test_the_watch_counts_from_the_last_arrival(monkeypatch):
 def test_errors_in_one_line():
     assert described(ValueError("one\n  two\x1b[31m")) == "ValueError: one two\\x1b[31m"
     assert described(KeyboardInterrupt()) == "KeyboardInterrupt"
-    assert described(BadInput("say so")) == "say so"
+    assert described(BadInput("Say so.")) == "Say so"
     assert len(described(ValueError("x" * 9999))) < 400
     assert sheltered(int, "7") == 7
     assert sheltered(int, "") == Refusal(
-        "the work stopped (ValueError: invalid literal for int() with base 10: ''): what is done is kept, and the same "
-        "command continues"
+        "The work stopped (ValueError: invalid literal for int() with base 10: ''): what is done is kept, and the same "
+        "command continues."
     )
     with pytest.raises(KeyboardInterrupt):
         sheltered(exec, "raise KeyboardInterrupt")
@@ -211,7 +211,7 @@ class Late:
 
 def test_what_is_done_is_handed_over_before_a_late_call_ends_the_run():
     calls, found = [Call(f"number {i}", (i,)) for i in range(3)], []
-    with pytest.raises(BadInput, match=r"^number 0 took longer than --timeout 0\.2 s"):
+    with pytest.raises(BadInput, match=r"^Number 0 took longer than --timeout 0\.2 s"):
         for answer in collect(Late(), abs, calls, 2, Watch("shard", None, str), timeout=0.2):
             found.append(answer)
     assert sorted(found) == [1, 2]
@@ -220,10 +220,10 @@ def test_what_is_done_is_handed_over_before_a_late_call_ends_the_run():
 def test_a_model_that_ends_its_process_is_a_sentence():
     with (
         processes(1, 1) as pool,
-        pytest.raises(BadInput, match=r"^key 7 got no answer from a worker \(SystemExit: 3\)"),
+        pytest.raises(BadInput, match=r"^Key 7 got no answer from a worker \(SystemExit: 3\)"),
     ):
         list(collect(pool, exec, [Call("key 7", ("raise SystemExit(3)",))], 1, Watch("shard", None, str)))
-    with pytest.raises(BadInput, match=r"a worker ended by itself \(EXIT\(3\)\) at key 7"), processes(1, 1) as pool:
+    with pytest.raises(BadInput, match=r"A worker ended by itself \(EXIT\(3\)\) at key 7"), processes(1, 1) as pool:
         list(collect(pool, os._exit, [Call("key 7", (3,))], 1, Watch("shard", None, str)))
 
 

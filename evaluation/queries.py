@@ -1,0 +1,134 @@
+"""The corpus as an engine asks it: the segments of all utterances, grouped by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
+
+
+@dataclass(frozen=True)
+class QueryGroup:
+    """Queries of one shape: ``segments (utterances · pieces, …)``, the pieces of ``utterance[i]`` side by side."""
+
+    segments: Tensor
+    utterance: Tensor
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    @property
+    def pieces(self) -> int:
+        """Segments of each utterance."""
+        return len(self.segments) // len(self.utterance)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> QueryGroup:
+        """The same queries on a device, in a precision."""
+        return QueryGroup(self.segments.to(device, dtype), self.utterance.to(device))
+
+    def among(self, utterances: Sequence[int]) -> QueryGroup | None:
+        """The queries of those ``utterances`` that are in this group, numbered by their place there; else None."""
+        place = {utterance: number for number, utterance in enumerate(utterances)}
+        rows = [row for row, utterance in enumerate(self.utterance.tolist()) if utterance in place]
+        if not rows:
+            return None
+        segments = self.segments.reshape(-1, self.pieces, *self.segments.shape[1:])[rows].flatten(0, 1)
+        numbers = [place[int(self.utterance[row])] for row in rows]
+        return QueryGroup(segments, torch.tensor(numbers, device=self.utterance.device))
+
+
+@dataclass(frozen=True)
+class Queries:
+    """All queries that an engine asks; every utterance is in one of the groups."""
+
+    groups: tuple[QueryGroup, ...]
+
+    @property
+    def utterances(self) -> int:
+        """Number of utterances."""
+        return sum(len(group.utterance) for group in self.groups)
+
+    @property
+    def segments(self) -> int:
+        """Number of segments."""
+        return sum(len(group) for group in self.groups)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Queries:
+        """The same queries on a device, in a precision."""
+        return Queries(tuple(group.to(device, dtype) for group in self.groups))
+
+    def first(self, segments: int) -> Queries:
+        """The first utterances of the largest group, at least ``segments`` segments where it has that many."""
+        group = max(self.groups, key=len)
+        count = -(-min(segments, len(group)) // group.pieces)
+        numbers = torch.arange(count, device=group.utterance.device)
+        return Queries((QueryGroup(group.segments[: count * group.pieces], numbers),))
+
+    def among(self, utterances: Sequence[int]) -> Queries:
+        """The queries of some utterances, by number, in that order."""
+        return Queries(tuple(some for group in self.groups if (some := group.among(utterances)) is not None))
+
+    def doubled(self) -> Queries:
+        """The utterances of the first group, and the same again behind them."""
+        group = self.groups[0]
+        again = group.utterance + len(group.utterance)
+        return Queries((QueryGroup(torch.cat([group.segments] * 2), torch.cat([group.utterance, again])),))
+
+    def by_group(self) -> list[Queries]:
+        """Each group by itself, its utterances numbered from 0."""
+        return [
+            Queries((QueryGroup(g.segments, torch.arange(len(g.utterance), device=g.utterance.device)),))
+            for g in self.groups
+        ]
+
+
+def group_queries(segments: Sequence[Tensor], cut: KeyCut, whole: bool) -> Queries:
+    """Sort the segments ``(pieces_i, …)`` of utterances ``i`` into groups of equal shape and number.
+
+    ``whole`` says that the first layer reads whole blocks only: what is behind the last one, along each axis that the
+    key cuts, is left out. Any other layer reads the tail too: time is padded with zeros to a whole block.
+    """
+    by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
+    for index, pieces in enumerate(segments):
+        fitted = _cut_tail(pieces, cut) if whole else _pad_tail(pieces, cut)
+        by_shape.setdefault(tuple(fitted.shape), []).append((index, fitted))
+    return Queries(
+        tuple(
+            QueryGroup(torch.cat([fitted for _, fitted in members]), torch.tensor([index for index, _ in members]))
+            for _, members in sorted(by_shape.items(), key=lambda item: item[0])
+        )
+    )
+
+
+def check_bins(model: Model, segments: Tensor, cut: KeyCut) -> None:
+    """Refuse tiles that do not fill the bins of ``segments (…, bins, frames)`` before an overlapping Conv2d.
+
+    The layer would answer to the zeros that fill a tile with more rows, which the rest of the network is not made for.
+    Raises BadInput.
+    """
+    layer = model.network.get_submodule(model.first_layer)
+    if cut.blocks is not Blocks.TILES or not isinstance(layer, nn.Conv2d) or cut.reads_whole(layer):
+        return
+    if segments.shape[-2] % cut.block_size:
+        raise BadInput(
+            f"{model.name} reads {segments.shape[-2]} bins, which tiles of {cut.block_size} do not fill: "
+            "give a block size that divides them."
+        )
+
+
+def _cut_tail(pieces: Tensor, cut: KeyCut) -> Tensor:
+    for axis in cut.axes:
+        pieces = pieces.narrow(axis, 0, pieces.shape[axis] // cut.block_size * cut.block_size)
+    return pieces
+
+
+def _pad_tail(pieces: Tensor, cut: KeyCut) -> Tensor:
+    missing = -pieces.shape[-1] % cut.steps
+    return nn.functional.pad(pieces, (0, missing)) if missing else pieces

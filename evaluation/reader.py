@@ -1,0 +1,74 @@
+"""From a recording to a model's queries, with a sentence for whatever is wrong with either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.corpora import Utterance, load_audio
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads utterances for a model whose queries are cut in one way.
+
+    ``channels`` says what to do with recordings of several channels: "refuse" or "mix".
+    """
+
+    model: Model
+    cut: KeyCut
+    channels: Literal["refuse", "mix"]
+
+    def waveform(self, utterance: Utterance) -> Tensor:
+        """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
+        # A copy, because torch aligns its memory: transforms round by where a recording is in numpy's.
+        waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, self.channels)).clone()
+        if self.cut.blocks is Blocks.SAMPLES and len(waveform) < self.cut.block_size:
+            raise BadInput(
+                f"Utterance {utterance.id} ({utterance.path}) has {len(waveform)} samples, fewer than one block of "
+                f"{self.cut.block_size}: leave it out of the corpus."
+            )
+        if not waveform.any():
+            raise BadInput(
+                f"Utterance {utterance.id} ({utterance.path}) is digital silence: leave it out of the corpus."
+            )
+        return waveform
+
+    def segments(self, waveform: Tensor, utterance: Utterance) -> Tensor:
+        """A waveform's segments; raises BadInput where a user's front end fails or gives something else."""
+        try:
+            with torch.no_grad():
+                segments = self.model.segments(self.model.front_end(waveform))
+        except BadInput:
+            raise
+        except Exception as error:  # a user's model may fail in any way
+            raise BadInput(
+                f"The front end of model {self.model.name} fails on utterance {utterance.id} "
+                f"({in_one_line(error)}): correct it, or leave the utterance out."
+            ) from error
+        if not _are_queries(segments):
+            found = tuple(segments.shape) if isinstance(segments, Tensor) else type(segments).__name__
+            raise BadInput(
+                f"front_end and segments of model {self.model.name} must give (segments, samples) or (segments, bins, "
+                f"frames), and gave {found} for utterance {utterance.id}."
+            )
+        if not segments.isfinite().all():
+            raise BadInput(
+                f"The front end of model {self.model.name} gives values that are not finite for utterance "
+                f"{utterance.id}: keep the logarithm of silence above a floor, or leave the utterance out."
+            )
+        return segments
+
+
+def _are_queries(segments: object) -> bool:
+    """Whether these are real numbers, ``(segments, samples)`` or ``(segments, bins, frames)``."""
+    if not isinstance(segments, Tensor) or segments.ndim not in (2, 3):
+        return False
+    return not segments.is_complex() and segments.numel() > 0
