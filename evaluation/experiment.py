@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.answers import Answers, difference_of
+from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.config import SweepConfig as SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, load_audio, open_corpus
 from wrongkey.evaluation.engine import (
@@ -26,7 +27,7 @@ from wrongkey.evaluation.engine import (
     group_queries,
 )
 from wrongkey.evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
-from wrongkey.evaluation.models.protocol import ASKED, Model, answer_function, open_model
+from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme

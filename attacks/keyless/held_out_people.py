@@ -19,9 +19,10 @@ from wrongkey.attacks.base import BackgroundSpeech, Setting
 from wrongkey.attacks.through_model.answer_loss import label_numbers
 from wrongkey.attacks.through_model.losses import contrast, cross_entropy
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.engine import group_queries
 from wrongkey.evaluation.metrics.error_rates import eer
-from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import encrypt_query
 
 HELD_OUT = 1 / 4  # of the people, or of the clips: 17 of 67 people make some 90 pairs of one voice and 1,700 of two

@@ -21,7 +21,8 @@ from wrongkey.attacks.base import BackgroundSpeech, Setting
 from wrongkey.attacks.keyless.held_out_people import HeldOut, Judged
 from wrongkey.attacks.through_model.answer_loss import label_numbers
 from wrongkey.attacks.through_model.losses import contrast, cross_entropy
-from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.config import ASKED
+from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import draw_keys, encrypt_query
 
 PEOPLE, EACH = 12, 3  # of a batch: 36 pieces of 2 s take asv-raw3 0.1 s of a CPU core, forth and back

@@ -144,7 +144,7 @@ def _answers(model: Any, queries: Any) -> tuple[Any, float]:
 
     import torch
 
-    from wrongkey.evaluation.models.protocol import ASKED
+    from wrongkey.evaluation.config import ASKED
 
     function = next(getattr(model, name) for name in ("encode", *ASKED.values()) if hasattr(model, name))
     times = []

@@ -7,14 +7,16 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from wrongkey.commands.sweep import A_SHARD
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import BLOCKS, RUNNING, SweepConfig
+from wrongkey.flags import Groups, add_flags, add_running, command_line, given
 from wrongkey.reports.paper.experiments import EXPERIMENTS, PaperExperiment
 
-if TYPE_CHECKING:
-    from wrongkey.evaluation.config import SweepConfig
-
+# Settings of a sweep that the experiment decides, or that have flags of their own here.
+OWN = ("model", "corpus", "task", "scheme", "keys", "blocks", "block", "variant", "nontargets")
 Key = tuple[str | None, int | None]  # how a key cuts a query and its block size; None: as the model would have it
 
 
@@ -28,14 +30,15 @@ def add(commands: Any) -> None:
         epilog="; ".join(f"{name}: {EXPERIMENTS[name].title} (M = {sizes[name]})" for name in EXPERIMENTS),
     )
     parser.add_argument("experiment", choices=list(EXPERIMENTS), metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
-    what = parser.add_argument_group("what is asked")
+    groups = Groups(parser)
+    what = groups["what is asked"]
     what.add_argument(
         "--model", nargs="+", required=True, help="see 'wrongkey models'; several, as in fig9, share the page"
     )
     what.add_argument("--corpus", required=True, help="as for sweep")
-    what.add_argument("--scheme", default="all", help="all the paper's (default), or some, as in rom,flipping")
+    what.add_argument("--scheme", default="all", help="all of the paper's (default), or some, as in rom,flipping")
     what.add_argument("--keys", type=int, metavar="N", help="incorrect keys (default: 5; fig9 1000, fig11 100)")
-    what.add_argument("--blocks", choices=["samples", "tiles", "frames"], help="default: the paper's, where it fits")
+    what.add_argument("--blocks", choices=BLOCKS, help="default: the paper's, where it fits")
     what.add_argument(
         "--block", metavar="M[,M…]",
         help="block sizes (default: the paper's, unless the first layer's kernel = stride is another)",
@@ -45,35 +48,13 @@ def add(commands: Any) -> None:
         help="(ASV) sides of a trial under the incorrect key, as for sweep: both (default), test, or both,test for a "
         "column each. The paper does not say how speakers were enrolled",
     )  # fmt: skip
-    what.add_argument("--seed", type=int, default=0, help="master seed of keys, trials and intervals (default 0)")
-    what.add_argument("--text", default="basic", help="(ASR) how transcripts are normalised")
-    speech = parser.add_argument_group("speech and trials")
-    speech.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
-    speech.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
-    speech.add_argument("--trials", metavar="FILE", help="(ASV) see docs/corpora.md, or 'corpus'")
-    speech.add_argument("--same-gender", action="store_true", help="(ASV) generated impostors have the same gender")
-    speech.add_argument(
-        "--sessions", default="any", choices=["any", "disjoint"],
-        help="(ASV) disjoint: generated same-speaker pairs are of two recording sessions",
-    )  # fmt: skip
-    speech.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
-    speech.add_argument("--recordings", choices=["real", "synthetic"], help="where the corpus' layout does not tell")
-    how = parser.add_argument_group("how it runs")
-    how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default)")
-    how.add_argument("--precision", default="float32", help="of the network, as for sweep (default float32)")
-    how.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
-    how.add_argument(
-        "--timeout", type=float, metavar="SECONDS",
-        help="end the run where a shard of keys takes longer, some ten seconds of work each (default: wait for ever)",
-    )  # fmt: skip
-    how.add_argument("--replicates", type=int, default=200, help="bootstrap replicates per key, 0 for no intervals")
-    how.add_argument("--keep-outputs", action="store_true", help="keep every key's trial scores, texts or classes")
+    add_flags(groups, SweepConfig, "what is asked", leave_out=OWN)
+    add_running(groups[RUNNING.title], "one per core, or one per GPU", A_SHARD)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run folders, the page and the figures")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    from wrongkey.commands.sweep import sweep_command
     from wrongkey.evaluation.experiment import Experiment
     from wrongkey.evaluation.processes.failures import each_to_its_end
     from wrongkey.evaluation.sweep import sweep
@@ -97,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
                     folder,
                     workers=options.workers,
                     timeout=options.timeout,
-                    command=sweep_command(config, folder),
+                    command=command_line("sweep", config, folder),
                     prepared=prepared,
                     progress=progress(),
                     report=note,
@@ -165,7 +146,6 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
 
 def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterator[tuple[SweepConfig, Path]]:
     """Configuration and run folder of every sweep; raises BadInput for what no sweep could do."""
-    from wrongkey.evaluation.config import SweepConfig
     from wrongkey.evaluation.models.protocol import answer_function, open_model
     from wrongkey.keys import get_scheme
 
@@ -174,6 +154,7 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
         get_scheme(scheme)
     sizes = block_sizes(options.block)
     variants = variants_of(experiment, options.variant)
+    shared = {name: value for name, value in given(options, SweepConfig).items() if name not in OWN}
     for name, short in short_names(options.model).items():
         if experiment.variant == "waveform":  # the model carries no key, so its first layer does not matter
             keys: list[Key] = [(options.blocks, size) for size in sizes or experiment.block_sizes]
@@ -184,6 +165,7 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
         for blocks, block in keys:
             for scheme, variant in product(schemes, variants):
                 config = SweepConfig(
+                    **shared,
                     model=name,
                     corpus=options.corpus,
                     task=experiment.task,
@@ -192,19 +174,6 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
                     blocks=blocks,
                     block=block,
                     keys=experiment.keys if options.keys is None else options.keys,
-                    seed=options.seed,
-                    text=options.text,
-                    per_speaker=options.per_speaker,
-                    only=options.only,
-                    trials=options.trials,
-                    same_gender=options.same_gender,
-                    sessions=options.sessions,
-                    channels=options.channels,
-                    recordings=options.recordings,
-                    device=options.device,
-                    precision=options.precision,
-                    replicates=options.replicates,
-                    keep_outputs=options.keep_outputs,
                 )
                 parts = [experiment.name, short, scheme]
                 parts += [variant] if variant != experiment.variant else []
