@@ -19,18 +19,19 @@ SWEEPS = (
     ("asr-words", "rom"),
     ("asr-words", "shuffling"),
 )
-# task -> corpus, flags, and keys by scheme as a share of those asked for: a demo lasts some minutes
+# task -> corpus, flags, and keys of each scheme as a share of --keys, so that a demo takes minutes
 ASKED: dict[str, tuple[str, dict[str, Any], dict[str, float]]] = {
     "asv": ("bundled", {"trials": "corpus"}, {"rom": 1.0, "shuffling": 0.3, "flipping": 0.3}),
     "asr": ("bundled-words", {}, {"rom": 0.2, "shuffling": 0.2}),
 }
 
-# scheme -> the attack that needs nothing but ciphertext; on five seconds of each of some voices
+# scheme -> the attack that needs nothing but ciphertext
 ATTACKS = {"rom": "polyphase", "shuffling": "sample-order", "flipping": "sign-chain"}
 ATTACKED_BLOCK, ATTACKED_SECONDS, ATTACKED_KEYS = 10, 5.0, 5
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "demo", help="sweep the bundled models over the bundled voices, attack the voices, and write the report"
     )
@@ -47,6 +48,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the sweeps and the attacks, and write the report."""
     from wrongkey.attacks.harness.config import AttackConfig
     from wrongkey.attacks.harness.suite import run_attacks
     from wrongkey.evaluation.config import SweepConfig

@@ -1,4 +1,4 @@
-"""``wrongkey reproduce``: a table or figure of the paper on the user's model and data, beside the published values."""
+"""``wrongkey reproduce``: a table or figure of the paper on your model and data, beside the published values."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from wrongkey.reports.paper.experiments import EXPERIMENTS, PaperExperiment
 
 # Settings of a sweep that the experiment decides, or that have flags of their own here.
 OWN = ("model", "corpus", "task", "scheme", "keys", "blocks", "block", "variant", "nontargets")
-Key = tuple[str | None, int | None]  # how a key cuts a query and its block size; None: as the model would have it
+Key = tuple[str | None, int | None]  # how a key cuts a query, and its block size; None: the model decides
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     sizes = {name: ", ".join(map(str, experiment.block_sizes)) for name, experiment in EXPERIMENTS.items()}
     parser: argparse.ArgumentParser = commands.add_parser(
         "reproduce",
@@ -55,6 +56,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the sweeps of the experiment and write its page beside the published values."""
     from wrongkey.evaluation.experiment import Experiment
     from wrongkey.evaluation.processes.failures import each_to_its_end
     from wrongkey.evaluation.sweep import sweep
@@ -64,13 +66,13 @@ def run(options: argparse.Namespace) -> int:
     from wrongkey.terminal import conclude, note
 
     experiment = EXPERIMENTS[options.experiment]
-    planned = list(_planned(experiment, options))  # every setting is checked before the first key is run
+    planned = list(_planned(experiment, options))  # all settings are checked before the first key is run
     runs = []
     prepared: Experiment | None = None
     with each_to_its_end() as one:
         for number, (config, folder) in enumerate(planned, start=1):
             note(f"{experiment.source}, run {number} of {len(planned)}: {folder}")
-            prepared = prepared and prepared.with_keys_of(config)  # else let go of it before another model is loaded
+            prepared = prepared and prepared.with_keys_of(config)  # if not, it is freed before another model is loaded
             prepared = prepared or Experiment(config)
             with one():
                 sweep(
@@ -90,28 +92,28 @@ def run(options: argparse.Namespace) -> int:
 
 
 def block_sizes(text: str | None) -> list[int]:
-    """ "5,10" as numbers, none where nothing was asked; raises BadInput for anything else."""
+    """The block sizes of a list such as ``5,10``, none for None. Raises BadInput for anything else."""
     if text is None:
         return []
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
-        raise BadInput(f"--block {text} is no list of block sizes: give one, or several as in 5,10,20")
+        raise BadInput(f"--block {text} is no list of block sizes: give one, or several as in 5,10,20.")
     return list(dict.fromkeys(int(size) for size in text.split(",")))
 
 
 def variants_of(experiment: PaperExperiment, text: str | None) -> tuple[str, ...]:
-    """ "both,test" as variants, the experiment's own where nothing was asked; raises BadInput for any others."""
+    """The variants of a list such as ``both,test``, the experiment's own for None. Raises BadInput for others."""
     if text is None:
         return (experiment.variant,)
     if len(experiment.variants) == 1:
-        raise BadInput(f"--variant says how speakers are enrolled, and {experiment.name} enrols none: leave it out")
+        raise BadInput(f"--variant says how speakers are enrolled, and {experiment.name} enrols none: leave it out.")
     asked = tuple(dict.fromkeys(text.split(",")))
     if unknown := [name for name in asked if name not in experiment.variants]:
-        raise BadInput(f"--variant {unknown[0]} is unknown: give both, test, or both,test")
+        raise BadInput(f"--variant {unknown[0]} is unknown: give both, test, or both,test.")
     return asked
 
 
 def short_names(models: Sequence[str]) -> dict[str, str]:
-    """Models and what their run folders are called: the end of a path or hub id where that tells them apart."""
+    """The name in each model's run folders: the end of its path or hub id where that tells the models apart."""
     ends = {model: re.split(r"[/\\]", model.rstrip("/\\"))[-1] for model in models}
     names = ends if len(set(ends.values())) == len(ends) else {model: model for model in ends}
     return {model: re.sub(r"[^\w.-]+", "-", name).strip("-") for model, name in names.items()}
@@ -120,8 +122,9 @@ def short_names(models: Sequence[str]) -> dict[str, str]:
 def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, sizes: Sequence[int]) -> list[Key]:
     """How keys cut the queries of a model, and their block sizes.
 
-    What the user asks for; else, where the first layer has kernel = stride as the paper wants it, that; else those of
-    the paper's block sizes that the layer can take; else, above all for another kind of query, the model's own.
+    The first of these that applies: what the user asks for; the kernel of a first layer with kernel = stride, as in
+    the paper; those of the paper's block sizes that the layer can take; the model's own. Another kind of query than
+    the paper's always takes the model's own.
     """
     from wrongkey.keys.blocks import Blocks
     from wrongkey.keys.compatibility import mismatch, obstacle
@@ -145,7 +148,7 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
 
 
 def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterator[tuple[SweepConfig, Path]]:
-    """Configuration and run folder of every sweep; raises BadInput for what no sweep could do."""
+    """Configuration and run folder of every sweep. Raises BadInput for what no sweep can do."""
     from wrongkey.evaluation.models.protocol import answer_function, open_model
     from wrongkey.keys import get_scheme
 
