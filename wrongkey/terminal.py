@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 from wrongkey.errors import BadInput
 from wrongkey.printable import printable
@@ -89,7 +89,7 @@ def _printing(stream: Any, number: int) -> TextIO:
         return open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")
-    return cast(TextIO, stream)
+    return stream
 
 
 def _silence(stream: TextIO) -> None:
