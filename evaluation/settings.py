@@ -89,7 +89,7 @@ def options_of(config: type) -> dict[str, Option]:
     return options
 
 
-def check(config: Any) -> None:
+def check(config: object) -> None:
     """Raise BadInput for the first setting that is none of its choices or less than its least value."""
     for name, option in options_of(type(config)).items():
         value, flag = getattr(config, name), option.flag

@@ -67,7 +67,7 @@ def given(options: argparse.Namespace, config: type) -> dict[str, Any]:
     return {name: getattr(options, name) for name in options_of(config) if hasattr(options, name)}
 
 
-def command_line(command: str, config: Any, out: Path) -> str:
+def command_line(command: str, config: object, out: Path) -> str:
     """The command that has the settings of `config` and writes into the folder `out`, quoted for a shell."""
     words = ["wrongkey", *command.split()]
     for name, option in options_of(type(config)).items():
