@@ -8,7 +8,6 @@ This file imports neither torch nor argparse.
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 from wrongkey.errors import BadInput
@@ -73,7 +72,6 @@ class Option:
         return f"{self.flag.help} (default {self.default})"
 
 
-@cache
 def options_of(config: type) -> dict[str, Option]:
     """The settings of a dataclass by name, in the order of its fields. A field without a `Flag` is a TypeError."""
     hints = get_type_hints(config, include_extras=True)
