@@ -30,7 +30,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from wrongkey.cli import parser, settings_of
+from wrongkey.cli import parser
+from wrongkey.config_file import read_settings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import duration, load_audio, open_corpus
 from wrongkey.evaluation.tasks.trials import read_trials, write_trials
@@ -174,7 +175,7 @@ def settings(folder: Path) -> Path:
 
 def use_settings(file: Path) -> None:
     """Read the settings of a sweep."""
-    settings_of(file, parser().parse_args(["sweep"]).parser)
+    read_settings(file, parser().parse_args(["sweep"]).parser)
 
 
 JSON_LINE = '{{"audio_filepath": "{0}/{1}.wav", "text": "hello", "speaker": "{0}", "offset": 0.01, "duration": 0.02}}'

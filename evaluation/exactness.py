@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.modules import copied, move
-from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.queries import check_bins, group_queries
 from wrongkey.keys import SecretKey, encrypt_query
 from wrongkey.keys.blocks import Blocks

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.answers import Answers, difference_of
+from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.config import SweepConfig as SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, open_corpus
 from wrongkey.evaluation.digests import digest_of_shapes, digest_of_weights, magnitude
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
-from wrongkey.evaluation.models.protocol import ASKED, Model, answer_function, open_model
+from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Queries, QueryGroup, check_bins, group_queries
 from wrongkey.evaluation.reader import Reader

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.models.completed import unwrapped
 from wrongkey.evaluation.models.modules import copied, move
-from wrongkey.evaluation.models.protocol import ASKED, Hypothesis, Model, SceneClassifier
+from wrongkey.evaluation.models.protocol import Hypothesis, Model, SceneClassifier
 
 # what torch says of ... -> the likely reason
 REASONS = {

@@ -38,3 +38,9 @@ def test_looking_and_asking_need_no_torch(module):
     code = f"import sys, {module}; print(*{{'torch', 'wrongkey.attacks'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "\n", done.stderr
+
+
+def test_the_settings_of_attacks_need_no_torch():
+    code = "import sys, wrongkey.attacks.harness.config; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr

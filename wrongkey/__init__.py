@@ -1,8 +1,8 @@
 """wrongkey: how much a secret key really protects speech.
 
-`wrongkey.keys`, `wrongkey.evaluation`, `wrongkey.attacks` and `wrongkey.reports` are the rooms; what lies in this
-folder itself is the command line and what every room needs. In the repository the rooms are folders of the root, to
-which this folder holds links.
+The rooms are `wrongkey.keys`, `wrongkey.evaluation`, `wrongkey.attacks` and `wrongkey.reports`. This folder itself
+holds the command line and what every room needs. In the repository the rooms are folders of the root, and this folder
+links to them.
 """
 
 __version__ = "0.1.0"

@@ -3,8 +3,8 @@
 import os
 import sys
 
-# python -m puts the working directory first, where a stranger's pandas.py may lie. It stays where wrongkey itself was
-# found there: the rooms of a checkout lie beside it.
+# python -m puts the working directory first, and a stranger's pandas.py may lie there. It stays on the path only where
+# wrongkey itself was found there, in a checkout.
 home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 if not sys.flags.safe_path and home != os.path.realpath(sys.path[0]) == os.path.realpath(os.curdir):
     del sys.path[0]

@@ -1,4 +1,4 @@
-"""Progress of a sweep: a bar when a person watches, plain lines in a log."""
+"""Progress of a sweep: a bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LINES = 10  # plain lines over a whole sweep
 
 
 def progress() -> Callable[[int, int], None]:
-    """A function to call with keys done and keys in all; shows keys per second and the time left."""
+    """A function to call with the number of keys done and of all keys; it shows keys per second and the time left."""
     return _bar() if sys.stderr.isatty() else _lines()
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM (a scheduler, `kill`) and SIGHUP (a terminal that closes) end a command in the same way."""
+"""Ctrl-C, SIGTERM (schedulers, `kill`) and SIGHUP (a terminal that closes) end a command in the same way."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from time import monotonic
 from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-CLEANING_SECONDS = 5.0  # in which a second signal is not obeyed: the first is, and files are being put away
+CLEANING_SECONDS = 5.0  # after a signal, during which others are ignored: files are being written or removed
 
 
 class Stopped(KeyboardInterrupt):
-    """The command was told to end by signal `number`; like Ctrl-C, no `except Exception` holds it up."""
+    """The command was told to end by signal `number`. Like Ctrl-C, it passes every `except Exception`."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -23,10 +23,13 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stop_on_signals(last: bool) -> Iterator[None]:
-    """Raise `Stopped` on each of `SIGNALS`, but for those that the caller ignores (`nohup`).
+    """Raise `Stopped` on each of `SIGNALS` except those that the process ignores (`nohup`).
 
-    last: the process ends after this. What was signalled before is then ignored, so that its end is a quiet one;
-    else the handlers of before are put back.
+    Parameters
+    ----------
+    last : bool
+        Whether the process ends after this. If it was stopped, signals are then ignored, so that it ends without a
+        traceback. Otherwise the previous handlers are restored.
     """
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
         yield

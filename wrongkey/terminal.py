@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, the log on standard error, strangers' names made printable."""
+"""What commands print: results on standard output, the log on standard error, every name made printable."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from wrongkey.printable import printable
 
 
 def say(*lines: object) -> None:
-    """Print what a command was asked for, a line each. Raises BrokenPipeError where nobody reads it any more."""
+    """Print results, a line each. Raises BrokenPipeError where the reader of standard output has gone."""
     with to_reader():
         for line in lines:
             print(printable(line))
 
 
 def conclude(*lines: object) -> None:
-    """Print the last lines of work that is done: it stays done, and keeps its exit code, if nobody reads them."""
+    """Print the last lines of finished work, which keeps its exit code even if nobody reads them."""
     try:
         say(*lines)
         flush()
@@ -30,13 +30,13 @@ def conclude(*lines: object) -> None:
 
 
 def note(line: object) -> None:
-    """Print a line of the log. Raises BrokenPipeError where nobody reads it any more."""
+    """Print a line of the log. Raises BrokenPipeError where the reader of standard error has gone."""
     with to_reader():
         print(printable(line), file=sys.stderr, flush=True)
 
 
 def complain(sentence: str) -> None:
-    """Print why a command ends; that nobody reads it changes nothing."""
+    """Print why a command ends, and go on if nobody reads it."""
     try:
         print(f"wrongkey: {printable(sentence)}", file=sys.stderr, flush=True)
     except OSError:
@@ -44,13 +44,13 @@ def complain(sentence: str) -> None:
 
 
 def flush() -> None:
-    """Hand over what was printed so far. Raises BrokenPipeError where nobody reads it any more."""
+    """Flush standard output. Raises BrokenPipeError where its reader has gone."""
     with to_reader():
         sys.stdout.flush()
 
 
 def hang_up() -> None:
-    """Drop what is left to print, so that Python does not fail at it when it ends."""
+    """Flush both streams or drop what is left, so that Python does not fail over it at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -60,20 +60,20 @@ def hang_up() -> None:
 
 @contextmanager
 def to_reader() -> Iterator[None]:
-    """Printing: BrokenPipeError for a reader that went away, pipe or terminal; BadInput for a full disk."""
+    """Raise BrokenPipeError where the reader of a pipe or terminal has gone, and BadInput for a full disk."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.EIO):
             raise BrokenPipeError(error.errno, error.strerror) from error
-        raise BadInput(f"the output cannot be written ({error.strerror}): send it elsewhere") from error
+        raise BadInput(f"The output cannot be written ({error.strerror}): send it elsewhere.") from error
 
 
 def prepare_streams() -> None:
-    """Standard streams that are there and can print every character.
+    """Make the standard streams exist and print every character.
 
-    A descriptor that the caller closed is opened on nothing, or the next file to be opened would get its number and
-    what is printed.
+    A closed descriptor is opened on the null device; otherwise the next file to be opened would get its number, and
+    receive what is printed.
     """
     for number in range(3):
         try:
@@ -89,8 +89,7 @@ def _printing(stream: Any, number: int) -> TextIO:
         return open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")
-    found: TextIO = stream
-    return found
+    return stream
 
 
 def _silence(stream: TextIO) -> None:

@@ -21,8 +21,9 @@ from wrongkey.attacks.solvers.key_lists import part_of_its_group
 from wrongkey.attacks.through_model.criterion import covariance, criterion_of
 from wrongkey.attacks.through_model.search import plan_for, search_finite, search_orthogonal
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.models.modules import modules_of
-from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import encrypt_query
 from wrongkey.keys.blocks import Blocks
 

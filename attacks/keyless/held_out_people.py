@@ -21,8 +21,9 @@ from wrongkey.attacks.through_model.criterion import by_name
 from wrongkey.attacks.through_model.losses import contrast, cross_entropy
 from wrongkey.attacks.through_model.settings import LossSettings
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.metrics.error_rates import eer
-from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.queries import group_queries
 from wrongkey.keys import encrypt_query
 

@@ -22,7 +22,8 @@ from wrongkey.attacks.keyless.held_out_people import HeldOut, Judged
 from wrongkey.attacks.keyless.settings import InformedSettings
 from wrongkey.attacks.through_model.answer_loss import label_numbers
 from wrongkey.attacks.through_model.losses import contrast, cross_entropy
-from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.config import ASKED
+from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import draw_keys, encrypt_query
 
 

@@ -19,12 +19,12 @@ from typing import Any, Literal, Protocol, cast
 from torch import Tensor, nn
 
 from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.models.completed import completed
 from wrongkey.evaluation.models.modules import in_training, widened
 from wrongkey.plugins import import_user
 
 Task = Literal["asv", "asr", "asc"]
-ASKED = {"asv": "embed", "asr": "transcribe", "asc": "classify"}  # task -> the function that answers it
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import pytest
 from tests.reports.conftest import write_run
 from wrongkey.cli import main
 from wrongkey.commands.reproduce import block_sizes, choose_keys, short_names
-from wrongkey.commands.sweep import sweep_command
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.run_folder.folder import RunFolder
+from wrongkey.flags import command_line
 from wrongkey.reports.page.heard import heard_table
 from wrongkey.reports.paper.experiments import EXPERIMENTS
 from wrongkey.reports.runs import load_run
@@ -120,7 +120,7 @@ def test_the_command_in_a_manifest_asks_for_the_same_sweep(tmp_path: Path, monke
     module = import_module("wrongkey.evaluation.sweep")
     monkeypatch.setattr(module, "sweep", lambda config, out, **_: seen.append((config, out)) or RunFolder(out))
     monkeypatch.setattr(import_module("wrongkey.commands.sweep"), "_verdict", lambda folder: "a verdict")
-    assert main(shlex.split(sweep_command(config, tmp_path / "x"))[1:]) == 0
+    assert main(shlex.split(command_line("sweep", config, tmp_path / "x"))[1:]) == 0
     assert seen == [(config, tmp_path / "x")]
 
 

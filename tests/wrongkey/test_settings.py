@@ -1,11 +1,14 @@
 """Settings of a TOML file and of the command line: paths at home, texts of other editors, and nothing at all."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.wrongkey.test_cli import refused
+from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.cli import _parse
+from wrongkey.flags import command_line, given
 
 SWEEP = ["sweep", "--model", "asv-raw3", "--corpus", "bundled"]
 
@@ -88,8 +91,30 @@ def test_an_empty_value_is_not_the_working_directory(command, tmp_path, monkeypa
 
 
 def test_a_wrong_flag_is_one_sentence(capsys):
-    assert "argument --keys: invalid int value: 'x'; see wrongkey sweep --help" in refused(
+    assert "Argument --keys: invalid int value: 'x'; see wrongkey sweep --help." in refused(
         capsys, "sweep", "--keys", "x"
     )
-    assert "unrecognized arguments: --wrong" in refused(capsys, "ls", "--wrong")
+    assert "Unrecognized arguments: --wrong" in refused(capsys, "ls", "--wrong")
     assert "required: COMMAND" in refused(capsys)
+
+
+def test_seconds_are_a_list_of_numbers_wherever_they_are_given(tmp_path, capsys):
+    (tmp_path / "x.toml").write_text("seconds = '5,10,inf'\n")
+    options = _parse(["attack", "suite", "--config", str(tmp_path / "x.toml")])
+    assert options.seconds == (5.0, 10.0, float("inf"))
+    assert _parse(["attack", "suite", "--seconds", "2.5"]).seconds == (2.5,)
+    assert _parse(["attack", "suite"]).seconds == ()
+    assert "--seconds: five is no list of numbers" in refused(capsys, "attack", "suite", "--seconds", "five")
+
+
+def test_the_command_of_attacks_gives_their_settings_back():
+    config = AttackConfig("a b", block=5, trials=3, background="kaldi:x", seconds=(5.0, 2.5), same_gender=True)
+    line = command_line("attack suite", config, Path("out"))
+    options = _parse([*shlex.split(line)[1:], "--scheme", "rom"])
+    assert AttackConfig(**given(options, AttackConfig)) == config
+    assert (options.name, options.out) == ("suite", Path("out"))
+
+
+def test_background_speakers_may_be_named_as_before():
+    options = _parse(["attack", "suite", "--others", "c", "--others-only", "f"])
+    assert (options.background, options.background_only) == ("c", "f")

@@ -13,7 +13,7 @@ from wrongkey.evaluation.corpora import open_corpus
 
 ROOT = Path(__file__).parents[2]
 SWEEP = "sweep --model tests.toys:slow --corpus bundled --replicates 0 --keys 400".split()
-SAID = "wrongkey: stopped; finished shards are kept, and the same command continues\n"
+SAID = "wrongkey: Stopped; finished shards are kept, and the same command continues.\n"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from wrongkey.errors import BadInput
+from wrongkey.flags import at_home
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def _add_decryption(analyses: Any) -> None:
         "--blocks", choices=["samples", "tiles", "frames"], help="how keys cut a query (default: the model's)"
     )
     parser.add_argument("--block", type=int, metavar="M", help="block size (default: the model's)")
-    parser.add_argument("--trials", metavar="FILE", help="see docs/corpora.md, or 'corpus' for the corpus' own list")
+    parser.add_argument(
+        "--trials", metavar="FILE", type=at_home, help="see docs/corpora.md, or 'corpus' for the corpus' own list"
+    )
     parser.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
     parser.add_argument("--text", default="basic", help="how transcripts are normalised")
     parser.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
@@ -113,7 +116,9 @@ def _add_trust(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_speech(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
+    parser.add_argument(
+        "--only", metavar="FILE", type=at_home, help="only the utterances whose ids this file lists, one a line"
+    )
     parser.add_argument(
         "--recordings", choices=["real", "synthetic"], help="what the corpus holds, where its layout does not tell"
     )

@@ -14,6 +14,7 @@ EXIT_CODES = {"shown": 0, "worse": 1, "undecided": 3}
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "compare", help="does run B protect at least as well as run A? (exit code 0: shown, 1: worse, 3: undecided)"
     )
@@ -29,8 +30,8 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--attack-margin", type=float, default=10.0, metavar="PERCENT",
-        help="in how much more of the trials an attack on B may succeed (default 10: where none succeeds, that takes "
-        "wrongkey attack --trials 29 to show, and its default of 10 trials leaves it undecided)",
+        help="in how much more of the trials an attack on B may succeed (default 10: where none succeeds, showing that "
+        "takes wrongkey attack --trials 29; its default of 10 trials leaves it undecided)",
     )  # fmt: skip
     parser.add_argument(
         "--other-speakers", action="store_true",
@@ -40,6 +41,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Print the comparison; its verdict is the exit code."""
     from wrongkey.reports import compare, load_run
     from wrongkey.reports.comparison.gate import Margins
     from wrongkey.reports.metrics import get_metric
@@ -48,10 +50,10 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and not (0 <= value <= most and math.isfinite(value)):
             flag, limit = f"--{name.replace('_', '-')}", f" to {most}" if math.isfinite(most) else " up"
-            raise BadInput(f"{flag} {value:g} is no margin: give a number from 0{limit}")
+            raise BadInput(f"{flag} {value:g} is no margin: give a number from 0{limit}.")
     a, b = load_run(options.a), load_run(options.b)
     margin = get_metric(a.metric).distances[0] if options.margin is None else options.margin
     margins = Margins(margin, options.tail_margin / 100, options.attack_margin / 100)
     comparison = compare(a, b, margins, options.other_speakers)
-    conclude(*str(comparison).splitlines())  # the exit code is the answer, whether or not anybody reads it
+    conclude(*str(comparison).splitlines())  # the exit code is the answer even if nobody reads this
     return EXIT_CODES[comparison.verdict]

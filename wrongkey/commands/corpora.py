@@ -11,6 +11,7 @@ from wrongkey.terminal import conclude, note, say, to_reader
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser("corpora", help="list, inspect and fetch corpora")
     parser.set_defaults(run=run_list)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
@@ -26,6 +27,7 @@ def add(commands: Any) -> None:
 
 
 def run_list(options: argparse.Namespace) -> int:
+    """List what can be fetched."""
     from wrongkey.evaluation.corpora.fetch import CORPORA
 
     say(f"{'bundled':26} 28 synthetic voices, 224 utterances (CC0); in this package")
@@ -36,6 +38,7 @@ def run_list(options: argparse.Namespace) -> int:
 
 
 def run_show(options: argparse.Namespace) -> int:
+    """Print what a corpus holds, and the cautions of its reader."""
     from collections import Counter
 
     from wrongkey.evaluation.corpora import open_corpus, total_seconds
@@ -54,6 +57,7 @@ def run_show(options: argparse.Namespace) -> int:
 
 
 def run_fetch(options: argparse.Namespace) -> int:
+    """Download and unpack a corpus."""
     from wrongkey.evaluation.corpora.fetch import fetch
 
     conclude(fetch(options.name, options.folder, _transfer()))
@@ -61,7 +65,7 @@ def run_fetch(options: argparse.Namespace) -> int:
 
 
 def _transfer() -> Any:
-    """A bar over bytes when a person watches, nothing otherwise."""
+    """A progress bar in bytes on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         return None
     from tqdm import tqdm

@@ -14,12 +14,12 @@ from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
 from wrongkey.terminal import conclude
 
-LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # in the comment of an encrypted WAV: what decryption cuts back to
+LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # comment of an encrypted WAV: its length before encryption
 NOISE_SECONDS = 4
 LOADING = """\
 To load the file again, with the first_layer, block_size and blocks that its metadata names:
 
-  from keys import lift_model
+  from wrongkey.keys import lift_model
   from safetensors.torch import load_file
   network = lift_model(model.network, first_layer, block_size, blocks)
   network.load_state_dict(load_file("FILE.safetensors"))
@@ -29,6 +29,7 @@ model.network is the plain architecture with any weights, as open_model(MODEL, f
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     for name, run, text in (
         ("encrypt", run_encrypt, "encrypt a recording with a key"),
         ("decrypt", run_decrypt, "decrypt a recording, with the right key or a wrong one"),
@@ -62,6 +63,7 @@ def add(commands: Any) -> None:
 
 
 def run_encrypt(options: argparse.Namespace) -> int:
+    """Encrypt a recording, or the query that a model makes of it."""
     from wrongkey.keys import SecretKey, encrypt_query
 
     key = SecretKey.load(options.key)
@@ -71,6 +73,7 @@ def run_encrypt(options: argparse.Namespace) -> int:
 
 
 def run_decrypt(options: argparse.Namespace) -> int:
+    """Decrypt a recording and cut it to its length before encryption."""
     from wrongkey.evaluation.corpora.audio import comment
     from wrongkey.keys import SecretKey, decrypt_query
 
@@ -83,6 +86,7 @@ def run_decrypt(options: argparse.Namespace) -> int:
 
 
 def run_encrypt_model(options: argparse.Namespace) -> int:
+    """Encrypt a model, check it, and print what it costs."""
     from wrongkey.evaluation.models.protocol import model_at_fault
 
     with model_at_fault(options.model):
@@ -117,7 +121,7 @@ def _encrypt_model(options: argparse.Namespace) -> int:
         raise BadInput(
             f"{model.name} under the correct key answers differently ({difference:.1e}, allowed "
             f"{TOLERANCE['float32']:.0e}): {model.first_layer} does not read the query first, its answers do not go "
-            "through its network, or float32 rounds this key too coarsely"
+            "through its network, or float32 rounds this key too coarsely."
         )
     tensors = {name: tensor.clone().contiguous() for name, tensor in encrypted.network.state_dict().items()}
     about = {
@@ -141,12 +145,12 @@ def _encrypt_model(options: argparse.Namespace) -> int:
 
 
 def _answers(model: Any, queries: Any) -> tuple[Any, float]:
-    """What a model of any task answers, numbers where it can, and the seconds of the faster of two passes."""
+    """Answers of a model of any task, as numbers where it offers them, and the seconds of the faster of two passes."""
     from time import perf_counter
 
     import torch
 
-    from wrongkey.evaluation.models.protocol import ASKED
+    from wrongkey.evaluation.config import ASKED
 
     function = next(getattr(model, name) for name in ("encode", *ASKED.values()) if hasattr(model, name))
     times = []
@@ -159,7 +163,7 @@ def _answers(model: Any, queries: Any) -> tuple[Any, float]:
 
 
 def _difference(plain: Any, answers: Any) -> float:
-    """Largest difference relative to the largest plain answer; texts are equal or infinitely far."""
+    """Largest difference relative to the largest plain answer; infinite for texts that differ."""
     if isinstance(plain, list):
         return 0.0 if plain == answers else float("inf")
     if plain.shape != answers.shape:
@@ -168,8 +172,10 @@ def _difference(plain: Any, answers: Any) -> float:
 
 
 def _cost(model: Any, encrypted: Any, queries: Any, encrypted_queries: Any, size: int, seconds: float) -> list[str]:
-    """What lifting costs, in multiplications of the first layer on queries of so many seconds; what it shows of the
-    key of `size` elements."""
+    """Sentences on what lifting costs, in multiplications of the first layer, and on what it reveals of the key.
+
+    The queries last `seconds`; the key is a matrix of `size` rows.
+    """
     from torch import nn
 
     from wrongkey.keys.lift import hidden_elements, multiplications
@@ -189,14 +195,14 @@ def _cost(model: Any, encrypted: Any, queries: Any, encrypted_queries: Any, size
     hidden = hidden_elements(lifted, size)
     if hidden < size:
         lines.append(
-            f"caution: {model.first_layer} steps by less than a block, so who holds this file can compute the key but "
-            f"for an orthogonal matrix of {hidden} x {hidden} (N = {size}): see keys/lift.py"
+            f"caution: {model.first_layer} steps by less than a block, so that whoever holds this file can compute the "
+            f"key up to an orthogonal matrix of {hidden} x {hidden} (N = {size}); see keys/lift.py"
         )
     return lines
 
 
 def _query(options: argparse.Namespace) -> tuple[Any, int]:
-    """What ``--model`` wants encrypted: its front end's output, cut into its segments, one after another."""
+    """The query of ``--model``: the output of its front end, cut into segments, one after another."""
     import torch
 
     from wrongkey.evaluation.corpora import load_audio
@@ -209,7 +215,7 @@ def _query(options: argparse.Namespace) -> tuple[Any, int]:
         query = model.front_end(waveform)
     if query.ndim != 1:
         raise BadInput(
-            f"{model.name} reads spectrograms, which no WAV file holds: encrypt them with keys.encrypt_query"
+            f"{model.name} reads spectrograms, which no WAV file holds: encrypt them with wrongkey.keys.encrypt_query."
         )
     with model_at_fault(model.name):
         return model.segments(query).flatten().numpy(), model.sample_rate
@@ -240,9 +246,9 @@ def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str
 
 def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:
     if options.out.suffix.lower() != suffix:
-        raise BadInput(f"{options.out} would hold {suffix[1:]} data: give it the ending {suffix}")
+        raise BadInput(f"{options.out} would hold {suffix[1:]} data: give it the ending {suffix}.")
     if os.path.lexists(options.out) and not options.overwrite:  # a link that leads nowhere exists too
-        raise BadInput(f"{options.out} exists: choose another -o, or --overwrite it")
+        raise BadInput(f"{options.out} exists: choose another -o, or --overwrite it.")
 
 
 @contextmanager

@@ -7,6 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+from wrongkey.commands.sweep import A_SHARD
+from wrongkey.flags import add_running, command_line
+
 SWEEPS = (
     ("asv-raw3", "rom"),
     ("asv-raw5", "rom"),
@@ -16,18 +19,19 @@ SWEEPS = (
     ("asr-words", "rom"),
     ("asr-words", "shuffling"),
 )
-# task -> corpus, flags, and keys by scheme as a share of those asked for: a demo lasts some minutes
+# task -> corpus, flags, and keys of each scheme as a share of --keys, so that a demo takes minutes
 ASKED: dict[str, tuple[str, dict[str, Any], dict[str, float]]] = {
     "asv": ("bundled", {"trials": "corpus"}, {"rom": 1.0, "shuffling": 0.3, "flipping": 0.3}),
     "asr": ("bundled-words", {}, {"rom": 0.2, "shuffling": 0.2}),
 }
 
-# scheme -> the attack that needs nothing but ciphertext; on five seconds of each of some voices
+# scheme -> the attack that needs nothing but ciphertext
 ATTACKS = {"rom": "polyphase", "shuffling": "sample-order", "flipping": "sign-chain"}
 ATTACKED_BLOCK, ATTACKED_SECONDS, ATTACKED_KEYS = 10, 5.0, 5
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "demo", help="sweep the bundled models over the bundled voices, attack the voices, and write the report"
     )
@@ -39,18 +43,14 @@ def add(commands: Any) -> None:
         help="incorrect ROM keys per speaker-verification sweep, fewer in the others (default 1000)",
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
-    parser.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
-    parser.add_argument(
-        "--timeout", type=float, metavar="SECONDS",
-        help="end the run where a shard of keys takes longer, some ten seconds of work each (default: wait for ever)",
-    )  # fmt: skip
+    add_running(parser, "one per core, or one per GPU", A_SHARD)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Run the sweeps and the attacks, and write the report."""
+    from wrongkey.attacks.harness.config import AttackConfig
     from wrongkey.attacks.harness.suite import run_attacks
-    from wrongkey.attacks.harness.target import AttackConfig
-    from wrongkey.commands.sweep import sweep_command
     from wrongkey.evaluation.config import SweepConfig
     from wrongkey.evaluation.models.protocol import BUNDLED
     from wrongkey.evaluation.sweep import sweep
@@ -78,20 +78,21 @@ def run(options: argparse.Namespace) -> int:
             folders[-1],
             workers=options.workers,
             timeout=options.timeout,
-            command=sweep_command(config, folders[-1]),
+            command=command_line("sweep", config, folders[-1]),
             progress=progress(),
             report=note,
         )
     for scheme, name in ATTACKS.items():
+        attacked = AttackConfig(
+            "bundled", scheme=scheme, block=ATTACKED_BLOCK, trials=ATTACKED_KEYS, seconds=(ATTACKED_SECONDS,)
+        )
+        folder = options.out / f"speech-{scheme}"
         run_attacks(
-            AttackConfig(
-                "bundled", scheme=scheme, block=ATTACKED_BLOCK, trials=ATTACKED_KEYS, seconds=(ATTACKED_SECONDS,)
-            ),
+            attacked,
             [name],
-            options.out / f"speech-{scheme}",
-            workers=1,  # it takes longer to start more
-            command=f"wrongkey attack {name} --corpus bundled --scheme {scheme} --block {ATTACKED_BLOCK} "
-            f"--trials {ATTACKED_KEYS} --seconds {ATTACKED_SECONDS:g} --out {options.out / f'speech-{scheme}'}",
+            folder,
+            workers=1,  # starting more takes longer than they save
+            command=command_line(f"attack {name}", attacked, folder),
             report=note,
         )
     page = write_report(folders, options.out / "report.html", attacks=find_attacks([options.out]))

@@ -11,10 +11,11 @@ from typing import Any
 
 from wrongkey.terminal import say
 
-Check = tuple[str, Callable[[], str]]  # what is checked, and a function that says what it found or raises
+Check = tuple[str, Callable[[], str]]  # what is checked, and a function that returns what it found or raises
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "doctor", help="check this installation (exit code 1: broken)"
     )
@@ -22,11 +23,12 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Print a line for every check; exit code 1 where one fails."""
     healthy = True
     for name, check in _checks():
         try:
             found, mark = check(), "ok"
-        except Exception as error:  # whatever is wrong with the installation is what a doctor reports
+        except Exception as error:  # any fault of the installation is a finding
             found, mark, healthy = f"{type(error).__name__}: {error}", "BROKEN", False
         say(f"{mark:6} {name}: {found}")
     return 0 if healthy else 1
@@ -65,7 +67,7 @@ def _speech() -> str:
 
 
 def _exactness(name: str) -> str:
-    """The correct key gives the plain model's answers, on one bundled utterance, by the explicit path."""
+    """Check on one bundled utterance that the correct key gives the plain model's answers."""
     import torch
 
     from wrongkey.evaluation.corpora import load_audio, open_corpus

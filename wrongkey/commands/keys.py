@@ -11,13 +11,16 @@ from wrongkey.terminal import conclude, say
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser("keys", help="draw, show and count keys")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     draw = actions.add_parser("draw", help="a new secret key from the operating system's entropy")
     _add_block(draw)
     draw.add_argument("-o", "--out", type=user_path, required=True, help="key file, .npz or .safetensors, mode 0600")
-    draw.add_argument("--seed", type=int, help="a reproducible key for experiments: who knows the seed knows the key")
+    draw.add_argument(
+        "--seed", type=int, help="a reproducible key for experiments; anyone who knows the seed knows the key"
+    )
     draw.add_argument("--index", type=int, help="number of an incorrect key of that seed (default: the correct one)")
     draw.add_argument("--overwrite", action="store_true", help="replace an existing key file")
     draw.set_defaults(run=run_draw)
@@ -40,10 +43,11 @@ def _add_block(parser: argparse.ArgumentParser) -> None:
 
 
 def run_draw(options: argparse.Namespace) -> int:
+    """Draw a key and write its file."""
     from wrongkey.keys import SecretKey
 
     if options.seed is None and options.index is not None:
-        raise BadInput("--index numbers the keys of a seed: give --seed as well, or neither")
+        raise BadInput("--index numbers the keys of a seed: give --seed as well, or neither.")
     if options.seed is None:
         key = SecretKey.draw(options.scheme, options.block, options.dims)
     else:
@@ -54,6 +58,7 @@ def run_draw(options: argparse.Namespace) -> int:
 
 
 def run_show(options: argparse.Namespace) -> int:
+    """Print what a key file holds; the matrix only with ``--matrix``."""
     import numpy as np
 
     from wrongkey.keys import SecretKey
@@ -71,6 +76,7 @@ def run_show(options: argparse.Namespace) -> int:
 
 
 def run_space(options: argparse.Namespace) -> int:
+    """Print the size of a key space."""
     from wrongkey.keys.space import key_space
 
     space = key_space(options.scheme, options.block, options.dims, options.tolerance)

@@ -10,12 +10,14 @@ from wrongkey.terminal import say
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser("ls", help="list run folders")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("runs"), help="where to look (default runs)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Print a line for every run below the folder."""
     from wrongkey.errors import BadInput
     from wrongkey.evaluation.run_folder.folder import find_runs
     from wrongkey.printable import printable
@@ -23,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
 
     folders = find_runs(options.folder)
     if not folders:
-        raise BadInput(f"{options.folder} holds no run folder: make one with wrongkey sweep")
+        raise BadInput(f"{options.folder} holds no run folder: make one with wrongkey sweep.")
     width = max(len(printable(folder)) for folder in folders)
     for folder in folders:
         try:

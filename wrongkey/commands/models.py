@@ -1,4 +1,4 @@
-"""``wrongkey models``: the models at hand, or the card of one."""
+"""``wrongkey models``: the models that can be named, or the card of one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from wrongkey.terminal import say
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser("models", help="list models, or print a model card")
     parser.add_argument("name", nargs="?", help="print the card of this bundled model")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Print the list of models, or one card."""
     from wrongkey.evaluation.models.protocol import BUNDLED, LOADERS, model_card, registered
 
     if options.name:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser("report", help="HTML page and figures of run folders")
     parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that hold some")
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page (default report.html)")
@@ -25,6 +26,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Write the page, and the table if one is asked for."""
     from wrongkey.reports import write_report
     from wrongkey.reports.analyses import find_analyses
     from wrongkey.reports.attacks.rows import find_attacks
@@ -43,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _holds_only(path: Path, shown: set[Path]) -> bool:
-    """Whether what lies below a folder was attacked or analysed without a sweep, so that there is none to read."""
+    """Whether a folder holds attacks or analyses but no sweep."""
     from wrongkey.evaluation.run_folder.folder import find_runs
 
     return any(folder.is_relative_to(path) for folder in shown) and not find_runs(path)
@@ -64,20 +66,20 @@ def _write_table(runs: list[Run], path: Path) -> None:
     pages = [score_table, worst_key_table, closeness_table]
     tables = {".csv": (to_csv, [numbers]), ".md": (to_markdown, pages), ".tex": (to_latex, pages)}
     if path.suffix not in tables:
-        raise BadInput(f"--table {path} has no ending that is known: give FILE.csv, FILE.md or FILE.tex")
+        raise BadInput(f"--table {path} has an unknown ending: give FILE.csv, FILE.md or FILE.tex.")
     write, kinds = tables[path.suffix]
     results = summarise_all(runs)
     try:
         text = "\n".join(write(kind(results)) for kind in kinds)
         write_text_atomically(path, text)
     except OSError as error:
-        raise BadInput(f"{path} cannot be written ({error.strerror}): choose another --table") from error
+        raise BadInput(f"{path} cannot be written ({error.strerror}): choose another --table.") from error
 
 
 def read_runs(paths: list[Path]) -> tuple[list[Run], list[str]]:
-    """The runs named by ``paths``, or found below a path that is none; and why others found there are left out.
+    """Runs that are named by `paths` or lie below one of them, and the reasons why others there are left out.
 
-    Raises BadInput for a run that was named itself and cannot be read, and for a folder without a readable one.
+    Raises BadInput for a run that is named itself and cannot be read, and for a folder without a readable run.
     """
     from wrongkey.evaluation.run_folder.folder import find_runs
     from wrongkey.reports import find_readable, load_runs
@@ -88,8 +90,8 @@ def read_runs(paths: list[Path]) -> tuple[list[Run], list[str]]:
         found = [] if os.path.exists(path / "manifest.json") else find_runs(path)
         runs, reasons = find_readable(found)
         if found and not runs:
-            more = f" (and {len(reasons) - 1} more like it)" if len(reasons) > 1 else ""
-            raise BadInput(f"{path} holds no run that can be shown: {reasons[0]}{more}")
+            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+            raise BadInput(f"{path} holds no run that can be shown: {reasons[0].rstrip('.')}{more}.")
         given += runs or [path]
         left_out += reasons
     return load_runs(given), list(dict.fromkeys(left_out))

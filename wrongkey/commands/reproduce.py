@@ -1,4 +1,4 @@
-"""``wrongkey reproduce``: a table or figure of the paper on the user's model and data, beside the published values."""
+"""``wrongkey reproduce``: a table or figure of the paper on your model and data, beside the published values."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from wrongkey.commands.sweep import A_SHARD
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import BLOCKS, RUNNING, SweepConfig
+from wrongkey.flags import Groups, add_flags, add_running, command_line, given
 from wrongkey.reports.paper.experiments import EXPERIMENTS, PaperExperiment
 
-if TYPE_CHECKING:
-    from wrongkey.evaluation.config import SweepConfig
-
-Key = tuple[str | None, int | None]  # how a key cuts a query and its block size; None: as the model would have it
+# Settings of a sweep that the experiment decides, or that have flags of their own here.
+OWN = ("model", "corpus", "task", "scheme", "keys", "blocks", "block", "variant", "nontargets")
+Key = tuple[str | None, int | None]  # how a key cuts a query, and its block size; None: the model decides
 
 
 def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
     sizes = {name: ", ".join(map(str, experiment.block_sizes)) for name, experiment in EXPERIMENTS.items()}
     parser: argparse.ArgumentParser = commands.add_parser(
         "reproduce",
@@ -28,14 +31,15 @@ def add(commands: Any) -> None:
         epilog="; ".join(f"{name}: {EXPERIMENTS[name].title} (M = {sizes[name]})" for name in EXPERIMENTS),
     )
     parser.add_argument("experiment", choices=list(EXPERIMENTS), metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
-    what = parser.add_argument_group("what is asked")
+    groups = Groups(parser)
+    what = groups["what is asked"]
     what.add_argument(
         "--model", nargs="+", required=True, help="see 'wrongkey models'; several, as in fig9, share the page"
     )
     what.add_argument("--corpus", required=True, help="as for sweep")
-    what.add_argument("--scheme", default="all", help="all the paper's (default), or some, as in rom,flipping")
+    what.add_argument("--scheme", default="all", help="all of the paper's (default), or some, as in rom,flipping")
     what.add_argument("--keys", type=int, metavar="N", help="incorrect keys (default: 5; fig9 1000, fig11 100)")
-    what.add_argument("--blocks", choices=["samples", "tiles", "frames"], help="default: the paper's, where it fits")
+    what.add_argument("--blocks", choices=BLOCKS, help="default: the paper's, where it fits")
     what.add_argument(
         "--block", metavar="M[,M…]",
         help="block sizes (default: the paper's, unless the first layer's kernel = stride is another)",
@@ -45,35 +49,14 @@ def add(commands: Any) -> None:
         help="(ASV) sides of a trial under the incorrect key, as for sweep: both (default), test, or both,test for a "
         "column each. The paper does not say how speakers were enrolled",
     )  # fmt: skip
-    what.add_argument("--seed", type=int, default=0, help="master seed of keys, trials and intervals (default 0)")
-    what.add_argument("--text", default="basic", help="(ASR) how transcripts are normalised")
-    speech = parser.add_argument_group("speech and trials")
-    speech.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
-    speech.add_argument("--only", metavar="FILE", help="only the utterances whose ids this file lists, one a line")
-    speech.add_argument("--trials", metavar="FILE", help="(ASV) see docs/corpora.md, or 'corpus'")
-    speech.add_argument("--same-gender", action="store_true", help="(ASV) generated impostors have the same gender")
-    speech.add_argument(
-        "--sessions", default="any", choices=["any", "disjoint"],
-        help="(ASV) disjoint: generated same-speaker pairs are of two recording sessions",
-    )  # fmt: skip
-    speech.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
-    speech.add_argument("--recordings", choices=["real", "synthetic"], help="where the corpus' layout does not tell")
-    how = parser.add_argument_group("how it runs")
-    how.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default)")
-    how.add_argument("--precision", default="float32", help="of the network, as for sweep (default float32)")
-    how.add_argument("--workers", type=int, help="processes (default: one per core, or one per GPU)")
-    how.add_argument(
-        "--timeout", type=float, metavar="SECONDS",
-        help="end the run where a shard of keys takes longer, some ten seconds of work each (default: wait for ever)",
-    )  # fmt: skip
-    how.add_argument("--replicates", type=int, default=200, help="bootstrap replicates per key, 0 for no intervals")
-    how.add_argument("--keep-outputs", action="store_true", help="keep every key's trial scores, texts or classes")
+    add_flags(groups, SweepConfig, "what is asked", leave_out=OWN)
+    add_running(groups[RUNNING.title], "one per core, or one per GPU", A_SHARD)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run folders, the page and the figures")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    from wrongkey.commands.sweep import sweep_command
+    """Run the sweeps of the experiment and write its page beside the published values."""
     from wrongkey.evaluation.experiment import Experiment
     from wrongkey.evaluation.processes.failures import each_to_its_end
     from wrongkey.evaluation.sweep import sweep
@@ -83,13 +66,13 @@ def run(options: argparse.Namespace) -> int:
     from wrongkey.terminal import conclude, note
 
     experiment = EXPERIMENTS[options.experiment]
-    planned = list(_planned(experiment, options))  # every setting is checked before the first key is run
+    planned = list(_planned(experiment, options))  # all settings are checked before the first key is run
     runs = []
     prepared: Experiment | None = None
     with each_to_its_end() as one:
         for number, (config, folder) in enumerate(planned, start=1):
             note(f"{experiment.source}, run {number} of {len(planned)}: {folder}")
-            prepared = prepared and prepared.with_keys_of(config)  # else let go of it before another model is loaded
+            prepared = prepared and prepared.with_keys_of(config)  # if not, it is freed before another model is loaded
             prepared = prepared or Experiment(config)
             with one():
                 sweep(
@@ -97,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
                     folder,
                     workers=options.workers,
                     timeout=options.timeout,
-                    command=sweep_command(config, folder),
+                    command=command_line("sweep", config, folder),
                     prepared=prepared,
                     progress=progress(),
                     report=note,
@@ -109,28 +92,28 @@ def run(options: argparse.Namespace) -> int:
 
 
 def block_sizes(text: str | None) -> list[int]:
-    """ "5,10" as numbers, none where nothing was asked; raises BadInput for anything else."""
+    """The block sizes of a list such as ``5,10``, none for None. Raises BadInput for anything else."""
     if text is None:
         return []
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
-        raise BadInput(f"--block {text} is no list of block sizes: give one, or several as in 5,10,20")
+        raise BadInput(f"--block {text} is no list of block sizes: give one, or several as in 5,10,20.")
     return list(dict.fromkeys(int(size) for size in text.split(",")))
 
 
 def variants_of(experiment: PaperExperiment, text: str | None) -> tuple[str, ...]:
-    """ "both,test" as variants, the experiment's own where nothing was asked; raises BadInput for any others."""
+    """The variants of a list such as ``both,test``, the experiment's own for None. Raises BadInput for others."""
     if text is None:
         return (experiment.variant,)
     if len(experiment.variants) == 1:
-        raise BadInput(f"--variant says how speakers are enrolled, and {experiment.name} enrols none: leave it out")
+        raise BadInput(f"--variant says how speakers are enrolled, and {experiment.name} enrols none: leave it out.")
     asked = tuple(dict.fromkeys(text.split(",")))
     if unknown := [name for name in asked if name not in experiment.variants]:
-        raise BadInput(f"--variant {unknown[0]} is unknown: give both, test, or both,test")
+        raise BadInput(f"--variant {unknown[0]} is unknown: give both, test, or both,test.")
     return asked
 
 
 def short_names(models: Sequence[str]) -> dict[str, str]:
-    """Models and what their run folders are called: the end of a path or hub id where that tells them apart."""
+    """The name in each model's run folders: the end of its path or hub id where that tells the models apart."""
     ends = {model: re.split(r"[/\\]", model.rstrip("/\\"))[-1] for model in models}
     names = ends if len(set(ends.values())) == len(ends) else {model: model for model in ends}
     return {model: re.sub(r"[^\w.-]+", "-", name).strip("-") for model, name in names.items()}
@@ -139,8 +122,9 @@ def short_names(models: Sequence[str]) -> dict[str, str]:
 def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, sizes: Sequence[int]) -> list[Key]:
     """How keys cut the queries of a model, and their block sizes.
 
-    What the user asks for; else, where the first layer has kernel = stride as the paper wants it, that; else those of
-    the paper's block sizes that the layer can take; else, above all for another kind of query, the model's own.
+    The first of these that applies: what the user asks for; the kernel of a first layer with kernel = stride, as in
+    the paper; those of the paper's block sizes that the layer can take; the model's own. Another kind of query than
+    the paper's always takes the model's own.
     """
     from wrongkey.keys.blocks import Blocks
     from wrongkey.keys.compatibility import mismatch, obstacle
@@ -164,8 +148,7 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
 
 
 def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterator[tuple[SweepConfig, Path]]:
-    """Configuration and run folder of every sweep; raises BadInput for what no sweep could do."""
-    from wrongkey.evaluation.config import SweepConfig
+    """Configuration and run folder of every sweep. Raises BadInput for what no sweep can do."""
     from wrongkey.evaluation.models.protocol import answer_function, open_model
     from wrongkey.keys import get_scheme
 
@@ -174,6 +157,7 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
         get_scheme(scheme)
     sizes = block_sizes(options.block)
     variants = variants_of(experiment, options.variant)
+    shared = {name: value for name, value in given(options, SweepConfig).items() if name not in OWN}
     for name, short in short_names(options.model).items():
         if experiment.variant == "waveform":  # the model carries no key, so its first layer does not matter
             keys: list[Key] = [(options.blocks, size) for size in sizes or experiment.block_sizes]
@@ -184,6 +168,7 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
         for blocks, block in keys:
             for scheme, variant in product(schemes, variants):
                 config = SweepConfig(
+                    **shared,
                     model=name,
                     corpus=options.corpus,
                     task=experiment.task,
@@ -192,19 +177,6 @@ def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterat
                     blocks=blocks,
                     block=block,
                     keys=experiment.keys if options.keys is None else options.keys,
-                    seed=options.seed,
-                    text=options.text,
-                    per_speaker=options.per_speaker,
-                    only=options.only,
-                    trials=options.trials,
-                    same_gender=options.same_gender,
-                    sessions=options.sessions,
-                    channels=options.channels,
-                    recordings=options.recordings,
-                    device=options.device,
-                    precision=options.precision,
-                    replicates=options.replicates,
-                    keep_outputs=options.keep_outputs,
                 )
                 parts = [experiment.name, short, scheme]
                 parts += [variant] if variant != experiment.variant else []

@@ -1,0 +1,115 @@
+"""Flags of the command line, made from the dataclasses that hold the settings (`wrongkey.evaluation.settings`)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, NoReturn
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.settings import Option, options_of
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are sentences, and whose paths may begin with ``~``, as those of a TOML file do."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.register("type", Path, lambda text: Path(at_home(text)))
+
+    def error(self, message: str) -> NoReturn:
+        """Raise BadInput with argparse's message and where to read more."""
+        raise BadInput(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
+
+
+class Groups(dict[str, "argparse._ArgumentGroup"]):
+    """The groups of a command's flags by title, each made when it is first asked for."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        super().__init__()
+        self._parser = parser
+
+    def __missing__(self, title: str) -> argparse._ArgumentGroup:
+        """Make the group of this title."""
+        self[title] = self._parser.add_argument_group(title)
+        return self[title]
+
+
+def add_flags(groups: Groups, config: type, first: str, leave_out: Collection[str] = ()) -> None:
+    """Add a flag for every field of `config` but those to leave out; fields without a group go to the group `first`."""
+    for name, option in options_of(config).items():
+        if name not in leave_out:
+            _add(groups[option.group.title if option.group else first], option)
+
+
+def add_running(group: argparse._ActionsContainer, workers: str, timed: str) -> None:
+    """Add ``--workers`` and ``--timeout``: processes by default, and the work that ends a run by taking longer."""
+    group.add_argument("--workers", type=int, help=f"processes (default: {workers})")
+    group.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help=f"end the run where {timed} takes longer (default: no limit)",
+    )
+
+
+def add_config_file(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config FILE``, which `wrongkey.config_file` reads with the flags of this parser."""
+    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
+    parser.set_defaults(parser=parser)
+
+
+def given(options: argparse.Namespace, config: type) -> dict[str, Any]:
+    """The parsed values of the fields of `config` that are flags of the command."""
+    return {name: getattr(options, name) for name in options_of(config) if hasattr(options, name)}
+
+
+def command_line(command: str, config: object, out: Path) -> str:
+    """The command that has the settings of `config` and writes into the folder `out`, quoted for a shell."""
+    words = ["wrongkey", *command.split()]
+    for name, option in options_of(type(config)).items():
+        value = getattr(config, name)
+        if value != option.default:
+            words += [option.spelling] + ([] if value is True else [_written(value)])
+    return shlex.join([*words, "--out", str(out)])
+
+
+def at_home(path: str) -> str:
+    """A path with a leading ``~`` or ``~user`` expanded."""
+    found = os.path.expanduser(path)
+    if found.startswith("~"):
+        raise argparse.ArgumentTypeError(f"{path} names a home folder that is not there: write the path out")
+    return found
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """The numbers of a list such as ``5,10,inf``."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no list of numbers such as 5,10,25,inf") from None
+
+
+def _add(group: argparse._ArgumentGroup, option: Option) -> None:
+    flag = option.flag
+    names = (option.spelling, *flag.aliases)
+    if option.kind is bool:
+        group.add_argument(*names, dest=option.name, action="store_true", help=option.help)
+        return
+    read = at_home if flag.path else numbers if option.kind is tuple else option.kind
+    group.add_argument(
+        *names,
+        dest=option.name,
+        type=read,
+        default=option.default,
+        choices=flag.choices,
+        metavar=flag.metavar,
+        help=option.help,
+    )
+
+
+def _written(value: Any) -> str:
+    return ",".join(f"{number:g}" for number in value) if isinstance(value, tuple) else str(value)
