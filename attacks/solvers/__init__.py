@@ -1,1 +1,5 @@
-"""Mathematics that several attacks share: Procrustes, the orthogonal group, decompositions that do not give up."""
+"""Mathematics that several attacks share.
+
+The nearest key in closed form (`procrustes`), the orthogonal group and descent on it, random orthogonal matrices, and
+matrix decompositions that retry when LAPACK does not converge (`stable_linalg`).
+"""

@@ -14,28 +14,29 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from wrongkey.attacks.solvers.orthogonal_group import cayley
 from wrongkey.attacks.solvers.stable_linalg import polar
 
 MEMORY = 12  # pairs that L-BFGS remembers
-SLOPE = 1e-4  # Armijo: the share of the predicted decrease that a step must bring
+SLOPE = 1e-4  # Armijo: the share of the predicted decrease that a step must achieve
 LEAST_STEP = 2.0**-20
 STILL = 2  # steps in a row that gain less than the tolerance, after which a key has converged
 
 
 class Objective(Protocol):
-    """What can be minimised over keys (b, N, N)."""
+    """A function of keys (b, N, N) that can be minimised."""
 
     def value(self, keys: Tensor) -> Tensor:
-        """(b,)"""
+        """Values (b,) of keys (b, N, N)."""
 
     def value_and_gradient(self, keys: Tensor) -> tuple[Tensor, Tensor]:
-        """(b,) and the Euclidean gradient (b, N, N)."""
+        """Values (b,) and the Euclidean gradient (b, N, N)."""
 
 
 def descend(objective: Objective, starts: Tensor, steps: int = 200, tolerance: float = 1e-9) -> tuple[Tensor, Tensor]:
     """Keys (n, N, N) of lower value than the starts, and their values (n,).
 
-    At most `steps` steps each; a key ends earlier when `STILL` steps in a row gained less than the tolerance.
+    Each key takes at most `steps` steps; it ends earlier when `STILL` steps in a row gained less than the tolerance.
     """
     descent = _Descent(objective, starts, tolerance)
     for _ in range(steps):
@@ -44,20 +45,13 @@ def descend(objective: Objective, starts: Tensor, steps: int = 200, tolerance: f
     return descent.result()
 
 
-def cayley(skew: Tensor) -> Tensor:
-    """(I - A/2)^-1 (I + A/2) of skew-symmetric matrices (b, N, N): orthogonal, of determinant 1."""
-    identity = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
-    moved: Tensor = torch.linalg.solve(identity - skew / 2, identity + skew / 2)
-    return moved
-
-
 def skew_part(matrices: Tensor) -> Tensor:
-    """(G - G^T) / 2."""
+    """The skew part (G - G^T) / 2."""
     return (matrices - matrices.mT) / 2
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner products (..., b) of (..., b, N, N)."""
+    """Inner products (..., b) of matrices (..., b, N, N)."""
     return (a * b).sum((-2, -1))
 
 
@@ -76,7 +70,7 @@ class _Descent:
         self.changes: list[Tensor] = []
 
     def step(self) -> bool:
-        """One step of every key; False when all have ended."""
+        """Take one step with every key; False when all have ended."""
         direction = self._direction()
         slope = 2 * _dot(direction, self.gradient)
         uphill = slope >= 0
@@ -94,7 +88,7 @@ class _Descent:
         return self._retire((self.still >= STILL) | ~moved)
 
     def _search(self, direction: Tensor, slope: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Halves the step of each key until Armijo's condition holds: keys, values, gradients, whether moved, sizes."""
+        """Shrink the step of each key until Armijo's condition holds: keys, values, gradients, whether moved, sizes."""
         key, value = self.key.clone(), self.value.clone()
         gradient = torch.zeros_like(key)
         moved = torch.zeros_like(value, dtype=torch.bool)
@@ -118,7 +112,7 @@ class _Descent:
             self.changes.pop(0)
 
     def _direction(self) -> Tensor:
-        """The two-loop recursion (Nocedal, 1980); pairs of non-positive curvature count as absent."""
+        """The two-loop recursion (Nocedal, 1980); pairs of non-positive curvature are left out."""
         q = self.gradient.clone()
         used: list[tuple[Tensor, Tensor]] = []
         for move, change in zip(reversed(self.moves), reversed(self.changes), strict=True):
@@ -135,7 +129,7 @@ class _Descent:
         return -q
 
     def _initial(self, q: Tensor) -> Tensor:
-        """gamma = <s, y> / <y, y> of the newest pair, times q."""
+        """Scale q by <s, y> / <y, y> of the newest pair, the usual first Hessian."""
         if not self.moves:
             return q
         move, change = self.moves[-1], self.changes[-1]
@@ -143,6 +137,7 @@ class _Descent:
         return q * torch.where(gamma > 0, gamma, torch.ones_like(gamma))[:, None, None]
 
     def _retire(self, ended: Tensor) -> bool:
+        """Store keys that have ended and take them out of the batch; whether any is left."""
         if bool(ended.any()):
             self.keys[self.who[ended]], self.values[self.who[ended]] = self.key[ended], self.value[ended]
             stay = ~ended

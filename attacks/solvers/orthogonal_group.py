@@ -1,8 +1,8 @@
 """The orthogonal group O(N) for searches: coordinates, geodesic steps, and Adam that never leaves it.
 
 Near a key `K` every orthogonal matrix of the same determinant is `K exp(A)` with a skew `A`, whose N(N - 1)/2
-coordinates are what a search moves. O(N) has two parts, determinants +1 and -1, and no path leads from one to the
-other: a search starts in both.
+coordinates are what a search moves. O(N) has two parts, with determinants +1 and -1, and no path leads from one to the
+other, so a search starts in both.
 """
 
 from __future__ import annotations
@@ -26,46 +26,43 @@ def skew(coordinates: Tensor, size: int) -> Tensor:
     row, column = torch.triu_indices(size, size, 1)
     upper = coordinates.new_zeros(*coordinates.shape[:-1], size, size)
     upper[..., row, column] = coordinates / 2**0.5
-    turned: Tensor = upper - upper.mT
-    return turned
+    return upper - upper.mT
 
 
 def dimensions(size: int) -> int:
-    """Of O(N): N(N - 1)/2."""
+    """The dimension of O(N), N(N - 1)/2."""
     return size * (size - 1) // 2
 
 
 def cayley(a: Tensor) -> Tensor:
     """Rotations `(I - A/2)⁻¹ (I + A/2)` of skew `(..., N, N)`: `exp(A)` up to third order, and cheaper."""
-    one = torch.eye(a.shape[-1], dtype=a.dtype)
-    rotations: Tensor = torch.linalg.solve(one - a / 2, one + a / 2)
-    return rotations
+    one = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+    return torch.linalg.solve(one - a / 2, one + a / 2)
 
 
 def geodesic(keys: Tensor, coordinates: Tensor) -> Tensor:
-    """`K exp(A)`: keys `(..., N, N)` moved along geodesics of length `‖coordinates‖_2`."""
-    moved: Tensor = keys @ torch.linalg.matrix_exp(skew(coordinates, keys.shape[-1]))
-    return moved
+    """Keys `(..., N, N)` moved along geodesics of length `‖coordinates‖_2`: `K exp(A)`."""
+    return keys @ torch.linalg.matrix_exp(skew(coordinates, keys.shape[-1]))
 
 
 def mirrors(directions: Tensor) -> Tensor:
-    """`-I` and the reflections `I - 2 u uᵀ` in unit rows `u (m, N)`: `(m + 1, N, N)`."""
+    """Matrices `(m + 1, N, N)`: `-I`, and the reflections `I - 2 u uᵀ` in unit rows `u (m, N)`."""
     one = torch.eye(directions.shape[-1], dtype=directions.dtype)
     return torch.cat([-one[None], one - 2 * directions[:, :, None] * directions[:, None]])
 
 
 def apart(first: Matrix, second: Matrix) -> float:
-    """Relative distance of two keys `(N, N)`, less the global sign, which many models hardly hear: 0 to √2."""
+    """Relative distance of two keys `(N, N)`, 0 to √2, ignoring the global sign, to which many models hardly react."""
     nearest = min(float(np.linalg.norm(first - second)), float(np.linalg.norm(first + second)))
     return float(nearest / len(first) ** 0.5)
 
 
 class OrthogonalAdam:
-    """Adam (Kingma and Ba, 2015) on O(N), for several keys `(n, N, N)` at once, each with moments of its own.
+    """Adam (Kingma and Ba, 2015) on O(N), for several keys `(n, N, N)` at once, each with its own moments.
 
-    The gradient's coordinates at `K`, the skew part of `Kᵀ ∂L/∂K`, are the same space at every `K` (left translation),
-    so moments carry over; a step is `K ← K cayley(-rate · m̂/√v̂)`, with one `v̂` for all coordinates of a key, so
-    that no basis is preferred.
+    The gradient's coordinates at `K`, the skew part of `Kᵀ ∂L/∂K`, lie in the same space at every `K` (left
+    translation), so moments carry over. A step is `K ← K cayley(-rate · m̂/√v̂)`, with one `v̂` for all
+    coordinates of a key, so that no basis is preferred.
     """
 
     def __init__(self, keys: Tensor) -> None:
@@ -75,7 +72,7 @@ class OrthogonalAdam:
         self.steps = 0
 
     def step(self, gradient: Tensor, rate: float) -> None:
-        """Moves every key by about `rate · √N` against `gradient (n, N, N)`, ∂L/∂K."""
+        """Move every key by about `rate · √N` against `gradient (n, N, N)`, ∂L/∂K."""
         product = self.keys.mT @ gradient.double()
         tangent = product - product.mT
         self.steps += 1
@@ -87,5 +84,5 @@ class OrthogonalAdam:
         self.keys = self.keys @ cayley(-rate * mean / (deviation + 1e-12))
 
     def keep(self, chosen: Tensor) -> None:
-        """Goes on with some of the keys, by index `(m,)`."""
+        """Continue with the keys at these indices `(m,)` only."""
         self.keys, self.first, self.second = self.keys[chosen], self.first[chosen], self.second[chosen]

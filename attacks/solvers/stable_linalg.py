@@ -1,14 +1,15 @@
-"""Decompositions that do not give up: SVD, symmetric eigenproblem, polar factor and least squares, with another try.
+"""SVD, symmetric eigenproblem, polar factor and least squares that retry when LAPACK does not converge.
 
-LAPACK's divide-and-conquer routines (gesdd, syevd, gelsd), which torch and NumPy call, end without convergence on a few
-finite matrices whose singular values lie closer together than a rounding. Steps of `joint_diagonalisation.separate`
-are such: V (I + D) with D small has them all at 1, and of 128 x 128 in complex64 a batch fails now and then, well
-conditioned as it is (condition 1.006 to 1.4), and with the same input always. That says nothing about the key. So every
-attack decomposes here: the first try is the usual call, bit for bit; where it fails, each matrix for itself goes to the
-QR iteration (gesvd, syev, gelss) in double precision, and at last once more with a rising diagonal of a few roundings
-added, which parts what is equal. Functions named `array_…` take NumPy arrays, the others tensors.
+LAPACK's divide-and-conquer routines (gesdd, syevd, gelsd), which torch and NumPy call, fail to converge on a few finite
+matrices whose singular values differ by less than rounding error. Steps of `joint_diagonalisation.separate` produce
+such matrices: V (I + D) with small D has all singular values near 1. Of 128 x 128 matrices in complex64 a batch fails
+now and then, although it is well conditioned (condition number 1.006 to 1.4), and it always fails on the same input.
+That says nothing about the key, so every attack decomposes here. The first try is the usual call, bit for bit. Where it
+fails, each matrix on its own goes to the QR iteration (gesvd, syev, gelss) in double precision, and finally once more
+with an increasing diagonal of a few rounding errors added, which separates equal values. Functions named `array_…` take
+NumPy arrays, the others tensors.
 
-QR factors and linear systems (`qr`, `solve`) need no iteration and are called directly.
+QR factors and linear systems (`qr`, `solve`) need no iteration, so attacks call them directly.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ Array = NDArray[Any]
 Decompose = Callable[[Array], tuple[Array, ...]]
 
 GAVE_UP: type[Exception] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
-ROUNDINGS = 16  # of the matrix' own precision, times its largest element: the diagonal of the last try
+ROUNDINGS = 16  # units of the matrix's own precision, times its largest element: the diagonal of the last try
 
 
 class NonFinite(ArithmeticError):
-    """A matrix with NaN or infinite elements, which has no decomposition: a fault of what made it."""
+    """A matrix has NaN or infinite elements and so no decomposition: the fault is in the code that made it."""
 
 
 def svd(matrices: Tensor, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,8 +63,7 @@ def eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
 def polar(matrices: Tensor) -> Tensor:
     """The nearest unitary (orthogonal) matrices (..., n, n). Raises as `svd`."""
     u, _, vh = svd(matrices)
-    nearest: Tensor = u @ vh
-    return nearest
+    return u @ vh
 
 
 def array_svd(matrices: Array, full_matrices: bool = True) -> tuple[Array, Array, Array]:
@@ -80,10 +80,9 @@ def array_singular_values(matrices: Array) -> Array:
     """Singular values, descending, of arrays (..., m, n). Raises as `svd`."""
     _refuse_non_finite_array(matrices)
     try:
-        values: Array = np.linalg.svd(matrices, compute_uv=False)
+        return np.linalg.svd(matrices, compute_uv=False)
     except np.linalg.LinAlgError:
-        values = _each(matrices, _by_qr_iteration(full_matrices=False))[1]
-    return values
+        return _each(matrices, _by_qr_iteration(full_matrices=False))[1]
 
 
 def array_eigh(matrices: Array, first: Decompose | None = None) -> tuple[Array, Array]:
@@ -99,8 +98,7 @@ def array_eigh(matrices: Array, first: Decompose | None = None) -> tuple[Array, 
 def array_polar(matrices: Array) -> Array:
     """The nearest orthogonal matrices (..., n, n). Raises as `svd`."""
     left, _, right = array_svd(matrices)
-    nearest: Array = left @ right
-    return nearest
+    return left @ right
 
 
 def array_lstsq(a: Array, b: Array, smallest: float) -> Array:
@@ -111,31 +109,28 @@ def array_lstsq(a: Array, b: Array, smallest: float) -> Array:
     _refuse_non_finite_array(a)
     _refuse_non_finite_array(b)
     try:
-        solution: Array = np.linalg.lstsq(a, b, rcond=smallest)[0]
+        return np.linalg.lstsq(a, b, rcond=smallest)[0]
     except np.linalg.LinAlgError:
-        solution = scipy.linalg.lstsq(a, b, cond=smallest, lapack_driver="gelss")[0]
-    return solution
+        return scipy.linalg.lstsq(a, b, cond=smallest, lapack_driver="gelss")[0]
 
 
 def _by_qr_iteration(full_matrices: bool) -> Decompose:
     def decompose(matrix: Array) -> tuple[Array, ...]:
-        found: tuple[Array, ...] = scipy.linalg.svd(matrix, full_matrices=full_matrices, lapack_driver="gesvd")
-        return found
+        return scipy.linalg.svd(matrix, full_matrices=full_matrices, lapack_driver="gesvd")
 
     return decompose
 
 
 def _by_syev(matrix: Array) -> tuple[Array, ...]:
-    found: tuple[Array, ...] = scipy.linalg.eigh(matrix, driver="ev")
-    return found
+    return scipy.linalg.eigh(matrix, driver="ev")
 
 
 def _each(matrices: Array, decompose: Decompose) -> tuple[Array, ...]:
-    """Every matrix of (..., m, n) decomposed for itself in double precision; parts in the precision of `matrices`."""
+    """Decompose every matrix of (..., m, n) on its own in double precision; the result has the input's precision."""
     rows, columns = matrices.shape[-2:]
     double = np.complex128 if np.iscomplexobj(matrices) else np.float64
-    found = [_once_more(m, decompose, matrices.dtype) for m in matrices.reshape(-1, rows, columns).astype(double)]
-    parts = [np.stack(part) for part in zip(*found, strict=True)]
+    decomposed = [_once_more(m, decompose, matrices.dtype) for m in matrices.reshape(-1, rows, columns).astype(double)]
+    parts = [np.stack(part) for part in zip(*decomposed, strict=True)]
     precise = np.finfo(matrices.dtype)
     return tuple(
         part.reshape(*matrices.shape[:-2], *part.shape[1:]).astype(
@@ -146,7 +141,7 @@ def _each(matrices: Array, decompose: Decompose) -> tuple[Array, ...]:
 
 
 def _once_more(matrix: Array, decompose: Decompose, given: np.dtype[Any]) -> tuple[Array, ...]:
-    """The decomposition, or that of a neighbour: a diagonal that rises from one to two times ROUNDINGS is added."""
+    """The decomposition, or that of a nearby matrix: a diagonal rising from one to two times ROUNDINGS is added."""
     try:
         return decompose(matrix)
     except np.linalg.LinAlgError:

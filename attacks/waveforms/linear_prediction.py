@@ -17,8 +17,9 @@ from torch import Tensor
 
 from wrongkey.attacks.base import Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_descent import descend
+from wrongkey.attacks.waveforms.lag_covariances import lags_for
 from wrongkey.attacks.waveforms.population_search import Effort, search, similarity, upright
-from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective, lags_for
+from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import SpeechStates, speech_states
 from wrongkey.keys.cutting import to_blocks
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import schur
 from torch import Tensor
 
+from wrongkey.attacks.solvers.haar import haar
 from wrongkey.attacks.solvers.orthogonal_descent import descend
 from wrongkey.attacks.waveforms.average_speech import average_starts
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
@@ -103,12 +104,6 @@ def _halving(objective: PredictionObjective, keys: Tensor, kept: int) -> tuple[T
     keys, values = descend(objective, keys, 100, 1e-5)
     order = values.argsort()[:kept]
     return keys[order], values[order]
-
-
-def haar(count: int, size: int, rng: np.random.Generator) -> Tensor:
-    """Random orthogonal matrices (count, size, size), uniform (QR with the signs of R's diagonal; Mezzadri, 2007)."""
-    q, r = np.linalg.qr(rng.standard_normal((count, size, size)))
-    return torch.from_numpy(q * np.sign(np.einsum("bii->bi", r))[:, None])
 
 
 def distinct(objective: PredictionObjective, keys: Tensor, values: Tensor, kept: int) -> tuple[Tensor, Tensor]:

@@ -23,17 +23,13 @@ import torch
 from torch import Tensor
 
 from wrongkey.attacks.solvers.stable_linalg import eigh
+from wrongkey.attacks.waveforms.lag_covariances import lags_for
 from wrongkey.attacks.waveforms.speech_states import SpeechStates
 from wrongkey.attacks.waveforms.toeplitz import log_determinants
 from wrongkey.errors import BadInput
 
 MOST_BYTES = 2**22  # of the largest intermediate array of a chunk of candidate keys: on a CPU what its cache holds
 MOST_BYTES_ELSEWHERE = 2**28
-
-
-def lags_for(order: int, size: int) -> int:
-    """Lag covariances, in blocks of `size`, that autocorrelations up to `order` samples need."""
-    return -(-order // size)
 
 
 class PredictionObjective:

@@ -26,6 +26,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from wrongkey.attacks.base import Case, Evidence, Matrix, Need, Recovery, Setting, Threat
+from wrongkey.attacks.solvers.haar import haar
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
 from wrongkey.attacks.weights.kernel_rows import keyed_rows
 from wrongkey.attacks.weights.norm_statistics import chosen_pieces, discrepancy, kept_norms, norm_behind
@@ -182,7 +183,7 @@ def solve(problem: Problem, scheme: Scheme, rng: np.random.Generator) -> list[Ma
     elif scheme.group is Group.PERMUTATIONS:
         keys = _orders(problem, size, rng)
     else:
-        keys = np.stack([_descended(problem, start) for start in _haar(rng, DESCENTS, size)])
+        keys = np.stack([_descended(problem, start) for start in haar(DESCENTS, size, rng).numpy()])
     misfits = problem.misfits(keys)
     found: list[Matrix] = []
     for index in np.argsort(misfits, kind="stable"):
@@ -292,9 +293,3 @@ def _descended(problem: Problem, start: Matrix) -> Matrix:
     numbers = minimize(value_and_slope, np.zeros(upper.shape[1]), jac=True, method="L-BFGS-B").x
     found: Matrix = key_at(torch.from_numpy(numbers)).numpy()
     return found
-
-
-def _haar(rng: np.random.Generator, count: int, size: int) -> Matrix:
-    q, r = np.linalg.qr(rng.standard_normal((count, size, size)))
-    keys: Matrix = q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[:, None, :]
-    return keys

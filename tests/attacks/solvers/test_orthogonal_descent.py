@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.solvers.orthogonal_descent import cayley, descend, skew_part
+from wrongkey.attacks.solvers.haar import haar
+from wrongkey.attacks.solvers.orthogonal_descent import descend, skew_part
+from wrongkey.attacks.solvers.orthogonal_group import cayley
 from wrongkey.attacks.solvers.stable_linalg import polar
-from wrongkey.attacks.waveforms.population_search import haar
 
 
 class Procrustes:

@@ -6,9 +6,10 @@ import torch
 
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.solvers.haar import haar
 from wrongkey.attacks.waveforms.average_speech import average_starts
 from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction, recover, stationarity_defect
-from wrongkey.attacks.waveforms.population_search import Effort, distinct, haar, search, similarity, upright
+from wrongkey.attacks.waveforms.population_search import Effort, distinct, search, similarity, upright
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import speech_states
 from wrongkey.keys.draw import draw_keys

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from wrongkey.attacks.waveforms.population_search import haar
-from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective, lags_for
+from wrongkey.attacks.solvers.haar import haar
+from wrongkey.attacks.waveforms.lag_covariances import lags_for
+from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import SpeechStates, speech_states
 from wrongkey.attacks.waveforms.toeplitz import log_determinants, recursion
 from wrongkey.errors import BadInput
