@@ -209,7 +209,7 @@ class _Search:
     def _polished(self, order: Order) -> Order:
         """A local minimum of the entropy."""
         while True:
-            lower = polish(self._pairs(order), order)
+            lower = polish(self._pairs(order), order, 12)
             if self.entropy(lower) >= self.entropy(order) - 1e-9:
                 return order
             order = lower

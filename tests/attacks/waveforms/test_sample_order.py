@@ -108,7 +108,7 @@ def test_search_finds_a_path() -> None:
     found = anneal(pairs, np.arange(size), 1.0, 0.05, 200_000, 0)
     assert np.array_equal(found, hidden)
     displaced = np.concatenate([hidden[:5], hidden[12:20], hidden[5:12], hidden[20:]])
-    assert np.array_equal(polish(pairs, displaced), hidden)
+    assert np.array_equal(polish(pairs, displaced, 12), hidden)
 
 
 def test_rearrangements_are_permutations_and_hold_the_known_patterns() -> None:
