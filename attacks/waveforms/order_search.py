@@ -166,7 +166,7 @@ def _window_cost(costs, near, far, order, first, last):  # type: ignore[no-untyp
 
 @inlined
 def _accepted(change, temperature):  # type: ignore[no-untyped-def]
-    """Whether annealing takes a move: always if it lowers the cost, else with probability exp(-change / temperature)."""
+    """Whether annealing takes a move: always if the cost falls, else with probability exp(-change / temperature)."""
     return change < 0 or np.random.random() < np.exp(-change / temperature)
 
 
@@ -223,7 +223,7 @@ def _parts(move, size, place):  # type: ignore[no-untyped-def]
     """`first`, `middle`, `end` of a move that is not a swap."""
     if move == SHIFT:
         return _shift(size, place)
-    if move == SEGMENT or move == SEGMENT_REVERSED:
+    if move in (SEGMENT, SEGMENT_REVERSED):
         return _segment(size, place)
     if move == ROTATE:
         return _rotation(size)
@@ -273,7 +273,7 @@ def _spliced(costs, near, far, order, before, move, place, temperature):  # type
         return 0.0
     old = _window_cost(costs, near, far, order, first, end)
     _copy(order, before, first, end)
-    reverses = move == SEGMENT_REVERSED or move == REVERSE or move == REVERSE_ALL
+    reverses = move in (SEGMENT_REVERSED, REVERSE, REVERSE_ALL)
     _splice(order, before, first, middle, end, reverses, False)
     change = _window_cost(costs, near, far, order, first, end) - old
     if _accepted(change, temperature):
@@ -291,7 +291,7 @@ def _anneal(costs, near, far, start, hot, cold, steps, seed):  # type: ignore[no
         temperature = hot * (cold / hot) ** (step / steps)
         move = _drawn_move()
         place = np.random.randint(size)
-        if move == SWAP or move == SWAP_NEAR:
+        if move in (SWAP, SWAP_NEAR):
             current += _swapped(costs, near, far, order, move, place, temperature)
         else:
             current += _spliced(costs, near, far, order, before, move, place, temperature)
