@@ -68,6 +68,3 @@ class LagSettings:
     public_classes: int = 10
     public_bins: int = 24
     public_range: float = 1.2
-
-
-DEFAULTS = LagSettings()

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
+from wrongkey.attacks.waveforms.blind import BLIND, cases_with_and_without_background
 from wrongkey.attacks.waveforms.lag_covariances import (
     autocorrelations,
     block_rows,
@@ -46,9 +47,6 @@ from wrongkey.attacks.waveforms.predictability import entropy, lag_weights, orde
 from wrongkey.attacks.waveforms.public_lags import LagLikelihoods, learned
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.schemes import Group
-
-BLIND = "no other speech"  # variant of a case
-SECONDS, SECONDS_BLIND = (1, 2, 5, 10), (2, 5)  # of ciphertext
 
 
 @dataclass(frozen=True)
@@ -154,18 +152,15 @@ class SampleOrder:
 
     def cases(self, setting: Setting) -> Sequence[Case]:
         """Seconds of ciphertext, with background speech and without."""
-        blind = frozenset({"ciphertext"})
-        return [
-            *(Case(seconds=seconds) for seconds in SECONDS),
-            *(Case(seconds=seconds, variant=BLIND, needs=blind) for seconds in SECONDS_BLIND),
-        ]
+        return cases_with_and_without_background()
 
     def run(self, evidence: Evidence) -> Recovery:
         """The order of lowest entropy; success is claimed where the speech that it decrypts is stationary."""
         setting, background = evidence.setting, evidence.background
         rows = block_rows(evidence.ciphertext, setting.block_size)
-        blind = evidence.case.variant == BLIND or background is None
-        public = [] if blind else self._public(background, setting)
+        public = []
+        if background is not None and evidence.case.variant != BLIND:
+            public = self._public(background, setting)
         recovered = recover_order(rows, setting.rate, public, evidence.seed, self.settings)
         return Recovery(
             key=key_of_order(recovered.order),

@@ -21,6 +21,7 @@ import numpy as np
 
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
+from wrongkey.attacks.waveforms.blind import BLIND, cases_with_and_without_background
 from wrongkey.attacks.waveforms.lag_covariances import (
     autocorrelations,
     block_rows,
@@ -38,8 +39,6 @@ from wrongkey.attacks.waveforms.public_lags import LagLikelihoods, learned
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.schemes import Group
 
-BLIND = "no other speech"  # variant of a case
-SECONDS, SECONDS_BLIND = (1, 2, 5, 10), (2, 5)  # of ciphertext
 UNDECIDED = "The key may be this one with every second sign turned, because neighbours hardly correlate."
 
 
@@ -116,18 +115,15 @@ class SignChain:
 
     def cases(self, setting: Setting) -> Sequence[Case]:
         """Seconds of ciphertext, with background speech and without."""
-        blind = frozenset({"ciphertext"})
-        return [
-            *(Case(seconds=seconds) for seconds in SECONDS),
-            *(Case(seconds=seconds, variant=BLIND, needs=blind) for seconds in SECONDS_BLIND),
-        ]
+        return cases_with_and_without_background()
 
     def run(self, evidence: Evidence) -> Recovery:
         """The signs of lowest entropy; success is claimed where the speech that they decrypt is stationary."""
         setting, background = evidence.setting, evidence.background
         rows = block_rows(evidence.ciphertext, setting.block_size)
-        blind = evidence.case.variant == BLIND or background is None
-        public = None if blind else self._public(background, setting)
+        public = None
+        if background is not None and evidence.case.variant != BLIND:
+            public = self._public(background, setting)
         recovered = recover_signs(rows, setting.rate, public, evidence.seed, self.settings)
         return Recovery(
             key=np.diag(recovered.signs),

@@ -8,8 +8,9 @@ import torch
 
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.waveforms.blind import BLIND
 from wrongkey.attacks.waveforms.order_search import anneal, cost, pair_costs, polish, rearrangements
-from wrongkey.attacks.waveforms.sample_order import BLIND, SampleOrder, SampleOrderSettings, key_of_order
+from wrongkey.attacks.waveforms.sample_order import SampleOrder, SampleOrderSettings, key_of_order
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys import correct_key, encrypt_query

@@ -8,7 +8,8 @@ import torch
 
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
-from wrongkey.attacks.waveforms.sign_chain import BLIND, SignChain, SignChainSettings, descended_signs, lowest_signs
+from wrongkey.attacks.waveforms.blind import BLIND
+from wrongkey.attacks.waveforms.sign_chain import SignChain, SignChainSettings, descended_signs, lowest_signs
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys import correct_key, encrypt_query
