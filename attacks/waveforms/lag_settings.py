@@ -39,7 +39,7 @@ class LagSettings:
     public_seconds : float
         Seconds of background speech that are learned from.
     public_lags : int
-        Lags of 1 to this many samples are told from one another and from larger ones.
+        Lags of 1 to this many samples are distinguished from one another and from larger ones.
     public_far_lag : int
         Larger lags are learned up to this many samples.
     public_classes : int

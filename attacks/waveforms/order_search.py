@@ -172,7 +172,7 @@ def _accepted(change, temperature):  # type: ignore[no-untyped-def]
 
 @inlined
 def _drawn_move():  # type: ignore[no-untyped-def]
-    """A random move: `np.searchsorted`, counted without branches, which a processor could not predict."""
+    """A random move, as `np.searchsorted` finds it; counting has no branches that a processor would mispredict."""
     number, move = np.random.random(), 0
     for end in CUMULATIVE:
         move += number >= end
@@ -234,7 +234,7 @@ def _parts(move, size, place):  # type: ignore[no-untyped-def]
 
 @inlined
 def _copy(source, target, first, end):  # type: ignore[no-untyped-def]
-    """Copy the places first ... end - 1, in a loop: views of arrays would cost more than what they hold."""
+    """Copy the places first ... end - 1, in a loop: views of the arrays would take longer than the copy."""
     for place in range(first, end):
         target[place] = source[place]
 

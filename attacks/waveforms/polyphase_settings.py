@@ -26,8 +26,8 @@ class PolyphaseSettings:
     segment : float
         Length in seconds of the segment of speech that a block spectrum sees.
     least_blocks : int
-        The least number of blocks in a segment, so that bands k and -k, which differ in the sign of w only, are told
-        apart.
+        The least number of blocks in a segment: with fewer, bands k and -k, which differ only in the sign of w, could
+        not be distinguished.
     lengths : tuple of float
         Length of the segments of one estimate after the other, as a multiple of `segment`.
     overlap : int

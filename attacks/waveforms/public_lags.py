@@ -93,7 +93,7 @@ def learned(sequences: Sequence[Matrix], window: float, settings: LagSettings) -
 
 
 def block_lags(size: int, settings: LagSettings) -> int:
-    """Block lags that hold all the scalar lags that are told apart."""
+    """Block lags that hold all the scalar lags that are distinguished."""
     return max(1, lags_for(settings.public_lags, size))
 
 
