@@ -7,11 +7,8 @@ other, so a search starts in both.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
-
-from wrongkey.attacks.base import Matrix
 
 BETAS = (0.9, 0.99)  # decay of Adam's first and second moment
 
@@ -49,12 +46,6 @@ def mirrors(directions: Tensor) -> Tensor:
     """Matrices `(m + 1, N, N)`: `-I`, and the reflections `I - 2 u uᵀ` in unit rows `u (m, N)`."""
     one = torch.eye(directions.shape[-1], dtype=directions.dtype)
     return torch.cat([-one[None], one - 2 * directions[:, :, None] * directions[:, None]])
-
-
-def apart(first: Matrix, second: Matrix) -> float:
-    """Relative distance of two keys `(N, N)`, 0 to √2, ignoring the global sign, to which many models hardly react."""
-    nearest = min(float(np.linalg.norm(first - second)), float(np.linalg.norm(first + second)))
-    return float(nearest / len(first) ** 0.5)
 
 
 class OrthogonalAdam:

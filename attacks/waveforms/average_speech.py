@@ -1,7 +1,7 @@
-"""Start keys from what speech sounds like on average: its long-term spectrum falls, so strong directions are low ones.
+"""Start keys from the long-term spectrum of speech, which falls: strong directions are those of low frequencies.
 
-The eigenvectors of the ciphertext's covariance are those of plain speech's, turned by the key; the energies tell which
-is which but for neighbours, and the signs come from the covariances of neighbouring blocks.
+The eigenvectors of the ciphertext's covariance are those of plain speech, turned by the key. Their energies tell which
+is which, except for neighbours, and the signs come from the covariances of neighbouring blocks.
 """
 
 from __future__ import annotations
@@ -14,54 +14,54 @@ from scipy.signal import freqz
 from torch import Tensor
 
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
+from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, LinearPredictionSettings
 from wrongkey.attacks.waveforms.speech_states import SpeechStates
 
 # All-pole model of speech at 16 kHz: mean autocorrelation of 100 utterances of 65 adults of speechocean762's train
 # part.
 AVERAGE = (1.0, -0.632, -0.200, -0.185, 0.091, -0.059, 0.105, -0.066, 0.108)
-PRE_EMPHASIS = 0.97
-JITTER = 1.0  # standard deviation, in ranks, by which the order of energies is disturbed
 GRID = 8192  # frequencies
 
 
 def average_autocorrelation(length: int, emphasis: float = 0.0) -> NDArray[np.float64]:
-    """r(0) = 1 to r(length - 1) of average speech after x[n] - emphasis x[n-1]."""
+    """The autocorrelation r(0) = 1 to r(length - 1) of average speech after x[n] - emphasis x[n-1]."""
     _, response = freqz([1.0, -emphasis], AVERAGE, GRID, whole=True)
     r = np.fft.ifft(np.abs(response) ** 2).real[:length]
-    scaled: NDArray[np.float64] = r / r[0]
-    return scaled
+    return r / r[0]
 
 
-def average_starts(states: SpeechStates, count: int, rng: np.random.Generator) -> Tensor:
+def average_starts(
+    states: SpeechStates, count: int, rng: np.random.Generator, settings: LinearPredictionSettings = DEFAULTS
+) -> Tensor:
     """Start keys (count, N, N): half for speech as it is, half for pre-emphasised speech.
 
-    Every one weighs the states and disturbs the order of energies in its own way, and has its own local optimum of
-    signs.
+    Each weights the states and disturbs the order of energies in its own way, and has its own local optimum of signs.
     """
     size, lags = states.size, min(states.lags, 2)
     covariances, weights = states.covariances.numpy(), states.weights.numpy()
-    made = []
+    starts = []
     for i in range(count):
-        r = average_autocorrelation((lags + 1) * size, PRE_EMPHASIS if i % 2 else 0.0)
+        r = average_autocorrelation((lags + 1) * size, settings.emphasis if i % 2 else 0.0)
         plain = _sections(r, size, lags)
         mixed = np.einsum("c,clij->lij", rng.dirichlet(np.ones(len(weights))) + weights, covariances)
         u, v = _strongest_first(plain[0]), _strongest_first(mixed[0])
-        order = np.argsort(np.arange(size) + JITTER * rng.standard_normal(size)) if i > 1 else np.arange(size)
+        order = np.arange(size)
+        if i > 1:
+            order = np.argsort(order + settings.jitter * rng.standard_normal(size))
         u = u[:, order]
         alike = sum((u.T @ a @ u) * (v.T @ b @ v) for a, b in zip(plain[1:], mixed[1:], strict=False))
-        made.append(u * _signs(np.asarray(alike), rng) @ v.T)
-    return torch.from_numpy(np.stack(made))
+        starts.append(u * _signs(np.asarray(alike), rng) @ v.T)
+    return torch.from_numpy(np.stack(starts))
 
 
 def _sections(r: NDArray[np.float64], size: int, lags: int) -> list[NDArray[np.float64]]:
-    """Plain lag covariances (N, N) of autocorrelation r: entry (i, j) at lag l is r(|l N + j - i|)."""
+    """The plain lag covariances (N, N) of autocorrelation r: entry (i, j) at lag l is r(|l N + j - i|)."""
     whole = toeplitz(r)
     return [whole[:size, lag * size : (lag + 1) * size] for lag in range(lags + 1)]
 
 
 def _strongest_first(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    vectors: NDArray[np.float64] = array_eigh(covariance, eigh)[1][:, ::-1]
-    return vectors
+    return array_eigh(covariance, eigh)[1][:, ::-1]
 
 
 def _signs(alike: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

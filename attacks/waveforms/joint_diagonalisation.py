@@ -1,8 +1,8 @@
-"""Approximate joint diagonalisation by unitary matrices: which orthonormal directions carry components of their own.
+"""Approximate joint diagonalisation by unitary matrices: the orthonormal directions that carry separate components.
 
 Snapshots y_t (M complex numbers) are mixtures y_t = V a_t with V unitary and components a_kt that are uncorrelated and
-whose variances move with time, each in its own way. Taken as Gaussian with a variance that is constant for a few
-snapshots, their likelihood is largest where
+whose variances change with time, each in its own way. If they are taken as Gaussian with a variance that is constant
+for a few snapshots, their likelihood is largest where
 
     f(V) = mean over k and t of log(p_kt + floor),    p_kt = moving mean over t of |v_k^H y_t|^2
 
@@ -11,7 +11,7 @@ Cardoso and Souloumiac (1996). A component k sees the covariance C_k = mean of u
 1 / (p + floor), and for small rotations of the pair (i, j) the criterion is the 2 x 2 problem v^H (C_i - C_j) v: all
 pairs step at once by the ratio of its off-diagonal element to its curvature, as in quasi-Newton ICA (Ablin, Cardoso and
 Gramfort, 2018, with moments E[u_i |s_j|^2] for the Hessian). The floor hides components that are weaker than it, so a
-search goes from a large one to a small one.
+search goes from a large floor to a small one.
 """
 
 from __future__ import annotations
@@ -22,28 +22,26 @@ import torch
 from torch import Tensor
 
 from wrongkey.attacks.solvers.stable_linalg import eigh, polar
+from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 
-LEAST_CURVATURE = 0.1  # of a pair: below, noise would turn it far
-LARGEST_ANGLE = 0.5  # radians that a pair turns in one step
 GAIN = 1e-5  # of the criterion, below which a descent ends
 LEAST_STEP = 1e-2
-LARGEST_STEP = 3.0  # directions are damped, so a joint step may be longer than one
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """f(V) for snapshots of mean power 1 an element.
+    """The function f(V) for snapshots of mean power 1 per element.
 
-    floor: of the power. reach: snapshots to either side in the moving mean.
+    floor: of the power. settings: the reach of the moving mean, and how far a step may go.
     """
 
     floor: float
-    reach: int = 2
+    settings: PolyphaseSettings
 
     def __call__(self, components: Tensor, apart: int | None = None) -> tuple[Tensor, Tensor]:
-        """f of components (g, M, T): (g,) float64, and p + floor (g, M, T).
+        """The values (g,), float64, at components (g, M, T), and p + floor (g, M, T).
 
-        apart: only the first so many components have powers of their own, the others share their mean.
+        apart: only this many components, the first ones, have powers of their own; the others share their mean.
         """
         power = self.smooth(components.abs() ** 2)
         if apart is not None and apart < power.shape[1] - 1:
@@ -53,22 +51,21 @@ class Criterion:
 
     def smooth(self, values: Tensor) -> Tensor:
         """The moving mean along the last axis of (g, M, T), shorter at its ends."""
-        width = 2 * self.reach + 1
-        mean: Tensor = torch.nn.functional.avg_pool1d(values, width, 1, self.reach, count_include_pad=False)
-        return mean
+        reach = self.settings.reach
+        return torch.nn.functional.avg_pool1d(values, 2 * reach + 1, 1, reach, count_include_pad=False)
 
     def directions(self, components: Tensor, power: Tensor) -> Tensor:
-        """Skew-Hermitian (g, M, M): V (I + D) is the quasi-Newton step of every pair."""
+        """Skew-Hermitian D (g, M, M): V (I + D) is the quasi-Newton step of every pair."""
         weight = self.smooth(1 / power)
         length = components.shape[-1]
         moments = weight @ (components.abs() ** 2).mT / length  # E[u_i |s_j|^2]
         cross = (weight * components) @ components.mH / length  # E[u_i s_i s_j^*]
         slope = cross - cross.mH
         excess = moments - moments.diagonal(dim1=-2, dim2=-1)[..., None]
-        curvature = (excess + excess.mT).clamp_min(LEAST_CURVATURE)
-        turn: Tensor = -slope.conj().mT / curvature
-        damped: Tensor = turn * (LARGEST_ANGLE / turn.abs().clamp_min(LARGEST_ANGLE))
-        return damped
+        curvature = (excess + excess.mT).clamp_min(self.settings.least_curvature)
+        turn = -slope.conj().mT / curvature
+        largest = self.settings.largest_angle
+        return turn * (largest / turn.abs().clamp_min(largest))
 
 
 def principal_axes(snapshots: Tensor) -> Tensor:
@@ -77,7 +74,7 @@ def principal_axes(snapshots: Tensor) -> Tensor:
 
 
 def separate(snapshots: Tensor, starts: Tensor, criterion: Criterion, steps: int) -> tuple[Tensor, Tensor]:
-    """Unitary V (g, M, M) of lower criterion for snapshots (g, M, T), every g for itself, and their values (g,)."""
+    """Unitary V (g, M, M) of lower criterion for snapshots (g, M, T), every g on its own, and their values (g,)."""
     identity = torch.eye(starts.shape[-1], dtype=starts.dtype, device=starts.device)
     bases, components = starts, starts.mH @ snapshots
     value, power = criterion(components)
@@ -92,10 +89,8 @@ def separate(snapshots: Tensor, starts: Tensor, criterion: Criterion, steps: int
         pick = better[:, None, None]
         bases = torch.where(pick, trial, bases)
         components, power = torch.where(pick, trial_components, components), torch.where(pick, trial_power, power)
-        value, step = (
-            torch.where(better, trial_value, value),
-            torch.where(better, (1.5 * step).clamp_max(1), 0.4 * step),
-        )
+        value = torch.where(better, trial_value, value)
+        step = torch.where(better, (1.5 * step).clamp_max(1), 0.4 * step)
         if bool((gain < GAIN).all()) and bool((better | (step < LEAST_STEP)).all()):
             break
     return bases, value
@@ -131,7 +126,7 @@ def separate_jointly(
         if gain <= 0:
             break
         key, value, components, power = trial, trial_value, trial_components, trial_power
-        step = min(1.6 * step, LARGEST_STEP)
+        step = min(1.6 * step, criterion.settings.largest_step)
         if gain < GAIN:
             break
     return key, value

@@ -1,10 +1,10 @@
 """Linear prediction: the key under which a speaker's ciphertext turns into the most predictable speech.
 
-Nothing but ciphertext is needed: no training data, no model, no known speaker. Segments are clustered into states
-(wrongkey.attacks.waveforms.speech_states), the mean log prediction error of all states is the objective
-(wrongkey.attacks.waveforms.prediction_objective), and a population of keys is carried from strong to weak directions of
-speech (wrongkey.attacks.waveforms.population_search). The search runs several times from independent starts: runs that
-end at the same lowest value are the attack's own sign of success.
+The attack needs nothing but ciphertext: no training data, no model, no known speaker. Segments are clustered into
+states (`wrongkey.attacks.waveforms.speech_states`), the mean log prediction error of all states is the objective
+(`wrongkey.attacks.waveforms.prediction_objective`), and a population of keys is carried from strong to weak directions
+of speech (`wrongkey.attacks.waveforms.population_search`). The search runs several times from independent starts; the
+attack claims success where runs end at the same lowest value.
 """
 
 from __future__ import annotations
@@ -17,19 +17,16 @@ from torch import Tensor
 
 from wrongkey.attacks.base import Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_descent import descend
+from wrongkey.attacks.waveforms.continuum import no_continuum
 from wrongkey.attacks.waveforms.lag_covariances import lags_for
-from wrongkey.attacks.waveforms.population_search import Effort, search, similarity, upright
+from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, Effort, LinearPredictionSettings
+from wrongkey.attacks.waveforms.population_search import search, similarity, upright
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import SpeechStates, speech_states
+from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import to_blocks
 
-AMOUNTS = (10.0, 75.0)  # seconds
-LARGEST = 20  # block size: of larger ones the search was never run
-ORDER = 24  # of prediction, in samples: 1.5 ms at 16 kHz; a block and a quarter where that is more
-STATES = 8
-POLISH_STATES, POLISH_CORRECTION = 32, 1e-4
-AGREED = 0.999  # correlation of the speech that two runs' keys decrypt to, from which on they found the same
-DEFECT = 0.2  # of stationarity above which no key was found
+SECONDS = (10.0, 75.0)  # of ciphertext
 
 
 class LinearPrediction:
@@ -44,36 +41,45 @@ class LinearPrediction:
         needs,
     )
 
+    def __init__(self, settings: LinearPredictionSettings = DEFAULTS) -> None:
+        self.settings = settings
+
     def inapplicable(self, setting: Setting) -> str | None:
-        """Waveforms only; Shuffling and Flipping have cheaper attacks."""
-        if setting.blocks != "samples":
+        """Only waveforms, and schemes whose keys form a continuum."""
+        if setting.blocks is not Blocks.SAMPLES:
             return f"Samples of a waveform follow from those before them; {setting.blocks} of a spectrogram do not."
-        if setting.scheme.monomial:
-            return f"{setting.scheme.name.capitalize()} has few keys, which sample-order and sign-chain find faster."
-        if not 2 <= setting.size <= LARGEST:
-            return f"The search is for blocks of 2 to {LARGEST} samples, not of {setting.size}."
-        return None
+        if not 2 <= setting.size <= self.settings.largest:
+            return f"This search is for blocks of 2 to {self.settings.largest} samples, not of {setting.size}."
+        return no_continuum(setting)
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        """10 and 75 seconds: polyphase is faster, this is another way to the same key."""
-        return [Case(seconds=seconds) for seconds in AMOUNTS]
+        """10 and 75 seconds: polyphase is faster, and this is another way to the same key."""
+        return [Case(seconds=seconds) for seconds in SECONDS]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The key of lowest value; believed where independent runs agree on it and it makes speech stationary."""
+        """The key of lowest value; success is claimed where runs agree on it and it makes speech stationary."""
         setting = evidence.setting
-        blocks = [to_blocks(query.double(), setting.block_size, "samples") for query in evidence.ciphertext]
-        found = recover(blocks, evidence.seed, setting.rate)
+        blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
+        recovered = recover(blocks, evidence.seed, setting.rate, self.settings)
         return Recovery(
-            found.key.numpy(),
-            success_claimed=found.success_claimed,
-            objective=found.value,
-            measured={"runs": found.runs, "agreeing runs": found.agreeing, "stationarity defect": found.defect},
+            recovered.key.numpy(),
+            success_claimed=recovered.agreeing >= recovered.needed and recovered.defect < self.settings.largest_defect,
+            objective=recovered.value,
+            measured={
+                "runs": recovered.runs,
+                "agreeing runs": recovered.agreeing,
+                "stationarity defect": recovered.defect,
+            },
         )
 
 
 @dataclass(frozen=True)
-class Found:
-    """A key (N, N) and what speaks for it: J; runs that were made, that ended there, that must; the defect."""
+class RecoveredKey:
+    """A key (N, N) and what supports it.
+
+    value: the lowest J. runs: that were made. agreeing: how many of them ended at this key. needed: how many must for
+    success to be claimed. defect: of stationarity.
+    """
 
     key: Tensor
     value: float
@@ -82,79 +88,63 @@ class Found:
     needed: int
     defect: float
 
-    @property
-    def success_claimed(self) -> bool:
-        """Enough independent runs agree, and the decrypted covariances are those of a stationary signal."""
-        return self.agreeing >= self.needed and self.defect < DEFECT
-
-
-def effort_for(size: int) -> tuple[Effort, int, int]:
-    """Effort of one run, the most runs, and how many must agree, for blocks of `size` samples.
-
-    At 20 samples two of three runs were seen to agree on a wrong key (one of five victims, 13 dB), hence three there.
-    """
-    if size <= 5:
-        return Effort(starts=48, kept=6, variants=48, rounds=3, patience=1), 4, 2
-    if size <= 12:
-        return Effort(starts=96, kept=12, variants=96, rounds=8, patience=3), 4, 2
-    return Effort(), 6, 3
-
 
 def recover(
-    blocks: Sequence[Tensor],
-    seed: int,
-    rate: float = 16_000.0,
-    starts: Tensor | None = None,
-    most_runs: int | None = None,
-) -> Found:
+    blocks: Sequence[Tensor], seed: int, rate: float = 16_000.0, settings: LinearPredictionSettings = DEFAULTS
+) -> RecoveredKey:
     """The key of sequences of encrypted blocks, each (t, N).
 
-    starts: keys (n, N, N) of another attack, searched from in a run of their own. Raises BadInput where the ciphertext
-    is shorter than one segment, or silent.
+    rate: samples per second. Raises BadInput where the ciphertext is shorter than one segment, or silent.
     """
     size = blocks[0].shape[-1] if blocks else 1
-    order = max(ORDER, size + size // 4)
-    states = speech_states(blocks, lags_for(order, size), STATES, seed, rate)
-    objective = PredictionObjective(states, order)
-    effort, runs, needed = effort_for(size)
-    ends, values = independent_runs(objective, effort, seed, most_runs or runs, needed, starts)
-    agreeing = int((similarity(objective, ends)[values.argmin()] > AGREED).sum())
-    key = polished(blocks, ends[values.argmin()], order, seed, rate)
-    return Found(key, float(values.min()), len(ends), agreeing, needed, stationarity_defect(states, key))
+    order = max(settings.order, size + size // 4)
+    states = speech_states(blocks, lags_for(order, size), settings.states, seed, rate, settings)
+    objective = PredictionObjective(states, order, settings.correction)
+    effort = settings.effort(size)
+    ends, values = independent_runs(objective, effort, seed, settings)
+    best = int(values.argmin())
+    agreeing = _agreeing(objective, ends, best, settings.agreed)
+    key = polished(blocks, ends[best], order, seed, rate, settings)
+    defect = stationarity_defect(states, key)
+    return RecoveredKey(key, float(values.min()), len(ends), agreeing, effort.agreeing_runs, defect)
 
 
 def independent_runs(
-    objective: PredictionObjective, effort: Effort, seed: int, most: int, needed: int, starts: Tensor | None = None
+    objective: PredictionObjective, effort: Effort, seed: int, settings: LinearPredictionSettings
 ) -> tuple[Tensor, Tensor]:
-    """The best key of each run (runs, N, N), upright, and its value (runs,): `most`, or until enough agree.
-
-    Given starts make the first run.
-    """
+    """The best key of each run (runs, N, N), upright, and its value (runs,), until enough runs agree."""
     ends, values = [], []
-    for run in range(most):
-        keys, _ = search(objective, effort, seed + 1000 * run, starts if run == 0 else None)
-        key, value = descend(objective, keys[:1], 300, 1e-8)
+    for run in range(effort.most_runs):
+        keys, _ = search(objective, effort, seed + 1000 * run, settings)
+        key, value = descend(objective, keys[:1], settings.run_steps, 1e-8)
         ends.append(upright(objective, key)[0])
         values.append(value[0])
         best = int(torch.stack(values).argmin())
-        if int((similarity(objective, torch.stack(ends))[best] > AGREED).sum()) >= needed:
+        if _agreeing(objective, torch.stack(ends), best, settings.agreed) >= effort.agreeing_runs:
             break
     return torch.stack(ends), torch.stack(values)
 
 
-def polished(blocks: Sequence[Tensor], key: Tensor, order: int, seed: int, rate: float) -> Tensor:
+def _agreeing(objective: PredictionObjective, ends: Tensor, best: int, agreed: float) -> int:
+    """How many of the keys (runs, N, N) decrypt as the best one does, which counts itself."""
+    return int((similarity(objective, ends)[best] > agreed).sum())
+
+
+def polished(
+    blocks: Sequence[Tensor], key: Tensor, order: int, seed: int, rate: float, settings: LinearPredictionSettings
+) -> Tensor:
     """A key (N, N) descended further, with more states, a longer prediction and a smaller correction."""
     longer = order + order // 2
-    states = speech_states(blocks, lags_for(longer, len(key)), POLISH_STATES, seed, rate)
-    fine = PredictionObjective(states, longer, POLISH_CORRECTION)
-    return descend(fine, key[None], 400, 1e-9)[0][0]
+    states = speech_states(blocks, lags_for(longer, len(key)), settings.polish_states, seed, rate, settings)
+    fine = PredictionObjective(states, longer, settings.polish_correction)
+    return descend(fine, key[None], settings.polish_steps, 1e-9)[0][0]
 
 
 def stationarity_defect(states: SpeechStates, key: Tensor) -> float:
-    """How far decrypted covariances are from sections of a Toeplitz sequence: 0 where they are, near 1 for white noise.
+    """How far decrypted covariances are from Toeplitz sections: 0 for a stationary signal, near 1 for white noise.
 
-    The share of their energy (without the unit matrix at lag 0, which every key gives white noise) that averaging over
-    equal distances k = l N + j - i loses.
+    It is the share of their energy that averaging over equal distances k = l N + j - i loses, without the unit matrix
+    at lag 0, which white noise has under every key.
     """
     size, lags = states.size, states.lags
     decrypted = key @ states.covariances @ key.mT

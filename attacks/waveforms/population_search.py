@@ -1,16 +1,13 @@
 """Global search over the orthogonal group: strong directions of speech first, weak ones last.
 
-J has many local minima, but with a large white-noise correction only the few directions of most energy matter, and of
-some dozens of random starts several settle those rightly. A population of keys is carried from a large correction to a
-small one; at every level keys are varied inside the eigenbasis of what they make of speech (turned at random in a few
-of its directions, the weak ones all drawn again, parts of two keys put together), variants descend a few steps, the
-better ones further (successive halving), and the best distinct keys go on.
+J has many local minima, but with a large white-noise correction only the few directions of most energy matter, and
+several of some dozens of random starts find those. A population of keys is carried from a large correction to a small
+one. At every level keys are varied inside the eigenbasis of what they decrypt (turned at random in a few directions,
+all weak directions drawn again, parts of two keys combined); variants descend a few steps, the better ones further
+(successive halving), and the best distinct keys go on.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,53 +18,27 @@ from torch import Tensor
 from wrongkey.attacks.solvers.haar import haar
 from wrongkey.attacks.solvers.orthogonal_descent import descend
 from wrongkey.attacks.waveforms.average_speech import average_starts
+from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, Effort, LinearPredictionSettings
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
-
-LEVELS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # white-noise corrections
-FINE = 0.1  # correction from which on what is strong is settled: one round without gain ends a level
-SCREENED = 8  # signed permutations tried for each that is descended
-NICHE = 0.05  # of the correction: keys whose speech correlates by more than 1 less this count as the same
-Watch = Callable[[float, int, Tensor, Tensor], None]
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How hard to search. starts: keys at the first level. kept: keys that go on. variants: of them, a round.
-
-    rounds: at most, at a level; patience: rounds without a better key after which a level ends.
-    """
-
-    starts: int = 128
-    kept: int = 16
-    variants: int = 192
-    rounds: int = 12
-    patience: int = 4
 
 
 def search(
-    objective: PredictionObjective,
-    effort: Effort,
-    seed: int,
-    starts: Tensor | None = None,
-    levels: Sequence[float] = LEVELS,
-    watch: Watch | None = None,
+    objective: PredictionObjective, effort: Effort, seed: int, settings: LinearPredictionSettings = DEFAULTS
 ) -> tuple[Tensor, Tensor]:
     """The best distinct keys (n, N, N) by the objective at the last level, and their values (n,), best first.
 
-    starts: keys (m, N, N) to begin with; by default as many as the effort says, half from average speech and half Haar.
-    levels: corrections, falling. watch: called after every round with correction, round, keys and values.
+    Half of the starts come from average speech, half are random.
     """
     rng = np.random.default_rng(seed)
-    if starts is None:
-        half = effort.starts // 2
-        starts = torch.cat(
-            [average_starts(objective.states, half, rng), haar(effort.starts - half, objective.size, rng)]
-        )
-    keys, values = _halving(objective.with_correction(levels[0]), starts, effort.kept)
-    for correction in levels:
+    half = effort.starts // 2
+    average = average_starts(objective.states, half, rng, settings)
+    starts = torch.cat([average, haar(effort.starts - half, objective.size, rng)])
+    keys, values = _halving(objective.with_correction(settings.levels[0]), starts, effort.kept, settings)
+    for correction in settings.levels:
         here = objective.with_correction(correction)
-        keys, values = distinct(here, *descend(here, keys, 60, 1e-5), effort.kept)
-        keys, values = _level(here, keys, values, effort, rng, watch)
+        keys, values = descend(here, keys, settings.level_steps, 1e-5)
+        keys, values = distinct(here, keys, values, effort.kept, settings.niche)
+        keys, values = _level(here, keys, values, effort, rng, settings)
     return keys, values
 
 
@@ -77,41 +48,46 @@ def _level(
     values: Tensor,
     effort: Effort,
     rng: np.random.Generator,
-    watch: Watch | None,
+    settings: LinearPredictionSettings,
 ) -> tuple[Tensor, Tensor]:
     """Rounds of variants at one level."""
-    fine = objective.correction <= FINE
+    fine = objective.correction <= settings.fine
+    count = effort.variants // 3 if fine else effort.variants
+    patience = 1 if fine else effort.patience
+    least_gain = 1e-4 * objective.correction**0.5
     still = 0
-    for round_ in range(effort.rounds):
+    for _ in range(effort.rounds):
         best = float(values[0])
-        offspring = variants(objective, keys, effort.variants // (3 if fine else 1), rng)
-        found, found_values = _halving(objective, offspring, effort.kept)
-        keys, values = torch.cat([keys, found]), torch.cat([values, found_values])
-        keys, values = distinct(objective, keys, values, effort.kept)
-        if watch is not None:
-            watch(objective.correction, round_, keys, values)
-        still = still + 1 if float(values[0]) > best - 1e-4 * objective.correction**0.5 else 0
-        if still >= (1 if fine else effort.patience):
+        offspring = variants(objective, keys, count, rng, settings.screened)
+        new_keys, new_values = _halving(objective, offspring, effort.kept, settings)
+        keys, values = torch.cat([keys, new_keys]), torch.cat([values, new_values])
+        keys, values = distinct(objective, keys, values, effort.kept, settings.niche)
+        still = still + 1 if float(values[0]) > best - least_gain else 0
+        if still >= patience:
             break
     return keys, values
 
 
-def _halving(objective: PredictionObjective, keys: Tensor, kept: int) -> tuple[Tensor, Tensor]:
-    """Descends all a little, the better ones further: the best `kept`, converged, and their values."""
-    for steps, share in ((12, 2), (24, 2)):
+def _halving(
+    objective: PredictionObjective, keys: Tensor, kept: int, settings: LinearPredictionSettings
+) -> tuple[Tensor, Tensor]:
+    """Descend with all keys a little and with the better ones further: the best `kept`, converged, and their values."""
+    for steps in settings.halving_steps:
         keys, values = descend(objective, keys, steps, 1e-5)
-        keys = keys[values.argsort()[: max(kept, len(keys) // share)]]
-    keys, values = descend(objective, keys, 100, 1e-5)
+        keys = keys[values.argsort()[: max(kept, len(keys) // 2)]]
+    keys, values = descend(objective, keys, settings.kept_steps, 1e-5)
     order = values.argsort()[:kept]
     return keys[order], values[order]
 
 
-def distinct(objective: PredictionObjective, keys: Tensor, values: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+def distinct(
+    objective: PredictionObjective, keys: Tensor, values: Tensor, kept: int, niche: float = DEFAULTS.niche
+) -> tuple[Tensor, Tensor]:
     """The best `kept` keys that decrypt speech differently by more than the correction's noise floor, best first."""
     order = values.argsort()
     keys, values = keys[order], values[order]
     likeness = similarity(objective, upright(objective, keys))
-    same = likeness > 1 - min(NICHE * objective.correction, 0.03)
+    same = likeness > 1 - min(niche * objective.correction, 0.03)
     chosen: list[int] = []
     for i in range(len(keys)):
         if len(chosen) < kept and not bool(same[i, chosen].any()):
@@ -120,7 +96,7 @@ def distinct(objective: PredictionObjective, keys: Tensor, values: Tensor, kept:
 
 
 def similarity(objective: PredictionObjective, keys: Tensor) -> Tensor:
-    """|correlation| (n, n) of the speech that keys (n, N, N) decrypt to."""
+    """The absolute correlation (n, n) of the speech that keys (n, N, N) decrypt to."""
     covariance = torch.einsum("c,cij->ij", objective.states.weights, objective.states.covariances[:, 0])
     return ((keys @ covariance).flatten(1) @ keys.flatten(1).mT).abs() / covariance.trace()
 
@@ -138,29 +114,27 @@ def upright(objective: PredictionObjective, keys: Tensor) -> Tensor:
     return sign[:, :, None] * keys
 
 
-def variants(objective: PredictionObjective, keys: Tensor, count: int, rng: np.random.Generator) -> Tensor:
-    """About `count` variants of keys (n, N, N), best first; more of the better ones.
+def variants(
+    objective: PredictionObjective, keys: Tensor, count: int, rng: np.random.Generator, screened: int
+) -> Tensor:
+    """About `count` variants of keys (n, N, N), which come best first; more of the better ones.
 
-    A third is turned at random, a third are the best by value of many more signed permutations of few directions, a
-    third put together from two keys.
+    A third is turned at random. A third are signed permutations of few directions, the best by value of `screened`
+    times as many. A third is combined from two keys.
     """
     size, part = objective.size, count // 3
     basis = objective.basis(keys)  # (n, N, N), strongest direction first
     turned = _inside(basis, keys, _parents(len(keys), part, rng), np.stack([_turned(size, rng) for _ in range(part)]))
-    pool = np.stack([_permuted(size, rng) for _ in range(SCREENED * part)])
+    pool = np.stack([_permuted(size, rng) for _ in range(screened * part)])
     permuted = _inside(basis, keys, _parents(len(keys), len(pool), rng), pool)
     permuted = permuted[objective.value(permuted).argsort()[:part]]
-    made = [turned, permuted]
-    if len(keys) > 1:
-        aligned = upright(objective, keys).numpy()
-        first = _parents(len(keys), part, rng)
-        second = (first + rng.integers(1, len(keys), part)) % len(keys)  # any other key
-        made.append(
-            torch.from_numpy(
-                np.stack([_crossed(aligned[i], aligned[j], rng) for i, j in zip(first, second, strict=True)])
-            )
-        )
-    return torch.cat(made)
+    if len(keys) == 1:
+        return torch.cat([turned, permuted])
+    aligned = upright(objective, keys).numpy()
+    first = _parents(len(keys), part, rng)
+    second = (first + rng.integers(1, len(keys), part)) % len(keys)  # any other key
+    crossed = np.stack([_crossed(aligned[i], aligned[j], rng) for i, j in zip(first, second, strict=True)])
+    return torch.cat([turned, permuted, torch.from_numpy(crossed)])
 
 
 def _parents(keys: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -169,7 +143,7 @@ def _parents(keys: int, count: int, rng: np.random.Generator) -> NDArray[np.int6
 
 
 def _inside(basis: Tensor, keys: Tensor, parents: NDArray[np.int64], turns: NDArray[np.float64]) -> Tensor:
-    """Keys turned by `turns` (n, N, N) written in the eigenbasis of what they decrypt to."""
+    """Keys turned by `turns` (n, N, N), which are written in the eigenbasis of what the keys decrypt."""
     inside = basis[parents]
     return inside @ (torch.from_numpy(turns) @ (inside.mT @ keys[parents]))
 
@@ -190,7 +164,7 @@ def _turned(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
 def _permuted(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """A signed permutation of few directions, or of a range of neighbours in energy: mirrored, shifted, or its signs.
 
-    Directions are roughly bands of frequency, and a filter bank's bands in another order are nearly as predictable.
+    Directions are roughly bands of frequency, and speech with its bands in another order is nearly as predictable.
     """
     turn = np.eye(size)
     if rng.random() < 0.5:
@@ -220,5 +194,4 @@ def _crossed(one: NDArray[np.float64], other: NDArray[np.float64], rng: np.rando
         if rng.random() < 0.5:
             turn[i : i + wide, i : i + wide] = form[i : i + wide, i : i + wide]
         i += wide
-    crossed: NDArray[np.float64] = planes @ turn @ planes.T @ one
-    return crossed
+    return planes @ turn @ planes.T @ one

@@ -8,8 +8,8 @@ one Toeplitz sequence r(k), k = l N + j - i, and the speech is more predictable 
 T_c the (p + 1) x (p + 1) Toeplitz matrix of r_c, its diagonal raised by a white-noise correction. log det T_c is the
 sum of the logs of the prediction errors of orders 0 to p (Levinson, 1947).
 
-The autocorrelations of all states are inner products of few matrices that depend on the key with fixed ones that depend
-on the ciphertext: with S_d the shift by d samples inside a block and P_d = K^T S_d K,
+The autocorrelations of all states are inner products of a few matrices that depend on the key with fixed ones that
+depend on the ciphertext: with S_d the shift by d samples inside a block and P_d = K^T S_d K,
 
     r_c(l N + d) = (<P_d, B_l> + <P_{N-d}, B_{l+1}^T>) / N,    0 <= d < N,
 
@@ -18,6 +18,8 @@ diagonals of T^-1, which the Gohberg-Semencul formula gives from the prediction 
 """
 
 from __future__ import annotations
+
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -28,17 +30,17 @@ from wrongkey.attacks.waveforms.speech_states import SpeechStates
 from wrongkey.attacks.waveforms.toeplitz import log_determinants
 from wrongkey.errors import BadInput
 
-MOST_BYTES = 2**22  # of the largest intermediate array of a chunk of candidate keys: on a CPU what its cache holds
+MOST_BYTES = 2**22  # of the largest intermediate array of a chunk of candidate keys: on a CPU what fits its cache
 MOST_BYTES_ELSEWHERE = 2**28
 
 
 class PredictionObjective:
-    """J and its gradient for batches of keys (b, N, N), float64, on the device of the states.
+    """The objective J and its gradient for batches of keys (b, N, N), float64, on the device of the states.
 
     order: p in samples, at most lags * N. correction: the white-noise correction, r(0) times (1 + correction).
     """
 
-    def __init__(self, states: SpeechStates, order: int, correction: float = 1e-3) -> None:
+    def __init__(self, states: SpeechStates, order: int, correction: float) -> None:
         size, lags = states.size, states.lags
         if not 1 <= order <= lags * size:
             raise BadInput(
@@ -54,16 +56,12 @@ class PredictionObjective:
 
     def with_correction(self, correction: float) -> PredictionObjective:
         """The same objective with another white-noise correction."""
-        other: PredictionObjective = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, correction=correction)
+        other = copy(self)
+        other.correction = correction
         return other
 
-    def with_order(self, order: int) -> PredictionObjective:
-        """The same states, another order."""
-        return PredictionObjective(self.states, order, self.correction)
-
     def value(self, keys: Tensor) -> Tensor:
-        """J of keys (b, N, N): (b,)."""
+        """The objective J (b,) of keys (b, N, N)."""
         return torch.cat([self._value(part) for part in self._chunks(keys)])
 
     def value_and_gradient(self, keys: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,7 +70,7 @@ class PredictionObjective:
         return torch.cat([value for value, _ in parts]), torch.cat([gradient for _, gradient in parts])
 
     def autocorrelations(self, keys: Tensor) -> Tensor:
-        """r of every state after decryption with keys (b, N, N): (b, C, L N + 1), without the correction."""
+        """The autocorrelations (b, C, L N + 1) of every state under keys (b, N, N), without the correction."""
         return torch.cat([self._autocorrelations(_shifts(part) @ part[:, None]) for part in self._chunks(keys)])
 
     def basis(self, keys: Tensor) -> Tensor:
@@ -87,7 +85,7 @@ class PredictionObjective:
         return torch.split(keys, max(1, most // each))
 
     def _autocorrelations(self, products: Tensor) -> Tensor:
-        """From P_d^T (b, N, N, N): (b, C, L N + 1)."""
+        """Autocorrelations (b, C, L N + 1) from P_d^T (b, N, N, N)."""
         batch, size, lags = len(products), self.size, self.lags
         inner = (products.reshape(batch * size, -1) @ self._columns).reshape(batch, size, 2 * lags + 1, self.count)
         ahead = inner[:, :, : lags + 1].permute(0, 3, 2, 1)  # (b, C, L + 1, d): lag l N + d

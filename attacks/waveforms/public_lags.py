@@ -1,9 +1,9 @@
-"""What other people's speech says about the lag between two samples: how covariances of short segments are distributed.
+"""What background speech says about the lag between two samples: how covariances of short segments are distributed.
 
-Two elements of a block, k samples apart, covary in a vowel as they do in vowels and in a fricative as they do in
-fricatives: their covariances over a few dozen segments, taken together, tell k, whether neighbours correlate on average
-or not. Segments are told apart by a number that no key changes, the concentration `‖B_0‖² / N` of their energy on
-few spectral lines (high in vowels, low in noise).
+Two elements of a block that lie k samples apart covary in a vowel as they do in all vowels, and in a fricative as in
+all fricatives. Their covariances over a few dozen segments together tell k, whether neighbours correlate on average or
+not. Segments are classed by a number that no key changes, the concentration `‖B_0‖² / N` of their energy on few
+spectral lines (high in vowels, low in noise).
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.waveforms.lag_covariances import lags_for, scalar_lags, segment_covariances
+from wrongkey.attacks.waveforms.lag_settings import LagSettings
 from wrongkey.errors import BadInput
 
-LAGS = 8  # scalar lags that are told from one another and from larger ones
-FAR = 40  # scalar lag up to which larger ones are learned from
-CLASSES = 10  # of concentration, equally frequent
-BINS = 24
-RANGE = 1.2  # covariances of segments of trace N beyond it are counted at its ends
+FAR_STEP = 4  # larger lags are learned at every fourth lag: covariances at neighbouring ones say the same
+CLASSED = 20  # queries from which the edges between the classes are learned, at least
 
 Ints = NDArray[np.int64]
 
@@ -31,8 +29,9 @@ Ints = NDArray[np.int64]
 class LagLikelihoods:
     """Log densities of segment covariances, learned from plain speech.
 
-    near: `(LAGS, CLASSES, BINS)` of entries at lags 1 to LAGS. far: `(CLASSES, BINS)` of entries at larger lags.
-    edges: `(CLASSES - 1,)` between the classes. window, hop: samples of the segments that they hold for.
+    near: `(lags, classes, bins)` of entries at scalar lags 1 to `public_lags`. far: `(classes, bins)` of entries at
+    larger lags. edges: `(classes - 1,)` between the classes of concentration. window, hop: samples of the segments for
+    which they hold.
     """
 
     near: Matrix
@@ -40,68 +39,79 @@ class LagLikelihoods:
     edges: Matrix
     window: float
     hop: float
+    settings: LagSettings
 
     def pair_costs(self, sequences: Sequence[Matrix]) -> Matrix:
-        """Costs `(LAGS, lags + 1, N, N)` of ciphertext `(t, N)`: mean over segments of
-        `-log p(entry | lag k) / p(entry | far)`."""
+        """Costs `(lags, L + 1, N, N)` of the entries of ciphertext `(t, N)` at each scalar lag.
+
+        The mean over segments of `-log p(entry | lag k) / p(entry | far)`.
+        """
         return -self._over_segments(sequences, self.near - self.far)
 
     def sign_evidence(self, sequences: Sequence[Matrix]) -> Matrix:
-        """`(LAGS, lags + 1, N, N)`: half the log odds that an entry at lag k has the sign it has in speech."""
+        """Half the log odds that an entry at lag k has the sign it has in speech: `(lags, L + 1, N, N)`."""
         return self._over_segments(sequences, (self.near - self.near[:, :, ::-1]) / 2)
 
     def _over_segments(self, sequences: Sequence[Matrix], table: Matrix) -> Matrix:
-        covariances = segment_covariances(sequences, block_lags(sequences[0].shape[1]), self.window, self.hop)
-        label, bins = np.searchsorted(self.edges, concentration(covariances)), binned(covariances)
-        total = np.zeros((LAGS, *covariances.shape[1:]))
+        lags = block_lags(sequences[0].shape[1], self.settings)
+        covariances = segment_covariances(sequences, lags, self.window, self.hop, self.settings.gate)
+        label, bins = np.searchsorted(self.edges, concentration(covariances)), binned(covariances, self.settings)
+        total = np.zeros((len(table), *covariances.shape[1:]))
         for group in np.unique(label):
             total += table[:, group][:, bins[label == group]].sum(1)
         return total / len(covariances)
 
 
-def learned(sequences: Sequence[Matrix], window: float, hop: float) -> LagLikelihoods:
-    """From block rows `(t, N)` of plain speech of others, cut as the ciphertext is. BadInput where all is too short."""
-    size = sequences[0].shape[1]
-    lags = block_lags(size)
+def learned(sequences: Sequence[Matrix], window: float, settings: LagSettings) -> LagLikelihoods:
+    """The densities in block rows `(t, N)` of plain background speech, which is cut as the ciphertext is.
+
+    window: samples of a segment; the next one begins half a window later. Raises BadInput where all speech is too
+    short.
+    """
+    size, hop = sequences[0].shape[1], window / 2
+    near, classes, bins = settings.public_lags, settings.public_classes, settings.public_bins
+    lags = block_lags(size, settings)
     lag = scalar_lags(size, lags)
-    places = [np.nonzero(lag == k) for k in range(1, LAGS + 1)] + [
-        np.nonzero((lag > LAGS) & (lag <= FAR) & (lag % 4 == 1))
-    ]
+    far = (lag > near) & (lag <= settings.public_far_lag) & (lag % FAR_STEP == 1)
+    places = [*(np.nonzero(lag == k) for k in range(1, near + 1)), np.nonzero(far)]
     long_enough = [rows for rows in sequences if len(rows) * size >= window and len(rows) >= lags + 3]
     if not long_enough:
-        raise BadInput(f"no query of other speech is as long as one segment of {window:g} samples: give longer ones")
-    counts = np.ones((LAGS + 1, CLASSES, BINS))
-    edges = _class_edges(long_enough, lags, window, hop)
+        raise BadInput(
+            f"No query of background speech is as long as one segment of {window:g} samples: give longer ones."
+        )
+    counts = np.ones((near + 1, classes, bins))
+    edges = _class_edges(long_enough, lags, window, hop, settings)
     for rows in long_enough:
-        covariances = segment_covariances([rows], lags, window, hop)
+        covariances = segment_covariances([rows], lags, window, hop, settings.gate)
         label = np.searchsorted(edges, concentration(covariances))
         for k, place in enumerate(places):
-            entries = binned(covariances[:, place[0], place[1], place[2]])
-            joint: Ints = label[:, None] * BINS + entries
-            counts[k] += np.bincount(joint.ravel(), minlength=CLASSES * BINS).reshape(CLASSES, BINS)
+            entries = binned(covariances[:, place[0], place[1], place[2]], settings)
+            joint = label[:, None] * bins + entries
+            counts[k] += np.bincount(joint.ravel(), minlength=classes * bins).reshape(classes, bins)
     log_densities = np.log(counts / counts.sum(-1, keepdims=True))
-    return LagLikelihoods(log_densities[:LAGS], log_densities[LAGS], edges, window, hop)
+    return LagLikelihoods(log_densities[:near], log_densities[near], edges, window, hop, settings)
 
 
-def block_lags(size: int) -> int:
-    """Block lags that hold all the scalar lags that are told apart."""
-    return max(1, lags_for(LAGS, size))
+def block_lags(size: int, settings: LagSettings) -> int:
+    """Block lags that hold all the scalar lags that are distinguished."""
+    return max(1, lags_for(settings.public_lags, size))
 
 
 def concentration(covariances: Matrix) -> Matrix:
-    """`log ‖B_0‖² / N` of segments `(S, L + 1, N, N)` of trace N: `(S,)`; the same under every key."""
-    found: Matrix = np.log((covariances[:, 0] ** 2).sum((1, 2)) / covariances.shape[-1])
-    return found
+    """The concentration `log ‖B_0‖² / N (S,)` of segments `(S, L + 1, N, N)` of trace N; the same under every key."""
+    return np.log((covariances[:, 0] ** 2).sum((1, 2)) / covariances.shape[-1])
 
 
-def binned(covariances: Matrix) -> Ints:
-    """Number of the bin of every covariance, 0 to BINS - 1."""
-    return np.clip(np.floor((covariances / RANGE + 1) / 2 * BINS), 0, BINS - 1).astype(np.int64)
+def binned(covariances: Matrix, settings: LagSettings) -> Ints:
+    """The number of the bin, from 0, of every covariance."""
+    bins = settings.public_bins
+    return np.clip(np.floor((covariances / settings.public_range + 1) / 2 * bins), 0, bins - 1).astype(np.int64)
 
 
-def _class_edges(sequences: Sequence[Matrix], lags: int, window: float, hop: float) -> Matrix:
-    found: list[Matrix] = []
-    for rows in sequences[:: max(1, len(sequences) // 20)]:
-        found.append(concentration(segment_covariances([rows], lags, window, hop)))
-    edges: Matrix = np.quantile(np.concatenate(found), np.arange(1, CLASSES) / CLASSES)
-    return edges
+def _class_edges(sequences: Sequence[Matrix], lags: int, window: float, hop: float, settings: LagSettings) -> Matrix:
+    concentrations = [
+        concentration(segment_covariances([rows], lags, window, hop, settings.gate))
+        for rows in sequences[:: max(1, len(sequences) // CLASSED)]
+    ]
+    classes = settings.public_classes
+    return np.quantile(np.concatenate(concentrations), np.arange(1, classes) / classes)

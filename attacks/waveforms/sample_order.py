@@ -1,25 +1,28 @@
-"""Shuffling of waveform samples, from ciphertext alone: which element of a block is which sample?
+"""Shuffling of waveform samples from ciphertext alone: the attack finds which element of a block is which sample.
 
-The order is searched under which speech is most predictable from its past
+It searches the order under which speech is most predictable from its past
 (`wrongkey.attacks.waveforms.predictability`), over states of speech and with the covariances between successive blocks,
-which tell time's direction and where a block begins. Each linear form that majorises the objective is a quadratic
+which tell the direction of time and where a block begins. Each linear form that majorises the objective is a quadratic
 assignment (`wrongkey.attacks.waveforms.order_search`); orders and forms are improved in turn. The objective has its
-minimum at the truth with a wide margin, so the work is to get there: annealing from several starts, and rearrangements
-out of orders that are right up to a pattern.
+minimum at the truth with a wide margin, so what is left is to get there: annealing from several starts, and
+rearrangements out of orders that are right up to a pattern.
 
-Where plain speech of other people is at hand, the first start is the order that agrees best with how the covariances of
-its segments are distributed over lags (`wrongkey.attacks.waveforms.public_lags`).
+With background speech, the first start is the order that agrees best with how the covariances of its segments are
+distributed over lags (`wrongkey.attacks.waveforms.public_lags`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
+from wrongkey.attacks.waveforms.blind import BLIND, cases_with_and_without_background
 from wrongkey.attacks.waveforms.lag_covariances import (
     autocorrelations,
     block_rows,
@@ -29,6 +32,8 @@ from wrongkey.attacks.waveforms.lag_covariances import (
     states,
     stationarity,
 )
+from wrongkey.attacks.waveforms.lag_settings import LagSettings
+from wrongkey.attacks.waveforms.learned_once import LearnedOnce
 from wrongkey.attacks.waveforms.order_search import (
     Order,
     PairCosts,
@@ -38,29 +43,78 @@ from wrongkey.attacks.waveforms.order_search import (
     polish,
     rearrangements,
 )
-from wrongkey.attacks.waveforms.predictability import entropy_of_order, lag_weights, ordered
+from wrongkey.attacks.waveforms.predictability import entropy, lag_weights, ordered
 from wrongkey.attacks.waveforms.public_lags import LagLikelihoods, learned
+from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.schemes import Group
-
-BLIND = "no other speech"  # variant of `Given`
-JUDGED_ORDER = 8  # lags whose stationarity is judged
-PREDICTION_ORDER = 16  # samples of the past
-STATES = 8
-SEGMENT, HOP = 0.064, 0.032  # seconds
-PUBLIC_WINDOWS = (0.128, 0.064)  # seconds of the segments of other people's speech, one start each
-PUBLIC_SECONDS = 150.0  # of other people's speech that are learned from
-DECAYS = (0.9, 0.4)  # autocorrelations decay^k of the starts without other speech
-ROUNDS = 2  # of all starts, from other random orders
-ENUMERATED = 5  # largest block whose orders are all tried
-STATIONARY = 0.85  # stationarity from which on an order is taken for the right one
-AGREED = 0.6  # the same where two starts have led to it
-PREDICTABLE = -0.1  # nats a sample below which the entropy of speech must lie
 
 
 @dataclass(frozen=True)
-class OrderFound:
-    """order: element of the ciphertext at every place, `(M,)`. entropy: J there, nats a sample. stationarity: at the
-    worst place, 0 to 1. starts: that were made, and reached: how many of them led to this order."""
+class SampleOrderSettings(LagSettings):
+    """How orders are searched and judged: the fields of `LagSettings` and these.
+
+    An annealing is given as its first temperature, its last temperature, and its moves per element of a block.
+    Temperatures are in the units of the costs, nats per sample.
+
+    Attributes
+    ----------
+    public_windows : tuple of float
+        Lengths in seconds of the segments of background speech; each gives one start.
+    public_annealing : tuple of float, float and int
+        The annealing of a start from background speech.
+    decay_annealing : tuple of float, float and int
+        The annealing of a start without background speech.
+    rounds : int
+        How often every kind of start is made, from other random orders.
+    enumerated : int
+        The largest block size in samples of which all orders are tried.
+    temperatures : tuple of float
+        First and last of the temperatures of a descent; the linear form is renewed at each of them.
+    stages : int
+        How many temperatures there are, spaced geometrically.
+    stage_moves : int
+        Moves per element of a block at each temperature.
+    cooling : float
+        By this factor the temperature falls between two renewals of the linear form.
+    rearranged : int
+        Rearrangements, the most promising ones, that a descent continues from.
+    rearranged_temperature : float
+        The temperature of the annealing behind a rearrangement.
+    rearranged_moves : int
+        Moves per element of a block of this annealing.
+    junctions : int
+        The costliest junctions of an order at which polishing cuts it into pieces.
+    stationary : float
+        Success is claimed only if the stationarity, 0 to 1, reaches this.
+    stationary_twice : float
+        The same where two starts have led to the order.
+    """
+
+    public_seconds: float = 150.0
+    public_windows: tuple[float, ...] = (0.128, 0.064)
+    public_annealing: tuple[float, float, int] = (0.3, 0.003, 4000)
+    decay_annealing: tuple[float, float, int] = (4.0, 0.1, 2000)
+    rounds: int = 2
+    enumerated: int = 5
+    temperatures: tuple[float, float] = (1.0, 0.1)
+    stages: int = 5
+    stage_moves: int = 400
+    cooling: float = 3.0
+    rearranged: int = 4
+    rearranged_temperature: float = 0.2
+    rearranged_moves: int = 100
+    junctions: int = 12
+    stationary: float = 0.85
+    stationary_twice: float = 0.6
+
+
+@dataclass(frozen=True)
+class RecoveredOrder:
+    """The element of the ciphertext at every place, `(M,)`, and what supports this order.
+
+    entropy: J of what it decrypts, in nats per sample. stationarity: at the worst place, 0 to 1. starts: how many were
+    made. reached: how many of them led to this order.
+    """
 
     order: Order
     entropy: float
@@ -68,14 +122,14 @@ class OrderFound:
     starts: int
     reached: int = 1
 
-    @property
-    def success_claimed(self) -> bool:
+    def convincing(self, settings: SampleOrderSettings) -> bool:
         """Whether what is decrypted can be predicted and is stationary."""
-        return self.entropy < PREDICTABLE and self.stationarity >= (STATIONARY if self.reached == 1 else AGREED)
+        least = settings.stationary if self.reached == 1 else settings.stationary_twice
+        return self.entropy < settings.predictable and self.stationarity >= least
 
 
 class SampleOrder:
-    """Orders the shuffled samples of a block."""
+    """Finds the order of the shuffled samples of a block."""
 
     name = "sample-order"
     family = 5
@@ -84,81 +138,81 @@ class SampleOrder:
         frozenset({"ciphertext", "other speech"}),
     )
 
-    def __init__(self) -> None:
-        self._public: tuple[BackgroundSpeech, Setting, list[LagLikelihoods]] | None = None
+    def __init__(self, settings: SampleOrderSettings = SampleOrderSettings()) -> None:
+        self.settings = settings
+        self._public = LearnedOnce(partial(public_likelihoods, settings=settings))
 
     def inapplicable(self, setting: Setting) -> str | None:
         """Only a key that permutes samples of waveforms can be ordered."""
-        if setting.blocks != "samples":
-            return f"orders samples of waveforms, and these blocks are {setting.blocks} of spectrograms"
+        if setting.blocks is not Blocks.SAMPLES:
+            return f"This attack orders waveform samples, and these blocks are {setting.blocks} of spectrograms."
         if setting.scheme.group is not Group.PERMUTATIONS:
-            return f"orders samples, and keys of {setting.scheme.name} need not be permutations of them"
+            return f"This attack orders samples, and keys of {setting.scheme.name} are not permutations alone."
         return None
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        """Seconds of ciphertext, with other people's speech and without."""
-        return [Case(seconds=s) for s in (1, 2, 5, 10)] + [
-            Case(seconds=s, variant=BLIND, needs=frozenset({"ciphertext"})) for s in (2, 5)
-        ]
+        """Seconds of ciphertext, with background speech and without."""
+        return cases_with_and_without_background()
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The order of lowest entropy; believed where the speech that it decrypts is stationary."""
-        setting = evidence.setting
+        """The order of lowest entropy; success is claimed where the speech that it decrypts is stationary."""
+        setting, background = evidence.setting, evidence.background
         rows = block_rows(evidence.ciphertext, setting.block_size)
-        public = [] if evidence.case.variant == BLIND or evidence.background is None else self._learned(evidence)
-        found = recover_order(rows, setting.rate, public, evidence.seed)
+        public = []
+        if background is not None and evidence.case.variant != BLIND:
+            public = self._public(background, setting)
+        recovered = recover_order(rows, setting.rate, public, evidence.seed, self.settings)
         return Recovery(
-            key=key_of_order(found.order),
-            success_claimed=found.success_claimed,
-            objective=found.entropy,
-            measured={"stationarity": found.stationarity, "starts": float(found.starts)},
+            key=key_of_order(recovered.order),
+            success_claimed=recovered.convincing(self.settings),
+            objective=recovered.entropy,
+            measured={"stationarity": recovered.stationarity, "starts": float(recovered.starts)},
         )
 
-    def _learned(self, evidence: Evidence) -> list[LagLikelihoods]:
-        """What the other people's speech says, once for all trials that have the same."""
-        setting, background = evidence.setting, evidence.background
-        assert background is not None
-        if self._public is None or self._public[0] is not background or self._public[1] is not setting:
-            self._public = background, setting, public_likelihoods(background, setting)
-        return self._public[2]
 
-
-def public_likelihoods(background: BackgroundSpeech, setting: Setting) -> list[LagLikelihoods]:
-    """Of the first queries of other people, for each of PUBLIC_WINDOWS."""
+def public_likelihoods(
+    background: BackgroundSpeech, setting: Setting, settings: SampleOrderSettings
+) -> list[LagLikelihoods]:
+    """The densities in as much background speech as the settings say, for each window."""
     used, samples = [], 0
     for query in background.queries:
-        if samples < PUBLIC_SECONDS * setting.rate:
+        if samples < settings.public_seconds * setting.rate:
             used.append(query)
             samples += query.shape[-1]
     rows = block_rows(used, setting.block_size)
-    windows = [seconds * setting.rate for seconds in PUBLIC_WINDOWS]
-    return [learned(rows, window, window / 2) for window in windows]
+    return [learned(rows, seconds * setting.rate, settings) for seconds in settings.public_windows]
 
 
-def recover_order(rows: Sequence[Matrix], rate: float, public: Sequence[LagLikelihoods], seed: int) -> OrderFound:
-    """The order `(M,)` of shuffled block rows `(t, M)`, cut from waveforms of `rate` samples a second.
+def recover_order(
+    rows: Sequence[Matrix], rate: float, public: Sequence[LagLikelihoods], seed: int, settings: SampleOrderSettings
+) -> RecoveredOrder:
+    """The order `(M,)` of shuffled block rows `(t, M)`, cut from waveforms of `rate` samples per second.
 
-    Starts follow each other until one is believed, at most ROUNDS of each kind; the one of lowest entropy is returned.
-    Raises BadInput for ciphertext that is too short or silent.
+    One start follows the other until an order is convincing; the one of lowest entropy is returned. Raises BadInput for
+    ciphertext that is too short or silent.
     """
     size = rows[0].shape[1] if rows else 0
-    lags = max(1, lags_for(PREDICTION_ORDER, max(size, 1)))
-    segments = segment_covariances(rows, lags, SEGMENT * rate, HOP * rate)
-    search = _Search(*states(segments, STATES, seed), halves(segments), seed)
-    if size <= ENUMERATED:
+    lags = max(1, lags_for(settings.prediction_order, max(size, 1)))
+    segments = segment_covariances(rows, lags, settings.segment * rate, settings.hop * rate, settings.gate)
+    search = _OrderSearch(segments, seed, settings)
+    if size <= settings.enumerated:
         orders = [np.array(order) for order in permutations(range(size))]
-        best_order = min(orders, key=search.entropy)
-        return search.found(best_order, 1)
-    found: OrderFound | None = None
-    for count, start in enumerate(_starts(rows, segments.mean(0), public, seed), start=1):
-        here = search.found(search.descend(start()), count)
-        if found is not None and np.array_equal(here.order, found.order):
-            here = replace(here, reached=found.reached + 1)
-        found = here if found is None or here.entropy <= found.entropy else replace(found, starts=count)
-        if found.success_claimed:
+        return search.recovered(min(orders, key=search.entropy), 1)
+    best: RecoveredOrder | None = None
+    for count, start in enumerate(_starts(rows, segments.mean(0), public, seed, settings), start=1):
+        new = search.recovered(search.descend(start()), count)
+        best = new if best is None else _better(best, new)
+        if best.convincing(settings):
             break
-    assert found is not None
-    return found
+    assert best is not None
+    return best
+
+
+def _better(best: RecoveredOrder, new: RecoveredOrder) -> RecoveredOrder:
+    """The order of lower entropy, with the starts that were made and those that led to it."""
+    if np.array_equal(new.order, best.order):
+        new = replace(new, reached=best.reached + 1)
+    return new if new.entropy <= best.entropy else replace(best, starts=new.starts)
 
 
 def key_of_order(order: Order) -> Matrix:
@@ -168,81 +222,98 @@ def key_of_order(order: Order) -> Matrix:
     return key
 
 
-class _Search:
+class _OrderSearch:
     """Descent of the entropy from a start."""
 
-    def __init__(self, covariances: Matrix, shares: Matrix, both: Matrix, seed: int) -> None:
-        self.covariances, self.shares, self.both, self.seed = covariances, shares, both, seed
-        self.size = covariances.shape[-1]
-        self.rearranged = rearrangements(self.size) if self.size > ENUMERATED else np.empty((0, self.size), np.int64)
+    def __init__(self, segments: Matrix, seed: int, settings: SampleOrderSettings) -> None:
+        self.covariances, self.shares = states(segments, settings.states, seed, settings.least_segments)
+        self.both = halves(segments, settings.judged_run)
+        self.seed, self.settings = seed, settings
+        self.size = segments.shape[-1]
+        self.rearrangements: NDArray[np.int64] | None = None
 
     def entropy(self, order: Order) -> float:
-        return entropy_of_order(self.covariances, self.shares, order, PREDICTION_ORDER)
+        return entropy(self._autocorrelations(order), self.shares, self.settings.white_noise)
 
     def stationarity(self, order: Order) -> float:
-        return float(stationarity(ordered(self.both, order), JUDGED_ORDER).min())
+        return float(stationarity(ordered(self.both, order), self.settings.judged_order).min())
 
-    def found(self, order: Order, starts: int) -> OrderFound:
-        return OrderFound(order, self.entropy(order), self.stationarity(order), starts)
+    def recovered(self, order: Order, starts: int) -> RecoveredOrder:
+        return RecoveredOrder(order, self.entropy(order), self.stationarity(order), starts)
 
     def descend(self, order: Order) -> Order:
         """Annealing, then rearrangements while one leads lower."""
-        order = self._polished(self._annealed(order, np.geomspace(1, 0.1, 5), 400))
+        temperatures = np.geomspace(*self.settings.temperatures, self.settings.stages)
+        order = self._polished(self._annealed(order, temperatures, self.settings.stage_moves))
         while (lower := self._rearranged(order)) is not None:
             order = lower
         return order
 
+    def _autocorrelations(self, order: Order) -> Matrix:
+        return autocorrelations(ordered(self.covariances, order), self.settings.prediction_order)
+
     def _pairs(self, order: Order) -> PairCosts:
         """The linear form at an order."""
-        r = autocorrelations(ordered(self.covariances, order), PREDICTION_ORDER)
-        return pair_costs(lag_weights(r, self.shares), self.covariances)
+        weights = lag_weights(self._autocorrelations(order), self.shares, self.settings.white_noise)
+        return pair_costs(weights, self.covariances)
 
-    def _annealed(self, order: Order, temperatures: Matrix, moves: int) -> Order:
-        """Annealed on the linear form at the order before, `moves` an element at each temperature; the best met."""
+    def _annealed(self, order: Order, temperatures: Sequence[float] | Matrix, moves: int) -> Order:
+        """The best order of an annealing whose linear form is renewed at each temperature; `moves` per element."""
         best, lowest = order, self.entropy(order)
-        for temperature in temperatures:
-            order = anneal(self._pairs(order), order, temperature, temperature / 3, moves * self.size, self.seed)
-            if (entropy := self.entropy(order)) < lowest:
-                best, lowest = order, entropy
+        for hot in temperatures:
+            cold = hot / self.settings.cooling
+            order = anneal(self._pairs(order), order, hot, cold, moves * self.size, self.seed)
+            here = self.entropy(order)
+            if here < lowest:
+                best, lowest = order, here
         return best
 
     def _polished(self, order: Order) -> Order:
         """A local minimum of the entropy."""
         while True:
-            lower = polish(self._pairs(order), order)
+            lower = polish(self._pairs(order), order, self.settings.junctions)
             if self.entropy(lower) >= self.entropy(order) - 1e-9:
                 return order
             order = lower
 
-    def _rearranged(self, order: Order, tried: int = 4) -> Order | None:
+    def _rearranged(self, order: Order) -> Order | None:
         """A lower order from one of the rearrangements, the most promising first; None where none is lower."""
+        if self.rearrangements is None:
+            self.rearrangements = rearrangements(self.size)
         lowest = self.entropy(order)
-        entropies = [self.entropy(order[index]) for index in self.rearranged]
-        for candidate in np.argsort(entropies)[:tried]:
-            lower = self._polished(self._annealed(order[self.rearranged[candidate]], np.array([0.2]), 100))
+        candidates = [order[index] for index in self.rearrangements]
+        entropies = [self.entropy(candidate) for candidate in candidates]
+        for best in np.argsort(entropies)[: self.settings.rearranged]:
+            temperatures = [self.settings.rearranged_temperature]
+            lower = self._polished(self._annealed(candidates[best], temperatures, self.settings.rearranged_moves))
             if self.entropy(lower) < lowest - 1e-6:
                 return lower
         return None
 
 
 def _starts(
-    rows: Sequence[Matrix], pooled: Matrix, public: Sequence[LagLikelihoods], seed: int
+    rows: Sequence[Matrix],
+    pooled: Matrix,
+    public: Sequence[LagLikelihoods],
+    seed: int,
+    settings: SampleOrderSettings,
 ) -> Iterator[Callable[[], Order]]:
-    """Functions that return a start: from other people's speech first, then from decaying autocorrelations."""
+    """Functions that return a start: from background speech first, then from decaying autocorrelations."""
     rng = np.random.default_rng(seed)
     size = pooled.shape[-1]
-    decaying = [np.array([[decay**lag for lag in range(PREDICTION_ORDER + 1)]]) for decay in DECAYS]
+
+    def annealed(pairs: PairCosts, annealing: tuple[float, float, int]) -> Order:
+        hot, cold, moves = annealing
+        return anneal(pairs, rng.permutation(size), hot, cold, moves * size, int(rng.integers(2**32)))
 
     def likely(likelihoods: LagLikelihoods) -> Order:
-        pairs = pair_costs_by_lag(likelihoods.pair_costs(rows))
-        return anneal(pairs, rng.permutation(size), 0.3, 0.003, 4000 * size, int(rng.integers(2**32)))
+        return annealed(pair_costs_by_lag(likelihoods.pair_costs(rows)), settings.public_annealing)
 
-    def smooth(autocorrelation: Matrix) -> Order:
-        pairs = pair_costs(lag_weights(autocorrelation, np.ones(1), 0.01), pooled[None])
-        return anneal(pairs, rng.permutation(size), 4.0, 0.1, 2000 * size, int(rng.integers(2**32)))
+    def smooth(decay: float) -> Order:
+        r = np.array([[decay**lag for lag in range(settings.prediction_order + 1)]])
+        weights = lag_weights(r, np.ones(1), settings.decay_white_noise)
+        return annealed(pair_costs(weights, pooled[None]), settings.decay_annealing)
 
-    for _ in range(ROUNDS):
-        for likelihoods in public:
-            yield lambda chosen=likelihoods: likely(chosen)  # type: ignore[misc]
-        for autocorrelation in decaying:
-            yield lambda chosen=autocorrelation: smooth(chosen)  # type: ignore[misc]
+    for _ in range(settings.rounds):
+        yield from (partial(likely, likelihoods) for likelihoods in public)
+        yield from (partial(smooth, decay) for decay in settings.decays)

@@ -1,26 +1,27 @@
-"""Flipping of waveform samples, from ciphertext alone: which elements of a block have the other sign?
+"""Flipping of waveform samples from ciphertext alone: the attack finds which elements of a block have the other sign.
 
-The signs are searched under which speech is most predictable from its past
-(`wrongkey.attacks.waveforms.predictability`); each linear form that majorises the objective is a quadratic form in the
-signs, `sᵀ W s`, lowered by flips of single signs and of all behind a place. Starts: autocorrelations that decay (speech
-has most of its energy at low frequencies: neighbours correlate), and, where other people's speech is at hand, the signs
-that its covariances have at every lag.
+It searches the signs under which speech is most predictable from its past
+(`wrongkey.attacks.waveforms.predictability`). Each linear form that majorises the objective is a quadratic form in the
+signs, `sᵀ W s`, which flips of single signs and of all signs behind a place lower. The starts assume autocorrelations
+that decay (speech has most of its energy at low frequencies, so neighbours correlate), and, with background speech, the
+signs that its covariances have at every lag.
 
-Alternating signs turn a spectrum around, and for even blocks what they decrypt is as predictable: that last bit is
-decided by other people's speech, or by the sign of the correlation of neighbouring samples, positive in plain speech.
-Pre-emphasised, it may have either sign; unless it is large, the attack without other speech cannot tell, and says so.
+Alternating signs turn a spectrum around, and for even blocks what they decrypt is as predictable. Background speech
+decides this last bit, or the sign of the correlation of neighbouring samples, which is positive in plain speech. In
+pre-emphasised speech it may have either sign; unless it is large, the attack without background speech cannot tell, and
+says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
+from wrongkey.attacks.waveforms.blind import BLIND, cases_with_and_without_background
 from wrongkey.attacks.waveforms.lag_covariances import (
     autocorrelations,
     block_rows,
@@ -31,43 +32,65 @@ from wrongkey.attacks.waveforms.lag_covariances import (
     states,
     stationarity,
 )
+from wrongkey.attacks.waveforms.lag_settings import LagSettings
+from wrongkey.attacks.waveforms.learned_once import LearnedOnce
 from wrongkey.attacks.waveforms.predictability import entropy, entry_weights, lag_weights
-from wrongkey.attacks.waveforms.public_lags import LAGS, LagLikelihoods, learned
+from wrongkey.attacks.waveforms.public_lags import LagLikelihoods, learned
+from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.schemes import Group
 
-BLIND = "no other speech"  # variant of `Given`
-PREDICTION_ORDER = 16  # samples of the past
-JUDGED_ORDER = 8  # lags whose stationarity is judged
-STATES = 8
-SEGMENT, HOP = 0.064, 0.032  # seconds
-PUBLIC_WINDOW = 0.064  # seconds of the segments of other people's speech
-PUBLIC_SECONDS = 100.0  # of other people's speech that are learned from
-DECAYS = (0.9, 0.4)  # autocorrelations decay^k of the starts without other speech
-KICKS = 60  # local minima that are tried from disturbed signs where the first are not believed
-STATIONARY = 0.4  # stationarity from which on signs are taken for the right ones; one wrong sign gives about 0.2
-CORRELATED = 0.7  # correlation of neighbouring samples, weighted by energy, that tells a spectrum from a turned one
-PREDICTABLE = -0.1  # nats a sample below which the entropy of speech must lie
+UNDECIDED = "The key may be this one with every second sign turned, because neighbours hardly correlate."
 
 
 @dataclass(frozen=True)
-class SignsFound:
-    """signs: `(M,)`. entropy: J there, nats a sample. stationarity: at the worst place, 0 to 1. certain: whether it is
-    known that the spectrum is not turned around."""
+class SignChainSettings(LagSettings):
+    """How signs are searched and judged: the fields of `LagSettings` and these.
+
+    Attributes
+    ----------
+    public_window : float
+        Length in seconds of the segments of background speech.
+    kicks : int
+        Local minima that are tried from disturbed signs where the first ones are not stationary.
+    kick_rates : tuple of float
+        Rates at which a disturbance cuts the block, drawn at random; it flips the signs between two cuts.
+    stationary : float
+        Success is claimed only if the stationarity, 0 to 1, reaches this; one wrong sign gives about 0.2.
+    correlated : float
+        Correlation of neighbouring samples, weighted by energy, that tells a spectrum from one that is turned around.
+    """
+
+    public_window: float = 0.064
+    kicks: int = 60
+    kick_rates: tuple[float, ...] = (0.03, 0.1, 0.3)
+    stationary: float = 0.4
+    correlated: float = 0.7
+
+
+@dataclass(frozen=True)
+class RecoveredSigns:
+    """Signs `(M,)` and what supports them.
+
+    entropy: J of what they decrypt, in nats per sample. stationarity: at the worst place, 0 to 1. stationary: whether
+    both are as those of speech. certain: whether it is known that the spectrum is not turned around.
+    """
 
     signs: Matrix
     entropy: float
     stationarity: float
+    stationary: bool
     certain: bool
 
     @property
     def success_claimed(self) -> bool | None:
         """Whether what is decrypted can be predicted and is stationary; None where its spectrum may be turned."""
-        stationary = self.entropy < PREDICTABLE and self.stationarity >= STATIONARY
-        return stationary if self.certain or not stationary else None
+        if self.stationary and not self.certain:
+            return None
+        return self.stationary
 
 
 class SignChain:
-    """Finds the signs of flipped samples of a block, up to a common one."""
+    """Finds the signs of flipped samples of a block, up to a common sign."""
 
     name = "sign-chain"
     family = 5
@@ -76,74 +99,115 @@ class SignChain:
         frozenset({"ciphertext", "other speech"}),
     )
 
-    def __init__(self) -> None:
-        self._public: tuple[BackgroundSpeech, Setting, LagLikelihoods] | None = None
+    def __init__(self, settings: SignChainSettings = SignChainSettings()) -> None:
+        self.settings = settings
+        self._public = LearnedOnce(self._learned)
 
     def inapplicable(self, setting: Setting) -> str | None:
-        """Only a key that flips signs of samples of waveforms has signs to find."""
-        if setting.blocks != "samples":
-            return f"finds signs of samples of waveforms, and these blocks are {setting.blocks} of spectrograms"
+        """Only a key that flips signs of waveform samples has signs to find."""
+        if setting.blocks is not Blocks.SAMPLES:
+            return (
+                f"This attack finds signs of waveform samples, and these blocks are {setting.blocks} of spectrograms."
+            )
         if setting.scheme.group is not Group.SIGNS:
-            return f"finds signs of samples, and keys of {setting.scheme.name} need not be signs alone"
+            return f"This attack finds signs of samples, and keys of {setting.scheme.name} are not signs alone."
         return None
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        """Seconds of ciphertext, with other people's speech and without."""
-        return [Case(seconds=s) for s in (1, 2, 5, 10)] + [
-            Case(seconds=s, variant=BLIND, needs=frozenset({"ciphertext"})) for s in (2, 5)
-        ]
+        """Seconds of ciphertext, with background speech and without."""
+        return cases_with_and_without_background()
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The signs of lowest entropy; believed where the speech that they decrypt is stationary."""
-        setting = evidence.setting
+        """The signs of lowest entropy; success is claimed where the speech that they decrypt is stationary."""
+        setting, background = evidence.setting, evidence.background
         rows = block_rows(evidence.ciphertext, setting.block_size)
-        public = None if evidence.case.variant == BLIND or evidence.background is None else self._learned(evidence)
-        found = recover_signs(rows, setting.rate, public, evidence.seed)
+        public = None
+        if background is not None and evidence.case.variant != BLIND:
+            public = self._public(background, setting)
+        recovered = recover_signs(rows, setting.rate, public, evidence.seed, self.settings)
         return Recovery(
-            key=np.diag(found.signs),
-            success_claimed=found.success_claimed,
-            objective=found.entropy,
-            measured={"stationarity": found.stationarity},
-            note=""
-            if found.certain
-            else "the key may be this one with every second sign turned: neighbours hardly correlate",
+            key=np.diag(recovered.signs),
+            success_claimed=recovered.success_claimed,
+            objective=recovered.entropy,
+            measured={"stationarity": recovered.stationarity},
+            note="" if recovered.certain else UNDECIDED,
         )
 
-    def _learned(self, evidence: Evidence) -> LagLikelihoods:
-        """What the other people's speech says, once for all trials that have the same."""
-        setting, background = evidence.setting, evidence.background
-        assert background is not None
-        if self._public is None or self._public[0] is not background or self._public[1] is not setting:
-            lengths = np.cumsum([query.shape[-1] for query in background.queries])
-            used = background.queries[: 1 + int(np.searchsorted(lengths, PUBLIC_SECONDS * setting.rate))]
-            window = PUBLIC_WINDOW * setting.rate
-            self._public = background, setting, learned(block_rows(used, setting.block_size), window, window / 2)
-        return self._public[2]
+    def _learned(self, background: BackgroundSpeech, setting: Setting) -> LagLikelihoods:
+        """The densities in as much background speech as the settings say."""
+        lengths = np.cumsum([query.shape[-1] for query in background.queries])
+        enough = 1 + int(np.searchsorted(lengths, self.settings.public_seconds * setting.rate))
+        rows = block_rows(background.queries[:enough], setting.block_size)
+        return learned(rows, self.settings.public_window * setting.rate, self.settings)
 
 
-def recover_signs(rows: Sequence[Matrix], rate: float, public: LagLikelihoods | None, seed: int) -> SignsFound:
-    """Signs `(M,)`, the first positive, of block rows `(t, M)` cut from waveforms of `rate` samples a second.
+def recover_signs(
+    rows: Sequence[Matrix], rate: float, public: LagLikelihoods | None, seed: int, settings: SignChainSettings
+) -> RecoveredSigns:
+    """Signs `(M,)`, the first positive, of block rows `(t, M)` cut from waveforms of `rate` samples per second.
 
     Raises BadInput for ciphertext that is too short or silent.
     """
     size = rows[0].shape[1] if rows else 1
-    lags = max(1, lags_for(PREDICTION_ORDER, size))
-    segments = segment_covariances(rows, lags, SEGMENT * rate, HOP * rate)
-    covariances, shares = states(segments, STATES, seed)
-    forms = [_decaying(segments.mean(0), decay) for decay in DECAYS]
+    lags = max(1, lags_for(settings.prediction_order, size))
+    segments = segment_covariances(rows, lags, settings.segment * rate, settings.hop * rate, settings.gate)
+    search = _SignSearch(segments, seed, settings)
+    forms = [_decaying(segments.mean(0), decay, settings) for decay in settings.decays]
     evidence = -forms[0] if public is None else sign_evidence(public, rows)
-    starts = (lowest_signs(form) for form in [-evidence, *forms])
-    alternating = _alternating(size)
-    found = [_descended(covariances, shares, signs) for signs in _with_turned(starts, alternating)]
-    best = min(found, key=lambda signs: _entropy(covariances, shares, signs))
-    both = halves(segments)
-    if _stationarity(both, best) < STATIONARY:
-        best = _kicked(covariances, shares, best, seed)
+    starts = _with_turned([lowest_signs(form) for form in (-evidence, *forms)])
+    best = min((search.descended(signs) for signs in starts), key=search.entropy)
+    if search.stationarity(best) < settings.stationary:
+        best = search.kicked(best)
     certain = True
     if size % 2 == 0:
-        turned, certain = _turned(rows, best, evidence if public is not None else None)
-        best = best * alternating if turned else best
-    return SignsFound(best * best[0], _entropy(covariances, shares, best), _stationarity(both, best), certain)
+        turned, certain = _turned(rows, best, evidence if public is not None else None, settings.correlated)
+        best = best * _alternating(size) if turned else best
+    return search.recovered(best, certain)
+
+
+class _SignSearch:
+    """Descent of the entropy over signs."""
+
+    def __init__(self, segments: Matrix, seed: int, settings: SignChainSettings) -> None:
+        self.covariances, self.shares = states(segments, settings.states, seed, settings.least_segments)
+        self.both = halves(segments, settings.judged_run)
+        self.seed, self.settings = seed, settings
+
+    def entropy(self, signs: Matrix) -> float:
+        return entropy(self._autocorrelations(signs), self.shares, self.settings.white_noise)
+
+    def stationarity(self, signs: Matrix) -> float:
+        return float(stationarity(signed(self.both, signs), self.settings.judged_order).min())
+
+    def recovered(self, signs: Matrix, certain: bool) -> RecoveredSigns:
+        """The signs, the first positive, and what supports them."""
+        entropy_here, stationary = self.entropy(signs), self.stationarity(signs)
+        like_speech = entropy_here < self.settings.predictable and stationary >= self.settings.stationary
+        return RecoveredSigns(signs * signs[0], entropy_here, stationary, like_speech, certain)
+
+    def descended(self, signs: Matrix) -> Matrix:
+        """A local minimum of the entropy, by one linear form after the other."""
+        while True:
+            weights = lag_weights(self._autocorrelations(signs), self.shares, self.settings.white_noise)
+            lower = descended_signs(_symmetric(_form(self.covariances, weights)), signs)
+            if self.entropy(lower) >= self.entropy(signs) - 1e-9:
+                return signs
+            signs = lower
+
+    def kicked(self, best: Matrix) -> Matrix:
+        """The best of several local minima, each from the best so far with the signs between random places flipped."""
+        rng = np.random.default_rng(self.seed)
+        lowest = self.entropy(best)
+        for _ in range(self.settings.kicks):
+            cuts = rng.random(len(best)) < rng.choice(self.settings.kick_rates)
+            signs = self.descended(best * np.where(cuts.cumsum() % 2, -1.0, 1.0))
+            here = self.entropy(signs)
+            if here < lowest - 1e-9:
+                best, lowest = signs, here
+        return best
+
+    def _autocorrelations(self, signs: Matrix) -> Matrix:
+        return autocorrelations(signed(self.covariances, signs), self.settings.prediction_order)
 
 
 def signed(covariances: Matrix, signs: Matrix) -> Matrix:
@@ -153,13 +217,15 @@ def signed(covariances: Matrix, signs: Matrix) -> Matrix:
 
 def lowest_signs(form: Matrix) -> Matrix:
     """Signs `(N,)` that lower `sᵀ W s`, `W (N, N)`: from its lowest eigenvector, and from a chain along the block."""
-    symmetric = (form + form.T) * (1 - np.eye(len(form))) / 2
+    symmetric = _symmetric(form)
     eigenvector = array_eigh(symmetric)[1][:, 0]
     chained = np.ones(len(form))
     for place in range(1, len(form)):
         chained[place] = -1.0 if symmetric[place, :place] @ chained[:place] > 0 else 1.0
-    found = [descended_signs(symmetric, start) for start in (np.where(eigenvector < 0, -1.0, 1.0), chained)]
-    return min(found, key=lambda signs: float(signs @ symmetric @ signs))
+    starts = (np.where(eigenvector < 0, -1.0, 1.0), chained)
+    return min(
+        (descended_signs(symmetric, start) for start in starts), key=lambda signs: float(signs @ symmetric @ signs)
+    )
 
 
 def descended_signs(symmetric: Matrix, signs: Matrix) -> Matrix:
@@ -181,71 +247,44 @@ def descended_signs(symmetric: Matrix, signs: Matrix) -> Matrix:
 
 
 def sign_evidence(public: LagLikelihoods, rows: Sequence[Matrix]) -> Matrix:
-    """`(N, N)`: log odds that two elements have the same sign, from all covariances at lags 1 to LAGS."""
+    """Log odds `(N, N)` that two elements have the same sign, from all covariances at the lags of `public`."""
     odds = public.sign_evidence(rows)
     lag = scalar_lags(odds.shape[-1], odds.shape[1] - 1)
-    evidence: Matrix = sum((odds[k - 1] * (lag == k)).sum(0) for k in range(1, LAGS + 1))
-    return evidence
+    return sum((of_lag * (lag == k)).sum(0) for k, of_lag in enumerate(odds, start=1))
 
 
-def _decaying(pooled: Matrix, decay: float) -> Matrix:
+def _decaying(pooled: Matrix, decay: float, settings: LagSettings) -> Matrix:
     """The form at an autocorrelation that decays, `(N, N)`, of pooled covariances `(L + 1, N, N)`."""
-    r = decay ** np.arange(PREDICTION_ORDER + 1.0)
-    return _form(pooled[None], lag_weights(r[None], np.ones(1), 0.01))
+    r = decay ** np.arange(settings.prediction_order + 1.0)
+    return _form(pooled[None], lag_weights(r[None], np.ones(1), settings.decay_white_noise))
 
 
 def _form(covariances: Matrix, weights: Matrix) -> Matrix:
     size, lags = covariances.shape[-1], covariances.shape[1] - 1
-    form: Matrix = (entry_weights(weights, size, lags) * covariances).sum((0, 1))
-    return form
+    return (entry_weights(weights, size, lags) * covariances).sum((0, 1))
 
 
-def _entropy(covariances: Matrix, shares: Matrix, signs: Matrix) -> float:
-    return entropy(autocorrelations(signed(covariances, signs), PREDICTION_ORDER), shares)
+def _symmetric(form: Matrix) -> Matrix:
+    """The symmetric part `(N, N)` with a zero diagonal, which signs do not change."""
+    return (form + form.T) * (1 - np.eye(len(form))) / 2
 
 
-def _descended(covariances: Matrix, shares: Matrix, signs: Matrix) -> Matrix:
-    """A local minimum of the entropy, by one linear form after the other."""
-    while True:
-        r = autocorrelations(signed(covariances, signs), PREDICTION_ORDER)
-        form = _form(covariances, lag_weights(r, shares))
-        lower = descended_signs((form + form.T) * (1 - np.eye(len(form))) / 2, signs)
-        if _entropy(covariances, shares, lower) >= _entropy(covariances, shares, signs) - 1e-9:
-            return signs
-        signs = lower
-
-
-def _kicked(covariances: Matrix, shares: Matrix, best: Matrix, seed: int) -> Matrix:
-    """The best of KICKS local minima, each from the best so far with the signs between random places flipped."""
-    rng = np.random.default_rng(seed)
-    lowest = _entropy(covariances, shares, best)
-    for _ in range(KICKS):
-        cuts = rng.random(len(best)) < rng.choice([0.03, 0.1, 0.3])
-        signs = _descended(covariances, shares, best * np.where(cuts.cumsum() % 2, -1.0, 1.0))
-        if (entropy_here := _entropy(covariances, shares, signs)) < lowest - 1e-9:
-            best, lowest = signs, entropy_here
-    return best
-
-
-def _stationarity(both: Matrix, signs: Matrix) -> float:
-    return float(stationarity(signed(both, signs), JUDGED_ORDER).min())
-
-
-def _with_turned(starts: Iterator[Matrix], alternating: Matrix) -> Iterator[Matrix]:
+def _with_turned(starts: Sequence[Matrix]) -> Iterator[Matrix]:
     """Every start, and the same with its spectrum turned around where that makes a difference."""
-    if len(alternating) % 2 == 0:
-        return starts
-    return chain.from_iterable((signs, signs * alternating) for signs in starts)
+    for signs in starts:
+        yield signs
+        if len(signs) % 2:
+            yield signs * _alternating(len(signs))
 
 
-def _turned(rows: Sequence[Matrix], signs: Matrix, evidence: Matrix | None) -> tuple[bool, bool]:
+def _turned(rows: Sequence[Matrix], signs: Matrix, evidence: Matrix | None, correlated: float) -> tuple[bool, bool]:
     """Whether the spectrum of what the signs decrypt is turned around, and whether that is certain."""
     if evidence is not None:
         turned = signs * _alternating(len(signs))
         return bool(signs @ evidence @ signs < turned @ evidence @ turned), True
     neighbours = sum(float((part[:, :-1] * part[:, 1:] * signs[:-1] * signs[1:]).sum()) for part in rows)
     energy = sum(float((part[:, :-1] ** 2).sum()) for part in rows)
-    return neighbours < 0, abs(neighbours) >= CORRELATED * energy
+    return neighbours < 0, abs(neighbours) >= correlated * energy
 
 
 def _alternating(size: int) -> Matrix:

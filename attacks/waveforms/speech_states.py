@@ -1,9 +1,12 @@
 """What ciphertext says about itself without its key: lag covariances of short segments, clustered into states.
 
 With y = x K a segment's lag covariances are B_l = K^T (plain lag covariances) K, so traces, Frobenius distances and
-everything made from them are the same in plain and in encrypted speech: clustering segments into states (vowels,
-fricatives, nasals) needs no key. A taper that is constant within a block is as invisible to the key, and makes every
-segment's decrypted autocorrelation positive definite, whatever the key is tried.
+everything computed from them are the same in plain and in encrypted speech: clustering segments into states (vowels,
+fricatives, nasals) needs no key. A taper that is constant within a block commutes with the key as well, and makes every
+segment's decrypted autocorrelation positive definite, whichever key is tried.
+
+`wrongkey.attacks.waveforms.lag_covariances` estimates the same in NumPy, for the attacks on signs and orders; its
+segments, start of k-means and rounding differ, and so do the results, slightly.
 """
 
 from __future__ import annotations
@@ -16,13 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, LinearPredictionSettings
 from wrongkey.errors import BadInput
 
-SEGMENT = 0.064  # seconds of a segment
-HOP = 0.032  # seconds from one segment to the next
-GATE = 30.0  # dB below the loud segments (98th percentile) at which a segment counts as a pause
-LEAST_SEGMENTS = 8  # of one state on average: fewer would make its covariances the noise of single segments
-ROUNDS = 30  # of k-means
+ROUNDS = 30  # of k-means, at most
 
 
 @dataclass(frozen=True)
@@ -48,26 +48,31 @@ class SpeechStates:
 
 
 def speech_states(
-    blocks: Sequence[Tensor], lags: int, count: int, seed: int, rate: float = 16_000.0, gate: float = GATE
+    blocks: Sequence[Tensor],
+    lags: int,
+    count: int,
+    seed: int,
+    rate: float = 16_000.0,
+    settings: LinearPredictionSettings = DEFAULTS,
 ) -> SpeechStates:
     """The states of sequences of blocks, each (t, N): at most `count` of them, fewer where there is little speech.
 
-    rate: samples per second. gate: dB. Raises BadInput where no sequence is as long as one segment.
+    rate: samples per second. Raises BadInput where no sequence is as long as one segment.
     """
-    return cluster(segment_covariances(blocks, lags, rate, gate), count, seed)
+    return cluster(segment_covariances(blocks, lags, rate, settings), count, seed, settings.least_segments)
 
 
 def segment_covariances(
-    blocks: Sequence[Tensor], lags: int, rate: float = 16_000.0, gate: float = GATE, seconds: float = SEGMENT
+    blocks: Sequence[Tensor], lags: int, rate: float = 16_000.0, settings: LinearPredictionSettings = DEFAULTS
 ) -> Tensor:
-    """Lag covariances (segments, lags + 1, N, N) of tapered overlapping segments of `seconds`, each of trace N.
+    """Lag covariances (segments, lags + 1, N, N) of tapered overlapping segments, each of trace N at lag 0.
 
-    Segments `gate` dB below the loud ones are left out. A segment spans at least lags + 3 blocks. Raises BadInput where
-    no sequence is that long.
+    Pauses are left out. A segment spans at least lags + 3 blocks. Raises BadInput where no sequence is that long, or
+    all are silent.
     """
     size = blocks[0].shape[-1] if blocks else 1
-    width = max(lags + 3, round(seconds * rate / size))
-    hop = max(1, round(seconds * HOP / SEGMENT * rate / size))
+    width = max(lags + 3, round(settings.segment * rate / size))
+    hop = max(1, round(settings.hop * rate / size))
     taper = torch.sin(torch.pi * (torch.arange(width, dtype=torch.float64) + 0.5) / width)
     cut = [sequence.double().unfold(0, width, hop) for sequence in blocks if len(sequence) >= width]  # (s, N, width)
     if not cut:
@@ -76,24 +81,24 @@ def segment_covariances(
         )
     covariances = torch.cat([_lag_covariances(segments * taper, lags) for segments in cut])
     energy = covariances[:, 0].diagonal(dim1=-2, dim2=-1).sum(-1)
-    loud = energy > max(float(energy.quantile(0.98)) * 10 ** (-gate / 10), 1e-30)
+    loud = energy > max(float(energy.quantile(0.98)) * 10 ** (-settings.gate / 10), 1e-30)
     if not bool(loud.any()):
         raise BadInput("The ciphertext is silent: give speech.")
     return covariances[loud] * (size / energy[loud])[:, None, None, None]
 
 
 def _lag_covariances(segments: Tensor, lags: int) -> Tensor:
-    """(s, N, width) -> (s, lags + 1, N, N)."""
+    """From segments (s, N, width) to their lag covariances (s, lags + 1, N, N)."""
     width = segments.shape[-1]
     return torch.stack([segments[..., : width - lag] @ segments[..., lag:].mT for lag in range(lags + 1)], dim=1)
 
 
-def cluster(segments: Tensor, count: int, seed: int) -> SpeechStates:
+def cluster(segments: Tensor, count: int, seed: int, least_segments: int) -> SpeechStates:
     """Means of the clusters of segments (s, L + 1, N, N), by k-means on their covariances at lags 0 and 1.
 
-    At most one state per `LEAST_SEGMENTS` segments.
+    There is at most one state per `least_segments` segments.
     """
-    count = max(1, min(count, len(segments) // LEAST_SEGMENTS))
+    count = max(1, min(count, len(segments) // least_segments))
     labels = k_means(segments[:, :2].flatten(1).numpy(), count, seed)
     return pooled(segments, torch.from_numpy(labels))
 

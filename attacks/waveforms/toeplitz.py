@@ -21,7 +21,7 @@ LEAST = 1e-12  # of r(0): what a prediction error is taken to be at least (where
 
 
 def log_determinants(r: Tensor, slopes: bool = True) -> tuple[Tensor, Tensor]:
-    """log det T (...) of autocorrelations r (..., p + 1), float64, and its gradient (..., p + 1) or nothing."""
+    """The values log det T (...) of autocorrelations r (..., p + 1), float64, and gradients (..., p + 1) or nothing."""
     flat = r.reshape(-1, r.shape[-1])
     if r.device.type == "cpu":
         across = np.ascontiguousarray(flat.numpy().T)
@@ -53,7 +53,7 @@ def recursion(r: Tensor, slopes: bool) -> tuple[Tensor, Tensor]:
 
 @njit(cache=True, fastmath=True)
 def _recursion(r: NDArray[np.float64], slopes: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """log det (n,) and gradients (p + 1, n) of r (p + 1, n), in runs of matrices that the innermost loop goes along."""
+    """Values (n,) and gradients (p + 1, n) of r (p + 1, n), in runs of matrices that the innermost loop goes along."""
     lanes = 64
     order, count = r.shape[0] - 1, r.shape[1]
     values = np.empty(count)

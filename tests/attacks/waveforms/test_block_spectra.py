@@ -7,8 +7,9 @@ from torch import Tensor
 
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.solvers.stable_linalg import polar
-from wrongkey.attacks.waveforms.block_spectra import block_spectra, follow, polyphase_estimates, polyphase_keys, tones
+from wrongkey.attacks.waveforms.block_spectra import block_spectra, follow, polyphase_estimates, tones
 from wrongkey.attacks.waveforms.joint_diagonalisation import Criterion, principal_axes, separate, separate_jointly
+from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS
 from wrongkey.errors import BadInput
 from wrongkey.keys.cutting import to_blocks
 from wrongkey.keys.draw import draw_keys
@@ -54,7 +55,7 @@ def test_tones_are_an_orthonormal_basis_that_diagonalises_a_filtered_block(size:
     f = (frequencies[1] / (2 * torch.pi) + 1 - 1) / size
     wave = torch.cos(2 * torch.pi * f * torch.arange(200 * size, dtype=torch.float64))
     width = 64
-    spectra = block_spectra([to_blocks(wave, size, "samples")], width)
+    spectra = block_spectra([to_blocks(wave, size, "samples")], width, DEFAULTS)
     near = int((spectra.frequencies - frequencies[1]).abs().argmin())
     inside = (tones(spectra.frequencies, size)[near].to(torch.complex64).mH @ spectra.values[near]).abs() ** 2
     assert inside[0].sum() > 0.9 * inside.sum()
@@ -62,7 +63,7 @@ def test_tones_are_an_orthonormal_basis_that_diagonalises_a_filtered_block(size:
 
 def test_block_spectra_turn_with_the_key_and_nothing_else_changes() -> None:
     blocks, key = to_blocks(made_speech(2, 0), 7, "samples"), rom(7)
-    plain, secret = block_spectra([blocks], 32), block_spectra([blocks @ key], 32)
+    plain, secret = (block_spectra([part], 32, DEFAULTS) for part in (blocks, blocks @ key))
     assert torch.allclose(key.mT.to(torch.complex64) @ plain.values, secret.values, atol=1e-4)
 
 
@@ -74,7 +75,7 @@ def test_the_path_orders_shuffled_columns_of_any_phase_and_gives_the_key(size: i
     orders = [torch.randperm(size, generator=generator) for _ in known]
     shuffled = torch.stack([column[:, order] for column, order in zip(columns, orders, strict=True)])
     shuffled = shuffled * torch.polar(torch.ones(()), 6 * torch.rand(8, 1, size, generator=generator)).to(known.dtype)
-    decryption, linked = follow(shuffled, known, int(orders[0].argmin()))
+    decryption, linked = follow(shuffled, known, int(orders[0].argmin()), DEFAULTS)
     assert linked == size
     assert key_error(polar(decryption).numpy(), key.numpy(), "samples") < 1e-6
 
@@ -87,8 +88,8 @@ def test_separation_finds_the_unitary_mixture_of_unsteady_components() -> None:
     sources = sources / (sources.abs() ** 2).mean().sqrt()
     mixture = polar(torch.complex(*torch.randn(2, 2, 6, 6, generator=generator)))
     snapshots = mixture @ sources
-    bases, values = separate(snapshots, principal_axes(snapshots), Criterion(0.01), 60)
-    assert (values <= Criterion(0.01)(sources)[0] + 1e-3).all()
+    bases, values = separate(snapshots, principal_axes(snapshots), Criterion(0.01, DEFAULTS), 60)
+    assert (values <= Criterion(0.01, DEFAULTS)(sources)[0] + 1e-3).all()
     overlap = (mixture.mH @ bases).abs()
     assert (overlap.amax(2) > 0.98).all()
 
@@ -96,12 +97,12 @@ def test_separation_finds_the_unitary_mixture_of_unsteady_components() -> None:
 def test_a_joint_descent_lowers_the_criterion_and_returns_from_nearby() -> None:
     size, key = 6, rom(6)
     blocks = to_blocks(made_speech(6, 1), size, "samples")
-    spectra = block_spectra([blocks @ key], 85)
+    spectra = block_spectra([blocks @ key], 85, DEFAULTS)
     known = tones(spectra.frequencies, size)
     turn = torch.randn(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     near = torch.linalg.matrix_exp(0.05 * (turn - turn.mT)) @ key
-    start = separate_jointly(spectra.values, known, near, Criterion(0.01), 0)[1]
-    found, value = separate_jointly(spectra.values, known, near, Criterion(0.01), 60)
+    start = separate_jointly(spectra.values, known, near, Criterion(0.01, DEFAULTS), 0)[1]
+    found, value = separate_jointly(spectra.values, known, near, Criterion(0.01, DEFAULTS), 60)
     assert value < start
     assert key_error(found.numpy(), key.numpy(), "samples") < 0.5 * key_error(near.numpy(), key.numpy(), "samples")
 
@@ -126,10 +127,12 @@ def test_white_noise_links_no_bands_and_gives_no_key() -> None:
 
 def test_keys_are_orthogonal_and_the_same_for_the_same_seed() -> None:
     blocks = [to_blocks(made_speech(3, 4), 8, "samples") @ rom(8)]
-    keys = polyphase_keys(blocks, seed=1, count=2)
+    keys, again = (
+        torch.stack([estimate.key for estimate in polyphase_estimates(blocks, seed=1, count=2)]) for _ in range(2)
+    )
     assert keys.shape == (2, 8, 8) and keys.dtype == torch.float64
     assert torch.allclose(keys @ keys.mT, torch.eye(8, dtype=torch.float64).expand(2, -1, -1), atol=1e-10)
-    assert torch.equal(keys, polyphase_keys(blocks, seed=1, count=2))
+    assert torch.equal(keys, again)
 
 
 def test_what_cannot_be_attacked_is_refused_in_one_sentence() -> None:

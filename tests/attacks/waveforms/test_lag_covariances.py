@@ -21,7 +21,7 @@ from wrongkey.attacks.waveforms.predictability import entropy, lag_weights, pred
 from wrongkey.errors import BadInput
 from wrongkey.keys import draw_keys
 
-SIZE, ORDER = 7, 16
+SIZE, ORDER, WHITE = 7, 16, 1e-3
 AR = np.array([1.0, -1.2, 0.6])  # x[n] = 1.2 x[n-1] - 0.6 x[n-2] + white noise
 
 
@@ -54,7 +54,7 @@ def test_missing_block_lags_are_refused() -> None:
 
 def test_autocorrelation_is_that_of_the_signal() -> None:
     """Up to sampling and the taper, that of the AR process: ρ(1) = 1.2 / 1.6 and ρ(2) = 1.2 ρ(1) - 0.6."""
-    covariances = segment_covariances([rows(resonance())], lags_for(ORDER, SIZE), 1024, 512)
+    covariances = segment_covariances([rows(resonance())], lags_for(ORDER, SIZE), 1024, 512, 30)
     r = autocorrelations(covariances.mean(0), ORDER)
     assert np.allclose(r[:3], [1, 0.75, 0.3], atol=0.03)
 
@@ -63,10 +63,10 @@ def test_a_key_turns_covariances_and_changes_no_segment_or_state() -> None:
     rng = np.random.default_rng(1)
     signal = np.concatenate([resonance(20_000), rng.standard_normal(20_000), 1e-4 * rng.standard_normal(20_000)])
     key = draw_keys("rom", SIZE, 0, 0, 1)[0]
-    plain, cipher = (segment_covariances([part], 2, 700, 350) for part in (rows(signal), rows(signal) @ key))
+    plain, cipher = (segment_covariances([part], 2, 700, 350, 30) for part in (rows(signal), rows(signal) @ key))
     assert len(plain) == len(cipher) < 125  # the pause at the end is left out
     assert np.allclose(key.T @ plain @ key, cipher)
-    (pooled, shares), (keyed, keyed_shares) = states(plain, 2, 0), states(cipher, 2, 0)
+    (pooled, shares), (keyed, keyed_shares) = states(plain, 2, 0, 20), states(cipher, 2, 0, 20)
     assert np.allclose(shares, keyed_shares)
     assert shares.sum() == pytest.approx(1)
     assert np.allclose(key.T @ pooled @ key, keyed)
@@ -74,7 +74,7 @@ def test_a_key_turns_covariances_and_changes_no_segment_or_state() -> None:
 
 def test_states_tell_a_resonance_from_noise() -> None:
     signal = np.concatenate([resonance(20_000), np.random.default_rng(1).standard_normal(20_000)])
-    pooled, shares = states(segment_covariances([rows(signal)], 2, 700, 350), 2, 0)
+    pooled, shares = states(segment_covariances([rows(signal)], 2, 700, 350, 30), 2, 0, 20)
     neighbours = sorted(autocorrelations(pooled, 2)[:, 1])
     assert np.allclose(neighbours, [0, 0.75], atol=0.05)
     assert np.allclose(shares, 0.5, atol=0.05)
@@ -82,13 +82,13 @@ def test_states_tell_a_resonance_from_noise() -> None:
 
 def test_silence_and_short_ciphertext_are_refused() -> None:
     with pytest.raises(BadInput, match="give more ciphertext"):
-        segment_covariances([np.ones((3, SIZE))], 1, 1024, 512)
+        segment_covariances([np.ones((3, SIZE))], 1, 1024, 512, 30)
     with pytest.raises(BadInput, match="silent"):
-        segment_covariances([np.zeros((400, SIZE))], 1, 1024, 512)
+        segment_covariances([np.zeros((400, SIZE))], 1, 1024, 512, 30)
 
 
 def test_only_the_right_key_makes_a_signal_stationary() -> None:
-    both = halves(segment_covariances([rows(resonance())], 2, 1024, 512))
+    both = halves(segment_covariances([rows(resonance())], 2, 1024, 512, 30), 8)
     assert stationarity(both, 8).min() > 0.95
     shuffled = both[..., [1, 0, *range(2, SIZE)], :][..., [1, 0, *range(2, SIZE)]]
     assert stationarity(shuffled, 8).min() < 0.9
@@ -104,11 +104,11 @@ def test_prediction_finds_the_process() -> None:
 
 def test_lag_weights_are_the_derivatives_of_the_entropy() -> None:
     r, shares = np.stack([_exact(), 0.5 ** np.arange(ORDER + 1.0)]), np.array([0.3, 0.7])
-    weights = lag_weights(r, shares)
+    weights = lag_weights(r, shares, WHITE)
     for state, lag in ((0, 0), (0, 1), (1, 3)):
         step = np.zeros_like(r)
         step[state, lag] = 1e-6
-        slope = (entropy(r + step, shares) - entropy(r - step, shares)) / 2e-6
+        slope = (entropy(r + step, shares, WHITE) - entropy(r - step, shares, WHITE)) / 2e-6
         assert weights[state, lag] == pytest.approx(slope, rel=1e-4, abs=1e-6)
 
 

@@ -1,17 +1,21 @@
 """The attack `polyphase`: it must find the key of speech, and say that it found none in white noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction
 from wrongkey.attacks.waveforms.polyphase import Polyphase, agreement_of
+from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys import correct_key, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
-from wrongkey.keys.schemes import SCHEMES
+from wrongkey.keys.schemes import SCHEMES, Group
 
 
 def attacked(queries, size, seed=0):
@@ -65,3 +69,20 @@ def test_what_it_is_not_for_is_said(kinds, word):
     scheme, blocks = kinds
     setting = Setting(SCHEMES[scheme], KeyCut(blocks, 4), 16_000)
     assert word in Polyphase().inapplicable(setting)
+
+
+@pytest.mark.parametrize("attack", [Polyphase(), LinearPrediction()])
+def test_a_finite_scheme_is_not_attacked_as_a_continuum(attack):
+    rom = SCHEMES["rom"]
+    setting = Setting(replace(rom, name="mine"), KeyCut("samples", 4), 16_000)
+    assert attack.inapplicable(setting) is None
+    for finite in (replace(setting.scheme, space=lambda size: size), replace(rom, group=Group.SIGNED_PERMUTATIONS)):
+        assert "finitely many keys" in attack.inapplicable(replace(setting, scheme=finite))
+
+
+def test_settings_reach_the_estimates(voice):
+    key = correct_key("rom", 5, 0)
+    cipher = tuple(encrypt_query(query[: len(query) // 5 * 5], key, blocks="samples") for query in voice)
+    trial = Evidence(Setting(SCHEMES["rom"], KeyCut("samples", 5), 16_000), Case(), 0, ciphertext=cipher)
+    assert Polyphase().run(trial).success_claimed
+    assert not Polyphase(PolyphaseSettings(linked=1.1)).run(trial).success_claimed

@@ -1,4 +1,4 @@
-"""The order of shuffled samples: found where speech tells it, not believed where nothing can."""
+"""The order of shuffled samples: found where speech tells it, and no success claimed where nothing can."""
 
 from dataclasses import replace
 
@@ -8,13 +8,14 @@ import torch
 
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.waveforms.blind import BLIND
 from wrongkey.attacks.waveforms.order_search import anneal, cost, pair_costs, polish, rearrangements
-from wrongkey.attacks.waveforms.sample_order import BLIND, SampleOrder, key_of_order
+from wrongkey.attacks.waveforms.sample_order import SampleOrder, SampleOrderSettings, key_of_order
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys import correct_key, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
-from wrongkey.keys.schemes import SCHEMES
+from wrongkey.keys.schemes import SCHEMES, Group
 
 SECONDS = 5
 
@@ -54,7 +55,7 @@ def test_shuffled_speech_is_ordered_exactly(voices: list[list[torch.Tensor]], si
     assert recovery.success_claimed
 
 
-def test_white_noise_is_not_believed(voices: list[list[torch.Tensor]]) -> None:
+def test_white_noise_is_not_claimed_as_a_success(voices: list[list[torch.Tensor]]) -> None:
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal(SECONDS * 16_000))
     recovery = SampleOrder().run(evidence([noise], 12, voices[1]))
     assert recovery.success_claimed is False
@@ -66,8 +67,15 @@ def test_white_noise_is_not_believed(voices: list[list[torch.Tensor]]) -> None:
 def test_other_settings_are_refused_with_a_reason() -> None:
     attack, setting = SampleOrder(), Setting(SCHEMES["shuffling"], KeyCut("samples", 10), 16_000.0)
     assert attack.inapplicable(setting) is None
-    assert "mine" in (attack.inapplicable(replace(setting, scheme="mine")) or "")
-    assert "tiles" in (attack.inapplicable(replace(setting, blocks="tiles")) or "")
+    assert "mine" in (attack.inapplicable(replace(setting, scheme=replace(SCHEMES["rom"], name="mine"))) or "")
+    assert "tiles" in (attack.inapplicable(replace(setting, cut=KeyCut("tiles", 10))) or "")
+
+
+def test_a_scheme_is_judged_by_its_group_and_not_by_its_name() -> None:
+    mine = Setting(replace(SCHEMES["shuffling"], name="mine"), KeyCut("samples", 10), 16_000.0)
+    assert SampleOrder().inapplicable(mine) is None
+    signed = replace(mine, scheme=replace(mine.scheme, group=Group.SIGNED_PERMUTATIONS))
+    assert (SampleOrder().inapplicable(signed) or "").startswith("This attack")
 
 
 def test_too_little_ciphertext_is_refused() -> None:
@@ -108,7 +116,7 @@ def test_search_finds_a_path() -> None:
     found = anneal(pairs, np.arange(size), 1.0, 0.05, 200_000, 0)
     assert np.array_equal(found, hidden)
     displaced = np.concatenate([hidden[:5], hidden[12:20], hidden[5:12], hidden[20:]])
-    assert np.array_equal(polish(pairs, displaced), hidden)
+    assert np.array_equal(polish(pairs, displaced, 12), hidden)
 
 
 def test_rearrangements_are_permutations_and_hold_the_known_patterns() -> None:
@@ -121,3 +129,9 @@ def test_rearrangements_are_permutations_and_hold_the_known_patterns() -> None:
         [0, 2, 4, 6, 1, 3, 5, 7],
     ):
         assert (found == pattern).all(1).any()
+
+
+def test_settings_reach_the_search(voices: list[list[torch.Tensor]]) -> None:
+    trial = evidence(voices[0], 3, [], BLIND)
+    assert SampleOrder().run(trial).success_claimed is True
+    assert SampleOrder(SampleOrderSettings(stationary=1.1)).run(trial).success_claimed is False

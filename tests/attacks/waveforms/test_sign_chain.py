@@ -1,4 +1,4 @@
-"""Signs of flipped samples: found where speech tells them, not believed where nothing can."""
+"""Signs of flipped samples: found where speech tells them, and no success claimed where nothing can."""
 
 from dataclasses import replace
 
@@ -8,12 +8,13 @@ import torch
 
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
-from wrongkey.attacks.waveforms.sign_chain import BLIND, SignChain, descended_signs, lowest_signs
+from wrongkey.attacks.waveforms.blind import BLIND
+from wrongkey.attacks.waveforms.sign_chain import SignChain, SignChainSettings, descended_signs, lowest_signs
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys import correct_key, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
-from wrongkey.keys.schemes import SCHEMES
+from wrongkey.keys.schemes import SCHEMES, Group
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_flipped_speech_is_found_exactly(
     assert recovery.success_claimed
 
 
-def test_white_noise_is_not_believed(voices: list[list[torch.Tensor]]) -> None:
+def test_white_noise_is_not_claimed_as_a_success(voices: list[list[torch.Tensor]]) -> None:
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal(80_000))
     recovery = SignChain().run(evidence([noise], 32, voices[1]))
     assert recovery.success_claimed is False
@@ -68,8 +69,15 @@ def test_white_noise_is_not_believed(voices: list[list[torch.Tensor]]) -> None:
 def test_other_settings_are_refused_with_a_reason() -> None:
     attack, setting = SignChain(), Setting(SCHEMES["flipping"], KeyCut("samples", 10), 16_000.0)
     assert attack.inapplicable(setting) is None
-    assert "mine" in (attack.inapplicable(replace(setting, scheme="mine")) or "")
-    assert "frames" in (attack.inapplicable(replace(setting, blocks="frames")) or "")
+    assert "mine" in (attack.inapplicable(replace(setting, scheme=replace(SCHEMES["rom"], name="mine"))) or "")
+    assert "frames" in (attack.inapplicable(replace(setting, cut=KeyCut("frames", 10))) or "")
+
+
+def test_a_scheme_is_judged_by_its_group_and_not_by_its_name() -> None:
+    mine = Setting(replace(SCHEMES["flipping"], name="mine"), KeyCut("samples", 10), 16_000.0)
+    assert SignChain().inapplicable(mine) is None
+    signed = replace(mine, scheme=replace(mine.scheme, group=Group.SIGNED_PERMUTATIONS))
+    assert (SignChain().inapplicable(signed) or "").startswith("This attack")
 
 
 def test_too_little_ciphertext_is_refused() -> None:
@@ -86,3 +94,20 @@ def test_signs_of_a_chain_are_found_from_its_neighbours_alone() -> None:
     wall = hidden * np.where(np.arange(40) < 20, 1.0, -1.0)
     for found in (descended_signs(symmetric, wall), lowest_signs(form)):
         assert abs(found @ hidden) == 40
+
+
+def test_background_speech_is_learned_from_once_for_all_trials(
+    voices: list[list[torch.Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attack, trial = SignChain(), evidence(voices[0][:1], 5, voices[1])
+    first = attack.run(trial)
+    monkeypatch.setattr("wrongkey.attacks.waveforms.sign_chain.learned", None)
+    assert attack.run(trial).objective == first.objective
+    with pytest.raises(TypeError):
+        attack.run(evidence(voices[0][:1], 5, voices[1]))
+
+
+def test_settings_reach_the_search(voices: list[list[torch.Tensor]]) -> None:
+    trial = evidence(voices[0], 5, voices[1])
+    assert SignChain().run(trial).success_claimed is True
+    assert SignChain(SignChainSettings(stationary=1.1)).run(trial).success_claimed is False

@@ -41,7 +41,7 @@ def test_states_are_weighted_means_and_few_segments_make_few_states() -> None:
     states = pooled(segments, torch.tensor([0] * 5 + [2] * 15))
     assert torch.allclose(states.weights, torch.tensor([0.25, 0.75], dtype=torch.float64))
     assert torch.allclose(states.covariances[0], segments[:5].mean(0))
-    assert len(cluster(segments, 8, seed=0).weights) <= 2
+    assert len(cluster(segments, 8, 0, 8).weights) <= 2
 
 
 def test_ciphertext_that_is_short_or_silent_is_refused() -> None:

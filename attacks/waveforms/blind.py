@@ -1,0 +1,17 @@
+"""The cases of the attacks that may use background speech: with it, and without it."""
+
+from __future__ import annotations
+
+from wrongkey.attacks.base import Case, Need
+
+BLIND = "no other speech"  # variant of a case
+SECONDS, SECONDS_BLIND = (1, 2, 5, 10), (2, 5)  # of ciphertext
+NEEDS_BLIND: frozenset[Need] = frozenset({"ciphertext"})
+
+
+def cases_with_and_without_background() -> list[Case]:
+    """Seconds of ciphertext, with background speech and without."""
+    return [
+        *(Case(seconds=seconds) for seconds in SECONDS),
+        *(Case(seconds=seconds, variant=BLIND, needs=NEEDS_BLIND) for seconds in SECONDS_BLIND),
+    ]
