@@ -16,10 +16,11 @@ from typing import Any
 
 import pandas as pd
 
+from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.registry import known_needs
 from wrongkey.attacks.harness.salt import Salt, kept_salt
 from wrongkey.attacks.harness.scores import DECRYPTED, RECOVERED
-from wrongkey.attacks.harness.target import AttackConfig, Target
+from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.experiment import digest_of_weights
 from wrongkey.evaluation.run_folder.attack_rows import read_attack

@@ -22,6 +22,7 @@ import torch
 
 from wrongkey.attacks.base import CASE_COLUMNS, Asset, Attack, Case, Evidence, Matrix, Recovery
 from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
+from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_of
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.hearing import heard, nothing_heard
@@ -31,7 +32,7 @@ from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.salt import Salt, read_salt
 from wrongkey.attacks.harness.scores import key_error
-from wrongkey.attacks.harness.target import AttackConfig, Target
+from wrongkey.attacks.harness.target import Target
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.hardware import available_cores
 from wrongkey.evaluation.models.protocol import model_at_fault

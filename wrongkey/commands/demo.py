@@ -48,8 +48,8 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from wrongkey.attacks.harness.config import AttackConfig
     from wrongkey.attacks.harness.suite import run_attacks
-    from wrongkey.attacks.harness.target import AttackConfig
     from wrongkey.commands.sweep import sweep_command
     from wrongkey.evaluation.config import SweepConfig
     from wrongkey.evaluation.models.protocol import BUNDLED

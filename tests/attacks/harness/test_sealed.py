@@ -13,9 +13,10 @@ import pytest
 from tests.attacks.harness import canaries
 from wrongkey.attacks.base import Case
 from wrongkey.attacks.harness import boundary, suite
+from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import trial_of
 from wrongkey.attacks.harness.salt import Salt, attack_seed, kept_salt
-from wrongkey.attacks.harness.target import AttackConfig, Target
+from wrongkey.attacks.harness.target import Target
 from wrongkey.attacks.harness.wire import NoMessage, unpacked
 from wrongkey.errors import BadInput
 from wrongkey.keys import correct_key, get_scheme

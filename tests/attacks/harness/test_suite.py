@@ -11,11 +11,12 @@ import torch
 
 from wrongkey.attacks.base import Case, Recovery, Threat
 from wrongkey.attacks.harness import hearing, suite
+from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import ciphertext, evidence_of, known_blocks, trial_of
 from wrongkey.attacks.harness.guessing import incorrect_errors
 from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.salt import Salt
-from wrongkey.attacks.harness.target import AttackConfig, Target
+from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name

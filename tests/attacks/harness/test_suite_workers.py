@@ -4,9 +4,9 @@ import pytest
 
 from tests import faulty
 from wrongkey.attacks.harness import suite
+from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.results import AttackFolder
-from wrongkey.attacks.harness.target import AttackConfig
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.processes.failures import SomeFailed
 

@@ -12,9 +12,10 @@ from tests.attacks.weights import tiny_classifier
 from tests.toys import raw3
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Need, Setting
 from wrongkey.attacks.harness import suite
+from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import evidence_of, trial_of
 from wrongkey.attacks.harness.salt import Salt
-from wrongkey.attacks.harness.target import AttackConfig, Target
+from wrongkey.attacks.harness.target import Target
 from wrongkey.attacks.keyless.adaptive_front_end import Adapted
 from wrongkey.attacks.keyless.held_out_people import HeldOut, parted
 from wrongkey.attacks.keyless.informed import IGNORANT, LAZY, NEEDS, SAME_KEY, SEMI, Effort, Informed
