@@ -1,7 +1,7 @@
 """How near a recovered key is: the error of the key, and what decryption with it sounds like.
 
-A waveform's global sign is heard by nobody, so for blocks of samples both measures take the better of the two signs;
-a spectrogram's sign is not free.
+The global sign of a waveform is inaudible, so for blocks of samples both measures take the better of the two signs; a
+spectrogram's sign is not free.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from torch import Tensor
 from wrongkey.attacks.base import Matrix
 from wrongkey.keys.blocks import Blocks
 
-RECOVERED = 0.1  # relative key error below which a key counts as recovered (decrypts at about 20 dB or more)
-DECRYPTED = 20.0  # dB of SNR from which on speech counts as decrypted, whatever the key error
+RECOVERED = 0.1  # relative key error below which a key counts as recovered: it decrypts at about 20 dB or more
+DECRYPTED = 20.0  # dB of SNR at or above which speech counts as decrypted, whatever the key error
 
 
 def key_error(estimate: Matrix, key: Matrix, blocks: Blocks) -> float:
     """Relative error `‖K̂ - K‖_F / ‖K‖_F` of keys `(N, N)`: 0 to 2, about √2 for an unrelated key."""
     error = float(np.linalg.norm(estimate - key))
-    if blocks == "samples":
+    if blocks is Blocks.SAMPLES:
         error = min(error, float(np.linalg.norm(estimate + key)))
     return error / float(np.linalg.norm(key))
 
@@ -28,11 +28,12 @@ def key_error(estimate: Matrix, key: Matrix, blocks: Blocks) -> float:
 def snr(plain: Tensor, decrypted: Tensor, blocks: Blocks) -> float:
     """Signal-to-noise ratio in dB of decrypted speech, `(samples,)` or `(bins, frames)`, capped at 150.
 
-    The signal's mean is no part of a spectrogram's signal: a log-mel that is the constant mean scores 0 dB.
+    The mean of a spectrogram does not count as signal: a log-mel spectrogram that is its own mean everywhere scores
+    0 dB.
     """
-    signal = plain if blocks == "samples" else plain - plain.mean()
+    signal = plain if blocks is Blocks.SAMPLES else plain - plain.mean()
     noise = ((decrypted - plain) ** 2).sum()
-    if blocks == "samples":
+    if blocks is Blocks.SAMPLES:
         noise = torch.minimum(noise, ((decrypted + plain) ** 2).sum())
     power = float((signal**2).sum())
     return float(10 * np.log10(max(power, 1e-30) / max(float(noise), power * 1e-15, 1e-45)))
@@ -41,7 +42,7 @@ def snr(plain: Tensor, decrypted: Tensor, blocks: Blocks) -> float:
 def stoi(plain: Tensor, decrypted: Tensor, rate: int) -> float:
     """Short-time objective intelligibility of a waveform, 0 to 1 (Taal et al., 2011), by pystoi.
 
-    NaN where the speech is too short for it (less than 30 frames, about 0.4 s).
+    NaN where the speech is too short for it: shorter than 30 frames, about 0.4 s.
     """
     import warnings
 
