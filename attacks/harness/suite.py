@@ -368,7 +368,7 @@ def _outcomes(
 def _tried(
     target: Target, salt: Salt, attack: Attack, case: Case, number: int, threads: int | None = None
 ) -> dict[str, Any] | Failure:
-    """The trial's row, or why there is none: a fault of the harness or the model, since an attack that fails has a row."""
+    """The trial's row, or why there is none: a fault of harness or model, since an attack that fails has a row."""
     try:
         return run_trial(target, salt, attack, case, number, threads)
     except Exception as error:  # a user's model may fail in any way, and under some keys only

@@ -1,0 +1,43 @@
+"""Examples of plain and encrypted speech for figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import Utterance
+from wrongkey.files import file_name, write_atomically
+from wrongkey.keys import correct_key, encrypt_query
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
+
+
+def write_media(
+    folder: Path,
+    utterance: Utterance,
+    query: Tensor,
+    blocks: Blocks,
+    schemes: Sequence[str],
+    block_sizes: Sequence[int],
+    seed: int,
+) -> None:
+    """The utterance as it is and under each scheme and block size (Figs. 3 to 6), one .npz for each kind of blocks.
+
+    Arrays `plain` and `<scheme>-<M>`, float16: `(samples,)`, or `(bins, frames)` magnitudes with their signs.
+    """
+    arrays = {"plain": query}
+    for scheme in schemes:
+        for block_size in block_sizes:
+            key = correct_key(scheme, KeyCut(blocks, block_size).size, seed)
+            arrays[f"{scheme}-{block_size}"] = encrypt_query(query, key, blocks=blocks)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        small = {name: array.half().numpy() for name, array in arrays.items()}
+        path = folder / f"{file_name(utterance.id)}-{blocks}.npz"
+        write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **small))
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be written ({error.strerror}): choose another --out.") from error
