@@ -17,23 +17,30 @@ RECOVERED = 0.1  # relative key error below which a key counts as recovered: it 
 DECRYPTED = 20.0  # dB of SNR at or above which speech counts as decrypted, whatever the key error
 
 
-def key_error(estimate: Matrix, key: Matrix, blocks: Blocks) -> float:
-    """Relative error `‖K̂ - K‖_F / ‖K‖_F` of keys `(N, N)`: 0 to 2, about √2 for an unrelated key."""
+def key_error(estimate: Matrix, key: Matrix, blocks: Blocks | str) -> float:
+    """Relative error `‖K̂ - K‖_F / ‖K‖_F` of keys `(N, N)`: 0 to 2, about √2 for an unrelated key.
+
+    Examples
+    --------
+    >>> key_error(-np.eye(3), np.eye(3), "samples"), key_error(-np.eye(3), np.eye(3), "frames")
+    (0.0, 2.0)
+    """
     error = float(np.linalg.norm(estimate - key))
-    if blocks is Blocks.SAMPLES:
+    if Blocks.named(blocks) is Blocks.SAMPLES:
         error = min(error, float(np.linalg.norm(estimate + key)))
     return error / float(np.linalg.norm(key))
 
 
-def snr(plain: Tensor, decrypted: Tensor, blocks: Blocks) -> float:
+def snr(plain: Tensor, decrypted: Tensor, blocks: Blocks | str) -> float:
     """Signal-to-noise ratio in dB of decrypted speech, `(samples,)` or `(bins, frames)`, capped at 150.
 
     The mean of a spectrogram does not count as signal: a log-mel spectrogram that is its own mean everywhere scores
     0 dB.
     """
-    signal = plain if blocks is Blocks.SAMPLES else plain - plain.mean()
+    waveform = Blocks.named(blocks) is Blocks.SAMPLES
+    signal = plain if waveform else plain - plain.mean()
     noise = ((decrypted - plain) ** 2).sum()
-    if blocks is Blocks.SAMPLES:
+    if waveform:
         noise = torch.minimum(noise, ((decrypted + plain) ** 2).sum())
     power = float((signal**2).sum())
     return float(10 * np.log10(max(power, 1e-30) / max(float(noise), power * 1e-15, 1e-45)))

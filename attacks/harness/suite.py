@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import CASE_COLUMNS, Asset, Attack, Case, Evidence, Matrix, Recovery
+from wrongkey.attacks.base import CASE_COLUMNS, Asset, Attack, Case, Evidence, Matrix, Need, Recovery, Setting
 from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
 from wrongkey.attacks.harness.config import AttackConfig
@@ -46,6 +46,8 @@ from wrongkey.evaluation.run_folder.attack_rows import REPEATS
 from wrongkey.evaluation.sweep import Progress
 from wrongkey.evaluation.tasks.base import Verification
 from wrongkey.keys.blocks import Blocks
+
+OF_A_MODEL: frozenset[Need] = frozenset({"public model", "encrypted model", "answers"})
 
 
 def run_attacks(
@@ -176,12 +178,11 @@ def about(attack: Attack, target: Target, reason: str | None) -> dict[str, Any]:
     }
 
 
-def inapplicable(attack: Attack, target: Target) -> str | None:
-    """Why an attack cannot be run on a target; None where it can."""
-    model_needs = {"public model", "encrypted model", "answers"}
-    if target.model is None and attack.threat.needs & model_needs:
+def inapplicable(attack: Attack, setting: Setting) -> str | None:
+    """Why an attack cannot be run on a target, as a sentence; None where it can."""
+    if setting.model is None and attack.threat.needs & OF_A_MODEL:
         return "It attacks a model, and only speech was given: name one with --model."
-    return attack.inapplicable(target.setting)
+    return attack.inapplicable(setting)
 
 
 def cases(attack: Attack, target: Target) -> list[Case]:
@@ -309,7 +310,7 @@ def _errors_of_model(target: Target, recovery: Recovery, tested: Answers) -> Mat
 
 def _run_attack(run: Run, attack: Attack) -> int:
     """Run the trials of all cases that are missing, and return how many there were."""
-    reason = inapplicable(attack, run.target)
+    reason = inapplicable(attack, run.target.setting)
     run.folder.note(attack.name, about(attack, run.target, reason))
     if reason:
         run.say(f"{attack.name}: does not apply. {reason}")

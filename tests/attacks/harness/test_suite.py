@@ -1,6 +1,7 @@
 """The harness with attacks whose answers are known: an oracle that is told the key, and one that guesses nothing."""
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import torch
 
 from wrongkey.attacks.base import Case, Recovery, Threat
 from wrongkey.attacks.harness import hearing, suite
+from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import ciphertext, evidence_of, known_blocks, trial_of
 from wrongkey.attacks.harness.guessing import incorrect_errors
@@ -21,6 +23,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.keys import encrypt_query
+from wrongkey.reports.attacks.rows import load_attacks
 
 SALT = Salt(bytes(range(32)))
 
@@ -90,6 +93,61 @@ def test_the_same_call_continues_and_another_target_is_refused(tmp_path):
     pd.testing.assert_frame_equal(first, second.head(4))
     with pytest.raises(BadInput, match="another seed"):
         suite.run_attacks(speech(seed=4), ["blind"], tmp_path / "run", keys=8, workers=1)
+
+
+@dataclass(frozen=True)
+class Effort:
+    restarts: int = 8
+    steps: tuple[int, ...] = (1, 2)
+
+
+class Tuned(Blind):
+    """Blind, with settings."""
+
+    name = "tuned"
+
+    def __init__(self, settings=Effort()):
+        self.settings = settings
+
+    def cases(self, setting):
+        return [Case(seconds=1.0)]
+
+
+def test_settings_are_recorded_and_others_are_refused(tmp_path):
+    folder = suite.run_attacks(speech(trials=1), [Tuned()], tmp_path / "run", keys=1, workers=1)
+    assert folder.suite()["attacks"]["tuned"]["settings"] == {"restarts": 8, "steps": [1, 2]}
+    assert folder.suite()["attacks"]["random-keys"]["settings"] == {}
+    with pytest.raises(BadInput, match=r"rows of tuned made with another setting restarts \(8 there, 4 now\)"):
+        suite.run_attacks(speech(), [Tuned(Effort(restarts=4))], tmp_path / "run", keys=1, workers=1)
+    folder = suite.run_attacks(speech(trials=2), [Tuned(), "told"], tmp_path / "run", keys=1, workers=1)
+    assert len(folder.rows("tuned")) == 2 and len(folder.rows("told")) == 4
+
+
+@dataclass
+class Unfrozen:
+    restarts: int = 8
+
+
+@dataclass(frozen=True)
+class Unrecordable:
+    start: object = object
+
+
+@pytest.mark.parametrize("settings", [Unfrozen(), Unrecordable(), {"restarts": 8}])
+def test_settings_that_cannot_be_recorded_are_refused(settings):
+    with pytest.raises(BadInput, match="The settings of attack 'tuned'"):
+        settings_of(Tuned(settings))
+
+
+def test_an_older_harness_is_readable_and_not_extended(tmp_path):
+    folder = suite.run_attacks(speech(trials=1), ["blind"], tmp_path / "run", keys=1, workers=1)
+    found = folder.suite()
+    found["identity"]["harness"] = 2
+    del found["attacks"]["blind"]["settings"]
+    folder.suite_path.write_text(json.dumps(found))
+    assert load_attacks(tmp_path / "run")
+    with pytest.raises(BadInput, match="made with another harness"):
+        suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=1, workers=1)
 
 
 def test_trials_do_not_depend_on_how_they_are_shared_out(tmp_path):
