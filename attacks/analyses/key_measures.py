@@ -61,7 +61,7 @@ MEASURES: Mapping[str, Measure] = {
     "ciphertext_moments": Measure(
         "second moments against ciphertext",
         "‖K'ᵀ S' K' - C‖ over ‖C‖, with the second moments C of some speakers' ciphertext and S' of others' plain "
-        "speech: the change of second moments for somebody who does not know the correct key",
+        "speech: the change of second moments for an adversary who does not know the correct key",
         keyless=True,
     ),
     "first_layer": Measure(

@@ -75,7 +75,7 @@ def attempt(attack: Attack, evidence: Evidence) -> tuple[Recovery, str]:
 
 def _result(recovery: Recovery, failed: str, seconds: float) -> bytes:
     fields = {
-        "believed": None if recovery.success_claimed is None else bool(recovery.success_claimed),
+        "success_claimed": None if recovery.success_claimed is None else bool(recovery.success_claimed),
         "objective": None if recovery.objective is None else float(recovery.objective),
         "queries": int(recovery.queries),
         "measured": {str(name): float(value) for name, value in recovery.measured.items()},

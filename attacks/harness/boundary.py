@@ -77,7 +77,7 @@ def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) ->
         fields = message.fields
         recovery = Recovery(
             key=message.arrays.get("key"),
-            success_claimed=fields["believed"],
+            success_claimed=fields["success_claimed"],
             objective=fields["objective"],
             queries=fields["queries"],
             model=Absent(connection, attack.name) if fields["model"] else None,  # type: ignore[arg-type]

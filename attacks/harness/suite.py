@@ -157,7 +157,7 @@ class Run:
     report: Report | None
 
     def say(self, line: str) -> None:
-        """Report a line, where somebody listens."""
+        """Report a line, if there is a report."""
         if self.report:
             self.report(line)
 

@@ -1,4 +1,4 @@
-"""Energy contours of ciphertext: how loud it is over time, when somebody speaks, and in what rhythm."""
+"""Energy contours of ciphertext: loudness over time, speech activity and rhythm."""
 
 from __future__ import annotations
 
