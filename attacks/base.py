@@ -42,9 +42,6 @@ Asset = Literal["key", "use", "identity"]
 Quality = Literal["clean", "16 bit", "10 dB"]
 
 
-CASE_COLUMNS = ("seconds", "known_blocks", "quality", "queries", "variant")  # fields of `Case` that rows hold
-
-
 @dataclass(frozen=True)
 class Threat:
     """The threat model of an attack.

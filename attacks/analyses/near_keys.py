@@ -28,6 +28,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.processes.workers import score_rows
+from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.keys import decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
@@ -115,7 +116,7 @@ class Decryption:
         experiment.tune()
         near = near_keys(experiment, self.steps, self.draws)
         rows = [*snr_rows(experiment, near), *stoi_rows(experiment, near), *score_rows_of(experiment, near, progress)]
-        table = pd.DataFrame(rows, columns=["kind", "step", "draw", "utterance", "metric", "value"])
+        table = pd.DataFrame(rows, columns=list(ANALYSIS_COLUMNS[self.name]))
         plain = score_rows(experiment, "plain", experiment.scores(experiment.plain()), None)
         metric = experiment.task.metric
         asked = {"steps": list(self.steps), "draws": self.draws}

@@ -8,10 +8,11 @@ from typing import Any
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus
+from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.tasks.text import DEFAULT
 from wrongkey.keys import get_scheme
 
-COLUMNS = ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value")
+COLUMNS = ANALYSIS_COLUMNS["phase"]
 SCHEMES = ("shuffling", "flipping", "rom")
 ALL = "all"  # stands for the utterance in rows of a metric that has no value for a single one
 

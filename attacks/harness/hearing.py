@@ -17,16 +17,13 @@ from wrongkey.attacks.harness.listeners import transcript
 from wrongkey.attacks.harness.scores import snr, stoi
 from wrongkey.attacks.harness.target import Target
 from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.run_folder.vocabulary import HEARD_COLUMNS
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.keys import decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
 
 HEARD_SECONDS = 30.0
 EXACT = 149.0  # dB at or above which decryption is exact but for rounding
-COLUMNS = (
-    *("snr", "stoi", "snr_correct", "stoi_correct", "heard_seconds"),
-    *("snr_unseen", "stoi_unseen", "unseen_seconds", "wer", "wer_correct"),
-)
 
 Heard = dict[str, float]
 
@@ -48,8 +45,8 @@ def heard(target: Target, trial: Trial, key: Matrix, seen: int) -> Heard:
     Returns
     -------
     dict of str to float
-        By the names of `COLUMNS`: SNR in dB; of waveforms also STOI (0 to 1), and the WER in percent of what `key` and
-        the correct key decrypt. NaN where a measure does not apply.
+        By the names of `HEARD_COLUMNS`: SNR in dB; of waveforms also STOI (0 to 1), and the WER in percent of what `key`
+        and the correct key decrypt. NaN where a measure does not apply.
     """
     measures = nothing_heard()
     first, unseen = (_pieces(trial.queries, skipped, _limit(target)) for skipped in (0, seen))
@@ -69,7 +66,7 @@ def heard(target: Target, trial: Trial, key: Matrix, seen: int) -> Heard:
 
 def nothing_heard() -> Heard:
     """All measures as NaN."""
-    return dict.fromkeys(COLUMNS, float("nan"))
+    return dict.fromkeys(HEARD_COLUMNS, float("nan"))
 
 
 def measured(target: Target, pieces: Sequence[Tensor], key: Matrix, used: Matrix) -> tuple[float, float]:

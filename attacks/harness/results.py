@@ -22,7 +22,6 @@ from wrongkey.attacks.harness.attack_settings import changed_setting, settings_o
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.registry import known_needs
 from wrongkey.attacks.harness.salt import Salt, kept_salt
-from wrongkey.attacks.harness.scores import DECRYPTED, RECOVERED
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.experiment import digest_of_weights
@@ -32,6 +31,7 @@ from wrongkey.evaluation.run_folder.manifest import git_revision, now, versions
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
 from wrongkey.evaluation.run_folder.tables import FORMAT as TABLES
 from wrongkey.evaluation.run_folder.tables import Damaged, identity_digest, set_aside, table_files, write_table
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 
 FORMAT = Suite.FORMAT
 # 1: keys from the run's own seed, attacks in the process that knew them. 2: the settings of attacks were not recorded.

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import CASE_COLUMNS, Asset, Attack, Case, Evidence, Matrix, Need, Recovery, Setting
+from wrongkey.attacks.base import Asset, Attack, Case, Evidence, Matrix, Need, Recovery, Setting
 from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
 from wrongkey.attacks.harness.config import AttackConfig
@@ -43,6 +43,7 @@ from wrongkey.evaluation.processes.failures import Failure, Failures, SomeFailed
 from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.run_folder.attack_rows import REPEATS
+from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS
 from wrongkey.evaluation.sweep import Progress
 from wrongkey.evaluation.tasks.base import Verification
 from wrongkey.keys.blocks import Blocks

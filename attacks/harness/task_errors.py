@@ -8,6 +8,7 @@ from torch import Tensor
 from wrongkey.attacks.base import Matrix
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.processes.workers import score_rows
+from wrongkey.evaluation.run_folder.vocabulary import error_percent
 
 
 def error_rates(experiment: Experiment, scores: Tensor) -> Matrix:
@@ -18,6 +19,6 @@ def error_rates(experiment: Experiment, scores: Tensor) -> Matrix:
     metric = experiment.task.metric
     rows = [row for row in score_rows(experiment, "incorrect", scores, 0) if row["metric"] == metric]
     rates = np.array([[row["value"], row["ci_low"], row["ci_high"]] for row in rows])
-    if metric != "accuracy":
-        return rates
-    return 100 - rates[:, [0, 2, 1]]  # the upper end of an accuracy is the lower end of its error
+    if metric == "accuracy":
+        rates = rates[:, [0, 2, 1]]  # the upper end of an accuracy is the lower end of its error
+    return error_percent(metric, rates)

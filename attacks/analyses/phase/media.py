@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -15,9 +13,8 @@ from torch import Tensor
 from wrongkey.attacks.analyses.phase.cases import MagnitudeCase
 from wrongkey.attacks.analyses.phase.gabor import Gabor, TorchGabor
 from wrongkey.attacks.harness.listeners import RATE
-from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Utterance
-from wrongkey.files import file_name, write_atomically
+from wrongkey.files import atomic_write, explained_errors, file_name
 
 
 def write_media(
@@ -31,7 +28,7 @@ def write_media(
 
     An .npz holds what was `given` and what was `reconstructed`, each `(bins, frames)` int8.
     """
-    try:
+    with explained_errors(folder, "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
         stem = file_name(utterance.id)
         _write_wav(folder / f"{stem}-original.wav", plain)
@@ -42,19 +39,15 @@ def write_media(
             if method == "pghi":
                 again = TorchGabor(gabor.lattice).analyse(signal).abs()
                 arrays = {"given": _decibel(case.magnitude), "reconstructed": _decibel(again)}
-                write_atomically(folder / f"{name}.npz", partial(_write_npz, arrays))
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be written ({error.strerror}): choose another --out.") from error
+                with atomic_write(folder / f"{name}.npz") as file:
+                    np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _write_wav(path: Path, signal: Tensor) -> None:
     """16 bits; a signal that would clip is scaled down to full scale."""
     samples = (signal / signal.abs().max().clamp(min=1)).numpy()
-    write_atomically(path, lambda file: soundfile.write(file, samples, RATE, subtype="PCM_16", format="WAV"))
-
-
-def _write_npz(arrays: dict[str, NDArray[np.int8]], file: BinaryIO) -> None:
-    np.savez_compressed(file, allow_pickle=False, **arrays)
+    with atomic_write(path) as file:
+        soundfile.write(file, samples, RATE, subtype="PCM_16", format="WAV")
 
 
 def _decibel(magnitude: Tensor) -> NDArray[np.int8]:
