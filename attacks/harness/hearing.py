@@ -45,7 +45,7 @@ def heard(target: Target, trial: Trial, key: Matrix, seen: int) -> Heard:
     Returns
     -------
     dict of str to float
-        By the names of `HEARD_COLUMNS`: SNR in dB; of waveforms also STOI (0 to 1), and the WER in percent of what `key`
+        By the names of `HEARD_COLUMNS`: SNR in dB; of waveforms also STOI (0 to 1), and the WER (percent) of what `key`
         and the correct key decrypt. NaN where a measure does not apply.
     """
     measures = nothing_heard()
