@@ -50,7 +50,7 @@ def heard(target: Target, trial: Trial, key: Matrix, seen: int) -> Heard:
     """
     measures = nothing_heard()
     first, unseen = (_pieces(trial.queries, skipped, _limit(target)) for skipped in (0, seen))
-    measures["measuresseconds"] = _seconds(target, first)
+    measures["heard_seconds"] = _seconds(target, first)
     measures["snr"], measures["stoi"] = measured(target, first, trial.key, key)
     measures["snr_correct"], measures["stoi_correct"] = measured(target, first, trial.key, trial.key)
     measures["unseen_seconds"] = _seconds(target, unseen)

@@ -22,6 +22,7 @@ from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
+from wrongkey.evaluation.run_folder.vocabulary import HEARD_COLUMNS
 from wrongkey.keys import encrypt_query
 from wrongkey.reports.attacks.rows import load_attacks
 
@@ -295,5 +296,6 @@ def test_words_are_counted_under_both_keys_and_plain_speech_is_heard_once(tmp_pa
     target.__dict__["recogniser"] = "a recogniser"
     for _ in range(2):
         found = hearing.heard(target, trial, np.eye(4), seen=0)
+        assert tuple(found) == HEARD_COLUMNS and found["heard_seconds"] > 0
         assert (found["wer"], found["wer_correct"]) == (50.0, 0.0)
     assert len(heard) == 3 * len(trial.queries)
