@@ -1,9 +1,9 @@
-"""What an attack is: who the adversary is, what he is given, what he returns.
+"""What an attack is: who the adversary is, what they are given, what they return.
 
 An attack is any object with the attributes of `Attack`. The suite's own are listed in
 `wrongkey.attacks.harness.registry`; others register a factory in the entry-point group ``wrongkey.attacks``. An attack
-never sees the key or the victim's plain speech: `Evidence` holds what its threat model grants, and the harness
-(`wrongkey.attacks.harness.suite`) alone knows the truth and scores every answer in the same way.
+never sees the key or the victim's plain speech: `Evidence` holds what its threat model grants. Only the harness
+(`wrongkey.attacks.harness.suite`) knows the truth, and it scores every answer in the same way.
 """
 
 from __future__ import annotations
@@ -27,23 +27,37 @@ Matrix = NDArray[np.float64]
 Need = Literal[
     "ciphertext",  # encrypted queries of one victim, all under one key
     "ciphertext of many",  # encrypted queries of many people under that key, without their names
-    "known plaintext",  # blocks of plain speech beside their ciphertext
+    "known plaintext",  # plain blocks of speech with their ciphertext
     "chosen plaintext",  # an authorised device that encrypts what it is given
     "public model",  # the plain checkpoint
-    "encrypted model",  # the model under the key, its weights in the open
+    "encrypted model",  # the model under the key, with its weights in the open
     "answers",  # the encrypted model's answers to queries of the adversary's own
-    "other speech",  # plain speech of other people, with labels
+    "other speech",  # plain speech of background speakers, with labels
     "labelled ciphertext",  # ciphertext of enrolled users, with their names
-    "plain enrolment",  # the victims' own, plain: the harness enrols with it, the attack's process never holds it
+    "plain enrolment",  # the victims' own plain speech: the harness enrols with it, the attack's process never holds it
 ]
-# What an attack that wants no key is after; one that wants it attacks the speech and the use of the model with it.
+# What an attack is after. A recovered key opens both speech and model; an attack without a key names one of the two.
 Asset = Literal["key", "use", "identity"]
-Quality = Literal["clean", "16 bit", "10 dB"]  # ciphertext as stored in 16 bits; plaintext known with noise at 10 dB
+# Of known plaintext: exact, with the ciphertext stored in 16 bits, or with the plaintext known in noise at 10 dB.
+Quality = Literal["clean", "16 bit", "10 dB"]
 
 
 @dataclass(frozen=True)
 class Threat:
-    """The adversary: one sentence for the report, and what he needs."""
+    """The threat model of an attack.
+
+    Attributes
+    ----------
+    adversary : str
+        Who the adversary is and what they do, in one sentence for the report.
+    needs : frozenset of Need
+        What they need.
+
+    Examples
+    --------
+    >>> Threat("Overhears encrypted speech.", frozenset({"ciphertext"})).needs
+    frozenset({'ciphertext'})
+    """
 
     adversary: str
     needs: frozenset[Need]
@@ -51,10 +65,27 @@ class Threat:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is public (Kerckhoffs): how keys are drawn and cut, which model and task, never the key.
+    """What is public by Kerckhoffs's principle: how keys are drawn and cut, which model and task, never the key.
 
-    `model` is the architecture alone: its weights are zero; `Evidence` has those that the threat model grants. `model`
-    and `task` are None where only speech is attacked. `rate`: samples, or frames, of a query per second.
+    Attributes
+    ----------
+    scheme : Scheme
+        How keys are drawn.
+    cut : KeyCut
+        How a key cuts a query into blocks.
+    rate : float
+        Samples, or frames, of a query per second.
+    model : Model or None
+        The architecture with all weights zero (`Evidence` has the weights that the threat model grants); None where
+        only speech is attacked.
+    task : {"asv", "asr", "asc"} or None
+        What the model is scored at; None without a model.
+
+    Examples
+    --------
+    >>> from wrongkey.keys import get_scheme
+    >>> Setting(get_scheme("rom"), KeyCut("tiles", 3), rate=100.0).size
+    9
     """
 
     scheme: Scheme
@@ -81,13 +112,27 @@ class Setting:
 
 @dataclass(frozen=True)
 class Case:
-    """How much an attack is given of what its threat model allows; None where that is not what it uses.
+    """How much an attack is given of what its threat model allows; None where it uses no such thing.
 
-    seconds: of the victim's ciphertext; infinite for all there is.
-    known_blocks: blocks of known plaintext, of this `quality`.
-    queries: that the model answers, or blocks that are encrypted; the harness answers no more.
-    variant: how the case differs, in a word or two ("first layer fine-tuned"); empty for the plain case.
-    needs: of this case, where it needs less than the attack.
+    Attributes
+    ----------
+    seconds : float or None
+        Seconds of the victim's ciphertext; infinite for all there is.
+    known_blocks : int or None
+        Blocks of known plaintext.
+    quality : {"clean", "16 bit", "10 dB"}
+        The quality of the known plaintext.
+    queries : int or None
+        Queries that the model answers, or blocks that are encrypted; the harness answers no more.
+    variant : str
+        How the case differs, in a word or two, as in "first layer fine-tuned"; empty for the plain case.
+    needs : frozenset of Need or None
+        What this case needs, where that is less than the attack needs.
+
+    Examples
+    --------
+    >>> str(Case(seconds=5, queries=1000)), str(Case())
+    ('5 s of ciphertext, 1,000 queries', 'as it is')
     """
 
     seconds: float | None = None
@@ -110,9 +155,14 @@ class Case:
 
 @dataclass(frozen=True)
 class BackgroundSpeech:
-    """Plain queries of people who are not the victim: each `(samples,)` or `(bins, frames)`, float32.
+    """Queries of background speakers, who are no victims.
 
-    `labels` are speakers, transcripts or classes, as the task has them.
+    Attributes
+    ----------
+    queries : tuple of Tensor
+        Each `(samples,)` or `(bins, frames)`, float32.
+    labels : tuple of str
+        A speaker, transcript or class for each query, as the task has them.
     """
 
     queries: tuple[Tensor, ...]
@@ -121,22 +171,38 @@ class BackgroundSpeech:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the adversary of one trial has. A part that the threat model of the attack does not need is empty or None.
-
-    ciphertext: encrypted queries of one victim, each `(samples,)` or `(bins, frames)`, float64, whole blocks.
-    known: plain blocks and their ciphertext, both `(n, N)`.
-    encrypt: encrypts chosen blocks `(n, N)`.
-    enrolled: ciphertext of the people of `others` under the victim's key, with their labels; these are empty where
-        ciphertext of many, without names, is what the attack needs.
-    public, encrypted: the plain model, and the one whose first layer carries the key.
-    ask: answers of the encrypted model to the queries of `others` under keys `(n, N, N)`: `(n, utterances, dim)`, or
-        texts; every key costs one query per utterance.
-    error: the task's error (EER, WER, CER or 100 - accuracy, in percent) of the encrypted model on `others` under keys
-        `(n, N, N)`: `(n,)`; the labels are the adversary's own.
-    seed: of everything random in the attack. No key was drawn with it.
+    """What the adversary of one trial has. Parts that the attack's threat model does not name are empty or None.
 
     The attack runs in a process that never holds the key: `encrypt`, `ask` and `error` ask the harness, which counts
-    the queries. They raise BadInput where `given.queries` are spent.
+    the queries. They raise BadInput once `case.queries` are spent.
+
+    Attributes
+    ----------
+    setting : Setting
+        What is public.
+    case : Case
+        How much of each part there is.
+    seed : int
+        The seed of everything random in the attack. No key was drawn with it.
+    ciphertext : tuple of Tensor
+        Encrypted queries of one victim, each `(samples,)` or `(bins, frames)`, float64, cut to whole blocks.
+    known : pair of ndarrays of shape (n, N), or None
+        Plain blocks and their ciphertext.
+    encrypt : callable or None
+        Encrypts chosen blocks `(n, N)`.
+    public, encrypted : Model or None
+        The plain model, and the one whose first layer carries the key.
+    background : BackgroundSpeech or None
+        Plain speech of background speakers.
+    enrolled : BackgroundSpeech or None
+        Ciphertext of background speakers under the victim's key, with their labels; the labels are empty where the
+        attack needs ciphertext of many without their names.
+    ask : callable or None
+        Answers of the encrypted model to the queries of `background` under keys `(n, N, N)`: an array
+        `(n, utterances, dim)`, or texts. Every key costs one query per utterance.
+    error : callable or None
+        The task's error (EER, WER, CER or 100 - accuracy, in percent) of the encrypted model on `background` under keys
+        `(n, N, N)`: an array `(n,)`. The labels are the adversary's own.
     """
 
     setting: Setting
@@ -157,16 +223,30 @@ class Evidence:
 class Recovery:
     """What an attack returns.
 
-    key: the estimated orthogonal matrix `(N, N)`; None where the attack finds none, or wants none.
-    believed: the attack's own verdict, without the truth: whether it takes the key for recovered. None where it
-        cannot tell.
-    objective: what it minimised, at the result; for the record.
-    queries: that it asked, for the record; the harness counts them itself.
-    model: what the adversary asks where he wants no key: it reads the victims' ciphertext, and is scored at the task.
-    enrolment: of the speakers whom `model` verifies: "encrypted" as their tests are, or "plain", where the adversary
+    Attributes
+    ----------
+    key : ndarray of shape (N, N), or None
+        The estimated orthogonal matrix; None where the attack finds none, or wants none.
+    success_claimed : bool or None
+        Whether the attack itself, without the truth, takes the key for recovered; None where it cannot tell.
+    objective : float or None
+        The value of what was minimised, at the result; for the record.
+    queries : int
+        Queries that the attack asked, for the record; the harness counts them itself.
+    model : Model or None
+        What the adversary asks where they want no key: it reads the victims' ciphertext, and is scored at the task.
+    enrolment : {"encrypted", "plain"}
+        How the speakers whom `model` verifies are enrolled: encrypted as their tests are, or plain, where the adversary
         knows them from speech that was never encrypted.
-    measured: further numbers by name (of an attack that wants no key: what it measured instead).
-    note: one sentence where something is worth saying.
+    measured : mapping of str to float
+        Further numbers by name; of an attack that wants no key, what it measured instead.
+    note : str
+        One sentence, where something is worth saying.
+
+    Examples
+    --------
+    >>> Recovery(np.eye(3), success_claimed=False).enrolment
+    'encrypted'
     """
 
     key: Matrix | None
@@ -180,30 +260,65 @@ class Recovery:
 
 
 class Attack(Protocol):
-    """One way to get at a key.
+    """One way to get at a key, at encrypted speech or at an encrypted model.
 
-    name: as the command line says it. family: its place in the suite, 1 to 8, cheapest first (docs/attacks.md).
-    An attack whose trials are dear, or all alike, may say how many are enough: an int `most_trials`;
-    one that returns a model instead of a key says so by `wants_key = False`, and may say its `asset`. It is pickled
-    (cloudpickle) into a process of its own, where one object runs all of its trials.
+    An attack is pickled (cloudpickle) into a process of its own, where one object runs all of its trials. It may have
+    further attributes:
+
+    settings : frozen dataclass
+        Its tuning constants, as numbers, strings and tuples of them. They are recorded beside its rows, and a run under
+        other settings goes into another folder.
+    most_trials : int
+        The number of trials that are enough. An expensive or deterministic attack may cap its number of trials.
+    wants_key : bool
+        False for an attack that returns a model instead of a key.
+    asset : {"use", "identity"}
+        What an attack without a key is after.
+
+    Attributes
+    ----------
+    name : str
+        Its name on the command line.
+    family : int
+        Its place in the suite, 1 to 8, cheapest first (docs/attacks.md).
+    threat : Threat
+        Who the adversary is.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name on the command line."""
+
     @property
-    def family(self) -> int: ...
+    def family(self) -> int:
+        """Its place in the suite."""
+
     @property
-    def threat(self) -> Threat: ...
+    def threat(self) -> Threat:
+        """Who the adversary is."""
 
     def inapplicable(self, setting: Setting) -> str | None:
         """Why the attack does not apply to this scheme, block or model, as a sentence; None where it does."""
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        """The cases that the suite runs, from little to much."""
+        """The cases that the suite runs, from the least evidence to the most."""
 
     def run(self, evidence: Evidence) -> Recovery:
-        """Attack; a search that ends without a key returns the best it has.
+        """Attack.
 
-        BadInput says that this evidence is too little (a miss); any other exception that the attack broke down, which
-        counts as no trial at all.
+        Parameters
+        ----------
+        evidence : Evidence
+            What the threat model grants in this case.
+
+        Returns
+        -------
+        Recovery
+            The key, or the model in its place; a search that ends without success returns the best it has.
+
+        Raises
+        ------
+        BadInput
+            Where this evidence is too little, which counts as a miss. Any other exception means that the attack broke
+            down, which counts as no trial at all.
         """

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from wrongkey.attacks.analyses.phase.gabor import Lattice, TorchGabor
 from wrongkey.attacks.analyses.phase.pghi import pghi, pghi_phase
-from wrongkey.attacks.analyses.phase.reconstruction import spectral_convergence
+from wrongkey.attacks.analyses.phase.scores import spectral_convergence
 from wrongkey.attacks.harness.listeners import RATE, chosen
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 

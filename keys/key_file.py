@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from wrongkey.errors import BadInput
-from wrongkey.files import PRIVATE, write_atomically
+from wrongkey.files import PRIVATE, atomic_write
 from wrongkey.keys.blocks import check_block
 from wrongkey.keys.draw import MOST_BYTES
 from wrongkey.printable import printable
@@ -52,7 +52,8 @@ def write_key_file(path: Path, details: Mapping[str, str], matrix: NDArray[np.fl
     _check_ending(path)
     content = _npz(details, matrix) if path.suffix == ".npz" else to_safetensors({"matrix": matrix}, dict(details))
     try:
-        write_atomically(path, lambda file: file.write(content), mode=PRIVATE, overwrite=overwrite)
+        with atomic_write(path, mode=PRIVATE, overwrite=overwrite) as file:
+            file.write(content)
     except FileExistsError:
         raise BadInput(f"{name}: this file exists: choose another name or ask to overwrite it.") from None
     except OSError as error:

@@ -21,6 +21,7 @@ from wrongkey.attacks.base import Matrix
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import to_blocks
+from wrongkey.keys.key_cut import KeyCut
 
 BANDS = 4  # of equal width, from 0 to half the sample rate, or from the lowest to the highest bin
 TONES = 8  # frequencies at which the response of a band of samples is taken
@@ -30,9 +31,16 @@ ROUNDED = 6  # decimals of angles: below lies the rounding of LAPACK, which woul
 
 @dataclass(frozen=True)
 class Measure:
-    """A number for every key, as people read it: `label` in a figure, `meaning` in a sentence.
+    """How a number for every key is presented to people.
 
-    keyless: whether somebody who does not know the correct key can compute it.
+    Attributes
+    ----------
+    label : str
+        Its name in a figure.
+    meaning : str
+        What it is, as part of a sentence.
+    keyless : bool
+        Whether it can be computed without the correct key.
     """
 
     label: str
@@ -53,7 +61,7 @@ MEASURES: Mapping[str, Measure] = {
     "ciphertext_moments": Measure(
         "second moments against ciphertext",
         "‖K'ᵀ S' K' - C‖ over ‖C‖, with the second moments C of some speakers' ciphertext and S' of others' plain "
-        "speech: the change of second moments for somebody who does not know the correct key",
+        "speech: the change of second moments for an adversary who does not know the correct key",
         keyless=True,
     ),
     "first_layer": Measure(
@@ -82,44 +90,58 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
-def speech_moments(queries: Sequence[Tensor], block_size: int, blocks: Blocks) -> Matrix:
+def speech_moments(queries: Sequence[Tensor], cut: KeyCut) -> Matrix:
     """Second moments `Σ xᵀx` of the blocks of each query, `(queries, N, N)`; a query may be several segments."""
     moments = []
     for query in queries:
-        cut = to_blocks(query.double(), block_size, blocks)
-        rows = cut.reshape(-1, cut.shape[-1])
+        rows = to_blocks(query.double(), cut.block_size, cut.blocks).reshape(-1, cut.size)
         moments.append((rows.mT @ rows).cpu().numpy())
     if not moments:
-        raise BadInput("there is no speech to measure keys with: give at least one utterance")
+        raise BadInput("There is no speech to measure keys with: give at least one utterance.")
     return np.stack(moments)
 
 
 def relative_keys(keys: Matrix, correct: Matrix) -> Matrix:
-    """`R = K' Kᵀ`: what the model makes of blocks under the keys `K'`."""
-    product: Matrix = keys @ correct.T
-    return product
+    """`R = K' Kᵀ`: what the model hears of blocks under the keys `K'`."""
+    return keys @ correct.T
 
 
 def measure_keys(
     keys: Matrix,
     correct: Matrix,
     moments: Matrix,
-    block_size: int,
-    blocks: Blocks,
+    cut: KeyCut,
     kernels: Matrix | None = None,
     split: tuple[Matrix, Matrix] | None = None,
 ) -> dict[str, Matrix]:
-    """All measures of `MEASURES` for keys `(keys, N, N)` against the correct one `(N, N)`, each `(keys,)`.
+    """All measures of `MEASURES` for keys `(keys, N, N)` against the correct one `(N, N)`.
 
-    moments: `(N, N)` of all speech. kernels: first-layer kernels `(N, out)` where the layer reads whole blocks;
-    without, there is no "first_layer". split: moments `(N, N)` of the speech whose ciphertext is overheard and of the
-    guesser's own; without, there is no "ciphertext_moments". Blocks of fewer than `BANDS` bins have fewer bands.
+    Parameters
+    ----------
+    keys : ndarray of shape (keys, N, N)
+        The keys that are measured.
+    correct : ndarray of shape (N, N)
+        The correct key.
+    moments : ndarray of shape (N, N)
+        Second moments of all speech.
+    cut : KeyCut
+        How keys cut speech.
+    kernels : ndarray of shape (N, out), optional
+        First-layer kernels where the layer reads whole blocks; there is no "first_layer" without them.
+    split : pair of ndarrays of shape (N, N), optional
+        Moments of the speech whose ciphertext is overheard, and of the guesser's own speech; there is no
+        "ciphertext_moments" without them.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (keys,)
+        By the names of `MEASURES`. Blocks of fewer than `BANDS` bins have fewer bands.
     """
     relative = relative_keys(keys, correct)
     size = len(correct)
     angles = eigen_angles(relative)
     trace = np.trace(relative, axis1=1, axis2=2) / size
-    found = {
+    values = {
         "euclidean": euclidean_distance(relative, moments[None])[:, 0],
         "euclidean_unsigned": np.minimum(
             euclidean_distance(relative, moments[None]), euclidean_distance(-relative, moments[None])
@@ -137,12 +159,12 @@ def measure_keys(
         "determinant": np.sign(np.linalg.det(relative)),
     }
     if split is not None:
-        found["ciphertext_moments"] = ciphertext_mismatch(keys, correct.T @ split[0] @ correct, split[1])
+        values["ciphertext_moments"] = ciphertext_mismatch(keys, correct.T @ split[0] @ correct, split[1])
     if kernels is not None:
-        found["first_layer"] = first_layer_distance(relative, moments, kernels)
-    response = band_response(relative, block_size, blocks)
-    found |= {f"band_{band}": kept for band, kept in enumerate(response.T, start=1)}
-    return {name: found[name] for name in MEASURES if name in found}
+        values["first_layer"] = first_layer_distance(relative, moments, kernels)
+    response = band_response(relative, cut)
+    values |= {f"band_{band}": left for band, left in enumerate(response.T, start=1)}
+    return {name: values[name] for name in MEASURES if name in values}
 
 
 def euclidean_distance(relative: Matrix, moments: Matrix) -> Matrix:
@@ -156,26 +178,23 @@ def euclidean_distance(relative: Matrix, moments: Matrix) -> Matrix:
     squares = (change @ change.mT).reshape(len(relative), -1) @ moments.reshape(len(moments), -1).T
     energy = np.trace(moments, axis1=1, axis2=2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        distance: Matrix = np.sqrt(np.maximum(squares, 0) / energy)
-    return distance
+        return np.sqrt(np.maximum(squares, 0) / energy)
 
 
 def change_of_moments(relative: Matrix, moments: Matrix) -> Matrix:
     """`‖Rᵀ S R - S‖_F / ‖S‖_F`: 0 for white noise under every key, and for the negative of the correct key."""
     moved = relative.mT @ moments @ relative
-    change: Matrix = np.linalg.norm(moved - moments, axis=(1, 2)) / np.linalg.norm(moments)
-    return change
+    return np.linalg.norm(moved - moments, axis=(1, 2)) / np.linalg.norm(moments)
 
 
 def ciphertext_mismatch(keys: Matrix, ciphertext: Matrix, own: Matrix) -> Matrix:
-    """`‖K'ᵀ S' K' - C‖_F / ‖C‖_F`, both moments scaled to trace 1: how unlike the ciphertext own speech is under a key.
+    """`‖K'ᵀ S' K' - C‖_F / ‖C‖_F`, both moments scaled to trace 1: how far own speech under a key is from ciphertext.
 
-    Were the two speeches the same, this were `change_of_moments`: `K'ᵀ S K' - Kᵀ S K = Kᵀ (Rᵀ S R - S) K`. The correct
-    key is not needed, only ciphertext under it.
+    If both recordings were the same, this would equal `change_of_moments`: `K'ᵀ S K' - Kᵀ S K = Kᵀ (Rᵀ S R - S) K`. The
+    correct key is not needed, only ciphertext under it.
     """
     ciphertext, own = ciphertext / np.trace(ciphertext), own / np.trace(own)
-    mismatch: Matrix = np.linalg.norm(keys.mT @ own @ keys - ciphertext, axis=(1, 2)) / np.linalg.norm(ciphertext)
-    return mismatch
+    return np.linalg.norm(keys.mT @ own @ keys - ciphertext, axis=(1, 2)) / np.linalg.norm(ciphertext)
 
 
 def first_layer_distance(relative: Matrix, moments: Matrix, kernels: Matrix) -> Matrix:
@@ -183,8 +202,7 @@ def first_layer_distance(relative: Matrix, moments: Matrix, kernels: Matrix) -> 
     change = relative - np.eye(relative.shape[-1])
     gram = kernels @ kernels.T
     squares = ((moments @ change) * (change @ gram)).sum(axis=(1, 2))
-    distance: Matrix = np.sqrt(np.maximum(squares, 0) / (moments * gram).sum())
-    return distance
+    return np.sqrt(np.maximum(squares, 0) / (moments * gram).sum())
 
 
 def eigen_angles(relative: Matrix) -> Matrix:
@@ -192,8 +210,7 @@ def eigen_angles(relative: Matrix) -> Matrix:
 
     The eigenvalues of a real orthogonal matrix are 1, -1 and conjugate pairs `exp(±iθ)`.
     """
-    angles: Matrix = np.round(np.abs(np.angle(np.linalg.eigvals(relative))), ROUNDED)
-    return angles
+    return np.round(np.abs(np.angle(np.linalg.eigvals(relative))), ROUNDED)
 
 
 def geodesic_distance(angles: Matrix) -> Matrix:
@@ -202,16 +219,14 @@ def geodesic_distance(angles: Matrix) -> Matrix:
     The path runs in O(N) where the determinants agree. Where they do not, no path in O(N) joins the keys: an eigenvalue
     -1 without a partner counts π, as on the shortest path in the unitary group, which holds both parts of O(N).
     """
-    length: Matrix = np.sqrt((angles**2).sum(axis=1))
-    return length
+    return np.sqrt((angles**2).sum(axis=1))
 
 
 def signed_permutation_distance(relative: Matrix) -> Matrix:
     """`‖R - P‖_F` for the nearest signed permutation: `2 (N - Σ|R_iπ(i)|)`, the best assignment π."""
     sizes = np.abs(relative)
     best = np.array([size[linear_sum_assignment(size, maximize=True)].sum() for size in sizes])
-    distance: Matrix = np.sqrt(2 * np.maximum(relative.shape[-1] - best, 0))
-    return distance
+    return np.sqrt(2 * np.maximum(relative.shape[-1] - best, 0))
 
 
 def sparsity(relative: Matrix) -> Matrix:
@@ -223,20 +238,22 @@ def sparsity(relative: Matrix) -> Matrix:
     return np.asarray((most - np.abs(relative).sum(axis=(1, 2))) / (most - size))
 
 
-def band_response(relative: Matrix, block_size: int, blocks: Blocks) -> Matrix:
+def band_response(relative: Matrix, cut: KeyCut) -> Matrix:
     """Share of the energy of each band that a relative key leaves in that band: `(keys, bands)`, 0 to 1.
 
     Samples: a key acts on a waveform as a periodic filter, which turns a tone at ω into tones at ω + 2πk/M; the share
     left at ω is `|fᴴ R f|²` with `f = exp(iωn) / √M`, the mean over `TONES` tones of a band. Tiles and frames: the
     share of the white energy of a band of bins that ends up in bins of that band.
     """
-    if blocks == "samples":
+    block_size = cut.block_size
+    if cut.blocks is Blocks.SAMPLES:
         tones = (np.arange(BANDS * TONES) + 0.5) / (BANDS * TONES) * np.pi
         waves = np.exp(1j * np.outer(np.arange(block_size), tones)) / np.sqrt(block_size)
         left = (waves.conj() * (relative.mT @ waves)).sum(axis=1)
-        kept: Matrix = (np.abs(left) ** 2).reshape(len(relative), BANDS, TONES).mean(2)
-        return kept
-    bins = np.repeat(np.arange(block_size), block_size) if blocks == "tiles" else np.arange(block_size)
+        return (np.abs(left) ** 2).reshape(len(relative), BANDS, TONES).mean(2)
+    bins = np.arange(block_size)
+    if cut.blocks is Blocks.TILES:
+        bins = np.repeat(bins, block_size)
     count = min(BANDS, block_size)
     band = bins * count // block_size
     squares = relative**2
@@ -251,7 +268,7 @@ def geodesic_steps(size: int, lengths: Sequence[float], draws: int, seed: int) -
     is the relative error `‖K' - K‖ / ‖K‖` of the key it leads to. Every length takes the same directions.
     """
     if size < 2:
-        raise BadInput("keys of one element have no near ones: choose a larger --block")
+        raise BadInput("Keys of one element have no near ones: choose a larger --block.")
     gaussian = np.random.default_rng(seed).normal(size=(draws, size, size))
     skew = gaussian - gaussian.mT
     skew *= np.sqrt(size) / np.linalg.norm(skew, axis=(1, 2), keepdims=True)

@@ -1,6 +1,6 @@
-"""How near is near enough? Decryption with the correct key, near keys and incorrect keys (paper, Fig. 7, and beyond).
+"""Decryption with the correct key, near keys and incorrect keys: how near a key must be (paper, Fig. 7, and beyond).
 
-Speech encrypted with `K` and decrypted with `K'` comes out as `x Rᵀ`, `R = K' Kᵀ`: its SNR follows from second moments
+Speech encrypted with `K` and decrypted with `K'` comes out as `x Rᵀ`, `R = K' Kᵀ`. Its SNR follows from second moments
 for every key and utterance, its intelligibility is measured on decrypted speech, and the score is that of the model
 under `K` asked with `K'`. Near keys lie a geodesic step from the correct one, swap two elements of a decrypted block,
 or flip the sign of one.
@@ -8,18 +8,19 @@ or flip the sign of one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.analyses.folder import AnalysisFolder, queries_of, setting_of
+from wrongkey.attacks.analyses.base import Findings, Progress
+from wrongkey.attacks.analyses.folder import queries_of, setting_of
 from wrongkey.attacks.analyses.key_measures import geodesic_steps, speech_moments
 from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.harness.scores import stoi
@@ -28,16 +29,18 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.processes.workers import score_rows
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
+from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.keys import decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
 
-NAME, EXAMPLE = "decryption", "decryption-example"
+EXAMPLE = "decryption-example"
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # geodesic lengths over √N: small ones are the relative key error
 DRAWS = 10  # near keys of each kind
 INCORRECT = 20
-HEARD = 5  # utterances whose intelligibility is measured under every key
+HEARD = 5  # utterances whose intelligibility is measured
 TOGETHER = 8  # keys that the model is asked under at a time
 EXAMPLE_SECONDS = 2.0
+FRAMES_PER_SECOND = 100  # of a spectrogram, roughly
 CORRECT_KEY, STEP, TRANSPOSITION, SIGN, INCORRECT_KEY = (
     "correct key",
     "geodesic step",
@@ -45,12 +48,21 @@ CORRECT_KEY, STEP, TRANSPOSITION, SIGN, INCORRECT_KEY = (
     "one flipped sign",
     "incorrect key",
 )
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class NearKeys:
-    """Keys `(keys, N, N)` to decrypt with; of each its kind and the length of its step, NaN where it is no step."""
+    """Keys to decrypt with.
+
+    Attributes
+    ----------
+    keys : ndarray of shape (keys, N, N)
+        The keys.
+    kind : tuple of str
+        The kind of each.
+    step : ndarray of shape (keys,)
+        The geodesic length of each step over √N; NaN for other kinds.
+    """
 
     keys: Matrix
     kind: tuple[str, ...]
@@ -60,45 +72,62 @@ class NearKeys:
         return len(self.keys)
 
 
-def analyse_decryption(
-    config: SweepConfig,
-    out: Path,
-    *,
-    draws: int = DRAWS,
-    steps: Sequence[float] = STEPS,
-    command: str | None = None,
-    progress: Progress | None = None,
-) -> AnalysisFolder:
-    """Decrypt and ask under near keys, and write `analyses/decryption` into the folder `out`.
+@dataclass(frozen=True)
+class Decryption:
+    """Decrypt, and ask the encrypted model, under near keys.
 
-    Rows: kind, step, draw, utterance, metric, value. `snr` for every utterance, `stoi` for some waveforms, `key_error`
-    and the task's score for every key (no utterance). Beside it `decryption-example.parquet`: the spectrograms of one
-    utterance, plain, encrypted and decrypted with one key of each kind. Raises BadInput for a model without a key and
-    for as few as one element a block.
+    Attributes
+    ----------
+    config : SweepConfig
+        Model, speech and correct key.
+    draws : int
+        Near keys of each kind, 1 or more.
+    steps : sequence of float
+        Geodesic lengths over √N, above 0.
+
+    Raises
+    ------
+    BadInput
+        For a configuration without a correct key, and for draws and steps that make no sense.
     """
-    if config.variant == "waveform":
-        raise BadInput("--variant waveform has no correct key to decrypt with: leave it out")
-    if draws < 1 or any(not step > 0 for step in steps):
-        raise BadInput(f"decryption needs --draws 1 or more and steps above 0, not {draws} and {list(steps)}")
-    experiment = Experiment(config)
-    experiment.tune()
-    near = near_keys(experiment, steps, draws)
-    rows = [*snr_rows(experiment, near), *stoi_rows(experiment, near), *score_rows_of(experiment, near, progress)]
-    table = pd.DataFrame(rows, columns=list(ANALYSIS_COLUMNS["decryption"]))
-    plain = score_rows(experiment, "plain", experiment.scores(experiment.plain()), None)
-    metric = experiment.task.metric
-    about = {
-        "setting": setting_of(experiment),
-        "metric": metric,
-        "asked": {"steps": list(steps), "draws": draws, "incorrect keys": INCORRECT, "utterances heard": HEARD},
-        "plain": next(row["value"] for row in plain if row["metric"] == metric),
-        "summary": summarise(table),
-    }
-    folder = AnalysisFolder(out)
-    with folder.locked():
-        folder.write_rows(EXAMPLE, example(experiment, near))
-        folder.write_analysis(NAME, table, about, command)
-    return folder
+
+    name: ClassVar[str] = "decryption"
+
+    config: SweepConfig
+    draws: int = DRAWS
+    steps: Sequence[float] = STEPS
+
+    def __post_init__(self) -> None:
+        if self.config.variant == "waveform":
+            raise BadInput("--variant waveform has no correct key to decrypt with: leave it out.")
+        if self.draws < 1 or any(not step > 0 for step in self.steps):
+            raise BadInput(
+                f"Decryption needs --draws 1 or more and steps above 0, not {self.draws} and {list(self.steps)}."
+            )
+
+    def run(self, out: Path | None = None, progress: Progress | None = None) -> Findings:
+        """Rows with the columns kind, step, draw, utterance, metric and value.
+
+        There is `snr` for every utterance, `stoi` for some waveforms, and for every key `key_error` and the task's
+        score (no utterance). Beside it, `decryption-example` has the spectrograms of one utterance, plain, encrypted
+        and decrypted with one key of each kind. Raises BadInput for blocks of a single element.
+        """
+        experiment = Experiment(self.config)
+        experiment.tune()
+        near = near_keys(experiment, self.steps, self.draws)
+        rows = [*snr_rows(experiment, near), *stoi_rows(experiment, near), *score_rows_of(experiment, near, progress)]
+        table = pd.DataFrame(rows, columns=list(ANALYSIS_COLUMNS[self.name]))
+        plain = score_rows(experiment, "plain", experiment.scores(experiment.plain()), None)
+        metric = experiment.task.metric
+        asked = {"steps": list(self.steps), "draws": self.draws}
+        about = {
+            "setting": setting_of(experiment),
+            "metric": metric,
+            "asked": {**asked, "incorrect keys": INCORRECT, "utterances heard": HEARD},
+            "plain": next(row["value"] for row in plain if row["metric"] == metric),
+            "summary": summarise(table),
+        }
+        return Findings(table, about, {EXAMPLE: example(experiment, near)})
 
 
 def near_keys(experiment: Experiment, steps: Sequence[float], draws: int) -> NearKeys:
@@ -140,30 +169,41 @@ def sign_flips(size: int, draws: int, seed: int) -> Matrix:
 
 
 def decryption_snr(relative: Matrix, moments: Matrix, power: Matrix, blocks: Blocks) -> Matrix:
-    """SNR in dB of speech decrypted with relative keys: `(keys, utterances)`, as `wrongkey.attacks.harness.scores.snr`
-    without audio.
+    """SNR in dB of speech decrypted with relative keys, as `wrongkey.attacks.harness.scores.snr`, but without audio.
 
-    moments: `(utterances, N, N)`; power: energy of each utterance, without its mean where it is a spectrogram. A
-    waveform may come out upside down.
+    Parameters
+    ----------
+    relative : ndarray of shape (keys, N, N)
+        Relative keys.
+    moments : ndarray of shape (utterances, N, N)
+        Second moments of each utterance.
+    power : ndarray of shape (utterances,)
+        `signal_power` of each utterance.
+    blocks : Blocks
+        How keys cut speech; the sign of a waveform is inaudible.
+
+    Returns
+    -------
+    ndarray of shape (keys, utterances)
+        Decibels.
     """
     noise = _noise(relative, moments)
-    if blocks == "samples":
+    if blocks is Blocks.SAMPLES:
         noise = np.minimum(noise, _noise(-relative, moments))
     power = np.maximum(power, 1e-30)
-    decibels: Matrix = 10 * np.log10(power / np.maximum(np.maximum(noise, power * 1e-15), 1e-45))
-    return decibels
+    return 10 * np.log10(power / np.maximum(np.maximum(noise, power * 1e-15), 1e-45))
 
 
 def signal_power(query: Tensor, blocks: Blocks) -> float:
-    """Energy of a waveform, or of a spectrogram without its mean, which is no part of its signal."""
-    signal = query.double() if blocks == "samples" else query.double() - query.double().mean()
+    """Energy of a waveform, or of a spectrogram without its mean, which does not count as signal."""
+    signal = query.double() if blocks is Blocks.SAMPLES else query.double() - query.double().mean()
     return float((signal**2).sum())
 
 
 def snr_rows(experiment: Experiment, near: NearKeys) -> list[dict[str, Any]]:
     """`key_error` of every key, and `snr` of every key and utterance."""
     queries = queries_of(experiment)
-    moments = speech_moments(queries, experiment.cut.block_size, experiment.cut.blocks)
+    moments = speech_moments(queries, experiment.cut)
     power = np.array([signal_power(query, experiment.cut.blocks) for query in queries])
     decibels = decryption_snr(near.keys @ experiment.correct.T, moments, power, experiment.cut.blocks)
     change = np.linalg.norm(near.keys - experiment.correct, axis=(1, 2)) / np.sqrt(len(experiment.correct))
@@ -179,18 +219,18 @@ def snr_rows(experiment: Experiment, near: NearKeys) -> list[dict[str, Any]]:
 def stoi_rows(experiment: Experiment, near: NearKeys) -> list[dict[str, Any]]:
     """`stoi` of some utterances under every key; none for spectrograms, and none without pystoi.
 
-    The query is heard as it is encrypted: a model's pre-emphasis stays in it, and in what it is compared with.
+    The query is heard as it is encrypted: a model's pre-emphasis stays in it, and in the reference.
     """
-    if experiment.cut.blocks != "samples" or find_spec("pystoi") is None:
+    if experiment.cut.blocks is not Blocks.SAMPLES or find_spec("pystoi") is None:
         return []
     queries, rows = queries_of(experiment), []
-    for number in spaced(len(queries), HEARD):
+    for number in evenly_spaced(range(len(queries)), HEARD):
         plain = queries[number].double().reshape(-1)
-        encrypted = encrypt_query(plain, experiment.correct, blocks="samples")
+        encrypted = encrypt_query(plain, experiment.correct, blocks=Blocks.SAMPLES)
         for key in range(len(near)):
-            decrypted = decrypt_query(encrypted, near.keys[key], extent=len(plain), blocks="samples")
+            decrypted = decrypt_query(encrypted, near.keys[key], extent=len(plain), blocks=Blocks.SAMPLES)
             value = stoi(plain, decrypted, experiment.model.sample_rate)
-            if np.isfinite(value):  # not for speech that is too short
+            if np.isfinite(value):  # it is not, where speech is too short
                 rows.append(_row(near, key, experiment.used[number].id, "stoi", value))
     return rows
 
@@ -209,10 +249,10 @@ def score_rows_of(experiment: Experiment, near: NearKeys, progress: Progress | N
 
 
 def summarise(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """For every kind and step: median, lowest and highest value over keys of each metric (over utterances: medians)."""
+    """Median, lowest and highest value of each metric, over keys of every kind and step, of medians over utterances."""
     per_key = table.groupby(["kind", "step", "draw", "metric"], dropna=False, sort=False)["value"].median()
     grouped = per_key.groupby(level=["kind", "step", "metric"], dropna=False, sort=False)
-    found = grouped.agg(["median", "min", "max", "size"]).reset_index()
+    summary = grouped.agg(["median", "min", "max", "size"]).reset_index()
     return [
         {
             "kind": row.kind,
@@ -223,7 +263,7 @@ def summarise(table: pd.DataFrame) -> list[dict[str, Any]]:
             "min": float(row.min),
             "max": float(row.max),
         }
-        for row in found.itertuples()
+        for row in summary.itertuples()
     ]
 
 
@@ -233,51 +273,56 @@ def example(experiment: Experiment, near: NearKeys) -> pd.DataFrame:
     Plain, encrypted, and decrypted with the first key of each kind and step. Of waveforms, log magnitudes of 16 ms
     windows every 8 ms, in whole decibels below the plain speech's loudest; of spectrograms, the query's values.
     """
-    number = len(experiment.used) // 2
+    number, blocks = len(experiment.used) // 2, experiment.cut.blocks
     query = queries_of(experiment)[number].double()[0]
-    frames = int(EXAMPLE_SECONDS * (experiment.model.sample_rate if experiment.cut.blocks == "samples" else 100))
-    query = query[..., :frames]
-    encrypted = encrypt_query(query, experiment.correct, blocks=experiment.cut.blocks)
+    rate = experiment.model.sample_rate if blocks is Blocks.SAMPLES else FRAMES_PER_SECOND
+    query = query[..., : int(EXAMPLE_SECONDS * rate)]
+    encrypted = encrypt_query(query, experiment.correct, blocks=blocks)
     pictures: list[tuple[str, float, Tensor]] = [("plain", np.nan, query), ("encrypted", np.nan, encrypted)]
-    named = [f"{kind} {step}" for kind, step in zip(near.kind, near.step, strict=True)]
-    for number_of_key in sorted(named.index(name) for name in dict.fromkeys(named)):
-        decrypted = decrypt_query(encrypted, near.keys[number_of_key], blocks=experiment.cut.blocks)
-        pictures.append((near.kind[number_of_key], float(near.step[number_of_key]), decrypted))
-    loudest = None
-    parts = []
-    for name, step, speech in pictures:
-        values = np.round(speech.numpy(), 2)
-        if experiment.cut.blocks == "samples":
-            window = torch.hann_window(256, dtype=torch.float64)
-            size = torch.stft(speech, 256, 128, window=window, return_complex=True).abs().numpy()
-            loudest = loudest or max(float(size.max()), 1e-12)
-            values = np.round(np.maximum(20 * np.log10(np.maximum(size, 1e-12) / loudest), -80))
-        bins, count = values.shape
-        parts.append(
-            pd.DataFrame(
-                {
-                    "picture": name,
-                    "step": step,
-                    "frame": np.tile(np.arange(count, dtype=np.int32), bins),
-                    "bin": np.repeat(np.arange(bins, dtype=np.int32), count),
-                    "value": values.reshape(-1).astype(np.float32),
-                }
-            )
-        )
+    for key in _first_of_each(near):
+        decrypted = decrypt_query(encrypted, near.keys[key], blocks=blocks)
+        pictures.append((near.kind[key], float(near.step[key]), decrypted))
+    if blocks is Blocks.SAMPLES:
+        levels = _levels([speech for *_, speech in pictures])
+    else:
+        levels = [np.round(speech.numpy(), 2) for *_, speech in pictures]
+    parts = [_pixels(name, step, values) for (name, step, _), values in zip(pictures, levels, strict=True)]
     table = pd.concat(parts, ignore_index=True)
     return table.assign(picture=table["picture"].astype("category"), utterance=experiment.used[number].id)
 
 
-def spaced(total: int, count: int) -> list[int]:
-    """At most `count` of the numbers below `total`: the middles of as many equal parts."""
-    count = min(count, total)
-    return [(2 * i + 1) * total // (2 * count) for i in range(count)]
+def _first_of_each(near: NearKeys) -> list[int]:
+    """The first key of each kind and step."""
+    named = [f"{kind} {step}" for kind, step in zip(near.kind, near.step, strict=True)]
+    return sorted(named.index(name) for name in dict.fromkeys(named))
+
+
+def _levels(waveforms: Sequence[Tensor]) -> list[Matrix]:
+    """Spectrograms in whole decibels, from -80 to 0 relative to the loudest of the first waveform."""
+    window = torch.hann_window(256, dtype=torch.float64)
+    sizes = [torch.stft(w, 256, 128, window=window, return_complex=True).abs().numpy() for w in waveforms]
+    loudest = max(float(sizes[0].max()), 1e-12)
+    return [np.round(np.maximum(20 * np.log10(np.maximum(size, 1e-12) / loudest), -80)) for size in sizes]
+
+
+def _pixels(picture: str, step: float, values: Matrix) -> pd.DataFrame:
+    """A picture `(bins, frames)` as rows."""
+    bins, frames = values.shape
+    return pd.DataFrame(
+        {
+            "picture": picture,
+            "step": step,
+            "frame": np.tile(np.arange(frames, dtype=np.int32), bins),
+            "bin": np.repeat(np.arange(bins, dtype=np.int32), frames),
+            "value": values.reshape(-1).astype(np.float32),
+        }
+    )
 
 
 def _noise(relative: Matrix, moments: Matrix) -> Matrix:
     """Energy `tr(Dᵀ S D)` of what decryption adds, `D = Rᵀ - I`: `(keys, utterances)`."""
     change = relative.mT - np.eye(relative.shape[-1])
-    squares: Matrix = (change @ change.mT).reshape(len(relative), -1) @ moments.reshape(len(moments), -1).T
+    squares = (change @ change.mT).reshape(len(relative), -1) @ moments.reshape(len(moments), -1).T
     return np.maximum(squares, 0)
 
 

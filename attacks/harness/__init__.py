@@ -1,4 +1,4 @@
-"""The harness: it alone knows the truth, hands each attack its evidence, and scores every answer in the same way.
+"""The harness: only it knows the truth. It hands each attack its evidence, and scores every answer in the same way.
 
 `suite` runs, `results` keeps the rows, `boundary` and `apart` are the two sides of an attack's process.
 """

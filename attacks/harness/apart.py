@@ -1,4 +1,4 @@
-"""The process of an attack: it opens the evidence, runs the attack, and asks the harness whatever only the truth knows.
+"""The process of an attack: it opens the evidence, runs the attack, and passes its queries to the harness.
 
 It never holds the key, the salt or the victim's plain speech. Where the attack returns a model instead of a key, the
 harness asks that model here.
@@ -30,11 +30,11 @@ from wrongkey.evaluation.models.modules import copied
 from wrongkey.evaluation.models.protocol import Model, open_model
 
 _one_at_a_time = threading.Lock()
-_kept: dict[str, Any] = {}  # what was in the parcels of this attack, by their names
+_kept: dict[str, Any] = {}  # contents of the parcels of this attack, by their names
 
 
 def attend(address: Any, password: bytes) -> None:
-    """One trial: runs the attack that the harness hands over, then answers for its model until the harness hangs up."""
+    """One trial: run the attack that the harness hands over, then answer for its model until the harness hangs up."""
     with Client(address, authkey=password) as harness:
         code, handed = unpickled(harness.recv_bytes())
         attack: Attack = _opened(harness, code, cloudpickle.loads)
@@ -57,7 +57,7 @@ def attend(address: Any, password: bytes) -> None:
 
 
 def attempt(attack: Attack, evidence: Evidence) -> tuple[Recovery, str]:
-    """What the attack returns, and why it broke down, empty where it did not; the suite goes on in any case."""
+    """What the attack returns, and why it broke down (empty where it did not); the suite goes on in any case."""
     size = evidence.setting.size
     try:
         recovery = attack.run(evidence)
@@ -66,7 +66,7 @@ def attempt(attack: Attack, evidence: Evidence) -> tuple[Recovery, str]:
         key = np.array(recovery.key, dtype=np.float64)
     except BadInput as error:  # too little ciphertext, say
         return Recovery(None, success_claimed=False, note=str(error)), ""
-    except (Exception, SystemExit) as error:  # an attack of a user's may fail in any way
+    except (Exception, SystemExit) as error:  # a user's attack may fail in any way
         return Recovery(None, success_claimed=False), in_one_line(error)
     if not (key.shape == (size, size) and np.allclose(key @ key.T, np.eye(size), atol=1e-3)):
         return Recovery(None, success_claimed=False), f"{attack.name} returned no orthogonal matrix of {size} x {size}."
@@ -75,7 +75,7 @@ def attempt(attack: Attack, evidence: Evidence) -> tuple[Recovery, str]:
 
 def _result(recovery: Recovery, failed: str, seconds: float) -> bytes:
     fields = {
-        "believed": None if recovery.success_claimed is None else bool(recovery.success_claimed),
+        "success_claimed": None if recovery.success_claimed is None else bool(recovery.success_claimed),
         "objective": None if recovery.objective is None else float(recovery.objective),
         "queries": int(recovery.queries),
         "measured": {str(name): float(value) for name, value in recovery.measured.items()},
@@ -126,12 +126,12 @@ def _ask(harness: Connection, name: str, asked: Matrix) -> Any:
         harness.send_bytes(packed(name, asked=np.asarray(asked)))
         granted, answer = unpickled(harness.recv_bytes())
     if not granted:
-        raise BadInput(f"{str(answer)[:1].upper()}{str(answer)[1:]}.")
+        raise BadInput(str(answer))
     return answer
 
 
 def _opened(harness: Connection, name: str, open_it: Callable[[bytes], Any]) -> Any:
-    """What is in the parcel of this name: from an earlier trial, or fetched. One object for all trials that have it."""
+    """The content of the parcel of this name, fetched once: one object for all trials that have it."""
     if name not in _kept:
         harness.send_bytes(packed("parcel", {"name": name}))
         _kept[name] = open_it(harness.recv_bytes())
@@ -146,7 +146,7 @@ def _encrypted(spec: str | None, encrypted: EncryptedModel) -> Model:
 
 @lru_cache(maxsize=4)
 def _setting(setting: Setting, spec: str | None) -> Setting:
-    """With the model's architecture; one object for all trials, by which attacks know what they have learned."""
+    """The setting with the model's architecture: one object for all trials, so that attacks may remember by it."""
     return setting if spec is None else replace(setting, model=blank(open_model(spec)))
 
 

@@ -26,17 +26,27 @@ from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.processes.pool import Pool, processes
 
-WAIT = 0.2  # seconds between looks at whether the attack's process is still there
-LARGEST = 2**31  # bytes of a message from the attack
+WAIT = 0.2  # seconds between checks that the attack's process is still alive
+LARGEST = 2**31  # bytes that a message from the attack may have
 
 
 class ModelFailed(BadInput):
-    """A model that an attack returned does not answer: the attack broke down."""
+    """A model that an attack returned does not answer, which means that the attack broke down."""
 
 
 @dataclass(frozen=True)
 class Attacked:
-    """What an attack returned: its `recovery`; `failed` says why it broke down; `seconds` of CPU, answers included."""
+    """What an attack returned.
+
+    Attributes
+    ----------
+    recovery : Recovery
+        The key, or the model in its place.
+    failed : str
+        Why the attack broke down; empty where it did not.
+    seconds : float
+        CPU time, that of the answers included.
+    """
 
     recovery: Recovery
     failed: str
@@ -47,9 +57,9 @@ class Attacked:
 def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) -> Iterator[Attacked]:
     """Run an attack on what it is handed, in a process of its own; a model that it returns answers inside the block.
 
-    The process may serve the next trial of this attack, and no other one's. One that dies, or sends what is no message,
-    is a failure of the attack. Raises RuntimeError where the evidence cannot be opened there, and whatever an oracle
-    raises.
+    The process may serve the next trial of this attack, but not of another one. Where it dies, or sends what is not a
+    message, the attack has failed. Raises RuntimeError where the evidence cannot be opened there, and whatever an
+    oracle raises.
     """
     code = Parcel(cloudpickle.dumps(attack))
     parcels = {parcel.name: parcel for parcel in (code, handed.background) if isinstance(parcel, Parcel)}
@@ -67,7 +77,7 @@ def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) ->
         fields = message.fields
         recovery = Recovery(
             key=message.arrays.get("key"),
-            success_claimed=fields["believed"],
+            success_claimed=fields["success_claimed"],
             objective=fields["objective"],
             queries=fields["queries"],
             model=Absent(connection, attack.name) if fields["model"] else None,  # type: ignore[arg-type]
@@ -79,7 +89,15 @@ def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) ->
 
 
 class Absent:
-    """A model that is in the process of the attack, as the engine asks it."""
+    """A model in the process of the attack, as the engine asks it.
+
+    Parameters
+    ----------
+    connection : Connection
+        To the attack's process.
+    name : str
+        The attack, for sentences.
+    """
 
     def __init__(self, connection: Connection, name: str) -> None:
         self.connection, self.name, self.network = connection, name, nn.Identity()
@@ -88,12 +106,15 @@ class Absent:
         return self
 
     def embed(self, queries: Tensor) -> Any:
+        """Embeddings of a batch of queries."""
         return self._asked("embed", queries)
 
     def classify(self, queries: Tensor) -> Any:
+        """Scores of classes for a batch of queries."""
         return self._asked("classify", queries)
 
     def transcribe(self, queries: Tensor) -> Any:
+        """Hypotheses for a batch of queries."""
         return self._asked("transcribe", queries)
 
     def _asked(self, function: str, queries: Tensor) -> Any:
@@ -101,16 +122,16 @@ class Absent:
             self.connection.send_bytes(pickled((function, queries.cpu())))
             message = unpacked(self.connection.recv_bytes(LARGEST))
         except (EOFError, ConnectionError, NoMessage):
-            raise ModelFailed(f"the model that {self.name} returned ended its process") from None
+            raise ModelFailed(f"The model that {self.name} returned ended its process.") from None
         if message.kind == "texts":
             return [Hypothesis(text, runaway=runaway) for text, runaway in message.fields["texts"]]
         if message.kind == "numbers":
             return torch.from_numpy(message.arrays["answers"]).to(queries.device)
-        raise ModelFailed(f"the model that {self.name} returned fails ({message.fields.get('sentence')})")
+        raise ModelFailed(f"The model that {self.name} returned fails ({message.fields.get('sentence')}).")
 
 
 def _served(connection: Connection, oracles: Oracles, parcels: dict[str, Parcel]) -> Message:
-    """Answers the attack until it is done."""
+    """Answer the attack's queries until it is done."""
     while True:
         message = unpacked(connection.recv_bytes(LARGEST))
         if message.kind == "done":
@@ -125,7 +146,7 @@ def _served(connection: Connection, oracles: Oracles, parcels: dict[str, Parcel]
 
 @contextmanager
 def _answered(pool: Pool) -> Iterator[tuple[Connection, Future[None]]]:
-    """A connection to `apart.attend` in the process of a pool, and what becomes of the call."""
+    """A connection to `apart.attend` in the process of a pool, and the future of that call."""
     password = secrets.token_bytes(32)
     with Listener(authkey=password) as listener:
         accepted: SimpleQueue[Connection] = SimpleQueue()
@@ -143,19 +164,19 @@ def _answered(pool: Pool) -> Iterator[tuple[Connection, Future[None]]]:
 
 
 def _accept(listener: Listener, accepted: SimpleQueue[Connection]) -> None:
-    """The first who knows the password."""
+    """Accept the first connection that knows the password."""
     while True:
         try:
             accepted.put(listener.accept())
             return
-        except (AuthenticationError, EOFError, ConnectionError):  # somebody else of this machine
+        except (AuthenticationError, EOFError, ConnectionError):  # another user of this machine
             continue
         except OSError:  # the listener was closed
             return
 
 
 def _why(future: Future[None]) -> str:
-    """What ended the attack's process; raises RuntimeError where it is the harness' own fault."""
+    """What ended the attack's process; raises RuntimeError where that is the fault of the harness."""
     try:
         future.result()
     except BrokenExecutor as error:

@@ -21,17 +21,32 @@ from wrongkey.evaluation.corpora import Utterance
 from wrongkey.keys import encrypt_query
 from wrongkey.keys.cutting import to_blocks
 
-LOUD = 0.1  # share of the blocks, the loudest, of which one begins the known plaintext
-BITS = 15  # behind the sign, of ciphertext stored in 16 bits
+LOUD = 0.1  # known plaintext begins at one of the loudest tenth of the blocks
+BITS = 15  # of ciphertext stored in 16 bits, without the sign
 
 
 @dataclass(frozen=True)
 class Trial:
     """A secret key and a victim: what the harness knows and the adversary does not.
 
-    key: `(N, N)`. utterances: the victim's that hold a block; queries: theirs, plain, float64, whole blocks.
-    seed: of what is random in the attack. noise: seed of what the harness draws for the trial besides the key.
-    owner: seed of the owner's own training.
+    Attributes
+    ----------
+    number : int
+        Which trial of its case this is, from 0.
+    victim : str
+        The victim's name.
+    key : ndarray of shape (N, N)
+        The secret key.
+    utterances : tuple of Utterance
+        The victim's utterances that hold a block.
+    queries : tuple of Tensor
+        Their plain queries, float64, cut to whole blocks.
+    seed : int
+        The seed of everything random in the attack.
+    noise : int
+        The seed of whatever the harness draws for the trial besides the key.
+    owner : int
+        The seed of the owner's own training.
     """
 
     number: int
@@ -46,7 +61,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class EncryptedModel:
-    """The encrypted network as the provider has it: its first layer, and all tensors by name."""
+    """The encrypted network as the provider has it: its first `layer`, and all `tensors` by name."""
 
     layer: nn.Module
     tensors: dict[str, Tensor]
@@ -54,10 +69,24 @@ class EncryptedModel:
 
 @dataclass(frozen=True)
 class Handed:
-    """`wrongkey.attacks.base.Evidence` as it goes to the attack's process, which opens the public model for itself.
+    """`wrongkey.attacks.base.Evidence` as it goes to the attack's process, which opens the public model itself.
 
-    setting: without its model. model: its spec. others: a parcel, by its name once it is on its way. asks: the oracles
-    that may be asked, by name.
+    Fields that are not listed here are those of `Evidence`.
+
+    Attributes
+    ----------
+    setting : Setting
+        What is public, without the model.
+    model : str or None
+        The model as the command line names it.
+    public : bool
+        Whether the attack is given the public model with its weights.
+    encrypted : EncryptedModel or None
+        What the process makes the encrypted model from.
+    background : Parcel, str or None
+        The background speech; on its way, the name of its parcel.
+    asks : frozenset of str
+        Names of the oracles that the attack may ask.
     """
 
     setting: Setting
@@ -92,38 +121,39 @@ def needs_of(attack: Attack, case: Case) -> frozenset[Need]:
 
 
 def evidence_of(target: Target, trial: Trial, attack: Attack, case: Case) -> tuple[Handed, Oracles]:
-    """Everything that the threat model names, as much of it as `given` says, and what answers queries."""
+    """Everything that the threat model names, as much of it as the case says, and the oracles that answer queries."""
     needs, setting = needs_of(attack, case), target.setting
-    has: dict[str, Any] = {}
+    granted: dict[str, Any] = {}
     oracles: dict[str, Callable[[Matrix], object]] = {}
     if "ciphertext" in needs:
-        has["ciphertext"] = ciphertext(target, trial, float("inf") if case.seconds is None else case.seconds)
+        seconds = float("inf") if case.seconds is None else case.seconds
+        granted["ciphertext"] = ciphertext(target, trial, seconds)
     if "known plaintext" in needs:
-        has["known"] = known_blocks(target, trial, case.known_blocks or setting.size, case.quality)
+        granted["known"] = known_blocks(target, trial, case.known_blocks or setting.size, case.quality)
     if "chosen plaintext" in needs:
         oracles["encrypt"] = lambda blocks: blocks @ trial.key
     if "encrypted model" in needs:
-        has["encrypted"] = _encrypted(target, trial, case)
+        granted["encrypted"] = _encrypted(target, trial, case)
     if "public model" in needs:
-        has["public"] = True
+        granted["public"] = True
     if "answers" in needs:
-        oracles["ask"] = partial(target.others_experiment.engine.answers, model_key=trial.key)
-        oracles["error"] = partial(target.errors, target.others_experiment, trial.key)
-        has["others"] = target.asked_parcel
+        oracles["ask"] = partial(target.background_experiment.engine.answers, model_key=trial.key)
+        oracles["error"] = partial(target.errors, target.background_experiment, trial.key)
+        granted["background"] = target.asked_parcel
     elif "other speech" in needs:
-        has["others"] = target.others_parcel
+        granted["background"] = target.background_parcel
     if "labelled ciphertext" in needs:
-        has["enrolled"] = enrolled_of(target, trial)
+        granted["enrolled"] = enrolled_of(target, trial)
     elif "ciphertext of many" in needs:
         many = enrolled_of(target, trial).queries
-        has["enrolled"] = BackgroundSpeech(many, ("",) * len(many))
+        granted["enrolled"] = BackgroundSpeech(many, ("",) * len(many))
     handed = Handed(
         setting=replace(setting, model=None),
         model=target.config.model,
         case=case,
         seed=trial.seed,
         asks=frozenset(oracles),
-        **has,
+        **granted,
     )
     return handed, Oracles(oracles, setting.size, case.queries or MOST_QUERIES)
 
@@ -138,19 +168,19 @@ def ciphertext(target: Target, trial: Trial, seconds: float) -> tuple[Tensor, ..
     """The victim's first `seconds` of queries, each encrypted as a whole; at least one block."""
     setting = target.setting
     left = seconds * setting.rate if np.isfinite(seconds) else float("inf")
-    found = []
+    encrypted = []
     for query in trial.queries:
         piece = whole_blocks(setting.cut, query, int(min(left, query.shape[-1])))
         if piece.numel():
-            found.append(encrypt_query(piece, trial.key, blocks=setting.blocks))
+            encrypted.append(encrypt_query(piece, trial.key, blocks=setting.blocks))
         left -= query.shape[-1]
         if left < 1:
             break
-    return tuple(found)
+    return tuple(encrypted)
 
 
 def enrolled_of(target: Target, trial: Trial) -> BackgroundSpeech:
-    """The other people as enrolled users: their queries under the victim's key."""
+    """Background speakers as enrolled users: their queries under the victim's key."""
     plain, blocks = target.background.queries, target.setting.blocks
     encrypted = (encrypt_query(query.double(), trial.key, blocks=blocks).float() for query in plain)
     return BackgroundSpeech(tuple(encrypted), target.background.labels)
@@ -159,8 +189,8 @@ def enrolled_of(target: Target, trial: Trial) -> BackgroundSpeech:
 def known_blocks(target: Target, trial: Trial, count: int, quality: Quality) -> tuple[Matrix, Matrix]:
     """`count` successive blocks of the victim's speech and their ciphertext, both `(count, N)`.
 
-    They begin at one of the loudest blocks, as an adversary would choose. 16 bit: the ciphertext is rounded to steps of
-    2^-15 of full scale. 10 dB: the plaintext is known with white noise 10 dB below it.
+    They begin at one of the loudest blocks, as an adversary would choose. With quality "16 bit" the ciphertext is
+    rounded to steps of 2^-15 of full scale; with "10 dB" the plaintext is known with white noise 10 dB below it.
     """
     setting, rng = target.setting, np.random.default_rng(trial.noise)
     cut = (to_blocks(query, setting.block_size, setting.blocks) for query in trial.queries)

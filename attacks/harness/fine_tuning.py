@@ -1,7 +1,8 @@
-"""What an owner may do before he encrypts: train a public model a little further, so that its kernels are not public.
+"""What owners may do before they encrypt: train a public model a little further, so that its kernels are not public.
 
 The training is short and needs no labels: the model learns to answer noisy speech as it answered clean speech before.
-What matters to the attacks is how far the first layer's kernels move, which is the learning rate times the steps.
+What matters to the attacks is how far the first layer's kernels move, which follows from the learning rate and the
+number of steps.
 """
 
 from __future__ import annotations
@@ -22,23 +23,41 @@ from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys.compatibility import keyed_weights
 
 STEPS = 100
-BATCH = 8  # pieces of speech a step
+BATCH = 8  # pieces of speech per step
 LEARNING_RATE = 1e-4
 NOISE_DB = (5.0, 20.0)  # signal-to-noise ratios of the noisy speech
-LONGEST = 300_000  # numbers of one piece that a step reads
+LONGEST = 300_000  # numbers of a piece; longer pieces are left out
 NUMBERS = ("embed", "encode", "classify")  # functions of a model that answer numbers
 
 
 def fine_tuned(model: Model, background: BackgroundSpeech, what: str, seed: int) -> Model:
-    """A copy of `model` after a short, seeded training on other people's speech.
+    """A copy of a model after a short, seeded training on background speech.
 
-    what: "first layer fine-tuned", whose keyed weights alone are trained, or "all fine-tuned", everything, batch norms
-        with the statistics of the new speech; " N steps" behind it trains N steps instead of 100.
-    Raises BadInput for other words, no speech, and a model that answers no numbers to learn from.
+    Parameters
+    ----------
+    model : Model
+        The public model.
+    background : BackgroundSpeech
+        What it is trained on; labels are not used.
+    what : str
+        "first layer fine-tuned" trains only the weights that carry the key. "all fine-tuned" trains everything, and
+        batch norms take the statistics of the new speech. " N steps" after either trains N steps instead of 100.
+    seed : int
+        The seed of batches and noise.
+
+    Returns
+    -------
+    Model
+        The trained copy, in evaluation mode.
+
+    Raises
+    ------
+    BadInput
+        For other words, no speech, and a model that answers no numbers to learn from.
     """
     steps = steps_of(what)
     if not background.queries:
-        raise BadInput("Fine-tuning was given no speech: name other people's speech with --others CORPUS.")
+        raise BadInput("Fine-tuning was given no speech: name background speech with --background CORPUS.")
     tuned = copy.deepcopy(model)
     answer, reference = _answer(tuned), _answer(model)
     parameters = _trained(tuned, what)
@@ -61,12 +80,18 @@ def fine_tuned(model: Model, background: BackgroundSpeech, what: str, seed: int)
 
 
 def steps_of(what: str) -> int:
-    """Training steps that the words ask for; raises BadInput where they are none that this module knows."""
+    """Training steps that the words ask for. Raises BadInput for words that are not known.
+
+    Examples
+    --------
+    >>> steps_of("all fine-tuned"), steps_of("first layer fine-tuned 20 steps")
+    (100, 20)
+    """
     found = re.fullmatch(r"(?:first layer|all) fine-tuned(?: (\d+) steps)?", what)
     if found is None:
         raise BadInput(
             f"Fine-tuning {what!r} is not known: say 'first layer fine-tuned' or 'all fine-tuned', with ' N steps' "
-            "behind it for another number."
+            "after it for another number."
         )
     return int(found[1] or STEPS)
 
@@ -85,14 +110,14 @@ def _trained(tuned: Model, what: str) -> list[nn.Parameter]:
 
 
 def _answer(model: Model) -> Callable[[Tensor], Tensor]:
-    """The function of a model that answers numbers, without the decorator that would keep gradients from it."""
+    """The function of a model that answers numbers, without the decorator that keeps gradients from it."""
     for name in NUMBERS:
         method = getattr(model, name, None)
         if method is not None:
             bound = hasattr(method, "__func__")
             function = inspect.unwrap(method.__func__ if bound else method)
             return partial(function, model) if bound else function
-    raise BadInput(f"Model {model.name} answers texts alone, and fine-tuning learns from numbers: give it `encode`.")
+    raise BadInput(f"Model {model.name} answers only texts, and fine-tuning learns from numbers: give it `encode`.")
 
 
 def _batch(model: Model, queries: Sequence[Tensor], rng: np.random.Generator) -> list[Tensor]:
@@ -114,5 +139,4 @@ def _noisy(pieces: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _distance(answers: Tensor, target: Tensor) -> Tensor:
     """Squared distance relative to the target's spread: the same for every kind of answer."""
-    difference: Tensor = (answers - target).square().mean() / target.var().clamp(min=1e-8)
-    return difference
+    return (answers - target).square().mean() / target.var().clamp(min=1e-8)

@@ -1,9 +1,9 @@
 """Incorrect keys, the adversary of the paper (IV-B): guess, ask the encrypted model, keep the best guess.
 
-The guesses are a sweep's (`wrongkey.evaluation.sweep`), in the same run folder: its scores also say what the other
-attacks are compared with. A guess depends on the correct key only through their product, so one sweep stands for every
-trial. The best guess is chosen by the victims' own trials, which flatters the guesser: it is no verdict, and the
-report's section on incorrect keys says how many guesses come how near.
+The guesses are those of a sweep (`wrongkey.evaluation.sweep`) in the same run folder, with whose scores the other
+attacks are compared as well. The score of a guess depends on the correct key only through the product of the two, so
+one sweep stands for every trial. The best guess is chosen by the victims' own trials, which flatters the guesser: it is
+no verdict, and the report's section on incorrect keys says how many guesses come how near.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wrongkey.keys import IncorrectKeys
 
 
 class Guessing:
-    """Best of n random keys, judged by the task's score. The harness hands it the sweep that it reads."""
+    """The best of n random keys by the task's score; the harness hands it the sweep that it reads."""
 
     name = "incorrect-keys"
     family = 1
@@ -38,13 +38,16 @@ class Guessing:
         self.target, self.folder, self.keys = target, folder, keys
 
     def inapplicable(self, setting: Setting) -> str | None:
+        """None: keys can always be guessed."""
         return None
 
     def cases(self, setting: Setting) -> Sequence[Case]:
+        """One case: as many guesses as were asked for, or as there are keys."""
         return [Case(queries=min(self.keys, self.guesses.total or self.keys))]
 
     @property
     def guesses(self) -> IncorrectKeys:
+        """The keys that are guessed."""
         target = self.target
         return IncorrectKeys(target.scheme, target.setting.size, target.config.seed, target.sweep_key)
 
@@ -56,7 +59,7 @@ class Guessing:
         progress: Progress | None,
         report: Report | None,
     ) -> None:
-        """Asks the model under `keys` incorrect keys, or finishes asking."""
+        """Ask the model under `keys` incorrect keys, or finish asking."""
         config = self.target.sweep_config(self.target.victims_corpus, "victims.txt", self.keys)
         sweep(
             config,
@@ -69,7 +72,7 @@ class Guessing:
         )
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The guess with the least error; `believed` is False: nothing tells a guesser how near he is."""
+        """The guess with the least error; no success is claimed, since nothing tells guessers how near they are."""
         errors = incorrect_errors(self.folder, self.target.experiment.task.metric)
         best = errors.index[int(np.argmin(errors.to_numpy()))]
         return Recovery(
@@ -91,6 +94,6 @@ def incorrect_errors(folder: Path, metric: str) -> pd.Series:
     scores = rows[rows["metric"] == metric].set_index("key_index")["value"].sort_index()
     if len(scores) < rows["key_index"].nunique():
         raise BadInput(
-            f"{folder} lacks {metric.upper()} for keys that an earlier wrongkey asked: attack again into a new folder"
+            f"{folder} lacks {metric.upper()} for keys that an earlier wrongkey asked: attack again into a new folder."
         )
     return error_percent(metric, scores)

@@ -1,7 +1,7 @@
-"""What a recovered key decrypts: how near to the victim's speech, to the ear, and to a recogniser.
+"""How near what a recovered key decrypts is to the victim's speech, for the ear and for a recogniser.
 
-The first half minute of the victim's speech is heard. Beside it stands the same for speech that the attack did not see,
-what the correct key gives, and, where a recogniser is at hand, the words that it understands.
+The first half minute of the victim's speech is measured; so is speech that the attack did not see, what the correct key
+decrypts, and, where there is a recogniser, the words that it understands.
 """
 
 from __future__ import annotations
@@ -20,51 +20,68 @@ from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.run_folder.vocabulary import HEARD_COLUMNS
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.keys import decrypt_query, encrypt_query
+from wrongkey.keys.blocks import Blocks
 
 HEARD_SECONDS = 30.0
-EXACT = 149.0  # dB from which on decryption is exact but for rounding
+EXACT = 149.0  # dB at or above which decryption is exact but for rounding
 
 Heard = dict[str, float]
 
 
 def heard(target: Target, trial: Trial, key: Matrix, seen: int) -> Heard:
-    """`HEARD_COLUMNS` of a recovered key `(N, N)`; `seen`: samples or frames of the victim that the attack had.
+    """The measures of a recovered key.
 
-    SNR in dB; of waveforms also STOI (0 to 1), and the WER in percent of what `key` and the correct key decrypt.
+    Parameters
+    ----------
+    target : Target
+        What is attacked.
+    trial : Trial
+        The victim and the correct key.
+    key : ndarray of shape (N, N)
+        The recovered key.
+    seen : int
+        Samples or frames of the victim that the attack had.
+
+    Returns
+    -------
+    dict of str to float
+        By the names of `HEARD_COLUMNS`: SNR in dB; of waveforms also STOI (0 to 1), and the WER (percent) of what `key`
+        and the correct key decrypt. NaN where a measure does not apply.
     """
-    found = nothing_heard()
+    measures = nothing_heard()
     first, unseen = (_pieces(trial.queries, skipped, _limit(target)) for skipped in (0, seen))
-    found["heard_seconds"] = _seconds(target, first)
-    found["snr"], found["stoi"] = measured(target, first, trial.key, key)
-    found["snr_correct"], found["stoi_correct"] = measured(target, first, trial.key, trial.key)
-    found["unseen_seconds"] = _seconds(target, unseen)
+    measures["heard_seconds"] = _seconds(target, first)
+    measures["snr"], measures["stoi"] = measured(target, first, trial.key, key)
+    measures["snr_correct"], measures["stoi_correct"] = measured(target, first, trial.key, trial.key)
+    measures["unseen_seconds"] = _seconds(target, unseen)
     if unseen and seen:
-        found["snr_unseen"], found["stoi_unseen"] = measured(target, unseen, trial.key, key)
+        measures["snr_unseen"], measures["stoi_unseen"] = measured(target, unseen, trial.key, key)
     elif not seen:
-        found["snr_unseen"], found["stoi_unseen"] = found["snr"], found["stoi"]
+        measures["snr_unseen"], measures["stoi_unseen"] = measures["snr"], measures["stoi"]
     if target.recogniser is not None:
-        found["wer"] = word_error_rate(target, trial, key)
-        found["wer_correct"] = _understood(target, trial, exact=found["snr_correct"] >= EXACT)
-    return found
+        measures["wer"] = word_error_rate(target, trial, key)
+        measures["wer_correct"] = _understood(target, trial, exact=measures["snr_correct"] >= EXACT)
+    return measures
 
 
 def nothing_heard() -> Heard:
+    """All measures as NaN."""
     return dict.fromkeys(HEARD_COLUMNS, float("nan"))
 
 
 def measured(target: Target, pieces: Sequence[Tensor], key: Matrix, used: Matrix) -> tuple[float, float]:
-    """SNR, and of waveforms STOI, of queries encrypted with `key` and decrypted with `used`, as one."""
+    """SNR, and of waveforms STOI, of queries that are encrypted with `key`, decrypted with `used` and joined."""
     setting = target.setting
     decrypted = [_decrypted(target, piece, key, used) for piece in pieces]
     plain, heard = torch.cat(list(pieces), dim=-1), torch.cat(decrypted, dim=-1)
     level = snr(plain, heard, setting.blocks)
-    if setting.blocks != "samples":
+    if setting.blocks is not Blocks.SAMPLES:
         return level, float("nan")
     return level, 1.0 if level >= EXACT else stoi(plain, heard, int(setting.rate))
 
 
 def word_error_rate(target: Target, trial: Trial, used: Matrix) -> float:
-    """WER (CER where spaces do not mark words) in percent of the victim's transcribed waveforms, as far as heard."""
+    """WER in percent (CER where spaces do not mark words) of the victim's first HEARD_SECONDS."""
     assert target.recogniser is not None
     said, left = [], _limit(target)
     for utterance, query in zip(trial.utterances, trial.queries, strict=True):
@@ -79,7 +96,7 @@ def word_error_rate(target: Target, trial: Trial, used: Matrix) -> float:
 
 
 def _understood(target: Target, trial: Trial, exact: bool) -> float:
-    """WER under the correct key; where that gives the plain speech itself, heard once for each victim."""
+    """WER under the correct key; where that gives the plain speech itself, it is measured once for each victim."""
     if not exact:
         return word_error_rate(target, trial, trial.key)
     if trial.victim not in target.understood:
@@ -94,17 +111,17 @@ def _decrypted(target: Target, query: Tensor, key: Matrix, used: Matrix) -> Tens
 
 
 def _pieces(queries: Sequence[Tensor], skipped: int, most: float) -> list[Tensor]:
-    """Queries behind the first `skipped` units, until there are more than `most`; the first may be the rest of one."""
-    found, units = [], 0
+    """Queries after the first `skipped` units, until there are more than `most`; the first may be the rest of one."""
+    pieces, units = [], 0
     for query in queries:
         piece = query[..., min(skipped, query.shape[-1]) :]
         skipped -= query.shape[-1] - piece.shape[-1]
         if piece.numel():
-            found.append(piece)
+            pieces.append(piece)
             units += piece.shape[-1]
         if units > most:
             break
-    return found
+    return pieces
 
 
 def _limit(target: Target) -> float:

@@ -1,7 +1,7 @@
-"""Who listens to what an attack brought to light: a recogniser, and a speaker model that knows the speaker's voice.
+"""Models that listen to what an attack recovered: a recogniser, and a speaker model that knows the speaker's voice.
 
-Both are models as `wrongkey.evaluation.models.protocol.open_model` opens them, plain ones that know no key. What was
-reconstructed, or a ciphertext as it is, goes through their own front end.
+Both are plain models, which know no key, as `wrongkey.evaluation.models.protocol.open_model` opens them. Reconstructed
+speech, or a ciphertext as it is, goes through their own front end.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from wrongkey.evaluation.answers import as_hypothesis
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
 from wrongkey.evaluation.metrics.error_rates import eer
 from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
+from wrongkey.evaluation.spacing import evenly_spaced
 
 RATE = 16_000  # hertz of all speech here
-ENROLLED = 5  # utterances of a speaker that are averaged to his voice
+ENROLLED = 5  # utterances of a speaker that are averaged to the voice
 
 
 def open_listener(spec: str, task: str) -> Model:
@@ -28,25 +29,30 @@ def open_listener(spec: str, task: str) -> Model:
     model = open_model(spec)
     answer_function(model, task)
     if model.sample_rate != RATE:
-        raise BadInput(f"{spec} hears {model.sample_rate} Hz and the speech is at {RATE} Hz: give another model")
+        raise BadInput(f"{spec} hears {model.sample_rate} Hz and the speech is at {RATE} Hz: give another model.")
     return model
 
 
 def chosen(corpus: Corpus, utterances: int, per_speaker: int = 2) -> tuple[Utterance, ...]:
-    """So many utterances: the first `per_speaker` of each of evenly spaced speakers; without speakers, evenly spaced.
+    """Some utterances of a corpus: the first `per_speaker` of each of evenly spaced speakers.
 
-    All there are where the corpus has fewer.
+    Evenly spaced utterances where speakers are unknown, and where these speakers have too few; all where the corpus has
+    too few.
     """
-    if any(not u.speaker for u in corpus.utterances):
-        return tuple(_spaced(corpus.utterances, utterances))
-    speakers = _spaced(corpus.speakers, -(-utterances // per_speaker))
-    found = corpus.select(per_speaker, speakers).utterances[:utterances]
-    left = [u for u in corpus.utterances if u.id not in {f.id for f in found}] if len(found) < utterances else []
-    return found + tuple(_spaced(left, utterances - len(found)) if left else ())
+    if any(not utterance.speaker for utterance in corpus.utterances):
+        return tuple(evenly_spaced(corpus.utterances, utterances, begin="first"))
+    speakers = evenly_spaced(corpus.speakers, -(-utterances // per_speaker), begin="first")
+    first = corpus.select(per_speaker, speakers).utterances[:utterances]
+    missing = utterances - len(first)
+    if not missing:
+        return first
+    taken = {utterance.id for utterance in first}
+    left = [utterance for utterance in corpus.utterances if utterance.id not in taken]
+    return first + tuple(evenly_spaced(left, missing, begin="first"))
 
 
 def embedding(model: Model, waveform: Tensor) -> Tensor:
-    """The unit embedding `(dim,)` of a waveform `(samples,)`: the mean of its pieces, float64."""
+    """The unit embedding `(dim,)` of a waveform `(samples,)`, float64: the mean over its pieces."""
     with torch.inference_mode():
         pieces: Tensor = answer_function(model, "asv")(model.segments(model.front_end(waveform.float())))
     return normalize(pieces.double().mean(0), dim=0)
@@ -60,24 +66,26 @@ def transcript(model: Model, waveform: Tensor) -> str:
 
 
 def voices(model: Model, corpus: Corpus, used: Sequence[Utterance]) -> dict[str, Tensor]:
-    """Speaker to voice `(dim,)`: from plain utterances that are not in `used`, up to ENROLLED of each speaker.
+    """The voice `(dim,)` of every speaker in `used`, from up to ENROLLED of their other utterances, plain.
 
     Speakers without another utterance are left out.
     """
-    tested, wanted = {u.id for u in used}, {u.speaker for u in used}
-    found: dict[str, list[Tensor]] = {}
+    tested, speakers = {utterance.id for utterance in used}, {utterance.speaker for utterance in used}
+    embeddings: dict[str, list[Tensor]] = {}
     for utterance in corpus.utterances:
-        own = found.setdefault(utterance.speaker, []) if utterance.speaker in wanted else None
-        if own is not None and utterance.id not in tested and len(own) < ENROLLED:
+        if utterance.speaker not in speakers:
+            continue
+        own = embeddings.setdefault(utterance.speaker, [])
+        if utterance.id not in tested and len(own) < ENROLLED:
             own.append(embedding(model, torch.from_numpy(load_audio(utterance, RATE))))
-    return {who: normalize(torch.stack(each).mean(0), dim=0) for who, each in found.items() if each}
+    return {speaker: normalize(torch.stack(own).mean(0), dim=0) for speaker, own in embeddings.items() if own}
 
 
 def voice_eer(embeddings: Tensor, used: Sequence[Utterance], known: Mapping[str, Tensor]) -> float:
     """EER in percent of `embeddings (utterances, dim)` against the known voices.
 
-    Each utterance is tried against its speaker's voice, and against all others of the speaker's gender where genders
-    are known. NaN where there is no trial of either kind, or an embedding is not finite.
+    Each utterance is tried against its speaker's voice, and against all other voices of the speaker's gender where
+    genders are known. NaN where trials of one kind are missing, or an embedding is not finite.
     """
     gender = {u.speaker: u.gender for u in used}
     scores, target = [], []
@@ -89,9 +97,3 @@ def voice_eer(embeddings: Tensor, used: Sequence[Utterance], known: Mapping[str,
     if len(set(target)) < 2 or not bool(torch.isfinite(torch.stack(scores)).all()):
         return float("nan")
     return float(eer(torch.stack(scores), torch.tensor(target)))
-
-
-def _spaced(items: Sequence[Any], count: int) -> list[Any]:
-    """`count` of the items, evenly spaced, in order; all where there are fewer."""
-    count = min(count, len(items))
-    return [items[i * len(items) // count] for i in range(count)]

@@ -1,14 +1,15 @@
 """The attacks of a run folder on disk: rows per attack, and what was asked.
 
-`attacks/<attack>.parquet` has one row per amount and trial; `attacks/suite.json` the configuration, what the rows
-depend on, each attack's threat model, and why an attack did not apply. A killed run loses the trial in flight.
+`attacks/<attack>.parquet` has one row per case and trial. `attacks/suite.json` has the configuration, what the rows
+depend on, the threat model and the settings of each attack, and why an attack did not apply. A killed run loses only
+the trial in progress.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 import pandas as pd
 
+from wrongkey.attacks.base import Attack
+from wrongkey.attacks.harness.attack_settings import changed_setting, settings_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.registry import known_needs
 from wrongkey.attacks.harness.salt import Salt, kept_salt
@@ -31,13 +34,20 @@ from wrongkey.evaluation.run_folder.tables import Damaged, identity_digest, set_
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 
 FORMAT = Suite.FORMAT
-HARNESS = 2  # 1: keys from the run's own seed, attacks in the process that knew them
-# What may differ from one session to the next: more trials and amounts extend a run.
-FREE = ("trials", "device", "amounts")
+# 1: keys from the run's own seed, attacks in the process that knew them. 2: the settings of attacks were not recorded.
+HARNESS = 3
+FREE = ("trials", "device", "seconds")  # what may differ from one session to the next: more of them extend a run
+DIGESTED = ("model", "corpus", "only", "background", "background_only")  # the hash of what they name is in the identity
 
 
 class AttackFolder(RunFolder):
-    """`attacks/` of a run folder."""
+    """`attacks/` of a run folder.
+
+    Parameters
+    ----------
+    path : Path
+        The run folder.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -46,6 +56,7 @@ class AttackFolder(RunFolder):
 
     @property
     def suite_path(self) -> Path:
+        """Where `suite.json` lies."""
         return self.path / "attacks" / "suite.json"
 
     def rows(self, attack: str) -> pd.DataFrame:
@@ -54,32 +65,31 @@ class AttackFolder(RunFolder):
 
     @contextmanager
     def kept_salt(self, named: Path | None) -> Iterator[Salt]:
-        """The secret of this folder's victims' keys, which no file holds meanwhile (`salt.py`)."""
+        """The secret from which the victims' keys follow; no file holds it inside the `with` block (`salt.py`)."""
         self.make("attacks")
         with kept_salt(self.path / "attacks" / "salt.json", named) as salt:
             yield salt
 
-    def claim_attacks(self, config: AttackConfig, target: Target, command: str | None) -> None:
-        """Begin, or go on; raises BadInput where the folder holds attacks on another target.
+    def claim_attacks(
+        self, config: AttackConfig, target: Target, attacks: Iterable[Attack], command: str | None
+    ) -> None:
+        """Begin, or continue an earlier run.
 
-        Damaged result files are set aside, and named in `damaged`: their trials are missing again.
+        Damaged result files are set aside, and named in `damaged`: their trials are missing again. Raises BadInput
+        where the folder holds attacks on another target, or some of `attacks` under other settings.
         """
-        identity = identity_of(config, target)
-        found = self.suite()
+        identity, found = identity_of(config, target), self.suite()
+        before = found or {}
         if found is not None:
-            differing = [name for name in identity if not same(found.get("identity", {}).get(name), identity[name])]
-            if differing:
-                raise BadInput(
-                    f"{self.path} holds attacks made with another {', '.join(differing)}: choose another --out"
-                )
+            self._check_identity(found.get("identity", {}), identity)
+        self._check_settings(before.get("attacks", {}), attacks)
         self.make("attacks")
         session = {"started": now(), "versions": versions(), "git": git_revision(), "command": command}
-        before = found or {}
         begun = before.get("config", {}).get("trials", 0)
         self._suite = {
             "format": FORMAT,
             "config": {**asdict(config), "trials": max(config.trials, begun)},
-            "identity": before.get("identity") or identity,  # to the digit: the tables are bound to it
+            "identity": before.get("identity") or identity,  # unchanged to the digit: the tables are bound to it
             "tables": TABLES,
             "setting": {
                 "model": target.model.name if target.model else None,
@@ -87,7 +97,7 @@ class AttackFolder(RunFolder):
                 "corpus": target.victims_corpus.name,
                 "recordings": target.victims_corpus.recordings,
                 "victims": len(target.victims),
-                "others": len(target.others_corpus.speakers),
+                "others": len(target.background_corpus.speakers),
                 "scheme": target.setting.scheme.name,
                 **{name: getattr(target.setting, name) for name in ("blocks", "block_size", "size", "rate")},
             },
@@ -102,57 +112,64 @@ class AttackFolder(RunFolder):
         self._write_suite()
 
     def suite(self) -> dict[str, Any] | None:
-        """What suite.json says; None where there is none yet."""
+        """What `suite.json` says; None where there is none yet."""
         return read_json(self.suite_path, Suite) if os.path.lexists(self.suite_path) else None
 
     def note_salt(self, fingerprint: str, repeats: bool) -> None:
-        """From which salt the victims' keys now follow, and whether it came from a file that attacks could read."""
+        """Record the salt of the victims' keys, and whether it `repeats` one from a file that attacks could read."""
         assert self._suite is not None
         self._suite["salts"] = list(dict.fromkeys([*self._suite["salts"], fingerprint]))
         self._suite["repeats"] |= repeats
         self._write_suite()
 
     def note(self, attack: str, about: Mapping[str, Any]) -> None:
-        """The attack's threat model and, where it does not apply, why."""
+        """Record what there is to say `about` an attack: threat model, settings, why it does not apply."""
         assert self._suite is not None
         self._suite["attacks"][attack] = dict(about)
         self._write_suite()
 
     def end(self) -> None:
+        """Record that every trial was tried."""
         assert self._suite is not None
         self._suite["ended"] = now()
         self._write_suite()
 
     def trials_done(self, attack: str, case: str) -> set[int]:
+        """Numbers of the trials that have a row."""
         return {row["trial"] for row in self._known(attack) if row["given"] == case}
 
     def add(self, attack: str, row: Mapping[str, Any]) -> None:
-        """One more row; the file is replaced as a whole."""
+        """Add a row; the file is replaced as a whole."""
         known = self._known(attack)
         known.append(dict(row))
         self._write_rows(attack, pd.DataFrame(known))
 
     def describe(self, attack: str, case: str) -> str:
-        """One line of a log: how an attack did on an amount."""
+        """One line of a log: how an attack did in a case."""
         table = self.rows(attack)
         table = table[table["given"] == case]
-        line = f"{attack}, {case}: "
         broke_down = table["failed"] != ""
-        table = table[~broke_down]
-        if broke_down.any():
-            line += f"{int(broke_down.sum())} trials broke down; "
-        if table["key_error"].notna().any():
-            recovered = int(((table["key_error"] < RECOVERED) | (table["snr"] >= DECRYPTED)).sum())
-            line += f"{recovered} of {len(table)} keys recovered, median SNR {table['snr'].median():.0f} dB"
-            if table["error"].notna().any():
-                line += f", error {table['error'].median():.1f} %"
-        else:
-            measured = pd.DataFrame([json.loads(text) for text in table["measured"]]).median(numeric_only=True)
-            numbers = [f"{name} {value:.3g}" for name, value in measured.items()]
-            if table["error"].notna().any():
-                numbers.insert(0, f"error {table['error'].median():.1f} % without a key")
-            line += ", ".join(numbers)
-        return f"{line}; {table['seconds'].median():.1f} s of CPU each"
+        scored = table[~broke_down]
+        failures = f"{int(broke_down.sum())} trials broke down; " if broke_down.any() else ""
+        result = _keys_recovered(scored) if scored["key_error"].notna().any() else _measured(scored)
+        return f"{attack}, {case}: {failures}{result}; {scored['seconds'].median():.1f} s of CPU each"
+
+    def _check_identity(self, before: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+        differing = [name for name in identity if not same(before.get(name), identity[name])]
+        if differing:
+            raise BadInput(f"{self.path} holds attacks made with another {', '.join(differing)}: choose another --out.")
+
+    def _check_settings(self, before: Mapping[str, Any], attacks: Iterable[Attack]) -> None:
+        """What the rows of one attack depend on, as those of all attacks do on the identity."""
+        for attack in attacks:
+            if not self._file(attack.name).exists():
+                continue
+            changed = changed_setting(before.get(attack.name, {}).get("settings", {}), settings_of(attack))
+            if changed:
+                raise BadInput(
+                    f"{self.path} holds rows of {attack.name} made with another setting {changed}: choose another "
+                    "--out."
+                )
 
     def _known(self, attack: str) -> list[dict[str, Any]]:
         if attack not in self._rows:
@@ -161,11 +178,11 @@ class AttackFolder(RunFolder):
                 suite = self._suite or self.suite()
                 self._rows[attack] = read_attack(path, suite).table.to_dict("records") if path.exists() else []
             except Damaged as error:
-                raise BadInput(f"{path} is broken ({error}): run the attack again") from None
+                raise BadInput(f"{path} is broken ({error}): run the attack again.") from None
         return self._rows[attack]
 
     def _mend_attacks(self, suite: Mapping[str, Any] | None) -> None:
-        """Sets aside every damaged result file, and seals those of an older wrongkey."""
+        """Set aside every damaged result file, and seal those of an older wrongkey."""
         for path in table_files(self.suite_path.parent):
             try:
                 read = read_attack(path, suite)
@@ -192,16 +209,29 @@ class AttackFolder(RunFolder):
 
 
 def identity_of(config: AttackConfig, target: Target) -> dict[str, Any]:
-    """What the rows depend on: settings, and hashes of the speech and of the weights."""
-    settings = {name: value for name, value in asdict(config).items() if name not in FREE}
-    for name in ("model", "corpus", "only", "others", "others_only"):
-        settings.pop(name)
+    """What the rows of all attacks depend on: configuration, and hashes of the speech and of the weights."""
+    configured = {name: value for name, value in asdict(config).items() if name not in (*FREE, *DIGESTED)}
     return {
         "harness": HARNESS,
-        **settings,
+        **configured,
         "speech of the victims": target.victims_corpus.digest(),
-        "speech of others": target.others_corpus.digest(),
+        "speech of others": target.background_corpus.digest(),
         "weights": None if target.model is None else digest_of_weights(target.model.network),
         "blocks": target.setting.blocks,
         "block": target.setting.block_size,
     }
+
+
+def _keys_recovered(table: pd.DataFrame) -> str:
+    recovered = int(((table["key_error"] < RECOVERED) | (table["snr"] >= DECRYPTED)).sum())
+    words = f"{recovered} of {len(table)} keys recovered, median SNR {table['snr'].median():.0f} dB"
+    return f"{words}, error {table['error'].median():.1f} %" if table["error"].notna().any() else words
+
+
+def _measured(table: pd.DataFrame) -> str:
+    """Medians of what an attack without a key measured."""
+    medians = pd.DataFrame([json.loads(text) for text in table["measured"]]).median(numeric_only=True)
+    words = [f"{name} {value:.3g}" for name, value in medians.items()]
+    if table["error"].notna().any():
+        words.insert(0, f"error {table['error'].median():.1f} % without a key")
+    return ", ".join(words)

@@ -1,10 +1,10 @@
-"""The secret of a run of attacks: a salt from which the victims' keys follow, and nothing that an attack is given does.
+"""The secret of a run of attacks: a salt from which the victims' keys follow, and nothing that an attack is given.
 
-An attack knows how keys are drawn and may know the seed of the run, so a key drawn from that seed would be no secret.
-The salt comes from the operating system. While attacks run it is in the harness' memory alone: its file
-`attacks/salt.json` is removed when they begin and written again when they end, so that the same command, later, gives
-the same victims the same keys. A harness that is killed loses it: what is done stays, with the salt's fingerprint, and
-the trials that are missing get keys from a new one.
+An attack knows how keys are drawn and may know the seed of the run, so a key drawn from that seed would not be secret.
+The salt comes from the operating system. While attacks run it is only in the harness's memory: its file
+`attacks/salt.json` is removed when they begin and written again when they end, so that the same command gives the same
+victims the same keys later. A harness that is killed loses it: finished rows stay, with the salt's fingerprint, and the
+missing trials get keys from a new salt.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ from wrongkey.keys.schemes import Scheme
 FORMAT = "wrongkey-salt/1"
 ELSEWHERE = "choose another --out"  # where the salt cannot be written
 BYTES = 32
+ELSEWHERE = "choose another --out"  # what to do where the salt cannot be written
 
 
 @dataclass(frozen=True)
 class Salt:
-    """`secret`: 32 bytes."""
+    """The secret of a run; `secret` has 32 bytes."""
 
     secret: bytes = field(repr=False)
 
     @classmethod
     def new(cls) -> Salt:
+        """A salt from the operating system."""
         return cls(os.urandom(BYTES))
 
     @property
@@ -61,16 +63,17 @@ def attack_seed(run_seed: int, trial: int) -> int:
 
 @contextmanager
 def kept_salt(path: Path, named: Path | None = None) -> Iterator[Salt]:
-    """The salt of the file `path`, which is gone meanwhile; of the file `named`, which stays, or else a new one.
+    """The salt of the file `path`, of the file `named`, or else a new one.
 
-    An attack could read `named`: such a run repeats another one, and is no evidence of its own. Raises BadInput where a
-    file holds no salt, or `named` another one than `path`.
+    `path` does not exist inside the `with` block; `named` stays, so that an attack could read it: such a run repeats
+    another one, and is no evidence of its own. Raises BadInput where a file holds no salt, or the two files different
+    ones.
     """
     salt = read_salt(path) if path.exists() else None
     if named is not None:
         wanted = read_salt(named)
         if salt is not None and salt != wanted:
-            raise BadInput(f"{path.parent.parent} has another salt than {named}: choose another --out")
+            raise BadInput(f"{path.parent.parent} has another salt than {named}: choose another --out.")
         salt = wanted
     salt = salt or Salt.new()
     with explained_errors(path, ELSEWHERE):
@@ -84,13 +87,14 @@ def kept_salt(path: Path, named: Path | None = None) -> Iterator[Salt]:
 
 
 def read_salt(path: Path) -> Salt:
-    """Raises BadInput for a file that cannot be read, or holds no salt."""
+    """The salt in a file. Raises BadInput where it cannot be read, or holds no salt."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["format"] != FORMAT or len(secret := bytes.fromhex(found["salt"])) != BYTES:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        secret = bytes.fromhex(content["salt"])
+        if content["format"] != FORMAT or len(secret) != BYTES:
             raise ValueError
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror or error}): name an attacks/salt.json") from None
+        raise BadInput(f"{path} cannot be read ({error.strerror or error}): name an attacks/salt.json.") from None
     except (ValueError, KeyError, TypeError):
-        raise BadInput(f"{path} holds no salt of victims' keys: name an attacks/salt.json, or delete it") from None
+        raise BadInput(f"{path} holds no salt of victims' keys: name an attacks/salt.json, or delete it.") from None
     return Salt(secret)

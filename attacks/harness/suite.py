@@ -1,9 +1,9 @@
 """The harness: runs attacks on a target, scores every answer the same way, and keeps the rows.
 
-One row per attack, amount and trial, in `attacks/<attack>.parquet` of the run folder, beside `attacks/suite.json`,
-which says what was asked. The same call again runs the trials that are missing.
+One row per attack, case and trial, in `attacks/<attack>.parquet` of the run folder, beside `attacks/suite.json`, which
+says what was asked. The same call again runs the trials that are missing.
 
-The harness alone knows the victims' keys, which follow from a secret salt (`wrongkey.attacks.harness.salt`); an attack
+Only the harness knows the victims' keys, which follow from a secret salt (`wrongkey.attacks.harness.salt`); an attack
 runs in a process that never holds them (`wrongkey.attacks.harness.boundary`).
 """
 
@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import Asset, Attack, Case, Evidence, Matrix, Recovery
+from wrongkey.attacks.base import Asset, Attack, Case, Evidence, Matrix, Need, Recovery, Setting
+from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_of
@@ -33,6 +34,7 @@ from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.salt import Salt, read_salt
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.harness.target import Target
+from wrongkey.attacks.harness.task_errors import error_rates
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.hardware import available_cores
 from wrongkey.evaluation.models.protocol import model_at_fault
@@ -44,11 +46,14 @@ from wrongkey.evaluation.run_folder.attack_rows import REPEATS
 from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS
 from wrongkey.evaluation.sweep import Progress
 from wrongkey.evaluation.tasks.base import Verification
+from wrongkey.keys.blocks import Blocks
+
+OF_A_MODEL: frozenset[Need] = frozenset({"public model", "encrypted model", "answers"})
 
 
 def run_attacks(
     config: AttackConfig,
-    names: Sequence[str],
+    names: Sequence[str | Attack],
     out: Path,
     *,
     keys: int = 100,
@@ -59,53 +64,80 @@ def run_attacks(
     progress: Progress | None = None,
     report: Report | None = None,
 ) -> AttackFolder:
-    """Run attacks by name, in the order given, into the run folder `out` and return its attacks.
+    """Run attacks, in the order given, into a run folder.
 
-    `keys` random keys are scored first, which the others are compared with; where there is a model, it is asked under
-    as many incorrect keys, which is the attack of guessing. An attack that does not apply is named with its reason in
-    suite.json, and the next one runs. A trial or a shard of keys may take `timeout` seconds (None: for ever). `salt`
-    names the `attacks/salt.json` of an earlier run, whose victims' keys these attacks then have.
+    Random keys are scored first, with which the attacks are compared; where there is a model, it is asked under as many
+    incorrect keys, which is the attack of guessing. An attack that does not apply is recorded with its reason in
+    `suite.json`, and the next one runs. Finished trials stay on disk whatever happens.
 
-    Raises BadInput for an unknown attack, settings that make no sense, a folder that holds attacks on another target, a
-    worker that dies, and at the end for trials that failed while the others went on; finished trials stay on disk
-    whatever happens.
+    Parameters
+    ----------
+    config : AttackConfig
+        What is attacked, and with how many trials.
+    names : sequence of str or Attack
+        Names of attacks as the command line has them, or attacks, for instance with settings of their own.
+    out : Path
+        The run folder; it is made if it is missing.
+    keys : int
+        Random keys that are scored, and incorrect keys under which the model is asked.
+    workers : int, optional
+        Processes that run trials; one per core by default.
+    timeout : float, optional
+        Seconds that a trial, or a shard of incorrect keys, may take; no limit by default.
+    command : str, optional
+        The command line, for the record.
+    salt : Path, optional
+        The `attacks/salt.json` of an earlier run, whose victims' keys these attacks then have.
+    progress : callable, optional
+        Called with the incorrect keys that are done and those in all.
+    report : callable, optional
+        Called with every line that is worth saying.
+
+    Returns
+    -------
+    AttackFolder
+        The attacks of the run folder.
+
+    Raises
+    ------
+    BadInput
+        For an unknown attack, settings that make no sense, a folder that holds attacks on another target or under other
+        settings, a worker that dies, and at the end for trials that failed while the others went on.
     """
     check_timeout(timeout)
-    attacks: dict[str, Attack] = {name: open_attack(name) for name in names}
+    opened = [open_attack(name) if isinstance(name, str) else name for name in names]
+    attacks: dict[str, Attack] = {attack.name: attack for attack in opened}
     workers = workers or available_cores()
     if salt is not None:
         read_salt(salt)  # refused before anything runs
     with model_at_fault(config.model or ""):
         target = Target(config, out)
     folder = AttackFolder(out)
-    if report and target.model is None:  # else the sweep of incorrect keys says it
-        for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.others_corpus.cautions)):
+    if report and target.model is None:  # otherwise the sweep of incorrect keys says it
+        for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.background_corpus.cautions)):
             report(f"caution: {caution}")
     unfinished, tried = None, 0
     if target.model is not None:
+        guessing = Guessing(target, folder.path, keys)
+        with folder.locked():  # refused before the sweep, not after it
+            folder.claim_attacks(config, target, attacks.values(), command)
         try:
-            guessing = _guessing(target, folder, keys, workers, timeout, command, progress, report)
+            guessing.sweep(workers, timeout, command, progress, report)
             attacks = {guessing.name: guessing, **attacks}
         except SomeFailed as error:  # the other attacks need none of these keys
             unfinished = error
     attacks = {RandomKeys.name: RandomKeys(keys), **attacks}
     with folder.locked(), ExitStack() as kept:
-        folder.claim_attacks(config, target, command)
+        folder.claim_attacks(config, target, attacks.values(), command)
         secret = kept.enter_context(folder.kept_salt(salt))
         folder.note_salt(secret.fingerprint, repeats=salt is not None)
         run = Run(target, secret, folder, workers, timeout, Failures("trials", worked=False), report)
-        if report:
-            if salt is not None:
-                report(f"caution: {REPEATS}")
-            for line in folder.damaged:
-                report(line)
+        if salt is not None:
+            run.say(f"caution: {REPEATS}")
+        for line in folder.damaged:
+            run.say(line)
         for attack in attacks.values():
-            reason = inapplicable(attack, target)
-            folder.note(attack.name, about(attack, target, reason))
-            if reason and report:
-                report(f"{attack.name}: does not apply. {reason}")
-            for case in [] if reason else cases(attack, target):
-                tried += _run_case(run, attack, case)
+            tried += _run_attack(run, attack)
         run.failures.check(tried)
         if unfinished:
             raise unfinished
@@ -125,32 +157,37 @@ class Run:
     failures: Failures
     report: Report | None
 
+    def say(self, line: str) -> None:
+        """Report a line, if there is a report."""
+        if self.report:
+            self.report(line)
+
 
 def about(attack: Attack, target: Target, reason: str | None) -> dict[str, Any]:
-    """What suite.json says of an attack: its threat model, what it is after, and why it does not apply, if so."""
-    run_on = [] if reason else cases(attack, target)
+    """What `suite.json` says of an attack: threat model, settings, what it is after, and why it does not apply."""
+    own_needs = [case for case in ([] if reason else cases(attack, target)) if case.needs is not None]
     return {
         "family": attack.family,
         "adversary": attack.threat.adversary,
         "needs": sorted(attack.threat.needs),
+        "settings": settings_of(attack),
         "obstacle": reason,
         "wants_key": wants_key(attack),
         "asset": asset_of(attack, target.setting.task),
         "null": isinstance(attack, RandomKeys),
-        "cases": {str(case): {"needs": sorted(case.needs)} for case in run_on if case.needs is not None},
+        "cases": {str(case): {"needs": sorted(case.needs or ())} for case in own_needs},
     }
 
 
-def inapplicable(attack: Attack, target: Target) -> str | None:
-    """Why an attack cannot be run on a target; None where it can."""
-    model_needs = {"public model", "encrypted model", "answers"}
-    if target.model is None and attack.threat.needs & model_needs:
+def inapplicable(attack: Attack, setting: Setting) -> str | None:
+    """Why an attack cannot be run on a target, as a sentence; None where it can."""
+    if setting.model is None and attack.threat.needs & OF_A_MODEL:
         return "It attacks a model, and only speech was given: name one with --model."
-    return attack.inapplicable(target.setting)
+    return attack.inapplicable(setting)
 
 
 def cases(attack: Attack, target: Target) -> list[Case]:
-    """The attack's own cases; those with ciphertext at the seconds that the user asked for, where he did."""
+    """The attack's own cases; those with ciphertext at the seconds that the user asked for, if any."""
     own = list(attack.cases(target.setting))
     timed = [case for case in own if case.seconds is not None]
     if not (target.config.seconds and timed):
@@ -162,7 +199,7 @@ def cases(attack: Attack, target: Target) -> list[Case]:
 def run_trial(
     target: Target, salt: Salt, attack: Attack, case: Case, number: int, threads: int | None = None
 ) -> dict[str, Any]:
-    """One attack on one key, scored: a row of the result file. `threads`: of the attack's process."""
+    """One attack on one key, scored: a row of the result file. `threads` is the number of the attack's process."""
     trial = trial_of(target, salt, attack, case, number)
     handed, oracles = evidence_of(target, trial, attack, case)
     with _attacked(target, attack, handed, oracles, threads or available_cores()) as attacked:
@@ -201,7 +238,7 @@ def run_trial(
 
 @contextmanager
 def _attacked(target: Target, attack: Attack, handed: Handed, oracles: Oracles, threads: int) -> Iterator[Attacked]:
-    """The attack in a process of its own; what is no attack, but the harness' own, in this one."""
+    """The attack in a process of its own; guessing and random keys, which are the harness's own, in this one."""
     if not isinstance(attack, Guessing | RandomKeys):
         with attacking(attack, handed, oracles, threads) as attacked:
             yield attacked
@@ -210,86 +247,80 @@ def _attacked(target: Target, attack: Attack, handed: Handed, oracles: Oracles, 
 
 
 def wants_key(attack: Attack) -> bool:
+    """Whether the attack returns a key, and not a model in its place."""
     return bool(getattr(attack, "wants_key", True))
 
 
 def asset_of(attack: Attack, task: str | None) -> Asset:
-    """What an attack is after: the key, and with it the speech and the use of the model, or what it says itself."""
+    """What an attack is after: the key, with which speech and model are open, or what the attack itself says."""
     own: Asset = "identity" if task == "asv" else "use"
     return "key" if wants_key(attack) else getattr(attack, "asset", own)
 
 
 def seen_units(handed: Handed) -> int:
-    """Samples or frames of the victim's ciphertext that an attack had; a few known blocks do not count."""
+    """Samples or frames of the victim's ciphertext that an attack had; known blocks are not counted."""
     return sum(query.shape[-1] for query in handed.ciphertext)
 
 
 def scored(target: Target, trial: Trial, recovery: Recovery, wants_key: bool, seen: int) -> dict[str, float]:
-    """Key error, what is heard, and the task's error (percent) with the recovered key; NaN where none is wanted.
+    """Key error, what is heard, and the task's error in percent with the recovered key; NaN where none is wanted.
 
-    An attack that wanted a key and found none scores as an unrelated key and as silence: error √2, 0 dB. A model in
-    place of a key is scored with its interval. seen: samples or frames of the victim that the attack had.
+    An attack that wanted a key and found none scores as an unrelated key and as silence: an error of √2 and 0 dB. A
+    model in place of a key is scored with its interval. `seen` is the number of samples or frames of the victim that
+    the attack had.
     """
-    found = unscored()
+    scores = unscored()
     if recovery.model is not None:
         answers = target.experiment.engine.explicit(recovery.model, trial.key)
         error = _errors_of_model(target, recovery, answers)
-        found |= dict(zip(("error", "error_low", "error_high"), map(float, error), strict=True))
+        scores |= dict(zip(("error", "error_low", "error_high"), map(float, error), strict=True))
     if recovery.key is None:
-        return found | ({"key_error": 2**0.5, "snr": 0.0} if wants_key else {})
+        return scores | {"key_error": 2**0.5, "snr": 0.0} if wants_key else scores
     blocks = target.setting.blocks
-    found["key_error"] = key_error(recovery.key, trial.key, blocks)
-    found |= heard(target, trial, recovery.key, seen)
+    scores["key_error"] = key_error(recovery.key, trial.key, blocks)
+    scores |= heard(target, trial, recovery.key, seen)
     if target.model is not None:
-        # A sign that the attack cannot see is one more guess for the adversary, who is granted it.
-        sign = np.sign(np.sum(recovery.key * trial.key)) if blocks == "samples" else 1.0
-        asked = (sign or 1.0) * recovery.key
-        found["error"] = float(target.errors(target.experiment, trial.key, asked[None])[0])
-    return found
+        asked = recovery.key
+        if blocks is Blocks.SAMPLES:  # the sign is inaudible, and one more guess for the adversary, who is granted it
+            asked = (np.sign(np.sum(recovery.key * trial.key)) or 1.0) * recovery.key
+        scores["error"] = float(target.errors(target.experiment, trial.key, asked[None])[0])
+    return scores
 
 
 def unscored() -> dict[str, float]:
+    """All scores as NaN."""
     return dict.fromkeys(("key_error", "error", "error_low", "error_high"), float("nan")) | nothing_heard()
 
 
 def _errors_of_model(target: Target, recovery: Recovery, tested: Answers) -> Matrix:
-    """The task's error and its interval, in percent, of the answers to the victims' ciphertext `tested`.
+    """The task's error and its interval, in percent, of the answers `tested` to the victims' ciphertext.
 
-    Plain enrolment is asked about last: beside the same recordings encrypted, it would tell an attack the key. Raises
-    ModelFailed where the task enrols nobody.
+    The model is asked about plain enrolment last: beside the same recordings encrypted, it would tell an attack the
+    key. Raises ModelFailed where the task has no enrolment.
     """
-    if recovery.enrolment != "plain":
-        encrypted: Matrix = target.error_rows(target.with_intervals, tested)[0]
-        return encrypted
     experiment = target.with_intervals
+    if recovery.enrolment != "plain":
+        return error_rates(experiment, experiment.scores(tested))[0]
     if not isinstance(experiment.task, Verification):
-        raise ModelFailed("plain enrolment is asked for, and only speaker verification enrols anybody")
+        raise ModelFailed("Plain enrolment is asked for, which only speaker verification has.")
     assert recovery.model is not None
     enrolled = experiment.engine.explicit(recovery.model, np.eye(target.setting.size))
     assert isinstance(enrolled, torch.Tensor) and isinstance(tested, torch.Tensor)
-    rates: Matrix = target.rates(experiment, experiment.task.measured.scores(enrolled, tested))[0]
-    return rates
+    return error_rates(experiment, experiment.task.measured.scores(enrolled, tested))[0]
 
 
-def _guessing(
-    target: Target,
-    folder: AttackFolder,
-    keys: int,
-    workers: int,
-    timeout: float | None,
-    command: str | None,
-    progress: Progress | None,
-    report: Report | None,
-) -> Guessing:
-    with folder.locked():  # refused before the sweep, not after it
-        folder.claim_attacks(target.config, target, command)
-    guessing = Guessing(target, folder.path, keys)
-    guessing.sweep(workers, timeout, command, progress, report)
-    return guessing
+def _run_attack(run: Run, attack: Attack) -> int:
+    """Run the trials of all cases that are missing, and return how many there were."""
+    reason = inapplicable(attack, run.target.setting)
+    run.folder.note(attack.name, about(attack, run.target, reason))
+    if reason:
+        run.say(f"{attack.name}: does not apply. {reason}")
+        return 0
+    return sum(_run_case(run, attack, case) for case in cases(attack, run.target))
 
 
 def _run_case(run: Run, attack: Attack, case: Case) -> int:
-    """Runs the trials that are missing, and returns how many there were."""
+    """Run the trials that are missing, and return how many there were."""
     done = run.folder.trials_done(attack.name, str(case))
     trials = _trials(run.target.config.trials, attack)
     missing = [number for number in range(trials) if number not in done]
@@ -305,20 +336,22 @@ def _run_case(run: Run, attack: Attack, case: Case) -> int:
             else:
                 run.folder.add(attack.name, outcome)
                 run.failures.worked, kept = True, kept + 1
-    if run.report and missing and kept:
-        run.report(run.folder.describe(attack.name, str(case)))
+    if missing and kept:
+        run.say(run.folder.describe(attack.name, str(case)))
     return len(missing)
 
 
 def _trials(asked: int, attack: Attack) -> int:
-    """How many trials a case has: those asked for, no more than are enough, or as many as the null attack needs."""
-    return attack.trials if isinstance(attack, RandomKeys) else min(asked, getattr(attack, "most_trials", asked))
+    """Trials of a case: those asked for, as far as the attack allows; random keys have a number of their own."""
+    if isinstance(attack, RandomKeys):
+        return attack.trials
+    return min(asked, getattr(attack, "most_trials", asked))
 
 
 def _outcomes(
     run: Run, attack: Attack, case: Case, trials: Sequence[int], watch: Watch
 ) -> Generator[dict[str, Any] | Failure, None, None]:
-    """What became of every trial, as it is done; guessing only reads what its sweep left, in this process."""
+    """The outcome of every trial as it is done. Guessing only reads the results of its sweep, in this process."""
     workers, timeout = run.workers, run.timeout
     if isinstance(attack, Guessing) or (timeout is None and (workers == 1 or len(trials) < 2)):
         for number in trials:
@@ -337,10 +370,10 @@ def _outcomes(
 def _tried(
     target: Target, salt: Salt, attack: Attack, case: Case, number: int, threads: int | None = None
 ) -> dict[str, Any] | Failure:
-    """The trial's row, or why there is none: of the harness and the model, since an attack that fails has a row."""
+    """The trial's row, or why there is none: a fault of harness or model, since an attack that fails has a row."""
     try:
         return run_trial(target, salt, attack, case, number, threads)
-    except Exception as error:  # a user's model may fail in any way, and under some keys alone
+    except Exception as error:  # a user's model may fail in any way, and under some keys only
         return Failure(number, _name(attack, case, number), described(error))
 
 
@@ -357,5 +390,5 @@ def _in_worker(
 
 @lru_cache(maxsize=1)
 def _prepared(config: AttackConfig, folder: str) -> Target:
-    """Prepared once per worker."""
+    """The target, prepared once per worker."""
     return Target(config, Path(folder))

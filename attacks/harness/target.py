@@ -1,8 +1,7 @@
 """What is attacked: speech of victims under a key, and the encrypted model, if any, that answers to it.
 
-The corpus is split by speakers: victims, whose ciphertext is attacked and with whose speech the recovered key is
-scored, and others, whose plain speech an adversary may know. Every second speaker is another, unless a corpus of
-others is named. Where a corpus names no speakers, its recordings are dealt into `HANDS` hands.
+Victims are the speakers whose ciphertext is attacked and with whose speech the recovered key is scored. Background
+speakers are those whose plain speech an adversary may know (`wrongkey.attacks.harness.speakers`).
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, cast
 
@@ -23,16 +21,16 @@ from torch import Tensor
 from wrongkey.attacks.base import BackgroundSpeech, Matrix, Setting
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.listeners import open_listener
+from wrongkey.attacks.harness.speakers import by_speaker, in_drawn_order, some_of_each, victims_and_background
+from wrongkey.attacks.harness.task_errors import error_rates
 from wrongkey.attacks.harness.wire import Parcel, pickled
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.config import SweepConfig
-from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, duration, load_audio, open_corpus
+from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
 from wrongkey.evaluation.experiment import Experiment, key_cut_of
 from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
-from wrongkey.evaluation.processes.workers import score_rows
-from wrongkey.evaluation.run_folder.vocabulary import error_percent
 from wrongkey.evaluation.tasks.base import make_task
 from wrongkey.files import write_text_atomically
 from wrongkey.keys import SecretKey, correct_key, get_scheme
@@ -40,42 +38,56 @@ from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 
 SPEECH_RATE = 16_000  # hertz of speech that is attacked without a model
-HANDS = 20
-OTHERS_SECONDS = 1200.0  # of other people's speech that an adversary learns from: all of them, some utterances each
-PROBED, PROBED_EACH = 12, 4  # people, and utterances of each, that an adversary asks the encrypted model about
+BACKGROUND_SECONDS = 1200.0  # of background speech that an adversary learns from, some of every speaker
+ASKED_SPEAKERS, ASKED_EACH = 12, 4  # background speakers, and utterances of each, that the encrypted model answers to
 REPLICATES = 200  # of the bootstrap, where an attack returns a model
 NOISE_SECONDS = 30.0  # of noise through a front end, to learn how many frames a second makes
+LABELS = {"asv": "speaker", "asr": "text", "asc": "label"}  # of an utterance, as the task has them
 
 
 class Target:
-    """A configuration with its speech and models at hand. `folder` receives the lists of who was a victim."""
+    """A configuration with its speech and models at hand.
+
+    Attributes
+    ----------
+    config : AttackConfig
+        What was asked for.
+    folder : Path
+        The run folder; it receives the lists of the victims' and of the background speakers' utterances.
+    model : Model or None
+        The plain model with its batch norms folded in; None where only speech is attacked.
+    scheme : Scheme
+        How keys are drawn.
+    victims_corpus, background_corpus : Corpus
+        Speech of the victims and of the background speakers.
+    setting : Setting
+        What is public.
+    understood : dict of str to float
+        WER of what the recogniser hears in a victim's plain speech, by victim.
+    """
 
     def __init__(self, config: AttackConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         self.model = open_model(config.model) if config.model else None
         if self.model is not None:
             if getattr(self.model, "external", False):
-                raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model")
+                raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model.")
             answer_function(self.model, config.task)
         self.scheme = get_scheme(config.scheme)
-        self.victims_corpus, self.others_corpus = _split(config)
+        self.victims_corpus, self.background_corpus = victims_and_background(config)
         self.setting = self._setting()
         self._fine_tuned: dict[str, Model] = {}
-        self.understood: dict[str, float] = {}  # WER of what the recogniser hears in a victim's plain speech, by victim
+        self.understood: dict[str, float] = {}
 
     @cached_property
     def victims(self) -> tuple[tuple[str, tuple[Utterance, ...]], ...]:
-        """Name and utterances of every victim, in an order drawn with the run's seed: a corpus may be sorted."""
-
-        def drawn(hand: tuple[str, tuple[Utterance, ...]]) -> bytes:
-            return blake2b(f"{self.config.seed}/{hand[0]}".encode("utf-8", "surrogateescape")).digest()
-
-        return tuple(sorted(_hands(self.victims_corpus).items(), key=drawn))
+        """Name and utterances of every victim, in the order in which trials take them."""
+        return in_drawn_order(by_speaker(self.victims_corpus), self.config.seed)
 
     @cached_property
     def recogniser(self) -> Model | None:
-        """Who hears decrypted waveforms; None where nobody was named, or spectrograms are attacked."""
-        named = self.config.recogniser if self.setting.blocks == "samples" else None
+        """The model that hears decrypted waveforms; None where none was named, or spectrograms are attacked."""
+        named = self.config.recogniser if self.setting.blocks is Blocks.SAMPLES else None
         return open_listener(named, "asr") if named else None
 
     @property
@@ -84,6 +96,7 @@ class Target:
         return correct_key(self.scheme, self.setting.size, self.config.seed)
 
     def secret(self, key: Matrix) -> SecretKey:
+        """A key `(N, N)` as the owner keeps it."""
         return SecretKey(self.scheme.name, self.setting.block_size, self.setting.cut.dims, key)
 
     def queries(self, utterances: Sequence[Utterance]) -> list[Tensor]:
@@ -100,21 +113,23 @@ class Target:
 
     @cached_property
     def background(self) -> BackgroundSpeech:
-        """Plain queries of the people who are no victims."""
-        return self._labelled(_round_robin(self.others_corpus, OTHERS_SECONDS))
+        """Plain queries of background speakers."""
+        return self._labelled(some_of_each(self.background_corpus, BACKGROUND_SECONDS))
 
     @cached_property
-    def others_parcel(self) -> Parcel:
+    def background_parcel(self) -> Parcel:
+        """`background` as it goes to the attack's process."""
         return Parcel(pickled(self.background))
 
     @cached_property
     def asked_parcel(self) -> Parcel:
+        """`asked` as it goes to the attack's process."""
         return Parcel(pickled(self.asked))
 
     @cached_property
     def asked(self) -> BackgroundSpeech:
-        """The queries that an adversary asks the encrypted model about, in the order of `others_experiment`."""
-        return self._labelled(self.others_experiment.used)
+        """The queries that an adversary asks the encrypted model about, in the order of `background_experiment`."""
+        return self._labelled(self.background_experiment.used)
 
     def fine_tuned(self, variant: str, seed: int) -> Model:
         """The public model as the owner trained it further before encrypting it; made once for each variant."""
@@ -149,15 +164,16 @@ class Target:
         return experiment
 
     @cached_property
-    def others_experiment(self) -> Experiment:
-        """The task on a few of the others' utterances, which an adversary may ask the encrypted model about."""
-        few = [u.id for hand in list(_hands(self.others_corpus).values())[:PROBED] for u in hand[:PROBED_EACH]]
-        config = self.sweep_config(self.others_corpus.only(few), "probe.txt")
+    def background_experiment(self) -> Experiment:
+        """The task on a few utterances of background speakers, about which the encrypted model may be asked."""
+        speakers = list(by_speaker(self.background_corpus).values())[:ASKED_SPEAKERS]
+        few = [utterance.id for utterances in speakers for utterance in utterances[:ASKED_EACH]]
+        config = self.sweep_config(self.background_corpus.only(few), "probe.txt")
         named = config.corpus if self.config.background is None else self.config.background
         return Experiment(replace(config, corpus=named, per_speaker=None))
 
     def sweep_config(self, corpus: Corpus, listed: str, keys: int = 1) -> SweepConfig:
-        """The sweep of the model on some of the speech, whose utterances are listed in a file of `folder`."""
+        """The sweep of the model on the speech of `corpus`, which the file `listed` of `folder` names."""
         assert self.config.model is not None
         path = self.folder / "attacks" / listed
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,18 +191,7 @@ class Target:
 
     def error_of(self, experiment: Experiment, answers: Answers) -> Matrix:
         """The task's error in percent, `(n,)`, of answers under n keys."""
-        return self.error_rows(experiment, answers)[:, 0]
-
-    def error_rows(self, experiment: Experiment, answers: Answers) -> Matrix:
-        """The task's errors with the ends of their intervals, NaN where there are none: `(n, 3)` in percent."""
-        return self.rates(experiment, experiment.scores(answers))
-
-    def rates(self, experiment: Experiment, scores: Tensor) -> Matrix:
-        """The same of scores `(n, …)` as the task makes them."""
-        rows = score_rows(experiment, "incorrect", scores, 0)
-        metric = experiment.task.metric
-        rates = np.array([[row[c] for c in ("value", "ci_low", "ci_high")] for row in rows if row["metric"] == metric])
-        return error_percent(metric, rates[:, [0, 2, 1]] if metric == "accuracy" else rates)
+        return error_rates(experiment, experiment.scores(answers))[:, 0]
 
     def _setting(self) -> Setting:
         config = self.config
@@ -201,7 +206,7 @@ class Target:
         return Setting(self.scheme, cut, rate, blank(self.model), config.task)
 
     def _labelled(self, used: Sequence[Utterance]) -> BackgroundSpeech:
-        label = {"asv": "speaker", "asr": "text", "asc": "label"}[self.config.task if self.model else "asv"]
+        label = LABELS[self.config.task if self.model else "asv"]
         queries = tuple(self._query(utterance) for utterance in used)
         return BackgroundSpeech(queries, tuple(getattr(utterance, label) or "" for utterance in used))
 
@@ -219,50 +224,6 @@ def blank(model: Model) -> Model:
         for tensor in (*empty.network.parameters(), *empty.network.buffers()):
             tensor.zero_()
     return empty
-
-
-def _split(config: AttackConfig) -> tuple[Corpus, Corpus]:
-    """Victims and others: no speaker is both."""
-    recordings = cast(Recordings | None, config.recordings)
-    corpus = open_corpus(config.corpus, recordings)
-    if config.only:
-        corpus = corpus.only_listed(Path(config.only))
-    if config.background is not None:
-        background = open_corpus(config.background, recordings)
-        if config.background_only:
-            background = background.only_listed(Path(config.background_only))
-        if both := set(corpus.speakers) & set(background.speakers):
-            raise BadInput(f"speaker {min(both)} is a victim and in --others too: name a corpus of other people")
-        if shared := {u.path.resolve() for u in corpus.utterances} & {u.path.resolve() for u in background.utterances}:
-            raise BadInput(f"{min(shared)} is a victim's recording and in --others too: name another corpus")
-        return corpus, background
-    hands = list(_hands(corpus).values())
-    if len(hands) < 4:
-        raise BadInput(
-            f"{corpus.name} has {len(hands)} speakers, too few to split into victims and others: name other people's "
-            "speech with --others CORPUS"
-        )
-    return tuple(corpus.only([u.id for hand in hands[first::2] for u in hand]) for first in (0, 1))  # type: ignore[return-value]
-
-
-def _hands(corpus: Corpus) -> dict[str, tuple[Utterance, ...]]:
-    """Utterances by speaker, or recordings dealt into hands where nobody is named."""
-    found: dict[str, list[Utterance]] = {}
-    for number, utterance in enumerate(corpus.utterances):
-        found.setdefault(utterance.speaker or f"hand {number % HANDS}", []).append(utterance)
-    return {name: tuple(members) for name, members in found.items()}
-
-
-def _round_robin(corpus: Corpus, seconds: float) -> tuple[Utterance, ...]:
-    """The first utterance of everybody, then the second, until there are so many seconds of speech."""
-    hands = list(_hands(corpus).values())
-    taken, total = [], 0.0
-    for turn in range(max(map(len, hands))):
-        for hand in hands:
-            if turn < len(hand) and total < seconds:
-                taken.append(hand[turn])
-                total += duration(hand[turn])
-    return tuple(taken)
 
 
 def whole_blocks(cut: KeyCut, query: Tensor, units: int) -> Tensor:

@@ -1,7 +1,7 @@
 """What passes between the harness and the process of an attack.
 
-To the attack go pickles, which the harness makes and the attack's process opens. From the attack come a word, a table
-of JSON and arrays, and never a pickle: opening one may run code, and what runs in the harness can see the truth.
+The harness sends pickles, which the attack's process opens. The attack sends a word, a JSON table and arrays, and never
+a pickle: opening one may run code, and code that runs in the harness can see the truth.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from wrongkey.errors import in_one_line
 
 
 class NoMessage(Exception):
-    """An attack sent something else than a message."""
+    """An attack sent something other than a message."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """From the attack: `kind` says what it is about."""
+    """A message from the attack; `kind` says what it is about."""
 
     kind: str
     fields: dict[str, Any]
@@ -35,7 +35,7 @@ class Message:
 
 
 def packed(kind: str, fields: Mapping[str, Any] | None = None, **arrays: NDArray[Any]) -> bytes:
-    """A message as bytes. Arrays hold numbers; fields are what JSON can say."""
+    """A message as bytes; arrays hold numbers, and fields what JSON can hold."""
     header = json.dumps([kind, dict(fields or {})]).encode()
     buffer, named = io.BytesIO(), {"header": np.frombuffer(header, np.uint8), **arrays}
     np.savez(buffer, allow_pickle=False, **named)
@@ -43,7 +43,7 @@ def packed(kind: str, fields: Mapping[str, Any] | None = None, **arrays: NDArray
 
 
 def unpacked(data: bytes) -> Message:
-    """Raises NoMessage for bytes that are none."""
+    """The message in these bytes. Raises NoMessage where there is none."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             kind, fields = json.loads(found["header"].tobytes())
@@ -60,15 +60,17 @@ def pickled(content: object) -> bytes:
 
 
 def unpickled(data: bytes) -> Any:
+    """The content of `pickled`, on the CPU."""
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """What an attack's process is sent once and keeps: other people's speech, say."""
+    """What an attack's process is sent once and keeps, for instance background speech."""
 
     data: bytes
 
     @cached_property
     def name(self) -> str:
+        """A hash of the content."""
         return blake2b(self.data, digest_size=16).hexdigest()

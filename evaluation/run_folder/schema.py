@@ -182,6 +182,7 @@ class AboutAttack(Part):
     family: Count | None = None
     adversary: str = ""
     needs: list[str] = []
+    settings: dict[str, Any] = {}
     obstacle: Text = None
     wants_key: bool | None = None
     asset: Text = None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.reports.outputs import kept_condition, kept_key
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
@@ -62,12 +63,6 @@ def median_key(result: KeyStatistics) -> int:
     """Index of the incorrect key whose score lies nearest to the median (the first where several do)."""
     rows = result.run.rows("incorrect", result.metric.name)
     return int(rows["key_index"].iloc[int((rows["value"] - result.median).abs().to_numpy().argmin())])
-
-
-def evenly_spaced(names: list[str], count: int) -> list[str]:
-    """At most `count` of the names: the middles of as many equal parts of the list."""
-    count = min(count, len(names))
-    return [names[(2 * i + 1) * len(names) // (2 * count)] for i in range(count)]
 
 
 def shortened(text: str) -> str:

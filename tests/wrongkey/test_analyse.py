@@ -1,13 +1,15 @@
 """``wrongkey analyse`` as its users meet it."""
 
 import json
-import sys
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from tests.wrongkey.test_cli import refused
+from wrongkey.attacks.analyses.base import Findings
+from wrongkey.attacks.analyses.leaks.analysis import Leaks
+from wrongkey.attacks.analyses.phase.reconstruction import PhaseReconstruction
+from wrongkey.attacks.analyses.speech import COLUMNS
 from wrongkey.cli import main
 from wrongkey.evaluation.corpora import open_corpus
 
@@ -54,37 +56,22 @@ def test_decryption_takes_the_sweep_or_flags(run, only, tmp_path):
     assert "How near a key must be" in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("name", "module"),
-    [("phase", "wrongkey.attacks.analyses.phase.reconstruction"), ("leaks", "wrongkey.attacks.analyses.leaks")],
-)
-def test_analyses_of_speech_get_corpus_and_settings(monkeypatch, tmp_path, name, module):
+@pytest.mark.parametrize("kind", [PhaseReconstruction, Leaks])
+def test_analyses_of_speech_get_corpus_and_settings(monkeypatch, tmp_path, kind):
     asked = {}
 
-    def analyse(corpus, **settings):
-        asked.update(settings, corpus=corpus)
-        columns = [
-            "experiment",
-            "scheme",
-            "block_size",
-            "blocks",
-            "condition",
-            "method",
-            "utterance",
-            "metric",
-            "value",
-        ]
-        return pd.DataFrame([["e", "rom", 3, "tiles", "encrypted", "", "u", "stoi", 0.5]], columns=columns)
+    def run(self, out, progress):
+        asked.update(vars(self), out=out)
+        row = ["e", "rom", 3, "tiles", "encrypted", "", "u", "stoi", 0.5]
+        table = pd.DataFrame([row], columns=list(COLUMNS))
+        return Findings(table, self.about() | {"sentences": [f"{len(table)} of {self.corpus.name}"]})
 
-    def sentences(table, corpus):
-        return [f"{len(table)} of {corpus.name}"]
-
-    monkeypatch.setitem(sys.modules, module, SimpleNamespace(run=analyse, sentences=sentences))
+    monkeypatch.setattr(kind, "run", run)
     flags = ["--corpus", "bundled", "--scheme", "rom,flipping", "--block", "3,8", "--utterances", "4"]
-    assert main(["analyse", name, *flags, "--speaker-model", "asv-raw3", "--out", str(tmp_path / "out")]) == 0
-    assert asked.pop("corpus").name == "bundled"
-    assert asked == {
+    assert main(["analyse", kind.name, *flags, "--speaker-model", "asv-raw3", "--out", str(tmp_path / "out")]) == 0
+    expected = {
         "out": tmp_path / "out",
+        "corpus_spec": "bundled",
         "schemes": ["rom", "flipping"],
         "block_sizes": [3, 8],
         "utterances": 4,
@@ -92,9 +79,10 @@ def test_analyses_of_speech_get_corpus_and_settings(monkeypatch, tmp_path, name,
         "speaker_model": "asv-raw3",
         "recogniser": None,
     }
-    assert pd.read_parquet(tmp_path / "out" / "analyses" / f"{name}.parquet").value.item() == 0.5
-    about = json.loads((tmp_path / "out" / "analyses" / f"{name}.json").read_text())
-    assert about.get("sentences") == (["1 of bundled"] if name == "leaks" else None)
+    assert {name: asked[name] for name in expected} == expected and asked["corpus"].name == "bundled"
+    assert pd.read_parquet(tmp_path / "out" / "analyses" / f"{kind.name}.parquet").value.item() == 0.5
+    about = json.loads((tmp_path / "out" / "analyses" / f"{kind.name}.json").read_text())
+    assert about["sentences"] == ["1 of bundled"] and about["asked"]["block_sizes"] == [3, 8]
 
 
 def test_wrong_input_is_one_sentence(tmp_path, capsys):

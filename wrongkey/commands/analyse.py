@@ -6,7 +6,6 @@ import argparse
 import shlex
 import sys
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +14,9 @@ from wrongkey.flags import at_home
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
+    from wrongkey.attacks.analyses.base import Analysis
+    from wrongkey.attacks.analyses.leaks.analysis import Leaks
+    from wrongkey.attacks.analyses.phase.reconstruction import PhaseReconstruction
     from wrongkey.evaluation.config import SweepConfig
     from wrongkey.evaluation.corpora import Corpus
 
@@ -36,6 +38,7 @@ SWEPT = (
 
 
 def add(commands: Any) -> None:
+    """Add the command and its analyses to the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "analyse",
         help="why incorrect keys work, decryption with near keys, phase reconstruction, leaks",
@@ -54,13 +57,13 @@ def _add_keys(analyses: Any) -> None:
         "keys",
         help="measure every incorrect key of a sweep and hold it against its score (Fig. 10)",
         description="Draw the incorrect keys of a finished sweep again, measure how each differs from the correct key, "
-        "and say whether that foretells its score.",
+        "and say whether that predicts its score.",
     )
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder of a finished sweep")
-    parser.add_argument("--model", help="the sweep's, where that is code of yours: the manifest alone does not run it")
-    parser.add_argument("--corpus", help="the sweep's, where that is code of yours")
+    parser.add_argument("out", metavar="RUN", type=Path, help="run folder of a finished sweep")
+    parser.add_argument("--model", help="the sweep's, where that is your own code: the manifest alone does not run it")
+    parser.add_argument("--corpus", help="the sweep's, where that is your own code")
     _add_trust(parser)
-    parser.set_defaults(run=_keys, parser=parser)
+    parser.set_defaults(run=run, analysis=_keys, parser=parser)
 
 
 def _add_decryption(analyses: Any) -> None:
@@ -88,7 +91,7 @@ def _add_decryption(analyses: Any) -> None:
     parser.add_argument("--draws", type=int, default=10, metavar="N", help="near keys of each kind (default 10)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default)")
     _add_trust(parser)
-    parser.set_defaults(run=_decryption, parser=parser)
+    parser.set_defaults(run=run, analysis=_decryption, parser=parser)
 
 
 def _add_phase(analyses: Any) -> None:
@@ -98,7 +101,7 @@ def _add_phase(analyses: Any) -> None:
         description="Phase reconstruction by PGHI and Griffin-Lim, on plain spectrograms and on encrypted ones.",
     )
     _add_encryption(parser)
-    parser.set_defaults(run=_phase, parser=parser)
+    parser.set_defaults(run=run, analysis=_phase, parser=parser)
 
 
 def _add_leaks(analyses: Any) -> None:
@@ -108,11 +111,11 @@ def _add_leaks(analyses: Any) -> None:
         description="Energy contour, speech activity, rhythm, and whether two ciphertexts are of one speaker.",
     )
     _add_encryption(parser)
-    parser.set_defaults(run=_leaks, parser=parser)
+    parser.set_defaults(run=run, analysis=_leaks, parser=parser)
 
 
 def _add_trust(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trust", action="store_true", help="run whatever code RUN names as its model or corpus")
+    parser.add_argument("--trust", action="store_true", help="run the code that RUN names as its model or corpus")
 
 
 def _add_speech(parser: argparse.ArgumentParser) -> None:
@@ -139,67 +142,65 @@ def _add_encryption(parser: argparse.ArgumentParser) -> None:
     _add_speech(parser)
 
 
-def _keys(options: argparse.Namespace) -> int:
-    from wrongkey.attacks.analyses.weak_keys import analyse_keys
+def run(options: argparse.Namespace) -> int:
+    """Run the analysis that was asked for, and say what was found and where it is."""
+    from wrongkey.attacks.analyses.folder import analyse
     from wrongkey.progress import progress
 
-    folder = analyse_keys(options.run_folder, _command(), progress(), _trusted(options, options.run_folder))
-    return _done(folder.path, "keys")
+    if options.out is None:
+        raise BadInput("An analysis needs --out RUN for its results.")
+    analysis = options.analysis(options)
+    command = shlex.join(["wrongkey", *sys.argv[1:]])
+    folder = analyse(analysis, options.out, command=command, progress=progress())
+    rows = folder.path / "analyses" / f"{analysis.name}.parquet"
+    conclude(
+        *_sentences(rows.with_suffix(".json")),
+        f"{rows} is done; look at it with: wrongkey report {options.out} --out report.html",
+    )
+    return 0
 
 
-def _decryption(options: argparse.Namespace) -> int:
-    from wrongkey.attacks.analyses.near_keys import analyse_decryption
-    from wrongkey.progress import progress
+def _keys(options: argparse.Namespace) -> Analysis:
+    from wrongkey.attacks.analyses.weak_keys import WeakKeys
 
-    out = _out(options)
-    config = _sweep_config(options, out)
-    analyse_decryption(config, out, draws=options.draws, command=_command(), progress=progress())
-    return _done(out, "decryption")
+    return WeakKeys(_trusted(options))
 
 
-def _phase(options: argparse.Namespace) -> int:
-    return _of_speech(options, "phase", import_module("wrongkey.attacks.analyses.phase.reconstruction").run)
+def _decryption(options: argparse.Namespace) -> Analysis:
+    from wrongkey.attacks.analyses.near_keys import Decryption
+
+    return Decryption(_sweep_config(options), options.draws)
 
 
-def _leaks(options: argparse.Namespace) -> int:
-    leaks = import_module("wrongkey.attacks.analyses.leaks")
-    return _of_speech(options, "leaks", leaks.run, leaks.sentences)
+def _phase(options: argparse.Namespace) -> Analysis:
+    from wrongkey.attacks.analyses.phase.reconstruction import PhaseReconstruction
+
+    return _of_speech(PhaseReconstruction, options)
 
 
-def _of_speech(options: argparse.Namespace, name: str, analyse: Any, say: Any = None) -> int:
-    """An analysis of encrypted speech; its function returns the rows, and `say` what follows from them."""
-    from wrongkey.attacks.analyses.folder import AnalysisFolder
+def _leaks(options: argparse.Namespace) -> Analysis:
+    from wrongkey.attacks.analyses.leaks.analysis import Leaks
+
+    return _of_speech(Leaks, options)
+
+
+def _of_speech(kind: type[PhaseReconstruction] | type[Leaks], options: argparse.Namespace) -> Analysis:
+    """An analysis of encrypted speech with the options that all of these have."""
     from wrongkey.commands.reproduce import block_sizes
-    from wrongkey.keys import get_scheme
 
-    out, corpus = _out(options), _corpus(options)
-    schemes = list(dict.fromkeys(options.scheme.split(",")))
-    for scheme in schemes:
-        get_scheme(scheme)
-    if options.utterances < 1:
-        raise BadInput(f"--utterances {options.utterances} makes no sense: give 1 or more")
-    asked = {
-        "schemes": schemes,
-        "utterances": options.utterances,
-        "seed": options.seed,
-        "speaker_model": options.speaker_model,
-        "recogniser": options.recogniser,
-    }
-    if options.block is not None:
-        asked["block_sizes"] = block_sizes(options.block)
-    table = analyse(corpus, out=out, **asked)
-    about = {
-        "setting": {"corpus": corpus.name, "corpus_spec": options.corpus, "recordings": corpus.recordings},
-        "asked": asked,
-        **({"sentences": say(table, corpus)} if say else {}),
-    }
-    folder = AnalysisFolder(out)
-    with folder.locked():
-        folder.write_analysis(name, table, about, _command())
-    return _done(out, name)
+    return kind(
+        corpus=_corpus(options),
+        corpus_spec=options.corpus,
+        schemes=list(dict.fromkeys(options.scheme.split(","))),
+        block_sizes=[] if options.block is None else block_sizes(options.block),
+        utterances=options.utterances,
+        seed=options.seed,
+        speaker_model=options.speaker_model,
+        recogniser=options.recogniser,
+    )
 
 
-def _sweep_config(options: argparse.Namespace, out: Path) -> SweepConfig:
+def _sweep_config(options: argparse.Namespace) -> SweepConfig:
     """What decryption is asked of: the flags, or the sweep in the folder where no model is named."""
     from wrongkey.attacks.analyses.folder import sweep_config
     from wrongkey.attacks.analyses.trust import refuse_code
@@ -207,26 +208,31 @@ def _sweep_config(options: argparse.Namespace, out: Path) -> SweepConfig:
     from wrongkey.evaluation.run_folder.folder import RunFolder
 
     if options.model is None:
-        manifest = RunFolder(out).manifest()
+        folder = RunFolder(options.out)
+        manifest = folder.manifest()
         if manifest is None:
-            raise BadInput(f"{out} holds no sweep: name --model and --corpus, or a run folder with --out")
+            raise BadInput(f"{options.out} holds no sweep: name --model and --corpus, or a run folder with --out.")
         config = sweep_config(manifest["config"])
-        refuse_code(config, RunFolder(out).manifest_path, _trusted(options, out))
+        refuse_code(config, folder.manifest_path, _trusted(options))
         return replace(config, device=options.device, replicates=0, keep_outputs=False)
     settings = {name: getattr(options, name) for name in (*SWEPT, "model", "corpus", "recordings", "device")}
-    return SweepConfig.of({**{name: v for name, v in settings.items() if v is not None}, "replicates": 0})
+    given = {name: value for name, value in settings.items() if value is not None}
+    return SweepConfig.of({**given, "replicates": 0})
 
 
-def _trusted(options: argparse.Namespace, out: Path) -> list[str]:
-    """What the user says may be opened of a sweep; BadInput for a model or corpus that is not the sweep's."""
+def _trusted(options: argparse.Namespace) -> list[str]:
+    """What the user allows to be opened of a sweep; BadInput for a model or corpus that is not the sweep's."""
     from wrongkey.attacks.analyses.trust import EVERYTHING
     from wrongkey.evaluation.run_folder.folder import RunFolder
 
     named = {name: getattr(options, name) for name in ("model", "corpus") if getattr(options, name) is not None}
-    config = (RunFolder(out).manifest() or {}).get("config", {})
+    config = (RunFolder(options.out).manifest() or {}).get("config", {})
     for name, spec in named.items():
-        if (theirs := config.get(f"{name}_spec")) not in (None, spec):
-            raise BadInput(f"--{name} {spec} is not that of the sweep in {out}, which is {theirs}: leave it out")
+        recorded = config.get(f"{name}_spec")
+        if recorded not in (None, spec):
+            raise BadInput(
+                f"--{name} {spec} is not that of the sweep in {options.out}, which is {recorded}: leave it out."
+            )
     return [*named.values(), *([EVERYTHING] if options.trust else [])]
 
 
@@ -234,29 +240,14 @@ def _corpus(options: argparse.Namespace) -> Corpus:
     from wrongkey.evaluation.corpora import Recordings, open_corpus
 
     if options.corpus is None:
-        raise BadInput("this analysis needs --corpus")
+        raise BadInput("This analysis needs --corpus.")
     corpus = open_corpus(options.corpus, cast("Recordings | None", options.recordings))
     for caution in corpus.cautions:
         note(f"caution: {caution}")
     return corpus.only_listed(Path(options.only)) if options.only else corpus
 
 
-def _out(options: argparse.Namespace) -> Path:
-    if options.out is None:
-        raise BadInput("an analysis needs --out RUN for its results")
-    return Path(options.out)
-
-
-def _command() -> str:
-    return shlex.join(["wrongkey", *sys.argv[1:]])
-
-
-def _done(out: Path, name: str) -> int:
-    """Says what was found and where it is."""
+def _sentences(described: Path) -> list[str]:
     from wrongkey.evaluation.run_folder.schema import Analysis, read_json
 
-    about = read_json(out / "analyses" / f"{name}.json", Analysis)
-    for sentence in about.get("sentences") or []:
-        conclude(sentence)
-    conclude(f"{out / 'analyses' / name}.parquet is done; look at it with: wrongkey report {out} --out report.html")
-    return 0
+    return read_json(described, Analysis).get("sentences") or []

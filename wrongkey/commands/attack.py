@@ -125,6 +125,7 @@ def _judged(folder: Path, verdicts: list[AttackVerdict | None]) -> Iterator[None
 
 
 def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: Path) -> None:
+    from wrongkey.attacks.harness.config import AttackConfig
     from wrongkey.attacks.harness.suite import run_attacks
     from wrongkey.progress import progress
     from wrongkey.terminal import note

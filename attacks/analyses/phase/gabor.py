@@ -40,9 +40,9 @@ FLOOR = 1e-10  # of the largest magnitude: smaller ones count as this in the log
 
 @dataclass(frozen=True)
 class Lattice:
-    """Hop `a` and channels `M` of a Gabor transform; at 16 kHz the usual ones are 8 ms and 257 bins.
+    """Hop `a` and channels `M` of a Gabor transform; the defaults are 8 ms and 257 bins at 16 kHz.
 
-    Raises BadInput where half of the channels is no multiple of the hop (a redundancy below 2 is among those).
+    Raises BadInput where half the number of channels is no multiple of the hop; a redundancy below 2 is such a case.
     """
 
     hop: int = 128
@@ -57,6 +57,7 @@ class Lattice:
 
     @property
     def bins(self) -> int:
+        """Bins of a real signal's spectrum, from 0 to the Nyquist frequency."""
         return self.channels // 2 + 1
 
     @property
@@ -71,12 +72,13 @@ class Lattice:
         return step * ceil(sqrt(-log(WINDOW_END) / pi * self.gamma) / step)
 
     def length(self, samples: int) -> int:
-        """L for a signal of so many samples: filled with at least `channels` zeros, which keeps its ends apart."""
+        """L for a signal of `samples` samples: at least `channels` zeros are appended, which keep its ends apart."""
         if samples < 1:
             raise BadInput("A signal without samples has no spectrogram.")
         return self.channels * ceil(max(samples + self.channels, 2 * self.half) / self.channels)
 
     def frames(self, samples: int) -> int:
+        """Frames of a signal with this number of samples."""
         return self.length(samples) // self.hop
 
 
@@ -92,7 +94,8 @@ class Gabor(Protocol):
     """A Gabor transform and the phase gradient that belongs to its window."""
 
     @property
-    def lattice(self) -> Lattice: ...
+    def lattice(self) -> Lattice:
+        """Hop and channels."""
 
     def analyse(self, signals: Tensor) -> Tensor:
         """Signals `(..., samples)` to coefficients `(..., bins, frames)`, complex; filled as `Lattice.length` says."""
@@ -105,7 +108,7 @@ class Gabor(Protocol):
 
 
 def open_gabor(lattice: Lattice | None = None, backend: Backend = "auto") -> Gabor:
-    """The transform: ltfatpy's where it is installed, else torch's; BadInput where ltfatpy is asked for and missing."""
+    """The transform by ltfatpy if it is installed, or by torch; BadInput where ltfatpy is asked for and missing."""
     if backend not in ("auto", "ltfatpy", "torch"):
         raise BadInput(f"The Gabor transform is computed by ltfatpy or torch, not by {backend!r}.")
     installed = find_spec("ltfatpy") is not None
@@ -144,6 +147,7 @@ class TorchGabor:
     lattice: Lattice
 
     def analyse(self, signals: Tensor) -> Tensor:
+        """Signals `(..., samples)` to coefficients `(..., bins, frames)`."""
         hop, channels = self.lattice.hop, self.lattice.channels
         length = self.lattice.length(signals.shape[-1])
         frames, window = length // hop, self._window.to(signals).reshape(-1, hop)
@@ -155,10 +159,10 @@ class TorchGabor:
         for k, piece in enumerate(window):  # piece by piece: what is worked on stays in the cache
             wrapped[..., k % (channels // hop), :].addcmul_(around[..., k : k + frames, :], piece)
         turned = torch.fft.rfft(wrapped.flatten(-2)) * self._turns(frames, self.lattice.half, signals)
-        coefficients: Tensor = turned.mT
-        return coefficients
+        return turned.mT
 
     def synthesise(self, coefficients: Tensor, samples: int) -> Tensor:
+        """Coefficients `(..., bins, frames)` to signals `(..., samples)`."""
         check_coefficients(coefficients, self.lattice, samples)
         hop, channels = self.lattice.hop, self.lattice.channels
         frames, dual = coefficients.shape[-1], self._dual.to(coefficients.real).reshape(-1, hop)
@@ -169,10 +173,10 @@ class TorchGabor:
             around[..., k : k + frames, :].addcmul_(wrapped[..., k % (channels // hop), :], piece)
         whole = around.new_zeros(*around.shape[:-2], frames, hop)
         whole.index_add_(-2, _round(frames, len(dual) // 2, around.device), around)
-        signals: Tensor = whole.flatten(-2)[..., :samples]
-        return signals
+        return whole.flatten(-2)[..., :samples]
 
     def phase_gradient(self, magnitude: Array) -> PhaseGradient:
+        """The gradient of the phase from a magnitude `(bins, frames)`."""
         return phase_gradient(magnitude, self.lattice)
 
     @cached_property
@@ -194,7 +198,7 @@ class TorchGabor:
 
 
 def check_coefficients(coefficients: Tensor, lattice: Lattice, samples: int) -> None:
-    """Raises BadInput unless the coefficients are those of a signal of so many samples."""
+    """Raise BadInput unless the coefficients are those of a signal of `samples` samples."""
     wanted = (lattice.bins, lattice.frames(samples))
     if tuple(coefficients.shape[-2:]) != wanted:
         raise BadInput(
@@ -212,8 +216,7 @@ def _gaussian(lattice: Lattice) -> Tensor:
     """The window from -half to half - 1, of unit energy, float64."""
     l = torch.arange(-lattice.half, lattice.half, dtype=torch.float64)  # noqa: E741 (the paper's name)
     window = torch.exp(-pi * l**2 / lattice.gamma)
-    unit: Tensor = window / window.norm()
-    return unit
+    return window / window.norm()
 
 
 @lru_cache(maxsize=8)
@@ -224,7 +227,7 @@ def _canonical_dual(lattice: Lattice) -> Tensor:
     residue r mod M, S_r[j, j'] = M Σ_n g(r + jM - an) g(r + j'M - an), and the dual solves S_r d_r = g_r.
     """
     channels, hop = lattice.channels, lattice.hop
-    periods = 16  # the dual has decayed long before so many times M samples
+    periods = 16  # the dual has decayed long before 16 M samples
     length = channels * periods
     window = torch.zeros(length, dtype=torch.float64)
     window[torch.arange(-lattice.half, lattice.half) % length] = _gaussian(lattice)
@@ -245,6 +248,7 @@ class LtfatGabor:
     lattice: Lattice
 
     def analyse(self, signals: Tensor) -> Tensor:
+        """Signals `(..., samples)` to coefficients `(..., bins, frames)`."""
         from ltfatpy import dgtreal
 
         hop, channels = self.lattice.hop, self.lattice.channels
@@ -255,6 +259,7 @@ class LtfatGabor:
         return torch.from_numpy(np.stack(coefficients)).reshape(*signals.shape[:-1], self.lattice.bins, length // hop)
 
     def synthesise(self, coefficients: Tensor, samples: int) -> Tensor:
+        """Coefficients `(..., bins, frames)` to signals `(..., samples)`."""
         from ltfatpy import idgtreal
 
         hop, channels = self.lattice.hop, self.lattice.channels

@@ -32,8 +32,8 @@ def griffin_lim(
 ) -> Tensor:
     """Signals `(..., samples)` from magnitudes `(..., bins, frames)`, in their dtype and on their device.
 
-    phase: to start from, `(..., bins, frames)` in radians; zero where None. `gabor` is best a `TorchGabor`: ltfatpy's
-    goes through the batch one by one. Raises BadInput as `pghi`.
+    `phase` is what the iteration starts from, `(..., bins, frames)` in radians; zero by default. `gabor` is best a
+    `TorchGabor`: ltfatpy goes through the batch one by one. Raises BadInput as `pghi`.
     """
     check_magnitude(magnitude, gabor.lattice.bins)
     phase = torch.zeros_like(magnitude) if phase is None else phase.to(magnitude)

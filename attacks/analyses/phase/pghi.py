@@ -1,8 +1,9 @@
 """Phase gradient heap integration (Prusa, Balazs, Søndergaard 2017): a phase from a magnitude, without iteration.
 
-The phase gradient is known from the magnitude (`gabor`). It is integrated along the spectrogram's ridges: a heap holds
-the border of what has a phase, the largest coefficient leaves first and gives a phase to its four neighbours by the
-trapezoidal rule. Coefficients below `tolerance` of the largest get a random phase, islands behind them a zero one.
+The phase gradient follows from the magnitude (`gabor`). It is integrated along the spectrogram's ridges: a heap holds
+the border of the coefficients that have a phase; the largest one leaves it first and gives a phase to its four
+neighbours by the trapezoidal rule. Coefficients below `tolerance` of the largest get a random phase, and islands that
+they separate start from phase zero.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def integrate(magnitude: Array, gradient: PhaseGradient, tolerance: float = TOLE
 
 
 def check_magnitude(magnitude: Tensor, bins: int) -> None:
-    """Raises BadInput unless this is a magnitude `(..., bins, frames)`."""
+    """Raise BadInput unless this is a magnitude `(..., bins, frames)`."""
     if magnitude.ndim < 2 or magnitude.shape[-2] != bins or magnitude.numel() == 0:
         raise BadInput(f"A magnitude of shape {tuple(magnitude.shape)} is not (..., {bins} bins, frames).")
     if not bool(torch.isfinite(magnitude).all()) or bool((magnitude < 0).any()):

@@ -1,10 +1,10 @@
-"""Spectrograms as they are encrypted, and as somebody without the key reads them.
+"""Spectrograms as they are encrypted, and as an adversary without the key reads them.
 
 magnitude: `|c|` of the Gabor transform. log: Whisper's scale, `(log10 max(|c|², 10⁻⁸ max |c|²) + 4) / 4`.
 
-An encrypted magnitude may be negative, which no magnitude is; whoever reads it as one takes its absolute value. That
-alone undoes Flipping on magnitudes. Encrypted logarithms are read by the scale's own inverse, cut to the range that any
-speech has on it: at most what samples of full scale give, at least 10⁻⁴ of the loudest.
+An encrypted magnitude may be negative, and is read as its absolute value. That alone undoes Flipping on magnitudes.
+Encrypted logarithms are read by the inverse of the scale, limited to the range that speech has: at most what samples of
+full scale give, at least 10⁻⁴ of the loudest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wrongkey.attacks.analyses.phase.gabor import Lattice
 from wrongkey.errors import BadInput
 
 Scale = Literal["magnitude", "log"]
-RANGE = 1e-4  # magnitudes below so much of the loudest are raised to it on the logarithmic scale
+RANGE = 1e-4  # of the loudest magnitude, to which smaller ones are raised on the logarithmic scale
 QUIET = 1e-10  # the logarithm of silence
 
 
@@ -32,7 +32,7 @@ def on_scale(magnitude: Tensor, scale: Scale) -> Tensor:
 
 
 def read_as_magnitude(values: Tensor, scale: Scale, lattice: Lattice) -> Tensor:
-    """Values on a scale, plain or encrypted, to the magnitude that somebody without the key takes them for."""
+    """Values on a scale, plain or encrypted, as the magnitude that an adversary without the key takes them for."""
     if scale == "magnitude":
         return values.abs()
     ceiling = (log10(loudest(lattice) ** 2) + 4) / 4

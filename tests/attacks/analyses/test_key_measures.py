@@ -22,6 +22,7 @@ from wrongkey.attacks.analyses.key_measures import (
 )
 from wrongkey.errors import BadInput
 from wrongkey.keys import correct_key, draw_keys, encrypt_query
+from wrongkey.keys.key_cut import KeyCut
 
 
 def rotation(angle: float, size: int = 3) -> np.ndarray:
@@ -40,10 +41,11 @@ def speech(count: int = 3, samples: int = 240, seed: int = 0) -> list[torch.Tens
     ("blocks", "shape", "block"), [("samples", (240,), 6), ("tiles", (6, 12), 3), ("frames", (6, 10), 6)]
 )
 def test_distances_are_those_of_encrypted_speech(blocks, shape, block):
-    size = block**2 if blocks == "tiles" else block
+    cut = KeyCut(blocks, block)
+    size = cut.size
     queries = list(torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)))
     keys, correct = draw_keys("rom", size, 0, 0, 4), correct_key("rom", size, 0)
-    found = euclidean_distance(relative_keys(keys, correct), speech_moments(queries, block, blocks))
+    found = euclidean_distance(relative_keys(keys, correct), speech_moments(queries, cut))
     for u, query in enumerate(queries):
         right = encrypt_query(query, correct, blocks=blocks)
         for k, key in enumerate(keys):
@@ -53,10 +55,10 @@ def test_distances_are_those_of_encrypted_speech(blocks, shape, block):
 
 def test_the_correct_key_and_its_negative_are_the_ends_of_every_distance():
     correct = correct_key("rom", 4, 1)
-    moments = speech_moments(speech(), 4, "samples").sum(0)
+    moments = speech_moments(speech(), KeyCut("samples", 4)).sum(0)
     kernels = np.random.default_rng(0).normal(size=(4, 6))
     keys = np.stack([correct, -correct])
-    measured = measure_keys(keys, correct, moments, 4, "samples", kernels, (moments, moments))
+    measured = measure_keys(keys, correct, moments, KeyCut("samples", 4), kernels, (moments, moments))
     assert list(measured) == list(MEASURES)
     ends = {
         **dict.fromkeys(("euclidean", "frobenius", "first_layer"), (0, 2)),
@@ -73,8 +75,9 @@ def test_the_correct_key_and_its_negative_are_the_ends_of_every_distance():
 def test_ciphertext_tells_what_the_relative_key_does():
     """Without the correct key: from ciphertext and own plain speech, which here is the victim's."""
     correct, keys = correct_key("rom", 5, 3), draw_keys("rom", 5, 3, 0, 8)
-    moments = speech_moments(speech(), 5, "samples").sum(0)
-    ciphertext = speech_moments([encrypt_query(q, correct, blocks="samples") for q in speech()], 5, "samples").sum(0)
+    cut = KeyCut("samples", 5)
+    moments = speech_moments(speech(), cut).sum(0)
+    ciphertext = speech_moments([encrypt_query(q, correct, blocks="samples") for q in speech()], cut).sum(0)
     expected = change_of_moments(relative_keys(keys, correct), moments)
     np.testing.assert_allclose(ciphertext_mismatch(keys, ciphertext, moments), expected, rtol=1e-9)
     white = np.eye(5)
@@ -124,15 +127,15 @@ def test_the_response_of_a_band_is_the_energy_of_a_tone_that_stays_at_its_freque
     assert spectrum[bin_] / spectrum.sum() == pytest.approx(abs(wave.conj() @ key.T @ wave) ** 2)
     # Flipping every second sample moves the low half of the band to the high half, and leaves nothing where it was.
     flip = np.diag([1.0, -1.0, 1.0, -1.0])
-    assert band_response(flip[None], 4, "samples").max() < 0.1
-    np.testing.assert_allclose(band_response(np.eye(4)[None], 4, "samples"), 1)
+    assert band_response(flip[None], KeyCut("samples", 4)).max() < 0.1
+    np.testing.assert_allclose(band_response(np.eye(4)[None], KeyCut("samples", 4)), 1)
 
 
 def test_the_bands_of_spectrograms_are_groups_of_bins():
     swapped = np.eye(4)[[1, 0, 2, 3]]  # of frames of four bins: the first two change places
-    np.testing.assert_allclose(band_response(swapped[None], 4, "frames")[0], [0, 0, 1, 1])
+    np.testing.assert_allclose(band_response(swapped[None], KeyCut("frames", 4))[0], [0, 0, 1, 1])
     within = np.eye(4)[[1, 0, 2, 3]]  # of 2 x 2 tiles: two frames of the first bin change places
-    np.testing.assert_allclose(band_response(within[None], 2, "tiles")[0], [1, 1])
+    np.testing.assert_allclose(band_response(within[None], KeyCut("tiles", 2))[0], [1, 1])
 
 
 def test_geodesic_steps_have_their_length_and_share_their_directions():
@@ -148,6 +151,6 @@ def test_geodesic_steps_have_their_length_and_share_their_directions():
 
 def test_what_cannot_be_measured_is_refused():
     with pytest.raises(BadInput, match="no speech"):
-        speech_moments([], 3, "samples")
+        speech_moments([], KeyCut("samples", 3))
     with pytest.raises(BadInput, match="one element"):
         geodesic_steps(1, [0.1], 2, seed=0)

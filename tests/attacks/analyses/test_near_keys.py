@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from wrongkey.attacks.analyses.folder import queries_of
+from wrongkey.attacks.analyses.folder import analyse, queries_of
 from wrongkey.attacks.analyses.key_measures import speech_moments
 from wrongkey.attacks.analyses.near_keys import (
     CORRECT_KEY,
@@ -17,12 +17,11 @@ from wrongkey.attacks.analyses.near_keys import (
     SIGN,
     STEP,
     TRANSPOSITION,
-    analyse_decryption,
+    Decryption,
     decryption_snr,
     near_keys,
     sign_flips,
     signal_power,
-    spaced,
     stoi_rows,
     transpositions,
 )
@@ -32,6 +31,8 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.keys import correct_key, decrypt_query, draw_keys, encrypt_query
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +48,12 @@ def config(tmp_path_factory):
 def test_snr_without_audio_is_that_of_decrypted_speech(blocks, shape):
     size = 9 if blocks == "tiles" else 3
     generator = torch.Generator().manual_seed(0)
+    blocks = Blocks.named(blocks)
     queries = [torch.randn(shape, dtype=torch.float64, generator=generator).cumsum(-1) + 3 for _ in range(2)]
     correct = correct_key("rom", size, 0)
     keys = np.concatenate([correct[None], -correct[None], draw_keys("rom", size, 0, 0, 3)])
     power = np.array([signal_power(query, blocks) for query in queries])
-    found = decryption_snr(keys @ correct.T, speech_moments(queries, 3, blocks), power, blocks)
+    found = decryption_snr(keys @ correct.T, speech_moments(queries, KeyCut(blocks, 3)), power, blocks)
     for u, query in enumerate(queries):
         encrypted = encrypt_query(query, correct, blocks=blocks)
         for k, key in enumerate(keys):
@@ -86,7 +88,7 @@ def test_a_transposition_swaps_two_and_a_flip_turns_one():
 @pytest.fixture(scope="module")
 def analysed(config, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "near"
-    return analyse_decryption(config, out, draws=2, steps=(0.01, 0.3), command="wrongkey analyse decryption").path
+    return analyse(Decryption(config, draws=2, steps=(0.01, 0.3)), out, command="wrongkey analyse decryption").path
 
 
 def test_decryption_gets_worse_with_distance(analysed):
@@ -121,12 +123,8 @@ def test_rows_and_pictures_are_there(analysed, config):
     assert np.abs(value["plain"] - value["encrypted"]).mean() > 3
 
 
-def test_bad_input_is_refused(config, tmp_path):
+def test_bad_input_is_refused(config):
     with pytest.raises(BadInput, match="no correct key"):
-        analyse_decryption(SweepConfig(model="m", corpus="c", variant="waveform", block=3), tmp_path)
+        Decryption(SweepConfig(model="m", corpus="c", variant="waveform", block=3))
     with pytest.raises(BadInput, match="--draws"):
-        analyse_decryption(config, tmp_path, draws=0)
-
-
-def test_examples_are_evenly_spaced():
-    assert spaced(10, 2) == [2, 7] and spaced(2, 5) == [0, 1]
+        Decryption(config, draws=0)

@@ -1,4 +1,4 @@
-"""Foretelling: what can be foretold is, what cannot is not, and nothing is learned from the held-out keys."""
+"""Prediction: what can be predicted is, what cannot is not, and nothing is learned from the held-out keys."""
 
 import numpy as np
 import pytest
@@ -26,12 +26,12 @@ def test_rank_correlation_agrees_with_scipy_with_ties():
     assert np.isnan(spearman(np.ones(200), error))
 
 
-def test_both_ends_of_a_measure_are_foretold():
+def test_both_ends_of_a_measure_are_predicted():
     found = predict([squares_kernel(FEATURES)], FEATURES[:, 1] ** 2 + 0.1 * rng.normal(size=200))
     assert found.low > 0.8 and found.r2 > 0.6 and found.hits > 0.3
 
 
-def test_noise_is_not_foretold():
+def test_noise_is_not_predicted():
     found = predict([squares_kernel(FEATURES)], np.random.default_rng(7).normal(size=200))
     assert found.low < 0 < found.high and found.r2 < 0.05 and found.hits < 0.4
 
@@ -55,7 +55,7 @@ def test_a_held_out_key_does_not_teach():
     np.testing.assert_allclose(out_of_fold(kernels, changed, seed=3)[held], before[held], atol=1e-9)
 
 
-def test_constant_features_foretell_nothing_and_few_keys_are_refused():
+def test_constant_features_predict_nothing_and_few_keys_are_refused():
     np.testing.assert_array_equal(squares_kernel(np.ones((5, 2))), 0)
     with pytest.raises(BadInput, match="10 keys are too few"):
         predict([np.eye(10)], np.arange(10.0))

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wrongkey.attacks.analyses.folder import AnalysisFolder, experiment_of, queries_of, sweep_config
+from wrongkey.attacks.analyses.folder import AnalysisFolder, analyse, experiment_of, queries_of, sweep_config
 from wrongkey.attacks.analyses.key_measures import MEASURES
 from wrongkey.attacks.analyses.rank_regression import Prediction
 from wrongkey.attacks.analyses.weak_keys import (
     ALL,
     CIPHERTEXT,
-    analyse_keys,
+    WeakKeys,
     compare_groups,
     correlate,
     distance_sentence,
@@ -46,7 +46,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def analysed(run):
-    analyse_keys(run, "wrongkey analyse keys run", trusted=MINE)
+    analyse(WeakKeys(MINE), run, command="wrongkey analyse keys run")
     return run
 
 
@@ -104,9 +104,9 @@ def test_another_model_and_a_folder_that_is_no_run_are_refused(run, tmp_path):
     shutil.copytree(run, changed)
     (changed / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BadInput, match="another weights"):
-        analyse_keys(changed, trusted=MINE)
+        WeakKeys(MINE).run(changed)
     with pytest.raises(BadInput, match="no run folder"):
-        analyse_keys(tmp_path / "nothing")
+        WeakKeys().run(tmp_path / "nothing")
 
 
 def test_few_keys_are_refused(run, tmp_path):
@@ -115,7 +115,7 @@ def test_few_keys_are_refused(run, tmp_path):
     for path in sorted((few / "scores").glob("incorrect*"))[1:]:
         path.unlink()
     with pytest.raises(BadInput, match="too few to tell weak keys"):
-        analyse_keys(few, trusted=MINE)
+        WeakKeys(MINE).run(few)
 
 
 def test_pairs_are_counted_as_by_mann_and_whitney():
@@ -145,7 +145,7 @@ def test_equal_scores_have_no_groups():
     assert compare_groups(table) is None and correlations[0]["correlation"] is None
     assert "no low-error" in distance_sentence(None, correlations)
     assert strongest_measure(table, ["euclidean"]) is None
-    assert "cannot be foretold here" in prediction_sentence(None, {})
+    assert "cannot be predicted here" in prediction_sentence(None, {})
 
 
 def test_the_strongest_measure_is_judged_on_keys_that_did_not_choose_it():
@@ -175,12 +175,12 @@ def test_a_measure_that_orders_the_errors_is_chosen_and_described():
 
 @pytest.mark.parametrize(
     ("rho", "low", "words"),
-    [(0.9, 0.8, "foretold well"), (0.6, 0.5, "in part"), (0.3, 0.1, "hardly"), (0.1, -0.1, "cannot")],
+    [(0.9, 0.8, "predicted well"), (0.6, 0.5, "in part"), (0.3, 0.1, "hardly"), (0.1, -0.1, "cannot")],
 )
 def test_the_sentence_about_prediction_is_no_bolder_than_its_numbers(rho, low, words):
     found = Prediction(400, rho, low, rho + 0.05, rho**2, 0.4)
     entry = {"label": "trace", "correlation": 0.2, "low": 0.1, "high": 0.3, "choices": 19}
     sentence = prediction_sentence(entry, {ALL: found, CIPHERTEXT: replace(found, low=-0.2)})
-    assert words in sentence and "foretell nothing" in sentence
+    assert words in sentence and "predict nothing" in sentence
     assert "19 measures, chosen on one half of the keys, is “trace”, 0.20 [0.10, 0.30] on the other half" in sentence
     assert "sort keys" in prediction_sentence(entry, {ALL: found, CIPHERTEXT: replace(found, low=0.2)})

@@ -157,7 +157,7 @@ class Dies(Canary):
 
 
 class Vandal(Canary):
-    """Changes what it was handed and the process itself, for whoever comes next, and returns nothing."""
+    """Changes what it was handed and the process itself, for the next attack, and returns nothing."""
 
     name = "vandal"
 

@@ -1,6 +1,7 @@
 """The harness with attacks whose answers are known: an oracle that is told the key, and one that guesses nothing."""
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 from wrongkey.attacks.base import Case, Recovery, Threat
-from wrongkey.attacks.harness import hearing, suite
+from wrongkey.attacks.harness import hearing, results, suite
+from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import ciphertext, evidence_of, known_blocks, trial_of
 from wrongkey.attacks.harness.guessing import incorrect_errors
@@ -20,7 +22,9 @@ from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
+from wrongkey.evaluation.run_folder.vocabulary import HEARD_COLUMNS
 from wrongkey.keys import encrypt_query
+from wrongkey.reports.attacks.rows import load_attacks
 
 SALT = Salt(bytes(range(32)))
 
@@ -33,7 +37,7 @@ class Told:
     threat = Threat("Knows enough blocks.", frozenset({"known plaintext", "ciphertext"}))
 
     def inapplicable(self, setting):
-        return None if setting.scheme == "rom" else "Only for tests of ROM."
+        return None if setting.scheme.name == "rom" else "Only for tests of ROM."
 
     def cases(self, setting):
         return [Case(known_blocks=1), Case(known_blocks=50 * setting.size)]
@@ -92,6 +96,62 @@ def test_the_same_call_continues_and_another_target_is_refused(tmp_path):
         suite.run_attacks(speech(seed=4), ["blind"], tmp_path / "run", keys=8, workers=1)
 
 
+@dataclass(frozen=True)
+class Effort:
+    restarts: int = 8
+    steps: tuple[int, ...] = (1, 2)
+
+
+class Tuned(Blind):
+    """Blind, with settings."""
+
+    name = "tuned"
+
+    def __init__(self, settings=Effort()):
+        self.settings = settings
+
+    def cases(self, setting):
+        return [Case(seconds=1.0)]
+
+
+def test_settings_are_recorded_and_others_are_refused(tmp_path):
+    folder = suite.run_attacks(speech(trials=1), [Tuned()], tmp_path / "run", keys=1, workers=1)
+    assert folder.suite()["attacks"]["tuned"]["settings"] == {"restarts": 8, "steps": [1, 2]}
+    assert folder.suite()["attacks"]["random-keys"]["settings"] == {}
+    with pytest.raises(BadInput, match=r"rows of tuned made with another setting restarts \(8 there, 4 now\)"):
+        suite.run_attacks(speech(), [Tuned(Effort(restarts=4))], tmp_path / "run", keys=1, workers=1)
+    folder = suite.run_attacks(speech(trials=2), [Tuned(), "told"], tmp_path / "run", keys=1, workers=1)
+    assert len(folder.rows("tuned")) == 2 and len(folder.rows("told")) == 4
+
+
+@dataclass
+class Unfrozen:
+    restarts: int = 8
+
+
+@dataclass(frozen=True)
+class Unrecordable:
+    start: object = object
+
+
+@pytest.mark.parametrize("settings", [Unfrozen(), Unrecordable(), {"restarts": 8}])
+def test_settings_that_cannot_be_recorded_are_refused(settings):
+    with pytest.raises(BadInput, match="The settings of attack 'tuned'"):
+        settings_of(Tuned(settings))
+
+
+def test_an_older_harness_is_readable_and_not_extended(tmp_path):
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(results, "HARNESS", 2)
+        folder = suite.run_attacks(speech(trials=1), ["blind"], tmp_path / "run", keys=1, workers=1)
+    found = folder.suite()
+    del found["attacks"]["blind"]["settings"]
+    folder.suite_path.write_text(json.dumps(found))
+    assert "blind" in set(load_attacks(tmp_path / "run").rows["attack"])
+    with pytest.raises(BadInput, match="made with another harness"):
+        suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=1, workers=1)
+
+
 def test_trials_do_not_depend_on_how_they_are_shared_out(tmp_path):
     target = Target(speech(), tmp_path)
     attack, case = Told(), Case(known_blocks=50)
@@ -143,10 +203,10 @@ def test_known_plaintext_is_as_good_as_it_says(tmp_path):
     assert 10 * np.log10((clean**2).sum() / ((noisy - clean) ** 2).sum()) == pytest.approx(10, abs=0.5)
 
 
-def test_victims_and_others_are_different_people(tmp_path):
+def test_victims_and_background_speakers_are_different_people(tmp_path):
     target = Target(speech(), tmp_path)
-    assert not set(target.victims_corpus.speakers) & set(target.others_corpus.speakers)
-    with pytest.raises(BadInput, match="victim and in --others"):
+    assert not set(target.victims_corpus.speakers) & set(target.background_corpus.speakers)
+    with pytest.raises(BadInput, match="victim and in --background"):
         Target(speech(background="bundled"), tmp_path)
 
 
@@ -236,5 +296,6 @@ def test_words_are_counted_under_both_keys_and_plain_speech_is_heard_once(tmp_pa
     target.__dict__["recogniser"] = "a recogniser"
     for _ in range(2):
         found = hearing.heard(target, trial, np.eye(4), seen=0)
+        assert tuple(found) == HEARD_COLUMNS and found["heard_seconds"] > 0
         assert (found["wer"], found["wer_correct"]) == (50.0, 0.0)
     assert len(heard) == 3 * len(trial.queries)

@@ -14,12 +14,12 @@ NAME = "known-plaintext"  # quick
 
 
 def run(folder, workers=1, trials=3, **settings):
-    config = AttackConfig("bundled", block=4, trials=trials, seed=3, cases=(1.0,))
+    config = AttackConfig("bundled", block=4, trials=trials, seed=3, seconds=(1.0,))
     return suite.run_attacks(config, [NAME], folder, keys=4, workers=workers, **settings)
 
 
 @pytest.fixture(autouse=True)
-def one_amount(monkeypatch):
+def one_case(monkeypatch):
     cases = suite.cases
     monkeypatch.setattr(suite, "cases", lambda attack, target: cases(attack, target)[:1])
 

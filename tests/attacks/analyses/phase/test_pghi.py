@@ -11,7 +11,7 @@ import torch
 from wrongkey.attacks.analyses.phase.gabor import Lattice, PhaseGradient, TorchGabor
 from wrongkey.attacks.analyses.phase.griffin_lim import griffin_lim
 from wrongkey.attacks.analyses.phase.pghi import integrate, pghi
-from wrongkey.attacks.analyses.phase.reconstruction import spectral_convergence
+from wrongkey.attacks.analyses.phase.scores import spectral_convergence
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 

@@ -9,18 +9,16 @@ import pandas as pd
 import pytest
 import torch
 
-from wrongkey.attacks.analyses.phase.gabor import Lattice, TorchGabor, open_gabor
-from wrongkey.attacks.analyses.phase.reconstruction import (
-    COLUMNS,
-    block_energies,
-    encrypted_cases,
-    run,
-    spectral_convergence,
-)
+from wrongkey.attacks.analyses.phase.cases import block_energies, encrypted_cases
+from wrongkey.attacks.analyses.phase.gabor import Lattice, TorchGabor
+from wrongkey.attacks.analyses.phase.reconstruction import PhaseReconstruction
+from wrongkey.attacks.analyses.phase.scores import spectral_convergence
 from wrongkey.attacks.analyses.phase.spectrograms import loudest, on_scale, read_as_magnitude
+from wrongkey.attacks.analyses.speech import COLUMNS
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.keys import correct_key, encrypt_query
+from wrongkey.keys.key_cut import KeyCut
 
 CORPUS = open_corpus("bundled")
 LATTICE = Lattice()
@@ -35,7 +33,7 @@ def magnitude() -> torch.Tensor:
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     out = tmp_path_factory.mktemp("run")
-    found = run(CORPUS, block_sizes=(5,), utterances=1, methods=("pghi",), out=out)
+    found = PhaseReconstruction(corpus=CORPUS, block_sizes=[5], utterances=1, methods=["pghi"]).run(out).table
     assert (out / "media/phase" / f"{found.utterance[0]}-rom-5-encrypted-pghi.wav").is_file()
     with np.load(out / "media/phase" / f"{found.utterance[0]}-rom-5-encrypted-pghi.npz") as arrays:
         assert arrays["given"].shape == arrays["reconstructed"].shape == (257, arrays["given"].shape[1])
@@ -77,13 +75,13 @@ def test_block_energies_are_those_of_any_ciphertext(magnitude: torch.Tensor) -> 
     encrypted = encrypt_query(magnitude, correct_key("rom", 9, 0), blocks="tiles")
     # whole tiles only: padded ones are cut
     rows, columns = magnitude.shape[0] // 3 * 3, magnitude.shape[1] // 3 * 3
-    plain, other = (block_energies(m.abs(), 3, "tiles")[:rows, :columns] for m in (magnitude, encrypted))
+    plain, other = (block_energies(m.abs(), KeyCut("tiles", 3))[:rows, :columns] for m in (magnitude, encrypted))
     torch.testing.assert_close(plain, other)
     assert plain[0, 0] == plain[2, 2] != plain[3, 0]
 
 
 def test_an_inexact_key_is_reconstructed_on_its_own(magnitude: torch.Tensor) -> None:
-    cases, deviations = encrypted_cases(magnitude, ["rom"], [3], 0, "frames", "log", open_gabor(LATTICE, "torch"))
+    cases, deviations = encrypted_cases(magnitude, ["rom"], [KeyCut("frames", 3)], 0, "log", LATTICE)
     assert [case.condition for case in cases] == ["plain", "encrypted", "incorrect"]
     assert deviations[0][1] < 1e-12
 
@@ -111,9 +109,17 @@ def test_silence_scores_zero_decibel(magnitude: torch.Tensor) -> None:
 def test_listeners() -> None:
     """A speaker model and a recogniser: pooled rows, and the correct key's are the plain ones."""
     some = CORPUS.select(3, 3)
-    found = run(
-        some, ["rom"], (3,), 4, speaker_model="asv-raw10", recogniser="asr-words", methods=("pghi",), transcribed=1
+    analysis = PhaseReconstruction(
+        corpus=some,
+        schemes=["rom"],
+        block_sizes=[3],
+        utterances=4,
+        speaker_model="asv-raw10",
+        recogniser="asr-words",
+        methods=["pghi"],
+        transcribed=1,
     )
+    found = analysis.run().table
     pooled = found[found.utterance == "all"]
     assert set(pooled.metric) == {"wer", "eer"}
     for metric in ("wer", "eer"):
@@ -127,7 +133,8 @@ def test_listeners() -> None:
 def test_speech_without_spaces_is_heard_in_characters() -> None:
     some = CORPUS.only([CORPUS.utterances[0].id])
     some = replace(some, utterances=(replace(some.utterances[0], text="今天天气很好"),))
-    found = run(some, ["flipping"], (3,), 1, recogniser="asr-words", methods=("pghi",))
+    asked = {"schemes": ["flipping"], "block_sizes": [3], "utterances": 1, "methods": ["pghi"]}
+    found = PhaseReconstruction(corpus=some, recogniser="asr-words", **asked).run().table
     assert {"cer", "characters"} <= set(found.metric) and not {"wer", "words"} & set(found.metric)
     assert set(found[found.metric == "characters"].value) == {6.0} and (found[found.metric == "cer"].value >= 100).all()
 
@@ -138,4 +145,4 @@ def test_speech_without_spaces_is_heard_in_characters() -> None:
 )
 def test_bad_input(wrong: dict[str, object], word: str) -> None:
     with pytest.raises(BadInput, match=word):
-        run(CORPUS, ["rom"], (3,), 1, **wrong)  # type: ignore[arg-type]
+        PhaseReconstruction(corpus=CORPUS, schemes=["rom"], block_sizes=[3], utterances=1, **wrong).run()

@@ -1,0 +1,74 @@
+"""What the analyses of encrypted speech share: their options, and the columns of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import Corpus
+from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
+from wrongkey.evaluation.tasks.text import DEFAULT
+from wrongkey.keys import get_scheme
+
+COLUMNS = ANALYSIS_COLUMNS["phase"]
+SCHEMES = ("shuffling", "flipping", "rom")
+ALL = "all"  # stands for the utterance in rows of a metric that has no value for a single one
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechAnalysis:
+    """Speech of a corpus, encrypted by several schemes and in blocks of several sizes.
+
+    Attributes
+    ----------
+    corpus : Corpus
+        The speech; it is read at 16 kHz.
+    corpus_spec : str
+        The corpus as the command line names it, for the record.
+    schemes : sequence of str
+        Names of schemes.
+    block_sizes : sequence of int
+        Block sizes M; empty for the analysis's own.
+    utterances : int
+        Utterances that are taken (`wrongkey.attacks.harness.listeners.chosen`), 1 or more.
+    seed : int
+        The seed of keys.
+    speaker_model, recogniser : str or None
+        Models as `wrongkey models` lists them; what they would hear is left out where they are not named.
+    text : str
+        How transcripts are normalised.
+
+    Raises
+    ------
+    BadInput
+        For an unknown scheme, and for no utterance.
+    """
+
+    corpus: Corpus
+    corpus_spec: str = ""
+    schemes: Sequence[str] = SCHEMES
+    block_sizes: Sequence[int] = ()
+    utterances: int = 20
+    seed: int = 0
+    speaker_model: str | None = None
+    recogniser: str | None = None
+    text: str = DEFAULT
+
+    def __post_init__(self) -> None:
+        for scheme in self.schemes:
+            get_scheme(scheme)
+        if self.utterances < 1:
+            raise BadInput(f"--utterances {self.utterances} makes no sense: give 1 or more.")
+
+    def about(self) -> dict[str, Any]:
+        """What was analysed and what was asked, for the record."""
+        corpus, asked = self.corpus, ("schemes", "utterances", "seed", "speaker_model", "recogniser")
+        own_sizes = {"block_sizes": list(self.block_sizes)} if self.block_sizes else {}
+        return {
+            "setting": {"corpus": corpus.name, "corpus_spec": self.corpus_spec, "recordings": corpus.recordings},
+            "asked": {name: getattr(self, name) for name in asked} | own_sizes,
+        }
