@@ -13,12 +13,12 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wrongkey.reports.figures.violins import STYLE
+from wrongkey.reports.figures.style import INK, STYLE
 from wrongkey.reports.outputs import kept_condition, kept_key
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 COLUMNS = ("label", "prediction")
-WRITTEN = 12  # so many classes have room for a number in every cell
+WRITTEN = 12  # up to this many classes there is room for a number in every cell
 STACKED = 14  # more classes than this stand one matrix below the other
 LEVELS = 20  # shades of colour
 LONGEST = 22  # characters of a class' name
@@ -101,6 +101,6 @@ def _draw(axes: Axes, counts: NDArray[np.int_], names: Sequence[str]) -> Any:
     if len(names) <= WRITTEN:
         for (row, column), share in np.ndenumerate(shares):
             if counts[row, column]:
-                ink = "white" if share > 55 else "#1a1a1a"
+                ink = "white" if share > 55 else INK
                 axes.text(column + 0.5, row + 0.5, f"{share:.0f}", ha="center", va="center", fontsize=7, color=ink)
     return cells

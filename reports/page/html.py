@@ -24,8 +24,10 @@ from wrongkey.errors import BadInput
 from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
+from wrongkey.reports.figures.block_size import block_size_figure
 from wrongkey.reports.figures.confusion import confusion_figure
-from wrongkey.reports.figures.violins import block_size_figure, save_figure, violin_figure
+from wrongkey.reports.figures.style import save_figure
+from wrongkey.reports.figures.violins import violin_figure
 from wrongkey.reports.metrics import METRICS, Metric
 from wrongkey.reports.page.analysis_section import analysis_context, analysis_figures
 from wrongkey.reports.page.attack_section import attack_context, attack_figures

@@ -14,7 +14,8 @@ import pandas as pd
 
 from wrongkey.errors import BadInput
 from wrongkey.files import write_text_atomically
-from wrongkey.reports.figures.violins import save_figure, violin_figure
+from wrongkey.reports.figures.style import save_figure
+from wrongkey.reports.figures.violins import violin_figure
 from wrongkey.reports.metrics import get_metric
 from wrongkey.reports.paper.experiments import PaperExperiment
 from wrongkey.reports.paper.published import published_values, what_differs
