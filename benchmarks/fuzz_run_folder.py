@@ -35,6 +35,8 @@ from wrongkey.evaluation.run_folder.manifest import describe_run
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
 from wrongkey.evaluation.run_folder.tables import FORMAT, identity_digest, write_table
 from wrongkey.evaluation.sweep import _set_batch_size
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
 
 IDENTITY = {"seed": 0, "weights": "a" * 64, "plain answers": 0.5}
 SETTING = {"task": "asv", "model": "toy", "corpus": "voices", "scheme": "rom", "block_size": 3, "dims": 1}
@@ -193,7 +195,8 @@ def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
             engine=SimpleNamespace(rows=2),
             model=SimpleNamespace(name="toy"),
             incorrect=SimpleNamespace(total=None, enumerated=False),
-            **{"blocks": "samples", "block_size": 3, "dims": 1, "bins": None, "seconds": 1.0},
+            cut=KeyCut(Blocks.SAMPLES, 3),
+            **{"bins": None, "seconds": 1.0},
         )
         _set_batch_size(experiment, before)
         manifest = describe_run(experiment, before, identity, "wrongkey sweep")

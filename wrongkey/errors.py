@@ -4,10 +4,11 @@ from wrongkey.printable import printable
 
 
 class BadInput(ValueError):
-    """Input that wrongkey cannot use: the message is one sentence naming the file or value and what to do.
+    """Input that wrongkey cannot use.
 
-    Every room raises it at its own boundary; the command line prints the sentence and exits with code 2. Whatever
-    strangers' names hold, the message is one line that prints.
+    The message is one sentence that names the file or value and says what to do. Every package raises it at its own
+    boundary; the command line prints the sentence and exits with code 2. Whatever names from strangers hold, the
+    message is one printable line.
     """
 
     def __init__(self, message: object = "") -> None:
@@ -15,6 +16,6 @@ class BadInput(ValueError):
 
 
 def in_one_line(error: BaseException, most: int = 300) -> str:
-    """Kind and text of a foreign error, for a sentence: at most so many characters, no line breaks."""
+    """Return type and text of a foreign error for use in a sentence: one line, at most `most` characters of text."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:most]}{'…' if text[most:] else ''}" if text else type(error).__name__

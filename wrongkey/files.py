@@ -1,37 +1,64 @@
-"""Files as they are written and named: whole or not at all, private where asked."""
+"""How files are written and named: whole or not at all, and private where asked."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from wrongkey.errors import BadInput
+
 PRIVATE = 0o600
-# No link that somebody put there is followed, and no file that is already there is opened.
+# A new file only: no link that is already there is followed, and no existing file is opened.
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
-def write_atomically(
-    path: Path, write: Callable[[BinaryIO], object], *, mode: int | None = None, overwrite: bool = True
-) -> None:
-    """Writes a file under a random name beside `path`, and gives it that name when it is whole and on the disk.
+@contextmanager
+def atomic_write(path: Path, *, mode: int | None = None, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Open a new file that takes the name `path` once it is complete and on the disk.
 
-    `write` is called with the open binary file. A reader sees the old file or the new one, and a failure of any kind
-    leaves the old one and nothing else. The file has its `mode` (octal permissions; None: what the umask leaves) from
-    its first byte on. A symbolic link at `path` is replaced, and what it points to stays as it was.
+    A reader sees the old file or the new one. A failure of any kind leaves the old one and nothing else. A symbolic
+    link at `path` is replaced, and its target stays as it was.
 
-    Raises OSError where the disk does not let us, FileExistsError where `path` exists and may not be overwritten, and
-    whatever `write` raises.
+    Parameters
+    ----------
+    path
+        The name that the file gets at the end of the `with` block; until then it has a random one in the same folder.
+    mode
+        Permissions, which the file has from its first byte on; by default what the umask leaves.
+    overwrite
+        Whether a file at `path` may be replaced.
+
+    Yields
+    ------
+    BinaryIO
+        The new file, open for reading and writing.
+
+    Raises
+    ------
+    FileExistsError
+        If `path` exists and may not be overwritten.
+    OSError
+        If the disk refuses.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_write(Path(folder) / "answer.txt") as file:
+    ...         _ = file.write(b"42")
+    ...     (Path(folder) / "answer.txt").read_text()
+    '42'
     """
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     claimed = False
     with os.fdopen(os.open(part, NEW, 0o666 if mode is None else PRIVATE), "w+b") as file:
         try:
-            write(file)
+            yield file
             file.flush()
             if mode is not None:
                 os.chmod(file.fileno() if os.chmod in os.supports_fd else part, mode)
@@ -48,13 +75,53 @@ def write_atomically(
     _sync_folder(path.parent)
 
 
+def write_atomically(
+    path: Path, write: Callable[[BinaryIO], object], *, mode: int | None = None, overwrite: bool = True
+) -> None:
+    """Call `write` with the file that `atomic_write` opens."""
+    with atomic_write(path, mode=mode, overwrite=overwrite) as file:
+        write(file)
+
+
 def write_text_atomically(path: Path, text: str) -> None:
-    """The same for a text, in UTF-8."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    """Write a text in UTF-8 with `atomic_write`."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def explained_errors(
+    path: Path, remedy: str, *, action: str = "written", also: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Turn an error of the disk into one sentence.
+
+    It reads "PATH cannot be written (No space left on device): REMEDY."
+
+    Parameters
+    ----------
+    path
+        The file or folder that the sentence names.
+    remedy
+        What the user can do, as the end of a sentence without its full stop.
+    action
+        What cannot be done with `path`.
+    also
+        Errors beside OSError by which a library says that the disk refused.
+
+    Raises
+    ------
+    BadInput
+        In place of such an error.
+    """
+    try:
+        yield
+    except (OSError, *also) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{path} cannot be {action} ({reason}): {remedy}.") from error
 
 
 def user_path(text: str) -> Path:
-    """A path as a user writes it: `~` is the home folder, and a user who does not exist is a file's name."""
+    """Return a path as a user writes it: `~` is the home folder, and `~NAME` of an unknown user is a file's name."""
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -62,15 +129,15 @@ def user_path(text: str) -> Path:
 
 
 def file_name(text: str) -> str:
-    """Somebody's name of a thing as the name of one file: no part of it leads into another folder.
+    """Turn the name of anything into the name of one file that leads into no other folder.
 
-    Letters, digits, `_`, `-` and `.` stay; at most 100 characters.
+    Letters, digits, `_`, `-` and `.` stay; the result has at most 100 characters.
     """
     return re.sub(r"[^\w.-]+", "-", text)[-100:].strip(".-") or "unnamed"
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a new name last; a system that cannot open folders has no need of it."""
+    """Make a new name last; a system that cannot open folders does not need it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

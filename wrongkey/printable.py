@@ -1,22 +1,34 @@
-"""Text of others (names and paths from a run folder, a corpus, a file) made fit to be shown."""
+"""Foreign text (names and paths from a run folder, a corpus, a file) made safe to show."""
 
-SHOWN = "\u00a0\u3000\u200c\u200d"  # spaces, and joiners that Indic and Persian spelling needs: no letter, but harmless
+SHOWN = "\u00a0\u3000\u200c\u200d"  # spaces, and joiners that Indic and Persian spelling needs: not printable, but safe
 
 
 def printable(text: object, keep: str = "") -> str:
-    r"""`text` as one line that a terminal shows and does not obey: an escape becomes the four letters `\x1b`.
+    r"""Return `text` as one line that a terminal shows and does not obey.
 
-    Control characters, line breaks, Unicode's "Trojan source" characters (CVE-2021-42574), invisible ones and bytes of
-    names that are no UTF-8 (`\xe9`) are written out; every letter of every script stays. `keep`: characters to leave as
-    they are, such as line breaks where lines are wanted.
+    Control characters (an escape becomes the four characters `\x1b`), line breaks, Unicode's "Trojan source" characters
+    (CVE-2021-42574), invisible ones and bytes of names that are not UTF-8 (`\xe9`) are escaped. Every letter of every
+    script stays.
+
+    Parameters
+    ----------
+    text
+        Anything; its `str` is shown.
+    keep
+        Characters to leave as they are, such as line breaks where lines are wanted.
+
+    Examples
+    --------
+    >>> printable("two\nlines")
+    'two\\nlines'
     """
     text = str(text)
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in SHOWN or c in keep else _written_out(c) for c in text)
+    return "".join(c if c.isprintable() or c in SHOWN or c in keep else _escaped(c) for c in text)
 
 
-def _written_out(character: str) -> str:
+def _escaped(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte of a file name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"

@@ -47,7 +47,7 @@ from wrongkey.evaluation.tasks.asr import counted, edits, error_rate_of
 from wrongkey.evaluation.tasks.sessions import session_facts
 from wrongkey.evaluation.tasks.text import DEFAULT, normaliser
 from wrongkey.evaluation.tasks.trials import Trials, generate_trials
-from wrongkey.files import file_name, write_atomically
+from wrongkey.files import atomic_write, explained_errors, file_name
 from wrongkey.keys import correct_key, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import to_blocks
@@ -419,10 +419,8 @@ def write_media(
         for block_size in block_sizes:
             key = correct_key(scheme, block_size ** Blocks.named(blocks).dims, seed)
             arrays[f"{scheme}-{block_size}"] = encrypt_query(query, key, blocks=blocks)
-    try:
+    small = {name: array.half().numpy() for name, array in arrays.items()}
+    with explained_errors(folder, "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
-        small = {name: array.half().numpy() for name, array in arrays.items()}
-        path = folder / f"{file_name(utterance.id)}-{blocks}.npz"
-        write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **small))
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be written ({error.strerror}): choose another --out") from error
+        with atomic_write(folder / f"{file_name(utterance.id)}-{blocks}.npz") as file:
+            np.savez_compressed(file, allow_pickle=False, **small)

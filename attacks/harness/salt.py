@@ -19,11 +19,12 @@ from pathlib import Path
 
 from wrongkey.attacks.base import Matrix
 from wrongkey.errors import BadInput
-from wrongkey.files import PRIVATE, write_atomically
+from wrongkey.files import PRIVATE, atomic_write, explained_errors
 from wrongkey.keys import correct_key
 from wrongkey.keys.schemes import Scheme
 
 FORMAT = "wrongkey-salt/1"
+ELSEWHERE = "choose another --out"  # where the salt cannot be written
 BYTES = 32
 
 
@@ -72,22 +73,14 @@ def kept_salt(path: Path, named: Path | None = None) -> Iterator[Salt]:
             raise BadInput(f"{path.parent.parent} has another salt than {named}: choose another --out")
         salt = wanted
     salt = salt or Salt.new()
-    with _disk(path):
+    with explained_errors(path, ELSEWHERE):
         path.unlink(missing_ok=True)
     try:
         yield salt
     finally:
         content = json.dumps({"format": FORMAT, "salt": salt.secret.hex()}) + "\n"
-        with _disk(path):
-            write_atomically(path, lambda file: file.write(content.encode()), mode=PRIVATE)
-
-
-@contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written ({error.strerror or error}): choose another --out") from None
+        with explained_errors(path, ELSEWHERE), atomic_write(path, mode=PRIVATE) as file:
+            file.write(content.encode())
 
 
 def read_salt(path: Path) -> Salt:

@@ -1,4 +1,4 @@
-"""The run folder on disk: the only thing that passes between computing and looking.
+"""The run folder on disk: all that passes from computing to reporting.
 
-`schema`, `tables`, `scores` and `attack_rows` read and check its files without torch.
+`schema`, `tables`, `scores`, `attack_rows` and `vocabulary` read and check its files without torch.
 """

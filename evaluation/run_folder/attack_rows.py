@@ -1,4 +1,4 @@
-"""The result files of attacks, read and checked: one row per attack, amount and trial. Knows no torch."""
+"""The result files of attacks, read and checked: one row per attack, case and trial. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ COLUMNS = ("attack", "family", "trial", "given", "key_error", "snr", "stoi", "er
 TEXTS = ("attack", "given", "measured")
 WHOLE = ("family", "trial", "queries")
 REPEATS = (
-    "the victims' keys were taken from a file that attacks can read (--salt): this repeats a run, and is no evidence "
+    "the victims' keys were taken from a file that attacks can read (--salt): this repeats a run, and is not evidence "
     "of its own"
 )
 NUMBERS = ("key_error", "snr", "stoi", "error", "seconds")
-# What an older wrongkey did not write, or some attacks do not have. failed: the exception that ended an attack.
+# Columns that an older wrongkey did not write or some attacks lack. failed: the exception that ended an attack.
 MAYBE_TEXTS = ("failed",)
 MAYBE_NUMBERS = (
     *("given_seconds", "given_known_blocks", "given_queries", "had_seconds", "error_low", "error_high"),
@@ -30,11 +30,21 @@ MAYBE_NUMBERS = (
 
 
 def read_attack(path: Path, suite: Mapping[str, Any] | None) -> Sealed:
-    """`attacks/NAME.parquet`, with at least `COLUMNS`.
+    """Read `attacks/NAME.parquet`, which has at least the columns `COLUMNS`.
 
-    suite: what `suite.json` says; without one only the file itself is checked.
+    Parameters
+    ----------
+    path
+        The file.
+    suite
+        The content of `suite.json`; without it only the file itself is checked.
 
-    Raises Damaged with the reason, and BadInput where the disk does not let us read it.
+    Raises
+    ------
+    Damaged
+        With the reason.
+    BadInput
+        If the disk prevents reading.
     """
     suite = suite or {}
     run = identity_digest(suite["identity"]) if suite.get("identity") else None
@@ -75,7 +85,18 @@ def _check_numbers(table: pd.DataFrame) -> None:
 
 
 def measured_numbers(text: str) -> dict[str, float]:
-    """What an attack measured, by name; what is no number is left out. Raises Damaged where the text is no table."""
+    """Parse what an attack measured, by name; other values than numbers are left out.
+
+    Raises
+    ------
+    Damaged
+        If the text is not a JSON object.
+
+    Examples
+    --------
+    >>> measured_numbers('{"rounds": 3, "start": "random"}')
+    {'rounds': 3.0}
+    """
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

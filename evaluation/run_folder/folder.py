@@ -1,8 +1,8 @@
-"""The run folder: the only thing that passes between computing and looking (docs/design.md).
+"""The run folder: all that passes from computing to reporting (docs/design.md).
 
-Every file is written under a temporary name and renamed, so that a killed run leaves whole files only, and every table
-says what it is (`wrongkey.evaluation.run_folder.tables`). A folder belongs to one experiment: another model, corpus,
-scheme or seed is refused with a sentence that says what differs.
+Every file is written under a temporary name and renamed, so that a killed run leaves complete files only, and every
+table says what it is (`wrongkey.evaluation.run_folder.tables`). A folder belongs to one experiment: another model,
+corpus, scheme or seed is refused with a sentence that says what differs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,10 @@ from wrongkey.evaluation.run_folder.tables import (
     table_files,
     write_table,
 )
-from wrongkey.files import write_atomically
+from wrongkey.files import atomic_write, explained_errors
 
 FORMAT = Manifest.FORMAT
-# what a run that was stopped before its manifest may have left, and what attacks keep beside it
+# What a run that was stopped before its manifest may have left, and what attacks keep beside it.
 OWN = ("scores", "outputs", "trials.txt", "enrolment.txt", "attacks", "analyses", "media")
 LOCK = ".wrongkey.lock"
 
@@ -47,31 +47,63 @@ LOCK = ".wrongkey.lock"
 class RunFolder:
     """One sweep's results on disk.
 
-    `~` at the head of `path` is the user's home. `damaged` holds a line for each damaged table that `claim` set aside.
+    Parameters
+    ----------
+    path
+        The folder, which need not exist; `~` at its head is the user's home.
 
-    Raises BadInput for an empty path, which is more often a variable that was not set than the working directory.
+    Attributes
+    ----------
+    damaged : list of str
+        A sentence for each damaged table that `claim` set aside.
+
+    Raises
+    ------
+    BadInput
+        For an empty path, which is more often a variable that was not set than the working directory.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     folder = RunFolder(f"{place}/run")
+    ...     folder.claim({"scheme": "rom"})
+    ...     folder.missing(10, shard_size=4)
+    [(0, 4), (4, 8), (8, 10)]
     """
 
     def __init__(self, path: Path | str) -> None:
         if not str(path).strip() or "\0" in str(path):
-            raise BadInput("--out names no folder: give one for the results, or . for this one")
+            raise BadInput("--out names no folder: give one for the results, or `.` for this one.")
         self.path = Path(path).expanduser()
         self.damaged: list[str] = []
-        self._manifest: Mapping[str, Any] | None = None  # of the run that the folder was claimed for
+        self._manifest: Mapping[str, Any] | None = None  # of the run that claimed the folder
 
     @property
     def manifest_path(self) -> Path:
+        """Where the manifest lies, or will lie."""
         return self.path / "manifest.json"
 
     def manifest(self) -> dict[str, Any] | None:
-        """What the folder says of itself; None where there is no manifest yet. Raises BadInput for a broken one."""
+        """Read what the folder says about itself; None if there is no manifest yet.
+
+        Raises
+        ------
+        BadInput
+            If the manifest is broken.
+        """
         return read_json(self.manifest_path, Manifest) if os.path.lexists(self.manifest_path) else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One process at a time: raises BadInput while another one writes here. Ends with the process, however.
+        """Hold the folder for this process alone; the lock ends with the process, however that ends.
 
-        The lock lies in the folder, so that every way to spell its path meets the same one.
+        The lock file lies in the folder, so that every spelling of its path meets the same one.
+
+        Raises
+        ------
+        BadInput
+            While another process writes here, and on a disk that cannot lock files.
         """
         new = not os.path.lexists(self.path)
         self.make("")
@@ -81,39 +113,51 @@ class RunFolder:
                 lock.acquire()
             except Timeout:
                 raise BadInput(
-                    f"{self.path} is being written by another wrongkey: wait, or choose another --out"
+                    f"{self.path} is being written by another wrongkey: wait, or choose another --out."
                 ) from None
             except NotImplementedError:
-                raise BadInput(f"{self.path} is on a disk that cannot lock files: choose another --out") from None
+                raise BadInput(f"{self.path} is on a disk that cannot lock files: choose another --out.") from None
         try:
             yield
         finally:
             with suppress(OSError):
-                (self.path / LOCK).unlink()  # while it is held: who opened it meanwhile sees that it is gone
+                (self.path / LOCK).unlink()  # while it is held: whoever opened it meanwhile sees that it is gone
             lock.release()
             if new:
-                with suppress(OSError):  # it holds something: the usual end
+                with suppress(OSError):  # it usually holds something and stays
                     self.path.rmdir()
 
     def claim(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Make the folder, or check that it holds this very experiment and return its manifest.
+        """Make the folder, or check that it holds this experiment.
 
-        Damaged tables are set aside, and named in `damaged`: their keys are missing again. A manifest without scores,
-        of a command that failed early, claims nothing.
+        Damaged tables are set aside and named in `damaged`: their keys are missing again. A manifest without scores,
+        which a command leaves that failed early, claims nothing.
 
-        Raises BadInput for a folder of another experiment, a folder with foreign files, or one that cannot be
-        written.
+        Parameters
+        ----------
+        identity
+            What the scores depend on, as the manifest keeps it.
+
+        Returns
+        -------
+        dict or None
+            The manifest that was there; None for a new run.
+
+        Raises
+        ------
+        BadInput
+            For a folder of another experiment, with foreign files, or that cannot be written.
         """
         found = self.manifest()
         if found is None:
             if self._foreign():
-                raise BadInput(f"{self.path} holds files but no manifest: choose an empty or new folder with --out")
+                raise BadInput(f"{self.path} holds files but no manifest: choose an empty or new folder with --out.")
         else:
             before = found.get("identity", {})
             differing = [name for name in identity if not same(before.get(name), identity[name])]
             if differing and table_files(self.path / "scores"):
                 names = ", ".join(_difference(name, before.get(name), identity[name]) for name in differing)
-                raise BadInput(f"{self.path} was made with another {names}: choose another --out")
+                raise BadInput(f"{self.path} was made with another {names}: choose another --out.")
             found = None if differing else found
         self.make("scores")
         self._manifest = found or {"identity": json.loads(json.dumps(identity)), "tables": TABLES}
@@ -122,40 +166,42 @@ class RunFolder:
         return found
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write `manifest.json`; format names are added."""
         self._manifest = {"format": FORMAT, "tables": TABLES, **manifest}
         self.write_json("manifest.json", self._manifest)
 
     def write_scores(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Rows of scores, under the names that model and corpus had when the run began."""
+        """Write rows of scores, under the names that model and corpus had when the run began."""
         config = (self._manifest or {}).get("config", {})
         names = {column: storable(config[column]) for column in ("model", "corpus") if config.get(column)}
         table = pd.DataFrame([{**row, **names} for row in rows], columns=SCORE_COLUMNS)
         self._write_table("scores", name, table)
 
     def write_outputs(self, name: str, table: pd.DataFrame) -> None:
-        """Raw scores or hypotheses (``--keep-outputs``)."""
+        """Write raw scores or hypotheses (`--keep-outputs`)."""
         self.make("outputs")
         self._write_table("outputs", name, table)
 
     def write_text(self, name: str, text: str) -> None:
-        """A text file; bytes of file names that are no text are written as they were."""
-        with self._writing():
-            write_atomically(self.path / name, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
+        """Write a text file; bytes of file names that are not text are written as they were."""
+        with self._writing(), atomic_write(self.path / name) as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file; a byte of a file name that is not text becomes an escape, and is read back as it was."""
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        with self._writing():  # a byte of a file name that is no text becomes an escape of JSON, and comes back
-            write_atomically(self.path / name, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
+        with self._writing(), atomic_write(self.path / name) as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
 
     def make(self, name: str) -> None:
-        """A folder in this one, or with an empty name this one itself. Raises BadInput where that cannot be."""
+        """Make a folder in this one, or with an empty name this one itself; BadInput if that is impossible."""
         with self._writing():
             if self.path.exists() and not self.path.is_dir():
-                raise BadInput(f"{self.path} is a file: name a folder for the results with --out")
+                raise BadInput(f"{self.path} is a file: name a folder for the results with --out.")
             (self.path / name).mkdir(parents=True, exist_ok=True)
 
     def keys_done(self) -> set[int]:
-        """Indices of the incorrect keys whose shards are sound."""
+        """Return the indices of the incorrect keys whose shards are sound."""
         manifest = self._manifest or self.manifest()
         done: set[int] = set()
         for _, start, stop, _ in self._sound(manifest, []):
@@ -163,9 +209,21 @@ class RunFolder:
         return done
 
     def missing(self, total: int, shard_size: int, done: Set[int] | None = None) -> list[tuple[int, int]]:
-        """Shards ``[start, stop)`` of the keys ``0 … total - 1`` that are still to be done.
+        """List the shards of keys that are still to be done.
 
-        ``done``: what `keys_done` said, where the caller has asked: it reads every shard.
+        Parameters
+        ----------
+        total
+            How many incorrect keys the run has.
+        shard_size
+            The most keys of a shard.
+        done
+            What `keys_done` returned, if the caller has it already: it reads every shard.
+
+        Returns
+        -------
+        list of tuple
+            Ranges `[start, stop)` of keys, in order.
         """
         done = self.keys_done() if done is None else done
         shards: list[tuple[int, int]] = []
@@ -177,7 +235,7 @@ class RunFolder:
         return shards
 
     def _foreign(self) -> bool:
-        """The folder holds what no run without a manifest holds."""
+        """Whether the folder holds what no run without a manifest holds."""
         if not os.path.isdir(self.path):
             return False
         return any(entry.name not in OWN for entry in self.path.glob("[!.]*")) or any(
@@ -185,8 +243,10 @@ class RunFolder:
         )
 
     def _mend(self) -> None:
-        """Sets aside every table that is damaged, or whose keys another one holds too, and seals those of an older
-        wrongkey; a shard goes with its outputs."""
+        """Set aside every table that is damaged or repeats keys of another, and seal those of an older wrongkey.
+
+        A shard is set aside together with its outputs.
+        """
         assert self._manifest is not None
         broken: list[tuple[Path, Damaged]] = []
         kept = bool(self._manifest.get("config", {}).get("keep_outputs")) and (self.path / "outputs").is_dir()
@@ -204,13 +264,13 @@ class RunFolder:
         with self._writing():
             for path, reason in broken:
                 set_aside(path)
-                self.damaged.append(f"{path} is damaged ({reason}): it is set aside and made again")
+                self.damaged.append(f"{path} is damaged ({reason}): it is set aside and made again.")
             for path in table_files(self.path / "outputs") if kept else ():
-                if path.stem not in whole:  # its shard is set aside, or was killed before its scores were written
+                if path.stem not in whole:  # its shard was set aside, or its scores were never written
                     set_aside(path)
 
     def _mend_conditions(self, broken: list[tuple[Path, Damaged]]) -> None:
-        """The same for the conditions without a key, which every sweep writes anew."""
+        """Do the same for the conditions without a key, which every sweep writes anew."""
         path = self.path / "scores" / "conditions.parquet"
         if path.exists():
             try:
@@ -231,7 +291,7 @@ class RunFolder:
     def _sound(
         self, manifest: Mapping[str, Any] | None, broken: list[tuple[Path, Damaged]]
     ) -> Iterator[tuple[Path, int, int, Sealed]]:
-        """Sound shards with their keys `[start, stop)`; files of `scores/` that are none of a run go into `broken`."""
+        """Yield sound shards with their keys `[start, stop)`; other files of `scores/` go into `broken`."""
         metrics, last = measured(self.path), 0
         files = [path for path in table_files(self.path / "scores") if path.stem != "conditions"]
         for path in sorted(files, key=lambda path: key_range(path.stem) or (0, 0)):
@@ -249,7 +309,7 @@ class RunFolder:
                 yield path, *bounds, read
 
     def _outputs(self, name: str, keys: range) -> Sealed:
-        """What was kept of the answers under some keys. Raises Damaged where it is not all there."""
+        """Read the answers kept for some keys; Damaged if they are incomplete."""
         assert self._manifest is not None
         run, sealed = identity_digest(self._manifest["identity"]), bool(self._manifest.get("tables"))
         read = read_table(self.path / "outputs" / name, run, "outputs", sealed=sealed)
@@ -263,29 +323,23 @@ class RunFolder:
         with self._writing():
             write_table(self.path / kind / f"{name}.parquet", table, run, kind, adopted=adopted)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Around everything that writes: says in one sentence why the disk does not let us."""
-        try:
-            yield
-        except OSError as error:
-            raise BadInput(
-                f"{self.path} cannot be written ({error.strerror or error}): free space or choose another --out; "
-                "what is already there stays"
-            ) from error
+    def _writing(self) -> AbstractContextManager[None]:
+        """Explain an error of the disk in one sentence; around everything that writes."""
+        return explained_errors(self.path, "free space or choose another --out; what is already there stays")
 
 
 def shard_name(start: int, stop: int) -> str:
+    """Return the file name, without its ending, of the scores of the keys `[start, stop)`."""
     return f"incorrect-{start:08d}-{stop:08d}"
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Run folders in and below ``folder``, sorted by name."""
+    """List the run folders in and below `folder`, sorted by name."""
     return [path.parent for path in find_files(folder, "manifest.json")]
 
 
 def find_files(folder: Path, name: str) -> list[Path]:
-    """Files of this name in and below ``folder``, sorted; links to folders are followed, each folder once."""
+    """List files of this name in and below `folder`, sorted; links to folders are followed, each folder once."""
     found, seen = [], set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -299,13 +353,13 @@ def find_files(folder: Path, name: str) -> list[Path]:
 
 
 def same(before: Any, now: Any) -> bool:
-    """Equal, but for the rounding of numbers that another machine computed."""
+    """Whether two values are equal, up to the rounding of numbers that another machine computed."""
     if isinstance(before, float) and isinstance(now, float):
         return math.isclose(before, now, rel_tol=1e-3)
     return bool(before == now)
 
 
 def _difference(name: str, before: Any, now: Any) -> str:
-    """'seed (0 there, 1 now)'; of hashes only the name."""
+    """Say what differs: 'seed (0 there, 1 now)'; of hashes only the name."""
     hashed = isinstance(now, str) and len(now) == 64
     return name if hashed else f"{name} ({before} there, {now} now)"

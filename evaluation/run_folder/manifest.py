@@ -1,4 +1,4 @@
-"""The manifest of a run folder: what was asked and what answered, for whoever reads the scores later."""
+"""The manifest of a run folder: what was asked and what answered, for later readers of the scores."""
 
 from __future__ import annotations
 
@@ -22,11 +22,26 @@ from wrongkey.evaluation.tasks.text import VERSION as TEXT_VERSION
 def describe_run(
     experiment: Experiment, before: Mapping[str, Any] | None, identity: Mapping[str, Any], command: str | None
 ) -> dict[str, Any]:
-    """The manifest at the start of a sweep; ``before`` is the one of the run that it continues.
+    """Compose the manifest at the start of a sweep.
 
-    Device, versions and revision are those of the first session; ``sessions`` has an entry for each. Model and corpus
-    keep the names that they began with, and the identity its digits, which the tables are bound to. Raises BadInput
-    where an earlier wrongkey normalised the run's texts otherwise.
+    Device, versions and revision are those of the first session; `sessions` has an entry for each. Model and corpus
+    keep the names that they began with, and the identity its digits, which the tables are bound to.
+
+    Parameters
+    ----------
+    experiment
+        The sweep's experiment.
+    before
+        The manifest of the run that this sweep continues.
+    identity
+        What the scores depend on.
+    command
+        The command line, for readers.
+
+    Raises
+    ------
+    BadInput
+        If an earlier wrongkey normalised the run's texts differently.
     """
     before = before or {}
     begun: Mapping[str, Any] = before.get("config", {})
@@ -36,13 +51,13 @@ def describe_run(
     had = (before.get("corpus") or {}).get("words")
     if None not in (had, words) and words != had:
         raise BadInput(
-            f"the transcripts had {had:,} words when this run was made and have {words:,} now, since an earlier "
-            f"wrongkey normalised {config.text!r} otherwise: choose another --out"
+            f"The transcripts had {had:,} words when this run was made and have {words:,} now, since an earlier "
+            f"wrongkey normalised {config.text!r} differently: choose another --out."
         )
     if before and config.task == "asr" and begun.get("text_version") != TEXT_VERSION:
         raise BadInput(
-            f"this run was made by a wrongkey that normalised {config.text!r} otherwise, and new keys would not "
-            "compare with its own: choose another --out"
+            f"This run was made by a wrongkey that normalised {config.text!r} differently, and new keys would not "
+            "be comparable with its own: choose another --out."
         )
     asked = max(config.keys, begun.get("keys") or 0)
     session = {
@@ -92,12 +107,12 @@ def describe_run(
 
 
 def now() -> str:
-    """The time in UTC, to the second."""
+    """Return the time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of what the numbers depend on."""
+    """Return the versions of Python and of the packages that the numbers depend on."""
     found = {"python": platform.python_version()}
     for package in ("wrongkey", "torch", "numpy"):
         try:
@@ -108,7 +123,7 @@ def versions() -> dict[str, str]:
 
 
 def git_revision() -> str | None:
-    """Revision of this checkout, with a mark where it was changed; None outside one."""
+    """Return the revision of this checkout, marked if it was changed; None outside one."""
     try:
         answer = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40"],

@@ -1,7 +1,7 @@
-"""What the JSON files of a run folder hold: one schema, through which every reader goes. Knows no torch.
+"""What the JSON files of a run folder hold: one schema for every reader. Imports no torch.
 
-The files may come from strangers, from a disk that failed or from an editor: what a reader uses has the type that he
-expects, and anything else is one sentence. Fields that no reader uses may hold what they like.
+The files may come from strangers, from a failed disk or from an editor: every field that a reader uses has the expected
+type, and anything else is one sentence. Fields that no reader uses may hold anything.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from wrongkey.errors import BadInput
+from wrongkey.files import explained_errors
 
-MOST_BYTES = 2**24  # of a file; a run's own has some ten thousand
-MOST_LEVELS = 64  # of lists and tables in each other
+MOST_BYTES = 2**24  # of a file; a run's own has about ten thousand
+MOST_LEVELS = 64  # of nested lists and tables
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Positive = Annotated[int, Field(ge=1, lt=2**53)]
@@ -27,13 +28,13 @@ Text = str | None
 
 
 class Part(BaseModel):
-    """A table whose named fields have these types, without conversion: no text is a number, no number true."""
+    """A JSON object whose named fields have these types, without conversion: no text is a number, no number true."""
 
     model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
 
 
 class Config(Part):
-    """The settings of a sweep: those of `wrongkey.evaluation.config.SweepConfig`, and what came of them."""
+    """The settings of a sweep (`wrongkey.evaluation.config.SweepConfig`), and what they resolved to."""
 
     task: str = "asv"
     model: Text = None
@@ -67,6 +68,8 @@ class Config(Part):
 
 
 class Session(Part):
+    """One of the commands that made a run."""
+
     started: Text = None
     device: Text = None
     versions: dict[str, str] | None = None
@@ -75,10 +78,14 @@ class Session(Part):
 
 
 class Batch(Part):
+    """How many queries went through the model at a time."""
+
     rows: Annotated[int, Field(ge=1, le=2**20)]
 
 
 class CorpusFacts(Part):
+    """The speech that was used."""
+
     name: Text = None
     recordings: Text = None
     speakers: Count | None = None
@@ -89,18 +96,24 @@ class CorpusFacts(Part):
 
 
 class TrialFacts(Part):
+    """The verification trials, by number."""
+
     target: Count | None = None
     nontarget: Count | None = None
     source: Text = None
-    sessions: Text = None  # within, across, mixed or unknown: of same-speaker trials; older runs do not say
+    sessions: Text = None  # of same-speaker trials: within, across, mixed or unknown; older runs do not say
     within_session: Count | None = None
 
 
 class ModelCard(Part):
+    """What the model says about itself."""
+
     family: Text = None
 
 
 class Check(Part):
+    """A self-check (`wrongkey.evaluation.run_folder.vocabulary.SelfCheck`)."""
+
     name: str
     passed: bool
     value: float = float("nan")
@@ -152,6 +165,8 @@ class Setting(Part):
 
 
 class AttackConfig(Part):
+    """The settings of the attacks that readers use."""
+
     trials: Count = 0
 
 
@@ -162,7 +177,7 @@ class AboutCase(Part):
 
 
 class AboutAttack(Part):
-    """What an attack is. `asset`: "key", "use" or "identity"; `null`: it draws keys at random, the baseline."""
+    """What an attack is. `asset`: "key", "use" or "identity"; `null`: the baseline, which draws keys at random."""
 
     family: Count | None = None
     adversary: str = ""
@@ -175,7 +190,7 @@ class AboutAttack(Part):
 
 
 class Suite(Part):
-    """`attacks/suite.json`. `known`: all attacks that were installed, with their needs."""
+    """`attacks/suite.json`. `known`: all installed attacks, with their needs."""
 
     FORMAT: ClassVar[str] = "wrongkey-attacks/1"
     REMEDY: ClassVar[str] = "delete the folder that it lies in and run the attacks again"
@@ -192,11 +207,22 @@ class Suite(Part):
 
 
 class MeasuredEffect(Part):
-    """A measured value of a case beside that of random keys (snr and stoi: of the same victims): medians of both.
+    """A measured value of a case beside that of random keys: medians of both.
 
-    column: key_error, snr (dB), stoi or error (percent; of an EER min(e, 100 - e)). p: of the Mann-Whitney test that
-    it is no better than all random keys, p_holm: corrected for all hypotheses of the run. material: whether the median
-    is better by enough to weaken.
+    SNR and STOI are compared with random keys of the same victims.
+
+    Attributes
+    ----------
+    column : str
+        `key_error`, `snr` (dB), `stoi` or `error` (percent; of an EER min(e, 100 - e)).
+    median, null_median : float
+        Of the attack and of the random keys.
+    material : bool
+        Whether the median is better by enough to weaken the scheme.
+    p : float
+        Of the Mann-Whitney test that the attack is no better than all random keys.
+    p_holm : float
+        The same, corrected for all hypotheses of the run.
     """
 
     column: str
@@ -208,14 +234,25 @@ class MeasuredEffect(Part):
 
 
 class JudgedCase(Part):
-    """An attack on one amount against one asset, and what a cell of the verdict rests on.
+    """One case of an attack against one asset, and what a cell of the verdict rests on.
 
-    hits: of `trials`, those that succeeded; `failed` more broke down by an exception and are none. null_hits: of
-    `null_trials` random keys. share: hits of the trials, 0 to 1, with its Wilson interval. p: of Fisher's test of hits
-    against random keys, p_holm: corrected for all hypotheses of the run; None where no keys are counted. effects: the
-    values that may weaken a scheme where no key falls. ciphertext_seconds: that a victim had, cpu_seconds: of one
-    trial. Medians over trials: snr in dB, stoi 0 to 1, error and wer in percent, key_error relative; None where not
-    measured.
+    Attributes
+    ----------
+    hits, trials, failed : int
+        Trials that succeeded, that count, and that an exception ended, which do not count.
+    null_hits, null_trials : int
+        The same of random keys.
+    share, share_low, share_high : float
+        Hits per trial, 0 to 1, with their Wilson interval.
+    p, p_holm : float or None
+        Of Fisher's test of hits against random keys, and corrected for all hypotheses of the run; None if no keys are
+        counted.
+    ciphertext_seconds, cpu_seconds : float or None
+        Ciphertext of a victim, and processor time of a trial.
+    key_error, snr, stoi, error, error_low, error_high, wer : float or None
+        Medians over trials: relative, in dB, 0 to 1, and in percent; None if not measured.
+    effects : list of MeasuredEffect
+        Values that may weaken a scheme of which no key is recovered.
     """
 
     attack: str
@@ -247,7 +284,7 @@ class JudgedCase(Part):
 
 
 class VerdictCell(Part):
-    """One asset and one adversary. case: the attack that the verdict rests on; None where it rests on none."""
+    """One asset and one adversary. `case`: what the verdict rests on; None if it rests on no attack."""
 
     asset: str
     adversary: str
@@ -259,8 +296,12 @@ class VerdictCell(Part):
 class Verdicts(Part):
     """`attacks/verdicts.json`: what the rows of attacks mean, and by which limits (docs/threat-model.md).
 
-    null_trials: random keys that everything is compared with.  alpha: share of runs of random keys that may be called
-    broken.
+    Attributes
+    ----------
+    alpha : float
+        The largest probability that a run of random keys is called broken or weakened.
+    null_trials : int
+        Random keys that all attacks are compared with.
     """
 
     FORMAT: ClassVar[str] = "wrongkey-verdicts/1"
@@ -277,6 +318,8 @@ class Verdicts(Part):
 
 
 class Measure(Part):
+    """A measure of keys, and its correlation with the error under them."""
+
     name: str
     label: str
     keyless: bool = False
@@ -286,6 +329,8 @@ class Measure(Part):
 
 
 class Group(Part):
+    """Keys of low or of high error, and the quartiles of their distance to the correct key."""
+
     error_from: float
     error_to: float
     q25: float
@@ -294,6 +339,8 @@ class Group(Part):
 
 
 class Groups(Part):
+    """Low-error keys beside high-error keys. `nearer`: how often the former are nearer to the correct key, percent."""
+
     low: Group
     high: Group
     nearer: float
@@ -301,7 +348,9 @@ class Groups(Part):
     nearer_high: float
 
 
-class Foretold(Part):
+class Prediction(Part):
+    """How well a regression on measures of keys predicts the error under new keys."""
+
     source: str = Field(alias="from")
     keys: Count
     rho: float
@@ -312,6 +361,8 @@ class Foretold(Part):
 
 
 class Summary(Part):
+    """The scores of keys at one distance from the correct key."""
+
     kind: str
     step: float | None
     keys: Count
@@ -334,7 +385,7 @@ class Analysis(Part):
     sentences: list[str] | None = None
     measures: list[Measure] | None = None
     groups: Groups | None = None
-    prediction: list[Foretold] | None = None
+    prediction: list[Prediction] | None = None
     plain: float | None = None
     summary: list[Summary] | None = None
 
@@ -343,21 +394,41 @@ Schema = type[Manifest] | type[Suite] | type[Verdicts] | type[Analysis]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a run folder. Raises BadInput for a folder that is none, and as `read_json`."""
+    """Read the manifest of a run folder.
+
+    Raises
+    ------
+    BadInput
+        For a folder that is not a run folder, and as `read_json`.
+    """
     if not os.path.isdir(folder):
-        raise BadInput(f"{folder} is not a folder: name a run folder that `wrongkey sweep --out` made")
+        raise BadInput(f"{folder} is not a folder: name a run folder that `wrongkey sweep --out` made.")
     path = folder / "manifest.json"
     if not path.exists():
-        raise BadInput(f"{folder} is not a run folder (it has no manifest.json): name one that a sweep made")
+        raise BadInput(f"{folder} is not a run folder (it has no manifest.json): name one that a sweep made.")
     return read_json(path, Manifest)
 
 
 def read_json(path: Path, schema: Schema) -> dict[str, Any]:
-    """A JSON file of a run folder, as it stands there, whose fields have the types of `schema`.
+    """Read a JSON file of a run folder and check it against its schema.
 
-    Raises:
-        BadInput: it cannot be read, is no JSON, larger than `MOST_BYTES`, nested deeper than `MOST_LEVELS`, names a
-            field twice, is of another format, or a field has another type; the sentence names the file and the field.
+    Parameters
+    ----------
+    path
+        The file.
+    schema
+        The types of its fields.
+
+    Returns
+    -------
+    dict
+        The content as it is in the file.
+
+    Raises
+    ------
+    BadInput
+        If the file cannot be read, is not JSON, is larger than `MOST_BYTES`, nested deeper than `MOST_LEVELS`, names a
+        field twice, has another format, or a field has another type; the sentence names the file and the field.
     """
     try:
         found = json.loads(_text(path), object_pairs_hook=_each_name_once)
@@ -374,7 +445,7 @@ def read_json(path: Path, schema: Schema) -> dict[str, Any]:
     if "format" in found and found["format"] != schema.FORMAT:
         raise BadInput(
             f"{path} has the format {reprlib.repr(found['format'])} and this wrongkey reads {schema.FORMAT!r}: use the "
-            f"wrongkey that made it, or {schema.REMEDY}"
+            f"wrongkey that made it, or {schema.REMEDY}."
         )
     try:
         schema.model_validate(found)
@@ -386,14 +457,11 @@ def read_json(path: Path, schema: Schema) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    """The file as text, with or without a byte order mark. Raises BadInput, and ValueError where it is not UTF-8."""
+    """Read the file as text, with or without a byte order mark; ValueError if it is not UTF-8 or too large."""
     if not path.is_file():
-        raise BadInput(f"{path} is not a file: move it away")
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror or error}): check its permissions") from None
+        raise BadInput(f"{path} is not a file: move it away.")
+    with explained_errors(path, "check its permissions", action="read"), path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
     return content.decode("utf-8-sig")
@@ -408,7 +476,7 @@ def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _levels(value: Any) -> int:
-    """How deep lists and tables lie in each other; stops counting where it is too deep."""
+    """Count how deep lists and tables are nested, up to one level too many."""
     levels, inside = 0, [value]
     while inside and levels <= MOST_LEVELS:
         levels += 1
@@ -422,11 +490,11 @@ def _levels(value: Any) -> int:
 
 
 def _broken(path: Path, schema: Schema, reason: str) -> BadInput:
-    return BadInput(f"{path} is broken ({reason}): {schema.REMEDY}")
+    return BadInput(f"{path} is broken ({reason}): {schema.REMEDY}.")
 
 
 def _first(error: ValidationError) -> str:
-    """ "config.keys is 'many', which is no valid integer"."""
+    """Describe the first error: "config.keys is 'many' and should be a valid integer"."""
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":

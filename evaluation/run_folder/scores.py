@@ -1,4 +1,4 @@
-"""The score files of a run folder, read and checked: one row per key, condition and metric. Knows no torch.
+"""The score files of a run folder, read and checked: one row per key, condition and metric. Imports no torch.
 
 `scores/conditions.parquet` holds the conditions that have no key of their own, `scores/incorrect-START-STOP.parquet`
 every metric of the incorrect keys `[START, STOP)`.
@@ -27,41 +27,54 @@ REMEDY = "the same wrongkey sweep command makes it again"
 
 
 def storable(text: str) -> str:
-    """A name as Parquet can hold it: bytes of a file name that are no text become escapes."""
+    """Return a name as Parquet can hold it: bytes of a file name that are not text become escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_scores(folder: Path, manifest: Mapping[str, Any] | None) -> tuple[pd.DataFrame, list[str]]:
-    """All rows of a run folder, and what a reader must be told of its files.
+    """Read all score rows of a run folder.
 
-    Args:
-        manifest: the run's (`wrongkey.evaluation.run_folder.schema.read_manifest`); without one only the files
-        themselves are checked.
+    Parameters
+    ----------
+    folder
+        The run folder.
+    manifest
+        The run's (`wrongkey.evaluation.run_folder.schema.read_manifest`); without one only the files themselves are
+        checked.
 
-    Raises:
-        BadInput: a file is damaged, or its rows are not those of this run; the sentence names it.
+    Returns
+    -------
+    rows : pandas.DataFrame
+        With the columns `SCORE_COLUMNS`.
+    cautions : list of str
+        What a reader must know about the files, in sentences.
+
+    Raises
+    ------
+    BadInput
+        If a file is damaged or its rows belong to another run; the sentence names it.
     """
     found, metrics = [], measured(folder)
     for path in table_files(folder / "scores"):
         try:
             found.append(read_score_file(path, manifest, metrics))
         except Damaged as error:
-            raise BadInput(f"{path} is broken ({error}): {REMEDY}") from None
+            raise BadInput(f"{path} is broken ({error}): {REMEDY}.") from None
     tables = [one.table for one in found] or [pd.DataFrame(columns=SCORE_COLUMNS)]
     return pd.concat(tables, ignore_index=True), old_files(found, "scores")
 
 
 def old_files(found: Sequence[Sealed], what: str) -> list[str]:
-    """The sentence about files that an older wrongkey wrote, where there are some."""
+    """Return the sentence about files that an older wrongkey wrote, if there are any."""
     old = sum(one.doubtful for one in found)
     if not old:
         return []
     some = f"Its {what} are" if old == len(found) else f"{old} of its {len(found)} files of {what} are"
-    return [f"{some} from an older wrongkey, without checksums: it would not show if somebody had changed them."]
+    return [f"{some} from an older wrongkey, without checksums: a change to them would not show."]
 
 
 def measured(folder: Path) -> frozenset[str]:
-    """The metrics that the plain model was measured by: nothing else says what a file without a checksum must hold."""
+    """Return the metrics of the plain model: only they say what a file without a checksum must hold."""
     try:
         table = read_table(folder / "scores" / "conditions.parquet", None, "scores", sealed=False).table
     except (Damaged, BadInput):
@@ -70,11 +83,23 @@ def measured(folder: Path) -> frozenset[str]:
 
 
 def read_score_file(path: Path, manifest: Mapping[str, Any] | None, metrics: frozenset[str] = frozenset()) -> Sealed:
-    """One file of `scores/`, with the columns `SCORE_COLUMNS`.
+    """Read one file of `scores/`, with the columns `SCORE_COLUMNS`.
 
-    metrics: those that incorrect keys must have where no checksum tells whether some are gone.
+    Parameters
+    ----------
+    path
+        The file.
+    manifest
+        The run's; without one only the file itself is checked.
+    metrics
+        Those that incorrect keys must have if no checksum shows whether some are gone.
 
-    Raises Damaged with the reason, and BadInput where the disk does not let us read it.
+    Raises
+    ------
+    Damaged
+        With the reason.
+    BadInput
+        If the disk prevents reading.
     """
     manifest = manifest or {}
     run = identity_digest(manifest["identity"]) if manifest.get("identity") else None
@@ -122,7 +147,7 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_setting(table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
-    """Every row is of the run's task, model, corpus, scheme, block size and seed, as far as the manifest names them."""
+    """Check that every row has the task, model, corpus, scheme, block size and seed that the manifest names."""
     config = manifest.get("config", {})
     wanted = {name: config.get(name) for name in SETTING} | {"key_seed": config.get("seed")}
     for column, value in wanted.items():
@@ -135,7 +160,7 @@ def _check_setting(table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
 
 
 def _check_keys(table: pd.DataFrame, start: int, stop: int, manifest: Mapping[str, Any]) -> None:
-    """The rows are those of the keys `[start, stop)`: each metric has each key once."""
+    """Check that the rows are those of the keys `[start, stop)`: each metric has each key once."""
     space = manifest.get("key_space")
     if space is not None and stop > space:
         raise Damaged(f"it holds keys beyond the {space:,} that there are")

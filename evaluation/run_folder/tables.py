@@ -1,8 +1,8 @@
-"""The Parquet files of a run folder: each says what it is, and shows when it is that no longer. Knows no torch.
+"""The Parquet files of a run folder: each says what it is, and a change shows. Imports no torch.
 
-A *seal* in the file's metadata holds the run's identity, what kind of table it is, its name with the range of keys in
-it, how many rows it has and a checksum of what it holds. A file that was edited, cut, renamed, swapped for another
-run's, emptied or hit by a flipped bit does not fit its seal. It guards against accidents and mistakes: who forges a
+A *seal* in the file's metadata holds the run's identity, the kind of table, its name with the range of keys in it, its
+number of rows and a checksum of its content. A file that was edited, cut, renamed, swapped for another run's, emptied
+or hit by a flipped bit does not match its seal. The seal guards against accidents and mistakes: anyone who forges a
 file can forge its seal.
 """
 
@@ -23,27 +23,38 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wrongkey.errors import BadInput
-from wrongkey.files import write_atomically
+from wrongkey.files import atomic_write
 
 FORMAT = "wrongkey-table/1"
 METADATA = b"wrongkey"
 KEYS = re.compile(r"incorrect-(\d{1,15})-(\d{1,15})")
-MOST_CELLS = 2**28  # of a file: more than any analysis writes, and what still fits a memory
+MOST_CELLS = 2**28  # of a file: more than any analysis writes, and what still fits in memory
 ASIDE = ".damaged"
 
 Kind = Literal["scores", "outputs", "attack", "analysis"]
 
 
 class Damaged(Exception):
-    """A table that is not what it says; the message is the reason, for the middle of a sentence."""
+    """A table that is not what it claims to be; the message is the reason, for the middle of a sentence."""
 
 
 class Seal(BaseModel):
-    """What a table says of itself.
+    """What a table says about itself.
 
-    run: `identity_digest` of the run's identity; empty where the table belongs to no run.
-    name: the file's, without its ending.  start, stop: the keys in it, where the name holds them.
-    adopted: the rows are from a file of an older wrongkey, which sealed nothing.
+    Attributes
+    ----------
+    run : str
+        `identity_digest` of the run's identity; empty if the table belongs to no run.
+    name : str
+        The file's name without its ending.
+    start, stop : int or None
+        The keys in it, if the name has them.
+    rows : int
+        How many rows it has.
+    checksum : str
+        `checksum` of its content.
+    adopted : bool
+        Whether the rows come from a file of an older wrongkey, which had no seal.
     """
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
@@ -60,35 +71,41 @@ class Seal(BaseModel):
 
 
 class Sealed(NamedTuple):
-    """A table that was read; `seal` is None where an older wrongkey wrote it."""
+    """A table that was read; `seal` is None if an older wrongkey wrote it."""
 
     table: pd.DataFrame
     seal: Seal | None
 
     @property
     def doubtful(self) -> bool:
-        """No checksum has guarded these rows since they were made."""
+        """Whether the rows were without a checksum for some time."""
         return self.seal is None or self.seal.adopted
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
-    """SHA-256 (hexadecimal) of an identity as a manifest holds it."""
+    """Return the SHA-256 (hexadecimal) of an identity as a manifest holds it."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def key_range(name: str) -> tuple[int, int] | None:
-    """The keys `[start, stop)` that a file's name says are in it; None where it names none."""
+    """Return the keys `[start, stop)` that a file's name gives; None if it gives none.
+
+    Examples
+    --------
+    >>> key_range("incorrect-00000010-00000020")
+    (10, 20)
+    """
     found = KEYS.fullmatch(name)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def table_files(folder: Path) -> list[Path]:
-    """Parquet files of a folder, by name; hidden ones (a Mac's `._*`, unfinished ones) are none."""
+    """List the Parquet files of a folder by name, without hidden ones (a Mac's `._*`, unfinished ones)."""
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
 
 def write_table(path: Path, table: pd.DataFrame, run: str, kind: Kind, *, adopted: bool = False) -> Seal:
-    """Write a table with its seal, whole or not at all. Raises OSError."""
+    """Write a table with its seal, whole or not at all; OSError if the disk refuses."""
     content = pa.Table.from_pandas(table, preserve_index=False)
     start, stop = key_range(path.stem) or (None, None)
     seal = Seal(
@@ -103,20 +120,36 @@ def write_table(path: Path, table: pd.DataFrame, run: str, kind: Kind, *, adopte
     )
     metadata = {**(content.schema.metadata or {}), METADATA: seal.model_dump_json().encode()}
     content = content.replace_schema_metadata(metadata)
-    write_atomically(path, lambda file: pq.write_table(content, file, write_page_checksum=True))
+    with atomic_write(path) as file:
+        pq.write_table(content, file, write_page_checksum=True)
     return seal
 
 
 def read_table(path: Path, run: str | None, kind: Kind, *, sealed: bool) -> Sealed:
-    """Read a table and hold it against its seal.
+    """Read a table and check it against its seal.
 
-    Args:
-        run: the digest that its seal must have; None takes any.
-        sealed: whether a file without a seal is damaged, or one of an older wrongkey.
+    Parameters
+    ----------
+    path
+        The Parquet file.
+    run
+        The digest that its seal must have; None takes any.
+    kind
+        The kind of table that its seal must name.
+    sealed
+        Whether a file without a seal is damaged; otherwise an older wrongkey wrote it.
 
-    Raises:
-        Damaged: it is no table, too large, or not what its seal says.
-        BadInput: the disk or its permissions do not let us read it.
+    Returns
+    -------
+    Sealed
+        The table and its seal.
+
+    Raises
+    ------
+    Damaged
+        If it is not a table, too large, or not what its seal says.
+    BadInput
+        If the disk or its permissions prevent reading.
     """
     content = _read(path)
     seal = _seal(content)
@@ -132,12 +165,12 @@ def read_table(path: Path, run: str | None, kind: Kind, *, sealed: bool) -> Seal
 
 
 def set_aside(path: Path) -> Path:
-    """Give a damaged file a name that no reader takes for a table, and return it. Raises OSError."""
+    """Give a damaged file a name that no reader takes for a table, and return it; OSError if the disk refuses."""
     return path.replace(path.with_name(path.name + ASIDE))
 
 
 def checksum(table: pa.Table) -> str:
-    """SHA-256 (hexadecimal) of column names and values, whichever way Arrow lays them out in memory."""
+    """Return the SHA-256 (hexadecimal) of column names and values, however Arrow lays them out in memory."""
     digest = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):
         for part in (name.encode(), *_values(column.combine_chunks())):
@@ -146,7 +179,7 @@ def checksum(table: pa.Table) -> str:
 
 
 def _values(array: pa.Array) -> Iterator[bytes]:
-    """What a column holds, as bytes: its kind, which values are missing, and the others."""
+    """Yield the content of a column as bytes: its kind, which values are missing, and the others."""
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     if pa.types.is_dictionary(array.type):
@@ -179,7 +212,7 @@ def _read(path: Path) -> pa.Table:
         raise
     except Exception as error:  # pyarrow raises many kinds for a damaged file
         if isinstance(error, OSError) and error.errno is not None:
-            raise BadInput(f"{path} cannot be read ({error.strerror}): check its disk and its permissions") from None
+            raise BadInput(f"{path} cannot be read ({error.strerror}): check its disk and its permissions.") from None
         raise Damaged(_line(error)) from None
 
 
@@ -216,6 +249,6 @@ def _check(path: Path, content: pa.Table, seal: Seal, run: str | None, kind: Kin
 
 
 def _line(error: Exception) -> str:
-    """The first sentence of what a library says."""
+    """Return the first sentence of a library's message."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return line.split(". ")[0].removesuffix(".")

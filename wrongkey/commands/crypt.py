@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from wrongkey.errors import BadInput
-from wrongkey.files import PRIVATE, user_path, write_atomically
+from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
 from wrongkey.terminal import conclude
 
 LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # in the comment of an encrypted WAV: what decryption cuts back to
@@ -128,7 +129,8 @@ def _encrypt_model(options: argparse.Namespace) -> int:
         "block_size": str(block),
         "kernel": str(block),
     }
-    _to_disk(options.out, lambda file: file.write(save(tensors, about)))
+    with _to_disk(options.out) as file:
+        file.write(save(tensors, about))
     conclude(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {block}, {blocks}")
     conclude(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
@@ -226,13 +228,13 @@ def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str
     """Float samples: a key may push them beyond full scale, and clipping could not be undone."""
     import soundfile
 
-    def write(file: BinaryIO) -> None:
-        with soundfile.SoundFile(file, "w", rate, 1, "FLOAT", format="WAV") as wav:
-            if comment:
-                wav.comment = comment
-            wav.write(samples)
-
-    _to_disk(options.out, write, mode)
+    with (
+        _to_disk(options.out, mode) as file,
+        soundfile.SoundFile(file, "w", rate, 1, "FLOAT", format="WAV") as wav,
+    ):
+        if comment:
+            wav.comment = comment
+        wav.write(samples)
     conclude(f"{options.out}: {len(samples)} samples at {rate} Hz")
 
 
@@ -243,11 +245,14 @@ def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:
         raise BadInput(f"{options.out} exists: choose another -o, or --overwrite it")
 
 
-def _to_disk(path: Path, write: Callable[[BinaryIO], object], mode: int | None = None) -> None:
-    """Write whole or not at all."""
+@contextmanager
+def _to_disk(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
+    """Open a file that is written whole or not at all."""
     from safetensors import SafetensorError
 
-    try:
-        write_atomically(path, write, mode=mode)
-    except (OSError, RuntimeError, SafetensorError) as error:  # soundfile's is a RuntimeError
-        raise BadInput(f"{path} cannot be written: check that its folder exists and has space") from error
+    libraries = (RuntimeError, SafetensorError)  # soundfile's is a RuntimeError
+    with (
+        explained_errors(path, "check that its folder exists and has space", also=libraries),
+        atomic_write(path, mode=mode) as file,
+    ):
+        yield file

@@ -24,11 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +48,7 @@ from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.tasks.asr import counted, edits, error_rate_of
 from wrongkey.evaluation.tasks.text import DEFAULT, normaliser
-from wrongkey.files import file_name, write_atomically
+from wrongkey.files import atomic_write, explained_errors, file_name
 from wrongkey.keys import IncorrectKeys, correct_key, decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import cut, from_blocks, to_blocks
@@ -304,7 +303,7 @@ def write_media(
 
     An .npz holds what was `given` and what was `reconstructed`, each `(bins, frames)` int8.
     """
-    try:
+    with explained_errors(folder, "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
         kept = file_name(utterance.id)
         _write_wav(folder / f"{kept}-original.wav", plain)
@@ -315,19 +314,15 @@ def write_media(
             if method == "pghi":
                 again = TorchGabor(gabor.lattice).analyse(signal).abs()
                 arrays = {"given": _decibel(case.magnitude), "reconstructed": _decibel(again)}
-                write_atomically(folder / f"{name}.npz", partial(_write_npz, arrays))
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be written ({error.strerror}): choose another --out") from error
+                with atomic_write(folder / f"{name}.npz") as file:
+                    np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _write_wav(path: Path, signal: Tensor) -> None:
     """16 bits; a signal that would clip is scaled down to full scale."""
     samples = (signal / signal.abs().max().clamp(min=1)).numpy()
-    write_atomically(path, lambda file: soundfile.write(file, samples, RATE, subtype="PCM_16", format="WAV"))
-
-
-def _write_npz(arrays: dict[str, NDArray[np.int8]], file: BinaryIO) -> None:
-    np.savez_compressed(file, allow_pickle=False, **arrays)
+    with atomic_write(path) as file:
+        soundfile.write(file, samples, RATE, subtype="PCM_16", format="WAV")
 
 
 def _decibel(magnitude: Tensor) -> NDArray[np.int8]:
