@@ -18,16 +18,11 @@ from wrongkey.evaluation.run_folder.schema import Analysis as Description
 from wrongkey.evaluation.run_folder.schema import Measure, read_json
 from wrongkey.evaluation.run_folder.scores import old_files
 from wrongkey.evaluation.run_folder.tables import Damaged, Sealed, read_table
+from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.printable import printable
 from wrongkey.reports.metrics import METRICS
 from wrongkey.reports.runs import SCHEME_NAMES
 
-COLUMNS = {
-    "keys": ("key_index", "score", "error", "group", "euclidean"),
-    "decryption": ("kind", "step", "draw", "utterance", "metric", "value"),
-    "phase": ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value"),
-    "leaks": ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value"),
-}
 NUMBERS = ("key_index", "score", "error", "euclidean", "step", "draw", "value", "block_size", "frame", "bin")
 METRIC_NAMES = {
     "spectral_convergence": "Spectral convergence (dB)",
@@ -131,11 +126,11 @@ def find_analyses(paths: Iterable[Path]) -> list[Analysis]:
 
     Raises BadInput for one that is broken. Kinds that this report does not know are left out.
     """
-    names = [f"{name}.json" for name in COLUMNS]
+    names = [f"{name}.json" for name in ANALYSIS_COLUMNS]
     below = (sorted(file for name in names for file in find_files(Path(path), name)) for path in paths)
     files = {file: None for some in below for file in some if file.parent.name == "analyses"}
     found = [_read(file) for file in files]
-    return sorted(found, key=lambda analysis: list(COLUMNS).index(analysis.name))
+    return sorted(found, key=lambda analysis: list(ANALYSIS_COLUMNS).index(analysis.name))
 
 
 def group_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
@@ -232,7 +227,7 @@ def _missing(value: object) -> bool:
 
 def _read(path: Path) -> Analysis:
     about = read_json(path, Schema)
-    rows = _read_rows(path.with_suffix(".parquet"), COLUMNS[path.stem], about)
+    rows = _read_rows(path.with_suffix(".parquet"), ANALYSIS_COLUMNS[path.stem], about)
     cautions = tuple(old_files([rows], "rows"))
     return Analysis(path.parent.parent, path.stem, about, rows.table, cautions)
 

@@ -109,7 +109,6 @@ METRICS: dict[str, Metric] = {
         Metric("hallucinated", "hallucinated hypotheses", "%", True, 2, _POINTS, beside=True),
     )
 }
-PRIMARY = {"asv": "eer", "asr": "wer", "asc": "accuracy"}  # the metric that speaks for a task
 
 
 def get_metric(name: str, classes: int | None = None) -> Metric:

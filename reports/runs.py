@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import REMEDY, SETTING, read_scores
+from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, SelfCheck
 from wrongkey.printable import printable
-from wrongkey.reports.metrics import METRICS, PRIMARY
+from wrongkey.reports.metrics import METRICS
 
 SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
 VARIANT_WORDS = {  # nothing to say of the usual variant, the one of the paper's tables I to III
@@ -29,17 +30,6 @@ VARIANT_WORDS = {  # nothing to say of the usual variant, the one of the paper's
     "waveform": "encrypted waveforms into the plain model",
 }
 VARIANT_LABELS = VARIANT_WORDS | {"waveform": "waveform to plain model"}  # where there is little room
-
-
-@dataclass(frozen=True)
-class SelfCheck:
-    """One check a run made of itself before it believed a number."""
-
-    name: str
-    passed: bool
-    value: float
-    limit: float
-    text: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +196,7 @@ class Run:
     def metric(self) -> str:
         """The metric that speaks for the run: the task's own if it was measured, else the first known one."""
         measured = [name for name in dict.fromkeys(self.scores["metric"]) if name not in self.partial]
-        wanted = [str(self.section("config").get("metric")), PRIMARY.get(self.task, ""), *METRICS]
+        wanted = [str(self.section("config").get("metric")), PRIMARY_METRIC.get(self.task, ""), *METRICS]
         for name in wanted:
             if name in measured and name in METRICS:
                 return name

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from wrongkey.reports.runs import Run, SelfCheck
+from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
+from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import FEW_KEYS, KeyStatistics
 
 EVIDENCE = {
@@ -130,7 +131,7 @@ def check_rows(results: Sequence[KeyStatistics]) -> list[CheckRow]:
         if result.correct_minus_plain is not None:
             name, limit = f"correct key, {result.metric.label}", result.metric.distances[0] / 10
             text = f"The correct key gives the plain model’s {result.metric.label}."
-            check = SelfCheck(name, result.coincides, abs(result.correct_minus_plain), limit, text)
+            check = SelfCheck(name, abs(result.correct_minus_plain), limit, text, passed=result.coincides)
             seen.setdefault((name, limit), []).append((result.label, check))
     for result in results:
         for check in result.run.self_checks:

@@ -9,6 +9,7 @@ import numpy as np
 
 from wrongkey.reports.attacks.decisions import median_interval
 from wrongkey.reports.attacks.successes import UNLOCKED, Array, unlocked
+from wrongkey.reports.effective_error import effective_error
 
 NEAR_CHANCE = 0.2  # of the way from chance to a perfect model: a plain model that near has nothing to protect
 MARGIN = 0.1  # of the way from plain to chance: as good as plain, where that is more than a point
@@ -39,7 +40,7 @@ class AttackedTask:
 
     def effective(self, errors: Array) -> Array:
         """What errors are worth to an attacker: of an EER e, min(e, 100 - e)."""
-        return np.minimum(errors, 100 - errors) if self.two_sided else errors
+        return effective_error(errors) if self.two_sided else errors
 
     @property
     def effective_name(self) -> str:

@@ -30,6 +30,7 @@ from wrongkey.reports.attacks.decisions import (
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
 from wrongkey.reports.attacks.successes import UNLOCKED, decrypted, numbers, recovered, unlocked
 from wrongkey.reports.attacks.threats import Word
+from wrongkey.reports.effective_error import effective_interval
 
 NO_INTERVAL = "no interval over speakers was measured: the same wrongkey attack command into a new folder measures one"
 NO_BASELINE = "no baseline of random keys was measured"
@@ -246,7 +247,7 @@ def _modelled(task: AttackedTask, case: Judged) -> Judged:
         return replace(case, reason=_breakdown(outcome))
     if doubt := task.doubt(task.margin):
         return replace(case, reason=doubt)
-    error, low, high = effective_error(outcome, task)
+    error, low, high = model_error(outcome, task)
     if not np.isfinite([error, low, high]).all():
         return replace(case, reason=NO_INTERVAL, hint=True)
     if error <= task.plain + task.margin and high < task.half_way:
@@ -259,7 +260,9 @@ def _modelled(task: AttackedTask, case: Judged) -> Judged:
     return replace(case, reason=f"{wide}: more speakers decide", hint=True)
 
 
-def effective_error(outcome: Outcome, task: AttackedTask) -> tuple[float, float, float]:
+def model_error(outcome: Outcome, task: AttackedTask) -> tuple[float, float, float]:
     """Median error of an attack's models and its interval; of an EER above chance, 100 minus it."""
     error, low, high = (outcome.median(name) for name in ("error", "error_low", "error_high"))
-    return (100 - error, 100 - high, 100 - low) if task.two_sided and error > 50 else (error, low, high)
+    if task.two_sided:
+        error, low, high = (float(end) for end in effective_interval(error, low, high))
+    return error, low, high

@@ -20,9 +20,11 @@ from wrongkey.evaluation.run_folder.folder import find_files
 from wrongkey.evaluation.run_folder.schema import Suite, read_json, read_manifest
 from wrongkey.evaluation.run_folder.scores import old_files, read_scores
 from wrongkey.evaluation.run_folder.tables import Damaged, table_files
+from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, error_percent
 from wrongkey.reports.attacks.attacked_task import AttackedTask
 from wrongkey.reports.attacks.successes import decrypted, ended, numbers, recovered
-from wrongkey.reports.metrics import METRICS, PRIMARY
+from wrongkey.reports.effective_error import is_two_sided
+from wrongkey.reports.metrics import METRICS
 from wrongkey.reports.runs import SCHEME_NAMES
 
 GUESSING = "incorrect-keys"
@@ -163,15 +165,14 @@ class AttackRun:
     def metric(self) -> str | None:
         """The metric that speaks for the task, as the sweep beside the attacks says; None without a model."""
         named = str(self.manifest["config"].get("metric")) if self.manifest else ""
-        return named if named in METRICS else PRIMARY.get(str(self.setting.get("task")))
+        return named if named in METRICS else PRIMARY_METRIC.get(str(self.setting.get("task")))
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """The task's errors in percent of the sweep beside the attacks: columns condition, value, n; maybe empty."""
-        metric = self.metric
         found, _ = read_scores(self.folder, self.manifest)
-        found = found[found["metric"] == metric][["condition", "value", "n"]]
-        return found.assign(value=100 - found["value"]) if metric == "accuracy" else found
+        found = found[found["metric"] == self.metric][["condition", "value", "n"]]
+        return found.assign(value=error_percent(str(self.metric), found["value"]))
 
     def error_under(self, condition: str) -> float:
         """Median error of a condition, `plain` or `incorrect`; NaN where there was no model."""
@@ -188,7 +189,7 @@ class AttackRun:
         chance = {"eer": 50.0, "accuracy": 100 - 100 / classes if classes else 100.0}.get(str(self.metric), 100.0)
         incorrect = self.scores[self.scores["condition"] == "incorrect"]["value"].to_numpy(dtype=np.float64)
         wrong = manifest.get("key_space")  # of incorrect keys
-        space, two_sided = None if wrong is None else int(wrong) + 1, self.metric == "eer"
+        space, two_sided = None if wrong is None else int(wrong) + 1, is_two_sided(self.metric)
         plain = self.error_under("plain")
         return AttackedTask(self.error_name, plain, chance, self.step, incorrect, space, two_sided)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
+
 Array = NDArray[np.float64]
 
-KEY_ERROR = 0.1  # relative, below which a key is recovered
-DECRYPTED = 20.0  # dB of SNR from which on speech is decrypted
 NEAR_CORRECT_SNR = 1.0  # dB below what the correct key gives on the same ciphertext: decrypted as well
 NEAR_CORRECT_STOI = 0.05
 UNLOCKED = 1.0  # points of the task's error within which the model is as good as plain
@@ -31,7 +31,7 @@ def ended(rows: pd.DataFrame) -> pd.DataFrame:
 
 def recovered(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Per trial: the key is recovered."""
-    return np.asarray(numbers(rows, "key_error") < KEY_ERROR, dtype=bool)
+    return np.asarray(numbers(rows, "key_error") < RECOVERED, dtype=bool)
 
 
 def decrypted(rows: pd.DataFrame) -> NDArray[np.bool_]:

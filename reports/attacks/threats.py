@@ -5,12 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.vocabulary import NEEDS
 
-# What an adversary needs, from the least to the most: a verdict names the least that breaks.
-NEEDS = (
-    *("ciphertext", "ciphertext of many", "other speech", "answers", "encrypted model", "public model"),
-    *("plain enrolment", "labelled ciphertext", "known plaintext", "chosen plaintext"),
-)
 ASSETS = {"key": "the key", "speech": "the speech", "use": "the use of the model", "identity": "who speaks"}
 
 

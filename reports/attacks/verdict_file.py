@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import Verdicts, read_json
-from wrongkey.files import write_atomically
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
+from wrongkey.files import atomic_write, explained_errors
 from wrongkey.reports.attacks.attacked_task import MARGIN, NEAR_CHANCE
 from wrongkey.reports.attacks.cases import GRADED, NEARER, Judged
 from wrongkey.reports.attacks.decisions import ALPHA, ALWAYS, ENOUGH_TRIALS, FEWEST_TRIALS, LEAST_SHARE, OVERWHELMING
 from wrongkey.reports.attacks.rows import AttackRun, load_attacks
-from wrongkey.reports.attacks.successes import DECRYPTED, KEY_ERROR, NEAR_CORRECT_SNR, NEAR_CORRECT_STOI, UNLOCKED
+from wrongkey.reports.attacks.successes import NEAR_CORRECT_SNR, NEAR_CORRECT_STOI, UNLOCKED
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
 from wrongkey.reports.attacks.without_attack import RARE_GUESS
 
 LIMITS = {
-    "key error": KEY_ERROR,
+    "key error": RECOVERED,
     "SNR, dB": DECRYPTED,
     "SNR below the correct key, dB": NEAR_CORRECT_SNR,
     "STOI below the correct key": NEAR_CORRECT_STOI,
@@ -48,10 +48,8 @@ def write_verdicts(folder: Path) -> AttackVerdict | None:
     found = verdict(run)
     text = json.dumps(content(run, found), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path = folder / "attacks" / "verdicts.json"
-    try:
-        write_atomically(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written ({error.strerror or error}): free space or permissions") from error
+    with explained_errors(path, "free space or change its permissions"), atomic_write(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrongkey.reports.attacks.cases import KEYED, Judged, effective_error, judge
+from wrongkey.reports.attacks.cases import KEYED, Judged, judge, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
 from wrongkey.reports.attacks.threats import ADVERSARIES, ASSETS, SEVERITY, Adversary, Word, price, worst
@@ -211,7 +211,7 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
         if case.null_n:
             parts.append(f"random keys {NULL_VERBS[case.asset]} {case.null_hits} of {case.null_n} times")
     elif not outcome.wants_key and outcome.n and run.task and np.isfinite(outcome.median("error")):
-        error, low, high = effective_error(outcome, run.task)
+        error, low, high = model_error(outcome, run.task)
         interval = f" [{low:.1f}, {high:.1f} %]" if np.isfinite([low, high]).all() else ""
         parts[0] += f" reaches {run.task.name} {error:.1f} %{interval} without a key (plain {run.task.plain:.1f} %)"
     if outcome.failed and outcome.n:

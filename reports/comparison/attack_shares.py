@@ -10,6 +10,7 @@ from wrongkey.reports.attacks.successes import numbers, unlocked
 from wrongkey.reports.comparison.attack_gains import Attacked
 from wrongkey.reports.comparison.gain_of_errors import TaskError
 from wrongkey.reports.comparison.gain_of_shares import Share
+from wrongkey.reports.effective_error import effective_error, effective_interval, is_two_sided
 from wrongkey.reports.metrics import METRICS
 
 Array = NDArray[np.float64]
@@ -50,30 +51,21 @@ def attack_shares(run: AttackRun | None) -> Attacked:
     )
 
 
-def turned_round(run: AttackRun, error: Array, *others: Array) -> tuple[Array, ...]:
-    """Errors, of an EER above 50 % 100 minus it: who is always wrong need only be turned round.
-
-    others: what follows the side on which `error` lies, such as an interval's ends (in the opposite order then).
-    """
-    wrong = (error > 50) & (run.metric == "eer")
-    return tuple(np.where(wrong, 100 - values, values) for values in (error, *others))
-
-
 def _unlocked(run: AttackRun, outcome: Outcome) -> NDArray[np.bool_]:
     """Per trial that ended: the model is as good as plain under the key that was found; False where none was."""
     error, plain = numbers(outcome.ended, "error"), np.asarray(run.error_under("plain"))
     distance = METRICS[run.metric].distances[0] if run.metric in METRICS else 0.0
-    (error,), (plain,) = turned_round(run, error), turned_round(run, plain)
+    if is_two_sided(run.metric):
+        error, plain = effective_error(error), effective_error(plain)
     return unlocked(error, float(plain), distance)
 
 
 def _task_error(run: AttackRun, outcome: Outcome) -> TaskError:
     """Medians over the trials that have an error."""
-    columns = [numbers(outcome.ended, name) for name in ("error", "error_low", "error_high")]
-    error, first, second = turned_round(run, *columns)
+    error, low, high = (numbers(outcome.ended, name) for name in ("error", "error_low", "error_high"))
+    if is_two_sided(run.metric):
+        error, low, high = effective_interval(error, low, high)
     measured = np.isfinite(error)
-    lows, highs = np.minimum(first, second)[measured], np.maximum(first, second)[measured]
     victims = run.setting.get("victims")
     speakers = victims if isinstance(victims, int) else 0
-    value, low, high = (float(np.median(ends)) for ends in (error[measured], lows, highs))
-    return TaskError(value, low, high, speakers)
+    return TaskError(*(float(np.median(ends[measured])) for ends in (error, low, high)), speakers)

@@ -35,9 +35,10 @@ from wrongkey.reports.comparison.gain_of_means import DRAWS
 from wrongkey.reports.comparison.gain_of_shares import Share
 from wrongkey.reports.comparison.gate import Hypothesis, Margins, Protection, judge, locks
 from wrongkey.reports.comparison.noninferiority import LEVEL, Decision
-from wrongkey.reports.comparison.protections import common_keys, protection, share_speakers, sign, turned_round
+from wrongkey.reports.comparison.protections import common_keys, effective, protection, share_speakers, sign
 from wrongkey.reports.comparison.warnings import warnings
 from wrongkey.reports.comparison.worst_keys import expected_least
+from wrongkey.reports.effective_error import CHANCE, is_two_sided
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise_all
@@ -202,7 +203,7 @@ def compare(
             f"{run_a.folder} is of the threat variant {run_a.variant or USUAL} and {run_b.folder} of "
             f"{run_b.variant or USUAL}, in which the same keys do other things: compare runs of one variant."
         )
-    a, b = summarise_all([turned_round(run_a), turned_round(run_b)])
+    a, b = summarise_all([effective(run_a), effective(run_b)])
     distance = a.metric.distances[0]
     keys = common_keys(run_a, run_b, a.metric)
     same_speakers = not other_speakers and share_speakers(run_a, run_b)
@@ -230,7 +231,7 @@ def compare(
 
 
 def _turned(name: str, run: Run) -> list[str]:
-    turned = int((run.incorrect(run.metric) > 50).sum()) if run.metric == "eer" else 0
+    turned = int((run.incorrect(run.metric) > CHANCE).sum()) if is_two_sided(run.metric) else 0
     if not turned:
         return []
     keys = f"{turned:,} key{'s' if turned != 1 else ''}"

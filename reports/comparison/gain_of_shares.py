@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
-from wrongkey.reports.comparison.noninferiority import LEVEL, Gain, exact
+from wrongkey.reports.comparison.noninferiority import Gain, exact
+from wrongkey.reports.statistics.proportions import exact_interval
 
 Flags = NDArray[np.bool_]
 
@@ -33,16 +34,12 @@ class Share:
     @property
     def low(self) -> float:
         """One-sided 95 % lower bound."""
-        if self.exhaustive or not self.hits:
-            return self.value
-        return float(special.betaincinv(self.hits, self.n - self.hits + 1, LEVEL))
+        return self.value if self.exhaustive else exact_interval(self.hits, self.n, "greater")[0]
 
     @property
     def high(self) -> float:
         """One-sided 95 % upper bound."""
-        if self.exhaustive or self.hits == self.n:
-            return self.value
-        return float(special.betaincinv(self.hits + 1, self.n - self.hits, 1 - LEVEL))
+        return self.value if self.exhaustive else exact_interval(self.hits, self.n, "less")[1]
 
 
 def gain_of_shares(b: Share, a: Share) -> Gain:

@@ -10,6 +10,7 @@ from wrongkey.reports.comparison.attack_shares import attack_shares
 from wrongkey.reports.comparison.gain_of_errors import standard_error
 from wrongkey.reports.comparison.gain_of_means import KeyScores
 from wrongkey.reports.comparison.gate import Protection
+from wrongkey.reports.effective_error import effective_interval, is_two_sided
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
@@ -46,17 +47,14 @@ def sign(metric: Metric) -> float:
     return 1.0 if metric.higher_is_safer else -1.0
 
 
-def turned_round(run: Run) -> Run:
-    """The run with 100 - e in place of every EER e above 50 %: a model that is always wrong need only be turned round.
-
-    Intervals keep their width.
-    """
+def effective(run: Run) -> Run:
+    """The run with the effective error in place of every EER; intervals keep their width."""
     scores = run.scores.copy()
-    wrong = (scores["metric"] == "eer") & (scores["value"] > 50)
-    if not wrong.any():
-        return run
-    for column, mirrored in (("value", "value"), ("ci_low", "ci_high"), ("ci_high", "ci_low")):
-        scores.loc[wrong, column] = 100 - run.scores.loc[wrong, mirrored]
+    two_sided = scores["metric"].map(is_two_sided).to_numpy(dtype=bool)
+    columns = ["value", "ci_low", "ci_high"]
+    turned = effective_interval(*(scores.loc[two_sided, name] for name in columns))
+    for name, values in zip(columns, turned, strict=True):
+        scores.loc[two_sided, name] = values
     return replace(run, scores=scores)
 
 

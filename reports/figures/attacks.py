@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.reports.attacks.rows import AttackRun, Outcome
-from wrongkey.reports.attacks.successes import DECRYPTED, KEY_ERROR, numbers
+from wrongkey.reports.attacks.successes import numbers
 from wrongkey.reports.figures.style import COLOURS, GREY, LINES, MARKERS, STYLE
 from wrongkey.reports.runs import SCHEME_NAMES
 
@@ -40,7 +41,7 @@ def seconds_figure(runs: Sequence[AttackRun]) -> Figure | None:
             seconds = [(_seconds(outcome), outcome) for outcome in outcomes]
             _draw_line(shares, levels, seconds, f"{run.label}: {outcomes[0].attack}", look, quartiles=True)
         ticks = sorted({_seconds(outcome) for _, outcomes in lines for outcome in outcomes})
-        shares.set_ylabel(f"keys recovered, % (error < {KEY_ERROR:g} or SNR ≥ {DECRYPTED:.0f} dB)")
+        shares.set_ylabel(f"keys recovered, % (error < {RECOVERED:g} or SNR ≥ {DECRYPTED:.0f} dB)")
         _finish(figure, shares, levels, ticks, "seconds of ciphertext of one speaker")
     return figure
 

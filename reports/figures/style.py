@@ -18,7 +18,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from wrongkey.files import write_atomically
+from wrongkey.files import atomic_write
 from wrongkey.printable import printable
 
 # First come matplotlib's own defaults: a user's matplotlibrc, or one in the working directory, changes no report.
@@ -103,7 +103,8 @@ def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     for text in figure.findobj(Text):
         text.set_text(printable(text.get_text(), keep="\n"))
     with matplotlib.rc_context(STYLE):
-        write_atomically(png, lambda file: figure.savefig(file, format="png", dpi=200, metadata={"Software": None}))
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        write_atomically(svg, lambda file: figure.savefig(file, format="svg", metadata=nothing))
+        with atomic_write(png) as file:
+            figure.savefig(file, format="png", dpi=200, metadata={"Software": None})
+        with atomic_write(svg) as file:
+            figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return png, svg

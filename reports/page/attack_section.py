@@ -7,9 +7,10 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.reports.attacks.decisions import ALPHA, ENOUGH_TRIALS, LEAST_SHARE
 from wrongkey.reports.attacks.rows import AttackRun
-from wrongkey.reports.attacks.successes import DECRYPTED, KEY_ERROR, NEAR_CORRECT_STOI, UNLOCKED
+from wrongkey.reports.attacks.successes import NEAR_CORRECT_STOI, UNLOCKED
 from wrongkey.reports.attacks.tables import attack_table, measurement_table, verdict_table
 from wrongkey.reports.attacks.threats import ASSETS
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
@@ -41,7 +42,7 @@ def attack_context(runs: Sequence[AttackRun], plates: Sequence[Any]) -> dict[str
     found = [verdict(run) for run in runs]
     return {
         "limits": {
-            "key_error": f"{KEY_ERROR:g}",
+            "key_error": f"{RECOVERED:g}",
             "decrypted": f"{DECRYPTED:.0f}",
             "stoi": f"{NEAR_CORRECT_STOI:g}",
             "unlocked": f"{UNLOCKED:g}",

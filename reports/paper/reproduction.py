@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from wrongkey.errors import BadInput
-from wrongkey.files import write_text_atomically
+from wrongkey.files import explained_errors, write_text_atomically
 from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.figures.violins import violin_figure
 from wrongkey.reports.metrics import get_metric
@@ -160,14 +160,12 @@ def write_reproduction(experiment: PaperExperiment, runs: Iterable[Run], folder:
     ours = Reproduction.of(experiment, runs)
     drawn = experiment.form == "distribution"
     text = ours.markdown(f"{experiment.name}.svg" if drawn else None)
-    try:
+    with explained_errors(folder, "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
         if drawn:
             save_figure(violin_figure(ours.results), folder, experiment.name)
         write_text_atomically(folder / f"{experiment.name}.csv", to_csv(ours.numbers()))
         write_text_atomically(folder / f"{experiment.name}.md", text)
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be written ({error.strerror or error}): choose another --out.") from None
     return text
 
 

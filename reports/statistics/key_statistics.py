@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from wrongkey.keys.volume import log10_guesses
 from wrongkey.reports.metrics import Metric, get_metric
@@ -29,6 +28,7 @@ from wrongkey.reports.statistics.intervals import (
     quantile_interval,
     variance_interval,
 )
+from wrongkey.reports.statistics.proportions import exact_interval
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]  # (..., keys) -> (...)
@@ -106,8 +106,7 @@ class GuessNumber:
             return self.expected
         if not self.hits:
             return max(1.0, self.tried / 3)
-        misses = self.tried - self.hits
-        return 1.0 / float(stats.beta.ppf(0.975, self.hits + 1, misses)) if misses else 1.0
+        return 1.0 / exact_interval(self.hits, self.tried)[1]
 
     @property
     def high(self) -> float:
@@ -115,8 +114,7 @@ class GuessNumber:
             return self.expected
         if not self.hits:
             return power_of_ten(self.limit)
-        counted = 1.0 / float(stats.beta.ppf(0.025, self.hits, self.tried - self.hits + 1))
-        return min(counted, power_of_ten(self.limit))
+        return min(1.0 / exact_interval(self.hits, self.tried)[0], power_of_ten(self.limit))
 
     @property
     def hits_words(self) -> str:
