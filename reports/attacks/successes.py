@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 NEAR_CORRECT_SNR = 1.0  # dB below what the correct key gives on the same ciphertext: decrypted as well
 NEAR_CORRECT_STOI = 0.05
-UNLOCKED = 1.0  # points of the task's error within which the model is as good as plain
+UNLOCKED = 1.0  # points of the task's error within which the model counts as good as plain
 
 
 def numbers(rows: pd.DataFrame, column: str, default: float = np.nan) -> Array:
@@ -25,7 +25,7 @@ def numbers(rows: pd.DataFrame, column: str, default: float = np.nan) -> Array:
 
 
 def ended(rows: pd.DataFrame) -> pd.DataFrame:
-    """The trials in which the attack ended: one that broke down by an exception says nothing about a key."""
+    """The trials in which the attack ended: one that failed with an exception says nothing about a key."""
     return rows[rows["failed"].fillna("") == ""] if "failed" in rows else rows
 
 

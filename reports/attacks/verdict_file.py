@@ -37,10 +37,14 @@ LIMITS = {
 
 
 def write_verdicts(folder: Path) -> AttackVerdict | None:
-    """Judges the attacks of a run folder, writes `attacks/verdicts.json` and returns the verdict.
+    """Judge the attacks of a run folder, write `attacks/verdicts.json` and return the verdict.
 
-    None where none of the attacks asked for applies, so that nothing was measured. Raises BadInput for broken files and
-    for a folder that cannot be written.
+    None where none of the requested attacks applies, so that nothing was measured.
+
+    Raises
+    ------
+    BadInput
+        For broken files, and for a folder that cannot be written.
     """
     run = load_attacks(folder)
     if run is None:
@@ -54,12 +58,12 @@ def write_verdicts(folder: Path) -> AttackVerdict | None:
 
 
 def read_verdicts(folder: Path) -> dict[str, Any]:
-    """What `write_verdicts` wrote. Raises BadInput as `read_json`."""
+    """Read what `write_verdicts` wrote. Raises BadInput as `read_json`."""
     return read_json(folder / "attacks" / "verdicts.json", Verdicts)
 
 
 def content(run: AttackRun, found: AttackVerdict) -> dict[str, Any]:
-    """The verdict as the file has it."""
+    """The verdict as the file holds it."""
     return {
         "format": Verdicts.FORMAT,
         "label": found.label,

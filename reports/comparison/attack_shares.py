@@ -1,5 +1,4 @@
-"""In how many trials each attack of a run folder succeeded, and how well the models of others do without a key: what
-`compare` holds against another run's."""
+"""What the attacks of a run folder achieved: shares of trials that succeed, and errors of models that need no key."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +20,12 @@ ERROR = "error of the attacker's model"
 
 
 def attack_shares(run: AttackRun | None) -> Attacked:
-    """What the attacks of a run did, by "attack (what it was given): what was lost".
+    """What the attacks of a run achieved, by "attack (case): what was lost".
 
     The key or the speech is lost where the harness says so; the use of the model where its error is within the metric's
     smallest distance of plain, like a weak key's. Both count the trials that ended: one without a key is a failure of
-    the attack, and so is its missing error. Attacks that want no key have an error in place of trials. Guesses and
-    random keys are no attacks here: they are the incorrect keys themselves, and the baseline.
+    the attack, and so is a missing error. Attacks that are not after a key have an error in place of trials. Guesses
+    and random keys are left out: they are the incorrect keys themselves, and the baseline.
     """
     if run is None:
         return Attacked()
@@ -52,7 +51,7 @@ def attack_shares(run: AttackRun | None) -> Attacked:
 
 
 def _unlocked(run: AttackRun, outcome: Outcome) -> NDArray[np.bool_]:
-    """Per trial that ended: the model is as good as plain under the key that was found; False where none was."""
+    """Per trial that ended: whether the model is as good as plain under the key found; False where none was found."""
     error, plain = numbers(outcome.ended, "error"), np.asarray(run.error_under("plain"))
     distance = METRICS[run.metric].distances[0] if run.metric in METRICS else 0.0
     if is_two_sided(run.metric):

@@ -29,6 +29,7 @@ class Share:
 
     @property
     def value(self) -> float:
+        """The share itself, 0 to 1."""
         return self.hits / self.n
 
     @property
@@ -50,7 +51,7 @@ def gain_of_shares(b: Share, a: Share) -> Gain:
 
 
 def paired_gain_of_shares(b: Flags, a: Flags) -> Gain:
-    """The same of a sample of keys that both runs tried, (keys,) each: only keys that differ count."""
+    """The same for a sample of keys that both runs tried, (keys,) each: only keys that differ count."""
     only_b, only_a = Share(int((b & ~a).sum()), len(b)), Share(int((a & ~b).sum()), len(a))
     differing = only_b.hits + only_a.hits
     p_worse = float(stats.binomtest(only_b.hits, differing, alternative="greater").pvalue) if differing else 1.0
@@ -72,7 +73,7 @@ def _apart(b: float, a: float, correlation: float) -> float:
 
 
 def _independent_p(b: Share, a: Share) -> float:
-    """That B's share is greater."""
+    """One-sided p-value for B's share being greater."""
     if a.exhaustive:
         return float(stats.binomtest(b.hits, b.n, a.value, alternative="greater").pvalue)
     if b.exhaustive:

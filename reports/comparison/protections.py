@@ -1,4 +1,4 @@
-"""Run folders as `gate` compares them: the keys and speakers that two runs share, and what each says."""
+"""Run folders as `gate` compares them: the keys and speakers that two runs share, and what each run shows."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ Keys = set[tuple[int, int]]  # seed and index
 def common_keys(a: Run, b: Run, metric: Metric) -> Keys | None:
     """The keys of the smaller run where the other one has all of them too, and not twice as many; else None.
 
-    Where one run has many more keys, leaving them out would lose more than pairing gains.
+    Where one run has many more keys, leaving them out would cost more than pairing gains.
     """
     if any(getattr(a, name) != getattr(b, name) for name in ("scheme", "blocks", "block_size", "dims", "key_space")):
         return None
@@ -33,7 +33,7 @@ def common_keys(a: Run, b: Run, metric: Metric) -> Keys | None:
 
 
 def share_speakers(a: Run, b: Run) -> bool:
-    """Corpus and trials (of a task that has some) are the same; runs that do not say what theirs is count as others."""
+    """Whether corpus and trials (of a task that has some) are the same; unknown ones count as different."""
     left, right = a.section("identity"), b.section("identity")
     return bool(left.get("corpus")) and all(left.get(name) == right.get(name) for name in ("corpus", "trials"))
 
@@ -44,6 +44,7 @@ def _keys(run: Run, metric: Metric) -> list[tuple[int, int]]:
 
 
 def sign(metric: Metric) -> float:
+    """The factor that turns a score of a metric into the direction of safety."""
     return 1.0 if metric.higher_is_safer else -1.0
 
 
@@ -59,7 +60,7 @@ def effective(run: Run) -> Run:
 
 
 def protection(side: KeyStatistics, other: KeyStatistics, common: Keys | None, same_speakers: bool) -> Protection:
-    """What a run says of its keys, in the direction of safety; `common`: only these of them."""
+    """What a run shows about its keys, in the direction of safety; `common`: of these keys alone."""
     run, metric, direction = side.run, side.metric, sign(side.metric)
     chosen = np.array([common is None or key in common for key in _keys(run, metric)])
     values = direction * side.values[chosen]

@@ -126,7 +126,7 @@ def _timed(run: AttackRun) -> list[list[Outcome]]:
     found: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in run.outcomes:
         if outcome.wants_key and np.isfinite(_seconds(outcome)):
-            found.setdefault(outcome.case[:2], []).append(outcome)
+            found.setdefault(outcome.kind[:2], []).append(outcome)
     return [sorted(timed, key=_seconds) for timed in found.values() if len(set(map(_seconds, timed))) > 1]
 
 

@@ -30,7 +30,7 @@ def attack_figures(runs: Sequence[AttackRun]) -> Iterator[tuple[str, str, Figure
     if figure := block_size_curves(runs):
         yield (
             "attacks-block-size",
-            "Ciphertext-only attacks against block size M, each at the most seconds that it was given.",
+            "Ciphertext-only attacks against block size M, each with the most seconds that it was given.",
             figure,
         )
 
@@ -63,7 +63,7 @@ def _verdict(run: AttackRun, found: AttackVerdict) -> dict[str, str]:
 
 
 def _reasons(found: AttackVerdict) -> list[tuple[str, str, str, str]]:
-    """(asset, adversaries, word, sentence), once for all adversaries of whom the same is said."""
+    """(asset, adversaries, word, sentence), once for all adversaries with the same word and sentence."""
     who: dict[tuple[str, str, str], list[str]] = {}
     for cell in found.cells:
         who.setdefault((ASSETS[cell.asset], cell.word, cell.sentence), []).append(cell.adversary)
@@ -86,7 +86,7 @@ def _run(run: AttackRun, found: AttackVerdict) -> dict[str, Any]:
         "measured": Markup(to_html(measured)) if len(measured) else None,
         "obstacles": run.obstacles,
         "adversaries": {name: about[name].get("adversary", "") for name in ran},
-        "trials": f"{setting.get('corpus')}: {victims} victims, {setting.get('others')} other people.",
+        "trials": f"{setting.get('corpus')}: {victims} victims, {setting.get('others')} background speakers.",
         "compared": compared if np.isfinite(plain) else "",
         "command": sessions[-1].get("command"),
     }

@@ -192,7 +192,7 @@ def test_a_metric_that_was_not_measured(make_run: MakeRun) -> None:
 
 def test_only_unknown_metrics(make_run: MakeRun) -> None:
     run = load_run(make_run("a", [20.0, 30.0], metric="charm"))
-    with pytest.raises(BadInput, match="only metrics the report does not know"):
+    with pytest.raises(BadInput, match="only metrics that the report does not know"):
         _ = run.metric
 
 

@@ -43,12 +43,12 @@ KEYS = {
     "14 of 30 keys": (
         [*order(14, 30), *random_keys()], "key", Word.BROKEN, "14 of 30 keys, 47 % of keys [30, 64 %]"),
     "10 of 10": ([*order(10, 10), *random_keys()], "key", Word.BROKEN, "10 of 10"),
-    "1 of 1 is nothing": ([*order(1, 1), *random_keys()], "key", Word.UNDECIDED, "too few to tell from chance"),
-    "2 of 2 is little": ([*order(2, 2), *random_keys()], "key", Word.UNDECIDED, "too few to tell from chance"),
+    "1 of 1 is nothing": ([*order(1, 1), *random_keys()], "key", Word.UNDECIDED, "too few to distinguish from chance"),
+    "2 of 2 is little": ([*order(2, 2), *random_keys()], "key", Word.UNDECIDED, "too few to distinguish from chance"),
     "3 of 3 is overwhelming": ([*order(3, 3), *random_keys()], "key", Word.BROKEN, "3 of 3"),
     "0 of 4": ([*order(0, 4), *random_keys()], "key", Word.UNDECIDED, "only 4 trials"),
     "0 of 30": ([*order(0, 30), *random_keys()], "key", Word.NOT_SHOWN, "0 of 30 keys, 0 % of keys [0, 11 %]"),
-    "1 of 30": ([*order(1, 30), *random_keys()], "key", Word.UNDECIDED, "too few to tell from chance"),
+    "1 of 30": ([*order(1, 30), *random_keys()], "key", Word.UNDECIDED, "too few to distinguish from chance"),
     "5 of 100: rare, and real": (
         [*order(7, 100), *random_keys(300)], "key", Word.WEAKENED, "perhaps fewer than 10 % of keys"),
     "Flipping at M = 3: random keys are one of four": (
@@ -231,7 +231,7 @@ def test_who_has_no_ciphertext_decrypts_none(tmp_path):
     assert found.cell("key", USER).word is found.cell("speech", "provider").word is Word.BROKEN
     for asset in ("speech", "identity"):
         cell = found.cell(asset, USER)
-        assert cell.word is Word.NOT_APPLICABLE and "has no ciphertext; whoever finds the key" in cell.sentence
+        assert cell.word is Word.NOT_APPLICABLE and "has no ciphertext; with the key" in cell.sentence
 
 
 def test_who_speaks_is_open_where_the_speech_is(tmp_path):
@@ -250,7 +250,7 @@ def test_linking_needs_ciphertext_of_many_and_no_names(tmp_path):
 def test_an_attack_that_broke_down_every_time_is_named(tmp_path):
     down = rows("told", "4 known blocks, clean", [LOST] * 10, failed="LinAlgError: no")
     more = rows("told", "8 known blocks, clean", [LOST] * 10, failed="")
-    lost = "told (4 known blocks, clean) broke down in 10 of 10 trials (LinAlgError: no): mend it."
+    lost = "told (4 known blocks, clean) broke down in 10 of 10 trials (LinAlgError: no): repair it."
     room = "somebody in the room"
     found = judged(tmp_path / "a", [*down, *order(0, 10, failed=""), *random_keys(failed="")])
     cell = found.cell("key", room)
@@ -386,9 +386,9 @@ def test_verdicts_to_fail_on_are_those_named_and_worse_ones():
     assert fail_words("weakened") == fail_words("broken, weakened,open, ") == set(SEVERITY[:3])
     assert fail_words("undecided") == {*fail_words("weakened"), Word.UNDECIDED}
     assert fail_words("not-shown-to-break") == fail_words("not shown  to break") == set(SEVERITY[:5])
-    with pytest.raises(BadInput, match="--fail-if brokn is no verdict: name some of broken, open, weakened"):
+    with pytest.raises(BadInput, match="--fail-if brokn is not a verdict: name one or more of broken, open, weakened"):
         fail_words("broken,brokn")
-    with pytest.raises(BadInput, match="--fail-if names no verdict: name some of broken"):
+    with pytest.raises(BadInput, match="--fail-if names no verdict: name one or more of broken"):
         fail_words(" ,")
 
 
@@ -397,7 +397,7 @@ def test_adversaries_are_named_with_hyphens_or_spaces():
     assert adversaries_named("eavesdropper, borrowed-device,insider with names,") == {
         "eavesdropper", "borrowed device", "insider with names"
     }  # fmt: skip
-    with pytest.raises(BadInput, match="--adversary eve is unknown: name some of unauthorised-user, eavesdropper"):
+    with pytest.raises(BadInput, match="--adversary eve is unknown: name one or more of unauthorised-user, eaves"):
         adversaries_named("eve")
-    with pytest.raises(BadInput, match="--adversary names nobody"):
+    with pytest.raises(BadInput, match="--adversary names no adversary"):
         adversaries_named("")
