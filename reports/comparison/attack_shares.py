@@ -67,4 +67,5 @@ def _task_error(run: AttackRun, outcome: Outcome) -> TaskError:
     measured = np.isfinite(error)
     victims = run.setting.get("victims")
     speakers = victims if isinstance(victims, int) else 0
-    return TaskError(*(float(np.median(ends[measured])) for ends in (error, low, high)), speakers)
+    value, low_end, high_end = (float(np.median(ends[measured])) for ends in (error, low, high))
+    return TaskError(value, low_end, high_end, speakers)

@@ -116,7 +116,7 @@ def _draw_violin(axes: Axes, position: int, values: Array, colour: str, worst: f
         inner_kws=QUARTILES,
         ax=axes,
     )
-    outline = axes.collections[-1].get_paths()[0].vertices
+    outline = np.asarray(axes.collections[-1].get_paths()[0].vertices)
     return float(outline[np.isclose(outline[:, 1], worst), 0].max())
 
 
