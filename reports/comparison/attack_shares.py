@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 KEY = "key or speech"
 USE = "use of the model"
-ERROR = "error of the attacker's model"
+ERROR = "error of the adversary's model"
 
 
 def attack_shares(run: AttackRun | None) -> Attacked:

@@ -27,7 +27,7 @@ OPEN = 0.1  # share of keys as good as plain from which a model is not locked: t
 class Margins:
     """By how much B may be worse.
 
-    mean: in the metric's unit, also for the error of an attacker's model.  tail: of the share of weak keys.
+    mean: in the metric's unit, also for the error of an adversary's model.  tail: of the share of weak keys.
     attack: of the share of trials that succeed.
     """
 

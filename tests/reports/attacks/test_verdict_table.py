@@ -156,7 +156,7 @@ GUESSES = {
     "a coarse error and 24 keys": (
         10.0, [10.0] * 8 + [27.0] * 15, {"trials": (50, 50), **ALL_24}, Word.WEAKENED, "at most 12.5 guesses"),
     "an EER of 91 %": (9.0, [91.0] * 8 + [70.0] * 92, {}, Word.WEAKENED, "8 of 100 incorrect keys"),
-    "perhaps open, and surely weakened": (
+    "perhaps open, and weakened for certain": (
         9.0, [9.5] * 54 + [25.0] * 46, {}, Word.WEAKENED, "54 of 100 incorrect keys [44, 63 %]"),
 }  # fmt: skip
 
@@ -168,7 +168,7 @@ def test_guessing_is_judged_by_the_keys_of_the_sweep(tmp_path, name):
     cell = found.cell("use", USER)
     assert cell.word is word and words in cell.sentence, cell.sentence
     assert cell.sentence.startswith("Guessing: ")
-    assert "Guessing" not in found.cell("use", EAVESDROPPER).sentence  # nobody answers him
+    assert "Guessing" not in found.cell("use", EAVESDROPPER).sentence  # who has no answers
 
 
 def test_an_attack_that_wants_a_key_is_not_said_to_want_none(tmp_path):
@@ -214,7 +214,7 @@ def test_a_model_for_scenes_is_judged_on_its_use(tmp_path):
     assert cell.word is Word.BROKEN and "100 - accuracy 24.0 % [20.0, 28.0 %]" in cell.sentence, cell.sentence
 
 
-def test_where_sounds_are_classified_nobody_speaks(tmp_path):
+def test_where_sounds_are_classified_there_is_no_speaker(tmp_path):
     table = [*order(10, 10, error=21.0), *random_keys(error=85.0)]
     folder = write_attacks(tmp_path / "a", table, model="toy", task="asc")
     write_scores(folder, 80.0, [15.0] * 50, "accuracy", manifest={"classes": [str(i) for i in range(10)]})
@@ -243,8 +243,8 @@ def test_linking_needs_ciphertext_of_many_and_no_names(tmp_path):
     found = judged(tmp_path / "a", [*order(0, 10), *random_keys()], known={"linked": ["ciphertext of many"]})
     cell = found.cell("identity", EAVESDROPPER)
     assert cell.word is Word.NOT_TRIED and "wrongkey attack linked" in cell.sentence
-    nobody = judged(tmp_path / "b", [*order(0, 10), *random_keys()]).cell("identity", EAVESDROPPER)
-    assert nobody.word is Word.NOT_TRIED and "No attack on who speaks is known" in nobody.sentence
+    untried = judged(tmp_path / "b", [*order(0, 10), *random_keys()]).cell("identity", EAVESDROPPER)
+    assert untried.word is Word.NOT_TRIED and "No attack on who speaks is known" in untried.sentence
 
 
 def test_an_attack_that_broke_down_every_time_is_named(tmp_path):
@@ -255,11 +255,11 @@ def test_an_attack_that_broke_down_every_time_is_named(tmp_path):
     found = judged(tmp_path / "a", [*down, *order(0, 10, failed=""), *random_keys(failed="")])
     cell = found.cell("key", room)
     assert cell.word is Word.UNDECIDED and cell.sentence.endswith(lost) and "0 of 10 keys" in cell.sentence
-    assert found.cell("key", EAVESDROPPER).word is Word.NOT_SHOWN  # it is none of his attacks
+    assert found.cell("key", EAVESDROPPER).word is Word.NOT_SHOWN  # which cannot run it
     alone = judged(tmp_path / "b", [*down, *random_keys(failed="")]).cell("key", room)
     assert alone.word is Word.UNDECIDED and alone.sentence == lost
     other = judged(tmp_path / "c", [*down, *more, *random_keys(failed="")]).cell("key", room)
-    assert other.word is Word.NOT_SHOWN  # another amount of it ended
+    assert other.word is Word.NOT_SHOWN  # it ended in another case
     broken = judged(tmp_path / "d", [*down, *order(10, 10, failed=""), *random_keys(failed="")]).cell("key", room)
     assert broken.word is Word.BROKEN
 
@@ -278,7 +278,7 @@ def test_who_decrypts_hears_who_speaks(tmp_path):
     assert "decrypted speech tells who speaks" in found.cell("identity", EAVESDROPPER).sentence
 
 
-def test_a_case_counts_for_everybody_who_has_what_it_needs(tmp_path):
+def test_a_case_counts_for_every_adversary_who_has_what_it_needs(tmp_path):
     table = [*rows("told", "4 known blocks, clean", [FOUND] * 10), *order(0, 10), *random_keys()]
     found = judged(tmp_path / "a", table, known={"guess": ["answers"]}, obstacles=["linked"])
     words = {cell.adversary: cell.word for cell in found.cells if cell.asset == "key"}

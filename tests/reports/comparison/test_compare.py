@@ -316,7 +316,7 @@ def test_other_threat_variants_are_refused(make_run: MakeRun, variant: str) -> N
 
 
 def test_an_eer_above_50_is_turned_round(make_run: MakeRun) -> None:
-    """EERs of 92 %: an attacker who takes every answer for its opposite errs in 8 % of the trials, as plain does."""
+    """EERs of 92 %: an adversary who takes every answer for its opposite errs in 8 % of the trials, as plain does."""
     safe = np.random.default_rng(4).normal(45, 1, 300)
     result = compared(make_run, safe, safe + 47)
     assert result.verdict == "worse" and decisions(result) == {"mean": "worse", "tail": "worse"} and not result.locked
@@ -333,7 +333,7 @@ def test_an_eer_above_50_is_turned_round(make_run: MakeRun) -> None:
     [("eer", "asv", 1.0, "50.0 % in A (guessing)"), ("wer", "asr", 1.0, "100.0 % in A (WER may exceed 100 %)"),
      ("min_dcf", "asv", 0.01, "1.00 in A "), ("accuracy", "asc", 1.0, "0.0 % in A ")],
 )  # fmt: skip
-def test_a_key_of_a_that_nobody_tried_is_at_the_end_of_the_scale(
+def test_an_untried_key_of_a_is_at_the_end_of_the_scale(
     make_run: MakeRun, metric: str, task: str, scale: float, end: str
 ) -> None:
     plain = 85.0 if metric == "accuracy" else PLAIN * scale

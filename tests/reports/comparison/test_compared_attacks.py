@@ -26,7 +26,7 @@ Rows = list[dict[str, Any]]
 NAN = float("nan")
 LOW = np.random.default_rng(3).normal(25, 4, 300)
 KEY, USE = "order (10 s): key or speech", "order (10 s): use of the model"
-ERROR = "informed (semi): error of the attacker's model"
+ERROR = "informed (semi): error of the adversary's model"
 
 
 def order(trials: int, hits: int = 0, error: Any = 30.0, **columns: Any) -> Rows:
@@ -161,7 +161,7 @@ def test_without_an_interval_an_error_shows_nothing(compared: Callable[..., Comp
 
 
 def test_errors_above_50_percent_are_turned_round(compared: Callable[..., Comparison]) -> None:
-    """Of an attacker's model and of the model that a key unlocks: 92 % in B are 8 %."""
+    """Of the adversary's model and of the model that a key unlocks: 92 % in B are 8 %."""
     assert compared(informed(45.0, 0.5), informed(92.0, 0.5)).verdict == "worse"
     assert compared(informed(45.0, 0.5), informed(55.0, 0.5)).verdict == "shown"
     result = compared(order(40), order(40, 0, 92.0))

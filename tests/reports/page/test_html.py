@@ -164,7 +164,7 @@ def test_measures_beside_stand_in_one_table(make_run: MakeRun, scores: np.ndarra
     page = Page(write_report([make_run("a", scores, other_metrics=beside)], tmp_path / "r.html").read_text("utf-8"))
     assert page.text.count("Also measured") == 1 and "Cllr, least, also measured" not in page.text
     assert "Cllr, least (bits)" in page.text
-    assert f"{scores.max() / 20:.2f} (C)" in page.text  # the best key for an attacker, with ZEBRA's category
+    assert f"{scores.max() / 20:.2f} (C)" in page.text  # the best key for an adversary, with ZEBRA's category
     plain = Page(write_report([make_run("b", scores)], tmp_path / "s.html").read_text("utf-8"))
     assert "Also measured" not in plain.text
 
@@ -342,7 +342,7 @@ def test_numbers_keep_their_units() -> None:
     assert keep_units_together("M = 3: 31.2 %") == "M\u00a0=\u00a03: 31.2\u00a0%"
 
 
-def test_the_room_offers_its_names() -> None:
+def test_the_package_offers_its_names() -> None:
     for name in reports.__all__:
         home = getattr(reports, name)
         assert name == "METRICS" or home.__module__.startswith("wrongkey.reports."), name
