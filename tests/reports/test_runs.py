@@ -239,8 +239,6 @@ def test_a_label_names_the_variant_unless_it_is_the_usual_one(make_run: MakeRun,
 def test_tiles_and_frames_are_distinguished(
     make_run: MakeRun, config: dict[str, object], dims: int, words: str
 ) -> None:
-    make_run: MakeRun, config: dict[str, object], dims: int, words: str
-) -> None:
     run = load_run(make_run("a", [20.0], block_size=80, dims=dims, config=config))
     assert run.setting == words
     assert run.keyed == ("variant" not in config)
