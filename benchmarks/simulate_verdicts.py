@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import toeplitz
 
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.keys import draw_keys
 from wrongkey.reports.attacks.cases import GRADED
 from wrongkey.reports.attacks.decisions import breaks, holm, larger, more_hits, share_interval, significant
-from wrongkey.reports.attacks.successes import DECRYPTED, KEY_ERROR
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -82,7 +82,7 @@ def words(pool: Pool, runs: int, cases: int, trials: int, seed: int) -> tuple[Fl
 def _words(pool: Pool, runs: int, cases: int, trials: int, rng: np.random.Generator) -> tuple[Flags, ...]:
     attack, null = pool.draw((runs, cases, trials), rng), pool.draw((runs, 1, NULL), rng)
     hits, null_hits = (
-        np.stack([(error < KEY_ERROR).sum(-1), (snr >= DECRYPTED).sum(-1)], axis=-1) for error, snr in (attack, null)
+        np.stack([(error < RECOVERED).sum(-1), (snr >= DECRYPTED).sum(-1)], axis=-1) for error, snr in (attack, null)
     )  # (runs, cases, 2)
     shares = more_hits(hits, trials, null_hits, NULL)
     better = [
@@ -100,7 +100,7 @@ def _words(pool: Pool, runs: int, cases: int, trials: int, rng: np.random.Genera
     )
     material = gain >= [one.material for one in MEASURED]
     weakened = broken | significant(p[..., :2], trials) | (significant(p[..., 2:], trials) & material)
-    older = ((attack[0] < KEY_ERROR) | (attack[1] >= DECRYPTED)).mean(-1) >= 0.5
+    older = ((attack[0] < RECOVERED) | (attack[1] >= DECRYPTED)).mean(-1) >= 0.5
     return tuple(np.asarray(one.reshape(runs, -1).any(1)) for one in (broken, weakened, older))
 
 
@@ -134,7 +134,7 @@ def main() -> None:
             pool = Pool.of(scheme, size)
             settings = [(cases, trials) for cases in CASES for trials in TRIALS]
             rates = 100 * np.array([[one.mean() for one in words(pool, runs, *asked, size)] for asked in settings])
-            found, decrypted = 100 * (pool.key_error < KEY_ERROR).mean(), 100 * (pool.snr >= DECRYPTED).mean()
+            found, decrypted = 100 * (pool.key_error < RECOVERED).mean(), 100 * (pool.snr >= DECRYPTED).mean()
             cells = [f"{mean:.1f}, {most:.1f} %" for mean, most in zip(rates.mean(0), rates.max(0), strict=True)]
             print(f"| {scheme} | {size} | {found:.2g}, {decrypted:.2g} % | {' | '.join(cells)} |", flush=True)
     print("\n| trials | cases | " + " | ".join(f"{100 * share:.0f} %" for share in SHARES) + " |")

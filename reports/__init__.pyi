@@ -1,8 +1,8 @@
 from .comparison.compare import Comparison as Comparison
 from .comparison.compare import compare as compare
+from .figures.block_size import block_size_figure as block_size_figure
 from .figures.confusion import confusion_figure as confusion_figure
-from .figures.violins import block_size_figure as block_size_figure
-from .figures.violins import save_figure as save_figure
+from .figures.style import save_figure as save_figure
 from .figures.violins import violin_figure as violin_figure
 from .metrics import METRICS as METRICS
 from .metrics import Metric as Metric

@@ -18,16 +18,11 @@ from wrongkey.evaluation.run_folder.schema import Analysis as Description
 from wrongkey.evaluation.run_folder.schema import Measure, read_json
 from wrongkey.evaluation.run_folder.scores import old_files
 from wrongkey.evaluation.run_folder.tables import Damaged, Sealed, read_table
+from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.printable import printable
 from wrongkey.reports.metrics import METRICS
 from wrongkey.reports.runs import SCHEME_NAMES
 
-COLUMNS = {
-    "keys": ("key_index", "score", "error", "group", "euclidean"),
-    "decryption": ("kind", "step", "draw", "utterance", "metric", "value"),
-    "phase": ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value"),
-    "leaks": ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value"),
-}
 NUMBERS = ("key_index", "score", "error", "euclidean", "step", "draw", "value", "block_size", "frame", "bin")
 METRIC_NAMES = {
     "spectral_convergence": "Spectral convergence (dB)",
@@ -65,16 +60,18 @@ class Analysis:
 
     @property
     def setting(self) -> dict[str, Any]:
+        """What was analysed: model, corpus, scheme, blocks."""
         found = self.about.get("setting")
         return found if isinstance(found, dict) else {}
 
     @property
     def scheme(self) -> str:
+        """The key scheme, such as "rom"."""
         return str(self.setting.get("scheme"))
 
     @property
     def label(self) -> str:
-        """ "asv-raw3, ROM, M = 3"; of speech alone the corpus."""
+        """Such as "asv-raw3, ROM, M = 3"; of speech alone the corpus."""
         if not self.setting.get("model"):
             return str(self.setting.get("corpus") or printable(self.folder.name))
         blocks = self.setting.get("blocks")
@@ -83,26 +80,28 @@ class Analysis:
 
     @property
     def recordings(self) -> str:
+        """What the corpus is made of: "real", "synthetic" or "unknown"."""
         return str(self.setting.get("recordings") or "unknown")
 
     @property
     def error_name(self) -> str:
-        """ "EER (%)"; the error of a classifier is 100 - accuracy."""
+        """Such as "EER (%)"; the error of a classifier is 100 - accuracy."""
         return "100 - accuracy (%)" if self.about.get("metric") == "accuracy" else self.score_name
 
     @property
     def score_name(self) -> str:
-        """ "EER (%)", "accuracy (%)"."""
+        """The metric on an axis, such as "EER (%)" or "accuracy (%)"."""
         metric = str(self.about.get("metric"))
         return METRICS[metric].axis if metric in METRICS else metric
 
     @property
     def sentences(self) -> list[str]:
+        """What follows from the analysis, in words."""
         return [str(sentence) for sentence in self.about.get("sentences") or []]
 
     @property
     def measures(self) -> list[dict[str, Any]]:
-        """Of "keys": each measure with its rank correlation, those that vary over the keys."""
+        """Of "keys": each measure that varies over the keys, with its rank correlation."""
         measured = [entry for entry in self.about.get("measures") or [] if entry.get("correlation") is not None]
         return [{"low": np.nan, "high": np.nan, **entry} for entry in measured if entry["name"] in self.rows]
 
@@ -129,13 +128,18 @@ class Analysis:
 def find_analyses(paths: Iterable[Path]) -> list[Analysis]:
     """All analyses in and below some folders, those of one kind together; each once, in the order of the folders.
 
-    Raises BadInput for one that is broken. Kinds that this report does not know are left out.
+    Kinds that this report does not know are left out.
+
+    Raises
+    ------
+    BadInput
+        If one is broken.
     """
-    names = [f"{name}.json" for name in COLUMNS]
+    names = [f"{name}.json" for name in ANALYSIS_COLUMNS]
     below = (sorted(file for name in names for file in find_files(Path(path), name)) for path in paths)
     files = {file: None for some in below for file in some if file.parent.name == "analyses"}
     found = [_read(file) for file in files]
-    return sorted(found, key=lambda analysis: list(COLUMNS).index(analysis.name))
+    return sorted(found, key=lambda analysis: list(ANALYSIS_COLUMNS).index(analysis.name))
 
 
 def group_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
@@ -148,9 +152,9 @@ def group_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
             continue
         row = {"Run": analysis.label, "Keys": f"{len(analysis.rows):,}"}
         for group in ("low", "high"):
-            told = groups[group]
-            row[f"{group}-error keys: error"] = f"{told['error_from']:.1f}–{told['error_to']:.1f} %"
-            row[f"{group}: distance [25–75 %]"] = f"{told['median']:.2f} [{told['q25']:.2f}, {told['q75']:.2f}]"
+            found = groups[group]
+            row[f"{group}-error keys: error"] = f"{found['error_from']:.1f}–{found['error_to']:.1f} %"
+            row[f"{group}: distance [25–75 %]"] = f"{found['median']:.2f} [{found['q25']:.2f}, {found['q75']:.2f}]"
         interval = f"[{100 * groups['nearer_low']:.0f}, {100 * groups['nearer_high']:.0f}]"
         row["low-error key is the nearer one"] = f"{100 * groups['nearer']:.0f} % {interval}"
         rows.append(row)
@@ -158,14 +162,14 @@ def group_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
 
 
 def prediction_table(analyses: Sequence[Analysis]) -> pd.DataFrame | None:
-    """How well the error of keys is foretold, from what; None where nothing was."""
+    """How well the error of keys is predicted, and from what; None where nothing was."""
     rows = [
         {
             "Run": analysis.label,
-            "Foretold from": str(found["from"]).strip(","),
+            "Predicted from": str(found["from"]).strip(","),
             "Rank correlation [95 %]": f"{found['rho']:.2f} [{found['low']:.2f}, {found['high']:.2f}]",
             "R² of ranks": f"{found['r2']:.2f}",
-            "Weak among the tenth foretold weakest": f"{100 * found['hits']:.0f} %",
+            "Weak among the tenth predicted weakest": f"{100 * found['hits']:.0f} %",
             "Keys": f"{found['keys']:,}",
         }
         for analysis in analyses
@@ -194,7 +198,7 @@ def decryption_table(analysis: Analysis) -> pd.DataFrame:
 def rows_table(analysis: Analysis) -> pd.DataFrame:
     """For each experiment, scheme, block size, condition and method: the median of every metric over utterances.
 
-    Quartiles in brackets where there are several values; metrics that a row has not are "–".
+    Quartiles in brackets where there are several values; "–" for a metric that a row does not have.
     """
     keys = ["experiment", "scheme", "block_size", "blocks", "condition", "method"]
     metrics = [metric for metric in dict.fromkeys(analysis.rows["metric"]) if metric not in COUNTS]
@@ -232,13 +236,13 @@ def _missing(value: object) -> bool:
 
 def _read(path: Path) -> Analysis:
     about = read_json(path, Schema)
-    rows = _read_rows(path.with_suffix(".parquet"), COLUMNS[path.stem], about)
+    rows = _read_rows(path.with_suffix(".parquet"), ANALYSIS_COLUMNS[path.stem], about)
     cautions = tuple(old_files([rows], "rows"))
     return Analysis(path.parent.parent, path.stem, about, rows.table, cautions)
 
 
 def _read_rows(path: Path, columns: Sequence[str], about: dict[str, Any]) -> Sealed:
-    """A table of an analysis. Raises BadInput where it is not the one that the analysis wrote, or not what is read."""
+    """A table of an analysis. Raises BadInput where the analysis did not write it, or columns are missing."""
     known = about.get("tables")
     try:
         read = read_table(path, None, "analysis", sealed=known is not None)
@@ -253,15 +257,15 @@ def _read_rows(path: Path, columns: Sequence[str], about: dict[str, Any]) -> Sea
 
 
 def _check(table: pd.DataFrame, about: dict[str, Any]) -> None:
-    """Numbers are numbers, of what a figure draws against each other too, and names are text. Raises Damaged."""
+    """Check that numbers are numbers, also those that a figure draws, and that names are text. Raises Damaged."""
     measures = {entry["name"] for entry in about.get("measures") or [] if entry.get("correlation") is not None}
     if "block_size" in table and np.isinf(pd.to_numeric(table["block_size"], errors="coerce")).any():
-        raise Damaged("its block_size is no number")
+        raise Damaged("its block_size is not a number")
     for column in table.columns:
         if column in NUMBERS or column in measures:
             try:
                 table[column] = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
             except (TypeError, ValueError):
-                raise Damaged(f"its {column} is no number") from None
+                raise Damaged(f"its {column} is not a number") from None
         elif not pd.api.types.is_scalar(table[column].iloc[0] if len(table) else None):
             raise Damaged(f"its {column} is not text")

@@ -1,9 +1,9 @@
 """Which way each metric points, and how its values are written.
 
 The owner of a key wants a wrong key to work badly. For an error rate (EER, WER, CER, minDCF) a higher value under
-a wrong key is safer; for accuracy a lower one is, and for what scores disclose or link. Everything else in this room
-asks `Metric` instead of assuming a direction. A decoder that was stopped by its bound (`runaway`), heard nothing
-(`empty`) or invented text (`hallucinated`) gave no usable text: the more, the safer.
+a wrong key is safer; for accuracy a lower one is, and for measures of disclosure and linkability. Everything else in
+this package asks `Metric` instead of assuming a direction. A decoder that was stopped by its bound (`runaway`), heard
+nothing (`empty`) or invented text (`hallucinated`) gave no usable text: the more of these, the safer.
 """
 
 from dataclasses import dataclass, replace
@@ -16,14 +16,31 @@ from wrongkey.errors import BadInput
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of the column `metric` of a run's scores.
+    """One metric of a run's scores.
 
-    name: as in the scores, e.g. "eer".  label: as in text, e.g. "EER".  unit: "%", "bits" or "".
-    higher_is_safer: True for error rates, False for accuracy.
-    decimals: shown in tables (words show one less).
-    distances: how close to the plain model an attacker wants to come, in the metric's unit.
-    chance: the score of guessing, where it is known (of an accuracy: from the number of classes).
-    beside: it has no section of its own in a report, but a row in the table of what was also measured.
+    Parameters
+    ----------
+    name : str
+        As in the column `metric` of the scores, such as "eer".
+    label : str
+        As in text, such as "EER".
+    unit : str
+        "%", "bits" or "".
+    higher_is_safer : bool
+        True for error rates, False for accuracy.
+    decimals : int
+        In tables; words show one less.
+    distances : tuple of float
+        How close to the plain model an adversary wants to come, in the metric's unit, the smallest first.
+    chance : float, optional
+        The score of guessing, where it is known (of an accuracy: from the number of classes).
+    beside : bool
+        Whether it has no section of its own in a report, but a row in the table of what was also measured.
+
+    Examples
+    --------
+    >>> get_metric("eer").words(31.2)
+    '31.2 %'
     """
 
     name: str
@@ -37,10 +54,10 @@ class Metric:
 
     @property
     def end(self) -> float:
-        """How safe a key that nobody tried is taken to be at most.
+        """The safest score that an untried key is assumed to have.
 
-        Guessing where its score is known; else the end of the scale: every answer wrong (a WER may exceed 100 %, where
-        words are inserted), a minDCF of 1 (rejecting everybody), no success at all.
+        That of guessing where it is known; else the end of the scale: every answer wrong (a WER may exceed 100 %, where
+        words are inserted), a minDCF of 1 (rejecting every speaker), no success at all.
         """
         if self.chance is not None:
             return self.chance
@@ -54,7 +71,7 @@ class Metric:
         return np.asarray(gap <= distance + 1e-9)
 
     def best_for_attacker(self, values: NDArray[np.float64]) -> int:
-        """Position of the value that is worst for the owner (the first one where several tie)."""
+        """Position of the value that is worst for the owner (the first where several tie)."""
         return int(np.argmin(values) if self.higher_is_safer else np.argmax(values))
 
     @property
@@ -64,6 +81,7 @@ class Metric:
 
     @property
     def safer(self) -> str:
+        """Which way is safer for the owner: "higher" or "lower"."""
         return "higher" if self.higher_is_safer else "lower"
 
     def number(self, value: float | None) -> str:
@@ -109,13 +127,32 @@ METRICS: dict[str, Metric] = {
         Metric("hallucinated", "hallucinated hypotheses", "%", True, 2, _POINTS, beside=True),
     )
 }
-PRIMARY = {"asv": "eer", "asr": "wer", "asc": "accuracy"}  # the metric that speaks for a task
 
 
 def get_metric(name: str, classes: int | None = None) -> Metric:
-    """The metric of that name; BadInput where this report does not know which way it points.
+    """Look a metric up by its name.
 
-    classes: how many a classifier chooses from, which makes the chance of an accuracy 100 / classes percent.
+    Parameters
+    ----------
+    name : str
+        One of `METRICS`.
+    classes : int, optional
+        How many classes a classifier chooses from, which makes the chance of an accuracy 100 / classes percent.
+
+    Returns
+    -------
+    Metric
+        Which way it points, and how it is written.
+
+    Raises
+    ------
+    BadInput
+        If the report does not know which way the metric points.
+
+    Examples
+    --------
+    >>> get_metric("accuracy", classes=10).chance
+    10.0
     """
     try:
         metric = METRICS[name]

@@ -20,7 +20,10 @@ _REMEDY = "the same wrongkey sweep command makes it again; without its folder th
 def kept_condition(run: Run, condition: str, columns: Sequence[str]) -> pd.DataFrame | None:
     """The answers of a condition such as "plain", in the order of the utterances; None where none were kept.
 
-    Raises BadInput for a file that is broken or lacks one of the `columns`.
+    Raises
+    ------
+    BadInput
+        For a file that is broken or lacks one of the `columns`.
     """
     path = run.folder / "outputs" / "conditions.parquet"
     if not path.exists():
@@ -30,14 +33,22 @@ def kept_condition(run: Run, condition: str, columns: Sequence[str]) -> pd.DataF
 
 
 def kept_key(run: Run, key_index: int, columns: Sequence[str]) -> pd.DataFrame | None:
-    """The answers under one incorrect key; None where none were kept. Raises BadInput as `kept_condition`."""
+    """The answers under one incorrect key; None where none were kept.
+
+    Raises
+    ------
+    BadInput
+        As `kept_condition`.
+    """
     scores = run.folder / "scores"
     holding = [
         path
         for path in table_files(run.folder / "outputs")
         if (keys := key_range(path.stem)) and keys[0] <= key_index < keys[1]
     ]
-    whole = [path for path in holding if (scores / path.name).exists()] or holding  # else of a shard that was killed
+    whole = [path for path in holding if (scores / path.name).exists()]
+    if not whole:
+        whole = holding  # of a shard that was killed before it wrote its scores
     if not whole:
         return None
     table = _read(run, whole[0], ("key_index", *columns))

@@ -1,8 +1,8 @@
 """Run folders, read and checked.
 
-A run folder holds `manifest.json` (what was asked and what answered) and `scores/*.parquet` (one row per key,
-condition and metric). One folder is one model, corpus, scheme and block size. A run that was stopped early
-loads like any other and says so in `Run.state`.
+A run folder holds `manifest.json` (what was run, and on what) and `scores/*.parquet` (one row per key, condition and
+metric). One folder is one model, corpus, scheme and block size. A run that was stopped early loads like any other and
+says so in `Run.state`.
 """
 
 from collections.abc import Iterable
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import REMEDY, SETTING, read_scores
+from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, SelfCheck
 from wrongkey.printable import printable
-from wrongkey.reports.metrics import METRICS, PRIMARY
+from wrongkey.reports.metrics import METRICS
 
 SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
-VARIANT_WORDS = {  # nothing to say of the usual variant, the one of the paper's tables I to III
+VARIANT_WORDS = {  # the usual variant, that of the paper's tables I to III, is not named
     "": "",
     "both": "",
     "test": "only the test side",
@@ -31,23 +32,21 @@ VARIANT_WORDS = {  # nothing to say of the usual variant, the one of the paper's
 VARIANT_LABELS = VARIANT_WORDS | {"waveform": "waveform to plain model"}  # where there is little room
 
 
-@dataclass(frozen=True)
-class SelfCheck:
-    """One check a run made of itself before it believed a number."""
-
-    name: str
-    passed: bool
-    value: float
-    limit: float
-    text: str
-
-
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run folder: the manifest as a dict and the scores as a table with the columns `SCORE_COLUMNS`.
+    """One run folder, as `load_run` reads it.
 
-    cautions: what a reader must know of it beside its numbers, in sentences: what its sweep noted, and whether its
-        files can show that they were changed.
+    Parameters
+    ----------
+    folder : Path
+        Where it lies.
+    manifest : dict
+        The content of `manifest.json`.
+    scores : DataFrame
+        The scores, with the columns `SCORE_COLUMNS` of `wrongkey.evaluation.run_folder.scores`.
+    cautions : list of str
+        Sentences that a reader must know beside the numbers: what the sweep noted, and whether its files could show
+        that they were changed.
     """
 
     folder: Path
@@ -68,34 +67,42 @@ class Run:
 
     @property
     def name(self) -> str:
+        """The folder's own name."""
         return printable(self.folder.resolve().name)
 
     @property
     def task(self) -> str:
+        """The task: "asv", "asr" or "asc"."""
         return printable(self._one("task"))
 
     @property
     def model(self) -> str:
+        """The model's name."""
         return printable(self._one("model"))
 
     @property
     def corpus(self) -> str:
+        """The corpus' name."""
         return printable(self._one("corpus"))
 
     @property
     def scheme(self) -> str:
+        """The key scheme as in the scores, such as "rom"."""
         return printable(self._one("scheme"))
 
     @property
     def scheme_name(self) -> str:
+        """The key scheme as people write it, such as "ROM"."""
         return SCHEME_NAMES.get(self.scheme, self.scheme)
 
     @property
     def block_size(self) -> int:
+        """The block size M."""
         return int(self._one("block_size"))
 
     @property
     def dims(self) -> int:
+        """Dimensions of a block: 1 of waveforms and of frames, 2 of tiles."""
         return int(self._one("dims"))
 
     @property
@@ -115,8 +122,7 @@ class Run:
 
     @property
     def variant(self) -> str:
-        """The threat variant: "both" (every query under the incorrect key), "test" or "waveform"; "" where none is
-        named."""
+        """The threat variant: "both" (every query under the incorrect key), "test", "waveform", or "" if not named."""
         return self._words("config", "variant")
 
     @property
@@ -126,12 +132,12 @@ class Run:
 
     @property
     def key_words(self) -> str:
-        """ "incorrect ROM key"; "ROM key" where the model carries none, so that no key is the correct one."""
+        """Such as "incorrect ROM key"; "ROM key" where the model carries none, so that no key is the correct one."""
         return f"incorrect {self.scheme_name} key" if self.keyed else f"{self.scheme_name} key"
 
     @property
     def variant_words(self) -> str:
-        """What a reader is told of the threat variant: "" for the usual one, else such as "only the test side"."""
+        """The threat variant in words: "" for the usual one, else such as "only the test side"."""
         return VARIANT_WORDS.get(self.variant, f"variant {self.variant}")
 
     @property
@@ -141,7 +147,7 @@ class Run:
 
     @property
     def block_words(self) -> str:
-        """ "M = 3", of a spectrogram "M = 3 (tiles)", "M = 20 (frames)" or "whole frames of 80"."""
+        """Such as "M = 3", of a spectrogram "M = 3 (tiles)", "M = 20 (frames)" or "whole frames of 80"."""
         if self.blocks == "samples":
             return f"M = {self.block_size}"
         if self.blocks == "frames" and self.section("config").get("bins") == self.block_size:
@@ -150,7 +156,7 @@ class Run:
 
     @property
     def setting(self) -> str:
-        """ "M = 3", or "M = 3 (tiles)", or "M = 3, only the test side"."""
+        """Such as "M = 3", "M = 3 (tiles)" or "M = 3, only the test side"."""
         return ", ".join(filter(None, (self.block_words, self.variant_words)))
 
     @property
@@ -161,7 +167,7 @@ class Run:
 
     @property
     def recordings(self) -> str:
-        """ "real", "synthetic" or "unknown": what the corpus is made of, as its manifest says."""
+        """What the corpus is made of, as its manifest says: "real", "synthetic" or "unknown"."""
         return self._words("corpus", "recordings") or "unknown"
 
     @cached_property
@@ -177,47 +183,49 @@ class Run:
 
     @property
     def key_space(self) -> int | None:
-        """How many incorrect keys there are at all, where that is finite and small."""
+        """How many incorrect keys exist, where that is finite and small."""
         size = self.manifest.get("key_space")
         return int(size) if size else None
 
     @property
     def keys_asked(self) -> int:
+        """Incorrect keys that the sweep was asked for, as far as they exist."""
         asked = int(self.section("config").get("keys") or self.keys_done)
         return min(asked, self.key_space) if self.manifest.get("enumerated") and self.key_space else asked
 
     @property
     def finished(self) -> bool:
+        """Whether every key that was asked for has a score."""
         return int((self._keys < self.keys_asked).sum()) == self.keys_asked
 
     @property
     def exhaustive(self) -> bool:
-        """Every incorrect key there is was tried: its numbers have no sampling error over keys."""
+        """Whether every incorrect key that exists was tried: the numbers then have no sampling error over keys."""
         return bool(self.manifest.get("enumerated")) and self.finished
 
     @property
     def state(self) -> str:
-        """ "complete", or "unfinished: 320 of 1,000 keys"."""
+        """Such as "complete" or "unfinished: 320 of 1,000 keys"."""
         if self.finished:
             return "complete"
         return f"unfinished: {int((self._keys < self.keys_asked).sum()):,} of {self.keys_asked:,} keys"
 
     @property
     def metric(self) -> str:
-        """The metric that speaks for the run: the task's own if it was measured, else the first known one."""
+        """The run's primary metric: the task's own if it was measured, else the first known one."""
         measured = [name for name in dict.fromkeys(self.scores["metric"]) if name not in self.partial]
-        wanted = [str(self.section("config").get("metric")), PRIMARY.get(self.task, ""), *METRICS]
+        wanted = [str(self.section("config").get("metric")), PRIMARY_METRIC.get(self.task, ""), *METRICS]
         for name in wanted:
             if name in measured and name in METRICS:
                 return name
         raise BadInput(
-            f"{self.folder} has only metrics the report does not know ({', '.join(map(str, measured))}): "
+            f"{self.folder} has only metrics that the report does not know ({', '.join(map(str, measured))}): "
             f"take one of {', '.join(METRICS)}."
         )
 
     @property
     def metrics(self) -> list[str]:
-        """The known metrics in the scores, the one that speaks for the run first; none that only some keys have."""
+        """The known metrics in the scores, the primary one first; none that only some keys have."""
         shown = set(self.scores["metric"]) - set(self.partial) - {self.metric}
         return [self.metric, *(name for name in METRICS if name in shown)]
 
@@ -230,6 +238,7 @@ class Run:
 
     @cached_property
     def self_checks(self) -> list[SelfCheck]:
+        """The checks that the run made of itself."""
         return [
             SelfCheck(
                 name=check["name"],
@@ -258,8 +267,21 @@ class Run:
 def load_run(folder: Path | str) -> Run:
     """Read a run folder.
 
-    Raises BadInput for a folder that is no run, a run without a score of an incorrect key, a broken or
-    foreign manifest, and score files that are broken, of another run, mixed or contradict each other.
+    Parameters
+    ----------
+    folder : Path or str
+        `~` at its head is the user's home.
+
+    Returns
+    -------
+    Run
+        Also of a sweep that was stopped early, which `Run.state` says.
+
+    Raises
+    ------
+    BadInput
+        For a folder that is not a run, a run without a score of an incorrect key, a broken or foreign manifest, and
+        score files that are broken, of another run, mixed or contradictory.
     """
     folder = Path(folder).expanduser()
     manifest = read_manifest(folder)
@@ -274,7 +296,23 @@ def _sentence(line: str) -> str:
 
 
 def load_runs(folders: Iterable[Path | str | Run]) -> list[Run]:
-    """Read several run folders in the order given, each one once; runs that are already read stay as they are."""
+    """Read several run folders.
+
+    Parameters
+    ----------
+    folders : iterable of Path, str or Run
+        Runs that are already read stay as they are.
+
+    Returns
+    -------
+    list of Run
+        In the order given, each once.
+
+    Raises
+    ------
+    BadInput
+        If there is no folder, and as `load_run`.
+    """
     unique: dict[Path, Run | None] = {}
     for given in folders:
         folder, run = (given.folder, given) if isinstance(given, Run) else (Path(given), None)
@@ -285,7 +323,20 @@ def load_runs(folders: Iterable[Path | str | Run]) -> list[Run]:
 
 
 def find_readable(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
-    """The runs among some folders that a report can show, and for each other folder a sentence that says why not."""
+    """Read the runs among some folders that a report can show.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        Any folders.
+
+    Returns
+    -------
+    runs : list of Run
+        Those that can be shown.
+    reasons : list of str
+        For each of the others, a sentence that says why not.
+    """
     runs, reasons = [], []
     for folder in folders:
         try:
@@ -299,7 +350,7 @@ def find_readable(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
 
 
 def run_labels(runs: Iterable[Run]) -> list[str]:
-    """A short name for each run: model, scheme, block size, an unusual variant, then whatever else tells them apart."""
+    """A short name for each run: model, scheme, block size, unusual variant, and whatever else distinguishes them."""
     runs = list(runs)
     labels = [f"{run.model}, {run.scheme_name}, {run.setting}" for run in runs]
     for addition in (
@@ -307,11 +358,11 @@ def run_labels(runs: Iterable[Run]) -> list[str]:
         [run.name for run in runs],
         [printable(run.folder) for run in runs],
     ):
-        told_apart: dict[str, set[str]] = {}
+        extras: dict[str, set[str]] = {}
         for label, extra in zip(labels, addition, strict=True):
-            told_apart.setdefault(label, set()).add(extra)
+            extras.setdefault(label, set()).add(extra)
         labels = [
-            f"{label}, {extra}" if len(told_apart[label]) > 1 else label
+            f"{label}, {extra}" if len(extras[label]) > 1 else label
             for label, extra in zip(labels, addition, strict=True)
         ]
     return labels

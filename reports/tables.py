@@ -1,8 +1,8 @@
 """The numbers of several runs as tables: full precision for machines, rounded with intervals for people.
 
 `numbers` is the complete table (CSV); `score_table` and `worst_key_table` are what fits on a page. A table is
-a DataFrame until the last moment; `to_html`, `to_markdown`, `to_csv` and `to_latex` write any of them, with names of
-strangers made printable.
+a DataFrame until the last moment; `to_html`, `to_markdown`, `to_csv` and `to_latex` write any of them, with untrusted
+names made printable.
 """
 
 import re
@@ -17,14 +17,25 @@ from wrongkey.printable import printable
 from wrongkey.reports.metrics import METRICS, Metric
 from wrongkey.reports.statistics.key_statistics import Estimate, KeyStatistics
 
-_FORMULA = re.compile(
-    r"\s*[=+\-@＝＋－＠\t\r]"
-)  # what spreadsheets take for one, also in full width (OWASP, CSV injection)
+# What spreadsheets take for a formula, also in full width (OWASP, CSV injection).
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠\t\r]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def numbers(results: Sequence[KeyStatistics]) -> pd.DataFrame:
-    """Every number, unrounded: one row per run and metric, values in the metric's unit (empty where none)."""
+    """Every number of some runs, unrounded.
+
+    Parameters
+    ----------
+    results : sequence of KeyStatistics
+        Of `summarise_all`, of any metrics.
+
+    Returns
+    -------
+    DataFrame
+        One row per run and metric, values in the metric's unit, empty where there are none. Columns of an estimate
+        `x` are `x`, `x_low` and `x_high`.
+    """
     rows = []
     for result in results:
         run = result.run
@@ -61,7 +72,16 @@ def numbers(results: Sequence[KeyStatistics]) -> pd.DataFrame:
 def score_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
     """For people: how the scores of the incorrect keys are distributed, beside plain and correct key.
 
-    Correct key and plain query have no column where no run's model carries a key.
+    Parameters
+    ----------
+    results : sequence of KeyStatistics
+        Of `summarise_all`, of one metric.
+
+    Returns
+    -------
+    DataFrame
+        One row per run, rounded, with intervals. Correct key and plain query have no column where no run's model
+        carries a key.
     """
     table = pd.DataFrame(
         {
@@ -83,7 +103,18 @@ def score_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
 
 
 def worst_key_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
-    """For people: the incorrect key that works best, and how many random keys come how close to plain."""
+    """For people: the incorrect key that works best, and how many random keys it takes to come close to plain.
+
+    Parameters
+    ----------
+    results : sequence of KeyStatistics
+        Of `summarise_all`, of one metric.
+
+    Returns
+    -------
+    DataFrame
+        One row per run.
+    """
     rows = []
     for result in results:
         metric, worst = result.metric, result.worst
@@ -101,7 +132,18 @@ def worst_key_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
 
 
 def closeness_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
-    """For people: how many of the keys came how close to plain, also by the ends of their own intervals."""
+    """For people: how many of the keys came close to plain, also by the ends of their own intervals.
+
+    Parameters
+    ----------
+    results : sequence of KeyStatistics
+        Of `summarise_all`, of one metric.
+
+    Returns
+    -------
+    DataFrame
+        One row per run, one column per distance.
+    """
     rows = [
         {"Run": result.label, "Keys": keys_text(result)}
         | {f"within {result.metric.distance_words(guess.distance)}": guess.hits_words for guess in result.guesses}
@@ -138,7 +180,7 @@ def beside_table(results: Sequence[KeyStatistics]) -> pd.DataFrame | None:
 
 
 def keys_text(result: KeyStatistics) -> str:
-    """ "1,000", "all 5" or "320 of 1,000"."""
+    """The number of keys, such as "1,000", "all 5" or "320 of 1,000"."""
     if result.run.exhaustive:
         return f"all {result.n:,}"
     return f"{result.n:,}" if result.run.finished else f"{result.n:,} of {result.run.keys_asked:,}"
@@ -163,14 +205,48 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def to_html(table: pd.DataFrame) -> str:
-    """An HTML <table>; every cell and heading is escaped."""
+    """Write a table as an HTML `<table>`, in which every cell and heading is escaped.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Any table.
+
+    Returns
+    -------
+    str
+        The element, "–" for missing values.
+
+    Examples
+    --------
+    >>> "<td>&lt;b&gt;</td>" in to_html(pd.DataFrame({"Run": ["<b>"]}))
+    True
+    """
     with pd.option_context("display.max_colwidth", None):
         html = _texts(table, printable).to_html(index=False, escape=True, border=0, justify="unset", na_rep="–")
     return str(html)
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A Markdown table for a README: text to the left, everything else to the right."""
+    r"""Write a table as Markdown, the first column to the left and all others to the right.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Any table; nothing in its cells is read as markup.
+
+    Returns
+    -------
+    str
+        Lines, the last one with its line break.
+
+    Examples
+    --------
+    >>> print(to_markdown(pd.DataFrame({"Run": ["a*b"], "Keys": [5]})), end="")
+    | Run | Keys |
+    | :--- | ---: |
+    | a\*b | 5 |
+    """
     lines = [_markdown_row(list(table.columns))]
     lines.append("|" + "|".join(" :--- " if i == 0 else " ---: " for i in range(table.shape[1])) + "|")
     lines += [_markdown_row(row) for row in table.itertuples(index=False)]
@@ -178,12 +254,39 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Comma-separated values for machines; a text that a spreadsheet would compute gets an apostrophe in front."""
+    r"""Write a table as comma-separated values.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Any table.
+
+    Returns
+    -------
+    str
+        A text that a spreadsheet would compute has an apostrophe in front.
+
+    Examples
+    --------
+    >>> to_csv(pd.DataFrame({"run": ["=1+1"], "keys": [5]}))
+    "run,keys\n'=1+1,5\n"
+    """
     return str(_texts(table, _no_formula).to_csv(index=False, lineterminator="\n"))
 
 
 def to_latex(table: pd.DataFrame) -> str:
-    """A LaTeX tabular; special characters are escaped. Needs \\usepackage{booktabs}."""
+    r"""Write a table as a LaTeX tabular, which needs `\usepackage{booktabs}`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Any table; special characters are escaped.
+
+    Returns
+    -------
+    str
+        The environment.
+    """
     style = (
         _texts(table, printable).style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
     )
@@ -231,7 +334,7 @@ def _with_interval(metric: Metric, estimate: Estimate) -> str:
 
 
 def _measure(metric: Metric, value: float) -> str:
-    """ "1.52 (B)": a worst-case disclosure has a category."""
+    """A value of a measure; a worst-case disclosure has a category: "1.52 (B)"."""
     return f"{metric.number(value)} ({category(value)})" if metric.name == "worst_llr" else metric.number(value)
 
 

@@ -1,9 +1,10 @@
-"""Sentences computed from numbers: what a run says, and what a reader must know before believing it."""
+"""Sentences computed from numbers: what a run shows, and what a reader must know before relying on it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from wrongkey.reports.runs import Run, SelfCheck
+from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
+from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import FEW_KEYS, KeyStatistics
 
 EVIDENCE = {
@@ -46,10 +47,18 @@ def verdicts(results: Iterable[KeyStatistics]) -> list[Verdict]:
 
 
 def headline(result: KeyStatistics) -> str:
-    """How the incorrect keys do, the best of them, and how many come close to the plain model.
+    """Say how the incorrect keys do, how the best of them does, and how many come close to the plain model.
 
-    "1,000 incorrect ROM keys, M = 3: median EER 31.2 % (plain 7.9 %); the best of them reached 12.4 %. None
-    came within 5 points of the plain model."
+    Parameters
+    ----------
+    result : KeyStatistics
+        Of `summarise`.
+
+    Returns
+    -------
+    str
+        Such as "1,000 incorrect ROM keys, M = 3: median EER 31.2 % (plain 7.9 %); the best of them reached 12.4 %.
+        None came within 5 points of the plain model."
     """
     run, metric = result.run, result.metric
     keys = f"{run.key_words}{'s' if result.n != 1 else ''}, {run.setting}"
@@ -65,13 +74,13 @@ def headline(result: KeyStatistics) -> str:
 
 
 def cautions(result: KeyStatistics) -> list[str]:
-    """What a reader must know before believing the headline."""
+    """What a reader must know before relying on the headline."""
     run, metric, sentences = result.run, result.metric, [*result.run.cautions, *session_caution(result.run)]
     if not run.finished:
         sentences.append(f"This run is {run.state}.")
     if result.plain is None:
         good = "the correct key is" if run.keyed else "it is without encryption"
-        sentences.append(f"The plain model was not measured: nothing says how good {good}.")
+        sentences.append(f"The plain model was not measured: it is not known how good {good}.")
     elif _near_chance(result) and not any("from chance" in sentence for sentence in run.cautions):
         sentences.append("The plain model itself is near chance: this run cannot show protection.")
     if result.correct is None:
@@ -87,12 +96,12 @@ def cautions(result: KeyStatistics) -> list[str]:
         sentences.append(f"Self-checks failed ({', '.join(failed)}): {DISTRUST}.")
     if result.n < FEW_KEYS and not run.exhaustive:
         keys = f"{result.n} key{'s' if result.n != 1 else ''}"
-        sentences.append(f"Only {keys}: rare keys that work well would not be seen.")
+        sentences.append(f"Only {keys}: rare keys that work well would be missed.")
     return sentences
 
 
 def session_caution(run: Run) -> list[str]:
-    """A sentence where same-speaker trials do not all cross sessions; none where the run is older than the question."""
+    """A sentence where same-speaker trials do not all cross sessions; none where an older run does not say."""
     trials = run.section("trials")
     some = f"{trials.get('within_session') or 0:,} of {trials.get('target') or 0:,} same-speaker trials"
     how = {
@@ -104,7 +113,7 @@ def session_caution(run: Run) -> list[str]:
 
 
 def _near_chance(result: KeyStatistics) -> bool:
-    """Whether the plain model lies within a fifth of guessing; its sweep may have said so, by the interval."""
+    """Whether the plain model lies within a fifth of guessing; its sweep may have said so already, by the interval."""
     chance, plain = result.metric.chance, result.plain
     return chance is not None and plain is not None and abs(chance - plain.value) <= chance / 5
 
@@ -130,7 +139,7 @@ def check_rows(results: Sequence[KeyStatistics]) -> list[CheckRow]:
         if result.correct_minus_plain is not None:
             name, limit = f"correct key, {result.metric.label}", result.metric.distances[0] / 10
             text = f"The correct key gives the plain model’s {result.metric.label}."
-            check = SelfCheck(name, result.coincides, abs(result.correct_minus_plain), limit, text)
+            check = SelfCheck(name, abs(result.correct_minus_plain), limit, text, passed=result.coincides)
             seen.setdefault((name, limit), []).append((result.label, check))
     for result in results:
         for check in result.run.self_checks:
@@ -145,7 +154,7 @@ def check_rows(results: Sequence[KeyStatistics]) -> list[CheckRow]:
 
 
 def _closeness(result: KeyStatistics) -> str:
-    """The smallest distance that some key reached, or that none reached the largest; other speakers may differ."""
+    """The smallest distance that some key reached, or that none reached the largest."""
     if not result.guesses:
         return ""
     close = next((guess for guess in result.guesses if guess.hits), result.guesses[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -73,14 +73,6 @@ def atomic_write(path: Path, *, mode: int | None = None, overwrite: bool = True)
                     left.unlink()
             raise
     _sync_folder(path.parent)
-
-
-def write_atomically(
-    path: Path, write: Callable[[BinaryIO], object], *, mode: int | None = None, overwrite: bool = True
-) -> None:
-    """Call `write` with the file that `atomic_write` opens."""
-    with atomic_write(path, mode=mode, overwrite=overwrite) as file:
-        write(file)
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What the model's error can say about attacks: plain, chance, the finest step, and what incorrect keys give.
+"""What the model's error can show about attacks: plain, chance, the finest step, and what incorrect keys give.
 
 All in points of the task's error (EER, WER, CER, or 100 - accuracy, in percent).
 """
@@ -9,19 +9,20 @@ import numpy as np
 
 from wrongkey.reports.attacks.decisions import median_interval
 from wrongkey.reports.attacks.successes import UNLOCKED, Array, unlocked
+from wrongkey.reports.effective_error import effective_error
 
-NEAR_CHANCE = 0.2  # of the way from chance to a perfect model: a plain model that near has nothing to protect
-MARGIN = 0.1  # of the way from plain to chance: as good as plain, where that is more than a point
+NEAR_CHANCE = 0.2  # of the way from chance to a perfect model: a plain model within that has nothing to protect
+MARGIN = 0.1  # of the way from plain to chance: within it is as good as plain, where that is more than a point
 
 
 @dataclass(frozen=True, eq=False)
 class AttackedTask:
-    """The task's error, of the sweep beside the attacks.
+    """The task's error, from the sweep beside the attacks.
 
-    name: as in text, e.g. "EER".  plain: of the plain model.  chance: of guessing (of a recogniser: 100).
-    step: what one trial, word or utterance moves it by; NaN where nobody says.
-    incorrect: `(keys,)`, of incorrect keys.  key_space: how many keys there are, with the correct one; None where
-    they are a continuum, or too many to count.  two_sided: an EER, which above 50 % need only be turned round.
+    name: as in text, such as "EER".  plain: of the plain model.  chance: of guessing (of a recogniser: 100).
+    step: by how much one trial, word or utterance moves it; NaN where that is not known.
+    incorrect: `(keys,)`, of incorrect keys.  key_space: how many keys exist, with the correct one; None where they
+    are a continuum, or too many to count.  two_sided: an EER, which above 50 % need only be turned round.
     """
 
     name: str
@@ -34,12 +35,12 @@ class AttackedTask:
 
     @property
     def exhaustive(self) -> bool:
-        """Whether every incorrect key was asked."""
+        """Whether every incorrect key was tried."""
         return self.key_space is not None and len(self.incorrect) >= self.key_space - 1
 
     def effective(self, errors: Array) -> Array:
-        """What errors are worth to an attacker: of an EER e, min(e, 100 - e)."""
-        return np.minimum(errors, 100 - errors) if self.two_sided else errors
+        """What errors are worth to an adversary: of an EER e, min(e, 100 - e)."""
+        return effective_error(errors) if self.two_sided else errors
 
     @property
     def effective_name(self) -> str:
@@ -49,11 +50,12 @@ class AttackedTask:
 
     @property
     def margin(self) -> float:
-        """Points within which a model that somebody else made, or a median of keys, counts as good as plain."""
+        """Points within which an adversary's model, or a median of keys, counts as good as plain."""
         return max(UNLOCKED, MARGIN * (self.chance - self.plain))
 
     @property
     def half_way(self) -> float:
+        """The error half way between plain and chance."""
         return (self.plain + self.chance) / 2
 
     def doubt(self, limit: float) -> str:
@@ -80,5 +82,5 @@ class AttackedTask:
 
     @property
     def guesses(self) -> tuple[int, int]:
-        """How many of the incorrect keys answer as well as plain, and how many there are."""
+        """How many of the incorrect keys answer as well as plain, and how many were tried."""
         return int(unlocked(self.effective(self.incorrect), self.plain).sum()), len(self.incorrect)

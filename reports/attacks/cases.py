@@ -1,8 +1,9 @@
-"""Every case of a run judged: an attack on one amount against one asset, beside random keys.
+"""Every case of a run judged: an attack in one case against one asset, beside random keys.
 
-A case that is after a key is asked two questions for each asset: do more keys fall than random ones do (a share), and
-are its measured values better than theirs (a tendency)? All questions of the run are corrected together. A case that
-hands back a model instead of a key is judged by the interval of its error over speakers.
+For an attack that is after a key, two questions are asked for each asset: does it succeed for more keys than random
+keys do (a share), and are its measured values better than theirs (a tendency)? The p-values of all questions of the run
+are corrected together. An attack that returns a model instead of a key is judged by the interval of its error over
+speakers.
 """
 
 from collections.abc import Callable
@@ -30,10 +31,11 @@ from wrongkey.reports.attacks.decisions import (
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
 from wrongkey.reports.attacks.successes import UNLOCKED, decrypted, numbers, recovered, unlocked
 from wrongkey.reports.attacks.threats import Word
+from wrongkey.reports.effective_error import effective_interval
 
 NO_INTERVAL = "no interval over speakers was measured: the same wrongkey attack command into a new folder measures one"
 NO_BASELINE = "no baseline of random keys was measured"
-NEARER = 0.25  # of the way from random keys to plain: by how much a better error weakens a scheme
+NEARER = 0.25  # of the way from random keys to plain: how much better an error must be to weaken a scheme
 KEYED = ("key", "speech", "use")
 
 
@@ -41,7 +43,7 @@ KEYED = ("key", "speech", "use")
 class Graded:
     """A measured value that may be better than that of random keys.
 
-    better: the values, so that larger is better for the attack.  nothing: what a trial without a key scores, in those.
+    better: turns the values so that larger is better for the attack.  nothing: what a trial without a key scores then.
     material: by how much the median must be better to weaken a scheme.
     """
 
@@ -57,7 +59,7 @@ class Graded:
 GRADED: dict[str, tuple[Graded, ...]] = {
     "key": (Graded("key_error", "key error", np.negative, -(2**0.5), 0.2, ".2g"),),
     "speech": (
-        # Silence has 0 dB and is free: below that nothing is better than anything else.
+        # Silence has 0 dB and needs no attack: values below that are all the same.
         Graded("snr", "SNR", lambda values: np.maximum(values, 0.0), 0.0, 3.0, ".1f", " dB"),
         Graded("stoi", "STOI", lambda values: values, 0.0, 0.1, ".2f"),
     ),
@@ -69,7 +71,8 @@ GRADED: dict[str, tuple[Graded, ...]] = {
 class Effect:
     """A measured value beside that of random keys, medians of both.
 
-    p: that it is no better, p_holm: corrected for all hypotheses of the run.  material: better by enough to matter.
+    p: of the hypothesis that it is no better.  p_holm: the same, corrected for all hypotheses of the run.
+    material: whether it is better by enough to matter.
     """
 
     column: str
@@ -84,6 +87,7 @@ class Effect:
 
     @property
     def words(self) -> str:
+        """The value beside that of random keys, in words."""
         ours, theirs = (f"{value:{self.form}}{self.unit}" for value in (self.median, self.null))
         return f"median {self.name} {ours} (random keys {theirs})"
 
@@ -92,8 +96,8 @@ class Effect:
 class Judged:
     """A case against one asset, and the word for it.
 
-    hits of outcome.n trials, null_hits of null_n random keys; NaN p where nothing was tested. `hint`: undecided, and
-    more than nothing was seen.
+    hits of outcome.n trials, null_hits of null_n random keys.  p: NaN where nothing was tested.  hint: undecided, but
+    something was seen.
     """
 
     outcome: Outcome
@@ -110,28 +114,30 @@ class Judged:
 
     @property
     def trials(self) -> int:
+        """Trials that ended."""
         return self.outcome.n
 
     @property
     def broke_down(self) -> bool:
-        """Whether every trial ended by an exception, so that nothing is known."""
+        """Whether every trial failed with an exception, so that nothing is known."""
         return self.outcome.n == 0
 
     @property
     def share(self) -> float:
+        """Hits per trial; NaN where no keys are counted."""
         return self.hits / self.trials if self.hits is not None and self.trials else float("nan")
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's, of the share; NaN where no keys are counted."""
+        """Wilson's interval of the share; NaN where no keys are counted."""
         return (float("nan"),) * 2 if self.hits is None else share_interval(self.hits, self.trials)
 
 
 def judge(run: AttackRun) -> list[Judged]:
-    """All cases of a run against all the assets that they are after, in the order in which they ran."""
+    """All cases of a run against all the assets that they are after, in the order of the outcomes."""
     cases = []
     for outcome in run.outcomes:
-        if outcome.attack == GUESSING:  # the sweep's incorrect keys: they are no trials of an attack
+        if outcome.attack == GUESSING:  # the sweep's incorrect keys are not trials of an attack
             continue
         if outcome.wants_key:
             assets = KEYED if run.task else KEYED[:2]
@@ -142,7 +148,7 @@ def judge(run: AttackRun) -> list[Judged]:
 
 
 def _tested(run: AttackRun, outcome: Outcome, asset: str) -> Judged:
-    """The case with its p-values; without them where it has no trial, or the task's error decides nothing."""
+    """The case with its p-values; without them where no trial ended, or the task's error decides nothing."""
     case = Judged(outcome, asset)
     if not outcome.n:
         return replace(case, reason=_breakdown(outcome))
@@ -161,7 +167,8 @@ def _tested(run: AttackRun, outcome: Outcome, asset: str) -> Judged:
 
 
 def _breakdown(outcome: Outcome) -> str:
-    return f"broke down in {outcome.failed} of {outcome.failed} trials ({outcome.rows['failed'].iloc[0]}): mend it"
+    """Why nothing is known of a case of which every trial failed."""
+    return f"broke down in {outcome.failed} of {outcome.failed} trials ({outcome.rows['failed'].iloc[0]}): repair it"
 
 
 def _succeeded(rows: pd.DataFrame, asset: str, task: AttackedTask | None) -> NDArray[np.bool_]:
@@ -174,8 +181,8 @@ def _succeeded(rows: pd.DataFrame, asset: str, task: AttackedTask | None) -> NDA
 def _effects(rows: pd.DataFrame, null: pd.DataFrame, asset: str, task: AttackedTask | None) -> tuple[Effect, ...]:
     """How the asset's measured values compare with those of random keys.
 
-    All random keys are tested against; what is material is measured on the victims of the case alone, because the
-    speech of some is decrypted more easily than that of others by any key.
+    The test is against all random keys; whether a gain is material is measured on the victims of the case alone,
+    because the speech of some victims is decrypted more easily than that of others by any key.
     """
     found = []
     alike = np.ones(len(null), dtype=bool)
@@ -195,21 +202,30 @@ def _effects(rows: pd.DataFrame, null: pd.DataFrame, asset: str, task: AttackedT
         least = value.material
         if asset == "use" and task is not None:
             least = max(least, NEARER * (-float(np.median(beside)) - task.plain))
-        p, here, there = float(larger(ours, theirs)), abs(float(np.median(ours))), abs(float(np.median(beside)))
-        found.append(Effect(value.column, value.name, p, here, there, gain >= least, value.form, value.unit))
+        effect = Effect(
+            value.column,
+            value.name,
+            p=float(larger(ours, theirs)),
+            median=abs(float(np.median(ours))),
+            null=abs(float(np.median(beside))),
+            material=gain >= least,
+            form=value.form,
+            unit=value.unit,
+        )
+        found.append(effect)
     return tuple(found)
 
 
 def _corrected(cases: list[Judged]) -> list[Judged]:
     """The words, once the p-values of all cases are known."""
-    every = [[case.p, *(effect.p for effect in case.effects)] if np.isfinite(case.p) else [] for case in cases]
-    adjusted = iter(holm(np.array([p for one in every for p in one])).tolist())
-    tested = [[next(adjusted) for _ in one] for one in every]
-    return [_decided(case, one) if one else case for case, one in zip(cases, tested, strict=True)]
+    raw = [[case.p, *(effect.p for effect in case.effects)] if np.isfinite(case.p) else [] for case in cases]
+    adjusted = iter(holm(np.concatenate([*raw, []])).tolist())
+    corrected = [[next(adjusted) for _ in own] for own in raw]
+    return [_decided(case, own) if own else case for case, own in zip(cases, corrected, strict=True)]
 
 
 def _decided(case: Judged, adjusted: list[float]) -> Judged:
-    """The word for a case whose p-values were corrected to `adjusted`: the share's first, then those of its effects."""
+    """The word for a case with its corrected p-values: that of the share, then those of its effects."""
     n, measured = case.trials, case.null_n > 0
     effects = tuple(replace(one, p_holm=p) for one, p in zip(case.effects, adjusted[1:], strict=True))
     case = replace(case, p_holm=adjusted[0], effects=effects)
@@ -229,24 +245,24 @@ def _decided(case: Judged, adjusted: list[float]) -> Judged:
         remedy = "the same wrongkey attack command into a new folder measures one"
         return replace(case, reason=f"{NO_BASELINE}: {remedy}", hint=hint)
     if hint:
-        return replace(case, reason="some keys fall, too few to tell from chance: more --trials decide", hint=True)
+        few = "some keys fall, too few to distinguish from chance: more --trials decide"
+        return replace(case, reason=few, hint=True)
     if n < ENOUGH_TRIALS:
         return replace(case, reason=f"only {n} trials: {ENOUGH_TRIALS} or more decide")
     return replace(case, word=Word.NOT_SHOWN)
 
 
 def _modelled(task: AttackedTask, case: Judged) -> Judged:
-    """The word for an attack that hands back a model: its error beside plain and chance, by its interval over speakers.
+    """The word for an attack that returns a model: its error beside plain and chance, by its interval over speakers.
 
-    Intervals are no p-values: these words stand outside Holm's correction, each at 95 %.
-    Of an EER the effective one, min(e, 100 - e): who is always wrong need only be turned round.
+    Intervals have no p-values: these words stand outside Holm's correction, each at 95 %.
     """
     outcome = case.outcome
     if not outcome.n:
         return replace(case, reason=_breakdown(outcome))
     if doubt := task.doubt(task.margin):
         return replace(case, reason=doubt)
-    error, low, high = effective_error(outcome, task)
+    error, low, high = model_error(outcome, task)
     if not np.isfinite([error, low, high]).all():
         return replace(case, reason=NO_INTERVAL, hint=True)
     if error <= task.plain + task.margin and high < task.half_way:
@@ -259,7 +275,9 @@ def _modelled(task: AttackedTask, case: Judged) -> Judged:
     return replace(case, reason=f"{wide}: more speakers decide", hint=True)
 
 
-def effective_error(outcome: Outcome, task: AttackedTask) -> tuple[float, float, float]:
-    """Median error of an attack's models and its interval; of an EER above chance, 100 minus it."""
+def model_error(outcome: Outcome, task: AttackedTask) -> tuple[float, float, float]:
+    """Median error of an attack's models and its interval over speakers; of an EER the effective one."""
     error, low, high = (outcome.median(name) for name in ("error", "error_low", "error_high"))
-    return (100 - error, 100 - high, 100 - low) if task.two_sided and error > 50 else (error, low, high)
+    if task.two_sided:
+        error, low, high = (float(end) for end in effective_interval(error, low, high))
+    return error, low, high

@@ -1,10 +1,10 @@
 """Decisions over trials: when a share of successes is more than chance, and large enough to matter.
 
-An attack is compared with the *null attack*, which draws keys of the scheme at random: the same victims, the same
-scores, the sign granted to both. Shares are compared by Fisher's exact test (one-sided; Fisher 1922), measured values
-by the Mann-Whitney test (one-sided; Mann and Whitney 1947), and the p-values of all cases of a run are corrected
-together (Holm 1979), so that a run of random keys is called broken or weakened with a probability of `ALPHA` at most.
-docs/statistics.md has the simulation.
+An attack is compared with the *null attack*, which draws keys of the scheme at random for the same victims. Both are
+scored alike, and both are granted the sign. Shares are compared by Fisher's exact test (one-sided; Fisher 1922),
+measured values by the Mann-Whitney test (one-sided; Mann and Whitney 1947), and the p-values of all cases of a run are
+corrected together (Holm 1979), so that a run of random keys is called broken or weakened with a probability of at most
+`ALPHA`. docs/statistics.md has the simulation.
 """
 
 from typing import Any
@@ -17,27 +17,27 @@ from wrongkey.reports.statistics.intervals import quantile_interval
 
 Array = NDArray[np.float64]
 
-ALPHA = 0.05  # of a whole run: how often random keys may be called broken
-LEAST_SHARE = 0.10  # a key in ten: what the lower bound of the share of keys must reach
+ALPHA = 0.05  # of a whole run: how often random keys may be taken for a break
+LEAST_SHARE = 0.10  # a key in ten: the least lower bound of the share of keys that breaks a scheme
 ENOUGH_TRIALS = 10  # below which only overwhelming evidence decides
-FEWEST_TRIALS, OVERWHELMING = 3, 0.01  # what overwhelming evidence is: trials, and p after Holm's correction
-ALWAYS = 0.5  # share of random keys from which on no attack is needed; also what is tested where none were measured
+FEWEST_TRIALS, OVERWHELMING = 3, 0.01  # of overwhelming evidence: least trials, and p after Holm's correction
+ALWAYS = 0.5  # share of random keys from which no attack is needed; tested against where none were measured
 
 
 def more_hits(hits: Any, trials: Any, null_hits: Any, null_trials: Any) -> Array:
-    """p of Fisher's exact test that hits of trials are more than those of the null attack. Arrays broadcast."""
+    """Fisher's exact test that hits of trials are more than those of the null attack: p. Arrays broadcast."""
     hits, trials = np.asarray(hits), np.asarray(trials)
     p = stats.hypergeom.sf(hits - 1, trials + null_trials, hits + null_hits, trials)
     return np.asarray(p, dtype=np.float64)
 
 
 def more_than(share: float, hits: int, trials: int) -> float:
-    """p of the exact binomial test that hits of trials are more than a known share."""
+    """Exact binomial test that hits of trials are more than a known share: p."""
     return float(stats.binom.sf(hits - 1, trials, share))
 
 
 def larger(values: Array, null: Array) -> Array:
-    """p of the Mann-Whitney test that values `(..., n)` tend to be larger than those of the null attack `(..., B)`.
+    """Mann-Whitney test that values `(..., n)` tend to be larger than those of the null attack `(..., B)`: p.
 
     Exact for few values without ties, else by the normal approximation with ties corrected.
     """
@@ -55,7 +55,7 @@ def holm(p: Array) -> Array:
 
 
 def share_interval(hits: int, trials: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927), 0 to 1; all of it where there were no trials."""
+    """95 % interval of a share (Wilson 1927), 0 to 1; the whole range where there were no trials."""
     if trials == 0:
         return 0.0, 1.0
     found = stats.binomtest(hits, trials).proportion_ci(method="wilson")
@@ -69,7 +69,7 @@ def median_interval(values: Array) -> tuple[float, float]:
 
 
 def significant(p: Any, trials: Any) -> NDArray[np.bool_]:
-    """Whether corrected p-values decide, given how many trials there were."""
+    """Whether corrected p-values decide, given the number of trials."""
     trials = np.asarray(trials)
     limit = np.where(trials >= ENOUGH_TRIALS, ALPHA, np.where(trials >= FEWEST_TRIALS, OVERWHELMING, -1.0))
     return np.asarray(p <= limit, dtype=bool)

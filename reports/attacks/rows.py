@@ -1,6 +1,6 @@
-"""Attacks of a run folder, read: what was asked, and what every attack got.
+"""Attacks read from a run folder: what was asked, and what every attack achieved.
 
-`attacks/suite.json` says what was attacked, `attacks/*.parquet` has a row per attack, amount and trial
+`attacks/suite.json` says what was attacked, `attacks/*.parquet` has a row per attack, case and trial
 (`attacks/harness/results.py` writes both). What the rows mean for the scheme: `wrongkey.reports.attacks.verdicts`.
 """
 
@@ -20,20 +20,23 @@ from wrongkey.evaluation.run_folder.folder import find_files
 from wrongkey.evaluation.run_folder.schema import Suite, read_json, read_manifest
 from wrongkey.evaluation.run_folder.scores import old_files, read_scores
 from wrongkey.evaluation.run_folder.tables import Damaged, table_files
+from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, error_percent
 from wrongkey.reports.attacks.attacked_task import AttackedTask
 from wrongkey.reports.attacks.successes import decrypted, ended, numbers, recovered
-from wrongkey.reports.metrics import METRICS, PRIMARY
+from wrongkey.reports.effective_error import is_two_sided
+from wrongkey.reports.metrics import METRICS
 from wrongkey.reports.runs import SCHEME_NAMES
 
 GUESSING = "incorrect-keys"
-NULL = "random-keys"  # draws keys at random, once a trial: what every other attack is compared with
+NULL = "random-keys"  # draws one key at random per trial: what every other attack is compared with
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An attack on one amount: its rows, and what they say. Medians over trials; NaN where there is no key.
+    """An attack in one case: its rows, and what they show. Medians over trials; NaN where there is no key.
 
-    wants_key: whether it is after a key; one that wanted it and found none has the error of an unrelated one.
+    given: the case in words, such as "5 s of ciphertext".
+    wants_key: whether the attack is after a key; where it found none, it has the error of an unrelated one.
     asset: what it is after, "key" (and with it the speech and the use of the model), "use" or "identity".
     """
 
@@ -47,23 +50,23 @@ class Outcome:
     asset: str
 
     @property
-    def case(self) -> tuple[str, str, str]:
-        """Attack, variant and quality: what differs otherwise is the amount."""
+    def kind(self) -> tuple[str, str, str]:
+        """Attack, variant and quality; cases of one kind differ in quantities alone."""
         first = self.rows.iloc[0]
         return self.attack, str(first.get("given_variant") or ""), str(first.get("given_quality") or "")
 
     @property
-    def amount(self) -> tuple[float, ...]:
-        """Seconds, known blocks and queries, for order; what is not given counts as nothing."""
+    def quantities(self) -> tuple[float, ...]:
+        """Seconds, known blocks and queries, to sort by; what is not given counts as 0."""
         first = self.rows.iloc[0]
         given = (first.get(f"given_{name}") for name in ("seconds", "known_blocks", "queries"))
         return tuple(float(value) if pd.notna(value) else 0.0 for value in given)
 
     @property
     def given_words(self) -> str:
-        """The amount, and the seconds that victims had at the median where that is clearly less."""
+        """The case, and the seconds that victims had at the median where that is clearly less."""
         had = self.median("had_seconds") if "had_seconds" in self.rows else float("nan")
-        if np.isfinite(had) and had < 0.95 * self.amount[0]:
+        if np.isfinite(had) and had < 0.95 * self.quantities[0]:
             return f"{self.given} ({had:.0f} s at the median)"
         return self.given
 
@@ -82,15 +85,17 @@ class Outcome:
 
     @property
     def n(self) -> int:
-        """Trials in which the attack ended: one that broke down by an exception is none."""
+        """Trials in which the attack ended: one that failed with an exception does not count."""
         return len(self.ended)
 
     @property
     def failed(self) -> int:
+        """Trials that failed with an exception."""
         return len(self.rows) - self.n
 
     @cached_property
     def ended(self) -> pd.DataFrame:
+        """The rows of the trials in which the attack ended."""
         return ended(self.rows)
 
     @cached_property
@@ -100,12 +105,12 @@ class Outcome:
 
     @cached_property
     def recovered(self) -> NDArray[np.bool_]:
-        """Per trial that ended: the key is recovered, or the speech is decrypted."""
+        """Per trial that ended: whether the key is recovered, or the speech is decrypted."""
         return recovered(self.ended) | decrypted(self.ended)
 
     @property
     def share(self) -> float:
-        """Of the trials: `recovered`; NaN where none ended."""
+        """Share of the trials that are `recovered`; NaN where none ended."""
         return float(self.recovered.mean()) if self.n else float("nan")
 
     @property
@@ -126,30 +131,35 @@ class AttackRun:
 
     @property
     def setting(self) -> dict[str, Any]:
+        """What was attacked: scheme, blocks, corpus, model."""
         found = self.suite.get("setting")
         return found if isinstance(found, dict) else {}
 
     @property
     def scheme(self) -> str:
+        """The key scheme, such as "rom"."""
         return str(self.setting.get("scheme"))
 
     @property
     def block_size(self) -> int:
+        """The block size M."""
         return int(self.setting.get("block_size") or 0)
 
     @property
     def label(self) -> str:
-        """ "asv-raw3, ROM, M = 3"; without a model "speech, ROM, M = 3"."""
+        """Such as "asv-raw3, ROM, M = 3"; without a model "speech, ROM, M = 3"."""
         blocks = self.setting.get("blocks")
         how = f"M = {self.block_size}" + ("" if blocks == "samples" else f" ({blocks})")
         return f"{self.setting.get('model') or 'speech'}, {SCHEME_NAMES.get(self.scheme, self.scheme)}, {how}"
 
     @property
     def recordings(self) -> str:
+        """What the corpus is made of: "real", "synthetic" or "unknown"."""
         return str(self.setting.get("recordings") or "unknown")
 
     @property
     def error_name(self) -> str:
+        """The task's error as in text, such as "EER" or "100 - accuracy"."""
         if self.metric == "accuracy":
             return "100 - accuracy"
         return METRICS[self.metric].label if self.metric in METRICS else "error"
@@ -161,17 +171,16 @@ class AttackRun:
 
     @cached_property
     def metric(self) -> str | None:
-        """The metric that speaks for the task, as the sweep beside the attacks says; None without a model."""
+        """The task's primary metric, as the sweep beside the attacks says; None without a model."""
         named = str(self.manifest["config"].get("metric")) if self.manifest else ""
-        return named if named in METRICS else PRIMARY.get(str(self.setting.get("task")))
+        return named if named in METRICS else PRIMARY_METRIC.get(str(self.setting.get("task")))
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """The task's errors in percent of the sweep beside the attacks: columns condition, value, n; maybe empty."""
-        metric = self.metric
+        """The task's errors in percent, from the sweep beside the attacks: columns condition, value, n; maybe empty."""
         found, _ = read_scores(self.folder, self.manifest)
-        found = found[found["metric"] == metric][["condition", "value", "n"]]
-        return found.assign(value=100 - found["value"]) if metric == "accuracy" else found
+        found = found[found["metric"] == self.metric][["condition", "value", "n"]]
+        return found.assign(value=error_percent(str(self.metric), found["value"]))
 
     def error_under(self, condition: str) -> float:
         """Median error of a condition, `plain` or `incorrect`; NaN where there was no model."""
@@ -180,7 +189,7 @@ class AttackRun:
 
     @cached_property
     def task(self) -> AttackedTask | None:
-        """What the model's error can say; None where no model was attacked."""
+        """What the model's error can show; None where no model was attacked."""
         if not self.setting.get("model"):
             return None
         manifest = self.manifest or {}
@@ -188,13 +197,19 @@ class AttackRun:
         chance = {"eer": 50.0, "accuracy": 100 - 100 / classes if classes else 100.0}.get(str(self.metric), 100.0)
         incorrect = self.scores[self.scores["condition"] == "incorrect"]["value"].to_numpy(dtype=np.float64)
         wrong = manifest.get("key_space")  # of incorrect keys
-        space, two_sided = None if wrong is None else int(wrong) + 1, self.metric == "eer"
-        plain = self.error_under("plain")
-        return AttackedTask(self.error_name, plain, chance, self.step, incorrect, space, two_sided)
+        return AttackedTask(
+            self.error_name,
+            self.error_under("plain"),
+            chance,
+            self.step,
+            incorrect,
+            key_space=None if wrong is None else int(wrong) + 1,
+            two_sided=is_two_sided(self.metric),
+        )
 
     @cached_property
     def step(self) -> float:
-        """Points by which one trial, word or utterance moves the task's error; NaN where nobody says how many."""
+        """Points by which one trial, word or utterance moves the task's error; NaN where their number is not known."""
         trials = (self.manifest or {}).get("trials") or {}
         if self.metric == "eer" and trials.get("target") is not None and trials.get("nontarget") is not None:
             return 100 / max(1, min(int(trials["target"]), int(trials["nontarget"])))
@@ -210,7 +225,7 @@ class AttackRun:
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
-        """Every attack and amount, in the order in which they ran; without the null attack."""
+        """Every attack in every case, by family and quantities; without the null attack."""
         found = []
         for (attack, given), rows in self.rows.groupby(["attack", "given"], sort=False):
             if attack in self.null_names:
@@ -222,20 +237,22 @@ class AttackRun:
             asset = said.get("asset") or self._asset(wants_key)
             family, adversary = int(rows["family"].iloc[0]), said.get("adversary", "")
             found.append(Outcome(str(attack), family, adversary, tuple(needs), str(given), rows, wants_key, asset))
-        return sorted(found, key=lambda outcome: (outcome.family, outcome.amount))
+        return sorted(found, key=lambda outcome: (outcome.family, outcome.quantities))
 
     def about(self, attack: str) -> dict[str, Any]:
-        """What suite.json says of an attack; empty where it says nothing."""
+        """What suite.json says about an attack; empty where it says nothing."""
         found = self.suite.get("attacks", {}).get(attack, {})
         return found if isinstance(found, dict) else {}
 
     def _asset(self, wants_key: bool) -> str:
-        """Of an attack in a folder that does not say: an older wrongkey had two without a key, on asv and on asc."""
-        return "key" if wants_key else "use" if self.setting.get("task") == "asc" else "identity"
+        """The asset for a folder of an older wrongkey, whose attacks without a key were one on asv and one on asc."""
+        if wants_key:
+            return "key"
+        return "use" if self.setting.get("task") == "asc" else "identity"
 
     @cached_property
     def null_names(self) -> frozenset[str]:
-        """What the null attack is called."""
+        """The names of the null attack."""
         return frozenset(name for name in self.suite.get("attacks", {}) if self.about(name).get("null")) | {NULL}
 
     @property
@@ -251,7 +268,13 @@ class AttackRun:
 
 
 def load_attacks(folder: Path) -> AttackRun | None:
-    """The attacks of a run folder; None where there are none. Raises BadInput for broken files."""
+    """The attacks of a run folder; None where there are none.
+
+    Raises
+    ------
+    BadInput
+        If a file is broken.
+    """
     path = folder / "attacks" / "suite.json"
     if not path.is_file():
         return None

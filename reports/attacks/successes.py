@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
+
 Array = NDArray[np.float64]
 
-KEY_ERROR = 0.1  # relative, below which a key is recovered
-DECRYPTED = 20.0  # dB of SNR from which on speech is decrypted
 NEAR_CORRECT_SNR = 1.0  # dB below what the correct key gives on the same ciphertext: decrypted as well
 NEAR_CORRECT_STOI = 0.05
-UNLOCKED = 1.0  # points of the task's error within which the model is as good as plain
+UNLOCKED = 1.0  # points of the task's error within which the model counts as good as plain
 
 
 def numbers(rows: pd.DataFrame, column: str, default: float = np.nan) -> Array:
@@ -25,13 +25,13 @@ def numbers(rows: pd.DataFrame, column: str, default: float = np.nan) -> Array:
 
 
 def ended(rows: pd.DataFrame) -> pd.DataFrame:
-    """The trials in which the attack ended: one that broke down by an exception says nothing about a key."""
+    """The trials in which the attack ended: one that failed with an exception says nothing about a key."""
     return rows[rows["failed"].fillna("") == ""] if "failed" in rows else rows
 
 
 def recovered(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Per trial: the key is recovered."""
-    return np.asarray(numbers(rows, "key_error") < KEY_ERROR, dtype=bool)
+    return np.asarray(numbers(rows, "key_error") < RECOVERED, dtype=bool)
 
 
 def decrypted(rows: pd.DataFrame) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Tables of attacks: what each had, what it got and at what price; and what was measured beside keys."""
+"""Tables of attacks: what each had, what it achieved and at what cost; and what was measured beside keys."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ MEASURED = (
     ("stoi", "STOI", ".2f"),
     ("wer", "WER, %", ".0f"),
 )
-CLEAN = 100.0  # dB of SNR above which the correct key gives the speech itself: nothing to be below of
+CLEAN = 100.0  # dB of SNR from which the correct key gives the speech itself, so that nothing is compared with it
 
 
 def verdict_table(found: AttackVerdict) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def verdict_table(found: AttackVerdict) -> pd.DataFrame:
 
 
 def attack_table(run: AttackRun, cases: Sequence[Judged]) -> pd.DataFrame:
-    """One row per attack and variant, at the amount that says most: what it had, what it got, what it cost."""
+    """One row per attack and variant, in its strongest case: what it had, what it achieved, what it cost."""
     best = [(judged[0].outcome, {case.asset: case for case in judged}) for judged in best_cases(cases)]
     best = [(outcome, {}) for outcome in run.outcomes if outcome.attack == GUESSING] + best
     columns = [one for one in MEASURED if any(np.isfinite(_values(outcome, one[0])).any() for outcome, _ in best)]
@@ -63,7 +63,7 @@ def _words(judged: Mapping[str, Judged]) -> str:
 
 
 def measurement_table(run: AttackRun) -> pd.DataFrame:
-    """One row per number of the attacks that want no key."""
+    """One row per number of the attacks that are not after a key."""
     return pd.DataFrame(
         [
             {"attack": one.attack, "given": one.given_words, "measured": name, "median": f"{value:.3g}", "n": one.n}
@@ -74,7 +74,7 @@ def measurement_table(run: AttackRun) -> pd.DataFrame:
 
 
 def _values(outcome: Outcome, name: str) -> np.ndarray:
-    """A column over the trials that ended; `below_correct` is what the correct key gives less what was got."""
+    """A column over the trials that ended; `below_correct`: by how much the SNR lies below the correct key's."""
     if name != "below_correct":
         return numbers(outcome.ended, name)
     correct = numbers(outcome.ended, "snr_correct")
@@ -82,7 +82,7 @@ def _values(outcome: Outcome, name: str) -> np.ndarray:
 
 
 def _share(outcome: Outcome) -> str:
-    """ "14 of 30 [30, 64 %], 2 of 32 failed"."""
+    """Such as "14 of 30 [30, 64 %], 2 of 32 failed"."""
     failed = f", {outcome.failed} of {len(outcome.rows)} failed" if outcome.failed else ""
     hits = int(outcome.recovered.sum())
     low, high = share_interval(hits, outcome.n)

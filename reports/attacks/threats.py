@@ -5,17 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.vocabulary import NEEDS
 
-# What an adversary needs, from the least to the most: a verdict names the least that breaks.
-NEEDS = (
-    *("ciphertext", "ciphertext of many", "other speech", "answers", "encrypted model", "public model"),
-    *("plain enrolment", "labelled ciphertext", "known plaintext", "chosen plaintext"),
-)
 ASSETS = {"key": "the key", "speech": "the speech", "use": "the use of the model", "identity": "who speaks"}
 
 
 class Word(StrEnum):
-    """What is said of an asset and an adversary, the worst first."""
+    """The verdict on an asset and an adversary, the worst first."""
 
     OPEN = "open without any attack"
     BROKEN = "broken"
@@ -31,12 +27,13 @@ SEVERITY = tuple(Word)
 
 @dataclass(frozen=True)
 class Adversary:
-    """A name, and all that he may have: an attack counts for everybody who has what it needs."""
+    """A name, and all that they may have: an attack counts for every adversary who has what it needs."""
 
     name: str
     has: frozenset[str]
 
     def can(self, needs: Iterable[str]) -> bool:
+        """Whether they can run an attack with these needs."""
         return self.has >= set(needs)
 
 
@@ -60,18 +57,26 @@ def worst(words: Iterable[Word]) -> Word:
 
 
 def fail_words(text: str) -> frozenset[Word]:
-    """The words of `--fail-if broken,weakened` and all that are worse, "open" standing for the whole phrase.
+    """The words of `--fail-if broken,weakened` and all that are worse, where "open" stands for the whole phrase.
 
-    Raises BadInput for others, and where none is named.
+    Raises
+    ------
+    BadInput
+        For an unknown word, and where none is named.
+
+    Examples
+    --------
+    >>> sorted(fail_words("broken"))
+    [<Word.BROKEN: 'broken'>, <Word.OPEN: 'open without any attack'>]
     """
     known = {word.replace(" ", "-"): word for word in Word if word not in SHORT.values()}
     named = [_plain(name) for name in text.split(",") if name.strip()]
     words = SHORT | known | {word.replace(" ", "-"): word for word in Word}
     for name in named:
         if name not in words:
-            raise BadInput(f"--fail-if {name} is no verdict: {_some_of([*SHORT, *known])}")
+            raise BadInput(f"--fail-if {name} is not a verdict: {_some_of([*SHORT, *known])}.")
     if not named:
-        raise BadInput(f"--fail-if names no verdict: {_some_of([*SHORT, *known])}")
+        raise BadInput(f"--fail-if names no verdict: {_some_of([*SHORT, *known])}.")
     mildest = max(SEVERITY.index(words[name]) for name in named)
     return frozenset(SEVERITY[: mildest + 1])
 
@@ -79,7 +84,10 @@ def fail_words(text: str) -> frozenset[Word]:
 def adversaries_named(text: str | None) -> frozenset[str]:
     """The adversaries of `--adversary eavesdropper,borrowed-device`; all for None.
 
-    Raises BadInput for others, and where none is named.
+    Raises
+    ------
+    BadInput
+        For an unknown adversary, and where none is named.
     """
     known = {_plain(one.name): one.name for one in ADVERSARIES}
     if text is None:
@@ -87,9 +95,9 @@ def adversaries_named(text: str | None) -> frozenset[str]:
     named = [_plain(name) for name in text.split(",") if name.strip()]
     for name in named:
         if name not in known:
-            raise BadInput(f"--adversary {name} is unknown: {_some_of(known)}")
+            raise BadInput(f"--adversary {name} is unknown: {_some_of(known)}.")
     if not named:
-        raise BadInput(f"--adversary names nobody: {_some_of(known)}")
+        raise BadInput(f"--adversary names no adversary: {_some_of(known)}.")
     return frozenset(known[name] for name in named)
 
 
@@ -98,7 +106,7 @@ def _plain(name: str) -> str:
 
 
 def _some_of(names: Iterable[str]) -> str:
-    return f"name some of {', '.join(names)}, with commas between them"
+    return f"name one or more of {', '.join(names)}, separated by commas"
 
 
 def price(needs: Iterable[str]) -> tuple[int, ...]:

@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import Verdicts, read_json
-from wrongkey.files import write_atomically
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
+from wrongkey.files import atomic_write, explained_errors
 from wrongkey.reports.attacks.attacked_task import MARGIN, NEAR_CHANCE
 from wrongkey.reports.attacks.cases import GRADED, NEARER, Judged
 from wrongkey.reports.attacks.decisions import ALPHA, ALWAYS, ENOUGH_TRIALS, FEWEST_TRIALS, LEAST_SHARE, OVERWHELMING
 from wrongkey.reports.attacks.rows import AttackRun, load_attacks
-from wrongkey.reports.attacks.successes import DECRYPTED, KEY_ERROR, NEAR_CORRECT_SNR, NEAR_CORRECT_STOI, UNLOCKED
+from wrongkey.reports.attacks.successes import NEAR_CORRECT_SNR, NEAR_CORRECT_STOI, UNLOCKED
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
 from wrongkey.reports.attacks.without_attack import RARE_GUESS
 
 LIMITS = {
-    "key error": KEY_ERROR,
+    "key error": RECOVERED,
     "SNR, dB": DECRYPTED,
     "SNR below the correct key, dB": NEAR_CORRECT_SNR,
     "STOI below the correct key": NEAR_CORRECT_STOI,
@@ -37,10 +37,14 @@ LIMITS = {
 
 
 def write_verdicts(folder: Path) -> AttackVerdict | None:
-    """Judges the attacks of a run folder, writes `attacks/verdicts.json` and returns the verdict.
+    """Judge the attacks of a run folder, write `attacks/verdicts.json` and return the verdict.
 
-    None where none of the attacks asked for applies, so that nothing was measured. Raises BadInput for broken files and
-    for a folder that cannot be written.
+    None where none of the requested attacks applies, so that nothing was measured.
+
+    Raises
+    ------
+    BadInput
+        For broken files, and for a folder that cannot be written.
     """
     run = load_attacks(folder)
     if run is None:
@@ -48,20 +52,18 @@ def write_verdicts(folder: Path) -> AttackVerdict | None:
     found = verdict(run)
     text = json.dumps(content(run, found), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path = folder / "attacks" / "verdicts.json"
-    try:
-        write_atomically(path, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written ({error.strerror or error}): free space or permissions") from error
+    with explained_errors(path, "free space or change its permissions"), atomic_write(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
     return found
 
 
 def read_verdicts(folder: Path) -> dict[str, Any]:
-    """What `write_verdicts` wrote. Raises BadInput as `read_json`."""
+    """Read what `write_verdicts` wrote. Raises BadInput as `read_json`."""
     return read_json(folder / "attacks" / "verdicts.json", Verdicts)
 
 
 def content(run: AttackRun, found: AttackVerdict) -> dict[str, Any]:
-    """The verdict as the file has it."""
+    """The verdict as the file holds it."""
     return {
         "format": Verdicts.FORMAT,
         "label": found.label,

@@ -1,7 +1,7 @@
 """The verdict on a scheme: a word and a sentence for every asset and adversary (docs/threat-model.md).
 
-A cell holds what the strongest case says that its adversary could run; the cheapest, where several are as strong.
-Before any attack stands what needs none: incorrect keys that work as well as the correct one.
+A cell holds the result of the strongest case that its adversary could run; the cheapest, where several are equally
+strong. What needs no attack comes first: incorrect keys that work as well as the correct one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrongkey.reports.attacks.cases import KEYED, Judged, effective_error, judge
+from wrongkey.reports.attacks.cases import KEYED, Judged, judge, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
 from wrongkey.reports.attacks.threats import ADVERSARIES, ASSETS, SEVERITY, Adversary, Word, price, worst
 from wrongkey.reports.attacks.without_attack import guessed, opened, percent
 
 VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
-MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of who is after people
+MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of attacks on identities
 NULL_VERBS = {"key": "are found", "speech": "decrypt", "use": "unlock it"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is said of one asset and one adversary. case: what it rests on; None where it rests on no attack."""
+    """The verdict on one asset and one adversary. case: what it rests on; None where it rests on no attack."""
 
     asset: str
     adversary: str
@@ -41,10 +41,11 @@ class AttackVerdict:
     cases: tuple[Judged, ...]
 
     def cell(self, asset: str, adversary: str) -> Cell:
+        """The cell of an asset and an adversary, by their names."""
         return next(cell for cell in self.cells if (cell.asset, cell.adversary) == (asset, adversary))
 
     def worst(self, asset: str) -> Cell:
-        """Of the weakest adversary for whom the asset's verdict is the worst."""
+        """The cell of the weakest adversary for whom the asset's verdict is the worst."""
         return min((cell for cell in self.cells if cell.asset == asset), key=lambda cell: SEVERITY.index(cell.word))
 
 
@@ -65,21 +66,21 @@ def verdict(run: AttackRun) -> AttackVerdict:
 
 
 def unfinished(run: AttackRun) -> str:
-    """A warning for a run that was stopped; empty for a whole one."""
+    """A warning for a run that was stopped; empty for a complete one."""
     return "" if run.suite.get("ended") else " These attacks are unfinished."
 
 
 def best_cases(cases: Iterable[Judged]) -> Iterator[list[Judged]]:
-    """The cases of the tables: per attack and variant the amount that says most, judged against each asset."""
+    """The cases of the tables: of each kind of case the strongest, judged against each asset."""
     kinds: dict[tuple[str, str, str], dict[str, list[Judged]]] = {}
     for case in cases:
-        kinds.setdefault(case.outcome.case, {}).setdefault(case.outcome.given, []).append(case)
-    for amounts in kinds.values():
-        yield min(amounts.values(), key=lambda judged: min(map(_strength, judged)))
+        kinds.setdefault(case.outcome.kind, {}).setdefault(case.outcome.given, []).append(case)
+    for given in kinds.values():
+        yield min(given.values(), key=lambda judged: min(map(_strength, judged)))
 
 
 def _cell(run: AttackRun, cases: Sequence[Judged], asset: str, adversary: Adversary) -> Cell:
-    """The worst of what is open without an attack, the strongest case, and guesses."""
+    """The worst of three: what is open without an attack, the strongest case, and guessing."""
 
     def say(word: Word, sentence: str, case: Judged | None = None) -> Cell:
         return Cell(asset, adversary.name, word, sentence, case)
@@ -104,18 +105,18 @@ def _beyond(run: AttackRun, asset: str, adversary: Adversary) -> str:
     if asset == "use" and run.task is None:
         return "No model was attacked: name one with --model."
     if asset == "identity" and run.setting.get("task") == "asc":
-        return "The task is to classify sounds: nobody speaks."
+        return "The task is to classify sounds: there is no speaker."
     if asset in ("speech", "identity") and "ciphertext" not in adversary.has:
-        return "This adversary has no ciphertext; whoever finds the key decrypts what they get hold of."
+        return "This adversary has no ciphertext; with the key they would decrypt whatever they obtain."
     return ""
 
 
 def _by_attacks(run: AttackRun, own: Sequence[Judged], say: Callable[[Word, str, Judged], Cell]) -> Cell:
-    """What the strongest of an adversary's cases says, and which of their attacks say nothing."""
+    """The result of the strongest of an adversary's cases, and which of their attacks give none."""
     strongest = min(own, key=_strength)
     word, sentence = strongest.word, case_sentence(run, strongest)
     if word is Word.NOT_SHOWN and (few := _few(own)):
-        sentence += f" Too few trials to say: {few}."
+        sentence += f" Too few trials to decide: {few}."
     if word not in (Word.BROKEN, Word.WEAKENED) and (down := _broke_down(own)):
         word = Word.UNDECIDED
         if not strongest.broke_down:
@@ -124,28 +125,29 @@ def _by_attacks(run: AttackRun, own: Sequence[Judged], say: Callable[[Word, str,
 
 
 def _broke_down(cases: Sequence[Judged]) -> str:
-    """The attacks of which nothing is known, because every trial of theirs (or of a variant) ended by an exception."""
+    """The attacks of which nothing is known, because all their trials (or those of a variant) failed."""
     kinds: dict[tuple[str, str, str], list[Judged]] = {}
     for case in cases:
-        kinds.setdefault(case.outcome.case, []).append(case)
+        kinds.setdefault(case.outcome.kind, []).append(case)
     lost = (own[-1] for own in kinds.values() if all(case.broke_down for case in own))
     return " ".join(f"{case.outcome.attack} ({case.outcome.given_words}) {case.reason}." for case in lost)
 
 
 def _strength(case: Judged) -> tuple[object, ...]:
-    """The strongest case first; of those as strong the cheapest: needs, then a special variant, amount, CPU seconds.
+    """Sort key: the strongest case first; of equally strong ones the cheapest.
 
-    All that break are as strong.
+    Cheap is what needs little, then what has no special variant, small quantities, few CPU seconds. All that break are
+    equally strong.
     """
     word = SEVERITY.index(case.word) if case.word is not Word.UNDECIDED or case.hint else len(SEVERITY)
     outcome = case.outcome
     gain = case.share if outcome.wants_key else -outcome.median("error")
     gain = 0.0 if case.word is Word.BROKEN or not np.isfinite(gain) else gain
-    return word, -gain, price(outcome.needs), outcome.case[1] != "", outcome.amount, outcome.median("seconds")
+    return word, -gain, price(outcome.needs), outcome.kind[1] != "", outcome.quantities, outcome.median("seconds")
 
 
 def _few(cases: Sequence[Judged]) -> str:
-    """Attacks whose cases all had too few trials."""
+    """Attacks of which every case had too few trials."""
     trials: dict[str, int] = {}
     for case in cases:
         trials[case.outcome.attack] = max(trials.get(case.outcome.attack, 0), case.trials)
@@ -154,15 +156,14 @@ def _few(cases: Sequence[Judged]) -> str:
 
 
 def _untried(run: AttackRun, asset: str, adversary: Adversary) -> tuple[Word, str]:
-    """Why no case of this adversary is there: no attack applies, or none was run."""
+    """Why this adversary has no case: no attack applies, or none was run."""
     known = {name: list(needs) for name, needs in (run.suite.get("known") or {}).items()}
     known |= {name: list(run.about(name).get("needs", ())) for name in run.suite.get("attacks", {})}
-    able = [
-        name
-        for name, needs in known.items()
-        if asset in _assets(run, name, needs) and name not in (GUESSING, *run.null_names)
-        and any(adversary.can(one) for one in (needs, *_needs_of_cases(run, name)))
-    ]  # fmt: skip
+    able = []
+    for name, needs in known.items():
+        attacks_asset = asset in _assets(run, name, needs) and name not in (GUESSING, *run.null_names)
+        if attacks_asset and any(adversary.can(one) for one in (needs, *_needs_of_cases(run, name))):
+            able.append(name)
     if not able:
         return Word.NOT_TRIED, f"No attack on {ASSETS[asset]} is known that needs no more than this adversary has."
     obstacles = run.obstacles
@@ -174,12 +175,12 @@ def _untried(run: AttackRun, asset: str, adversary: Adversary) -> tuple[Word, st
 
 
 def _needs_of_cases(run: AttackRun, attack: str) -> list[list[str]]:
-    """What those cases need that need less than their attack."""
+    """The needs of those cases that need less than their attack."""
     return [case["needs"] for case in run.about(attack).get("cases", {}).values()]
 
 
 def _assets(run: AttackRun, attack: str, needs: Sequence[str]) -> tuple[str, ...]:
-    """What an attack is after, whether it ran or not; where nobody says, those with names want no key."""
+    """What an attack is after, whether it ran or not; by its needs, where the suite does not say."""
     asset = run.about(attack).get("asset")
     if asset is None:
         asset = "identity" if MANY & set(needs) else "key"
@@ -187,7 +188,7 @@ def _assets(run: AttackRun, attack: str, needs: Sequence[str]) -> tuple[str, ...
 
 
 def _through_speech(cell: Cell, speech: Cell) -> Cell:
-    """Who decrypts ciphertext hears who speaks, where no attack on that alone does as well."""
+    """The cell on who speaks: decrypted speech tells that too, where no attack on it alone does as well."""
     lost = speech.word in (Word.OPEN, Word.BROKEN) and SEVERITY.index(speech.word) < SEVERITY.index(cell.word)
     if not lost:
         return cell
@@ -196,8 +197,11 @@ def _through_speech(cell: Cell, speech: Cell) -> Cell:
 
 
 def case_sentence(run: AttackRun, case: Judged) -> str:
-    """ "polyphase (5 s of ciphertext) finds 14 of 30 keys, 47 % of keys [30, 64 %]; random keys are found 0 of 100
-    times; median SNR 43 dB; 0.3 s of CPU a key." """
+    """A case in a sentence.
+
+    Such as "polyphase (5 s of ciphertext) finds 14 of 30 keys, 47 % of keys [30, 64 %]; random keys are found 0 of 100
+    times; median SNR 43 dB; 0.3 s of CPU a key."
+    """
     outcome = case.outcome
     if case.broke_down:
         return f"{outcome.attack} ({outcome.given_words}) {case.reason}."
@@ -211,7 +215,7 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
         if case.null_n:
             parts.append(f"random keys {NULL_VERBS[case.asset]} {case.null_hits} of {case.null_n} times")
     elif not outcome.wants_key and outcome.n and run.task and np.isfinite(outcome.median("error")):
-        error, low, high = effective_error(outcome, run.task)
+        error, low, high = model_error(outcome, run.task)
         interval = f" [{low:.1f}, {high:.1f} %]" if np.isfinite([low, high]).all() else ""
         parts[0] += f" reaches {run.task.name} {error:.1f} %{interval} without a key (plain {run.task.plain:.1f} %)"
     if outcome.failed and outcome.n:
@@ -228,7 +232,7 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
 
 
 def _summary(found: AttackVerdict) -> str:
-    """What is worst, in a sentence with its evidence, and the other assets by their words."""
+    """The worst verdict with its evidence, and the verdicts on the other assets."""
     worst = {asset: found.worst(asset) for asset in ASSETS}
     groups: dict[Word, list[str]] = {}
     for asset, cell in worst.items():

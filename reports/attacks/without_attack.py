@@ -6,7 +6,7 @@ from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.successes import UNLOCKED, decrypted, recovered
 from wrongkey.reports.attacks.threats import Word
 
-RARE_GUESS = 0.01  # share of keys, at its lower bound, from which on guessing alone weakens a model
+RARE_GUESS = 0.01  # lower bound of the share of keys from which guessing alone weakens a model
 
 
 def opened(run: AttackRun, asset: str) -> tuple[Word, str] | None:
@@ -17,7 +17,7 @@ def opened(run: AttackRun, asset: str) -> tuple[Word, str] | None:
         hits, n = int((recovered if asset == "key" else decrypted)(run.null).sum()), len(run.null)
         low, high = share_interval(hits, n)
         if low >= ALWAYS:
-            verb = "are near enough to it" if asset == "key" else "decrypt the speech"
+            verb = "are close enough to it" if asset == "key" else "decrypt the speech"
             return Word.OPEN, f"Without any attack: {hits} of {n} random keys {verb} [{percent(low, high)}]."
     return None
 
@@ -37,11 +37,11 @@ def _open_model(task: AttackedTask) -> tuple[Word, str] | None:
 
 
 def guessed(task: AttackedTask) -> tuple[Word, str] | None:
-    """What guessing does to the use of the model, by the incorrect keys of the sweep; None where they say nothing.
+    """The verdict on the use of the model by guessing, from the incorrect keys of the sweep; None where it has none.
 
     Where the number of keys S is known, the correct one counts as well: with a share q of the incorrect keys,
-    1 + (S - 1) q keys are good. A share of all incorrect keys has no interval. Where the error is too coarse to call a
-    key good, the correct one still is.
+    1 + (S - 1) q keys are good. A share of all incorrect keys has no interval. Where the error is too coarse to call an
+    incorrect key good, the correct one still is.
     """
     hits, n = task.guesses
     if not n:
@@ -67,5 +67,5 @@ def guessed(task: AttackedTask) -> tuple[Word, str] | None:
 
 
 def percent(low: float, high: float) -> str:
-    """ "30, 64 %"."""
+    """An interval of a share, such as "30, 64 %"."""
     return f"{100 * low:.0f}, {100 * high:.0f} %"

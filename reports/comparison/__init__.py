@@ -1,1 +1,1 @@
-"""`wrongkey compare`: does run B protect at least as well as run A?"""
+"""What `wrongkey compare` asks: whether run B protects at least as well as run A."""

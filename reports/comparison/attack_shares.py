@@ -1,5 +1,4 @@
-"""In how many trials each attack of a run folder succeeded, and how well the models of others do without a key: what
-`compare` holds against another run's."""
+"""What the attacks of a run folder achieved: shares of trials that succeed, and errors of models that need no key."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +9,23 @@ from wrongkey.reports.attacks.successes import numbers, unlocked
 from wrongkey.reports.comparison.attack_gains import Attacked
 from wrongkey.reports.comparison.gain_of_errors import TaskError
 from wrongkey.reports.comparison.gain_of_shares import Share
+from wrongkey.reports.effective_error import effective_error, effective_interval, is_two_sided
 from wrongkey.reports.metrics import METRICS
 
 Array = NDArray[np.float64]
 
 KEY = "key or speech"
 USE = "use of the model"
-ERROR = "error of the attacker's model"
+ERROR = "error of the adversary's model"
 
 
 def attack_shares(run: AttackRun | None) -> Attacked:
-    """What the attacks of a run did, by "attack (what it was given): what was lost".
+    """What the attacks of a run achieved, by "attack (case): what was lost".
 
     The key or the speech is lost where the harness says so; the use of the model where its error is within the metric's
     smallest distance of plain, like a weak key's. Both count the trials that ended: one without a key is a failure of
-    the attack, and so is its missing error. Attacks that want no key have an error in place of trials. Guesses and
-    random keys are no attacks here: they are the incorrect keys themselves, and the baseline.
+    the attack, and so is a missing error. Attacks that are not after a key have an error in place of trials. Guesses
+    and random keys are left out: they are the incorrect keys themselves, and the baseline.
     """
     if run is None:
         return Attacked()
@@ -50,30 +50,22 @@ def attack_shares(run: AttackRun | None) -> Attacked:
     )
 
 
-def turned_round(run: AttackRun, error: Array, *others: Array) -> tuple[Array, ...]:
-    """Errors, of an EER above 50 % 100 minus it: who is always wrong need only be turned round.
-
-    others: what follows the side on which `error` lies, such as an interval's ends (in the opposite order then).
-    """
-    wrong = (error > 50) & (run.metric == "eer")
-    return tuple(np.where(wrong, 100 - values, values) for values in (error, *others))
-
-
 def _unlocked(run: AttackRun, outcome: Outcome) -> NDArray[np.bool_]:
-    """Per trial that ended: the model is as good as plain under the key that was found; False where none was."""
+    """Per trial that ended: whether the model is as good as plain under the key found; False where none was found."""
     error, plain = numbers(outcome.ended, "error"), np.asarray(run.error_under("plain"))
     distance = METRICS[run.metric].distances[0] if run.metric in METRICS else 0.0
-    (error,), (plain,) = turned_round(run, error), turned_round(run, plain)
+    if is_two_sided(run.metric):
+        error, plain = effective_error(error), effective_error(plain)
     return unlocked(error, float(plain), distance)
 
 
 def _task_error(run: AttackRun, outcome: Outcome) -> TaskError:
     """Medians over the trials that have an error."""
-    columns = [numbers(outcome.ended, name) for name in ("error", "error_low", "error_high")]
-    error, first, second = turned_round(run, *columns)
+    error, low, high = (numbers(outcome.ended, name) for name in ("error", "error_low", "error_high"))
+    if is_two_sided(run.metric):
+        error, low, high = effective_interval(error, low, high)
     measured = np.isfinite(error)
-    lows, highs = np.minimum(first, second)[measured], np.maximum(first, second)[measured]
     victims = run.setting.get("victims")
     speakers = victims if isinstance(victims, int) else 0
-    value, low, high = (float(np.median(ends)) for ends in (error[measured], lows, highs))
-    return TaskError(value, low, high, speakers)
+    value, low_end, high_end = (float(np.median(ends[measured])) for ends in (error, low, high))
+    return TaskError(value, low_end, high_end, speakers)

@@ -2,26 +2,26 @@
 
 B must not be worse than A by more than a margin on each of several counts (`wrongkey.reports.comparison.gate`): the
 mean over incorrect keys; the weak keys, which come within the metric's smallest distance of the plain model of their
-own run; and each attack, on both with the same means: one that was run on A or B alone leaves the answer undecided. The
-answer is "shown", "worse" or "undecided"; which multiplicity rule protects which of them stands in
-`wrongkey.reports.comparison.noninferiority`, and how often they are wrong in docs/statistics.md.
+own run; and each attack in the same case on both: one that was run on A or B alone leaves the answer undecided. The
+answer is "shown", "worse" or "undecided"; `wrongkey.reports.comparison.noninferiority` says which multiplicity rule
+protects which of them, and docs/statistics.md how often they are wrong.
 
-An EER above 50 % counts as 100 minus it, of keys and of attacks: an attacker turns such a model round.
+An EER above 50 % counts as 100 minus it, of keys and of attacks: an adversary turns such a model round.
 
 Keys: runs of one scheme, size and seed hold the same keys, and their differences count key by key. Where every key
-there is was tried, nothing is sampled and the numbers are exact.
+that exists was tried, nothing is sampled and the numbers are exact.
 
-Speakers: runs on the same speech and trials share their speakers. The answer is then one about *these* speakers; an
-interval over keys says nothing of others. Runs on other speech differ in their speakers as well, so the keys' own
-intervals give a standard error over speakers, which enters the bounds. It is taken as one error that all keys of a run
-share, and as independent between the runs: the largest it can be. `other_speakers` asks for the same of runs that
+Speakers: runs on the same speech and trials share their speakers. The answer is then about *these* speakers; an
+interval over keys says nothing about others. Runs on other speech differ in their speakers as well, so the keys' own
+intervals give a standard error over speakers, which enters the bounds. It is treated as one error that all keys of a
+run share, and as independent between the runs: the largest it can be. `other_speakers` asks for the same of runs that
 share their speakers. The intervals of recognisers and classifiers are over utterances, and too narrow for that.
 
 The default margin of the mean is the metric's smallest distance (1 point of EER, WER or accuracy), because that is what
-this report calls "as good as plain" everywhere. That of the weak keys is 3 % of the keys: what about a hundred keys
-without a weak one can exclude, and less than the 5 % that must not pass. That of an attack is 10 % of its trials: what
-about 30 trials without a success can exclude. Attacks that end in a model, not in a key, are compared by that model's
-error, with the margin of the mean.
+this report calls "as good as plain" everywhere. That of the weak keys is 3 % of the keys: about a hundred keys without
+a weak one can exclude that, and it is less than the 5 % that must not pass. That of an attack is 10 % of its trials:
+about 30 trials without a success can exclude that. Attacks that return a model instead of a key are compared by that
+model's error, with the margin of the mean.
 """
 
 import math
@@ -35,9 +35,10 @@ from wrongkey.reports.comparison.gain_of_means import DRAWS
 from wrongkey.reports.comparison.gain_of_shares import Share
 from wrongkey.reports.comparison.gate import Hypothesis, Margins, Protection, judge, locks
 from wrongkey.reports.comparison.noninferiority import LEVEL, Decision
-from wrongkey.reports.comparison.protections import common_keys, protection, share_speakers, sign, turned_round
+from wrongkey.reports.comparison.protections import common_keys, effective, protection, share_speakers, sign
 from wrongkey.reports.comparison.warnings import warnings
 from wrongkey.reports.comparison.worst_keys import expected_least
+from wrongkey.reports.effective_error import CHANCE, is_two_sided
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise_all
@@ -47,14 +48,33 @@ from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise_
 class Comparison:
     """What `compare` found; gains are B's over A in the direction of safety, in the metric's unit.
 
-    verdict: "shown", "worse" or "undecided".  hypotheses: the counts it rests on, each with its own decision.
-    paired: the keys are the same.  same_speakers: so are speech and trials, and the answer is about them.
-    protections: of A and B, what the hypotheses were computed from.
-    locked: it is shown that fewer than one in ten of B's incorrect keys are as good as plain; else nothing is "shown".
-    worst: gain in the expected worst of as many keys as the smaller run has; descriptive.
-    variance_ratio: variance of B over variance of A (None where a run has one key or A does not vary); descriptive.
-    ks_statistic, ks_p: two-sample Kolmogorov-Smirnov test of the scores; descriptive.
-    warnings: sentences about what else differs.
+    `str` of it is the answer in sentences.
+
+    Parameters
+    ----------
+    a, b : KeyStatistics
+        The two runs, with effective errors in place of EERs.
+    verdict : {"shown", "worse", "undecided"}
+        Whether B protects at least as well as A.
+    hypotheses : tuple of Hypothesis
+        The counts that the verdict rests on, each with its own decision.
+    paired : bool
+        Whether the keys are the same.
+    same_speakers : bool
+        Whether speech and trials are the same, so that the answer is about these speakers.
+    protections : tuple of Protection
+        Of A and B, what the hypotheses were computed from.
+    locked : bool
+        Whether it is shown that fewer than one in ten of B's incorrect keys are as good as plain; else nothing is
+        "shown".
+    worst : float
+        Gain in the expected worst of as many keys as the smaller run has; descriptive.
+    variance_ratio : float or None
+        Variance of B over variance of A (None where a run has one key or A does not vary); descriptive.
+    ks_statistic, ks_p : float
+        Two-sample Kolmogorov-Smirnov test of the scores; descriptive.
+    warnings : tuple of str
+        Sentences about what else differs.
     """
 
     a: KeyStatistics
@@ -100,7 +120,7 @@ class Comparison:
         return f"{keys}; the answer is about speakers in general, and the bounds allow for that."
 
     def _unseen(self) -> list[str]:
-        """What the bounds of the mean take a key for that nobody tried."""
+        """The score that the bounds of the mean assume for an untried key."""
         metric, (a, b) = self.a.metric, (one.scores for one in self.protections)
         guessing = " (guessing)" if metric.chance is not None and abs(a.best) == metric.chance else ""
         over = f" ({metric.label} may exceed 100 %)" if metric.name in ("wer", "cer", "mer") else ""
@@ -109,7 +129,7 @@ class Comparison:
         unseen += [] if b.exhaustive else [f"{worst} in B"]
         if not unseen:
             return []
-        return [f"Before B is shown no worse, a key that nobody tried counts as {' and as '.join(unseen)}."]
+        return [f"To show that B is no worse, an untried key counts as {' and as '.join(unseen)}."]
 
     def _line(self, hypothesis: Hypothesis) -> str:
         metric, gain = self.a.metric, hypothesis.gain
@@ -144,7 +164,7 @@ class Comparison:
         return Share(int(weak[0].sum()), len(weak[0])), Share(int(weak[1].sum()), len(weak[1]))
 
     def _wanting(self, hypothesis: Hypothesis) -> str:
-        """How much it takes at least, where an answer was out of reach from the start."""
+        """How many keys or trials it takes at least, where there were too few from the start."""
         if hypothesis.kind == "error" and hypothesis.decision == "undecided":
             return self._width(hypothesis)
         if (
@@ -169,7 +189,7 @@ class Comparison:
         return f" The intervals over {speakers} speakers take up {gain.value - gain.low:.1f} points."
 
 
-USUAL = "both"  # the threat variant of runs that name none
+USUAL = "both"  # the threat variant of runs that do not name theirs
 _ANSWERS = {"shown": "Yes, as far as the margins go.", "worse": "No: worse.", "undecided": "Undecided."}
 _OUTCOMES = {"shown": "not worse", "worse": "worse", "undecided": "undecided"}
 
@@ -182,12 +202,32 @@ def compare(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two runs of the same task by the metric that speaks for it.
+    """Compare two runs of the same task by its primary metric.
 
-    margins: by how much B may be worse; None for the defaults, of the mean the metric's smallest distance.
-    other_speakers: the answer is to hold for speakers in general, even where both runs have the same.
+    Parameters
+    ----------
+    run_a, run_b : Run
+        Of `load_run`. B is tested against A.
+    margins : Margins, optional
+        By how much B may be worse; by default, of the mean, the metric's smallest distance.
+    other_speakers : bool
+        Whether the answer is to hold for speakers in general, even where both runs have the same.
+    draws, seed : int
+        Number of Dirichlet draws for the bounds of the mean, and their seed.
 
-    Raises BadInput when the tasks, metrics or threat variants differ.
+    Returns
+    -------
+    Comparison
+        With the verdict "shown", "worse" or "undecided".
+
+    Raises
+    ------
+    BadInput
+        If the tasks, metrics or threat variants differ.
+
+    References
+    ----------
+    R. L. Berger, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24:295, 1982.
     """
     if run_a.task != run_b.task:
         raise BadInput(
@@ -200,9 +240,9 @@ def compare(
     if (run_a.variant or USUAL) != (run_b.variant or USUAL):
         raise BadInput(
             f"{run_a.folder} is of the threat variant {run_a.variant or USUAL} and {run_b.folder} of "
-            f"{run_b.variant or USUAL}, in which the same keys do other things: compare runs of one variant."
+            f"{run_b.variant or USUAL}, in which the same keys act differently: compare runs of one variant."
         )
-    a, b = summarise_all([turned_round(run_a), turned_round(run_b)])
+    a, b = summarise_all([effective(run_a), effective(run_b)])
     distance = a.metric.distances[0]
     keys = common_keys(run_a, run_b, a.metric)
     same_speakers = not other_speakers and share_speakers(run_a, run_b)
@@ -230,11 +270,11 @@ def compare(
 
 
 def _turned(name: str, run: Run) -> list[str]:
-    turned = int((run.incorrect(run.metric) > 50).sum()) if run.metric == "eer" else 0
+    turned = int((run.incorrect(run.metric) > CHANCE).sum()) if is_two_sided(run.metric) else 0
     if not turned:
         return []
     keys = f"{turned:,} key{'s' if turned != 1 else ''}"
-    return [f"{name} has {keys} with an EER above 50 %, which count as 100 % minus it: a model is soon turned round."]
+    return [f"{name} has {keys} with an EER above 50 %, which count as 100 % minus it: a model can be turned round."]
 
 
 def _of(share: Share) -> str:

@@ -1,9 +1,10 @@
-"""The gain under an attack that is after no key: it ends in a model, and what counts is how often that model errs.
+"""The gain under an attack that is not after a key: it returns a model, and what counts is how often that model errs.
 
 Such an attack has one trial or a few, so there is no share of trials to compare, but an error with a bootstrap interval
-over speakers. Its bounds here are Student's with one degree less than there are speakers, and an error of the
-difference from the widths of both intervals (Zou & Donner 2008, Statistics in Medicine 27:1693), as if the speakers
-were others. Where they are the same, their errors have much in common, so the true one is smaller.
+over speakers. The bounds here are Student's with one degree of freedom less than there are speakers; the standard error
+of the difference comes from the widths of both intervals (Zou & Donner 2008, Statistics in Medicine 27:1693), as if the
+speakers of the two runs were different. Where they are the same, the errors are correlated, so the true standard error
+is smaller.
 """
 
 import math
@@ -20,7 +21,7 @@ QUANTILE = float(special.ndtri(0.975))  # of the 95 % intervals of an attack
 class TaskError:
     """Error in percent of an attack's model, with its 95 % interval over speakers; the higher, the safer.
 
-    low, high: NaN where there is no interval.  speakers: of the victims, whom the interval is over.
+    low, high: NaN where there is no interval.  speakers: the number of victims, over whom the interval is taken.
     """
 
     value: float
@@ -30,13 +31,15 @@ class TaskError:
 
     @property
     def known(self) -> bool:
-        """There is an interval, and it has a width: one without any would claim a certainty that no speakers give."""
+        """Whether there is an interval with a width: one without would claim a certainty that no sample gives."""
         return self.speakers > 1 and math.isfinite(self.value) and self.high > self.low
 
 
 def standard_error(half: float, speakers: int) -> float:
-    """Of a 95 % bootstrap interval over speakers, half as wide as `half`: a bootstrap over S is too narrow, by
-    √((S − 1) / S)."""
+    """Standard error from half the width of a 95 % bootstrap interval over S speakers.
+
+    A bootstrap over S speakers is too narrow by √((S − 1) / S), which is corrected.
+    """
     return half / QUANTILE * math.sqrt(speakers / (speakers - 1))
 
 

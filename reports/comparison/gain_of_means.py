@@ -1,15 +1,15 @@
 """The gain in a mean over keys, with bounds that hold for few and for skewed keys.
 
-A few keys without a weak one among them say little of weak keys: with 5 % of keys that work like plain, a sample of 20
-has none in 36 % of the cases, its spread is small, and Student's or a bootstrap interval excludes the true mean. The
+A few keys without a weak one among them say little about weak keys: with 5 % of keys that work like plain, a sample of
+20 has none in 36 % of the cases, its spread is small, and Student's or a bootstrap interval excludes the true mean. The
 bounds here allow for the keys that were not seen: they are quantiles of the mean of the n keys *and of one more at the
 end of the scale* under Dirichlet(1, …, 1) weights (Gaffke 2005, "Three test statistics for a nonparametric one-sided
 hypothesis on the mean of a nonnegative variable", Mathematical Methods of Statistics 14:451). Where all keys are alike
-this is the rule of three; with many keys it approaches Student's interval. That it holds its level for every
-distribution on the scale is a conjecture without a counterexample; `benchmarks/simulate_compare.py` tries it.
+this is the rule of three; with many keys it approaches Student's interval. That it keeps its level for every
+distribution on the scale is a conjecture without a counterexample; `benchmarks/simulate_compare.py` tests it.
 
 To show that B is no worse, the unseen key lies at the very end of the scale: as good as plain in B, at chance in A. To
-call B worse, it lies outside the seen keys by no more than these reach from their median (three times that for fewer
+call B worse, it lies outside the seen keys by no more than these extend from their median (three times that for fewer
 than ten keys): otherwise few keys could never raise an alarm.
 """
 
@@ -31,7 +31,7 @@ class KeyScores:
     """Scores of a run's incorrect keys in the direction of safety (an accuracy has its sign turned).
 
     values: (keys,).  worst, best: the ends of the scale, what a key that was not seen can reach.
-    exhaustive: these are all keys there are.
+    exhaustive: these are all the keys that exist.
     speaker_error: standard error over speakers of the mean; 0 where the statement is about these speakers.
     speakers: how many there are; only read where `speaker_error` is positive.
     """
@@ -45,12 +45,13 @@ class KeyScores:
 
     @property
     def likely_best(self) -> float:
-        """As safe as an unseen key is assumed to be before an alarm is raised."""
+        """The safest score that an unseen key is assumed to have before an alarm is raised."""
         top = float(self.values.max())
         return min(self.best, top + self._reach * (top - float(np.median(self.values))))
 
     @property
     def likely_worst(self) -> float:
+        """The least safe score that an unseen key is assumed to have before an alarm is raised."""
         bottom = float(self.values.min())
         return max(self.worst, bottom - self._reach * (float(np.median(self.values)) - bottom))
 
@@ -71,7 +72,7 @@ class MeanDraws(NamedTuple):
 
 
 def gain_of_means(b: KeyScores, a: KeyScores, paired: bool, draws: int = DRAWS, seed: int = 0) -> Gain:
-    """What B's mean over keys gains over A's.
+    """By how much B's mean over keys is safer than A's.
 
     paired: the two hold the same keys in the same order, so that differences of keys count.
     """
@@ -93,7 +94,7 @@ def gain_of_means(b: KeyScores, a: KeyScores, paired: bool, draws: int = DRAWS, 
 
 
 def mean_draws(keys: KeyScores, draws: int, rng: np.random.Generator) -> MeanDraws:
-    """Dirichlet weights on the keys and one unseen key; where every key was tried, none is unseen."""
+    """Draw Dirichlet weights on the keys and one unseen key; where every key was tried, none is unseen."""
     if keys.exhaustive:
         return MeanDraws(np.full(draws, keys.values.mean()), np.zeros(draws))
     size = len(keys.values)
@@ -108,7 +109,7 @@ def mean_draws(keys: KeyScores, draws: int, rng: np.random.Generator) -> MeanDra
 
 
 def speaker_draws(keys: KeyScores, draws: int, rng: np.random.Generator) -> Array:
-    """How far the mean may lie from that of all speakers: Student's t with one degree less than there are speakers."""
+    """Draw how far the mean may lie from that of all speakers: Student's t with speakers − 1 degrees of freedom."""
     if not keys.speaker_error:
         return np.zeros(draws)
     return keys.speaker_error * rng.standard_t(max(keys.speakers - 1, 1), draws)

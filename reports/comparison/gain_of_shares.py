@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
-from wrongkey.reports.comparison.noninferiority import LEVEL, Gain, exact
+from wrongkey.reports.comparison.noninferiority import Gain, exact
+from wrongkey.reports.statistics.proportions import exact_interval
 
 Flags = NDArray[np.bool_]
 
@@ -28,21 +29,18 @@ class Share:
 
     @property
     def value(self) -> float:
+        """The share itself, 0 to 1."""
         return self.hits / self.n
 
     @property
     def low(self) -> float:
         """One-sided 95 % lower bound."""
-        if self.exhaustive or not self.hits:
-            return self.value
-        return float(special.betaincinv(self.hits, self.n - self.hits + 1, LEVEL))
+        return self.value if self.exhaustive else exact_interval(self.hits, self.n, "greater")[0]
 
     @property
     def high(self) -> float:
         """One-sided 95 % upper bound."""
-        if self.exhaustive or self.hits == self.n:
-            return self.value
-        return float(special.betaincinv(self.hits + 1, self.n - self.hits, 1 - LEVEL))
+        return self.value if self.exhaustive else exact_interval(self.hits, self.n, "less")[1]
 
 
 def gain_of_shares(b: Share, a: Share) -> Gain:
@@ -53,7 +51,7 @@ def gain_of_shares(b: Share, a: Share) -> Gain:
 
 
 def paired_gain_of_shares(b: Flags, a: Flags) -> Gain:
-    """The same of a sample of keys that both runs tried, (keys,) each: only keys that differ count."""
+    """The same for a sample of keys that both runs tried, (keys,) each: only keys that differ count."""
     only_b, only_a = Share(int((b & ~a).sum()), len(b)), Share(int((a & ~b).sum()), len(a))
     differing = only_b.hits + only_a.hits
     p_worse = float(stats.binomtest(only_b.hits, differing, alternative="greater").pvalue) if differing else 1.0
@@ -75,7 +73,7 @@ def _apart(b: float, a: float, correlation: float) -> float:
 
 
 def _independent_p(b: Share, a: Share) -> float:
-    """That B's share is greater."""
+    """One-sided p-value for B's share being greater."""
     if a.exhaustive:
         return float(stats.binomtest(b.hits, b.n, a.value, alternative="greater").pvalue)
     if b.exhaustive:

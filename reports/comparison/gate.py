@@ -1,10 +1,10 @@
-"""The hypotheses behind `compare`: is B at least as safe as A on average, in its weakest keys, and under each attack?
+"""The hypotheses behind `compare`: whether B is as safe as A on average, in its weakest keys, and under each attack.
 
 Pure arithmetic on scores; `wrongkey.reports.comparison.compare` reads them from run folders. The decision is that of
-`wrongkey.reports.comparison.noninferiority`. Three rules stand above the tests. Fewer than `FEWEST` keys of a sample
-show nothing. B must lock its model at all: where it is not shown that fewer than one in ten of its incorrect keys are
-as good as plain, "at least as well as A" would praise a lock that is open, whatever A does. And nothing is shown as
-long as an attack ran on one of the two alone.
+`wrongkey.reports.comparison.noninferiority`. Three rules take precedence over the tests. Fewer than `FEWEST` sampled
+keys show nothing. B must lock its model in the first place: where it is not shown that fewer than one in ten of its
+incorrect keys are as good as plain, "at least as well as A" would praise an open lock, whatever A does. And nothing is
+shown as long as an attack ran on one of the two alone.
 """
 
 from dataclasses import dataclass, field
@@ -19,15 +19,15 @@ from wrongkey.reports.comparison.gain_of_shares import Flags, Share, gain_of_sha
 from wrongkey.reports.comparison.noninferiority import LEVEL, Decision, Gain, decide
 
 Array = NDArray[np.float64]
-FEWEST = 5  # sampled keys: all 4 of a sample lie on one side of the median in 1 of 8 cases
-OPEN = 0.1  # share of keys as good as plain from which on a model is not locked: ten guesses open it
+FEWEST = 5  # sampled keys: of a sample of 4, all lie on one side of the median in 1 of 8 cases
+OPEN = 0.1  # share of keys as good as plain from which a model is not locked: ten guesses open it
 
 
 @dataclass(frozen=True)
 class Margins:
     """By how much B may be worse.
 
-    mean: in the metric's unit, also for the error of an attacker's model.  tail: of the share of weak keys.
+    mean: in the metric's unit, also for the error of an adversary's model.  tail: of the share of weak keys.
     attack: of the share of trials that succeed.
     """
 
@@ -38,7 +38,7 @@ class Margins:
 
 @dataclass(frozen=True, eq=False)
 class Protection:
-    """What a run says of its key scheme.
+    """What a run shows about its key scheme.
 
     scores: of the incorrect keys.
     gaps: (keys,) by how much each is safer than the plain model; None where the plain model was not measured.
@@ -54,11 +54,12 @@ class Protection:
 
     @property
     def blind(self) -> bool:
-        """Nothing can be said: it would be of other speakers, and no interval says how much these differ."""
+        """Whether the answer is about other speakers, while no interval says how much these differ."""
         return bool(np.isnan(self.gap_errors).any())
 
     @property
     def few(self) -> bool:
+        """Whether there are too few sampled keys to show anything."""
         return len(self.scores.values) < FEWEST and not self.scores.exhaustive
 
     def weak(self, distance: float, doubt: float = 0.0) -> Flags:
@@ -73,8 +74,10 @@ class Protection:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One count on which B must not be worse; kind: "mean", "tail", "attack" (a share of trials) or "error" (of an
-    attacker's model), and which attack."""
+    """One count on which B must not be worse.
+
+    kind: "mean", "tail", "attack" (a share of trials) or "error" (of an adversary's model).  attack: which one.
+    """
 
     kind: str
     gain: Gain
@@ -86,9 +89,9 @@ class Hypothesis:
 def judge(
     b: Protection, a: Protection, distance: float, margins: Margins, paired: bool, draws: int = DRAWS, seed: int = 0
 ) -> tuple[Decision, list[Hypothesis]]:
-    """The verdict on "B protects at least as well as A", and the hypotheses it rests on.
+    """Decide on "B protects at least as well as A", and on each of the hypotheses behind it.
 
-    distance: within which of plain a key is weak.  paired: both hold the same keys in the same order.
+    distance: from plain, within which a key is weak.  paired: both hold the same keys in the same order.
     """
     counts = [("mean", "", gain_of_means(b.scores, a.scores, paired, draws, seed), margins.mean)]
     if a.gaps is not None and b.gaps is not None:
@@ -124,7 +127,7 @@ def gain_in_weak_keys(b: Protection, a: Protection, distance: float, paired: boo
 
 
 def locks(run: Protection, distance: float) -> bool:
-    """It is shown, at 5 %, that fewer than `OPEN` of the incorrect keys are as good as plain."""
+    """Whether it is shown, at 5 %, that fewer than `OPEN` of the incorrect keys are as good as plain."""
     if run.gaps is None or run.blind:
         return False
     weak = run.weak(distance, 1.0)
@@ -132,13 +135,12 @@ def locks(run: Protection, distance: float) -> bool:
 
 
 def _unshown(gain: Gain, unknown: bool) -> Gain:
-    """What too few keys leave of a gain: nothing is shown, and only a share can still be worse, by its exact test."""
+    """A gain from too few keys: nothing is shown, and only a share can still be worse, by its exact test."""
     return Gain(gain.value, -np.inf, np.inf, 1.0) if unknown else gain._replace(low=-np.inf)
 
 
 def _gain_in_weak_keys(weak_b: Flags, weak_a: Flags, b: Protection, a: Protection, paired: bool) -> Gain:
     if paired and not (a.scores.exhaustive and b.scores.exhaustive):
         return paired_gain_of_shares(weak_b, weak_a)
-    return gain_of_shares(
-        *(Share(int(weak.sum()), len(weak), side.scores.exhaustive) for weak, side in ((weak_b, b), (weak_a, a)))
-    )
+    of_b, of_a = (Share(int(w.sum()), len(w), side.scores.exhaustive) for w, side in ((weak_b, b), (weak_a, a)))
+    return gain_of_shares(of_b, of_a)

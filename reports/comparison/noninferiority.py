@@ -1,4 +1,4 @@
-"""Non-inferiority: is B at least as good as A, up to a margin, on each of several counts?
+"""Non-inferiority: whether B is at least as good as A, up to a margin, on each of several counts.
 
 Every count is a *gain* of B over A, positive where B is better, with a one-sided 95 % bound on either side and a
 p-value for "B is worse". Two decisions rest on it, and each has its own multiplicity:
@@ -23,7 +23,7 @@ Decision = Literal["shown", "worse", "undecided"]
 
 
 class Gain(NamedTuple):
-    """What B gains over A: the estimate, and what is known of the true gain.
+    """What B gains over A: the estimate, and what is known about the true gain.
 
     low, high: one-sided 95 % bounds; equal to `value` where nothing was sampled, infinite where nothing is known.
     p_worse: of the hypothesis that B is not worse, 0 to 1.
@@ -35,7 +35,7 @@ class Gain(NamedTuple):
     p_worse: float
 
     def shown(self, margin: float) -> bool:
-        """The true gain lies above −margin, at 5 %."""
+        """Whether the true gain lies above −margin, at 5 %."""
         return self.low >= -margin - ROUNDING
 
 
@@ -45,19 +45,24 @@ def exact(value: float) -> Gain:
 
 
 def decide(gains: Sequence[Gain], margins: Sequence[float]) -> tuple[Decision, list[Decision]]:
-    """The verdict on all counts together, and on each one beside the others."""
+    """Decide on all counts together, and on each of them."""
     alarms = holm([gain.p_worse for gain in gains])
-    each: list[Decision] = [
-        "shown" if gain.shown(margin) else "worse" if alarm else "undecided"
-        for gain, margin, alarm in zip(gains, margins, alarms, strict=True)
-    ]
+    each = [_decision(gain.shown(margin), alarm) for gain, margin, alarm in zip(gains, margins, alarms, strict=True)]
     if "worse" in each:
         return "worse", each
-    return ("shown" if each and all(one == "shown" for one in each) else "undecided"), each
+    if not each or "undecided" in each:
+        return "undecided", each
+    return "shown", each
+
+
+def _decision(shown: bool, alarm: bool) -> Decision:
+    if shown:
+        return "shown"
+    return "worse" if alarm else "undecided"
 
 
 def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
-    """Which hypotheses are rejected so that a true one is, with probability at most `level`."""
+    """Which hypotheses are rejected, so that a true one is rejected with probability at most `level`."""
     rejected = [False] * len(p_values)
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
         if p_values[place] > level / (len(p_values) - rank):

@@ -1,4 +1,4 @@
-"""Run folders as `gate` compares them: the keys and speakers that two runs share, and what each says."""
+"""Run folders as `gate` compares them: the keys and speakers that two runs share, and what each run shows."""
 
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from wrongkey.reports.comparison.attack_shares import attack_shares
 from wrongkey.reports.comparison.gain_of_errors import standard_error
 from wrongkey.reports.comparison.gain_of_means import KeyScores
 from wrongkey.reports.comparison.gate import Protection
+from wrongkey.reports.effective_error import effective_interval, is_two_sided
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
@@ -21,7 +22,7 @@ Keys = set[tuple[int, int]]  # seed and index
 def common_keys(a: Run, b: Run, metric: Metric) -> Keys | None:
     """The keys of the smaller run where the other one has all of them too, and not twice as many; else None.
 
-    Where one run has many more keys, leaving them out would lose more than pairing gains.
+    Where one run has many more keys, leaving them out would cost more than pairing gains.
     """
     if any(getattr(a, name) != getattr(b, name) for name in ("scheme", "blocks", "block_size", "dims", "key_space")):
         return None
@@ -32,7 +33,7 @@ def common_keys(a: Run, b: Run, metric: Metric) -> Keys | None:
 
 
 def share_speakers(a: Run, b: Run) -> bool:
-    """Corpus and trials (of a task that has some) are the same; runs that do not say what theirs is count as others."""
+    """Whether corpus and trials (of a task that has some) are the same; unknown ones count as different."""
     left, right = a.section("identity"), b.section("identity")
     return bool(left.get("corpus")) and all(left.get(name) == right.get(name) for name in ("corpus", "trials"))
 
@@ -43,25 +44,23 @@ def _keys(run: Run, metric: Metric) -> list[tuple[int, int]]:
 
 
 def sign(metric: Metric) -> float:
+    """The factor that turns a score of a metric into the direction of safety."""
     return 1.0 if metric.higher_is_safer else -1.0
 
 
-def turned_round(run: Run) -> Run:
-    """The run with 100 - e in place of every EER e above 50 %: a model that is always wrong need only be turned round.
-
-    Intervals keep their width.
-    """
+def effective(run: Run) -> Run:
+    """The run with the effective error in place of every EER; intervals keep their width."""
     scores = run.scores.copy()
-    wrong = (scores["metric"] == "eer") & (scores["value"] > 50)
-    if not wrong.any():
-        return run
-    for column, mirrored in (("value", "value"), ("ci_low", "ci_high"), ("ci_high", "ci_low")):
-        scores.loc[wrong, column] = 100 - run.scores.loc[wrong, mirrored]
+    two_sided = scores["metric"].map(is_two_sided).to_numpy(dtype=bool)
+    columns = ["value", "ci_low", "ci_high"]
+    turned = effective_interval(*(scores.loc[two_sided, name] for name in columns))
+    for name, values in zip(columns, turned, strict=True):
+        scores.loc[two_sided, name] = values
     return replace(run, scores=scores)
 
 
 def protection(side: KeyStatistics, other: KeyStatistics, common: Keys | None, same_speakers: bool) -> Protection:
-    """What a run says of its keys, in the direction of safety; `common`: only these of them."""
+    """What a run shows about its keys, in the direction of safety; `common`: of these keys alone."""
     run, metric, direction = side.run, side.metric, sign(side.metric)
     chosen = np.array([common is None or key in common for key in _keys(run, metric)])
     values = direction * side.values[chosen]

@@ -1,4 +1,4 @@
-"""What a reader must know beside the answer of `compare`: in what else the two runs differ, and what they lack."""
+"""What a reader must know beside the answer of `compare`: how else the two runs differ, and what they lack."""
 
 from pathlib import Path
 
@@ -14,7 +14,10 @@ FEW_KEYS = 30
 def warnings(
     a: KeyStatistics, b: KeyStatistics, of_a: Protection, of_b: Protection, same_speakers: bool, margin: float
 ) -> list[str]:
-    """margin: of attacks, as a share of trials."""
+    """Sentences about differences between two runs, and about what either lacks.
+
+    margin: of attacks, as a share of trials.
+    """
     sentences = []
     for what, left, right in (
         ("model", a.run.model, b.run.model),
@@ -40,12 +43,15 @@ def warnings(
             rough = "too few to show anything" if result.n < FEWEST else "too few to see weak ones"
             sentences.append(f"{name} has only {keys}: {rough}.")
         if result.plain is None:
-            sentences.append(f"{name} has no score of the plain model: its weak keys cannot be told.")
+            sentences.append(f"{name} has no score of the plain model: its weak keys cannot be identified.")
         if protection.blind:
-            sentences.append(f"{name} has no intervals over speakers, or too few of them: nothing is shown of others.")
+            sentences.append(
+                f"{name} has no intervals over speakers, or too few of them: nothing is shown about other speakers."
+            )
         for case, failed in protection.attacked.failed.items():
             trials = f"{failed} trial{'s' if failed != 1 else ''}"
-            sentences.append(f"{name}: {trials} of {case} failed by an exception and count as none.")
+            counts = "do not count" if failed != 1 else "does not count"
+            sentences.append(f"{name}: {trials} of {case} failed with an exception and {counts}.")
         sentences += _missing(name, result.run.folder, protection.attacked, other.attacked, margin)
     if a.n != b.n:
         sentences.append(
@@ -59,15 +65,15 @@ def _missing(name: str, folder: Path, attacked: Attacked, other: Attacked, margi
     lacking = attacked.lacks(other)
     if not lacking:
         return []
-    told = []
+    named = []
     for one in lacking:
         share = other.shares.get(one)
-        surely = ", surely more than the margin" if share and share.low > margin else ""
-        told.append(one + (f" ({_trials(share)} on {_OTHER[name]}{surely})" if share else ""))
+        more = ", shown to be more than the margin" if share and share.low > margin else ""
+        named.append(one + (f" ({_trials(share)} on {_OTHER[name]}{more})" if share else ""))
     attacks = ",".join(dict.fromkeys(map(attack_of, lacking)))
-    like = f", else as for {_OTHER[name]}: {other.command}" if other.command else ""
+    like = f", otherwise as for {_OTHER[name]}: {other.command}" if other.command else ""
     return [
-        f"{name} lacks attacks, and nothing is shown without them: {'; '.join(told)}. "
+        f"{name} lacks attacks, and nothing is shown without them: {'; '.join(named)}. "
         f"Run wrongkey attack {attacks} --out {printable(folder)}{like}."
     ]
 

@@ -1,7 +1,7 @@
 """The worst keys of two runs at the same number of keys.
 
 The worst of many keys is worse than the worst of few by chance alone, so runs are compared by the expected worst of m
-keys drawn from each, m being the smaller number.
+keys drawn from each, where m is the number of keys of the smaller run.
 """
 
 import math
@@ -14,12 +14,12 @@ Array = NDArray[np.float64]
 
 
 def expected_least(values: Array, size: int) -> float:
-    """The expected least of `size` of the (n,) values drawn without replacement: their least where size is n."""
+    """The expected minimum of `size` of the `(n,)` values drawn without replacement; where size is n, their minimum."""
     return float(np.sort(values) @ rank_weights(len(values), size))
 
 
 def rank_weights(count: int, size: int) -> Array:
-    """Probability that the i-th smallest of n = `count` values is the smallest of m = `size` drawn.
+    """Probability that the i-th smallest of n = `count` values is the smallest of m = `size` drawn ones.
 
     C(n − i, m − 1) / C(n, m), for i = 1 … n.
     """

@@ -1,5 +1,7 @@
-"""The figures of the analyses: distance of weak and strong keys (paper, Fig. 10), what orders the errors, and
-decryption with near keys (Fig. 7, and beyond). In the style of `wrongkey.reports.figures.violins`."""
+"""Figures of the analyses: distance of weak and strong keys (paper, Fig. 10), what orders the errors, near keys.
+
+Decryption with near keys is the paper's Fig. 7, continued beyond the keys that it shows.
+"""
 
 import math
 import textwrap
@@ -9,24 +11,28 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
-from numpy.typing import NDArray
 
 from wrongkey.reports.analyses import Analysis
-from wrongkey.reports.figures.density import density, spread
-from wrongkey.reports.figures.violins import COLOURS, HALF_WIDTH, STYLE
+from wrongkey.reports.figures.density import has_density, narrowing
+from wrongkey.reports.figures.style import COLOURS, GREY, INK, MARKERS, STYLE
+from wrongkey.reports.statistics.key_statistics import Array
 
-LOW, HIGH = "#BB5566", "#004488"  # keys that work, keys that protect
-GREY = "#777777"
+GROUPS = {"low": "#BB5566", "high": "#004488"}  # keys that work, keys that protect
+GROUP_NAMES = {
+    "low": "low error: the keys that work best (a quarter)",
+    "high": "high error: the keys that work worst (a quarter)",
+}
 RUN_COLOURS = ("#004488", "#BB5566", "#DDAA33", "#117733", "#88CCEE", "#882255")
-RUN_MARKERS = ("o", "s", "D", "v", "P", "X")
 MOST_RUNS = len(RUN_COLOURS)
-NEAR_MARKS = {"one transposition": "P", "one flipped sign": "X", "incorrect key": "."}
-Values = NDArray[np.float64]
+NEAR_MARKS = {"one transposition": "P", "one flipped sign": "X", "incorrect key": "o"}
+NEAR_NAMES = {"one transposition": "two elements swapped", "one flipped sign": "one sign flipped"}
+SPLIT_WIDTH = 0.76  # of both halves of a violin, where neighbours are 1 apart
 
 
 def distance_figure(analyses: Sequence[Analysis]) -> Figure | None:
@@ -41,16 +47,15 @@ def distance_figure(analyses: Sequence[Analysis]) -> Figure | None:
         figure = Figure(figsize=(max(4.6, 1.5 + 1.3 * len(shown)), 4.2), layout="constrained")
         axes = figure.subplots()
         for place, analysis in enumerate(shown):
-            for side, group, colour in ((-1, "low", LOW), (1, "high", HIGH)):
-                values = analysis.rows.loc[analysis.rows["group"] == group, "euclidean"].to_numpy(dtype=np.float64)
-                _half_violin(axes, place, side, values, colour)
+            for group in GROUPS:
+                rows = analysis.rows[analysis.rows["group"] == group]
+                _draw_group(axes, place, group, rows["euclidean"].to_numpy(dtype=np.float64))
         axes.set_xticks(range(len(shown)), ["\n".join(textwrap.wrap(analysis.label, 15)) for analysis in shown])
-        axes.set(xlim=(-0.6, len(shown) - 0.4), ylabel="distance of speech, ‖X K′ - X K‖ / ‖X‖", ylim=(0, None))
+        axes.set(xlim=(-0.6, len(shown) - 0.4), ylim=(0, None))
+        axes.set(xlabel="", ylabel="distance of speech, ‖X K′ - X K‖ / ‖X‖")
         axes.tick_params(axis="x", length=0)
-        axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
-        handles = [Patch(color=LOW, alpha=0.6, label="low error: the keys that work best (a quarter)")]
-        handles += [Patch(color=HIGH, alpha=0.6, label="high error: the keys that work worst (a quarter)")]
+        axes.grid(False, axis="x")
+        handles = [Patch(color=GROUPS[group], alpha=0.6, label=name) for group, name in GROUP_NAMES.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=1, frameon=False, fontsize=8)
     return figure
 
@@ -60,26 +65,43 @@ def correlation_figure(analyses: Sequence[Analysis]) -> Figure | None:
     shown = [analysis for analysis in analyses if analysis.measures][:MOST_RUNS]
     if not shown:
         return None
-    labels = {entry["name"]: entry for analysis in shown for entry in analysis.measures}
-    names = list(labels)
+    entries = [(number, entry) for number, analysis in enumerate(shown) for entry in analysis.measures]
+    labels = {entry["name"]: _measure_label(entry) for _, entry in entries}
+    # Three rows for each interval: seaborn takes the median for the mark and the range for the bar.
+    ends = pd.DataFrame(
+        [
+            {"run": number, "measure": entry["name"], "correlation": entry[end]}
+            for number, entry in entries
+            for end in ("low", "correlation", "high")
+        ]
+    )
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 1.2 + 0.3 * len(names)), layout="constrained")
+        figure = Figure(figsize=(7.2, 1.2 + 0.3 * len(labels)), layout="constrained")
         axes = figure.subplots()
-        for number, analysis in enumerate(shown):
-            shift = (number - (len(shown) - 1) / 2) * 0.7 / max(len(shown), 3)
-            for entry in analysis.measures:
-                y = names.index(entry["name"]) + shift
-                colour = RUN_COLOURS[number]
-                axes.plot([entry["low"], entry["high"]], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
-                axes.plot(entry["correlation"], y, RUN_MARKERS[number], color=colour, markersize=4.5)
-        axes.set_yticks(range(len(names)), [_measure_label(labels[name]) for name in names])
-        axes.invert_yaxis()
+        sns.pointplot(
+            ends,
+            x="correlation",
+            y="measure",
+            hue="run",
+            order=list(labels),
+            orient="y",
+            estimator="median",
+            errorbar=("pi", 100),
+            dodge=0.7 * (len(shown) - 1) / max(len(shown), 3) if len(shown) > 1 else False,
+            palette=list(RUN_COLOURS[: len(shown)]),
+            markers=list(MARKERS[: len(shown)]),
+            linestyle="none",
+            markersize=4.5,
+            err_kws={"linewidth": 1.8, "solid_capstyle": "butt"},
+            legend=False,
+            ax=axes,
+        )
+        axes.set_yticks(range(len(labels)), list(labels.values()))
         axes.axvline(0, color="#444444", linewidth=1)
-        axes.set(xlim=(-1.03, 1.03), xlabel="rank correlation with the error")
-        axes.grid(axis="both", color="#e4e4e4", linewidth=0.6)
-        axes.set_axisbelow(True)
+        axes.set(xlim=(-1.03, 1.03), xlabel="rank correlation with the error", ylabel="")
+        axes.grid(True, axis="both")
         handles = [
-            Line2D([], [], color=RUN_COLOURS[i], marker=RUN_MARKERS[i], linewidth=1.8, label=analysis.label)
+            Line2D([], [], color=RUN_COLOURS[i], marker=MARKERS[i], markersize=4.5, linewidth=1.8, label=analysis.label)
             for i, analysis in enumerate(shown)
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
@@ -94,22 +116,11 @@ def scatter_figure(analyses: Sequence[Analysis]) -> Figure | None:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.6, 0.4 + 2.5 * len(shown)), layout="constrained")
         grid = figure.subplots(len(shown), 2, squeeze=False, sharey="row")
-        for row, analysis in zip(grid, shown, strict=True):
+        for (left, right), analysis in zip(grid, shown, strict=True):
             known = {entry["name"]: entry for entry in analysis.measures}
-            strongest = analysis.strongest
-            assert strongest is not None
-            for axes, entry in zip(row, (known.get("euclidean"), strongest), strict=True):
-                if entry is None:
-                    axes.set_axis_off()
-                    continue
-                colour = COLOURS.get(analysis.scheme, GREY)
-                axes.plot(analysis.rows[entry["name"]], analysis.rows["error"], ".", color=colour, markersize=3.5)
-                axes.set_xlabel(_measure_label(entry), fontsize=8)
-                half = " (other half)" if entry.get("held_out") else ""
-                axes.set_title(f"{analysis.label}: {entry['correlation']:.2f}{half}", fontsize=8)
-                axes.grid(color="#e4e4e4", linewidth=0.6)
-                axes.set_axisbelow(True)
-            row[0].set_ylabel(analysis.error_name)
+            _draw_scatter(left, analysis, known.get("euclidean"))
+            _draw_scatter(right, analysis, analysis.strongest)
+            left.set_ylabel(analysis.error_name)
     return figure
 
 
@@ -118,13 +129,16 @@ def near_figure(analyses: Sequence[Analysis]) -> Figure | None:
     shown = analyses[:MOST_RUNS]
     if not shown:
         return None
-    panels = [("snr", "SNR after decryption (dB)"), ("stoi", "intelligibility (STOI)"), ("score", shown[0].score_name)]
-    panels = [(name, text) for name, text in panels if any(len(_near(a, name, "geodesic step")) for a in shown)]
+    names = {"snr": "SNR after decryption (dB)", "stoi": "intelligibility (STOI)", "score": shown[0].score_name}
+    panels = {
+        name: text for name, text in names.items() if any(len(_near(one, name, "geodesic step")) for one in shown)
+    }
     if not panels:
         return None
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.2 + 2.9 * len(panels), 4.3), layout="constrained")
-        for axes, (name, text) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (name, text) in zip(grid, panels.items(), strict=True):
             for number, analysis in enumerate(shown):
                 _draw_near(axes, analysis, name, RUN_COLOURS[number])
             axes.set_xscale("log")
@@ -132,18 +146,15 @@ def near_figure(analyses: Sequence[Analysis]) -> Figure | None:
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set(xlabel="relative error of the key", ylabel=text)
-            axes.grid(color="#e4e4e4", linewidth=0.6)
-            axes.set_axisbelow(True)
         handles: list[Any] = [
             Line2D([], [], color=RUN_COLOURS[i], marker="o", markersize=4, label=analysis.label)
             for i, analysis in enumerate(shown)
         ]
-        marks = {"one transposition": "two elements swapped", "one flipped sign": "one sign flipped"}
         handles += [
-            Line2D([], [], color=GREY, marker=mark, linestyle="none", label=marks.get(kind, kind))
+            Line2D([], [], color=GREY, marker=mark, markersize=5, linestyle="none", label=NEAR_NAMES.get(kind, kind))
             for kind, mark in NEAR_MARKS.items()
         ]
-        if any(name == "score" for name, _ in panels):
+        if "score" in panels:
             handles.append(Line2D([], [], color=GREY, linestyle=":", label="plain model"))
         figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
@@ -172,6 +183,7 @@ def example_figure(analysis: Analysis) -> Figure | None:
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
+            axes.grid(False)
         for number, (axes, (name, step)) in enumerate(zip(grid.flat, chosen, strict=False)):
             values = pictures[name, step].pivot(index="bin", columns="frame", values="value").to_numpy()
             axes.set_axis_on()
@@ -185,31 +197,67 @@ def example_figure(analysis: Analysis) -> Figure | None:
     return figure
 
 
-def _half_violin(axes: Axes, place: float, side: int, values: Values, colour: str) -> None:
-    """One group: a density on its side, its median and quartiles; few values are dots."""
-    shape = density(values)
-    if shape is None:
-        across = place + side * (0.06 + HALF_WIDTH * (spread(values, max(np.ptp(values), 1e-9) / 25) + 1) / 2)
-        axes.plot(across, values, "o", color=colour, markeredgecolor="white", markersize=5)
+def _draw_group(axes: Axes, place: int, group: str, values: Array) -> None:
+    """One group of keys: half a violin on its side, with its median and quartiles; few values are dots."""
+    shared: Any = {"x": np.full(len(values), place), "y": values, "native_scale": True, "legend": False, "ax": axes}
+    shared |= {"hue": np.full(len(values), group), "hue_order": list(GROUPS), "palette": GROUPS, "dodge": True}
+    if has_density(values):
+        sns.violinplot(
+            **shared,
+            split=True,
+            width=SPLIT_WIDTH,
+            density_norm="width",
+            cut=0,
+            gridsize=256,
+            bw_adjust=narrowing(values),
+            saturation=1,
+            linewidth=0,
+            inner=None,
+            alpha=0.55,
+        )
     else:
-        grid, heights = shape
-        axes.fill_betweenx(grid, place, place + side * HALF_WIDTH * heights, facecolor=colour, alpha=0.55, linewidth=0)
+        sns.swarmplot(**shared, edgecolor="white", linewidth=0.8, size=5, warn_thresh=1)
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
-    x = place + side * 0.05
-    axes.plot([x, x], [low, high], color="#1a1a1a", linewidth=4, solid_capstyle="butt", zorder=4)
-    axes.plot(x, middle, "o", color="white", markeredgecolor="#1a1a1a", markersize=5, zorder=5)
+    x = place + (-0.05 if group == "low" else 0.05)
+    axes.plot([x, x], [low, high], color=INK, linewidth=4, solid_capstyle="butt", zorder=4)
+    axes.plot(x, middle, "o", color="white", markeredgecolor=INK, markersize=5, zorder=5)
+
+
+def _draw_scatter(axes: Axes, analysis: Analysis, entry: dict[str, Any] | None) -> None:
+    """Error of every key against one measure; nothing where the analysis does not have it."""
+    if entry is None:
+        axes.set_axis_off()
+        return
+    colour = COLOURS.get(analysis.scheme, GREY)
+    x, y = analysis.rows[entry["name"]], analysis.rows["error"]
+    sns.scatterplot(x=x, y=y, color=colour, s=9, linewidth=0, legend=False, ax=axes)
+    axes.set_xlabel(_measure_label(entry), fontsize=8)
+    half = " (other half)" if entry.get("held_out") else ""
+    axes.set_title(f"{analysis.label}: {entry['correlation']:.2f}{half}", fontsize=8)
 
 
 def _draw_near(axes: Axes, analysis: Analysis, metric: str, colour: str) -> None:
+    """One metric of one run: median and range over the keys of each geodesic step, and a mark for every other key."""
     steps = _near(analysis, metric, "geodesic step")
     if len(steps):
-        grouped = steps.groupby("step")
-        x = grouped["error"].median()
-        axes.fill_between(x, grouped["value"].min(), grouped["value"].max(), color=colour, alpha=0.15, linewidth=0)
-        axes.plot(x, grouped["value"].median(), "-o", color=colour, markersize=4, linewidth=1.5)
+        sns.lineplot(
+            x=steps.groupby("step")["error"].transform("median"),
+            y=steps["value"],
+            estimator="median",
+            errorbar=("pi", 100),
+            err_kws={"alpha": 0.15, "linewidth": 0},
+            color=colour,
+            marker="o",
+            markersize=4,
+            markeredgewidth=0,
+            linewidth=1.5,
+            legend=False,
+            ax=axes,
+        )
     for kind, mark in NEAR_MARKS.items():
         other = _near(analysis, metric, kind)
-        axes.plot(other["error"], other["value"], mark, color=colour, markersize=5, alpha=0.7, markeredgewidth=0)
+        look: Any = {"marker": mark, "s": 12 if mark == "o" else 25, "alpha": 0.7, "linewidth": 0}
+        sns.scatterplot(x=other["error"], y=other["value"], color=colour, legend=False, ax=axes, **look)
     if metric == "score" and isinstance(analysis.about.get("plain"), float):
         axes.axhline(analysis.about["plain"], color=colour, linestyle=":", linewidth=1.3)
 

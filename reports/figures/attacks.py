@@ -5,49 +5,44 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.reports.attacks.rows import AttackRun, Outcome
-from wrongkey.reports.attacks.successes import DECRYPTED, KEY_ERROR
-from wrongkey.reports.figures.violins import COLOURS, LINES, MARKERS, STYLE
+from wrongkey.reports.attacks.successes import numbers
+from wrongkey.reports.figures.style import COLOURS, GREY, LINES, MARKERS, STYLE
 from wrongkey.reports.runs import SCHEME_NAMES
 
-GREY = "#777777"
+SIZE = (8.6, 4.4)  # inches, of two panels side by side
 
 
 def seconds_figure(runs: Sequence[AttackRun]) -> Figure | None:
     """Share of keys recovered, and SNR after decryption (median, quartiles), against seconds of ciphertext.
 
-    One line per attack and run; None where no attack was given several amounts.
+    One line per attack and run; None where no attack was given several durations.
     """
     lines = [(run, outcomes) for run in runs for outcomes in _timed(run)]
     if not lines:
         return None
+    sizes = sorted({run.block_size for run, _ in lines})
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 4.4), layout="constrained")
+        figure = Figure(figsize=SIZE, layout="constrained")
         shares, levels = figure.subplots(1, 2)
-        ticks: set[float] = set()
-        sizes = sorted({run.block_size for run, _ in lines})
         for run, outcomes in lines:
-            x = [_seconds(outcome) for outcome in outcomes]
-            ticks |= set(x)
+            number = sizes.index(run.block_size)
             look = {
                 "color": COLOURS.get(run.scheme, GREY),
-                "marker": MARKERS[sizes.index(run.block_size) % len(MARKERS)],
-                "linestyle": LINES[sizes.index(run.block_size) % len(LINES)],
+                "marker": MARKERS[number % len(MARKERS)],
+                "linestyle": LINES[number % len(LINES)],
             }
-            label = f"{run.label}: {outcomes[0].attack}"
-            shares.plot(x, [100 * outcome.share for outcome in outcomes], label=label, **look)
-            levels.plot(x, [outcome.median("snr") for outcome in outcomes], **look)
-            low, high = np.array([outcome.quartiles("snr") for outcome in outcomes]).T
-            levels.fill_between(x, low, high, color=look["color"], alpha=0.12, linewidth=0)
-        shares.set(ylim=(-3, 103), ylabel=f"keys recovered, % (error < {KEY_ERROR:g} or SNR ≥ {DECRYPTED:.0f} dB)")
-        levels.set(ylabel="SNR of the decrypted speech, dB")
-        for axes in (shares, levels):
-            _ticks(axes, sorted(ticks), "seconds of ciphertext of one speaker")
-        figure.legend(loc="outside lower center", ncols=2, fontsize=7, frameon=False)
+            seconds = [(_seconds(outcome), outcome) for outcome in outcomes]
+            _draw_line(shares, levels, seconds, f"{run.label}: {outcomes[0].attack}", look, quartiles=True)
+        ticks = sorted({_seconds(outcome) for _, outcomes in lines for outcome in outcomes})
+        shares.set_ylabel(f"keys recovered, % (error < {RECOVERED:g} or SNR ≥ {DECRYPTED:.0f} dB)")
+        _finish(figure, shares, levels, ticks, "seconds of ciphertext of one speaker")
     return figure
 
 
@@ -67,25 +62,54 @@ def block_size_curves(runs: Sequence[AttackRun]) -> Figure | None:
         return None
     attacks = list(dict.fromkeys(attack for attack, *_ in lines))
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 4.4), layout="constrained")
+        figure = Figure(figsize=SIZE, layout="constrained")
         shares, levels = figure.subplots(1, 2)
         for (attack, scheme, model), points in lines.items():
-            look: dict[str, Any] = {
+            look = {
                 "color": COLOURS.get(scheme, GREY),
                 "marker": MARKERS[attacks.index(attack) % len(MARKERS)],
                 "linestyle": "--" if model else "-",
             }
-            sizes = sorted(points)
             label = f"{attack}, {SCHEME_NAMES.get(scheme, scheme)}{', models’ queries' if model else ''}"
-            shares.plot(sizes, [100 * points[size].share for size in sizes], label=label, **look)
-            levels.plot(sizes, [points[size].median("snr") for size in sizes], **look)
-        shares.set(ylim=(-3, 103), ylabel="keys recovered, %")
-        levels.set(ylabel="SNR of the decrypted speech, dB")
+            _draw_line(shares, levels, sorted(points.items()), label, look, quartiles=False)
         ticks = sorted({size for points in lines.values() for size in points})
-        for axes in (shares, levels):
-            _ticks(axes, ticks, "block size M")
-        figure.legend(loc="outside lower center", ncols=2, fontsize=7, frameon=False)
+        shares.set_ylabel("keys recovered, %")
+        _finish(figure, shares, levels, ticks, "block size M")
     return figure
+
+
+def _draw_line(
+    shares: Axes,
+    levels: Axes,
+    points: Sequence[tuple[float, Outcome]],
+    label: str,
+    look: dict[str, Any],
+    quartiles: bool,
+) -> None:
+    """One attack in both panels, by places on the horizontal axis: shares, and medians of the SNR over trials."""
+    look = {**look, "linewidth": 1.5, "markersize": 6, "legend": False}
+    x = [place for place, _ in points]
+    sns.lineplot(x=x, y=[100 * outcome.share for _, outcome in points], estimator=None, label=label, ax=shares, **look)
+    values = [numbers(outcome.ended, "snr") for _, outcome in points]
+    sns.lineplot(
+        x=np.repeat(x, [len(some) for some in values]),
+        y=np.concatenate(values),
+        estimator="median",
+        errorbar=("pi", 50) if quartiles else None,
+        err_kws={"alpha": 0.12, "linewidth": 0},
+        ax=levels,
+        **look,
+    )
+
+
+def _finish(figure: Figure, shares: Axes, levels: Axes, ticks: Sequence[float], label: str) -> None:
+    """Axes and legend of both panels."""
+    shares.set(ylim=(-3, 103))
+    levels.set(ylabel="SNR of the decrypted speech, dB")
+    for axes in (shares, levels):
+        _ticks(axes, ticks, label)
+    handles, labels = shares.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7, frameon=False, handlelength=3)
 
 
 def _ticks(axes: Axes, ticks: Sequence[float], label: str) -> None:
@@ -95,19 +119,18 @@ def _ticks(axes: Axes, ticks: Sequence[float], label: str) -> None:
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"{tick:g}" for tick in ticks])
-    axes.grid(alpha=0.25)
 
 
 def _timed(run: AttackRun) -> list[list[Outcome]]:
-    """The outcomes of each attack that was given two or more different amounts of ciphertext, by seconds."""
+    """The outcomes of each attack that was given two or more durations of ciphertext, by seconds."""
     found: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in run.outcomes:
         if outcome.wants_key and np.isfinite(_seconds(outcome)):
-            found.setdefault(outcome.case[:2], []).append(outcome)
+            found.setdefault(outcome.kind[:2], []).append(outcome)
     return [sorted(timed, key=_seconds) for timed in found.values() if len(set(map(_seconds, timed))) > 1]
 
 
 def _seconds(outcome: Outcome) -> float:
-    """Seconds of ciphertext of an outcome; NaN where it is all there is, or none."""
+    """Seconds of ciphertext of an outcome; NaN where it is all that there is, or none."""
     value = float(outcome.rows["given_seconds"].iloc[0] or np.nan) if "given_seconds" in outcome.rows else np.nan
     return value if np.isfinite(value) else float("nan")

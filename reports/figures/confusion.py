@@ -13,22 +13,35 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wrongkey.reports.figures.violins import STYLE
+from wrongkey.reports.figures.style import INK, STYLE
 from wrongkey.reports.outputs import kept_condition, kept_key
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 COLUMNS = ("label", "prediction")
-WRITTEN = 12  # so many classes have room for a number in every cell
+WRITTEN = 12  # up to this many classes there is room for a number in every cell
 STACKED = 14  # more classes than this stand one matrix below the other
 LEVELS = 20  # shades of colour
 LONGEST = 22  # characters of a class' name
 
 
 def confusion_figure(result: KeyStatistics) -> Figure | None:
-    """Two matrices of shares of a class' clips, true class down, answered class across.
+    """Draw the shares of each class' clips that were answered with each class, plain model beside the best key.
 
-    None for a run of another metric, or one that kept no outputs (`--keep-outputs`). Raises BadInput for outputs
-    that are broken.
+    Parameters
+    ----------
+    result : KeyStatistics
+        Of a run of a classifier.
+
+    Returns
+    -------
+    Figure or None
+        Two matrices, true class down, answered class across. None for a run of another metric, or one that kept no
+        outputs (`--keep-outputs`).
+
+    Raises
+    ------
+    BadInput
+        If the outputs are broken.
     """
     run = result.run
     if result.metric.name != "accuracy":
@@ -66,7 +79,7 @@ def class_names(known: object, *seen: Sequence[str]) -> list[str]:
 
 
 def confusion_matrix(labels: Sequence[str], predictions: Sequence[str], names: Sequence[str]) -> NDArray[np.int_]:
-    """Counts (classes, classes): how often the class of a row was answered with the class of a column."""
+    """Counts `(classes, classes)`: how often the class of a row was answered with the class of a column."""
     place = {name: number for number, name in enumerate(names)}
     counts = np.zeros((len(names), len(names)), dtype=int)
     np.add.at(counts, ([place[str(name)] for name in labels], [place[str(name)] for name in predictions]), 1)
@@ -82,7 +95,7 @@ def _draw(axes: Axes, counts: NDArray[np.int_], names: Sequence[str]) -> Any:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(100 * counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     colours = matplotlib.colormaps["Blues"].resampled(LEVELS)
-    rows, columns = np.nonzero(shares)  # an empty cell is not worth a shape: most are
+    rows, columns = np.nonzero(shares)  # most cells are empty, and need no shape
     squares = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) + np.stack([columns, rows], axis=1)[:, None]
     cells = PolyCollection(list(squares), array=shares[rows, columns], cmap=colours, edgecolors="none")
     cells.set_clim(0, 100)
@@ -101,6 +114,6 @@ def _draw(axes: Axes, counts: NDArray[np.int_], names: Sequence[str]) -> Any:
     if len(names) <= WRITTEN:
         for (row, column), share in np.ndenumerate(shares):
             if counts[row, column]:
-                ink = "white" if share > 55 else "#1a1a1a"
+                ink = "white" if share > 55 else INK
                 axes.text(column + 0.5, row + 0.5, f"{share:.0f}", ha="center", va="center", fontsize=7, color=ink)
     return cells

@@ -19,30 +19,30 @@ from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE
 
 HEADINGS = {
     "keys": "Which incorrect keys work",
-    "decryption": "How near a key must be",
+    "decryption": "How close a key must be",
     "phase": "Phase reconstruction from encrypted spectrograms",
     "leaks": "What encrypted speech shows without any key",
 }
 NOTES = {
     "keys": "Errors are EER, WER, CER or 100 - accuracy. Low- and high-error keys: the quarter of the incorrect keys "
     "with the least and with the largest error. Brackets: 95 % bootstrap intervals over keys, of a distance its "
-    "quartiles. Foretold: ridge regression of ranks, each tenth of the keys from the others. The second moments of "
+    "quartiles. Predicted: ridge regression of ranks, each tenth of the keys from the others. The second moments of "
     "ciphertext need no key; every other measure, and the entries of the relative key, need the correct one.",
     "decryption": "Medians over keys, range in parentheses; of SNR and STOI over utterances too. Key error: ‖K′ - K‖ "
     "over ‖K‖. A geodesic step goes from the correct key in a random direction; elements are swapped, and signs "
-    "flipped, in the decrypted block. STOI is measured on the query as it is encrypted, a model’s pre-emphasis in it.",
+    "flipped, in the decrypted block. STOI is measured on the query as it is encrypted, with a model’s pre-emphasis.",
     "phase": "Medians over utterances, quartiles in brackets. Spectral convergence: of the reconstruction against the "
-    "plain spectrogram; 0 dB is what silence scores, lower is nearer. Consistency: the same against the spectrogram "
+    "plain spectrogram; silence scores 0 dB, and lower is closer. Consistency: the same against the spectrogram "
     "that the method was given. Encrypted, incorrect, correct: reconstructed from the ciphertext, and decrypted with "
     "an incorrect key or the correct one. Energies: from the root mean square of each block alone, which no orthogonal "
     "key hides. Deviation: of the correctly decrypted spectrogram from the plain one. EER: of the reconstructions "
     "against their speakers’ plain speech.",
-    "leaks": "Medians over utterances, quartiles in brackets; nothing here knows a key. Energy contour and rhythm: "
+    "leaks": "Medians over utterances, quartiles in brackets; nothing here uses a key. Energy contour and rhythm: "
     "correlation with plain speech. Speech activity: balanced accuracy of a detector on ciphertext. Chance: against "
-    "another utterance. Linking: telling whether two ciphertexts are of one speaker, all under one key, or each under "
+    "another utterance. Linking: deciding whether two ciphertexts are of one speaker, all under one key, or each under "
     "a key of its own; 50 % is chance, lower leaks more. Quietest fifth: a control, the quietest fifth of the 20 ms "
-    "frames of each recording alone, whose EER is what the recording tells of the speaker, without much voice. EER, "
-    "WER and CER: of public models that hear the ciphertext.",
+    "frames of each recording alone; their EER shows what a recording tells about its speaker without much voice. EER, "
+    "WER and CER: of public models that are given the ciphertext.",
 }
 Drawn = tuple[str, tuple[str, str, Figure]]
 
@@ -66,7 +66,7 @@ def analysis_figures(analyses: Sequence[Analysis]) -> Iterator[Drawn]:
         caption = (
             "Every incorrect key: its error against the distance of the paper’s Fig. 10, and against the measure that "
             "orders the errors best. Titles: rank correlation; of the best measure on the half of the keys that did "
-            "not choose it (“other half”), or on the same keys that chose it, which flatters it."
+            "not choose it (“other half”), or on the same keys that chose it, which is optimistic."
         )
         yield "keys", ("analysis-scatter", caption, figure)
     near = [analysis for analysis in analyses if analysis.name == "decryption"]
@@ -85,7 +85,7 @@ def analysis_figures(analyses: Sequence[Analysis]) -> Iterator[Drawn]:
 
 
 def analysis_context(analyses: Sequence[Analysis], plates: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:
-    """What the template shows of each kind; plates: (kind, figure of the page)."""
+    """What the template shows for each kind; plates: (kind, figure of the page)."""
     found = []
     for kind, heading in HEADINGS.items():
         some = [analysis for analysis in analyses if analysis.name == kind]
@@ -110,12 +110,12 @@ def _verdict(analysis: Analysis) -> dict[str, Any]:
 
 
 def _tables(kind: str, analyses: Sequence[Analysis]) -> Iterator[tuple[str, Markup]]:
-    """(heading, table): those of keys together, of everything else one for each run."""
+    """(heading, table): one for all runs where keys were measured, else one for each run."""
     if kind == "keys":
         yield "Distance to the correct key", Markup(to_html(group_table(analyses)))
-        foretold = prediction_table(analyses)
-        if foretold is not None:
-            yield "Can the error be foretold?", Markup(to_html(foretold))
+        predicted = prediction_table(analyses)
+        if predicted is not None:
+            yield "Can the error be predicted?", Markup(to_html(predicted))
         return
     for analysis in analyses:
         table = decryption_table(analysis) if kind == "decryption" else rows_table(analysis)

@@ -7,9 +7,10 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.reports.attacks.decisions import ALPHA, ENOUGH_TRIALS, LEAST_SHARE
 from wrongkey.reports.attacks.rows import AttackRun
-from wrongkey.reports.attacks.successes import DECRYPTED, KEY_ERROR, NEAR_CORRECT_STOI, UNLOCKED
+from wrongkey.reports.attacks.successes import NEAR_CORRECT_STOI, UNLOCKED
 from wrongkey.reports.attacks.tables import attack_table, measurement_table, verdict_table
 from wrongkey.reports.attacks.threats import ASSETS
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
@@ -29,7 +30,7 @@ def attack_figures(runs: Sequence[AttackRun]) -> Iterator[tuple[str, str, Figure
     if figure := block_size_curves(runs):
         yield (
             "attacks-block-size",
-            "Ciphertext-only attacks against block size M, each at the most seconds that it was given.",
+            "Ciphertext-only attacks against block size M, each with the most seconds that it was given.",
             figure,
         )
 
@@ -41,7 +42,7 @@ def attack_context(runs: Sequence[AttackRun], plates: Sequence[Any]) -> dict[str
     found = [verdict(run) for run in runs]
     return {
         "limits": {
-            "key_error": f"{KEY_ERROR:g}",
+            "key_error": f"{RECOVERED:g}",
             "decrypted": f"{DECRYPTED:.0f}",
             "stoi": f"{NEAR_CORRECT_STOI:g}",
             "unlocked": f"{UNLOCKED:g}",
@@ -62,7 +63,7 @@ def _verdict(run: AttackRun, found: AttackVerdict) -> dict[str, str]:
 
 
 def _reasons(found: AttackVerdict) -> list[tuple[str, str, str, str]]:
-    """(asset, adversaries, word, sentence), once for all adversaries of whom the same is said."""
+    """(asset, adversaries, word, sentence), once for all adversaries with the same word and sentence."""
     who: dict[tuple[str, str, str], list[str]] = {}
     for cell in found.cells:
         who.setdefault((ASSETS[cell.asset], cell.word, cell.sentence), []).append(cell.adversary)
@@ -85,7 +86,7 @@ def _run(run: AttackRun, found: AttackVerdict) -> dict[str, Any]:
         "measured": Markup(to_html(measured)) if len(measured) else None,
         "obstacles": run.obstacles,
         "adversaries": {name: about[name].get("adversary", "") for name in ran},
-        "trials": f"{setting.get('corpus')}: {victims} victims, {setting.get('others')} other people.",
+        "trials": f"{setting.get('corpus')}: {victims} victims, {setting.get('others')} background speakers.",
         "compared": compared if np.isfinite(plain) else "",
         "command": sessions[-1].get("command"),
     }

@@ -1,7 +1,7 @@
 """What a recogniser heard: a few utterances as they were said, and under the plain model and two incorrect keys.
 
-An error rate does not say whether the words that are left give the content away; reading them does. The
-utterances are evenly spaced over the corpus' list, not picked.
+An error rate does not show whether the words that remain give the content away; reading them does. The utterances are
+evenly spaced over the corpus' list, not picked.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,25 @@ ERRORS = {"wer": "Word errors", "cer": "Character errors"}
 
 
 def heard_table(result: KeyStatistics, utterances: int = UTTERANCES) -> pd.DataFrame | None:
-    """Reference, plain hypothesis, hypotheses under the median and the best incorrect key, with the errors in each.
+    """Set references beside what was recognised by the plain model, under the median and the best incorrect key.
 
-    Errors in words, or in characters where CER speaks for the run. Four rows per utterance. None for a run of another
-    metric, or one that kept no outputs (`--keep-outputs`). Raises BadInput for outputs that are broken.
+    Parameters
+    ----------
+    result : KeyStatistics
+        Of a run of a recogniser.
+    utterances : int
+        How many utterances to show.
+
+    Returns
+    -------
+    DataFrame or None
+        Four rows per utterance, with the errors in words, or in characters where CER is the run's primary metric. None
+        for a run of another metric, or one that kept no outputs (`--keep-outputs`).
+
+    Raises
+    ------
+    BadInput
+        If the outputs are broken.
     """
     run = result.run
     if result.metric.name not in ERRORS:
@@ -77,7 +92,7 @@ def _words(answer: "pd.Series[object]") -> str:
 
 
 def _errors(answer: "pd.Series[object]", columns: Sequence[str]) -> str:
-    """ "3 of 9": edits, and words or characters of the reference."""
+    """Edits, and words or characters of the reference: "3 of 9"."""
     if CHARACTERS[0] in columns:
         return " of ".join(str(int(str(answer[name]))) for name in CHARACTERS)
     number = {name: int(str(answer[name])) for name in (*COUNTS, "hits")}

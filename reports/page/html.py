@@ -1,7 +1,7 @@
 """The report: one HTML page that explains run folders to someone who was not there.
 
-The page stands alone (figures and style inside, nothing fetched), is the same for the same runs, and is
-written to a temporary file first: an existing report is replaced only by a whole one.
+The page is self-contained (figures and style inside, nothing fetched), is the same for the same runs, and is written to
+a temporary file first: an existing report is replaced only by a complete one.
 """
 
 import json
@@ -24,8 +24,10 @@ from wrongkey.errors import BadInput
 from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
+from wrongkey.reports.figures.block_size import block_size_figure
 from wrongkey.reports.figures.confusion import confusion_figure
-from wrongkey.reports.figures.violins import block_size_figure, save_figure, violin_figure
+from wrongkey.reports.figures.style import save_figure
+from wrongkey.reports.figures.violins import violin_figure
 from wrongkey.reports.metrics import METRICS, Metric
 from wrongkey.reports.page.analysis_section import analysis_context, analysis_figures
 from wrongkey.reports.page.attack_section import attack_context, attack_figures
@@ -74,17 +76,17 @@ class Section:
 
     @property
     def main(self) -> bool:
-        """Its metric is the one that speaks for the runs."""
+        """Whether its metric is the primary one of the runs."""
         return any(result.run.metric == self.metric.name for result in self.results)
 
     @property
     def keyed(self) -> bool:
-        """The models carry keys, so that there are a correct one and incorrect ones."""
+        """Whether the models carry keys, so that there are a correct one and incorrect ones."""
         return self.results[0].run.keyed
 
     @property
     def heading(self) -> str:
-        """ "ASV: EER under incorrect keys", or "ASR, encrypted waveforms into the plain model: WER"."""
+        """Such as "ASV: EER under incorrect keys" or "ASR, encrypted waveforms into the plain model: WER"."""
         task, label = self.task.upper(), self.metric.label
         if not self.main:
             return f"{task}: {label}, also measured{'' if self.keyed else ' (plain model)'}"
@@ -100,13 +102,30 @@ def write_report(
     attacks: Sequence[AttackRun] = (),
     analyses: Sequence[Analysis] = (),
 ) -> Path:
-    """Write the report of some run folders (or runs) to `out` and its figures as PNG and SVG beside it.
+    """Write the report of some run folders, and its figures as PNG and SVG beside it.
 
-    attacks, analyses: of these or other run folders (`wrongkey.reports.attacks.rows.find_attacks`,
-    `wrongkey.reports.analyses.find_analyses`);
-        with any there need be no runs.
-    figures: folder for the figures, by default `<stem of out>-figures` next to `out`.
-    Returns `out`. Raises BadInput for folders that cannot be read and for an `out` that cannot be written.
+    Parameters
+    ----------
+    folders : iterable of Path, str or Run
+        Run folders, or runs that are already read. May be empty where there are attacks or analyses.
+    out : Path
+        The HTML file.
+    figures : Path, optional
+        Folder for the figures, by default `<stem of out>-figures` next to `out`.
+    attacks : sequence of AttackRun
+        Of these or other run folders (`wrongkey.reports.attacks.rows.find_attacks`).
+    analyses : sequence of Analysis
+        Of these or other run folders (`wrongkey.reports.analyses.find_analyses`).
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    BadInput
+        For folders that cannot be read, and for an `out` that cannot be written.
     """
     out = Path(out)
     if out.is_dir():
@@ -117,17 +136,18 @@ def write_report(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out.parent) as scratch:
-            sections = _sections(runs, labels, Path(scratch))
-            plates = [_plate(*drawn, Path(scratch)) for drawn in attack_figures(attacks)]
-            shown = [(kind, _plate(*drawn, Path(scratch))) for kind, drawn in analysis_figures(analyses)]
-            drawn = sorted(Path(scratch).iterdir())
-            page = Path(scratch) / "report.html"
-            context = attack_context(attacks, plates), analysis_context(analyses, shown)
-            text = render(runs, labels, sections, *context)
+            place = Path(scratch)
+            sections = _sections(runs, labels, place)
+            attack_plates = [_plate(*drawn, place) for drawn in attack_figures(attacks)]
+            analysis_plates = [(kind, _plate(*drawn, place)) for kind, drawn in analysis_figures(analyses)]
+            drawn_files = sorted(place.iterdir())
+            attacked, analysed = attack_context(attacks, attack_plates), analysis_context(analyses, analysis_plates)
+            text = render(runs, labels, sections, attacked, analysed)
+            page = place / "report.html"
             page.write_text(text, encoding="utf-8", errors="backslashreplace")
             folder = figures or out.with_name(f"{out.stem}-figures")
             folder.mkdir(parents=True, exist_ok=True)
-            for path in drawn:
+            for path in drawn_files:
                 os.replace(path, folder / path.name)
             os.replace(page, out)
     except OSError as error:
@@ -170,7 +190,7 @@ def render(
 
 
 def _shown(value: object) -> object:
-    """What a page prints of a value: names of strangers without control characters."""
+    """How a page prints a value: untrusted names without control characters."""
     return printable(value, keep="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -189,7 +209,7 @@ def _sections(runs: Sequence[Run], labels: Sequence[str], folder: Path) -> list[
     """Results by what a `Section` shares, each task's own metric first; figures are drawn into `folder`."""
     groups: dict[tuple[str, bool, str], list[KeyStatistics]] = {}
     for run, label in zip(runs, labels, strict=True):
-        short = label if run.keyed else label.replace(f", {run.variant_words}", "", 1)  # the heading says it
+        short = label if run.keyed else label.replace(f", {run.variant_words}", "", 1)  # which the heading says
         for name in run.metrics:
             if len(run.rows("incorrect", name)) and (name == run.metric or not METRICS[name].beside):
                 groups.setdefault((run.task, run.keyed, name), []).append(summarise(run, name, short))
@@ -247,11 +267,12 @@ def _details(result: KeyStatistics, number: int, folder: Path) -> list[Plate | M
 def _figures(results: Sequence[KeyStatistics]) -> list[tuple[str, str, Figure]]:
     """(kind, caption, figure) for the runs of one metric."""
     metric = results[0].metric
-    keyed = results[0].run.keyed
-    keys = "incorrect keys" if keyed else "random keys, encrypted waveforms into the plain model"
-    best, line = ("incorrect key that works best", "correct key; it must lie on the star")
-    if not keyed:
-        best, line = ("key that hides least", "plain speech into the plain model")
+    if results[0].run.keyed:
+        keys, best = "incorrect keys", "incorrect key that works best"
+        line = "correct key; it must lie on the star"
+    else:
+        keys, best = "random keys, encrypted waveforms into the plain model", "key that hides least"
+        line = "plain speech into the plain model"
     marks = f"Star: plain model. Triangle: the {best}."
     caption = (
         f"{metric.label} under {keys}, one shape per run; {metric.safer} is safer for the owner. "
@@ -277,40 +298,61 @@ def _run_context(run: Run, label: str) -> dict[str, Any]:
 
 
 def _facts(run: Run) -> dict[str, str]:
-    """Short facts of the manifest, those that are there."""
-    manifest, corpus, trials = run.manifest, run.section("corpus"), run.section("trials")
-    counts = [(corpus, "speakers", ""), (corpus, "utterances", ""), (corpus, "words", " in the transcripts")]
-    counts += [(corpus, "classes", ""), (trials, "target", " trials"), (trials, "nontarget", " trials")]
-    data = [
-        run.corpus,
-        *(f"{part[key]:,} {key}{noun}" for part, key, noun in counts if _is_number(part.get(key)) and part[key]),
-    ]
-    if _is_number(corpus.get("seconds")):
-        data.append(f"{corpus['seconds'] / 60:,.0f} min")
-    made = " to ".join(str(manifest[key]) for key in ("started", "ended") if manifest.get(key))
-    if _is_number(manifest.get("seconds")):
-        made += f" ({manifest['seconds']:,.0f} s)"
-    seed = run.section("config").get("seed", "unknown")
+    """Short facts of the manifest, those that it holds."""
+    manifest, config = run.manifest, run.section("config")
+    seed = config.get("seed", "unknown")
+    classes = manifest.get("classes")
+    versions = run.section("versions").items()
     facts = {
         "folder": printable(run.folder),
-        "data": ", ".join(data),
-        "text": f"normalised by “{run.section('config').get('text')}”" if run.task == "asr" else "",
-        "classes": ", ".join(map(str, classes)) if isinstance(classes := manifest.get("classes"), list) else "",
+        "data": ", ".join(_data(run)),
+        "text": f"normalised by “{config.get('text')}”" if run.task == "asr" else "",
+        "classes": ", ".join(map(str, classes)) if isinstance(classes, list) else "",
         "query": f"{run.block_words} of a {'waveform' if run.blocks == 'samples' else 'spectrogram'}",
-        "left out": ", ".join(
-            f"{METRICS[name].label}, which only {count:,} of the keys have"
-            for name, count in run.partial.items()
-            if name in METRICS
-        ),
+        "left out": ", ".join(_left_out(run)),
         "keys": f"{run.keys_done:,} {'incorrect' if run.keyed else run.scheme_name}, seed {seed}, {run.state}",
         "variant": f"{run.variant}: {run.variant_words}" if run.variant_words else run.variant,
         "key space": f"{run.key_space:,} incorrect keys" if run.key_space else "",
-        "made": made,
+        "made": _made(manifest),
         "device": str(manifest.get("device") or ""),
         "git": str(manifest.get("git") or ""),
-        "versions": ", ".join(f"{name} {number}" for name, number in run.section("versions").items()),
+        "versions": ", ".join(f"{name} {number}" for name, number in versions),
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _data(run: Run) -> list[str]:
+    """The corpus, how large it is, and how many trials were asked of it."""
+    corpus, trials = run.section("corpus"), run.section("trials")
+    counts = [
+        (corpus.get("speakers"), "speakers"),
+        (corpus.get("utterances"), "utterances"),
+        (corpus.get("words"), "words in the transcripts"),
+        (corpus.get("classes"), "classes"),
+        (trials.get("target"), "target trials"),
+        (trials.get("nontarget"), "nontarget trials"),
+    ]
+    facts = [run.corpus, *(f"{count:,} {noun}" for count, noun in counts if _is_number(count) and count)]
+    if _is_number(corpus.get("seconds")):
+        facts.append(f"{corpus['seconds'] / 60:,.0f} min")
+    return facts
+
+
+def _left_out(run: Run) -> list[str]:
+    """Metrics that only some of the keys have."""
+    return [
+        f"{METRICS[name].label}, which only {count:,} of the keys have"
+        for name, count in run.partial.items()
+        if name in METRICS
+    ]
+
+
+def _made(manifest: dict[str, Any]) -> str:
+    """When the run was made, and how long it took."""
+    made = " to ".join(str(manifest[key]) for key in ("started", "ended") if manifest.get(key))
+    if _is_number(manifest.get("seconds")):
+        made += f" ({manifest['seconds']:,.0f} s)"
+    return made
 
 
 def _command(command: object) -> str | None:

@@ -1,6 +1,6 @@
-"""The paper's experiments that `wrongkey reproduce` makes again: what each one asks, in one line each.
+"""The paper's experiments that `wrongkey reproduce` repeats: what each one asks, in one line each.
 
-Light on purpose: the command line reads this before it loads anything.
+Imports nothing heavy on purpose: the command line reads this before it loads anything else.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class PaperExperiment:
 
     name: on the command line.  source: as the paper calls it.  title: what it measures.
     task, variant, blocks, metric: as in a sweep's configuration and scores; the variant by default.
-    block_sizes: the paper's M.  keys: incorrect keys by default, the paper's number where it says one.
+    block_sizes: the paper's M.  keys: incorrect keys by default, the paper's number where it gives one.
     schemes: the paper's.
     form: "conditions" (plain, correct and incorrect keys by scheme), "block sizes" (M by scheme) or "distribution".
     """
@@ -33,7 +33,7 @@ class PaperExperiment:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Threat variants that may be meant: of verification two, as the paper does not say how speakers enrol."""
+        """Threat variants that may be meant: two for verification, as the paper does not say how speakers enrol."""
         return ("both", "test") if self.task == "asv" else (self.variant,)
 
 

@@ -1,10 +1,10 @@
 """The paper's published values that belong beside a run, and what differs between the two.
 
-A published value stands beside a run of the same task, metric, scheme, block size and way to cut blocks (samples of
-a waveform or tiles of a spectrogram). Tables I to III and Fig. 9 ask encrypted models; how speakers were enrolled there
-(both sides of a trial under the same key, or under the correct one) the paper does not say, so its value stands beside
-either. Table IV asks a plain model with encrypted waveforms. Model, corpus and number of keys usually differ: every
-value carries a sentence that says how. Fig. 11 is printed as a violin plot only and has no value.
+A published value is set beside a run of the same task, metric, scheme, block size and way to cut blocks (samples of a
+waveform or tiles of a spectrogram). Tables I to III and Fig. 9 are of encrypted models; the paper does not say how
+speakers were enrolled there (both sides of a trial under the same key, or under the correct one), so its value stands
+beside either. Table IV is of a plain model that is given encrypted waveforms. Model, corpus and number of keys usually
+differ: every value carries a sentence that says how. Fig. 11 is printed as a violin plot only and has no value.
 """
 
 import tomllib
@@ -40,7 +40,18 @@ def published_values() -> dict[str, Any]:
 
 
 def published_beside(result: KeyStatistics) -> list[Published]:
-    """The paper's values for the same task, metric, scheme and blocks; often none."""
+    """The paper's values for the same task, metric, scheme and blocks.
+
+    Parameters
+    ----------
+    result : KeyStatistics
+        A run, summarised by the metric to compare.
+
+    Returns
+    -------
+    list of Published
+        Often empty: the paper gives few numbers.
+    """
     return [*_condition_table(result), *_sweep(result), *_plain_model_table(result)]
 
 
@@ -127,12 +138,10 @@ def _same_setting(result: KeyStatistics, published: dict[str, Any], variant: str
 
 
 def what_differs(result: KeyStatistics, model: str, corpus: str, keys: int | None) -> str:
-    """ "The paper: RawNeXt on VoxCeleb1 test, 1,000 incorrect keys. This run: another model (...)." """
+    """The differences in words: "The paper: RawNeXt on VoxCeleb1 test, 1,000 incorrect keys. This run: ..."."""
     run = result.run
-    same_model, same_corpus = (
-        _plain_name(run.model) == _plain_name(model),
-        _plain_name(run.corpus) == _plain_name(corpus),
-    )
+    same_model = _plain_name(run.model) == _plain_name(model)
+    same_corpus = _plain_name(run.corpus) == _plain_name(corpus)
     paper = f"The paper: {model} on {corpus}"
     kind = "incorrect key" if run.keyed else "key"
     paper += f", {keys:,} {kind}s." if keys else "."

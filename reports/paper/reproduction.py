@@ -1,7 +1,7 @@
-"""A table or figure of the paper beside the same experiment of ours: Markdown, CSV and, for distributions, figures.
+"""A table or figure of the paper beside our own experiment: Markdown, CSV and, for distributions, figures.
 
-Reads run folders only. A cell is "published | ours"; what differs (block size, model, corpus, number of keys) stands
-below the table in sentences.
+Reads run folders only. A cell is "published | ours"; what differs (block size, model, corpus, number of keys) is said
+in sentences below the table.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from wrongkey.errors import BadInput
-from wrongkey.files import write_text_atomically
-from wrongkey.reports.figures.violins import save_figure, violin_figure
+from wrongkey.files import explained_errors, write_text_atomically
+from wrongkey.reports.figures.style import save_figure
+from wrongkey.reports.figures.violins import violin_figure
 from wrongkey.reports.metrics import get_metric
 from wrongkey.reports.paper.experiments import PaperExperiment
 from wrongkey.reports.paper.published import published_values, what_differs
@@ -25,22 +26,22 @@ from wrongkey.reports.verdicts import cautions, evidence, session_caution
 
 NONE = "–"
 CONDITIONS = {"plain_query": "plain query", "correct": "correct key", "incorrect": "incorrect keys"}
-SIDES = {"both": "both sides", "test": "only the test side"}  # that are under an incorrect key, where it must be said
+SIDES = {"both": "both sides", "test": "only the test side"}  # under an incorrect key
 ENROLMENT = "The paper does not say how speakers were enrolled"
 READINGS = {
     ("both",): "Here both sides of a trial are under the same key, also an incorrect one, which is our reading of it; "
     "--variant both,test shows beside it what speakers enrolled under the correct key give.",
     ("test",): "Here they are enrolled under the correct key and only the test side guesses; --variant both,test shows "
     "beside it both sides under the same incorrect key.",
-    ("both", "test"): "Both readings stand here: both sides of a trial under the same key, also an incorrect one; and "
-    "speakers enrolled under the correct key, so that only the test side guesses. The published value is one and the "
-    "same beside either.",
+    ("both", "test"): "Both readings are shown: both sides of a trial under the same key, also an incorrect one; and "
+    "speakers enrolled under the correct key, so that only the test side guesses. The published value is the same "
+    "beside either.",
 }
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of the paper's, ours, or both; None where there is none. Values in the metric's unit.
+    """A number of the paper, one of ours, or both; None where there is none. Values in the metric's unit.
 
     scheme: "" for the plain model.  block_size: 0 where the paper's number does not depend on it.
     condition: of the scores, or "variance" over the incorrect keys.  keys: how many our number is over.
@@ -58,7 +59,7 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """ "33.3 | 20.84"."""
+        """Both numbers: "33.3 | 20.84"."""
         return f"{self.published_text} | {self.our_text}"
 
     @property
@@ -68,6 +69,7 @@ class Cell:
 
     @property
     def our_text(self) -> str:
+        """Our number; a variance with three significant digits."""
         if self.ours is None:
             return NONE
         return significant(self.ours.value) if self.condition == "variance" else f"{self.ours.value:.2f}"
@@ -82,7 +84,7 @@ class Reproduction:
 
     @classmethod
     def of(cls, experiment: PaperExperiment, runs: Iterable[Run]) -> "Reproduction":
-        """Raises BadInput for no run at all and for a run of another task or variant."""
+        """Make one of runs. Raises BadInput where there is none, and for a run of another task or variant."""
         runs = list(runs)
         if not runs:
             raise BadInput(f"There is no run of {experiment.name}: give at least one.")
@@ -90,9 +92,9 @@ class Reproduction:
         for run in runs:
             if run.task != experiment.task or run.keyed == keyless:
                 kind = "encrypted waveforms into a plain model" if keyless else "an encrypted model"
-                raise BadInput(f"{run.folder} is no run of {experiment.name}: that is {experiment.task}, {kind}.")
+                raise BadInput(f"{run.folder} is not a run of {experiment.name}: that is {experiment.task}, {kind}.")
         results = summarise_all(runs, experiment.metric)
-        if keyless:  # the title says it
+        if keyless:  # the title names the variant
             results = [replace(r, label=r.label.replace(f", {r.run.variant_words}", "", 1)) for r in results]
         return cls(experiment, tuple(results))
 
@@ -152,21 +154,36 @@ class Reproduction:
 
 
 def write_reproduction(experiment: PaperExperiment, runs: Iterable[Run], folder: Path) -> str:
-    """Write `<name>.md` and `.csv`, for a distribution `.png` and `.svg` as well; return the Markdown.
+    """Write an experiment of the paper beside our runs of it.
 
-    Raises BadInput as `Reproduction.of`, and for a folder that cannot be written.
+    Parameters
+    ----------
+    experiment : PaperExperiment
+        One of `wrongkey.reports.paper.experiments.EXPERIMENTS`.
+    runs : iterable of Run
+        Our runs of it.
+    folder : Path
+        Gets `<name>.md` and `.csv`, for a distribution also `.png` and `.svg`.
+
+    Returns
+    -------
+    str
+        The Markdown.
+
+    Raises
+    ------
+    BadInput
+        If there is no run, one is of another task or variant, or the folder cannot be written.
     """
     ours = Reproduction.of(experiment, runs)
     drawn = experiment.form == "distribution"
     text = ours.markdown(f"{experiment.name}.svg" if drawn else None)
-    try:
+    with explained_errors(folder, "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
         if drawn:
             save_figure(violin_figure(ours.results), folder, experiment.name)
         write_text_atomically(folder / f"{experiment.name}.csv", to_csv(ours.numbers()))
         write_text_atomically(folder / f"{experiment.name}.md", text)
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be written ({error.strerror or error}): choose another --out.") from None
     return text
 
 
@@ -176,7 +193,7 @@ def sentences(ours: Reproduction) -> list[str]:
     found = [sentence for doubtful, sentence in kinds if doubtful] + _block_sentences(ours) + _enrolment(ours)
     found += _differences(ours)
     if ours.experiment.name == "fig11":
-        found.append("The paper prints Fig. 11 as a violin plot only: there is no number of its own to stand beside.")
+        found.append("The paper prints Fig. 11 as a violin plot only, so it has no number to compare with.")
     found += _trend(ours)
     if ours.experiment.task == "asr":
         found += _runaways(ours)
@@ -187,7 +204,7 @@ def sentences(ours: Reproduction) -> list[str]:
     few = sorted({result.n for result in ours.results if not result.run.exhaustive and result.n < 30})
     if few and ours.experiment.form != "distribution":
         number = " or ".join(map(str, few))
-        found.append(f"A mean of {number} keys says nothing of rare keys that work well: see a sweep of many.")
+        found.append(f"A mean of {number} keys says nothing about rare keys that work well: see a sweep of many.")
     return list(dict.fromkeys([*found, *(sentence for doubtful, sentence in kinds if not doubtful)]))
 
 
@@ -248,7 +265,7 @@ def _titles(ours: Reproduction) -> dict[tuple[str, str], str]:
 
 
 def _variant(result: KeyStatistics) -> str:
-    """ "both" or "test" where speakers are verified; "" for the other tasks, which have no such choice."""
+    """The variant, "both" or "test", where speakers are verified; "" for other tasks, which have no such choice."""
     return (result.run.variant or "both") if result.run.task == "asv" else ""
 
 
@@ -257,7 +274,7 @@ def _variants(ours: Reproduction) -> list[str]:
 
 
 def _enrolment(ours: Reproduction) -> list[str]:
-    """What the reader must know of a choice that the paper leaves open."""
+    """What the reader must know about a choice that the paper leaves open."""
     reading = READINGS.get(tuple(_variants(ours)))
     return [f"{ENROLMENT}. {reading}"] if reading else []
 
@@ -335,7 +352,7 @@ def _distribution_table(ours: Reproduction) -> pd.DataFrame:
 
 
 def _same_keys(ours: Reproduction) -> int | str:
-    """How many keys every mean is over; "" where that differs and each cell must say it."""
+    """How many keys every mean is over; "" where that differs, so that each cell says it."""
     numbers = {result.n for result in ours.results}
     return numbers.pop() if len(numbers) == 1 else ""
 
@@ -363,7 +380,7 @@ def _block_sentences(ours: Reproduction) -> list[str]:
 
 
 def _differences(ours: Reproduction) -> list[str]:
-    """ "The paper: … This run: another model (…), another corpus (…), 5 incorrect keys.", each once."""
+    """How model, corpus and number of keys differ from the paper's, each sentence once."""
     found = []
     for result in ours.results:
         table, model, keys = _source(ours.experiment, result)
@@ -386,14 +403,15 @@ def _source(experiment: PaperExperiment, result: KeyStatistics) -> tuple[dict[st
 
 
 def _trend(ours: Reproduction) -> list[str]:
-    """How mean and variance move with M, and what the paper says of it."""
+    """How mean and variance change with M, and what the paper says about that."""
     if ours.experiment.form != "distribution":
         return []
     found = []
     for scheme, variant in dict.fromkeys((result.run.scheme, _variant(result)) for result in ours.results):
         own = (r for r in ours.results if (r.run.scheme, _variant(r)) == (scheme, variant))
         results = sorted(own, key=lambda r: r.run.block_size)
-        if len({r.run.block_size for r in results}) < 2 or len({r.run.block_size for r in results}) < len(results):
+        distinct = len({r.run.block_size for r in results})
+        if distinct < 2 or distinct < len(results):
             continue
         sides = f", {SIDES.get(variant, variant)}" if len(_variants(ours)) > 1 else ""
         sizes = ", ".join(str(r.run.block_size) for r in results)

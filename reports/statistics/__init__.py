@@ -1,1 +1,1 @@
-"""What a sample of incorrect keys says: summaries, intervals over keys, tails and guess numbers."""
+"""What a sample of incorrect keys shows: summaries, intervals over keys, tails and guess numbers."""

@@ -1,7 +1,7 @@
-"""Intervals over a sample of keys that hold their level where keys are few (docs/statistics.md, "Intervals over keys").
+"""Intervals over a sample of keys that keep their level where keys are few (docs/statistics.md, "Intervals over keys").
 
-All are for 95 % and take samples `(…, keys)`, so that the simulation which checked them
-(benchmarks/simulate_intervals.py) runs what a report runs.
+All are for 95 % and take samples `(…, keys)`, so that the simulation that checked them
+(benchmarks/simulate_intervals.py) runs the same code as a report.
 """
 
 import math
@@ -16,12 +16,25 @@ FEWEST_FOR_VARIANCE = 100  # keys; with fewer the interval covers less than 0.9 
 
 
 def mean_interval(values: Array) -> tuple[Array, Array]:
-    """Ends `(…)` of an interval for the mean of `(…, n)` values, n ≥ 2: the farther ends of Student's and Hall's.
+    """Interval for a mean: of Student's interval and Hall's, the end that lies farther out on each side.
 
-    Hall (1992, J. R. Statist. Soc. B 54:221) transforms Student's statistic by the sample's skewness, which moves the
-    interval towards the long tail. A small sample often does not show its tail; then Student's end is the better one.
+    Hall transforms Student's statistic by the sample's skewness, which moves the interval towards the long tail. A
+    small sample often does not show its tail; then Student's end is the better one.
 
-    NaN where all values of a sample tie: their spread says nothing, and an interval of no width would claim certainty.
+    Parameters
+    ----------
+    values : ndarray
+        Samples `(…, n)`, n ≥ 2.
+
+    Returns
+    -------
+    tuple of ndarray
+        Lower and upper ends `(…)`. NaN where all values of a sample tie: their spread says nothing, and an interval
+        without width would claim certainty.
+
+    References
+    ----------
+    P. Hall, "On the removal of skewness by transformation", J. R. Statist. Soc. B 54:221, 1992.
     """
     count = values.shape[-1]
     mean, sd = values.mean(-1), _untied(values, values.std(-1, ddof=1))
@@ -34,10 +47,27 @@ def mean_interval(values: Array) -> tuple[Array, Array]:
 
 
 def quantile_ranks(count: int, probability: float) -> tuple[int, int] | None:
-    """Ranks from 1 of the two order statistics of `count` values that hold the quantile of that probability.
+    """Ranks of the two order statistics that enclose a quantile.
 
     Exact for every distribution: the number of values below the quantile is binomial, and each end misses with a
-    probability of at most 0.025. None where no two order statistics do, as for the median of fewer than 6 values.
+    probability of at most 0.025.
+
+    Parameters
+    ----------
+    count : int
+        Size of the sample.
+    probability : float
+        Of the quantile, such as 0.5 for the median.
+
+    Returns
+    -------
+    tuple of int or None
+        Ranks, from 1; None where no two order statistics do, as for the median of fewer than 6 values.
+
+    Examples
+    --------
+    >>> quantile_ranks(100, 0.5), quantile_ranks(5, 0.5)
+    ((40, 61), None)
     """
     below = stats.binom(count, probability)
     low = int(below.ppf(MISS))  # P(fewer than `low` values below) is at most MISS
@@ -55,10 +85,24 @@ def quantile_interval(values: Array, probability: float) -> tuple[Array, Array] 
 
 
 def variance_interval(values: Array) -> tuple[Array, Array]:
-    """Ends `(…)` of an interval for the variance of `(…, n)` values, n ≥ 5, of any distribution with a kurtosis.
+    """Bonett's interval for a variance, of any distribution with a kurtosis.
 
-    Bonett (2006, Computational Statistics & Data Analysis 50:775): normal on the logarithm, with the kurtosis taken
-    about a trimmed mean. Believe it from `FEWEST_FOR_VARIANCE` keys on. NaN where all values of a sample tie.
+    Normal on the logarithm, with the kurtosis taken about a trimmed mean. Reliable from `FEWEST_FOR_VARIANCE` keys on.
+
+    Parameters
+    ----------
+    values : ndarray
+        Samples `(…, n)`, n ≥ 5.
+
+    Returns
+    -------
+    tuple of ndarray
+        Lower and upper ends `(…)`; NaN where all values of a sample tie.
+
+    References
+    ----------
+    D. G. Bonett, "Approximate confidence interval for standard deviation of nonnormal distributions", Computational
+    Statistics & Data Analysis 50:775, 2006.
     """
     count = values.shape[-1]
     z = float(stats.norm.ppf(1 - MISS))
@@ -74,11 +118,11 @@ def variance_interval(values: Array) -> tuple[Array, Array]:
 
 
 def picked_interval(value: Array, low: Array, high: Array, picked: int, lowest: bool) -> tuple[Array, Array]:
-    """The own 95 % interval `low` to `high` of a key, corrected for having been picked as the best of `picked` keys.
+    """Correct a key's own 95 % interval for the key having been picked as the best of `picked` keys.
 
-    Picked for the lowest score (or the highest), a key was lucky more often than not: the same key on other speakers
-    scores higher. The end on that side is moved out as far as makes it hold for all keys at once (Bonferroni, normal
-    errors, any dependence between keys); luck does not ask for the other end to be moved.
+    A key that was picked for the lowest score (or the highest) was lucky more often than not: on other speakers the
+    same key scores higher. The end on that side is moved out until it holds for all keys at once (Bonferroni, normal
+    errors, any dependence between keys); luck is no reason to move the other end.
     """
     wider = float(stats.norm.isf(MISS / picked) / stats.norm.isf(MISS))
     if lowest:

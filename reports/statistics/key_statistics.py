@@ -1,9 +1,9 @@
-"""What a distribution of scores over incorrect keys says, in numbers.
+"""The distribution of scores over incorrect keys, in numbers.
 
-A statement about keys carries a 95 % interval over keys that was checked to hold its level
+A statement about keys carries a 95 % interval over keys that was checked to keep its level
 (`wrongkey.reports.statistics.intervals`, docs/statistics.md): means from `FEWEST` sampled keys on, quantiles where
-order statistics give one, the variance from `FEWEST_FOR_VARIANCE` keys on. Where every incorrect key there is was tried
-(a small key space, enumerated), nothing was sampled, so the numbers are exact and have no interval.
+order statistics give one, the variance from `FEWEST_FOR_VARIANCE` keys on. Where every incorrect key that exists was
+tried (a small key space, enumerated), nothing was sampled, so the numbers are exact and have no interval.
 
 The interval of a single key is its own (over speakers or utterances) as the run measured it; that of the worst key is
 widened, because the key was picked as the extreme by the same scores
@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from wrongkey.keys.volume import log10_guesses
 from wrongkey.reports.metrics import Metric, get_metric
@@ -29,20 +28,23 @@ from wrongkey.reports.statistics.intervals import (
     quantile_interval,
     variance_interval,
 )
+from wrongkey.reports.statistics.proportions import exact_interval
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]  # (..., keys) -> (...)
 QUANTILES = (0.05, 0.25, 0.75, 0.95)  # beside the median
 RESAMPLES = 2000
 FEWEST = 5  # sampled keys: 5 scores lie on one side of a number in 1 of 16 cases, which no interval can see
-FEW_KEYS = 30  # below this intervals are rough and a kernel density says more than the data
+FEW_KEYS = 30  # below this, intervals are rough and a kernel density shows more than the data do
 _RESAMPLED_VALUES = 4_000_000  # held in memory at once
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval; `low` and `high` are None where it is exact, or rests on too few keys or on keys
-    that all score the same."""
+    """A value with its 95 % interval.
+
+    `low` and `high` are None where it is exact, or rests on too few keys or on keys that all score the same.
+    """
 
     value: float
     low: float | None = None
@@ -64,17 +66,28 @@ class WorstKey:
 
 @dataclass(frozen=True)
 class GuessNumber:
-    """How many random keys an attacker draws on average until one comes within `distance` of the plain model.
+    """How many random keys an adversary draws on average until one comes within `distance` of the plain model.
 
-    hits of tried keys came that close. Of a sample of keys, expected = tried / hits (infinite when none did) with
-    Clopper and Pearson's 95 % interval; when no key came that close, `low` is tried / 3 by the rule of three.
-    Where every key there is was tried (`exhaustive`), a guesser who repeats none needs (tried + 1) / (hits + 1) on
-    average, the mean of the negative hypergeometric distribution: exact, without an interval.
+    Of a sample of keys, `expected` is tried / hits (infinite where there is no hit) with Clopper and Pearson's 95 %
+    interval; without a hit, `low` is tried / 3 by the rule of three. Where every key that exists was tried, an
+    adversary who repeats none needs (tried + 1) / (hits + 1) guesses on average, the mean of the negative
+    hypergeometric distribution: exact, without an interval. The interval is over keys alone.
 
-    The interval is over keys alone. fewest, most: how many keys came that close by the other end of their own intervals
-    over speakers or utterances, all on their safe side or all on the attacker's; None where they have no intervals.
-    bound: log10 of the guesses that the key space allows (`wrongkey.keys.volume`): so many reach a key so near the
-    correct one that it unlocks the model. It caps `expected` and `high`, unless the keys tried contradict it.
+    Parameters
+    ----------
+    distance : float
+        In the metric's unit.
+    hits, tried : int
+        How many of the tried keys came that close.
+    exhaustive : bool
+        Whether every key that exists was tried.
+    fewest, most : int, optional
+        How many keys came that close by the ends of their own intervals over speakers or utterances, all on the
+        owner's side or all on the adversary's; None where they have no intervals.
+    bound : float, optional
+        log10 of the guesses that the key space allows (`wrongkey.keys.volume`): by then a key is reached that lies near
+        enough to the correct one to unlock the model. It caps `expected` and `high`, unless the keys tried contradict
+        it.
     """
 
     distance: float
@@ -87,13 +100,14 @@ class GuessNumber:
 
     @property
     def limit(self) -> float | None:
-        """The bound where it applies: None where all keys were tried, or so many in vain that it cannot hold."""
+        """The bound where it applies: None where all keys were tried, or too many in vain for it to hold."""
         if self.bound is None or self.exhaustive or power_of_ten(self.bound) < self.low:
             return None
         return self.bound
 
     @property
     def expected(self) -> float:
+        """Guesses on average; infinite where no key came that close."""
         if not self.hits:
             return math.inf
         if self.exhaustive:
@@ -102,25 +116,25 @@ class GuessNumber:
 
     @property
     def low(self) -> float:
+        """Lower end of the 95 % interval."""
         if self.exhaustive:
             return self.expected
         if not self.hits:
             return max(1.0, self.tried / 3)
-        misses = self.tried - self.hits
-        return 1.0 / float(stats.beta.ppf(0.975, self.hits + 1, misses)) if misses else 1.0
+        return 1.0 / exact_interval(self.hits, self.tried)[1]
 
     @property
     def high(self) -> float:
+        """Upper end of the 95 % interval."""
         if self.exhaustive:
             return self.expected
         if not self.hits:
             return power_of_ten(self.limit)
-        counted = 1.0 / float(stats.beta.ppf(0.025, self.hits, self.tried - self.hits + 1))
-        return min(counted, power_of_ten(self.limit))
+        return min(1.0 / exact_interval(self.hits, self.tried)[0], power_of_ten(self.limit))
 
     @property
     def hits_words(self) -> str:
-        """ "20 (12 to 41)": the keys that came that close, and by the ends of their own intervals."""
+        """The keys that came that close, and the range by the ends of their own intervals: "20 (12 to 41)"."""
         return f"{self.hits:,}" if self.most is None else f"{self.hits:,} ({self.fewest:,} to {self.most:,})"
 
     def __str__(self) -> str:
@@ -141,9 +155,29 @@ class GuessNumber:
 class KeyStatistics:
     """The scores of one run's incorrect keys for one metric, summarised. Values are in the metric's unit.
 
-    values: (keys,) in the order of the key index.  at: probability -> the quantile, for `QUANTILES` and the median.
-    variance: with n − 1 in the denominator; None for a single key, like sd.
-    plain, correct, plain_query: None where the run holds no such score; over several keys they are means.
+    Parameters
+    ----------
+    run : Run
+        The run.
+    label : str
+        Its name in tables and figures.
+    metric : Metric
+        Which metric.
+    values : ndarray
+        Scores `(keys,)` in the order of the key index.
+    mean : Estimate
+        Over the incorrect keys.
+    variance : Estimate or None
+        With n − 1 in the denominator; None for a single key, like `sd`.
+    at : dict of float to Estimate
+        Probability -> the quantile, for `QUANTILES` and the median.
+    worst : WorstKey
+        The incorrect key that works best.
+    plain, correct, plain_query : Estimate or None
+        Of the plain model, of the correct key, and of queries that were not encrypted; None where the run holds no such
+        score, means where it holds several.
+    guesses : tuple of GuessNumber
+        One for each of the metric's distances.
     """
 
     run: Run
@@ -161,10 +195,12 @@ class KeyStatistics:
 
     @property
     def n(self) -> int:
+        """The number of incorrect keys."""
         return len(self.values)
 
     @property
     def median(self) -> float:
+        """Of the scores."""
         return self.at[0.5].value
 
     @property
@@ -174,24 +210,45 @@ class KeyStatistics:
 
     @property
     def sd(self) -> float | None:
+        """Standard deviation of the scores; None for a single key."""
         return None if self.variance is None else math.sqrt(self.variance.value)
 
     @property
     def correct_minus_plain(self) -> float | None:
-        """The self-check a reader makes first: the correct key must give the plain model's score."""
+        """The self-check that a reader makes first: the correct key must give the plain model's score."""
         if self.correct is None or self.plain is None:
             return None
         return self.correct.value - self.plain.value
 
     @property
     def coincides(self) -> bool:
-        """The correct key scores as the plain model does, up to a tenth of the smallest distance."""
+        """Whether the correct key scores as the plain model does, up to a tenth of the smallest distance."""
         gap = self.correct_minus_plain
         return gap is None or abs(gap) <= self.metric.distances[0] / 10
 
 
 def summarise(run: Run, metric: str | None = None, label: str | None = None) -> KeyStatistics:
-    """Statistics of a run's incorrect keys for one metric (by default the one that speaks for the task)."""
+    """Summarise a run's incorrect keys for one metric.
+
+    Parameters
+    ----------
+    run : Run
+        Of `load_run`.
+    metric : str, optional
+        By default the run's primary metric.
+    label : str, optional
+        By default model, scheme and block size.
+
+    Returns
+    -------
+    KeyStatistics
+        Distribution, worst key and guess numbers.
+
+    Raises
+    ------
+    BadInput
+        For a metric that the run does not have.
+    """
     chosen = get_metric(metric or run.metric, run.classes)
     values = run.incorrect(chosen.name)
     plain = _condition(run, "plain", chosen.name)
@@ -212,16 +269,36 @@ def summarise(run: Run, metric: str | None = None, label: str | None = None) -> 
 
 
 def summarise_all(runs: Iterable[Run], metric: str | None = None) -> list[KeyStatistics]:
-    """`summarise` for several runs, with labels that tell them apart."""
+    """Summarise several runs, with labels that distinguish them.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+        Of `load_runs`.
+    metric : str, optional
+        By default each run's primary metric.
+
+    Returns
+    -------
+    list of KeyStatistics
+        In the order of the runs.
+
+    Raises
+    ------
+    BadInput
+        For a metric that a run does not have.
+    """
     runs = list(runs)
     return [summarise(run, metric, label) for run, label in zip(runs, run_labels(runs), strict=True)]
 
 
 def mean(values: Array) -> Array:
+    """Mean `(…)` of samples `(…, keys)`."""
     return np.asarray(values.mean(axis=-1))
 
 
 def variance(values: Array) -> Array:
+    """Variance `(…)` of samples `(…, keys)`, with n − 1 in the denominator."""
     return np.asarray(values.var(axis=-1, ddof=1))
 
 
@@ -264,14 +341,26 @@ def power_of_ten(exponent: float | None) -> float:
 
 
 def count_words(number: float) -> str:
-    """A number of guesses: "1.5", "1,234", "3e8"."""
+    """Write a number of guesses.
+
+    Examples
+    --------
+    >>> [count_words(number) for number in (1.5, 1234.0, 3.1e8)]
+    ['1.5', '1,234', '3e8']
+    """
     if number >= 1e6:
         return f"{number:.0e}".replace("e+0", "e").replace("e+", "e")
     return f"{number:,.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
 
 
 def bound_words(bound: float) -> str:
-    """An upper bound of guesses from its log10, rounded up: "20,518" or "10^46"."""
+    """Write an upper bound of guesses from its log10, rounded up.
+
+    Examples
+    --------
+    >>> bound_words(4.3121), bound_words(45.2)
+    ('20,517', '10^46')
+    """
     return f"{math.ceil(10**bound - 1e-6):,}" if bound < 6 else f"10^{math.ceil(bound - 1e-9)}"
 
 

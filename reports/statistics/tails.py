@@ -1,16 +1,16 @@
-"""Beyond the keys that were tried: how many random keys an attacker needs, from the tail of the distribution.
+"""Beyond the keys that were tried: how many random keys an adversary needs, from the tail of the distribution.
 
 Peaks over a threshold: whatever the distribution of scores, its tail beyond a high threshold is nearly a generalised
 Pareto distribution (Pickands 1975; Balkema and de Haan 1974). The tail is the owner's worst end: low error rates, high
 accuracies. Fitted by the method of Zhang and Stephens (2009, Technometrics 51), which is a closed form, always exists,
 and agrees with maximum likelihood (tests/reports/statistics/test_tails.py); intervals are percentile bootstraps over
-keys, threshold and all. An extrapolation is an assumption: `TailEstimate.warning` and `TailGuess.stable` say where it
-says nothing. Where a single key was seen that close, counting replaces it
+keys that choose the threshold again each time. An extrapolation is an assumption: `TailEstimate.warning` and
+`TailGuess.stable` say where it means nothing. Where even one key came that close, counting replaces it
 (`wrongkey.reports.statistics.key_statistics.GuessNumber`).
 
 No extrapolation goes beyond the key space. A fitted tail that ends before the plain score would say "never", which is
-impossible: a share of the keys lies so near the correct one that the model cannot tell (`wrongkey.keys.volume`), so
-that a key is reached after at most one over that share of guesses.
+impossible: a share of the keys lies so near the correct one that the model cannot tell them apart
+(`wrongkey.keys.volume`), so that such a key is reached after at most one over that share of guesses.
 """
 
 import math
@@ -21,7 +21,14 @@ import numpy as np
 import pandas as pd
 
 from wrongkey.reports.metrics import Metric
-from wrongkey.reports.statistics.key_statistics import Array, KeyStatistics, bound_words, count_words, power_of_ten
+from wrongkey.reports.statistics.key_statistics import (
+    Array,
+    GuessNumber,
+    KeyStatistics,
+    bound_words,
+    count_words,
+    power_of_ten,
+)
 
 SHARE = 0.1  # of the keys, beyond the threshold
 OTHER_SHARES = (0.05, 0.15, 0.2)  # whose thresholds must say the same
@@ -29,16 +36,16 @@ FEWEST_EXCEEDANCES = 30
 UNSTABLE = 10.0  # factor between the guess numbers of two thresholds
 TIED = 0.3  # share of different values among the exceedances below which the scores are too coarse
 RESAMPLES = 500
-UNREACHED = 1e12  # guesses; beyond it numbers are not told apart
+UNREACHED = 1e12  # guesses; larger numbers are all the same
 
 
 @dataclass(frozen=True)
 class TailGuess:
     """Expected random keys until one comes within `distance` of the plain score, by the tail; inf where it ends before.
 
-    hits: how many of the tried keys did.  low, high: 95 % bootstrap interval over keys.  least, most: what the tails
-    beyond this and other thresholds say.  bound: log10 of the guesses that the key space allows; None where unknown.
-    No number is larger than the bound.
+    hits: how many of the tried keys did.  low, high: 95 % bootstrap interval over keys.  least, most: of the tails
+    beyond this and other thresholds.  bound: log10 of the guesses that the key space allows; None where unknown. No
+    number is larger than the bound.
     """
 
     distance: float
@@ -52,12 +59,12 @@ class TailGuess:
 
     @property
     def counted(self) -> bool:
-        """Some of the tried keys came this close: counting them asks for no assumption."""
+        """Whether some of the tried keys came this close: counting them needs no assumption."""
         return self.hits > 0
 
     @property
     def stable(self) -> bool:
-        """Other thresholds say the same, up to a factor of `UNSTABLE`."""
+        """Whether other thresholds give the same, up to a factor of `UNSTABLE`."""
         return min(self.most, UNREACHED) <= UNSTABLE * min(self.least, UNREACHED)
 
     def __str__(self) -> str:
@@ -74,7 +81,7 @@ class TailGuess:
         return number >= min(power_of_ten(self.bound), UNREACHED)
 
     def _words(self, number: float) -> str:
-        """A number of guesses: "1,234"; "at most 20,518" by the key space; above 10^12 where that is not known."""
+        """Such as "1,234"; "at most 20,518" by the key space; "above 10^12" where that is not known."""
         if not self._capped(number):
             return count_words(number)
         return "above 10^12" if self.bound is None else f"at most {bound_words(self.bound)}"
@@ -82,8 +89,11 @@ class TailGuess:
 
 @dataclass(frozen=True)
 class TailEstimate:
-    """A fitted tail: `threshold` in the metric's unit, `exceedances` beyond it, shape ξ (below 0: the tail ends) and
-    scale σ, and what follows for an attacker. `warning`: why the fit says nothing, empty where it can be used."""
+    """A fitted tail and what follows from it for an adversary.
+
+    threshold: in the metric's unit.  exceedances: how many keys lie beyond it.  shape: ξ (below 0 the tail ends), with
+    its 95 % interval.  scale: σ.  warning: why the fit means nothing, empty where it can be used.
+    """
 
     keys: int
     threshold: float
@@ -97,7 +107,7 @@ class TailEstimate:
 
     @property
     def speaks(self) -> bool:
-        """The fit can be used for some distance, if there is one that no key reached."""
+        """Whether the fit can be used for some distance, if there is one that no key reached."""
         asked = [guess for guess in self.guesses if not guess.counted]
         return not self.warning and (not asked or any(guess.stable for guess in asked))
 
@@ -105,12 +115,12 @@ class TailEstimate:
 def fit_tail(
     values: Array, plain: float, metric: Metric, bound: float | None = None, seed: int = 0
 ) -> TailEstimate | None:
-    """The tail of the scores `(keys,)` towards the plain model's.
+    """Fit the tail of the scores `(keys,)` towards the plain model's.
 
     bound: log10 of the guesses that the key space allows, where it is known; it caps every number of guesses.
     Returns None for fewer keys than leave five beyond the threshold, and where all scores beyond it are the same.
     """
-    gains = -values if metric.higher_is_safer else values  # what an attacker gains: the tail is at the top
+    gains = -values if metric.higher_is_safer else values  # what an adversary gains: the tail is at the top
     target = -plain if metric.higher_is_safer else plain
     fitted = _fit(gains[None], SHARE)
     if fitted is None:
@@ -125,11 +135,11 @@ def fit_tail(
     guesses = []
     for distance in metric.distances:
         goal = target - distance
-        told = [min(float(_expected(fit, len(gains), goal)[0]), cap) for fit in (fitted, *shares)]
+        expected = [min(float(_expected(fit, len(gains), goal)[0]), cap) for fit in (fitted, *shares)]
         replicates = np.minimum(_expected(resampled, len(gains), goal), cap)
         low, high = (float(end) for end in np.quantile(replicates, (0.025, 0.975), method="inverted_cdf"))
         hits = int(metric.within(values, plain, distance).sum())
-        guesses.append(TailGuess(distance, told[0], low, high, hits, min(told), max(told), bound))
+        guesses.append(TailGuess(distance, expected[0], low, high, hits, min(expected), max(expected), bound))
     return TailEstimate(
         keys=len(gains),
         threshold=-threshold if metric.higher_is_safer else threshold,
@@ -146,7 +156,7 @@ def fit_tail(
 def tail_table(results: Sequence[KeyStatistics]) -> pd.DataFrame | None:
     """For people: what the tails say beyond the keys tried, and where they say nothing; None where no run has a tail.
 
-    Runs that tried every key there is need no tail and have no row.
+    Runs that tried every key that exists need no tail and have no row.
     """
     rows = []
     for result, tail in _tails(results):
@@ -156,13 +166,19 @@ def tail_table(results: Sequence[KeyStatistics]) -> pd.DataFrame | None:
             row["Beyond the threshold"] = f"{tail.exceedances} keys ({_side(result.metric)} {words(tail.threshold)})"
             row["Shape ξ [95 %]"] = f"{tail.shape:.2f} [{tail.shape_low:.2f}, {tail.shape_high:.2f}]"
         for guess, number in zip(tail.guesses, result.guesses, strict=True):
-            told = f"counted: {number}" if guess.counted else "–" if tail.warning else str(guess)
-            row[f"Keys to within {result.metric.distance_words(guess.distance)}"] = told
+            row[f"Keys to within {result.metric.distance_words(guess.distance)}"] = _cell(tail, guess, number)
         row["Says nothing because"] = tail.warning or "–"
         rows.append(row)
     table = pd.DataFrame(rows).fillna("–")
     first = [name for name in ("Run", "Beyond the threshold", "Shape ξ [95 %]") if name in table]
     return table[[*first, *(name for name in table if name not in first)]] if rows else None
+
+
+def _cell(tail: TailEstimate, guess: TailGuess, number: GuessNumber) -> str:
+    """The guesses for one distance: counted where some key came that close, else by the tail."""
+    if guess.counted:
+        return f"counted: {number}"
+    return "–" if tail.warning else str(guess)
 
 
 def _tails(results: Iterable[KeyStatistics]) -> Iterable[tuple[KeyStatistics, TailEstimate]]:
@@ -177,7 +193,7 @@ def _tails(results: Iterable[KeyStatistics]) -> Iterable[tuple[KeyStatistics, Ta
 def zhang_stephens(exceedances: Array) -> tuple[Array, Array]:
     """Shape ξ and scale σ of generalised Pareto samples, `(samples, m)` ascending and above 0, m ≥ 5.
 
-    The likelihood of θ = ξ/σ, with ξ put at its best for each θ, is averaged over a data-driven prior.
+    The likelihood of θ = ξ/σ, with the most likely ξ for each θ, is averaged over a data-driven prior.
     """
     _, m = exceedances.shape
     number = 20 + math.floor(math.sqrt(m))
@@ -197,8 +213,8 @@ def zhang_stephens(exceedances: Array) -> tuple[Array, Array]:
 def _fit(gains: Array, share: float) -> tuple[Array, Array, Array, Array] | None:
     """Threshold, exceedances, ξ and σ of each sample `(samples, keys)`; None where there is too little to fit.
 
-    The threshold lies half way between the last score below the share and the first one in it. Samples whose
-    exceedances tie with it, as bootstrap samples of coarse scores do, are fitted a hair above it.
+    The threshold lies half way between the last score below the share and the first one in it. Exceedances that tie
+    with it, as in bootstrap samples of coarse scores, are moved slightly above it.
     """
     keys = gains.shape[1]
     m = math.floor(share * keys)
@@ -225,8 +241,7 @@ def _expected(fitted: tuple[Array, Array, Array, Array], keys: int, goal: float)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         inside = 1 + shape * excess
         left = np.where(np.abs(shape) < 1e-9, np.exp(-excess), np.where(inside > 0, inside ** (-1 / shape), 0.0))
-        guesses: Array = keys / (count * left)
-    return guesses
+        return keys / (count * left)
 
 
 def _warning(gains: Array, threshold: float, exceedances: int) -> str:

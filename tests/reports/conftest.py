@@ -1,4 +1,4 @@
-"""Run folders written by the schema of docs/design.md, section 3: the only thing this room ever reads."""
+"""Run folders as a sweep writes them (docs/design.md): all that reports read."""
 
 import json
 from collections.abc import Callable

@@ -146,8 +146,8 @@ def test_tables_say_what_was_found(tmp_path: Path) -> None:
     analysis = one(keys_of(tmp_path / "keys"))
     table = group_table([analysis])
     assert table.iloc[0]["low-error key is the nearer one"] == "57 % [47, 66]"
-    foretold = prediction_table([analysis])
-    assert foretold is not None and foretold.iloc[0]["Rank correlation [95 %]"] == "0.90 [0.80, 0.95]"
+    predicted = prediction_table([analysis])
+    assert predicted is not None and predicted.iloc[0]["Rank correlation [95 %]"] == "0.90 [0.80, 0.95]"
     near = decryption_table(one(decryption_of(tmp_path / "near")))
     assert list(near["Decrypted with"])[1:3] == ["geodesic step of 0.1", "geodesic step of 0.5"]
     assert near.iloc[1]["EER (%)"] == "10.00 (9.00 to 10.00)" and near.iloc[1]["SNR (dB)"] == "19.0"
@@ -205,7 +205,7 @@ def test_the_page_has_a_section(make_run: MakeRun, scores: np.ndarray, tmp_path:
     for text in (
         "Which incorrect keys work",
         "Low-error keys are not the near ones.",
-        "How near a key must be",
+        "How close a key must be",
         "Phase reconstruction",
         "not evidence",
         "wrongkey analyse keys",
@@ -280,5 +280,5 @@ def test_an_analysis_of_another_shape_is_one_sentence(tmp_path: Path, change: di
 def test_numbers_that_are_none_are_one_sentence(tmp_path: Path) -> None:
     path = keys_of(tmp_path) / "analyses" / "keys.parquet"
     pd.read_parquet(path).assign(moments="far").to_parquet(path)
-    with pytest.raises(BadInput, match=r"its moments is no number"):
+    with pytest.raises(BadInput, match=r"its moments is not a number"):
         find_analyses([tmp_path])

@@ -192,7 +192,7 @@ def test_a_metric_that_was_not_measured(make_run: MakeRun) -> None:
 
 def test_only_unknown_metrics(make_run: MakeRun) -> None:
     run = load_run(make_run("a", [20.0, 30.0], metric="charm"))
-    with pytest.raises(BadInput, match="only metrics the report does not know"):
+    with pytest.raises(BadInput, match="only metrics that the report does not know"):
         _ = run.metric
 
 
@@ -236,7 +236,9 @@ def test_a_label_names_the_variant_unless_it_is_the_usual_one(make_run: MakeRun,
         ({"blocks": "samples", "variant": "waveform"}, 1, "M = 80, encrypted waveforms into the plain model"),
     ],
 )
-def test_tiles_and_frames_are_told_apart(make_run: MakeRun, config: dict[str, object], dims: int, words: str) -> None:
+def test_tiles_and_frames_are_distinguished(
+    make_run: MakeRun, config: dict[str, object], dims: int, words: str
+) -> None:
     run = load_run(make_run("a", [20.0], block_size=80, dims=dims, config=config))
     assert run.setting == words
     assert run.keyed == ("variant" not in config)
@@ -248,7 +250,7 @@ def test_runs_that_are_read_are_not_read_again(make_run: MakeRun) -> None:
     assert load_runs([run.folder, run, run.folder]) == [run]
 
 
-def test_readable_runs_are_told_from_the_others(make_run: MakeRun) -> None:
+def test_readable_runs_are_separated_from_the_others(make_run: MakeRun) -> None:
     names = ("good", "foreign", "early", "checks", "metric")
     good, foreign, early, checks, metric = (
         make_run(name, [20.0], metric="charm" if name == "metric" else "eer") for name in names

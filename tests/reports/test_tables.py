@@ -52,7 +52,7 @@ def test_people_see_rounded_values_with_intervals(results: list[KeyStatistics], 
     assert worst["picked among"].tolist() == ["200", "3", "1"]
 
 
-def test_how_many_keys_came_close_is_told_with_what_other_speakers_would_change(results: list[KeyStatistics]) -> None:
+def test_how_many_keys_came_close_stands_beside_what_other_speakers_would_change(results: list[KeyStatistics]) -> None:
     table = closeness_table(results)
     assert table["within 5 points"].tolist() == [results[0].guesses[2].hits_words, "1 (0 to 1)", "–"]
     csv = pd.read_csv(io.StringIO(to_csv(numbers(results))))

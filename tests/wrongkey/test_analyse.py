@@ -53,7 +53,7 @@ def test_decryption_takes_the_sweep_or_flags(run, only, tmp_path):
     assert rows[rows.kind == "incorrect key"].draw.nunique() == 7  # all there are
     page = tmp_path / "report.html"
     assert main(["report", str(tmp_path / "flipping"), "--out", str(page)]) == 0
-    assert "How near a key must be" in page.read_text(encoding="utf-8")
+    assert "How close a key must be" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", [PhaseReconstruction, Leaks])

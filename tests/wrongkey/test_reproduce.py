@@ -105,7 +105,7 @@ def test_both_readings_of_the_papers_enrolment_are_run_and_shown(
     ]
     page = capsys.readouterr().out
     assert "incorrect keys, both sides (mean of 5)" in page and "incorrect keys, only the test side (mean of 5)" in page
-    assert "The paper does not say how speakers were enrolled. Both readings stand here" in page
+    assert "The paper does not say how speakers were enrolled. Both readings are shown" in page
     asked.clear()
     assert reproduce(tmp_path / "test", f"{command} --variant test") == 0
     assert [c.variant for c, _, _ in asked] == ["test"]

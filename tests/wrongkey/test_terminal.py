@@ -12,7 +12,7 @@ import pytest
 from tests.wrongkey.test_cli import SWEEP
 from wrongkey.cli import main
 from wrongkey.printable import printable
-from wrongkey.reports.figures.violins import STYLE, save_figure
+from wrongkey.reports.figures.style import STYLE, save_figure
 from wrongkey.reports.page.html import render
 from wrongkey.reports.runs import load_run, run_labels
 from wrongkey.reports.tables import to_csv, to_html, to_latex, to_markdown

@@ -43,12 +43,12 @@ KEYS = {
     "14 of 30 keys": (
         [*order(14, 30), *random_keys()], "key", Word.BROKEN, "14 of 30 keys, 47 % of keys [30, 64 %]"),
     "10 of 10": ([*order(10, 10), *random_keys()], "key", Word.BROKEN, "10 of 10"),
-    "1 of 1 is nothing": ([*order(1, 1), *random_keys()], "key", Word.UNDECIDED, "too few to tell from chance"),
-    "2 of 2 is little": ([*order(2, 2), *random_keys()], "key", Word.UNDECIDED, "too few to tell from chance"),
+    "1 of 1 is nothing": ([*order(1, 1), *random_keys()], "key", Word.UNDECIDED, "too few to distinguish from chance"),
+    "2 of 2 is little": ([*order(2, 2), *random_keys()], "key", Word.UNDECIDED, "too few to distinguish from chance"),
     "3 of 3 is overwhelming": ([*order(3, 3), *random_keys()], "key", Word.BROKEN, "3 of 3"),
     "0 of 4": ([*order(0, 4), *random_keys()], "key", Word.UNDECIDED, "only 4 trials"),
     "0 of 30": ([*order(0, 30), *random_keys()], "key", Word.NOT_SHOWN, "0 of 30 keys, 0 % of keys [0, 11 %]"),
-    "1 of 30": ([*order(1, 30), *random_keys()], "key", Word.UNDECIDED, "too few to tell from chance"),
+    "1 of 30": ([*order(1, 30), *random_keys()], "key", Word.UNDECIDED, "too few to distinguish from chance"),
     "5 of 100: rare, and real": (
         [*order(7, 100), *random_keys(300)], "key", Word.WEAKENED, "perhaps fewer than 10 % of keys"),
     "Flipping at M = 3: random keys are one of four": (
@@ -156,7 +156,7 @@ GUESSES = {
     "a coarse error and 24 keys": (
         10.0, [10.0] * 8 + [27.0] * 15, {"trials": (50, 50), **ALL_24}, Word.WEAKENED, "at most 12.5 guesses"),
     "an EER of 91 %": (9.0, [91.0] * 8 + [70.0] * 92, {}, Word.WEAKENED, "8 of 100 incorrect keys"),
-    "perhaps open, and surely weakened": (
+    "perhaps open, and weakened for certain": (
         9.0, [9.5] * 54 + [25.0] * 46, {}, Word.WEAKENED, "54 of 100 incorrect keys [44, 63 %]"),
 }  # fmt: skip
 
@@ -168,7 +168,7 @@ def test_guessing_is_judged_by_the_keys_of_the_sweep(tmp_path, name):
     cell = found.cell("use", USER)
     assert cell.word is word and words in cell.sentence, cell.sentence
     assert cell.sentence.startswith("Guessing: ")
-    assert "Guessing" not in found.cell("use", EAVESDROPPER).sentence  # nobody answers him
+    assert "Guessing" not in found.cell("use", EAVESDROPPER).sentence  # who has no answers
 
 
 def test_an_attack_that_wants_a_key_is_not_said_to_want_none(tmp_path):
@@ -214,7 +214,7 @@ def test_a_model_for_scenes_is_judged_on_its_use(tmp_path):
     assert cell.word is Word.BROKEN and "100 - accuracy 24.0 % [20.0, 28.0 %]" in cell.sentence, cell.sentence
 
 
-def test_where_sounds_are_classified_nobody_speaks(tmp_path):
+def test_where_sounds_are_classified_there_is_no_speaker(tmp_path):
     table = [*order(10, 10, error=21.0), *random_keys(error=85.0)]
     folder = write_attacks(tmp_path / "a", table, model="toy", task="asc")
     write_scores(folder, 80.0, [15.0] * 50, "accuracy", manifest={"classes": [str(i) for i in range(10)]})
@@ -231,7 +231,7 @@ def test_who_has_no_ciphertext_decrypts_none(tmp_path):
     assert found.cell("key", USER).word is found.cell("speech", "provider").word is Word.BROKEN
     for asset in ("speech", "identity"):
         cell = found.cell(asset, USER)
-        assert cell.word is Word.NOT_APPLICABLE and "has no ciphertext; whoever finds the key" in cell.sentence
+        assert cell.word is Word.NOT_APPLICABLE and "has no ciphertext; with the key" in cell.sentence
 
 
 def test_who_speaks_is_open_where_the_speech_is(tmp_path):
@@ -243,23 +243,23 @@ def test_linking_needs_ciphertext_of_many_and_no_names(tmp_path):
     found = judged(tmp_path / "a", [*order(0, 10), *random_keys()], known={"linked": ["ciphertext of many"]})
     cell = found.cell("identity", EAVESDROPPER)
     assert cell.word is Word.NOT_TRIED and "wrongkey attack linked" in cell.sentence
-    nobody = judged(tmp_path / "b", [*order(0, 10), *random_keys()]).cell("identity", EAVESDROPPER)
-    assert nobody.word is Word.NOT_TRIED and "No attack on who speaks is known" in nobody.sentence
+    untried = judged(tmp_path / "b", [*order(0, 10), *random_keys()]).cell("identity", EAVESDROPPER)
+    assert untried.word is Word.NOT_TRIED and "No attack on who speaks is known" in untried.sentence
 
 
 def test_an_attack_that_broke_down_every_time_is_named(tmp_path):
     down = rows("told", "4 known blocks, clean", [LOST] * 10, failed="LinAlgError: no")
     more = rows("told", "8 known blocks, clean", [LOST] * 10, failed="")
-    lost = "told (4 known blocks, clean) broke down in 10 of 10 trials (LinAlgError: no): mend it."
+    lost = "told (4 known blocks, clean) broke down in 10 of 10 trials (LinAlgError: no): repair it."
     room = "somebody in the room"
     found = judged(tmp_path / "a", [*down, *order(0, 10, failed=""), *random_keys(failed="")])
     cell = found.cell("key", room)
     assert cell.word is Word.UNDECIDED and cell.sentence.endswith(lost) and "0 of 10 keys" in cell.sentence
-    assert found.cell("key", EAVESDROPPER).word is Word.NOT_SHOWN  # it is none of his attacks
+    assert found.cell("key", EAVESDROPPER).word is Word.NOT_SHOWN  # which cannot run it
     alone = judged(tmp_path / "b", [*down, *random_keys(failed="")]).cell("key", room)
     assert alone.word is Word.UNDECIDED and alone.sentence == lost
     other = judged(tmp_path / "c", [*down, *more, *random_keys(failed="")]).cell("key", room)
-    assert other.word is Word.NOT_SHOWN  # another amount of it ended
+    assert other.word is Word.NOT_SHOWN  # it ended in another case
     broken = judged(tmp_path / "d", [*down, *order(10, 10, failed=""), *random_keys(failed="")]).cell("key", room)
     assert broken.word is Word.BROKEN
 
@@ -278,7 +278,7 @@ def test_who_decrypts_hears_who_speaks(tmp_path):
     assert "decrypted speech tells who speaks" in found.cell("identity", EAVESDROPPER).sentence
 
 
-def test_a_case_counts_for_everybody_who_has_what_it_needs(tmp_path):
+def test_a_case_counts_for_every_adversary_who_has_what_it_needs(tmp_path):
     table = [*rows("told", "4 known blocks, clean", [FOUND] * 10), *order(0, 10), *random_keys()]
     found = judged(tmp_path / "a", table, known={"guess": ["answers"]}, obstacles=["linked"])
     words = {cell.adversary: cell.word for cell in found.cells if cell.asset == "key"}
@@ -386,9 +386,9 @@ def test_verdicts_to_fail_on_are_those_named_and_worse_ones():
     assert fail_words("weakened") == fail_words("broken, weakened,open, ") == set(SEVERITY[:3])
     assert fail_words("undecided") == {*fail_words("weakened"), Word.UNDECIDED}
     assert fail_words("not-shown-to-break") == fail_words("not shown  to break") == set(SEVERITY[:5])
-    with pytest.raises(BadInput, match="--fail-if brokn is no verdict: name some of broken, open, weakened"):
+    with pytest.raises(BadInput, match="--fail-if brokn is not a verdict: name one or more of broken, open, weakened"):
         fail_words("broken,brokn")
-    with pytest.raises(BadInput, match="--fail-if names no verdict: name some of broken"):
+    with pytest.raises(BadInput, match="--fail-if names no verdict: name one or more of broken"):
         fail_words(" ,")
 
 
@@ -397,7 +397,7 @@ def test_adversaries_are_named_with_hyphens_or_spaces():
     assert adversaries_named("eavesdropper, borrowed-device,insider with names,") == {
         "eavesdropper", "borrowed device", "insider with names"
     }  # fmt: skip
-    with pytest.raises(BadInput, match="--adversary eve is unknown: name some of unauthorised-user, eavesdropper"):
+    with pytest.raises(BadInput, match="--adversary eve is unknown: name one or more of unauthorised-user, eaves"):
         adversaries_named("eve")
-    with pytest.raises(BadInput, match="--adversary names nobody"):
+    with pytest.raises(BadInput, match="--adversary names no adversary"):
         adversaries_named("")

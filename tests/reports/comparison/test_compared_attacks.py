@@ -26,7 +26,7 @@ Rows = list[dict[str, Any]]
 NAN = float("nan")
 LOW = np.random.default_rng(3).normal(25, 4, 300)
 KEY, USE = "order (10 s): key or speech", "order (10 s): use of the model"
-ERROR = "informed (semi): error of the attacker's model"
+ERROR = "informed (semi): error of the adversary's model"
 
 
 def order(trials: int, hits: int = 0, error: Any = 30.0, **columns: Any) -> Rows:
@@ -70,8 +70,10 @@ def test_an_attack_on_b_alone_leaves_it_undecided(compared: Callable[..., Compar
     result = compared([], order(40, 40, 8.0))
     assert result.verdict == "undecided" and decisions(result) == {}
     (sentence,) = [one for one in result.warnings if one.startswith("A lacks attacks")]
-    assert f"{KEY} (40 of 40 trials on B, surely more than the margin)" in sentence
-    assert f"Run wrongkey attack order --out {result.a.run.folder}, else as for B: wrongkey attack suite." in sentence
+    assert f"{KEY} (40 of 40 trials on B, shown to be more than the margin)" in sentence
+    assert (
+        f"Run wrongkey attack order --out {result.a.run.folder}, otherwise as for B: wrongkey attack suite." in sentence
+    )
 
 
 def test_so_does_one_that_finds_nothing_and_one_on_a_alone(compared: Callable[..., Comparison]) -> None:
@@ -119,8 +121,8 @@ def test_failed_trials_are_none_and_are_told(compared: Callable[..., Comparison]
     b = order(40, 12, [8.0] * 12 + [30.0] * 28, failed=["LinAlgError"] * 12 + [None] * 28)
     result = compared(a, b)
     assert "0 of 29 in A, 0 of 28 in B" in str(result) and "It takes 29 trials" in str(result)
-    assert "A: 11 trials of order (10 s) failed by an exception and count as none." in result.warnings
-    assert "B: 12 trials of order (10 s) failed by an exception and count as none." in result.warnings
+    assert "A: 11 trials of order (10 s) failed with an exception and do not count." in result.warnings
+    assert "B: 12 trials of order (10 s) failed with an exception and do not count." in result.warnings
 
 
 @pytest.mark.parametrize("sides", ["a", "b", "ab"])
@@ -159,7 +161,7 @@ def test_without_an_interval_an_error_shows_nothing(compared: Callable[..., Comp
 
 
 def test_errors_above_50_percent_are_turned_round(compared: Callable[..., Comparison]) -> None:
-    """Of an attacker's model and of the model that a key unlocks: 92 % in B are 8 %."""
+    """Of the adversary's model and of the model that a key unlocks: 92 % in B are 8 %."""
     assert compared(informed(45.0, 0.5), informed(92.0, 0.5)).verdict == "worse"
     assert compared(informed(45.0, 0.5), informed(55.0, 0.5)).verdict == "shown"
     result = compared(order(40), order(40, 0, 92.0))

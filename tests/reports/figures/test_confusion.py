@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix as oracle
 
 from tests.reports.conftest import write_outputs
 from wrongkey.reports.figures.confusion import accuracy, class_names, confusion_figure, confusion_matrix
-from wrongkey.reports.figures.violins import save_figure
+from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.statistics.key_statistics import summarise
 

@@ -1,72 +1,65 @@
-"""Figures: what they show, and that they are the same every time."""
+"""Violins: what they show of a run, and that nothing of it is cut off or misread."""
 
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.stats import gaussian_kde
 
-from wrongkey.reports.figures.violins import (
-    COLOURS,
-    block_size_figure,
-    density,
-    save_figure,
-    scheme_colours,
-    spread,
-    violin_figure,
-)
-from wrongkey.reports.runs import load_runs
-from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise_all
+from tests.reports.figures.drawn import results_of, text_of
+from wrongkey.reports.figures.density import has_density
+from wrongkey.reports.figures.style import save_figure
+from wrongkey.reports.figures.violins import violin_figure
 
 MakeRun = Callable[..., Path]
 
 
-def results_of(*folders: Path) -> list[KeyStatistics]:
-    return summarise_all(load_runs(folders))
-
-
-def text_of(figure: Figure) -> str:
-    axes = figure.axes[0]
-    legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    return "\n".join([*(label.get_text() for label in axes.get_xticklabels()), axes.get_ylabel(), *legend])
-
-
-def test_a_density_ends_with_the_data() -> None:
-    values = np.random.default_rng(0).normal(30, 5, 500)
-    grid, heights = density(values)
-    assert (grid[0], grid[-1]) == (values.min(), values.max())
-    assert heights.max() == 1 and heights.min() > 0
+def outline_of(figure: Figure) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and half widths of the only violin, from the lowest score to the highest."""
+    (shape,) = figure.axes[0].collections
+    right = shape.get_paths()[0].vertices
+    right = right[right[:, 0] >= 0]
+    scores, first = np.unique(right[:, 1], return_index=True)
+    return scores, right[first, 0]
 
 
 @pytest.mark.parametrize("values", [np.arange(29.0), np.full(1000, 30.0)])
 def test_few_or_equal_keys_have_no_density(values: np.ndarray) -> None:
-    assert density(values) is None
+    assert not has_density(values) and has_density(np.append(values, 31.0))
 
 
-def test_tied_dots_stand_side_by_side() -> None:
-    places = spread(np.array([14.0, 30.0, 14.0, 14.0]), resolution=0.5)
-    assert places[1] == 0 and len({places[0], places[2], places[3]}) == 3
-    assert spread(np.full(1000, 1.0), 0.5).min() == -1
+def test_the_density_is_scotts_and_ends_with_the_data(make_run: MakeRun) -> None:
+    values = np.random.default_rng(0).normal(30, 5, 500)
+    scores, widths = outline_of(violin_figure(results_of(make_run("a", values))))
+    assert (scores[0], scores[-1]) == pytest.approx((values.min(), values.max()))
+    middle = np.subtract(*np.quantile(values, (0.75, 0.25))) / 1.349
+    narrow = min(1.0, middle / values.std(ddof=1))
+    expected = gaussian_kde(values, bw_method=narrow * 500**-0.2)(scores)
+    np.testing.assert_allclose(widths, 0.38 * expected / expected.max(), rtol=1e-9)
 
 
-def test_the_violin_stays_in_the_range_of_the_scores(make_run: MakeRun, scores: np.ndarray) -> None:
-    figure = violin_figure(results_of(make_run("a", scores)))
-    (shape,) = figure.axes[0].collections
-    heights = shape.get_paths()[0].vertices[:, 1]
-    assert (heights.min(), heights.max()) == pytest.approx((scores.min(), scores.max()))
+def dots_of(figure: Figure) -> np.ndarray:
+    """Places (keys, 2) of the dots of the only run, as they are drawn."""
+    figure.draw_without_rendering()
+    (dots,) = figure.axes[0].collections
+    return np.asarray(dots.get_offsets())
 
 
 def test_five_keys_are_five_dots_and_no_violin(make_run: MakeRun) -> None:
     values = [12.0, 14.0, 14.0, 30.0, 33.0]
     figure = violin_figure(results_of(make_run("a", values, scheme="shuffling")))
-    axes = figure.axes[0]
-    assert not axes.collections
-    dots = next(line for line in axes.lines if len(line.get_ydata()) == 5)
-    assert sorted(dots.get_ydata()) == values and len(set(zip(*dots.get_data(), strict=True))) == 5
+    dots = dots_of(figure)
+    np.testing.assert_allclose(sorted(dots[:, 1]), values)
+    assert len({tuple(dot) for dot in dots.round(3)}) == 5 and len(set(dots[[0, 3, 4], 0].round(3))) == 1
     assert "each key, median" in text_of(figure)
+
+
+def test_many_keys_of_one_score_are_a_row_of_dots(make_run: MakeRun) -> None:
+    dots = dots_of(violin_figure(results_of(make_run("a", np.full(1000, 30.0)))))
+    assert len(dots) == 30 and np.allclose(dots[:, 1], 30.0) and len(set(dots[:, 0].round(3))) > 5
+    assert np.abs(dots[:, 0]).max() < 0.5
 
 
 def test_star_line_and_chance_stand_where_they_should(make_run: MakeRun, scores: np.ndarray) -> None:
@@ -114,10 +107,10 @@ def test_word_error_rates_far_above_100_are_neither_clipped_nor_press_the_rest(
     assert [t.get_text() for t in axes.get_yticklabels()] == ["0", "20", "40", "60", "80", "100", "200", "500"]
 
 
-def test_one_far_score_does_not_widen_the_density() -> None:
-    values = np.random.default_rng(0).normal(30, 3, 200)
-    grid, heights = density(np.append(values, 900.0))
-    assert heights[(grid > 50) & (grid < 800)].max() < 0.01 and grid[-1] == 900
+def test_one_far_score_does_not_widen_the_density(make_run: MakeRun) -> None:
+    values = np.append(np.random.default_rng(0).normal(30, 3, 200), 900.0)
+    scores, widths = outline_of(violin_figure(results_of(make_run("a", values, task="asr", metric="wer"))))
+    assert widths[(scores > 50) & (scores < 800)].max() < 0.01 * 0.38 and scores[-1] == pytest.approx(900)
 
 
 def test_plain_speech_is_the_line_where_the_model_carries_no_key(make_run: MakeRun, scores: np.ndarray) -> None:
@@ -132,18 +125,6 @@ def test_plain_speech_is_the_line_where_the_model_carries_no_key(make_run: MakeR
     assert "waveform to\nplain model\n200 keys" in text
     both = text_of(violin_figure(results_of(folder, make_run("b", scores, task="asr", metric="wer"))))
     assert "correct key or plain speech" in both and "best incorrect key" in both
-
-
-def test_no_line_joins_tiles_and_frames(make_run: MakeRun, scores: np.ndarray) -> None:
-    asr = {"task": "asr", "metric": "wer", "model": "whisper"}
-    folders = [
-        make_run(f"{blocks}{m}", scores, **asr, block_size=m, config={"blocks": blocks})
-        for blocks, m in (("tiles", 3), ("tiles", 4), ("frames", 80))
-    ]
-    figure = block_size_figure(results_of(*folders))
-    assert {"whisper, ROM, tiles", "whisper, ROM, frames"} <= set(text_of(figure).splitlines())
-    medians = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "s")]
-    assert [len(line.get_xdata()) for line in medians] == [2, 1]
 
 
 def test_labels_name_unfinished_and_hostile_runs_as_they_are(make_run: MakeRun) -> None:
@@ -165,40 +146,6 @@ def test_twelve_runs_are_wider_and_nothing_is_cut_off(make_run: MakeRun, scores:
             assert box.x0 >= outer.x0 and box.x1 <= outer.x1 and box.y0 >= outer.y0
 
 
-def test_block_size_figure_is_logarithmic_where_sizes_span_much(make_run: MakeRun, scores: np.ndarray) -> None:
-    folders = [make_run(f"m{m}", scores, block_size=m) for m in (3, 10, 128)]
-    wide = block_size_figure(results_of(*folders)).axes[0]
-    near = block_size_figure(results_of(*folders[:2])).axes[0]
-    assert (wide.get_xscale(), near.get_xscale()) == ("log", "linear")
-    assert [label.get_text() for label in wide.get_xticklabels()] == ["3", "10", "128"]
-    lowest = next(line for line in wide.lines if line.get_marker() == 6)
-    assert list(lowest.get_ydata()) == [scores.min()] * 3
-
-
-def test_one_family_makes_one_line(make_run: MakeRun, scores: np.ndarray) -> None:
-    folders = [make_run(f"h{m}", scores, model=f"HuBERT{m}", block_size=m) for m in (5, 10)]
-    folders.append(make_run("f", scores, model="HuBERT5", block_size=5, scheme="flipping"))
-    legend = text_of(block_size_figure(results_of(*folders)))
-    assert legend.count("HuBERT, ROM") == 1 and legend.count("HuBERT, Flipping") == 1
-
-
-def test_no_line_joins_corpora_or_variants(make_run: MakeRun, scores: np.ndarray) -> None:
-    one_corpus = [make_run(f"a{m}", scores, model=f"net{m}", block_size=m) for m in (5, 10)]
-    one_corpus += [
-        make_run(f"t{m}", scores, model=f"net{m}", block_size=m, config={"variant": "test"}) for m in (5, 10)
-    ]
-    figure = block_size_figure(results_of(*one_corpus))
-    legend = text_of(figure).splitlines()
-    assert "net, ROM" in legend and "net, ROM, only the test side" in legend
-    other = make_run("o", scores, model="net10", block_size=10, corpus="other")
-    figure = block_size_figure(results_of(*one_corpus, other))
-    legend = text_of(figure).splitlines()
-    assert {"net, ROM, toy", "net, ROM, toy, only the test side", "net, ROM, other"} <= set(legend)
-    medians = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "s", "D")]
-    assert [len(line.get_xdata()) for line in medians] == [2, 2, 1]
-    assert len({(line.get_marker(), line.get_linestyle()) for line in medians}) == 3
-
-
 @pytest.mark.parametrize("count", [1, 8])
 def test_a_violin_says_its_variant_however_long_the_name(make_run: MakeRun, scores: np.ndarray, count: int) -> None:
     model = "a model with a very long name that fills every line there is below a violin, and then some"
@@ -206,29 +153,3 @@ def test_a_violin_says_its_variant_however_long_the_name(make_run: MakeRun, scor
     ticks = violin_figure(results_of(*folders)).axes[0].get_xticklabels()
     assert all(" ".join(tick.get_text().split()).endswith("only the test side 40 keys") for tick in ticks)
     assert all(tick.get_text().count("side") == 1 for tick in ticks)
-
-
-def test_a_scheme_keeps_its_colour(make_run: MakeRun) -> None:
-    results = results_of(make_run("a", [20.0], scheme="mine"), make_run("b", [20.0]))
-    colours = scheme_colours(results)
-    assert colours["rom"] == COLOURS["rom"] and colours["mine"] not in COLOURS.values()
-
-
-def test_files_are_the_same_every_time_and_nothing_global_changes(
-    make_run: MakeRun, scores: np.ndarray, tmp_path: Path
-) -> None:
-    results = results_of(make_run("a", scores), make_run("b", scores[:60], scheme="flipping", block_size=5))
-    before = dict(matplotlib.rcParams)
-    for draw in (violin_figure, block_size_figure):
-        first = save_figure(draw(results), tmp_path / "1", draw.__name__)
-        second = save_figure(draw(results), tmp_path / "2", draw.__name__)
-        assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-        assert [path.suffix for path in first] == [".png", ".svg"]
-        assert ElementTree.parse(first[1]).getroot().tag.endswith("svg")
-    assert dict(matplotlib.rcParams) == before
-
-
-def test_a_figure_shows_one_metric(make_run: MakeRun) -> None:
-    folders = [make_run("a", [20.0]), make_run("b", [20.0], task="asr", metric="wer")]
-    with pytest.raises(ValueError, match="one metric"):
-        violin_figure(results_of(*folders))

@@ -100,7 +100,7 @@ def test_the_page_stands_alone(make_run: MakeRun, scores: np.ndarray, tmp_path: 
 
 def test_notes_say_what_the_numbers_are(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
     text = page_of([make_run("a", scores)], tmp_path / "report.html").text
-    assert "expected to draw until the first one comes that close" in text
+    assert "expected to draw until one comes that close" in text
     assert "(n + 1) / (k + 1) if k of n keys" in text
     assert "relative to the largest entry of the plain model’s answers" in text and "of texts" in text
     assert "Plain query: a query that was not encrypted" in text and "carries no key" not in text
@@ -164,7 +164,7 @@ def test_measures_beside_stand_in_one_table(make_run: MakeRun, scores: np.ndarra
     page = Page(write_report([make_run("a", scores, other_metrics=beside)], tmp_path / "r.html").read_text("utf-8"))
     assert page.text.count("Also measured") == 1 and "Cllr, least, also measured" not in page.text
     assert "Cllr, least (bits)" in page.text
-    assert f"{scores.max() / 20:.2f} (C)" in page.text  # the best key for an attacker, with ZEBRA's category
+    assert f"{scores.max() / 20:.2f} (C)" in page.text  # the best key for an adversary, with ZEBRA's category
     plain = Page(write_report([make_run("b", scores)], tmp_path / "s.html").read_text("utf-8"))
     assert "Also measured" not in plain.text
 
@@ -223,7 +223,7 @@ def test_cautions(make_run: MakeRun) -> None:
     assert "near chance" in said("d", many, plain=45.0, correct=45.0)[0]
     failed = [{"name": "batch size", "passed": False, "value": 1.0, "limit": 0.1, "text": ""}]
     assert said("e", many, self_checks=failed) == ["Self-checks failed (batch size): do not trust this run."]
-    assert said("f", [30.0]) == ["Only 1 key: rare keys that work well would not be seen."]
+    assert said("f", [30.0]) == ["Only 1 key: rare keys that work well would be missed."]
     assert len(said("g", many, plain=None, correct=None)) == 2
     waveform = {"task": "asr", "metric": "wer", "correct": None, "config": {"variant": "waveform"}}
     assert said("h", many, **waveform) == []
@@ -237,7 +237,7 @@ def test_cautions(make_run: MakeRun) -> None:
         found = said(f"sessions {sessions}", many, trials=facts)
         assert [words in line for line in found] == [True] if words else not found
     assert said("i", many, plain=None, **waveform) == [
-        "The plain model was not measured: nothing says how good it is without encryption."
+        "The plain model was not measured: it is not known how good it is without encryption."
     ]
     classes = {"task": "asc", "metric": "accuracy", "corpus_facts": {"classes": 2}}
     assert "near chance" in said("j", many, plain=55.0, correct=55.0, **classes)[0]
@@ -342,9 +342,9 @@ def test_numbers_keep_their_units() -> None:
     assert keep_units_together("M = 3: 31.2 %") == "M\u00a0=\u00a03: 31.2\u00a0%"
 
 
-def test_the_room_offers_its_names() -> None:
+def test_the_package_offers_its_names() -> None:
     for name in reports.__all__:
         home = getattr(reports, name)
-        assert name == "METRICS" or home.__module__.startswith("reports."), name
+        assert name == "METRICS" or home.__module__.startswith("wrongkey.reports."), name
     with pytest.raises(AttributeError):
         _ = reports.nonsense

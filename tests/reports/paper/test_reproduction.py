@@ -143,7 +143,7 @@ def test_figure_9_has_the_published_variances(make_run: MakeRun) -> None:
 def test_figure_11_has_no_published_number_and_says_so(make_run: MakeRun, tmp_path: Path) -> None:
     folders = [make_run(f"m{m}", 20 + m * np.arange(40.0) / 40, **WAVEFORM, block_size=m) for m in (3, 5)]
     text = write_reproduction(EXPERIMENTS["fig11"], [load_run(f) for f in folders], tmp_path / "out")
-    assert "violin plot only: there is no number" in text and "the paper’s value | ours" not in text
+    assert "violin plot only, so it has no number" in text and "the paper’s value | ours" not in text
     assert "![WER of encrypted waveforms into the plain model](fig11.svg)" in text
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"fig11.md", "fig11.csv", "fig11.png", "fig11.svg"}
     assert pd.read_csv(tmp_path / "out" / "fig11.csv")["published"].isna().all()
@@ -157,7 +157,7 @@ def test_what_differs_stands_below_the_table(table1: list[Path], make_run: MakeR
         "the correct key give.",
         "The paper: HuBERT (first convolution: kernel = stride = 10) + x-vector on VoxCeleb1 test, 5 incorrect keys. "
         "Ours: another model (RawNeXt), another corpus (toy), 2 incorrect keys.",
-        "A mean of 2 keys says nothing of rare keys that work well: see a sweep of many.",
+        "A mean of 2 keys says nothing about rare keys that work well: see a sweep of many.",
         "Real recordings.",
     ]
     synthetic = make_run("s", [20.0], correct=9.0, corpus_recordings="synthetic", config={"blocks": "frames"})
@@ -183,7 +183,7 @@ def test_both_readings_of_the_papers_enrolment_stand_side_by_side(table1: list[P
         ["ROM", "35.3 | 35.00", "35.3 | 44.00", "7.91 | 7.00", "35.1 | 22.50", "35.1 | 48.00"],
     ]
     said = sentences(ours)
-    assert said[0].startswith("The paper does not say how speakers were enrolled. Both readings stand here: ")
+    assert said[0].startswith("The paper does not say how speakers were enrolled. Both readings are shown: ")
     numbers = ours.numbers()
     incorrect = numbers[(numbers["scheme"] == "rom") & (numbers["condition"] == "incorrect")]
     assert incorrect.set_index("variant")["ours"].to_dict() == {"both": 22.5, "test": 48.0}
@@ -238,9 +238,9 @@ def test_files_hold_the_page_and_every_number(table1: list[Path], tmp_path: Path
 def test_runs_of_something_else_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
     asv, waveform = load_run(make_run("a", [20.0])), load_run(make_run("b", [20.0], **WAVEFORM))
     wrong: list[tuple[str, list[Run], str]] = [
-        ("table2", [asv], "is no run of table2: that is asr, an encrypted model"),
+        ("table2", [asv], "is not a run of table2: that is asr, an encrypted model"),
         ("table4", [asv], "that is asr, encrypted waveforms into a plain model"),
-        ("table2", [waveform], "is no run of table2"),
+        ("table2", [waveform], "is not a run of table2"),
         ("table1", [], "There is no run of table1"),
     ]
     for name, runs, sentence in wrong:
