@@ -26,7 +26,9 @@ from wrongkey.evaluation.engine import (
     group_queries,
 )
 from wrongkey.evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
-from wrongkey.evaluation.models.protocol import ASKED, Model, answer_function, open_model
+from wrongkey.evaluation.models.asking import answer_function
+from wrongkey.evaluation.models.protocol import ASKED, Model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme

@@ -22,7 +22,7 @@ from wrongkey.evaluation.checks import self_checks
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
-from wrongkey.evaluation.models.protocol import model_at_fault
+from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.dispatch import check_timeout
 from wrongkey.evaluation.processes.failures import Failures
 from wrongkey.evaluation.processes.watch import Report, Watch

@@ -1,6 +1,6 @@
 """Who listens to what an attack brought to light: a recogniser, and a speaker model that knows the speaker's voice.
 
-Both are models as `wrongkey.evaluation.models.protocol.open_model` opens them, plain ones that know no key. What was
+Both are models as `wrongkey.evaluation.models.registry.open_model` opens them, plain ones that know no key. What was
 reconstructed, or a ciphertext as it is, goes through their own front end.
 """
 
@@ -17,7 +17,9 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import as_hypothesis
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
 from wrongkey.evaluation.metrics.error_rates import eer
-from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
+from wrongkey.evaluation.models.asking import answer_function
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.models.registry import open_model
 
 RATE = 16_000  # hertz of all speech here
 ENROLLED = 5  # utterances of a speaker that are averaged to his voice

@@ -34,7 +34,7 @@ from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.harness.target import AttackConfig, Target
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.hardware import available_cores
-from wrongkey.evaluation.models.protocol import model_at_fault
+from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout, collect, described
 from wrongkey.evaluation.processes.failures import Failure, Failures, SomeFailed
 from wrongkey.evaluation.processes.pool import processes

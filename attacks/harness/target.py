@@ -29,7 +29,9 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, duration, load_audio, open_corpus
 from wrongkey.evaluation.engine import encrypt_first_layer
 from wrongkey.evaluation.experiment import Experiment, key_cut_of
-from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
+from wrongkey.evaluation.models.asking import answer_function
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.processes.workers import score_rows
 from wrongkey.evaluation.tasks.base import make_task
 from wrongkey.files import write_text_atomically

@@ -21,7 +21,8 @@ from wrongkey.attacks.through_model.keyed_answers import FUNCTIONS, KeyedAnswers
 from wrongkey.attacks.through_model.search import Found, Plan, guesses, plan_for, search_finite, search_orthogonal
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import as_hypothesis
-from wrongkey.evaluation.models.protocol import Hypothesis, Model, answer_function
+from wrongkey.evaluation.models.asking import answer_function
+from wrongkey.evaluation.models.protocol import Hypothesis, Model
 from wrongkey.keys import encrypt_query
 from wrongkey.keys.schemes import SCHEMES
 

@@ -13,16 +13,14 @@
 | `esc50:DIR`, `esc10:DIR` | `esc50.csv` and `audio/`; `#fold=1,2` behind DIR chooses folds |
 | `sins:DIR`, `dcase:FILE.csv`, `classes:DIR` | acoustic scenes: SINS, lists of DCASE, a folder per class |
 | `DIR`, `FILE` | whichever of these it looks like; never `esc10` or `classes`, which look like another |
-| a name | a factory registered in the entry-point group `wrongkey.corpora` |
-| `package.module:factory` | a function without arguments that returns a `Corpus` |
+| a name | a corpus, or what makes one, that a package registers in the entry-point group `wrongkey.corpora` |
+| `package.module:name` | a `Corpus` of a user's, or a function without arguments that returns one |
 """
 
-import inspect
 import os
 import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from wrongkey.errors import BadInput
@@ -52,19 +50,38 @@ from wrongkey.evaluation.corpora.scenes import (
 )
 from wrongkey.evaluation.corpora.text_files import read_lines
 from wrongkey.evaluation.corpora.transcribed import read_jsonl, read_tsv
-from wrongkey.plugins import import_user
+from wrongkey.plugins import Registry
 
 BUNDLED = Path(__file__).parent / "bundled"
 BUNDLED_TRIALS = BUNDLED / "trials.txt"
-ENTRY_POINTS = "wrongkey.corpora"
 
 
 def open_corpus(spec: str | Path, recordings: Recordings | None = None) -> Corpus:
-    """The corpus that `spec` names (see the table above), every audio file of which exists.
+    """Return the corpus that `spec` names, every audio file of which exists.
 
-    `recordings` overrides what the layout says about who spoke: a plain folder or Kaldi lists say "unknown".
-    Speakers and labels that differ in their Unicode form only are one. Raises `BadInput` with one sentence for whatever
-    is missing, repeated or malformed.
+    Speakers and labels that differ in their Unicode form only are made one.
+
+    Parameters
+    ----------
+    spec : str or Path
+        What the table of this module lists.
+    recordings : {"real", "synthetic", "unknown"}, optional
+        What the recordings are, where the layout does not tell: a plain folder or Kaldi lists say "unknown".
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    BadInput
+        With one sentence, for whatever is missing, repeated or malformed.
+
+    Examples
+    --------
+    >>> corpus = open_corpus("bundled")
+    >>> corpus.recordings, corpus.speakers[0]
+    ('synthetic', 'af_alloy')
     """
     corpus = _unified(_open(str(spec)))
     return corpus if recordings is None else replace(corpus, recordings=recordings)
@@ -82,64 +99,33 @@ def _unified(corpus: Corpus) -> Corpus:
 
 
 def _open(spec: str) -> Corpus:
-    if spec == "bundled":
-        return replace(read_kaldi(BUNDLED), name="bundled", recordings="synthetic")
-    if spec == "bundled-words":
-        bundled = _open("bundled")
-        return replace(bundled.only([u.id for u in bundled.utterances if "-words" in u.id]), name=spec)
     layout, colon, place = spec.partition(":")
     if not spec or (layout in READERS and colon and not place):  # Path("") is the working directory
         raise BadInput(
-            f"corpus {spec!r} names no folder or file: give {SPECS[layout or 'folder']}, "
-            "and . as DIR for the working directory"
+            f"Corpus {spec!r} names no folder or file: give {SPECS[layout or 'folder']}, "
+            "and . as DIR for the working directory."
         )
     if colon and layout in READERS:
         return READERS[layout](place)
     path = expanded(spec)
-    if os.path.isdir(path):
-        return READERS[recognise(path)](spec)
-    if os.path.isfile(path) and path.suffix.lower() in BY_SUFFIX:
-        return READERS[BY_SUFFIX[path.suffix.lower()]](spec)
-    registered = entry_points(group=ENTRY_POINTS, name=spec)
-    if registered:
-        return _made_by(next(iter(registered)).load, spec)
-    if colon and layout and place:
-        return _made_by(lambda: import_user(spec, f"corpus factory {spec}"), spec)
-    layouts = ", ".join(SPECS.values())
-    raise BadInput(f"there is no corpus {spec!r}: give bundled, a folder, {layouts}, or package.module:factory")
+    if spec not in REGISTRY.builtin:
+        if os.path.isdir(path):
+            return READERS[recognise(path)](spec)
+        if os.path.isfile(path) and path.suffix.lower() in BY_SUFFIX:
+            return READERS[BY_SUFFIX[path.suffix.lower()]](spec)
+    return REGISTRY.open(spec)
 
 
-def _made_by(load: Callable[[], object], spec: str) -> Corpus:
-    try:
-        factory = load()
-    except BadInput:
-        raise
-    except Exception as error:  # the user's module may fail in any way
-        raise BadInput(
-            f"corpus factory {spec} cannot be imported ({_said(error)}): check the module and the name"
-        ) from error
-    if not callable(factory) or not _without_arguments(factory):
-        raise BadInput(f"corpus factory {spec} must be a function that needs no arguments")
-    try:
-        corpus = factory()
-    except Exception as error:  # so may the function
-        raise BadInput(f"corpus factory {spec} fails ({_said(error)}): mend it, or name another") from error
-    if not isinstance(corpus, Corpus):
-        raise BadInput(f"corpus factory {spec} returned a {type(corpus).__name__}: it must return a Corpus")
-    return corpus
+def read_bundled() -> Corpus:
+    """Return the synthetic speech that comes with wrongkey."""
+    return replace(read_kaldi(BUNDLED), name="bundled", recordings="synthetic")
 
 
-def _said(error: Exception) -> str:
-    """The kind and the message of an error, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _without_arguments(factory: Callable[..., object]) -> bool:
-    try:
-        inspect.signature(factory).bind()
-    except (TypeError, ValueError):
-        return False
-    return True
+def read_bundled_words() -> Corpus:
+    """Return the command words of the bundled speech."""
+    bundled = read_bundled()
+    words = [utterance.id for utterance in bundled.utterances if "-words" in utterance.id]
+    return replace(bundled.only(words), name="bundled-words")
 
 
 def recognise(folder: Path) -> str:
@@ -453,3 +439,11 @@ READERS: dict[str, Callable[[str], Corpus]] = {
 }
 BY_SUFFIX = {".tsv": "tsv", ".jsonl": "jsonl", ".csv": "dcase"}  # the layouts that one file describes
 SPECS = {name: f"{name}:{'FILE' if name in BY_SUFFIX.values() else 'DIR'}" for name in READERS}
+REGISTRY = Registry(
+    kind="corpus",
+    group="wrongkey.corpora",
+    builtin={"bundled": read_bundled, "bundled-words": read_bundled_words},
+    is_one=lambda found: isinstance(found, Corpus),
+    wanted="give a wrongkey.evaluation.Corpus, or a function without arguments that returns one",
+    forms=("a folder", *SPECS.values()),
+)

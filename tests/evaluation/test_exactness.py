@@ -8,7 +8,7 @@ from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.experiment import Experiment, key_cut_of
 from wrongkey.evaluation.metrics.error_rates import eer
-from wrongkey.evaluation.models.protocol import BUNDLED, open_model
+from wrongkey.evaluation.models.registry import BUNDLED, open_model
 from wrongkey.keys import SCHEMES, SecretKey
 
 VERIFIERS = [name for name, (task, _) in BUNDLED.items() if task == "asv"]

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from wrongkey.attacks.harness.target import AttackConfig
     from wrongkey.commands.sweep import sweep_command
     from wrongkey.evaluation.config import SweepConfig
-    from wrongkey.evaluation.models.protocol import BUNDLED
+    from wrongkey.evaluation.models.registry import BUNDLED
     from wrongkey.evaluation.sweep import sweep
     from wrongkey.progress import progress
     from wrongkey.reports import write_report

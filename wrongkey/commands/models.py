@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from wrongkey.evaluation.models.protocol import BUNDLED, LOADERS, model_card, registered
+    from wrongkey.evaluation.models.registry import BUNDLED, LOADERS, model_card, registered
 
     if options.name:
         say(*model_card(options.name).splitlines())

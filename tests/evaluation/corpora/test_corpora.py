@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from wrongkey import plugins
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import BUNDLED_TRIALS, Corpus, Utterance, layouts, open_corpus
 from wrongkey.evaluation.tasks.trials import read_trials
@@ -246,7 +247,7 @@ def test_a_layout_without_a_folder_does_not_read_the_working_directory(
     monkeypatch.chdir(kaldi)
     assert len(open_corpus("kaldi:.")) == 3
     given = layouts.SPECS[spec[:-1] or "folder"]
-    with pytest.raises(BadInput, match=f"corpus '{spec}' names no folder or file: give {given}"):
+    with pytest.raises(BadInput, match=f"Corpus '{spec}' names no folder or file: give {given}"):
         open_corpus(spec)
 
 
@@ -278,13 +279,13 @@ def test_factories(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken.write_text("1 / 0")
     monkeypatch.syspath_prepend(tmp_path)
     for spec, said in [
-        ("someones_corpora:not_a_corpus", "returned a int"),
-        ("someones_corpora:fails", r"someones_corpora:fails fails \(RuntimeError: two lines\): mend it"),
-        ("broken_corpora:make", r"broken_corpora:make cannot be imported \(ZeroDivisionError: division by zero\)"),
-        ("someones_corpora:needs", "no arguments"),
+        ("someones_corpora:not_a_corpus", "returned an object of type int: give a wrongkey.evaluation.Corpus"),
+        ("someones_corpora:fails", r"fails' cannot be made \(RuntimeError: two lines\): mend its factory"),
+        ("broken_corpora:make", r"'broken_corpora:make' cannot be imported \(ZeroDivisionError: division by zero\)"),
+        ("someones_corpora:needs", "cannot be called without arguments"),
         ("someones_corpora:absent", "cannot be imported"),
         ("absent_module:make", "cannot be imported"),
-        ("nothing-like-that", "there is no corpus 'nothing-like-that'"),
+        ("nothing-like-that", "There is no corpus 'nothing-like-that': give bundled"),
     ]:
         with pytest.raises(BadInput, match=said):
             open_corpus(spec)
@@ -292,8 +293,8 @@ def test_factories(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_registered_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "someones_corpora", sys.modules[__name__])
-    registered = EntryPoints([EntryPoint("mine", "someones_corpora:a_corpus", layouts.ENTRY_POINTS)])
-    monkeypatch.setattr(layouts, "entry_points", registered.select)
+    registered = EntryPoints([EntryPoint("mine", "someones_corpora:a_corpus", layouts.REGISTRY.group)])
+    monkeypatch.setattr(plugins, "entry_points", registered.select)
     assert open_corpus("mine").speakers == ("af_alloy", "af_aoede")
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
 from wrongkey.evaluation.models.checkpoints import load_weights, read_state_dict, strip_prefixes
-from wrongkey.evaluation.models.protocol import open_model
+from wrongkey.evaluation.models.registry import open_model
 
 RAWNEXT = Path(__file__).parents[2] / "data" / "rawnext_small.npz"
 PREFIXES = ("", "module.", "_orig_mod.", "model.", "network.", "module._orig_mod.", "model.network.", "weight/")

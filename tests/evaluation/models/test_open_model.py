@@ -14,7 +14,7 @@ import torch
 from wrongkey.cli import main
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
-from wrongkey.evaluation.models.protocol import BUNDLED, LOADERS, open_model
+from wrongkey.evaluation.models.registry import BUNDLED, LOADERS, open_model
 from wrongkey.evaluation.processes.elsewhere import asked_here
 
 RAWNEXT = Path(__file__).parents[2] / "data" / "rawnext_small.npz"

@@ -8,7 +8,8 @@ import torch
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
-from wrongkey.evaluation.models.protocol import Hypothesis, open_model
+from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.keys import SecretKey, encrypt_query
 
 transformers = pytest.importorskip("transformers")
