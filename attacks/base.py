@@ -41,9 +41,6 @@ Asset = Literal["key", "use", "identity"]
 Quality = Literal["clean", "16 bit", "10 dB"]  # ciphertext as stored in 16 bits; plaintext known with noise at 10 dB
 
 
-CASE_COLUMNS = ("seconds", "known_blocks", "quality", "queries", "variant")  # of `Given`: columns of the rows
-
-
 @dataclass(frozen=True)
 class Threat:
     """The adversary: one sentence for the report, and what he needs."""

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Evidence, Matrix, Quality, Setting
 from wrongkey.attacks.harness.fine_tuning import fine_tuned
-from wrongkey.attacks.harness.scores import RECOVERED, key_error, snr
+from wrongkey.attacks.harness.scores import key_error, snr
 from wrongkey.attacks.solvers.procrustes import fit
 from wrongkey.attacks.weights.kernel_rows import channels, keyed_rows, lifted_layer
 from wrongkey.attacks.weights.public_model import PublicModel
@@ -32,6 +32,7 @@ from wrongkey.evaluation.engine import encrypt_first_layer
 from wrongkey.evaluation.experiment import key_cut_of
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
+from wrongkey.evaluation.run_folder.vocabulary import RECOVERED
 from wrongkey.keys import SecretKey, decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.draw import draw_keys

@@ -11,9 +11,7 @@ because every score behind it would be wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,28 +25,12 @@ from wrongkey.evaluation.hardware import TOLERANCE
 from wrongkey.evaluation.models.modules import in_training
 from wrongkey.evaluation.processes.elsewhere import Asked, ask_elsewhere, asked_here
 from wrongkey.evaluation.processes.watch import Report
+from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
 from wrongkey.keys import draw_keys
 
 # utterances that go through the front end again, here and in another process
 CUT_TWICE = {"asv": 8, "asr": 4, "asc": 8}
 SAME_TEXTS = 0.5  # share of texts under an incorrect key that rounding may change, where a model offers nothing else
-
-
-@dataclass(frozen=True)
-class SelfCheck:
-    """One check: it passes while ``value`` does not exceed ``limit``."""
-
-    name: str
-    value: float
-    limit: float
-    text: str
-
-    @property
-    def passed(self) -> bool:
-        return self.value <= self.limit  # NaN fails
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "passed": self.passed}
 
 
 def self_checks(
@@ -84,19 +66,19 @@ def _checks(
     plain = engine.plain()
 
     training = float(len(in_training(experiment.model)))
-    yield SelfCheck("eval mode", training, 0.0, "normalisation, dropout or recurrent layers in training mode")
+    yield SelfCheck.within("eval mode", training, 0.0, "normalisation, dropout or recurrent layers in training mode")
 
     numbers = experiment.evenly_spaced(CUT_TWICE[experiment.config.task])
     here = asked_here(experiment, numbers)
     again = asked_here(experiment, numbers, anew=True)
-    yield SelfCheck(
+    yield SelfCheck.within(
         "front end", here.cut_difference(again), _same_queries(experiment),
         "difference of the queries that front end and cut into segments make of the same recording twice (switch "
         "dithering, random crops and augmentation off)",
     )  # fmt: skip
 
-    yield SelfCheck("deterministic", _difference(engine.plain(), plain), 0.0, "difference of two equal passes")
-    yield SelfCheck(
+    yield SelfCheck.within("deterministic", _difference(engine.plain(), plain), 0.0, "difference of two equal passes")
+    yield SelfCheck.within(
         "asked anew", here.difference(again), _same_answers(experiment, here, again),
         "difference of the answers to the same recordings, read and cut twice (switch dithering off)",
     )  # fmt: skip
@@ -113,7 +95,7 @@ def _checks(
     rows, engine.rows = engine.rows, asked // 2 if asked > 1 else 2
     other = engine.plain()
     engine.rows = rows
-    yield SelfCheck(
+    yield SelfCheck.within(
         "batch size", _difference(other, plain), limit, f"difference between batches of {asked} and another"
     )
 
@@ -137,15 +119,15 @@ def _same_answers(experiment: Experiment, one: Asked, other: Asked) -> float:
 
 def _elsewhere(experiment: Experiment, here: Asked, there: Asked) -> Iterator[SelfCheck]:
     """The same questions in a process of their own, which opens the model for itself."""
-    yield SelfCheck(
+    yield SelfCheck.within(
         "weights of another process", float(here.weights != there.weights), 0.0,
         "weights that differ when the model is opened again (load a checkpoint, or draw them from a seed)",
     )  # fmt: skip
-    yield SelfCheck(
+    yield SelfCheck.within(
         "queries of another process", here.cut_difference(there), _same_queries(experiment),
         "largest difference of the queries that front end and cut into segments make in two processes",
     )  # fmt: skip
-    yield SelfCheck(
+    yield SelfCheck.within(
         "answers of another process", here.difference(there), _same_answers(experiment, here, there),
         "largest difference of the plain model's answers in two processes",
     )  # fmt: skip
@@ -160,7 +142,7 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
         exact = _difference(correct, experiment.plain())
     else:
         exact = _difference(engine.explicit(experiment.encrypted, experiment.correct), plain)
-    yield SelfCheck(
+    yield SelfCheck.within(
         "correct key", exact, limit,
         "largest difference between encrypted model with encrypted queries and plain model with plain queries",
     )  # fmt: skip
@@ -168,7 +150,7 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
     # A Haar key tests the engine whatever the scheme: a Flipping key may be the harmless -I.
     other = draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 1)
     relative, explicit = engine.answers(other), engine.explicit(experiment.encrypted, other[0])
-    yield SelfCheck(
+    yield SelfCheck.within(
         "relative key", _typical_difference(relative, explicit), typical,
         "median over utterances of the difference between relative-key engine and explicitly encrypted queries, one "
         "incorrect key",
@@ -176,7 +158,7 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
 
     # A value of 1 or more says that the key moved the answers by no more than rounding.
     moved = _difference(relative, plain)
-    yield SelfCheck(
+    yield SelfCheck.within(
         "key matters", limit / moved if moved else float("inf"), 1.0,
         "rounding limit over the change that an incorrect key makes (of texts alone little can be said: offer encode)"
         if isinstance(plain, list)
@@ -187,7 +169,7 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
     few.rows = 1
     alone = few.answers(keys)
     few.rows = 3 * len(few.groups[0])
-    yield SelfCheck(
+    yield SelfCheck.within(
         "stacked keys", _typical_difference(few.answers(keys), alone), typical,
         "median over utterances of the difference between three keys asked together and one by one",
     )  # fmt: skip

@@ -27,6 +27,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.processes.workers import score_rows
+from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.keys import decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
 
@@ -83,7 +84,7 @@ def analyse_decryption(
     experiment.tune()
     near = near_keys(experiment, steps, draws)
     rows = [*snr_rows(experiment, near), *stoi_rows(experiment, near), *score_rows_of(experiment, near, progress)]
-    table = pd.DataFrame(rows, columns=["kind", "step", "draw", "utterance", "metric", "value"])
+    table = pd.DataFrame(rows, columns=list(ANALYSIS_COLUMNS["decryption"]))
     plain = score_rows(experiment, "plain", experiment.scores(experiment.plain()), None)
     metric = experiment.task.metric
     about = {

@@ -38,6 +38,7 @@ from wrongkey.attacks.base import Matrix
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.run_folder.scores import read_scores
+from wrongkey.evaluation.run_folder.vocabulary import error_percent
 
 NAME, DISTANCES = "keys", "keys-distances"
 SHARE = 0.25  # of the keys, in the low-error group and in the high-error group
@@ -103,7 +104,7 @@ def incorrect_scores(folder: AnalysisFolder, experiment: Experiment) -> pd.DataF
     rows = rows.drop_duplicates("key_index").sort_values("key_index")
     scores = rows[["key_seed", "key_index"]].reset_index(drop=True)
     scores["score"] = rows["value"].to_numpy(dtype=np.float64)
-    scores["error"] = 100 - scores["score"] if metric == "accuracy" else scores["score"]
+    scores["error"] = error_percent(metric, scores["score"])
     low, high = np.quantile(scores["error"], (SHARE, 1 - SHARE))
     group = np.where(scores["error"] <= low, "low", np.where(scores["error"] >= high, "high", "middle"))
     scores["group"] = group if high > low else "middle"

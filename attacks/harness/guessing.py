@@ -20,6 +20,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import read_scores
+from wrongkey.evaluation.run_folder.vocabulary import error_percent
 from wrongkey.evaluation.sweep import Progress, sweep
 from wrongkey.keys import IncorrectKeys
 
@@ -92,4 +93,4 @@ def incorrect_errors(folder: Path, metric: str) -> pd.Series:
         raise BadInput(
             f"{folder} lacks {metric.upper()} for keys that an earlier wrongkey asked: attack again into a new folder"
         )
-    return 100 - scores if metric == "accuracy" else scores
+    return error_percent(metric, scores)

@@ -17,21 +17,18 @@ from wrongkey.attacks.harness.listeners import transcript
 from wrongkey.attacks.harness.scores import snr, stoi
 from wrongkey.attacks.harness.target import Target
 from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.run_folder.vocabulary import HEARD_COLUMNS
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.keys import decrypt_query, encrypt_query
 
 HEARD_SECONDS = 30.0
 EXACT = 149.0  # dB from which on decryption is exact but for rounding
-COLUMNS = (
-    *("snr", "stoi", "snr_correct", "stoi_correct", "heard_seconds"),
-    *("snr_unseen", "stoi_unseen", "unseen_seconds", "wer", "wer_correct"),
-)
 
 Heard = dict[str, float]
 
 
 def heard(target: Target, trial: Trial, key: Matrix, seen: int) -> Heard:
-    """`COLUMNS` of a recovered key `(N, N)`; `seen`: samples or frames of the victim that the attack had.
+    """`HEARD_COLUMNS` of a recovered key `(N, N)`; `seen`: samples or frames of the victim that the attack had.
 
     SNR in dB; of waveforms also STOI (0 to 1), and the WER in percent of what `key` and the correct key decrypt.
     """
@@ -52,7 +49,7 @@ def heard(target: Target, trial: Trial, key: Matrix, seen: int) -> Heard:
 
 
 def nothing_heard() -> Heard:
-    return dict.fromkeys(COLUMNS, float("nan"))
+    return dict.fromkeys(HEARD_COLUMNS, float("nan"))
 
 
 def measured(target: Target, pieces: Sequence[Tensor], key: Matrix, used: Matrix) -> tuple[float, float]:

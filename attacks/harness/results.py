@@ -18,7 +18,6 @@ import pandas as pd
 
 from wrongkey.attacks.harness.registry import known_needs
 from wrongkey.attacks.harness.salt import Salt, kept_salt
-from wrongkey.attacks.harness.scores import DECRYPTED, RECOVERED
 from wrongkey.attacks.harness.target import AttackConfig, Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.experiment import digest_of_weights
@@ -28,6 +27,7 @@ from wrongkey.evaluation.run_folder.manifest import git_revision, now, versions
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
 from wrongkey.evaluation.run_folder.tables import FORMAT as TABLES
 from wrongkey.evaluation.run_folder.tables import Damaged, identity_digest, set_aside, table_files, write_table
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 
 FORMAT = Suite.FORMAT
 HARNESS = 2  # 1: keys from the run's own seed, attacks in the process that knew them

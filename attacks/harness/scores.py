@@ -13,9 +13,6 @@ from torch import Tensor
 from wrongkey.attacks.base import Matrix
 from wrongkey.keys.blocks import Blocks
 
-RECOVERED = 0.1  # relative key error below which a key counts as recovered (decrypts at about 20 dB or more)
-DECRYPTED = 20.0  # dB of SNR from which on speech counts as decrypted, whatever the key error
-
 
 def key_error(estimate: Matrix, key: Matrix, blocks: Blocks) -> float:
     """Relative error `‖K̂ - K‖_F / ‖K‖_F` of keys `(N, N)`: 0 to 2, about √2 for an unrelated key."""

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import CASE_COLUMNS, Asset, Attack, Case, Evidence, Matrix, Recovery
+from wrongkey.attacks.base import Asset, Attack, Case, Evidence, Matrix, Recovery
 from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
 from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_of
 from wrongkey.attacks.harness.guessing import Guessing
@@ -40,6 +40,7 @@ from wrongkey.evaluation.processes.failures import Failure, Failures, SomeFailed
 from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.run_folder.attack_rows import REPEATS
+from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS
 from wrongkey.evaluation.sweep import Progress
 from wrongkey.evaluation.tasks.base import Verification
 

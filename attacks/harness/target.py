@@ -33,6 +33,7 @@ from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.processes.workers import score_rows
+from wrongkey.evaluation.run_folder.vocabulary import error_percent
 from wrongkey.evaluation.tasks.base import make_task
 from wrongkey.files import write_text_atomically
 from wrongkey.keys import SecretKey, correct_key, get_scheme
@@ -236,7 +237,7 @@ class Target:
         rows = score_rows(experiment, "incorrect", scores, 0)
         metric = experiment.task.metric
         rates = np.array([[row[c] for c in ("value", "ci_low", "ci_high")] for row in rows if row["metric"] == metric])
-        return 100 - rates[:, [0, 2, 1]] if metric == "accuracy" else rates
+        return error_percent(metric, rates[:, [0, 2, 1]] if metric == "accuracy" else rates)
 
     def _setting(self) -> Setting:
         config = self.config

@@ -21,9 +21,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import erfc
 
 from wrongkey.attacks.base import Matrix
-from wrongkey.attacks.harness.scores import RECOVERED
 from wrongkey.attacks.solvers.stable_linalg import array_polar, array_singular_values, array_svd
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.vocabulary import RECOVERED
 from wrongkey.keys.schemes import Group, Scheme
 
 ROUNDING = 1e-13  # relative error that numbers are taken to have at least, of float64

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from wrongkey.evaluation.run_folder.tables import Damaged, Sealed, identity_digest, read_table
+from wrongkey.evaluation.run_folder.vocabulary import HEARD_COLUMNS
 
 COLUMNS = ("attack", "family", "trial", "given", "key_error", "snr", "stoi", "error", "queries", "seconds", "measured")
 TEXTS = ("attack", "given", "measured")
@@ -23,8 +24,8 @@ NUMBERS = ("key_error", "snr", "stoi", "error", "seconds")
 # What an older wrongkey did not write, or some attacks do not have. failed: the exception that ended an attack.
 MAYBE_TEXTS = ("failed",)
 MAYBE_NUMBERS = (
-    *("given_seconds", "given_known_blocks", "given_queries", "had_seconds", "heard_seconds", "unseen_seconds"),
-    *("snr_correct", "stoi_correct", "snr_unseen", "stoi_unseen", "wer", "wer_correct", "error_low", "error_high"),
+    *("given_seconds", "given_known_blocks", "given_queries", "had_seconds", "error_low", "error_high"),
+    *(name for name in HEARD_COLUMNS if name not in NUMBERS),
 )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import describe_device
-from wrongkey.evaluation.tasks.base import METRICS
+from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC
 from wrongkey.evaluation.tasks.text import VERSION as TEXT_VERSION
 
 
@@ -69,7 +69,7 @@ def describe_run(
             "dims": experiment.cut.dims,
             "bins": experiment.bins,
             "command": command or first.get("command"),
-            **({} if metric == METRICS[config.task] else {"metric": metric}),
+            **({} if metric == PRIMARY_METRIC[config.task] else {"metric": metric}),
             **({"text_version": TEXT_VERSION} if config.task == "asr" else {}),
         },
         "identity": dict(before.get("identity") or identity),

@@ -18,15 +18,13 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Utterance
 from wrongkey.evaluation.corpora.corpus import first_three
 from wrongkey.evaluation.models.protocol import Model, SceneClassifier
+from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC
 from wrongkey.evaluation.tasks.asc import SceneClassification
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.evaluation.tasks.enrolment import ENROLMENT
 from wrongkey.evaluation.tasks.sessions import session_facts
 from wrongkey.evaluation.tasks.trials import Trials, generate_trials, read_trials
-
-# The metric that speaks for a task, where its speech does not call for another one.
-METRICS = {"asv": "eer", "asr": "wer", "asc": "accuracy"}
 
 
 class Task(Protocol):
@@ -63,7 +61,7 @@ class Task(Protocol):
 class Verification:
     """ASV: trials between utterances."""
 
-    metric = METRICS["asv"]
+    metric = PRIMARY_METRIC["asv"]
 
     def __init__(self, config: SweepConfig, corpus: Corpus) -> None:
         if unknown := [u.id for u in corpus.utterances if not u.speaker]:
@@ -138,7 +136,7 @@ class Recognition:
 class Classification:
     """ASC: labels of clips."""
 
-    metric = METRICS["asc"]
+    metric = PRIMARY_METRIC["asc"]
 
     def __init__(self, config: SweepConfig, corpus: Corpus, model: Model) -> None:
         self.utterances = corpus.utterances

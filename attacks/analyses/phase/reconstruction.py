@@ -46,6 +46,7 @@ from wrongkey.attacks.harness.scores import stoi
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
 from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.tasks.asr import counted, edits, error_rate_of
 from wrongkey.evaluation.tasks.text import DEFAULT, normaliser
 from wrongkey.files import file_name, write_atomically
@@ -54,7 +55,7 @@ from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import cut, from_blocks, to_blocks
 
 EXPERIMENT = "phase"
-COLUMNS = ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value")
+COLUMNS = ANALYSIS_COLUMNS["phase"]
 METHODS = ("pghi", "griffin-lim")
 SCHEMES = ("shuffling", "flipping", "rom")
 COUNTED = {"wer": "words", "cer": "characters"}
