@@ -217,7 +217,7 @@ def _describe(experiment: Experiment) -> str:
     keys = f"all {total:,} incorrect keys there are" if all_there_are else f"{total:,} incorrect keys"
     cut = experiment.cut
     return (
-        f"{experiment.model.name} on {experiment.corpus.name}: {experiment.task.words()}, {config.scheme}, "
+        f"{experiment.model.name} on {experiment.corpus.name}: {experiment.task.summary()}, {config.scheme}, "
         f"M = {cut.block_size} ({'waveforms' if experiment.on_waveforms else cut.blocks}), {keys}, "
         f"{describe_device(experiment.device)}"
     )

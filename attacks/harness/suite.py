@@ -42,7 +42,7 @@ from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.run_folder.attack_rows import REPEATS
 from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS
 from wrongkey.evaluation.sweep import Progress
-from wrongkey.evaluation.tasks.base import Verification
+from wrongkey.evaluation.tasks.asv import SpeakerVerification
 
 
 def run_attacks(
@@ -261,12 +261,12 @@ def _errors_of_model(target: Target, recovery: Recovery, tested: Answers) -> Mat
         encrypted: Matrix = target.error_rows(target.with_intervals, tested)[0]
         return encrypted
     experiment = target.with_intervals
-    if not isinstance(experiment.task, Verification):
+    if not isinstance(experiment.task, SpeakerVerification):
         raise ModelFailed("plain enrolment is asked for, and only speaker verification enrols anybody")
     assert recovery.model is not None
     enrolled = experiment.engine.explicit(recovery.model, np.eye(target.setting.size))
     assert isinstance(enrolled, torch.Tensor) and isinstance(tested, torch.Tensor)
-    rates: Matrix = target.rates(experiment, experiment.task.measured.scores(enrolled, tested))[0]
+    rates: Matrix = target.rates(experiment, experiment.task.cosines(enrolled, tested))[0]
     return rates
 
 
