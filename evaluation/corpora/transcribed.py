@@ -63,6 +63,8 @@ def read_jsonl(file: Path) -> Corpus:
                 entries.append(_entry(json.loads(line, object_pairs_hook=_without_repeats)))
             except (ValueError, TypeError, OverflowError, RecursionError) as error:  # also JSONDecodeError
                 raise BadInput(f"{file} has a malformed line {number} ({error}): write a JSON object there") from error
+    if not entries:
+        raise BadInput(f"{file} is empty: it must list one recording a line.")
     _, paths = located([place for place, _ in entries], (file.parent,))
     utterances = tuple(make(path) for (_, make), path in zip(entries, paths, strict=True))
     return Corpus(_name(file), utterances, file.parent)

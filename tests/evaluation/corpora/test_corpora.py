@@ -232,25 +232,6 @@ def test_plain_folder(tmp_path: Path) -> None:
     assert [u.session for u in open_corpus(tmp_path).utterances] == [None, None, None, "monday"]
 
 
-@pytest.mark.parametrize("layout", list(layouts.READERS))
-def test_empty_folder_is_refused_by_every_layout(tmp_path: Path, layout: str) -> None:
-    with pytest.raises(BadInput):
-        open_corpus(f"{layout}:{tmp_path}")
-    with pytest.raises(BadInput, match=f"absent is not a {'file' if 'FILE' in layouts.SPECS[layout] else 'folder'}"):
-        open_corpus(f"{layout}:{tmp_path / 'absent'}")
-
-
-@pytest.mark.parametrize("spec", ["", *(f"{layout}:" for layout in layouts.READERS)])
-def test_a_layout_without_a_folder_does_not_read_the_working_directory(
-    spec: str, kaldi: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(kaldi)
-    assert len(open_corpus("kaldi:.")) == 3
-    given = layouts.SPECS[spec[:-1] or "folder"]
-    with pytest.raises(BadInput, match=f"Corpus '{spec}' names no folder or file: give {given}"):
-        open_corpus(spec)
-
-
 def test_unrecognised_folder_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"wav\.scp.*trans\.txt.*id1xxxx.*speaker/utterance"):
         open_corpus(tmp_path)
