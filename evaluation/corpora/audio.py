@@ -39,19 +39,19 @@ def load_audio(
     or of unknown length, holds no samples, NaN or infinite samples, or more than a file of its size can hold.
     """
     if sample_rate < 1:
-        raise BadInput(f"the sample rate must be a positive number of hertz, not {sample_rate}")
+        raise BadInput(f"The sample rate must be a positive number of hertz, not {sample_rate}.")
     if channels not in ("refuse", "mix"):
-        raise BadInput(f"channels must be refuse or mix, not {channels!r}")
+        raise BadInput(f"Channels must be refuse or mix, not {channels!r}.")
     utterance = source if isinstance(source, Utterance) else None
     path = utterance.path if utterance else Path(source)  # type: ignore[arg-type]
     name = printable(path)
     with opened(path) as (file, frames):
         if file.channels > 1 and channels == "refuse":
-            raise BadInput(f"{name} has {file.channels} channels: give mono audio, or mix them with --channels mix")
+            raise BadInput(f"{name} has {file.channels} channels: give mono audio, or mix them with --channels mix.")
         first, last = _span(file.samplerate, frames, name, utterance)
         rate: int = file.samplerate
         if (last - first) * sample_rate / rate > max(MANY, PER_BYTE * path.stat().st_size):
-            raise BadInput(f"{name} lasts {(last - first) / rate:.0f} s, too long for the memory: cut it into pieces")
+            raise BadInput(f"{name} lasts {(last - first) / rate:.0f} s, too long for the memory: cut it into pieces.")
         samples = _read(file, frames, path, name, first, last)
     return _resample(samples, rate, sample_rate)
 
@@ -87,11 +87,11 @@ def _span(rate: int, frames: int, name: str, utterance: Utterance | None) -> tup
     start = utterance.start if utterance and utterance.start is not None else 0.0
     end = utterance.end if utterance and utterance.end is not None else frames / rate
     if not (start >= 0 and end <= frames / rate + OVERSHOOT):
-        raise BadInput(f"{name} lasts {frames / rate:.2f} s: a segment from {start} s to {end} s lies outside it")
+        raise BadInput(f"{name} lasts {frames / rate:.2f} s: a segment from {start} s to {end} s lies outside it.")
     first, last = (min(round(min(at, frames / rate + OVERSHOOT) * rate), frames) for at in (start, max(end, 0.0)))
     if last <= first:
         where = "" if utterance is None or utterance.start is None else f" between {start} s and {end} s"
-        raise BadInput(f"{name} holds no samples{where}: give audio that lasts longer than zero seconds")
+        raise BadInput(f"{name} holds no samples{where}: give audio that lasts longer than zero seconds.")
     return first, last
 
 
@@ -110,15 +110,15 @@ def _read(file: soundfile.SoundFile, frames: int, path: Path, name: str, first: 
     except RuntimeError as error:
         raise BadInput(
             f"{name} is damaged: its samples cannot be decoded, so fetch or copy it again, or, where it plays to its "
-            "end, convert it (ffmpeg -i IN OUT.wav)"
+            "end, convert it (ffmpeg -i IN OUT.wav)."
         ) from error
     if len(samples) < last - first:
         raise BadInput(
             f"{name} ends after {len(samples)} of {last - first} samples, where its decoder stops: fetch or copy it "
-            "again, or, where it plays to its end, convert it (ffmpeg -i IN OUT.wav)"
+            "again, or, where it plays to its end, convert it (ffmpeg -i IN OUT.wav)."
         )
     if not np.isfinite(samples).all():
-        raise BadInput(f"{name} holds samples that are NaN or infinite: write the file again without them")
+        raise BadInput(f"{name} holds samples that are NaN or infinite: write the file again without them.")
     if file.channels == 1:
         samples += 0.0  # -0.0 becomes 0.0, as in a mean
         return samples[:, 0]

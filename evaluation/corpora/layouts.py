@@ -148,7 +148,7 @@ def recognise(folder: Path) -> str:
         f"{folder} has no layout that wrongkey knows: it looked for wav.scp (Kaldi), "
         "speaker/chapter/*.trans.txt (LibriSpeech), id1xxxx/video/*.wav (VoxCeleb1), "
         "word/xxxxxxxx_nohash_0.wav (Speech Commands), esc50.csv (ESC-50), living_labels.csv (SINS), "
-        "and speaker/utterance.wav; where a folder for each speaker has further folders, say folder:DIR"
+        "and speaker/utterance.wav; where a folder for each speaker has further folders, say folder:DIR."
     )
 
 
@@ -191,7 +191,7 @@ def read_kaldi(folder: Path) -> Corpus:
 
 def _complete(path: Path, lacking: set[str]) -> None:
     if lacking:
-        raise BadInput(f"{path} lacks utterances that the other lists have: {first_three(sorted(lacking))}")
+        raise BadInput(f"{path} lacks utterances that the other lists have: {first_three(sorted(lacking))}.")
 
 
 def _keyed_as(names: Collection[str], table: dict[str, str]) -> dict[str, str]:
@@ -205,7 +205,7 @@ def _wav_scp(folder: Path) -> tuple[dict[str, Path], Path]:
     listed = _table(folder / "wav.scp")
     for id, place in listed.items():
         if place.endswith("|"):
-            raise BadInput(f"{folder / 'wav.scp'} reads {id} from a command ({place}): write the audio to files first")
+            raise BadInput(f"{folder / 'wav.scp'} reads {id} from a command ({place}): write the audio to files first.")
     root, files = located([*listed.values()], (folder.resolve(), folder.resolve().parent, Path.cwd()))
     return dict(zip(listed, files, strict=True)), root
 
@@ -222,13 +222,13 @@ def _segments(path: Path, recordings: dict[str, Path]) -> dict[str, Piece]:
             recording, first, last = rest.split()
             start, end = float(first), float(last)
         except ValueError as error:
-            raise BadInput(f"{path} has a malformed line for {id}: write 'id recording start end'") from error
+            raise BadInput(f"{path} has a malformed line for {id}: write 'id recording start end'.") from error
         if recording not in recordings:
             recording = forms.get(composed(recording), recording)
         if recording not in recordings:
-            raise BadInput(f"{path} cuts {id} from {recording}, which wav.scp does not list: add it there")
+            raise BadInput(f"{path} cuts {id} from {recording}, which wav.scp does not list: add it there.")
         if not (0 <= start < end < float("inf") or (start >= 0 and end == -1)):
-            raise BadInput(f"{path} cuts {id} from {first} s to {last} s: the end must come after the start")
+            raise BadInput(f"{path} cuts {id} from {first} s to {last} s: the end must come after the start.")
         pieces[id] = (recordings[recording], start, None if end == -1 else end)
     return pieces
 
@@ -243,12 +243,12 @@ def _table(path: Path, optional: bool = False, values: str = "are needed") -> di
         if not key:
             continue
         if not value and values == "are needed":
-            raise BadInput(f"{path} has nothing after {key!r} in line {number}: write 'id value' there")
+            raise BadInput(f"{path} has nothing after {key!r} in line {number}: write 'id value' there.")
         if key in rows:
-            raise BadInput(f"{path} lists {key} twice, again in line {number}: remove one of them")
+            raise BadInput(f"{path} lists {key} twice, again in line {number}: remove one of them.")
         rows[key] = value.strip()
     if not rows:
-        raise BadInput(f"{path} is empty: it must list one entry a line")
+        raise BadInput(f"{path} is empty: it must list one entry a line.")
     return rows
 
 
@@ -261,7 +261,7 @@ def read_librispeech(folder: Path) -> Corpus:
     """LibriSpeech as unpacked: one subset, or all in the folder (`LibriSpeech/` itself, or above it)."""
     chapters = _chapters(folder)
     if not chapters:
-        raise BadInput(f"{folder} is not LibriSpeech: it has no [SUBSET/]speaker/chapter/*.trans.txt")
+        raise BadInput(f"{folder} is not LibriSpeech: it has no [SUBSET/]speaker/chapter/*.trans.txt.")
     genders = _librispeech_genders(folder, chapters)
     utterances: list[Utterance] = []
     cautions: list[str] = []
@@ -323,7 +323,7 @@ def read_voxceleb1(folder: Path) -> Corpus:
     """
     home = _voxceleb_home(folder)
     if home is None:
-        raise BadInput(f"{folder} is not VoxCeleb1: it has no id1xxxx/video/*.wav, nor wav/ above them")
+        raise BadInput(f"{folder} is not VoxCeleb1: it has no id1xxxx/video/*.wav, nor wav/ above them.")
     genders = _voxceleb_genders(dict.fromkeys((folder, home, home.parent)))
     found = AudioFiles.among([path for speaker in _id_folders(home) for path in files_below(speaker)], home)
     found.refuse_lost("speaker")
@@ -358,7 +358,7 @@ def _voxceleb_genders(places: dict[Path, None]) -> dict[str, Gender | None]:
             rows = [re.split(r"[\t,]", line.strip()) for line in read_lines(path) if line.strip()]
             header = [title.strip() for title in rows[0]]
             if "Gender" not in header:
-                raise BadInput(f"{path} has no column Gender: fetch the published vox1_meta.csv again")
+                raise BadInput(f"{path} has no column Gender: fetch the published vox1_meta.csv again.")
             column = header.index("Gender")
             return {row[0].strip(): gender_of(row[column].strip()) for row in rows[1:] if len(row) > column}
     return {}
@@ -373,7 +373,7 @@ def read_speech_commands(folder: Path) -> Corpus:
     """Speech Commands as unpacked, without its `_background_noise_`, `_silence_` and `_unknown_` folders."""
     files, others = _commands(folder)
     if not files:
-        raise BadInput(f"{folder} is not Speech Commands: it has no word/xxxxxxxx_nohash_0.wav")
+        raise BadInput(f"{folder} is not Speech Commands: it has no word/xxxxxxxx_nohash_0.wav.")
     audio = AudioFiles.among(files, folder)
     utterances = tuple(
         Utterance(id_of(path, folder), path.stem[:8], path, text=as_text(path.parent.name).upper())

@@ -53,7 +53,7 @@ class Trials:
         if self.target.all() or not self.target.any():
             raise BadInput(
                 f"{self.source} has {self.targets} same-speaker and {self.nontargets} different-speaker "
-                "trials: error rates need at least one of each"
+                "trials: error rates need at least one of each."
             )
 
     def __len__(self) -> int:
@@ -150,7 +150,7 @@ def read_trials(path: Path | str, corpus: Corpus) -> Trials:
             advice += f", or lay the list of what enrols them ({', '.join(LISTS)}) beside the trials"
         raise BadInput(
             f"{path} names utterances that corpus {corpus.name} lacks, {len(unknown)} of them, {first} first"
-            f"{names.why(first)}: {advice}"
+            f"{names.why(first)}: {advice}."
         )
     return _trials(
         corpus,
@@ -177,21 +177,21 @@ def generate_trials(
     are numbered without being listed, and a hundred thousand utterances pose no problem.
     """
     if nontarget_per_target < 1:
-        raise BadInput(f"nontargets per target must be 1 or more, not {nontarget_per_target}")
+        raise BadInput(f"Nontargets per target must be 1 or more, not {nontarget_per_target}.")
     speakers = np.array([u.speaker for u in corpus.utterances])
     genders = np.array([u.gender or "" for u in corpus.utterances] if same_gender else [""] * len(corpus))
     if len(corpus.speakers) < 2:
-        raise BadInput(f"corpus {corpus.name} has one speaker only: trials need at least two")
+        raise BadInput(f"Corpus {corpus.name} has one speaker only: trials need at least two.")
     if same_gender and (genders == "").any():
         lacking = first_three([u.id for u in corpus.utterances if u.gender is None])
-        raise BadInput(f"corpus {corpus.name} does not say the gender of {lacking}: same-gender trials need it")
+        raise BadInput(f"Corpus {corpus.name} does not say the gender of {lacking}: same-gender trials need it.")
     if sessions not in SESSIONS:
-        raise BadInput(f"--sessions {sessions} is unknown: choose {' or '.join(SESSIONS)}")
+        raise BadInput(f"--sessions {sessions} is unknown: choose {' or '.join(SESSIONS)}.")
     disjoint = sessions == "disjoint"
     if disjoint and (lacking_session := [u.id for u in corpus.utterances if u.session is None]):
         raise BadInput(
-            f"corpus {corpus.name} does not say the session of {first_three(lacking_session)}: session-disjoint trials "
-            "need it (docs/corpora.md says where it is read), or leave --sessions disjoint out"
+            f"Corpus {corpus.name} does not say the session of {first_three(lacking_session)}: session-disjoint trials "
+            "need it (docs/corpora.md says where it is read), or leave --sessions disjoint out."
         )
     occasions = np.array([u.session or "" for u in corpus.utterances] if disjoint else [""] * len(corpus))
 
@@ -207,10 +207,10 @@ def generate_trials(
     if not same.any():
         if disjoint:
             raise BadInput(
-                f"corpus {corpus.name} has one session per speaker: session-disjoint trials need two of one, so give "
-                "more utterances (--per-speaker takes the first ones, often of one session)"
+                f"Corpus {corpus.name} has one session per speaker: session-disjoint trials need two of one, so give "
+                "more utterances (--per-speaker takes the first ones, often of one session)."
             )
-        raise BadInput(f"corpus {corpus.name} has one utterance per speaker: same-speaker trials need two of one")
+        raise BadInput(f"Corpus {corpus.name} has one utterance per speaker: same-speaker trials need two of one.")
     targets = np.arange(same.sum())
     wanted = min(nontarget_per_target * len(targets), int(different.sum()))
     nontargets = np.random.default_rng(seed).choice(int(different.sum()), wanted, replace=False, shuffle=False)
@@ -271,7 +271,7 @@ def _trials(
         _, enrolled, tested = next(trials.fields(wrong[:1]))
         raise BadInput(
             f"{source} labels {wrong.size} trials against the speakers of corpus {corpus.name}, "
-            f"{enrolled} and {tested} first: check the labels and the corpus' speaker list"
+            f"{enrolled} and {tested} first: check the labels and the corpus' speaker list."
         )
     return trials
 
@@ -284,7 +284,7 @@ def _refuse_tested_enrolments(trials: Trials) -> None:
         if both.size:
             raise BadInput(
                 f"{trials.source} tests {trials.ids[both[0]]}, which is among the utterances that enrol {model.name}: "
-                "remove it from the list of enrolments, or the trial"
+                "remove it from the list of enrolments, or the trial."
             )
 
 
@@ -301,11 +301,11 @@ def _columns(path: Path, names: Names) -> tuple[list[bool], list[str], list[str]
             row = [word.strip() if word.strip() in LABELS else word for word in row]
             if len(row) != 3 or not (row[0] in LABELS or row[2] in LABELS):
                 raise BadInput(
-                    f"{path} is malformed in line {number} ({line.strip()[:60]!r}): write '1 enrolment test'"
+                    f"{path} is malformed in line {number} ({line.strip()[:60]!r}): write '1 enrolment test'."
                 )
             rows.append(row)
     if not rows:
-        raise BadInput(f"{path} holds no trials: write one '1 enrolment test' a line")
+        raise BadInput(f"{path} holds no trials: write one '1 enrolment test' a line.")
     last = _label_is_last(rows, names)
     rows = [[row[2], *row[:2]] if last or row[0] not in LABELS else row for row in rows]
     return [LABELS[row[0]] for row in rows], [row[1] for row in rows], [row[2] for row in rows]

@@ -110,7 +110,7 @@ def load_ge2e_teacher(weights: Path | None = None) -> Ge2eTeacher:
     try:
         teacher.load_state_dict({k: v for k, v in stored.items() if k.startswith(("lstm.", "linear."))})
     except RuntimeError as error:
-        raise BadInput(f"{path}: not the weights of GE2E; give resemblyzer's pretrained.pt") from error
+        raise BadInput(f"{path}: not the weights of GE2E; give resemblyzer's pretrained.pt.") from error
     return teacher.eval()
 
 

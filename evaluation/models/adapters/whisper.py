@@ -113,7 +113,7 @@ class Whisper:
         frames = 2 * len(encoder.embed_positions.weight)
         x = encoder.conv1(queries)
         if x.shape[-1] < frames:
-            raise BadInput(f"Whisper reads {frames} frames and not {x.shape[-1]}: cut the query with `segments`")
+            raise BadInput(f"Whisper reads {frames} frames and not {x.shape[-1]}: cut the query with `segments`.")
         rows = torch.split(x, 1) if x.device.type == "cpu" else [x]  # one row's work stays in a CPU's cache
         return torch.cat([encode_frames(encoder, row[..., :frames]) for row in rows])
 
@@ -141,7 +141,7 @@ def load_whisper(place: str) -> Whisper:
     place, options = split_options(place, "whisper", ("language", "max_tokens"))
     config = open_part(transformers.AutoConfig, place, "whisper")
     if config.model_type != "whisper":
-        raise BadInput(f"{place} is no Whisper model but {config.model_type}: see `wrongkey models` for its prefix")
+        raise BadInput(f"{place} is no Whisper model but {config.model_type}: see `wrongkey models` for its prefix.")
     network: Any = open_network(transformers.WhisperForConditionalGeneration, place, "whisper")
     extractor = open_part(transformers.WhisperFeatureExtractor, place, "whisper")
     tokenizer = open_part(transformers.WhisperTokenizer, place, "whisper")
@@ -170,12 +170,12 @@ def load_whisper(place: str) -> Whisper:
 
 def _prompt(tokenizer: Any, place: str, multilingual: bool, language: str | None) -> tuple[int, ...]:
     if language is not None and not multilingual:
-        raise BadInput(f"{place} knows English only: leave ?language={language} out")
+        raise BadInput(f"{place} knows English only: leave ?language={language} out.")
     spoken = [f"<|{language or 'en'}|>", "<|transcribe|>"] if multilingual else []
     names = ["<|startoftranscript|>", *spoken, "<|notimestamps|>"]
     known = tokenizer.get_vocab()
     if unknown := [name for name in names if name not in known]:
-        raise BadInput(f"{place} has no token {unknown[0]}: give a Whisper checkpoint and a language it knows")
+        raise BadInput(f"{place} has no token {unknown[0]}: give a Whisper checkpoint and a language it knows.")
     return tuple(known[name] for name in names)
 
 
@@ -187,7 +187,7 @@ def _choosable(tokens: list[int] | None, end: int) -> tuple[int, ...]:
 def _bound(asked: str | None, positions: int) -> int:
     bound = positions // 2 if asked is None else int(asked) if asked.isdecimal() else 0
     if not 1 <= bound <= positions - 4:
-        raise BadInput(f"max_tokens must be a number from 1 to {positions - 4}, not {asked}")
+        raise BadInput(f"max_tokens must be a number from 1 to {positions - 4}, not {asked}.")
     return bound
 
 

@@ -118,9 +118,9 @@ def test_kaldi_segments(kaldi: Path) -> None:
         ("wav.scp", [], "is empty"),
         ("wav.scp", ["a", "b audio/b.wav"], "nothing after 'a' in line 1"),
         ("wav.scp", ["a audio/a.wav", "a audio/b.wav"], "lists a twice, again in line 2"),
-        ("wav.scp", ["a audio/a.wav", "b audio/no.wav", "c audio/c.wav"], "do not exist: .*no.wav$"),
-        ("utt2spk", ["a ann", "b ann"], "utt2spk lacks utterances .*: c$"),
-        ("utt2spk", ["a ann", "b ann", "c bob", "d bob"], "wav.scp lacks utterances .*: d$"),
+        ("wav.scp", ["a audio/a.wav", "b audio/no.wav", "c audio/c.wav"], "do not exist: .*no.wav.$"),
+        ("utt2spk", ["a ann", "b ann"], "utt2spk lacks utterances .*: c.$"),
+        ("utt2spk", ["a ann", "b ann", "c bob", "d bob"], "wav.scp lacks utterances .*: d.$"),
         ("utt2spk", ["a ann", "b ann", "c"], "nothing after 'c'"),
         ("segments", ["x a 0.5"], "malformed line for x"),
         ("segments", ["x a one 2"], "malformed line for x"),
@@ -301,7 +301,7 @@ def test_only_keeps_the_order_of_the_corpus(kaldi: Path) -> None:
     assert [u.id for u in corpus.only(["c", "a", "c"]).utterances] == ["a", "c"]
     for ids, said in [
         (["a", "x", "y", "z", "q"], "no such utterances: x, y, z and 1 more"),
-        ([], "no utterance of corpus set is named"),
+        ([], "No utterance of corpus set is named"),
     ]:
         with pytest.raises(BadInput, match=said):
             corpus.only(ids)
@@ -313,7 +313,7 @@ def test_only_listed_reads_ids_with_spaces(kaldi: Path) -> None:
     (kaldi / "ids.txt").write_bytes(b"\r\na b\r\n\r\n")
     assert corpus.only_listed(kaldi / "ids.txt").utterances == (copy,)
     write(kaldi / "ids.txt")
-    with pytest.raises(BadInput, match=r"ids\.txt: no utterance of corpus two is named"):
+    with pytest.raises(BadInput, match=r"ids\.txt: No utterance of corpus two is named"):
         corpus.only_listed(kaldi / "ids.txt")
     with pytest.raises(BadInput, match=r"absent\.txt does not exist"):
         corpus.only_listed(kaldi / "absent.txt")

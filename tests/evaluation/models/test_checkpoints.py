@@ -129,7 +129,7 @@ def test_files_that_cannot_be_trusted_are_refused(tmp_path):
         ("wide.pt", "would unpack to 4,294,967,296"),
         ("empty.pt", "no table of named tensors"),
         ("sparse.pt", "no table of named tensors"),
-        ("missing.pt", "there is no checkpoint"),
+        ("missing.pt", "There is no checkpoint"),
     ):
         with pytest.raises(BadInput, match=said):
             read_state_dict(tmp_path / name)

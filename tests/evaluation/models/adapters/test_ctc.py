@@ -90,7 +90,7 @@ def test_places_that_hold_no_model_are_refused(tmp_path, monkeypatch):
         open_model(f"ctc:{tmp_path}")
     with pytest.raises(BadInput, match="/nowhere is not there"):
         open_model("ctc:/nowhere")
-    with pytest.raises(BadInput, match="no model is given"):
+    with pytest.raises(BadInput, match="No model is given"):
         open_model("ctc:")
     with pytest.raises(BadInput, match="neither a folder nor to be had from the hub"):
         open_model("ctc:nobody/no-such-model")
