@@ -122,13 +122,11 @@ def _read(file: soundfile.SoundFile, frames: int, path: Path, name: str, first: 
     if file.channels == 1:
         samples += 0.0  # -0.0 becomes 0.0, as in a mean
         return samples[:, 0]
-    mono: NDArray[np.float64] = samples.mean(axis=1)
-    return mono
+    return samples.mean(axis=1)
 
 
 def _decoded(file: soundfile.SoundFile, frames: int) -> NDArray[np.float64]:
-    samples: NDArray[np.float64] = file.read(frames, dtype="float64", always_2d=True)
-    return samples
+    return file.read(frames, dtype="float64", always_2d=True)
 
 
 @lru_cache(maxsize=1)

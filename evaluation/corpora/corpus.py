@@ -98,6 +98,7 @@ class Corpus:
 
     @cached_property
     def by_id(self) -> dict[str, Utterance]:
+        """Return the utterances by their ids."""
         return {u.id: u for u in self.utterances}
 
     def select(self, per_speaker: int | None = None, speakers: int | Collection[str] | None = None) -> "Corpus":

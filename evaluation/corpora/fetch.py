@@ -53,6 +53,7 @@ class Source:
 
     @property
     def archive(self) -> str:
+        """Return the file name of the archive."""
         return (self.url or "").rsplit("/", 1)[-1]
 
 

@@ -22,6 +22,7 @@ def expanded(place: str | Path) -> Path:
 
 
 def folder_named(place: str) -> Path:
+    """Return the folder that a user names; raises BadInput where there is none."""
     folder = expanded(place)
     if not os.path.isdir(folder):
         raise BadInput(f"{place or 'the corpus'} is not a folder: name the one that holds the corpus.")
@@ -29,6 +30,7 @@ def folder_named(place: str) -> Path:
 
 
 def file_named(place: str) -> Path:
+    """Return the file that a user names; raises BadInput where there is none."""
     file = expanded(place)
     if not os.path.isfile(file):
         raise BadInput(f"{place or 'the list'} is not a file: name the list that describes the corpus.")

@@ -129,7 +129,7 @@ def read_bundled_words() -> Corpus:
 
 
 def recognise(folder: Path) -> str:
-    """The name of the layout that `folder` has; raises `BadInput` saying what was looked for."""
+    """Return the name of the layout that `folder` has; raises `BadInput` saying what was looked for."""
     if (folder / "wav.scp").is_file():
         return "kaldi"
     if _chapters(folder):
@@ -160,10 +160,10 @@ def _is_audio(path: Path) -> bool:
 
 
 def read_kaldi(folder: Path) -> Corpus:
-    """A Kaldi data folder, in the order of `segments` where there is one, else of `wav.scp`.
+    """Read a Kaldi data folder, in the order of `segments` where there is one, else of `wav.scp`.
 
-    Relative paths in `wav.scp` start at the folder, else at its parent, else at the working directory: the
-    first of them where any listed file exists. Ids match where they differ in their Unicode form only. `utt2session`
+    Relative paths in `wav.scp` start at the folder, at its parent, or at the working directory: at the first of these
+    where any listed file exists. Ids match where they differ in their Unicode form only. `utt2session`
     names the recording session of utterances, as `utt2spk` their speaker.
     """
     recordings, root = _wav_scp(folder)
@@ -258,7 +258,7 @@ TRANSCRIPTS = ".trans.txt"
 
 
 def read_librispeech(folder: Path) -> Corpus:
-    """LibriSpeech as unpacked: one subset, or all in the folder (`LibriSpeech/` itself, or above it)."""
+    """Read LibriSpeech as unpacked: one subset, or all in the folder (`LibriSpeech/` itself, or above it)."""
     chapters = _chapters(folder)
     if not chapters:
         raise BadInput(f"{folder} is not LibriSpeech: it has no [SUBSET/]speaker/chapter/*.trans.txt.")
@@ -316,10 +316,10 @@ def _librispeech_genders(folder: Path, chapters: list[Path]) -> dict[str, Gender
 
 
 def read_voxceleb1(folder: Path) -> Corpus:
-    """VoxCeleb1 as unpacked: `id10270/5r0dWxy17C8/00001.wav` is file and utterance, `id10270` the speaker, and the
-    video `5r0dWxy17C8` the session.
+    """Read VoxCeleb1 as unpacked.
 
-    The files may be there in another format that libsndfile reads; VoxCeleb2's `.m4a` must be converted first.
+    `id10270/5r0dWxy17C8/00001.wav` is file and utterance, `id10270` the speaker, and the video `5r0dWxy17C8` the
+    session. The files may be there in another format that libsndfile reads; VoxCeleb2's `.m4a` must be converted first.
     """
     home = _voxceleb_home(folder)
     if home is None:
@@ -370,7 +370,7 @@ COMMAND = re.compile(r"([0-9a-f]{8})_nohash_\d+")
 
 
 def read_speech_commands(folder: Path) -> Corpus:
-    """Speech Commands as unpacked, without its `_background_noise_`, `_silence_` and `_unknown_` folders."""
+    """Read Speech Commands as unpacked, without its `_background_noise_`, `_silence_` and `_unknown_` folders."""
     files, others = _commands(folder)
     if not files:
         raise BadInput(f"{folder} is not Speech Commands: it has no word/xxxxxxxx_nohash_0.wav.")
@@ -395,11 +395,10 @@ def _commands(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read_folder(folder: Path) -> Corpus:
-    """A folder per speaker, with the recordings in it or in folders below it (sessions), in any format of libsndfile.
+    """Read a folder per speaker, with recordings in it or in folders below it (sessions), in any libsndfile format.
 
-    Ids are paths without their ending: `speaker/utterance`, `speaker/session/utterance`; of what lies in the speaker's
-    folder itself the session is unknown. Of a recording that is there
-    in two formats one file is read.
+    Ids are paths without their ending: `speaker/utterance`, `speaker/session/utterance`. The session of a recording
+    that lies in the speaker's folder itself is unknown. Of a recording in two formats, one file is read.
     """
     files, cautions = audio_by_folder(folder, "speaker")
     if all(path.parent.parent != folder for path in files):

@@ -64,10 +64,12 @@ class Trials:
 
     @property
     def targets(self) -> int:
+        """Return the number of same-speaker trials."""
         return int(self.target.sum())
 
     @property
     def nontargets(self) -> int:
+        """Return the number of different-speaker trials."""
         return len(self) - self.targets
 
     @cached_property

@@ -54,6 +54,7 @@ class BinsFirst(nn.Module):
         self.conv = conv.to(layer.weight).train(layer.training).requires_grad_(layer.weight.requires_grad)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Turn frames ``(batch, frames, in)`` into ``(batch, frames, out)``."""
         z: Tensor = self.conv(x.mT)
         return z.mT
 
@@ -84,12 +85,13 @@ class Espnet:
         features, lengths = network.frontend(waveform[None], torch.tensor([len(waveform)]))
         if network.normalize is not None:
             features, lengths = network.normalize(features, lengths)
-        spectrogram: Tensor = features[0].T
-        return spectrogram
+        return features[0].T
 
     def segments(self, query: Tensor) -> Tensor:
-        """The whole utterance ``(1, bins, frames)``; one of fewer frames than the encoder reads is filled with zeros,
-        the mean of what normalisation gives."""
+        """Return the whole utterance ``(1, bins, frames)``.
+
+        One with fewer frames than the encoder reads is filled with zeros, the mean after normalisation.
+        """
         return F.pad(query, (0, max(SHORTEST - query.shape[-1], 0)))[None]
 
     @torch.inference_mode()
@@ -103,8 +105,7 @@ class Espnet:
         encoded = encoded[0] if isinstance(encoded, tuple) else encoded
         if network.postencoder is not None:
             encoded, _ = network.postencoder(encoded, lengths)
-        answer: Tensor = encoded
-        return answer
+        return encoded
 
     @torch.inference_mode()
     def transcribe(self, queries: Tensor) -> list[Hypothesis]:

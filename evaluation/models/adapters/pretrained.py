@@ -94,8 +94,7 @@ def open_network(loader: Any, place: str, prefix: str, unread: tuple[str, ...] =
         raise BadInput(
             f"Model {prefix}:{place} has no weights for {missing[0]}{others}: give a checkpoint trained for this task."
         )
-    opened: nn.Module = network.eval().requires_grad_(False)
-    return opened
+    return network.eval().requires_grad_(False)
 
 
 def _needed(missing: Iterable[str], unread: tuple[str, ...]) -> list[str]:

@@ -87,6 +87,7 @@ class ClipFrontEnd:
     scaling: tuple[float, float] | None
 
     def __call__(self, waveform: Tensor) -> Tensor:
+        """Turn a waveform ``(samples,)`` into the spectrograms of its clips; raises BadInput for an empty one."""
         if not len(waveform):
             raise BadInput("A recording without samples has no class; leave it out of the corpus.")
         clips = whole_clips(self.spectrogram(waveform), self.clip_frames)
@@ -117,8 +118,7 @@ class TimmScenes:
 
     def classify(self, queries: Tensor) -> Tensor:
         """Logits `(batch, classes)` of clips `(batch, bins, frames)`."""
-        logits: Tensor = self.network(queries.unsqueeze(1))
-        return logits
+        return self.network(queries.unsqueeze(1))
 
 
 class LearntPlaces(nn.Module):
@@ -132,8 +132,7 @@ class LearntPlaces(nn.Module):
     def forward(self, spectrograms: Tensor) -> Tensor:
         """`(batch, 1, bins, frames)` to patches `(batch, rows · columns, dim)`."""
         patches = self.proj(spectrograms)[:, :, : self.rows, : self.columns]
-        embedded: Tensor = self.norm(patches.flatten(2).transpose(1, 2))
-        return embedded
+        return self.norm(patches.flatten(2).transpose(1, 2))
 
 
 def load_timm(place: str) -> TimmScenes:

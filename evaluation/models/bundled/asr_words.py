@@ -86,8 +86,7 @@ class AsrWords:
 
     def encode(self, queries: Tensor) -> Tensor:
         """Logits `(batch, frames // 3, 11)` of queries `(batch, 48, frames)`."""
-        logits: Tensor = self.network(queries)
-        return logits
+        return self.network(queries)
 
     def transcribe(self, queries: Tensor) -> list[str]:
         """The likeliest token of every 30 ms, repeats and blanks left out: a text of words for each query."""

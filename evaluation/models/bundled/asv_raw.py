@@ -64,6 +64,7 @@ class AttentiveStatistics(nn.Module):
         self.outer = nn.Conv1d(hidden, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the statistics of the frames."""
         return weighted_statistics(x, self.outer(torch.tanh(self.inner(x))), time=2)
 
 
@@ -92,6 +93,7 @@ class RawSpeakerNet(nn.Module):
         self.project = nn.Linear(2 * channels, EMBEDDING)
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings."""
         x = self.stem(self.first(waveforms.unsqueeze(1)))
         for block in self.blocks:
             x = x + block(x)
@@ -111,6 +113,7 @@ class FrameLinear(nn.Module):
         self.bias = folded.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the activated layer on frames."""
         batch, time, channels = x.shape
         frames = time // self.stride
         windows = x[:, : frames * self.stride].reshape(batch, frames, self.stride * channels)
@@ -127,6 +130,7 @@ class ContextLinear(nn.Module):
         self.bias = folded.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the activated layer on frames."""
         time = x.shape[1]
         padded = nn.functional.pad(x, (0, 0, self.dilation, self.dilation))
         neighbours = [padded[:, tap * self.dilation :][:, :time] for tap in range(3)]
@@ -151,6 +155,7 @@ class FoldedSpeakerNet(nn.Module):
         self.project = network.project
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings."""
         frames = self.stem(self.first(waveforms.unsqueeze(1)).transpose(1, 2))
         for block in self.blocks:
             frames = frames + block(frames)
