@@ -30,13 +30,36 @@ AT_A_TIME = 2**20  # samples of all channels that are read where many are passed
 def load_audio(
     source: Utterance | Path | str, sample_rate: int = 16000, channels: Literal["refuse", "mix"] = "refuse"
 ) -> Waveform:
-    """Samples `(samples,)`, float32, full scale ±1, at `sample_rate` hertz.
+    """Return the samples of an utterance or an audio file.
 
-    Reads WAV (RF64, W64), FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, AU and NIST; of an utterance with `start` and
-    `end`, that piece: the same samples as in the whole recording. Audio at another rate is resampled. More than one
-    channel is refused, or averaged with `channels="mix"`. A header that announces another length than the file has
-    is corrected where the file tells which is right. Raises `BadInput` for what is not readable audio, is cut short
-    or of unknown length, holds no samples, NaN or infinite samples, or more than a file of its size can hold.
+    Reads WAV (RF64, W64), FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, AU and NIST. A header that announces another length
+    than the file has is corrected where the file tells which is right.
+
+    Parameters
+    ----------
+    source : Utterance, Path or str
+        Of an utterance with `start` and `end`, that piece is read: the same samples as in the whole recording.
+    sample_rate : int
+        In hertz; audio at another rate is resampled.
+    channels : {"refuse", "mix"}
+        Whether more than one channel is refused or averaged.
+
+    Returns
+    -------
+    ndarray of float32
+        `(samples,)`, full scale ±1.
+
+    Raises
+    ------
+    BadInput
+        For what is not readable audio, is cut short or of unknown length, holds no samples, NaN or infinite samples, or
+        more than a file of its size can hold.
+
+    Examples
+    --------
+    >>> from wrongkey.evaluation.corpora import open_corpus
+    >>> load_audio(open_corpus("bundled").utterances[0], sample_rate=16_000).dtype
+    dtype('float32')
     """
     if sample_rate < 1:
         raise BadInput(f"The sample rate must be a positive number of hertz, not {sample_rate}.")
@@ -57,7 +80,7 @@ def load_audio(
 
 
 def duration(source: Utterance | Path | str) -> float:
-    """Seconds that `load_audio` reads of an utterance or audio file; raises `BadInput` as it does."""
+    """Return the seconds that `load_audio` reads of an utterance or audio file; raises `BadInput` as it does."""
     utterance = source if isinstance(source, Utterance) else None
     path = utterance.path if utterance else Path(source)  # type: ignore[arg-type]
     with opened(path) as (file, frames):

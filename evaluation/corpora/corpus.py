@@ -22,10 +22,25 @@ Recordings = Literal["real", "synthetic", "unknown"]
 class Utterance:
     """One utterance: a whole audio file, or the piece of it between `start` and `end`.
 
-    `start` and `end` are seconds from the beginning of the file (`None`: its beginning, its end); `text` is
-    the transcript and `label` the class of scene or event, `None` where the corpus has none. `speaker` may be
-    empty where there is a transcript or a label. `session` names the occasion on which it was recorded (a video, a
-    visit), `None` where nobody says: utterances of one speaker and one session share microphone, room and day.
+    Parameters
+    ----------
+    id : str
+        Its name in lists.
+    speaker : str
+        May be empty where there is a transcript or a label.
+    path : Path
+        The audio file.
+    gender : {"f", "m"}, optional
+        Of the speaker.
+    text : str, optional
+        The transcript.
+    start, end : float, optional
+        Seconds from the beginning of the file; None for its beginning and its end.
+    label : str, optional
+        The class of scene or event.
+    session : str, optional
+        The occasion of the recording (a video, a visit), where it is known: utterances of one speaker and one session
+        share microphone, room and day.
     """
 
     id: str
@@ -41,12 +56,26 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Utterances in list order, read from the folder `root`.
+    """A named list of utterances.
 
-    `recordings` says whether people spoke ("real"), a synthesiser ("synthetic"), or that nobody said which
-    ("unknown"): reports repeat it. `cautions` are sentences about what lies there and is not among the utterances.
-    Raises `BadInput` for an empty corpus, a repeated id, an utterance that has neither speaker nor transcript nor
-    label, ids and speakers that no line of a text file can hold, and audio files that do not exist.
+    Parameters
+    ----------
+    name : str
+        What reports call the corpus.
+    utterances : tuple of Utterance
+        In list order.
+    root : Path
+        The folder from which they were read.
+    recordings : {"real", "synthetic", "unknown"}
+        Whether people spoke or a synthesiser; reports repeat it.
+    cautions : tuple of str
+        Sentences about what lies in the folder and is not among the utterances.
+
+    Raises
+    ------
+    BadInput
+        For an empty corpus, a repeated id, an utterance that has neither speaker nor transcript nor label, ids and
+        speakers that no line of a text file can hold, and audio files that do not exist.
     """
 
     name: str

@@ -88,7 +88,7 @@ def open_model(spec: str, *, folded: bool = True, double: bool = False) -> Model
     --------
     >>> model = open_model("asv-raw3")
     >>> model.first_layer, model.sample_rate
-    ('conv', 16000)
+    ('first.conv', 16000)
     """
     prefix, colon, place = spec.partition(":")
     adapter = LOADERS.get(prefix) if colon else None
