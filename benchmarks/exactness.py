@@ -14,7 +14,7 @@ import torch
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.experiment import key_cut_of
-from wrongkey.evaluation.models.protocol import BUNDLED, open_model
+from wrongkey.evaluation.models.registry import BUNDLED, open_model
 from wrongkey.keys import SCHEMES, SecretKey
 
 

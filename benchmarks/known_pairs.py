@@ -30,7 +30,8 @@ from wrongkey.attacks.weights.public_statistics import PublicStatistics
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio, open_corpus
 from wrongkey.evaluation.experiment import key_cut_of
 from wrongkey.evaluation.first_layer import encrypt_first_layer
-from wrongkey.evaluation.models.protocol import Model, open_model
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.run_folder.vocabulary import RECOVERED
 from wrongkey.keys import SecretKey, decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks

@@ -6,7 +6,7 @@ from .engine import Engine as Engine
 from .experiment import Experiment as Experiment
 from .metrics.error_rates import eer as eer
 from .metrics.error_rates import min_dcf as min_dcf
-from .models.protocol import open_model as open_model
+from .models.registry import open_model as open_model
 from .run_folder.folder import RunFolder as RunFolder
 from .tasks.trials import Trials as Trials
 from .tasks.trials import generate_trials as generate_trials

@@ -21,7 +21,9 @@ from wrongkey.evaluation.digests import digest_of_shapes, digest_of_weights, mag
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
-from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
+from wrongkey.evaluation.models.asking import answer_function
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Queries, QueryGroup, check_bins, group_queries
 from wrongkey.evaluation.reader import Reader

@@ -22,7 +22,7 @@ from wrongkey.evaluation.checks import self_checks
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
-from wrongkey.evaluation.models.protocol import model_at_fault
+from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.dispatch import check_timeout
 from wrongkey.evaluation.processes.failures import Failures
 from wrongkey.evaluation.processes.watch import Report, Watch
@@ -235,7 +235,7 @@ def _describe(experiment: Experiment) -> str:
     keys = f"all {total:,} incorrect keys there are" if all_there_are else f"{total:,} incorrect keys"
     cut = experiment.cut
     return (
-        f"{experiment.model.name} on {experiment.corpus.name}: {experiment.task.words()}, {config.scheme}, "
+        f"{experiment.model.name} on {experiment.corpus.name}: {experiment.task.summary()}, {config.scheme}, "
         f"M = {cut.block_size} ({'waveforms' if experiment.on_waveforms else cut.blocks}), {keys}, "
         f"{describe_device(experiment.device)}"
     )

@@ -1,15 +1,14 @@
 """Schemes: how a key is drawn (paper, Algorithms 2, 4 and 6), and the key spaces that can be counted.
 
 A scheme turns a fixed number of uniform 64-bit words into one orthogonal matrix K, so that key i of a stream
-needs nothing but its own words. Users add schemes through the entry-point group `wrongkey.schemes`: the entry
-point's name is the scheme's name and its target is a `Scheme`.
+needs nothing but its own words. Users name a `Scheme` of their own as `package.module:name`, or register it in the
+entry-point group `wrongkey.schemes` under its name.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from importlib.metadata import entry_points
 from math import factorial
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from wrongkey.errors import BadInput
+from wrongkey.plugins import Registry
 
 Matrices = NDArray[np.float64]  # (count, size, size)
 Words = NDArray[np.uint64]  # (count, words)
@@ -220,22 +220,46 @@ SCHEMES = {
         Scheme("rom", _rom_words, _rom, _continuum),
     )
 }
+REGISTRY = Registry(
+    kind="scheme",
+    group="wrongkey.schemes",
+    builtin=SCHEMES,
+    is_one=lambda found: isinstance(found, Scheme),
+    wanted="give a wrongkey.keys.Scheme, or a function without arguments that returns one",
+)
 
 
 def get_scheme(name: str | Scheme) -> Scheme:
-    """The scheme of this name: built in, or a user's from the entry-point group `wrongkey.schemes`.
+    """Return the scheme of this name.
 
-    A `Scheme` is passed through. Raises BadInput for an unknown name, naming the known ones.
+    Parameters
+    ----------
+    name : str or Scheme
+        A built-in name, a name that an installed package registers in the entry-point group ``wrongkey.schemes``, or
+        ``package.module:name`` of a `Scheme` or of a function without arguments that returns one. A `Scheme` is passed
+        through.
+
+    Returns
+    -------
+    Scheme
+
+    Raises
+    ------
+    BadInput
+        For an unknown name, and for a scheme of a user's that is not called what it is registered as, or is called
+        what a built-in one is: keys are drawn by that name.
+
+    Examples
+    --------
+    >>> get_scheme("flipping").space(10)
+    1024
     """
     if isinstance(name, Scheme):
         return name
-    if name in SCHEMES:
-        return SCHEMES[name]
-    plugins = {plugin.name: plugin for plugin in entry_points(group="wrongkey.schemes")}
-    if name not in plugins:
-        known = ", ".join([*SCHEMES, *sorted(plugins)])
-        raise BadInput(f"There is no scheme {name!r}: choose one of {known}.")
-    scheme = plugins[name].load()
-    if not isinstance(scheme, Scheme) or scheme.name != name:
-        raise BadInput(f"The entry point {name!r} of wrongkey.schemes must be a keys.Scheme with that name.")
+    scheme: Scheme = REGISTRY.open(name)
+    if scheme.name != name and (":" not in name or scheme.name in SCHEMES):
+        raise BadInput(
+            f"Scheme {name!r} is a Scheme with the name {scheme.name!r}: give it the name that it is registered as, "
+            "or one of its own where it is named as package.module:name."
+        )
     return scheme

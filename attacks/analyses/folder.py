@@ -131,7 +131,10 @@ def sweep_config(settings: Mapping[str, Any]) -> SweepConfig:
         if not settings.get(name):
             raise BadInput(f"The manifest does not say its {name}: sweep again into a new folder.")
     kept = {name: settings[name] for name in SweepConfig.__dataclass_fields__ if settings.get(name) is not None}
-    return SweepConfig.of({**kept, "model": settings["model_spec"], "corpus": settings["corpus_spec"]})
+    scheme = settings.get("scheme_spec") or settings["scheme"]  # older manifests have the name alone
+    return SweepConfig.of(
+        {**kept, "model": settings["model_spec"], "corpus": settings["corpus_spec"], "scheme": scheme}
+    )
 
 
 def queries_of(experiment: Experiment) -> list[Tensor]:

@@ -1,30 +1,42 @@
-"""What a manifest may have opened: a run folder is data, and data of a stranger runs nothing.
+"""What a manifest may open: a run folder is data, and somebody else's data must not run code.
 
-Bundled models and speech, and readers of files, are opened from a manifest. Whatever would run code or reach for more
-than the files it names (a command, a user's factory, an installed package's, models of transformers and ESPnet, whose
-folders name classes) is opened where the user says so.
+Bundled models and speech, and readers of files, are opened from a manifest. Anything that would run code, or read more
+than the files that it names, is opened only where the user asks for it: commands, code of a user's or of an installed
+package, and models of transformers and ESPnet, whose folders name classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import layouts
-from wrongkey.evaluation.models import protocol
-from wrongkey.keys.schemes import SCHEMES
+from wrongkey.evaluation.models import registry
+from wrongkey.keys import schemes
+from wrongkey.plugins import Registry
 
 READERS_OF_WEIGHTS = ("rawnext", "timm", "ge2e")  # tensors alone (torch's weights_only, safetensors), no code
 EVERYTHING = "*"  # among the trusted specs: all that the manifest names
-SCHEME_ENTRY_POINTS = "wrongkey.schemes"
 
 
 def refuse_code(config: SweepConfig, manifest: Path, trusted: Collection[str] = ()) -> None:
-    """Raises BadInput where model, corpus or scheme of a manifest would run code and is not among the `trusted` specs,
-    and where a file that it names is a device or a pipe, which may never end."""
+    """Refuse a manifest that would run code, or that names a device or a pipe as a file, which may never end.
+
+    Parameters
+    ----------
+    config : SweepConfig
+        What the manifest says.
+    manifest : Path
+        Its file, for the sentence.
+    trusted : collection of str
+        Models, corpora and schemes that may run code; `EVERYTHING` stands for all.
+
+    Raises
+    ------
+    BadInput
+    """
     for name, spec, does in (
         ("model", config.model, model_risk(config.model)),
         ("corpus", config.corpus, corpus_risk(config.corpus)),
@@ -32,47 +44,49 @@ def refuse_code(config: SweepConfig, manifest: Path, trusted: Collection[str] = 
     ):
         if does and spec not in trusted and EVERYTHING not in trusted:
             raise BadInput(
-                f"{manifest} names the {name} {spec!r}, which {does}: add --trust if you trust whoever made this run"
+                f"{manifest} names the {name} {spec!r}, which {does}: add --trust if you trust whoever made this run."
             )
     for named in filter(None, (config.model, config.corpus, config.only, config.trials)):
         for place in (named, named.partition(":")[2]):
             path = Path(place).expanduser()
             if place and path.exists() and not (path.is_file() or path.is_dir()):
-                raise BadInput(f"{manifest} names {place}, which is neither a file nor a folder: sweep again yourself")
+                raise BadInput(f"{manifest} names {place}, which is neither a file nor a folder: sweep again yourself.")
 
 
 def model_risk(spec: str) -> str | None:
-    """What opening a model would do beyond reading files: "runs the command my-asr"; None for nothing."""
+    """Return what opening a model would do beyond reading files, such as "runs that command"; None for nothing."""
     prefix, colon, _ = spec.partition(":")
-    if spec in protocol.BUNDLED or (colon and prefix in READERS_OF_WEIGHTS):
+    if colon and prefix in READERS_OF_WEIGHTS:
         return None
     if colon and prefix == "command":
         return "runs that command"
-    if colon and prefix in protocol.LOADERS:
+    if colon and prefix in registry.LOADERS:
         library = "ESPnet" if prefix == "espnet" else "transformers"
         return f"has {library} open files that may name code to run"
-    return _factory_risk(spec, protocol.ENTRY_POINTS)
+    return _code_risk(spec, registry.REGISTRY)
 
 
 def corpus_risk(spec: str) -> str | None:
-    """What opening a corpus would do beyond reading files; None for nothing."""
+    """Return what opening a corpus would do beyond reading files; None for nothing."""
     layout, colon, _ = spec.partition(":")
-    if spec in ("bundled", "bundled-words") or (colon and layout in layouts.READERS):
+    if colon and layout in layouts.READERS:
         return None
     path = Path(spec).expanduser()
     if path.is_dir() or (path.is_file() and path.suffix in layouts.BY_SUFFIX):
         return None
-    return _factory_risk(spec, layouts.ENTRY_POINTS)
+    return _code_risk(spec, layouts.REGISTRY)
 
 
-def scheme_risk(name: str) -> str | None:
-    """What finding a scheme would do beyond looking it up; None for nothing."""
-    return None if name in SCHEMES else _factory_risk(name, SCHEME_ENTRY_POINTS)
+def scheme_risk(spec: str) -> str | None:
+    """Return what opening a scheme would do beyond looking it up; None for nothing."""
+    return _code_risk(spec, schemes.REGISTRY)
 
 
-def _factory_risk(spec: str, group: str) -> str | None:
-    """An unknown word runs nothing: whoever opens it says that it is unknown."""
-    if entry_points(group=group, name=spec):
+def _code_risk(spec: str, known: Registry) -> str | None:
+    """What runs where a name is opened; an unknown word runs nothing, and is refused where it is opened."""
+    if spec in known.builtin:
+        return None
+    if spec in known.registered():
         return "runs code of the installed package that registers this name"
     module, colon, _ = spec.partition(":")
     return f"runs the Python module {module}" if colon else None

@@ -27,7 +27,8 @@ from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.answers import as_hypothesis
 from wrongkey.evaluation.first_layer import with_first_layer
 from wrongkey.evaluation.models.modules import copied
-from wrongkey.evaluation.models.protocol import Model, open_model
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.models.registry import open_model
 
 _one_at_a_time = threading.Lock()
 _kept: dict[str, Any] = {}  # contents of the parcels of this attack, by their names

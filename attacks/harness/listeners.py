@@ -1,6 +1,6 @@
 """Models that listen to what an attack recovered: a recogniser, and a speaker model that knows the speaker's voice.
 
-Both are plain models, which know no key, as `wrongkey.evaluation.models.protocol.open_model` opens them. Reconstructed
+Both are plain models, which know no key, as `wrongkey.evaluation.models.registry.open_model` opens them. Reconstructed
 speech, or a ciphertext as it is, goes through their own front end.
 """
 
@@ -17,7 +17,9 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import as_hypothesis
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
 from wrongkey.evaluation.metrics.error_rates import eer
-from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
+from wrongkey.evaluation.models.asking import answer_function
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.spacing import evenly_spaced
 
 RATE = 16_000  # hertz of all speech here

@@ -1,16 +1,18 @@
-"""Which attacks there are: the suite's own, and those that installed packages register in ``wrongkey.attacks``."""
+"""Which attacks there are: the suite's own, those that installed packages register, and a user's own.
+
+Packages register an attack, or what makes one, in the entry-point group ``wrongkey.attacks``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from functools import partial
+from pkgutil import resolve_name
 
 from wrongkey.attacks.base import Attack
 from wrongkey.errors import BadInput
-
-ENTRY_POINTS = "wrongkey.attacks"
+from wrongkey.plugins import Registry
 
 # name -> module:class, in the order in which the suite runs them: by family, cheapest first.
 SUITE: Mapping[str, str] = {
@@ -29,43 +31,56 @@ SUITE: Mapping[str, str] = {
     "informed": "wrongkey.attacks.keyless.informed:Informed",
     "linkability": "wrongkey.attacks.keyless.linkability:Linkability",
 }
+PARTS = ("name", "family", "threat", "inapplicable", "cases", "run")  # of an attack
 
 
 def attack_names() -> list[str]:
-    """Names of all attacks: the suite's in its order, then the registered ones."""
-    return [*SUITE, *sorted(entry.name for entry in entry_points(group=ENTRY_POINTS))]
+    """Return the names of all attacks: the suite's in its order, then the registered ones."""
+    return REGISTRY.names()
 
 
 def known_needs() -> dict[str, list[str]]:
-    """What every attack needs that can be opened, by name: for who asks what was not tried."""
-    found: dict[str, list[str]] = {}
+    """Return what every attack that can be opened needs, by name, so that reports can say what was not tried."""
+    needs: dict[str, list[str]] = {}
     for name in attack_names():
         with suppress(BadInput):
-            found[name] = [*sorted(open_attack(name).threat.needs)]
-    return found
+            needs[name] = sorted(open_attack(name).threat.needs)
+    return needs
 
 
 def open_attack(name: str) -> Attack:
-    """The attack of this name; raises BadInput for an unknown one, or one that cannot be made."""
-    if name in SUITE:
-        module, _, kind = SUITE[name].partition(":")
-        made: Attack = getattr(import_module(module), kind)()
-        return made
-    for entry in entry_points(group=ENTRY_POINTS):
-        if entry.name == name:
-            return _plugged_in(entry)
-    raise BadInput(f"attack {name!r} is unknown: choose suite, {', '.join(attack_names())}")
+    """Return the attack of this name.
 
+    Parameters
+    ----------
+    name : str
+        A name of the suite, a registered one, or ``package.module:name`` of an attack, or of a class or function
+        without arguments that makes one.
 
-def _plugged_in(entry: EntryPoint) -> Attack:
-    name = entry.name
-    try:
-        attack: Attack = entry.load()()
-    except Exception as error:  # a user's own code may fail in any way
-        raise BadInput(f"attack {name!r} cannot be made ({type(error).__name__}: {error}): mend its factory") from error
-    missing = [
-        part for part in ("name", "family", "threat", "inapplicable", "cases", "run") if not hasattr(attack, part)
-    ]
+    Raises
+    ------
+    BadInput
+        For an unknown name, an attack that cannot be made or lacks a part, and one of a user's that is called what one
+        of the suite is: rows of results are kept by that name.
+    """
+    attack: Attack = REGISTRY.open(name)
+    missing = [part for part in PARTS if not hasattr(attack, part)]
     if missing:
-        raise BadInput(f"attack {name!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs")
+        raise BadInput(f"Attack {name!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs.")
+    if name not in SUITE and attack.name in SUITE:
+        raise BadInput(f"Attack {name!r} has the name {attack.name!r}, which is one of the suite's: rename it.")
     return attack
+
+
+def _of_suite(place: str) -> Attack:
+    return resolve_name(place)()
+
+
+REGISTRY = Registry(
+    kind="attack",
+    group="wrongkey.attacks",
+    builtin={name: partial(_of_suite, place) for name, place in SUITE.items()},
+    is_one=lambda found: not callable(found) or (hasattr(found, "threat") and not isinstance(found, type)),
+    wanted="give an attack, or a class or function without arguments that makes one",
+    forms=("suite",),
+)

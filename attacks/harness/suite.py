@@ -37,7 +37,7 @@ from wrongkey.attacks.harness.target import Target
 from wrongkey.attacks.harness.task_errors import error_rates
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.hardware import available_cores
-from wrongkey.evaluation.models.protocol import model_at_fault
+from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout, collect, described
 from wrongkey.evaluation.processes.failures import Failure, Failures, SomeFailed
 from wrongkey.evaluation.processes.pool import processes
@@ -45,7 +45,7 @@ from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.run_folder.attack_rows import REPEATS
 from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS
 from wrongkey.evaluation.sweep import Progress
-from wrongkey.evaluation.tasks.base import Verification
+from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.keys.blocks import Blocks
 
 OF_A_MODEL: frozenset[Need] = frozenset({"public model", "encrypted model", "answers"})
@@ -301,12 +301,12 @@ def _errors_of_model(target: Target, recovery: Recovery, tested: Answers) -> Mat
     experiment = target.with_intervals
     if recovery.enrolment != "plain":
         return error_rates(experiment, experiment.scores(tested))[0]
-    if not isinstance(experiment.task, Verification):
+    if not isinstance(experiment.task, SpeakerVerification):
         raise ModelFailed("Plain enrolment is asked for, which only speaker verification has.")
     assert recovery.model is not None
     enrolled = experiment.engine.explicit(recovery.model, np.eye(target.setting.size))
     assert isinstance(enrolled, torch.Tensor) and isinstance(tested, torch.Tensor)
-    return error_rates(experiment, experiment.task.measured.scores(enrolled, tested))[0]
+    return error_rates(experiment, experiment.task.cosines(enrolled, tested))[0]
 
 
 def _run_attack(run: Run, attack: Attack) -> int:

@@ -30,7 +30,9 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
 from wrongkey.evaluation.experiment import Experiment, key_cut_of
 from wrongkey.evaluation.first_layer import encrypt_first_layer
-from wrongkey.evaluation.models.protocol import Model, answer_function, open_model
+from wrongkey.evaluation.models.asking import answer_function
+from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.tasks.base import make_task
 from wrongkey.files import write_text_atomically
 from wrongkey.keys import SecretKey, correct_key, get_scheme

@@ -14,6 +14,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def unpacked(data: bytes) -> Message:
 def pickled(content: object) -> bytes:
     """Tensors, modules and plain objects as bytes for the attack's process."""
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save(content, buffer, pickle_module=cloudpickle)  # takes a user's scheme that is made of lambdas
     return buffer.getvalue()
 
 

@@ -22,7 +22,8 @@ from wrongkey.attacks.through_model.search import Best, guesses, plan_for, searc
 from wrongkey.attacks.through_model.settings import LearnedKeySettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import as_hypothesis
-from wrongkey.evaluation.models.protocol import Hypothesis, Model, answer_function
+from wrongkey.evaluation.models.asking import answer_function
+from wrongkey.evaluation.models.protocol import Hypothesis, Model
 from wrongkey.keys import encrypt_query
 
 UNLABELLED, NO_NORMS = "no labels", "no batch norms"  # variants

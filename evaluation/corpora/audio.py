@@ -30,34 +30,57 @@ AT_A_TIME = 2**20  # samples of all channels that are read where many are passed
 def load_audio(
     source: Utterance | Path | str, sample_rate: int = 16000, channels: Literal["refuse", "mix"] = "refuse"
 ) -> Waveform:
-    """Samples `(samples,)`, float32, full scale ±1, at `sample_rate` hertz.
+    """Return the samples of an utterance or an audio file.
 
-    Reads WAV (RF64, W64), FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, AU and NIST; of an utterance with `start` and
-    `end`, that piece: the same samples as in the whole recording. Audio at another rate is resampled. More than one
-    channel is refused, or averaged with `channels="mix"`. A header that announces another length than the file has
-    is corrected where the file tells which is right. Raises `BadInput` for what is not readable audio, is cut short
-    or of unknown length, holds no samples, NaN or infinite samples, or more than a file of its size can hold.
+    Reads WAV (RF64, W64), FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, AU and NIST. A header that announces another length
+    than the file has is corrected where the file tells which is right.
+
+    Parameters
+    ----------
+    source : Utterance, Path or str
+        Of an utterance with `start` and `end`, that piece is read: the same samples as in the whole recording.
+    sample_rate : int
+        In hertz; audio at another rate is resampled.
+    channels : {"refuse", "mix"}
+        Whether more than one channel is refused or averaged.
+
+    Returns
+    -------
+    ndarray of float32
+        `(samples,)`, full scale ±1.
+
+    Raises
+    ------
+    BadInput
+        For what is not readable audio, is cut short or of unknown length, holds no samples, NaN or infinite samples, or
+        more than a file of its size can hold.
+
+    Examples
+    --------
+    >>> from wrongkey.evaluation.corpora import open_corpus
+    >>> load_audio(open_corpus("bundled").utterances[0], sample_rate=16_000).dtype
+    dtype('float32')
     """
     if sample_rate < 1:
-        raise BadInput(f"the sample rate must be a positive number of hertz, not {sample_rate}")
+        raise BadInput(f"The sample rate must be a positive number of hertz, not {sample_rate}.")
     if channels not in ("refuse", "mix"):
-        raise BadInput(f"channels must be refuse or mix, not {channels!r}")
+        raise BadInput(f"Channels must be refuse or mix, not {channels!r}.")
     utterance = source if isinstance(source, Utterance) else None
     path = utterance.path if utterance else Path(source)  # type: ignore[arg-type]
     name = printable(path)
     with opened(path) as (file, frames):
         if file.channels > 1 and channels == "refuse":
-            raise BadInput(f"{name} has {file.channels} channels: give mono audio, or mix them with --channels mix")
+            raise BadInput(f"{name} has {file.channels} channels: give mono audio, or mix them with --channels mix.")
         first, last = _span(file.samplerate, frames, name, utterance)
         rate: int = file.samplerate
         if (last - first) * sample_rate / rate > max(MANY, PER_BYTE * path.stat().st_size):
-            raise BadInput(f"{name} lasts {(last - first) / rate:.0f} s, too long for the memory: cut it into pieces")
+            raise BadInput(f"{name} lasts {(last - first) / rate:.0f} s, too long for the memory: cut it into pieces.")
         samples = _read(file, frames, path, name, first, last)
     return _resample(samples, rate, sample_rate)
 
 
 def duration(source: Utterance | Path | str) -> float:
-    """Seconds that `load_audio` reads of an utterance or audio file; raises `BadInput` as it does."""
+    """Return the seconds that `load_audio` reads of an utterance or audio file; raises `BadInput` as it does."""
     utterance = source if isinstance(source, Utterance) else None
     path = utterance.path if utterance else Path(source)  # type: ignore[arg-type]
     with opened(path) as (file, frames):
@@ -87,11 +110,11 @@ def _span(rate: int, frames: int, name: str, utterance: Utterance | None) -> tup
     start = utterance.start if utterance and utterance.start is not None else 0.0
     end = utterance.end if utterance and utterance.end is not None else frames / rate
     if not (start >= 0 and end <= frames / rate + OVERSHOOT):
-        raise BadInput(f"{name} lasts {frames / rate:.2f} s: a segment from {start} s to {end} s lies outside it")
+        raise BadInput(f"{name} lasts {frames / rate:.2f} s: a segment from {start} s to {end} s lies outside it.")
     first, last = (min(round(min(at, frames / rate + OVERSHOOT) * rate), frames) for at in (start, max(end, 0.0)))
     if last <= first:
         where = "" if utterance is None or utterance.start is None else f" between {start} s and {end} s"
-        raise BadInput(f"{name} holds no samples{where}: give audio that lasts longer than zero seconds")
+        raise BadInput(f"{name} holds no samples{where}: give audio that lasts longer than zero seconds.")
     return first, last
 
 
@@ -110,25 +133,23 @@ def _read(file: soundfile.SoundFile, frames: int, path: Path, name: str, first: 
     except RuntimeError as error:
         raise BadInput(
             f"{name} is damaged: its samples cannot be decoded, so fetch or copy it again, or, where it plays to its "
-            "end, convert it (ffmpeg -i IN OUT.wav)"
+            "end, convert it (ffmpeg -i IN OUT.wav)."
         ) from error
     if len(samples) < last - first:
         raise BadInput(
             f"{name} ends after {len(samples)} of {last - first} samples, where its decoder stops: fetch or copy it "
-            "again, or, where it plays to its end, convert it (ffmpeg -i IN OUT.wav)"
+            "again, or, where it plays to its end, convert it (ffmpeg -i IN OUT.wav)."
         )
     if not np.isfinite(samples).all():
-        raise BadInput(f"{name} holds samples that are NaN or infinite: write the file again without them")
+        raise BadInput(f"{name} holds samples that are NaN or infinite: write the file again without them.")
     if file.channels == 1:
         samples += 0.0  # -0.0 becomes 0.0, as in a mean
         return samples[:, 0]
-    mono: NDArray[np.float64] = samples.mean(axis=1)
-    return mono
+    return samples.mean(axis=1)
 
 
 def _decoded(file: soundfile.SoundFile, frames: int) -> NDArray[np.float64]:
-    samples: NDArray[np.float64] = file.read(frames, dtype="float64", always_2d=True)
-    return samples
+    return file.read(frames, dtype="float64", always_2d=True)
 
 
 @lru_cache(maxsize=1)

@@ -29,10 +29,10 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
     """
     name = printable(path)
     if not path.is_file():
-        raise BadInput(f"{name} is not a file: give an audio file that exists")
+        raise BadInput(f"{name} is not a file: give an audio file that exists.")
     size = path.stat().st_size
     if size == 0:
-        raise BadInput(f"{name} is empty (0 bytes): give an audio file, or fetch this one again")
+        raise BadInput(f"{name} is empty (0 bytes): give an audio file, or fetch this one again.")
     with ExitStack() as stack:
         try:
             raw = stack.enter_context(path.open("rb"))
@@ -40,9 +40,9 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
             file = stack.enter_context(soundfile.SoundFile(Joined(raw, part) if part else os.fsencode(path)))
         except (RuntimeError, TypeError) as error:
             why = str(getattr(error, "error_string", error)).rstrip(".")
-            raise BadInput(f"{name} is not readable audio ({why}): give a WAV, FLAC or Ogg file") from error
+            raise BadInput(f"{name} is not readable audio ({why}): give a WAV, FLAC or Ogg file.") from error
         except OSError as error:
-            raise BadInput(f"{name} cannot be read ({error.strerror}): check that it is yours") from error
+            raise BadInput(f"{name} cannot be read ({error.strerror}): check that it is yours.") from error
         frames = file.frames if part is None or part.samples is None else part.samples
         _check(file, frames, size, name)
         yield file, frames
@@ -65,7 +65,7 @@ def _part(file: BinaryIO, size: int, name: str) -> Part | None:
     elif name.lower().endswith(".raw"):
         raise BadInput(
             f"{name} has no header that says its sample rate and format: write it with one, for example with "
-            "sox -r 16000 -e signed -b 16 -c 1 IN.raw OUT.wav"
+            "sox -r 16000 -e signed -b 16 -c 1 IN.raw OUT.wav."
         )
     if part is None and name.lower().endswith(".raw"):  # soundfile asks for a rate where a name ends so
         part = Part(b"", 0, size)
@@ -75,20 +75,20 @@ def _part(file: BinaryIO, size: int, name: str) -> Part | None:
 def _check(file: soundfile.SoundFile, frames: int, size: int, name: str) -> None:
     if file.format not in READ:
         raise BadInput(
-            f"{name} is a {file.format} file, of which nobody can say whether it is whole: convert it to WAV or FLAC"
+            f"{name} is a {file.format} file, of which nobody can say whether it is whole: convert it to WAV or FLAC."
         )
     if not RATES[0] <= file.samplerate <= RATES[1]:
         raise BadInput(
             f"{name} says that it has {file.samplerate} samples a second, and {RATES[0]} to {RATES[1]} can be read: "
-            "write it again under its true sample rate"
+            "write it again under its true sample rate."
         )
     if frames * file.channels > max(MANY, PER_BYTE * size):
         raise BadInput(
             f"{name} announces {frames} samples of {file.channels} channels in {size} bytes: no recording has "
-            "so many, so give another, or cut it"
+            "so many, so give another, or cut it."
         )
     if frames > file.frames:
         raise BadInput(
             f"{name} holds {frames} samples, of which libsndfile would read {file.frames}: convert it "
-            "(ffmpeg -i IN OUT.wav)"
+            "(ffmpeg -i IN OUT.wav)."
         )

@@ -22,10 +22,25 @@ Recordings = Literal["real", "synthetic", "unknown"]
 class Utterance:
     """One utterance: a whole audio file, or the piece of it between `start` and `end`.
 
-    `start` and `end` are seconds from the beginning of the file (`None`: its beginning, its end); `text` is
-    the transcript and `label` the class of scene or event, `None` where the corpus has none. `speaker` may be
-    empty where there is a transcript or a label. `session` names the occasion on which it was recorded (a video, a
-    visit), `None` where nobody says: utterances of one speaker and one session share microphone, room and day.
+    Parameters
+    ----------
+    id : str
+        Its name in lists.
+    speaker : str
+        May be empty where there is a transcript or a label.
+    path : Path
+        The audio file.
+    gender : {"f", "m"}, optional
+        Of the speaker.
+    text : str, optional
+        The transcript.
+    start, end : float, optional
+        Seconds from the beginning of the file; None for its beginning and its end.
+    label : str, optional
+        The class of scene or event.
+    session : str, optional
+        The occasion of the recording (a video, a visit), where it is known: utterances of one speaker and one session
+        share microphone, room and day.
     """
 
     id: str
@@ -41,12 +56,26 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Utterances in list order, read from the folder `root`.
+    """A named list of utterances.
 
-    `recordings` says whether people spoke ("real"), a synthesiser ("synthetic"), or that nobody said which
-    ("unknown"): reports repeat it. `cautions` are sentences about what lies there and is not among the utterances.
-    Raises `BadInput` for an empty corpus, a repeated id, an utterance that has neither speaker nor transcript nor
-    label, ids and speakers that no line of a text file can hold, and audio files that do not exist.
+    Parameters
+    ----------
+    name : str
+        What reports call the corpus.
+    utterances : tuple of Utterance
+        In list order.
+    root : Path
+        The folder from which they were read.
+    recordings : {"real", "synthetic", "unknown"}
+        Whether people spoke or a synthesiser; reports repeat it.
+    cautions : tuple of str
+        Sentences about what lies in the folder and is not among the utterances.
+
+    Raises
+    ------
+    BadInput
+        For an empty corpus, a repeated id, an utterance that has neither speaker nor transcript nor label, ids and
+        speakers that no line of a text file can hold, and audio files that do not exist.
     """
 
     name: str
@@ -57,27 +86,27 @@ class Corpus:
 
     def __post_init__(self) -> None:
         if not self.utterances:
-            raise BadInput(f"corpus {self.name} in {self.root} holds no utterances: give a folder that holds audio")
+            raise BadInput(f"Corpus {self.name} in {self.root} holds no utterances: give a folder that holds audio.")
         if self.recordings not in ("real", "synthetic", "unknown"):
-            raise BadInput(f"recordings must be real, synthetic or unknown, not {self.recordings!r}")
+            raise BadInput(f"Recordings must be real, synthetic or unknown, not {self.recordings!r}.")
         repeated = [id for id, count in Counter(u.id for u in self.utterances).items() if count > 1]
         if repeated:
-            raise BadInput(f"{self.root} lists the same utterance id more than once: {first_three(repeated)}")
+            raise BadInput(f"{self.root} lists the same utterance id more than once: {first_three(repeated)}.")
         silent = [u.id for u in self.utterances if not u.speaker and u.text is None and u.label is None]
         if silent:
             raise BadInput(
-                f"{self.root} has utterances without a speaker, a transcript or a label: {first_three(silent)}"
+                f"{self.root} has utterances without a speaker, a transcript or a label: {first_three(silent)}."
             )
         unwritable = [repr(name) for u in self.utterances for name in (u.id, u.speaker) if not is_writable(name)]
         if unwritable:
             raise BadInput(
                 f"{self.root} has names with line breaks, tabs or other control characters, {first_three(unwritable)}: "
-                "rename them"
+                "rename them."
             )
         files = dict.fromkeys(u.path for u in self.utterances)
         missing = [str(path) for path in files if not os.path.isfile(path)]
         if missing:
-            raise BadInput(f"{self.root} lists audio files that do not exist: {first_three(missing)}")
+            raise BadInput(f"{self.root} lists audio files that do not exist: {first_three(missing)}.")
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -98,6 +127,7 @@ class Corpus:
 
     @cached_property
     def by_id(self) -> dict[str, Utterance]:
+        """Return the utterances by their ids."""
         return {u.id: u for u in self.utterances}
 
     def select(self, per_speaker: int | None = None, speakers: int | Collection[str] | None = None) -> "Corpus":
@@ -111,11 +141,11 @@ class Corpus:
         nobody = [u.id for u in self.utterances if not u.speaker]
         if nobody:
             raise BadInput(
-                f"corpus {self.name} does not say who speaks in {first_three(nobody)}: choose utterances by their ids"
+                f"Corpus {self.name} does not say who speaks in {first_three(nobody)}: choose utterances by their ids."
             )
         chosen = set(self._chosen(speakers))
         if per_speaker is not None and per_speaker < 1:
-            raise BadInput(f"utterances per speaker must be 1 or more, not {per_speaker}")
+            raise BadInput(f"Utterances per speaker must be 1 or more, not {per_speaker}.")
         taken: Counter[str] = Counter()
         kept = []
         for utterance in self.utterances:
@@ -131,14 +161,14 @@ class Corpus:
         not have, or that could be several.
         """
         if not ids:
-            raise BadInput(f"no utterance of corpus {self.name} is named: give some of its ids")
+            raise BadInput(f"No utterance of corpus {self.name} is named: give some of its ids.")
         names = Names([u.id for u in self.utterances])
         found = {id: names.find(id) for id in ids}
         unknown = [id for id, position in found.items() if position is None]
         if unknown:
             raise BadInput(
-                f"corpus {self.name} has no such utterances: {first_three(unknown)}{names.why(unknown[0])}: "
-                "give its ids"
+                f"Corpus {self.name} has no such utterances: {first_three(unknown)}{names.why(unknown[0])}: "
+                "give its ids."
             )
         wanted = set(found.values())
         return replace(self, utterances=tuple(u for i, u in enumerate(self.utterances) if i in wanted))
@@ -156,12 +186,12 @@ class Corpus:
             return self.speakers
         if isinstance(speakers, int):
             if speakers < 1:
-                raise BadInput(f"the number of speakers must be 1 or more, not {speakers}")
+                raise BadInput(f"The number of speakers must be 1 or more, not {speakers}.")
             return self.speakers[:speakers]
         wanted = [speakers] if isinstance(speakers, str) else list(speakers)
         unknown = [name for name in wanted if name not in self.speakers]
         if unknown or not wanted:
-            raise BadInput(f"corpus {self.name} has no such speakers: {first_three(unknown)}")
+            raise BadInput(f"Corpus {self.name} has no such speakers: {first_three(unknown)}.")
         return wanted
 
     def digest(self) -> str:
@@ -203,4 +233,4 @@ def _file_digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}): check that it exists and is yours") from error
+        raise BadInput(f"{path} cannot be read ({error.strerror}): check that it exists and is yours.") from error

@@ -53,6 +53,7 @@ class Source:
 
     @property
     def archive(self) -> str:
+        """Return the file name of the archive."""
         return (self.url or "").rsplit("/", 1)[-1]
 
 
@@ -138,19 +139,19 @@ def fetch(
     are unsafe or damaged, and a folder that cannot be written or has no space left.
     """
     if name not in CORPORA:
-        raise BadInput(f"there is no corpus {name!r} to fetch: choose one of {', '.join(CORPORA)}")
+        raise BadInput(f"There is no corpus {name!r} to fetch: choose one of {', '.join(CORPORA)}.")
     source, folder = CORPORA[name], Path(os.path.expanduser(folder))
     if source.url is None:
-        raise BadInput(source.note)
+        raise BadInput(f"{source.note}.")
     url = f"{base_url.rstrip('/')}/{source.archive}" if base_url else source.url
     if not url.startswith(("http://", "https://")):
-        raise BadInput(f"{url} is not an http or https address: give one")
+        raise BadInput(f"{url} is not an http or https address: give one.")
     try:
         return _fetch(name, url, folder, progress or (lambda done, total: None), say)
     except OSError as error:  # of the disk: those of the network are `_Broken`
         raise BadInput(
             f"{folder} cannot be written ({error.strerror or error}): free space or name another folder, and give the "
-            "same command again; what was downloaded stays"
+            "same command again; what was downloaded stays."
         ) from error
 
 
@@ -159,7 +160,7 @@ def _fetch(name: str, url: str, folder: Path, progress: Progress, say: Callable[
     if (home / MARKER).is_file():
         return home
     if home.exists():
-        raise BadInput(f"{home} exists and was not fetched by wrongkey: move it, or fetch into another folder")
+        raise BadInput(f"{home} exists and was not fetched by wrongkey: move it, or fetch into another folder.")
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / source.archive
     if not archive.is_file():
@@ -195,12 +196,12 @@ def _download(url: str, archive: Path, progress: Progress) -> None:
         except _Broken as broken:
             reached = reached or broken.reached
             if not reached:
-                raise BadInput(f"{url} cannot be reached ({broken}): check the connection and try again") from broken
+                raise BadInput(f"{url} cannot be reached ({broken}): check the connection and try again.") from broken
             fruitless = 0 if _size(part) > furthest else fruitless + 1
             furthest = max(furthest, _size(part))
             if fruitless == ATTEMPTS:
                 raise BadInput(
-                    f"{url} broke off after {furthest} bytes ({broken}): give the same command again"
+                    f"{url} broke off after {furthest} bytes ({broken}): give the same command again."
                 ) from broken
             time.sleep(PAUSE * fruitless)
     _validator(part).unlink(missing_ok=True)
@@ -219,7 +220,7 @@ def _continue(url: str, part: Path, progress: Progress) -> None:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise BadInput(f"{url} answered {error.code} {error.reason}: try later, or name a mirror") from error
+            raise BadInput(f"{url} answered {error.code} {error.reason}: try later, or name a mirror.") from error
         if error.headers.get("Content-Range") == f"bytes */{offset}":
             return  # nothing is missing
         part.unlink()
@@ -282,7 +283,7 @@ def _verify(archive: Path, source: Source, say: Callable[[str], None]) -> str:
     if expected is None and stored.is_file():
         words = read_lines(stored)[0].split()
         if not words:
-            raise BadInput(f"{stored} is empty: delete it, and {archive.name} is accepted as it is")
+            raise BadInput(f"{stored} is empty: delete it, and {archive.name} is accepted as it is.")
         expected = f"sha256:{words[0].lower()}"
     algorithm = expected.partition(":")[0] if expected else "sha256"
     with archive.open("rb") as file:
@@ -294,7 +295,7 @@ def _verify(archive: Path, source: Source, say: Callable[[str], None]) -> str:
         wrong = archive.with_name(archive.name + ".wrong")
         archive.replace(wrong)
         advice = "fetch it again" if source.checksum else f"fetch it again, or delete {stored} to accept it"
-        raise BadInput(f"{archive.name} has checksum {found}, not {expected}: it is now {wrong.name}, {advice}")
+        raise BadInput(f"{archive.name} has checksum {found}, not {expected}: it is now {wrong.name}, {advice}.")
     return found
 
 
@@ -314,9 +315,9 @@ def _unpack(archive: Path, home: Path, marker: dict[str, str]) -> None:
         (beside / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
         beside.rename(home)
     except tarfile.FilterError as error:
-        raise BadInput(f"{archive} is unsafe ({error}): do not unpack it, and fetch from the publisher") from error
+        raise BadInput(f"{archive} is unsafe ({error}): do not unpack it, and fetch from the publisher.") from error
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise BadInput(f"{archive} is damaged ({error}): delete it and fetch again") from error
+        raise BadInput(f"{archive} is damaged ({error}): delete it and fetch again.") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # what a failure left there
 
@@ -327,5 +328,5 @@ def _unzip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as packed:
         for member in packed.namelist():
             if not (inside / member).resolve().is_relative_to(inside):
-                raise BadInput(f"{archive} is unsafe ({member} leads outside): fetch from the publisher")
+                raise BadInput(f"{archive} is unsafe ({member} leads outside): fetch from the publisher.")
         packed.extractall(folder)

@@ -22,16 +22,18 @@ def expanded(place: str | Path) -> Path:
 
 
 def folder_named(place: str) -> Path:
+    """Return the folder that a user names; raises BadInput where there is none."""
     folder = expanded(place)
     if not os.path.isdir(folder):
-        raise BadInput(f"{place or 'the corpus'} is not a folder: name the one that holds the corpus")
+        raise BadInput(f"{place or 'the corpus'} is not a folder: name the one that holds the corpus.")
     return folder
 
 
 def file_named(place: str) -> Path:
+    """Return the file that a user names; raises BadInput where there is none."""
     file = expanded(place)
     if not os.path.isfile(file):
-        raise BadInput(f"{place or 'the list'} is not a file: name the list that describes the corpus")
+        raise BadInput(f"{place or 'the list'} is not a file: name the list that describes the corpus.")
     return file
 
 
@@ -72,7 +74,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not is_leftover(entry.name)]
     except OSError as error:
-        raise BadInput(f"{folder} cannot be read ({error.strerror}): check its rights") from error
+        raise BadInput(f"{folder} cannot be read ({error.strerror}): check its rights.") from error
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -121,7 +123,7 @@ class AudioFiles:
             names = dict.fromkeys(path.relative_to(self.folder).parts[0] for path in lost)
             raise BadInput(
                 f"{self.folder} has no recording of {kind} {first_three(list(names))} in a format that libsndfile "
-                f"reads ({len(lost)} files, {lost[0].relative_to(self.folder)} first): convert them to FLAC or WAV"
+                f"reads ({len(lost)} files, {lost[0].relative_to(self.folder)} first): convert them to FLAC or WAV."
             )
 
 
@@ -145,7 +147,7 @@ def audio_by_folder(folder: Path, kind: str) -> tuple[list[Path], tuple[str, ...
     if not kept:
         raise BadInput(
             f"{folder} has no {kind}/recording.wav (or .flac, .mp3 and other audio): "
-            f"give the folder that holds a folder for each {kind}"
+            f"give the folder that holds a folder for each {kind}."
         )
     stray = [path for path in found.kept if path.parent == folder]
     used = {path.relative_to(folder).parts[0] for path in kept}
@@ -231,20 +233,20 @@ def read_rows(
     if lacking:
         raise BadInput(
             f"{path} has no column {' and no '.join(lacking)} in its first line "
-            f"({first_three(header) or 'it is empty'}): name its columns there"
+            f"({first_three(header) or 'it is empty'}): name its columns there."
         )
     twice = [name for name in (*needed, *also) if header.count(name) > 1]
     if twice:
-        raise BadInput(f"{path} has {header.count(twice[0])} columns {twice[0]}: leave one of them")
+        raise BadInput(f"{path} has {header.count(twice[0])} columns {twice[0]}: leave one of them.")
     rows = []
     for number, line in lines[1:]:
         values = [value.strip() for value in line.split(delimiter)]
         if len(values) != len(header):
-            raise BadInput(f"{path} has {len(values)} columns in line {number}, not {len(header)} as its first line")
+            raise BadInput(f"{path} has {len(values)} columns in line {number}, not {len(header)} as its first line.")
         row = dict(zip(header, values, strict=True))
         if empty := [name for name in filled if not row[name]]:
-            raise BadInput(f"{path} has nothing in column {empty[0]} of line {number}: fill it, or remove the line")
+            raise BadInput(f"{path} has nothing in column {empty[0]} of line {number}: fill it, or remove the line.")
         rows.append(row)
     if not rows:
-        raise BadInput(f"{path} is empty below its first line: it must list one recording a line")
+        raise BadInput(f"{path} is empty below its first line: it must list one recording a line.")
     return rows

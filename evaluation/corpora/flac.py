@@ -30,7 +30,7 @@ def part(file: BinaryIO, start: int, end: int, name: str) -> Part | None:
     file.seek(at)
     first = _frame(file.read(16), 0)
     if len(info) < STREAMINFO or first is None:
-        raise BadInput(f"{name} holds no FLAC frame behind its header: fetch or copy it again")
+        raise BadInput(f"{name} holds no FLAC frame behind its header: fetch or copy it again.")
     total = int.from_bytes(info[10:18], "big") & TOTAL
     length = 1 if first.kind[0] else first.samples
 
@@ -51,7 +51,7 @@ def part(file: BinaryIO, start: int, end: int, name: str) -> Part | None:
                 if found < total and frame.samples == first.samples:  # only the last frame of a stream is shorter
                     raise BadInput(
                         f"{name} ends after {found} of {total} samples, between two frames: fetch or copy it again, "
-                        "or, where this is all there is, convert it (ffmpeg -i IN OUT.flac)"
+                        "or, where this is all there is, convert it (ffmpeg -i IN OUT.flac)."
                     )
                 return _under_total(file, start, at, begin + stop, info, found)
         if begin == at:
@@ -59,7 +59,7 @@ def part(file: BinaryIO, start: int, end: int, name: str) -> Part | None:
             found = samples_to(last) - last.samples
             raise BadInput(
                 f"{name} ends after {found} of {total or 'all its'} samples, in the middle of a frame: "
-                "fetch or copy it again"
+                "fetch or copy it again."
             )
         reach *= 16  # something long lies behind the last frame
 

@@ -27,6 +27,7 @@ class Layout(NamedTuple):
 
     @property
     def header(self) -> int:
+        """Return the bytes of a chunk before its content."""
         return self.name + self.size
 
 
@@ -240,9 +241,11 @@ def chunks(file: BinaryIO, layout: Layout, base: int, at: int, end: int) -> Iter
 
 
 def is_known(file: BinaryIO, at: int) -> bool:
+    """Return whether a chunk with a usual name begins at this byte."""
     file.seek(at)
     return re.fullmatch(KNOWN + b"|data|fmt |SSND|ds64", file.read(4)) is not None
 
 
 def is_name(four: bytes) -> bool:
+    """Return whether four bytes may be the name of a chunk: printable ASCII."""
     return len(four) == 4 and all(32 <= byte < 127 for byte in four)

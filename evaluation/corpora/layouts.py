@@ -13,16 +13,14 @@
 | `esc50:DIR`, `esc10:DIR` | `esc50.csv` and `audio/`; `#fold=1,2` behind DIR chooses folds |
 | `sins:DIR`, `dcase:FILE.csv`, `classes:DIR` | acoustic scenes: SINS, lists of DCASE, a folder per class |
 | `DIR`, `FILE` | whichever of these it looks like; never `esc10` or `classes`, which look like another |
-| a name | a factory registered in the entry-point group `wrongkey.corpora` |
-| `package.module:factory` | a function without arguments that returns a `Corpus` |
+| a name | a corpus, or what makes one, that a package registers in the entry-point group `wrongkey.corpora` |
+| `package.module:name` | a `Corpus` of a user's, or a function without arguments that returns one |
 """
 
-import inspect
 import os
 import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from wrongkey.errors import BadInput
@@ -52,19 +50,38 @@ from wrongkey.evaluation.corpora.scenes import (
 )
 from wrongkey.evaluation.corpora.text_files import read_lines
 from wrongkey.evaluation.corpora.transcribed import read_jsonl, read_tsv
-from wrongkey.plugins import import_user
+from wrongkey.plugins import Registry
 
 BUNDLED = Path(__file__).parent / "bundled"
 BUNDLED_TRIALS = BUNDLED / "trials.txt"
-ENTRY_POINTS = "wrongkey.corpora"
 
 
 def open_corpus(spec: str | Path, recordings: Recordings | None = None) -> Corpus:
-    """The corpus that `spec` names (see the table above), every audio file of which exists.
+    """Return the corpus that `spec` names, every audio file of which exists.
 
-    `recordings` overrides what the layout says about who spoke: a plain folder or Kaldi lists say "unknown".
-    Speakers and labels that differ in their Unicode form only are one. Raises `BadInput` with one sentence for whatever
-    is missing, repeated or malformed.
+    Speakers and labels that differ in their Unicode form only are made one.
+
+    Parameters
+    ----------
+    spec : str or Path
+        What the table of this module lists.
+    recordings : {"real", "synthetic", "unknown"}, optional
+        What the recordings are, where the layout does not tell: a plain folder or Kaldi lists say "unknown".
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    BadInput
+        With one sentence, for whatever is missing, repeated or malformed.
+
+    Examples
+    --------
+    >>> corpus = open_corpus("bundled")
+    >>> corpus.recordings, corpus.speakers[0]
+    ('synthetic', 'af_alloy')
     """
     corpus = _unified(_open(str(spec)))
     return corpus if recordings is None else replace(corpus, recordings=recordings)
@@ -82,68 +99,37 @@ def _unified(corpus: Corpus) -> Corpus:
 
 
 def _open(spec: str) -> Corpus:
-    if spec == "bundled":
-        return replace(read_kaldi(BUNDLED), name="bundled", recordings="synthetic")
-    if spec == "bundled-words":
-        bundled = _open("bundled")
-        return replace(bundled.only([u.id for u in bundled.utterances if "-words" in u.id]), name=spec)
     layout, colon, place = spec.partition(":")
     if not spec or (layout in READERS and colon and not place):  # Path("") is the working directory
         raise BadInput(
-            f"corpus {spec!r} names no folder or file: give {SPECS[layout or 'folder']}, "
-            "and . as DIR for the working directory"
+            f"Corpus {spec!r} names no folder or file: give {SPECS[layout or 'folder']}, "
+            "and . as DIR for the working directory."
         )
     if colon and layout in READERS:
         return READERS[layout](place)
     path = expanded(spec)
-    if os.path.isdir(path):
-        return READERS[recognise(path)](spec)
-    if os.path.isfile(path) and path.suffix.lower() in BY_SUFFIX:
-        return READERS[BY_SUFFIX[path.suffix.lower()]](spec)
-    registered = entry_points(group=ENTRY_POINTS, name=spec)
-    if registered:
-        return _made_by(next(iter(registered)).load, spec)
-    if colon and layout and place:
-        return _made_by(lambda: import_user(spec, f"corpus factory {spec}"), spec)
-    layouts = ", ".join(SPECS.values())
-    raise BadInput(f"there is no corpus {spec!r}: give bundled, a folder, {layouts}, or package.module:factory")
+    if spec not in REGISTRY.builtin:
+        if os.path.isdir(path):
+            return READERS[recognise(path)](spec)
+        if os.path.isfile(path) and path.suffix.lower() in BY_SUFFIX:
+            return READERS[BY_SUFFIX[path.suffix.lower()]](spec)
+    return REGISTRY.open(spec)
 
 
-def _made_by(load: Callable[[], object], spec: str) -> Corpus:
-    try:
-        factory = load()
-    except BadInput:
-        raise
-    except Exception as error:  # the user's module may fail in any way
-        raise BadInput(
-            f"corpus factory {spec} cannot be imported ({_said(error)}): check the module and the name"
-        ) from error
-    if not callable(factory) or not _without_arguments(factory):
-        raise BadInput(f"corpus factory {spec} must be a function that needs no arguments")
-    try:
-        corpus = factory()
-    except Exception as error:  # so may the function
-        raise BadInput(f"corpus factory {spec} fails ({_said(error)}): mend it, or name another") from error
-    if not isinstance(corpus, Corpus):
-        raise BadInput(f"corpus factory {spec} returned a {type(corpus).__name__}: it must return a Corpus")
-    return corpus
+def read_bundled() -> Corpus:
+    """Return the synthetic speech that comes with wrongkey."""
+    return replace(read_kaldi(BUNDLED), name="bundled", recordings="synthetic")
 
 
-def _said(error: Exception) -> str:
-    """The kind and the message of an error, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _without_arguments(factory: Callable[..., object]) -> bool:
-    try:
-        inspect.signature(factory).bind()
-    except (TypeError, ValueError):
-        return False
-    return True
+def read_bundled_words() -> Corpus:
+    """Return the command words of the bundled speech."""
+    bundled = read_bundled()
+    words = [utterance.id for utterance in bundled.utterances if "-words" in utterance.id]
+    return replace(bundled.only(words), name="bundled-words")
 
 
 def recognise(folder: Path) -> str:
-    """The name of the layout that `folder` has; raises `BadInput` saying what was looked for."""
+    """Return the name of the layout that `folder` has; raises `BadInput` saying what was looked for."""
     if (folder / "wav.scp").is_file():
         return "kaldi"
     if _chapters(folder):
@@ -162,7 +148,7 @@ def recognise(folder: Path) -> str:
         f"{folder} has no layout that wrongkey knows: it looked for wav.scp (Kaldi), "
         "speaker/chapter/*.trans.txt (LibriSpeech), id1xxxx/video/*.wav (VoxCeleb1), "
         "word/xxxxxxxx_nohash_0.wav (Speech Commands), esc50.csv (ESC-50), living_labels.csv (SINS), "
-        "and speaker/utterance.wav; where a folder for each speaker has further folders, say folder:DIR"
+        "and speaker/utterance.wav; where a folder for each speaker has further folders, say folder:DIR."
     )
 
 
@@ -174,10 +160,10 @@ def _is_audio(path: Path) -> bool:
 
 
 def read_kaldi(folder: Path) -> Corpus:
-    """A Kaldi data folder, in the order of `segments` where there is one, else of `wav.scp`.
+    """Read a Kaldi data folder, in the order of `segments` where there is one, else of `wav.scp`.
 
-    Relative paths in `wav.scp` start at the folder, else at its parent, else at the working directory: the
-    first of them where any listed file exists. Ids match where they differ in their Unicode form only. `utt2session`
+    Relative paths in `wav.scp` start at the folder, at its parent, or at the working directory: at the first of these
+    where any listed file exists. Ids match where they differ in their Unicode form only. `utt2session`
     names the recording session of utterances, as `utt2spk` their speaker.
     """
     recordings, root = _wav_scp(folder)
@@ -205,7 +191,7 @@ def read_kaldi(folder: Path) -> Corpus:
 
 def _complete(path: Path, lacking: set[str]) -> None:
     if lacking:
-        raise BadInput(f"{path} lacks utterances that the other lists have: {first_three(sorted(lacking))}")
+        raise BadInput(f"{path} lacks utterances that the other lists have: {first_three(sorted(lacking))}.")
 
 
 def _keyed_as(names: Collection[str], table: dict[str, str]) -> dict[str, str]:
@@ -219,7 +205,7 @@ def _wav_scp(folder: Path) -> tuple[dict[str, Path], Path]:
     listed = _table(folder / "wav.scp")
     for id, place in listed.items():
         if place.endswith("|"):
-            raise BadInput(f"{folder / 'wav.scp'} reads {id} from a command ({place}): write the audio to files first")
+            raise BadInput(f"{folder / 'wav.scp'} reads {id} from a command ({place}): write the audio to files first.")
     root, files = located([*listed.values()], (folder.resolve(), folder.resolve().parent, Path.cwd()))
     return dict(zip(listed, files, strict=True)), root
 
@@ -236,13 +222,13 @@ def _segments(path: Path, recordings: dict[str, Path]) -> dict[str, Piece]:
             recording, first, last = rest.split()
             start, end = float(first), float(last)
         except ValueError as error:
-            raise BadInput(f"{path} has a malformed line for {id}: write 'id recording start end'") from error
+            raise BadInput(f"{path} has a malformed line for {id}: write 'id recording start end'.") from error
         if recording not in recordings:
             recording = forms.get(composed(recording), recording)
         if recording not in recordings:
-            raise BadInput(f"{path} cuts {id} from {recording}, which wav.scp does not list: add it there")
+            raise BadInput(f"{path} cuts {id} from {recording}, which wav.scp does not list: add it there.")
         if not (0 <= start < end < float("inf") or (start >= 0 and end == -1)):
-            raise BadInput(f"{path} cuts {id} from {first} s to {last} s: the end must come after the start")
+            raise BadInput(f"{path} cuts {id} from {first} s to {last} s: the end must come after the start.")
         pieces[id] = (recordings[recording], start, None if end == -1 else end)
     return pieces
 
@@ -257,12 +243,12 @@ def _table(path: Path, optional: bool = False, values: str = "are needed") -> di
         if not key:
             continue
         if not value and values == "are needed":
-            raise BadInput(f"{path} has nothing after {key!r} in line {number}: write 'id value' there")
+            raise BadInput(f"{path} has nothing after {key!r} in line {number}: write 'id value' there.")
         if key in rows:
-            raise BadInput(f"{path} lists {key} twice, again in line {number}: remove one of them")
+            raise BadInput(f"{path} lists {key} twice, again in line {number}: remove one of them.")
         rows[key] = value.strip()
     if not rows:
-        raise BadInput(f"{path} is empty: it must list one entry a line")
+        raise BadInput(f"{path} is empty: it must list one entry a line.")
     return rows
 
 
@@ -272,10 +258,10 @@ TRANSCRIPTS = ".trans.txt"
 
 
 def read_librispeech(folder: Path) -> Corpus:
-    """LibriSpeech as unpacked: one subset, or all in the folder (`LibriSpeech/` itself, or above it)."""
+    """Read LibriSpeech as unpacked: one subset, or all in the folder (`LibriSpeech/` itself, or above it)."""
     chapters = _chapters(folder)
     if not chapters:
-        raise BadInput(f"{folder} is not LibriSpeech: it has no [SUBSET/]speaker/chapter/*.trans.txt")
+        raise BadInput(f"{folder} is not LibriSpeech: it has no [SUBSET/]speaker/chapter/*.trans.txt.")
     genders = _librispeech_genders(folder, chapters)
     utterances: list[Utterance] = []
     cautions: list[str] = []
@@ -330,14 +316,14 @@ def _librispeech_genders(folder: Path, chapters: list[Path]) -> dict[str, Gender
 
 
 def read_voxceleb1(folder: Path) -> Corpus:
-    """VoxCeleb1 as unpacked: `id10270/5r0dWxy17C8/00001.wav` is file and utterance, `id10270` the speaker, and the
-    video `5r0dWxy17C8` the session.
+    """Read VoxCeleb1 as unpacked.
 
-    The files may be there in another format that libsndfile reads; VoxCeleb2's `.m4a` must be converted first.
+    `id10270/5r0dWxy17C8/00001.wav` is file and utterance, `id10270` the speaker, and the video `5r0dWxy17C8` the
+    session. The files may be there in another format that libsndfile reads; VoxCeleb2's `.m4a` must be converted first.
     """
     home = _voxceleb_home(folder)
     if home is None:
-        raise BadInput(f"{folder} is not VoxCeleb1: it has no id1xxxx/video/*.wav, nor wav/ above them")
+        raise BadInput(f"{folder} is not VoxCeleb1: it has no id1xxxx/video/*.wav, nor wav/ above them.")
     genders = _voxceleb_genders(dict.fromkeys((folder, home, home.parent)))
     found = AudioFiles.among([path for speaker in _id_folders(home) for path in files_below(speaker)], home)
     found.refuse_lost("speaker")
@@ -372,7 +358,7 @@ def _voxceleb_genders(places: dict[Path, None]) -> dict[str, Gender | None]:
             rows = [re.split(r"[\t,]", line.strip()) for line in read_lines(path) if line.strip()]
             header = [title.strip() for title in rows[0]]
             if "Gender" not in header:
-                raise BadInput(f"{path} has no column Gender: fetch the published vox1_meta.csv again")
+                raise BadInput(f"{path} has no column Gender: fetch the published vox1_meta.csv again.")
             column = header.index("Gender")
             return {row[0].strip(): gender_of(row[column].strip()) for row in rows[1:] if len(row) > column}
     return {}
@@ -384,10 +370,10 @@ COMMAND = re.compile(r"([0-9a-f]{8})_nohash_\d+")
 
 
 def read_speech_commands(folder: Path) -> Corpus:
-    """Speech Commands as unpacked, without its `_background_noise_`, `_silence_` and `_unknown_` folders."""
+    """Read Speech Commands as unpacked, without its `_background_noise_`, `_silence_` and `_unknown_` folders."""
     files, others = _commands(folder)
     if not files:
-        raise BadInput(f"{folder} is not Speech Commands: it has no word/xxxxxxxx_nohash_0.wav")
+        raise BadInput(f"{folder} is not Speech Commands: it has no word/xxxxxxxx_nohash_0.wav.")
     audio = AudioFiles.among(files, folder)
     utterances = tuple(
         Utterance(id_of(path, folder), path.stem[:8], path, text=as_text(path.parent.name).upper())
@@ -409,11 +395,10 @@ def _commands(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def read_folder(folder: Path) -> Corpus:
-    """A folder per speaker, with the recordings in it or in folders below it (sessions), in any format of libsndfile.
+    """Read a folder per speaker, with recordings in it or in folders below it (sessions), in any libsndfile format.
 
-    Ids are paths without their ending: `speaker/utterance`, `speaker/session/utterance`; of what lies in the speaker's
-    folder itself the session is unknown. Of a recording that is there
-    in two formats one file is read.
+    Ids are paths without their ending: `speaker/utterance`, `speaker/session/utterance`. The session of a recording
+    that lies in the speaker's folder itself is unknown. Of a recording in two formats, one file is read.
     """
     files, cautions = audio_by_folder(folder, "speaker")
     if all(path.parent.parent != folder for path in files):
@@ -453,3 +438,11 @@ READERS: dict[str, Callable[[str], Corpus]] = {
 }
 BY_SUFFIX = {".tsv": "tsv", ".jsonl": "jsonl", ".csv": "dcase"}  # the layouts that one file describes
 SPECS = {name: f"{name}:{'FILE' if name in BY_SUFFIX.values() else 'DIR'}" for name in READERS}
+REGISTRY = Registry(
+    kind="corpus",
+    group="wrongkey.corpora",
+    builtin={"bundled": read_bundled, "bundled-words": read_bundled_words},
+    is_one=lambda found: isinstance(found, Corpus),
+    wanted="give a wrongkey.evaluation.Corpus, or a function without arguments that returns one",
+    forms=("a folder", *SPECS.values()),
+)

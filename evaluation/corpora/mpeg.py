@@ -58,10 +58,10 @@ def part(file: BinaryIO, start: int, end: int, name: str) -> Part | None:
             head[tag + 8 - at : tag + 12 - at] = count.to_bytes(4, "big")
             return Part(bytes(head), begin, stop)
         if said > count:
-            raise BadInput(f"{name} ends after {count} of {said} MP3 frames: fetch or copy it again")
+            raise BadInput(f"{name} ends after {count} of {said} MP3 frames: fetch or copy it again.")
     raise BadInput(
         f"{name} announces {said} MP3 frames and holds {count}, as files that were joined do: "
-        "convert it (ffmpeg -i IN OUT.wav)"
+        "convert it (ffmpeg -i IN OUT.wav)."
     )
 
 
@@ -93,7 +93,7 @@ def _first(data: mmap, start: int, end: int, name: str) -> int:
             following = header(data[at + frame.length : at + frame.length + 4])
             if at + frame.length >= end or (following and following.kind == frame.kind):
                 return at
-    raise BadInput(f"{name} holds no two MP3 frames in a row: give a WAV, FLAC or Ogg file")
+    raise BadInput(f"{name} holds no two MP3 frames in a row: give a WAV, FLAC or Ogg file.")
 
 
 def _count(data: mmap, file: BinaryIO, at: int, end: int, first: Frame, name: str) -> tuple[int, int, int]:
@@ -106,11 +106,11 @@ def _count(data: mmap, file: BinaryIO, at: int, end: int, first: Frame, name: st
                 break
             raise BadInput(
                 f"{name} has bytes that are no MP3 frame from byte {at} on: fetch or copy it again, or, where it "
-                "plays to its end, convert it (ffmpeg -i IN OUT.wav)"
+                "plays to its end, convert it (ffmpeg -i IN OUT.wav)."
             )
         if at + frame.length > end:
             raise BadInput(
-                f"{name} ends after {end - at} of {frame.length} bytes of its last MP3 frame: fetch or copy it again"
+                f"{name} ends after {end - at} of {frame.length} bytes of its last MP3 frame: fetch or copy it again."
             )
         count, at, longest = count + 1, at + frame.length, max(longest, frame.length)
     return count, at, longest

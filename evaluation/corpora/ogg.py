@@ -21,21 +21,21 @@ def check(file: BinaryIO, start: int, end: int, name: str) -> None:
             if data[at : at + 4] != b"OggS":
                 if is_padding(file, at, end):
                     break
-                raise BadInput(f"{name} is damaged at byte {at}, where no Ogg page begins: fetch or copy it again")
+                raise BadInput(f"{name} is damaged at byte {at}, where no Ogg page begins: fetch or copy it again.")
             segments = data[at + HEADER - 1] if at + HEADER <= end else 0
             body = at + HEADER + segments
             following = body + sum(data[at + HEADER : body])
             if at + HEADER > end or body > end or following > end:
-                raise BadInput(f"{name} ends in the middle of an Ogg page: fetch or copy it again")
+                raise BadInput(f"{name} ends in the middle of an Ogg page: fetch or copy it again.")
             page = data[at:following]
             if _checksum(page[:22] + bytes(4) + page[26:]) != int.from_bytes(page[22:26], "little"):
-                raise BadInput(f"{name} is damaged in the Ogg page at byte {at}: fetch or copy it again")
+                raise BadInput(f"{name} is damaged in the Ogg page at byte {at}: fetch or copy it again.")
             _follow(streams, page, name)
             at = following
     if any(number >= 0 for number in streams.values()):
         raise BadInput(
             f"{name} lacks the page that ends an Ogg stream: fetch or copy it again, or, where its recorder was "
-            "stopped and this is all there is, convert it (ffmpeg -i IN OUT.wav)"
+            "stopped and this is all there is, convert it (ffmpeg -i IN OUT.wav)."
         )
 
 
@@ -46,10 +46,10 @@ def _follow(streams: dict[bytes, int], page: bytes, name: str) -> None:
         if streams and all(next < 0 for next in streams.values()):
             raise BadInput(
                 f"{name} holds several recordings one after another (chained Ogg), of which libsndfile reads the "
-                "first: convert it (ffmpeg -i IN OUT.wav)"
+                "first: convert it (ffmpeg -i IN OUT.wav)."
             )
     elif number != streams.get(serial):
-        raise BadInput(f"{name} lacks Ogg pages before page {number}: fetch or copy it again")
+        raise BadInput(f"{name} lacks Ogg pages before page {number}: fetch or copy it again.")
     streams[serial] = -1 if page[5] & LAST else number + 1
 
 

@@ -22,13 +22,16 @@ class Joined(io.RawIOBase):
         self._size = len(part.head) + part.end - part.start + part.zeros
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a byte of the part, as `io.IOBase.seek` does."""
         self._at = max(0, (0, self._at, self._size)[whence] + offset)
         return self._at
 
     def tell(self) -> int:
+        """Return the position in the part, in bytes."""
         return self._at
 
     def readinto(self, buffer: Any) -> int:
+        """Fill the buffer from the part, and return how many bytes there were."""
         head, start, end = self._part[:3]
         wanted = max(0, min(len(buffer), self._size - self._at))
         got = head[self._at : self._at + wanted]

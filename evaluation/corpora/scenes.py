@@ -57,7 +57,7 @@ def read_dcase(file: Path) -> Corpus:
         rows = read_rows(file, needed, delimiter, filled=needed)
     except BadInput as error:
         raise BadInput(
-            f"{error} (of TAU's lists, fold1_evaluate.csv has labels and fold1_test.csv has none)"
+            f"{error} (of TAU's lists, fold1_evaluate.csv has labels and fold1_test.csv has none)."
         ) from error
     folder = file.resolve().parent
     root, paths = located([row["filename"] for row in rows], (folder, folder.parent))
@@ -94,7 +94,7 @@ def _esc(place: str, name: str, belongs: Callable[[dict[str, str]], bool]) -> Co
         folds, wanted = sorted({row["fold"] for row in rows}), choice.split(",")
         unknown = [repr(fold) for fold in wanted if fold not in folds]
         if unknown:
-            raise BadInput(f"{table} has no fold {first_three(unknown)}: choose from {', '.join(folds)}")
+            raise BadInput(f"{table} has no fold {first_three(unknown)}: choose from {', '.join(folds)}.")
         rows = [row for row in rows if row["fold"] in wanted]
         name = f"{name}-fold{'-'.join(sorted(set(wanted)))}"
     rows = [row for row in rows if belongs(row)]
@@ -114,7 +114,7 @@ def _esc_home(folder: Path) -> tuple[Path, Path]:
     """The folder that holds `audio/`, and the list of its clips."""
     table = esc_table(folder)
     if table is None:
-        raise BadInput(f"{folder} is not ESC-50: it has no esc50.csv, nor meta/esc50.csv")
+        raise BadInput(f"{folder} is not ESC-50: it has no esc50.csv, nor meta/esc50.csv.")
     return (table.parent.parent if table.parent.name == "meta" else table.parent), table
 
 
@@ -179,7 +179,7 @@ def read_sins(folder: Path) -> Corpus:
     if not utterances:
         raise BadInput(
             f"{folder} is not SINS: it needs Node1_*_audio.wav (nodes 1 to 8) with {LABELS}, or meta.txt of DCASE 2018 "
-            f"task 5, or a folder per activity ({', '.join(sorted(set(ACTIVITIES.values())))})"
+            f"task 5, or a folder per activity ({', '.join(sorted(set(ACTIVITIES.values())))})."
         )
     return Corpus("sins", utterances, folder, "real", cautions)
 
@@ -216,7 +216,7 @@ def _meta_clips(folder: Path) -> Iterator[Utterance]:
     for number, line in enumerate(read_lines(folder / "meta.txt"), start=1):
         place, tab, rest = line.strip().partition("\t")
         if line.strip() and not tab:
-            raise BadInput(f"{folder / 'meta.txt'} has no label in line {number}: write 'file<TAB>label<TAB>session'")
+            raise BadInput(f"{folder / 'meta.txt'} has no label in line {number}: write 'file<TAB>label<TAB>session'.")
         if label := activity(rest.partition("\t")[0]):
             listed.append((place, label))
     _, paths = located([place for place, _ in listed], (folder,))
@@ -260,7 +260,7 @@ def _sessions(file: Path) -> list[Session]:
                 name, start, stop = line.strip().split(";")
                 sessions.append((_moment(start), _moment(stop), name))
             except ValueError as error:
-                raise BadInput(f"{file} is malformed in line {number}: write 'class;start time;stop time'") from error
+                raise BadInput(f"{file} is malformed in line {number}: write 'class;start time;stop time'.") from error
     return sessions
 
 

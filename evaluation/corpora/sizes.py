@@ -34,7 +34,7 @@ def part(file: BinaryIO, start: int, end: int, name: str) -> Part | None:
     """
     found = samples_of(file, start, end)
     if found is None or found.start > end:
-        raise BadInput(f"{name} holds no samples where its header should say so: fetch or copy it again")
+        raise BadInput(f"{name} holds no samples where its header should say so: fetch or copy it again.")
     stop = _stop(file, start, end, name, found)
     if stop is None:
         return None
@@ -45,7 +45,7 @@ def part(file: BinaryIO, start: int, end: int, name: str) -> Part | None:
         found.under(head, stop - found.start)
     except OverflowError as error:
         raise BadInput(
-            f"{name} is larger than its header can say: convert it (sox --ignore-length IN OUT.w64)"
+            f"{name} is larger than its header can say: convert it (sox --ignore-length IN OUT.w64)."
         ) from error
     return Part(bytes(head), found.start, stop)
 
@@ -61,7 +61,7 @@ def _stop(file: BinaryIO, start: int, end: int, name: str, found: Samples) -> in
         counted = announced - room in (*COUNTED, *((head, head - 8) if head <= 128 else ()))
         if complete or (counted and room % found.frame == 0):
             return _before_chunks(file, found, start, end)
-        raise BadInput(f"{name} ends after {room} of {announced} bytes of samples: fetch or copy it again")
+        raise BadInput(f"{name} ends after {room} of {announced} bytes of samples: fetch or copy it again.")
     stop = found.start + announced
     if _are_chunks(file, found.layout, start, stop, end, name):
         return stop if found.to_end and stop < end else None
@@ -72,7 +72,7 @@ def _stop(file: BinaryIO, start: int, end: int, name: str, found: Samples) -> in
         return _before_chunks(file, found, start, end)
     raise BadInput(
         f"{name} announces {announced} bytes of samples, and {end - stop} bytes that belong to no chunk follow: "
-        "write it again, to its end (sox --ignore-length IN OUT.wav), or cut them off"
+        "write it again, to its end (sox --ignore-length IN OUT.wav), or cut them off."
     )
 
 
@@ -92,7 +92,7 @@ def _are_chunks(file: BinaryIO, layout: Layout | None, base: int, at: int, end: 
             more = more or (kind[:4] in (b"data", b"SSND") and size > 0)
         complete = 0 <= end - reached < layout.even  # the last chunk need not be padded
         if more and (complete or known):
-            raise BadInput(f"{name} holds its samples in several chunks: write it again (sox IN OUT.wav)")
+            raise BadInput(f"{name} holds its samples in several chunks: write it again (sox IN OUT.wav).")
         if complete or (known and kind[:4] != b"pakt"):  # one that is cut short, but not CAF's table of packets
             return True
     return False

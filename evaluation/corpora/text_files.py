@@ -29,17 +29,19 @@ def _decoded(path: Path) -> str:
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadInput(f"{path} does not exist: a text file is needed there") from error
+        raise BadInput(f"{path} does not exist: a text file is needed there.") from error
     except (OSError, ValueError) as error:  # a folder, rights, a null character in the name
         reason = getattr(error, "strerror", None) or error
-        raise BadInput(f"{path} cannot be read as a text file ({reason}): name another") from error
+        raise BadInput(f"{path} cannot be read as a text file ({reason}): name another.") from error
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8-sig")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         where = f" (byte 0x{content[error.start]:02x} in line {line})" if encoding == "utf-8-sig" else ""
-        raise BadInput(f"{path} is not a readable UTF-8 text file{where}: save it as UTF-8, or name another") from error
+        raise BadInput(
+            f"{path} is not a readable UTF-8 text file{where}: save it as UTF-8, or name another."
+        ) from error
     if "\0" in text:
-        raise BadInput(f"{path} holds null characters, as UTF-16 without a byte order mark does: save it as UTF-8")
+        raise BadInput(f"{path} holds null characters, as UTF-16 without a byte order mark does: save it as UTF-8.")
     return text

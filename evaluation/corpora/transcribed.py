@@ -32,7 +32,7 @@ def read_tsv(file: Path) -> Corpus:
     rows = read_rows(file, needed=["path"], also=optional, filled=["path"])
     text = next((name for name in TEXT_COLUMNS if name in rows[0]), None)
     if text is None:
-        raise BadInput(f"{file} has no column text or sentence in its first line: give a list with transcripts")
+        raise BadInput(f"{file} has no column text or sentence in its first line: give a list with transcripts.")
     speaker = next((name for name in SPEAKER_COLUMNS if name in rows[0]), "")
     _, paths = located([row["path"] for row in rows], (file.parent, file.parent / "clips"))
     utterances = tuple(
@@ -62,7 +62,9 @@ def read_jsonl(file: Path) -> Corpus:
             try:
                 entries.append(_entry(json.loads(line, object_pairs_hook=_without_repeats)))
             except (ValueError, TypeError, OverflowError, RecursionError) as error:  # also JSONDecodeError
-                raise BadInput(f"{file} has a malformed line {number} ({error}): write a JSON object there") from error
+                raise BadInput(f"{file} has a malformed line {number} ({error}): write a JSON object there.") from error
+    if not entries:
+        raise BadInput(f"{file} is empty: it must list one recording a line.")
     _, paths = located([place for place, _ in entries], (file.parent,))
     utterances = tuple(make(path) for (_, make), path in zip(entries, paths, strict=True))
     return Corpus(_name(file), utterances, file.parent)

@@ -45,7 +45,7 @@ class Word:
 def speakers_of(part: str, speakers: Sequence[str]) -> list[str]:
     """The speakers of a part, by a shuffle that depends on their names alone."""
     if part not in PARTS:
-        raise BadInput(f"part {part!r} is unknown: choose {', '.join(PARTS)}")
+        raise BadInput(f"Part {part!r} is unknown: choose {', '.join(PARTS)}.")
     shuffled = np.random.default_rng(0).permutation(sorted(set(speakers)))
     first, last = (round(share * len(shuffled)) for share in PARTS[part])
     return [str(speaker) for speaker in shuffled[first:last]]
@@ -61,7 +61,7 @@ def read_words(folder: Path, part: str) -> dict[str, list[Word]]:
             wave = load_audio(utterance, SAMPLE_RATE)
             words.setdefault(utterance.speaker, []).append(Word(utterance.text, utterance.speaker, wave, trimmed(wave)))
     if not words:
-        raise BadInput(f"{folder} holds none of the words {', '.join(WORDS)}: give the folder of Speech Commands")
+        raise BadInput(f"{folder} holds none of the words {', '.join(WORDS)}: give the folder of Speech Commands.")
     return words
 
 
@@ -125,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         if given.sequences < 1:
-            raise BadInput(f"--sequences {given.sequences}: give 1 or more")
+            raise BadInput(f"--sequences {given.sequences}: give 1 or more.")
         write_sequences(given.out, read_words(given.speech_commands, given.part), given.sequences, given.seed)
     except BadInput as error:
         print(error, file=sys.stderr)

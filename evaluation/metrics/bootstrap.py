@@ -37,21 +37,31 @@ def bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Percentile bootstrap interval over speakers, for one key or for all keys at once.
+    """Return a percentile bootstrap interval over speakers, for one key or for all keys at once.
 
-    Every key sees the same replicates, so differences between keys are not blurred by the resampling.
+    Every key sees the same replicates, so that resampling does not blur differences between keys.
 
-    Args:
-        scores: `(keys, trials)` or `(trials,)`.
-        target: `(trials,)` bool.
-        speakers: `(trials, 2)` names or numbers: the speaker of the enrolment and of the test utterance.
-        metric: `eer`, `min_dcf` or another function of scores, target and weights.
-        replicates: how many times the speakers are drawn.
-        level: the interval's coverage, between 0 and 1.
-        seed: of the draw.
+    Parameters
+    ----------
+    scores : Tensor
+        `(keys, trials)` or `(trials,)`.
+    target : ArrayLike
+        `(trials,)` bool.
+    speakers : ArrayLike
+        `(trials, 2)` names or numbers: the speaker of the enrolment and of the test utterance.
+    metric : Callable
+        `eer`, `min_dcf` or another function of scores, target and weights.
+    replicates : int
+        How many times the speakers are drawn.
+    level : float
+        The interval's coverage, between 0 and 1.
+    seed : int
+        Of the draw.
 
-    Raises:
-        BadInput: as `metric` does and as `speaker_weights` does, or a level outside (0, 1).
+    Raises
+    ------
+    BadInput
+        As `metric` and `speaker_weights` do, and for a level outside (0, 1).
     """
     _check(replicates, level)
     weights = torch.from_numpy(speaker_weights(target, speakers, replicates, seed))
@@ -86,14 +96,18 @@ def speaker_weights(target: ArrayLike, speakers: ArrayLike, replicates: int, see
     two of the `m` copies is not one person against themselves. Replicates without a target or without a
     non-target trial have no error rate and are drawn again.
 
-    References: R. M. Bolle, N. K. Ratha, S. Pankanti, "Error analysis of pattern recognition systems: the
-    subsets bootstrap", Computer Vision and Image Understanding 93(1), 2004 (resample people, not scores); A.
-    B. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007 (product weights for crossed
-    factors); N. Poh, A. Martin, S. Bengio, "Performance generalization in biometric authentication using
-    joint user-specific and sample bootstraps", IEEE TPAMI 29(3), 2007.
+    Raises
+    ------
+    BadInput
+        For speakers that do not fit the trials or contradict `target`, and for too few speakers to resample.
 
-    Raises:
-        BadInput: speakers that do not fit the trials or contradict `target`, or too few speakers to resample.
+    References
+    ----------
+    R. M. Bolle, N. K. Ratha, S. Pankanti, "Error analysis of pattern recognition systems: the subsets bootstrap",
+    Computer Vision and Image Understanding 93(1), 2004 (resample people, not scores); A. B. Owen, "The pigeonhole
+    bootstrap", Annals of Applied Statistics 1(2), 2007 (product weights for crossed factors); N. Poh, A. Martin, S.
+    Bengio, "Performance generalization in biometric authentication using joint user-specific and sample bootstraps",
+    IEEE TPAMI 29(3), 2007.
     """
     is_target = np.asarray(target.cpu() if isinstance(target, Tensor) else target, dtype=bool)
     names = np.asarray(speakers.cpu() if isinstance(speakers, Tensor) else speakers)
@@ -135,8 +149,10 @@ def utterance_weights(utterances: int, replicates: int, seed: int) -> Tensor:
     confidence intervals in ASR performance evaluation", ICASSP 2004). It answers for other utterances of the same
     kind; where one speaker gives many, the interval for other speakers would be wider.
 
-    Raises:
-        BadInput: fewer than two utterances.
+    Raises
+    ------
+    BadInput
+        For fewer than two utterances.
     """
     if utterances < 2:
         raise BadInput(f"{utterances} utterance is too few to resample: use more or add --replicates 0.")
@@ -148,12 +164,16 @@ def utterance_weights(utterances: int, replicates: int, seed: int) -> Tensor:
 def pooled_percent(
     part: Tensor, whole: Tensor, weights: Tensor | None = None
 ) -> tuple[list[float], list[float], list[float]]:
-    """100 Σ part / Σ whole over utterances, for every key, with the ends of its bootstrap interval.
+    """Return 100 Σ part / Σ whole over utterances, for every key, with the ends of its bootstrap interval.
 
-    Args:
-        part: `(keys, utterances)` counts: errors, correct answers.
-        whole: `(utterances,)` positive counts, reference words or ones; or `(keys, utterances)`, aligned words.
-        weights: of `utterance_weights`; without, the interval is NaN.
+    Parameters
+    ----------
+    part : Tensor
+        `(keys, utterances)` counts: errors, correct answers.
+    whole : Tensor
+        `(utterances,)` positive counts, reference words or ones; or `(keys, utterances)`, aligned words.
+    weights : Tensor, optional
+        Of `utterance_weights`; without them the interval is NaN.
     """
     part, whole = part.double(), whole.double()
     value = (100 * part.sum(-1) / whole.sum(-1)).tolist()

@@ -37,15 +37,17 @@ def expected_disclosure(found: Pools) -> float:
 def worst_disclosure(found: Pools) -> float:
     """The strongest `|log10 LR|` of any trial, with the ratios of `pools(…, laplace=True)`, which are finite.
 
-    It grows with the number of trials: that of scores that separate both kinds is `log10` of the rarer kind's number,
-    nearly. Compare it between lists of the same length only.
+    It grows with the number of trials: for scores that separate both kinds it is nearly `log10` of the number of trials
+    of the rarer kind. Compare it only between lists of the same length.
     """
     return float(np.abs(np.log10(found.ratio)).max())
 
 
 def category(worst: float) -> str:
-    """The letter of a worst-case disclosure: "0" (none), "A" (below 10 to 1), "B" (to 100), "C" (to 10,000), "D" (to
-    100,000), "E" (to a million), "F"."""
+    """Return the letter of a worst-case disclosure, from "0" (none) to "F".
+
+    "A" is below 10 to 1, "B" up to 100, "C" up to 10,000, "D" up to 100,000 and "E" up to a million.
+    """
     return next(letter for upper, letter in CATEGORIES if worst <= upper + np.finfo(float).eps)
 
 

@@ -44,23 +44,36 @@ class _Walk:
 
 
 def eer(scores: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Equal error rate in percent: where the lines through the operating points have FRR = FAR.
+    """Return the equal error rate in percent: where the lines through the operating points have FRR = FAR.
 
     With the operating points `(FAR, FRR)` just below and just above the crossing, `d = FRR - FAR` and `a = d0
     / (d0 - d1)`, the EER is `FRR0 + a (FRR1 - FRR0)`: the crossing of scikit-learn's `roc_curve` (all points
     kept, linear interpolation) with the diagonal FRR = FAR. It may exceed 50 % when the scores mislead.
 
-    Args:
-        scores: `(keys, trials)` or `(trials,)`, higher for the same speaker.
-        target: `(trials,)`, true where both sides are the same speaker.
-        weights: `(boots, trials)`, at least 0; every row needs some target and some non-target weight.
+    Parameters
+    ----------
+    scores : Tensor
+        `(keys, trials)` or `(trials,)`, higher for the same speaker.
+    target : Tensor
+        `(trials,)`, true where both sides are the same speaker.
+    weights : Tensor, optional
+        `(boots, trials)`, at least 0; every row needs some target and some non-target weight.
 
-    Returns:
-        `(keys,)`, or `()` for one-dimensional scores; with weights `(keys, boots)` or `(boots,)`. In percent,
-        0 to 100.
+    Returns
+    -------
+    Tensor
+        `(keys,)`, or `()` for one-dimensional scores; with weights `(keys, boots)` or `(boots,)`. In percent, 0 to 100.
 
-    Raises:
-        BadInput: no target or no non-target trial, a score that is not a number, or shapes that do not agree.
+    Raises
+    ------
+    BadInput
+        For no target or no non-target trial, a score that is not a number, and shapes that do not agree.
+
+    Examples
+    --------
+    >>> import torch
+    >>> eer(torch.tensor([0.9, 0.4, 0.6, 0.1]), torch.tensor([True, True, False, False]))
+    tensor(50., dtype=torch.float64)
     """
     return 100 * _over_thresholds(_crossing, scores, target, weights)
 
@@ -74,14 +87,36 @@ def min_dcf(
     c_miss: float = 1.0,
     c_fa: float = 1.0,
 ) -> Tensor:
-    """Normalised minimum detection cost of NIST's speaker recognition evaluations (as in the SRE 2016 plan).
+    """Return the normalised minimum detection cost of NIST's speaker recognition evaluations (SRE 2016 plan).
 
     The least `c_miss p_target FRR + c_fa (1 - p_target) FAR` over the thresholds, divided by the cost of
     rejecting everything (`c_miss p_target`) or of accepting everything (`c_fa (1 - p_target)`), whichever is
     less: it lies between 0 and 1.
 
-    Arguments, shapes and errors are those of `eer`; `p_target` is the prior of a target trial, between 0 and
-    1, and the costs are positive.
+    Parameters
+    ----------
+    scores, target, weights : Tensor
+        As in `eer`.
+    p_target : float
+        The prior of a target trial, between 0 and 1.
+    c_miss, c_fa : float
+        The positive costs of a miss and of a false alarm.
+
+    Returns
+    -------
+    Tensor
+        From 0 to 1, of the shapes that `eer` has.
+
+    Raises
+    ------
+    BadInput
+        As `eer` does, and for a prior or costs out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> min_dcf(torch.tensor([0.9, 0.4, 0.6, 0.1]), torch.tensor([True, True, False, False]), p_target=0.5)
+    tensor(0.5000, dtype=torch.float64)
     """
     miss_cost, alarm_cost = _costs(p_target, c_miss, c_fa)
 
@@ -97,7 +132,7 @@ def fewest_errors(
 ) -> Tensor:
     """Misses or false alarms at the threshold of `min_dcf`, whichever are fewer: `(keys,)` or `()`, a whole number.
 
-    Doddington's rule of 30 asks for at least 30 of each before an error rate is believed to within 30 % (G. R.
+    Doddington's rule of 30 asks for at least 30 of each before an error rate is taken to be right within 30 % (G. R.
     Doddington et al., "The NIST speaker recognition evaluation: overview, methodology, systems, results, perspective",
     Speech Communication 31(2-3), 2000). Arguments and errors are those of `min_dcf`.
     """
@@ -117,9 +152,9 @@ def fewest_errors(
 
 
 def effective_eer(percent: float) -> float:
-    """The EER of somebody who may turn the decision round, `min(e, 100 - e)` in percent: at most 50.
+    """Return the EER of an adversary who may reverse the decision, `min(e, 100 - e)` in percent: at most 50.
 
-    Scores that mislead (an EER of 80 %) tell an attacker as much as good ones: he takes the other answer.
+    Scores that mislead (an EER of 80 %) tell an adversary as much as good ones: they take the other answer.
     """
     return min(percent, 100.0 - percent)
 

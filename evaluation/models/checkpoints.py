@@ -63,7 +63,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise BadInput(f"there is no checkpoint {path}: give the path of a file")
+        raise BadInput(f"There is no checkpoint {path}: give the path of a file.")
     tensors = _tensors(_content(path), path)
     _check_size(sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()), path)
     return tensors
@@ -84,7 +84,7 @@ def strip_prefixes(tensors: Mapping[str, Tensor], expected: Iterable[str], path:
         return dict(tensors)
     usual = [prefix for prefix in best if WRAPPERS.fullmatch(prefix)]
     if len(best) > 1 and not usual:
-        raise BadInput(f"{path} holds the network more than once, under {' and '.join(best)}: save one of them alone")
+        raise BadInput(f"{path} holds the network more than once, under {' and '.join(best)}: save one of them alone.")
     prefix = (usual or best)[0]
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
@@ -113,9 +113,9 @@ def _content(path: Path) -> Any:
         if refused := REFUSED.search(str(error)):
             raise BadInput(
                 f"{path} holds objects of {refused[1]} beside its tensors, and nothing in a checkpoint is executed: "
-                "save the network's state_dict() alone"
+                "save the network's state_dict() alone."
             ) from error
-        raise BadInput(f"{path} cannot be read as tensors: give a PyTorch, safetensors or npz checkpoint") from error
+        raise BadInput(f"{path} cannot be read as tensors: give a PyTorch, safetensors or npz checkpoint.") from error
 
 
 def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
@@ -129,7 +129,7 @@ def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
         tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
         if tensors and not any(tensor.is_meta or tensor.layout != torch.strided for tensor in tensors.values()):
             return tensors
-    raise BadInput(f"{path} holds no table of named tensors: save the network's state_dict() there")
+    raise BadInput(f"{path} holds no table of named tensors: save the network's state_dict() there.")
 
 
 def _check_archive(path: Path) -> None:
@@ -146,4 +146,6 @@ def _check_archive(path: Path) -> None:
 def _check_size(needed: int, path: Path) -> None:
     size = path.stat().st_size
     if needed > LARGEST * size + SPARE:
-        raise BadInput(f"{path} has {size:,} bytes and would unpack to {needed:,}: it is damaged, or not what it seems")
+        raise BadInput(
+            f"{path} has {size:,} bytes and would unpack to {needed:,}: it is damaged, or not what it seems."
+        )

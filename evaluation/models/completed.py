@@ -1,10 +1,10 @@
 """A user's model with what it leaves out filled in.
 
-Every kind of object may be a model: a module, a frozen dataclass, a namedtuple, one with ``__slots__`` or with
+Any kind of object may be a model: a module, a frozen dataclass, a namedtuple, one with ``__slots__`` or with
 properties. So nothing is set on it: ``Completed`` stands in front of it and answers for what it lacks.
 
-An attribute of another kind is the model's own affair and no part of the protocol: ECAPA-TDNN and ViT keep a list of
-layers under ``blocks``. Where such an attribute may as well be a mistake, it is refused and not passed over.
+An attribute of the wrong kind may belong to the model itself and not to the protocol: ECAPA-TDNN and ViT keep a list of
+layers under ``blocks``. Such an attribute is ignored. Where it may also be a mistake, it is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wrongkey.keys.blocks import Blocks
 
 @dataclass(frozen=True)
 class Completed:
-    """A user's object in front of which ``parts`` stand; everything else is asked of the object itself."""
+    """A user's object with ``parts`` in front of it; everything else is asked of the object itself."""
 
     model: Any
     parts: Mapping[str, Any]
@@ -35,15 +35,15 @@ class Completed:
 
 
 def unwrapped(model: Any) -> Any:
-    """The object that a user made."""
+    """Return the object that a user made."""
     return model.model if isinstance(model, Completed) else model
 
 
 def completed(model: Any, spec: str) -> Any:
-    """``model`` as it is where it lacks nothing, else a ``Completed``; ``spec`` names it in what is refused.
+    """Return ``model`` as it is where it lacks nothing, else a ``Completed``; ``spec`` names it in sentences.
 
     An ``nn.Module`` is its own ``network`` where it has none that holds the first layer. Without ``front_end`` and
-    ``segments`` the query is the waveform as a whole. Raises BadInput for what may not be left out.
+    ``segments`` the query is the whole waveform. Raises BadInput for what may not be left out.
     """
     network, first_layer = _keyed(model, spec)
     found = {
@@ -61,12 +61,12 @@ def completed(model: Any, spec: str) -> Any:
 
 
 def waveform_itself(waveform: Tensor) -> Tensor:
-    """The front end of a model that has none."""
+    """Return the waveform unchanged: the front end of a model that has none."""
     return waveform
 
 
 def whole_query(query: Tensor) -> Tensor:
-    """The segments of a model that cuts nothing: one, ``(1, …)``."""
+    """Return the query as its only segment, ``(1, …)``: the segments of a model that cuts nothing."""
     return query[None]
 
 
@@ -87,14 +87,14 @@ def _keyed(model: Any, spec: str) -> tuple[nn.Module, str]:
         *(["embed, transcribe or classify"] if not _answers(model) else []),
     ]
     if missing:
-        raise BadInput(f"model {spec!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs")
+        raise BadInput(f"Model {spec!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs.")
     for network in networks:
         for name, layer in network.named_modules(remove_duplicate=False):
             if name == first if isinstance(first, str) else layer is first:
                 return network, name
     if not isinstance(first, str):
-        raise BadInput(f"first_layer of model {spec!r} is {_kind(first)}: give the name of a layer of its network")
-    return networks[0], first  # whoever looks it up says which names are near
+        raise BadInput(f"first_layer of model {spec!r} is {_kind(first)}: give the name of a layer of its network.")
+    return networks[0], first  # looking it up later refuses it, and names the nearest layers
 
 
 def _answers(model: Any) -> bool:
@@ -112,14 +112,14 @@ def _sample_rate(model: Any, spec: str) -> int:
         return 16_000
     rate = _count(found)
     if rate is None:
-        raise BadInput(f"sample_rate of model {spec!r} is {_kind(found)}: give hertz, a whole number above 0")
+        raise BadInput(f"sample_rate of model {spec!r} is {_kind(found)}: give hertz, a whole number above 0.")
     return rate
 
 
 def _blocks(model: Any, spec: str) -> str | None:
     found = getattr(model, "blocks", None)
     if isinstance(found, str) and found not in tuple(Blocks):
-        raise BadInput(f"blocks of model {spec!r} is {found!r}: give {', '.join(tuple(Blocks))}, or leave it out")
+        raise BadInput(f"blocks of model {spec!r} is {found!r}: give {', '.join(tuple(Blocks))}, or leave it out.")
     return found if isinstance(found, str) else None
 
 
@@ -127,25 +127,25 @@ def _block_size(model: Any, spec: str) -> int | None:
     found = getattr(model, "block_size", None)
     size = _count(found)
     if size is None and isinstance(found, str | numbers.Number):
-        raise BadInput(f"block_size of model {spec!r} is {found!r}: give a whole number above 0, or leave it out")
+        raise BadInput(f"block_size of model {spec!r} is {found!r}: give a whole number above 0, or leave it out.")
     return size
 
 
 def _function(model: Any, name: str, spec: str) -> Callable[[Tensor], Tensor] | None:
-    """What a model has under ``name``, None where that is nothing or a layer list or tensor of its own."""
+    """What a model has under ``name``; None where that is nothing, or a list of layers or a tensor of its own."""
     found: Any = getattr(model, name, None)
     if found is None or isinstance(found, Tensor) or (isinstance(found, nn.Module) and not _has_forward(found)):
         return None
     if not callable(found):
         raise BadInput(
-            f"{name} of model {spec!r} is {_kind(found)}, and {name} names a function here: rename the attribute"
+            f"{name} of model {spec!r} is {_kind(found)}, and {name} names a function here: rename the attribute."
         )
     try:
         inspect.signature(found.forward if isinstance(found, nn.Module) else found).bind(None)
     except TypeError as error:
         raise BadInput(
             f"{name} of model {spec!r} is called with one argument, and that fails ({error}): give its other "
-            "arguments defaults, or rename it where it means something else"
+            "arguments defaults, or rename it where it means something else."
         ) from error
     except ValueError:  # a function of C that does not tell its arguments
         pass

@@ -77,6 +77,8 @@ def describe_run(
             "model_spec": config.model,
             "corpus": begun.get("corpus") or corpus.name,
             "corpus_spec": config.corpus,
+            "scheme": experiment.scheme.name,
+            "scheme_spec": config.scheme,
             "blocks": experiment.cut.blocks.value,
             "block_size": experiment.cut.block_size,
             "dims": experiment.cut.dims,

@@ -42,6 +42,7 @@ class Config(Part):
     corpus: Text = None
     corpus_spec: Text = None
     scheme: str = "rom"
+    scheme_spec: Text = None
     blocks: Text = None
     block: Positive | None = None
     block_size: Positive | None = None

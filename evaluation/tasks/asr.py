@@ -1,54 +1,62 @@
 """Speech recognition under a key: from hypotheses to edit counts to word and character error rates.
 
-Words are compared by the alignment of least edits (Levenshtein distance over words), counted for every utterance and
-pooled over the corpus: WER = (S + D + I) / (S + D + H) of all utterances together, not a mean of utterances' rates. It
-may exceed 100 %, since insertions have no bound, and is never clipped. CER is the same over characters, and speaks for
-a corpus that is written without spaces between words. A decoder that was stopped by its bound (a *runaway*, as Whisper
-on noise) answers like any other and is counted beside.
+Words are compared by the alignment with the fewest edits (Levenshtein distance over words). Edits are counted for every
+utterance and pooled over the corpus: WER = (S + D + I) / (S + D + H) of all utterances together, not a mean of
+utterances' rates. It may exceed 100 %, since insertions have no bound, and is never clipped. CER is the same over
+characters, and is the rate to read for a corpus that is written without spaces between words. A decoder that was
+stopped by its bound (a *runaway*, as Whisper on noise) answers like any other, and is counted as well.
 
-A WER of 100 % is silence, and one of 300 % is invention; so that both can be compared, three bounded rates stand
-beside. MER, the match error rate, is (S + D + I) / (S + D + H + I): the share of aligned words that are wrong (A. C.
-Morris, V. Maier, P. Green, "From WER and RIL to MER and WIL", Interspeech 2004). ``empty`` is the share of utterances
-in which nothing was heard, ``hallucinated`` of those with more inserted words than were said: text that nobody spoke,
-as A. Koenecke et al., "Careless Whisper" (FAccT 2024), found it by ear. The threshold is ours.
+A WER of 100 % means silence, and one of 300 % invention. Three bounded rates make the two comparable. MER, the match
+error rate, is (S + D + I) / (S + D + H + I): the share of aligned words that are wrong (A. C. Morris, V. Maier, P.
+Green, "From WER and RIL to MER and WIL", Interspeech 2004). ``empty`` is the share of utterances in which nothing was
+heard, ``hallucinated`` the share of those with more inserted words than were said: text that nobody spoke, as found by
+ear in A. Koenecke et al., "Careless Whisper" (FAccT 2024). The threshold is ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.answers import Answers, Texts
 from wrongkey.evaluation.corpora.corpus import Utterance, first_three
 from wrongkey.evaluation.metrics.bootstrap import pooled_percent, utterance_weights
-from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.tasks.characters import LONG_WORD, characters, is_unspaced, mean_word
 from wrongkey.evaluation.tasks.text import DEFAULT, first_tag, normaliser
 
 COUNTS = ("substitutions", "deletions", "insertions", "hits", "runaway", "character_errors")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SpeechRecognition:
     """The utterances of a sweep and what was said in them.
 
     Parameters
     ----------
-    ids: utterance ids, in the order of the scores.
-    references: transcripts after normalisation; none is empty.
-    words: ``(utterances,)`` int64, reference words.
-    replicates: bootstrap replicates over utterances; 0 switches the intervals off.
-    normalise: the normalisation's name in `wrongkey.evaluation.tasks.text.NORMALISERS`.
-    tags: the first tag, such as ``<COMMA>``, of each transcript that holds one.
+    utterances : tuple of Utterance
+        In the order of the scores.
+    references : tuple of str
+        Transcripts after normalisation; none is empty.
+    words : Tensor
+        ``(utterances,)`` int64, words of each reference.
+    replicates : int
+        Bootstrap replicates over utterances; 0 switches the intervals off.
+    seed : int
+        Of the bootstrap.
+    normalise : str
+        The normalisation's name in `wrongkey.evaluation.tasks.text.NORMALISERS`.
+    tags : tuple of str
+        The first tag, such as ``<COMMA>``, of each transcript that holds one.
     """
 
-    ids: tuple[str, ...]
+    utterances: tuple[Utterance, ...]
     references: tuple[str, ...]
     words: Tensor
     replicates: int = 200
@@ -58,12 +66,15 @@ class SpeechRecognition:
 
     @classmethod
     def of(cls, utterances: Sequence[Utterance], normalise: str, replicates: int, seed: int) -> SpeechRecognition:
-        """Raises BadInput where an utterance has no transcript, or none after normalisation."""
-        silent = [u.id for u in utterances if u.text is None]
-        if silent:
+        """Make the task of these utterances.
+
+        Raises BadInput where an utterance has no transcript, or none after normalisation.
+        """
+        missing = [u.id for u in utterances if u.text is None]
+        if missing:
             raise BadInput(
-                f"{len(silent)} of {len(utterances)} utterances have no transcript ({first_three(silent)}): "
-                "add them, or leave these utterances out"
+                f"{len(missing)} of {len(utterances)} utterances have no transcript ({first_three(missing)}): "
+                "add them, or leave these utterances out."
             )
         normal = normaliser(normalise)
         references = tuple(normal(u.text or "") for u in utterances)
@@ -72,19 +83,19 @@ class SpeechRecognition:
         if empty:
             raise BadInput(
                 f"{len(empty)} of {len(utterances)} transcripts are empty after normalisation {normalise!r} "
-                f"({first_three(empty)}): correct them, or leave these utterances out"
+                f"({first_three(empty)}): correct them, or leave these utterances out."
             )
-        ids = tuple(u.id for u in utterances)
         tags = tuple(filter(None, (first_tag(u.text or "") for u in utterances)))
-        return cls(ids, references, torch.tensor(words, dtype=torch.int64), replicates, seed, normalise, tags)
+        counts = torch.tensor(words, dtype=torch.int64)
+        return cls(tuple(utterances), references, counts, replicates, seed, normalise, tags)
 
     @cached_property
     def metric(self) -> str:
-        """The metric that speaks for these utterances: ``wer``, or ``cer`` where spaces do not mark words."""
+        """The metric to read for these utterances: ``wer``, or ``cer`` where spaces do not mark words."""
         return error_rate_of(self.references)
 
     def cautions(self) -> list[str]:
-        """What a reader must know before he believes a word error rate; empty for ordinary transcripts."""
+        """Return what readers must know before they trust a word error rate; empty for ordinary transcripts."""
         found, many = [], len(self.references)
         if self.tags:
             counted = "counted as words by --text none" if self.normalise == "none" else "not counted as words"
@@ -101,11 +112,12 @@ class SpeechRecognition:
             )
         return found
 
-    def scores(self, hypotheses: Sequence[Sequence[Hypothesis]]) -> Tensor:
-        """Edit counts ``(keys, utterances, 6)`` int64, last dimension ``COUNTS``; ``runaway`` is 0 or 1.
+    def scores(self, answers: Answers, plain: Callable[[], Answers] | None = None) -> Tensor:
+        """Turn hypotheses into edit counts ``(keys, utterances, 6)`` int64, whose last dimension is ``COUNTS``.
 
-        ``hypotheses`` holds, for each key, one hypothesis per utterance, as heard.
+        ``answers`` holds, for each key, one hypothesis per utterance, as heard; ``runaway`` becomes 0 or 1.
         """
+        hypotheses = cast(Texts, answers)
         normal = normaliser(self.normalise)
         said = [(reference.split(), characters(reference)) for reference in self.references]
         counts = [
@@ -118,11 +130,11 @@ class SpeechRecognition:
         return torch.tensor(counts, dtype=torch.int64).reshape(len(counts), len(said), len(COUNTS))
 
     def measure(self, scores: Tensor) -> list[dict[str, Any]]:
-        """``scores (keys, utterances, 6)`` to one row per key and metric: position, metric, value, ci_low, ci_high, n.
+        """Turn ``scores (keys, utterances, 6)`` into rows: position, metric, value, ci_low, ci_high, n.
 
-        All in percent. n: of ``wer`` the reference words, of ``cer`` the reference characters, of ``mer`` the aligned
-        words (those of the reference and the inserted ones), of ``runaway``, ``empty`` and ``hallucinated`` the
-        utterances.
+        A row for each key and metric, all in percent. n counts, of ``wer`` the reference words, of ``cer`` the
+        reference characters, of ``mer`` the aligned words (those of the reference and the inserted ones), of
+        ``runaway``, ``empty`` and ``hallucinated`` the utterances.
         """
         scores = scores.cpu()
         count = dict(zip(COUNTS, scores.unbind(-1), strict=True))
@@ -154,24 +166,45 @@ class SpeechRecognition:
             return count["character_errors"] > 2 * self._characters
         return count["insertions"] > self.words
 
-    def outputs(self, hypotheses: Sequence[Sequence[Hypothesis]], scores: Tensor, start: int) -> pd.DataFrame:
-        """One row per key and utterance; the first key has index ``start``.
+    def outputs(self, answers: Answers, scores: Tensor, start: int) -> pd.DataFrame:
+        """Return a row per key and utterance; the first key has index ``start``.
 
         ``reference`` is what was scored, after normalisation; ``hypothesis`` is what was heard, before it, so that
         another normalisation can be tried without the model.
         """
+        hypotheses, ids = cast(Texts, answers), [utterance.id for utterance in self.utterances]
         keys = len(hypotheses)
         counts = scores.cpu().reshape(-1, len(COUNTS)).numpy()
         return pd.DataFrame(
             {
-                "key_index": [start + key for key in range(keys) for _ in self.ids],
-                "utterance": list(self.ids) * keys,
+                "key_index": [start + key for key in range(keys) for _ in ids],
+                "utterance": ids * keys,
                 "reference": list(self.references) * keys,
                 "hypothesis": [heard.text for key in hypotheses for heard in key],
                 **{name: counts[:, column] for column, name in enumerate(COUNTS)},
                 "characters": self._characters.tolist() * keys,
             }
         ).astype({"runaway": bool})
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the scores depend on besides utterances and answers: the normalisation."""
+        return {"text": self.normalise}
+
+    def about(self) -> dict[str, Any]:
+        """Return the sections of the manifest."""
+        return {"trials": None, "corpus": {"words": int(self.words.sum())}}
+
+    def files(self) -> dict[str, str]:
+        """Return no text files."""
+        return {}
+
+    def summary(self) -> str:
+        """Return what is asked, for the log."""
+        return f"{len(self.utterances)} utterances, {int(self.words.sum()):,} words"
+
+    def prepare(self) -> None:
+        """Draw the bootstrap weights; raises BadInput where there are too few utterances to resample."""
+        _ = self._weights
 
     @cached_property
     def _characters(self) -> Tensor:
@@ -181,20 +214,20 @@ class SpeechRecognition:
     @cached_property
     def _weights(self) -> Tensor | None:
         """Bootstrap weights ``(replicates, utterances)``, the same for every key; None without intervals."""
-        return utterance_weights(len(self.ids), self.replicates, self.seed) if self.replicates else None
+        return utterance_weights(len(self.utterances), self.replicates, self.seed) if self.replicates else None
 
 
 def error_rate_of(references: Sequence[str]) -> str:
-    """The error rate that says most of normalised transcripts: ``wer``, or ``cer`` where spaces do not mark words.
+    """Return the error rate to read for normalised transcripts: ``wer``, or ``cer`` where spaces do not mark words.
 
-    That is where most of them are in scripts without spaces, or words are too long to be words.
+    That is where most transcripts are in scripts without spaces, or words are too long to be words.
     """
     unspaced = 2 * sum(map(is_unspaced, references)) > len(references)
     return "cer" if unspaced or mean_word(references) > LONG_WORD else "wer"
 
 
 def counted(text: str, metric: str) -> Sequence[str]:
-    """What an error rate counts in a normalised text: the words of ``wer``, the characters of ``cer``."""
+    """Return what an error rate counts in a normalised text: the words for ``wer``, the characters for ``cer``."""
     return characters(text) if metric == "cer" else text.split()
 
 

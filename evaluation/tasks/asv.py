@@ -1,27 +1,31 @@
-"""Speaker verification under a key: from embeddings to trial scores to EER, minDCF and what else speaks of privacy.
+"""Speaker verification under a key: from embeddings to trial scores to EER, minDCF and other measures of privacy.
 
 A trial compares two utterances by the cosine of their embeddings; which key each side was embedded under is the threat
 variant (``wrongkey.evaluation.config.VARIANTS``). Where several utterances enrol a speaker, the enrolment is the mean
 of their embeddings, each scaled to unit length.
 
-EER and minDCF come with an interval over speakers. The measures beside them have none: those that are fitted to the
-trials (PAV, histograms, the least protected speaker) are biased where trials are few, and resampling, which repeats
-trials, makes that worse instead of showing it. docs/statistics.md says how large the bias is.
+EER and minDCF come with an interval over speakers. The other measures have none: those that are fitted to the trials
+(PAV, histograms, the least protected speaker) are biased where trials are few, and resampling, which repeats trials,
+adds to the bias instead of showing it. docs/statistics.md says how large the bias is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.answers import Answers
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.corpora.corpus import Corpus, Utterance, first_three
 from wrongkey.evaluation.metrics.affine import calibrated_cllr, halves_of
 from wrongkey.evaluation.metrics.bootstrap import basic_interval, percentile_interval, speaker_weights
 from wrongkey.evaluation.metrics.calibration import cllr_min, pools_of_keys
@@ -29,7 +33,9 @@ from wrongkey.evaluation.metrics.disclosure import expected_disclosure, worst_di
 from wrongkey.evaluation.metrics.error_rates import eer, effective_eer, fewest_errors, min_dcf
 from wrongkey.evaluation.metrics.linkage import bins_of, linkability
 from wrongkey.evaluation.metrics.subgroups import eer_of_least_protected, halves_of_speakers, within_genders
-from wrongkey.evaluation.tasks.trials import Trials
+from wrongkey.evaluation.tasks.enrolment import ENROLMENT
+from wrongkey.evaluation.tasks.sessions import session_facts
+from wrongkey.evaluation.tasks.trials import Indices, Trials, generate_trials, read_trials
 
 CHUNK = 2**17  # trials whose two embeddings are held in memory at a time
 PRIORS = {"min_dcf": 0.01, "min_dcf_05": 0.05}  # of a target trial
@@ -38,72 +44,97 @@ RULE_OF_SPEAKERS = 200  # and speakers: the rule counts independent errors, and 
 GENDERS = {"f": "eer_female", "m": "eer_male"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SpeakerVerification:
-    """The trials of a sweep, by index into the utterances that some trial uses.
+    """The trials of a sweep.
 
     Parameters
     ----------
-    enrolment, test: ``(trials,)`` int64.
-    target: ``(trials,)`` bool.
-    speakers: ``(trials, 2)`` speaker numbers, for the bootstrap.
-    replicates: bootstrap replicates over speakers; 0 switches the intervals off.
-    models: utterances of each enrolled model; an enrolment from the number of utterances on is one of them.
-    genders: of each speaker, by number; empty where nobody says.
+    trials : Trials
+        Pairs of utterances.
+    utterances : tuple of Utterance
+        Those that some trial uses, in the order of `trials.ids`; they tell the speakers' genders.
+    replicates : int
+        Bootstrap replicates over speakers; 0 switches the intervals off.
+    seed : int
+        Of the bootstrap.
+    plain_enrolment : bool
+        Whether speakers enrol under the correct key, which gives the plain model's embeddings; otherwise under the key
+        that the test utterances have.
+    sessions : Mapping[str, Any]
+        What the manifest says about the sessions of the trials.
     """
 
-    enrolment: Tensor
-    test: Tensor
-    target: Tensor
-    speakers: np.ndarray
+    metric: ClassVar[str] = "eer"
+
+    trials: Trials
+    utterances: tuple[Utterance, ...] = ()
     replicates: int = 200
     seed: int = 0
-    models: tuple[tuple[int, ...], ...] = ()
-    genders: tuple[str | None, ...] = ()
+    plain_enrolment: bool = False
+    sessions: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, trials: Trials, replicates: int, seed: int, genders: Mapping[str, str | None] | None = None
-    ) -> SpeakerVerification:
-        """genders: "f" or "m" by speaker, None where it is not known."""
+    def of(cls, config: SweepConfig, corpus: Corpus) -> SpeakerVerification:
+        """Make the task of a sweep: its trials are read, or generated from the corpus.
+
+        Raises BadInput where the corpus does not say who speaks, and for trials that cannot be read or generated.
+        """
+        if unknown := [u.id for u in corpus.utterances if not u.speaker]:
+            raise BadInput(f"Corpus {corpus.name} does not say who speaks in {first_three(unknown)}: trials need it.")
+        trials = _trials(config, corpus)
         return cls(
-            enrolment=torch.from_numpy(trials.enrolment),
-            test=torch.from_numpy(trials.test),
-            target=torch.from_numpy(trials.target),
-            speakers=np.stack([trials.enrolment_speaker, trials.test_speaker], axis=1),
-            replicates=replicates,
-            seed=seed,
-            models=tuple(model.utterances for model in trials.models),
-            genders=tuple(map((genders or {}).get, trials.speakers)),
+            trials,
+            trials.utterances(corpus),
+            config.replicates,
+            config.seed,
+            plain_enrolment=config.variant == "test",
+            sessions=session_facts(trials, corpus),
         )
 
-    def scores(self, enrolled: Tensor, tested: Tensor) -> Tensor:
-        """Cosines: embeddings ``(keys, utterances, dim)`` of both sides to ``(keys, trials)``.
+    def cautions(self) -> list[str]:
+        """Return no caution: trials that mislead are refused where they are read."""
+        return []
+
+    def scores(self, answers: Answers, plain: Callable[[], Answers]) -> Tensor:
+        """Turn embeddings ``(keys, utterances, dim)`` into cosines ``(keys, trials)``.
+
+        ``plain`` gives the plain model's embeddings, ``(1, utterances, dim)``. Raises BadInput where an embedding is
+        not finite.
+        """
+        tested = cast(Tensor, answers)
+        enrolled = cast(Tensor, plain()).expand_as(tested) if self.plain_enrolment else tested
+        return self.cosines(enrolled, tested)
+
+    def cosines(self, enrolled: Tensor, tested: Tensor) -> Tensor:
+        """Turn embeddings ``(keys, utterances, dim)`` of both sides of the trials into cosines ``(keys, trials)``.
 
         Raises BadInput where an embedding is not finite.
         """
         same = enrolled is tested
         tested = normalize(tested, dim=-1)
         enrolled = tested if same else normalize(enrolled, dim=-1)
-        if self.models:
-            means = torch.stack([enrolled[:, list(model)].mean(1) for model in self.models], dim=1)
+        if self.trials.models:
+            means = torch.stack([enrolled[:, list(model.utterances)].mean(1) for model in self.trials.models], dim=1)
             enrolled = torch.cat([enrolled, normalize(means, dim=-1)], dim=1)
+        enrolment, test = torch.from_numpy(self.trials.enrolment), torch.from_numpy(self.trials.test)
         scores = tested.new_empty(len(tested), len(self.target))
         for start in range(0, len(self.target), CHUNK):
             some = slice(start, start + CHUNK)
-            e, t = self.enrolment[some].to(tested.device), self.test[some].to(tested.device)
+            first, second = enrolment[some].to(tested.device), test[some].to(tested.device)
             for key in range(len(tested)):  # one key's pairs fit the memory where those of a shard do not
-                scores[key, some] = (enrolled[key, e] * tested[key, t]).sum(-1)
+                scores[key, some] = (enrolled[key, first] * tested[key, second]).sum(-1)
         if not torch.isfinite(scores).all():
-            raise BadInput("the model gives embeddings with NaN or infinity: try --precision float32")
+            raise BadInput("The model gives embeddings with NaN or infinity: try --precision float32.")
         return scores
 
     def measure(self, scores: Tensor) -> list[dict[str, Any]]:
-        """``scores (keys, trials)`` to one row per key and metric: position, metric, value, ci_low, ci_high, n.
+        """Turn ``scores (keys, trials)`` into rows: position, metric, value, ci_low, ci_high, n.
 
-        ``eer``, ``eer_effective`` and, within the groups that have trials enough, ``eer_female``, ``eer_male`` and
-        ``eer_least_protected`` in percent; ``min_dcf`` and ``min_dcf_05`` with their interval where it can be trusted;
-        ``cllr``, ``cllr_min`` and ``d_ece`` in bits, ``worst_llr`` as a power of ten, ``d_sys`` from 0 to 1.
+        A row for each key and metric: ``eer``, ``eer_effective`` and, within the groups that have enough trials,
+        ``eer_female``, ``eer_male`` and ``eer_least_protected`` in percent; ``min_dcf`` and ``min_dcf_05`` with their
+        interval where it can be trusted; ``cllr``, ``cllr_min`` and ``d_ece`` in bits, ``worst_llr`` as a power of ten,
+        ``d_sys`` from 0 to 1.
         """
         rows = self._error_rates(scores)
         for name, values, n in (*self._of_groups(scores), *self._of_information(scores)):
@@ -146,7 +177,7 @@ class SpeakerVerification:
             yield "eer_least_protected", eer_of_least_protected(scores, target, self._by_speaker).tolist(), n
 
     def _of_information(self, scores: Tensor) -> Iterable[tuple[str, list[float], int]]:
-        """What the scores say to somebody who calibrates them: name, values and trials."""
+        """What the scores tell an adversary who calibrates them: name, values and trials."""
         values, target = scores.cpu().numpy(), self.target.numpy()
         halves = halves_of(self.speakers)
         if all(0 < target[half].sum() < half.sum() for half in halves):
@@ -160,18 +191,71 @@ class SpeakerVerification:
         if bins_of(int(target.sum())) > 1:
             yield "d_sys", linkability(values, target).tolist(), len(target)
 
-    @cached_property
-    def _by_gender(self) -> Mapping[str, np.ndarray]:
-        return within_genders(self.target.numpy(), self.speakers, self.genders) if self.genders else {}
+    def outputs(self, answers: Answers, scores: Tensor, start: int) -> pd.DataFrame:
+        """Return a row per key with the scores of all trials; the first key has index ``start``."""
+        return pd.DataFrame({"key_index": range(start, start + len(scores)), "scores": list(scores.cpu().numpy())})
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the scores depend on besides utterances and answers: the trials."""
+        return {"trials": self.trials.digest()}
+
+    def about(self) -> dict[str, Any]:
+        """Return the sections of the manifest."""
+        trials = self.trials
+        about = {"target": trials.targets, "nontarget": trials.nontargets, "source": trials.source, **self.sessions}
+        if trials.models:
+            about["models"] = len(trials.models)
+        return {"trials": about}
+
+    def files(self) -> dict[str, str]:
+        """Return the lists of trials and of enrolments, as they would be read again."""
+        files = {"trials.txt": self.trials.lines()}
+        if self.trials.models:
+            files[ENROLMENT] = self.trials.enrolment_lines()
+        return {name: "".join(f"{line}\n" for line in lines) for name, lines in files.items()}
+
+    def summary(self) -> str:
+        """Return what is asked, for the log."""
+        models = f" of {len(self.trials.models)} enrolled speakers" if self.trials.models else ""
+        return f"{len(self.utterances)} utterances, {len(self.trials):,} trials{models}"
+
+    def prepare(self) -> None:
+        """Draw the bootstrap weights; raises BadInput where there are too few speakers to resample."""
+        if self.replicates:
+            _ = self._weights
 
     @cached_property
-    def _by_speaker(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-        return halves_of_speakers(self.target.numpy(), self.speakers)
+    def target(self) -> Tensor:
+        """``(trials,)`` bool: which trials are of one speaker."""
+        return torch.from_numpy(self.trials.target)
+
+    @cached_property
+    def speakers(self) -> Indices:
+        """``(trials, 2)`` speaker numbers of enrolment and test, for the bootstrap."""
+        return np.stack([self.trials.enrolment_speaker, self.trials.test_speaker], axis=1)
+
+    @cached_property
+    def _by_gender(self) -> Mapping[str, Indices]:
+        genders = {utterance.speaker: utterance.gender for utterance in self.utterances}
+        return within_genders(self.trials.target, self.speakers, tuple(map(genders.get, self.trials.speakers)))
+
+    @cached_property
+    def _by_speaker(self) -> tuple[tuple[Indices, Indices], ...]:
+        return halves_of_speakers(self.trials.target, self.speakers)
 
     @cached_property
     def _weights(self) -> Tensor:
         """Bootstrap weights ``(replicates, trials)``, the same for every key."""
         return torch.from_numpy(speaker_weights(self.target, self.speakers, self.replicates, self.seed))
+
+
+def _trials(config: SweepConfig, corpus: Corpus) -> Trials:
+    if config.trials is None:
+        return generate_trials(corpus, config.seed, config.same_gender, config.nontargets, config.sessions)
+    if config.trials != "corpus":
+        return read_trials(config.trials, corpus)
+    brought = [corpus.root / name for name in ("trials.txt", "trials")]  # Kaldi folders have the latter
+    return read_trials(next((path for path in brought if path.is_file()), brought[0]), corpus)
 
 
 def _rows(

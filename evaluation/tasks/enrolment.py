@@ -58,7 +58,7 @@ def resolve_enrolment(
         if not members:
             raise BadInput(
                 f"{path} enrols speaker {name} and tests all of their utterances: list those that enrol, one a line, "
-                f"in a file named {LISTS[0]} beside it"
+                f"in a file named {LISTS[0]} beside it."
             )
         found[name] = len(corpus) + len(models)
         models.append(Model(name, tuple(sorted(set(members)))))
@@ -87,7 +87,7 @@ def _first_list(wanted: Sequence[str], path: Path, corpus: Corpus, names: Names)
         speakers = set(map(composed, corpus.speakers))
         lacking = [name for name in wanted if composed(name) not in models and composed(name) in speakers]
         if models and lacking:
-            raise BadInput(f"{file} enrols others and not {first_three(lacking)}, whom {path} names: add them there")
+            raise BadInput(f"{file} enrols others and not {first_three(lacking)}, whom {path} names: add them there.")
         if models:
             return models
     if refused and any(names.find(name) is None for name in wanted):
@@ -122,11 +122,13 @@ def _read(file: Path, corpus: Corpus, names: Names, wanted: Sequence[str]) -> di
     if unknown:
         raise BadInput(
             f"{file} enrols by utterances that corpus {corpus.name} lacks, {first_three(unknown)}"
-            f"{names.why(unknown[0])}: add them to the corpus, or remove them there"
+            f"{names.why(unknown[0])}: add them to the corpus, or remove them there."
         )
     for name, members in models.items():
         if len({corpus.utterances[i].speaker for i in members}) > 1:
-            raise BadInput(f"{file} enrols {name} by utterances of several speakers: check it and the corpus' speakers")
+            raise BadInput(
+                f"{file} enrols {name} by utterances of several speakers: check it and the corpus' speakers."
+            )
     return models
 
 

@@ -37,7 +37,7 @@ _DASHES = {"-", *map(chr, range(0x2010, 0x2016))}
 def normaliser(name: str) -> Normaliser:
     """The function of ``NORMALISERS`` that ``name`` names; BadInput for another name or a missing package."""
     if name not in NORMALISERS:
-        raise BadInput(f"there is no text normalisation {name!r}: choose one of {', '.join(NORMALISERS)}")
+        raise BadInput(f"There is no text normalisation {name!r}: choose one of {', '.join(NORMALISERS)}.")
     return NORMALISERS[name]()
 
 
@@ -115,8 +115,8 @@ def _whisper_english() -> Normaliser:
         from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
     except ImportError as error:
         raise BadInput(
-            f"text normalisation whisper-english needs transformers, which cannot be imported ({error}): "
-            "pip install transformers"
+            f"Text normalisation whisper-english needs transformers, which cannot be imported ({error}): "
+            "pip install transformers."
         ) from error
     normalise = EnglishTextNormalizer({})  # type: ignore[no-untyped-call]
 

@@ -1,10 +1,10 @@
 """Verification trials: pairs of an enrolment and a test utterance, by one speaker (target) or by two (nontarget).
 
 File formats: one trial a line, as published with VoxCeleb, `1 enrolment test` for a target, `0 enrolment test` for a
-nontarget. `target` and `nontarget` may stand for 1 and 0, also at the end of the line, as in Kaldi. Fields are
-separated by tabs where a line has two (names may have spaces then), else by white space. The enrolment is an utterance,
-or a speaker or model that several utterances enrol (`wrongkey.evaluation.tasks.enrolment`), as in the trials of Kaldi's
-SRE recipes, VoicePrivacy and CN-Celeb.
+nontarget. `target` and `nontarget` may replace 1 and 0, also at the end of the line, as in Kaldi. Fields are separated
+by tabs where a line has two (names may then have spaces), else by white space. The enrolment is an utterance, or a
+speaker or model that several utterances enrol (`wrongkey.evaluation.tasks.enrolment`), as in the trials of Kaldi's SRE
+recipes, VoicePrivacy and CN-Celeb.
 """
 
 import hashlib
@@ -32,12 +32,29 @@ LABELS = {"1": True, "0": False, "target": True, "nontarget": False}
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """Trials over the utterances `ids`: exactly those that some trial uses, in corpus order.
+    """Trials over the utterances that some trial uses.
 
-    `enrolment` and `test` are indices into `ids`, `target` says which trials are same-speaker; all three have
-    shape (trials,). An enrolment of `len(ids) + m` is the model `models[m]`, whose utterances are indices into
-    `ids` and by one speaker. `speaker` (ids,) is the index of each utterance's speaker into `speakers`. `source` says
-    where the trials come from. Raises `BadInput` without a target or a nontarget: no error rate exists then.
+    Parameters
+    ----------
+    ids : tuple of str
+        These utterances, in corpus order.
+    enrolment, test : ndarray of int64
+        `(trials,)` indices into `ids`. An enrolment of `len(ids) + m` is the model `models[m]`.
+    target : ndarray of bool
+        `(trials,)`: which trials are same-speaker.
+    speaker : ndarray of int64
+        `(ids,)` index of each utterance's speaker into `speakers`.
+    speakers : tuple of str
+        Names of the speakers.
+    source : str
+        Where the trials come from.
+    models : tuple of Model
+        Speakers or models that several utterances enrol, each by utterances of one speaker.
+
+    Raises
+    ------
+    BadInput
+        Without a target or a nontarget: no error rate exists then.
     """
 
     ids: tuple[str, ...]
@@ -53,7 +70,7 @@ class Trials:
         if self.target.all() or not self.target.any():
             raise BadInput(
                 f"{self.source} has {self.targets} same-speaker and {self.nontargets} different-speaker "
-                "trials: error rates need at least one of each"
+                "trials: error rates need at least one of each."
             )
 
     def __len__(self) -> int:
@@ -64,45 +81,48 @@ class Trials:
 
     @property
     def targets(self) -> int:
+        """Return the number of same-speaker trials."""
         return int(self.target.sum())
 
     @property
     def nontargets(self) -> int:
+        """Return the number of different-speaker trials."""
         return len(self) - self.targets
 
     @cached_property
     def enrolment_speaker(self) -> Indices:
-        """Speaker index of each trial's enrolment, (trials,): for bootstraps over speakers."""
+        """Speaker index of each trial's enrolment, `(trials,)`, for bootstraps over speakers."""
         of_models = [self.speaker[model.utterances[0]] for model in self.models]
         return np.concatenate([self.speaker, np.array(of_models, dtype=np.int64)])[self.enrolment]
 
     @cached_property
     def test_speaker(self) -> Indices:
-        """Speaker index of each trial's test utterance, (trials,)."""
+        """Speaker index of each trial's test utterance, `(trials,)`."""
         return self.speaker[self.test]
 
     def utterances(self, corpus: Corpus) -> tuple[Utterance, ...]:
-        """The utterances to embed, in the order of `ids`."""
+        """Return the utterances to embed, in the order of `ids`."""
         return tuple(corpus.by_id[id] for id in self.ids)
 
     def fields(self, chosen: slice | Indices = slice(None)) -> Iterator[tuple[str, str, str]]:
-        """Label (1 or 0), enrolment and test of trials, as they are written."""
+        """Yield label (1 or 0), enrolment and test of trials, as they are written."""
         names = (*self.ids, *(model.name for model in self.models))
-        for row in zip(self.target[chosen], self.enrolment[chosen], self.test[chosen], strict=True):
-            yield str(int(row[0])), names[row[1]], names[row[2]]
+        rows = zip(self.target[chosen], self.enrolment[chosen], self.test[chosen], strict=True)
+        for target, enrolment, test in rows:
+            yield str(int(target)), names[enrolment], names[test]
 
     def lines(self) -> Iterator[str]:
-        """The trials in VoxCeleb's format, with tabs between the fields where a name has white space in it."""
+        """Yield the trials in VoxCeleb's format, with tabs between the fields where a name has white space in it."""
         spaced = any(name.split() != [name] for name in (*self.ids, *(model.name for model in self.models)))
         return map(("\t" if spaced else " ").join, self.fields())
 
     def enrolment_lines(self) -> Iterator[str]:
-        """A line for each model: its name and its utterances, with tabs between them; `read_trials` reads them back."""
+        """Yield a line for each model, its name and utterances with tabs between them; `read_trials` reads them."""
         for model in self.models:
             yield "\t".join((model.name, *(self.ids[i] for i in model.utterances)))
 
     def digest(self) -> str:
-        """SHA-256 (hexadecimal) of the trials with spaces between the fields, and of the enrolment of their models."""
+        """Return the SHA-256 (hexadecimal) of the trials, with spaces between the fields, and of their enrolments."""
         digest = hashlib.sha256()
         for line in chain(map(" ".join, self.fields()), self.enrolment_lines()):
             digest.update(line.encode() + b"\n")
@@ -122,12 +142,27 @@ def write_trials(path: Path | str, trials: Trials) -> None:
 
 
 def read_trials(path: Path | str, corpus: Corpus) -> Trials:
-    """Trials from a file, their utterances looked up in `corpus` as `wrongkey.evaluation.corpora.ids.Names` says.
+    """Return the trials that a file lists.
 
-    One side may name speakers or models: then it is the enrolment, whichever comes first in the lines, and
-    `wrongkey.evaluation.tasks.enrolment` says by which utterances. Raises `BadInput` for a malformed line (by its
-    number), utterances that the corpus lacks (the first, and how many), enrolments that cannot be found, and labels
-    that contradict the corpus' speakers.
+    One side may name speakers or models. That side is the enrolment, whichever comes first in the lines, and
+    `wrongkey.evaluation.tasks.enrolment` says by which utterances.
+
+    Parameters
+    ----------
+    path : Path or str
+        The list; `~` is the home folder.
+    corpus : Corpus
+        Where utterances are looked up, as `wrongkey.evaluation.corpora.ids.Names` says.
+
+    Returns
+    -------
+    Trials
+
+    Raises
+    ------
+    BadInput
+        For a malformed line (by its number), utterances that the corpus lacks (the first, and how many), enrolments
+        that cannot be found, and labels that contradict the corpus' speakers.
     """
     path = expanded(path)
     names = Names([utterance.id for utterance in corpus.utterances])
@@ -137,12 +172,12 @@ def read_trials(path: Path | str, corpus: Corpus) -> Trials:
     test = {name: names.find(name) for name in dict.fromkeys(tested)}
     positions = {position for position in test.values() if position is not None}
     enrolment, models = resolve_enrolment(list(dict.fromkeys(enrolled)), path, corpus, names, positions)
-    unknown = dict.fromkeys(
-        name
-        for first, second in zip(enrolled, tested, strict=True)
-        for name, found in ((first, enrolment[first]), (second, test[second]))
-        if found is None
-    )
+    unknown: dict[str, None] = {}
+    for first, second in zip(enrolled, tested, strict=True):
+        if enrolment[first] is None:
+            unknown[first] = None
+        if test[second] is None:
+            unknown[second] = None
     if unknown:
         first = next(iter(unknown))
         advice = "give the corpus that the trials were made for, and its ids"
@@ -150,7 +185,7 @@ def read_trials(path: Path | str, corpus: Corpus) -> Trials:
             advice += f", or lay the list of what enrols them ({', '.join(LISTS)}) beside the trials"
         raise BadInput(
             f"{path} names utterances that corpus {corpus.name} lacks, {len(unknown)} of them, {first} first"
-            f"{names.why(first)}: {advice}"
+            f"{names.why(first)}: {advice}."
         )
     return _trials(
         corpus,
@@ -165,63 +200,100 @@ def read_trials(path: Path | str, corpus: Corpus) -> Trials:
 def generate_trials(
     corpus: Corpus, seed: int = 0, same_gender: bool = False, nontarget_per_target: int = 1, sessions: str = "any"
 ) -> Trials:
-    """Every same-speaker pair, and `nontarget_per_target` times as many different-speaker pairs.
+    """Return every same-speaker pair, and `nontarget_per_target` times as many different-speaker pairs.
 
-    Different-speaker pairs are drawn with `seed`, uniformly and without repetition; where fewer exist, all
-    are taken. `same_gender` draws them within a gender: the harder test. `sessions` "disjoint" takes only the
-    same-speaker pairs of two sessions, so that no pair shares a microphone and a room because it was recorded at once.
-    Raises `BadInput` for fewer than two speakers, no speaker with two utterances (or sessions), genders or sessions
-    that are needed but unknown, and no different-speaker pair.
+    Utterances are sorted by gender, speaker and session, so that the partners of each are a contiguous range. Pairs are
+    then numbered without being listed, which allows for a hundred thousand utterances.
 
-    Utterances are sorted by gender, speaker and session, so that the partners of each are a contiguous range: pairs
-    are numbered without being listed, and a hundred thousand utterances pose no problem.
+    Parameters
+    ----------
+    corpus : Corpus
+        The utterances.
+    seed : int
+        Of the draw of different-speaker pairs: uniform, without repetition.
+    same_gender : bool
+        Whether different-speaker pairs are drawn within a gender, the harder test.
+    nontarget_per_target : int
+        Different-speaker pairs for each same-speaker pair; where fewer exist, all are taken.
+    sessions : {"any", "disjoint"}
+        "disjoint" takes only the same-speaker pairs of two sessions, so that no pair shares microphone and room
+        because it was recorded on one occasion.
+
+    Returns
+    -------
+    Trials
+
+    Raises
+    ------
+    BadInput
+        For fewer than two speakers, no speaker with two utterances (or sessions), genders or sessions that are needed
+        but unknown, and no different-speaker pair.
+
+    Examples
+    --------
+    >>> from wrongkey.evaluation.corpora import open_corpus
+    >>> generate_trials(open_corpus("bundled").select(per_speaker=2))
+    Trials(28 target, 28 nontarget, 56 utterances)
     """
-    if nontarget_per_target < 1:
-        raise BadInput(f"nontargets per target must be 1 or more, not {nontarget_per_target}")
+    disjoint = sessions == "disjoint"
+    _check_pairs_exist(corpus, same_gender, nontarget_per_target, sessions)
     speakers = np.array([u.speaker for u in corpus.utterances])
     genders = np.array([u.gender or "" for u in corpus.utterances] if same_gender else [""] * len(corpus))
-    if len(corpus.speakers) < 2:
-        raise BadInput(f"corpus {corpus.name} has one speaker only: trials need at least two")
-    if same_gender and (genders == "").any():
-        lacking = first_three([u.id for u in corpus.utterances if u.gender is None])
-        raise BadInput(f"corpus {corpus.name} does not say the gender of {lacking}: same-gender trials need it")
-    if sessions not in SESSIONS:
-        raise BadInput(f"--sessions {sessions} is unknown: choose {' or '.join(SESSIONS)}")
-    disjoint = sessions == "disjoint"
-    if disjoint and (lacking_session := [u.id for u in corpus.utterances if u.session is None]):
-        raise BadInput(
-            f"corpus {corpus.name} does not say the session of {first_three(lacking_session)}: session-disjoint trials "
-            "need it (docs/corpora.md says where it is read), or leave --sessions disjoint out"
-        )
     occasions = np.array([u.session or "" for u in corpus.utterances] if disjoint else [""] * len(corpus))
 
-    order = np.lexsort((occasions, speakers, genders))  # stable: corpus order within a speaker, or his session
+    order = np.lexsort((occasions, speakers, genders))  # stable: corpus order within a speaker, or their session
     people = np.char.add(np.char.add(genders, "\n"), speakers)
     speaker_end = _run_ends(people[order])
     gender_end = _run_ends(genders[order])
-    position = np.arange(len(order))
-    # The first partner in a pair of one speaker: the next utterance, or the first of his next session.
-    other = _run_ends(np.char.add(np.char.add(people, "\n"), occasions)[order]) if disjoint else position + 1
+    if disjoint:
+        first_partner = _run_ends(np.char.add(np.char.add(people, "\n"), occasions)[order])  # of the next session
+    else:
+        first_partner = np.arange(len(order)) + 1  # the next utterance
 
-    same, different = speaker_end - other, gender_end - speaker_end
+    same, different = speaker_end - first_partner, gender_end - speaker_end  # numbers of partners
     if not same.any():
-        if disjoint:
-            raise BadInput(
-                f"corpus {corpus.name} has one session per speaker: session-disjoint trials need two of one, so give "
-                "more utterances (--per-speaker takes the first ones, often of one session)"
-            )
-        raise BadInput(f"corpus {corpus.name} has one utterance per speaker: same-speaker trials need two of one")
+        raise BadInput(_why_no_target(corpus, disjoint))
     targets = np.arange(same.sum())
     wanted = min(nontarget_per_target * len(targets), int(different.sum()))
     nontargets = np.random.default_rng(seed).choice(int(different.sum()), wanted, replace=False, shuffle=False)
 
-    pairs = np.concatenate([_pairs(targets, same, other), _pairs(nontargets, different, speaker_end)], axis=1)
+    pairs = np.concatenate([_pairs(targets, same, first_partner), _pairs(nontargets, different, speaker_end)], axis=1)
     enrolment, test = np.sort(order[pairs], axis=0)
     target = np.arange(len(test)) < len(targets)
     listed = np.lexsort((test, enrolment))
     source = f"generated, seed {seed}" + (", same gender" if same_gender else "")
     source += ", disjoint sessions" if disjoint else ""
     return _trials(corpus, enrolment[listed], test[listed], target[listed], source)
+
+
+def _check_pairs_exist(corpus: Corpus, same_gender: bool, nontarget_per_target: int, sessions: str) -> None:
+    """Refuse a corpus that does not say what the pairs need, and settings that make no sense."""
+    if nontarget_per_target < 1:
+        raise BadInput(f"Nontargets per target must be 1 or more, not {nontarget_per_target}.")
+    if len(corpus.speakers) < 2:
+        raise BadInput(f"Corpus {corpus.name} has one speaker only: trials need at least two.")
+    no_gender = [u.id for u in corpus.utterances if not u.gender]
+    if same_gender and no_gender:
+        raise BadInput(
+            f"Corpus {corpus.name} does not say the gender of {first_three(no_gender)}: same-gender trials need it."
+        )
+    if sessions not in SESSIONS:
+        raise BadInput(f"--sessions {sessions} is unknown: choose {' or '.join(SESSIONS)}.")
+    no_session = [u.id for u in corpus.utterances if u.session is None]
+    if sessions == "disjoint" and no_session:
+        raise BadInput(
+            f"Corpus {corpus.name} does not say the session of {first_three(no_session)}: session-disjoint trials "
+            "need it (docs/corpora.md says where it is read), or leave --sessions disjoint out."
+        )
+
+
+def _why_no_target(corpus: Corpus, disjoint: bool) -> str:
+    if disjoint:
+        return (
+            f"Corpus {corpus.name} has one session per speaker: session-disjoint trials need two of one, so give "
+            "more utterances (--per-speaker takes the first ones, often of one session)."
+        )
+    return f"Corpus {corpus.name} has one utterance per speaker: same-speaker trials need two of one."
 
 
 def _run_ends(labels: NDArray[np.str_]) -> Indices:
@@ -232,9 +304,9 @@ def _run_ends(labels: NDArray[np.str_]) -> Indices:
 
 def _pairs(ranks: Indices, partners: Indices, first_partner: Indices) -> Indices:
     """Pairs (2, ranks) by number, where element i has `partners[i]` partners from `first_partner[i]` on."""
-    upto = np.cumsum(partners)
-    element = np.searchsorted(upto, ranks, side="right")
-    offset = ranks - (upto[element] - partners[element])
+    ends = np.cumsum(partners)  # of the numbers of each element's pairs
+    element = np.searchsorted(ends, ranks, side="right")
+    offset = ranks - (ends[element] - partners[element])
     return np.stack([element, first_partner[element] + offset])
 
 
@@ -271,20 +343,20 @@ def _trials(
         _, enrolled, tested = next(trials.fields(wrong[:1]))
         raise BadInput(
             f"{source} labels {wrong.size} trials against the speakers of corpus {corpus.name}, "
-            f"{enrolled} and {tested} first: check the labels and the corpus' speaker list"
+            f"{enrolled} and {tested} first: check the labels and the corpus' speaker list."
         )
     return trials
 
 
 def _refuse_tested_enrolments(trials: Trials) -> None:
-    """A model that the tested utterance enrols knows it already: such a trial would be too easy a target."""
+    """Refuse trials whose tested utterance enrols the model: such a target is too easy."""
     for number, model in enumerate(trials.models):
         tested = trials.test[trials.enrolment == len(trials.ids) + number]
         both = np.intersect1d(tested, model.utterances)
         if both.size:
             raise BadInput(
                 f"{trials.source} tests {trials.ids[both[0]]}, which is among the utterances that enrol {model.name}: "
-                "remove it from the list of enrolments, or the trial"
+                "remove it from the list of enrolments, or the trial."
             )
 
 
@@ -301,11 +373,11 @@ def _columns(path: Path, names: Names) -> tuple[list[bool], list[str], list[str]
             row = [word.strip() if word.strip() in LABELS else word for word in row]
             if len(row) != 3 or not (row[0] in LABELS or row[2] in LABELS):
                 raise BadInput(
-                    f"{path} is malformed in line {number} ({line.strip()[:60]!r}): write '1 enrolment test'"
+                    f"{path} is malformed in line {number} ({line.strip()[:60]!r}): write '1 enrolment test'."
                 )
             rows.append(row)
     if not rows:
-        raise BadInput(f"{path} holds no trials: write one '1 enrolment test' a line")
+        raise BadInput(f"{path} holds no trials: write one '1 enrolment test' a line.")
     last = _label_is_last(rows, names)
     rows = [[row[2], *row[:2]] if last or row[0] not in LABELS else row for row in rows]
     return [LABELS[row[0]] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
@@ -322,10 +394,13 @@ def _joined(words: list[str], names: Names) -> list[str]:
 
 
 def _label_is_last(rows: Sequence[Sequence[str]], names: Names) -> bool:
-    """Whether all lines end with their label; where they could begin with it, too, as `0 0-u2 target`, the likelier."""
+    """Whether all lines end with their label.
+
+    Where all lines could also begin with it, as in `0 0-u2 target`, a label that is an utterance's name is that.
+    """
     first, last = ([row[side] for row in rows] for side in (0, 2))
     if not all(word in LABELS for word in last):
         return False
     if not all(word in LABELS for word in first):
         return True
-    return any(names.exactly(word) is None for word in set(last))  # a label that is an utterance's name is that
+    return any(names.exactly(word) is None for word in set(last))

@@ -8,7 +8,7 @@ from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.experiment import Experiment, key_cut_of
 from wrongkey.evaluation.metrics.error_rates import eer
-from wrongkey.evaluation.models.protocol import BUNDLED, open_model
+from wrongkey.evaluation.models.registry import BUNDLED, open_model
 from wrongkey.keys import SCHEMES, SecretKey
 
 VERIFIERS = [name for name, (task, _) in BUNDLED.items() if task == "asv"]
@@ -33,7 +33,7 @@ def test_the_correct_key_gives_the_plain_eer(model, scheme, variant):
     )
     plain, correct = experiment.plain(), experiment.explicit(experiment.correct)
     assert float((correct - plain).abs().max()) < 1e-5 * float(plain.abs().max())
-    target = experiment.task.measured.target
+    target = experiment.task.target
     assert float(eer(experiment.scores(correct), target)) == float(eer(experiment.scores(plain), target))
 
 
@@ -41,7 +41,7 @@ def test_the_correct_key_gives_the_plain_eer(model, scheme, variant):
 def test_incorrect_keys_cost_an_unauthorised_user_something(model):
     """The bundled models verify the bundled voices well with the correct key, and worse with typical incorrect ones."""
     experiment = Experiment(SweepConfig(model=model, corpus="bundled", trials="corpus", device="cpu"))
-    target = experiment.task.measured.target
+    target = experiment.task.target
     plain = float(eer(experiment.scores(experiment.plain()), target))
     incorrect = eer(experiment.scores(experiment.answers(experiment.incorrect.batch(0, 10))), target)
     assert plain < 12

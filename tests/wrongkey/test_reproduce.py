@@ -146,7 +146,7 @@ def test_the_command_in_a_manifest_asks_for_the_same_sweep(tmp_path: Path, monke
 def test_blocks_are_the_papers_where_the_layer_takes_them(
     model: str, experiment: str, blocks: str | None, sizes: list[int], chosen: list[Any]
 ) -> None:
-    from wrongkey.evaluation.models.protocol import open_model
+    from wrongkey.evaluation.models.registry import open_model
 
     assert choose_keys(open_model(f"tests.toys:{model}"), EXPERIMENTS[experiment], blocks, sizes) == chosen
 

@@ -1,4 +1,4 @@
-"""What a stranger's run folder may do: its manifest is read, and nothing that it names is run."""
+"""What somebody else's run folder may do: its manifest is read, and nothing that it names is run."""
 
 import json
 import os
@@ -7,11 +7,12 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from tests.wrongkey.test_cli import refused
+from wrongkey import plugins
 from wrongkey.attacks.analyses import trust
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora.layouts import READERS
-from wrongkey.evaluation.models.protocol import BUNDLED, LOADERS
+from wrongkey.evaluation.models.registry import BUNDLED, LOADERS
 
 RUNS = {"rawnext": False, "timm": False, "ge2e": False}  # every other kind of model runs more than a reader of files
 
@@ -77,11 +78,10 @@ def test_every_kind_of_model_and_corpus_is_judged(tmp_path):
 
 
 def test_what_an_installed_package_registers_is_code_too(monkeypatch):
-    registered = EntryPoint("theirs", "x:y", "g")
-    monkeypatch.setattr(trust, "entry_points", lambda group, name: [registered] if name == "theirs" else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [EntryPoint("theirs", "x:y", group)])
     for risk in (trust.model_risk, trust.corpus_risk, trust.scheme_risk):
         assert "installed package" in (risk("theirs") or "")
-        assert risk("unknown") is None  # whoever opens it says so
+        assert risk("unknown") is None  # opening it says so
     config = SweepConfig(model="theirs", corpus="bundled")
     with pytest.raises(BadInput, match="installed package"):
         trust.refuse_code(config, "manifest.json")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lazy_loader
 import pytest
 
 from tests.wrongkey.test_cli import refused
@@ -60,7 +61,8 @@ def test_a_sweep_in_workers_finds_the_factory_and_nothing_else(strange):
 def test_a_checkout_is_found_through_the_working_directory(tmp_path):
     for room in ("keys", "reports", "wrongkey"):
         shutil.copytree(ROOT / room, tmp_path / room)
-    say = "import runpy, sys; sys.argv = ['wrongkey', '--version']; sys.path[0] = sys.path[0] or '.'; "
+    packages = Path(lazy_loader.__file__).parents[1]  # appended, so that no .pth file there names another checkout
+    say = f"import runpy, sys; sys.argv = ['wrongkey', '--version']; sys.path[0] = '.'; sys.path.append('{packages}'); "
     code = f"{say} runpy.run_module('wrongkey', run_name='__main__')"
     done = subprocess.run([sys.executable, "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.startswith("wrongkey "), done.stderr

@@ -87,7 +87,7 @@ def run_decrypt(options: argparse.Namespace) -> int:
 
 def run_encrypt_model(options: argparse.Namespace) -> int:
     """Encrypt a model, check it, and print what it costs."""
-    from wrongkey.evaluation.models.protocol import model_at_fault
+    from wrongkey.evaluation.models.asking import model_at_fault
 
     with model_at_fault(options.model):
         return _encrypt_model(options)
@@ -101,7 +101,7 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     from wrongkey.evaluation.experiment import key_cut_of
     from wrongkey.evaluation.first_layer import encrypt_first_layer
     from wrongkey.evaluation.hardware import TOLERANCE
-    from wrongkey.evaluation.models.protocol import open_model
+    from wrongkey.evaluation.models.registry import open_model
     from wrongkey.keys import SecretKey, encrypt_query
 
     _refuse_existing(options, ".safetensors")
@@ -206,7 +206,8 @@ def _query(options: argparse.Namespace) -> tuple[Any, int]:
     import torch
 
     from wrongkey.evaluation.corpora import load_audio
-    from wrongkey.evaluation.models.protocol import model_at_fault, open_model
+    from wrongkey.evaluation.models.asking import model_at_fault
+    from wrongkey.evaluation.models.registry import open_model
 
     _refuse_existing(options)
     model = open_model(options.model)

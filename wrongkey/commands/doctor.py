@@ -40,7 +40,7 @@ def _checks() -> Iterator[Check]:
     yield "device", _device
     yield "disk", lambda: f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here"
     yield "bundled speech", _speech
-    from wrongkey.evaluation.models.protocol import BUNDLED
+    from wrongkey.evaluation.models.registry import BUNDLED
 
     for name in BUNDLED:
         yield name, lambda name=name: _exactness(name)  # type: ignore[misc]
@@ -74,7 +74,7 @@ def _exactness(name: str) -> str:
     from wrongkey.evaluation.exactness import exactness
     from wrongkey.evaluation.experiment import key_cut_of
     from wrongkey.evaluation.hardware import TOLERANCE
-    from wrongkey.evaluation.models.protocol import open_model
+    from wrongkey.evaluation.models.registry import open_model
     from wrongkey.keys import SecretKey
 
     model = open_model(name)

@@ -149,7 +149,8 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
 
 def _planned(experiment: PaperExperiment, options: argparse.Namespace) -> Iterator[tuple[SweepConfig, Path]]:
     """Configuration and run folder of every sweep. Raises BadInput for what no sweep can do."""
-    from wrongkey.evaluation.models.protocol import answer_function, open_model
+    from wrongkey.evaluation.models.asking import answer_function
+    from wrongkey.evaluation.models.registry import open_model
     from wrongkey.keys import get_scheme
 
     schemes = experiment.schemes if options.scheme == "all" else tuple(dict.fromkeys(options.scheme.split(",")))

@@ -70,11 +70,11 @@ class Command:
                 words, stdin=subprocess.DEVNULL, capture_output=True, timeout=self.timeout, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise BadInput(f"command {called!r} took longer than {self.timeout:g} s: {_last(error.stderr)}") from error
+            raise BadInput(f"Command {called!r} took longer than {self.timeout:g} s: {_last(error.stderr)}.") from error
         except OSError as error:
-            raise BadInput(f"command {called!r} cannot be run: {error.strerror or error}") from error
+            raise BadInput(f"Command {called!r} cannot be run: {error.strerror or error}.") from error
         if done.returncode:
-            raise BadInput(f"command {called!r} failed with exit code {done.returncode}: {_last(done.stderr)}")
+            raise BadInput(f"Command {called!r} failed with exit code {done.returncode}: {_last(done.stderr)}.")
         path.unlink()
         return " ".join(done.stdout.decode("utf-8", errors="replace").split())
 
@@ -84,11 +84,11 @@ def load_command(place: str) -> Command:
     try:
         words = tuple(os.path.expanduser(word) for word in shlex.split(place))
     except ValueError as error:
-        raise BadInput(f"command {place!r} cannot be split into words: {error}") from error
+        raise BadInput(f"Command {place!r} cannot be split into words: {error}.") from error
     if not any(WAV in word for word in words):
-        raise BadInput(f"command {place!r} has no {WAV}, the file to recognise: give it as in command:my-asr {WAV}")
+        raise BadInput(f"Command {place!r} has no {WAV}, the file to recognise: give it as in command:my-asr {WAV}.")
     if shutil.which(words[0]) is None:
-        raise BadInput(f"command {words[0]!r} is not there: install it, or give its path")
+        raise BadInput(f"Command {words[0]!r} is not there: install it, or give its path.")
     return Command(words, name=f"command:{place}")
 
 

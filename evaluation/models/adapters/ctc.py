@@ -55,8 +55,7 @@ class Ctc:
     @torch.inference_mode()
     def encode(self, queries: Tensor) -> Tensor:
         """Waveforms ``(batch, samples)`` to logits ``(batch, frames, vocabulary)``."""
-        logits: Tensor = self.network(queries).logits
-        return logits
+        return self.network(queries).logits
 
     def transcribe(self, queries: Tensor) -> list[Hypothesis]:
         """Waveforms ``(batch, samples)`` to what was heard in each."""

@@ -54,6 +54,7 @@ class BinsFirst(nn.Module):
         self.conv = conv.to(layer.weight).train(layer.training).requires_grad_(layer.weight.requires_grad)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Turn frames ``(batch, frames, in)`` into ``(batch, frames, out)``."""
         z: Tensor = self.conv(x.mT)
         return z.mT
 
@@ -84,12 +85,13 @@ class Espnet:
         features, lengths = network.frontend(waveform[None], torch.tensor([len(waveform)]))
         if network.normalize is not None:
             features, lengths = network.normalize(features, lengths)
-        spectrogram: Tensor = features[0].T
-        return spectrogram
+        return features[0].T
 
     def segments(self, query: Tensor) -> Tensor:
-        """The whole utterance ``(1, bins, frames)``; one of fewer frames than the encoder reads is filled with zeros,
-        the mean of what normalisation gives."""
+        """Return the whole utterance ``(1, bins, frames)``.
+
+        One with fewer frames than the encoder reads is filled with zeros, the mean after normalisation.
+        """
         return F.pad(query, (0, max(SHORTEST - query.shape[-1], 0)))[None]
 
     @torch.inference_mode()
@@ -103,8 +105,7 @@ class Espnet:
         encoded = encoded[0] if isinstance(encoded, tuple) else encoded
         if network.postencoder is not None:
             encoded, _ = network.postencoder(encoded, lengths)
-        answer: Tensor = encoded
-        return answer
+        return encoded
 
     @torch.inference_mode()
     def transcribe(self, queries: Tensor) -> list[Hypothesis]:
@@ -139,7 +140,7 @@ def load_espnet(place: str) -> Espnet:
             )
     except Exception as error:  # configurations of other versions and recipes fail in any way
         raise BadInput(
-            f"{config} cannot be opened as an ESPnet recogniser ({type(error).__name__}: {error})"
+            f"{config} cannot be opened as an ESPnet recogniser ({type(error).__name__}: {error})."
         ) from error
     return wrapped(speech2text, place)
 
@@ -148,16 +149,16 @@ def wrapped(speech2text: Any, place: str) -> Espnet:
     """The adapter of a ``Speech2Text``; BadInput for a recogniser whose first layer is none that reads its log-mels."""
     network: Any = speech2text.asr_model.eval().requires_grad_(False)
     if speech2text.beam_search is None:
-        raise BadInput(f"{place} is a transducer or a Hugging Face decoder: only CTC and attention are possible")
+        raise BadInput(f"{place} is a transducer or a Hugging Face decoder: only CTC and attention are possible.")
     for part, name in ((network.preencoder, "a pre-encoder"), (None if network.frontend else network, "no front end")):
         if part is not None:
-            raise BadInput(f"{place} has {name}: only log-mel recognisers are possible")
+            raise BadInput(f"{place} has {name}: only log-mel recognisers are possible.")
     try:
         layer = network.get_submodule(FIRST)
     except AttributeError as error:
-        raise BadInput(f"{place} reads its spectrogram without a Conv2d ({FIRST}): use input_layer conv2d") from error
+        raise BadInput(f"{place} reads its spectrogram without a Conv2d ({FIRST}): use input_layer conv2d.") from error
     if not isinstance(layer, nn.Conv2d) or layer.in_channels != 1:
-        raise BadInput(f"{place}: {FIRST} is {layer}, and only a Conv2d of one channel can take tiles")
+        raise BadInput(f"{place}: {FIRST} is {layer}, and only a Conv2d of one channel can take tiles.")
     network.set_submodule(FIRST, BinsFirst(layer))
     kernel, stride = layer.kernel_size, layer.stride
     return Espnet(
@@ -175,13 +176,13 @@ def _espnets(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise BadInput(f"models espnet:… need ESPnet ({error}): run `pip install espnet`") from error
+        raise BadInput(f"Models espnet:… need ESPnet ({error}): run `pip install espnet`.") from error
 
 
 def _files(folder: Path, file: str | None) -> tuple[Path, Path]:
     """``config.yaml`` and weights of a folder; BadInput where they are missing or ambiguous."""
     if not folder.is_dir():
-        raise BadInput(f"model folder {folder} is not there: give the folder of an ESPnet2 experiment")
+        raise BadInput(f"Model folder {folder} is not there: give the folder of an ESPnet2 experiment.")
     meta = folder / "meta.yaml"
     if meta.is_file() and not (folder / "config.yaml").is_file():
         yaml = _espnets("yaml")
@@ -189,18 +190,18 @@ def _files(folder: Path, file: str | None) -> tuple[Path, Path]:
             named = yaml.safe_load(meta.read_text(encoding="utf-8"))
             config, weights = named["yaml_files"]["asr_train_config"], named["files"]["asr_model_file"]
         except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise BadInput(f"{meta} names no asr_train_config and asr_model_file: give an ASR model") from error
+            raise BadInput(f"{meta} names no asr_train_config and asr_model_file: give an ASR model.") from error
         config, weights = folder / config, folder / weights
     else:
         config = folder / "config.yaml"
         found = sorted(folder.glob("*.pth")) if file is None else [folder / os.path.expanduser(file)]
         if len(found) != 1:
             names = ", ".join(path.name for path in found) or "no .pth file"
-            raise BadInput(f"{folder} holds {names}: name the weights, as in espnet:{folder}?file=valid.acc.ave.pth")
+            raise BadInput(f"{folder} holds {names}: name the weights, as in espnet:{folder}?file=valid.acc.ave.pth.")
         weights = found[0]
     for path in (config, weights):
         if not path.is_file():
-            raise BadInput(f"{path} is not there: give the folder of an ESPnet2 experiment")
+            raise BadInput(f"{path} is not there: give the folder of an ESPnet2 experiment.")
     return config, weights
 
 
@@ -208,9 +209,9 @@ def _number(name: str, asked: str | float, least: float, most: float) -> float:
     try:
         value = float(asked)
     except ValueError as error:
-        raise BadInput(f"{name} must be a number, not {asked!r}") from error
+        raise BadInput(f"{name} must be a number, not {asked!r}.") from error
     if not least <= value <= most:
-        raise BadInput(f"{name} must lie between {least:g} and {most:g}, not {asked}")
+        raise BadInput(f"{name} must lie between {least:g} and {most:g}, not {asked}.")
     return value
 
 

@@ -45,8 +45,7 @@ class Ge2e:
 
     def embed(self, queries: Tensor) -> Tensor:
         """Pieces `(batch, bins, 160)` to embeddings `(batch, 256)` of length one."""
-        embedding: Tensor = self.network(queries.mT)
-        return embedding
+        return self.network(queries.mT)
 
 
 def load_ge2e(place: str) -> Ge2e:

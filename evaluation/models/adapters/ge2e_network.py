@@ -38,8 +38,7 @@ def slaney_mel_bank(sample_rate: int = SAMPLE_RATE, n_fft: int = N_FFT, bands: i
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     area = 2 / (edges[2:] - edges[:-2])
-    filters: Array = np.maximum(0, np.minimum(rising, falling)) * area[:, None]
-    return filters
+    return np.maximum(0, np.minimum(rising, falling)) * area[:, None]
 
 
 class Ge2eTeacher(nn.Module):
@@ -53,6 +52,7 @@ class Ge2eTeacher(nn.Module):
         self.register_buffer("mel_bank", torch.from_numpy(slaney_mel_bank()).float(), persistent=False)
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        """Turn mel frames into embeddings of unit length."""
         _, (hidden, _) = self.lstm(mel)
         return nn.functional.normalize(torch.relu(self.linear(hidden[-1])), dim=1)
 
@@ -110,7 +110,7 @@ def load_ge2e_teacher(weights: Path | None = None) -> Ge2eTeacher:
     try:
         teacher.load_state_dict({k: v for k, v in stored.items() if k.startswith(("lstm.", "linear."))})
     except RuntimeError as error:
-        raise BadInput(f"{path}: not the weights of GE2E; give resemblyzer's pretrained.pt") from error
+        raise BadInput(f"{path}: not the weights of GE2E; give resemblyzer's pretrained.pt.") from error
     return teacher.eval()
 
 

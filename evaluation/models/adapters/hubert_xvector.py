@@ -45,6 +45,7 @@ class HubertForXVector(HubertPreTrainedModel):  # type: ignore[misc, no-untyped-
         cast(Any, self).post_init()
 
     def forward(self, input_values: Tensor) -> XVectorOutput:
+        """Turn waveforms ``(batch, samples)`` into embeddings, as the class of wav2vec 2.0 does."""
         weighted = self.config.use_weighted_layer_sum
         answer = self.hubert(input_values, output_hidden_states=weighted)
         x = answer.last_hidden_state

@@ -26,7 +26,7 @@ def import_transformers(prefix: str) -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise BadInput(f"models {prefix}:… need transformers: run `pip install 'wrongkey[models]'`") from error
+        raise BadInput(f"Models {prefix}:… need transformers: run `pip install 'wrongkey[models]'`.") from error
     quiet: Any = transformers.utils.logging
     quiet.disable_progress_bar()
     quiet.set_verbosity_error()  # its table of missing weights: a sentence says it here
@@ -40,10 +40,10 @@ def split_options(place: str, prefix: str, known: tuple[str, ...] = ()) -> tuple
     place, _, query = place.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     if not place:
-        raise BadInput(f"no model is given: name a folder or hub id, as in {prefix}:FOLDER")
+        raise BadInput(f"No model is given: name a folder or hub id, as in {prefix}:FOLDER.")
     if unknown := [name for name in options if name not in known]:
         choice = f"possible are {' and '.join(known)}" if known else "it has none"
-        raise BadInput(f"model {prefix}:{place} has no option {unknown[0]!r}: {choice}")
+        raise BadInput(f"Model {prefix}:{place} has no option {unknown[0]!r}: {choice}.")
     return place, options
 
 
@@ -92,10 +92,9 @@ def open_network(loader: Any, place: str, prefix: str, unread: tuple[str, ...] =
     if missing:
         others = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise BadInput(
-            f"model {prefix}:{place} has no weights for {missing[0]}{others}: give a checkpoint trained for this task"
+            f"Model {prefix}:{place} has no weights for {missing[0]}{others}: give a checkpoint trained for this task."
         )
-    opened: nn.Module = network.eval().requires_grad_(False)
-    return opened
+    return network.eval().requires_grad_(False)
 
 
 def _needed(missing: Iterable[str], unread: tuple[str, ...]) -> list[str]:
@@ -119,7 +118,7 @@ def first_convolution(network: Any, place: str, prefix: str) -> tuple[str, int]:
         layer: Any = network.get_submodule(name)
     except AttributeError as error:
         kind = network.config.model_type
-        raise BadInput(f"model {prefix}:{place} ({kind}) does not read waveforms by a convolution") from error
+        raise BadInput(f"Model {prefix}:{place} ({kind}) does not read waveforms by a convolution.") from error
     kernel, stride = int(layer.kernel_size[0]), int(layer.stride[0])
     return name, -(-kernel // stride) * stride
 
@@ -133,17 +132,17 @@ def unit_variance(waveform: Tensor) -> Tensor:
 def _check_folder(place: str, prefix: str) -> None:
     path = Path(place)
     if path.is_dir() and not (path / "config.json").is_file():
-        raise BadInput(f"{place} is no model folder of transformers: it has no config.json")
+        raise BadInput(f"{place} is no model folder of transformers: it has no config.json.")
     if not path.is_dir() and (path.is_file() or path.is_absolute() or place.startswith((".", "~")) or " " in place):
-        raise BadInput(f"model {prefix}:{place} is not there: give a folder with a config.json, or a hub id")
+        raise BadInput(f"Model {prefix}:{place} is not there: give a folder with a config.json, or a hub id.")
 
 
 def _unreadable(place: str, prefix: str, error: Exception) -> BadInput:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     reason = lines[0].rstrip(".:")
     if Path(place).is_dir():
-        return BadInput(f"model folder {place} cannot be read as {prefix}: {reason}")
+        return BadInput(f"Model folder {place} cannot be read as {prefix}: {reason}.")
     return BadInput(
-        f"model {prefix}:{place} is neither a folder nor to be had from the hub ({reason}): "
-        "give a folder, or a hub id while online"
+        f"Model {prefix}:{place} is neither a folder nor to be had from the hub ({reason}): "
+        "give a folder, or a hub id while online."
     )

@@ -60,6 +60,7 @@ class Gate(nn.Module):
         )
 
     def forward(self, branches: Sequence[Tensor]) -> Tensor:
+        """Return the sum of the branches, weighted by attention."""
         averages = torch.cat([branch.mean(dim=-1) for branch in branches], dim=1)
         weights = self.attention(averages.reshape(len(averages), -1, len(branches))).unbind(dim=-1)
         gated = [weight.unsqueeze(-1) * branch for weight, branch in zip(weights, branches, strict=True)]
@@ -102,6 +103,7 @@ class Block(nn.Module):
         self.gate_moduel = Gate(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the feature map of the block, with its shortcut added."""
         skip = self.shortcut(x) if hasattr(self, "shortcut") else x
         own = _bottleneck(x, self.conv1, self.bn1, self.conv2, self.bn2)
         down = _bottleneck(_average3(x), self.conv1_d, self.bn1_d, self.conv2_d, self.bn2_d)
@@ -128,6 +130,7 @@ class Root(nn.Module):
         self.bn = nn.BatchNorm1d(outputs)
 
     def forward(self, *maps: Tensor) -> Tensor:
+        """Join feature maps along their channels into one."""
         return torch.relu(self.bn(self.conv(torch.cat(maps, dim=1))))
 
 
@@ -155,6 +158,7 @@ class Tree(nn.Module):
         self.joins_input = joins_input
 
     def forward(self, x: Tensor, earlier: Sequence[Tensor] = ()) -> Tensor:
+        """Return the feature map of a tree; ``earlier`` are those that its root joins as well."""
         if self.joins_input:
             earlier = (*earlier, x)
         first = self.tree1(x)
@@ -204,6 +208,7 @@ class RawNeXt(nn.Module):
         self.bn_code = nn.BatchNorm1d(code_dim)
 
     def forward(self, waveforms: Tensor) -> Tensor:
+        """Turn waveforms ``(batch, samples)`` into embeddings ``(batch, code_dim)``."""
         x = self.base_layer(waveforms.unsqueeze(1))
         for stage in (self.level0, self.level1, self.level2, self.level3, self.level4, self.level5):
             x = nn.functional.max_pool1d(stage(x), 3)
@@ -211,8 +216,7 @@ class RawNeXt(nn.Module):
         mean = (weight * x).sum(dim=-1)
         variance = (weight * x.square()).sum(dim=-1) - mean.square()
         statistics = torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=1)
-        embedding: Tensor = self.bn_code(self.fc(self.bn_agg(statistics)))
-        return embedding
+        return self.bn_code(self.fc(self.bn_agg(statistics)))
 
 
 def _convolutions(count: int, inputs: int, outputs: int) -> nn.Sequential:
@@ -298,8 +302,7 @@ class RawNeXtModel:
                 f"RawNeXt embeds multiples of {SAMPLES_PER_FRAME} samples, not {queries.shape[-1]}: cut the "
                 "query with `segments`."
             )
-        embedding: Tensor = self.network(queries)
-        return embedding
+        return self.network(queries)
 
 
 def load_rawnext(path: str | Path, *, folded: bool = True) -> RawNeXtModel:

@@ -87,6 +87,7 @@ class ClipFrontEnd:
     scaling: tuple[float, float] | None
 
     def __call__(self, waveform: Tensor) -> Tensor:
+        """Turn a waveform ``(samples,)`` into the spectrograms of its clips; raises BadInput for an empty one."""
         if not len(waveform):
             raise BadInput("A recording without samples has no class; leave it out of the corpus.")
         clips = whole_clips(self.spectrogram(waveform), self.clip_frames)
@@ -117,8 +118,7 @@ class TimmScenes:
 
     def classify(self, queries: Tensor) -> Tensor:
         """Logits `(batch, classes)` of clips `(batch, bins, frames)`."""
-        logits: Tensor = self.network(queries.unsqueeze(1))
-        return logits
+        return self.network(queries.unsqueeze(1))
 
 
 class LearntPlaces(nn.Module):
@@ -132,8 +132,7 @@ class LearntPlaces(nn.Module):
     def forward(self, spectrograms: Tensor) -> Tensor:
         """`(batch, 1, bins, frames)` to patches `(batch, rows · columns, dim)`."""
         patches = self.proj(spectrograms)[:, :, : self.rows, : self.columns]
-        embedded: Tensor = self.norm(patches.flatten(2).transpose(1, 2))
-        return embedded
+        return self.norm(patches.flatten(2).transpose(1, 2))
 
 
 def load_timm(place: str) -> TimmScenes:
@@ -157,30 +156,32 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # a byte order mark is an editor's
     except OSError as error:
-        raise BadInput(f"model timm:{path} cannot be read ({error.strerror}): give a TOML file") from error
+        raise BadInput(f"Model timm:{path} cannot be read ({error.strerror}): give a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"model timm:{path} is not TOML: {error}") from error
+        raise BadInput(f"Model timm:{path} is not TOML: {error}.") from error
 
 
 def _settings(table: dict[str, Any], known: Mapping[str, tuple[type, Any]], path: Path, where: str) -> dict[str, Any]:
     if strange := [name for name in table if name not in known]:
-        raise BadInput(f"{path} sets {where}{strange[0]}, which is unknown: known are {', '.join(known)}")
+        raise BadInput(f"{path} sets {where}{strange[0]}, which is unknown: known are {', '.join(known)}.")
     settings = {}
     for name, (wanted, default) in known.items():
         value = table.get(name, default)
         if value is ...:
-            raise BadInput(f"{path} does not set {where}{name}: add it")
+            raise BadInput(f"{path} does not set {where}{name}: add it.")
         if wanted is float and type(value) is int:
             value = float(value)
         if name in table and type(value) is not wanted:
-            raise BadInput(f"{path} sets {where}{name} = {value!r}, which is no {wanted.__name__}")
+            raise BadInput(f"{path} sets {where}{name} = {value!r}, which is no {wanted.__name__}.")
         settings[name] = value
     return settings
 
 
 def _classes(names: list[Any], path: Path) -> tuple[str, ...]:
     if len(names) < 2 or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
-        raise BadInput(f"{path} sets classes = {names!r}: give two different names or more, in the order of the logits")
+        raise BadInput(
+            f"{path} sets classes = {names!r}: give two different names or more, in the order of the logits."
+        )
     return tuple(names)
 
 
@@ -193,16 +194,16 @@ def _network(architecture: str, arguments: dict[str, Any], classes: int, path: P
     if arguments.get("in_chans", 1) != 1:
         raise BadInput(
             f"{path} sets arguments.in_chans = {arguments['in_chans']!r}, but a spectrogram has one channel: "
-            "sum the weights of a first layer that was given it several times over its channels"
+            "sum the weights of a first layer that was given it several times over its channels."
         )
     if taken := [name for name in SET_HERE if name in arguments]:
-        raise BadInput(f"{path} sets arguments.{taken[0]}: leave it out, classes and weights say it")
+        raise BadInput(f"{path} sets arguments.{taken[0]}: leave it out, classes and weights say it.")
     arguments = {**arguments, "in_chans": 1, "num_classes": classes}
     if architecture not in CONVMIXERS and not timm.is_model(architecture):
         near = get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
         raise BadInput(
             f"{path} sets architecture = {architecture!r}, which timm does not have: "
-            + (f"near are {', '.join(near)}" if near else "timm.list_models() names those it has")
+            + (f"near are {', '.join(near)}." if near else "timm.list_models() names those it has.")
         )
     try:
         if architecture in CONVMIXERS:
@@ -210,11 +211,11 @@ def _network(architecture: str, arguments: dict[str, Any], classes: int, path: P
             return convmixer, "stem.0", "head"
         network: nn.Module = timm.create_model(architecture, **arguments)
     except Exception as error:  # each architecture has its own words for arguments that it cannot take
-        raise BadInput(f"{path}: {architecture} cannot be made with these arguments ({error}): mend them") from error
+        raise BadInput(f"{path}: {architecture} cannot be made with these arguments ({error}): mend them.") from error
     described: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
     first = described.get("first_conv")
     if not isinstance(first, str):
-        raise BadInput(f"{path}: {architecture} has no single first layer for a key: take a ConvMixer or a ViT")
+        raise BadInput(f"{path}: {architecture} has no single first layer for a key: take a ConvMixer or a ViT.")
     return network, first, str(described.get("classifier"))
 
 
@@ -223,31 +224,31 @@ def _import_timm() -> Any:
     try:
         import timm
     except ImportError as error:
-        raise BadInput("models timm:… need timm: run `pip install timm`") from error
+        raise BadInput("Models timm:… need timm: run `pip install timm`.") from error
     return timm
 
 
 def _fill(network: nn.Module, weights: Path, head: str, classes: int, path: Path) -> None:
     """Copies the checkpoint into the network; BadInput names the first tensor that does not fit."""
     if not weights.is_file():
-        raise BadInput(f"{path} sets weights = {weights.name!r}, but there is no {weights}")
+        raise BadInput(f"{path} sets weights = {weights.name!r}, but there is no {weights}.")
     expected = network.state_dict()
     stored = strip_prefixes(read_state_dict(weights), expected, weights)
     for name, value in expected.items():
         if name.endswith("num_batches_tracked"):
             continue
         if name not in stored:
-            raise BadInput(f"{weights} has no {name}, which the architecture of {path} has: check the arguments")
+            raise BadInput(f"{weights} has no {name}, which the architecture of {path} has: check the arguments.")
         if stored[name].shape == value.shape:
             continue
         if name.startswith(f"{head}."):
-            raise BadInput(f"{path} names {classes} classes, but the head of {weights} has {len(stored[name])}")
+            raise BadInput(f"{path} names {classes} classes, but the head of {weights} has {len(stored[name])}.")
         raise BadInput(
             f"{weights} has {name} of shape {tuple(stored[name].shape)}, but the architecture of {path} has it of "
-            f"{tuple(value.shape)}: check the arguments"
+            f"{tuple(value.shape)}: check the arguments."
         )
     if strange := [name for name in stored if name not in expected]:
-        raise BadInput(f"{weights} has {strange[0]}, which the architecture of {path} has not: check the arguments")
+        raise BadInput(f"{weights} has {strange[0]}, which the architecture of {path} has not: check the arguments.")
     network.load_state_dict(expected | stored)
 
 
@@ -256,11 +257,11 @@ def _fill(network: nn.Module, weights: Path, head: str, classes: int, path: Path
 
 def _clip_front_end(given: Mapping[str, Any], layer: nn.Module, path: Path) -> ClipFrontEnd:
     if given["scale"] not in SCALES:
-        raise BadInput(f"{path} sets front_end.scale = {given['scale']!r}: choose one of {', '.join(SCALES)}")
+        raise BadInput(f"{path} sets front_end.scale = {given['scale']!r}: choose one of {', '.join(SCALES)}.")
     if (given["mean"] is None) != (given["std"] is None):
-        raise BadInput(f"{path} sets one of front_end.mean and front_end.std: give both, or none for clip by clip")
+        raise BadInput(f"{path} sets one of front_end.mean and front_end.std: give both, or none for clip by clip.")
     if given["std"] is not None and not given["std"] > 0:
-        raise BadInput(f"{path} sets front_end.std = {given['std']}: give a deviation above zero")
+        raise BadInput(f"{path} sets front_end.std = {given['std']}: give a deviation above zero.")
     try:
         names = ("sample_rate", "n_fft", "hop", "bins", "floor")
         spectrogram = SCALES[given["scale"]](**{name: given[name] for name in names})
@@ -272,7 +273,7 @@ def _clip_front_end(given: Mapping[str, Any], layer: nn.Module, path: Path) -> C
     if bins < 1 or frames < 1:
         raise BadInput(
             f"{path}: a clip of {given['bins']} bins and {max(clip_frames, 0)} frames is smaller than a patch of "
-            f"{rows} by {columns}: give more front_end.bins or a longer front_end.clip_seconds"
+            f"{rows} by {columns}: give more front_end.bins or a longer front_end.clip_seconds."
         )
     scaling = None if given["mean"] is None else (given["mean"], given["std"])
     return ClipFrontEnd(spectrogram, clip_frames, bins, frames, scaling)
@@ -294,7 +295,7 @@ def _keep_learnt_places(network: nn.Module, clip: ClipFrontEnd, path: Path) -> N
     if expected != (clip.bins // patch[0], clip.frames // patch[1]):
         raise BadInput(
             f"{path}: the front end gives {clip.bins} bins and {clip.frames} frames, the network has learnt "
-            f"{tuple(embedding.img_size)}: set arguments.img_size = [{clip.bins}, {clip.frames}] or mend front_end"
+            f"{tuple(embedding.img_size)}: set arguments.img_size = [{clip.bins}, {clip.frames}] or mend front_end."
         )
     if embedding.flatten:
         network.patch_embed = LearntPlaces(embedding)

@@ -113,13 +113,15 @@ class Whisper:
         frames = 2 * len(encoder.embed_positions.weight)
         x = encoder.conv1(queries)
         if x.shape[-1] < frames:
-            raise BadInput(f"Whisper reads {frames} frames and not {x.shape[-1]}: cut the query with `segments`")
+            raise BadInput(f"Whisper reads {frames} frames and not {x.shape[-1]}: cut the query with `segments`.")
         rows = torch.split(x, 1) if x.device.type == "cpu" else [x]  # one row's work stays in a CPU's cache
         return torch.cat([encode_frames(encoder, row[..., :frames]) for row in rows])
 
     def transcribe(self, queries: Tensor) -> list[Hypothesis]:
-        """Pieces ``(batch, bins, frames)`` to what was heard in each; one key's pieces after another's where the first
-        layer answers for several keys."""
+        """Return what was heard in each of the pieces ``(batch, bins, frames)``.
+
+        Where the first layer answers for several keys, one key's pieces come after another's.
+        """
         return self.decode(self.encode(queries))
 
     def decode(self, encoded: Tensor) -> list[Hypothesis]:
@@ -141,7 +143,7 @@ def load_whisper(place: str) -> Whisper:
     place, options = split_options(place, "whisper", ("language", "max_tokens"))
     config = open_part(transformers.AutoConfig, place, "whisper")
     if config.model_type != "whisper":
-        raise BadInput(f"{place} is no Whisper model but {config.model_type}: see `wrongkey models` for its prefix")
+        raise BadInput(f"{place} is no Whisper model but {config.model_type}: see `wrongkey models` for its prefix.")
     network: Any = open_network(transformers.WhisperForConditionalGeneration, place, "whisper")
     extractor = open_part(transformers.WhisperFeatureExtractor, place, "whisper")
     tokenizer = open_part(transformers.WhisperTokenizer, place, "whisper")
@@ -170,12 +172,12 @@ def load_whisper(place: str) -> Whisper:
 
 def _prompt(tokenizer: Any, place: str, multilingual: bool, language: str | None) -> tuple[int, ...]:
     if language is not None and not multilingual:
-        raise BadInput(f"{place} knows English only: leave ?language={language} out")
+        raise BadInput(f"{place} knows English only: leave ?language={language} out.")
     spoken = [f"<|{language or 'en'}|>", "<|transcribe|>"] if multilingual else []
     names = ["<|startoftranscript|>", *spoken, "<|notimestamps|>"]
     known = tokenizer.get_vocab()
     if unknown := [name for name in names if name not in known]:
-        raise BadInput(f"{place} has no token {unknown[0]}: give a Whisper checkpoint and a language it knows")
+        raise BadInput(f"{place} has no token {unknown[0]}: give a Whisper checkpoint and a language it knows.")
     return tuple(known[name] for name in names)
 
 
@@ -187,7 +189,7 @@ def _choosable(tokens: list[int] | None, end: int) -> tuple[int, ...]:
 def _bound(asked: str | None, positions: int) -> int:
     bound = positions // 2 if asked is None else int(asked) if asked.isdecimal() else 0
     if not 1 <= bound <= positions - 4:
-        raise BadInput(f"max_tokens must be a number from 1 to {positions - 4}, not {asked}")
+        raise BadInput(f"max_tokens must be a number from 1 to {positions - 4}, not {asked}.")
     return bound
 
 
@@ -198,8 +200,7 @@ def encode_frames(encoder: Any, x: Tensor) -> Tensor:
         h = layer.self_attn_layer_norm(x)
         x = x + attend(layer.self_attn, h, *keys_values(layer.self_attn, h))
         x = x + feed_forward(layer, x)
-    encoded: Tensor = encoder.layer_norm(x)
-    return encoded
+    return encoder.layer_norm(x)
 
 
 @dataclass
@@ -210,6 +211,7 @@ class Memory:
     own: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def keep(self, rows: Tensor) -> None:
+        """Keep only these rows of the batch, whose texts are not finished."""
         self.cross = [(k[rows], v[rows]) for k, v in self.cross]
         self.own = [(k[rows], v[rows]) for k, v in self.own]
 
@@ -276,8 +278,7 @@ def decode_step(decoder: Any, hidden: Tensor, memory: Memory, past: int) -> Tens
         h = layer.encoder_attn_layer_norm(hidden)
         hidden = hidden + attend(layer.encoder_attn, h, *cross)
         hidden = hidden + feed_forward(layer, hidden)
-    normed: Tensor = decoder.layer_norm(hidden)
-    return normed
+    return decoder.layer_norm(hidden)
 
 
 def keys_values(attention: Any, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -294,11 +295,9 @@ def attend(attention: Any, x: Tensor, k: Tensor, v: Tensor, causal: bool = False
         mixed = torch.softmax(q * attention.scaling @ k.mT, dim=-1) @ v
     else:
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
-    out: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
-    return out
+    return attention.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
 def feed_forward(layer: Any, x: Tensor) -> Tensor:
     """The two linear layers behind an attention, pre-normalised, without the residual."""
-    out: Tensor = layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(x))))
-    return out
+    return layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(x))))

@@ -57,8 +57,7 @@ class XVector:
     @torch.inference_mode()
     def embed(self, queries: Tensor) -> Tensor:
         """Waveforms ``(batch, samples)`` to embeddings ``(batch, dim)``."""
-        embeddings: Tensor = self.network(queries).embeddings
-        return embeddings
+        return self.network(queries).embeddings
 
 
 def load_xvector(place: str) -> XVector:

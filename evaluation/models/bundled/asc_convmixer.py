@@ -35,8 +35,8 @@ class Residual(nn.Module):
         self.fn = fn
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.fn(x) + x
-        return out
+        """Return ``x`` with what the wrapped layers make of it added."""
+        return self.fn(x) + x
 
 
 class ConvMixer(nn.Module):
@@ -49,9 +49,9 @@ class ConvMixer(nn.Module):
         self.head = nn.Linear(dim, classes)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
+        """Return the logits ``(batch, classes)`` of spectrograms ``(batch, bins, frames)``."""
         x = self.blocks(self.stem(spectrograms.unsqueeze(1)))
-        logits: Tensor = self.head(x.mean(dim=(2, 3)))
-        return logits
+        return self.head(x.mean(dim=(2, 3)))
 
 
 def mixer(dim: int, kernel: int) -> nn.Sequential:
@@ -75,8 +75,8 @@ class AscConvMixer:
     def front_end(self, waveform: Tensor) -> Tensor:
         """What the user computes before encryption: `(samples,)` to the clips' log-mels `(64, clips · 248)`.
 
-        The waveform is brought to one level, and each clip's log-mel is standardised; `log_mel.whole_clips` says what
-        becomes of short and long waveforms.
+        The waveform is brought to one level, and each clip's log-mel is standardised; `whole_clips` of the
+        front ends says what happens to short and long waveforms.
         """
         return front_end(waveform)
 
@@ -86,8 +86,7 @@ class AscConvMixer:
 
     def classify(self, queries: Tensor) -> Tensor:
         """Logits `(batch, classes)` of clips `(batch, 64, 248)`."""
-        logits: Tensor = self.network(queries)
-        return logits
+        return self.network(queries)
 
 
 def front_end(waveform: Tensor) -> Tensor:

@@ -14,10 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora.word_sequences import SAMPLE_RATE, WORDS
+from wrongkey.evaluation.models.bundled.conv_norm import ConvNorm
 from wrongkey.evaluation.models.front_ends import LogMel
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -33,45 +33,26 @@ BLANK = 0  # of CTC; word i of WORDS is token i + 1
 LOG_MEL = LogMel(SAMPLE_RATE, n_fft=400, hop=160, bins=BINS, floor=1e-5)
 
 
-class ConvNorm(nn.Module):
-    """Convolution and batch norm, which can be folded into it."""
-
-    def __init__(self, conv: nn.Conv1d | nn.Conv2d) -> None:
-        super().__init__()
-        norm = nn.BatchNorm1d if isinstance(conv, nn.Conv1d) else nn.BatchNorm2d
-        self.conv: nn.Module = conv
-        self.norm: nn.Module = norm(conv.out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.norm(self.conv(x))
-        return out
-
-    def fold(self) -> None:
-        """Moves the batch norm into the convolution; in eval mode the function stays the same."""
-        assert isinstance(self.conv, nn.Conv1d | nn.Conv2d)
-        assert isinstance(self.norm, nn.BatchNorm1d | nn.BatchNorm2d)
-        self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), nn.Identity()
-
-
 class WordsNet(nn.Module):
     """Log-mel spectrograms `(batch, 48, frames)` to logits `(batch, frames // 3, 11)`: blank and ten words."""
 
     def __init__(self) -> None:
         super().__init__()
         rows = BINS // KERNEL
-        self.first = ConvNorm(nn.Conv2d(1, CHANNELS, KERNEL, stride=KERNEL))
-        self.second = ConvNorm(nn.Conv2d(CHANNELS, CHANNELS, (3, 3), stride=(2, 1), padding=(1, 1)))
-        self.narrow = ConvNorm(nn.Conv1d(CHANNELS * rows // 2, WIDTH, 1))
-        self.blocks = nn.ModuleList(ConvNorm(nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * d, dilation=d)) for d in DILATIONS)
+        self.first = ConvNorm(nn.Conv2d(1, CHANNELS, KERNEL, stride=KERNEL), torch.relu)
+        self.second = ConvNorm(nn.Conv2d(CHANNELS, CHANNELS, (3, 3), stride=(2, 1), padding=(1, 1)), torch.relu)
+        self.narrow = ConvNorm(nn.Conv1d(CHANNELS * rows // 2, WIDTH, 1), torch.relu)
+        context = (nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * d, dilation=d) for d in DILATIONS)
+        self.blocks = nn.ModuleList(ConvNorm(conv, torch.relu) for conv in context)
         self.words = nn.Linear(WIDTH, 1 + len(WORDS))
 
     def forward(self, spectrograms: Tensor) -> Tensor:
-        x = torch.relu(self.first(spectrograms.unsqueeze(1)))
-        x = torch.relu(self.narrow(torch.relu(self.second(x)).flatten(1, 2)))
+        """Return the logits of every third frame."""
+        x = self.second(self.first(spectrograms.unsqueeze(1)))
+        x = self.narrow(x.flatten(1, 2))
         for block in self.blocks:
-            x = x + torch.relu(block(x))
-        logits: Tensor = self.words(x.transpose(1, 2))
-        return logits
+            x = x + block(x)
+        return self.words(x.transpose(1, 2))
 
 
 @dataclass
@@ -105,8 +86,7 @@ class AsrWords:
 
     def encode(self, queries: Tensor) -> Tensor:
         """Logits `(batch, frames // 3, 11)` of queries `(batch, 48, frames)`."""
-        logits: Tensor = self.network(queries)
-        return logits
+        return self.network(queries)
 
     def transcribe(self, queries: Tensor) -> list[str]:
         """The likeliest token of every 30 ms, repeats and blanks left out: a text of words for each query."""

@@ -10,6 +10,7 @@ Each has a model card beside its weights in `weights/`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.models.bundled.conv_norm import ConvNorm
 
 SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = 300
@@ -39,17 +40,19 @@ EMBEDDING = 192
 NAMES = {f"asv-raw{kernel}": kernel for kernel in STEM}
 
 
-class ConvNorm(nn.Module):
-    """Convolution, batch norm, leaky ReLU: `(batch, in, time)` to `(batch, out, time / stride)`."""
+def leaky(x: torch.Tensor) -> torch.Tensor:
+    """Return the activation of every layer, computed in place."""
+    return nn.functional.leaky_relu(x, 0.1, inplace=True)
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
-        super().__init__()
-        padding = dilation * (kernel - 1) // 2 if stride == 1 else 0
-        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, padding, dilation)
-        self.norm: nn.Module = nn.BatchNorm1d(outputs)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.leaky_relu(self.norm(self.conv(x)), 0.1, inplace=True)
+def strided(inputs: int, outputs: int, stride: int) -> ConvNorm:
+    """Return a layer with kernel = stride: `(batch, in, time)` to `(batch, out, time / stride)`."""
+    return ConvNorm(nn.Conv1d(inputs, outputs, stride, stride), leaky)
+
+
+def dilated(channels: int, dilation: int) -> ConvNorm:
+    """Return a layer of kernel 3 that keeps the shape `(batch, c, time)`."""
+    return ConvNorm(nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation), leaky)
 
 
 class AttentiveStatistics(nn.Module):
@@ -61,6 +64,7 @@ class AttentiveStatistics(nn.Module):
         self.outer = nn.Conv1d(hidden, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the statistics of the frames."""
         return weighted_statistics(x, self.outer(torch.tanh(self.inner(x))), time=2)
 
 
@@ -78,28 +82,28 @@ class RawSpeakerNet(nn.Module):
     def __init__(self, kernel: int) -> None:
         super().__init__()
         channels = FIRST_CHANNELS[kernel]
-        self.first = ConvNorm(1, channels, kernel, stride=kernel)
+        self.first = strided(1, channels, kernel)
         stem = []
         for outputs, stride in STEM[kernel]:
-            stem.append(ConvNorm(channels, outputs, stride, stride))
+            stem.append(strided(channels, outputs, stride))
             channels = outputs
         self.stem = nn.Sequential(*stem)
-        self.blocks = nn.ModuleList(ConvNorm(channels, channels, 3, dilation=d) for d in DILATIONS)
+        self.blocks = nn.ModuleList(dilated(channels, dilation) for dilation in DILATIONS)
         self.pool = AttentiveStatistics(channels)
         self.project = nn.Linear(2 * channels, EMBEDDING)
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings."""
         x = self.stem(self.first(waveforms.unsqueeze(1)))
         for block in self.blocks:
             x = x + block(x)
-        embedding: torch.Tensor = self.project(self.pool(x))
-        return embedding
+        return self.project(self.pool(x))
 
 
 class FrameLinear(nn.Module):
     """What a strided ConvNorm computes, on frames: `(batch, time, in)` to `(batch, time / stride, out)`.
 
-    A convolution with kernel = stride is one matrix product over non-overlapping windows, twice as fast so.
+    A convolution with kernel = stride is one matrix product over non-overlapping windows, and twice as fast that way.
     """
 
     def __init__(self, folded: nn.Conv1d) -> None:
@@ -109,10 +113,11 @@ class FrameLinear(nn.Module):
         self.bias = folded.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the activated layer on frames."""
         batch, time, channels = x.shape
         frames = time // self.stride
         windows = x[:, : frames * self.stride].reshape(batch, frames, self.stride * channels)
-        return nn.functional.leaky_relu(nn.functional.linear(windows, self.weight, self.bias), 0.1, inplace=True)
+        return leaky(nn.functional.linear(windows, self.weight, self.bias))
 
 
 class ContextLinear(nn.Module):
@@ -125,11 +130,12 @@ class ContextLinear(nn.Module):
         self.bias = folded.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the activated layer on frames."""
         time = x.shape[1]
         padded = nn.functional.pad(x, (0, 0, self.dilation, self.dilation))
         neighbours = [padded[:, tap * self.dilation :][:, :time] for tap in range(3)]
         windows = torch.cat(neighbours, dim=2)
-        return nn.functional.leaky_relu(nn.functional.linear(windows, self.weight, self.bias), 0.1, inplace=True)
+        return leaky(nn.functional.linear(windows, self.weight, self.bias))
 
 
 class FoldedSpeakerNet(nn.Module):
@@ -140,8 +146,8 @@ class FoldedSpeakerNet(nn.Module):
 
     def __init__(self, network: RawSpeakerNet) -> None:
         super().__init__()
-        self.first = ConvNorm(1, 1, 1)
-        self.first.conv, self.first.norm = fold(network.first), nn.Identity()
+        self.first = deepcopy(network.first)
+        self.first.fold()
         self.stem = nn.Sequential(*(FrameLinear(fold(layer)) for layer in network.stem.children()))
         self.blocks = nn.ModuleList(ContextLinear(fold(layer)) for layer in network.blocks)
         self.inner = as_linear(network.pool.inner)
@@ -149,12 +155,12 @@ class FoldedSpeakerNet(nn.Module):
         self.project = network.project
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings."""
         frames = self.stem(self.first(waveforms.unsqueeze(1)).transpose(1, 2))
         for block in self.blocks:
             frames = frames + block(frames)
         logits = self.outer(torch.tanh(self.inner(frames)))
-        embedding: torch.Tensor = self.project(weighted_statistics(frames, logits, time=1))
-        return embedding
+        return self.project(weighted_statistics(frames, logits, time=1))
 
 
 def as_linear(pointwise: nn.Conv1d) -> nn.Linear:
@@ -165,9 +171,11 @@ def as_linear(pointwise: nn.Conv1d) -> nn.Linear:
 
 
 def fold(layer: nn.Module) -> nn.Conv1d:
-    """The convolution of a ConvNorm in eval mode with its batch norm moved into it."""
-    assert isinstance(layer, ConvNorm) and isinstance(layer.norm, nn.BatchNorm1d)
-    return fuse_conv_bn_eval(layer.conv, layer.norm)
+    """Return the convolution of a ConvNorm in eval mode with its batch norm moved into it."""
+    assert isinstance(layer, ConvNorm)
+    folded = layer.folded()
+    assert isinstance(folded, nn.Conv1d)
+    return folded
 
 
 @dataclass
@@ -206,8 +214,7 @@ class AsvRaw:
 
     def embed(self, queries: torch.Tensor) -> torch.Tensor:
         """Embeddings `(batch, 192)` of front-end outputs `(batch, samples)`, samples divisible by 300."""
-        embedding: torch.Tensor = self.network(queries)
-        return embedding
+        return self.network(queries)
 
 
 def weights_file(name: str, folder: Path = WEIGHTS) -> Path:

@@ -25,7 +25,7 @@ from wrongkey.attacks.keyless.retraining import Retraining, Stage
 from wrongkey.attacks.keyless.settings import InformedSettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
-from wrongkey.evaluation.models.protocol import checked
+from wrongkey.evaluation.models.registry import checked
 from wrongkey.keys import correct_key, draw_keys, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import SCHEMES

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.corpora import Corpus, Utterance, layouts, open_corpus
+from wrongkey.evaluation.corpora import Corpus, Utterance, open_corpus
 from wrongkey.evaluation.corpora.text_files import read_lines
 from wrongkey.evaluation.tasks.trials import generate_trials
 
@@ -147,7 +147,7 @@ def test_links_to_folders_and_files_are_followed(tmp_path: Path) -> None:
     assert ids(f"folder:{home}") == ids(f"classes:{home}") == found
     (home / "bob" / "loop").symlink_to(home)
     (home / "bob" / "self.wav").symlink_to(home / "bob" / "self.wav")
-    with pytest.raises(BadInput, match=r"do not exist: .*self\.wav$"):
+    with pytest.raises(BadInput, match=r"do not exist: .*self\.wav\.$"):
         open_corpus(f"folder:{home}")
     (home / "bob" / "self.wav").unlink()
     assert ids(f"folder:{home}") == ids(f"classes:{home}") == found
@@ -368,9 +368,3 @@ def test_home_is_expanded_in_every_path(tmp_path: Path, monkeypatch: pytest.Monk
         open_corpus("folder:~/$PLACE")
     with pytest.raises(BadInput, match="not a folder"):
         open_corpus("folder:~nobody-of-that-name/set")
-
-
-@pytest.mark.parametrize("layout", [name for name, spec in layouts.SPECS.items() if spec.endswith("DIR")])
-def test_names_too_long_for_a_disk_are_no_folders(layout: str) -> None:
-    with pytest.raises(BadInput, match="is not a folder"):
-        open_corpus(f"{layout}:{'x' * 300}")

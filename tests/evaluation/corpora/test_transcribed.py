@@ -126,7 +126,7 @@ def test_only_the_listed_utterances(clips: Path):
     chosen.write_text("b\n")
     assert [u.id for u in open_corpus(f"tsv:{table}").only_listed(chosen).utterances] == ["b"]
     chosen.write_text("b\nzzz\n")
-    with pytest.raises(BadInput, match=r"chosen\.txt: corpus .* has no such utterances: zzz"):
+    with pytest.raises(BadInput, match=r"chosen\.txt: Corpus .* has no such utterances: zzz"):
         open_corpus(f"tsv:{table}").only_listed(chosen)
     chosen.write_bytes(b"\xff\xfe\n")
     with pytest.raises(BadInput, match=r"chosen\.txt is not a readable UTF-8 text file"):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
 from wrongkey.evaluation.models.checkpoints import load_weights, read_state_dict, strip_prefixes
-from wrongkey.evaluation.models.protocol import open_model
+from wrongkey.evaluation.models.registry import open_model
 
 RAWNEXT = Path(__file__).parents[2] / "data" / "rawnext_small.npz"
 PREFIXES = ("", "module.", "_orig_mod.", "model.", "network.", "module._orig_mod.", "model.network.", "weight/")
@@ -129,7 +129,7 @@ def test_files_that_cannot_be_trusted_are_refused(tmp_path):
         ("wide.pt", "would unpack to 4,294,967,296"),
         ("empty.pt", "no table of named tensors"),
         ("sparse.pt", "no table of named tensors"),
-        ("missing.pt", "there is no checkpoint"),
+        ("missing.pt", "There is no checkpoint"),
     ):
         with pytest.raises(BadInput, match=said):
             read_state_dict(tmp_path / name)

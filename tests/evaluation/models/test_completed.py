@@ -15,8 +15,9 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.first_layer import encrypt_first_layer
+from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.modules import cast, widened
-from wrongkey.evaluation.models.protocol import answer_function, checked
+from wrongkey.evaluation.models.registry import checked
 from wrongkey.evaluation.sweep import sweep
 from wrongkey.keys import SecretKey, encrypt_query
 

@@ -50,7 +50,7 @@ def test_the_interval_is_that_of_a_share() -> None:
 def test_labels_that_are_missing_or_unknown_are_named() -> None:
     with pytest.raises(BadInput, match=r"2 of 3 utterances have no label \(u1, u2\)"):
         SceneClassification.of(utterances("dog", None, None), CLASSES, 0, 0)
-    with pytest.raises(BadInput, match=r"does not know the labels cat, fire: its classes are dog, rain, sea$"):
+    with pytest.raises(BadInput, match=r"does not know the labels cat, fire: its classes are dog, rain, sea\.$"):
         SceneClassification.of(utterances("dog", "fire", "cat", "fire"), CLASSES, 0, 0)
 
 
@@ -73,7 +73,7 @@ def test_logits_must_be_as_many_as_the_classes() -> None:
 
 def test_outputs_name_both_classes() -> None:
     task = SceneClassification.of(utterances("sea", "dog"), CLASSES, 0, 0)
-    table = task.outputs(torch.tensor([[2, 1], [0, 0]]), start=5)
+    table = task.outputs(torch.empty(0), torch.tensor([[2, 1], [0, 0]]), start=5)
     assert table.to_dict("list") == {
         "key_index": [5, 5, 6, 6],
         "utterance": ["u0", "u1", "u0", "u1"],

@@ -1,6 +1,7 @@
 """The rows of a key: which measures there are, which have intervals, and what each is of."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from wrongkey.evaluation.corpora.corpus import Utterance
 from wrongkey.evaluation.metrics.error_rates import eer, fewest_errors, min_dcf
 from wrongkey.evaluation.tasks.asv import SpeakerVerification, _folded
+from wrongkey.evaluation.tasks.trials import Trials
 
 WITHOUT = {"cllr", "cllr_min", "d_ece", "worst_llr", "d_sys", "eer_female", "eer_male", "eer_least_protected"}
 
@@ -18,10 +21,12 @@ def verification(speakers: int, utterances: int, replicates: int = 20, gendered:
     """Every pair of a speaker's utterances, and as many pairs of speakers that lie next to each other on a ring."""
     own = np.repeat(np.arange(speakers), utterances * (utterances - 1) // 2)
     pairs = np.concatenate([np.stack([own, own], 1), np.stack([own, (own + 2) % speakers], 1)])
-    target = torch.from_numpy(pairs[:, 0] == pairs[:, 1])
-    nothing = torch.zeros(len(pairs), dtype=torch.int64)
-    genders = tuple("fm"[i % 2] for i in range(speakers)) if gendered else ()
-    return SpeakerVerification(nothing, nothing, target, pairs, replicates, genders=genders)
+    names = tuple(map(str, range(speakers)))
+    target = pairs[:, 0] == pairs[:, 1]
+    trials = Trials(names, pairs[:, 0], pairs[:, 1], target, np.arange(speakers), names, source="made here")
+    genders = [("f", "m")[i % 2] if gendered else None for i in range(speakers)]
+    spoken = tuple(Utterance(name, name, Path(name), gender) for name, gender in zip(names, genders, strict=True))
+    return SpeakerVerification(trials, spoken, replicates)
 
 
 def scores(task: SpeakerVerification, distance: float, keys: int = 2) -> Tensor:

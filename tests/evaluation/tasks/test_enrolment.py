@@ -10,7 +10,6 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Utterance, open_corpus
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
-from wrongkey.evaluation.tasks.base import Verification
 from wrongkey.evaluation.tasks.trials import Trials, read_trials, write_trials
 
 SOUND = open_corpus("bundled").utterances[0].path
@@ -155,14 +154,14 @@ def test_scores_are_cosines_with_the_mean_of_unit_embeddings(tmp_path: Path) -> 
     rows = ("1 ann ann-u2", "0 ann bob-u1", "1 bob bob-u1", "0 bob-u2 ann-u2")
     trials = read_trials(lines(tmp_path / "t", *rows), corpus)
     both, plain = torch.randn(3, len(trials.ids), 5, generator=torch.Generator().manual_seed(0)).double().split([2, 1])
-    measured = SpeakerVerification.of(trials, 10, 0)
+    measured = SpeakerVerification(trials, replicates=10)
     at = {id: i for i, id in enumerate(trials.ids)}
 
     def unit(vector: np.ndarray) -> np.ndarray:
         return vector / np.linalg.norm(vector)
 
     for enrolment in (both, plain.expand_as(both)):
-        scores = measured.scores(enrolment, both)
+        scores = measured.cosines(enrolment, both)
         for key in range(2):
             e, t = enrolment[key].numpy(), both[key].numpy()
             ann = unit(e[at["ann-u0"]]) + unit(e[at["ann-u1"]])
@@ -173,7 +172,7 @@ def test_scores_are_cosines_with_the_mean_of_unit_embeddings(tmp_path: Path) -> 
                 unit(e[at["bob-u2"]]) @ unit(t[at["ann-u2"]]),
             ]
             np.testing.assert_allclose(scores[key].numpy(), expected, atol=1e-12)
-    rows_of_keys = measured.measure(measured.scores(both, both))
+    rows_of_keys = measured.measure(measured.cosines(both, both))
     assert {"eer", "min_dcf"} < {row["metric"] for row in rows_of_keys} and all(row["n"] == 4 for row in rows_of_keys)
 
 
@@ -182,8 +181,8 @@ def test_a_run_writes_lists_that_make_the_same_run_again(tmp_path: Path) -> None
     tested = [corpus.utterances[i] for i in (0, 3, 6)]
     rows = [f"{s} {u.id} {'target' if s == u.speaker else 'nontarget'}" for s in corpus.speakers for u in tested]
 
-    def task(trials: Path) -> Verification:
-        return Verification(SweepConfig(model="any", corpus="bundled", trials=str(trials)), corpus)
+    def task(trials: Path) -> SpeakerVerification:
+        return SpeakerVerification.of(SweepConfig(model="any", corpus="bundled", trials=str(trials)), corpus)
 
     first = task(lines(tmp_path / "trials", *rows))
     assert sorted(first.files()) == ["enrolment.txt", "trials.txt"]
@@ -191,7 +190,7 @@ def test_a_run_writes_lists_that_make_the_same_run_again(tmp_path: Path) -> None
         (tmp_path / name).write_text(text)
     again = task(tmp_path / "trials.txt")
     assert again.identity() == first.identity() and again.files() == first.files()
-    assert first.about()["trials"]["models"] == 3 and "9 trials of 3 enrolled speakers" in first.words()
+    assert first.about()["trials"]["models"] == 3 and "9 trials of 3 enrolled speakers" in first.summary()
     singles = task(
         lines(tmp_path / "singles", "1 {0} {1}\n0 {0} {2}".format(*(corpus.utterances[i].id for i in (0, 1, 3))))
     )
@@ -201,4 +200,4 @@ def test_a_run_writes_lists_that_make_the_same_run_again(tmp_path: Path) -> None
 def test_a_corpus_brings_its_trials_under_kaldis_name(tmp_path: Path) -> None:
     lines(tmp_path / "trials", *KALDI)
     config = SweepConfig(model="any", corpus="any", trials="corpus")
-    assert len(Verification(config, people(tmp_path, "ann", "bob")).trials.models) == 2
+    assert len(SpeakerVerification.of(config, people(tmp_path, "ann", "bob")).trials.models) == 2

@@ -138,7 +138,9 @@ def test_a_runaway_decoder_is_normalised_in_no_time() -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(BadInput, match="no text normalisation 'lower': choose one of none, basic, whisper-english"):
+    with pytest.raises(
+        BadInput, match="There is no text normalisation 'lower': choose one of none, basic, whisper-english"
+    ):
         normaliser("lower")
 
 

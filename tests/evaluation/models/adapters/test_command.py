@@ -7,7 +7,8 @@ import torch
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.adapters.command import load_command
-from wrongkey.evaluation.models.protocol import Hypothesis, open_model
+from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.models.registry import open_model
 
 LOUD = torch.tensor([[0.5, -2.5, 0.25], [0.0, 1e-7, -0.125]])
 

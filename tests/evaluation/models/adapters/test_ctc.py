@@ -8,7 +8,8 @@ import torch
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
-from wrongkey.evaluation.models.protocol import Hypothesis, open_model
+from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.keys import SecretKey, encrypt_query
 
 transformers = pytest.importorskip("transformers")
@@ -89,7 +90,7 @@ def test_places_that_hold_no_model_are_refused(tmp_path, monkeypatch):
         open_model(f"ctc:{tmp_path}")
     with pytest.raises(BadInput, match="/nowhere is not there"):
         open_model("ctc:/nowhere")
-    with pytest.raises(BadInput, match="no model is given"):
+    with pytest.raises(BadInput, match="No model is given"):
         open_model("ctc:")
     with pytest.raises(BadInput, match="neither a folder nor to be had from the hub"):
         open_model("ctc:nobody/no-such-model")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.models.adapters.espnet import SHORTEST, BinsFirst, wrapped
-from wrongkey.evaluation.models.protocol import open_model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.keys import SecretKey, encrypt_query
 
 SPEECH = torch.randn(8_000, generator=torch.Generator().manual_seed(0)) * 0.1

@@ -6,7 +6,7 @@ import torch
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.models.adapters.ge2e_network import Ge2eTeacher
-from wrongkey.evaluation.models.protocol import open_model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.keys import SCHEMES, SecretKey, encrypt_query
 
 SPEECH = torch.randn(40_000, generator=torch.Generator().manual_seed(0)) * 0.1

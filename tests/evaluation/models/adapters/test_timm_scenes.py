@@ -10,7 +10,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
 from wrongkey.evaluation.models.front_ends import LogMel, standardised
-from wrongkey.evaluation.models.protocol import open_model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.keys import SCHEMES, SecretKey, encrypt_query
 
 declare_missing_operators()

@@ -9,7 +9,8 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
-from wrongkey.evaluation.models.protocol import Hypothesis, open_model
+from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.tasks.text import normaliser
 from wrongkey.keys import SecretKey, encrypt_model, encrypt_query
 

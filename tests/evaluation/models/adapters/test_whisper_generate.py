@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
-from wrongkey.evaluation.models.protocol import open_model
+from wrongkey.evaluation.models.registry import open_model
 
 declare_missing_operators()
 transformers = pytest.importorskip("transformers")

@@ -6,7 +6,7 @@ import torch
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
-from wrongkey.evaluation.models.protocol import open_model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.keys import SecretKey, encrypt_query
 
 transformers = pytest.importorskip("transformers")
