@@ -85,7 +85,7 @@ def _check(file: soundfile.SoundFile, frames: int, size: int, name: str) -> None
     if frames * file.channels > max(MANY, PER_BYTE * size):
         raise BadInput(
             f"{name} announces {frames} samples of {file.channels} channels in {size} bytes: no recording has "
-            "so many, so give another, or cut it."
+            "that many, so give another, or cut it."
         )
     if frames > file.frames:
         raise BadInput(

@@ -131,10 +131,19 @@ class Corpus:
         return {u.id: u for u in self.utterances}
 
     def select(self, per_speaker: int | None = None, speakers: int | Collection[str] | None = None) -> "Corpus":
-        """The first `per_speaker` utterances of each speaker, in list order.
+        """Return the first `per_speaker` utterances of each speaker, in list order.
 
-        `speakers` keeps the first so many speakers, or those named. Raises `BadInput` for numbers below one, for
-        speakers that the corpus does not have, and where utterances have no speaker.
+        Parameters
+        ----------
+        per_speaker : int, optional
+            None for all utterances.
+        speakers : int or collection of str, optional
+            The first speakers, that number of them, or those named; None for all.
+
+        Raises
+        ------
+        BadInput
+            For numbers below one, for unknown names, and where an utterance has no speaker.
         """
         if per_speaker is None and speakers is None:
             return self

@@ -22,7 +22,7 @@ class Layout(NamedTuple):
     name: int
     size: int
     order: Order
-    even: int = 2  # chunks begin at multiples of so many bytes
+    even: int = 2  # chunks begin at multiples of this many bytes
     own: int = 0  # bytes of the chunk's own header that its size counts
 
     @property

@@ -96,7 +96,7 @@ def joined(pieces: Sequence[Wave], gaps: npt.NDArray[np.int64]) -> Wave:
 
 
 def write_sequences(folder: Path, words: dict[str, list[Word]], sequences: int, seed: int) -> None:
-    """A Kaldi data folder of FLAC files: `sequences` of them, speakers in turn."""
+    """A Kaldi data folder of FLAC files: `sequences` of them, one speaker after another."""
     import soundfile
 
     rng, speakers = np.random.default_rng(seed), sorted(words)

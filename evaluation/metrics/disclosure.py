@@ -1,7 +1,7 @@
 """How much a protected voice gives away, in ZEBRA's terms: to a whole population, and to the most exposed person.
 
 ZEBRA (zero evidence biometric recognition assessment) asks what an adversary with perfectly calibrated scores learns,
-whatever he believed before. The *expected* disclosure is the information that the scores add, as an integral over all
+whatever they believed before. The *expected* disclosure is the information that the scores add, as an integral over all
 priors; the *worst-case* disclosure is the strongest likelihood ratio that any trial had, and its category stands on
 the scale of forensic statements.
 

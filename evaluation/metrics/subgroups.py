@@ -1,8 +1,7 @@
 """Whom a key protects less than others: EER within a gender, and that of the least protected speaker.
 
 A mean over a corpus hides those for whom the protection fails. An error rate within a group takes the trials whose two
-speakers are both of it, as VoicePrivacy reports women and men; that of one speaker takes all trials in which he or she
-takes part.
+speakers are both in it, as VoicePrivacy reports women and men; that of one speaker takes all trials of that speaker.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ def within_genders(
 def halves_of_speakers(target: NDArray[np.bool_], speakers: Indices) -> tuple[tuple[Indices, Indices], ...]:
     """The trials of each speaker who has `FEWEST_OF_SPEAKER` of both kinds, as two halves of both kinds.
 
-    Trials go to the halves in turn, in the order of the list. Empty where fewer than two speakers have so many: the
-    worst of one is no worst.
+    Trials go to the halves in turn, in the order of the list. Empty where fewer than two speakers have
+    enough trials: there is no worst of one.
     """
     found = []
     for speaker in np.unique(speakers):
@@ -57,7 +56,7 @@ def halves_of_speakers(target: NDArray[np.bool_], speakers: Indices) -> tuple[tu
 def eer_of_least_protected(scores: Tensor, target: Tensor, halves: tuple[tuple[Indices, Indices], ...]) -> Tensor:
     """EER in percent of the speaker whom each key protects least, `(keys,)`.
 
-    That is the speaker with the lowest EER. The lowest of many noisy rates is too low, so whoever is picked by one half
+    That is the speaker with the lowest EER. The lowest of many noisy rates is too low, so a speaker picked by one half
     of their trials is judged by the other half, and the other way round; the value is the mean of both.
 
     scores: `(keys, trials)`.  halves: of `halves_of_speakers`, not empty.

@@ -28,12 +28,12 @@ from wrongkey.errors import BadInput
 
 CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net")
 WRAPPERS = re.compile(r"((module|_orig_mod|model|network|net)\.|weight/)*")
-LARGEST, SPARE = 20, 2**26  # a file may unpack to so many times its size, and so many bytes more
+LARGEST, SPARE = 20, 2**26  # a file may unpack to LARGEST times its size and SPARE bytes more
 REFUSED = re.compile(r"GLOBAL (\S+)")  # in what torch says of an object that it does not load
 
 
 def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
-    """Fills ``network`` from a checkpoint and returns it in eval mode.
+    """Fill ``network`` from a checkpoint and return it in eval mode.
 
     Raises BadInput naming the first tensor that is missing, has another shape or has no place in it.
     """
@@ -50,13 +50,13 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
                 f"{tuple(value.shape)}: is it another network's?"
             )
     if strange := [name for name in stored if name not in expected]:
-        raise BadInput(f"{path} has a tensor {strange[0]}, which the network has not: is it another network's?")
+        raise BadInput(f"{path} has a tensor {strange[0]}, which the network does not have: is it another network's?")
     network.load_state_dict(expected | stored)
     return network.eval()
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The named tensors of a ``.safetensors``, ``.npz`` or PyTorch file, on the CPU, names as they are stored.
+    """Return the named tensors of a ``.safetensors``, ``.npz`` or PyTorch file, on the CPU, names as they are stored.
 
     Raises BadInput for a file that is missing, holds no tensors by name, holds other objects than tensors and plain
     values (they would be code), or would unpack to more than some twenty times its size.
@@ -139,7 +139,7 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, OSError):
-        return  # whoever reads it says so
+        return  # reading it fails, with a sentence
     _check_size(unpacked, path)
 
 

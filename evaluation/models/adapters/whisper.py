@@ -23,7 +23,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.adapters.pretrained import import_transformers, open_network, open_part, split_options
 from wrongkey.evaluation.models.protocol import Hypothesis
 
-MULTILINGUAL = 51_865  # a vocabulary of at least so many tokens knows languages and tasks
+MULTILINGUAL = 51_865  # with at least this many tokens a vocabulary knows languages and tasks
 LOG_FLOOR, LOG_RANGE = 1e-10, 8.0  # decades that lie below the loudest value of a piece are cut
 
 

@@ -34,7 +34,7 @@ class XVector:
     ----------
     network: ``Wav2Vec2ForXVector`` or the like: waveforms ``(batch, samples)`` to ``embeddings (batch, dim)``.
     normalise: whether the front end brings a waveform to mean zero and variance one.
-    shortest: samples that the statistics of the head need; a shorter query is repeated until it has so many.
+    shortest: samples that the statistics of the head need; a shorter query is repeated up to this length.
     """
 
     network: nn.Module

@@ -47,7 +47,7 @@ def test_every_wrapping_is_taken_off(prefix, container, tmp_path):
     wanted = network().state_dict()
     torch.save(CONTAINERS[container](prefixed(wanted, prefix)), tmp_path / "w.ckpt")
     if container == "lightning" and prefix == "":
-        with pytest.raises(BadInput, match=r"has a tensor loss\.weight, which the network has not"):
+        with pytest.raises(BadInput, match=r"has a tensor loss\.weight, which the network does not have"):
             load_weights(network(1), tmp_path / "w.ckpt")
         return
     filled = load_weights(network(1), tmp_path / "w.ckpt")
@@ -98,7 +98,7 @@ def test_a_network_that_is_there_twice_is_not_chosen_by_chance():
     [
         (lambda t: {name: tensor for name, tensor in t.items() if name != "2.bias"}, r"has no tensor 2\.bias"),
         (lambda t: t | {"2.bias": torch.zeros(3)}, r"has 2\.bias of shape \(3,\), and the network has it of \(2,\)"),
-        (lambda t: t | {"3.bias": torch.zeros(3)}, r"has a tensor 3\.bias, which the network has not"),
+        (lambda t: t | {"3.bias": torch.zeros(3)}, r"has a tensor 3\.bias, which the network does not have"),
     ],
 )
 def test_weights_of_another_network_are_named(change, said, tmp_path):
