@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from wrongkey.attacks.analyses.phase.reconstruction import pesq
+from wrongkey.attacks.analyses.phase.scores import pesq
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 
 pytest.importorskip("pesq")
