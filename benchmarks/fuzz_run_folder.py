@@ -138,7 +138,7 @@ def _analysis(run: RunFolder, generator: np.random.Generator) -> None:
     rows["group"] = np.where(error < 20, "low", np.where(error > 40, "high", "middle"))
     group = {"keys": 6, "error_from": 9.0, "error_to": 20.0, "q25": 0.2, "median": 0.3, "q75": 0.4}
     entry = {"name": "euclidean", "label": "distance", "correlation": 0.1, "low": -0.1, "high": 0.3}
-    foretold = {"from": "all", "keys": KEYS, "rho": 0.5, "low": 0.1, "high": 0.7, "r2": 0.3, "hits": 0.5}
+    prediction = {"from": "all", "keys": KEYS, "rho": 0.5, "low": 0.1, "high": 0.7, "r2": 0.3, "hits": 0.5}
     run.make("analyses")
     seal = write_table(run.path / "analyses/keys.parquet", rows, "", "analysis")
     about = {
@@ -148,8 +148,8 @@ def _analysis(run: RunFolder, generator: np.random.Generator) -> None:
         "metric": "eer",
         "measures": [entry],
         "groups": {"low": group, "high": group, "nearer": 0.5, "nearer_low": 0.4, "nearer_high": 0.6},
-        "prediction": [foretold],
-        "sentences": ["Nothing foretells."],
+        "prediction": [prediction],
+        "sentences": ["Nothing predicts."],
         "command": "wrongkey analyse keys",
     }
     run.write_json("analyses/keys.json", about)

@@ -1,8 +1,8 @@
 """wrongkey: how much a secret key really protects speech.
 
-The rooms are `wrongkey.keys`, `wrongkey.evaluation`, `wrongkey.attacks` and `wrongkey.reports`. This folder itself
-holds the command line and what every room needs. In the repository the rooms are folders of the root, and this folder
-links to them.
+The packages are `wrongkey.keys`, `wrongkey.evaluation`, `wrongkey.attacks` and `wrongkey.reports`. This folder itself
+holds the command line and what every package needs. In the repository the packages are folders of the root, and this
+folder links to them.
 """
 
 __version__ = "0.1.0"

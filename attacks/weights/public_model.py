@@ -42,7 +42,7 @@ class PublicModelSettings:
         Standard deviation of the kernels' lengths, encrypted to plain, relative to its mean: from here on kernels
         count as scaled. A fit with a smaller relative residual is taken as it is.
     gain : float
-        Factor by which scaling the kernels must lower the relative residual to be believed.
+        Factor by which scaling the kernels must lower the relative residual to be accepted.
     """
 
     rounds: int = 20

@@ -185,7 +185,7 @@ class _Broken(Exception):
 def _download(url: str, archive: Path, progress: Progress) -> None:
     """`url` into `archive`, over as many connections as it takes while they get further than before.
 
-    A server that the first connection does not reach is not tried again: without a network, one waits for nothing.
+    A server that the first connection does not reach is not tried again: a user without a network is not kept waiting.
     """
     part = archive.with_name(archive.name + ".part")
     furthest, fruitless, reached = _size(part), 0, False
