@@ -51,7 +51,7 @@ class ShiftedKernelsSettings:
     gain : float
         Relative decrease of the residual below which they end.
     fits : float
-        Relative residual of one kernel in all phases below which the key is taken for found; bfloat16 leaves about 2e-3.
+        Relative residual of one kernel in all phases below which the key counts as found; bfloat16 leaves about 2e-3.
     smallest : float
         Singular values, relative to the largest, that a least-squares solution trusts: above the rounding of float32.
         A residual below this number needs no rounds.
