@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+import wrongkey
+
 ROOT = Path(__file__).parents[2]
 ROOMS = ("keys", "evaluation", "attacks", "reports")
 PARTS = (*ROOMS, "wrongkey", "training", "tests")
@@ -125,3 +127,10 @@ def test_the_example_of_the_readme_runs_where_it_is_installed(environment, folde
     # python -c puts the working folder first, as a notebook does; wrongkey's rooms have names of their own.
     said = call(environment, folder, "python", "-c", example)
     assert re.fullmatch(r"plain [\d.]+ %, median [\d.]+ %, best wrong key [\d.]+ %\n", said)
+
+
+def test_the_version_is_said_once():
+    """pyproject.toml takes it from the package; the citation, which nothing can compute, agrees."""
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), flags=re.M)
+    assert cited and cited.group(1) == wrongkey.__version__
+    assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
