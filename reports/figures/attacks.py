@@ -22,24 +22,27 @@ SIZE = (8.6, 4.4)  # inches, of two panels side by side
 def seconds_figure(runs: Sequence[AttackRun]) -> Figure | None:
     """Share of keys recovered, and SNR after decryption (median, quartiles), against seconds of ciphertext.
 
-    One line per attack and run; None where no attack was given several durations.
+    One line per attack, variant and run: the colour is the scheme, the marker the attack and the line style the block
+    size. None where no attack was given several durations.
     """
     lines = [(run, outcomes) for run in runs for outcomes in _timed(run)]
     if not lines:
         return None
     sizes = sorted({run.block_size for run, _ in lines})
+    kinds = list(dict.fromkeys(outcomes[0].kind[:2] for _, outcomes in lines))  # attack and variant
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
         shares, levels = figure.subplots(1, 2)
         for run, outcomes in lines:
-            number = sizes.index(run.block_size)
+            attack, variant = outcomes[0].kind[:2]
             look = {
                 "color": COLOURS.get(run.scheme, GREY),
-                "marker": MARKERS[number % len(MARKERS)],
-                "linestyle": LINES[number % len(LINES)],
+                "marker": MARKERS[kinds.index((attack, variant)) % len(MARKERS)],
+                "linestyle": LINES[sizes.index(run.block_size) % len(LINES)],
             }
             seconds = [(_seconds(outcome), outcome) for outcome in outcomes]
-            _draw_line(shares, levels, seconds, f"{run.label}: {outcomes[0].attack}", look, quartiles=True)
+            label = f"{run.label}: {attack}" + (f", {variant}" if variant else "")
+            _draw_line(shares, levels, seconds, label, look, quartiles=True)
         ticks = sorted({_seconds(outcome) for _, outcomes in lines for outcome in outcomes})
         shares.set_ylabel(f"keys recovered, % (error < {RECOVERED:g} or SNR ≥ {DECRYPTED:.0f} dB)")
         _finish(figure, shares, levels, ticks, "seconds of ciphertext of one speaker")
