@@ -1,6 +1,7 @@
 """How a key cuts a layer: whether a layer reads whole blocks, against what its outputs depend on."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 
 BLOCKS = 6  # of a query, along each axis
-SETTINGS = [
+SETTINGS: list[dict[str, Any]] = [
     {"kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation}
     for kernel, stride, padding, dilation in product((1, 2, 3), (1, 2, 3), (0, 1, "same"), (1, 2))
     if padding != "same" or stride == 1

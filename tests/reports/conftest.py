@@ -37,7 +37,7 @@ def write_run(
 ) -> Path:
     """Write a run folder whose incorrect keys score `values`; `manifest` replaces parts of its manifest."""
     values = np.asarray(values, dtype=float)
-    setting = {"task": task, "model": model, "corpus": corpus, "scheme": scheme}
+    setting: dict[str, Any] = {"task": task, "model": model, "corpus": corpus, "scheme": scheme}
     setting |= {"block_size": block_size, "dims": dims}
 
     def row(condition: str, key: int, name: str, value: float) -> dict[str, Any]:

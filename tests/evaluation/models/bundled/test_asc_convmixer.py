@@ -16,7 +16,7 @@ from wrongkey.evaluation.models.bundled import asc_convmixer
 from wrongkey.evaluation.models.bundled.asc_convmixer import ConvMixer, load_asc_convmixer
 from wrongkey.evaluation.models.front_ends import joined, split, whole_clips
 from wrongkey.evaluation.models.registry import model_card
-from wrongkey.keys import SCHEMES, SecretKey, encrypt_query
+from wrongkey.keys import SCHEMES, Blocks, SecretKey, encrypt_query
 
 WEIGHTS = asc_convmixer.WEIGHTS / "asc-convmixer.safetensors"
 NOISE = torch.randn(80_000, generator=torch.Generator().manual_seed(0))
@@ -39,7 +39,7 @@ def answer(model, waveform):
 @pytest.mark.parametrize("block", [8, 16])
 def test_the_correct_key_gives_the_plain_answers(model, block, scheme):
     key = SecretKey.from_seed(scheme, block, 2, seed=1)
-    assert exactness(model, key, "tiles", NOISE).relative < 1e-5
+    assert exactness(model, key, Blocks.TILES, NOISE).relative < 1e-5
     queries = model.segments(model.front_end(NOISE))
     wrong = encrypt_query(queries, key, blocks="tiles")[..., : queries.shape[-1]]
     assert not torch.allclose(model.classify(wrong), model.classify(queries), rtol=1e-2)
