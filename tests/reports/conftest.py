@@ -59,7 +59,7 @@ def write_run(
         ]
     config = {**setting, "keys": len(values) if keys is None else keys, "seed": 0, "variant": "both"}
     config["command"] = f"wrongkey sweep --task {task} --scheme {scheme} --block {block_size} --out {folder.name}"
-    content = {
+    content: dict[str, Any] = {
         "format": "wrongkey-run/1",
         "config": config,
         "identity": {"weights": "a" * 64, "corpus": "b" * 64, "trials": "c" * 64},

@@ -111,7 +111,7 @@ def test_any_kind_of_object_is_a_model(kind):
     for other in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         torch.testing.assert_close(other.embed(QUERIES), plain, rtol=0, atol=0)
     key = SecretKey.from_seed("rom", 10, seed=1)
-    encrypted = encrypt_first_layer(model, key, Blocks.SAMPLES)
+    encrypted = cast(SpeakerModel, encrypt_first_layer(model, key, Blocks.SAMPLES))
     torch.testing.assert_close(encrypted.embed(encrypt_query(QUERIES, key)), plain, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(encrypted.embed(QUERIES), plain, rtol=1e-2)
     torch.testing.assert_close(made.embed(QUERIES), plain, rtol=0, atol=0)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -167,7 +168,7 @@ def alone(name: str, *_: object) -> list[str]:
 
 
 # what a user names, and the model with its task and corpus where they are not those of speaker verification
-NAMES = {
+NAMES: dict[str, Callable[[Path, pytest.MonkeyPatch], list[str]]] = {
     **{name: partial(alone, name) for name, (task, _) in BUNDLED.items() if task == "asv"},
     "asr-words": lambda *_: ["asr-words", "--task", "asr"],
     "asc-convmixer": lambda folder, _: bundled_scenes(folder),

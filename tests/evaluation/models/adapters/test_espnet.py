@@ -160,7 +160,7 @@ def test_espnets_own_classes(tmp_path, encoder, kernel_is_stride):
     model = of_type(Espnet, open_model(f"espnet:{tmp_path}?beam=2"))
     if kernel_is_stride:
         # The paper's, which stock ESPnet has no name for.
-        class Conv2dSubsampling3(subsampling.Conv2dSubsampling):  # type: ignore[misc, name-defined]
+        class Conv2dSubsampling3(subsampling.Conv2dSubsampling):  # type: ignore[misc]
             def forward(self, x, mask):
                 x = self.conv(x.unsqueeze(1)).transpose(1, 2).flatten(2)
                 return self.out(x), mask[:, :, :-2:3][:, :, :-2:2]
