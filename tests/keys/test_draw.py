@@ -141,9 +141,9 @@ def test_a_single_key_leaves_no_incorrect_one() -> None:
 
 
 def test_a_correct_key_of_another_scheme_or_shape_is_refused() -> None:
-    with pytest.raises(BadInput, match="no shuffling key"):
+    with pytest.raises(BadInput, match="is not a shuffling key"):
         IncorrectKeys("shuffling", 3, 0, correct_key("rom", 3, 0))
-    with pytest.raises(BadInput, match="no flipping key"):
+    with pytest.raises(BadInput, match="is not a flipping key"):
         IncorrectKeys("flipping", 3, 0, np.eye(3)[[1, 0, 2]])
     with pytest.raises(BadInput, match="shape"):
         IncorrectKeys("rom", 3, 0, np.eye(4))
