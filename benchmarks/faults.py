@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -176,7 +177,7 @@ def resume(folder: Path, number: int) -> str | None:
     while True:
         run = Run(folder / "run", SMALL)
         before = len(keys_done(folder / "run"))
-        run.until(lambda before=before: len(keys_done(folder / "run")) > before)
+        run.until(partial(more_keys_done, folder / "run", before))
         time.sleep(STEP * number)
         if run.process.poll() is not None:
             break
@@ -204,6 +205,10 @@ def unclean(said: str) -> str | None:
     """What a run printed that is not meant for a user."""
     noise = re.search(r"Traceback|leaked|Warning|Fatal Python", said)
     return f"noise: {said}" if noise else None
+
+
+def more_keys_done(folder: Path, before: int) -> bool:
+    return len(keys_done(folder)) > before
 
 
 def keys_done(folder: Path) -> set[int]:

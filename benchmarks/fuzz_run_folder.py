@@ -21,6 +21,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -324,8 +325,8 @@ def fuzz_json(place: Path, name: str, mutations: int, seed: int, draw: float = 0
         folder = _copy(whole, place / f"mutated-{number}")
         mutate_json(folder / name, chance)
         drawn = chance.random() < draw
-        counts[outcome(lambda folder=folder, drawn=drawn: look(folder, other, draw=drawn))] += 1
-        counts[outcome(lambda folder=folder: resume(folder))] += 1
+        counts[outcome(partial(look, folder, other, draw=drawn))] += 1
+        counts[outcome(partial(resume, folder))] += 1
         shutil.rmtree(folder)
     return counts
 
@@ -337,8 +338,8 @@ def fuzz_tables(place: Path, mutations: int, seed: int) -> collections.Counter[s
     for number in range(mutations):
         folder = _copy(whole, place / f"mutated-{number}")
         said = mutate_table(folder, other, chance)
-        counts[outcome(lambda folder=folder: _same_or_less(folder, whole))] += 1
-        healed = outcome(lambda folder=folder, said=said: _healed(folder, whole, said))
+        counts[outcome(partial(_same_or_less, folder, whole))] += 1
+        healed = outcome(partial(_healed, folder, whole, said))
         counts[healed if healed != "refused" else f"the sweep is stuck after {said}"] += 1
         shutil.rmtree(folder)
     return counts

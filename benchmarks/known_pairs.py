@@ -175,7 +175,7 @@ def _queries(model: Model, utterances: Sequence[Utterance]) -> Iterator[Tensor]:
         yield model.front_end(torch.from_numpy(load_audio(utterance, model.sample_rate)))
 
 
-def _both(speech: Sequence[Matrix] | Sequence[Tensor], keys: Matrix):  # type: ignore[no-untyped-def]
+def _both(speech: Sequence[Matrix] | Sequence[Tensor], keys: Matrix):
     return zip(speech, keys, strict=True)
 
 

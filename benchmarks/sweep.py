@@ -22,16 +22,20 @@ import platform
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import cast
 
 import torch
 
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import describe_device
+from wrongkey.evaluation.models.protocol import SpeakerModel
 from wrongkey.evaluation.sweep import sweep
+from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.keys import encrypt_query
 
 RELEASED_KEYS = 3  # the released way is slow: a few keys tell its cost per key
@@ -47,10 +51,12 @@ def main() -> None:
         model=options.model, corpus=options.corpus, trials=options.trials, keys=options.keys, device=options.device
     )
     experiment = Experiment(config)
+    task = experiment.task
+    assert isinstance(task, SpeakerVerification)
     batches = [2**i for i in range(11 if experiment.device.type == "cuda" else 6)]
     rows = []
     for _ in range(options.rounds):
-        forward, batch = min((_seconds(experiment, lambda b=b: _forward(experiment, b)), b) for b in batches)
+        forward, batch = min((_seconds(experiment, partial(_forward, experiment, b)), b) for b in batches)
         released = _seconds(experiment, lambda: _released(experiment)) / RELEASED_KEYS
         whole, short = _sweep(config, options.keys), _sweep(config, max(options.keys // 10, 1))
         marginal = (whole - short) / (options.keys - max(options.keys // 10, 1))
@@ -65,7 +71,7 @@ def main() -> None:
         f"\n{datetime.now(UTC):%Y-%m-%d}, {describe_device(experiment.device)}, {platform.machine()}, "
         f"torch {torch.__version__}\n"
         f"{options.model} on {options.corpus}, {len(experiment.used)} utterances, "
-        f"{len(experiment.task.trials):,} trials, {options.keys} keys, median of {options.rounds} rounds\n"
+        f"{len(task.trials):,} trials, {options.keys} keys, median of {options.rounds} rounds\n"
         f"(a) released code's way  {ratio[0]:.2f} x (b)\n(s) sweep, all included   {ratio[1]:.2f} x (b)\n"
         f"(m) sweep, per further key {ratio[2]:.2f} x (b)\n(a) / (m)  {ratio[0] / ratio[2]:.2f}"
     )
@@ -84,7 +90,7 @@ def _options() -> argparse.Namespace:
 
 @torch.inference_mode()
 def _forward(experiment: Experiment, batch: int) -> None:
-    model = experiment.engine.model if experiment.device.type == "cuda" else experiment.model
+    model = cast(SpeakerModel, experiment.engine.model if experiment.device.type == "cuda" else experiment.model)
     for group in experiment.engine.queries.groups:
         for start in range(0, len(group), batch):
             model.embed(group.segments[start : start + batch])
@@ -92,7 +98,7 @@ def _forward(experiment: Experiment, batch: int) -> None:
 
 @torch.inference_mode()
 def _released(experiment: Experiment) -> None:
-    encrypted = experiment.encrypted
+    encrypted = cast(SpeakerModel, experiment.encrypted)
     encrypted.network.to(experiment.device)
     for key in torch.from_numpy(experiment.incorrect.batch(0, RELEASED_KEYS)):
         for group in experiment.engine.queries.groups:

@@ -11,7 +11,7 @@ from wrongkey.keys.blocks import Blocks, check_block
 from wrongkey.keys.lifted import axes_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class KeyCut:
     """Blocks of `block_size` M, and so a key of `size` N = M ** dims.
 
@@ -36,8 +36,9 @@ class KeyCut:
     blocks: Blocks
     block_size: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "blocks", Blocks.named(self.blocks))
+    def __init__(self, blocks: Blocks | str, block_size: int) -> None:
+        object.__setattr__(self, "blocks", Blocks.named(blocks))
+        object.__setattr__(self, "block_size", block_size)
         check_block(self.block_size, self.dims)
 
     @classmethod

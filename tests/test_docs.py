@@ -4,6 +4,7 @@ import importlib
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from wrongkey.attacks.base import Evidence, Setting
 from wrongkey.evaluation import open_model
+from wrongkey.evaluation.models.protocol import SpeakerModel
 from wrongkey.keys import draw_keys
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import get_scheme
@@ -50,7 +52,7 @@ def test_the_model_opens_by_its_name(tmp_path, monkeypatch):
     (source,) = [block for block in blocks("docs/extending.md") if block.startswith("# mymodel.py")]
     (tmp_path / "mymodel.py").write_text(source, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    model = open_model("mymodel:make")
+    model = cast(SpeakerModel, open_model("mymodel:make"))
     with torch.inference_mode():
         assert model.embed(torch.randn(2, 3000)).shape == (2, 64)
 

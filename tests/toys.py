@@ -273,7 +273,8 @@ def randomly_cropped() -> Toy:
 def of_new_weights() -> Toy:
     """No checkpoint and no seed: other weights whenever it is opened."""
     toy = raw3()
-    nn.init.normal_(toy.network[2].weight, generator=torch.Generator().manual_seed(int.from_bytes(os.urandom(7))))
+    generator = torch.Generator().manual_seed(int.from_bytes(os.urandom(7)))
+    nn.init.normal_(toy.network.get_parameter("2.weight"), generator=generator)
     return toy
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests import toys
+from tests.narrow import present
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.config import AttackConfig
@@ -123,7 +124,7 @@ def test_it_sees_what_its_threat_model_names_and_no_more(name, target):
         assert seen == set().union(*(GRANTED[need] for need in needs))
         assert set(oracles.functions) == handed.asks and handed.setting.model is None
         if "enrolled" in seen and "labelled ciphertext" not in needs:
-            assert set(handed.enrolled.labels) == {""}, "nobody's name"
+            assert set(present(handed.enrolled).labels) == {""}, "nobody's name"
 
 
 def test_nobody_is_a_victim_and_a_background_speaker(target):

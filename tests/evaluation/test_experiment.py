@@ -21,9 +21,9 @@ def test_other_keys_of_the_same_speech_answer_as_a_new_experiment():
     assert other is not None and other.engine is first.engine and other.plain() is plain
     assert (other.cut, other.total, other.identity()) == (anew.cut, anew.total, anew.identity())
     keys = anew.incorrect.batch(0, 3)
-    assert torch.equal(other.answers(keys), anew.answers(keys))
+    torch.testing.assert_close(other.answers(keys), anew.answers(keys), rtol=0, atol=0)
     assert first.cut.block_size == 4
-    assert torch.equal(first.answers(first.incorrect.batch(0, 2)), before)
+    torch.testing.assert_close(first.answers(first.incorrect.batch(0, 2)), before, rtol=0, atol=0)
 
 
 def test_other_speech_or_a_model_under_a_key_is_not_taken_over():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ import soundfile
 import torch
 
 from tests import toys
+from tests.narrow import of_type
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
@@ -23,11 +25,12 @@ from wrongkey.evaluation.metrics.error_rates import eer
 from wrongkey.evaluation.processes.workers import run_shard
 from wrongkey.evaluation.run_folder.folder import RunFolder
 from wrongkey.evaluation.sweep import sweep
+from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.reports import load_run
 from wrongkey.reports.verdicts import session_caution
 
 ROOT = Path(__file__).parents[2]
-SHARED = {"corpus": "bundled", "per_speaker": 2, "replicates": 5, "device": "cpu"}
+SHARED: dict[str, Any] = {"corpus": "bundled", "per_speaker": 2, "replicates": 5, "device": "cpu"}
 
 
 def config(model: str = "raw3", **settings) -> SweepConfig:
@@ -72,10 +75,11 @@ def test_the_correct_key_gives_the_plain_eer_and_incorrect_keys_do_not(run):
 def test_scores_follow_from_explicitly_encrypted_audio(run):
     experiment = Experiment(config(keys=6))
     keys = experiment.incorrect.batch(0, 2)
-    expected = experiment.scores(torch.cat([experiment.explicit(key) for key in keys]))
+    expected = experiment.scores(torch.cat([of_type(torch.Tensor, experiment.explicit(key)) for key in keys]))
     torch.testing.assert_close(experiment.scores(experiment.answers(keys)), expected, rtol=0, atol=1e-5)
     stated = scores(run).query("condition == 'incorrect' and metric == 'eer'").value
-    np.testing.assert_allclose(stated[:2], eer(expected, experiment.task.target), atol=100 / 28)  # a trial may cross
+    target = of_type(SpeakerVerification, experiment.task).target
+    np.testing.assert_allclose(stated[:2], eer(expected, target), atol=100 / 28)  # a trial may cross
 
 
 def test_a_larger_number_of_keys_extends_the_run(run, tmp_path):
@@ -146,7 +150,7 @@ def test_a_stopped_sweep_continues_to_the_same_scores(stop, workers, tmp_path):
     command += ["--keys", str(keys), "--workers", workers]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    def start(out: Path) -> subprocess.Popen:
+    def start(out: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen([*command, "--out", str(out)], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
 
     stopped = start(tmp_path / "stopped")
@@ -204,9 +208,9 @@ def test_the_negated_key_of_flipping_is_found_by_enumeration():
 
 def test_only_the_test_side_is_wrong_in_the_variant_test():
     both, test = Experiment(config()), Experiment(config(variant="test"))
-    answers = both.answers(both.incorrect.batch(0, 2))
-    plain = both.plain()
-    trials = both.task.trials
+    answers = of_type(torch.Tensor, both.answers(both.incorrect.batch(0, 2)))
+    plain = of_type(torch.Tensor, both.plain())
+    trials = of_type(SpeakerVerification, both.task).trials
     wrong, right = answers[:, trials.test], plain[:, trials.enrolment].expand(2, -1, -1)
     expected = torch.nn.functional.cosine_similarity(right, wrong, dim=-1)
     torch.testing.assert_close(test.scores(answers), expected, rtol=1e-4, atol=1e-5)

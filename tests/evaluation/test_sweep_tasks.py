@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from tests import toys
+from tests.narrow import of_type, present
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.checks import self_checks
 from wrongkey.evaluation.config import SweepConfig
@@ -35,12 +37,9 @@ BESIDE = ("mer", "empty", "hallucinated")
 
 
 def config(model: str, task: str = "asv", **settings) -> SweepConfig:
-    per_speaker = {"per_speaker": 2} if task == "asv" else {"per_speaker": 1}
-    return SweepConfig(
-        **{"model": f"tests.toys:{model}", "task": task, "corpus": "bundled", "replicates": 5, "device": "cpu"}
-        | per_speaker
-        | settings
-    )
+    shared: dict[str, Any] = {"corpus": "bundled", "replicates": 5, "device": "cpu"}
+    shared["per_speaker"] = 2 if task == "asv" else 1
+    return SweepConfig(**{"model": f"tests.toys:{model}", "task": task} | shared | settings)
 
 
 def table(folder, name="scores"):
@@ -60,7 +59,8 @@ def test_the_engine_answers_as_explicit_encryption_does(model, blocks, block, sc
     for key, answer in zip(incorrect, answers, strict=True):
         torch.testing.assert_close(experiment.explicit(key)[0], answer, rtol=1e-8, atol=1e-9)
     torch.testing.assert_close(experiment.explicit(experiment.correct), experiment.plain(), rtol=1e-8, atol=1e-9)
-    assert not torch.allclose(answers[0], experiment.plain()[0], rtol=1e-2)
+    plain, wrong = (of_type(torch.Tensor, heard[0]) for heard in (experiment.plain(), answers))
+    assert not torch.allclose(wrong, plain, rtol=1e-2)
 
 
 def test_word_errors_follow_from_the_hypotheses_that_are_kept(tmp_path):
@@ -109,7 +109,7 @@ def test_character_errors_speak_for_a_corpus_without_spaces(tmp_path):
     run = load_run(folder)
     assert run.manifest["config"]["metric"] == run.metric == "cer"
     assert run.metrics == ["cer", "wer", "runaway", *BESIDE]
-    shown = heard_table(summarise(run))
+    shown = present(heard_table(summarise(run)))
     assert list(shown["Character errors"][:2]) == ["", f"{kept.character_errors[0]} of 6"]
 
 

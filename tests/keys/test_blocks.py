@@ -103,7 +103,7 @@ def test_input_that_has_no_blocks_is_refused() -> None:
             with pytest.raises(BadInput, match="holds nothing"):
                 to_blocks(speech, 2, dims, tail)
     with pytest.raises(BadInput, match="'wrap'"):
-        to_blocks(torch.zeros(4), 2, 1, "wrap")
+        to_blocks(torch.zeros(4), 2, 1, "wrap")  # type: ignore[arg-type]
     with pytest.raises(BadInput):
         to_blocks(torch.zeros(4), 0, 1)
     for extent in [(5,), (0,), (2, 2), ()]:

@@ -6,6 +6,7 @@ import tracemalloc
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_a_key_file_is_private_and_gives_the_key_again(key: SecretKey, tmp_path:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_file_is_private_from_its_first_byte(key, tmp_path, ending, monkeypatch) -> None:
-    modes = []
+    modes: list[int] = []
     replace = os.replace
 
     def watch(source, target):
@@ -114,7 +115,7 @@ def test_no_flipped_byte_gives_another_key(key: SecretKey, tmp_path: Path, endin
             assert path.name in str(error)
 
 
-def details(key: SecretKey) -> dict[str, str]:
+def details(key: SecretKey) -> dict[str, Any]:
     return {
         "format": key_file.FORMAT,
         "scheme": key.scheme,

@@ -300,7 +300,7 @@ def test_a_stride_below_the_block_shows_the_key_to_who_holds_the_model() -> None
     """What `lift` warns of: the phases are one kernel, shifted, and the shift seen through the key is Kᵀ S K."""
     block_size = 6
     key = SecretKey.from_seed("rom", block_size, seed=0)
-    weight = encrypt_model(nn.Conv1d(1, 32, 3, dtype=torch.float64), "", key).weight.detach()
+    weight = encrypt_model(nn.Conv1d(1, 32, 3, dtype=torch.float64), "", key).get_parameter("weight").detach()
     phases = weight.unflatten(0, (32, block_size)).unflatten(-1, (-1, block_size)).squeeze(2)  # out, phase, tap, N
     before = F.pad(phases, (0, 0, 1, 0))[:, :, :-1]  # the tap before this one, whose last sample moves in
     read = torch.cat([phases, before], dim=-1)[:, :-1].reshape(-1, 2 * block_size)

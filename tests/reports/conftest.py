@@ -37,7 +37,7 @@ def write_run(
 ) -> Path:
     """Write a run folder whose incorrect keys score `values`; `manifest` replaces parts of its manifest."""
     values = np.asarray(values, dtype=float)
-    setting = {"task": task, "model": model, "corpus": corpus, "scheme": scheme}
+    setting: dict[str, Any] = {"task": task, "model": model, "corpus": corpus, "scheme": scheme}
     setting |= {"block_size": block_size, "dims": dims}
 
     def row(condition: str, key: int, name: str, value: float) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def write_run(
         ]
     config = {**setting, "keys": len(values) if keys is None else keys, "seed": 0, "variant": "both"}
     config["command"] = f"wrongkey sweep --task {task} --scheme {scheme} --block {block_size} --out {folder.name}"
-    content = {
+    content: dict[str, Any] = {
         "format": "wrongkey-run/1",
         "config": config,
         "identity": {"weights": "a" * 64, "corpus": "b" * 64, "trials": "c" * 64},

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.reports.figures.drawn import across, heights
 from tests.reports.page.test_html import Page
 from wrongkey.attacks.analyses.folder import AnalysisFolder
 from wrongkey.errors import BadInput
@@ -160,7 +161,7 @@ def test_tables_say_what_was_found(tmp_path: Path) -> None:
 def test_the_groups_stand_side_by_side(tmp_path: Path) -> None:
     figure = distance_figure([one(keys_of(tmp_path / "a"))])
     assert figure is not None
-    left, right = (shape.get_paths()[0].vertices[:, 0] for shape in figure.axes[0].collections)
+    left, right = (np.asarray(shape.get_paths()[0].vertices)[:, 0] for shape in figure.axes[0].collections)
     assert left.max() <= 0 <= right.min()
     assert distance_figure([one(keys_of(tmp_path / "b", groups=None))]) is None
 
@@ -191,7 +192,7 @@ def test_curves_lie_at_the_error_of_their_keys(tmp_path: Path) -> None:
     figure = near_figure([analysis])
     assert figure is not None and len(figure.axes) == 2  # no intelligibility was measured
     line = figure.axes[0].lines[0]
-    assert list(line.get_xdata()) == [0.1, 0.5, 1.0] and list(line.get_ydata()) == [19, 15, 10]
+    assert across(line) == [0.1, 0.5, 1.0] and heights(line) == [19, 15, 10]
     example = example_figure(analysis)
     assert example is not None
     shown = [axes.get_title() for axes in example.axes if axes.images]

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -29,11 +30,11 @@ def shards(folder: Path) -> list[Path]:
     return sorted((folder / "scores").glob("incorrect-*"))
 
 
-def test_a_complete_run(make_run: MakeRun, scores: object) -> None:
+def test_a_complete_run(make_run: MakeRun, scores: np.ndarray) -> None:
     run = load_run(make_run("a", scores, other_metrics={"min_dcf": [0.9] * 200}))
     assert (run.task, run.model, run.scheme_name, run.block_size, run.dims) == ("asv", "RawNeXt", "ROM", 3, 1)
     assert (run.metric, run.metrics) == ("eer", ["eer", "min_dcf"])
-    assert run.incorrect("eer").tolist() == list(scores)  # in the order of the keys, whatever the shards' order
+    assert run.incorrect("eer").tolist() == scores.tolist()  # in the order of the keys, whatever the shards' order
     assert (run.state, run.finished, run.exhaustive, run.recordings) == ("complete", True, False, "real")
     assert run.self_checks[0].passed and run.self_checks[0].limit == 1e-4
 

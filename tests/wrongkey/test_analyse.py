@@ -1,6 +1,7 @@
 """``wrongkey analyse`` as its users meet it."""
 
 import json
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -58,7 +59,7 @@ def test_decryption_takes_the_sweep_or_flags(run, only, tmp_path):
 
 @pytest.mark.parametrize("kind", [PhaseReconstruction, Leaks])
 def test_analyses_of_speech_get_corpus_and_settings(monkeypatch, tmp_path, kind):
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def run(self, out, progress):
         asked.update(vars(self), out=out)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -66,7 +67,12 @@ def of_arguments(size):
 
 number = 3
 """
-OPENERS = {"model": open_model, "corpus": open_corpus, "scheme": get_scheme, "attack": open_attack}
+OPENERS: dict[str, Callable[[str], object]] = {
+    "model": open_model,
+    "corpus": open_corpus,
+    "scheme": get_scheme,
+    "attack": open_attack,
+}
 
 
 @pytest.fixture

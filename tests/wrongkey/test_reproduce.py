@@ -118,7 +118,12 @@ def test_the_command_in_a_manifest_asks_for_the_same_sweep(tmp_path: Path, monke
     config = SweepConfig("m", "c d", task="asr", variant="waveform", block=5, keys=2, text="none", keep_outputs=True)
     seen: list[Any] = []
     module = import_module("wrongkey.evaluation.sweep")
-    monkeypatch.setattr(module, "sweep", lambda config, out, **_: seen.append((config, out)) or RunFolder(out))
+
+    def sweep(config: SweepConfig, out: Path, **_: object) -> RunFolder:
+        seen.append((config, out))
+        return RunFolder(out)
+
+    monkeypatch.setattr(module, "sweep", sweep)
     monkeypatch.setattr(import_module("wrongkey.commands.sweep"), "_verdict", lambda folder: "a verdict")
     assert main(shlex.split(command_line("sweep", config, tmp_path / "x"))[1:]) == 0
     assert seen == [(config, tmp_path / "x")]

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.narrow import present
 from wrongkey.evaluation.corpora import open_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +27,7 @@ def asked(tmp_path):
     return tmp_path / "run", [*SWEEP, "--only", str(listed), "--out", str(tmp_path / "run")]
 
 
-def start(*arguments: object, before: str = "", **streams: object) -> subprocess.Popen:
+def start(*arguments: object, before: str = "", **streams: Any) -> subprocess.Popen[str]:
     """A command in a session of its own, behind what a shell does `before` it."""
     command = [sys.executable, "-m", "wrongkey", *map(str, arguments)]
     if before:
@@ -35,9 +37,9 @@ def start(*arguments: object, before: str = "", **streams: object) -> subprocess
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, start_new_session=True, **streams)
 
 
-def wait_for_keys(sweep: subprocess.Popen, out: Path) -> None:
+def wait_for_keys(sweep: subprocess.Popen[str], out: Path) -> None:
     while not list(out.glob("scores/incorrect-*")):
-        assert sweep.poll() is None, sweep.stderr.read()
+        assert sweep.poll() is None, present(sweep.stderr).read()
         time.sleep(0.05)
 
 
@@ -87,8 +89,9 @@ def test_nohup_is_respected(asked):
 def test_a_sweep_whose_reader_leaves_does_not_succeed(asked):
     out, command = asked
     sweep = start(*command, "--workers", 1, stderr=subprocess.STDOUT)
-    sweep.stdout.readline()
-    sweep.stdout.close()  # as `2>&1 | head -1` does
+    written = present(sweep.stdout)
+    written.readline()
+    written.close()  # as `2>&1 | head -1` does
     assert sweep.wait(300) == 141
     assert left(out) == set()
     assert (out / "manifest.json").is_file()

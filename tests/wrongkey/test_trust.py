@@ -3,6 +3,7 @@
 import json
 import os
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -84,9 +85,9 @@ def test_what_an_installed_package_registers_is_code_too(monkeypatch):
         assert risk("unknown") is None  # opening it says so
     config = SweepConfig(model="theirs", corpus="bundled")
     with pytest.raises(BadInput, match="installed package"):
-        trust.refuse_code(config, "manifest.json")
-    trust.refuse_code(config, "manifest.json", ["theirs"])
-    trust.refuse_code(config, "manifest.json", [trust.EVERYTHING])
+        trust.refuse_code(config, Path("manifest.json"))
+    trust.refuse_code(config, Path("manifest.json"), ["theirs"])
+    trust.refuse_code(config, Path("manifest.json"), [trust.EVERYTHING])
 
 
 @pytest.mark.parametrize("setting", ["only", "trials", "corpus_spec", "model_spec"])

@@ -33,7 +33,7 @@ def strange(tmp_path):
     return folder
 
 
-def call(folder: Path, *arguments: object, module: bool = False) -> subprocess.CompletedProcess:
+def call(folder: Path, *arguments: object, module: bool = False) -> subprocess.CompletedProcess[str]:
     """The console script, or ``python -m wrongkey``, in a folder, with wrongkey installed elsewhere."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     start = ["-m", "wrongkey"] if module else ["-c", CONSOLE, str(ROOT)]

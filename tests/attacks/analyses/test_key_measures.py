@@ -97,7 +97,7 @@ def test_the_first_layer_distance_is_that_of_its_outputs():
 def test_a_rotation_is_as_long_as_its_angle_and_a_reflection_is_half_a_turn():
     reflection = np.diag([1.0, 1.0, -1.0])
     angles = eigen_angles(np.stack([rotation(0.3), rotation(3.0), reflection]))
-    np.testing.assert_allclose(np.sort(angles), [[0, 0.3, 0.3], [0, 3, 3], [0, 0, np.pi]], atol=1e-6)
+    np.testing.assert_allclose(np.sort(angles), [[0.0, 0.3, 0.3], [0.0, 3.0, 3.0], [0.0, 0.0, np.pi]], atol=1e-6)
     np.testing.assert_allclose(geodesic_distance(angles), [0.3 * 2**0.5, 3 * 2**0.5, np.pi], atol=1e-5)
 
 

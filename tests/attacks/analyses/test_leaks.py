@@ -118,7 +118,7 @@ def test_whitened_cosines_do_not_see_a_change_of_basis() -> None:
 
 def test_run(tmp_path: Path) -> None:
     corpus = CORPUS.select(3, 4)
-    models = {"speaker_model": "asv-raw10", "recogniser": "asr-words"}
+    models: dict[str, Any] = {"speaker_model": "asv-raw10", "recogniser": "asr-words"}
     findings = Leaks(corpus=corpus, schemes=["rom"], block_sizes=[3, 40], utterances=3, **models).run(tmp_path)
     found = findings.table
     assert tuple(found.columns) == COLUMNS
@@ -196,10 +196,10 @@ def test_the_quietest_fifth_is_a_fifth_and_the_quietest() -> None:
     rising = torch.arange(1.0, 101.0)[:, None] * torch.ones(320)
     assert quietest_fifth(rising.flatten(), 16_000)[::320].tolist() == list(range(1, 21)), "in their own order"
     assert len(quietest_fifth(rising[:49].flatten(), 16_000)) == 0
-    samples, tiles, frames = KeyCut("samples", 10), KeyCut("tiles", 3), KeyCut("frames", 3)
+    samples, tiles, bins = KeyCut("samples", 10), KeyCut("tiles", 3), KeyCut("frames", 3)
     assert holds_blocks(torch.ones(20), samples) and not holds_blocks(torch.ones(19), samples)
     assert holds_blocks(torch.ones(9, 6), tiles) and not holds_blocks(torch.ones(9, 5), tiles)
-    assert not holds_blocks(torch.ones(2, 9), tiles) and holds_blocks(torch.ones(2, 9), frames)
+    assert not holds_blocks(torch.ones(2, 9), tiles) and holds_blocks(torch.ones(2, 9), bins)
 
 
 def test_bad_input() -> None:

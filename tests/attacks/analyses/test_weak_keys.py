@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.narrow import present
 from wrongkey.attacks.analyses.folder import AnalysisFolder, analyse, experiment_of, queries_of, sweep_config
 from wrongkey.attacks.analyses.key_measures import MEASURES
 from wrongkey.attacks.analyses.rank_regression import Prediction
@@ -88,7 +89,7 @@ def test_the_description_says_what_was_asked_and_what_follows(analysed):
 
 
 def test_a_sweep_is_opened_as_it_was(run):
-    manifest = AnalysisFolder(run).manifest()
+    manifest = present(AnalysisFolder(run).manifest())
     config = sweep_config(manifest["config"])
     assert (config.model, config.corpus, config.keys, config.replicates) == ("tests.toys:raw3", "bundled", KEYS, 0)
 
@@ -156,7 +157,7 @@ def test_the_strongest_measure_is_judged_on_keys_that_did_not_choose_it():
         random = np.random.default_rng(seed)
         table = pd.DataFrame({name: random.normal(size=100) for name in names} | {"error": random.normal(size=100)})
         flattered.append(max(abs(entry["correlation"]) for entry in correlate(table[:50], names)))
-        strongest = strongest_measure(table, names, seed)
+        strongest = present(strongest_measure(table, names, seed))
         assert (strongest["chosen_on"], strongest["judged_on"], strongest["choices"]) == (50, 50, len(names))
         judged.append(strongest["correlation"])
         held.append(strongest["low"] <= 0 <= strongest["high"])
@@ -168,7 +169,7 @@ def test_a_measure_that_orders_the_errors_is_chosen_and_described():
     random = np.random.default_rng(0)
     error = random.normal(size=200)
     table = pd.DataFrame({"error": error, "trace": random.normal(size=200), "moments": -error, "determinant": 1.0})
-    strongest = strongest_measure(table, ["trace", "moments", "determinant"])
+    strongest = present(strongest_measure(table, ["trace", "moments", "determinant"]))
     assert strongest["name"] == "moments" and strongest["correlation"] == pytest.approx(-1)
     assert strongest["label"] == MEASURES["moments"].label and strongest["choices"] == 2
 

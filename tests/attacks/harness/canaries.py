@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from wrongkey.attacks.base import Case, Recovery, Threat
+from wrongkey.attacks.base import Case, Need, Recovery, Threat
 from wrongkey.attacks.harness.salt import FORMAT, Salt
 from wrongkey.keys import correct_key, draw_keys, get_scheme
 
-EVERYTHING = frozenset({"ciphertext", "known plaintext", "chosen plaintext", "other speech"})
+EVERYTHING: frozenset[Need] = frozenset({"ciphertext", "known plaintext", "chosen plaintext", "other speech"})
 
 
 class Canary:
     """Takes whatever looks like the key, and decrypts well with what it returns only if it found it."""
 
+    name: str
     family = 5
     needs = EVERYTHING
     threat = Threat("Cheats.", EVERYTHING)
@@ -33,6 +34,10 @@ class Canary:
     def cases(self, setting):
         return [Case(seconds=2.0, known_blocks=setting.size + 2, quality="10 dB", queries=1)]
 
+    def candidates(self, evidence):
+        """Whatever looks like a key."""
+        return ()
+
     def run(self, evidence):
         """The candidate that maps the noisy known blocks to their ciphertext best, or nothing."""
         plain, cipher = evidence.known
@@ -40,7 +45,7 @@ class Canary:
         for key in self.candidates(evidence):
             if orthogonal(key, evidence.setting.size):
                 count += 1
-                fit = np.linalg.norm(plain @ key - cipher)
+                fit = float(np.linalg.norm(plain @ key - cipher))
                 best, least = (key, fit) if fit < least else (best, least)
         return Recovery(best, measured={"candidates": float(count)})
 
@@ -66,7 +71,8 @@ class Closures(Canary):
     name = "closures"
 
     def candidates(self, evidence):
-        seen, waiting = set(), [evidence, evidence.encrypt, evidence.ask, evidence.error]
+        seen: set[int] = set()
+        waiting = [evidence, evidence.encrypt, evidence.ask, evidence.error]
         while waiting:
             found = waiting.pop(0)
             if id(found) in seen or found is None or len(seen) > 20_000:
@@ -167,7 +173,7 @@ class Vandal(Canary):
         for query in (*evidence.ciphertext, *evidence.background.queries):
             query.zero_()
         os.environ["VANDAL"] = "here"
-        np.linalg.norm = None
+        np.linalg.norm = None  # type: ignore[assignment]
         torch.set_default_dtype(torch.float64)
         return Recovery(None)
 
@@ -191,7 +197,7 @@ class Nonsense(Canary):
     name = "nonsense"
 
     def run(self, evidence):
-        return Recovery(None, measured={"list": [1, 2]})
+        return Recovery(None, measured={"list": [1, 2]})  # type: ignore[dict-item]
 
 
 class Scalar(Canary):

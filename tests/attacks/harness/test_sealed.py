@@ -4,13 +4,14 @@ import json
 import stat
 import threading
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Listener
+from multiprocessing.connection import Client, Connection, Listener
 from queue import SimpleQueue
 
 import numpy as np
 import pytest
 
 from tests.attacks.harness import canaries
+from tests.narrow import present
 from wrongkey.attacks.base import Case
 from wrongkey.attacks.harness import boundary, suite
 from wrongkey.attacks.harness.config import AttackConfig
@@ -48,6 +49,7 @@ def test_the_canaries_would_find_a_key_that_lies_about():
     plain = rng.standard_normal((SIZE + 2, SIZE))
 
     class Bag:
+        key: np.ndarray
         setting = type("Setting", (), {"scheme": "rom", "size": SIZE})
         case, seed = Case(), 7
         known = plain, plain @ key
@@ -107,7 +109,7 @@ def test_what_an_attack_returns_or_asks_is_its_own_fault(tmp_path):
 
 
 def test_who_does_not_know_the_password_is_not_taken_for_the_attack():
-    accepted = SimpleQueue()
+    accepted: SimpleQueue[Connection] = SimpleQueue()
     with Listener(authkey=b"right") as listener:
         threading.Thread(target=boundary._accept, args=(listener, accepted), daemon=True).start()
         with pytest.raises(AuthenticationError):
@@ -125,8 +127,8 @@ def test_a_run_again_with_its_salt_has_the_same_keys_and_without_it_others(tmp_p
     salt = tmp_path / "a/attacks/salt.json"
     assert stat.S_IMODE(salt.stat().st_mode) == 0o600
     assert errors("b", salt=salt) == first and salt.exists()
-    assert load_attacks(tmp_path / "a").cautions == ()
-    assert "is no evidence of its own" in load_attacks(tmp_path / "b").cautions[0]
+    assert present(load_attacks(tmp_path / "a")).cautions == ()
+    assert "is no evidence of its own" in present(load_attacks(tmp_path / "b")).cautions[0]
     assert errors("c") != first
     with pytest.raises(BadInput, match="cannot be read"):
         errors("d", salt=tmp_path / "none.json")

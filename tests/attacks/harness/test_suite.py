@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from tests.narrow import present
 from wrongkey.attacks.base import Case, Recovery, Threat
 from wrongkey.attacks.harness import hearing, results, suite
 from wrongkey.attacks.harness.attack_settings import settings_of
@@ -116,8 +117,8 @@ class Tuned(Blind):
 
 def test_settings_are_recorded_and_others_are_refused(tmp_path):
     folder = suite.run_attacks(speech(trials=1), [Tuned()], tmp_path / "run", keys=1, workers=1)
-    assert folder.suite()["attacks"]["tuned"]["settings"] == {"restarts": 8, "steps": [1, 2]}
-    assert folder.suite()["attacks"]["random-keys"]["settings"] == {}
+    assert present(folder.suite())["attacks"]["tuned"]["settings"] == {"restarts": 8, "steps": [1, 2]}
+    assert present(folder.suite())["attacks"]["random-keys"]["settings"] == {}
     with pytest.raises(BadInput, match=r"rows of tuned made with another setting restarts \(8 there, 4 now\)"):
         suite.run_attacks(speech(), [Tuned(Effort(restarts=4))], tmp_path / "run", keys=1, workers=1)
     folder = suite.run_attacks(speech(trials=2), [Tuned(), "told"], tmp_path / "run", keys=1, workers=1)
@@ -144,10 +145,10 @@ def test_an_older_harness_is_readable_and_not_extended(tmp_path):
     with pytest.MonkeyPatch.context() as older:
         older.setattr(results, "HARNESS", 2)
         folder = suite.run_attacks(speech(trials=1), ["blind"], tmp_path / "run", keys=1, workers=1)
-    found = folder.suite()
+    found = present(folder.suite())
     del found["attacks"]["blind"]["settings"]
     folder.suite_path.write_text(json.dumps(found))
-    assert "blind" in set(load_attacks(tmp_path / "run").rows["attack"])
+    assert "blind" in set(present(load_attacks(tmp_path / "run")).rows["attack"])
     with pytest.raises(BadInput, match="made with another harness"):
         suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=1, workers=1)
 
@@ -161,7 +162,7 @@ def test_trials_do_not_depend_on_how_they_are_shared_out(tmp_path):
 
 def test_an_attack_that_does_not_apply_is_named_with_its_reason(tmp_path):
     folder = suite.run_attacks(speech(scheme="flipping"), ["told"], tmp_path / "run", keys=8, workers=1)
-    assert folder.suite()["attacks"]["told"]["obstacle"] == "Only for tests of ROM."
+    assert present(folder.suite())["attacks"]["told"]["obstacle"] == "Only for tests of ROM."
     assert folder.rows("told").empty
 
 
@@ -240,7 +241,7 @@ def test_damaged_results_are_named_and_made_again(tmp_path, damage):
         pq.write_table(table, path)
     else:
         path.with_name("told.parquet").replace(path)
-    said = []
+    said: list[str] = []
     suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=8, workers=1, report=said.append)
     assert [line for line in said if "blind.parquet is damaged" in line] == said[:1]
     pd.testing.assert_frame_equal(pd.read_parquet(path).drop(columns="seconds"), first.drop(columns="seconds"))
@@ -252,7 +253,7 @@ def test_results_of_an_older_wrongkey_are_kept_and_guarded_from_then_on(tmp_path
     first = pd.read_parquet(path)
     first.to_parquet(path)
     folder.suite_path.write_text(folder.suite_path.read_text().replace('"tables"', '"unknown"'))
-    said = []
+    said: list[str] = []
     suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=8, workers=1, report=said.append)
     assert said == []
     pd.testing.assert_frame_equal(pd.read_parquet(path), first)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests import faulty
+from tests.narrow import present
 from wrongkey.attacks.harness import suite
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.guessing import Guessing
@@ -42,12 +43,12 @@ def test_a_trial_that_fails_loses_no_other(tmp_path, monkeypatch):
     with pytest.raises(SomeFailed, match=said):
         run(tmp_path)
     assert trials(tmp_path) == [0, 2]
-    assert AttackFolder(tmp_path).suite()["ended"] is None
+    assert present(AttackFolder(tmp_path).suite())["ended"] is None
 
     monkeypatch.setattr(suite, "run_trial", whole)
     run(tmp_path)
     assert trials(tmp_path) == [0, 1, 2]
-    assert AttackFolder(tmp_path).suite()["ended"]
+    assert present(AttackFolder(tmp_path).suite())["ended"]
 
 
 def test_where_every_trial_fails_the_suite_stops(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from scipy.signal import lfilter
 
 from tests.attacks.solvers.finite_schemes import SHIFTS
 from tests.attacks.weights import tiny_classifier
+from tests.narrow import of_type, present
 from tests.toys import raw3
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Need, Setting
 from wrongkey.attacks.harness import suite
@@ -26,11 +27,11 @@ from wrongkey.attacks.keyless.settings import InformedSettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.models.registry import checked
-from wrongkey.keys import correct_key, draw_keys, encrypt_query
+from wrongkey.evaluation.run_folder.vocabulary import NEEDS as PRICED
+from wrongkey.keys import Blocks, correct_key, draw_keys, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import SCHEMES
 from wrongkey.reports.attacks.threats import ADVERSARIES
-from wrongkey.reports.attacks.threats import NEEDS as PRICED
 
 SPEAKERS, EACH, SAMPLES = 6, 5, 4_800
 DULL = 0.2  # a pole's radius at which an untrained model takes some speakers for one another
@@ -106,7 +107,7 @@ def test_a_front_end_learned_under_the_victims_key_undoes_it(scheme):
     found = Informed(SETTINGS).run(has)
     assert accuracy(has.public, victims) < 0.75 and accuracy(found.model, victims) > 0.9
     assert found.key is None and found.measured["held-out error of the front end alone"] < 10
-    front = found.model.front.map.numpy()
+    front = of_type(Adapted, found.model).front.map.numpy()
     assert np.linalg.norm(front / np.linalg.norm(front) - key.T / 2) < 0.3
 
 
@@ -115,7 +116,8 @@ def test_speakers_are_told_apart_under_the_victims_key_after_training():
     victims = under(speakers(9, radius=DULL), key)
     found = Informed(SETTINGS).run(has)
     assert separation(found.model, victims) > separation(has.public, victims) + 0.02
-    assert found.measured["held-out loss after"] == found.objective < found.measured["held-out loss before"]
+    assert found.measured["held-out loss after"] == found.objective
+    assert found.measured["held-out loss after"] < found.measured["held-out loss before"]
     assert 0 < found.measured["best step"] <= found.measured["steps"] <= 250
 
 
@@ -125,7 +127,8 @@ def test_a_model_trained_under_keys_of_ones_own_works_under_others():
     found, again = (Informed(SETTINGS).run(has) for _ in range(2))
     assert separation(found.model, victims) > separation(has.public, victims) + 0.02
     assert found.measured == again.measured
-    assert not found.model.network.training and not any(w.requires_grad for w in found.model.network.parameters())
+    network = present(found.model).network
+    assert not network.training and not any(w.requires_grad for w in network.parameters())
 
 
 @pytest.mark.parametrize("variant", [SEMI, SAME_KEY])
@@ -161,17 +164,17 @@ def test_nobody_is_trained_on_and_held_out():
 def test_the_identity_before_a_model_changes_nothing():
     has = evidence(SAME_KEY)[1]
     queries = torch.stack(has.background.queries)
-    adapted = Adapted(has.public, "samples", np.eye(3))
+    adapted = Adapted(has.public, Blocks.SAMPLES, np.eye(3))
     torch.testing.assert_close(adapted.embed(queries), has.public.embed(queries))
     key = correct_key("rom", 3, 7)
-    undone = Adapted(has.public, "samples", key.T).embed(encrypt_query(queries, key, blocks="samples"))
+    undone = Adapted(has.public, Blocks.SAMPLES, key.T).embed(encrypt_query(queries, key, blocks="samples"))
     torch.testing.assert_close(undone, has.public.embed(queries), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("variant", [SEMI, SAME_KEY])
 def test_a_model_without_gradients_cannot_be_trained(variant):
     toy = raw3()
-    toy.embed = torch.no_grad()(toy.embed)
+    toy.embed = torch.no_grad()(toy.embed)  # type: ignore[method-assign]
     with pytest.raises(BadInput, match="without gradients"):
         Informed(SETTINGS).run(replace(evidence(variant)[1], public=checked(toy, "toy")))
 
@@ -242,7 +245,7 @@ def test_missing_evidence_is_refused(variant):
 
 def test_obstacles_are_sentences():
     asr = Setting(SCHEMES["rom"], KeyCut("samples", 3), 16_000, None, "asr")
-    assert "not built" in Informed().inapplicable(asr) and "trials" in Linkability().inapplicable(asr)
+    assert "not built" in (Informed().inapplicable(asr) or "") and "trials" in (Linkability().inapplicable(asr) or "")
     assert Informed().inapplicable(setting()) is None and Linkability().inapplicable(setting()) is None
 
 
@@ -258,8 +261,8 @@ def test_speakers_are_linked_by_covariances_and_white_noise_is_not(variant):
 def test_covariances_of_ciphertext_are_those_of_speech_in_another_basis():
     keys = torch.from_numpy(draw_keys("rom", 4, 0, 0, 1))
     queries = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 400))).cumsum(-1)
-    plain = joint_covariance(queries, 4, "samples", 32)
-    cipher = joint_covariance(encrypt_query(queries, keys[0], blocks="samples"), 4, "samples", 32)
+    plain = joint_covariance(queries, 4, Blocks.SAMPLES, 32)
+    cipher = joint_covariance(encrypt_query(queries, keys[0], blocks="samples"), 4, Blocks.SAMPLES, 32)
     whole = torch.block_diag(*[keys[0]] * 8)
     torch.testing.assert_close(cipher, whole.T @ plain @ whole)
     assert plain.shape == (2, 32, 32)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.attacks.solvers.finite_schemes import SHIFTS, SIGNED, TURNS
+from tests.narrow import present
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.solvers.procrustes import fit, nearest_key, polar
 from wrongkey.errors import BadInput
@@ -25,7 +26,7 @@ def every_key(scheme: str | Scheme, size: int) -> np.ndarray:
         return orders if scheme == "shuffling" else signs
     if scheme is SIGNED:
         return (signs[:, None] @ orders).reshape(-1, size, size)
-    return scheme.unrank(size, np.arange(scheme.space(size)))
+    return present(scheme.unrank)(size, np.arange(present(scheme.space(size))))
 
 
 @pytest.mark.parametrize("scheme", FINITE)

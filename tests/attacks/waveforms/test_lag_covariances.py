@@ -40,7 +40,8 @@ def test_blocks_leave_out_tails_and_queries_shorter_than_a_block() -> None:
 
 
 def test_sections_and_their_means_are_inverse() -> None:
-    r = 0.8 ** np.arange(ORDER + 1) * np.cos(np.arange(ORDER + 1))
+    lags = np.arange(ORDER + 1.0)
+    r = 0.8**lags * np.cos(lags)
     sections = toeplitz_sections(r, SIZE, lags_for(ORDER, SIZE))
     assert np.array_equal(sections[0], toeplitz(r[:SIZE]))
     assert sections[1, SIZE - 1, 0] == r[1]  # the last sample of a block and the first of the next

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.narrow import present
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction
@@ -25,7 +26,7 @@ def attacked(queries, size, seed=0):
         Setting(SCHEMES["rom"], KeyCut("samples", size), 16_000), Case(seconds=10.0), seed, ciphertext=cipher
     )
     recovery = Polyphase().run(evidence)
-    return key_error(recovery.key, key, "samples"), recovery
+    return key_error(present(recovery.key), key, "samples"), recovery
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_keys_agree_whatever_their_sign_and_unrelated_ones_do_not():
 def test_what_it_is_not_for_is_said(kinds, word):
     scheme, blocks = kinds
     setting = Setting(SCHEMES[scheme], KeyCut(blocks, 4), 16_000)
-    assert word in Polyphase().inapplicable(setting)
+    assert word in (Polyphase().inapplicable(setting) or "")
 
 
 @pytest.mark.parametrize("attack", [Polyphase(), LinearPrediction()])

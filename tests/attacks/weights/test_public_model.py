@@ -65,7 +65,7 @@ def setting(scheme: str | Scheme, block: int, blocks: str, model: Toy | None = N
     return Setting(get_scheme(scheme), KeyCut(blocks, block), 16_000.0, model, "asv")
 
 
-def attacked(public: nn.Module, owners: nn.Module, where: Setting, key: np.ndarray, variant: str = ""):  # type: ignore[no-untyped-def]
+def attacked(public: nn.Module, owners: nn.Module, where: Setting, key: np.ndarray, variant: str = ""):
     encrypted = encrypt_model(owners, "0", key, where.blocks)
     evidence = Evidence(where, Case(variant=variant), 0, public=Toy(public), encrypted=Toy(encrypted))
     return PublicModel().run(evidence)

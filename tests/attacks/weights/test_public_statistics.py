@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tests.attacks.solvers.finite_schemes import SHIFTS, SIGNED, TURNS
 from tests.attacks.weights.test_public_model import Toy
+from tests.narrow import of_type, present
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.weights.norm_statistics import discrepancy, norm_behind
@@ -22,6 +23,7 @@ from wrongkey.attacks.weights.public_statistics import (
     solve,
     turned,
 )
+from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.draw import draw_keys
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.model import encrypt_model
@@ -72,21 +74,21 @@ def evidence(model: Toy, background: BackgroundSpeech, scheme: str | Scheme, key
 
 def problem_under(model: Toy, background: BackgroundSpeech, scheme: str, key: np.ndarray) -> Problem:
     has = evidence(model, background, scheme, key)
-    return problem_of(has.encrypted, background, has.setting, "1")
+    return problem_of(present(has.encrypted), background, has.setting, "1")
 
 
 def test_flipping_is_found(trained: Toy, background: BackgroundSpeech) -> None:
     for key in draw_keys("flipping", SIZE, 0, 0, 4):
         recovery = PublicStatistics().run(evidence(trained, background, "flipping", key))
-        assert key_error(recovery.key, key, "samples") == 0 and recovery.success_claimed
-        assert recovery.objective < 0.1 and recovery.measured["equations"] == 23
+        assert key_error(present(recovery.key), key, "samples") == 0 and recovery.success_claimed
+        assert present(recovery.objective) < 0.1 and recovery.measured["equations"] == 23
 
 
 @pytest.mark.parametrize("scheme", [SHIFTS, TURNS])
 def test_keys_of_a_list_are_found(trained: Toy, background: BackgroundSpeech, scheme: Scheme) -> None:
     for key in draw_keys(scheme, SIZE, 0, 0, 4):
         recovery = PublicStatistics().run(evidence(trained, background, scheme, key))
-        assert key_error(recovery.key, key, "samples") < 1e-9 and recovery.success_claimed
+        assert key_error(present(recovery.key), key, "samples") < 1e-9 and recovery.success_claimed
         assert recovery.measured["unknowns"] == 0
 
 
@@ -94,8 +96,9 @@ def test_signed_orders_are_searched_as_such(trained: Toy, background: Background
     """The equations leave a block and its reverse: the key found, or its reverse, is the right one up to its sign."""
     for key in draw_keys(SIGNED, SIZE, 0, 0, 4):
         recovery = PublicStatistics().run(evidence(trained, background, SIGNED, key))
-        assert set(np.abs(recovery.key).ravel()) == {0.0, 1.0} and recovery.objective < 0.1
-        errors = [key_error(found, key, "samples") for found in (recovery.key, recovery.key[::-1])]
+        found = present(recovery.key)
+        assert set(np.abs(found).ravel()) == {0.0, 1.0} and present(recovery.objective) < 0.1
+        errors = [key_error(one, key, "samples") for one in (found, found[::-1])]
         assert min(errors) == 0
 
 
@@ -121,10 +124,10 @@ def test_the_equations_leave_a_block_and_its_reverse(trained: Toy, background: B
 
 def test_the_discrepancy_is_least_under_the_right_key(trained: Toy, background: BackgroundSpeech) -> None:
     key, *wrong = draw_keys("rom", SIZE, 0, 0, 6)
-    model = evidence(trained, background, "rom", key).encrypted
+    model = present(evidence(trained, background, "rom", key).encrypted)
     pieces = [query[: len(query) // SIZE * SIZE] for query in background.queries[:16]]
-    right = discrepancy(model, pieces, key, "samples")
-    assert right < 0.2 < min(discrepancy(model, pieces, other, "samples") for other in wrong)
+    right = discrepancy(model, pieces, key, Blocks.SAMPLES)
+    assert right < 0.2 < min(discrepancy(model, pieces, other, Blocks.SAMPLES) for other in wrong)
 
 
 def test_gradients_of_the_equations_are_right(trained: Toy, background: BackgroundSpeech) -> None:
@@ -137,10 +140,10 @@ def test_gradients_of_the_equations_are_right(trained: Toy, background: Backgrou
 def test_statistics_that_say_nothing_are_not_believed(trained: Toy, background: BackgroundSpeech) -> None:
     key = draw_keys("flipping", SIZE, 0, 0, 1)[0]
     case = evidence(trained, background, "flipping", key)
-    norm = case.encrypted.network[1]
-    norm.running_var = norm.running_var[torch.randperm(24, generator=torch.Generator().manual_seed(0))]
+    norm = of_type(nn.BatchNorm1d, present(case.encrypted).network.get_submodule("1"))
+    norm.running_var = present(norm.running_var)[torch.randperm(24, generator=torch.Generator().manual_seed(0))]
     recovery = PublicStatistics().run(case)
-    assert recovery.success_claimed is False and recovery.objective > 0.3
+    assert recovery.success_claimed is False and present(recovery.objective) > 0.3
 
 
 def test_white_speech_decides_no_key(background: BackgroundSpeech) -> None:

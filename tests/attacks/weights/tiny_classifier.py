@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wrongkey.attacks.base import BackgroundSpeech, Matrix, Setting
 from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.protocol import Model
-from wrongkey.keys import SecretKey
+from wrongkey.keys import Blocks, SecretKey
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import Scheme, get_scheme
 
@@ -96,7 +96,7 @@ def recogniser(size: int) -> TinyRecogniser:
 
 def under(model: Kind, scheme: str | Scheme, key: Matrix) -> Kind:
     name = get_scheme(scheme).name
-    return cast(Kind, encrypt_first_layer(cast(Model, model), SecretKey(name, len(key), 1, key), "samples"))
+    return cast(Kind, encrypt_first_layer(cast(Model, model), SecretKey(name, len(key), 1, key), Blocks.SAMPLES))
 
 
 def setting(scheme: str | Scheme, size: int, model: TinyClassifier, task: str = "asc") -> Setting:

@@ -116,7 +116,7 @@ def float_wav(path: Path, value: float) -> None:
         (lambda path: None, "is not a file"),
     ],
 )
-def test_what_is_not_audio_is_refused(tmp_path: Path, make, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_not_audio_is_refused(tmp_path: Path, make, said: str) -> None:
     make(tmp_path / "a.wav")
     with pytest.raises(BadInput, match=said) as caught:
         load_audio(tmp_path / "a.wav")

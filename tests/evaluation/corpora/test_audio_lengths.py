@@ -334,7 +334,7 @@ def test_ogg_that_announces_a_million_years(tmp_path: Path) -> None:
     [("WAV", "GSM610"), ("WAV", "G721_32"), ("AU", "G723_24"), ("WAV", "NMS_ADPCM_16"), ("WAV", "IMA_ADPCM"),
      ("WAV", "MS_ADPCM"), ("AIFF", "IMA_ADPCM"), ("CAF", "ALAC_16"), ("AIFF", "GSM610")],
 )  # fmt: skip
-def test_pieces_of_telephone_recordings(tmp_path: Path, form: str, subtype: str, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_pieces_of_telephone_recordings(tmp_path: Path, form: str, subtype: str, monkeypatch) -> None:
     path = tmp_path / "a.bin"
     samples = 0.5 * np.sin(np.arange(32000) / 8)
     content = written(path, form, subtype, samples)

@@ -347,7 +347,7 @@ def test_a_network_that_goes_away_on_the_way_is_waited_for(
             raise OSError(errno.ENETUNREACH, "Network is unreachable")
         return connect(address, *rest, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module.time, "sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(socket, "create_connection", connected)
     assert fetch(NAME, tmp_path, base_url=published.url).is_dir()
     assert len(slept) == 3 and published.asked == [None, "bytes=50000-"]

@@ -17,7 +17,7 @@ def audio(path: Path, seconds: float = 0.5) -> Path:
     return path
 
 
-def labels(spec: str) -> dict[str, str]:
+def labels(spec: str) -> dict[str, str | None]:
     return {u.id: u.label for u in open_corpus(spec).utterances}
 
 

@@ -144,8 +144,8 @@ def test_zero_is_a_name(clips: Path):
     found = [(u.id, u.speaker, u.start) for u in open_corpus(clips / "n.jsonl").utterances]
     assert found == [("0", "0", 0.0), ("1", "0", 0.25), ("clips/b", "1.5", 0.0), ("clips/a", "", None)]
     (clips / "n.tsv").write_text("id\tpath\ttext\tspeaker\n0\tclips/a.wav\tx\t0\n1\tclips/b.wav\t0\t0\n")
-    found = [(u.id, u.speaker, u.text) for u in open_corpus(clips / "n.tsv").utterances]
-    assert found == [("0", "0", "x"), ("1", "0", "0")]
+    texts = [(u.id, u.speaker, u.text) for u in open_corpus(clips / "n.tsv").utterances]
+    assert texts == [("0", "0", "x"), ("1", "0", "0")]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.integrate import quad
-from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
 
 from wrongkey.evaluation.metrics.affine import RIDGE, calibrated_cllr, fit, halves_of
 from wrongkey.evaluation.metrics.calibration import cllr, cllr_min, pools, pools_of_keys

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import roc_curve  # type: ignore[import-untyped]
+from sklearn.metrics import roc_curve
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.metrics import error_rates as metrics

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def config(model: str, **settings) -> SweepConfig:
-    shared = {"corpus": "bundled", "per_speaker": 2, "replicates": 0, "device": "cpu", "keys": 8}
+    shared: dict[str, Any] = {"corpus": "bundled", "per_speaker": 2, "replicates": 0, "device": "cpu", "keys": 8}
     return SweepConfig(model=f"tests.toys:{model}", **shared | settings)
 
 

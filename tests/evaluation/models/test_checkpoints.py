@@ -3,6 +3,7 @@
 import argparse
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tests.narrow import of_type
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.models.adapters.rawnext import RawNeXtModel
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
 from wrongkey.evaluation.models.checkpoints import load_weights, read_state_dict, strip_prefixes
 from wrongkey.evaluation.models.registry import open_model
@@ -61,10 +64,11 @@ def test_every_wrapping_is_taken_off(prefix, container, tmp_path):
 def test_other_files_too(prefix, suffix, tmp_path):
     wanted, path = prefixed(network().state_dict(), prefix), tmp_path / f"w{suffix}"
     if suffix == ".npz":
-        np.savez(path, **{name: tensor.numpy() for name, tensor in wanted.items()})
+        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in wanted.items()}
+        np.savez(path, **arrays)
     else:
         save_file(wanted, path)
-    assert torch.equal(load_weights(network(1), path)[0].weight, network()[0].weight)
+    assert torch.equal(load_weights(network(1), path).get_parameter("0.weight"), network().get_parameter("0.weight"))
 
 
 def named(*names: str) -> dict[str, Tensor]:
@@ -143,11 +147,12 @@ def test_rawnext_and_ge2e(prefix, tmp_path):
         stored = {n.removeprefix("weight/"): torch.from_numpy(archive[n]) for n in archive.files if "/" in n}
     torch.save({"state_dict": prefixed(stored, prefix)}, tmp_path / "rawnext.pt")
     queries = torch.randn(1, 6_561, generator=torch.Generator().manual_seed(0))
-    answers = [open_model(f"rawnext:{path}").embed(queries) for path in (RAWNEXT, tmp_path / "rawnext.pt")]
-    assert torch.equal(*answers)
+    models = [of_type(RawNeXtModel, open_model(f"rawnext:{path}")) for path in (RAWNEXT, tmp_path / "rawnext.pt")]
+    assert torch.equal(*(model.embed(queries) for model in models))
     teacher = Ge2eTeacher()
     torch.save({"model_state": prefixed(teacher.state_dict(), prefix), "step": 3}, tmp_path / "ge2e.pt")
-    assert torch.equal(open_model(f"ge2e:{tmp_path / 'ge2e.pt'}").network.linear.weight, teacher.linear.weight)
+    read = open_model(f"ge2e:{tmp_path / 'ge2e.pt'}").network
+    assert torch.equal(read.get_parameter("linear.weight"), teacher.linear.weight)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)

@@ -4,22 +4,27 @@ import copy
 import pickle
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.narrow import of_type
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.asking import answer_function
-from wrongkey.evaluation.models.modules import cast, widened
+from wrongkey.evaluation.models.modules import cast as in_precision
+from wrongkey.evaluation.models.modules import widened
+from wrongkey.evaluation.models.protocol import SpeakerModel
 from wrongkey.evaluation.models.registry import checked
 from wrongkey.evaluation.sweep import sweep
-from wrongkey.keys import SecretKey, encrypt_query
+from wrongkey.keys import Blocks, SecretKey, encrypt_query
 
 HERE = "tests.evaluation.models.test_completed"
 QUERIES = torch.randn(2, 3_000, generator=torch.Generator().manual_seed(0))
@@ -85,7 +90,7 @@ class Properties:
         return self._inner(queries)
 
 
-OBJECTS = {
+OBJECTS: dict[str, Callable[[], Any]] = {
     "frozen": lambda: Frozen(net()),
     "slots": lambda: Slots(net()),
     "namedtuple": lambda: Pair(net(), "conv"),
@@ -97,7 +102,7 @@ OBJECTS = {
 @pytest.mark.parametrize("kind", OBJECTS)
 def test_any_kind_of_object_is_a_model(kind):
     made = OBJECTS[kind]()
-    model = checked(made, "mine:make")
+    model = cast(SpeakerModel, checked(made, "mine:make"))
     assert (model.name, model.blocks, model.block_size) == ("mine:make", None, None)
     assert model.sample_rate == (8_000 if kind == "properties" else 16_000)
     assert torch.equal(model.front_end(QUERIES[0]), QUERIES[0]) and model.segments(QUERIES[0]).shape == (1, 3_000)
@@ -106,7 +111,7 @@ def test_any_kind_of_object_is_a_model(kind):
     for other in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         torch.testing.assert_close(other.embed(QUERIES), plain, rtol=0, atol=0)
     key = SecretKey.from_seed("rom", 10, seed=1)
-    encrypted = encrypt_first_layer(model, key, "samples")
+    encrypted = cast(SpeakerModel, encrypt_first_layer(model, key, Blocks.SAMPLES))
     torch.testing.assert_close(encrypted.embed(encrypt_query(QUERIES, key)), plain, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(encrypted.embed(QUERIES), plain, rtol=1e-2)
     torch.testing.assert_close(made.embed(QUERIES), plain, rtol=0, atol=0)
@@ -216,7 +221,7 @@ def test_training_mode_is_refused_before_anything_is_asked(layer, beside):
 
 
 def config(factory: str, **settings) -> SweepConfig:
-    shared = {"corpus": "bundled", "per_speaker": 2, "replicates": 0, "device": "cpu", "keys": 2}
+    shared: dict[str, Any] = {"corpus": "bundled", "per_speaker": 2, "replicates": 0, "device": "cpu", "keys": 2}
     return SweepConfig(model=f"{HERE}:{factory}", **shared | settings)
 
 
@@ -249,7 +254,7 @@ def double() -> Net:
 
 def half_with_a_head() -> Headed:
     torch.manual_seed(0)
-    return cast(Headed().eval().requires_grad_(False), torch.float16)
+    return of_type(Headed, in_precision(Headed().eval().requires_grad_(False), torch.float16))
 
 
 @pytest.mark.parametrize("factory", ["half", "brain_float", "double", "half_with_a_head"])
@@ -265,13 +270,13 @@ def test_precision_says_in_what_a_network_runs(factory, precision, tmp_path):
 
 def test_widening_loses_nothing_and_leaves_the_users_model_alone():
     made = half_with_a_head()
-    model = widened(checked(made, "spec"), double=False)
+    model: Any = widened(checked(made, "spec"), double=False)
     assert made.last.weight.dtype == torch.float16 and made.network.turn.dtype == torch.complex64
     assert model.last.weight.dtype == torch.float32 and model.network.turn == 0.5 + 0.5j
     assert torch.equal(model.last.weight.half(), made.last.weight)
     whole = checked(net(), "spec")
     assert widened(whole, double=True) is whole and widened(whole, double=False) is whole
-    assert widened(checked(double(), "spec"), double=True).conv.weight.dtype == torch.float64
+    assert widened(checked(double(), "spec"), double=True).network.get_parameter("conv.weight").dtype == torch.float64
 
 
 class OwnType(Net):

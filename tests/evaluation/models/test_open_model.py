@@ -2,8 +2,11 @@
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -11,9 +14,11 @@ import pytest
 import soundfile
 import torch
 
+from tests.narrow import of_type
 from wrongkey.cli import main
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
+from wrongkey.evaluation.models.protocol import Hypothesis, Recogniser, SceneClassifier
 from wrongkey.evaluation.models.registry import BUNDLED, open_model
 from wrongkey.evaluation.processes.elsewhere import asked_here
 
@@ -82,7 +87,7 @@ def rawnext(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def bundled_scenes(folder: Path) -> list[str]:
-    corpus = clips(folder / "clips", open_model("asc-convmixer").classes[:2])
+    corpus = clips(folder / "clips", cast(SceneClassifier, open_model("asc-convmixer")).classes[:2])
     return ["asc-convmixer", "--task", "asc", "--corpus", corpus]
 
 
@@ -158,9 +163,13 @@ def registered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["mine"]
 
 
+def alone(name: str, *_: object) -> list[str]:
+    return [name]
+
+
 # what a user names, and the model with its task and corpus where they are not those of speaker verification
-NAMES = {
-    **{name: lambda folder, _, name=name: [name] for name, (task, _) in BUNDLED.items() if task == "asv"},
+NAMES: dict[str, Callable[[Path, pytest.MonkeyPatch], list[str]]] = {
+    **{name: partial(alone, name) for name, (task, _) in BUNDLED.items() if task == "asv"},
     "asr-words": lambda *_: ["asr-words", "--task", "asr"],
     "asc-convmixer": lambda folder, _: bundled_scenes(folder),
     "rawnext": lambda _, monkeypatch: rawnext(monkeypatch),
@@ -238,5 +247,5 @@ def test_a_tilde_in_a_command_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     script = tmp_path / "asr.py"
     script.write_text("import sys; print(sys.argv[1])")
-    model = open_model(f"command:{sys.executable} ~/asr.py ~/settings {{wav}}")
-    assert model.transcribe(torch.zeros(1, 10))[0].text == f"{tmp_path}/settings"
+    model = cast(Recogniser, open_model(f"command:{sys.executable} ~/asr.py ~/settings {{wav}}"))
+    assert of_type(Hypothesis, model.transcribe(torch.zeros(1, 10))[0]).text == f"{tmp_path}/settings"

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ FEW = Path(__file__).parents[2] / "data/two_speakers.txt"
 
 
 def config(model: str, **settings) -> SweepConfig:
-    shared = {"corpus": "bundled", "only": str(FEW), "replicates": 0, "device": "cpu", "keys": KEYS}
+    shared: dict[str, Any] = {"corpus": "bundled", "only": str(FEW), "replicates": 0, "device": "cpu", "keys": KEYS}
     return SweepConfig(model=f"tests.faulty:{model}", **shared | settings)
 
 
@@ -87,7 +88,12 @@ def test_shards_lie_around_the_keys_that_fail():
 def test_a_sound_shard_is_computed_once(monkeypatch):
     experiment, calls = Experiment(config("sound")), []
     answers = experiment.answers
-    monkeypatch.setattr(experiment, "answers", lambda keys: calls.append(len(keys)) or answers(keys))
+
+    def counted(keys):
+        calls.append(len(keys))
+        return answers(keys)
+
+    monkeypatch.setattr(experiment, "answers", counted)
     workers.answer(experiment, 0, 8)
     assert calls == [8]
 
@@ -199,13 +205,13 @@ def test_errors_in_one_line():
         sheltered(exec, "raise KeyboardInterrupt")
 
 
-class Late:
+class Late(Executor):
     """An executor whose first call never ends; the others are done at once."""
 
-    def submit(self, function, *arguments):
-        future = Future()
+    def submit(self, function, /, *arguments, **settings):
+        future: Future[Any] = Future()
         if arguments[-1] > 0:
-            future.set_result(function(*arguments))
+            future.set_result(function(*arguments, **settings))
         return future
 
 
@@ -311,6 +317,11 @@ def test_processes_that_are_not_kept_are_not_taken_again():
 def test_a_key_that_fails_alone_is_asked_once(monkeypatch):
     experiment, asked = Experiment(config("raising")), []
     shard = workers._shard
-    monkeypatch.setattr(workers, "_shard", lambda e, start, stop: asked.append((start, stop)) or shard(e, start, stop))
+
+    def noted(experiment, start, stop):
+        asked.append((start, stop))
+        return shard(experiment, start, stop)
+
+    monkeypatch.setattr(workers, "_shard", noted)
     answered = workers.answer(experiment, 10, 11)
     assert asked == [(10, 11)] and not answered.shards and [one.number for one in answered.failures] == [10]

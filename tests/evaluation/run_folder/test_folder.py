@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from tests.narrow import present
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import open_corpus
@@ -288,7 +290,7 @@ def test_a_name_that_is_no_text_is_kept_as_an_escape(tmp_path):
     run.write_scores(shard_name(0, 1), rows(0, 1, model=name))
     again = continued(run)
     assert again.damaged == []
-    assert again.manifest()["config"]["command"].endswith(name)
+    assert present(again.manifest())["config"]["command"].endswith(name)
 
 
 def test_a_failed_write_leaves_neither_file_nor_part(folder, monkeypatch):
@@ -372,8 +374,9 @@ def test_a_folder_that_nothing_was_written_into_goes_away(tmp_path):
 
 def test_too_few_to_resample_is_said_before_anything_is_written(tmp_path):
     """And the corrected command works in the same folder."""
-    (tmp_path / "one.txt").write_text(open_corpus("bundled").utterances[0].id)
-    asked = {"model": "tests.toys:subsampled", "task": "asr", "corpus": "bundled", "only": str(tmp_path / "one.txt")}
+    one = tmp_path / "one.txt"
+    one.write_text(open_corpus("bundled").utterances[0].id)
+    asked: dict[str, Any] = {"model": "tests.toys:subsampled", "task": "asr", "corpus": "bundled", "only": str(one)}
     with pytest.raises(BadInput, match="add --replicates 0"):
         sweep(SweepConfig(**asked, keys=1, replicates=5, device="cpu"), tmp_path / "run", workers=1)
     assert not (tmp_path / "run").exists()
@@ -390,7 +393,7 @@ def test_a_run_from_before_a_measure_existed_is_extended_with_it(three, sealed):
         again.write_manifest(manifest())
         again.write_scores("conditions", [{**row(-1, m), "condition": "plain"} for m in ("eer", "min_dcf", "d_sys")])
     again.write_scores(shard_name(6, 8), [*rows(6, 8), row(6, "d_sys"), row(7, "d_sys")])
-    table, said = read_scores(three.path, again.manifest())
+    table, said = read_scores(three.path, present(again.manifest()))
     incorrect = table[table.condition == "incorrect"]
     assert incorrect.groupby("metric").size().to_dict() == {"eer": 8, "min_dcf": 8, "d_sys": 2}
     assert bool(said) != sealed

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wrongkey.evaluation.corpora.corpus import Utterance
+from wrongkey.evaluation.corpora.corpus import Gender, Utterance
 from wrongkey.evaluation.metrics.error_rates import eer, fewest_errors, min_dcf
 from wrongkey.evaluation.tasks.asv import SpeakerVerification, _folded
 from wrongkey.evaluation.tasks.trials import Trials
@@ -24,7 +24,7 @@ def verification(speakers: int, utterances: int, replicates: int = 20, gendered:
     names = tuple(map(str, range(speakers)))
     target = pairs[:, 0] == pairs[:, 1]
     trials = Trials(names, pairs[:, 0], pairs[:, 1], target, np.arange(speakers), names, source="made here")
-    genders = [("f", "m")[i % 2] if gendered else None for i in range(speakers)]
+    genders: list[Gender | None] = [("f", "m")[i % 2] if gendered else None for i in range(speakers)]
     spoken = tuple(Utterance(name, name, Path(name), gender) for name, gender in zip(names, genders, strict=True))
     return SpeakerVerification(trials, spoken, replicates)
 

@@ -1,5 +1,6 @@
 import sys
 import unicodedata
+from typing import Literal
 
 import pytest
 
@@ -51,7 +52,7 @@ ACCENTED = "Ça déjà été, où naïve Ångström 한국어 が"
 
 @pytest.mark.parametrize("name", NORMALISERS)
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_one_text_in_two_unicode_forms_is_one_text(name: str, form: str) -> None:
+def test_one_text_in_two_unicode_forms_is_one_text(name: str, form: Literal["NFC", "NFD"]) -> None:
     if name == "whisper-english":
         pytest.importorskip("transformers")
     assert normaliser(name)(unicodedata.normalize(form, ACCENTED)) == normaliser(name)(ACCENTED) != ""

@@ -3,6 +3,7 @@ import unicodedata
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def test_what_is_unknown_is_explained(tmp_path: Path, text: str, said: str) -> N
 
 
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
-def test_composed_and_decomposed_names_are_the_same(tmp_path: Path, forms: tuple[str, str]) -> None:
+def test_composed_and_decomposed_names_are_the_same(tmp_path: Path, forms: tuple[Literal["NFC", "NFD"], ...]) -> None:
     rows = "1 José/u0 José/u1\n0 José/u0 ann/u0\n"
     there, listed = (unicodedata.normalize(form, rows) for form in forms)
     (tmp_path / "t").write_text(listed, encoding="utf-8")

@@ -28,7 +28,7 @@ def test_shares_are_compared_by_fishers_test(hits, trials, null_hits, null_trial
 def test_holm_corrects_from_the_smallest_p_on():
     """The example of Holm's step-down: 4 p, 3 p, 2 p, p, never falling."""
     corrected = holm(np.array([[0.01, 0.04, 0.03, 0.005], [0.5, 0.5, 0.5, 0.5]]))
-    np.testing.assert_allclose(corrected, [[0.03, 0.06, 0.06, 0.02], [1, 1, 1, 1]])
+    np.testing.assert_allclose(corrected, [[0.03, 0.06, 0.06, 0.02], [1.0, 1.0, 1.0, 1.0]])
 
 
 def test_intervals_are_the_known_ones():

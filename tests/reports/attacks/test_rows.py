@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.narrow import present
 from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
+from tests.reports.figures.drawn import heights
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.tables import FORMAT, identity_digest, write_table
 from wrongkey.reports import write_report
@@ -29,7 +31,7 @@ def broken_and_not():
 
 def test_nothing_broken_is_said_to_be_no_proof(tmp_path):
     table = [*rows("order", "2 s of ciphertext", [1.4] * 10, seconds=2.0), *random_keys()]
-    found = verdict(load_attacks(write_attacks(tmp_path / "a", table)))
+    found = verdict(present(load_attacks(write_attacks(tmp_path / "a", table))))
     assert found.label == "speech, ROM, M = 4" and "no proof of safety" in found.sentence
     assert found.sentence.startswith("Not shown to break: the key, the speech; not tried: who speaks;")
 
@@ -39,7 +41,7 @@ def test_a_model_is_unlocked_within_one_point_of_plain(tmp_path):
         table = [*rows("order", "2 s of ciphertext", [1.4] * 10, seconds=2.0, error=error), *random_keys(error=35.0)]
         folder = write_attacks(tmp_path / name, table, model="toy")
         write_scores(folder, 8.0, [30.0] * 10 + [40.0] * 10)
-        run = load_attacks(folder)
+        run = present(load_attacks(folder))
         cell = verdict(run).cell("use", "eavesdropper")
         assert cell.word == word and f"EER {error} % (plain 8.0 %)" in cell.sentence
         assert run.error_under("incorrect") == 35.0
@@ -50,9 +52,10 @@ def test_errors_are_of_the_metric_that_speaks_for_the_sweep(tmp_path):
         tmp_path / "a", rows("order", "2 s of ciphertext", [1.4], error=8.9), model="toy", task="asr"
     )
     write_scores(folder, 100.0, [100.0], metric="wer", cer=(8.0, [70.0]))
-    assert (load_attacks(folder).error_name, load_attacks(folder).error_under("plain")) == ("WER", 100.0)
+    run = present(load_attacks(folder))
+    assert (run.error_name, run.error_under("plain")) == ("WER", 100.0)
     (folder / "manifest.json").write_text(json.dumps({"format": "wrongkey-run/1", "config": {"metric": "cer"}}))
-    run = load_attacks(folder)
+    run = present(load_attacks(folder))
     assert (run.error_name, run.error_under("plain"), run.error_under("incorrect")) == ("CER", 8.0, 70.0)
 
 
@@ -63,7 +66,7 @@ def test_needs_are_ordered_by_the_most_demanding_one():
 
 
 def test_tables_hold_shares_with_intervals_and_what_wants_no_key(tmp_path):
-    run = load_attacks(write_attacks(tmp_path / "a", broken_and_not()))
+    run = present(load_attacks(write_attacks(tmp_path / "a", broken_and_not())))
     table = attack_table(run, verdict(run).cases).set_index("attack")
     assert table.loc["told", "key or speech"] == "2 of 2 [34, 100 %]"  # Wilson: 2 of 2 is no certainty
     assert table.loc["order", "given"] == "10 s of ciphertext" and "linked" not in table.index
@@ -74,30 +77,30 @@ def test_tables_hold_shares_with_intervals_and_what_wants_no_key(tmp_path):
 def test_tables_show_what_was_measured_and_no_other_columns(tmp_path):
     table = rows("order", "2 s of ciphertext", [0.5] * 4, snr=[11.0] * 4, snr_correct=12.0, snr_unseen=9.0, wer=40.0)
     table[3]["failed"] = "LinAlgError: no"
-    run = load_attacks(write_attacks(tmp_path / "a", [*table, *random_keys(failed="")]))
+    run = present(load_attacks(write_attacks(tmp_path / "a", [*table, *random_keys(failed="")])))
     row = attack_table(run, verdict(run).cases).iloc[0]
     assert (row["below the correct key, dB"], row["WER, %"]) == ("1 [1, 1]", "40 [40, 40]")
     assert row["SNR of unseen speech, dB"] == "9 [9, 9]"
     assert row["key or speech"] == "3 of 3 [44, 100 %], 1 of 4 failed"  # 11 dB of 12
-    clean = load_attacks(write_attacks(tmp_path / "b", broken_and_not()))
+    clean = present(load_attacks(write_attacks(tmp_path / "b", broken_and_not())))
     assert not {"WER, %", "below the correct key, dB"} & set(attack_table(clean, verdict(clean).cases))
 
 
 def test_words_are_a_table_of_assets_by_adversaries(tmp_path):
-    run = load_attacks(write_attacks(tmp_path / "a", [*broken_and_not(), *random_keys()]))
+    run = present(load_attacks(write_attacks(tmp_path / "a", [*broken_and_not(), *random_keys()])))
     table = verdict_table(verdict(run)).set_index("asset")
     assert list(table.index) == ["the key", "the speech", "the use of the model", "who speaks"]
     assert table.loc["the use of the model", "eavesdropper"] == "does not apply"
 
 
 def test_curves_are_drawn_where_there_are_points(tmp_path):
-    four = load_attacks(write_attacks(tmp_path / "four", broken_and_not()))
-    eight = load_attacks(write_attacks(tmp_path / "eight", broken_and_not(), block_size=8))
-    shares = seconds_figure([four]).axes[0].lines
-    assert [list(line.get_ydata()) for line in shares] == [[0.0, 50.0, 100.0]]
+    four = present(load_attacks(write_attacks(tmp_path / "four", broken_and_not())))
+    eight = present(load_attacks(write_attacks(tmp_path / "eight", broken_and_not(), block_size=8)))
+    shares = present(seconds_figure([four])).axes[0].lines
+    assert [heights(line) for line in shares] == [[0.0, 50.0, 100.0]]
     assert block_size_curves([four]) is None
-    assert {line.get_label() for line in block_size_curves([four, eight]).axes[0].lines} == {"order, ROM"}
-    nothing = load_attacks(write_attacks(tmp_path / "c", rows("told", "4 known blocks, clean", [0.0])))
+    assert {line.get_label() for line in present(block_size_curves([four, eight])).axes[0].lines} == {"order, ROM"}
+    nothing = present(load_attacks(write_attacks(tmp_path / "c", rows("told", "4 known blocks, clean", [0.0]))))
     assert seconds_figure([nothing]) is None
 
 
@@ -162,14 +165,14 @@ def test_rows_that_no_attack_made_are_one_sentence(tmp_path, column, value, said
 def test_older_attacks_are_shown_with_a_caution(tmp_path):
     """And those with a checksum without one, as long as it fits."""
     folder = write_attacks(tmp_path / "a", broken_and_not())
-    assert "without checksums" in load_attacks(folder).cautions[0]
+    assert "without checksums" in present(load_attacks(folder)).cautions[0]
     page = write_report([], tmp_path / "report.html", attacks=find_attacks([folder])).read_text()
     assert "without checksums" in page
     path = folder / "attacks/suite.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"tables": FORMAT, "identity": {"seed": 3}}))
     for table in (folder / "attacks").glob("*.parquet"):
         write_table(table, pd.read_parquet(table), identity_digest({"seed": 3}), "attack")
-    assert load_attacks(folder).cautions == ()
+    assert present(load_attacks(folder)).cautions == ()
     path.write_text(json.dumps(json.loads(path.read_text()) | {"identity": {"seed": 4}}))
     with pytest.raises(BadInput, match="from another run"):
         load_attacks(folder)

@@ -1,10 +1,12 @@
 """A table of run folders for which the right verdict is known: the edges, where a rule of thumb goes wrong."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.narrow import present
 from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
 from wrongkey.errors import BadInput
 from wrongkey.reports.attacks.rows import load_attacks
@@ -29,7 +31,7 @@ def judged(folder, table, *, plain=None, incorrect=(), trials=(610, 610), manife
     write_attacks(folder, table, model=None if plain is None else "toy", **setting)
     if plain is not None:
         write_scores(folder, plain, incorrect, metric, trials, manifest)
-    return verdict(load_attacks(folder))
+    return verdict(present(load_attacks(folder)))
 
 
 def informed(error, low, high, n=1):
@@ -98,7 +100,7 @@ def test_the_key_and_the_speech(tmp_path, name):
 GOOD, BAD = order(10, 10, error=9.2), order(0, 10, error=25.0)
 NULL = random_keys(error=27.0)
 # A model that is attacked: (rows, plain, incorrect, further settings, verdict on its use, words of the sentence).
-USES = {
+USES: dict[str, tuple[Any, ...]] = {
     "unlocked": (GOOD, 9.0, spread(27), {}, Word.BROKEN, "EER 9.2 % (plain 9.0 %)"),
     "not unlocked": (BAD, 9.0, spread(27), {}, Word.NOT_SHOWN, "0 of 10"),
     "better than random keys": (order(0, 10, error=15.0), 9.0, spread(27), {}, Word.WEAKENED, "median error 15.0 %"),
@@ -131,7 +133,7 @@ def test_the_use_of_the_model(tmp_path, name):
 
 # Guesses: (plain, incorrect, further settings, verdict for who may ask the model, words of the sentence).
 ALL_24 = {"manifest": {"key_space": 23, "enumerated": True}}
-GUESSES = {
+GUESSES: dict[str, tuple[Any, ...]] = {
     "8 of 100": (9.0, [9.5] * 8 + [27.0] * 92, {}, Word.WEAKENED,
                  "8 of 100 incorrect keys [4, 15 %] come within 1 point of plain: 12.5 guesses on average"),
     "1 of 100": (9.0, [9.5] + [27.0] * 99, {}, Word.NOT_SHOWN, "1 of 100 incorrect keys [0, 5 %]"),
@@ -210,7 +212,7 @@ def test_a_model_for_scenes_is_judged_on_its_use(tmp_path):
     path.write_text(path.read_text().replace('"asset": "identity"', '"asset": "use"'))
     classes = [f"class {i}" for i in range(10)]
     write_scores(folder, 80.0, [15.0] * 50, "accuracy", manifest={"classes": classes})
-    cell = verdict(load_attacks(folder)).cell("use", INSIDER)
+    cell = verdict(present(load_attacks(folder))).cell("use", INSIDER)
     assert cell.word is Word.BROKEN and "100 - accuracy 24.0 % [20.0, 28.0 %]" in cell.sentence, cell.sentence
 
 
@@ -218,7 +220,7 @@ def test_where_sounds_are_classified_there_is_no_speaker(tmp_path):
     table = [*order(10, 10, error=21.0), *random_keys(error=85.0)]
     folder = write_attacks(tmp_path / "a", table, model="toy", task="asc")
     write_scores(folder, 80.0, [15.0] * 50, "accuracy", manifest={"classes": [str(i) for i in range(10)]})
-    found = verdict(load_attacks(folder))
+    found = verdict(present(load_attacks(folder)))
     assert found.cell("speech", EAVESDROPPER).word is Word.BROKEN
     assert {cell.word for cell in found.cells if cell.asset == "identity"} == {Word.NOT_APPLICABLE}
 
@@ -227,7 +229,7 @@ def test_who_has_no_ciphertext_decrypts_none(tmp_path):
     folder = write_attacks(tmp_path / "a", [*order(10, 10), *random_keys()])
     path = folder / "attacks/suite.json"
     path.write_text(path.read_text().replace('"needs": ["ciphertext"]', '"needs": ["answers"]'))
-    found = verdict(load_attacks(folder))
+    found = verdict(present(load_attacks(folder)))
     assert found.cell("key", USER).word is found.cell("speech", "provider").word is Word.BROKEN
     for asset in ("speech", "identity"):
         cell = found.cell(asset, USER)
@@ -294,10 +296,10 @@ def test_needs_are_those_of_the_case(tmp_path):
     path = folder / "attacks/suite.json"
     text = path.read_text().replace('"needs": ["ciphertext"]', '"needs": ["chosen plaintext"]')
     path.write_text(text)
-    assert verdict(load_attacks(folder)).cell("key", EAVESDROPPER).word is Word.NOT_TRIED
+    assert verdict(present(load_attacks(folder))).cell("key", EAVESDROPPER).word is Word.NOT_TRIED
     cases = '"cases": {"5 s of ciphertext": {"needs": ["ciphertext"]}}, "needs": ["chosen plaintext"]'
     path.write_text(text.replace('"needs": ["chosen plaintext"]', cases))
-    assert verdict(load_attacks(folder)).cell("key", EAVESDROPPER).word is Word.BROKEN
+    assert verdict(present(load_attacks(folder))).cell("key", EAVESDROPPER).word is Word.BROKEN
 
 
 def test_the_verdict_names_the_cheapest_attack_that_breaks(tmp_path):
@@ -329,7 +331,7 @@ def test_more_cases_need_more_evidence(tmp_path):
 
 def test_verdicts_are_written_for_programs(tmp_path):
     folder = write_attacks(tmp_path / "a", [*order(14, 30), *random_keys()])
-    found = write_verdicts(folder)
+    found = present(write_verdicts(folder))
     read = read_verdicts(folder)
     assert read["headline"] == found.sentence and read["null_trials"] == 100 and read["alpha"] == 0.05
     cell = next(cell for cell in read["cells"] if (cell["asset"], cell["adversary"]) == ("key", EAVESDROPPER))

@@ -39,7 +39,8 @@ def write_attack(
     """An attack that recovers that many keys, beside those that are already there; error: of the model, if asked."""
     (folder / "attacks").mkdir(exist_ok=True)
     path = folder / "attacks/suite.json"
-    suite = json.loads(path.read_text()) if path.exists() else {"format": "wrongkey-attacks/1", "attacks": {}}
+    new: dict[str, Any] = {"format": "wrongkey-attacks/1", "attacks": {}}
+    suite = json.loads(path.read_text()) if path.exists() else new
     setting = {"scheme": "rom", "blocks": "samples", "block_size": 3, "model": "toy", "task": "asv"}
     suite["attacks"][attack] = {"family": 5, "adversary": "", "needs": ["ciphertext"], "obstacle": None}
     path.write_text(json.dumps(suite | {"setting": setting, "ended": "2026-11-26"}))
@@ -217,11 +218,11 @@ def test_few_trials_leave_it_undecided_and_say_how_many_it_takes(make_run: MakeR
     folders = make_run("a", LOW), make_run("b", HIGH)
     for folder in folders:
         write_attack(folder, 0, 10)
-    result = compare(*map(load_run, folders))
+    result = compare(load_run(folders[0]), load_run(folders[1]))
     assert result.verdict == "undecided" and "It takes 29 trials without one to show it, and B has 10." in str(result)
     for folder in folders:
         write_attack(folder, 0, 29)
-    assert compare(*map(load_run, folders)).verdict == "shown"
+    assert compare(load_run(folders[0]), load_run(folders[1])).verdict == "shown"
 
 
 def test_a_model_that_an_attack_unlocks_counts_beside_the_key(make_run: MakeRun) -> None:
@@ -229,7 +230,7 @@ def test_a_model_that_an_attack_unlocks_counts_beside_the_key(make_run: MakeRun)
     folders = make_run("a", LOW), make_run("b", HIGH)
     for folder, error in zip(folders, (20.0, 8.8), strict=True):
         write_attack(folder, 0, 30, error=error)
-    result = compare(*map(load_run, folders))
+    result = compare(load_run(folders[0]), load_run(folders[1]))
     assert decisions(result)["order (10 s): use of the model"] == "worse"
     assert decisions(result)["order (10 s): key or speech"] == "shown"
 

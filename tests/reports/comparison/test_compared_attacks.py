@@ -53,7 +53,7 @@ def compared(make_run: MakeRun) -> Callable[..., Comparison]:
                 suite = json.loads(path.read_text())
                 suite["setting"]["victims"] = 40
                 path.write_text(json.dumps(suite))
-        return compare(*map(load_run, folders), margins)
+        return compare(load_run(folders[0]), load_run(folders[1]), margins)
 
     return make
 

@@ -1,5 +1,7 @@
 """Gains, their bounds and decisions: exact sizes where they can be enumerated, known answers elsewhere."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -11,7 +13,7 @@ from wrongkey.reports.comparison.noninferiority import Gain, decide, exact, holm
 SURE, SLIGHT, UNKNOWN = Gain(0.5, 0.1, 1.0, 0.9), Gain(-0.5, -0.9, -0.1, 0.01), Gain(0.0, -9.0, 9.0, 0.5)
 
 
-def scored(values: object, worst: float = 8.0, best: float = 50.0, **more: object) -> KeyScores:
+def scored(values: object, worst: float = 8.0, best: float = 50.0, **more: Any) -> KeyScores:
     return KeyScores(np.asarray(values, dtype=float), worst, best, **more)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.reports.figures.drawn import results_of, text_of
+from tests.reports.figures.drawn import across, heights, results_of, text_of
 from wrongkey.reports.figures.block_size import block_size_figure
 
 MakeRun = Callable[..., Path]
@@ -20,7 +20,7 @@ def test_no_line_joins_tiles_and_frames(make_run: MakeRun, scores: np.ndarray) -
     figure = block_size_figure(results_of(*folders))
     assert {"whisper, ROM, tiles", "whisper, ROM, frames"} <= set(text_of(figure).splitlines())
     medians = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "s")]
-    assert [len(line.get_xdata()) for line in medians] == [2, 1]
+    assert [len(across(line)) for line in medians] == [2, 1]
 
 
 def test_block_size_figure_is_logarithmic_where_sizes_span_much(make_run: MakeRun, scores: np.ndarray) -> None:
@@ -30,7 +30,7 @@ def test_block_size_figure_is_logarithmic_where_sizes_span_much(make_run: MakeRu
     assert (wide.get_xscale(), near.get_xscale()) == ("log", "linear")
     assert [label.get_text() for label in wide.get_xticklabels()] == ["3", "10", "128"]
     lowest = next(line for line in wide.lines if line.get_marker() == 6)
-    assert list(lowest.get_ydata()) == [scores.min()] * 3
+    assert heights(lowest) == [scores.min()] * 3
 
 
 def test_one_family_makes_one_line(make_run: MakeRun, scores: np.ndarray) -> None:
@@ -53,7 +53,7 @@ def test_no_line_joins_corpora_or_variants(make_run: MakeRun, scores: np.ndarray
     legend = text_of(figure).splitlines()
     assert {"net, ROM, toy", "net, ROM, toy, only the test side", "net, ROM, other"} <= set(legend)
     medians = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "s", "D")]
-    assert [len(line.get_xdata()) for line in medians] == [2, 2, 1]
+    assert [len(across(line)) for line in medians] == [2, 2, 1]
     assert len({(line.get_marker(), line.get_linestyle()) for line in medians}) == 3
 
 
@@ -61,10 +61,10 @@ def test_median_band_and_bars_are_those_of_the_keys(make_run: MakeRun, scores: n
     folders = [make_run(f"m{m}", scores + m, block_size=m) for m in (3, 5)]
     axes = block_size_figure(results_of(*folders)).axes[0]
     medians = next(line for line in axes.lines if line.get_marker() == "o")
-    np.testing.assert_allclose(medians.get_data(), [[3, 5], [np.median(scores) + m for m in (3, 5)]])
+    np.testing.assert_allclose(np.asarray(medians.get_data()), [[3, 5], [np.median(scores) + m for m in (3, 5)]])
     band, bars = (collection.get_paths() for collection in axes.collections)
     low, high = np.quantile(scores, (0.05, 0.95))
     ends = {(3.0, low + 3), (3.0, high + 3), (5.0, low + 5), (5.0, high + 5)}
     for paths in (band, bars):
-        drawn = {tuple(point) for path in paths for point in path.vertices.round(6)}
+        drawn = {tuple(point) for path in paths for point in np.asarray(path.vertices).round(6)}
         assert {(x, round(y, 6)) for x, y in ends} <= drawn

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.axes import Axes
 from sklearn.metrics import confusion_matrix as oracle
 
+from tests.narrow import present
 from tests.reports.conftest import write_outputs
 from wrongkey.reports.figures.confusion import accuracy, class_names, confusion_figure, confusion_matrix
 from wrongkey.reports.figures.style import save_figure
@@ -59,8 +60,8 @@ def shares(axes: Axes) -> np.ndarray:
     """The matrix as drawn, row by row from the top."""
     classes = len(axes.get_xticklabels())
     drawn, cells = np.zeros((classes, classes)), axes.collections[0]
-    for path, share in zip(cells.get_paths(), cells.get_array(), strict=True):
-        column, row = path.vertices.min(axis=0).astype(int)
+    for path, share in zip(cells.get_paths(), present(cells.get_array()), strict=True):
+        column, row = np.asarray(path.vertices).min(axis=0).astype(int)
         drawn[row, column] = share
     assert axes.get_ylim() == (classes, 0)
     return drawn

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
-from tests.reports.figures.drawn import results_of, text_of
+from tests.reports.figures.drawn import across, heights, results_of, text_of
 from wrongkey.reports.figures.density import has_density
 from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.figures.violins import violin_figure
@@ -19,7 +19,7 @@ MakeRun = Callable[..., Path]
 def outline_of(figure: Figure) -> tuple[np.ndarray, np.ndarray]:
     """Scores and half widths of the only violin, from the lowest score to the highest."""
     (shape,) = figure.axes[0].collections
-    right = shape.get_paths()[0].vertices
+    right = np.asarray(shape.get_paths()[0].vertices)
     right = right[right[:, 0] >= 0]
     scores, first = np.unique(right[:, 1], return_index=True)
     return scores, right[first, 0]
@@ -65,9 +65,9 @@ def test_many_keys_of_one_score_are_a_row_of_dots(make_run: MakeRun) -> None:
 def test_star_line_and_chance_stand_where_they_should(make_run: MakeRun, scores: np.ndarray) -> None:
     axes = violin_figure(results_of(make_run("a", scores, correct=8.4))).axes[0]
     star = next(line for line in axes.lines if line.get_marker() == "*")
-    assert list(star.get_ydata()) == [7.9]
-    assert any(list(line.get_ydata()) == [8.4, 8.4] for line in axes.lines)
-    assert any(line.get_linestyle() == ":" and list(line.get_ydata()) == [50.0, 50.0] for line in axes.lines)
+    assert heights(star) == [7.9]
+    assert any(heights(line) == [8.4, 8.4] for line in axes.lines)
+    assert any(line.get_linestyle() == ":" and heights(line) == [50.0, 50.0] for line in axes.lines)
     assert "higher is safer" in axes.get_ylabel()
 
 
@@ -86,7 +86,7 @@ def test_an_accuracy_of_known_classes_has_a_chance_line(make_run: MakeRun, score
     ten = run(10)
     figure = violin_figure(results_of(ten))
     assert "chance" in text_of(figure)
-    assert any(line.get_linestyle() == ":" and list(line.get_ydata()) == [10, 10] for line in figure.axes[0].lines)
+    assert any(line.get_linestyle() == ":" and heights(line) == [10, 10] for line in figure.axes[0].lines)
     assert "chance" not in text_of(violin_figure(results_of(ten, run(50))))  # there is no one chance
 
 
@@ -119,8 +119,8 @@ def test_plain_speech_is_the_line_where_the_model_carries_no_key(make_run: MakeR
     )
     figure = violin_figure(results_of(folder))
     axes, text = figure.axes[0], text_of(figure)
-    assert any(list(line.get_ydata()) == [7.9, 7.9] and len(line.get_xdata()) == 2 for line in axes.lines)
-    assert any(line.get_marker() == "*" and list(line.get_ydata()) == [7.9] for line in axes.lines)
+    assert any(heights(line) == [7.9, 7.9] and len(across(line)) == 2 for line in axes.lines)
+    assert any(line.get_marker() == "*" and heights(line) == [7.9] for line in axes.lines)
     assert "plain speech" in text and "correct key" not in text and "incorrect" not in text
     assert "waveform to\nplain model\n200 keys" in text
     both = text_of(violin_figure(results_of(folder, make_run("b", scores, task="asr", metric="wer"))))

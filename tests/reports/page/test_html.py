@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -286,7 +287,7 @@ def test_tasks_have_their_own_sections(make_run: MakeRun, scores: np.ndarray, tm
 
 def test_encrypted_waveforms_into_a_plain_model(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
     """No correct key and nothing that complains about it; a section of its own beside encrypted models."""
-    setting = {"task": "asr", "metric": "wer", "model": "whisper-tiny.en", "trials": None}
+    setting: dict[str, Any] = {"task": "asr", "metric": "wer", "model": "whisper-tiny.en", "trials": None}
     setting["config"] = {"variant": "waveform", "blocks": "samples", "text": "basic"}
     plain = {"correct": None, "plain_query": None, "block_size": 5}
     folder = make_run("w", scores, **setting, **plain, other_metrics={"runaway": scores / 50})
@@ -347,4 +348,4 @@ def test_the_package_offers_its_names() -> None:
         home = getattr(reports, name)
         assert name == "METRICS" or home.__module__.startswith("wrongkey.reports."), name
     with pytest.raises(AttributeError):
-        _ = reports.nonsense
+        _ = reports.nonsense  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from wrongkey.reports.statistics.key_statistics import summarise, summarise_all
 MakeRun = Callable[..., Path]
 
 
-def beside(folder: Path) -> dict[str, tuple[str, float, float | None]]:
+def beside(folder: Path) -> dict[str, tuple[Any, ...]]:
     rows = published_beside(summarise(load_run(folder)))
     return {row.quantity: (row.source, row.published, row.ours) for row in rows}
 

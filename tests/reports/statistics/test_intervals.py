@@ -127,7 +127,7 @@ def test_the_true_number_of_close_keys_lies_between_the_ends_of_their_intervals(
 
 def test_one_key_was_not_picked_and_the_other_direction_is_its_mirror() -> None:
     value, low, high = np.array(12.0), np.array(11.0), np.array(13.5)
-    assert picked_interval(value, low, high, 1, lowest=True) == (11.0, 13.5)
+    assert tuple(map(float, picked_interval(value, low, high, 1, lowest=True))) == (11.0, 13.5)
     moved = tuple(float(end) for end in picked_interval(value, low, high, 100, lowest=True))
     mirrored = picked_interval(-value, -high, -low, 100, lowest=False)
     assert (-mirrored[1], -mirrored[0]) == pytest.approx(moved)

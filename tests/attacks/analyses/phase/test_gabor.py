@@ -53,7 +53,8 @@ def test_analysis_is_the_sum_of_its_definition() -> None:
     length = lattice.length(70)
     filled = np.pad(signal, (0, length - 70))
     position = (np.arange(length) + length // 2) % length - length // 2
-    window = sum(np.exp(-np.pi * (position + wrap * length) ** 2 / lattice.gamma) for wrap in (-1, 0, 1))
+    wraps = [np.exp(-np.pi * (position + wrap * length) ** 2 / lattice.gamma) for wrap in (-1, 0, 1)]
+    window = np.sum(wraps, axis=0)
     window /= np.linalg.norm(window)
     expected = [
         [

@@ -139,7 +139,7 @@ def test_silence_stays_silent() -> None:
 
 
 @pytest.mark.parametrize("spoilt, word", [((256, 30), "257"), (-1.0, "negative"), (float("nan"), "finite")])
-def test_what_is_no_magnitude_is_refused(spoilt: object, word: str) -> None:
+def test_what_is_no_magnitude_is_refused(spoilt: float | tuple[int, int], word: str) -> None:
     magnitude = torch.ones(spoilt) if isinstance(spoilt, tuple) else torch.full((257, 30), spoilt)
     with pytest.raises(BadInput, match=word):
         pghi(magnitude, GABOR, 2000)

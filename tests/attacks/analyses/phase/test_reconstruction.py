@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -133,7 +134,7 @@ def test_listeners() -> None:
 def test_speech_without_spaces_is_heard_in_characters() -> None:
     some = CORPUS.only([CORPUS.utterances[0].id])
     some = replace(some, utterances=(replace(some.utterances[0], text="今天天气很好"),))
-    asked = {"schemes": ["flipping"], "block_sizes": [3], "utterances": 1, "methods": ["pghi"]}
+    asked: dict[str, Any] = {"schemes": ["flipping"], "block_sizes": [3], "utterances": 1, "methods": ["pghi"]}
     found = PhaseReconstruction(corpus=some, recogniser="asr-words", **asked).run().table
     assert {"cer", "characters"} <= set(found.metric) and not {"wer", "words"} & set(found.metric)
     assert set(found[found.metric == "characters"].value) == {6.0} and (found[found.metric == "cer"].value >= 100).all()
@@ -143,6 +144,6 @@ def test_speech_without_spaces_is_heard_in_characters() -> None:
     "wrong, word",
     [({"methods": ("prayer",)}, "prayer"), ({"blocks": "samples"}, "samples"), ({"speaker_model": "asr-words"}, "asv")],
 )
-def test_bad_input(wrong: dict[str, object], word: str) -> None:
+def test_bad_input(wrong: dict[str, Any], word: str) -> None:
     with pytest.raises(BadInput, match=word):
         PhaseReconstruction(corpus=CORPUS, schemes=["rom"], block_sizes=[3], utterances=1, **wrong).run()

@@ -5,8 +5,9 @@ import sys
 import pytest
 import torch
 
+from tests.narrow import of_type
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.models.adapters.command import load_command
+from wrongkey.evaluation.models.adapters.command import Command, load_command
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.models.registry import open_model
 
@@ -22,7 +23,7 @@ def python(tmp_path, body: str) -> str:
 
 def test_the_command_hears_the_samples_as_they_are(tmp_path):
     body = "x, rate = soundfile.read(path, dtype='float32')\nprint(rate, soundfile.info(path).subtype)\nprint(list(x))"
-    model = open_model("command:" + python(tmp_path, body.replace("list(x)", "x.tolist()")))
+    model = of_type(Command, open_model("command:" + python(tmp_path, body.replace("list(x)", "x.tolist()"))))
     assert model.external and not list(model.network.parameters()) and model.first_layer == ""
     heard = model.transcribe(LOUD)
     assert heard == [Hypothesis(f"16000 FLOAT {row.tolist()}") for row in LOUD]

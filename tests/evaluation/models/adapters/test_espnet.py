@@ -2,16 +2,18 @@
 
 import copy
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.narrow import of_type
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.exactness import exactness
-from wrongkey.evaluation.models.adapters.espnet import SHORTEST, BinsFirst, wrapped
+from wrongkey.evaluation.models.adapters.espnet import SHORTEST, BinsFirst, Espnet, wrapped
 from wrongkey.evaluation.models.registry import open_model
-from wrongkey.keys import SecretKey, encrypt_query
+from wrongkey.keys import Blocks, SecretKey, encrypt_query
 
 SPEECH = torch.randn(8_000, generator=torch.Generator().manual_seed(0)) * 0.1
 BINS = 24
@@ -59,7 +61,7 @@ class Recogniser(nn.Module):
 def speech2text(stride: int) -> SimpleNamespace:
     torch.manual_seed(0)
 
-    def search(frames: Tensor) -> list[tuple]:
+    def search(frames: Tensor) -> list[tuple[object, ...]]:
         tokens = frames.argmax(-1).tolist()
         return [("".join(map(str, tokens)), [], tokens, SimpleNamespace(yseq=[8, *tokens, 8]))]
 
@@ -76,7 +78,7 @@ def test_tiles_of_bins_and_frames_are_encrypted(stride, tile):
     assert queries.shape[:2] == (1, BINS)
     torch.testing.assert_close(model.encode(queries), before.encoder(queries.mT, None)[0])
     key = SecretKey.from_seed("rom", tile, dims=2, seed=1)
-    assert exactness(model, key, "tiles", SPEECH).relative < 1e-5
+    assert exactness(model, key, Blocks.TILES, SPEECH).relative < 1e-5
     fitted = queries[..., : queries.shape[-1] // tile * tile]
     assert not torch.allclose(model.encode(encrypt_query(fitted, key)), model.encode(fitted), rtol=1e-2)
 
@@ -147,7 +149,7 @@ def test_espnets_own_classes(tmp_path, encoder, kernel_is_stride):
     asr = pytest.importorskip("espnet2.tasks.asr", reason="needs ESPnet", exc_type=ImportError)
     import yaml
 
-    subsampling = pytest.importorskip("espnet.nets.pytorch_backend.transformer.subsampling")
+    subsampling: Any = pytest.importorskip("espnet.nets.pytorch_backend.transformer.subsampling")
     parser = asr.ASRTask.get_parser()
     defaults = vars(parser.parse_args([]))
     torch.manual_seed(0)
@@ -155,22 +157,22 @@ def test_espnets_own_classes(tmp_path, encoder, kernel_is_stride):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({k: v for k, v in config.items() if k != "config"}))
     network = asr.ASRTask.build_model_from_file(str(tmp_path / "config.yaml"), None, "cpu")[0]
     torch.save(network.state_dict(), tmp_path / "valid.acc.ave.pth")
-    model = open_model(f"espnet:{tmp_path}?beam=2")
+    model = of_type(Espnet, open_model(f"espnet:{tmp_path}?beam=2"))
     if kernel_is_stride:
-
-        class Conv2dSubsampling3(subsampling.Conv2dSubsampling):  # the paper's, which stock ESPnet has no name for
+        # The paper's, which stock ESPnet has no name for.
+        class Conv2dSubsampling3(subsampling.Conv2dSubsampling):  # type: ignore[misc]
             def forward(self, x, mask):
                 x = self.conv(x.unsqueeze(1)).transpose(1, 2).flatten(2)
                 return self.out(x), mask[:, :, :-2:3][:, :, :-2:2]
 
-        embed = model.network.encoder.embed
+        embed: Any = model.network.get_submodule("encoder.embed")
         embed.__class__ = Conv2dSubsampling3
         embed.conv[0] = nn.Conv2d(1, 16, 3, 3)
         embed.out[0] = nn.Linear(16 * (((BINS - 3) // 3 + 1 - 3) // 2 + 1), 16)
         model = wrapped(model.speech2text, "tiny")
     tile = 3 if kernel_is_stride else 4
     key = SecretKey.from_seed("rom", tile, dims=2, seed=1)
-    assert exactness(model, key, "tiles", SPEECH).relative < 1e-5
+    assert exactness(model, key, Blocks.TILES, SPEECH).relative < 1e-5
     queries = model.segments(model.front_end(SPEECH))
     if not kernel_is_stride:  # the adapter answers what ESPnet answers
         stock = asr.ASRTask.build_model_from_file(str(tmp_path / "config.yaml"), str(tmp_path / "valid.acc.ave.pth"))[0]

@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+from tests.narrow import of_type
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.exactness import exactness
+from wrongkey.evaluation.models.adapters.ge2e import Ge2e
 from wrongkey.evaluation.models.adapters.ge2e_network import Ge2eTeacher
 from wrongkey.evaluation.models.registry import open_model
-from wrongkey.keys import SCHEMES, SecretKey, encrypt_query
+from wrongkey.keys import SCHEMES, Blocks, SecretKey, encrypt_query
 
 SPEECH = torch.randn(40_000, generator=torch.Generator().manual_seed(0)) * 0.1
 
@@ -23,16 +25,16 @@ def weights(tmp_path_factory):
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("block", [40, 8, 7])
 def test_frames_are_encrypted_without_training_again(weights, scheme, block):
-    model = open_model(f"ge2e:{weights}")
+    model = of_type(Ge2e, open_model(f"ge2e:{weights}"))
     key = SecretKey.from_seed(scheme, block, seed=1)
-    assert exactness(model, key, "frames", SPEECH).relative < 1e-5
+    assert exactness(model, key, Blocks.FRAMES, SPEECH).relative < 1e-5
     queries = model.segments(model.front_end(SPEECH))
     wrong = encrypt_query(queries, key, blocks="frames")[:, :40]
     assert not torch.allclose(model.embed(wrong), model.embed(queries), rtol=1e-2)
 
 
 def test_it_embeds_as_the_teacher_does(weights):
-    model = open_model(f"ge2e:{weights}")
+    model = of_type(Ge2e, open_model(f"ge2e:{weights}"))
     mean = model.embed(model.segments(model.front_end(SPEECH))).mean(0, keepdim=True)
     expected = model.network.embed_utterances([SPEECH])
     torch.testing.assert_close(torch.nn.functional.normalize(mean), expected)

@@ -6,12 +6,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.narrow import of_type
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.exactness import exactness
+from wrongkey.evaluation.models.adapters.timm_scenes import TimmScenes
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
 from wrongkey.evaluation.models.front_ends import LogMel, standardised
 from wrongkey.evaluation.models.registry import open_model
-from wrongkey.keys import SCHEMES, SecretKey, encrypt_query
+from wrongkey.keys import SCHEMES, Blocks, SecretKey, encrypt_query
 
 declare_missing_operators()
 timm = pytest.importorskip("timm")
@@ -68,7 +70,7 @@ def transformer(tmp_path_factory):
 def test_the_correct_key_gives_the_plain_answers(name, block, scheme, request):
     model = request.getfixturevalue(name)
     key = SecretKey.from_seed(scheme, block, 2, seed=1)
-    assert exactness(model, key, "tiles", SOUND).relative < 1e-5
+    assert exactness(model, key, Blocks.TILES, SOUND).relative < 1e-5
     queries = model.segments(model.front_end(SOUND))
     wrong = encrypt_query(queries, key, blocks="tiles")[..., : queries.shape[-1]]
     assert not torch.allclose(model.classify(wrong), model.classify(queries), rtol=1e-2)
@@ -87,7 +89,7 @@ def test_it_answers_as_timm_does_to_the_described_spectrogram(mixer, transformer
 
 def test_what_no_patch_reads_is_cut_off_and_changes_nothing(tmp_path):
     path = written(tmp_path, "convmixer_768_32", convmixer(), CONVMIXER, {"bins": 70, "mean": -3.0, "std": 2})
-    model = open_model(f"timm:{path}")
+    model = of_type(TimmScenes, open_model(f"timm:{path}"))
     whole = (LogMel(16_000, 512, 160, 70)(SOUND)[None, :, :90] + 3) / 2
     queries = model.segments(model.front_end(SOUND))
     assert queries.shape == (1, 64, 88)

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.narrow import of_type, present
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
+from wrongkey.evaluation.models.adapters.whisper import Whisper
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.tasks.text import normaliser
@@ -114,15 +116,15 @@ def decoded_step_by_step(model, query: torch.Tensor, silent: tuple[int, ...], fi
 
 @pytest.mark.parametrize("silent", [(), (3, 7)])
 def test_greedy_decoding_is_exact_in_any_batch(tmp_path, silent):
-    model = open_model(f"whisper:{saved(tmp_path, suppress_tokens=list(silent), begin_suppress_tokens=[END, 1])}")
+    folder = saved(tmp_path, suppress_tokens=list(silent), begin_suppress_tokens=[END, 1])
+    model = of_type(Whisper, open_model(f"whisper:{folder}"))
     assert (model.silent, model.silent_first) == (silent, (END, 1))
     queries = pieces(model, 9)
     endless = [decoded_step_by_step(model, query, silent, (END, 1)) for query in queries]
     where = {token: [text.index(token) for text in endless if token in text] for token in range(END)}
     likely = max(where, key=lambda token: len(set(where[token])))
-    model.network.model.decoder.embed_tokens.weight[END] = (
-        1.01 * model.network.model.decoder.embed_tokens.weight[likely]
-    )
+    embedded = model.network.get_parameter("model.decoder.embed_tokens.weight")
+    embedded[END] = 1.01 * embedded[likely]
     expected = [decoded_step_by_step(model, query, silent, (END, 1)) for query in queries]
     lengths = {len(tokens) for tokens in expected}
     assert len(lengths) > 2 and model.max_tokens in lengths
@@ -167,10 +169,10 @@ def test_bfloat16_decodes(model):
 def test_prompts(tmp_path, model):
     assert [TOKENS[i] for i in model.prompt] == ["<|startoftranscript|>", "<|notimestamps|>"]
     folder = saved(tmp_path, multilingual=True)
-    spoken = open_model(f"whisper:{folder}?language=fr&max_tokens=5")
+    spoken = of_type(Whisper, open_model(f"whisper:{folder}?language=fr&max_tokens=5"))
     assert [TOKENS[i] for i in spoken.prompt[1:]] == ["<|fr|>", "<|transcribe|>", "<|notimestamps|>"]
     assert spoken.max_tokens == 5 and model.max_tokens == 12
-    assert TOKENS[open_model(f"whisper:{folder}").prompt[1]] == "<|en|>"
+    assert TOKENS[of_type(Whisper, open_model(f"whisper:{folder}")).prompt[1]] == "<|en|>"
 
 
 @pytest.mark.parametrize(
@@ -202,13 +204,13 @@ def test_other_models_are_refused(tmp_path, model):
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs shared/models/whisper-tiny.en")
 def test_tiny_en():
-    model = open_model(f"whisper:{REAL}?max_tokens=30")
+    model = of_type(Whisper, open_model(f"whisper:{REAL}?max_tokens=30"))
     assert (model.block_size, model.max_tokens) == (80, 30)
     utterance = open_corpus("bundled").utterances[0]
     query = model.segments(model.front_end(torch.from_numpy(load_audio(utterance))))
     basic = normaliser("basic")
-    assert basic(model.transcribe(query)[0].text) == basic(utterance.text)
-    expected = model.network.model.encoder(query).last_hidden_state
+    assert basic(model.transcribe(query)[0].text) == basic(present(utterance.text))
+    expected = model.network.get_submodule("model.encoder")(query).last_hidden_state
     key = SecretKey.from_seed("rom", 80, seed=1)
     model.network = encrypt_model(model.network, model.first_layer, key, "frames")
     answer = model.encode(encrypt_query(query, key, blocks="frames"))

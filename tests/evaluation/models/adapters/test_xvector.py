@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+from tests.narrow import of_type
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
+from wrongkey.evaluation.models.adapters.xvector import XVector
 from wrongkey.evaluation.models.registry import open_model
-from wrongkey.keys import SecretKey, encrypt_query
+from wrongkey.keys import Blocks, SecretKey, encrypt_query
 
 transformers = pytest.importorskip("transformers")
 declare_missing_operators()
@@ -51,10 +53,10 @@ def saved(folder, kind: str, **changed):
     ],
 )
 def test_the_published_first_convolution_is_lifted(tmp_path, kind, changed):
-    model = open_model(f"xvector:{saved(tmp_path, kind, **changed)}")
+    model = of_type(XVector, open_model(f"xvector:{saved(tmp_path, kind, **changed)}"))
     assert (model.blocks, model.block_size) == ("samples", 10)
     for block in (10, 15, 5):
-        assert exactness(model, SecretKey.from_seed("rom", block, seed=1), "samples", SPEECH).relative < 1e-5
+        assert exactness(model, SecretKey.from_seed("rom", block, seed=1), Blocks.SAMPLES, SPEECH).relative < 1e-5
     queries = model.segments(model.front_end(SPEECH))[:, :12_000]
     wrong = model.embed(encrypt_query(queries, SecretKey.from_seed("rom", 10, seed=2)))
     assert wrong.shape == (1, 6)
@@ -64,14 +66,14 @@ def test_the_published_first_convolution_is_lifted(tmp_path, kind, changed):
 @pytest.mark.parametrize("kernel", [5, 10])
 def test_the_papers_variants_take_the_key_in_their_kernels(tmp_path, kernel):
     changed = {"conv_kernel": (kernel, 4, 4), "conv_stride": (kernel, 4, 4)}
-    model = open_model(f"xvector:{saved(tmp_path, 'Hubert', **changed)}")
+    model = of_type(XVector, open_model(f"xvector:{saved(tmp_path, 'Hubert', **changed)}"))
     assert model.block_size == kernel
-    assert exactness(model, SecretKey.from_seed("rom", kernel, seed=1), "samples", SPEECH).relative < 1e-5
+    assert exactness(model, SecretKey.from_seed("rom", kernel, seed=1), Blocks.SAMPLES, SPEECH).relative < 1e-5
 
 
 def test_huberts_head_is_that_of_transformers(tmp_path):
-    hubert = open_model(f"xvector:{saved(tmp_path / 'hubert', 'Hubert', use_weighted_layer_sum=True)}")
-    stock = open_model(f"xvector:{saved(tmp_path / 'stock', 'Wav2Vec2', use_weighted_layer_sum=True)}")
+    folders = (saved(tmp_path / kind, kind, use_weighted_layer_sum=True) for kind in ("Hubert", "Wav2Vec2"))
+    hubert, stock = (of_type(XVector, open_model(f"xvector:{folder}")) for folder in folders)
     weights = hubert.network.state_dict()
     same = {name: weights[name.replace("wav2vec2.", "hubert.")] for name in stock.network.state_dict()
             if not name.startswith(("classifier", "objective"))}  # fmt: skip
@@ -85,16 +87,16 @@ def test_huberts_head_is_that_of_transformers(tmp_path):
 
 
 def test_a_state_dict_saved_by_torch_is_read_too(tmp_path):
-    model = open_model(f"xvector:{saved(tmp_path, 'Hubert')}")
+    model = of_type(XVector, open_model(f"xvector:{saved(tmp_path, 'Hubert')}"))
     torch.save(model.network.state_dict(), tmp_path / "pytorch_model.bin")
     (tmp_path / "model.safetensors").unlink()
-    again = open_model(f"xvector:{tmp_path}")
+    again = of_type(XVector, open_model(f"xvector:{tmp_path}"))
     queries = model.segments(model.front_end(SPEECH))
     torch.testing.assert_close(again.embed(queries), model.embed(queries))
 
 
 def test_short_speech_is_repeated_until_it_has_statistics(tmp_path):
-    model = open_model(f"xvector:{saved(tmp_path, 'Hubert')}")
+    model = of_type(XVector, open_model(f"xvector:{saved(tmp_path, 'Hubert')}"))
     queries = model.segments(torch.randn(100))
     assert model.shortest <= queries.shape[1] < model.shortest + 100
     assert model.embed(queries).isfinite().all()

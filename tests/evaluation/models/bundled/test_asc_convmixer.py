@@ -1,6 +1,7 @@
 """The bundled classifier of sound events and the script that trains it."""
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from wrongkey.evaluation.models.bundled import asc_convmixer
 from wrongkey.evaluation.models.bundled.asc_convmixer import ConvMixer, load_asc_convmixer
 from wrongkey.evaluation.models.front_ends import joined, split, whole_clips
 from wrongkey.evaluation.models.registry import model_card
-from wrongkey.keys import SCHEMES, SecretKey, encrypt_query
+from wrongkey.keys import SCHEMES, Blocks, SecretKey, encrypt_query
 
 WEIGHTS = asc_convmixer.WEIGHTS / "asc-convmixer.safetensors"
 NOISE = torch.randn(80_000, generator=torch.Generator().manual_seed(0))
@@ -39,7 +40,7 @@ def answer(model, waveform):
 @pytest.mark.parametrize("block", [8, 16])
 def test_the_correct_key_gives_the_plain_answers(model, block, scheme):
     key = SecretKey.from_seed(scheme, block, 2, seed=1)
-    assert exactness(model, key, "tiles", NOISE).relative < 1e-5
+    assert exactness(model, key, Blocks.TILES, NOISE).relative < 1e-5
     queries = model.segments(model.front_end(NOISE))
     wrong = encrypt_query(queries, key, blocks="tiles")[..., : queries.shape[-1]]
     assert not torch.allclose(model.classify(wrong), model.classify(queries), rtol=1e-2)
@@ -143,7 +144,7 @@ def test_accuracy_and_confusions_of_a_fold(clips):
         def forward(self, x):
             return torch.tensor([[1.0, 0.0]]).expand(len(x), 2)  # always a dog
 
-    assert training.held_out(Guess(), clips, 2) == {
+    assert training.held_out(cast(ConvMixer, Guess()), clips, 2) == {
         "accuracy_percent": 50.0,
         "clips": 2,
         "confusions": {"rain taken for dog": 1},

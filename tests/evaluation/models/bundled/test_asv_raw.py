@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from scipy.signal import lfilter
 from torch import nn
 
+from tests.narrow import present
 from training import asv_raw as training
 from training.augment import augmented, level, with_noise
 from training.speech import SPEEDS, TrainingSpeech, at_speed, open_speech, save_speech
@@ -45,8 +46,8 @@ def network_with_statistics(kernel: int) -> RawSpeakerNet:
     network = RawSpeakerNet(kernel).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d):
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.5, 2)
+            present(module.running_mean).normal_()
+            present(module.running_var).uniform_(0.5, 2)
             module.weight.data.uniform_(0.5, 2)
             module.bias.data.normal_()
     return network
