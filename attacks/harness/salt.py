@@ -66,7 +66,7 @@ def kept_salt(path: Path, named: Path | None = None) -> Iterator[Salt]:
     """The salt of the file `path`, of the file `named`, or else a new one.
 
     `path` does not exist inside the `with` block; `named` stays, so that an attack could read it: such a run repeats
-    another one, and is no evidence of its own. Raises BadInput where a file holds no salt, or the two files different
+    another one, and is not evidence of its own. Raises BadInput where a file holds no salt, or the two files different
     ones.
     """
     salt = read_salt(path) if path.exists() else None
