@@ -21,6 +21,7 @@ from wrongkey.evaluation.run_folder.schema import Suite, read_json, read_manifes
 from wrongkey.evaluation.run_folder.scores import old_files, read_scores
 from wrongkey.evaluation.run_folder.tables import Damaged, table_files
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, error_percent
+from wrongkey.keys.blocks import Blocks
 from wrongkey.reports.attacks.attacked_task import AttackedTask
 from wrongkey.reports.attacks.successes import decrypted, ended, numbers, recovered
 from wrongkey.reports.effective_error import is_two_sided
@@ -149,7 +150,7 @@ class AttackRun:
     def label(self) -> str:
         """Such as "asv-raw3, ROM, M = 3"; without a model "speech, ROM, M = 3"."""
         blocks = self.setting.get("blocks")
-        how = f"M = {self.block_size}" + ("" if blocks == "samples" else f" ({blocks})")
+        how = f"M = {self.block_size}" + ("" if blocks == Blocks.SAMPLES else f" ({blocks})")
         return f"{self.setting.get('model') or 'speech'}, {SCHEME_NAMES.get(self.scheme, self.scheme)}, {how}"
 
     @property
