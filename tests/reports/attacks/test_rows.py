@@ -32,7 +32,7 @@ def broken_and_not():
 def test_nothing_broken_is_said_to_be_no_proof(tmp_path):
     table = [*rows("order", "2 s of ciphertext", [1.4] * 10, seconds=2.0), *random_keys()]
     found = verdict(present(load_attacks(write_attacks(tmp_path / "a", table))))
-    assert found.label == "speech, ROM, M = 4" and "no proof of safety" in found.sentence
+    assert found.label == "speech, ROM, M = 4" and "does not prove safety" in found.sentence
     assert found.sentence.startswith("Not shown to break: the key, the speech; not tried: who speaks;")
 
 
