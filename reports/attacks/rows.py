@@ -4,6 +4,7 @@
 (`attacks/harness/results.py` writes both). What the rows mean for the scheme: `wrongkey.reports.attacks.verdicts`.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,9 @@ from wrongkey.reports.runs import SCHEME_NAMES
 
 GUESSING = "incorrect-keys"
 NULL = "random-keys"  # draws one key at random per trial: what every other attack is compared with
+# Rows name a case with the plural whatever the number, and go on doing so: a run is continued by these names.
+SINGULAR = {"1 known blocks": "1 known block", "1 kernels": "1 kernel", "1 queries": "1 query"}
+_PLURAL_OF_ONE = re.compile(rf"(?<![\d.,])({'|'.join(SINGULAR)})\b")
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,11 @@ class Outcome:
     @property
     def given_words(self) -> str:
         """The case, and the seconds that victims had at the median where that is clearly less."""
+        given = _PLURAL_OF_ONE.sub(lambda found: SINGULAR[found[0]], self.given)
         had = self.median("had_seconds") if "had_seconds" in self.rows else float("nan")
         if np.isfinite(had) and had < 0.95 * self.quantities[0]:
-            return f"{self.given} ({had:.0f} s at the median)"
-        return self.given
+            return f"{given} ({had:.0f} s at the median)"
+        return given
 
     def median(self, column: str) -> float:
         """Over the trials that ended; NaN where the column is empty, or not there."""

@@ -74,6 +74,20 @@ def test_tables_hold_shares_with_intervals_and_what_wants_no_key(tmp_path):
     assert measurement_table(run).to_dict("records")[0]["median"] == "12.5"
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("1 known blocks, clean", "1 known block, clean"),
+        ("1 kernels of 16, 1 queries", "1 kernel of 16, 1 query"),
+        ("21 known blocks, 16 bit", "21 known blocks, 16 bit"),
+        ("11 kernels of 16, 1,001 queries", "11 kernels of 16, 1,001 queries"),
+    ],
+)
+def test_one_thing_is_named_in_the_singular(given, words, tmp_path):
+    run = present(load_attacks(write_attacks(tmp_path / "a", [*rows("told", given, [0.0]), *random_keys()])))
+    assert attack_table(run, verdict(run).cases).set_index("attack").loc["told", "given"] == words
+
+
 def test_tables_show_what_was_measured_and_no_other_columns(tmp_path):
     table = rows("order", "2 s of ciphertext", [0.5] * 4, snr=[11.0] * 4, snr_correct=12.0, snr_unseen=9.0, wer=40.0)
     table[3]["failed"] = "LinAlgError: no"
