@@ -192,12 +192,12 @@ def test_older_attacks_are_shown_with_a_caution(tmp_path):
         load_attacks(folder)
 
 
-def test_attacks_and_variants_of_one_scheme_are_told_apart(tmp_path):
+def test_attacks_and_variants_of_one_scheme_are_distinguished(tmp_path):
     table = [
         *(row for s in (2.0, 5.0) for row in rows("order", f"{s:g} s", [0.0], seconds=s)),
         *(row for s in (2.0, 5.0) for row in rows("order", f"alone, {s:g} s", [0.0], seconds=s, given_variant="alone")),
     ]
-    run = load_attacks(write_attacks(tmp_path / "a", table))
-    lines = seconds_figure([run]).axes[0].lines
+    run = present(load_attacks(write_attacks(tmp_path / "a", table)))
+    lines = present(seconds_figure([run])).axes[0].lines
     assert [line.get_label() for line in lines] == [f"{run.label}: order", f"{run.label}: order, alone"]
     assert len({line.get_marker() for line in lines}) == 2
