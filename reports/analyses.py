@@ -19,6 +19,7 @@ from wrongkey.evaluation.run_folder.schema import Measure, read_json
 from wrongkey.evaluation.run_folder.scores import old_files
 from wrongkey.evaluation.run_folder.tables import Damaged, Sealed, read_table
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
+from wrongkey.keys.blocks import Blocks
 from wrongkey.printable import printable
 from wrongkey.reports.metrics import METRICS
 from wrongkey.reports.runs import SCHEME_NAMES
@@ -75,7 +76,7 @@ class Analysis:
         if not self.setting.get("model"):
             return str(self.setting.get("corpus") or printable(self.folder.name))
         blocks = self.setting.get("blocks")
-        how = f"M = {self.setting.get('block_size')}" + ("" if blocks == "samples" else f" ({blocks})")
+        how = f"M = {self.setting.get('block_size')}" + ("" if blocks == Blocks.SAMPLES else f" ({blocks})")
         return f"{self.setting['model']}, {SCHEME_NAMES.get(self.scheme, self.scheme)}, {how}"
 
     @property
@@ -207,7 +208,7 @@ def rows_table(analysis: Analysis) -> pd.DataFrame:
         experiment, scheme, block_size, blocks, condition, method = key
         size = f"M = {int(block_size)}" if block_size and not _missing(block_size) else ""
         setting = [SCHEME_NAMES.get(str(scheme), str(scheme)) if scheme and not _missing(scheme) else "", size]
-        setting += [str(blocks) if blocks not in ("samples", "", None) and not _missing(blocks) else ""]
+        setting += [str(blocks) if blocks not in (Blocks.SAMPLES, "", None) and not _missing(blocks) else ""]
         row = {
             "Experiment": str(experiment),
             "Encrypted by": ", ".join(filter(None, setting)) or "–",

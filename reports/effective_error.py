@@ -1,6 +1,6 @@
 """What an error is worth to an adversary: of an EER above 50 %, 100 minus it.
 
-A verification system that is wrong more often than right need only be turned round. Every verdict and comparison that
+A verification system that is wrong more often than right need only be inverted. Every verdict and comparison that
 asks how good a model is for an adversary asks here.
 """
 

@@ -19,6 +19,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import REMEDY, SETTING, read_scores
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, SelfCheck
+from wrongkey.keys.blocks import Blocks
 from wrongkey.printable import printable
 from wrongkey.reports.metrics import METRICS
 
@@ -118,7 +119,7 @@ class Run:
     @property
     def blocks(self) -> str:
         """How a key cuts a query: "samples" of a waveform, "tiles" or "frames" of a spectrogram."""
-        return self._words("config", "blocks") or ("tiles" if self.dims == 2 else "samples")
+        return self._words("config", "blocks") or (Blocks.TILES if self.dims == 2 else Blocks.SAMPLES).value
 
     @property
     def variant(self) -> str:
@@ -148,9 +149,9 @@ class Run:
     @property
     def block_words(self) -> str:
         """Such as "M = 3", of a spectrogram "M = 3 (tiles)", "M = 20 (frames)" or "whole frames of 80"."""
-        if self.blocks == "samples":
+        if self.blocks == Blocks.SAMPLES:
             return f"M = {self.block_size}"
-        if self.blocks == "frames" and self.section("config").get("bins") == self.block_size:
+        if self.blocks == Blocks.FRAMES and self.section("config").get("bins") == self.block_size:
             return f"whole frames of {self.block_size}"
         return f"M = {self.block_size} ({self.blocks})"
 

@@ -53,7 +53,7 @@ MEASURES: Mapping[str, Measure] = {
         "Euclidean distance of speech", "‖X K' - X K‖ of all speech under the two keys, over ‖X‖ (the paper's Fig. 10)"
     ),
     "euclidean_unsigned": Measure(
-        "the same, up to sign", "the smaller of the distances to the speech and to the speech turned upside down"
+        "the same, up to sign", "the smaller of the distances to the speech and to the negated speech"
     ),
     "moments": Measure(
         "change of second moments", "‖Rᵀ S R - S‖ over ‖S‖: how far the covariance of a block moves; blind to signs"

@@ -89,7 +89,7 @@ class WeakKeys:
             "setting": setting_of(experiment),
             "metric": experiment.task.metric,
             "keys": len(table),
-            "asked": {"group share": SHARE, "folds": FOLDS, "keys that predict": min(len(table), MOST_KEYS)},
+            "asked": {"group share": SHARE, "folds": FOLDS, "keys fitted": min(len(table), MOST_KEYS)},
             "measures": correlations,
             "strongest": strongest,
             "groups": groups,

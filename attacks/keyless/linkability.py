@@ -126,9 +126,9 @@ def joint_covariance(queries: Tensor, block_size: int, blocks: Blocks, span: int
     Successive in time; rows of tiles, and the blocks of a frame, are pooled. Traces are one.
     """
     rows = to_blocks(queries, block_size, blocks)
-    if blocks == Blocks.SAMPLES:
+    if blocks is Blocks.SAMPLES:
         rows = rows[:, None]
-    elif blocks == Blocks.FRAMES:
+    elif blocks is Blocks.FRAMES:
         rows = rows.transpose(1, 2)
     rows = rows - rows.mean(dim=2, keepdim=True)  # (batch, bands, time, N)
     together = max(1, min(span // rows.shape[-1], rows.shape[2]))

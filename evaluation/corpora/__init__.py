@@ -1,4 +1,8 @@
-"""Corpora: open one (`open_corpus`), hear it (`load_audio`), fetch one (`wrongkey.evaluation.corpora.fetch`)."""
+"""Corpora: open one (`open_corpus`), read its audio (`load_audio`), fetch one (`wrongkey.evaluation.corpora.fetch`).
+
+`layouts` picks the reader of a folder (`transcribed`, `scenes` and others), `corpus` is what every reader returns, and
+`audio` loads samples. The files named after formats check the lengths that headers announce.
+"""
 
 from wrongkey.evaluation.corpora.audio import duration, load_audio, sample_rate, total_seconds
 from wrongkey.evaluation.corpora.corpus import Corpus, Gender, Recordings, Utterance

@@ -1,1 +1,5 @@
-"""Processes that compute for a sweep or an attack: pools, shards, time-outs, and the sentence when one fails."""
+"""Processes that compute for a sweep or an attack.
+
+`pool` keeps processes of this machine, `workers` divides shards among them or over a Dask cluster, `dispatch` collects
+answers, `watch` reports a call that hangs, and `failures` words what failed while the rest continued.
+"""

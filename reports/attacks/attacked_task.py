@@ -22,7 +22,7 @@ class AttackedTask:
     name: as in text, such as "EER".  plain: of the plain model.  chance: of guessing (of a recogniser: 100).
     step: by how much one trial, word or utterance moves it; NaN where that is not known.
     incorrect: `(keys,)`, of incorrect keys.  key_space: how many keys exist, with the correct one; None where they
-    are a continuum, or too many to count.  two_sided: an EER, which above 50 % need only be turned round.
+    are a continuum, or too many to count.  two_sided: an EER, which above 50 % need only be inverted.
     """
 
     name: str
@@ -44,9 +44,9 @@ class AttackedTask:
 
     @property
     def effective_name(self) -> str:
-        """The name for effective errors of the incorrect keys, where some of them were turned round."""
-        turned = self.two_sided and bool((self.incorrect > 50).any())
-        return f"effective {self.name}" if turned else self.name
+        """The name for effective errors of the incorrect keys, where some of them were inverted."""
+        inverted = self.two_sided and bool((self.incorrect > 50).any())
+        return f"effective {self.name}" if inverted else self.name
 
     @property
     def margin(self) -> float:
@@ -63,7 +63,7 @@ class AttackedTask:
         if not np.isfinite(self.plain):
             return "the plain model was not measured"
         if self.plain >= self.chance * (1 - NEAR_CHANCE):
-            return f"the plain model’s {self.name} of {self.plain:.1f} % is near chance: it has nothing to lose"
+            return f"the plain model’s {self.name} of {self.plain:.1f} % is near chance: there is nothing to protect"
         if self.step > limit + 1e-9:
             return (
                 f"the {self.name} moves in steps of {self.step:.2g} points, more than the limit of {limit:.2g}: "

@@ -248,7 +248,8 @@ def _decided(case: Judged, adjusted: list[float]) -> Judged:
         few = "some keys fall, too few to distinguish from chance: more --trials decide"
         return replace(case, reason=few, hint=True)
     if n < ENOUGH_TRIALS:
-        return replace(case, reason=f"only {n} trials: {ENOUGH_TRIALS} or more decide")
+        few = "1 trial is too few" if n == 1 else f"{n} trials are too few"
+        return replace(case, reason=f"{few}; at least {ENOUGH_TRIALS} are needed")
     return replace(case, word=Word.NOT_SHOWN)
 
 

@@ -4,6 +4,7 @@
 (`attacks/harness/results.py` writes both). What the rows mean for the scheme: `wrongkey.reports.attacks.verdicts`.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from wrongkey.evaluation.run_folder.schema import Suite, read_json, read_manifes
 from wrongkey.evaluation.run_folder.scores import old_files, read_scores
 from wrongkey.evaluation.run_folder.tables import Damaged, table_files
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, error_percent
+from wrongkey.keys.blocks import Blocks
 from wrongkey.reports.attacks.attacked_task import AttackedTask
 from wrongkey.reports.attacks.successes import decrypted, ended, numbers, recovered
 from wrongkey.reports.effective_error import is_two_sided
@@ -29,6 +31,9 @@ from wrongkey.reports.runs import SCHEME_NAMES
 
 GUESSING = "incorrect-keys"
 NULL = "random-keys"  # draws one key at random per trial: what every other attack is compared with
+# Rows name a case with the plural whatever the number, and go on doing so: a run is continued by these names.
+SINGULAR = {"1 known blocks": "1 known block", "1 kernels": "1 kernel", "1 queries": "1 query"}
+_PLURAL_OF_ONE = re.compile(rf"(?<![\d.,])({'|'.join(SINGULAR)})\b")
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,11 @@ class Outcome:
     @property
     def given_words(self) -> str:
         """The case, and the seconds that victims had at the median where that is clearly less."""
+        given = _PLURAL_OF_ONE.sub(lambda found: SINGULAR[found[0]], self.given)
         had = self.median("had_seconds") if "had_seconds" in self.rows else float("nan")
         if np.isfinite(had) and had < 0.95 * self.quantities[0]:
-            return f"{self.given} ({had:.0f} s at the median)"
-        return self.given
+            return f"{given} ({had:.0f} s at the median)"
+        return given
 
     def median(self, column: str) -> float:
         """Over the trials that ended; NaN where the column is empty, or not there."""
@@ -149,7 +155,7 @@ class AttackRun:
     def label(self) -> str:
         """Such as "asv-raw3, ROM, M = 3"; without a model "speech, ROM, M = 3"."""
         blocks = self.setting.get("blocks")
-        how = f"M = {self.block_size}" + ("" if blocks == "samples" else f" ({blocks})")
+        how = f"M = {self.block_size}" + ("" if blocks == Blocks.SAMPLES else f" ({blocks})")
         return f"{self.setting.get('model') or 'speech'}, {SCHEME_NAMES.get(self.scheme, self.scheme)}, {how}"
 
     @property

@@ -25,6 +25,14 @@ class Word(StrEnum):
 SEVERITY = tuple(Word)
 
 
+def _plain(name: str) -> str:
+    return "-".join(name.lower().split())
+
+
+# The verdicts as `--fail-if` names them, the worst first.
+FAIL_IF = {"open" if word is Word.OPEN else _plain(word): word for word in SEVERITY}
+
+
 @dataclass(frozen=True)
 class Adversary:
     """A name, and all that they may have: an attack counts for every adversary who has what it needs."""
@@ -44,11 +52,11 @@ ADVERSARIES = (  # the weakest first
     Adversary("eavesdropper", _LISTENS),
     Adversary("provider", _PROVIDES),
     Adversary("provider of a public model", _PROVIDES | {"public model"}),
-    Adversary("somebody in the room", _LISTENS | {"known plaintext"}),
+    Adversary("someone in the room", _LISTENS | {"known plaintext"}),
     Adversary("borrowed device", _LISTENS | {"known plaintext", "chosen plaintext"}),
     Adversary("insider with names", _LISTENS | {"public model", "plain enrolment", "labelled ciphertext"}),
 )
-SHORT = {word.split()[0]: word for word in (Word.BROKEN, Word.OPEN, Word.WEAKENED, Word.UNDECIDED)}
+RENAMED = {"somebody-in-the-room": "someone in the room"}  # names that `--adversary` still takes
 
 
 def worst(words: Iterable[Word]) -> Word:
@@ -69,14 +77,13 @@ def fail_words(text: str) -> frozenset[Word]:
     >>> sorted(fail_words("broken"))
     [<Word.BROKEN: 'broken'>, <Word.OPEN: 'open without any attack'>]
     """
-    known = {word.replace(" ", "-"): word for word in Word if word not in SHORT.values()}
     named = [_plain(name) for name in text.split(",") if name.strip()]
-    words = SHORT | known | {word.replace(" ", "-"): word for word in Word}
+    words = FAIL_IF | {_plain(word): word for word in Word}
     for name in named:
         if name not in words:
-            raise BadInput(f"--fail-if {name} is not a verdict: {_some_of([*SHORT, *known])}.")
+            raise BadInput(f"--fail-if {name} is not a verdict: {_some_of(FAIL_IF)}.")
     if not named:
-        raise BadInput(f"--fail-if names no verdict: {_some_of([*SHORT, *known])}.")
+        raise BadInput(f"--fail-if names no verdict: {_some_of(FAIL_IF)}.")
     mildest = max(SEVERITY.index(words[name]) for name in named)
     return frozenset(SEVERITY[: mildest + 1])
 
@@ -93,16 +100,13 @@ def adversaries_named(text: str | None) -> frozenset[str]:
     if text is None:
         return frozenset(known.values())
     named = [_plain(name) for name in text.split(",") if name.strip()]
+    names = known | RENAMED
     for name in named:
-        if name not in known:
+        if name not in names:
             raise BadInput(f"--adversary {name} is unknown: {_some_of(known)}.")
     if not named:
         raise BadInput(f"--adversary names no adversary: {_some_of(known)}.")
-    return frozenset(known[name] for name in named)
-
-
-def _plain(name: str) -> str:
-    return "-".join(name.lower().split())
+    return frozenset(names[name] for name in named)
 
 
 def _some_of(names: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wrongkey.evaluation.run_folder.schema import Verdicts, read_json
+from wrongkey.evaluation.run_folder.schema import Verdicts
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.files import atomic_write, explained_errors
 from wrongkey.reports.attacks.attacked_task import MARGIN, NEAR_CHANCE
@@ -55,11 +55,6 @@ def write_verdicts(folder: Path) -> AttackVerdict | None:
     with explained_errors(path, "free space or change its permissions"), atomic_write(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
     return found
-
-
-def read_verdicts(folder: Path) -> dict[str, Any]:
-    """Read what `write_verdicts` wrote. Raises BadInput as `read_json`."""
-    return read_json(folder / "attacks" / "verdicts.json", Verdicts)
 
 
 def content(run: AttackRun, found: AttackVerdict) -> dict[str, Any]:

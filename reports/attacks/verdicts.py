@@ -101,7 +101,7 @@ def _cell(run: AttackRun, cases: Sequence[Judged], asset: str, adversary: Advers
 
 
 def _beyond(run: AttackRun, asset: str, adversary: Adversary) -> str:
-    """Why there is nothing to lose, or nothing that this adversary could take; empty where there is."""
+    """Why there is nothing to protect, or nothing that this adversary could take; empty where there is."""
     if asset == "use" and run.task is None:
         return "No model was attacked: name one with --model."
     if asset == "identity" and run.setting.get("task") == "asc":
@@ -244,5 +244,5 @@ def _summary(found: AttackVerdict) -> str:
     if cell.case is not None:
         text += f" Adversary: {cell.adversary}."
     if not {Word.BROKEN, Word.OPEN, Word.WEAKENED} & groups.keys():
-        text += " That is no proof of safety."
+        text += " This does not prove safety."
     return text

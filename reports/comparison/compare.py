@@ -274,7 +274,8 @@ def _turned(name: str, run: Run) -> list[str]:
     if not turned:
         return []
     keys = f"{turned:,} key{'s' if turned != 1 else ''}"
-    return [f"{name} has {keys} with an EER above 50 %, which count as 100 % minus it: a model can be turned round."]
+    why = "an adversary may invert the decision"
+    return [f"{name} has {keys} with an EER above 50 %, which count as 100 % minus it: {why}."]
 
 
 def _of(share: Share) -> str:

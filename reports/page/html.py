@@ -21,6 +21,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from wrongkey.errors import BadInput
+from wrongkey.keys.blocks import Blocks
 from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
@@ -308,7 +309,7 @@ def _facts(run: Run) -> dict[str, str]:
         "data": ", ".join(_data(run)),
         "text": f"normalised by “{config.get('text')}”" if run.task == "asr" else "",
         "classes": ", ".join(map(str, classes)) if isinstance(classes, list) else "",
-        "query": f"{run.block_words} of a {'waveform' if run.blocks == 'samples' else 'spectrogram'}",
+        "query": f"{run.block_words} of a {'waveform' if run.blocks == Blocks.SAMPLES else 'spectrogram'}",
         "left out": ", ".join(_left_out(run)),
         "keys": f"{run.keys_done:,} {'incorrect' if run.keyed else run.scheme_name}, seed {seed}, {run.state}",
         "variant": f"{run.variant}: {run.variant_words}" if run.variant_words else run.variant,

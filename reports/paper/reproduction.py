@@ -14,6 +14,7 @@ import pandas as pd
 
 from wrongkey.errors import BadInput
 from wrongkey.files import explained_errors, write_text_atomically
+from wrongkey.keys.blocks import Blocks
 from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.figures.violins import violin_figure
 from wrongkey.reports.metrics import get_metric
@@ -374,7 +375,7 @@ def _block_sentences(ours: Reproduction) -> list[str]:
     for result in ours.results:
         run = result.run
         if run.blocks != experiment.blocks or run.block_size not in experiment.block_sizes:
-            own = run.block_words if run.blocks != "samples" else f"{run.block_words} (samples)"
+            own = run.block_words if run.blocks != Blocks.SAMPLES else f"{run.block_words} (samples)"
             found.append(f"{run.model}: {own} is not the paper’s block, which is {theirs}.")
     return list(dict.fromkeys(found))
 

@@ -85,7 +85,7 @@ def test_attacks_end_with_a_verdict_and_an_exit_code(tmp_path, capsys):
     assert main([*undecided, "eavesdropper, provider"]) == 0  # neither has known plaintext
     assert "--adversary eve is unknown" in refused(capsys, *undecided, "eve")
     assert "give --fail-if as well" in refused(capsys, *asked, "--adversary", "provider")
-    assert "brokn is not a verdict: name one or more of broken, open" in refused(capsys, *asked, "--fail-if", "brokn")
+    assert "brokn is not a verdict: name one or more of open, broken" in refused(capsys, *asked, "--fail-if", "brokn")
 
 
 def test_attacks_that_are_stopped_leave_no_older_verdict(tmp_path, monkeypatch, capsys):

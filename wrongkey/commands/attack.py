@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wrongkey.attacks.harness.config import AMOUNT, AttackConfig
 from wrongkey.errors import BadInput
 from wrongkey.flags import Groups, add_config_file, add_flags, add_running, given
+from wrongkey.reports.attacks.threats import FAIL_IF
 
 if TYPE_CHECKING:
     from wrongkey.reports.attacks.verdicts import AttackVerdict
@@ -48,8 +49,8 @@ def add(commands: Any) -> None:
     add_running(how, "one per core", "a trial, or a shard of incorrect keys,")
     how.add_argument(
         "--fail-if", metavar="VERDICTS",
-        help="exit code 1 where an asset has one of these verdicts, or a worse one; the worst first: open, broken, "
-        "weakened, undecided, not-shown-to-break (docs/threat-model.md)",
+        help="exit code 1 where an asset has one of these verdicts, or a worse one; the worst first: "
+        f"{', '.join(FAIL_IF)} (docs/threat-model.md)",
     )  # fmt: skip
     how.add_argument(
         "--adversary", metavar="NAMES",

@@ -42,7 +42,7 @@ FLOOR = 1e-10  # of the largest magnitude: smaller ones count as this in the log
 class Lattice:
     """Hop `a` and channels `M` of a Gabor transform; the defaults are 8 ms and 257 bins at 16 kHz.
 
-    Raises BadInput where half the number of channels is no multiple of the hop; a redundancy below 2 is such a case.
+    Raises BadInput where half the number of channels is not a multiple of the hop; a redundancy below 2 is such a case.
     """
 
     hop: int = 128

@@ -1,1 +1,5 @@
-"""The models that come with wrongkey, and their weights. Their trainings are in the folder `training/`."""
+"""The models that come with wrongkey: `asv_raw`, `asr_words` and `asc_convmixer`.
+
+Their weights are in `weights/`, each with a card that says how it was trained and what it achieves. The scripts that
+trained them are in the folder `training/` of the repository.
+"""

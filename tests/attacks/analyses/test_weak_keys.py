@@ -75,7 +75,7 @@ def test_distances_are_of_what_the_model_hears(analysed):
 
 def test_the_description_says_what_was_asked_and_what_follows(analysed):
     about = json.loads((analysed / "analyses" / "keys.json").read_text())
-    assert about["command"] == "wrongkey analyse keys run" and about["keys"] == KEYS
+    assert about["command"] == "wrongkey analyse keys run" and about["keys"] == about["asked"]["keys fitted"] == KEYS
     assert about["setting"]["model"] == "toy3" and about["setting"]["recordings"] == "synthetic"
     measures = {entry["name"]: entry for entry in about["measures"]}
     assert measures["frobenius"]["low"] <= measures["frobenius"]["correlation"] <= measures["frobenius"]["high"]

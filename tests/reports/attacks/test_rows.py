@@ -32,7 +32,7 @@ def broken_and_not():
 def test_nothing_broken_is_said_to_be_no_proof(tmp_path):
     table = [*rows("order", "2 s of ciphertext", [1.4] * 10, seconds=2.0), *random_keys()]
     found = verdict(present(load_attacks(write_attacks(tmp_path / "a", table))))
-    assert found.label == "speech, ROM, M = 4" and "no proof of safety" in found.sentence
+    assert found.label == "speech, ROM, M = 4" and "does not prove safety" in found.sentence
     assert found.sentence.startswith("Not shown to break: the key, the speech; not tried: who speaks;")
 
 
@@ -72,6 +72,20 @@ def test_tables_hold_shares_with_intervals_and_what_wants_no_key(tmp_path):
     assert table.loc["order", "given"] == "10 s of ciphertext" and "linked" not in table.index
     assert table.loc["order", "verdict"] == "undecided"
     assert measurement_table(run).to_dict("records")[0]["median"] == "12.5"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("1 known blocks, clean", "1 known block, clean"),
+        ("1 kernels of 16, 1 queries", "1 kernel of 16, 1 query"),
+        ("21 known blocks, 16 bit", "21 known blocks, 16 bit"),
+        ("11 kernels of 16, 1,001 queries", "11 kernels of 16, 1,001 queries"),
+    ],
+)
+def test_one_thing_is_named_in_the_singular(given, words, tmp_path):
+    run = present(load_attacks(write_attacks(tmp_path / "a", [*rows("told", given, [0.0]), *random_keys()])))
+    assert attack_table(run, verdict(run).cases).set_index("attack").loc["told", "given"] == words
 
 
 def test_tables_show_what_was_measured_and_no_other_columns(tmp_path):
@@ -178,12 +192,12 @@ def test_older_attacks_are_shown_with_a_caution(tmp_path):
         load_attacks(folder)
 
 
-def test_attacks_and_variants_of_one_scheme_are_told_apart(tmp_path):
+def test_attacks_and_variants_of_one_scheme_are_distinguished(tmp_path):
     table = [
         *(row for s in (2.0, 5.0) for row in rows("order", f"{s:g} s", [0.0], seconds=s)),
         *(row for s in (2.0, 5.0) for row in rows("order", f"alone, {s:g} s", [0.0], seconds=s, given_variant="alone")),
     ]
-    run = load_attacks(write_attacks(tmp_path / "a", table))
-    lines = seconds_figure([run]).axes[0].lines
+    run = present(load_attacks(write_attacks(tmp_path / "a", table)))
+    lines = present(seconds_figure([run])).axes[0].lines
     assert [line.get_label() for line in lines] == [f"{run.label}: order", f"{run.label}: order, alone"]
     assert len({line.get_marker() for line in lines}) == 2

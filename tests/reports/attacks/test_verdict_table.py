@@ -1,6 +1,8 @@
 """A table of run folders for which the right verdict is known: the edges, where a rule of thumb goes wrong."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 from tests.narrow import present
 from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.schema import Verdicts, read_json
 from wrongkey.reports.attacks.rows import load_attacks
-from wrongkey.reports.attacks.threats import SEVERITY, Word, adversaries_named, fail_words
-from wrongkey.reports.attacks.verdict_file import read_verdicts, write_verdicts
+from wrongkey.reports.attacks.threats import FAIL_IF, SEVERITY, Word, adversaries_named, fail_words
+from wrongkey.reports.attacks.verdict_file import write_verdicts
 from wrongkey.reports.attacks.verdicts import verdict
 
 FOUND, LOST = 0.02, 1.4
@@ -21,6 +24,10 @@ EAVESDROPPER, INSIDER, USER = "eavesdropper", "insider with names", "unauthorise
 def spread(middle, n=100, width=2.0):
     """Errors of incorrect keys around a median."""
     return list(np.linspace(middle - width, middle + width, n))
+
+
+def read_verdicts(folder):
+    return read_json(folder / "attacks/verdicts.json", Verdicts)
 
 
 def order(hits, n, **columns):
@@ -48,7 +55,8 @@ KEYS = {
     "1 of 1 is nothing": ([*order(1, 1), *random_keys()], "key", Word.UNDECIDED, "too few to distinguish from chance"),
     "2 of 2 is little": ([*order(2, 2), *random_keys()], "key", Word.UNDECIDED, "too few to distinguish from chance"),
     "3 of 3 is overwhelming": ([*order(3, 3), *random_keys()], "key", Word.BROKEN, "3 of 3"),
-    "0 of 4": ([*order(0, 4), *random_keys()], "key", Word.UNDECIDED, "only 4 trials"),
+    "0 of 1": ([*order(0, 1), *random_keys()], "key", Word.UNDECIDED, "; 1 trial is too few; at least 10 are needed"),
+    "0 of 4": ([*order(0, 4), *random_keys()], "key", Word.UNDECIDED, "4 trials are too few; at least 10 are needed"),
     "0 of 30": ([*order(0, 30), *random_keys()], "key", Word.NOT_SHOWN, "0 of 30 keys, 0 % of keys [0, 11 %]"),
     "1 of 30": ([*order(1, 30), *random_keys()], "key", Word.UNDECIDED, "too few to distinguish from chance"),
     "5 of 100: rare, and real": (
@@ -64,7 +72,7 @@ KEYS = {
         "key", Word.BROKEN, "10 of 10 keys, 100 % of keys [72, 100 %]; random keys are found 0 of 100 times; 10 of 20"),
     "half failed, the others in vain": (
         [*order(0, 10, failed=[""] * 5 + ["LinAlgError: no"] * 5), *random_keys(failed="")],
-        "key", Word.UNDECIDED, "only 5 trials"),
+        "key", Word.UNDECIDED, "5 trials are too few"),
     "no baseline, few trials": (order(4, 4), "key", Word.UNDECIDED, "no baseline of random keys"),
     "no baseline, none found": (order(0, 10), "key", Word.UNDECIDED, "no baseline of random keys"),
     "no baseline, half found": (order(5, 10), "key", Word.UNDECIDED, "no baseline of random keys"),
@@ -253,7 +261,7 @@ def test_an_attack_that_broke_down_every_time_is_named(tmp_path):
     down = rows("told", "4 known blocks, clean", [LOST] * 10, failed="LinAlgError: no")
     more = rows("told", "8 known blocks, clean", [LOST] * 10, failed="")
     lost = "told (4 known blocks, clean) broke down in 10 of 10 trials (LinAlgError: no): repair it."
-    room = "somebody in the room"
+    room = "someone in the room"
     found = judged(tmp_path / "a", [*down, *order(0, 10, failed=""), *random_keys(failed="")])
     cell = found.cell("key", room)
     assert cell.word is Word.UNDECIDED and cell.sentence.endswith(lost) and "0 of 10 keys" in cell.sentence
@@ -284,7 +292,7 @@ def test_a_case_counts_for_every_adversary_who_has_what_it_needs(tmp_path):
     table = [*rows("told", "4 known blocks, clean", [FOUND] * 10), *order(0, 10), *random_keys()]
     found = judged(tmp_path / "a", table, known={"guess": ["answers"]}, obstacles=["linked"])
     words = {cell.adversary: cell.word for cell in found.cells if cell.asset == "key"}
-    assert words["somebody in the room"] is words["borrowed device"] is Word.BROKEN
+    assert words["someone in the room"] is words["borrowed device"] is Word.BROKEN
     assert words["eavesdropper"] is words["provider"] is Word.NOT_SHOWN
     assert words[USER] is Word.NOT_TRIED and "wrongkey attack guess" in found.cell("key", USER).sentence
     assert found.cell("identity", INSIDER).word is Word.NOT_APPLICABLE  # the one attack on it has an obstacle
@@ -383,15 +391,35 @@ def test_verdicts_of_a_folder_without_rows_are_none(tmp_path):
         read_verdicts(tmp_path)
 
 
+def test_verdicts_to_fail_on_are_listed_the_worst_first():
+    """In the help and in the sentence of an error alike; "open" is short for its whole phrase, which works too."""
+    listed = "open, broken, weakened, undecided, not-shown-to-break, not-tried, does-not-apply"
+    assert ", ".join(FAIL_IF) == listed and tuple(FAIL_IF.values()) == SEVERITY
+    with pytest.raises(BadInput, match=listed):
+        fail_words("brokn")
+    assert fail_words("open") == fail_words("open without any attack") == {Word.OPEN}
+    page = (Path(__file__).parents[3] / "docs/threat-model.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \*\*(.+)\*\* \|", page, flags=re.M) == list(SEVERITY)
+
+
 def test_verdicts_to_fail_on_are_those_named_and_worse_ones():
     assert fail_words("broken") == {Word.OPEN, Word.BROKEN}
     assert fail_words("weakened") == fail_words("broken, weakened,open, ") == set(SEVERITY[:3])
     assert fail_words("undecided") == {*fail_words("weakened"), Word.UNDECIDED}
     assert fail_words("not-shown-to-break") == fail_words("not shown  to break") == set(SEVERITY[:5])
-    with pytest.raises(BadInput, match="--fail-if brokn is not a verdict: name one or more of broken, open, weakened"):
+    with pytest.raises(BadInput, match="--fail-if brokn is not a verdict: name one or more of open, broken, weakened"):
         fail_words("broken,brokn")
-    with pytest.raises(BadInput, match="--fail-if names no verdict: name one or more of broken"):
+    with pytest.raises(BadInput, match="--fail-if names no verdict: name one or more of open, broken"):
         fail_words(" ,")
+
+
+def test_an_adversary_keeps_the_earlier_name():
+    named = adversaries_named("someone-in-the-room")
+    assert named == {"someone in the room"}
+    assert adversaries_named("somebody-in-the-room") == adversaries_named("Somebody in the room") == named
+    with pytest.raises(BadInput) as error:
+        adversaries_named("eve")
+    assert "someone-in-the-room" in str(error.value) and "somebody" not in str(error.value)
 
 
 def test_adversaries_are_named_with_hyphens_or_spaces():

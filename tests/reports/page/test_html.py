@@ -317,6 +317,7 @@ def test_facts_of_recognition_and_classification(make_run: MakeRun, scores: np.n
     text = page_of([asr, asc], tmp_path / "report.html").text
     assert "toy, 400 utterances, 1,234 words in the transcripts" in text and "0 speakers" not in text
     assert "toy, 400 utterances, 2 classes" in text and "dog, rain" in text
+    assert "queried under keys other than their own" in text and "Command: wrongkey sweep" in text
     assert "M = 3 of a waveform" in text and "M = 3 (tiles) of a spectrogram" in text
 
 
@@ -334,7 +335,7 @@ def test_what_was_heard_and_confused_is_shown_where_it_was_kept(
     html = write_report([asr, *folders, make_run("d", scores)], tmp_path / "report.html").read_text(encoding="utf-8")
     page = Page(html)
     assert "What was heard" in page.text and "THREE <b>FOUR</b>" in page.text and "median key, number 1" in page.text
-    assert "What was taken for what" in page.text and len(page.ids) == len(set(page.ids))
+    assert "Confusions" in page.text and len(page.ids) == len(set(page.ids))
     names = {path.name for path in (tmp_path / "report-figures").glob("confusion*.png")}
     assert names == {"confusion-1-a-b-rom-m-3.png", "confusion-2-a-b-rom-m-3.png"}
 
