@@ -95,8 +95,10 @@ class LinearPredictionSettings(DescentSettings):
         The most steps of the final descent.
     tolerance : float
         A descent of the search ends where a step gains less than this.
-    run_tolerance, polish_tolerance : float
-        The same of the best key of a run, and of the final descent.
+    run_tolerance : float
+        The same of the best key of a run.
+    polish_tolerance : float
+        The same of the final descent.
     average : tuple of float
         Prediction polynomial of average speech at 16 kHz, from which half of the starts come: of the mean
         autocorrelation of 100 utterances of 65 adults of speechocean762's train part.
