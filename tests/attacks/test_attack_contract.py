@@ -139,7 +139,7 @@ def test_its_settings_are_frozen_recordable_and_documented(name):
     if settings is None:
         assert settings_of(attack) == {}
         return
-    recorded, documented = settings_of(attack), type(settings).__doc__ or ""
+    recorded, documented = settings_of(attack), "".join(kind.__doc__ or "" for kind in type(settings).__mro__)
     assert recorded and settings_of(open_attack(name)) == recorded
     for field in fields(settings):
         assert re.search(rf"^\s*(\w+, )*{field.name}(, \w+)* : ", documented, flags=re.M), f"{field.name} says nothing"
