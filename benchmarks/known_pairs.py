@@ -23,7 +23,7 @@ from torch import Tensor
 from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Evidence, Matrix, Quality, Setting
 from wrongkey.attacks.harness.fine_tuning import fine_tuned
 from wrongkey.attacks.harness.scores import key_error, snr
-from wrongkey.attacks.solvers.procrustes import fit
+from wrongkey.attacks.solvers.procrustes import FitSettings, fit
 from wrongkey.attacks.weights.kernel_rows import channels, keyed_rows, lifted_layer
 from wrongkey.attacks.weights.public_model import PublicModel
 from wrongkey.attacks.weights.public_statistics import PublicStatistics
@@ -75,7 +75,8 @@ def plaintext(victims: Sequence[Utterance], sizes: Sequence[int]) -> None:
             for quality in get_args(Quality):
                 for count in sorted({n for n in (1, 2, size // 2, size - 1, size, 2 * size, 16 * size) if n}):
                     fits = [
-                        fit(scheme, *_pairs(s, k, count, quality, i)) for i, (s, k) in enumerate(_both(speech, keys))
+                        fit(scheme, *_pairs(s, k, count, quality, i), FitSettings())
+                        for i, (s, k) in enumerate(_both(speech, keys))
                     ]
                     pairs = zip(fits, keys, strict=True)
                     errors = np.array([key_error(found.key, key, Blocks.SAMPLES) for found, key in pairs])

@@ -1,4 +1,4 @@
-"""A learned matrix before a model: it undoes a key that is the same for everybody.
+"""A learned matrix before a model: it undoes a key that is the same for all users.
 
 Ciphertext `x K` read by the plain model through the map `W = Kᵀ` is plain speech again, and N² numbers are far fewer
 than a model has. With the model frozen, `W` is sought as `learned-key` seeks a key

@@ -11,7 +11,7 @@ VoicePrivacy's words [1]_, by what they have beside it:
   under the very key of the victims. A matrix in front of the frozen model is learned first, then more of the model.
 
 Attackers whose training falls short make a protection look better than it is [2]_: a trained model is judged on people
-held out, and given up where these are not told apart better than before.
+held out, and given up where it does not distinguish these better than before.
 
 References
 ----------
@@ -40,7 +40,7 @@ from wrongkey.keys import draw_keys
 from wrongkey.keys.compatibility import keyed_weights
 
 IGNORANT, LAZY, SEMI, SAME_KEY = "ignorant", "lazy-informed", "semi-informed", "same key"
-# Nobody has other people's speech both plain and under the victims' key: that would give the key away.
+# No adversary has other people's speech both plain and under the victims' key: that would give the key away.
 NEEDS: Mapping[str, frozenset[Need]] = {
     IGNORANT: frozenset({"public model", "plain enrolment"}),
     LAZY: frozenset({"public model"}),
@@ -73,7 +73,7 @@ class Informed:
         return None
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        """All four adversaries; nobody is enrolled where sounds are classified, so that nobody is ignorant there."""
+        """All four adversaries; where sounds are classified there is no enrolment, and so no ignorant one."""
         variants = (IGNORANT, LAZY, SEMI, SAME_KEY) if setting.task == "asv" else (LAZY, SEMI, SAME_KEY)
         return [Case(variant=variant, needs=NEEDS[variant]) for variant in variants]
 

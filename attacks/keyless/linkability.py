@@ -1,6 +1,6 @@
 """Linkability: whether two ciphertexts of one speaker can be linked without the key.
 
-An orthogonal key is a change of basis. Under one key for everybody, covariances of ciphertext, and their matrix
+An orthogonal key is a change of basis. Under one key for all users, covariances of ciphertext, and their matrix
 logarithms, are those of plain speech in that basis: `log(Kᵀ S K) = Kᵀ log(S) K`. All distances between them are then
 what they are for plain speech, and speakers can be compared as well as by their plain long-term covariances [1]_.
 Across keys the eigenvalues stay. Both are features of ciphertext alone; cosines of the centred features are the scores
@@ -67,7 +67,7 @@ class Linkability:
         return None if setting.task == "asv" else "It links speakers: the trials of --task asv are needed."
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        """One key for everybody, and a key for every query."""
+        """One key for all users, and a key for every query."""
         return [Case(variant=ONE_KEY), Case(variant=ACROSS_KEYS)]
 
     def run(self, evidence: Evidence) -> Recovery:

@@ -11,17 +11,17 @@ from wrongkey.attacks.through_model.settings import SearchSettings
 class InformedSettings(SearchSettings):
     """How much is trained, beside the settings of the search for a front end.
 
-    The numbers keep `informed` below some three minutes of one CPU core a case, with asv-raw3.
+    The numbers keep `informed` below about three minutes of one CPU core a case, with asv-raw3.
 
     Attributes
     ----------
     held_out : float
-        Share of the people, or of the clips, that is held out: 17 of 67 people make some 90 pairs of one voice and
+        Share of the people, or of the clips, that is held out: 17 of 67 people make about 90 pairs of one voice and
         1,700 of two.
     held_keys : int
-        Keys under which held-out people are asked about: incorrect keys differ by some 5 points of EER.
+        Keys under which held-out people are asked about: incorrect keys differ by about 5 points of EER.
     searches : int
-        Searches for a front end, which take some 25 s each. A second one from other starts shows whether the first was
+        Searches for a front end, which take about 25 s each. A second one from other starts shows whether the first was
         stuck.
     utterances : int
         Most utterances that such a search asks about. Every start is compared on all of them, which takes 0.3 s.

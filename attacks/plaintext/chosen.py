@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wrongkey.attacks.base import Case, Evidence, Need, Recovery, Setting, Threat
-from wrongkey.attacks.solvers.procrustes import fit
+from wrongkey.attacks.solvers.procrustes import DEFAULTS, FitSettings, fit
 from wrongkey.errors import BadInput
 
 
@@ -21,6 +21,9 @@ class ChosenPlaintext:
     family = 3
     needs: frozenset[Need] = frozenset({"chosen plaintext"})
     threat = Threat("Holds an authorised device, which encrypts any speech that it is given.", needs)
+
+    def __init__(self, settings: FitSettings = DEFAULTS) -> None:
+        self.settings = settings
 
     def inapplicable(self, setting: Setting) -> str | None:
         """Every key multiplies blocks, so that the attack always applies."""
@@ -39,7 +42,7 @@ class ChosenPlaintext:
         if evidence.encrypt is None:
             raise BadInput("The attack chosen-plaintext needs an authorised device that encrypts, and was given none.")
         impulses = np.eye(evidence.setting.size)
-        fitted = fit(evidence.setting.scheme, impulses, evidence.encrypt(impulses))
+        fitted = fit(evidence.setting.scheme, impulses, evidence.encrypt(impulses), self.settings)
         return Recovery(
             fitted.key,
             success_claimed=fitted.certain,

@@ -1,6 +1,6 @@
 """Known plaintext: the adversary knows some plain blocks of speech beside their ciphertext.
 
-They may have recorded a greeting that everybody says, or be in the room while the victim speaks. The key is the nearest
+They may have recorded a greeting that all users say, or be in the room while the victim speaks. The key is the nearest
 one of the scheme (`wrongkey.attacks.solvers.procrustes`). ROM needs N independent blocks, since a key is free on
 directions that no block has: with one block less, one sign is left to guess. Flipping and Shuffling need one block
 whose samples differ, and so does a finite scheme of a user's own.
@@ -9,24 +9,12 @@ whose samples differ, and so does a finite scheme of a user's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wrongkey.attacks.base import Case, Evidence, Need, Quality, Recovery, Setting, Threat
-from wrongkey.attacks.solvers.procrustes import fit
+from wrongkey.attacks.solvers.procrustes import DEFAULTS, FitSettings, fit
 from wrongkey.errors import BadInput
 
-
-@dataclass(frozen=True)
-class KnownPlaintextSettings:
-    """How much the adversary knows in the cases that the suite runs.
-
-    Attributes
-    ----------
-    blocks_per_element : int
-        The longest cases know this many blocks for each of the N elements of a block.
-    """
-
-    blocks_per_element: int = 16
+BLOCKS_PER_ELEMENT = 16  # known blocks for each of the N elements of a block, in the longest cases
 
 
 class KnownPlaintext:
@@ -37,7 +25,7 @@ class KnownPlaintext:
     needs: frozenset[Need] = frozenset({"known plaintext"})
     threat = Threat("Knows plain blocks of the victim's speech beside their ciphertext, exactly or in noise.", needs)
 
-    def __init__(self, settings: KnownPlaintextSettings = KnownPlaintextSettings()) -> None:
+    def __init__(self, settings: FitSettings = DEFAULTS) -> None:
         self.settings = settings
 
     def inapplicable(self, setting: Setting) -> str | None:
@@ -46,7 +34,7 @@ class KnownPlaintext:
 
     def cases(self, setting: Setting) -> Sequence[Case]:
         """From one block to many, where an answer changes (benchmarks/known_pairs.py has the whole curves)."""
-        size, most = setting.size, self.settings.blocks_per_element * setting.size
+        size, most = setting.size, BLOCKS_PER_ELEMENT * setting.size
         counts: dict[Quality, set[int]] = {
             "clean": {1, size - 1, size},
             "16 bit": {size, most},
@@ -66,7 +54,7 @@ class KnownPlaintext:
         if evidence.known is None:
             raise BadInput("The attack known-plaintext needs plain blocks and their ciphertext, and was given none.")
         plain, cipher = evidence.known
-        fitted = fit(evidence.setting.scheme, plain, cipher)
+        fitted = fit(evidence.setting.scheme, plain, cipher, self.settings)
         missing = evidence.setting.size - fitted.rank
         return Recovery(
             fitted.key,

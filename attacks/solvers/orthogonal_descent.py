@@ -9,6 +9,7 @@ Every key of the batch has its own step, by Armijo's condition, and leaves the b
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -17,10 +18,27 @@ from torch import Tensor
 from wrongkey.attacks.solvers.orthogonal_group import cayley
 from wrongkey.attacks.solvers.stable_linalg import polar
 
-MEMORY = 12  # pairs that L-BFGS remembers
-SLOPE = 1e-4  # Armijo: the share of the predicted decrease that a step must achieve
-LEAST_STEP = 2.0**-20
-STILL = 2  # steps in a row that gain less than the tolerance, after which a key has converged
+
+@dataclass(frozen=True)
+class DescentSettings:
+    """How a descent on the orthogonal group steps, and when it ends.
+
+    Attributes
+    ----------
+    descent_memory : int
+        Pairs of moves and changes of the gradient that L-BFGS remembers.
+    descent_slope : float
+        Armijo's condition: the share of the predicted decrease that a step must achieve.
+    descent_least_step : float
+        A key ends where a step of this size, relative to L-BFGS's, lowers nothing.
+    descent_still : int
+        Steps in a row that gain less than the tolerance, after which a key has converged.
+    """
+
+    descent_memory: int = 12
+    descent_slope: float = 1e-4
+    descent_least_step: float = 2.0**-20
+    descent_still: int = 2
 
 
 class Objective(Protocol):
@@ -33,12 +51,15 @@ class Objective(Protocol):
         """Values (b,) and the Euclidean gradient (b, N, N)."""
 
 
-def descend(objective: Objective, starts: Tensor, steps: int = 200, tolerance: float = 1e-9) -> tuple[Tensor, Tensor]:
+def descend(
+    objective: Objective, starts: Tensor, steps: int, tolerance: float, settings: DescentSettings
+) -> tuple[Tensor, Tensor]:
     """Keys (n, N, N) of lower value than the starts, and their values (n,).
 
-    Each key takes at most `steps` steps; it ends earlier when `STILL` steps in a row gained less than the tolerance.
+    Each key takes at most `steps` steps; it ends earlier when `descent_still` steps in a row gained less than the
+    tolerance.
     """
-    descent = _Descent(objective, starts, tolerance)
+    descent = _Descent(objective, starts, tolerance, settings)
     for _ in range(steps):
         if not descent.step():
             break
@@ -58,8 +79,8 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 class _Descent:
     """The keys that still move, with their L-BFGS memory: pairs (m, b, N, N), the newest last."""
 
-    def __init__(self, objective: Objective, starts: Tensor, tolerance: float) -> None:
-        self.objective, self.tolerance = objective, tolerance
+    def __init__(self, objective: Objective, starts: Tensor, tolerance: float, settings: DescentSettings) -> None:
+        self.objective, self.tolerance, self.settings = objective, tolerance, settings
         self.keys, self.values = starts.clone(), starts.new_full((len(starts),), float("inf"))
         self.who = torch.arange(len(starts), device=starts.device)
         self.key = starts.clone()
@@ -85,7 +106,7 @@ class _Descent:
         gain = torch.where(moved, self.value - value, torch.zeros_like(value))
         self.key, self.value, self.gradient = key, value, torch.where(moved[:, None, None], turned, self.gradient)
         self.still = torch.where(gain < self.tolerance, self.still + 1, torch.zeros_like(self.still))
-        return self._retire((self.still >= STILL) | ~moved)
+        return self._retire((self.still >= self.settings.descent_still) | ~moved)
 
     def _search(self, direction: Tensor, slope: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Shrink the step of each key until Armijo's condition holds: keys, values, gradients, whether moved, sizes."""
@@ -96,18 +117,18 @@ class _Descent:
         while len(open_):
             trial = cayley(direction[open_] * size[open_, None, None]) @ self.key[open_]
             trial_value, trial_gradient = self.objective.value_and_gradient(trial)
-            good = trial_value <= self.value[open_] + SLOPE * size[open_] * slope[open_]
+            good = trial_value <= self.value[open_] + self.settings.descent_slope * size[open_] * slope[open_]
             won = open_[good]
             key[won], value[won], gradient[won], moved[won] = trial[good], trial_value[good], trial_gradient[good], True
             open_ = open_[~good]
             size[open_] /= 4
-            open_ = open_[size[open_] > LEAST_STEP]
+            open_ = open_[size[open_] > self.settings.descent_least_step]
         return key, value, gradient, moved, size
 
     def _remember(self, move: Tensor, change: Tensor) -> None:
         self.moves.append(move)
         self.changes.append(change)
-        if len(self.moves) > MEMORY:
+        if len(self.moves) > self.settings.descent_memory:
             self.moves.pop(0)
             self.changes.pop(0)
 

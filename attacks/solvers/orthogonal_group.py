@@ -10,8 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-BETAS = (0.9, 0.99)  # decay of Adam's first and second moment
-
 
 def skew(coordinates: Tensor, size: int) -> Tensor:
     """Skew matrices `(..., N, N)` of coordinates `(..., N(N - 1)/2)`, an isometry: `‖A‖_F = ‖coordinates‖`.
@@ -54,9 +52,17 @@ class OrthogonalAdam:
     The gradient's coordinates at `K`, the skew part of `Kᵀ ∂L/∂K`, lie in the same space at every `K` (left
     translation), so moments carry over. A step is `K ← K cayley(-rate · m̂/√v̂)`, with one `v̂` for all
     coordinates of a key, so that no basis is preferred.
+
+    Parameters
+    ----------
+    keys : Tensor
+        The keys to start from.
+    decays : pair of float
+        Decay of the first and of the second moment in a step, Adam's β.
     """
 
-    def __init__(self, keys: Tensor) -> None:
+    def __init__(self, keys: Tensor, decays: tuple[float, float]) -> None:
+        self.decays = decays
         self.keys = keys.detach().double().clone()
         self.first = torch.zeros_like(self.keys)
         self.second = self.keys.new_zeros(len(keys), 1, 1)
@@ -67,11 +73,12 @@ class OrthogonalAdam:
         product = self.keys.mT @ gradient.double()
         tangent = product - product.mT
         self.steps += 1
-        self.first = BETAS[0] * self.first + (1 - BETAS[0]) * tangent
+        first, second = self.decays
+        self.first = first * self.first + (1 - first) * tangent
         power = tangent.square().mean((-2, -1), keepdim=True)
-        self.second = BETAS[1] * self.second + (1 - BETAS[1]) * power
-        mean = self.first / (1 - BETAS[0] ** self.steps)
-        deviation = (self.second / (1 - BETAS[1] ** self.steps)).sqrt()
+        self.second = second * self.second + (1 - second) * power
+        mean = self.first / (1 - first**self.steps)
+        deviation = (self.second / (1 - second**self.steps)).sqrt()
         self.keys = self.keys @ cayley(-rate * mean / (deviation + 1e-12))
 
     def keep(self, chosen: Tensor) -> None:

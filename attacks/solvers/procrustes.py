@@ -19,7 +19,6 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +32,25 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.vocabulary import RECOVERED
 from wrongkey.keys.schemes import Group, Scheme, get_scheme
 
-ROUNDING = 1e-13  # relative error that numbers are taken to have at least, of float64
-CERTAIN = 12.0  # log likelihood ratio over a neighbour at which a position or a sign counts as known
+# Rounding of float64, which no attack would tune: they are not among the settings.
+ROUNDING = 1e-13  # relative error that numbers are taken to have at least
 SAME = 1e-9  # difference of two keys' elements that is rounding
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """When a fitted key counts as known.
+
+    Attributes
+    ----------
+    certain : float
+        Log likelihood ratio over a neighbour from which a position or a sign counts as known.
+    """
+
+    certain: float = 12.0
+
+
+DEFAULTS = FitSettings()
 
 
 @dataclass(frozen=True)
@@ -107,15 +122,12 @@ def nearest_key(scheme: Scheme | str, cross_covariance: Matrix) -> Matrix:
         case Group.SIGNED_PERMUTATIONS:
             return _permutations(np.abs(covariance)) * _signs(covariance)
         case Group.ORTHOGONAL:
-            return polar(covariance)
+            return array_polar(covariance)
 
 
-def polar(matrix: NDArray[np.floating[Any]]) -> Matrix:
-    """Return the nearest orthogonal matrices `(..., N, N)`."""
-    return array_polar(matrix).astype(np.float64)
-
-
-def fit(scheme: Scheme | str, plain: Matrix, cipher: Matrix, weights: Matrix | None = None) -> Fit:
+def fit(
+    scheme: Scheme | str, plain: Matrix, cipher: Matrix, settings: FitSettings, weights: Matrix | None = None
+) -> Fit:
     """Return the key that carries plain blocks to encrypted ones, errors in either being white.
 
     Parameters
@@ -124,6 +136,8 @@ def fit(scheme: Scheme | str, plain: Matrix, cipher: Matrix, weights: Matrix | N
         The scheme, or its name.
     plain, cipher : Matrix
         Pairs of blocks, both `(n, N)`.
+    settings : FitSettings
+        When the key counts as known.
     weights : Matrix, optional
         One over the error variance of each pair, up to a common factor, `(n,)`.
 
@@ -139,7 +153,8 @@ def fit(scheme: Scheme | str, plain: Matrix, cipher: Matrix, weights: Matrix | N
 
     Examples
     --------
-    >>> fit("shuffling", np.array([[0.1, 0.5, 0.2]]), np.array([[0.5, 0.2, 0.1]])).key.argmax(0).tolist()
+    >>> fitted = fit("shuffling", np.array([[0.1, 0.5, 0.2]]), np.array([[0.5, 0.2, 0.1]]), FitSettings())
+    >>> fitted.key.argmax(0).tolist()
     [1, 2, 0]
     """
     scheme = get_scheme(scheme)
@@ -147,7 +162,7 @@ def fit(scheme: Scheme | str, plain: Matrix, cipher: Matrix, weights: Matrix | N
     key = nearest_key(scheme, x.T @ y)
     if not _discrete(scheme, x.shape[1]):
         key = min(key, _row_by_row(x, y), key=lambda k: float(np.linalg.norm(x @ k - y)))
-    return _judged(scheme, x, y, key)
+    return _judged(scheme, x, y, key, settings.certain)
 
 
 def _discrete(scheme: Scheme, size: int) -> bool:
@@ -170,7 +185,8 @@ def _row_by_row(x: Matrix, y: Matrix) -> Matrix:
     return (right.T @ turned.T).astype(np.float64)
 
 
-def _judged(scheme: Scheme, x: Matrix, y: Matrix, key: Matrix) -> Fit:
+def _judged(scheme: Scheme, x: Matrix, y: Matrix, key: Matrix, least: float) -> Fit:
+    """The fit of a key; what is known is known by a log likelihood ratio of at least `least`."""
     count, size = x.shape
     squares = float(((x @ key - y) ** 2).sum())
     power = max(float((y**2).sum()), 1e-300)
@@ -179,22 +195,22 @@ def _judged(scheme: Scheme, x: Matrix, y: Matrix, key: Matrix) -> Fit:
     discrete = _discrete(scheme, size)
     free = 0 if discrete else _parameters(min(count, size), size)
     variance = max(squares / max(count * size - free, 1), floor)
-    rank = int((2 * directions**2 / variance > CERTAIN).sum())  # what turning the sign of a direction would cost
+    rank = int((2 * directions**2 / variance > least).sum())  # what turning the sign of a direction would cost
     if discrete:
-        uncertain = _uncertain(scheme, x.T @ y, key, variance)
+        uncertain = _uncertain(scheme, x.T @ y, key, variance, least)
         expected, certain = float(uncertain.mean()), not uncertain.any()
     else:
-        expected = _expected_error(directions, size, variance)
+        expected = _expected_error(directions, size, variance, least)
         certain = rank == size and expected < RECOVERED
     certain = bool(certain and squares < power / 2)
     return Fit(key, float(np.sqrt(squares / power)), rank, expected, certain)
 
 
-def _expected_error(directions: Matrix, size: int, variance: float) -> float:
+def _expected_error(directions: Matrix, size: int, variance: float, least: float) -> float:
     """Relative error of an orthogonal key, root mean square: `2 d` squares where nothing is known of d directions."""
     strengths = np.zeros(size)
     strengths[: len(directions)] = directions
-    unknown = 2 * strengths**2 / variance <= CERTAIN
+    unknown = 2 * strengths**2 / variance <= least
     turns = np.minimum(variance / np.maximum(np.add.outer(strengths**2, strengths**2), 1e-300), 2 / max(size - 1, 1))
     np.fill_diagonal(turns, 2 * erfc(strengths / np.sqrt(variance)))  # a direction's sign is wrong
     among = np.ix_(unknown, unknown)
@@ -207,11 +223,11 @@ def _parameters(rank: int, size: int) -> int:
     return rank * size - rank * (rank + 1) // 2
 
 
-def _uncertain(scheme: Scheme, covariance: Matrix, key: Matrix, variance: float) -> NDArray[np.bool_]:
+def _uncertain(scheme: Scheme, covariance: Matrix, key: Matrix, variance: float, least: float) -> NDArray[np.bool_]:
     """`(N,)`: positions that the pairs leave open."""
     size = len(key)
     if listed(scheme, size):
-        return _open_in_list(scheme, covariance, key, variance)
+        return _open_in_list(scheme, covariance, key, variance, least)
     match scheme.group:
         case Group.SIGNS:
             rise = _sign_rise(np.diagonal(covariance))
@@ -220,7 +236,7 @@ def _uncertain(scheme: Scheme, covariance: Matrix, key: Matrix, variance: float)
             rise = np.minimum(_swap_rise(image), _sign_rise(np.diagonal(image)))
         case _:
             rise = _swap_rise(covariance[:, key.argmax(axis=1)])
-    return rise / (2 * variance) < CERTAIN + np.log(size)
+    return rise / (2 * variance) < least + np.log(size)
 
 
 def _sign_rise(own: Matrix) -> Matrix:
@@ -239,7 +255,7 @@ def _swap_rise(image: Matrix) -> Matrix:
     return swaps.min(axis=1)
 
 
-def _open_in_list(scheme: Scheme, covariance: Matrix, key: Matrix, variance: float) -> NDArray[np.bool_]:
+def _open_in_list(scheme: Scheme, covariance: Matrix, key: Matrix, variance: float, least: float) -> NDArray[np.bool_]:
     """`(N,)`: rows of the key in which other keys of a listed scheme, about as probable, differ."""
     count = scheme.space(len(key))
     assert count is not None
@@ -247,7 +263,7 @@ def _open_in_list(scheme: Scheme, covariance: Matrix, key: Matrix, variance: flo
     uncertain = np.zeros(len(key), dtype=bool)
     for keys in every_key(scheme, len(key)):
         rise = 2 * (best - np.einsum("nij,ij->n", keys, covariance))
-        rivals = keys[rise / (2 * variance) < CERTAIN + np.log(count)]
+        rivals = keys[rise / (2 * variance) < least + np.log(count)]
         uncertain |= (np.abs(rivals - key) > SAME).any(axis=(0, 2))
     return uncertain
 

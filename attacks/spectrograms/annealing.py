@@ -23,8 +23,7 @@ from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
 Terms = NDArray[np.float64]  # (N, N, k), and (N, N) of the linear term
 Order = NDArray[np.int64]
 
-SAMPLED = 200  # random exchanges whose median change is the unit of temperature
-LEAST_STEPS = 1000
+ROUNDING = 1e-12  # an energy is lower only by more than this
 
 
 def annealed_order(objective: TileLikelihood, start: Tensor, seed: int, settings: SpectrogramMomentsSettings) -> Tensor:
@@ -36,9 +35,9 @@ def annealed_order(objective: TileLikelihood, start: Tensor, seed: int, settings
     seen = np.ascontiguousarray(objective.seen.permute(1, 2, 0).numpy())
     size, terms = len(inverse), inverse.shape[2]
     order = start.argmax(1).numpy().astype(np.int64)
-    steps = max(LEAST_STEPS, int(settings.annealing_work / (4 * size * terms)))
-    temperatures = settings.hottest, settings.coldest
-    best = _anneal(inverse, seen, objective.linear.numpy(), order, steps, seed, *temperatures)
+    steps = max(settings.annealing_least_steps, int(settings.annealing_work / (4 * size * terms)))
+    linear, temperatures = objective.linear.numpy(), (settings.hottest, settings.coldest)
+    best = _anneal(inverse, seen, linear, order, steps, seed, *temperatures, settings.annealing_sampled)
     key = torch.zeros_like(start)
     key[torch.arange(size), torch.from_numpy(best)] = 1
     return key
@@ -65,12 +64,21 @@ def _change(a: Terms, b: Terms, linear: Terms, order: Order, i: int, j: int) -> 
 
 @njit(cache=True)
 def _anneal(
-    a: Terms, b: Terms, linear: Terms, order: Order, steps: int, seed: int, hottest: float, coldest: float
+    a: Terms,
+    b: Terms,
+    linear: Terms,
+    order: Order,
+    steps: int,
+    seed: int,
+    hottest: float,
+    coldest: float,
+    sampled: int,
 ) -> Order:
+    """The best order; the median change of `sampled` random exchanges is the unit of temperature."""
     np.random.seed(seed)
     size = len(order)
-    sample = np.empty(SAMPLED)
-    for n in range(SAMPLED):
+    sample = np.empty(sampled)
+    for n in range(sampled):
         i, j = np.random.randint(size), np.random.randint(size)
         sample[n] = abs(_change(a, b, linear, order, i, j)) if i != j else 0.0
     scale = np.median(sample)
@@ -84,7 +92,7 @@ def _anneal(
         if change <= 0 or np.random.random() < np.exp(-change / temperature):
             order[i], order[j] = order[j], order[i]
             energy += change
-            if energy < least - 1e-12:
+            if energy < least - ROUNDING:
                 least = energy
                 best[:] = order
     return best

@@ -31,6 +31,7 @@ from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import Group
 
 DEFAULTS = SpectrogramMomentsSettings()
+SECONDS = (10.0, 30.0, 75.0)  # of ciphertext
 INDECISIVE = "keys with single directions wrong fit nearly as well in blocks so large, so that J does not tell"
 
 
@@ -64,7 +65,7 @@ class SpectrogramMoments:
 
     def cases(self, setting: Setting) -> Sequence[Case]:
         """Some seconds of ciphertext, from few to many."""
-        return [Case(seconds=seconds) for seconds in self.settings.seconds]
+        return [Case(seconds=seconds) for seconds in SECONDS]
 
     def run(self, evidence: Evidence) -> Recovery:
         """Find the key of least J.

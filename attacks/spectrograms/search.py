@@ -85,9 +85,8 @@ def _first_starts(plain: Moments, cipher: Moments, seed: int, settings: Spectrog
     """Random keys, descended with less and less noise in the public statistics."""
     keys = torch.from_numpy(draw_keys("rom", plain.mean.shape[-1], seed, 0, settings.starts))
     for noise in settings.first_noises:
-        keys, _ = descend(
-            _covariance_objective(plain, cipher, noise, settings), keys, settings.long, settings.tolerance
-        )
+        objective = _covariance_objective(plain, cipher, noise, settings)
+        keys, _ = descend(objective, keys, settings.long, settings.tolerance, settings)
     return keys
 
 
@@ -96,7 +95,8 @@ def _run(
 ) -> tuple[Ranked, int]:
     """The best different keys after descents and mending, and how many starts agreed before it."""
     objective = _covariance_objective(plain, cipher, settings.noise, settings)
-    descended = different(*descend(objective, starts, settings.long, settings.tolerance), stage.kept, settings.same)
+    ends = descend(objective, starts, settings.long, settings.tolerance, settings)
+    descended = different(*ends, stage.kept, settings.same)
     mended = [mend(objective, key, stage, settings) for key in descended.keys]
     keys, values = torch.stack([key for key, _ in mended]), torch.stack([value for _, value in mended])
     return different(keys, values, stage.kept, settings.same), descended.agreed
@@ -118,7 +118,7 @@ def mend(
     value = objective.value(key[None])[0]
     for _ in range(stage.rounds):
         moved = _moves(objective, key, stage.tried)
-        descended, reached = descend(objective, moved, settings.short, settings.tolerance)
+        descended, reached = descend(objective, moved, settings.short, settings.tolerance, settings)
         winner = int(reached.argmin())
         if float(reached[winner]) > float(value) - settings.gain:
             break
@@ -152,7 +152,7 @@ def principal(of: Moments) -> Tensor:
 
 def polished(objective: TileLikelihood, keys: Tensor, settings: SpectrogramMomentsSettings) -> tuple[Tensor, float]:
     """Return the best of keys `(n, N, N)` after a long descent, and its J."""
-    ends, values = descend(objective, keys, 2 * settings.long, settings.last_tolerance)
+    ends, values = descend(objective, keys, 2 * settings.long, settings.last_tolerance, settings)
     best = int(values.argmin())
     return polar(ends[best : best + 1])[0], float(values[best])
 

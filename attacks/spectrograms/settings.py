@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wrongkey.attacks.solvers.orthogonal_descent import DescentSettings
+
 
 @dataclass(frozen=True)
-class SpectrogramMomentsSettings:
-    """How long the attack searches, with which noise, and what it believes.
+class SpectrogramMomentsSettings(DescentSettings):
+    """How long the attack searches, with which noise, and what it accepts.
 
     Noise is white noise in the public statistics, in units of the mean variance of a row of blocks. J is the objective
-    of `wrongkey.attacks.spectrograms.likelihood`; it has no unit, and is 1/2 for plain public speech.
+    of `wrongkey.attacks.spectrograms.likelihood`; it has no unit, and is 1/2 for plain public speech. The fields of
+    `DescentSettings` and these.
 
     Attributes
     ----------
-    seconds : tuple of float
-        Seconds of ciphertext in the cases that the suite runs.
     largest : int
         Largest N that is attacked. Beyond it, moments of neighbourhoods take more memory than they are worth.
     noise : float
@@ -40,6 +41,10 @@ class SpectrogramMomentsSettings:
         Noise in the public statistics during annealing; there is one annealing for each number.
     annealing_work : float
         Multiplications of one annealing.
+    annealing_least_steps : int
+        Exchanges that an annealing tries, at least.
+    annealing_sampled : int
+        Random exchanges whose median change is the unit of temperature.
     annealing_negligible : float
         Terms of J that annealing leaves out, relative to the largest.
     hottest, coldest : float
@@ -70,7 +75,6 @@ class SpectrogramMomentsSettings:
         Distance of two keys, relative to their norm and up to the sign, below which they count as one.
     """
 
-    seconds: tuple[float, ...] = (10.0, 30.0, 75.0)
     largest: int = 256
     noise: float = 1e-3
     negligible: float = 1e-6
@@ -83,6 +87,8 @@ class SpectrogramMomentsSettings:
     order_rounds: int = 500
     annealing_noises: tuple[float, ...] = (0.1, 0.1, 0.01)
     annealing_work: float = 6e9
+    annealing_least_steps: int = 1000
+    annealing_sampled: int = 200
     annealing_negligible: float = 1e-3
     hottest: float = 0.5
     coldest: float = 1e-4

@@ -36,6 +36,7 @@ from wrongkey.errors import BadInput
 from wrongkey.keys.schemes import Scheme
 
 DEFAULTS = AnswersOnlySettings()
+QUERIES = (100, 1_000)  # a query is one key asked about all utterances
 HILL = "hill climbing"  # the variant that takes single geodesic steps instead of CMA-ES
 
 
@@ -44,7 +45,7 @@ class AnswersOnly:
 
     name = "answers-only"
     family = 7
-    most_trials = 2  # some 50 ms a query: a trial takes minutes
+    most_trials = 2  # about 50 ms a query: a trial takes minutes
     threat = Threat(
         "Asks the encrypted model about other people's speech, encrypted with keys of their own, and sees its answers.",
         frozenset({"answers", "other speech"}),
@@ -59,10 +60,10 @@ class AnswersOnly:
 
     def cases(self, setting: Setting) -> Sequence[Case]:
         """Few queries and many; the latter by hill climbing, too, where keys form a continuum."""
-        cases = [Case(queries=queries) for queries in self.settings.queries]
+        cases = [Case(queries=queries) for queries in QUERIES]
         if setting.scheme.finite(setting.size):
             return cases
-        return [*cases, Case(queries=self.settings.queries[-1], variant=HILL)]
+        return [*cases, Case(queries=QUERIES[-1], variant=HILL)]
 
     def run(self, evidence: Evidence) -> Recovery:
         """Find the key with the least loss on half of the voices; success is claimed where it works on the other half.
@@ -73,7 +74,7 @@ class AnswersOnly:
         setting, background, seed, settings = evidence.setting, evidence.background, evidence.seed, self.settings
         if evidence.ask is None or background is None or setting.task is None:
             raise BadInput("The attack answers-only needs a model that answers, and labelled speech to ask it about.")
-        budget = evidence.case.queries or settings.queries[0]
+        budget = evidence.case.queries or QUERIES[0]
         asked = _asked(evidence.ask, background, setting, budget, seed, settings)
         guessed = min(max(int(settings.guessed * budget), 1), settings.most_guessed)
         starts = guesses(setting.scheme, setting.size, seed, guessed - 1)

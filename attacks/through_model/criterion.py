@@ -128,7 +128,7 @@ def split(
 ) -> tuple[list[int], list[int]]:
     """Return the index of the utterances to learn from and of those held out, at most `settings.utterances` in all.
 
-    `speakers` of the `count` utterances: at most `settings.of_a_speaker` of everybody, and nobody in both; None where
+    `speakers` of the `count` utterances: at most `settings.of_a_speaker` of each, and no speaker in both; None where
     utterances have none. Raises BadInput where no speaker, or fewer than two utterances, would be left for either.
     """
     rng, most, each = np.random.default_rng(seed), settings.utterances, settings.of_a_speaker

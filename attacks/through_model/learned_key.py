@@ -1,8 +1,8 @@
 """Attack 6: a key learned from other people's plain speech, with which the encrypted model works.
 
 The provider holds the encrypted model and can differentiate through it. They look for the key `K̂` under which it works
-on speech that they know: voices are told apart (or, without labels, two pieces of one utterance are alike), sounds are
-classified, and the moments before batch norms are as they were in training. A key has few unknowns beside a model,
+on speech that they know: voices are distinguished (or, without labels, two pieces of one utterance are alike), sounds
+are classified, and the moments before batch norms are as they were in training. A key has few unknowns beside a model,
 N(N - 1)/2, and no ciphertext of a victim is needed. The key that is found makes the model usable. It need not be the
 correct one: where the model hardly notices the difference, neither does this attack.
 """
@@ -36,7 +36,7 @@ class LearnedKey:
     Parameters
     ----------
     settings : LearnedKeySettings
-        How long it looks, and when it believes a key.
+        How long it looks, and when it accepts a key.
     start : callable, optional
         Another attack's estimate of the key from the same evidence, or None; descents begin there, too.
     """

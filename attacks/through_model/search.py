@@ -54,6 +54,7 @@ class Plan:
     steps: int
     batch: int
     rate: float
+    decays: tuple[float, float]
     tried: int
     drawn: int
 
@@ -78,6 +79,7 @@ def plan_for(size: int, settings: SearchSettings) -> Plan:
         steps=settings.steps_large if large else settings.steps,
         batch=settings.batch,
         rate=settings.rate,
+        decays=settings.decays,
         tried=settings.tried,
         drawn=settings.drawn,
     )
@@ -95,13 +97,13 @@ def search_orthogonal(
     keys = guesses(SCHEMES["rom"], len(covariance), seed, plan.guesses, also)
     some = criterion.batch(generator, plan.batch)
     tried = criterion.losses(keys, some)
-    keys = descend(criterion, keys[tried.argsort()[: plan.starts]], plan.first_steps, plan.rate, generator, plan.batch)
+    keys = descend(criterion, keys[tried.argsort()[: plan.starts]], plan.first_steps, plan.rate, generator, plan)
     losses = criterion.losses(keys)
     key, loss = keys[losses.argmin()], float(losses.min())
     rate = plan.rate / 2
     for _ in range(plan.rounds):
         key, loss = reflect(criterion, key, loss, eigenvectors)
-        moved = descend(criterion, key[None], plan.steps, rate, generator, plan.batch)
+        moved = descend(criterion, key[None], plan.steps, rate, generator, plan)
         lower = float(criterion.losses(moved))
         if lower < loss:
             key, loss = moved[0], lower
@@ -110,12 +112,12 @@ def search_orthogonal(
 
 
 def descend(
-    criterion: Criterion, starts: Tensor, steps: int, rate: float, generator: torch.Generator, batch: int
+    criterion: Criterion, starts: Tensor, steps: int, rate: float, generator: torch.Generator, plan: Plan
 ) -> Tensor:
     """Return keys `(n, N, N)` after these steps of Adam on O(N), whose rate falls to zero along half a cosine."""
-    adam = OrthogonalAdam(starts)
+    adam = OrthogonalAdam(starts, plan.decays)
     for step in range(steps):
-        _, gradient = criterion.gradient(adam.keys, criterion.batch(generator, batch))
+        _, gradient = criterion.gradient(adam.keys, criterion.batch(generator, plan.batch))
         adam.step(gradient, rate * (1 + float(np.cos(np.pi * step / steps))) / 2)
     return adam.keys
 

@@ -62,6 +62,8 @@ class SearchSettings(LossSettings):
     rate : float
         Length of the first step of the first descent, in radians per coordinate. It is halved in
         each round.
+    decays : tuple of float
+        Decay of Adam's first and second moment.
     tried : int
         Neighbours of a key of a finite scheme that are tried: those that the gradient makes look best.
     drawn : int
@@ -82,6 +84,7 @@ class SearchSettings(LossSettings):
     steps_large: int = 50
     batch: int = 32
     rate: float = 0.15
+    decays: tuple[float, float] = (0.9, 0.99)
     tried: int = 64
     drawn: int = 256
 
@@ -114,8 +117,6 @@ class AnswersOnlySettings(VerdictSettings):
 
     Attributes
     ----------
-    queries : tuple of int
-        Queries in the cases that the suite runs; a query is one key asked about all utterances.
     guessed : float
         Share of the queries that goes to random keys; the search begins at the best of them.
     most_guessed : int
@@ -128,7 +129,6 @@ class AnswersOnlySettings(VerdictSettings):
         Keys that are drawn at random in place of neighbours, in a finite scheme in which no small steps are known.
     """
 
-    queries: tuple[int, ...] = (100, 1_000)
     guessed: float = 0.25
     most_guessed: int = 200
     sigma: float = 0.3

@@ -14,24 +14,19 @@ from scipy.signal import freqz
 from torch import Tensor
 
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
-from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, LinearPredictionSettings
+from wrongkey.attacks.waveforms.linear_prediction_settings import LinearPredictionSettings
 from wrongkey.attacks.waveforms.speech_states import SpeechStates
 
-# All-pole model of speech at 16 kHz: mean autocorrelation of 100 utterances of 65 adults of speechocean762's train
-# part.
-AVERAGE = (1.0, -0.632, -0.200, -0.185, 0.091, -0.059, 0.105, -0.066, 0.108)
-GRID = 8192  # frequencies
 
-
-def average_autocorrelation(length: int, emphasis: float = 0.0) -> NDArray[np.float64]:
+def average_autocorrelation(length: int, emphasis: float, settings: LinearPredictionSettings) -> NDArray[np.float64]:
     """The autocorrelation r(0) = 1 to r(length - 1) of average speech after x[n] - emphasis x[n-1]."""
-    _, response = freqz([1.0, -emphasis], AVERAGE, GRID, whole=True)
+    _, response = freqz([1.0, -emphasis], settings.average, settings.average_grid, whole=True)
     r = np.fft.ifft(np.abs(response) ** 2).real[:length]
     return r / r[0]
 
 
 def average_starts(
-    states: SpeechStates, count: int, rng: np.random.Generator, settings: LinearPredictionSettings = DEFAULTS
+    states: SpeechStates, count: int, rng: np.random.Generator, settings: LinearPredictionSettings
 ) -> Tensor:
     """Start keys (count, N, N): half for speech as it is, half for pre-emphasised speech.
 
@@ -41,7 +36,7 @@ def average_starts(
     covariances, weights = states.covariances.numpy(), states.weights.numpy()
     starts = []
     for i in range(count):
-        r = average_autocorrelation((lags + 1) * size, settings.emphasis if i % 2 else 0.0)
+        r = average_autocorrelation((lags + 1) * size, settings.emphasis if i % 2 else 0.0, settings)
         plain = _sections(r, size, lags)
         mixed = np.einsum("c,clij->lij", rng.dirichlet(np.ones(len(weights))) + weights, covariances)
         u, v = _strongest_first(plain[0]), _strongest_first(mixed[0])

@@ -39,7 +39,7 @@ from torch import Tensor
 
 from wrongkey.attacks.solvers.stable_linalg import polar
 from wrongkey.attacks.waveforms.joint_diagonalisation import Criterion, principal_axes, separate, separate_jointly
-from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS, PolyphaseSettings
+from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 from wrongkey.errors import BadInput
 
 
@@ -47,8 +47,14 @@ from wrongkey.errors import BadInput
 class BlockSpectra:
     """Spectra of tapered segments of ciphertext at a few block frequencies; each segment has mean power 1 per element.
 
-    values: (g, M, segments) complex64. frequencies: w (g,), between 0 and pi. heard: some of the segments themselves,
-    (s, blocks, M) float64, each of energy 1.
+    Attributes
+    ----------
+    values : Tensor
+        (g, M, segments) complex64.
+    frequencies : Tensor
+        w (g,), between 0 and pi.
+    heard : Tensor
+        Some of the segments themselves, (s, blocks, M) float64, each of energy 1.
     """
 
     values: Tensor
@@ -58,11 +64,17 @@ class BlockSpectra:
 
 @dataclass(frozen=True)
 class PolyphaseEstimate:
-    """A key (M, M), float64, and what is known about it without the truth.
+    """A key and what is known about it without the truth.
 
-    linked: share of the M bands that the path of tones went through; 1 for a good key. It is small where M is large
-        and the path wrong; below M = 10 random columns may be near enough to one another to be linked.
-    criterion: of the joint diagonalisation, comparable among estimates from the same ciphertext.
+    Attributes
+    ----------
+    key : Tensor
+        (M, M) float64.
+    linked : float
+        Share of the M bands that the path of tones went through; 1 for a good key. It is small where M is large and the
+        path wrong; below M = 10 random columns may be near enough to one another to be linked.
+    criterion : float
+        Of the joint diagonalisation, comparable among estimates from the same ciphertext.
     """
 
     key: Tensor
@@ -71,7 +83,7 @@ class PolyphaseEstimate:
 
 
 def polyphase_estimates(
-    blocks: Sequence[Tensor], *, seed: int, count: int, rate: float = 16_000.0, settings: PolyphaseSettings = DEFAULTS
+    blocks: Sequence[Tensor], *, seed: int, count: int, rate: float, settings: PolyphaseSettings
 ) -> list[PolyphaseEstimate]:
     """Estimates of the key from sequences of encrypted blocks, each (n, M), best first.
 

@@ -24,15 +24,17 @@ from torch import Tensor
 from wrongkey.attacks.solvers.stable_linalg import eigh, polar
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 
-GAIN = 1e-5  # of the criterion, below which a descent ends
-LEAST_STEP = 1e-2
-
 
 @dataclass(frozen=True)
 class Criterion:
     """The function f(V) for snapshots of mean power 1 per element.
 
-    floor: of the power. settings: the reach of the moving mean, and how far a step may go.
+    Attributes
+    ----------
+    floor : float
+        Floor of the power.
+    settings : PolyphaseSettings
+        The reach of the moving mean, how far a step may go, and when a descent ends.
     """
 
     floor: float
@@ -76,6 +78,7 @@ def principal_axes(snapshots: Tensor) -> Tensor:
 def separate(snapshots: Tensor, starts: Tensor, criterion: Criterion, steps: int) -> tuple[Tensor, Tensor]:
     """Unitary V (g, M, M) of lower criterion for snapshots (g, M, T), every g on its own, and their values (g,)."""
     identity = torch.eye(starts.shape[-1], dtype=starts.dtype, device=starts.device)
+    least_gain, least_step = criterion.settings.least_gain, criterion.settings.least_step
     bases, components = starts, starts.mH @ snapshots
     value, power = criterion(components)
     step = torch.ones_like(value)
@@ -91,7 +94,7 @@ def separate(snapshots: Tensor, starts: Tensor, criterion: Criterion, steps: int
         components, power = torch.where(pick, trial_components, components), torch.where(pick, trial_power, power)
         value = torch.where(better, trial_value, value)
         step = torch.where(better, (1.5 * step).clamp_max(1), 0.4 * step)
-        if bool((gain < GAIN).all()) and bool((better | (step < LEAST_STEP)).all()):
+        if bool((gain < least_gain).all()) and bool((better | (step < least_step)).all()):
             break
     return bases, value
 
@@ -119,7 +122,7 @@ def separate_jointly(
         while True:
             trial = polar(key.mT @ (identity + step * (turn - turn.mT) / 2)).mT
             trial_components, trial_value, trial_power = at(trial)
-            if trial_value < value or step < LEAST_STEP:
+            if trial_value < value or step < criterion.settings.least_step:
                 break
             step *= 0.4
         gain = value - trial_value
@@ -127,6 +130,6 @@ def separate_jointly(
             break
         key, value, components, power = trial, trial_value, trial_components, trial_power
         step = min(1.6 * step, criterion.settings.largest_step)
-        if gain < GAIN:
+        if gain < criterion.settings.least_gain:
             break
     return key, value

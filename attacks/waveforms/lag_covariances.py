@@ -20,8 +20,6 @@ from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import to_blocks
 
-ROUNDS = 30  # of k-means, at most
-
 
 def block_rows(queries: Sequence[Tensor], block_size: int, blocks: Blocks = Blocks.SAMPLES) -> list[Matrix]:
     """The block rows `(t, N)`, float64, of every query `(samples,)`; a tail shorter than a block is left out."""
@@ -65,11 +63,11 @@ def segment_covariances(sequences: Sequence[Matrix], lags: int, window: float, h
     return covariances[loud] / (energies[loud] / size)[:, None, None, None]
 
 
-def states(covariances: Matrix, count: int, seed: int, least_segments: int) -> tuple[Matrix, Matrix]:
+def states(covariances: Matrix, count: int, seed: int, least_segments: int, rounds: int) -> tuple[Matrix, Matrix]:
     """Segments `(S, L + 1, N, N)` pooled into at most `count` states: `(C, L + 1, N, N)` and their shares `(C,)`.
 
-    k-means by the Frobenius distance of the covariances at block lags 0 and 1, which no key changes. There is at most
-    one state per `least_segments` segments; a state that loses all its segments is dropped.
+    `rounds` of k-means by the Frobenius distance of the covariances at block lags 0 and 1, which no key changes. There
+    is at most one state per `least_segments` segments; a state that loses all its segments is dropped.
     """
     count = max(1, min(count, len(covariances) // least_segments))
     features = covariances[:, :2].reshape(len(covariances), -1)
@@ -77,7 +75,7 @@ def states(covariances: Matrix, count: int, seed: int, least_segments: int) -> t
     members = np.random.default_rng(seed).choice(len(features), count, replace=False)
     shares = np.zeros((count, len(features)))  # row c: weights of the segments whose mean is centre c
     shares[np.arange(count), members] = 1
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         distances = (shares @ products * shares).sum(1)[:, None] - 2 * shares @ products
         label = distances.argmin(0)
         chosen = label == np.arange(len(shares))[:, None]

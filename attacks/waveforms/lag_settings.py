@@ -21,6 +21,8 @@ class LagSettings:
         The largest number of states of speech into which segments are clustered.
     least_segments : int
         The least number of segments per state; there are fewer states where there is less ciphertext.
+    clustering_rounds : int
+        Rounds of the k-means that clusters them.
     prediction_order : int
         Samples of the past from which speech is predicted.
     white_noise : float
@@ -42,6 +44,10 @@ class LagSettings:
         Lags of 1 to this many samples are distinguished from one another and from larger ones.
     public_far_lag : int
         Larger lags are learned up to this many samples.
+    public_far_step : int
+        Larger lags are learned at steps of this many samples: covariances at neighbouring lags say the same.
+    public_classed : int
+        Queries, at least, from which the edges between the classes are learned.
     public_classes : int
         Classes, all of the same size, into which segments are divided by the concentration of their spectrum.
     public_bins : int
@@ -55,6 +61,7 @@ class LagSettings:
     gate: float = 30.0
     states: int = 8
     least_segments: int = 20
+    clustering_rounds: int = 30
     prediction_order: int = 16
     white_noise: float = 1e-3
     decays: tuple[float, ...] = (0.9, 0.4)
@@ -65,6 +72,8 @@ class LagSettings:
     public_seconds: float = 100.0
     public_lags: int = 8
     public_far_lag: int = 40
+    public_far_step: int = 4
+    public_classed: int = 20
     public_classes: int = 10
     public_bins: int = 24
     public_range: float = 1.2

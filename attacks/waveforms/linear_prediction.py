@@ -75,10 +75,22 @@ class LinearPrediction:
 
 @dataclass(frozen=True)
 class RecoveredKey:
-    """A key (N, N) and what supports it.
+    """A key and what supports it.
 
-    value: the lowest J. runs: that were made. agreeing: how many of them ended at this key. needed: how many must for
-    success to be claimed. defect: of stationarity.
+    Attributes
+    ----------
+    key : Tensor
+        (N, N).
+    value : float
+        The lowest J.
+    runs : int
+        Runs that were made.
+    agreeing : int
+        Runs that ended at this key.
+    needed : int
+        Runs that must end at it for success to be claimed.
+    defect : float
+        The stationarity defect of what it decrypts.
     """
 
     key: Tensor
@@ -89,9 +101,7 @@ class RecoveredKey:
     defect: float
 
 
-def recover(
-    blocks: Sequence[Tensor], seed: int, rate: float = 16_000.0, settings: LinearPredictionSettings = DEFAULTS
-) -> RecoveredKey:
+def recover(blocks: Sequence[Tensor], seed: int, rate: float, settings: LinearPredictionSettings) -> RecoveredKey:
     """The key of sequences of encrypted blocks, each (t, N).
 
     rate: samples per second. Raises BadInput where the ciphertext is shorter than one segment, or silent.
@@ -116,7 +126,7 @@ def independent_runs(
     ends, values = [], []
     for run in range(effort.most_runs):
         keys, _ = search(objective, effort, seed + 1000 * run, settings)
-        key, value = descend(objective, keys[:1], settings.run_steps, 1e-8)
+        key, value = descend(objective, keys[:1], settings.run_steps, settings.run_tolerance, settings)
         ends.append(upright(objective, key)[0])
         values.append(value[0])
         best = int(torch.stack(values).argmin())
@@ -137,7 +147,7 @@ def polished(
     longer = order + order // 2
     states = speech_states(blocks, lags_for(longer, len(key)), settings.polish_states, seed, rate, settings)
     fine = PredictionObjective(states, longer, settings.polish_correction)
-    return descend(fine, key[None], settings.polish_steps, 1e-9)[0][0]
+    return descend(fine, key[None], settings.polish_steps, settings.polish_tolerance, settings)[0][0]
 
 
 def stationarity_defect(states: SpeechStates, key: Tensor) -> float:

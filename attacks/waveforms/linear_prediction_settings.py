@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wrongkey.attacks.solvers.orthogonal_descent import DescentSettings
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -19,9 +21,10 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class LinearPredictionSettings:
+class LinearPredictionSettings(DescentSettings):
     """How linear prediction estimates its objective and searches for its minimum.
 
+    The fields of `DescentSettings` and these.
     The fields from `starts` to `agreeing_runs` have one value for each range of block sizes, which `sizes` divides.
 
     Attributes
@@ -40,6 +43,8 @@ class LinearPredictionSettings:
         The largest number of states of speech into which segments are clustered.
     least_segments : int
         The least number of segments per state on average: fewer would make its covariances the noise of single ones.
+    clustering_rounds : int
+        Rounds, at most, of the k-means that clusters them.
     correction : float
         White-noise correction of the autocorrelation at lag 0, relative to it, where runs are compared.
     polish_states : int
@@ -66,12 +71,18 @@ class LinearPredictionSettings:
     levels : tuple of float
         White-noise corrections through which a run descends.
     fine : float
-        Correction from which on the strong directions are settled: a third of the variants, and one round without a
+        Correction from which on the strong directions are settled: there are fewer variants, and one round without a
         better key ends the level.
+    fine_variants : int
+        By this number the variants are divided there.
+    least_gain : float
+        A key counts as better only by more than this, times the square root of the correction.
     screened : int
         Signed permutations that are evaluated for each one that is descended from.
     niche : float
         Keys count as the same if what they decrypt correlates by more than 1 less this multiple of the correction.
+    most_niche : float
+        The largest difference of this correlation from 1.
     halving_steps : tuple of int
         Steps of descent of all variants, and of the better half.
     kept_steps : int
@@ -82,6 +93,17 @@ class LinearPredictionSettings:
         The most steps of descent of the best key of a run.
     polish_steps : int
         The most steps of the final descent.
+    tolerance : float
+        A descent of the search ends where a step gains less than this.
+    run_tolerance : float
+        The same of the best key of a run.
+    polish_tolerance : float
+        The same of the final descent.
+    average : tuple of float
+        Prediction polynomial of average speech at 16 kHz, from which half of the starts come: of the mean
+        autocorrelation of 100 utterances of 65 adults of speechocean762's train part.
+    average_grid : int
+        Frequencies at which its spectrum is computed.
     emphasis : float
         Coefficient of the pre-emphasis that every second start from average speech assumes.
     jitter : float
@@ -99,6 +121,7 @@ class LinearPredictionSettings:
     gate: float = 30.0
     states: int = 8
     least_segments: int = 8
+    clustering_rounds: int = 30
     correction: float = 1e-3
     polish_states: int = 32
     polish_correction: float = 1e-4
@@ -112,13 +135,21 @@ class LinearPredictionSettings:
     agreeing_runs: tuple[int, ...] = (2, 2, 3)
     levels: tuple[float, ...] = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
     fine: float = 0.1
+    fine_variants: int = 3
+    least_gain: float = 1e-4
     screened: int = 8
     niche: float = 0.05
+    most_niche: float = 0.03
     halving_steps: tuple[int, ...] = (12, 24)
     kept_steps: int = 100
     level_steps: int = 60
     run_steps: int = 300
     polish_steps: int = 400
+    tolerance: float = 1e-5
+    run_tolerance: float = 1e-8
+    polish_tolerance: float = 1e-9
+    average: tuple[float, ...] = (1.0, -0.632, -0.200, -0.185, 0.091, -0.059, 0.105, -0.066, 0.108)
+    average_grid: int = 8192
     emphasis: float = 0.97
     jitter: float = 1.0
     agreed: float = 0.999

@@ -8,6 +8,7 @@ reversed segments, and rotations; it is compiled and takes a few microseconds a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations
 from typing import NamedTuple
 
@@ -20,9 +21,10 @@ from wrongkey.attacks.base import Matrix
 Order = NDArray[np.int64]
 Costs = NDArray[np.float32]
 
-# Moves of annealing: each is the number of the interval of [0, 1) that a uniform random number falls into.
+# Moves of annealing: each is the number of the interval of [0, 1) that a uniform random number falls into. The settings
+# say where the intervals end (`SampleOrderSettings.moves`).
 SWAP, SWAP_NEAR, SHIFT, SEGMENT, SEGMENT_REVERSED, ROTATE, REVERSE, REVERSE_ALL = range(8)
-CUMULATIVE = (0.25, 0.5, 0.6, 0.7, 0.8, 0.82, 0.98)  # where the intervals end, but for the last
+ROUNDING = 1e-6  # of the float32 costs that annealing adds up: a cost is lower only by more than this
 
 
 class PairCosts(NamedTuple):
@@ -64,17 +66,23 @@ def pair_costs_by_lag(costs: Matrix) -> PairCosts:
     return pair_costs(np.eye(len(costs) + 1)[1:], costs)
 
 
-def anneal(pairs: PairCosts, order: Order, hot: float, cold: float, steps: int, seed: int) -> Order:
-    """The best order found in `steps` moves while the temperature falls geometrically from `hot` to `cold`."""
-    return _anneal(pairs.costs, pairs.near, pairs.far, order, hot, cold, steps, seed % 2**32)
+def anneal(
+    pairs: PairCosts, order: Order, hot: float, cold: float, steps: int, seed: int, moves: tuple[float, ...]
+) -> Order:
+    """The best order found in `steps` moves while the temperature falls geometrically from `hot` to `cold`.
+
+    moves: where the intervals of the eight kinds of moves end, but for the last.
+    """
+    return _anneal(pairs.costs, pairs.near, pairs.far, order, hot, cold, steps, seed % 2**32, moves)
 
 
-def polish(pairs: PairCosts, order: Order, junctions: int) -> Order:
+def polish(pairs: PairCosts, order: Order, junctions: int, reach: int, gain: float) -> Order:
     """A local minimum from `order`: single elements are moved anywhere, and neighbouring pieces exchanged.
 
-    The block is cut into pieces at its costliest `junctions`; each of two exchanged pieces may also be reversed.
+    The block is cut into pieces at its costliest `junctions`; each of two exchanged pieces may also be reversed. The
+    cost of a junction is that of at most `reach` places on each side. A change must lower the cost by more than `gain`.
     """
-    return _polish(pairs.costs, pairs.near, pairs.far, order, junctions)
+    return _polish(pairs.costs, pairs.near, pairs.far, order, junctions, reach, gain)
 
 
 def cost(pairs: PairCosts, order: Order) -> float:
@@ -82,15 +90,16 @@ def cost(pairs: PairCosts, order: Order) -> float:
     return float(_window_cost(pairs.costs, pairs.near, pairs.far, order, 0, len(order)))
 
 
-def rearrangements(size: int) -> NDArray[np.int64]:
+def rearrangements(size: int, periods: Sequence[int]) -> NDArray[np.int64]:
     """Index lists `(n, M)` that turn an order in which annealing gets stuck into the right one.
 
     Such orders are right except for a pattern that repeats along the block (0 2 1 3, 4 6 5 7, ...: a signal whose
     neighbours hardly correlate), a rotation or a reversal, or they take every second, third or fourth element first.
+    Patterns have these periods.
     """
     identity = np.arange(size)
     indices = [np.roll(identity, shift) for shift in range(1, size)] + [identity[::-1]]
-    for period in (2, 3, 4):
+    for period in periods:
         for pattern in permutations(range(period)):
             for phase in range(period):
                 index = identity.copy()
@@ -171,10 +180,10 @@ def _accepted(change, temperature):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _drawn_move():  # type: ignore[no-untyped-def]
+def _drawn_move(moves):  # type: ignore[no-untyped-def]
     """A random move, as `np.searchsorted` finds it; counting has no branches that a processor would mispredict."""
     number, move = np.random.random(), 0
-    for end in CUMULATIVE:
+    for end in moves:
         move += number >= end
     return move
 
@@ -283,38 +292,38 @@ def _spliced(costs, near, far, order, before, move, place, temperature):  # type
 
 
 @njit(cache=True)
-def _anneal(costs, near, far, start, hot, cold, steps, seed):  # type: ignore[no-untyped-def]
+def _anneal(costs, near, far, start, hot, cold, steps, seed, moves):  # type: ignore[no-untyped-def]
     np.random.seed(seed)
     size, order, best, before = len(start), start.copy(), start.copy(), start.copy()
     current, lowest = 0.0, 0.0  # costs less that of the start
     for step in range(steps):
         temperature = hot * (cold / hot) ** (step / steps)
-        move = _drawn_move()
+        move = _drawn_move(moves)
         place = np.random.randint(size)
         if move in (SWAP, SWAP_NEAR):
             current += _swapped(costs, near, far, order, move, place, temperature)
         else:
             current += _spliced(costs, near, far, order, before, move, place, temperature)
-        if current < lowest - 1e-6:
+        if current < lowest - ROUNDING:
             lowest = current
             best[:] = order
     return best
 
 
 @njit(cache=True)
-def _lowered(costs, near, far, order, before, first, middle, end, first_reversed, second_reversed):  # type: ignore[no-untyped-def]
-    """Exchange two neighbouring parts of the block if that lowers the cost; whether it did."""
+def _lowered(costs, near, far, order, before, first, middle, end, first_reversed, second_reversed, gain):  # type: ignore[no-untyped-def]
+    """Exchange two neighbouring parts of the block if that lowers the cost by more than `gain`; whether it did."""
     _copy(order, before, first, end)
     old = _window_cost(costs, near, far, order, first, end)
     _splice(order, before, first, middle, end, first_reversed, second_reversed)
-    if _window_cost(costs, near, far, order, first, end) < old - 1e-4:
+    if _window_cost(costs, near, far, order, first, end) < old - gain:
         return True
     _copy(before, order, first, end)
     return False
 
 
 @njit(cache=True)
-def _elements_moved(costs, near, far, order, before):  # type: ignore[no-untyped-def]
+def _elements_moved(costs, near, far, order, before, gain):  # type: ignore[no-untyped-def]
     """Move single elements wherever that lowers the cost; whether any moved."""
     size, improved = len(order), False
     for element in range(size):
@@ -326,28 +335,28 @@ def _elements_moved(costs, near, far, order, before):  # type: ignore[no-untyped
                 continue
             first, end = min(place, target), max(place, target) + 1
             middle = first + 1 if place < target else end - 1
-            improved |= _lowered(costs, near, far, order, before, first, middle, end, False, False)
+            improved |= _lowered(costs, near, far, order, before, first, middle, end, False, False, gain)
     return improved
 
 
 @njit(cache=True)
-def _junction_costs(costs, near, far, order):  # type: ignore[no-untyped-def]
-    """Cost of the pairs across every cut, of at most four places on each side; infinite at both ends."""
+def _junction_costs(costs, near, far, order, reach):  # type: ignore[no-untyped-def]
+    """Cost of the pairs across every cut, of at most `reach` places on each side; infinite at both ends."""
     size = len(order)
     across = np.zeros(size + 1)
     across[0] = across[size] = np.inf
     for cut in range(1, size):
-        for left in range(max(0, cut - 4), cut):
-            for right in range(cut, min(size, left + 5)):
+        for left in range(max(0, cut - reach), cut):
+            for right in range(cut, min(size, left + reach + 1)):
                 across[cut] += _pair_cost(costs, near, far, order[left], order[right], right - left)
     return across
 
 
 @njit(cache=True)
-def _pieces_exchanged(costs, near, far, order, before, junctions):  # type: ignore[no-untyped-def]
+def _pieces_exchanged(costs, near, far, order, before, junctions, reach, gain):  # type: ignore[no-untyped-def]
     """Exchange and reverse pieces between the costliest junctions wherever that lowers the cost; whether it did."""
     improved = False
-    cuts = np.sort(np.argsort(-_junction_costs(costs, near, far, order))[: junctions + 2])
+    cuts = np.sort(np.argsort(-_junction_costs(costs, near, far, order, reach))[: junctions + 2])
     for a in range(len(cuts) - 1):
         for b in range(a + 1, len(cuts)):
             for c in range(b, len(cuts)):
@@ -356,16 +365,26 @@ def _pieces_exchanged(costs, near, far, order, before, junctions):  # type: igno
                     if b == c and not first_reversed:
                         continue
                     improved |= _lowered(
-                        costs, near, far, order, before, cuts[a], cuts[b], cuts[c], first_reversed, second_reversed
+                        costs,
+                        near,
+                        far,
+                        order,
+                        before,
+                        cuts[a],
+                        cuts[b],
+                        cuts[c],
+                        first_reversed,
+                        second_reversed,
+                        gain,
                     )
     return improved
 
 
 @njit(cache=True)
-def _polish(costs, near, far, start, junctions):  # type: ignore[no-untyped-def]
+def _polish(costs, near, far, start, junctions, reach, gain):  # type: ignore[no-untyped-def]
     order, before = start.copy(), start.copy()
     improved = True
     while improved:
-        improved = _elements_moved(costs, near, far, order, before)
-        improved |= _pieces_exchanged(costs, near, far, order, before, junctions)
+        improved = _elements_moved(costs, near, far, order, before, gain)
+        improved |= _pieces_exchanged(costs, near, far, order, before, junctions, reach, gain)
     return order

@@ -46,6 +46,10 @@ class PolyphaseSettings:
         floor it finds strong bands more reliably, with a small one it finds weak bands.
     steps : int
         Steps of the diagonalisation at each floor.
+    least_gain : float
+        A descent of the criterion ends where a step gains less than this.
+    least_step : float
+        A descent that finds nothing lower ends where its step, relative to the quasi-Newton one, is shorter than this.
     reach : int
         Segments to either side in the moving mean of the power.
     least_curvature : float
@@ -92,6 +96,8 @@ class PolyphaseSettings:
     margin: float = 2.0
     floors: tuple[float, ...] = (0.1, 0.02, 0.004)
     steps: int = 20
+    least_gain: float = 1e-5
+    least_step: float = 1e-2
     reach: int = 2
     least_curvature: float = 0.1
     largest_angle: float = 0.5

@@ -1,7 +1,7 @@
 """Global search over the orthogonal group: strong directions of speech first, weak ones last.
 
 J has many local minima, but with a large white-noise correction only the few directions of most energy matter, and
-several of some dozens of random starts find those. A population of keys is carried from a large correction to a small
+several of a few dozen random starts find those. A population of keys is carried from a large correction to a small
 one. At every level keys are varied inside the eigenbasis of what they decrypt (turned at random in a few directions,
 all weak directions drawn again, parts of two keys combined); variants descend a few steps, the better ones further
 (successive halving), and the best distinct keys go on.
@@ -18,12 +18,12 @@ from torch import Tensor
 from wrongkey.attacks.solvers.haar import haar
 from wrongkey.attacks.solvers.orthogonal_descent import descend
 from wrongkey.attacks.waveforms.average_speech import average_starts
-from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, Effort, LinearPredictionSettings
+from wrongkey.attacks.waveforms.linear_prediction_settings import Effort, LinearPredictionSettings
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 
 
 def search(
-    objective: PredictionObjective, effort: Effort, seed: int, settings: LinearPredictionSettings = DEFAULTS
+    objective: PredictionObjective, effort: Effort, seed: int, settings: LinearPredictionSettings
 ) -> tuple[Tensor, Tensor]:
     """The best distinct keys (n, N, N) by the objective at the last level, and their values (n,), best first.
 
@@ -36,8 +36,8 @@ def search(
     keys, values = _halving(objective.with_correction(settings.levels[0]), starts, effort.kept, settings)
     for correction in settings.levels:
         here = objective.with_correction(correction)
-        keys, values = descend(here, keys, settings.level_steps, 1e-5)
-        keys, values = distinct(here, keys, values, effort.kept, settings.niche)
+        keys, values = descend(here, keys, settings.level_steps, settings.tolerance, settings)
+        keys, values = distinct(here, keys, values, effort.kept, settings)
         keys, values = _level(here, keys, values, effort, rng, settings)
     return keys, values
 
@@ -52,16 +52,16 @@ def _level(
 ) -> tuple[Tensor, Tensor]:
     """Rounds of variants at one level."""
     fine = objective.correction <= settings.fine
-    count = effort.variants // 3 if fine else effort.variants
+    count = effort.variants // settings.fine_variants if fine else effort.variants
     patience = 1 if fine else effort.patience
-    least_gain = 1e-4 * objective.correction**0.5
+    least_gain = settings.least_gain * objective.correction**0.5
     still = 0
     for _ in range(effort.rounds):
         best = float(values[0])
         offspring = variants(objective, keys, count, rng, settings.screened)
         new_keys, new_values = _halving(objective, offspring, effort.kept, settings)
         keys, values = torch.cat([keys, new_keys]), torch.cat([values, new_values])
-        keys, values = distinct(objective, keys, values, effort.kept, settings.niche)
+        keys, values = distinct(objective, keys, values, effort.kept, settings)
         still = still + 1 if float(values[0]) > best - least_gain else 0
         if still >= patience:
             break
@@ -73,21 +73,21 @@ def _halving(
 ) -> tuple[Tensor, Tensor]:
     """Descend with all keys a little and with the better ones further: the best `kept`, converged, and their values."""
     for steps in settings.halving_steps:
-        keys, values = descend(objective, keys, steps, 1e-5)
+        keys, values = descend(objective, keys, steps, settings.tolerance, settings)
         keys = keys[values.argsort()[: max(kept, len(keys) // 2)]]
-    keys, values = descend(objective, keys, settings.kept_steps, 1e-5)
+    keys, values = descend(objective, keys, settings.kept_steps, settings.tolerance, settings)
     order = values.argsort()[:kept]
     return keys[order], values[order]
 
 
 def distinct(
-    objective: PredictionObjective, keys: Tensor, values: Tensor, kept: int, niche: float = DEFAULTS.niche
+    objective: PredictionObjective, keys: Tensor, values: Tensor, kept: int, settings: LinearPredictionSettings
 ) -> tuple[Tensor, Tensor]:
     """The best `kept` keys that decrypt speech differently by more than the correction's noise floor, best first."""
     order = values.argsort()
     keys, values = keys[order], values[order]
     likeness = similarity(objective, upright(objective, keys))
-    same = likeness > 1 - min(niche * objective.correction, 0.03)
+    same = likeness > 1 - min(settings.niche * objective.correction, settings.most_niche)
     chosen: list[int] = []
     for i in range(len(keys)):
         if len(chosen) < kept and not bool(same[i, chosen].any()):
@@ -104,7 +104,7 @@ def similarity(objective: PredictionObjective, keys: Tensor) -> Tensor:
 def upright(objective: PredictionObjective, keys: Tensor) -> Tensor:
     """Keys (n, N, N), those of even N turned so that decrypted speech has more low than high frequencies.
 
-    For even N, J cannot tell K from diag(+1, -1, +1, ...) K, under which speech has its spectrum upside down.
+    For even N, J cannot tell K from diag(+1, -1, +1, ...) K, under which the spectrum of speech is reversed.
     """
     size = objective.size
     if size % 2:

@@ -19,8 +19,6 @@ diagonals of T^-1, which the Gohberg-Semencul formula gives from the prediction 
 
 from __future__ import annotations
 
-from copy import copy
-
 import torch
 from torch import Tensor
 
@@ -37,7 +35,19 @@ MOST_BYTES_ELSEWHERE = 2**28
 class PredictionObjective:
     """The objective J and its gradient for batches of keys (b, N, N), float64, on the device of the states.
 
-    order: p in samples, at most lags * N. correction: the white-noise correction, r(0) times (1 + correction).
+    Parameters
+    ----------
+    states : SpeechStates
+        Of the ciphertext.
+    order : int
+        p in samples, at most lags * N.
+    correction : float
+        The white-noise correction, r(0) times (1 + correction).
+
+    Raises
+    ------
+    BadInput
+        If the states have too few lags for the order.
     """
 
     def __init__(self, states: SpeechStates, order: int, correction: float) -> None:
@@ -56,9 +66,7 @@ class PredictionObjective:
 
     def with_correction(self, correction: float) -> PredictionObjective:
         """The same objective with another white-noise correction."""
-        other = copy(self)
-        other.correction = correction
-        return other
+        return PredictionObjective(self.states, self.order, correction)
 
     def value(self, keys: Tensor) -> Tensor:
         """The objective J (b,) of keys (b, N, N)."""

@@ -19,9 +19,6 @@ from wrongkey.attacks.waveforms.lag_covariances import lags_for, scalar_lags, se
 from wrongkey.attacks.waveforms.lag_settings import LagSettings
 from wrongkey.errors import BadInput
 
-FAR_STEP = 4  # larger lags are learned at every fourth lag: covariances at neighbouring ones say the same
-CLASSED = 20  # queries from which the edges between the classes are learned, at least
-
 Ints = NDArray[np.int64]
 
 
@@ -29,9 +26,18 @@ Ints = NDArray[np.int64]
 class LagLikelihoods:
     """Log densities of segment covariances, learned from plain speech.
 
-    near: `(lags, classes, bins)` of entries at scalar lags 1 to `public_lags`. far: `(classes, bins)` of entries at
-    larger lags. edges: `(classes - 1,)` between the classes of concentration. window, hop: samples of the segments for
-    which they hold.
+    Attributes
+    ----------
+    near : Matrix
+        Of entries at scalar lags 1 to `public_lags`, `(lags, classes, bins)`.
+    far : Matrix
+        Of entries at larger lags, `(classes, bins)`.
+    edges : Matrix
+        Between the classes of concentration, `(classes - 1,)`.
+    window, hop : float
+        Samples of the segments for which they hold, and from the start of one to the start of the next.
+    settings : LagSettings
+        With which they were learned, and with which ciphertext is binned.
     """
 
     near: Matrix
@@ -72,7 +78,7 @@ def learned(sequences: Sequence[Matrix], window: float, settings: LagSettings) -
     near, classes, bins = settings.public_lags, settings.public_classes, settings.public_bins
     lags = block_lags(size, settings)
     lag = scalar_lags(size, lags)
-    far = (lag > near) & (lag <= settings.public_far_lag) & (lag % FAR_STEP == 1)
+    far = (lag > near) & (lag <= settings.public_far_lag) & (lag % settings.public_far_step == 1)
     places = [*(np.nonzero(lag == k) for k in range(1, near + 1)), np.nonzero(far)]
     long_enough = [rows for rows in sequences if len(rows) * size >= window and len(rows) >= lags + 3]
     if not long_enough:
@@ -111,7 +117,7 @@ def binned(covariances: Matrix, settings: LagSettings) -> Ints:
 def _class_edges(sequences: Sequence[Matrix], lags: int, window: float, hop: float, settings: LagSettings) -> Matrix:
     concentrations = [
         concentration(segment_covariances([rows], lags, window, hop, settings.gate))
-        for rows in sequences[:: max(1, len(sequences) // CLASSED)]
+        for rows in sequences[:: max(1, len(sequences) // settings.public_classed)]
     ]
     classes = settings.public_classes
     return np.quantile(np.concatenate(concentrations), np.arange(1, classes) / classes)

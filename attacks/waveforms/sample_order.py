@@ -48,6 +48,8 @@ from wrongkey.attacks.waveforms.public_lags import LagLikelihoods, learned
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.schemes import Group
 
+ENTROPY_ROUNDING = 1e-9  # an entropy is lower only by more than this
+
 
 @dataclass(frozen=True)
 class SampleOrderSettings(LagSettings):
@@ -76,6 +78,13 @@ class SampleOrderSettings(LagSettings):
         Moves per element of a block at each temperature.
     cooling : float
         By this factor the temperature falls between two renewals of the linear form.
+    rearranged_gain : float
+        By this much, in nats per sample, the end of a rearrangement must lie lower for the descent to go on from it.
+    moves : tuple of float
+        Kinds of moves of an annealing: where the intervals of [0, 1) end into which a uniform number falls, in the
+        sequence of `wrongkey.attacks.waveforms.order_search`, but for the last.
+    rearranged_periods : tuple of int
+        Periods of the patterns up to which an order may be right.
     rearranged : int
         Rearrangements, the most promising ones, that a descent continues from.
     rearranged_temperature : float
@@ -84,6 +93,10 @@ class SampleOrderSettings(LagSettings):
         Moves per element of a block of this annealing.
     junctions : int
         The costliest junctions of an order at which polishing cuts it into pieces.
+    junction_reach : int
+        Places on each side of a junction whose pairs make its cost.
+    polishing_gain : float
+        By this much, at least, a change must lower the cost when an order is polished.
     stationary : float
         Success is claimed only if the stationarity, 0 to 1, reaches this.
     stationary_twice : float
@@ -100,20 +113,35 @@ class SampleOrderSettings(LagSettings):
     stages: int = 5
     stage_moves: int = 400
     cooling: float = 3.0
+    moves: tuple[float, ...] = (0.25, 0.5, 0.6, 0.7, 0.8, 0.82, 0.98)
+    rearranged_periods: tuple[int, ...] = (2, 3, 4)
     rearranged: int = 4
     rearranged_temperature: float = 0.2
     rearranged_moves: int = 100
+    rearranged_gain: float = 1e-6
     junctions: int = 12
+    junction_reach: int = 4
+    polishing_gain: float = 1e-4
     stationary: float = 0.85
     stationary_twice: float = 0.6
 
 
 @dataclass(frozen=True)
 class RecoveredOrder:
-    """The element of the ciphertext at every place, `(M,)`, and what supports this order.
+    """An order of the samples of a block, and what supports it.
 
-    entropy: J of what it decrypts, in nats per sample. stationarity: at the worst place, 0 to 1. starts: how many were
-    made. reached: how many of them led to this order.
+    Attributes
+    ----------
+    order : ndarray of int
+        The element of the ciphertext at every place, `(M,)`.
+    entropy : float
+        J of what it decrypts, in nats per sample.
+    stationarity : float
+        At the worst place, 0 to 1.
+    starts : int
+        Starts that were made.
+    reached : int
+        Starts that led to this order.
     """
 
     order: Order
@@ -226,7 +254,9 @@ class _OrderSearch:
     """Descent of the entropy from a start."""
 
     def __init__(self, segments: Matrix, seed: int, settings: SampleOrderSettings) -> None:
-        self.covariances, self.shares = states(segments, settings.states, seed, settings.least_segments)
+        self.covariances, self.shares = states(
+            segments, settings.states, seed, settings.least_segments, settings.clustering_rounds
+        )
         self.both = halves(segments, settings.judged_run)
         self.seed, self.settings = seed, settings
         self.size = segments.shape[-1]
@@ -262,7 +292,7 @@ class _OrderSearch:
         best, lowest = order, self.entropy(order)
         for hot in temperatures:
             cold = hot / self.settings.cooling
-            order = anneal(self._pairs(order), order, hot, cold, moves * self.size, self.seed)
+            order = anneal(self._pairs(order), order, hot, cold, moves * self.size, self.seed, self.settings.moves)
             here = self.entropy(order)
             if here < lowest:
                 best, lowest = order, here
@@ -270,23 +300,26 @@ class _OrderSearch:
 
     def _polished(self, order: Order) -> Order:
         """A local minimum of the entropy."""
+        settings = self.settings
         while True:
-            lower = polish(self._pairs(order), order, self.settings.junctions)
-            if self.entropy(lower) >= self.entropy(order) - 1e-9:
+            lower = polish(
+                self._pairs(order), order, settings.junctions, settings.junction_reach, settings.polishing_gain
+            )
+            if self.entropy(lower) >= self.entropy(order) - ENTROPY_ROUNDING:
                 return order
             order = lower
 
     def _rearranged(self, order: Order) -> Order | None:
         """A lower order from one of the rearrangements, the most promising first; None where none is lower."""
         if self.rearrangements is None:
-            self.rearrangements = rearrangements(self.size)
+            self.rearrangements = rearrangements(self.size, self.settings.rearranged_periods)
         lowest = self.entropy(order)
         candidates = [order[index] for index in self.rearrangements]
         entropies = [self.entropy(candidate) for candidate in candidates]
         for best in np.argsort(entropies)[: self.settings.rearranged]:
             temperatures = [self.settings.rearranged_temperature]
             lower = self._polished(self._annealed(candidates[best], temperatures, self.settings.rearranged_moves))
-            if self.entropy(lower) < lowest - 1e-6:
+            if self.entropy(lower) < lowest - self.settings.rearranged_gain:
                 return lower
         return None
 
@@ -304,7 +337,8 @@ def _starts(
 
     def annealed(pairs: PairCosts, annealing: tuple[float, float, int]) -> Order:
         hot, cold, moves = annealing
-        return anneal(pairs, rng.permutation(size), hot, cold, moves * size, int(rng.integers(2**32)))
+        order = rng.permutation(size)
+        return anneal(pairs, order, hot, cold, moves * size, int(rng.integers(2**32)), settings.moves)
 
     def likely(likelihoods: LagLikelihoods) -> Order:
         return annealed(pair_costs_by_lag(likelihoods.pair_costs(rows)), settings.public_annealing)

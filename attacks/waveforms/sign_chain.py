@@ -40,6 +40,7 @@ from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.schemes import Group
 
 UNDECIDED = "The key may be this one with every second sign turned, because neighbours hardly correlate."
+ENTROPY_ROUNDING = 1e-9  # an entropy is lower only by more than this
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,20 @@ class SignChainSettings(LagSettings):
 
 @dataclass(frozen=True)
 class RecoveredSigns:
-    """Signs `(M,)` and what supports them.
+    """Signs of the samples of a block, and what supports them.
 
-    entropy: J of what they decrypt, in nats per sample. stationarity: at the worst place, 0 to 1. stationary: whether
-    both are as those of speech. certain: whether it is known that the spectrum is not turned around.
+    Attributes
+    ----------
+    signs : Matrix
+        `(M,)`.
+    entropy : float
+        J of what they decrypt, in nats per sample.
+    stationarity : float
+        At the worst place, 0 to 1.
+    stationary : bool
+        Whether both are as those of speech.
+    certain : bool
+        Whether it is known that the spectrum is not turned around.
     """
 
     signs: Matrix
@@ -169,7 +180,9 @@ class _SignSearch:
     """Descent of the entropy over signs."""
 
     def __init__(self, segments: Matrix, seed: int, settings: SignChainSettings) -> None:
-        self.covariances, self.shares = states(segments, settings.states, seed, settings.least_segments)
+        self.covariances, self.shares = states(
+            segments, settings.states, seed, settings.least_segments, settings.clustering_rounds
+        )
         self.both = halves(segments, settings.judged_run)
         self.seed, self.settings = seed, settings
 
@@ -190,7 +203,7 @@ class _SignSearch:
         while True:
             weights = lag_weights(self._autocorrelations(signs), self.shares, self.settings.white_noise)
             lower = descended_signs(_symmetric(_form(self.covariances, weights)), signs)
-            if self.entropy(lower) >= self.entropy(signs) - 1e-9:
+            if self.entropy(lower) >= self.entropy(signs) - ENTROPY_ROUNDING:
                 return signs
             signs = lower
 
@@ -202,7 +215,7 @@ class _SignSearch:
             cuts = rng.random(len(best)) < rng.choice(self.settings.kick_rates)
             signs = self.descended(best * np.where(cuts.cumsum() % 2, -1.0, 1.0))
             here = self.entropy(signs)
-            if here < lowest - 1e-9:
+            if here < lowest - ENTROPY_ROUNDING:
                 best, lowest = signs, here
         return best
 

@@ -19,18 +19,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, LinearPredictionSettings
+from wrongkey.attacks.waveforms.linear_prediction_settings import LinearPredictionSettings
 from wrongkey.errors import BadInput
-
-ROUNDS = 30  # of k-means, at most
 
 
 @dataclass(frozen=True)
 class SpeechStates:
     """Lag covariances of C states of one speaker's blocks.
 
-    covariances: (C, L + 1, N, N) float64, B_l[i, j] = E[y_t[i] y_{t+l}[j]], of trace N at lag 0.
-    weights: (C,), the share of segments in each state, of sum 1.
+    Attributes
+    ----------
+    covariances : Tensor
+        (C, L + 1, N, N) float64, B_l[i, j] = E[y_t[i] y_{t+l}[j]], of trace N at lag 0.
+    weights : Tensor
+        The share of segments in each state, of sum 1, (C,).
     """
 
     covariances: Tensor
@@ -48,23 +50,16 @@ class SpeechStates:
 
 
 def speech_states(
-    blocks: Sequence[Tensor],
-    lags: int,
-    count: int,
-    seed: int,
-    rate: float = 16_000.0,
-    settings: LinearPredictionSettings = DEFAULTS,
+    blocks: Sequence[Tensor], lags: int, count: int, seed: int, rate: float, settings: LinearPredictionSettings
 ) -> SpeechStates:
     """The states of sequences of blocks, each (t, N): at most `count` of them, fewer where there is little speech.
 
     rate: samples per second. Raises BadInput where no sequence is as long as one segment.
     """
-    return cluster(segment_covariances(blocks, lags, rate, settings), count, seed, settings.least_segments)
+    return cluster(segment_covariances(blocks, lags, rate, settings), count, seed, settings)
 
 
-def segment_covariances(
-    blocks: Sequence[Tensor], lags: int, rate: float = 16_000.0, settings: LinearPredictionSettings = DEFAULTS
-) -> Tensor:
+def segment_covariances(blocks: Sequence[Tensor], lags: int, rate: float, settings: LinearPredictionSettings) -> Tensor:
     """Lag covariances (segments, lags + 1, N, N) of tapered overlapping segments, each of trace N at lag 0.
 
     Pauses are left out. A segment spans at least lags + 3 blocks. Raises BadInput where no sequence is that long, or
@@ -93,13 +88,13 @@ def _lag_covariances(segments: Tensor, lags: int) -> Tensor:
     return torch.stack([segments[..., : width - lag] @ segments[..., lag:].mT for lag in range(lags + 1)], dim=1)
 
 
-def cluster(segments: Tensor, count: int, seed: int, least_segments: int) -> SpeechStates:
+def cluster(segments: Tensor, count: int, seed: int, settings: LinearPredictionSettings) -> SpeechStates:
     """Means of the clusters of segments (s, L + 1, N, N), by k-means on their covariances at lags 0 and 1.
 
-    There is at most one state per `least_segments` segments.
+    There is at most one state per `settings.least_segments` segments.
     """
-    count = max(1, min(count, len(segments) // least_segments))
-    labels = k_means(segments[:, :2].flatten(1).numpy(), count, seed)
+    count = max(1, min(count, len(segments) // settings.least_segments))
+    labels = k_means(segments[:, :2].flatten(1).numpy(), count, seed, settings.clustering_rounds)
     return pooled(segments, torch.from_numpy(labels))
 
 
@@ -112,10 +107,11 @@ def pooled(segments: Tensor, labels: Tensor) -> SpeechStates:
     return SpeechStates(means.reshape(-1, *segments.shape[1:]), sizes / sizes.sum())
 
 
-def k_means(features: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int64]:
-    """Labels (n,) of features (n, dim): Lloyd's iterations from k-means++ seeds (Arthur and Vassilvitskii, 2007).
+def k_means(features: NDArray[np.float64], count: int, seed: int, rounds: int) -> NDArray[np.int64]:
+    """Labels (n,) of features (n, dim), by Lloyd's iterations from k-means++ seeds (Arthur and Vassilvitskii, 2007).
 
-    Distances come from the Gram matrix, so labels do not depend on the basis in which features are written.
+    rounds: iterations at most. Distances come from the Gram matrix, so labels do not depend on the basis in which
+    features are written.
     """
     rng = np.random.default_rng(seed)
     squares = (features**2).sum(1)
@@ -127,7 +123,7 @@ def k_means(features: NDArray[np.float64], count: int, seed: int) -> NDArray[np.
         total = near.sum()
         seeds.append(int(rng.choice(len(features), p=near / total)) if total > 0 else int(rng.integers(len(features))))
     labels: NDArray[np.int64] = between[:, seeds].argmin(1)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         share = np.eye(count)[labels]
         share /= np.maximum(share.sum(0), 1)  # (n, count): columns average the members
         to_centre = (share * (gram @ share)).sum(0)[None] - 2 * gram @ share  # less the features' own squares

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wrongkey.attacks.base import Case, Evidence, Matrix, Need, Recovery, Setting, Threat
-from wrongkey.attacks.solvers.procrustes import Fit, fit
+from wrongkey.attacks.solvers.procrustes import Fit, FitSettings, fit
 from wrongkey.attacks.solvers.stable_linalg import array_eigh, array_svd
 from wrongkey.attacks.weights.kernel_rows import channels, independent, keyed_rows, lifted_layer
 from wrongkey.errors import BadInput
@@ -31,8 +31,10 @@ FINE_TUNED = ("first layer fine-tuned", "all fine-tuned")
 
 
 @dataclass(frozen=True)
-class PublicModelSettings:
+class PublicModelSettings(FitSettings):
     """When kernels count as scaled, as by a merged batch norm, and how their signs are searched for.
+
+    The fields of `FitSettings` and these.
 
     Attributes
     ----------
@@ -117,11 +119,11 @@ def fit_scaled(
     kernel: `(n,)`, the number of the kernel that a row belongs to; one kernel's rows have one scale. Kernels count as
     scaled where the residual is then much lower.
     """
-    as_is = fit(scheme, plain, cipher)
+    as_is = fit(scheme, plain, cipher, settings)
     scales = _scales(plain, cipher, kernel, settings.scaled)
     if as_is.residual < settings.scaled or scales is None:
         return as_is, False
-    scaled = _with_signs(scheme, plain, cipher, kernel, scales, settings.rounds)
+    scaled = _with_signs(scheme, plain, cipher, kernel, scales, settings)
     if scaled.residual < as_is.residual / settings.gain:
         return scaled, True
     return as_is, False
@@ -141,12 +143,17 @@ def _scales(plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp], spread: flo
 
 
 def _with_signs(
-    scheme: Scheme, plain: Matrix, cipher: Matrix, kernel: NDArray[np.intp], scales: Matrix, rounds: int
+    scheme: Scheme,
+    plain: Matrix,
+    cipher: Matrix,
+    kernel: NDArray[np.intp],
+    scales: Matrix,
+    settings: PublicModelSettings,
 ) -> Fit:
     """The fit under the kernels' scales, whose signs are those that agree with the key of the round before."""
     signs = _first_signs(plain * scales[kernel, None], cipher, kernel)
-    for _ in range(rounds):
-        fitted = fit(scheme, plain * (signs * scales)[kernel, None], cipher)
+    for _ in range(settings.rounds):
+        fitted = fit(scheme, plain * (signs * scales)[kernel, None], cipher, settings)
         agreement = np.bincount(kernel, ((plain @ fitted.key) * cipher).sum(1), len(scales))
         agreed = np.where(agreement < 0, -1.0, 1.0)
         if (agreed == signs).all():

@@ -45,7 +45,7 @@ State = NDArray[Any]  # signs, an order, or an order with signs, (N,), or severa
 
 @dataclass(frozen=True)
 class PublicStatisticsSettings:
-    """How keys are searched for, and when two of them count as told apart.
+    """How keys are searched for, and when two of them count as different.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class PublicStatisticsSettings:
         Largest misfit, a root mean square of log variances, that the difference between two corpora explains; the
         right key has 0.05 to 0.24 (benchmarks/known_pairs.py statistics).
     clear_factor : float
-        Two keys are told apart only where the ratio of their misfits, or discrepancies, exceeds this factor.
+        Two keys count as different only where the ratio of their misfits, or discrepancies, exceeds this factor.
     clear_difference : float
-        Two keys are told apart only where the difference of their misfits, or discrepancies, exceeds this number.
+        Two keys count as different only where the difference of their misfits, or discrepancies, exceeds this number.
     pieces : int
         Pieces of background speech that run through the model for one key.
     """
@@ -287,7 +287,7 @@ def chosen(keys: Sequence[Matrix], judge: Judge) -> tuple[Matrix, float, float]:
 def turned(key: Matrix, value: float, problem: Problem, judge: Judge) -> tuple[Matrix, float, float]:
     """Return the best key by `judge` among those that differ in signs of S's eigenvectors, its value and the next best.
 
-    The equations cannot tell these keys apart. One or two signs turn at a time, as long as that helps; the next best
+    The equations do not distinguish these keys. One or two signs turn at a time, as long as that helps; the next best
     value is that of the last turns, none of which did.
     """
     vectors = array_eigh(problem.second)[1]

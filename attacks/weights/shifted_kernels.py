@@ -26,7 +26,7 @@ from einops import rearrange, repeat
 from numpy.typing import NDArray
 
 from wrongkey.attacks.base import Case, Evidence, Matrix, Need, Recovery, Setting, Threat
-from wrongkey.attacks.solvers.procrustes import nearest_key, polar
+from wrongkey.attacks.solvers.procrustes import nearest_key
 from wrongkey.attacks.solvers.stable_linalg import array_eigh, array_lstsq, array_polar, array_svd
 from wrongkey.errors import BadInput
 from wrongkey.keys.block_rows import rows_of_blocks
@@ -203,7 +203,7 @@ def shifted_key(phases: Phases, scheme: Scheme, settings: ShiftedKernelsSettings
         if axis.phases > 1:
             base = base @ (np.eye(size) - shift.T @ shift)
     hidden = size // prod(axis.phases for axis in phases.axes)
-    key = polar(_assembled(phases, _first_rows(base, hidden, scheme), shifts))
+    key = array_polar(_assembled(phases, _first_rows(base, hidden, scheme), shifts))
     if scheme.monomial:
         key = nearest_key(scheme, key)
         residual = _residual(phases, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import permutations, product
 
 import numpy as np
@@ -10,13 +11,15 @@ import pytest
 from tests.attacks.solvers.finite_schemes import SHIFTS, SIGNED, TURNS
 from tests.narrow import present
 from wrongkey.attacks.harness.scores import key_error
-from wrongkey.attacks.solvers.procrustes import fit, nearest_key, polar
+from wrongkey.attacks.solvers import procrustes
+from wrongkey.attacks.solvers.procrustes import FitSettings, nearest_key
 from wrongkey.errors import BadInput
 from wrongkey.keys.draw import draw_keys
 from wrongkey.keys.schemes import Scheme
 
 SCHEMES = ("rom", "shuffling", "flipping", SIGNED, SHIFTS, TURNS)
 FINITE = ("shuffling", "flipping", SIGNED, SHIFTS, TURNS)
+fit = partial(procrustes.fit, settings=FitSettings())
 
 
 def every_key(scheme: str | Scheme, size: int) -> np.ndarray:
@@ -69,7 +72,7 @@ def test_weak_directions_are_found_as_well() -> None:
     key = draw_keys("rom", size, 1, 0, 1)[0]
     rng = np.random.default_rng(0)
     plain = rng.standard_normal((size, size)) * np.logspace(0, -5, size) @ draw_keys("rom", size, 2, 0, 1)[0]
-    alone = key_error(polar(plain.T @ plain @ key), key, "tiles")
+    alone = key_error(nearest_key("rom", plain.T @ plain @ key), key, "tiles")
     assert alone > 1e-8 and key_error(fit("rom", plain, plain @ key).key, key, "tiles") < alone / 100
 
 
@@ -147,7 +150,7 @@ def test_weights_leave_out_what_is_wrong() -> None:
     plain = rng.standard_normal((20, 5))
     cipher = np.concatenate([plain[:10] @ key, rng.standard_normal((10, 5))])
     weights = np.repeat([1.0, 0.0], 10)
-    assert key_error(fit("rom", plain, cipher, weights).key, key, "tiles") < 1e-9
+    assert key_error(fit("rom", plain, cipher, weights=weights).key, key, "tiles") < 1e-9
     assert key_error(fit("rom", plain, cipher).key, key, "tiles") > 0.1
 
 
@@ -158,3 +161,12 @@ def test_what_is_no_pair_of_blocks_is_refused() -> None:
         fit("rom", np.full((2, 2), np.nan), np.ones((2, 2)))
     with pytest.raises(BadInput, match=r"\(2, 3\)"):
         nearest_key("rom", np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("scheme", ["rom", "flipping", SHIFTS])
+def test_how_certain_a_key_must_be_is_a_setting(scheme: str | Scheme) -> None:
+    rng = np.random.default_rng(4)
+    key, plain = draw_keys(scheme, 6, 1, 0, 1)[0], rng.standard_normal((60, 6))
+    cipher = plain @ key + 0.05 * rng.standard_normal((60, 6))
+    assert fit(scheme, plain, cipher).certain
+    assert not fit(scheme, plain, cipher, settings=FitSettings(certain=1e6)).certain

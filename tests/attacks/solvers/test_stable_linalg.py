@@ -14,6 +14,7 @@ from tests.attacks.waveforms.test_block_spectra import made_speech, rom
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.solvers import stable_linalg as stable
 from wrongkey.attacks.waveforms.block_spectra import polyphase_estimates
+from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS
 from wrongkey.keys.cutting import to_blocks
 
 DTYPES = [torch.float32, torch.float64, torch.complex64, torch.complex128]
@@ -153,7 +154,7 @@ def test_polyphase_finds_its_key_where_every_first_try_fails(first_try_fails: No
     size = 5
     key = rom(size)
     blocks = [to_blocks(made_speech(3, seed), size, "samples") @ key for seed in range(2)]
-    [estimate] = polyphase_estimates(blocks, seed=0, count=1)
+    [estimate] = polyphase_estimates(blocks, seed=0, count=1, rate=16_000.0, settings=DEFAULTS)
     assert key_error(estimate.key.numpy(), key.numpy(), "samples") < 0.2
 
 

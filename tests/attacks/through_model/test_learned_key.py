@@ -150,7 +150,9 @@ def test_a_speaker_model_under_the_key_found_separates_voices_as_under_the_right
 
 def test_steps_stay_on_the_orthogonal_group_and_descend() -> None:
     target = torch.from_numpy(draw_keys("rom", 5, 0, 0, 2))
-    adam = OrthogonalAdam(target @ cayley(skew(torch.full((2, dimensions(5)), 0.3, dtype=torch.float64), 5)))
+    adam = OrthogonalAdam(
+        target @ cayley(skew(torch.full((2, dimensions(5)), 0.3, dtype=torch.float64), 5)), (0.9, 0.99)
+    )
     for step in range(150):
         adam.step(-target, 0.1 * 0.96**step)
     torch.testing.assert_close(adam.keys, target, atol=1e-2, rtol=0)

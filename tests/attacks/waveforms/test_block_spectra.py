@@ -111,7 +111,7 @@ def test_a_joint_descent_lowers_the_criterion_and_returns_from_nearby() -> None:
 def test_keys_are_recovered_from_ciphertext_alone(size: int) -> None:
     key = rom(size)
     blocks = [to_blocks(made_speech(6, seed), size, "samples") @ key for seed in range(3)]
-    estimates = polyphase_estimates(blocks, seed=0, count=2)
+    estimates = polyphase_estimates(blocks, seed=0, count=2, rate=16_000.0, settings=DEFAULTS)
     assert estimates[0].linked == 1
     assert estimates[0].criterion <= estimates[1].criterion
     assert key_error(estimates[0].key.numpy(), key.numpy(), "samples") < 0.1
@@ -120,7 +120,9 @@ def test_keys_are_recovered_from_ciphertext_alone(size: int) -> None:
 def test_white_noise_links_no_bands_and_gives_no_key() -> None:
     size, key = 10, rom(10)
     noise = torch.randn(16 * RATE, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    [estimate] = polyphase_estimates([to_blocks(noise, size, "samples") @ key], seed=0, count=1)
+    [estimate] = polyphase_estimates(
+        [to_blocks(noise, size, "samples") @ key], seed=0, count=1, rate=16_000.0, settings=DEFAULTS
+    )
     assert estimate.linked < 0.7
     assert key_error(estimate.key.numpy(), key.numpy(), "samples") > 0.9
 
@@ -128,7 +130,13 @@ def test_white_noise_links_no_bands_and_gives_no_key() -> None:
 def test_keys_are_orthogonal_and_the_same_for_the_same_seed() -> None:
     blocks = [to_blocks(made_speech(3, 4), 8, "samples") @ rom(8)]
     keys, again = (
-        torch.stack([estimate.key for estimate in polyphase_estimates(blocks, seed=1, count=2)]) for _ in range(2)
+        torch.stack(
+            [
+                estimate.key
+                for estimate in polyphase_estimates(blocks, seed=1, count=2, rate=16_000.0, settings=DEFAULTS)
+            ]
+        )
+        for _ in range(2)
     )
     assert keys.shape == (2, 8, 8) and keys.dtype == torch.float64
     assert torch.allclose(keys @ keys.mT, torch.eye(8, dtype=torch.float64).expand(2, -1, -1), atol=1e-10)
@@ -139,6 +147,6 @@ def test_what_cannot_be_attacked_is_refused_in_one_sentence() -> None:
     speech = to_blocks(made_speech(1, 0), 4, "samples")
     for blocks, count, word in [([], 1, "blocks of 2"), ([speech], 0, "count"), ([speech[:20]], 1, "segment")]:
         with pytest.raises(BadInput, match=word):
-            polyphase_estimates(blocks, seed=0, count=count)
+            polyphase_estimates(blocks, seed=0, count=count, rate=16_000.0, settings=DEFAULTS)
     with pytest.raises(BadInput, match="silent"):
-        polyphase_estimates([torch.zeros(4000, 4)], seed=0, count=1)
+        polyphase_estimates([torch.zeros(4000, 4)], seed=0, count=1, rate=16_000.0, settings=DEFAULTS)

@@ -67,7 +67,7 @@ def test_a_key_turns_covariances_and_changes_no_segment_or_state() -> None:
     plain, cipher = (segment_covariances([part], 2, 700, 350, 30) for part in (rows(signal), rows(signal) @ key))
     assert len(plain) == len(cipher) < 125  # the pause at the end is left out
     assert np.allclose(key.T @ plain @ key, cipher)
-    (pooled, shares), (keyed, keyed_shares) = states(plain, 2, 0, 20), states(cipher, 2, 0, 20)
+    (pooled, shares), (keyed, keyed_shares) = states(plain, 2, 0, 20, 30), states(cipher, 2, 0, 20, 30)
     assert np.allclose(shares, keyed_shares)
     assert shares.sum() == pytest.approx(1)
     assert np.allclose(key.T @ pooled @ key, keyed)
@@ -75,7 +75,7 @@ def test_a_key_turns_covariances_and_changes_no_segment_or_state() -> None:
 
 def test_states_tell_a_resonance_from_noise() -> None:
     signal = np.concatenate([resonance(20_000), np.random.default_rng(1).standard_normal(20_000)])
-    pooled, shares = states(segment_covariances([rows(signal)], 2, 700, 350, 30), 2, 0, 20)
+    pooled, shares = states(segment_covariances([rows(signal)], 2, 700, 350, 30), 2, 0, 20, 30)
     neighbours = sorted(autocorrelations(pooled, 2)[:, 1])
     assert np.allclose(neighbours, [0, 0.75], atol=0.05)
     assert np.allclose(shares, 0.5, atol=0.05)

@@ -61,7 +61,7 @@ def test_no_success_is_claimed_for_blocks_without_a_common_process() -> None:
 def test_one_run_alone_proves_nothing() -> None:
     key = key_of(4)
     settings = replace(DEFAULTS, most_runs=(1, 1, 1))
-    recovered = recover([part @ key for part in toy_blocks(4, 4.0, 1)], seed=0, settings=settings)
+    recovered = recover([part @ key for part in toy_blocks(4, 4.0, 1)], 0, 16_000.0, settings)
     assert (recovered.runs, recovered.agreeing, recovered.needed) == (1, 1, 2)
 
 
@@ -72,19 +72,19 @@ def test_larger_blocks_take_more_effort(size: int, starts: int, agreeing: int) -
 
 
 def test_the_search_falls_from_level_to_level_and_keeps_distinct_keys() -> None:
-    states = speech_states([part @ key_of(4) for part in toy_blocks(4, 3.0, 1)], 3, 4, seed=0)
+    states = speech_states([part @ key_of(4) for part in toy_blocks(4, 3.0, 1)], 3, 4, 0, 16_000.0, DEFAULTS)
     objective = PredictionObjective(states, 12, 1e-3)
     effort = Effort(starts=8, kept=3, variants=12, rounds=2, patience=1, most_runs=1, agreeing_runs=1)
     keys, values = search(objective, effort, 0, replace(DEFAULTS, levels=(1.0, 0.01)))
     assert len(keys) <= 3
     assert bool((values.diff() >= 0).all())
     assert torch.allclose(objective.with_correction(0.01).value(keys), values, atol=1e-9)
-    again, _ = distinct(objective, torch.cat([keys, -keys]), torch.cat([values, values]), 10)
+    again, _ = distinct(objective, torch.cat([keys, -keys]), torch.cat([values, values]), 10, DEFAULTS)
     assert len(again) == len(keys)
 
 
 def test_upright_speech_has_more_low_frequencies_and_similarity_ignores_the_sign() -> None:
-    objective = PredictionObjective(speech_states(toy_blocks(4, 2.0, 0), 2, 2, seed=0), 8, 1e-3)
+    objective = PredictionObjective(speech_states(toy_blocks(4, 2.0, 0), 2, 2, 0, 16_000.0, DEFAULTS), 8, 1e-3)
     plain = torch.eye(4, dtype=torch.float64)[None]
     turned = torch.tensor([1.0, -1, 1, -1], dtype=torch.float64).diag()[None]
     assert torch.equal(upright(objective, torch.cat([plain, turned])), torch.cat([plain, plain]))
@@ -93,15 +93,15 @@ def test_upright_speech_has_more_low_frequencies_and_similarity_ignores_the_sign
 
 
 def test_average_starts_are_orthogonal_and_better_than_random_ones() -> None:
-    states = speech_states([part @ key_of(8) for part in toy_blocks(8, 4.0, 1)], 3, 4, seed=0)
+    states = speech_states([part @ key_of(8) for part in toy_blocks(8, 4.0, 1)], 3, 4, 0, 16_000.0, DEFAULTS)
     objective = PredictionObjective(states, 24, 1.0)
-    starts = average_starts(states, 40, np.random.default_rng(0))
+    starts = average_starts(states, 40, np.random.default_rng(0), DEFAULTS)
     assert torch.allclose(starts @ starts.mT, torch.eye(8, dtype=torch.float64).expand_as(starts), atol=1e-10)
     assert objective.value(starts).median() < objective.value(haar(40, 8, np.random.default_rng(0))).median()
 
 
 def test_the_defect_tells_stationary_covariances_from_turned_ones() -> None:
-    states = speech_states(toy_blocks(4, 4.0, 1), 3, 4, seed=0)
+    states = speech_states(toy_blocks(4, 4.0, 1), 3, 4, 0, 16_000.0, DEFAULTS)
     assert stationarity_defect(states, torch.eye(4, dtype=torch.float64)) < 0.02
     assert stationarity_defect(states, key_of(4)) > 0.2
 

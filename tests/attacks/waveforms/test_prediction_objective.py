@@ -7,6 +7,7 @@ import torch
 from tests.narrow import present
 from wrongkey.attacks.solvers.haar import haar
 from wrongkey.attacks.waveforms.lag_covariances import lags_for
+from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import SpeechStates, speech_states
 from wrongkey.attacks.waveforms.toeplitz import log_determinants, recursion
@@ -34,7 +35,7 @@ def by_definition(states: SpeechStates, order: int, correction: float, key: torc
 
 @pytest.mark.parametrize(("size", "order"), [(3, 8), (4, 8), (5, 3), (2, 7)])
 def test_value_and_gradient_are_those_of_the_definition(size: int, order: int) -> None:
-    states = speech_states(toy_blocks(size, 1.0, 0), lags_for(order, size), 3, seed=0)
+    states = speech_states(toy_blocks(size, 1.0, 0), lags_for(order, size), 3, 0, 16_000.0, DEFAULTS)
     objective = PredictionObjective(states, order, 0.01)
     keys = haar(3, size, np.random.default_rng(0)).requires_grad_()
     expected = torch.stack([by_definition(states, order, 0.01, key) for key in keys])
@@ -46,7 +47,7 @@ def test_value_and_gradient_are_those_of_the_definition(size: int, order: int) -
 
 
 def test_the_correction_can_be_changed() -> None:
-    states = speech_states(toy_blocks(3, 1.0, 0), 3, 2, seed=0)
+    states = speech_states(toy_blocks(3, 1.0, 0), 3, 2, 0, 16_000.0, DEFAULTS)
     keys = haar(2, 3, np.random.default_rng(0))
     objective = PredictionObjective(states, 9, 0.5)
     before = objective.value(keys)
@@ -56,20 +57,20 @@ def test_the_correction_can_be_changed() -> None:
 
 def test_the_right_key_makes_speech_most_predictable() -> None:
     plain = toy_blocks(4, 3.0, 1)
-    objective = PredictionObjective(speech_states(plain, 4, 8, seed=0), 12, 1e-3)
+    objective = PredictionObjective(speech_states(plain, 4, 8, 0, 16_000.0, DEFAULTS), 12, 1e-3)
     right = objective.value(torch.eye(4, dtype=torch.float64)[None])
     assert float(right) < float(objective.value(haar(500, 4, np.random.default_rng(0))).min()) - 0.1
 
 
 def test_speech_with_its_spectrum_upside_down_is_as_predictable_for_even_blocks() -> None:
-    objective = PredictionObjective(speech_states(toy_blocks(4, 1.0, 0), 2, 2, seed=0), 8, 1e-3)
+    objective = PredictionObjective(speech_states(toy_blocks(4, 1.0, 0), 2, 2, 0, 16_000.0, DEFAULTS), 8, 1e-3)
     key = haar(1, 4, np.random.default_rng(0))
     turned = torch.tensor([1.0, -1, 1, -1], dtype=torch.float64).diag() @ key
     assert torch.allclose(objective.value(key), objective.value(turned), atol=1e-12)
 
 
 def test_too_few_lags_for_the_order_are_refused() -> None:
-    states = speech_states(toy_blocks(4, 1.0, 0), 2, 2, seed=0)
+    states = speech_states(toy_blocks(4, 1.0, 0), 2, 2, 0, 16_000.0, DEFAULTS)
     with pytest.raises(BadInput, match="order 9"):
         PredictionObjective(states, 9, 1e-3)
 

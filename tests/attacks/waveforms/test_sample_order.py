@@ -113,14 +113,14 @@ def test_search_finds_a_path() -> None:
     covariance = np.zeros((1, 1, size, size))
     covariance[0, 0, hidden[:-1], hidden[1:]] = 1
     pairs = pair_costs(np.array([[0.0, -1.0]]), covariance)
-    found = anneal(pairs, np.arange(size), 1.0, 0.05, 200_000, 0)
+    found = anneal(pairs, np.arange(size), 1.0, 0.05, 200_000, 0, SampleOrderSettings().moves)
     assert np.array_equal(found, hidden)
     displaced = np.concatenate([hidden[:5], hidden[12:20], hidden[5:12], hidden[20:]])
-    assert np.array_equal(polish(pairs, displaced, 12), hidden)
+    assert np.array_equal(polish(pairs, displaced, 12, 4, 1e-4), hidden)
 
 
 def test_rearrangements_are_permutations_and_hold_the_known_patterns() -> None:
-    found = rearrangements(8)
+    found = rearrangements(8, (2, 3, 4))
     assert (np.sort(found, axis=1) == np.arange(8)).all()
     for pattern in (
         [0, 2, 1, 3, 4, 6, 5, 7],
