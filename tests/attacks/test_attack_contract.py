@@ -135,11 +135,11 @@ def test_nobody_is_a_victim_and_a_background_speaker(target):
 @ATTACKS
 def test_its_settings_are_frozen_recordable_and_documented(name):
     attack = open_attack(name)
-    settings = getattr(attack, "settings", None)
+    settings = attack.settings
     if settings is None:
         assert settings_of(attack) == {}
         return
-    recorded, documented = settings_of(attack), type(settings).__doc__ or ""
+    recorded, documented = settings_of(attack), "\n".join(kind.__doc__ or "" for kind in type(settings).__mro__)
     assert recorded and settings_of(open_attack(name)) == recorded
     for field in fields(settings):
         assert re.search(rf"^\s*(\w+, )*{field.name}(, \w+)* : ", documented, flags=re.M), f"{field.name} says nothing"

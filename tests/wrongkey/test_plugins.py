@@ -134,5 +134,5 @@ def test_a_name_of_ours_is_not_taken(here, capsys):
     assert "a Scheme with the name 'rom'" in refused(
         capsys, "keys", "draw", "--scheme", "my_own_things:named_rom", "--block", "3", "-o", "key.npz"
     )
-    with pytest.raises(BadInput, match="has no family and no threat and no inapplicable and no cases and no run"):
+    with pytest.raises(BadInput, match="lacks family, threat, inapplicable, cases and run"):
         open_attack("my_own_things:NoAttack")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from wrongkey.errors import BadInput
 from wrongkey.flags import Groups, add_config_file, add_flags, add_running, given
 
 if TYPE_CHECKING:
+    from wrongkey.attacks.base import Attack
     from wrongkey.reports.attacks.verdicts import AttackVerdict
 
 SCHEMES = ("shuffling", "flipping", "rom")
@@ -88,15 +89,16 @@ def run(options: argparse.Namespace) -> int:
     names: list[str] = []
     for name in options.name.split(","):
         names += attack_names() if name.strip() == "suite" else [name.strip()]
+    if Guessing.name in names and options.model is None:
+        raise BadInput(f"{Guessing.name} asks a model: name one with --model.")
     names = [name for name in dict.fromkeys(names) if name != Guessing.name]  # it runs wherever there is a model
-    for name in names:
-        open_attack(name)  # an unknown one is refused before anything runs
+    attacks = [open_attack(name) for name in names]  # an unknown one is refused before anything runs
     schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
     verdicts: list[AttackVerdict | None] = []
     with each_to_its_end() as one:
         for scheme, folder in schemes.items():
             with one(), _judged(folder.expanduser(), verdicts):
-                _attack(options, names, scheme, folder)
+                _attack(options, attacks, scheme, folder)
     shown = " ".join(str(folder) for folder in schemes.values())
     found = [verdict for verdict in verdicts if verdict]
     conclude(
@@ -124,7 +126,7 @@ def _judged(folder: Path, verdicts: list[AttackVerdict | None]) -> Iterator[None
     verdicts.append(write_verdicts(folder))
 
 
-def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: Path) -> None:
+def _attack(options: argparse.Namespace, attacks: Sequence[Attack], scheme: str, folder: Path) -> None:
     from wrongkey.attacks.harness.config import AttackConfig
     from wrongkey.attacks.harness.suite import run_attacks
     from wrongkey.progress import progress
@@ -132,7 +134,7 @@ def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: 
 
     run_attacks(
         AttackConfig(**{**given(options, AttackConfig), "scheme": scheme}),
-        names,
+        attacks,
         folder,
         keys=options.keys,
         workers=options.workers,
