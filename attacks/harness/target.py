@@ -73,7 +73,7 @@ class Target:
         self.config, self.folder = config, folder
         self.model = open_model(config.model) if config.model else None
         if self.model is not None:
-            if getattr(self.model, "external", False):
+            if self.model.external:
                 raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model.")
             answer_function(self.model, config.task)
         self.scheme = get_scheme(config.scheme)
