@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -263,17 +263,8 @@ class Attack(Protocol):
     """One way to get at a key, at encrypted speech or at an encrypted model.
 
     An attack is pickled (cloudpickle) into a process of its own, where one object runs all of its trials. It may have
-    further attributes:
-
-    settings : frozen dataclass
-        Its tuning constants, as numbers, strings and tuples of them. They are recorded beside its rows, and a run under
-        other settings goes into another folder.
-    most_trials : int
-        The number of trials that are enough. An expensive or deterministic attack may cap its number of trials.
-    wants_key : bool
-        False for an attack that returns a model instead of a key.
-    asset : {"use", "identity"}
-        What an attack without a key is after.
+    the further attributes of `CompleteAttack`; where it has none, `wrongkey.attacks.harness.registry.open_attack`
+    fills in a default.
 
     Attributes
     ----------
@@ -322,3 +313,37 @@ class Attack(Protocol):
             Where this evidence is too little, which counts as a miss. Any other exception means that the attack broke
             down, which counts as no trial at all.
         """
+
+
+class CompleteAttack(Attack, Protocol):
+    """An attack with what it may leave out, as the harness sees it.
+
+    Attributes
+    ----------
+    settings : frozen dataclass or None
+        Its tuning constants, as numbers, strings and tuples of them. They are recorded beside its rows, and a run under
+        other settings goes into another folder. By default None: there are none.
+    most_trials : int or None
+        The number of trials that are enough, at least 1, of an expensive or deterministic attack. By default None: as
+        many as are asked for.
+    wants_key : bool
+        False for an attack that returns a model instead of a key. By default True.
+    asset : {"use", "identity"} or None
+        What an attack without a key is after. By default None: the identity for speaker verification, else the use.
+    """
+
+    @property
+    def settings(self) -> Any:
+        """Its tuning constants."""
+
+    @property
+    def most_trials(self) -> int | None:
+        """The number of trials that are enough."""
+
+    @property
+    def wants_key(self) -> bool:
+        """Whether it returns a key, and not a model in its place."""
+
+    @property
+    def asset(self) -> Asset | None:
+        """What it is after where it wants no key."""

@@ -190,7 +190,7 @@ class Experiment:
         }
 
     def _key_cut(self) -> KeyCut:
-        external = getattr(self.model, "external", False)
+        external = self.model.external
         if external and self.config.precision not in ("float32", "float64"):
             raise BadInput(
                 f"--precision {self.config.precision} would round what {self.model.name} hears: leave it out."

@@ -70,9 +70,10 @@ def _run(arguments: list[str]) -> int:
     options = _parse(arguments)
     try:
         code: int = options.run(options)
-    except SystemExit as error:  # from a user's factory: it would end the work in silence
+    except SystemExit as error:  # from a user's code that is asked: it would end the work in silence
         raise BadInput(
-            f"A model or corpus of yours ended the program (exit {error.code}): mend the factory."
+            f"A model, corpus, scheme or attack of yours ended the program (exit {error.code}): raise an exception "
+            "instead."
         ) from error
     try:
         flush()

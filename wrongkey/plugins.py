@@ -86,16 +86,18 @@ class Registry:
         return self._made(self._users(spec), spec, {})
 
     @contextmanager
-    def making(self, spec: str, remedy: str = "mend its factory") -> Iterator[None]:
-        """Turn any error inside the block, where the thing named `spec` is made, into `BadInput`."""
+    def making(self, spec: str, remedy: str = "mend its factory", failing: str = "cannot be made") -> Iterator[None]:
+        """Turn any error inside the block, where the thing named `spec` is made or asked, into `BadInput`."""
         try:
             yield
         except (BadInput, MemoryError):
             raise
+        except SystemExit as error:  # it would end the work in silence
+            raise BadInput(f"{self._subject(spec)} ended the program (exit {error.code}): {remedy}.") from error
         except Exception as error:  # a user's own code, or a foreign file, may fail in any way
             hints = [hint for word, hint in self.hints.items() if word in str(error)]
             said = "; ".join([remedy, *hints])
-            raise BadInput(f"{self._subject(spec)} cannot be made ({in_one_line(error)}): {said}.") from error
+            raise BadInput(f"{self._subject(spec)} {failing} ({in_one_line(error)}): {said}.") from error
 
     def _subject(self, spec: str) -> str:
         return f"{self.kind.capitalize()} {spec!r}"

@@ -48,7 +48,7 @@ class Analysis(Protocol):
         ----------
         out : Path
             The run folder. An analysis of a sweep reads the sweep there; one that makes sounds or pictures writes
-            them into its folder `media`.
+            them into its folder `media`. An analysis that does neither may be run without it.
         progress : callable, optional
             Called by an analysis that goes through keys, with keys done and keys in all.
 

@@ -75,7 +75,7 @@ def analyse(
     Parameters
     ----------
     analysis : Analysis
-        For instance `WeakKeys`, `NearKeys`, `PhaseReconstruction` or `Leaks`.
+        For instance `WeakKeys`, `Decryption`, `PhaseReconstruction` or `Leaks`.
     out : Path
         The run folder; it is made if it is missing.
     command : str, optional

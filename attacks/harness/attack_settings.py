@@ -7,25 +7,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from wrongkey.attacks.base import Attack
+from wrongkey.attacks.base import CompleteAttack
 from wrongkey.errors import BadInput
 
 
-def settings_of(attack: Attack) -> dict[str, Any]:
+def settings_of(attack: CompleteAttack) -> dict[str, Any]:
     """The attack's `settings` as JSON holds them; empty where it has none.
 
-    Raises BadInput where they are no frozen dataclass of numbers and strings: such settings could change during a run,
-    or could not be compared with those of an earlier one.
+    Raises BadInput where they are not a frozen dataclass of numbers and strings: such settings could change during a
+    run, or could not be compared with those of an earlier one.
     """
-    settings = getattr(attack, "settings", None)
-    if settings is None:
+    if attack.settings is None:
         return {}
-    kind = type(settings)
+    kind = type(attack.settings)
     if not (is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
-        raise BadInput(f"The settings of attack {attack.name!r} are no frozen dataclass: see docs/extending.md.")
+        raise BadInput(f"The settings of attack {attack.name!r} are not a frozen dataclass: see docs/extending.md.")
     try:
-        recorded: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    except TypeError as error:
+        recorded: dict[str, Any] = json.loads(json.dumps(asdict(attack.settings)))
+    except (TypeError, ValueError) as error:  # the latter: one that holds itself
         raise BadInput(
             f"The settings of attack {attack.name!r} hold more than numbers, strings and tuples of them ({error}): see "
             "docs/extending.md."

@@ -30,7 +30,10 @@ class Guessing:
 
     name = "incorrect-keys"
     family = 1
+    settings = None
     most_trials = 1
+    wants_key = True
+    asset = None
     needs: frozenset[Need] = frozenset({"answers"})
     threat = Threat("Draws keys at random, asks the encrypted model, and keeps the key that works best.", needs)
 

@@ -23,6 +23,10 @@ class RandomKeys:
 
     name = "random-keys"
     family = 0
+    settings = None
+    most_trials = None
+    wants_key = True
+    asset = None
     threat = Threat("Draws a key at random, and asks nothing: what the other attacks are compared with.", frozenset())
 
     def __init__(self, trials: int) -> None:

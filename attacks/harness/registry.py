@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pkgutil import resolve_name
+from typing import Any, cast
 
-from wrongkey.attacks.base import Attack
+from wrongkey.attacks.base import Attack, CompleteAttack
+from wrongkey.attacks.harness.attack_settings import settings_of
+from wrongkey.attacks.harness.checks import check_attack, check_optional
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.models.completed import Completed
 from wrongkey.plugins import Registry
 
 # name -> module:class, in the order in which the suite runs them: by family, cheapest first.
@@ -31,7 +35,7 @@ SUITE: Mapping[str, str] = {
     "informed": "wrongkey.attacks.keyless.informed:Informed",
     "linkability": "wrongkey.attacks.keyless.linkability:Linkability",
 }
-PARTS = ("name", "family", "threat", "inapplicable", "cases", "run")  # of an attack
+DEFAULTS: Mapping[str, Any] = {"settings": None, "most_trials": None, "wants_key": True, "asset": None}
 
 
 def attack_names() -> list[str]:
@@ -48,28 +52,32 @@ def known_needs() -> dict[str, list[str]]:
     return needs
 
 
-def open_attack(name: str) -> Attack:
-    """Return the attack of this name.
+def open_attack(named: str | Attack) -> CompleteAttack:
+    """Return an attack, checked and with what it left out filled in.
 
     Parameters
     ----------
-    name : str
+    named : str or Attack
         A name of the suite, a registered one, or ``package.module:name`` of an attack, or of a class or function
-        without arguments that makes one.
+        without arguments that makes one; or an attack itself.
 
     Raises
     ------
     BadInput
-        For an unknown name, an attack that cannot be made or lacks a part, and one of a user's that is called what one
-        of the suite is: rows of results are kept by that name.
+        For an unknown name, an attack that cannot be made, lacks a part or has one of another kind, and one of a user's
+        that is called what one of the suite is: rows of results are kept by that name.
     """
-    attack: Attack = REGISTRY.open(name)
-    missing = [part for part in PARTS if not hasattr(attack, part)]
-    if missing:
-        raise BadInput(f"Attack {name!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs.")
-    if name not in SUITE and attack.name in SUITE:
-        raise BadInput(f"Attack {name!r} has the name {attack.name!r}, which is one of the suite's: rename it.")
-    return attack
+    attack: Any = REGISTRY.open(named) if isinstance(named, str) else named
+    spec = named if isinstance(named, str) else type(attack).__name__
+    with REGISTRY.making(spec, "mend it", "fails while it is looked at"):  # its attributes may be properties
+        check_attack(attack, spec)
+        missing = {name: value for name, value in DEFAULTS.items() if not hasattr(attack, name)}
+        complete = cast(CompleteAttack, Completed(attack, missing) if missing else attack)
+        check_optional(complete, spec)
+        settings_of(complete)  # refused before anything runs
+    if isinstance(named, str) and named not in SUITE and attack.name in SUITE:
+        raise BadInput(f"Attack {named!r} has the name {attack.name!r}, which is one of the suite's: rename it.")
+    return complete
 
 
 def _of_suite(place: str) -> Attack:

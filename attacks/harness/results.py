@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from wrongkey.attacks.base import Attack
+from wrongkey.attacks.base import CompleteAttack
 from wrongkey.attacks.harness.attack_settings import changed_setting, settings_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.registry import known_needs
@@ -71,17 +71,17 @@ class AttackFolder(RunFolder):
             yield salt
 
     def claim_attacks(
-        self, config: AttackConfig, target: Target, attacks: Iterable[Attack], command: str | None
+        self, config: AttackConfig, target: Target, attacks: Iterable[CompleteAttack], command: str | None
     ) -> None:
         """Begin, or continue an earlier run.
 
-        Damaged result files are set aside, and named in `damaged`: their trials are missing again. Raises BadInput
-        where the folder holds attacks on another target, or some of `attacks` under other settings.
+        Damaged result files are set aside, and named in `damaged`: their trials are missing again. A folder without
+        rows, which a command leaves that failed early, claims nothing. Raises BadInput where it has rows of another
+        target, or rows of some of `attacks` under other settings.
         """
-        identity, found = identity_of(config, target), self.suite()
+        identity = identity_of(config, target)
+        found = self._continued(identity)
         before = found or {}
-        if found is not None:
-            self._check_identity(found.get("identity", {}), identity)
         self._check_settings(before.get("attacks", {}), attacks)
         self.make("attacks")
         session = {"started": now(), "versions": versions(), "git": git_revision(), "command": command}
@@ -148,18 +148,34 @@ class AttackFolder(RunFolder):
         """One line of a log: how an attack did in a case."""
         table = self.rows(attack)
         table = table[table["given"] == case]
-        broke_down = table["failed"] != ""
-        scored = table[~broke_down]
-        failures = f"{int(broke_down.sum())} trials broke down; " if broke_down.any() else ""
+        failed = [reason for reason in table["failed"] if reason]
+        if len(failed) == len(table):
+            return f"{attack}, {case}: {_trials(len(failed), 'all')} broke down ({failed[0].rstrip('.')})"
+        scored = table[table["failed"] == ""]
+        failures = f"{_trials(len(failed))} broke down; " if failed else ""
         result = _keys_recovered(scored) if scored["key_error"].notna().any() else _measured(scored)
         return f"{attack}, {case}: {failures}{result}; {scored['seconds'].median():.1f} s of CPU each"
 
-    def _check_identity(self, before: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    def _continued(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What `suite.json` says of the run that is continued; None where a new one begins."""
+        found = self.suite()
+        if found is None:
+            return None
+        before = found.get("identity", {})
         differing = [name for name in identity if not same(before.get(name), identity[name])]
-        if differing:
-            raise BadInput(f"{self.path} holds attacks made with another {', '.join(differing)}: choose another --out.")
+        if not differing:
+            return found
+        if not table_files(self.suite_path.parent):
+            return None
+        harness = before.get("harness", 1)
+        if harness < HARNESS:
+            raise BadInput(
+                f"{self.path} was made by an earlier wrongkey (harness {harness}, here {HARNESS}), which did not "
+                "record the settings of attacks: choose another --out."
+            )
+        raise BadInput(f"{self.path} holds attacks made with another {', '.join(differing)}: choose another --out.")
 
-    def _check_settings(self, before: Mapping[str, Any], attacks: Iterable[Attack]) -> None:
+    def _check_settings(self, before: Mapping[str, Any], attacks: Iterable[CompleteAttack]) -> None:
         """What the rows of one attack depend on, as those of all attacks do on the identity."""
         for attack in attacks:
             if not self._file(attack.name).exists():
@@ -220,6 +236,11 @@ def identity_of(config: AttackConfig, target: Target) -> dict[str, Any]:
         "blocks": target.setting.blocks,
         "block": target.setting.block_size,
     }
+
+
+def _trials(number: int, every: str = "") -> str:
+    """A number of trials in words; `every` comes before it where there are several."""
+    return "1 trial" if number == 1 else f"{every} {number} trials".strip()
 
 
 def _keys_recovered(table: pd.DataFrame) -> str:

@@ -24,7 +24,6 @@ from wrongkey.keys import correct_key
 from wrongkey.keys.schemes import Scheme
 
 FORMAT = "wrongkey-salt/1"
-ELSEWHERE = "choose another --out"  # where the salt cannot be written
 BYTES = 32
 ELSEWHERE = "choose another --out"  # what to do where the salt cannot be written
 

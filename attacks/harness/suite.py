@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,21 +20,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import Asset, Attack, Case, Evidence, Matrix, Need, Recovery, Setting
+from wrongkey.attacks.base import Asset, Attack, Case, CompleteAttack, Evidence, Matrix, Need, Recovery, Setting
 from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
+from wrongkey.attacks.harness.checks import check_case, check_reason
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_of
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.hearing import heard, nothing_heard
 from wrongkey.attacks.harness.oracles import Oracles
 from wrongkey.attacks.harness.random_keys import RandomKeys
-from wrongkey.attacks.harness.registry import open_attack
+from wrongkey.attacks.harness.registry import REGISTRY, open_attack
 from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.salt import Salt, read_salt
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.harness.target import Target
 from wrongkey.attacks.harness.task_errors import error_rates
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.hardware import available_cores
 from wrongkey.evaluation.models.asking import model_at_fault
@@ -101,17 +103,19 @@ def run_attacks(
     Raises
     ------
     BadInput
-        For an unknown attack, settings that make no sense, a folder that holds attacks on another target or under other
-        settings, a worker that dies, and at the end for trials that failed while the others went on.
+        For an unknown attack, one that is not as `Attack` says, two of one name, settings that make no sense, a folder
+        that holds attacks on another target or under other settings, a worker that dies, and at the end for trials that
+        failed while the others went on.
     """
     check_timeout(timeout)
-    opened = [open_attack(name) if isinstance(name, str) else name for name in names]
-    attacks: dict[str, Attack] = {attack.name: attack for attack in opened}
+    attacks = _by_name([open_attack(name) for name in names])
     workers = workers or available_cores()
     if salt is not None:
         read_salt(salt)  # refused before anything runs
     with model_at_fault(config.model or ""):
         target = Target(config, out)
+    for attack in attacks.values():
+        about(attack, target, inapplicable(attack, target.setting))  # refused before anything runs
     folder = AttackFolder(out)
     if report and target.model is None:  # otherwise the sweep of incorrect keys says it
         for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.background_corpus.cautions)):
@@ -145,6 +149,16 @@ def run_attacks(
     return folder
 
 
+def _by_name(attacks: Sequence[CompleteAttack]) -> dict[str, CompleteAttack]:
+    """Attacks by name; raises BadInput where two have one name, since rows are kept by it."""
+    named: dict[str, CompleteAttack] = {}
+    for attack in attacks:
+        if attack.name in named:
+            raise BadInput(f"Two attacks are named {attack.name!r}: rename one, or run them into two folders.")
+        named[attack.name] = attack
+    return named
+
+
 @dataclass(frozen=True)
 class Run:
     """What all trials of one call share."""
@@ -163,7 +177,7 @@ class Run:
             self.report(line)
 
 
-def about(attack: Attack, target: Target, reason: str | None) -> dict[str, Any]:
+def about(attack: CompleteAttack, target: Target, reason: str | None) -> dict[str, Any]:
     """What `suite.json` says of an attack: threat model, settings, what it is after, and why it does not apply."""
     own_needs = [case for case in ([] if reason else cases(attack, target)) if case.needs is not None]
     return {
@@ -172,7 +186,7 @@ def about(attack: Attack, target: Target, reason: str | None) -> dict[str, Any]:
         "needs": sorted(attack.threat.needs),
         "settings": settings_of(attack),
         "obstacle": reason,
-        "wants_key": wants_key(attack),
+        "wants_key": attack.wants_key,
         "asset": asset_of(attack, target.setting.task),
         "null": isinstance(attack, RandomKeys),
         "cases": {str(case): {"needs": sorted(case.needs or ())} for case in own_needs},
@@ -183,12 +197,18 @@ def inapplicable(attack: Attack, setting: Setting) -> str | None:
     """Why an attack cannot be run on a target, as a sentence; None where it can."""
     if setting.model is None and attack.threat.needs & OF_A_MODEL:
         return "It attacks a model, and only speech was given: name one with --model."
-    return attack.inapplicable(setting)
+    with _asking(attack, "inapplicable"):
+        reason = attack.inapplicable(setting)
+    check_reason(reason, attack.name)
+    return reason
 
 
 def cases(attack: Attack, target: Target) -> list[Case]:
     """The attack's own cases; those with ciphertext at the seconds that the user asked for, if any."""
-    own = list(attack.cases(target.setting))
+    with _asking(attack, "cases"):
+        own = list(attack.cases(target.setting))
+    for case in own:
+        check_case(case, attack.name, attack.threat.needs)
     timed = [case for case in own if case.seconds is not None]
     if not (target.config.seconds and timed):
         return own
@@ -196,8 +216,13 @@ def cases(attack: Attack, target: Target) -> list[Case]:
     return [replace(kind, seconds=seconds) for kind in kinds for seconds in target.config.seconds]
 
 
+def _asking(attack: Attack, function: str) -> AbstractContextManager[None]:
+    """Turn any error of a user's attack, asked for its cases say, into BadInput."""
+    return REGISTRY.making(attack.name, "mend it", f"fails in {function}")
+
+
 def run_trial(
-    target: Target, salt: Salt, attack: Attack, case: Case, number: int, threads: int | None = None
+    target: Target, salt: Salt, attack: CompleteAttack, case: Case, number: int, threads: int | None = None
 ) -> dict[str, Any]:
     """One attack on one key, scored: a row of the result file. `threads` is the number of the attack's process."""
     trial = trial_of(target, salt, attack, case, number)
@@ -205,7 +230,7 @@ def run_trial(
     with _attacked(target, attack, handed, oracles, threads or available_cores()) as attacked:
         recovery, failed = attacked.recovery, attacked.failed
         try:
-            scores = unscored() if failed else scored(target, trial, recovery, wants_key(attack), seen_units(handed))
+            scores = unscored() if failed else scored(target, trial, recovery, attack.wants_key, seen_units(handed))
         except ModelFailed as error:
             failed, scores = str(error), unscored()
     setting = target.setting
@@ -246,15 +271,10 @@ def _attacked(target: Target, attack: Attack, handed: Handed, oracles: Oracles, 
     yield Attacked(attack.run(Evidence(target.setting, handed.case, handed.seed)), "", 0.0)
 
 
-def wants_key(attack: Attack) -> bool:
-    """Whether the attack returns a key, and not a model in its place."""
-    return bool(getattr(attack, "wants_key", True))
-
-
-def asset_of(attack: Attack, task: str | None) -> Asset:
+def asset_of(attack: CompleteAttack, task: str | None) -> Asset:
     """What an attack is after: the key, with which speech and model are open, or what the attack itself says."""
     own: Asset = "identity" if task == "asv" else "use"
-    return "key" if wants_key(attack) else getattr(attack, "asset", own)
+    return "key" if attack.wants_key else attack.asset or own
 
 
 def seen_units(handed: Handed) -> int:
@@ -298,18 +318,18 @@ def _errors_of_model(target: Target, recovery: Recovery, tested: Answers) -> Mat
     The model is asked about plain enrolment last: beside the same recordings encrypted, it would tell an attack the
     key. Raises ModelFailed where the task has no enrolment.
     """
-    experiment = target.with_intervals
+    experiment, task = target.experiment, target.task_with_intervals
     if recovery.enrolment != "plain":
-        return error_rates(experiment, experiment.scores(tested))[0]
-    if not isinstance(experiment.task, SpeakerVerification):
+        return error_rates(task, task.scores(tested, experiment.plain))[0]
+    if not isinstance(task, SpeakerVerification):
         raise ModelFailed("Plain enrolment is asked for, which only speaker verification has.")
     assert recovery.model is not None
     enrolled = experiment.engine.explicit(recovery.model, np.eye(target.setting.size))
     assert isinstance(enrolled, torch.Tensor) and isinstance(tested, torch.Tensor)
-    return error_rates(experiment, experiment.task.cosines(enrolled, tested))[0]
+    return error_rates(task, task.cosines(enrolled, tested))[0]
 
 
-def _run_attack(run: Run, attack: Attack) -> int:
+def _run_attack(run: Run, attack: CompleteAttack) -> int:
     """Run the trials of all cases that are missing, and return how many there were."""
     reason = inapplicable(attack, run.target.setting)
     run.folder.note(attack.name, about(attack, run.target, reason))
@@ -319,7 +339,7 @@ def _run_attack(run: Run, attack: Attack) -> int:
     return sum(_run_case(run, attack, case) for case in cases(attack, run.target))
 
 
-def _run_case(run: Run, attack: Attack, case: Case) -> int:
+def _run_case(run: Run, attack: CompleteAttack, case: Case) -> int:
     """Run the trials that are missing, and return how many there were."""
     done = run.folder.trials_done(attack.name, str(case))
     trials = _trials(run.target.config.trials, attack)
@@ -341,15 +361,15 @@ def _run_case(run: Run, attack: Attack, case: Case) -> int:
     return len(missing)
 
 
-def _trials(asked: int, attack: Attack) -> int:
+def _trials(asked: int, attack: CompleteAttack) -> int:
     """Trials of a case: those asked for, as far as the attack allows; random keys have a number of their own."""
     if isinstance(attack, RandomKeys):
         return attack.trials
-    return min(asked, getattr(attack, "most_trials", asked))
+    return min(asked, attack.most_trials or asked)
 
 
 def _outcomes(
-    run: Run, attack: Attack, case: Case, trials: Sequence[int], watch: Watch
+    run: Run, attack: CompleteAttack, case: Case, trials: Sequence[int], watch: Watch
 ) -> Generator[dict[str, Any] | Failure, None, None]:
     """The outcome of every trial as it is done. Guessing only reads the results of its sweep, in this process."""
     workers, timeout = run.workers, run.timeout
@@ -368,7 +388,7 @@ def _outcomes(
 
 
 def _tried(
-    target: Target, salt: Salt, attack: Attack, case: Case, number: int, threads: int | None = None
+    target: Target, salt: Salt, attack: CompleteAttack, case: Case, number: int, threads: int | None = None
 ) -> dict[str, Any] | Failure:
     """The trial's row, or why there is none: a fault of harness or model, since an attack that fails has a row."""
     try:
@@ -382,7 +402,7 @@ def _name(attack: Attack, case: Case, number: int) -> str:
 
 
 def _in_worker(
-    config: AttackConfig, folder: str, salt: Salt, attack: Attack, case: Case, threads: int, number: int
+    config: AttackConfig, folder: str, salt: Salt, attack: CompleteAttack, case: Case, threads: int, number: int
 ) -> dict[str, Any] | Failure:
     torch.set_num_threads(threads)
     return _tried(_prepared(config, folder), salt, attack, case, number, threads)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +32,7 @@ from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
-from wrongkey.evaluation.tasks.base import make_task
+from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.files import write_text_atomically
 from wrongkey.keys import SecretKey, correct_key, get_scheme
 from wrongkey.keys.blocks import Blocks
@@ -64,6 +63,8 @@ class Target:
         Speech of the victims and of the background speakers.
     setting : Setting
         What is public.
+    recogniser : Model or None
+        What hears decrypted waveforms; None where none was named, or spectrograms are attacked.
     understood : dict of str to float
         WER of what the recogniser hears in a victim's plain speech, by victim.
     """
@@ -72,12 +73,13 @@ class Target:
         self.config, self.folder = config, folder
         self.model = open_model(config.model) if config.model else None
         if self.model is not None:
-            if getattr(self.model, "external", False):
+            if self.model.external:
                 raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model.")
             answer_function(self.model, config.task)
         self.scheme = get_scheme(config.scheme)
         self.victims_corpus, self.background_corpus = victims_and_background(config)
         self.setting = self._setting()
+        self.recogniser = self._recogniser()
         self._fine_tuned: dict[str, Model] = {}
         self.understood: dict[str, float] = {}
 
@@ -85,12 +87,6 @@ class Target:
     def victims(self) -> tuple[tuple[str, tuple[Utterance, ...]], ...]:
         """Name and utterances of every victim, in the order in which trials take them."""
         return in_drawn_order(by_speaker(self.victims_corpus), self.config.seed)
-
-    @cached_property
-    def recogniser(self) -> Model | None:
-        """The model that hears decrypted waveforms; None where none was named, or spectrograms are attacked."""
-        named = self.config.recogniser if self.setting.blocks is Blocks.SAMPLES else None
-        return open_listener(named, "asr") if named else None
 
     @property
     def sweep_key(self) -> Matrix:
@@ -157,13 +153,14 @@ class Target:
         return Experiment(self.sweep_config(self.victims_corpus, "victims.txt"))
 
     @cached_property
-    def with_intervals(self) -> Experiment:
-        """The same experiment, whose error rates have intervals over speakers or utterances where there are enough."""
-        experiment = copy.copy(self.experiment)
-        with suppress(BadInput):
+    def task_with_intervals(self) -> Task:
+        """The task of `experiment`, with intervals over speakers or utterances where there are enough of them."""
+        experiment = self.experiment
+        try:
             config = replace(experiment.config, replicates=REPLICATES)
-            experiment.task = make_task(config, experiment.corpus, experiment.model)
-        return experiment
+            return make_task(config, experiment.corpus, experiment.model)
+        except BadInput:  # too few to resample
+            return experiment.task
 
     @cached_property
     def background_experiment(self) -> Experiment:
@@ -193,7 +190,7 @@ class Target:
 
     def error_of(self, experiment: Experiment, answers: Answers) -> Matrix:
         """The task's error in percent, `(n,)`, of answers under n keys."""
-        return error_rates(experiment, experiment.scores(answers))[:, 0]
+        return error_rates(experiment.task, experiment.scores(answers))[:, 0]
 
     def _setting(self) -> Setting:
         config = self.config
@@ -206,6 +203,10 @@ class Target:
             noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(NOISE_SECONDS * rate)))
             rate = self.model.front_end(noise.float()).shape[-1] / NOISE_SECONDS
         return Setting(self.scheme, cut, rate, blank(self.model), config.task)
+
+    def _recogniser(self) -> Model | None:
+        named = self.config.recogniser if self.setting.blocks is Blocks.SAMPLES else None
+        return open_listener(named, "asr") if named else None
 
     def _labelled(self, used: Sequence[Utterance]) -> BackgroundSpeech:
         label = LABELS[self.config.task if self.model else "asv"]

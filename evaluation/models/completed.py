@@ -53,6 +53,7 @@ def completed(model: Any, spec: str) -> Any:
         "sample_rate": _sample_rate(model, spec),
         "blocks": _blocks(model, spec),
         "block_size": _block_size(model, spec),
+        "external": _external(model),
         "front_end": _function(model, "front_end", spec) or waveform_itself,
         "segments": _function(model, "segments", spec) or whole_query,
     }
@@ -83,11 +84,11 @@ def _keyed(model: Any, spec: str) -> tuple[nn.Module, str]:
     first = getattr(model, "first_layer", None)
     missing = [
         *(["network"] if not networks else []),
-        *(["first_layer"] if first is None or (first == "" and not getattr(model, "external", False)) else []),
+        *(["first_layer"] if first is None or (first == "" and not _external(model)) else []),
         *(["embed, transcribe or classify"] if not _answers(model) else []),
     ]
     if missing:
-        raise BadInput(f"Model {spec!r} has no {' and no '.join(missing)}: see docs/extending.md for what it needs.")
+        raise BadInput(f"Model {spec!r} lacks {' and '.join(missing)}: see docs/extending.md for what it needs.")
     for network in networks:
         for name, layer in network.named_modules(remove_duplicate=False):
             if name == first if isinstance(first, str) else layer is first:
@@ -95,6 +96,11 @@ def _keyed(model: Any, spec: str) -> tuple[nn.Module, str]:
     if not isinstance(first, str):
         raise BadInput(f"first_layer of model {spec!r} is {_kind(first)}: give the name of a layer of its network.")
     return networks[0], first  # looking it up later refuses it, and names the nearest layers
+
+
+def _external(model: Any) -> bool:
+    found = getattr(model, "external", None)
+    return found if isinstance(found, bool) else False
 
 
 def _answers(model: Any) -> bool:

@@ -57,6 +57,10 @@ class Model(Protocol):
     def block_size(self) -> int | None:
         """The usual block size M; None takes the kernel of a first layer whose stride equals its kernel."""
 
+    @property
+    def external(self) -> bool:
+        """Whether it has no network that could be encrypted: it is asked on waveforms only."""
+
     def front_end(self, waveform: Tensor) -> Tensor:
         """Turn a waveform ``(samples,)`` into a query ``(samples,)`` or ``(bins, frames)``.
 

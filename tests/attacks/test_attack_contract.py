@@ -135,7 +135,7 @@ def test_nobody_is_a_victim_and_a_background_speaker(target):
 @ATTACKS
 def test_its_settings_are_frozen_recordable_and_documented(name):
     attack = open_attack(name)
-    settings = getattr(attack, "settings", None)
+    settings = attack.settings
     if settings is None:
         assert settings_of(attack) == {}
         return

@@ -17,6 +17,8 @@ from wrongkey.evaluation.models.registry import open_model
 from wrongkey.keys import get_scheme
 
 MINE = """
+import sys
+
 import numpy as np
 from tests.toys import raw3
 from wrongkey.attacks.base import Case, Recovery, Threat
@@ -62,6 +64,20 @@ class NoAttack:
 class Taken(Guess):
     name = "sign-chain"
 
+opened = []
+
+def counted():
+    opened.append(1)
+    return guess
+
+def quits():
+    sys.exit(3)
+
+def quits_when_asked():
+    model = raw3()
+    model.front_end = lambda waveform: sys.exit(3)
+    return model
+
 def of_arguments(size):
     return size
 
@@ -106,6 +122,24 @@ def test_an_attack_runs_on_a_users_scheme_in_a_process_of_its_own(here):
     assert len(own) == 2 and set(own.scheme) == {"turned"} and not any(own.failed)
 
 
+def test_the_factory_of_an_attack_is_called_once(here):
+    named = "my_own_things:counted --scheme flipping --corpus my_own_things:corpus --block 4"
+    assert main(f"attack {named} --trials 1 --keys 1 --workers 1 --out run".split()) == 0
+    assert sys.modules["my_own_things"].opened == [1]
+
+
+def test_code_that_ends_the_program_while_it_is_asked_is_a_sentence(here, capsys):
+    named = ("--model", "my_own_things:quits_when_asked", "--corpus", "my_own_things:corpus", "--device", "cpu")
+    said = refused(capsys, "sweep", *named, "--keys", "1", "--workers", "1", "--replicates", "0", "--out", "run")
+    assert "A model, corpus, scheme or attack of yours ended the program (exit 3)" in said
+
+
+def test_guesses_need_a_model_to_ask(here, capsys):
+    asked = ("attack", "incorrect-keys", "--corpus", "bundled", "--block", "4", "--out", "run")
+    assert "incorrect-keys asks a model: name one with --model." in refused(capsys, *asked)
+    assert not Path("run").exists()
+
+
 def test_the_thing_itself_or_what_makes_it(here):
     assert get_scheme("my_own_things:turned") is get_scheme("my_own_things:scheme")
     assert open_corpus("my_own_things:corpus") == open_corpus("my_own_things:make_corpus")
@@ -120,6 +154,7 @@ def test_what_is_no_such_thing_is_one_sentence(here, kind):
         "my_own_things:absent": "'my_own_things:absent' cannot be imported",
         "my_own_things:of_arguments": "'my_own_things:of_arguments' cannot be called without arguments",
         "my_own_things:number": "'my_own_things:number' ",
+        "my_own_things:quits": rf"^{kind.capitalize()} .* ended the program \(exit 3\): mend its factory",
     }.items():
         with pytest.raises(BadInput, match=said) as refusal:
             OPENERS[kind](spec)
@@ -134,5 +169,5 @@ def test_a_name_of_ours_is_not_taken(here, capsys):
     assert "a Scheme with the name 'rom'" in refused(
         capsys, "keys", "draw", "--scheme", "my_own_things:named_rom", "--block", "3", "-o", "key.npz"
     )
-    with pytest.raises(BadInput, match="has no family and no threat and no inapplicable and no cases and no run"):
+    with pytest.raises(BadInput, match="lacks family, threat, inapplicable, cases and run"):
         open_attack("my_own_things:NoAttack")

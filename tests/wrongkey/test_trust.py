@@ -62,7 +62,7 @@ def test_the_user_may_say_so(made, trap, capsys):
     assert "other:make is not that of the sweep" in refused(capsys, "analyse", "keys", folder, "--model", "other:make")
     assert "names the model" in refused(capsys, "analyse", "keys", folder, "--corpus", "bundled")
     assert not trap.exists()
-    ended = "ended the program (exit None): mend the factory"  # which is what this factory does
+    ended = "ended the program (exit None): mend its factory"  # which is what this factory does
     assert ended in refused(capsys, "analyse", "keys", folder, "--model", "trap:make")
     assert trap.exists()
     assert ended in refused(capsys, "analyse", "decryption", "--out", folder, "--trust")

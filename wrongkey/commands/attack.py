@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from wrongkey.flags import Groups, add_config_file, add_flags, add_running, give
 from wrongkey.reports.attacks.threats import FAIL_IF
 
 if TYPE_CHECKING:
+    from wrongkey.attacks.base import Attack
     from wrongkey.reports.attacks.verdicts import AttackVerdict
 
 SCHEMES = ("shuffling", "flipping", "rom")
@@ -83,21 +84,22 @@ def run(options: argparse.Namespace) -> int:
         if getattr(options, flag) is None:
             raise BadInput(f"An attack needs --{flag}.")
     if options.keys < 1:
-        raise BadInput(f"--keys {options.keys} makes no sense: give 1 or more.")
+        raise BadInput(f"--keys must be at least 1, not {options.keys}.")
     if options.workers is not None and options.workers < 1:
-        raise BadInput(f"--workers {options.workers} makes no sense: give 1 or more.")
+        raise BadInput(f"--workers must be at least 1, not {options.workers}.")
     names: list[str] = []
     for name in options.name.split(","):
         names += attack_names() if name.strip() == "suite" else [name.strip()]
+    if Guessing.name in names and options.model is None:
+        raise BadInput(f"{Guessing.name} asks a model: name one with --model.")
     names = [name for name in dict.fromkeys(names) if name != Guessing.name]  # it runs wherever there is a model
-    for name in names:
-        open_attack(name)  # an unknown one is refused before anything runs
+    attacks = [open_attack(name) for name in names]  # an unknown one is refused before anything runs
     schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
     verdicts: list[AttackVerdict | None] = []
     with each_to_its_end() as one:
         for scheme, folder in schemes.items():
             with one(), _judged(folder.expanduser(), verdicts):
-                _attack(options, names, scheme, folder)
+                _attack(options, attacks, scheme, folder)
     shown = " ".join(str(folder) for folder in schemes.values())
     found = [verdict for verdict in verdicts if verdict]
     conclude(
@@ -125,7 +127,7 @@ def _judged(folder: Path, verdicts: list[AttackVerdict | None]) -> Iterator[None
     verdicts.append(write_verdicts(folder))
 
 
-def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: Path) -> None:
+def _attack(options: argparse.Namespace, attacks: Sequence[Attack], scheme: str, folder: Path) -> None:
     from wrongkey.attacks.harness.config import AttackConfig
     from wrongkey.attacks.harness.suite import run_attacks
     from wrongkey.progress import progress
@@ -133,7 +135,7 @@ def _attack(options: argparse.Namespace, names: list[str], scheme: str, folder: 
 
     run_attacks(
         AttackConfig(**{**given(options, AttackConfig), "scheme": scheme}),
-        names,
+        attacks,
         folder,
         keys=options.keys,
         workers=options.workers,

@@ -43,6 +43,7 @@ class Ctc:
     sample_rate: int = 16_000
     name: str = "ctc"
     blocks: str = "samples"
+    external: bool = False
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """Waveform ``(samples,)`` to query ``(samples,)``."""

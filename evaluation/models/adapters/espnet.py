@@ -77,6 +77,7 @@ class Espnet:
     first_layer: str = f"{FIRST}.conv"
     blocks: str = "tiles"
     block_size: int | None = None
+    external: bool = False
 
     @torch.inference_mode()
     def front_end(self, waveform: Tensor) -> Tensor:

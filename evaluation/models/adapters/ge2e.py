@@ -34,6 +34,7 @@ class Ge2e:
     sample_rate: int = SAMPLE_RATE
     blocks: str = "frames"
     block_size: int = MEL_BANDS  # a block is a whole frame
+    external: bool = False
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """Waveform `(samples,)` to mel power `(40, frames)`; a level below -30 dBFS is raised to it."""

@@ -271,6 +271,7 @@ class RawNeXtModel:
     sample_rate: int = SAMPLE_RATE
     blocks: str = "samples"
     block_size: int | None = None  # the first layer's kernel
+    external: bool = False
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """What the user computes before encryption: pre-emphasis `x[n] - 0.97 x[n-1]`, `(samples,)`."""

@@ -107,6 +107,7 @@ class TimmScenes:
     sample_rate: int
     blocks: str = "tiles"
     block_size: int | None = None  # the first layer's kernel
+    external: bool = False
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """What the user computes before encryption: `(samples,)` to `(bins, clips · frames)`."""

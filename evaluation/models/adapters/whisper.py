@@ -91,6 +91,7 @@ class Whisper:
     name: str = "whisper"
     first_layer: str = "model.encoder.conv1"
     blocks: str = "frames"
+    external: bool = False
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """Waveform ``(samples,)`` to its log-mel spectrogram ``(bins, pieces · 3000)``."""

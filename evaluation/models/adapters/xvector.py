@@ -45,6 +45,7 @@ class XVector:
     sample_rate: int = 16_000
     name: str = "xvector"
     blocks: str = "samples"
+    external: bool = False
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """Waveform ``(samples,)`` to query ``(samples,)``."""

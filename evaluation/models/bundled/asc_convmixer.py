@@ -71,6 +71,7 @@ class AscConvMixer:
     sample_rate: int = SAMPLE_RATE
     blocks: str = "tiles"
     block_size: int | None = None  # the first layer's kernel
+    external: bool = False
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """What the user computes before encryption: `(samples,)` to the clips' log-mels `(64, clips · 248)`.

@@ -65,6 +65,7 @@ class AsrWords:
     sample_rate: int = SAMPLE_RATE
     blocks: str = "tiles"
     block_size: int | None = None  # the first layer's kernel
+    external: bool = False
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """What the user computes before encryption: `(samples,)` to log-mel `(48, frames)`, frames divisible by 3.

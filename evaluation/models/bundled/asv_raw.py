@@ -188,6 +188,7 @@ class AsvRaw:
     sample_rate: int = SAMPLE_RATE
     blocks: str | None = "samples"
     block_size: int | None = None  # the first layer's kernel
+    external: bool = False
 
     def front_end(self, waveform: torch.Tensor) -> torch.Tensor:
         """What the user computes before encryption: pre-emphasis, then a root mean square of one.

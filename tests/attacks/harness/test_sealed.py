@@ -28,10 +28,8 @@ SIZE = 4
 
 def run(folder, kind, trials=2, **settings):
     attack = kind(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suite, "open_attack", lambda name: attack)
-        config = AttackConfig("bundled", block=SIZE, trials=trials, seed=3)
-        return suite.run_attacks(config, [attack.name], folder, keys=2, workers=1, **settings).rows(attack.name)
+    config = AttackConfig("bundled", block=SIZE, trials=trials, seed=3)
+    return suite.run_attacks(config, [attack], folder, keys=2, workers=1, **settings).rows(attack.name)
 
 
 @pytest.mark.parametrize("kind", [canaries.Seeds, canaries.Closures, canaries.Garbage, canaries.Files])

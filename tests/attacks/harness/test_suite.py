@@ -17,6 +17,7 @@ from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import ciphertext, evidence_of, known_blocks, trial_of
 from wrongkey.attacks.harness.guessing import incorrect_errors
+from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.salt import Salt
 from wrongkey.attacks.harness.target import Target
@@ -64,18 +65,12 @@ class Blind(Told):
         return Recovery(np.eye(evidence.setting.size), success_claimed=False)
 
 
-@pytest.fixture(autouse=True)
-def plugged_in(monkeypatch):
-    known = {"told": Told, "blind": Blind}
-    monkeypatch.setattr(suite, "open_attack", lambda name: known[name]())
-
-
 def speech(**changed):
     return AttackConfig(**{"corpus": "bundled", "block": 4, "trials": 2, "seed": 3, **changed})
 
 
 def test_a_known_key_scores_as_recovered_and_an_unknown_one_does_not(tmp_path):
-    folder = suite.run_attacks(speech(), ["told", "blind"], tmp_path / "run", keys=8, workers=1)
+    folder = suite.run_attacks(speech(), [Told(), Blind()], tmp_path / "run", keys=8, workers=1)
     told, blind = folder.rows("told"), folder.rows("blind")
     enough = told[told["given_known_blocks"] == 200]
     assert (enough["key_error"] < 1e-9).all() and (enough["snr"] > 140).all() and (enough["stoi"] > 0.999).all()
@@ -87,14 +82,14 @@ def test_a_known_key_scores_as_recovered_and_an_unknown_one_does_not(tmp_path):
 
 
 def test_the_same_call_continues_and_another_target_is_refused(tmp_path):
-    suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=8, workers=1)
+    suite.run_attacks(speech(), [Blind()], tmp_path / "run", keys=8, workers=1)
     first = pd.read_parquet(tmp_path / "run/attacks/blind.parquet")
-    suite.run_attacks(speech(trials=3), ["blind"], tmp_path / "run", keys=8, workers=1)
+    suite.run_attacks(speech(trials=3), [Blind()], tmp_path / "run", keys=8, workers=1)
     second = pd.read_parquet(tmp_path / "run/attacks/blind.parquet")
     assert len(first) == 4 and len(second) == 6
     pd.testing.assert_frame_equal(first, second.head(4))
     with pytest.raises(BadInput, match="another seed"):
-        suite.run_attacks(speech(seed=4), ["blind"], tmp_path / "run", keys=8, workers=1)
+        suite.run_attacks(speech(seed=4), [Blind()], tmp_path / "run", keys=8, workers=1)
 
 
 @dataclass(frozen=True)
@@ -121,7 +116,7 @@ def test_settings_are_recorded_and_others_are_refused(tmp_path):
     assert present(folder.suite())["attacks"]["random-keys"]["settings"] == {}
     with pytest.raises(BadInput, match=r"rows of tuned made with another setting restarts \(8 there, 4 now\)"):
         suite.run_attacks(speech(), [Tuned(Effort(restarts=4))], tmp_path / "run", keys=1, workers=1)
-    folder = suite.run_attacks(speech(trials=2), [Tuned(), "told"], tmp_path / "run", keys=1, workers=1)
+    folder = suite.run_attacks(speech(trials=2), [Tuned(), Told()], tmp_path / "run", keys=1, workers=1)
     assert len(folder.rows("tuned")) == 2 and len(folder.rows("told")) == 4
 
 
@@ -144,24 +139,54 @@ def test_settings_that_cannot_be_recorded_are_refused(settings):
 def test_an_older_harness_is_readable_and_not_extended(tmp_path):
     with pytest.MonkeyPatch.context() as older:
         older.setattr(results, "HARNESS", 2)
-        folder = suite.run_attacks(speech(trials=1), ["blind"], tmp_path / "run", keys=1, workers=1)
+        folder = suite.run_attacks(speech(trials=1), [Blind()], tmp_path / "run", keys=1, workers=1)
     found = present(folder.suite())
     del found["attacks"]["blind"]["settings"]
     folder.suite_path.write_text(json.dumps(found))
     assert "blind" in set(present(load_attacks(tmp_path / "run")).rows["attack"])
-    with pytest.raises(BadInput, match="made with another harness"):
-        suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=1, workers=1)
+    with pytest.raises(
+        BadInput, match=r"run was made by an earlier wrongkey \(harness 2, here 3\), which did not record"
+    ):
+        suite.run_attacks(speech(), [Blind()], tmp_path / "run", keys=1, workers=1)
 
 
 def test_trials_do_not_depend_on_how_they_are_shared_out(tmp_path):
     target = Target(speech(), tmp_path)
-    attack, case = Told(), Case(known_blocks=50)
+    attack, case = open_attack(Told()), Case(known_blocks=50)
     one, again = (suite.run_trial(target, SALT, attack, case, 1) for _ in range(2))
     assert repr({**one, "seconds": 0}) == repr({**again, "seconds": 0})
 
 
+def test_a_command_that_failed_before_any_row_claims_no_folder(tmp_path):
+    with pytest.raises(BadInput, match="There is no model 'nope'"):
+        suite.run_attacks(speech(recogniser="nope"), [Blind()], tmp_path / "run", keys=1, workers=1)
+    folder, first = AttackFolder(tmp_path / "run"), speech(seed=4)
+    folder.claim_attacks(first, Target(first, folder.path), [], None)  # as one that is killed at once
+    found = suite.run_attacks(speech(trials=1), [Blind()], folder.path, keys=1, workers=1)
+    assert present(found.suite())["config"]["seed"] == 3 and len(found.rows("blind")) == 2
+
+
+@pytest.mark.parametrize(
+    ("failed", "line"),
+    [
+        (["Zero: one.", "Zero: one."], "blind, all: all 2 trials broke down (Zero: one)"),
+        (["Zero: one"], "blind, all: 1 trial broke down (Zero: one)"),
+        (
+            ["Zero: one", ""],
+            "blind, all: 1 trial broke down; 0 of 1 keys recovered, median SNR 1 dB; 2.0 s of CPU each",
+        ),
+    ],
+)
+def test_the_log_says_why_trials_broke_down(tmp_path, monkeypatch, failed, line):
+    rows = [
+        {"given": "all", "failed": why, "key_error": 1.0, "snr": 1.0, "error": np.nan, "seconds": 2} for why in failed
+    ]
+    monkeypatch.setattr(AttackFolder, "rows", lambda self, attack: pd.DataFrame(rows))
+    assert AttackFolder(tmp_path).describe("blind", "all") == line
+
+
 def test_an_attack_that_does_not_apply_is_named_with_its_reason(tmp_path):
-    folder = suite.run_attacks(speech(scheme="flipping"), ["told"], tmp_path / "run", keys=8, workers=1)
+    folder = suite.run_attacks(speech(scheme="flipping"), [Told()], tmp_path / "run", keys=8, workers=1)
     assert present(folder.suite())["attacks"]["told"]["obstacle"] == "Only for tests of ROM."
     assert folder.rows("told").empty
 
@@ -171,7 +196,7 @@ def test_the_task_is_scored_under_the_recovered_key(tmp_path):
     few = [u.id for u in open_corpus("bundled").select(per_speaker=2, speakers=speakers).utterances]
     (tmp_path / "few.txt").write_text("\n".join(few))
     config = speech(model="asv-raw3", block=None, trials=1, only=str(tmp_path / "few.txt"))
-    folder = suite.run_attacks(config, ["told"], tmp_path / "run", keys=8, workers=1)
+    folder = suite.run_attacks(config, [Told()], tmp_path / "run", keys=8, workers=1)
     rows = folder.rows("told")
     target = Target(config, tmp_path / "run")
     plain = target.errors(target.experiment, target.sweep_key, target.sweep_key[None])[0]
@@ -228,7 +253,7 @@ def test_settings_that_make_no_sense_are_refused(changed, sentence):
 
 @pytest.mark.parametrize("damage", ["cut", "edit", "strip", "rename"])
 def test_damaged_results_are_named_and_made_again(tmp_path, damage):
-    suite.run_attacks(speech(), ["blind", "told"], tmp_path / "run", keys=8, workers=1)
+    suite.run_attacks(speech(), [Blind(), Told()], tmp_path / "run", keys=8, workers=1)
     path = tmp_path / "run/attacks/blind.parquet"
     first = pd.read_parquet(path)
     if damage == "cut":
@@ -242,19 +267,19 @@ def test_damaged_results_are_named_and_made_again(tmp_path, damage):
     else:
         path.with_name("told.parquet").replace(path)
     said: list[str] = []
-    suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=8, workers=1, report=said.append)
+    suite.run_attacks(speech(), [Blind()], tmp_path / "run", keys=8, workers=1, report=said.append)
     assert [line for line in said if "blind.parquet is damaged" in line] == said[:1]
     pd.testing.assert_frame_equal(pd.read_parquet(path).drop(columns="seconds"), first.drop(columns="seconds"))
 
 
 def test_results_of_an_older_wrongkey_are_kept_and_guarded_from_then_on(tmp_path):
-    folder = suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=8, workers=1)
+    folder = suite.run_attacks(speech(), [Blind()], tmp_path / "run", keys=8, workers=1)
     path = tmp_path / "run/attacks/blind.parquet"
     first = pd.read_parquet(path)
     first.to_parquet(path)
     folder.suite_path.write_text(folder.suite_path.read_text().replace('"tables"', '"unknown"'))
     said: list[str] = []
-    suite.run_attacks(speech(), ["blind"], tmp_path / "run", keys=8, workers=1, report=said.append)
+    suite.run_attacks(speech(), [Blind()], tmp_path / "run", keys=8, workers=1, report=said.append)
     assert said == []
     pd.testing.assert_frame_equal(pd.read_parquet(path), first)
     assert pq.read_schema(path).metadata[b"wrongkey"]
@@ -294,7 +319,7 @@ def test_words_are_counted_under_both_keys_and_plain_speech_is_heard_once(tmp_pa
         return "one two" if plain else "one"
 
     monkeypatch.setattr(hearing, "transcript", transcript)
-    target.__dict__["recogniser"] = "a recogniser"
+    monkeypatch.setattr(target, "recogniser", "a recogniser")
     for _ in range(2):
         found = hearing.heard(target, trial, np.eye(4), seen=0)
         assert tuple(found) == HEARD_COLUMNS and found["heard_seconds"] > 0

@@ -121,6 +121,7 @@ def test_a_whole_object_is_given_back_as_it_is():
     made = SimpleNamespace(
         network=net(), first_layer="conv", name="n", sample_rate=8_000, blocks=None, block_size=10,
         front_end=torch.abs, segments=torch.atleast_2d, embed=None, classify=torch.sum,
+        external=False,
     )  # fmt: skip
     assert checked(made, "spec") is made
 
@@ -143,6 +144,9 @@ def changed(**attributes) -> Net:
         ({"block_size": torch.tensor(10)}, "block_size", 10),
         ({"sample_rate": 8000.0}, "sample_rate", 8_000),
         ({"name": lambda: "a method"}, "name", "spec"),
+        ({}, "external", False),
+        ({"external": nn.Linear(2, 2)}, "external", False),
+        ({"external": True}, "external", True),
         ({"network": "resnet34"}, "first_layer", "conv"),
         ({"network": nn.Sequential(nn.Linear(2, 2))}, "first_layer", "conv"),  # of the network, the layer is not in it
     ],
@@ -179,7 +183,7 @@ def test_layer_lists_and_tensors_are_no_functions():
         ({"segments": 10}, "segments of model 'spec' is 10, and segments names a function here: rename"),
         ({"front_end": lambda waveform, rate: waveform}, "missing a required argument: 'rate'"),
         ({"first_layer": 3}, "first_layer of model 'spec' is 3: give the name"),
-        ({"first_layer": ""}, "no first_layer"),
+        ({"first_layer": ""}, "lacks first_layer"),
     ],
 )
 def test_what_may_be_a_mistake_is_refused(attributes, said):

@@ -42,8 +42,7 @@ def test_a_model_offers_what_the_protocol_names(spec):
     assert model.name and isinstance(model.name, str) and model.sample_rate > 0
     assert model.blocks in (None, *Blocks) and (model.block_size is None or model.block_size > 0)
     assert not in_training(model)
-    external = getattr(model, "external", False)  # a command has no layer for a key
-    assert external or model.first_layer in dict(model.network.named_modules())
+    assert model.external or model.first_layer in dict(model.network.named_modules())
     assert all(weight.dtype != torch.float64 for weight in model.network.parameters())
 
 
