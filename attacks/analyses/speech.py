@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import SCHEMES
 from wrongkey.evaluation.corpora import Corpus
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.tasks.text import DEFAULT
 from wrongkey.keys import get_scheme
 
 COLUMNS = ANALYSIS_COLUMNS["phase"]
-SCHEMES = ("shuffling", "flipping", "rom")
 ALL = "all"  # stands for the utterance in rows of a metric that has no value for a single one
 
 Rows = list[dict[str, Any]]

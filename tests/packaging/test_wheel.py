@@ -93,7 +93,10 @@ def call(environment: Path, folder: Path, *command: str) -> str:
 def test_the_wheel_adds_one_name_and_holds_every_file_of_the_rooms(wheel):
     with zipfile.ZipFile(wheel) as archive:
         entries = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
-    assert {PurePosixPath(name).parts[0] for name in entries} == {"wrongkey", f"wrongkey-{wrongkey.__version__}.dist-info"}
+    assert {PurePosixPath(name).parts[0] for name in entries} == {
+        "wrongkey",
+        f"wrongkey-{wrongkey.__version__}.dist-info",
+    }
     assert all(stat.S_ISREG(mode) for mode in entries.values())
     packed = {name for name in entries if name.startswith("wrongkey/")}
     assert packed == {f"wrongkey/{file}" for room in ROOMS for file in files_below(ROOT / room, ROOT)} | {

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from wrongkey.attacks.harness.config import AMOUNT, AttackConfig
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import SCHEMES
 from wrongkey.flags import Groups, add_config_file, add_flags, add_running, given
 
 if TYPE_CHECKING:
     from wrongkey.reports.attacks.verdicts import AttackVerdict
-
-SCHEMES = ("shuffling", "flipping", "rom")
 
 
 def add(commands: Any) -> None:
