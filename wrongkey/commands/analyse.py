@@ -26,12 +26,6 @@ ASKED = "what is analysed"
 SWEEPS_ONLY = ("keys", "variant", "replicates", "keep_outputs")
 FREE = ("device", "corpus", "scheme")  # flags that decryption may have beside a sweep's own settings
 ON_SPEECH = ("corpus", "only", "channels", "recordings", "seed")  # settings of a sweep that speech alone has too
-    "corpus",
-    "only",
-    "channels",
-    "recordings",
-    "seed",
-)  # settings of a sweep that mean the same on speech alone
 
 
 def add(commands: Any) -> None:
