@@ -14,6 +14,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import layouts
 from wrongkey.evaluation.models import registry
+from wrongkey.evaluation.models.offered import LOADERS
 from wrongkey.keys import schemes
 from wrongkey.plugins import Registry
 
@@ -67,7 +68,7 @@ def model_risk(spec: str) -> str | None:
         return None
     if colon and prefix == "command":
         return "runs that command"
-    if colon and prefix in registry.LOADERS:
+    if colon and prefix in LOADERS:
         library = "ESPnet" if prefix == "espnet" else "transformers"
         return f"has {library} open files that may name code to run"
     return _code_risk(spec, registry.REGISTRY)

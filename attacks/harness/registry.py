@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
-from wrongkey.attacks.base import Attack
 from wrongkey.errors import BadInput
 from wrongkey.plugins import Registry
+
+if TYPE_CHECKING:  # shell completion lists the attacks without waiting for torch
+    from wrongkey.attacks.base import Attack
 
 # name -> module:class, in the order in which the suite runs them: by family, cheapest first.
 SUITE: Mapping[str, str] = {

@@ -14,7 +14,7 @@ from wrongkey.attacks.analyses import trust
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora.layouts import READERS
-from wrongkey.evaluation.models.registry import BUNDLED, LOADERS
+from wrongkey.evaluation.models.offered import BUNDLED, LOADERS
 
 RUNS = {"rawnext": False, "timm": False, "ge2e": False}  # every other kind of model runs more than a reader of files
 
