@@ -193,7 +193,7 @@ def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
             used=[],
             task=SimpleNamespace(about=lambda: {"trials": None}, metric="eer"),
             device=SimpleNamespace(type="cpu"),
-            engine=SimpleNamespace(rows=2),
+            engine=SimpleNamespace(batch=SimpleNamespace(rows=2, passes=1)),
             model=SimpleNamespace(name="toy"),
             incorrect=SimpleNamespace(total=None, enumerated=False),
             cut=KeyCut(Blocks.SAMPLES, 3),

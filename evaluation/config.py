@@ -111,7 +111,7 @@ class SweepConfig:
     >>> SweepConfig("asv-raw3", "bundled", keys=0)
     Traceback (most recent call last):
         ...
-    wrongkey.errors.BadInput: --keys 0 makes no sense: give 1 or more.
+    wrongkey.errors.BadInput: --keys must be at least 1, not 0.
     """
 
     model: Annotated[str, Flag("see 'wrongkey models'")]

@@ -57,10 +57,8 @@ def mismatch(layer: nn.Module, cut: KeyCut) -> str | None:
         return f"it pads its input by {layer.padding_mode}, not with zeros, and would copy samples out of their blocks"
     if any(block_size % stride for stride in layer.stride):
         stride = layer.stride[0] if len(set(layer.stride)) == 1 else layer.stride
-        return (
-            f"a block of {block_size} is not a multiple of its stride {stride}: "
-            f"the smallest block that would do is {lcm(*layer.stride)}"
-        )
+        multiple = lcm(*layer.stride)
+        return f"a block of {block_size} is not a multiple of its stride {stride}: give {multiple}, or a multiple of it"
     return None
 
 

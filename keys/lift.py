@@ -60,7 +60,7 @@ def lift(layer: nn.Module, cut: KeyCut) -> nn.Module:
     torch.Size([8, 1, 16])
     """
     if reason := why_not_keyed(layer) or mismatch(layer, cut):
-        raise BadInput(f"This layer cannot take a key exactly: {reason}.")
+        raise BadInput(f"This layer cannot take a key exactly, because {reason}.")
     if cut.reads_whole(layer):
         return copy.deepcopy(layer)
     if not isinstance(layer, nn.Conv1d | nn.Conv2d) or cut.blocks is Blocks.FRAMES:

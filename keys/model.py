@@ -227,7 +227,7 @@ def _lifted(network: nn.Module, layer_name: str, cut: KeyCut) -> nn.Module:
 
 
 def _refusal(name: str, reason: str) -> BadInput:
-    return BadInput(f"The layer {name!r} cannot take a key exactly: {reason}.")
+    return BadInput(f"The layer {name!r} cannot take a key exactly, because {reason}.")
 
 
 def _unshared(network: nn.Module, name: str) -> bool:

@@ -7,10 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from wrongkey.errors import BadInput
+from wrongkey.errors import KINDS, BadInput
 from wrongkey.flags import at_home, numbers
-
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "text"}
 
 
 def read_settings(path: Path, command: argparse.ArgumentParser) -> dict[str, Any]:

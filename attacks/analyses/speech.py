@@ -62,7 +62,7 @@ class SpeechAnalysis:
         for scheme in self.schemes:
             get_scheme(scheme)
         if self.utterances < 1:
-            raise BadInput(f"--utterances {self.utterances} makes no sense: give 1 or more.")
+            raise BadInput(f"--utterances must be at least 1, not {self.utterances}.")
 
     def about(self) -> dict[str, Any]:
         """What was analysed and what was asked, for the record."""

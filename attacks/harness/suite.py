@@ -378,7 +378,7 @@ def _tried(
 
 
 def _name(attack: Attack, case: Case, number: int) -> str:
-    return f"trial {number} of {attack.name}, {case}"
+    return f"trial {number} of {attack.name}" + ("" if case == Case() else f", {case}")
 
 
 def _in_worker(

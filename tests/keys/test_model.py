@@ -221,7 +221,7 @@ REFUSED = {
 def test_layers_that_cannot_take_a_key_are_refused_with_the_reason(case: str) -> None:
     layer, reason = REFUSED[case]
     network = nn.Sequential(layer, nn.Conv1d(1, 1, 3, 3))
-    with pytest.raises(BadInput, match=rf"layer '0' cannot take a key exactly: .*{reason}"):
+    with pytest.raises(BadInput, match=rf"layer '0' cannot take a key exactly, because .*{reason}"):
         encrypt_model(network, "0", SecretKey.draw("rom", 3))
     with pytest.raises(BadInput, match=reason):
         check_exact(layer)
@@ -246,7 +246,7 @@ BLOCKS_REFUSED = {
     "a stride that does not divide the block": (
         nn.Conv2d(1, 1, 3, (2, 3)),
         (4, "tiles"),
-        r"block of 4 is not a multiple of its stride \(2, 3\): the smallest block that would do is 6",
+        r"block of 4 is not a multiple of its stride \(2, 3\): give 6, or a multiple of it",
     ),
     "padding that copies samples": (
         nn.Conv1d(1, 1, 3, padding=1, padding_mode="reflect"),
@@ -275,7 +275,7 @@ def test_blocks_that_do_not_fit_a_layer_are_refused_with_the_reason(case: str) -
         lambda: lift_model(network, "0", block_size, blocks),
         lambda: lift(layer, KeyCut(blocks, block_size)),
     ):
-        with pytest.raises(BadInput, match=rf"cannot take a key exactly: .*{reason}"):
+        with pytest.raises(BadInput, match=rf"cannot take a key exactly, because .*{reason}"):
             call()
 
 

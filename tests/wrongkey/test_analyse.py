@@ -116,6 +116,6 @@ def test_wrong_input_is_one_sentence(tmp_path, capsys):
     assert "needs --corpus" in refused(capsys, "analyse", "leaks", "--out", out)
     speech = ["analyse", "leaks", "--corpus", "bundled", "--out", out]
     assert "caesar" in refused(capsys, *speech, "--scheme", "caesar")
-    assert "--utterances 0" in refused(capsys, *speech, "--utterances", 0)
+    assert "--utterances must be at least 1, not 0" in refused(capsys, *speech, "--utterances", 0)
     assert "three" in refused(capsys, *speech, "--block", "three")
     assert not out.exists()

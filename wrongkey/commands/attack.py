@@ -81,9 +81,9 @@ def run(options: argparse.Namespace) -> int:
         if getattr(options, flag) is None:
             raise BadInput(f"An attack needs --{flag}.")
     if options.keys < 1:
-        raise BadInput(f"--keys {options.keys} makes no sense: give 1 or more.")
+        raise BadInput(f"--keys must be at least 1, not {options.keys}.")
     if options.workers is not None and options.workers < 1:
-        raise BadInput(f"--workers {options.workers} makes no sense: give 1 or more.")
+        raise BadInput(f"--workers must be at least 1, not {options.workers}.")
     names: list[str] = []
     for name in options.name.split(","):
         names += attack_names() if name.strip() == "suite" else [name.strip()]

@@ -96,7 +96,7 @@ def block_sizes(text: str | None) -> list[int]:
     if text is None:
         return []
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
-        raise BadInput(f"--block {text} is no list of block sizes: give one, or several as in 5,10,20.")
+        raise BadInput(f"--block must be a block size, or several as in 5,10,20, not {text}.")
     return list(dict.fromkeys(int(size) for size in text.split(",")))
 
 

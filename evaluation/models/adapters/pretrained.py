@@ -164,7 +164,7 @@ def unit_variance(waveform: Tensor) -> Tensor:
 def _check_folder(place: str, prefix: str) -> None:
     path = Path(place)
     if path.is_dir() and not (path / "config.json").is_file():
-        raise BadInput(f"{place} is no model folder of transformers: it has no config.json.")
+        raise BadInput(f"{place} is not a model folder of transformers: it has no config.json.")
     if not path.is_dir() and (path.is_file() or path.is_absolute() or place.startswith((".", "~")) or " " in place):
         raise BadInput(f"Model {prefix}:{place} is not there: give a folder with a config.json, or a hub id.")
 
