@@ -59,10 +59,8 @@ def test_where_every_trial_fails_the_suite_stops(tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(suite, "run_trial", fails)
-    with pytest.raises(
-        said = r"The first 8 trials all failed; the first was trial 0 of random-keys \(MemoryError\)"
-        BadInput, match=said
-    ):
+    said = r"The first 8 trials all failed; the first was trial 0 of random-keys \(MemoryError\)"
+    with pytest.raises(BadInput, match=said):
         run(tmp_path, trials=12)
     assert len(tried) == 8
 

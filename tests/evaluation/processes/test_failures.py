@@ -45,9 +45,7 @@ def test_nothing_is_raised_where_nothing_failed():
 
 
 def test_failures_alone_end_the_work():
-    with pytest.raises(
-        said = r"^The first 8 keys all failed; the first was number 0 \(ValueError: no\)\. Corr"
-        BadInput, match=said
-    ):
+    said = r"^The first 8 keys all failed; the first was number 0 \(ValueError: no\)\. Corr"
+    with pytest.raises(BadInput, match=said):
         failed(*range(8), worked=False)
     failed(*range(8), worked=True)

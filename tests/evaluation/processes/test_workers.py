@@ -107,10 +107,8 @@ def test_where_every_key_fails_the_sweep_stops(tmp_path, monkeypatch):
 
     monkeypatch.setattr(workers, "_shard", fails)
     monkeypatch.setattr(sweeping, "_shard_size", lambda *asked: 1)
-    with pytest.raises(
-        said = r"The first 8 keys all failed; the first was number 0 \(RuntimeError: no driver\)"
-        BadInput, match=said
-    ):
+    said = r"The first 8 keys all failed; the first was number 0 \(RuntimeError: no driver\)"
+    with pytest.raises(BadInput, match=said):
         sweep(config("sound", keys=12), tmp_path / "run", workers=1)
     assert max(tried) == 7
 
@@ -143,10 +141,8 @@ def test_what_fails_beside_the_keys_ends_the_sweep_with_a_sentence(tmp_path, mon
 
 
 def test_errors_that_cannot_travel_come_back_from_workers_as_a_sentence(sound, tmp_path):
-    with pytest.raises(
-        said = r"2 of 20 keys failed; the first was number 10 \(Local: an error of its own kind\)"
-        SomeFailed, match=said
-    ):
+    said = r"2 of 20 keys failed; the first was number 10 \(Local: an error of its own kind\)"
+    with pytest.raises(SomeFailed, match=said):
         sweep(config("unpicklable"), tmp_path / "run", workers=2)
     np.testing.assert_allclose(scores(tmp_path / "run"), sound.drop(BAD), atol=1e-4)
 
