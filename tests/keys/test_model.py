@@ -233,7 +233,7 @@ def test_keys_of_another_block_are_refused() -> None:
     keys: list[tuple[str, Key, str]] = [
         ("0", SecretKey.draw("rom", 3, 2), "1-D blocks and the key is for 2-D blocks: give a 1-D key of block size 9"),
         ("1", SecretKey.draw("rom", 9), "2-D blocks and the key is for 1-D blocks: give a 2-D key of block size 3"),
-        ("0", SecretKey.draw("rom", 3), "block of 3 is not a multiple of its stride 9: the smallest .* would do is 9"),
+        ("0", SecretKey.draw("rom", 3), "block of 3 is not a multiple of its stride 9: give 9, or a multiple"),
         ("1", np.eye(3), r"a matrix \(N, N\), N a square, and this one is \(3, 3\)"),
         ("1", draw_keys("rom", 9, 0, 0, 2), r"\(2, 9, 9\)"),
     ]
