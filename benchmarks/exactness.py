@@ -14,7 +14,8 @@ import torch
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.experiment import key_cut_of
-from wrongkey.evaluation.models.registry import BUNDLED, open_model
+from wrongkey.evaluation.models.offered import BUNDLED
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.keys import SCHEMES, SecretKey
 
 

@@ -34,7 +34,8 @@ from wrongkey.cli import parser
 from wrongkey.config_file import read_settings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import duration, load_audio, open_corpus
-from wrongkey.evaluation.tasks.trials import read_trials, write_trials
+from wrongkey.evaluation.tasks.enrolment import ENROLMENT
+from wrongkey.evaluation.tasks.trials import read_trials
 from wrongkey.keys import SecretKey
 
 MEMORY = 8 * 2**30  # bytes of address space: torch and its libraries take 3 GiB of it
@@ -138,7 +139,10 @@ def use_trials(file: Path) -> None:
     corpus = open_corpus(f"folder:{file.parent}")
     read = read_trials(file, corpus)
     again = file.with_name("again.txt")
-    write_trials(again, read)
+    again.write_text("".join(f"{line}\n" for line in read.lines()), encoding="utf-8")
+    if read.models:
+        enrolment = "".join(f"{line}\n" for line in read.enrolment_lines())
+        again.with_name(ENROLMENT).write_text(enrolment, encoding="utf-8")
     if read_trials(again, corpus).digest() != read.digest():
         raise AssertionError("trials differ after they were written and read")
 

@@ -88,7 +88,7 @@ def _checks(
 
     yield SelfCheck.within("deterministic", _difference(engine.plain(), plain), 0.0, "difference of two equal passes")
     yield SelfCheck.within(
-        "asked anew", here.difference(again), _same_answers(experiment, here, again),
+        "asked again", here.difference(again), _same_answers(experiment, here, again),
         "difference of the answers to the same recordings, read and cut twice (switch dithering off)",
     )  # fmt: skip
 
@@ -127,15 +127,15 @@ def _same_answers(experiment: Experiment, one: Asked, other: Asked) -> float:
 def _elsewhere(experiment: Experiment, here: Asked, there: Asked) -> Iterator[SelfCheck]:
     """The same questions in a process of their own, which opens the model for itself."""
     yield SelfCheck.within(
-        "weights of another process", float(here.weights != there.weights), 0.0,
+        "weights in a second process", float(here.weights != there.weights), 0.0,
         "weights that differ when the model is opened again (load a checkpoint, or draw them from a seed)",
     )  # fmt: skip
     yield SelfCheck.within(
-        "queries of another process", here.cut_difference(there), _same_queries(experiment),
+        "queries in a second process", here.cut_difference(there), _same_queries(experiment),
         "largest difference of the queries that front end and cut into segments make in two processes",
     )  # fmt: skip
     yield SelfCheck.within(
-        "answers of another process", here.difference(there), _same_answers(experiment, here, there),
+        "answers in a second process", here.difference(there), _same_answers(experiment, here, there),
         "largest difference of the plain model's answers in two processes",
     )  # fmt: skip
 
@@ -166,7 +166,7 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
     # A value of 1 or more means that the key changed the answers by no more than rounding.
     moved = _difference(relative, plain)
     yield SelfCheck.within(
-        "key matters", limit / moved if moved else float("inf"), 1.0,
+        "an incorrect key changes the answers", limit / moved if moved else float("inf"), 1.0,
         "rounding limit over the change that an incorrect key makes (texts are too coarse for this check: offer encode)"
         if isinstance(plain, list)
         else "rounding limit over the change that an incorrect key makes",

@@ -21,6 +21,7 @@ ASKED = {"asv": "embed", "asr": "transcribe", "asc": "classify"}  # task -> the 
 VARIANTS = {"asv": ("both", "test", "waveform"), "asr": ("both", "waveform"), "asc": ("both", "waveform")}
 SESSIONS = ("any", "disjoint")  # of generated same-speaker pairs
 BLOCKS = tuple(map(str, Blocks))
+SCHEMES = ("shuffling", "flipping", "rom")  # the paper's, in its order
 PRECISIONS = ("float64", "float32", "tf32", "bfloat16", "float16")
 
 SPEECH, RUNNING = Group("speech and trials"), Group("how it runs")
@@ -110,7 +111,7 @@ class SweepConfig:
     >>> SweepConfig("asv-raw3", "bundled", keys=0)
     Traceback (most recent call last):
         ...
-    wrongkey.errors.BadInput: --keys 0 makes no sense: give 1 or more.
+    wrongkey.errors.BadInput: --keys must be at least 1, not 0.
     """
 
     model: Annotated[str, Flag("see 'wrongkey models'")]

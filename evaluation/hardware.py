@@ -55,7 +55,7 @@ def choose_workers(workers: int | None, device: torch.device) -> int:
             return available_cores()
         return 1 if device.index is not None else torch.cuda.device_count()
     if workers < 1:
-        raise BadInput(f"--workers {workers} makes no sense: give 1 or more.")
+        raise BadInput(f"--workers must be at least 1, not {workers}.")
     return workers
 
 

@@ -96,7 +96,7 @@ def check(config: object) -> None:
         if flag.choices is not None and value not in flag.choices:
             raise BadInput(f"{option.spelling} {value} is unknown: choose {', '.join(flag.choices)}.")
         if flag.least is not None and value < flag.least:
-            raise BadInput(f"{option.spelling} {value} makes no sense: give {flag.least} or more.")
+            raise BadInput(f"{option.spelling} must be at least {flag.least}, not {value}.")
 
 
 def _kind(hint: Any) -> type:

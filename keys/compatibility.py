@@ -20,7 +20,7 @@ def keyed_weights(layer: nn.Module) -> list[str]:
     return ["weight_ih_l0", "weight_ih_l0_reverse"] if layer.bidirectional else ["weight_ih_l0"]
 
 
-def obstacle(layer: nn.Module) -> str | None:
+def why_not_keyed(layer: nn.Module) -> str | None:
     """Why no key of any block can be absorbed exactly, or None."""
     if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
         return "it is a transposed convolution, which spreads a block instead of reading it"
@@ -33,11 +33,11 @@ def obstacle(layer: nn.Module) -> str | None:
     if any(call in vars(layer) or getattr(type(layer), call) is not getattr(base, call) for call in calls):
         return f"its class {type(layer).__name__} computes something else than {base.__name__}"
     weights = [layer._parameters.get(name) for name in keyed_weights(layer)]
-    return next((reason for weight in weights if (reason := _weight_obstacle(weight))), None) or _hooked(layer)
+    return next((reason for weight in weights if (reason := _weight_not_keyed(weight))), None) or _hooked(layer)
 
 
 def mismatch(layer: nn.Module, cut: KeyCut) -> str | None:
-    """Why a layer that has no obstacle cannot take keys with this cut, or None."""
+    """Why a layer that some key fits cannot take keys with this cut, or None."""
     blocks, block_size = cut.blocks, cut.block_size
     if not isinstance(layer, nn.Conv1d | nn.Conv2d):
         if blocks is Blocks.FRAMES:
@@ -57,10 +57,8 @@ def mismatch(layer: nn.Module, cut: KeyCut) -> str | None:
         return f"it pads its input by {layer.padding_mode}, not with zeros, and would copy samples out of their blocks"
     if any(block_size % stride for stride in layer.stride):
         stride = layer.stride[0] if len(set(layer.stride)) == 1 else layer.stride
-        return (
-            f"a block of {block_size} is not a multiple of its stride {stride}: "
-            f"the smallest block that would do is {lcm(*layer.stride)}"
-        )
+        multiple = lcm(*layer.stride)
+        return f"a block of {block_size} is not a multiple of its stride {stride}: give {multiple}, or a multiple of it"
     return None
 
 
@@ -73,7 +71,7 @@ def _foreign(layer: nn.Module) -> str:
     return f"it is {kind}{inside}, which is not linear in its input: {possible}"
 
 
-def _weight_obstacle(weight: Tensor | None) -> str | None:
+def _weight_not_keyed(weight: Tensor | None) -> str | None:
     if weight is None:
         return "its weight is parametrised (weight norm, spectral norm, pruning): make it a plain weight first"
     if is_lazy(weight):

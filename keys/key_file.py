@@ -55,7 +55,7 @@ def write_key_file(path: Path, details: Mapping[str, str], matrix: NDArray[np.fl
         with atomic_write(path, mode=PRIVATE, overwrite=overwrite) as file:
             file.write(content)
     except FileExistsError:
-        raise BadInput(f"{name}: this file exists: choose another name or ask to overwrite it.") from None
+        raise BadInput(f"{name}: this file exists: choose another name, or add --overwrite.") from None
     except OSError as error:
         raise BadInput(f"{name}: the key could not be written: {error.strerror}.") from error
 
@@ -68,7 +68,7 @@ def read_key_file(path: Path) -> tuple[dict[str, str], NDArray[np.float64]]:
     name = printable(path)
     _check_ending(path)
     if not path.is_file():
-        raise BadInput(f"{name}: there is no such key file.")
+        raise BadInput(f"{name}: there is no such key file: check the path.")
     try:
         details, matrix = _read_npz(path) if path.suffix == ".npz" else _read_safetensors(path)
     except PermissionError:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput
 from wrongkey.keys.block_rows import rows_of_blocks, weight_of_rows
 from wrongkey.keys.blocks import Blocks
-from wrongkey.keys.compatibility import keyed_weights, mismatch, obstacle
+from wrongkey.keys.compatibility import keyed_weights, mismatch, why_not_keyed
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.lifted import LiftedConvolution
 
@@ -59,8 +59,8 @@ def lift(layer: nn.Module, cut: KeyCut) -> nn.Module:
     >>> lift(nn.Conv1d(1, 2, 4, stride=2), KeyCut("samples", 8)).weight.shape
     torch.Size([8, 1, 16])
     """
-    if reason := obstacle(layer) or mismatch(layer, cut):
-        raise BadInput(f"This layer cannot take a key exactly: {reason}.")
+    if reason := why_not_keyed(layer) or mismatch(layer, cut):
+        raise BadInput(f"This layer cannot take a key exactly, because {reason}.")
     if cut.reads_whole(layer):
         return copy.deepcopy(layer)
     if not isinstance(layer, nn.Conv1d | nn.Conv2d) or cut.blocks is Blocks.FRAMES:

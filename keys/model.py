@@ -18,7 +18,7 @@ from torch.nn.parameter import is_lazy
 
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
-from wrongkey.keys.compatibility import keyed_weights, mismatch, obstacle
+from wrongkey.keys.compatibility import keyed_weights, mismatch, why_not_keyed
 from wrongkey.keys.key import SecretKey
 from wrongkey.keys.key_cut import KeyCut, natural_block
 from wrongkey.keys.lift import absorb, lift
@@ -101,10 +101,10 @@ def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blo
     <All keys matched successfully>
     """
     layer = first_layer(network, layer_name)
-    if blocks is None and (reason := obstacle(layer)):
+    if blocks is None and (reason := why_not_keyed(layer)):
         raise _refusal(layer_name, reason)
     cut = KeyCut.for_layer(layer, blocks, block_size, layer_name)
-    if reason := obstacle(layer) or mismatch(layer, cut):
+    if reason := why_not_keyed(layer) or mismatch(layer, cut):
         raise _refusal(layer_name, reason)
     return _lifted(network, layer_name, cut)
 
@@ -170,7 +170,7 @@ def check_exact(
 
     Returns how the key cuts what the layer reads, None where no key was given.
     """
-    if reason := obstacle(layer):
+    if reason := why_not_keyed(layer):
         raise _refusal(name, reason)
     if key is None:
         return None
@@ -210,7 +210,9 @@ def keyable_layers(network: nn.Module) -> list[str]:
     >>> keyable_layers(nn.Sequential(nn.Conv1d(1, 2, 4), nn.ReLU(), nn.Linear(2, 2)))
     ['0', '2']
     """
-    return [name for name, layer in network.named_modules() if obstacle(layer) is None and _unshared(network, name)]
+    return [
+        name for name, layer in network.named_modules() if why_not_keyed(layer) is None and _unshared(network, name)
+    ]
 
 
 def _lifted(network: nn.Module, layer_name: str, cut: KeyCut) -> nn.Module:
@@ -225,7 +227,7 @@ def _lifted(network: nn.Module, layer_name: str, cut: KeyCut) -> nn.Module:
 
 
 def _refusal(name: str, reason: str) -> BadInput:
-    return BadInput(f"The layer {name!r} cannot take a key exactly: {reason}.")
+    return BadInput(f"The layer {name!r} cannot take a key exactly, because {reason}.")
 
 
 def _unshared(network: nn.Module, name: str) -> bool:
@@ -238,7 +240,7 @@ def _unshared(network: nn.Module, name: str) -> bool:
 
 def _cut_by(layer: nn.Module, name: str, key: Key, blocks: Blocks | str | None) -> KeyCut:
     """How a key cuts what a layer reads; BadInput where the layer does not imply it, or the key does not fit it."""
-    if blocks is None and (reason := obstacle(layer)):
+    if blocks is None and (reason := why_not_keyed(layer)):
         raise _refusal(name, reason)
     chosen = KeyCut.for_layer(layer, blocks, 1, name).blocks
     if reason := _key_mismatch(layer, key, chosen):

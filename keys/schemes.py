@@ -59,6 +59,9 @@ class Scheme:
     group
         The smallest group of matrices that holds the keys. A finite scheme outside the first three is one whose keys
         an attack can only compare one by one.
+    haar
+        Whether the keys are Haar distributed on all orthogonal matrices, which makes their continuum countable at a
+        tolerance (`wrongkey.keys.volume`).
 
     Examples
     --------
@@ -73,6 +76,7 @@ class Scheme:
     unrank: Callable[[int, Ranks], Matrices] | None = field(default=None, repr=False)
     rank: Callable[[Matrices], Ranks] | None = field(default=None, repr=False)
     group: Group = Group.ORTHOGONAL
+    haar: bool = False
 
     def finite(self, size: int) -> bool:
         """Whether the keys of N = `size` can be counted."""
@@ -217,7 +221,7 @@ SCHEMES = {
     for scheme in (
         Scheme("shuffling", _word_each, _shuffling, factorial, _unrank_shuffling, _rank_shuffling, Group.PERMUTATIONS),
         Scheme("flipping", _word_each, _flipping, _sign_patterns, _unrank_flipping, _rank_flipping, Group.SIGNS),
-        Scheme("rom", _rom_words, _rom, _continuum),
+        Scheme("rom", _rom_words, _rom, _continuum, haar=True),
     )
 }
 REGISTRY = Registry(

@@ -51,7 +51,7 @@ class KeySpace:
 
 
 def key_space(scheme: str | Scheme, block_size: int, dims: int = 1, tolerance: float = TOLERANCE) -> KeySpace:
-    """The key space of a scheme: exact where it is finite, at a tolerance for ROM.
+    """The key space of a scheme: exact where it is finite, at a tolerance for Haar distributed keys.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def key_space(scheme: str | Scheme, block_size: int, dims: int = 1, tolerance: f
     Raises
     ------
     BadInput
-        For a tolerance out of range and for a user's scheme that is continuous.
+        For a tolerance out of range and for a continuous scheme whose keys are not Haar distributed.
 
     References
     ----------
@@ -89,7 +89,10 @@ def key_space(scheme: str | Scheme, block_size: int, dims: int = 1, tolerance: f
     count = scheme.space(size)
     if count is not None:
         return KeySpace(scheme.name, block_size, dims, size, count, log2(count), 0, None)
-    if scheme.name != "rom":
-        raise BadInput(f"The keys of the scheme {scheme.name!r} form a continuum of a volume that is not known.")
+    if not scheme.haar:
+        raise BadInput(
+            f"The keys of the scheme {scheme.name!r} form a continuum of a volume that is not known: if they are Haar "
+            "distributed, make it a Scheme(…, haar=True)."
+        )
     bits = distinguishable_bits(size, tolerance)
     return KeySpace(scheme.name, block_size, dims, size, None, bits, size * (size - 1) // 2, tolerance)

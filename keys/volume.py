@@ -16,6 +16,7 @@ Shuffling and Flipping are counted: a key that moves j of N elements is at sqrt(
 2 sqrt(j / N). This module imports no torch: reports use it.
 """
 
+from collections.abc import Callable
 from math import comb, floor, lgamma, log, log10, pi
 
 from wrongkey.errors import BadInput
@@ -30,16 +31,9 @@ def log10_guesses(scheme: str, size: int, tolerance: float = TOLERANCE) -> float
     One over the probability, for the paper's schemes at size N, with repetition; 0 where every key does. None for a
     user's scheme, whose keys this module cannot count. Raises BadInput for a tolerance out of (0, 0.5].
     """
-    if scheme == "rom":
-        return distinguishable_bits(size, tolerance) * log10(2)
     _check(tolerance)
-    if scheme == "shuffling":
-        moved = range(floor(tolerance**2 * size / 2 + 1e-9) + 1)
-        return lgamma(size + 1) / log(10) - log10(sum(comb(size, j) * derangements(j) for j in moved))
-    if scheme == "flipping":
-        flipped = range(floor(tolerance**2 * size / 4 + 1e-9) + 1)
-        return size * log10(2) - log10(sum(comb(size, j) for j in flipped))
-    return None
+    guesses = GUESSES.get(scheme)
+    return None if guesses is None else guesses(size, tolerance)
 
 
 def derangements(count: int) -> int:
@@ -48,6 +42,24 @@ def derangements(count: int) -> int:
     for k in range(1, count + 1):
         number = k * number + (-1) ** k
     return number
+
+
+def _shuffling(size: int, tolerance: float) -> float:
+    moved = range(floor(tolerance**2 * size / 2 + 1e-9) + 1)
+    return lgamma(size + 1) / log(10) - log10(sum(comb(size, j) * derangements(j) for j in moved))
+
+
+def _flipping(size: int, tolerance: float) -> float:
+    flipped = range(floor(tolerance**2 * size / 4 + 1e-9) + 1)
+    return size * log10(2) - log10(sum(comb(size, j) for j in flipped))
+
+
+def _rom(size: int, tolerance: float) -> float:
+    return distinguishable_bits(size, tolerance) * log10(2)
+
+
+# By scheme, because reports know a run's scheme by its name alone.
+GUESSES: dict[str, Callable[[int, float], float]] = {"shuffling": _shuffling, "flipping": _flipping, "rom": _rom}
 
 
 def distinguishable_bits(size: int, tolerance: float) -> float:

@@ -1,6 +1,20 @@
 """The one error that a user can cause."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from wrongkey.printable import printable
+
+# What a setting of a TOML file must be, in the words of a sentence that refuses anything else.
+KINDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "text",
+    list: "a list",
+    dict: "a table",
+}
 
 
 class BadInput(ValueError):

@@ -90,7 +90,7 @@ def numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no list of numbers such as 5,10,25,inf") from None
+        raise argparse.ArgumentTypeError(f"{text} is not a list of numbers such as 5,10,25,inf") from None
 
 
 def _add(group: argparse._ArgumentGroup, option: Option) -> None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import SCHEMES
 from wrongkey.evaluation.corpora import Corpus
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.tasks.text import DEFAULT
 from wrongkey.keys import get_scheme
 
 COLUMNS = ANALYSIS_COLUMNS["phase"]
-SCHEMES = ("shuffling", "flipping", "rom")
 ALL = "all"  # stands for the utterance in rows of a metric that has no value for a single one
 
 Rows = list[dict[str, Any]]
@@ -62,7 +62,7 @@ class SpeechAnalysis:
         for scheme in self.schemes:
             get_scheme(scheme)
         if self.utterances < 1:
-            raise BadInput(f"--utterances {self.utterances} makes no sense: give 1 or more.")
+            raise BadInput(f"--utterances must be at least 1, not {self.utterances}.")
 
     def about(self) -> dict[str, Any]:
         """What was analysed and what was asked, for the record."""

@@ -1,4 +1,4 @@
-"""What a manifest may open: a run folder is data, and somebody else's data must not run code.
+"""What a manifest may open: a run folder is data, and someone else's data must not run code.
 
 Bundled models and speech, and readers of files, are opened from a manifest. Anything that would run code, or read more
 than the files that it names, is opened only where the user asks for it: commands, code of a user's or of an installed
@@ -14,6 +14,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import layouts
 from wrongkey.evaluation.models import registry
+from wrongkey.evaluation.models.offered import LOADERS
 from wrongkey.keys import schemes
 from wrongkey.plugins import Registry
 
@@ -22,7 +23,10 @@ EVERYTHING = "*"  # among the trusted specs: all that the manifest names
 
 
 def refuse_code(config: SweepConfig, manifest: Path, trusted: Collection[str] = ()) -> None:
-    """Refuse a manifest that would run code, or that names a device or a pipe as a file, which may never end.
+    """Refuse a manifest that would run code, or whose files cannot be read here.
+
+    Reading from a device or a pipe may never end, and a list named by a relative path is found only where the sweep
+    was made.
 
     Parameters
     ----------
@@ -51,6 +55,10 @@ def refuse_code(config: SweepConfig, manifest: Path, trusted: Collection[str] = 
             path = Path(place).expanduser()
             if place and path.exists() and not (path.is_file() or path.is_dir()):
                 raise BadInput(f"{manifest} names {place}, which is neither a file nor a folder: sweep again yourself.")
+    for flag, listed in (("--only", config.only), ("--trials", config.trials)):
+        if listed and not Path(listed).exists() and not (flag == "--trials" and listed == "corpus"):
+            remedy = "put it back" if Path(listed).is_absolute() else "run this in the folder where the sweep was run"
+            raise BadInput(f"The sweep's {flag} {listed} ({manifest}) is not there: {remedy}.")
 
 
 def model_risk(spec: str) -> str | None:
@@ -60,7 +68,7 @@ def model_risk(spec: str) -> str | None:
         return None
     if colon and prefix == "command":
         return "runs that command"
-    if colon and prefix in registry.LOADERS:
+    if colon and prefix in LOADERS:
         library = "ESPnet" if prefix == "espnet" else "transformers"
         return f"has {library} open files that may name code to run"
     return _code_risk(spec, registry.REGISTRY)

@@ -1,46 +1,19 @@
-"""Which attacks there are: the suite's own, those that installed packages register, and a user's own.
-
-Packages register an attack, or what makes one, in the entry-point group ``wrongkey.attacks``.
-"""
+"""Opens attacks by name, checks them, and fills in what they left out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
-from pkgutil import resolve_name
 from typing import Any, cast
 
 from wrongkey.attacks.base import Attack, CompleteAttack
 from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.checks import check_attack, check_optional
+from wrongkey.attacks.harness.offered import REGISTRY, SUITE, attack_names
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.completed import Completed
-from wrongkey.plugins import Registry
 
-# name -> module:class, in the order in which the suite runs them: by family, cheapest first.
-SUITE: Mapping[str, str] = {
-    "known-plaintext": "wrongkey.attacks.plaintext.known:KnownPlaintext",
-    "chosen-plaintext": "wrongkey.attacks.plaintext.chosen:ChosenPlaintext",
-    "public-model": "wrongkey.attacks.weights.public_model:PublicModel",
-    "public-statistics": "wrongkey.attacks.weights.public_statistics:PublicStatistics",
-    "shifted-kernels": "wrongkey.attacks.weights.shifted_kernels:ShiftedKernels",
-    "sign-chain": "wrongkey.attacks.waveforms.sign_chain:SignChain",
-    "sample-order": "wrongkey.attacks.waveforms.sample_order:SampleOrder",
-    "polyphase": "wrongkey.attacks.waveforms.polyphase:Polyphase",
-    "linear-prediction": "wrongkey.attacks.waveforms.linear_prediction:LinearPrediction",
-    "spectrogram-moments": "wrongkey.attacks.spectrograms.moments:SpectrogramMoments",
-    "learned-key": "wrongkey.attacks.through_model.learned_key:LearnedKey",
-    "answers-only": "wrongkey.attacks.through_model.answers_only:AnswersOnly",
-    "informed": "wrongkey.attacks.keyless.informed:Informed",
-    "linkability": "wrongkey.attacks.keyless.linkability:Linkability",
-}
 DEFAULTS: Mapping[str, Any] = {"settings": None, "most_trials": None, "wants_key": True, "asset": None}
-
-
-def attack_names() -> list[str]:
-    """Return the names of all attacks: the suite's in its order, then the registered ones."""
-    return REGISTRY.names()
 
 
 def known_needs() -> dict[str, list[str]]:
@@ -78,17 +51,3 @@ def open_attack(named: str | Attack) -> CompleteAttack:
     if isinstance(named, str) and named not in SUITE and attack.name in SUITE:
         raise BadInput(f"Attack {named!r} has the name {attack.name!r}, which is one of the suite's: rename it.")
     return complete
-
-
-def _of_suite(place: str) -> Attack:
-    return resolve_name(place)()
-
-
-REGISTRY = Registry(
-    kind="attack",
-    group="wrongkey.attacks",
-    builtin={name: partial(_of_suite, place) for name, place in SUITE.items()},
-    is_one=lambda found: not callable(found) or (hasattr(found, "threat") and not isinstance(found, type)),
-    wanted="give an attack, or a class or function without arguments that makes one",
-    forms=("suite",),
-)

@@ -28,9 +28,10 @@ from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_of
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.hearing import heard, nothing_heard
+from wrongkey.attacks.harness.offered import REGISTRY
 from wrongkey.attacks.harness.oracles import Oracles
 from wrongkey.attacks.harness.random_keys import RandomKeys
-from wrongkey.attacks.harness.registry import REGISTRY, open_attack
+from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.salt import Salt, read_salt
 from wrongkey.attacks.harness.scores import key_error
@@ -398,7 +399,7 @@ def _tried(
 
 
 def _name(attack: Attack, case: Case, number: int) -> str:
-    return f"trial {number} of {attack.name}, {case}"
+    return f"trial {number} of {attack.name}" + ("" if case == Case() else f", {case}")
 
 
 def _in_worker(

@@ -46,7 +46,6 @@ from wrongkey.attacks.waveforms.order_search import (
 from wrongkey.attacks.waveforms.predictability import entropy, lag_weights, ordered
 from wrongkey.attacks.waveforms.public_lags import LagLikelihoods, learned
 from wrongkey.keys.blocks import Blocks
-from wrongkey.keys.schemes import Group
 
 ENTROPY_ROUNDING = 1e-9  # an entropy is lower only by more than this
 
@@ -174,7 +173,7 @@ class SampleOrder:
         """Only a key that permutes samples of waveforms can be ordered."""
         if setting.blocks is not Blocks.SAMPLES:
             return f"This attack orders waveform samples, and these blocks are {setting.blocks} of spectrograms."
-        if setting.scheme.group is not Group.PERMUTATIONS:
+        if not setting.scheme.permutation:
             return f"This attack orders samples, and keys of {setting.scheme.name} are not permutations alone."
         return None
 

@@ -232,7 +232,7 @@ def read_rows(
     lacking = [name for name in needed if name not in header]
     if lacking:
         raise BadInput(
-            f"{path} has no column {' and no '.join(lacking)} in its first line "
+            f"{path} lacks the column {' and the column '.join(lacking)} in its first line "
             f"({first_three(header) or 'it is empty'}): name its columns there."
         )
     twice = [name for name in (*needed, *also) if header.count(name) > 1]

@@ -334,7 +334,7 @@ def read_voxceleb1(folder: Path) -> Corpus:
         utterances.append(Utterance(id, speaker, path, genders.get(speaker), session="/".join(video) or None))
     spoken = {u.speaker for u in utterances}
     silent = [place for place in folders_in(home) if place.name.startswith("id") and place.name not in spoken]
-    cautions = (*found.cautions(), *left_out(home, silent, "it is no id and five digits with recordings"))
+    cautions = (*found.cautions(), *left_out(home, silent, "it is not an id and five digits with recordings"))
     return Corpus("voxceleb1", tuple(utterances), folder, "real", cautions)
 
 

@@ -105,7 +105,7 @@ def _count(data: mmap, file: BinaryIO, at: int, end: int, first: Frame, name: st
             if b"APETAGEX" in data[max(at, end - 512) : end] or is_padding(file, at, end):
                 break
             raise BadInput(
-                f"{name} has bytes that are no MP3 frame from byte {at} on: fetch or copy it again, or, where it "
+                f"{name} has bytes that are not an MP3 frame from byte {at} on: fetch or copy it again, or, where it "
                 "plays to its end, convert it (ffmpeg -i IN OUT.wav)."
             )
         if at + frame.length > end:

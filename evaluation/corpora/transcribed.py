@@ -88,7 +88,7 @@ def _entry(entry: dict[str, Any]) -> tuple[str, Callable[[Path], Utterance]]:
         raise TypeError("not an object")
     place = entry.get("audio_filepath") or entry.get("path")
     if not isinstance(place, str):
-        raise ValueError("no audio_filepath and no path")
+        raise ValueError("neither audio_filepath nor path")
     text, offset = entry.get("text"), entry.get("offset")
     if not isinstance(text, str | None):
         raise TypeError("text that is not a string")
@@ -112,7 +112,7 @@ def _name_in(entry: dict[str, Any], key: str) -> str:
     """A string, or a number as one (0 is a name); nothing for null and a missing key."""
     value = entry.get(key)
     if isinstance(value, bool | list | dict) or (isinstance(value, float) and not isfinite(value)):
-        raise TypeError(f"{key} {json.dumps(value)}, which is no string or number")
+        raise TypeError(f"{key} {json.dumps(value)}, which is not a string or a number")
     return "" if value is None else str(value)
 
 

@@ -5,7 +5,6 @@ same seed gives the same interval; recognition and classification resample utter
 another mean is asked of the finished scores, in `wrongkey.reports.statistics.key_statistics`.)
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.metrics.error_rates import eer
 
 # Draws of speakers tried for a replicate that holds both kinds of trials, before giving up.
 _ATTEMPTS = 100
@@ -25,47 +23,6 @@ class Interval(NamedTuple):
 
     low: Tensor
     high: Tensor
-
-
-def bootstrap_interval(
-    scores: Tensor,
-    target: Tensor,
-    speakers: ArrayLike,
-    *,
-    metric: Callable[[Tensor, Tensor, Tensor], Tensor] = eer,
-    replicates: int = 200,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Return a percentile bootstrap interval over speakers, for one key or for all keys at once.
-
-    Every key sees the same replicates, so that resampling does not blur differences between keys.
-
-    Parameters
-    ----------
-    scores : Tensor
-        `(keys, trials)` or `(trials,)`.
-    target : ArrayLike
-        `(trials,)` bool.
-    speakers : ArrayLike
-        `(trials, 2)` names or numbers: the speaker of the enrolment and of the test utterance.
-    metric : Callable
-        `eer`, `min_dcf` or another function of scores, target and weights.
-    replicates : int
-        How many times the speakers are drawn.
-    level : float
-        The interval's coverage, between 0 and 1.
-    seed : int
-        Of the draw.
-
-    Raises
-    ------
-    BadInput
-        As `metric` and `speaker_weights` do, and for a level outside (0, 1).
-    """
-    _check(replicates, level)
-    weights = torch.from_numpy(speaker_weights(target, speakers, replicates, seed))
-    return percentile_interval(metric(scores, target, weights), level)
 
 
 def percentile_interval(replicates: Tensor, level: float = 0.95) -> Interval:
@@ -186,10 +143,3 @@ def pooled_percent(
 
 def _tails(level: float) -> tuple[float, float]:
     return (1 - level) / 2, (1 + level) / 2
-
-
-def _check(replicates: int, level: float) -> None:
-    if replicates < 1 or not 0 < level < 1:
-        raise BadInput(
-            f"A bootstrap needs at least one replicate and a level between 0 and 1, not {replicates} and {level}."
-        )

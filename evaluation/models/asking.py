@@ -21,7 +21,7 @@ def answer_function(model: Model, task: str) -> Callable[[Tensor], Any]:
     function = getattr(model, ASKED[task], None)
     if not callable(function):
         tasks = [task for task, name in ASKED.items() if callable(getattr(model, name, None))]
-        raise BadInput(f"Model {model.name} does no {task}: it answers --task {' or '.join(tasks)}.")
+        raise BadInput(f"Model {model.name} cannot do --task {task}; it does {' and '.join(tasks)}.")
     if task == "asc" and not _are_names(getattr(model, "classes", None)):
         raise BadInput(f"Model {model.name} does not name its classes: give it classes, a tuple with the name of each.")
     return cast(Callable[[Tensor], Any], function)

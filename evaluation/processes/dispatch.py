@@ -58,7 +58,7 @@ def accepted(answer: Any) -> Any:
 def check_timeout(timeout: float | None) -> None:
     """Raise BadInput unless a time-out is a positive number of seconds, or None."""
     if timeout is not None and not 0 < timeout < math.inf:
-        raise BadInput(f"--timeout {timeout:g} makes no sense: give seconds, more than 0.")
+        raise BadInput(f"--timeout must be a number of seconds above 0, not {timeout:g}.")
 
 
 def collect(

@@ -57,18 +57,20 @@ class Failures:
         self.all += failures
         if len(self.all) >= ALL_FAIL and not self.worked:
             raise BadInput(
-                f"The first {len(self.all):,} {self.things} all failed, {self._first()}: correct this, and the same "
+                f"The first {len(self.all):,} {self.things} all failed{self._first()}. Correct this, and the same "
                 "command tries them again."
             )
 
     def check(self, total: int) -> None:
         """Raise SomeFailed where any of ``total`` failed."""
-        if self.all:
-            raise SomeFailed(
-                f"{len(self.all):,} of {total:,} {self.things} failed, {self._first()}; the others are kept, and the "
-                f"same command tries {'these' if len(self.all) > 1 else 'it'} again."
-            )
+        if not self.all:
+            return
+        these = "these" if len(self.all) > 1 else "it"
+        remedy = f"The others are kept, and the same command tries {these} again."
+        if not self.worked:
+            remedy = "Correct this, and the same command tries again."
+        raise SomeFailed(f"{len(self.all):,} of {total:,} {self.things} failed{self._first()}. {remedy}")
 
     def _first(self) -> str:
         first = min(self.all, key=lambda failure: failure.number)
-        return f"{first.name}{' first' if len(self.all) > 1 else ''} ({first.reason})"
+        return f"{'; the first was' if len(self.all) > 1 else ':'} {first.name} ({first.reason})"

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wrongkey.evaluation.run_folder.tables import Damaged, Sealed, identity_digest, read_table
+from wrongkey.evaluation.run_folder.tables import (
+    Damaged,
+    Sealed,
+    check_columns,
+    check_text,
+    identity_digest,
+    read_table,
+)
 from wrongkey.evaluation.run_folder.vocabulary import HEARD_COLUMNS
 
 COLUMNS = ("attack", "family", "trial", "given", "key_error", "snr", "stoi", "error", "queries", "seconds", "measured")
@@ -50,14 +57,10 @@ def read_attack(path: Path, suite: Mapping[str, Any] | None) -> Sealed:
     run = identity_digest(suite["identity"]) if suite.get("identity") else None
     read = read_table(path, run, "attack", sealed=bool(suite.get("tables")))
     table = read.table
-    if missing := [column for column in COLUMNS if column not in table.columns]:
-        raise Damaged(f"it lacks the columns {', '.join(missing)}")
-    if not len(table):
-        raise Damaged("it has no rows")
-    for column in (*TEXTS, *(name for name in MAYBE_TEXTS if name in table)):
-        texts = table[column].dropna() if column in MAYBE_TEXTS else table[column]
-        if not texts.map(lambda value: isinstance(value, str)).all():
-            raise Damaged(f"its {column} is not text")
+    check_columns(table, COLUMNS, TEXTS)
+    for name in MAYBE_TEXTS:
+        if name in table:
+            check_text(table[name].dropna())
     _check_numbers(table)
     if other := set(table["attack"]) - {path.stem}:
         raise Damaged(f"it holds rows of {min(other)}")

@@ -14,7 +14,15 @@ import numpy as np
 import pandas as pd
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.run_folder.tables import Damaged, Sealed, identity_digest, key_range, read_table, table_files
+from wrongkey.evaluation.run_folder.tables import (
+    Damaged,
+    Sealed,
+    check_columns,
+    identity_digest,
+    key_range,
+    read_table,
+    table_files,
+)
 
 SCORE_COLUMNS = [
     "task", "model", "corpus", "scheme", "block_size", "dims", "condition",
@@ -121,15 +129,8 @@ def read_score_file(path: Path, manifest: Mapping[str, Any] | None, metrics: fro
 
 
 def _numbers(table: pd.DataFrame) -> pd.DataFrame:
-    missing = [column for column in SCORE_COLUMNS if column not in table.columns]
-    if missing:
-        raise Damaged(f"it lacks the columns {', '.join(missing)}")
-    if not len(table):
-        raise Damaged("it has no rows")
+    check_columns(table, SCORE_COLUMNS, TEXTS)
     table = table[SCORE_COLUMNS].copy()
-    for column in TEXTS:
-        if not table[column].map(lambda value: isinstance(value, str)).all():
-            raise Damaged(f"its {column} is not text")
     try:
         for column in ("value", "ci_low", "ci_high"):
             table[column] = table[column].to_numpy(dtype=np.float64, na_value=np.nan)

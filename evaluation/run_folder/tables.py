@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -162,6 +162,28 @@ def read_table(path: Path, run: str | None, kind: Kind, *, sealed: bool) -> Seal
         return Sealed(content.to_pandas(ignore_metadata=True), seal)
     except Exception as error:  # whatever a strange type makes of it
         raise Damaged(_line(error)) from None
+
+
+def check_columns(table: pd.DataFrame, columns: Sequence[str], texts: Sequence[str]) -> None:
+    """Check that a table has these columns and at least one row, and that those named `texts` hold text alone.
+
+    Raises
+    ------
+    Damaged
+        With the reason.
+    """
+    if missing := [column for column in columns if column not in table.columns]:
+        raise Damaged(f"it lacks the columns {', '.join(missing)}")
+    if not len(table):
+        raise Damaged("it has no rows")
+    for column in texts:
+        check_text(table[column])
+
+
+def check_text(column: pd.Series) -> None:
+    """Raise Damaged where a column holds anything but text."""
+    if not column.map(lambda value: isinstance(value, str)).all():
+        raise Damaged(f"its {column.name} is not text")
 
 
 def set_aside(path: Path) -> Path:

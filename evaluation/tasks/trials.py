@@ -23,7 +23,7 @@ from wrongkey.evaluation.corpora.corpus import Corpus, Utterance, first_three
 from wrongkey.evaluation.corpora.files import expanded
 from wrongkey.evaluation.corpora.ids import Names
 from wrongkey.evaluation.corpora.text_files import read_lines
-from wrongkey.evaluation.tasks.enrolment import ENROLMENT, LISTS, Model, resolve_enrolment
+from wrongkey.evaluation.tasks.enrolment import LISTS, Model, resolve_enrolment
 
 Indices = NDArray[np.int64]
 
@@ -127,18 +127,6 @@ class Trials:
         for line in chain(map(" ".join, self.fields()), self.enrolment_lines()):
             digest.update(line.encode() + b"\n")
         return digest.hexdigest()
-
-
-def write_trials(path: Path | str, trials: Trials) -> None:
-    """Write trials in VoxCeleb's format, and `enrolment.txt` beside them where several utterances enrol a speaker.
-
-    `read_trials` reads the same trials back.
-    """
-    path = Path(path)
-    path.write_text("".join(f"{line}\n" for line in trials.lines()), encoding="utf-8")
-    if trials.models:
-        text = "".join(f"{line}\n" for line in trials.enrolment_lines())
-        path.with_name(ENROLMENT).write_text(text, encoding="utf-8")
 
 
 def read_trials(path: Path | str, corpus: Corpus) -> Trials:

@@ -5,7 +5,7 @@ Imports nothing heavy on purpose: the command line reads this before it loads an
 
 from dataclasses import dataclass
 
-SCHEMES = ("shuffling", "flipping", "rom")
+from wrongkey.evaluation.config import SCHEMES
 
 
 @dataclass(frozen=True)

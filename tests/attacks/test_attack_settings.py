@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from wrongkey.attacks.harness.attack_settings import settings_of
-from wrongkey.attacks.harness.registry import attack_names, open_attack
+from wrongkey.attacks.harness.offered import attack_names
+from wrongkey.attacks.harness.registry import open_attack
 
 ATTACKS = Path(__file__).parents[2] / "attacks"
 FOLDERS = ("waveforms", "spectrograms", "weights", "through_model", "keyless", "plaintext", "solvers")

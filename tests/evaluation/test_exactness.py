@@ -9,7 +9,8 @@ from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.exactness import exactness
 from wrongkey.evaluation.experiment import Experiment, key_cut_of
 from wrongkey.evaluation.metrics.error_rates import eer
-from wrongkey.evaluation.models.registry import BUNDLED, open_model
+from wrongkey.evaluation.models.offered import BUNDLED
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.keys import SCHEMES, SecretKey
 

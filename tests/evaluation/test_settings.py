@@ -34,7 +34,7 @@ def test_an_option_is_read_from_its_field():
 @pytest.mark.parametrize(
     ("soup", "said"),
     [
-        (Soup(0), "--salt 0 makes no sense: give 1 or more."),
+        (Soup(0), "--salt must be at least 1, not 0."),
         (Soup(1, kind="hair"), "--kind hair is unknown: choose leek, pea."),
     ],
 )

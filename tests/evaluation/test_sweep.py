@@ -270,7 +270,7 @@ def test_a_plain_module_with_the_least_is_a_model(tmp_path):
         ({"sessions": "disjoint"}, "does not say the session of"),
         ({"sessions": "disjoint", "trials": "corpus"}, "a list of trials says its pairs itself"),
         ({"sessions": "disjoint", "task": "asr", "trials": None}, "only --task asv compares speakers"),
-        ({"task": "asr"}, "does no asr"),
+        ({"task": "asr"}, "cannot do --task asr"),
         ({"task": "tts"}, "tts"),
         ({"precision": "float8"}, "float8"),
         ({"device": "toaster"}, "toaster"),

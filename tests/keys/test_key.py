@@ -55,7 +55,7 @@ def test_a_file_is_never_overwritten_unasked(key: SecretKey, tmp_path: Path) -> 
     path = tmp_path / "key.npz"
     key.save(path)
     other = SecretKey.draw("rom", 3, 2)
-    with pytest.raises(BadInput, match=r"key\.npz: this file exists"):
+    with pytest.raises(BadInput, match=r"key\.npz: this file exists: choose another name, or add --overwrite"):
         other.save(path)
     assert SecretKey.load(path) == key
     path.chmod(0o644)
@@ -80,7 +80,7 @@ def test_paths_that_cannot_be_used_are_named(key: SecretKey, tmp_path: Path) -> 
     for use in (key.save, SecretKey.load):
         with pytest.raises(BadInput, match=r"key\.pkl: a key file ends in"):
             use(tmp_path / "key.pkl")
-    with pytest.raises(BadInput, match="no such key file"):
+    with pytest.raises(BadInput, match="no such key file: check the path"):
         SecretKey.load(tmp_path / "missing.npz")
 
 

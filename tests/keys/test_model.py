@@ -221,7 +221,7 @@ REFUSED = {
 def test_layers_that_cannot_take_a_key_are_refused_with_the_reason(case: str) -> None:
     layer, reason = REFUSED[case]
     network = nn.Sequential(layer, nn.Conv1d(1, 1, 3, 3))
-    with pytest.raises(BadInput, match=rf"layer '0' cannot take a key exactly: .*{reason}"):
+    with pytest.raises(BadInput, match=rf"layer '0' cannot take a key exactly, because .*{reason}"):
         encrypt_model(network, "0", SecretKey.draw("rom", 3))
     with pytest.raises(BadInput, match=reason):
         check_exact(layer)
@@ -233,7 +233,7 @@ def test_keys_of_another_block_are_refused() -> None:
     keys: list[tuple[str, Key, str]] = [
         ("0", SecretKey.draw("rom", 3, 2), "1-D blocks and the key is for 2-D blocks: give a 1-D key of block size 9"),
         ("1", SecretKey.draw("rom", 9), "2-D blocks and the key is for 1-D blocks: give a 2-D key of block size 3"),
-        ("0", SecretKey.draw("rom", 3), "block of 3 is not a multiple of its stride 9: the smallest .* would do is 9"),
+        ("0", SecretKey.draw("rom", 3), "block of 3 is not a multiple of its stride 9: give 9, or a multiple"),
         ("1", np.eye(3), r"a matrix \(N, N\), N a square, and this one is \(3, 3\)"),
         ("1", draw_keys("rom", 9, 0, 0, 2), r"\(2, 9, 9\)"),
     ]
@@ -246,7 +246,7 @@ BLOCKS_REFUSED = {
     "a stride that does not divide the block": (
         nn.Conv2d(1, 1, 3, (2, 3)),
         (4, "tiles"),
-        r"block of 4 is not a multiple of its stride \(2, 3\): the smallest block that would do is 6",
+        r"block of 4 is not a multiple of its stride \(2, 3\): give 6, or a multiple of it",
     ),
     "padding that copies samples": (
         nn.Conv1d(1, 1, 3, padding=1, padding_mode="reflect"),
@@ -275,7 +275,7 @@ def test_blocks_that_do_not_fit_a_layer_are_refused_with_the_reason(case: str) -
         lambda: lift_model(network, "0", block_size, blocks),
         lambda: lift(layer, KeyCut(blocks, block_size)),
     ):
-        with pytest.raises(BadInput, match=rf"cannot take a key exactly: .*{reason}"):
+        with pytest.raises(BadInput, match=rf"cannot take a key exactly, because .*{reason}"):
             call()
 
 

@@ -11,7 +11,14 @@ from wrongkey.errors import BadInput
 from wrongkey.keys.draw import draw_keys
 from wrongkey.keys.schemes import SCHEMES, Scheme
 from wrongkey.keys.space import key_space
-from wrongkey.keys.volume import derangements, distinguishable_bits, log10_guesses, log_ball_volume, log_group_volume
+from wrongkey.keys.volume import (
+    GUESSES,
+    derangements,
+    distinguishable_bits,
+    log10_guesses,
+    log_ball_volume,
+    log_group_volume,
+)
 
 
 @pytest.mark.parametrize(("block_size", "dims"), [(1, 1), (3, 1), (10, 1), (3, 2), (8, 2)])
@@ -88,6 +95,12 @@ def test_questions_without_an_answer_are_refused() -> None:
         key_space(mine, 3)
 
 
+def test_a_haar_scheme_of_any_name_is_counted_as_rom_is() -> None:
+    rom = SCHEMES["rom"]
+    mine = Scheme("mine", rom.words, rom.matrices, rom.space, haar=True)
+    assert key_space(mine, 3).bits == key_space("rom", 3).bits
+
+
 def test_the_guesses_of_a_finite_scheme_are_its_count_over_the_near_keys() -> None:
     # At 0.5 a key of N = 16 may have one sign flipped or two elements swapped; at 0.1 it must be the correct one.
     correct = np.eye(16)
@@ -103,6 +116,6 @@ def test_the_guesses_of_a_finite_scheme_are_its_count_over_the_near_keys() -> No
 
 def test_the_guesses_of_rom_are_its_distinguishable_keys_and_those_of_others_unknown() -> None:
     assert log10_guesses("rom", 3) == pytest.approx(key_space("rom", 3).bits * log10(2))
-    assert log10_guesses("mine", 3) is None
+    assert log10_guesses("mine", 3) is None and GUESSES.keys() == SCHEMES.keys()
     with pytest.raises(BadInput, match="tolerance"):
         log10_guesses("shuffling", 3, 0.7)

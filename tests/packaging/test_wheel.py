@@ -93,7 +93,10 @@ def call(environment: Path, folder: Path, *command: str) -> str:
 def test_the_wheel_adds_one_name_and_holds_every_file_of_the_rooms(wheel):
     with zipfile.ZipFile(wheel) as archive:
         entries = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
-    assert {PurePosixPath(name).parts[0] for name in entries} == {"wrongkey", "wrongkey-0.1.0.dist-info"}
+    assert {PurePosixPath(name).parts[0] for name in entries} == {
+        "wrongkey",
+        f"wrongkey-{wrongkey.__version__}.dist-info",
+    }
     assert all(stat.S_ISREG(mode) for mode in entries.values())
     packed = {name for name in entries if name.startswith("wrongkey/")}
     assert packed == {f"wrongkey/{file}" for room in ROOMS for file in files_below(ROOT / room, ROOT)} | {
@@ -126,7 +129,7 @@ def test_the_example_of_the_readme_runs_where_it_is_installed(environment, folde
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.S)
     # python -c puts the working folder first, as a notebook does; wrongkey's rooms have names of their own.
     said = call(environment, folder, "python", "-c", example)
-    assert re.fullmatch(r"plain [\d.]+ %, median [\d.]+ %, best wrong key [\d.]+ %\n", said)
+    assert re.fullmatch(r"plain [\d.]+ %, median [\d.]+ %, best incorrect key [\d.]+ %\n", said)
 
 
 def test_the_version_is_said_once():

@@ -11,7 +11,9 @@ from wrongkey.attacks.analyses.base import Findings
 from wrongkey.attacks.analyses.leaks.analysis import Leaks
 from wrongkey.attacks.analyses.phase.reconstruction import PhaseReconstruction
 from wrongkey.attacks.analyses.speech import COLUMNS
-from wrongkey.cli import main
+from wrongkey.cli import _parse, main
+from wrongkey.commands.analyse import _sweep_config
+from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import open_corpus
 
 SWEEP = "sweep --model tests.toys:raw3 --corpus bundled --replicates 0 --workers 1 --keys 40".split()
@@ -57,6 +59,26 @@ def test_decryption_takes_the_sweep_or_flags(run, only, tmp_path):
     assert "How close a key must be" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("flag", [("--block", 20), ("--seed", 0), ("--same-gender",), ("--precision", "float64")])
+def test_decryption_of_a_sweep_has_no_settings_of_its_own(run, capsys, flag):
+    said = refused(capsys, "analyse", "decryption", "--out", run, "--trust", *flag)
+    assert f"{flag[0]} has no effect on the sweep in {run}" in said
+
+
+def test_decryption_of_a_sweep_has_the_sweeps_scheme_and_corpus(run, capsys):
+    decryption = ("analyse", "decryption", "--out", run, "--trust")
+    assert "--scheme flipping is not that of the sweep" in refused(capsys, *decryption, "--scheme", "flipping")
+    assert "--corpus elsewhere is not that of the sweep" in refused(capsys, *decryption, "--corpus", "elsewhere")
+
+
+def test_settings_of_decryption_are_those_of_a_sweep(tmp_path):
+    (tmp_path / "x.toml").write_text("model = 'asv-raw3'\ncorpus = 'bundled'\nblock = 5\nsessions = 'disjoint'\n")
+    options = _parse(["analyse", "decryption", "--config", str(tmp_path / "x.toml"), "--precision", "float64"])
+    assert _sweep_config(options) == SweepConfig(
+        "asv-raw3", "bundled", block=5, sessions="disjoint", precision="float64", replicates=0
+    )
+
+
 @pytest.mark.parametrize("kind", [PhaseReconstruction, Leaks])
 def test_analyses_of_speech_get_corpus_and_settings(monkeypatch, tmp_path, kind):
     asked: dict[str, Any] = {}
@@ -94,6 +116,6 @@ def test_wrong_input_is_one_sentence(tmp_path, capsys):
     assert "needs --corpus" in refused(capsys, "analyse", "leaks", "--out", out)
     speech = ["analyse", "leaks", "--corpus", "bundled", "--out", out]
     assert "caesar" in refused(capsys, *speech, "--scheme", "caesar")
-    assert "--utterances 0" in refused(capsys, *speech, "--utterances", 0)
+    assert "--utterances must be at least 1, not 0" in refused(capsys, *speech, "--utterances", 0)
     assert "three" in refused(capsys, *speech, "--block", "three")
     assert not out.exists()

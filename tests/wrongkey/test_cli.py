@@ -280,7 +280,7 @@ def test_wrong_input_is_one_sentence(run, speech, key, tmp_path, capsys):
     assert "asv-raw7" in refused(capsys, *sweep, "--model", "asv-raw7")
     assert "--keys 0" in refused(capsys, *toy, "--keys", 0)
     assert "a block of 10" in refused(capsys, *toy, "--block", 10)
-    assert "does no asr" in refused(capsys, *toy, "--task", "asr")
+    assert "cannot do --task asr" in refused(capsys, *toy, "--task", "asr")
     silent = tmp_path / "silent"
     for speaker in ("ann", "bob"):
         (silent / speaker).mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -35,9 +36,37 @@ def test_bash_completes_commands_flags_choices_and_files(script, tmp_path, monke
     assert completed(bash, "wrongkey", "sweep", "--only", "li") == ["list.txt"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("attack kn", ["known-plaintext"]),
+        ("attack su", ["suite"]),
+        ("attack inc", ["incorrect-keys"]),
+        ("models asv-raw1", ["asv-raw10"]),
+        ("corpora fetch esc", ["esc50"]),
+        ("sweep --model asr", ["asr-words"]),
+        ("sweep --scheme r", ["rom"]),
+        ("keys draw --scheme fl", ["flipping"]),
+        ("attack suite --recogniser as", ["asr-words"]),
+        ("analyse leaks --speaker-model asr", []),
+        ("sweep --corpus fol", ["folder"]),
+        ("attack suite --others fol", ["folder"]),
+    ],
+)
+def test_bash_completes_names(script, tmp_path, monkeypatch, typed, offered):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    assert completed(script("bash"), "wrongkey", *typed.split()) == offered
+
+
+def test_a_shell_that_starts_does_not_wait_for_torch():
+    code = "import sys; from wrongkey.cli import main; main(['completion', 'bash']); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=True)
+
+
 def test_zsh_reads_its_script(script):
     zsh = script("zsh")
-    assert zsh.startswith("#compdef wrongkey\n") and "--per-speaker" in zsh
+    assert zsh.startswith("#compdef wrongkey\n") and "--per-speaker" in zsh and "(shuffling flipping rom)" in zsh
     if shutil.which("zsh"):
         subprocess.run(["zsh", "-n"], input=zsh, text=True, check=True)
 

@@ -134,7 +134,7 @@ def test_an_encrypted_model_is_written_with_its_cost_and_loaded_again(case: str,
     ("name", "block_size", "dims", "reason"),
     [
         ("deaf", 5, 1, "first does not read the query first"),
-        ("embeds", 6, 1, "smallest block that would do is 5"),
+        ("embeds", 6, 1, "give 5, or a multiple of it"),
         ("embeds", 5, 2, "1-D blocks and the key is for 2-D blocks"),
         ("encodes", 4, 2, "--blocks"),
         ("hears", 4, 2, "1-D blocks and the key is for 2-D"),

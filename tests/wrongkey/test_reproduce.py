@@ -174,7 +174,7 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str) ->
 def test_wrong_input_is_one_sentence_before_the_first_key(
     asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "does no asr" in refused(capsys, tmp_path, "table2 --model tests.toys:raw3")
+    assert "cannot do --task asr" in refused(capsys, tmp_path, "table2 --model tests.toys:raw3")
     assert "'nothing'" in refused(capsys, tmp_path, "table1 --model nothing")
     for block in ("0", "5,", "five", "5;6"):
         assert "no list of block sizes" in refused(capsys, tmp_path, f"table4 --model x --block {block}")

@@ -36,7 +36,7 @@ def test_text_of_every_editor_is_read(tmp_path, content):
 @pytest.mark.parametrize("content", ["keys = 7".encode("utf-16"), "keys = 7".encode("utf-16-le"), b"text = '\xe4'"])
 def test_text_that_is_not_utf8_is_named_as_such(tmp_path, capsys, content):
     (tmp_path / "x.toml").write_bytes(content)
-    assert "x.toml is no UTF-8 text" in refused(capsys, "sweep", "--config", tmp_path / "x.toml")
+    assert "x.toml is not UTF-8 text" in refused(capsys, "sweep", "--config", tmp_path / "x.toml")
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,13 @@ def test_seconds_are_a_list_of_numbers_wherever_they_are_given(tmp_path, capsys)
     (tmp_path / "x.toml").write_text("seconds = '5,10,inf'\n")
     options = _parse(["attack", "suite", "--config", str(tmp_path / "x.toml")])
     assert options.seconds == (5.0, 10.0, float("inf"))
+    (tmp_path / "x.toml").write_text("seconds = [5, 10.0, inf]\n")
+    assert _parse(["attack", "suite", "--config", str(tmp_path / "x.toml")]).seconds == (5.0, 10.0, float("inf"))
+    (tmp_path / "x.toml").write_text("seconds = 5\n")
+    assert _parse(["attack", "suite", "--config", str(tmp_path / "x.toml")]).seconds == (5.0,)
     assert _parse(["attack", "suite", "--seconds", "2.5"]).seconds == (2.5,)
     assert _parse(["attack", "suite"]).seconds == ()
-    assert "--seconds: five is no list of numbers" in refused(capsys, "attack", "suite", "--seconds", "five")
+    assert "--seconds: five is not a list of numbers" in refused(capsys, "attack", "suite", "--seconds", "five")
 
 
 def test_the_command_of_attacks_gives_their_settings_back():
@@ -115,6 +119,30 @@ def test_the_command_of_attacks_gives_their_settings_back():
     assert (options.name, options.out) == ("suite", Path("out"))
 
 
-def test_background_speakers_may_be_named_as_before():
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seconds = [5, 'ten']", "which is not a number or a list of numbers"),
+        ("seconds = []", "which is not a number or a list of numbers"),
+        ("seconds = true", "which is not a number or a list of numbers"),
+        ("trials = 'three'", "sets trials = 'three', which is not a whole number"),
+        ("timeout = 'long'", "which is not a number"),
+        ("corpus = 3", "which is not text"),
+        ("out = 3", "which is not text"),
+        ("same-gender = 1", "which is not true or false"),
+        ("speakers = 3", "sets 'speakers', which is not a flag of this command: known are adversary, background, "),
+        ("config = 'y.toml'", "which is not a flag of this command"),
+        ("others = 'a'\nbackground = 'b'", "sets 'background' and another spelling of it"),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_one_sentence(tmp_path, capsys, text, said):
+    (tmp_path / "x.toml").write_text(text)
+    assert said in refused(capsys, "attack", "suite", "--config", tmp_path / "x.toml")
+
+
+def test_background_speakers_may_be_named_as_before(tmp_path):
+    (tmp_path / "x.toml").write_text("others = 'c'\nothers-only = 'f'\n")
+    options = _parse(["attack", "suite", "--config", str(tmp_path / "x.toml")])
+    assert (options.background, options.background_only) == ("c", "f")
     options = _parse(["attack", "suite", "--others", "c", "--others-only", "f"])
     assert (options.background, options.background_only) == ("c", "f")

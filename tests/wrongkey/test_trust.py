@@ -1,7 +1,8 @@
-"""What somebody else's run folder may do: its manifest is read, and nothing that it names is run."""
+"""What someone else's run folder may do: its manifest is read, and nothing that it names is run."""
 
 import json
 import os
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from wrongkey.attacks.analyses import trust
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora.layouts import READERS
-from wrongkey.evaluation.models.registry import BUNDLED, LOADERS
+from wrongkey.evaluation.models.offered import BUNDLED, LOADERS
 
 RUNS = {"rawnext": False, "timm": False, "ge2e": False}  # every other kind of model runs more than a reader of files
 
@@ -37,6 +38,7 @@ def trap(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "trap.py").write_text("open('sprung', 'w')\n\ndef make():\n    raise SystemExit\n")
     yield tmp_path / "sprung"
+    sys.modules.pop("trap", None)
 
 
 @pytest.mark.parametrize("analysis", [("keys", "{}"), ("decryption", "--out", "{}")])
@@ -58,6 +60,13 @@ def test_code_that_a_manifest_names_is_not_run(made, trap, capsys, analysis, nam
 
 
 def test_the_user_may_say_so(made, trap, capsys):
+    folder = made(scheme_spec="trap:make")
+    assert "other:make is not that of the sweep" in refused(capsys, "analyse", "keys", folder, "--scheme", "other:make")
+    assert "names the scheme" in refused(capsys, "analyse", "keys", folder)
+    assert not trap.exists()
+    assert "ended the program" in refused(capsys, "analyse", "keys", folder, "--scheme", "trap:make")
+    trap.unlink()
+    sys.modules.pop("trap")
     folder = made(model_spec="trap:make")
     assert "other:make is not that of the sweep" in refused(capsys, "analyse", "keys", folder, "--model", "other:make")
     assert "names the model" in refused(capsys, "analyse", "keys", folder, "--corpus", "bundled")
@@ -88,6 +97,15 @@ def test_what_an_installed_package_registers_is_code_too(monkeypatch):
         trust.refuse_code(config, Path("manifest.json"))
     trust.refuse_code(config, Path("manifest.json"), ["theirs"])
     trust.refuse_code(config, Path("manifest.json"), [trust.EVERYTHING])
+
+
+@pytest.mark.parametrize("setting", ["only", "trials"])
+def test_a_list_of_the_sweep_that_is_not_there_is_named_with_its_flag(made, tmp_path, capsys, setting):
+    folder = made(**{setting: "adults.txt"})
+    said = refused(capsys, "analyse", "keys", folder)
+    assert f"The sweep's --{setting} adults.txt" in said and "in the folder where the sweep was run" in said
+    folder = made(**{setting: str(tmp_path / "adults.txt")})
+    assert f"The sweep's --{setting} {tmp_path}" in refused(capsys, "analyse", "decryption", "--out", folder)
 
 
 @pytest.mark.parametrize("setting", ["only", "trials", "corpus_spec", "model_spec"])

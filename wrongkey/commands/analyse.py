@@ -10,31 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from wrongkey.errors import BadInput
-from wrongkey.flags import at_home
+from wrongkey.evaluation.config import SCHEMES, SweepConfig
+from wrongkey.evaluation.settings import options_of
+from wrongkey.flags import Groups, add_config_file, add_flags, given
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
     from wrongkey.attacks.analyses.base import Analysis
     from wrongkey.attacks.analyses.leaks.analysis import Leaks
     from wrongkey.attacks.analyses.phase.reconstruction import PhaseReconstruction
-    from wrongkey.evaluation.config import SweepConfig
     from wrongkey.evaluation.corpora import Corpus
 
-SCHEMES = "shuffling,flipping,rom"
-# What --config may set, beside what the command line says: fields of SweepConfig that decryption takes from its flags.
-SWEPT = (
-    "task",
-    "scheme",
-    "blocks",
-    "block",
-    "seed",
-    "trials",
-    "same_gender",
-    "text",
-    "per_speaker",
-    "only",
-    "channels",
-)
+ASKED = "what is analysed"
+# Settings of a sweep that decryption has no use for: its keys are near ones, and its model is always encrypted.
+SWEEPS_ONLY = ("keys", "variant", "replicates", "keep_outputs")
+FREE = ("device", "corpus", "scheme")  # flags that decryption may have beside a sweep's own settings
+ON_SPEECH = ("corpus", "only", "channels", "recordings", "seed")  # settings of a sweep that speech alone has too
 
 
 def add(commands: Any) -> None:
@@ -62,8 +53,9 @@ def _add_keys(analyses: Any) -> None:
     parser.add_argument("out", metavar="RUN", type=Path, help="run folder of a finished sweep")
     parser.add_argument("--model", help="the sweep's, where that is your own code: the manifest alone does not run it")
     parser.add_argument("--corpus", help="the sweep's, where that is your own code")
+    parser.add_argument("--scheme", help="the sweep's, where that is your own code")
     _add_trust(parser)
-    parser.set_defaults(run=run, analysis=_keys, parser=parser)
+    parser.set_defaults(run=run, analysis=_keys)
 
 
 def _add_decryption(analyses: Any) -> None:
@@ -73,25 +65,13 @@ def _add_decryption(analyses: Any) -> None:
         description="SNR, intelligibility and the encrypted model's score under keys near the correct one. Without "
         "--model, the model, speech and keys of the sweep in --out are taken.",
     )
-    parser.add_argument("--model", help="see 'wrongkey models' (default: that of the sweep in --out)")
-    parser.add_argument("--corpus", help="as for sweep")
-    parser.add_argument("--task", default="asv", choices=["asv", "asr", "asc"], help="what the model is scored at")
-    parser.add_argument("--scheme", default="rom", help="shuffling, flipping, rom (default) or a registered one")
-    parser.add_argument(
-        "--blocks", choices=["samples", "tiles", "frames"], help="how keys cut a query (default: the model's)"
-    )
-    parser.add_argument("--block", type=int, metavar="M", help="block size (default: the model's)")
-    parser.add_argument(
-        "--trials", metavar="FILE", type=at_home, help="see docs/corpora.md, or 'corpus' for the corpus' own list"
-    )
-    parser.add_argument("--same-gender", action="store_true", help="generated impostors have the same gender")
-    parser.add_argument("--text", default="basic", help="how transcripts are normalised")
-    parser.add_argument("--per-speaker", type=int, metavar="N", help="only the first N utterances of each speaker")
-    _add_speech(parser)
-    parser.add_argument("--draws", type=int, default=10, metavar="N", help="near keys of each kind (default 10)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 or auto (default)")
+    groups = Groups(parser)
+    add_flags(groups, SweepConfig, ASKED, leave_out=SWEEPS_ONLY)
+    parser.set_defaults(**dict.fromkeys(options_of(SweepConfig)))  # so that a flag beside a sweep's own is noticed
+    groups[ASKED].add_argument("--draws", type=int, default=10, metavar="N", help="near keys of each kind (default 10)")
     _add_trust(parser)
-    parser.set_defaults(run=run, analysis=_decryption, parser=parser)
+    _add_out(parser)
+    parser.set_defaults(run=run, analysis=_decryption)
 
 
 def _add_phase(analyses: Any) -> None:
@@ -101,7 +81,7 @@ def _add_phase(analyses: Any) -> None:
         description="Phase reconstruction by PGHI and Griffin-Lim, on plain spectrograms and on encrypted ones.",
     )
     _add_encryption(parser)
-    parser.set_defaults(run=run, analysis=_phase, parser=parser)
+    parser.set_defaults(run=run, analysis=_phase)
 
 
 def _add_leaks(analyses: Any) -> None:
@@ -111,35 +91,31 @@ def _add_leaks(analyses: Any) -> None:
         description="Energy contour, speech activity, rhythm, and whether two ciphertexts are of one speaker.",
     )
     _add_encryption(parser)
-    parser.set_defaults(run=run, analysis=_leaks, parser=parser)
+    parser.set_defaults(run=run, analysis=_leaks)
 
 
 def _add_trust(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trust", action="store_true", help="run the code that RUN names as its model or corpus")
+    parser.add_argument(
+        "--trust", action="store_true", help="run the code that RUN names as its model, corpus or scheme"
+    )
 
 
-def _add_speech(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--only", metavar="FILE", type=at_home, help="only the utterances whose ids this file lists, one a line"
-    )
-    parser.add_argument(
-        "--recordings", choices=["real", "synthetic"], help="what the corpus holds, where its layout does not tell"
-    )
-    parser.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
+def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="RUN", help="run folder; made if missing")
-    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
+    add_config_file(parser)
 
 
 def _add_encryption(parser: argparse.ArgumentParser) -> None:
     """Flags of the analyses that encrypt speech under several schemes and block sizes."""
-    parser.add_argument("--corpus", help="as for sweep")
-    parser.add_argument("--scheme", default=SCHEMES, help=f"schemes, comma-separated (default {SCHEMES})")
-    parser.add_argument("--block", metavar="M", help="block sizes, as in 3,8,32 (default: the analysis' own)")
-    parser.add_argument("--utterances", type=int, default=20, metavar="N", help="how many, evenly spaced (default 20)")
-    parser.add_argument("--speaker-model", metavar="MODEL", help="a model that tells speakers: see 'wrongkey models'")
-    parser.add_argument("--recogniser", metavar="MODEL", help="a speech recogniser: see 'wrongkey models'")
-    _add_speech(parser)
+    groups = Groups(parser)
+    add_flags(groups, SweepConfig, ASKED, leave_out=options_of(SweepConfig).keys() - ON_SPEECH)
+    what, schemes = groups[ASKED], ",".join(SCHEMES)
+    what.add_argument("--scheme", default=schemes, help=f"schemes, comma-separated (default {schemes})")
+    what.add_argument("--block", metavar="M[,M…]", help="block sizes, as in 3,8,32 (default: the analysis's own)")
+    what.add_argument("--utterances", type=int, default=20, metavar="N", help="how many, evenly spaced (default 20)")
+    what.add_argument("--speaker-model", metavar="MODEL", help="a model that compares speakers: see 'wrongkey models'")
+    what.add_argument("--recogniser", metavar="MODEL", help="a speech recogniser: see 'wrongkey models'")
+    _add_out(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -204,9 +180,9 @@ def _sweep_config(options: argparse.Namespace) -> SweepConfig:
     """What decryption is asked of: the flags, or the sweep in the folder where no model is named."""
     from wrongkey.attacks.analyses.folder import sweep_config
     from wrongkey.attacks.analyses.trust import refuse_code
-    from wrongkey.evaluation.config import SweepConfig
     from wrongkey.evaluation.run_folder.folder import RunFolder
 
+    settings = {name: value for name, value in given(options, SweepConfig).items() if value is not None}
     if options.model is None:
         folder = RunFolder(options.out)
         manifest = folder.manifest()
@@ -214,21 +190,25 @@ def _sweep_config(options: argparse.Namespace) -> SweepConfig:
             raise BadInput(f"{options.out} holds no sweep: name --model and --corpus, or a run folder with --out.")
         config = sweep_config(manifest["config"])
         refuse_code(config, folder.manifest_path, _trusted(options))
-        return replace(config, device=options.device, replicates=0, keep_outputs=False)
-    settings = {name: getattr(options, name) for name in (*SWEPT, "model", "corpus", "recordings", "device")}
-    given = {name: value for name, value in settings.items() if value is not None}
-    return SweepConfig.of({**given, "replicates": 0})
+        if own := [options_of(SweepConfig)[name].spelling for name in settings if name not in FREE]:
+            raise BadInput(
+                f"{own[0]} has no effect on the sweep in {options.out}: leave it out, or name --model and --corpus to "
+                "analyse other keys."
+            )
+        return replace(config, device=options.device or "auto", replicates=0, keep_outputs=False)
+    return SweepConfig.of({**settings, "replicates": 0})
 
 
 def _trusted(options: argparse.Namespace) -> list[str]:
-    """What the user allows to be opened of a sweep; BadInput for a model or corpus that is not the sweep's."""
+    """What the user allows to be opened of a sweep; BadInput for a model, corpus or scheme that is not the sweep's."""
     from wrongkey.attacks.analyses.trust import EVERYTHING
     from wrongkey.evaluation.run_folder.folder import RunFolder
 
-    named = {name: getattr(options, name) for name in ("model", "corpus") if getattr(options, name) is not None}
+    kinds = ("model", "corpus", "scheme")
+    named = {name: getattr(options, name) for name in kinds if getattr(options, name) is not None}
     config = (RunFolder(options.out).manifest() or {}).get("config", {})
     for name, spec in named.items():
-        recorded = config.get(f"{name}_spec")
+        recorded = config.get(f"{name}_spec") or config.get(name)  # older manifests have a scheme's name alone
         if recorded not in (None, spec):
             raise BadInput(
                 f"--{name} {spec} is not that of the sweep in {options.out}, which is {recorded}: leave it out."

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from wrongkey.attacks.harness.config import AMOUNT, AttackConfig
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import SCHEMES
 from wrongkey.flags import Groups, add_config_file, add_flags, add_running, given
 from wrongkey.reports.attacks.threats import FAIL_IF
 
 if TYPE_CHECKING:
     from wrongkey.attacks.base import Attack
     from wrongkey.reports.attacks.verdicts import AttackVerdict
-
-SCHEMES = ("shuffling", "flipping", "rom")
 
 
 def add(commands: Any) -> None:
@@ -66,7 +65,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the attacks, one scheme after another, and print their verdicts; ``--fail-if`` gives exit code 1."""
     from wrongkey.attacks.harness.guessing import Guessing
-    from wrongkey.attacks.harness.registry import attack_names, open_attack
+    from wrongkey.attacks.harness.offered import attack_names
+    from wrongkey.attacks.harness.registry import open_attack
     from wrongkey.evaluation.processes.failures import each_to_its_end
     from wrongkey.reports.attacks.threats import adversaries_named, fail_words
     from wrongkey.terminal import conclude, say

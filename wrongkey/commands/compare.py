@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and not (0 <= value <= most and math.isfinite(value)):
             flag, limit = f"--{name.replace('_', '-')}", f" to {most}" if math.isfinite(most) else " up"
-            raise BadInput(f"{flag} {value:g} is no margin: give a number from 0{limit}.")
+            raise BadInput(f"{flag} must be a number from 0{limit}, not {value:g}.")
     a, b = load_run(options.a), load_run(options.b)
     margin = get_metric(a.metric).distances[0] if options.margin is None else options.margin
     margins = Margins(margin, options.tail_margin / 100, options.attack_margin / 100)

@@ -249,7 +249,7 @@ def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:
     if options.out.suffix.lower() != suffix:
         raise BadInput(f"{options.out} would hold {suffix[1:]} data: give it the ending {suffix}.")
     if os.path.lexists(options.out) and not options.overwrite:  # a link that leads nowhere exists too
-        raise BadInput(f"{options.out} exists: choose another -o, or --overwrite it.")
+        raise BadInput(f"{options.out} exists: choose another -o, or add --overwrite.")
 
 
 @contextmanager

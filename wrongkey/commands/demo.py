@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from wrongkey.attacks.harness.config import AttackConfig
     from wrongkey.attacks.harness.suite import run_attacks
     from wrongkey.evaluation.config import SweepConfig
-    from wrongkey.evaluation.models.registry import BUNDLED
+    from wrongkey.evaluation.models.offered import BUNDLED
     from wrongkey.evaluation.sweep import sweep
     from wrongkey.progress import progress
     from wrongkey.reports import write_report

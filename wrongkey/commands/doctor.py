@@ -40,7 +40,7 @@ def _checks() -> Iterator[Check]:
     yield "device", _device
     yield "disk", lambda: f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here"
     yield "bundled speech", _speech
-    from wrongkey.evaluation.models.registry import BUNDLED
+    from wrongkey.evaluation.models.offered import BUNDLED
 
     for name in BUNDLED:
         yield name, lambda name=name: _exactness(name)  # type: ignore[misc]

@@ -17,7 +17,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the list of models, or one card."""
-    from wrongkey.evaluation.models.registry import BUNDLED, LOADERS, model_card, registered
+    from wrongkey.evaluation.models.offered import BUNDLED, LOADERS
+    from wrongkey.evaluation.models.registry import model_card, registered
 
     if options.name:
         say(*model_card(options.name).splitlines())

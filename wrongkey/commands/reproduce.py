@@ -96,7 +96,7 @@ def block_sizes(text: str | None) -> list[int]:
     if text is None:
         return []
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
-        raise BadInput(f"--block {text} is no list of block sizes: give one, or several as in 5,10,20.")
+        raise BadInput(f"--block must be a block size, or several as in 5,10,20, not {text}.")
     return list(dict.fromkeys(int(size) for size in text.split(",")))
 
 
@@ -127,7 +127,7 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
     the paper's always takes the model's own.
     """
     from wrongkey.keys.blocks import Blocks
-    from wrongkey.keys.compatibility import mismatch, obstacle
+    from wrongkey.keys.compatibility import mismatch, why_not_keyed
     from wrongkey.keys.key_cut import KeyCut, default_blocks, natural_block
     from wrongkey.keys.model import first_layer
 
@@ -139,7 +139,7 @@ def choose_keys(model: Any, experiment: PaperExperiment, blocks: str | None, siz
         return [(blocks or (theirs if fits else None), size) for size in sizes]
     if blocks not in (None, theirs):
         return [(blocks, None)]
-    if not fits or obstacle(layer):  # the sweep says what is wrong
+    if not fits or why_not_keyed(layer):  # the sweep says what is wrong
         return [(blocks, None)]
     if theirs is not Blocks.FRAMES and (kernel := natural_block(layer, theirs)):
         return [(theirs, kernel)]

@@ -11,47 +11,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wrongkey.evaluation.models.adapters.pretrained import (
+    WaveformModel,
     first_convolution,
     import_transformers,
     open_network,
     open_part,
     split_options,
-    unit_variance,
 )
 from wrongkey.evaluation.models.protocol import Hypothesis
 
 
-@dataclass
-class Ctc:
-    """A CTC recogniser of transformers in eval mode.
+@dataclass(kw_only=True)
+class Ctc(WaveformModel):
+    """A CTC recogniser: its network is ``HubertForCTC``, ``Wav2Vec2ForCTC`` or the like.
 
     Parameters
     ----------
-    network: ``HubertForCTC``, ``Wav2Vec2ForCTC`` or the like: waveforms ``(batch, samples)`` to logits.
-    tokenizer: its ``Wav2Vec2CTCTokenizer``.
-    normalise: whether the front end brings a waveform to mean zero and variance one.
+    tokenizer : Wav2Vec2CTCTokenizer
+        Of the network's vocabulary.
     """
 
-    network: nn.Module
     tokenizer: Any
-    normalise: bool
-    first_layer: str
-    block_size: int
-    sample_rate: int = 16_000
-    name: str = "ctc"
-    blocks: str = "samples"
-    external: bool = False
-
-    def front_end(self, waveform: Tensor) -> Tensor:
-        """Waveform ``(samples,)`` to query ``(samples,)``."""
-        return unit_variance(waveform) if self.normalise else waveform
-
-    def segments(self, query: Tensor) -> Tensor:
-        """The whole utterance: ``(1, samples)``."""
-        return query[None]
 
     @torch.inference_mode()
     def encode(self, queries: Tensor) -> Tensor:
@@ -73,7 +56,7 @@ class Ctc:
 def load_ctc(place: str) -> Ctc:
     """A CTC recogniser from a folder or hub id of transformers, such as ``facebook/hubert-large-ls960-ft``.
 
-    Raises BadInput for what is not there, is no CTC model on waveforms, or has no CTC tokenizer.
+    Raises BadInput for what is not there, is not a CTC model on waveforms, or has no CTC tokenizer.
     """
     transformers = import_transformers("ctc")
     place, _ = split_options(place, "ctc")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,6 +19,38 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
 from wrongkey.evaluation.models.checkpoints import read_state_dict, strip_prefixes
+
+
+@dataclass(kw_only=True)
+class WaveformModel:
+    """A model of transformers that reads whole waveforms, in eval mode.
+
+    Parameters
+    ----------
+    network : Module
+        Waveforms ``(batch, samples)`` to what the task needs.
+    normalise : bool
+        Whether the front end brings a waveform to mean zero and variance one.
+    first_layer, block_size, sample_rate, name, blocks, external
+        As in `wrongkey.evaluation.models.protocol.Model`.
+    """
+
+    network: nn.Module
+    normalise: bool
+    first_layer: str
+    block_size: int
+    name: str
+    sample_rate: int = 16_000
+    blocks: str = "samples"
+    external: bool = False
+
+    def front_end(self, waveform: Tensor) -> Tensor:
+        """Waveform ``(samples,)`` to query ``(samples,)``."""
+        return unit_variance(waveform) if self.normalise else waveform
+
+    def segments(self, query: Tensor) -> Tensor:
+        """The whole utterance: ``(1, samples)``."""
+        return query[None]
 
 
 def import_transformers(prefix: str) -> Any:
@@ -132,7 +165,7 @@ def unit_variance(waveform: Tensor) -> Tensor:
 def _check_folder(place: str, prefix: str) -> None:
     path = Path(place)
     if path.is_dir() and not (path / "config.json").is_file():
-        raise BadInput(f"{place} is no model folder of transformers: it has no config.json.")
+        raise BadInput(f"{place} is not a model folder of transformers: it has no config.json.")
     if not path.is_dir() and (path.is_file() or path.is_absolute() or place.startswith((".", "~")) or " " in place):
         raise BadInput(f"Model {prefix}:{place} is not there: give a folder with a config.json, or a hub id.")
 

@@ -328,12 +328,12 @@ def load_rawnext(path: str | Path, *, folded: bool = True) -> RawNeXtModel:
             weights[name] = torch.zeros((), dtype=torch.int64)
         if (found := _tensor(weights, name, path)).shape != tensor.shape:
             raise BadInput(
-                f"{path} is no RawNeXt checkpoint: its tensor {name} has the shape {tuple(found.shape)} and "
+                f"{path} is not a RawNeXt checkpoint: its tensor {name} has the shape {tuple(found.shape)} and "
                 f"should have {tuple(tensor.shape)}."
             )
         weights[name] = found.to(tensor.dtype)
     if unknown := [name for name in weights if name not in expected]:
-        raise BadInput(f"{path} is no RawNeXt checkpoint: its tensor {unknown[0]} has no place in the network.")
+        raise BadInput(f"{path} is not a RawNeXt checkpoint: its tensor {unknown[0]} has no place in the network.")
     network.load_state_dict(weights, assign=True)
     network.eval().requires_grad_(False)
     return RawNeXtModel(fold_linear_pairs(network) if folded else network)
@@ -353,17 +353,17 @@ def _size(weights: Mapping[str, Tensor], path: Path) -> tuple[list[int], list[in
         levels.append(1 + deepest.count("tree2."))
         channels.append(_outputs(weights, deepest, path))
         if 2 ** levels[-1] > len(weights):
-            raise BadInput(f"{path} is no RawNeXt checkpoint: it lacks the blocks below its tensor {deepest}.")
+            raise BadInput(f"{path} is not a RawNeXt checkpoint: it lacks the blocks below its tensor {deepest}.")
     return levels, channels, _outputs(weights, "fc.weight", path)
 
 
 def _outputs(weights: Mapping[str, Tensor], name: str, path: Path) -> int:
     if not (tensor := _tensor(weights, name, path)).ndim:
-        raise BadInput(f"{path} is no RawNeXt checkpoint: its tensor {name} is a single number.")
+        raise BadInput(f"{path} is not a RawNeXt checkpoint: its tensor {name} is a single number.")
     return len(tensor)
 
 
 def _tensor(weights: Mapping[str, Tensor], name: str, path: Path) -> Tensor:
     if name not in weights:
-        raise BadInput(f"{path} is no RawNeXt checkpoint: the tensor {name} is missing.")
+        raise BadInput(f"{path} is not a RawNeXt checkpoint: the tensor {name} is missing.")
     return weights[name]

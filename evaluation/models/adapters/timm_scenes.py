@@ -38,7 +38,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from wrongkey.errors import BadInput
+from wrongkey.errors import KINDS, BadInput
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
 from wrongkey.evaluation.models.checkpoints import read_state_dict, strip_prefixes
 from wrongkey.evaluation.models.front_ends import LogLinear, LogMel, joined, split, standardised, whole_clips
@@ -173,7 +173,7 @@ def _settings(table: dict[str, Any], known: Mapping[str, tuple[type, Any]], path
         if wanted is float and type(value) is int:
             value = float(value)
         if name in table and type(value) is not wanted:
-            raise BadInput(f"{path} sets {where}{name} = {value!r}, which is no {wanted.__name__}.")
+            raise BadInput(f"{path} sets {where}{name} = {value!r}, which is not {KINDS[wanted]}.")
         settings[name] = value
     return settings
 

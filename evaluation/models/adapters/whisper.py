@@ -144,7 +144,7 @@ def load_whisper(place: str) -> Whisper:
     place, options = split_options(place, "whisper", ("language", "max_tokens"))
     config = open_part(transformers.AutoConfig, place, "whisper")
     if config.model_type != "whisper":
-        raise BadInput(f"{place} is no Whisper model but {config.model_type}: see `wrongkey models` for its prefix.")
+        raise BadInput(f"{place} is not a Whisper model but {config.model_type}: see `wrongkey models` for its prefix.")
     network: Any = open_network(transformers.WhisperForConditionalGeneration, place, "whisper")
     extractor = open_part(transformers.WhisperFeatureExtractor, place, "whisper")
     tokenizer = open_part(transformers.WhisperTokenizer, place, "whisper")

@@ -12,44 +12,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wrongkey.evaluation.models.adapters.pretrained import (
+    WaveformModel,
     first_convolution,
     import_transformers,
     open_network,
     open_part,
     split_options,
-    unit_variance,
 )
 
 UNREAD = ("classifier", "objective", "masked_spec_embed")  # used in training only
 
 
-@dataclass
-class XVector:
-    """A speaker model of transformers in eval mode; the embedding is that of the whole utterance.
+@dataclass(kw_only=True)
+class XVector(WaveformModel):
+    """A speaker model, whose network is ``Wav2Vec2ForXVector`` or the like; it embeds whole utterances.
 
     Parameters
     ----------
-    network: ``Wav2Vec2ForXVector`` or the like: waveforms ``(batch, samples)`` to ``embeddings (batch, dim)``.
-    normalise: whether the front end brings a waveform to mean zero and variance one.
-    shortest: samples that the statistics of the head need; a shorter query is repeated up to this length.
+    shortest : int
+        Samples that the statistics of the head need; a shorter query is repeated up to this length.
     """
 
-    network: nn.Module
-    normalise: bool
     shortest: int
-    first_layer: str
-    block_size: int
-    sample_rate: int = 16_000
-    name: str = "xvector"
-    blocks: str = "samples"
-    external: bool = False
-
-    def front_end(self, waveform: Tensor) -> Tensor:
-        """Waveform ``(samples,)`` to query ``(samples,)``."""
-        return unit_variance(waveform) if self.normalise else waveform
 
     def segments(self, query: Tensor) -> Tensor:
         """The whole utterance: ``(1, samples)``."""

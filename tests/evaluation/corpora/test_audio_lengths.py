@@ -276,7 +276,7 @@ def test_mp3_is_refused_with_what_is_wrong(tmp_path: Path, mp3: tuple[bytes, byt
         refused(path, whole, r"ends after 20 of \d+ bytes of its last MP3 frame: fetch or copy it again")
     refused(path, content[:cut], r"ends after \d+ of 58 MP3 frames: fetch or copy it again")
     refused(path, content + content, "announces 58 MP3 frames and holds 117, as files that were joined do: convert it")
-    refused(path, content[:cut] + b"garbage" * 30 + content[cut:], "bytes that are no MP3 frame")
+    refused(path, content[:cut] + b"garbage" * 30 + content[cut:], "bytes that are not an MP3 frame")
     refused(path, ID3 + b"hello" * 100, "no two MP3 frames in a row")
 
 

@@ -68,7 +68,7 @@ def test_a_table_may_name_ids_and_leave_speakers_out(clips: Path):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("", "has no column path in its first line"),
+        ("", "lacks the column path in its first line"),
         ("path\ttext\n", "empty below its first line"),
         ("path\ttext\na.wav\tone\nb.wav\n", "1 columns in line 3, not 2"),
         ("path\ttext\na.wav\tone\na.wav\tone\n", "more than once: a"),
@@ -84,7 +84,7 @@ def test_faults_of_a_table_are_named(clips: Path, lines: str, said: str):
     ("row", "said"),
     [
         ([1], "line 1 .*not an object"),
-        ({"text": "one"}, "no audio_filepath and no path"),
+        ({"text": "one"}, "neither audio_filepath nor path"),
         ({"path": "clips/a.wav", "text": 3}, "text that is not a string"),
         ({"path": "clips/a.wav", "text": "one", "duration": 0}, "duration 0"),
         ({"path": "clips/a.wav", "text": "one", "offset": "1"}, "offset '1'"),
@@ -151,7 +151,7 @@ def test_zero_is_a_name(clips: Path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"path": "clips/a.wav", "text": "x", "speaker": true}', "line 2 .*speaker true, which is no string"),
+        ('{"path": "clips/a.wav", "text": "x", "speaker": true}', "line 2 .*speaker true, which is not a string"),
         ('{"path": "clips/a.wav", "text": "x", "speaker": ["ann"]}', r'line 2 .*speaker \["ann"\]'),
         ('{"path": "clips/a.wav", "text": "x", "id": {}}', r"line 2 .*id \{\}"),
         ('{"path": "clips/a.wav", "text": "x", "id": NaN}', "line 2 .*id NaN"),

@@ -33,8 +33,8 @@ def config(model: str, **settings) -> SweepConfig:
     [
         ("dithered", "front end"),
         ("randomly_cropped", "front end"),
-        ("of_new_weights", "weights of another process"),
-        ("of_each_process", "answers of another process"),
+        ("of_new_weights", "weights in a second process"),
+        ("of_each_process", "answers in a second process"),
     ],
 )
 def test_a_model_that_is_not_the_same_twice_is_refused_before_a_key_is_run(model, check, tmp_path):

@@ -11,8 +11,9 @@ from wrongkey.evaluation.answers import as_hypothesis
 from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.modules import in_training
+from wrongkey.evaluation.models.offered import BUNDLED, LOADERS
 from wrongkey.evaluation.models.protocol import SceneClassifier
-from wrongkey.evaluation.models.registry import BUNDLED, LOADERS, open_model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.keys.blocks import Blocks
 
 SECONDS = 1.0

@@ -18,8 +18,9 @@ from tests.narrow import of_type
 from wrongkey.cli import main
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
+from wrongkey.evaluation.models.offered import BUNDLED
 from wrongkey.evaluation.models.protocol import Hypothesis, Recogniser, SceneClassifier
-from wrongkey.evaluation.models.registry import BUNDLED, open_model
+from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.processes.elsewhere import asked_here
 
 RAWNEXT = Path(__file__).parents[2] / "data" / "rawnext_small.npz"

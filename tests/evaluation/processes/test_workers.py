@@ -61,7 +61,7 @@ def test_a_key_that_fails_loses_no_other(model, said, sound, tmp_path, monkeypat
     asked = config(model, keep_outputs=True)
     for _ in range(2):
         with pytest.raises(
-            SomeFailed, match=rf"^2 of 20 keys failed, number 10 first \(.*({said}).*\); the others"
+            SomeFailed, match=rf"^2 of 20 keys failed; the first was number 10 \(.*({said}).*\)\. The others"
         ) as why:
             sweep(asked, tmp_path / "run", workers=1)
         assert "\n" not in str(why.value)
@@ -107,7 +107,8 @@ def test_where_every_key_fails_the_sweep_stops(tmp_path, monkeypatch):
 
     monkeypatch.setattr(workers, "_shard", fails)
     monkeypatch.setattr(sweeping, "_shard_size", lambda *asked: 1)
-    with pytest.raises(BadInput, match=r"The first 8 keys all failed, number 0 first \(RuntimeError: no driver\)"):
+    said = r"The first 8 keys all failed; the first was number 0 \(RuntimeError: no driver\)"
+    with pytest.raises(BadInput, match=said):
         sweep(config("sound", keys=12), tmp_path / "run", workers=1)
     assert max(tried) == 7
 
@@ -140,7 +141,8 @@ def test_what_fails_beside_the_keys_ends_the_sweep_with_a_sentence(tmp_path, mon
 
 
 def test_errors_that_cannot_travel_come_back_from_workers_as_a_sentence(sound, tmp_path):
-    with pytest.raises(SomeFailed, match=r"2 of 20 keys failed, number 10 first \(Local: an error of its own kind\)"):
+    said = r"2 of 20 keys failed; the first was number 10 \(Local: an error of its own kind\)"
+    with pytest.raises(SomeFailed, match=said):
         sweep(config("unpicklable"), tmp_path / "run", workers=2)
     np.testing.assert_allclose(scores(tmp_path / "run"), sound.drop(BAD), atol=1e-4)
 

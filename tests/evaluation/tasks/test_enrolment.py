@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.evaluation.tasks.trial_files import write_trials
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Utterance, open_corpus
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
-from wrongkey.evaluation.tasks.trials import Trials, read_trials, write_trials
+from wrongkey.evaluation.tasks.trials import Trials, read_trials
 
 SOUND = open_corpus("bundled").utterances[0].path
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.evaluation.tasks.trial_files import write_trials
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import BUNDLED_TRIALS, Corpus, Utterance, open_corpus
 from wrongkey.evaluation.tasks.sessions import session_facts
-from wrongkey.evaluation.tasks.trials import Trials, generate_trials, read_trials, write_trials
+from wrongkey.evaluation.tasks.trials import Trials, generate_trials, read_trials
 
 SILENCE = open_corpus("bundled").utterances[0].path
 

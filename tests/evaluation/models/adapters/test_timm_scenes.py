@@ -129,7 +129,7 @@ def test_linear_frequencies_and_torch_files(tmp_path):
         ({}, {"num_classes": 3}, {}, r"arguments\.num_classes: leave it out"),
         ({}, {"heads": 3}, {}, "cannot be made with these arguments"),
         ({}, {}, {"bins": None}, r"does not set front_end\.bins"),
-        ({}, {}, {"bins": 64.5}, r"front_end\.bins = 64\.5, which is no int"),
+        ({}, {}, {"bins": 64.5}, r"front_end\.bins = 64\.5, which is not a whole number"),
         ({}, {}, {"bins": 4}, "smaller than a patch of 8 by 8"),
         ({}, {}, {"hop": 0}, "hop = 0"),
         ({}, {}, {"scale": "bark"}, "choose one of mel, linear"),
