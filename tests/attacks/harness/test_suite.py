@@ -133,7 +133,7 @@ class Unrecordable:
 @pytest.mark.parametrize("settings", [Unfrozen(), Unrecordable(), {"restarts": 8}])
 def test_settings_that_cannot_be_recorded_are_refused(settings):
     with pytest.raises(BadInput, match="The settings of attack 'tuned'"):
-        settings_of(Tuned(settings))
+        settings_of(Tuned(settings))  # type: ignore[arg-type]
 
 
 def test_an_older_harness_is_readable_and_not_extended(tmp_path):

@@ -26,6 +26,7 @@ class TinyClassifier:
     sample_rate = 16_000
     blocks = "samples"
     block_size = None
+    external = False
 
     def __init__(self, patterns: Tensor) -> None:
         self.classes = tuple(f"class {i}" for i in range(len(patterns)))
