@@ -13,7 +13,6 @@ import torch
 from tests.narrow import present
 from wrongkey.attacks.base import Case, Recovery, Threat
 from wrongkey.attacks.harness import hearing, results, suite
-from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import ciphertext, evidence_of, known_blocks, trial_of
 from wrongkey.attacks.harness.guessing import incorrect_errors
@@ -133,7 +132,7 @@ class Unrecordable:
 @pytest.mark.parametrize("settings", [Unfrozen(), Unrecordable(), {"restarts": 8}])
 def test_settings_that_cannot_be_recorded_are_refused(settings):
     with pytest.raises(BadInput, match="The settings of attack 'tuned'"):
-        settings_of(Tuned(settings))  # type: ignore[arg-type]
+        open_attack(Tuned(settings))
 
 
 def test_an_older_harness_is_readable_and_not_extended(tmp_path):

@@ -39,12 +39,16 @@ def raising(error):
     return fails
 
 
-def needing(*needs):
-    return Threat("Wants it all.", frozenset(needs))
+def threat(adversary="Wants it all.", needs=frozenset({"ciphertext"})):
+    return {"threat": Threat(adversary, needs)}
 
 
-def cases(*listed):
-    return {"cases": lambda self, setting: list(listed)}
+def case(**parts):
+    return returning(Case(**parts))
+
+
+def returning(one):
+    return {"cases": lambda self, setting: [one]}
 
 
 @dataclass
@@ -63,9 +67,12 @@ OPENED = [
     ({"name": property(raising(RuntimeError("gone")))}, r"Attack 'Changed' fails while it is looked at \(RuntimeError"),
     ({"family": "a"}, "family of attack 'Changed' is 'a': give a whole number from 0 up"),
     ({"threat": "none"}, "threat of attack 'Changed' is 'none': give a wrongkey.attacks.base.Threat"),
-    ({"threat": Threat("Has it.", ["ciphertext"])}, "needs of attack 'Changed' is of type list: give a frozenset"),  # type: ignore[arg-type]
-    ({"threat": needing("cipher")}, "Attack 'Changed' needs 'cipher', which is not known: give some of 'ciphertext'"),
-    ({"threat": Threat(None, frozenset())}, "threat.adversary of attack 'Changed' is None: give a sentence"),  # type: ignore[arg-type]
+    (threat(needs=["ciphertext"]), "needs of attack 'Changed' is of type list: give a frozenset"),
+    (
+        threat(needs=frozenset({"cipher"})),
+        "Attack 'Changed' needs 'cipher', which is not known: give some of 'ciphertext'",
+    ),
+    (threat(adversary=None), "threat.adversary of attack 'Changed' is None: give a sentence"),
     ({"run": None}, "run of attack 'Changed' is None: give a method"),
     ({"most_trials": "3"}, "most_trials of attack 'Changed' is '3': give a whole number from 1 up"),
     ({"most_trials": 0}, "most_trials of attack 'Changed' is 0"),
@@ -82,13 +89,13 @@ ASKED = [
     ),
     ({"cases": raising(KeyError("x"))}, r"Attack 'mine' fails in cases \(KeyError: 'x'\): mend it"),
     ({"cases": lambda self, setting: None}, r"Attack 'mine' fails in cases \(TypeError"),
-    (cases(5.0), "Attack 'mine' returned 5.0 from cases: return a list of Case"),
-    (cases(Case(seconds="5")), "seconds of attack 'mine, cases' is '5': give a number above 0"),  # type: ignore[arg-type]
-    (cases(Case(known_blocks=0)), "known_blocks of attack 'mine, cases' is 0: give a whole number"),
-    (cases(Case(queries=1.5)), "queries of attack 'mine, cases' is 1.5: give a whole number"),  # type: ignore[arg-type]
-    (cases(Case(quality="perfect")), "quality of attack 'mine, cases' is 'perfect': give 'clean', '16 bit', '10 dB'"),  # type: ignore[arg-type]
-    (cases(Case(variant=3)), "variant of attack 'mine, cases' is 3: give a text"),  # type: ignore[arg-type]
-    (cases(Case(needs=frozenset({"answers"}))), "'mine' has a case that needs answers, which its threat does not name"),
+    (returning(5.0), "Attack 'mine' returned 5.0 from cases: return a list of Case"),
+    (case(seconds="5"), "seconds of attack 'mine, cases' is '5': give a number above 0"),
+    (case(known_blocks=0), "known_blocks of attack 'mine, cases' is 0: give a whole number"),
+    (case(queries=1.5), "queries of attack 'mine, cases' is 1.5: give a whole number"),
+    (case(quality="perfect"), "quality of attack 'mine, cases' is 'perfect': give 'clean', '16 bit', '10 dB'"),
+    (case(variant=3), "variant of attack 'mine, cases' is 3: give a text"),
+    (case(needs=frozenset({"answers"})), "'mine' has a case that needs answers, which its threat does not name"),
 ]
 
 
