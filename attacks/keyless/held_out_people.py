@@ -1,4 +1,4 @@
-"""How well a model tells apart people, or classes, that it was not trained on: this decides between trainings.
+"""How well a model distinguishes people, or classes, that it was not trained on: this decides between trainings.
 
 Adversaries set some of the people that they know aside. They ask the model about these as they will ask about the
 victims, all under one key; without the victims' key, that is one of their own, several in turn. The loss decides,

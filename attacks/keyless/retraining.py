@@ -1,7 +1,7 @@
 """Trains a speaker or scene model further on labelled ciphertext, a part of it at a time, and stops by held-out people.
 
 Every batch is under one key, as the victims all are: the victims' own where the ciphertext is theirs, else a fresh one
-that the adversary draws. They want the model to tell people apart *under one key*, whichever it is. A fresh key for
+that the adversary draws. They want the model to distinguish people *under one key*, whichever it is. A fresh key for
 every query asks for more, embeddings that no key changes, and trains a weaker attacker (docs/attacks.md).
 
 The weights that were best on the held-out people are kept, which may be the first ones.

@@ -165,7 +165,7 @@ class ShiftedKey:
     hidden : int
         Elements of one phase, whose orthogonal matrix no shift shows.
     unresolved : int
-        The largest part of them that a kernel's ends do not tell apart either; 1 leaves signs alone, as Flipping
+        The largest part of them that a kernel's ends do not distinguish either; 1 leaves signs alone, as Flipping
         always does.
     """
 
