@@ -47,12 +47,13 @@ def test_the_canaries_would_find_a_key_that_lies_about():
     key = correct_key("rom", SIZE, 7)
     rng = np.random.default_rng(0)
     plain = rng.standard_normal((SIZE + 2, SIZE))
+    pairs = plain, plain @ key
 
     class Bag:
         key: np.ndarray
         setting = type("Setting", (), {"scheme": "rom", "size": SIZE})
         case, seed = Case(), 7
-        known = plain, plain @ key
+        known = pairs
         ask = error = None
 
         def encrypt(self, blocks):
@@ -128,7 +129,7 @@ def test_a_run_again_with_its_salt_has_the_same_keys_and_without_it_others(tmp_p
     assert stat.S_IMODE(salt.stat().st_mode) == 0o600
     assert errors("b", salt=salt) == first and salt.exists()
     assert present(load_attacks(tmp_path / "a")).cautions == ()
-    assert "is no evidence of its own" in present(load_attacks(tmp_path / "b")).cautions[0]
+    assert "is not evidence of its own" in present(load_attacks(tmp_path / "b")).cautions[0]
     assert errors("c") != first
     with pytest.raises(BadInput, match="cannot be read"):
         errors("d", salt=tmp_path / "none.json")
