@@ -140,7 +140,7 @@ def test_a_run_whose_transcripts_had_other_words_is_not_mixed_with_new_keys(tmp_
         sweep(replace(asked, keys=2), tmp_path / "run", workers=1)
     text = manifest.read_text().replace('"words": 2', '"words": 3')
     manifest.write_text(text.replace('"text_version": 2', '"text_version": 1'))
-    with pytest.raises(BadInput, match="normalised 'basic' otherwise"):
+    with pytest.raises(BadInput, match="normalised 'basic' differently"):
         sweep(replace(asked, keys=2), tmp_path / "run", workers=1)
 
 

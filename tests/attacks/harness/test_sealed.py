@@ -45,12 +45,13 @@ def test_the_canaries_would_find_a_key_that_lies_about():
     key = correct_key("rom", SIZE, 7)
     rng = np.random.default_rng(0)
     plain = rng.standard_normal((SIZE + 2, SIZE))
+    pairs = plain, plain @ key
 
     class Bag:
         key: np.ndarray
         setting = type("Setting", (), {"scheme": "rom", "size": SIZE})
         case, seed = Case(), 7
-        known = plain, plain @ key
+        known = pairs
         ask = error = None
 
         def encrypt(self, blocks):
