@@ -35,6 +35,7 @@ class Toy:
     sample_rate: int = 16_000
     blocks: str | None = None
     block_size: int | None = None
+    external: bool = False
 
     def front_end(self, waveform: Tensor) -> Tensor:
         return waveform
