@@ -126,7 +126,7 @@ def test_a_run_again_with_its_salt_has_the_same_keys_and_without_it_others(tmp_p
     assert stat.S_IMODE(salt.stat().st_mode) == 0o600
     assert errors("b", salt=salt) == first and salt.exists()
     assert present(load_attacks(tmp_path / "a")).cautions == ()
-    assert "is no evidence of its own" in present(load_attacks(tmp_path / "b")).cautions[0]
+    assert "is not evidence of its own" in present(load_attacks(tmp_path / "b")).cautions[0]
     assert errors("c") != first
     with pytest.raises(BadInput, match="cannot be read"):
         errors("d", salt=tmp_path / "none.json")
