@@ -81,7 +81,7 @@ def test_a_worker_that_dies_is_a_sentence(tmp_path, monkeypatch):
 
 def test_a_trial_that_hangs_ends_the_run_in_time(tmp_path, monkeypatch):
     monkeypatch.setattr(suite, "_in_worker", faulty.hanging_trial)
-    with pytest.raises(BadInput, match=r"^Trial 0 of random-keys, .* took longer than --timeout 0\.5 s"):
+    with pytest.raises(BadInput, match=r"^Trial 0 of random-keys took longer than --timeout 0\.5 s"):
         run(tmp_path, workers=1, timeout=0.5)
 
 
