@@ -255,8 +255,8 @@ def test_a_plain_module_with_the_least_is_a_model(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"keys": 0}, "--keys 0"),
-        ({"keys": -5}, "--keys -5"),
+        ({"keys": 0}, "--keys must be at least 1, not 0"),
+        ({"keys": -5}, "--keys must be at least 1, not -5"),
         ({"block": 5}, "5"),
         ({"blocks": "triangles"}, "triangles"),
         ({"blocks": "tiles"}, "tiles"),
@@ -274,7 +274,7 @@ def test_a_plain_module_with_the_least_is_a_model(tmp_path):
         ({"task": "tts"}, "tts"),
         ({"precision": "float8"}, "float8"),
         ({"device": "toaster"}, "toaster"),
-        ({"per_speaker": 0}, "--per-speaker 0"),
+        ({"per_speaker": 0}, "--per-speaker must be at least 1, not 0"),
         ({"corpus": "/nowhere"}, "/nowhere"),
         ({"trials": "/nowhere/trials"}, "/nowhere/trials"),
     ],

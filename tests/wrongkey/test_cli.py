@@ -278,7 +278,7 @@ def test_wrong_input_is_one_sentence(run, speech, key, tmp_path, capsys):
     assert "needs --model" in refused(capsys, *sweep)
     assert "needs --out" in refused(capsys, "sweep", "--model", "tests.toys:raw3", "--corpus", "bundled")
     assert "asv-raw7" in refused(capsys, *sweep, "--model", "asv-raw7")
-    assert "--keys 0" in refused(capsys, *toy, "--keys", 0)
+    assert "--keys must be at least 1" in refused(capsys, *toy, "--keys", 0)
     assert "a block of 10" in refused(capsys, *toy, "--block", 10)
     assert "cannot do --task asr" in refused(capsys, *toy, "--task", "asr")
     silent = tmp_path / "silent"

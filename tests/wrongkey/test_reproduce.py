@@ -177,10 +177,9 @@ def test_wrong_input_is_one_sentence_before_the_first_key(
     assert "cannot do --task asr" in refused(capsys, tmp_path, "table2 --model tests.toys:raw3")
     assert "'nothing'" in refused(capsys, tmp_path, "table1 --model nothing")
     for block in ("0", "5,", "five", "5;6"):
-        said = refused(capsys, tmp_path, f"table4 --model x --block {block}")
-        assert "--block must be a block size, or several" in said
+        assert "--block must be a block size" in refused(capsys, tmp_path, f"table4 --model x --block {block}")
     assert "nocturne" in refused(capsys, tmp_path, "table1 --model tests.toys:raw3 --scheme rom,nocturne")
-    assert "--keys 0" in refused(capsys, tmp_path, "table1 --model tests.toys:raw3 --keys 0")
+    assert "--keys must be at least 1" in refused(capsys, tmp_path, "table1 --model tests.toys:raw3 --keys 0")
     assert "--same-gender" in refused(capsys, tmp_path, "table2 --model tests.toys:subsampled --same-gender")
     assert "--blocks tiles" in refused(capsys, tmp_path, "table4 --model tests.toys:subsampled --blocks tiles")
     for variant in ("neither", "both,", "waveform"):

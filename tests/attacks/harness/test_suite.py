@@ -239,7 +239,7 @@ def test_victims_and_background_speakers_are_different_people(tmp_path):
     ("changed", "sentence"),
     [
         ({"block": None}, "needs --block"),
-        ({"trials": 0}, "--trials 0"),
+        ({"trials": 0}, "--trials must be at least 1, not 0"),
         ({"seconds": (0.0,)}, "--seconds"),
         ({"blocks": "tiles"}, "name the --model"),
         ({"background_only": "x.txt"}, "--background"),

@@ -39,7 +39,7 @@ def test_a_trial_that_fails_loses_no_other(tmp_path, monkeypatch):
         return run_trial(target, salt, attack, case, number, threads)
 
     monkeypatch.setattr(suite, "run_trial", fails)
-    said = rf"^1 of 7 trials failed: trial 1 of {NAME} \(RuntimeError: the model gave up\)\. The others are kept"
+    said = rf"^1 of 7 trials failed: trial 1 of {NAME}, .*\(RuntimeError: the model gave up\)\. The others are kept"
     with pytest.raises(SomeFailed, match=said):
         run(tmp_path)
     assert trials(tmp_path) == [0, 2]
@@ -81,7 +81,7 @@ def test_a_worker_that_dies_is_a_sentence(tmp_path, monkeypatch):
 
 def test_a_trial_that_hangs_ends_the_run_in_time(tmp_path, monkeypatch):
     monkeypatch.setattr(suite, "_in_worker", faulty.hanging_trial)
-    with pytest.raises(BadInput, match=r"^Trial 0 of random-keys, .* took longer than --timeout 0\.5 s"):
+    with pytest.raises(BadInput, match=r"^Trial 0 of random-keys took longer than --timeout 0\.5 s"):
         run(tmp_path, workers=1, timeout=0.5)
 
 

@@ -255,7 +255,11 @@ def test_margins_that_are_none_are_refused(
     folder = str(make_run("a", LOW[:10]))
     assert main(["compare", folder, folder, *flags]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"wrongkey: {flags[0]} {flags[1]} is no margin") and said.count("\n") == 1
+    assert (
+        said.startswith(f"wrongkey: {flags[0]} must be a number from 0 ")
+        and f", not {flags[1]}." in said
+        and said.count("\n") == 1
+    )
 
 
 @pytest.mark.parametrize(
