@@ -193,7 +193,7 @@ def test_other_models_are_refused(tmp_path, model):
     with pytest.raises(BadInput, match="is not there"):
         open_model(f"whisper:{tmp_path}/none")
     transformers.HubertConfig().save_pretrained(tmp_path)
-    with pytest.raises(BadInput, match="no Whisper model but hubert"):
+    with pytest.raises(BadInput, match="not a Whisper model but hubert"):
         open_model(f"whisper:{tmp_path}")
     with pytest.raises(BadInput, match="reads 200 frames and not 150"):
         model.encode(torch.zeros(1, 8, 150))
