@@ -233,7 +233,7 @@ def test_raw_scores_are_kept_where_asked(tmp_path):
         ("random_answers", "deterministic"),
         ("deaf", "does not go through 0 of its network"),
         ("overlapping", "give --block M"),
-        ("not_a_model", "no network"),
+        ("not_a_model", "lacks network"),
         ("shapeless", "batch, dim"),
         ("missing", "cannot be imported"),
         ("broken", "FileNotFoundError"),
