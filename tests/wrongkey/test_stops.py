@@ -113,7 +113,7 @@ def unread(*arguments: object, **environment: str) -> int:
 @pytest.mark.parametrize("environment", [{}, {"PYTHONUNBUFFERED": "1"}])
 def test_an_answer_that_nobody_reads_is_the_same_answer(tmp_path, environment):
     (tmp_path / "negative.py").write_text(
-        "import reports, wrongkey.cli\n"
+        "import wrongkey.cli\nfrom wrongkey import reports\n"
         "class No:\n    verdict = 'worse'\n    def __str__(self): return 'B is worse.'\n"
         "class Run:\n    metric = 'eer'\n"
         "reports.compare, reports.load_run = (lambda *settings: No()), (lambda folder: Run())\n"
