@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import torch
+from torch import Tensor
+
+from wrongkey.attacks.harness.listeners import RATE
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SCHEMES
-from wrongkey.evaluation.corpora import Corpus
+from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.tasks.text import DEFAULT
 from wrongkey.keys import get_scheme
@@ -41,6 +45,8 @@ class SpeechAnalysis:
         Models as `wrongkey models` lists them; what they would hear is left out where they are not named.
     text : str
         How transcripts are normalised.
+    channels : {"refuse", "mix"}
+        What to do with recordings of several channels.
 
     Raises
     ------
@@ -57,12 +63,17 @@ class SpeechAnalysis:
     speaker_model: str | None = None
     recogniser: str | None = None
     text: str = DEFAULT
+    channels: Literal["refuse", "mix"] = "refuse"
 
     def __post_init__(self) -> None:
         for scheme in self.schemes:
             get_scheme(scheme)
         if self.utterances < 1:
             raise BadInput(f"--utterances must be at least 1, not {self.utterances}.")
+
+    def waveform(self, utterance: Utterance) -> Tensor:
+        """The utterance at `RATE`, `(samples,)` float64; raises BadInput for one that cannot be read as asked."""
+        return torch.from_numpy(load_audio(utterance, RATE, self.channels)).double()
 
     def about(self) -> dict[str, Any]:
         """What was analysed and what was asked, for the record."""

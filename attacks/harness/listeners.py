@@ -7,7 +7,7 @@ speech, or a ciphertext as it is, goes through their own front end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -67,7 +67,9 @@ def transcript(model: Model, waveform: Tensor) -> str:
     return " ".join(as_hypothesis(piece).text.strip() for piece in heard).strip()
 
 
-def voices(model: Model, corpus: Corpus, used: Sequence[Utterance]) -> dict[str, Tensor]:
+def voices(
+    model: Model, corpus: Corpus, used: Sequence[Utterance], channels: Literal["refuse", "mix"] = "refuse"
+) -> dict[str, Tensor]:
     """The voice `(dim,)` of every speaker in `used`, from up to ENROLLED of their other utterances, plain.
 
     Speakers without another utterance are left out.
@@ -79,7 +81,7 @@ def voices(model: Model, corpus: Corpus, used: Sequence[Utterance]) -> dict[str,
             continue
         own = embeddings.setdefault(utterance.speaker, [])
         if utterance.id not in tested and len(own) < ENROLLED:
-            own.append(embedding(model, torch.from_numpy(load_audio(utterance, RATE))))
+            own.append(embedding(model, torch.from_numpy(load_audio(utterance, RATE, channels))))
     return {speaker: normalize(torch.stack(own).mean(0), dim=0) for speaker, own in embeddings.items() if own}
 
 

@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from tests.wrongkey.test_cli import refused
 from wrongkey.attacks.analyses.base import Findings
@@ -119,3 +121,17 @@ def test_wrong_input_is_one_sentence(tmp_path, capsys):
     assert "--utterances must be at least 1, not 0" in refused(capsys, *speech, "--utterances", 0)
     assert "three" in refused(capsys, *speech, "--block", "three")
     assert not out.exists()
+
+
+@pytest.mark.parametrize("analysis", ["phase", "leaks"])
+def test_stereo_is_mixed_where_that_is_asked(analysis, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for speaker in ("ann", "bob"):
+        (tmp_path / "corpus" / speaker).mkdir(parents=True)
+        for number in range(2):
+            path = tmp_path / "corpus" / speaker / f"{number}.wav"
+            soundfile.write(path, rng.uniform(-0.3, 0.3, (8000, 2)), 16_000)
+    corpus = ["--corpus", f"folder:{tmp_path / 'corpus'}", "--scheme", "flipping", "--block", "3", "--utterances", "1"]
+    assert main(["analyse", analysis, *corpus, "--out", str(tmp_path / "out")]) == 2
+    assert "--channels mix" in capsys.readouterr().err
+    assert main(["analyse", analysis, *corpus, "--channels", "mix", "--out", str(tmp_path / "out")]) == 0

@@ -173,6 +173,7 @@ def _of_speech(kind: type[PhaseReconstruction] | type[Leaks], options: argparse.
         seed=options.seed,
         speaker_model=options.speaker_model,
         recogniser=options.recogniser,
+        channels=options.channels,
     )
 
 

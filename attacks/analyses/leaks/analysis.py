@@ -27,8 +27,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
-import torch
-from torch import Tensor
 
 from wrongkey.attacks.analyses.base import Findings, Progress
 from wrongkey.attacks.analyses.leaks.contours import contour_rows, query_of
@@ -37,8 +35,7 @@ from wrongkey.attacks.analyses.leaks.media import write_media
 from wrongkey.attacks.analyses.leaks.public_models import over_keys, recogniser_rows, speaker_rows
 from wrongkey.attacks.analyses.quietest import holds_blocks
 from wrongkey.attacks.analyses.speech import COLUMNS, Rows, SpeechAnalysis
-from wrongkey.attacks.harness.listeners import RATE, chosen
-from wrongkey.evaluation.corpora import Utterance, load_audio
+from wrongkey.attacks.harness.listeners import chosen
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 
@@ -73,7 +70,7 @@ class Leaks(SpeechAnalysis):
         block_sizes = self.block_sizes or BLOCK_SIZES
         used = chosen(self.corpus, self.utterances)
         linked = linked_utterances(self.corpus)
-        speech, parts = _waveforms(used), parts_of(_waveforms(linked))
+        speech, parts = list(map(self.waveform, used)), parts_of(list(map(self.waveform, linked)))
         rows = Rows()
         for blocks in map(Blocks.named, self.blocks):
             sizes = [size for size in block_sizes if blocks is not Blocks.TILES or size <= LARGEST_TILE]
@@ -98,7 +95,3 @@ class Leaks(SpeechAnalysis):
         table["experiment"], table["method"] = self.name, ""
         table = table[list(COLUMNS)]
         return Findings(table, {**self.about(), "sentences": sentences(table, self.corpus)})
-
-
-def _waveforms(utterances: Sequence[Utterance]) -> list[Tensor]:
-    return [torch.from_numpy(load_audio(utterance, RATE)).double() for utterance in utterances]

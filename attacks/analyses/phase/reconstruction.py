@@ -40,9 +40,9 @@ from wrongkey.attacks.analyses.phase.pghi import pghi
 from wrongkey.attacks.analyses.phase.scores import Listening, Original, pooled, scored
 from wrongkey.attacks.analyses.phase.spectrograms import Scale
 from wrongkey.attacks.analyses.speech import COLUMNS, Rows, SpeechAnalysis
-from wrongkey.attacks.harness.listeners import RATE, chosen, open_listener
+from wrongkey.attacks.harness.listeners import chosen, open_listener
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.corpora import Utterance, load_audio
+from wrongkey.evaluation.corpora import Utterance
 from wrongkey.evaluation.tasks.asr import error_rate_of
 from wrongkey.evaluation.tasks.text import normaliser
 from wrongkey.keys.blocks import Blocks
@@ -106,7 +106,7 @@ class PhaseReconstruction(SpeechAnalysis):
         used, gabor, rows = chosen(self.corpus, self.utterances), open_gabor(), Rows()
         listening = self._listening(used)
         for number, utterance in enumerate(used):
-            plain = torch.from_numpy(load_audio(utterance, RATE)).double()
+            plain = self.waveform(utterance)
             magnitude = TorchGabor(gabor.lattice).analyse(plain).abs()
             original = Original(utterance, number, plain, magnitude)
             cases, deviations = self._cases(original, gabor)
@@ -121,7 +121,7 @@ class PhaseReconstruction(SpeechAnalysis):
             rows += [{"utterance": utterance.id, **row} for row in own]
             if out is not None and number == 0:
                 write_media(out / "media" / self.name, utterance, plain, reconstructions, gabor)
-        rows += pooled(rows, listening, self.corpus, used)
+        rows += pooled(rows, listening, self.corpus, used, self.channels)
         table = pd.DataFrame(rows)
         table["experiment"], table["blocks"] = f"{self.name} {self.scale}", Blocks.named(self.blocks).value
         return Findings(table[list(COLUMNS)], self.about())

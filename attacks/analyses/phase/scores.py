@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.util import find_spec
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -113,13 +114,19 @@ def pesq(plain: Tensor, signal: Tensor) -> float | None:
         return float("nan")
 
 
-def pooled(rows: Rows, listening: Listening, corpus: Corpus, used: Sequence[Utterance]) -> Rows:
+def pooled(
+    rows: Rows,
+    listening: Listening,
+    corpus: Corpus,
+    used: Sequence[Utterance],
+    channels: Literal["refuse", "mix"] = "refuse",
+) -> Rows:
     """WER (or CER) and EER over all utterances, of every scheme, block size, condition and method."""
     found = Rows()
     if listening.recogniser is not None:
         found += _word_errors(rows, listening.metric)
     if listening.speaker is not None:
-        known = voices(listening.speaker, corpus, used)
+        known = voices(listening.speaker, corpus, used, channels)
         for labels, each in _embeddings(rows, listening).items():
             value = voice_eer(torch.stack(each), used, known)
             found.append(dict(zip(LABELS, labels, strict=True)) | {"metric": "eer", "value": value})
