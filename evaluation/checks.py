@@ -26,6 +26,7 @@ from wrongkey.evaluation.models.modules import in_training
 from wrongkey.evaluation.processes.elsewhere import Asked, ask_elsewhere, asked_here
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
+from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.keys import draw_keys
 
 # utterances that go through the front end again, here and in another process
@@ -77,7 +78,7 @@ def _checks(
     training = float(len(in_training(experiment.model)))
     yield SelfCheck.within("eval mode", training, 0.0, "normalisation, dropout or recurrent layers in training mode")
 
-    numbers = experiment.evenly_spaced(CUT_TWICE[experiment.config.task])
+    numbers = evenly_spaced(range(len(experiment.used)), CUT_TWICE[experiment.config.task], begin="first")
     here = asked_here(experiment, numbers)
     again = asked_here(experiment, numbers, anew=True)
     yield SelfCheck.within(

@@ -27,6 +27,7 @@ from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Queries, QueryGroup, check_bins, group_queries
 from wrongkey.evaluation.reader import Reader
+from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
 from wrongkey.keys.blocks import Blocks
@@ -105,10 +106,6 @@ class Experiment:
         encodes = self.config.task == "asr" and hasattr(self.model, "encode")
         return "encode" if encodes else ASKED[self.config.task]
 
-    def evenly_spaced(self, count: int) -> list[int]:
-        """Numbers of at most ``count`` utterances, spread over all that are used."""
-        return sorted({number * len(self.used) // count for number in range(count)})
-
     def cut_again(self, numbers: Sequence[int]) -> Queries:
         """Queries of some utterances, by number, made anew from their recordings."""
         utterances = [self.used[number] for number in numbers]
@@ -119,7 +116,7 @@ class Experiment:
 
         A model that starts to answer differently in mid-sweep (zeros, noise, another width) looks perfectly safe.
         """
-        numbers = self.evenly_spaced(ASKED_AGAIN[self.config.task])
+        numbers = evenly_spaced(range(len(self.used)), ASKED_AGAIN[self.config.task], begin="first")
         queries = self.cut_again(numbers) if self.on_waveforms else self.engine.queries.among(numbers)
         try:
             found = self.engine.on(queries).plain_by_group()
