@@ -24,7 +24,8 @@ from scipy.linalg import toeplitz
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.keys import draw_keys
 from wrongkey.reports.attacks.cases import GRADED
-from wrongkey.reports.attacks.decisions import breaks, holm, larger, more_hits, share_interval, significant
+from wrongkey.reports.attacks.decisions import breaks, larger, more_hits, share_interval, significant
+from wrongkey.reports.statistics.multiplicity import holm
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

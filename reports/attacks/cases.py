@@ -21,7 +21,6 @@ from wrongkey.reports.attacks.decisions import (
     LEAST_SHARE,
     Array,
     breaks,
-    holm,
     larger,
     more_hits,
     more_than,
@@ -32,6 +31,7 @@ from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
 from wrongkey.reports.attacks.successes import UNLOCKED, decrypted, numbers, recovered, unlocked
 from wrongkey.reports.attacks.threats import Word
 from wrongkey.reports.effective_error import effective_interval
+from wrongkey.reports.statistics.multiplicity import holm
 
 NO_INTERVAL = "no interval over speakers was measured: the same wrongkey attack command into a new folder measures one"
 NO_BASELINE = "no baseline of random keys was measured"

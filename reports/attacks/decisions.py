@@ -44,16 +44,6 @@ def larger(values: Array, null: Array) -> Array:
     return np.asarray(stats.mannwhitneyu(values, null, alternative="greater", axis=-1).pvalue, dtype=np.float64)
 
 
-def holm(p: Array) -> Array:
-    """p-values `(..., m)` of m hypotheses, corrected together (Holm 1979): at most `ALPHA` of runs err at `ALPHA`."""
-    p = np.asarray(p, dtype=np.float64)
-    order = np.argsort(p, axis=-1)
-    steps = np.take_along_axis(p, order, axis=-1) * np.arange(p.shape[-1], 0, -1)
-    adjusted = np.empty_like(p)
-    np.put_along_axis(adjusted, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), axis=-1)
-    return adjusted
-
-
 def share_interval(hits: int, trials: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927), 0 to 1; the whole range where there were no trials."""
     if trials == 0:

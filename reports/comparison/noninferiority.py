@@ -16,6 +16,8 @@ Anything else is undecided.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from wrongkey.reports.statistics.multiplicity import holm
+
 LEVEL = 0.05
 ROUNDING = 1e-9
 
@@ -46,7 +48,7 @@ def exact(value: float) -> Gain:
 
 def decide(gains: Sequence[Gain], margins: Sequence[float]) -> tuple[Decision, list[Decision]]:
     """Decide on all counts together, and on each of them."""
-    alarms = holm([gain.p_worse for gain in gains])
+    alarms = rejected([gain.p_worse for gain in gains])
     each = [_decision(gain.shown(margin), alarm) for gain, margin, alarm in zip(gains, margins, alarms, strict=True)]
     if "worse" in each:
         return "worse", each
@@ -61,11 +63,6 @@ def _decision(shown: bool, alarm: bool) -> Decision:
     return "worse" if alarm else "undecided"
 
 
-def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
-    """Which hypotheses are rejected, so that a true one is rejected with probability at most `level`."""
-    rejected = [False] * len(p_values)
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
-        if p_values[place] > level / (len(p_values) - rank):
-            break
-        rejected[place] = True
-    return rejected
+def rejected(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
+    """Which hypotheses are rejected, so that a true one is rejected with probability at most `level` (Holm)."""
+    return [bool(p <= level) for p in holm(p_values)]

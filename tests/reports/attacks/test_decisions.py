@@ -7,13 +7,13 @@ from scipy import stats
 from benchmarks.simulate_verdicts import Pool, power, words
 from wrongkey.reports.attacks.decisions import (
     breaks,
-    holm,
     larger,
     median_interval,
     more_hits,
     share_interval,
     significant,
 )
+from wrongkey.reports.statistics.multiplicity import holm
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from scipy import stats
 
 from wrongkey.reports.comparison.gain_of_means import KeyScores, gain_of_means, mean_draws
 from wrongkey.reports.comparison.gain_of_shares import Share, gain_of_shares, paired_gain_of_shares
-from wrongkey.reports.comparison.noninferiority import Gain, decide, exact, holm
+from wrongkey.reports.comparison.noninferiority import Gain, decide, exact, rejected
 
 SURE, SLIGHT, UNKNOWN = Gain(0.5, 0.1, 1.0, 0.9), Gain(-0.5, -0.9, -0.1, 0.01), Gain(0.0, -9.0, 9.0, 0.5)
 
@@ -31,8 +31,8 @@ def test_what_the_margin_allows_is_never_worse() -> None:
 
 
 def test_alarms_are_corrected_for_their_number() -> None:
-    assert holm([0.01, 0.04, 0.03]) == [True, False, False]
-    assert holm([0.01, 0.02, 0.03]) == [True, True, True]
+    assert rejected([0.01, 0.04, 0.03]) == [True, False, False]
+    assert rejected([0.01, 0.02, 0.03]) == [True, True, True]
     assert decide([SLIGHT] + [UNKNOWN] * 5, [0.5] * 6)[0] == "undecided"
     assert decide([exact(-0.1)] + [UNKNOWN] * 50, [0.05] * 51)[0] == "worse"
 
