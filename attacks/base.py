@@ -263,8 +263,8 @@ class Attack(Protocol):
     """One way to get at a key, at encrypted speech or at an encrypted model.
 
     An attack is pickled (cloudpickle) into a process of its own, where one object runs all of its trials. It may have
-    the further attributes of `CompleteAttack`; where it has none, `wrongkey.attacks.harness.registry.open_attack`
-    fills in a default.
+    the further attributes of `AttackDefaults`; what it lacks of them `wrongkey.attacks.harness.registry.open_attack`
+    fills in.
 
     Attributes
     ----------
@@ -315,8 +315,8 @@ class Attack(Protocol):
         """
 
 
-class CompleteAttack(Attack, Protocol):
-    """An attack with what it may leave out, as the harness sees it.
+class AttackDefaults:
+    """What an attack may leave out, with what then counts; the attacks of the suite inherit it.
 
     Attributes
     ----------
@@ -331,6 +331,15 @@ class CompleteAttack(Attack, Protocol):
     asset : {"use", "identity"} or None
         What an attack without a key is after. By default None: the identity for speaker verification, else the use.
     """
+
+    settings: Any = None
+    most_trials: int | None = None
+    wants_key: bool = True
+    asset: Asset | None = None
+
+
+class CompleteAttack(Attack, Protocol):
+    """An attack with all that `AttackDefaults` names, as the harness sees it."""
 
     @property
     def settings(self) -> Any:

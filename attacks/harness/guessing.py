@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wrongkey.attacks.base import Case, Evidence, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.processes.watch import Report
@@ -25,15 +25,12 @@ from wrongkey.evaluation.sweep import Progress, sweep
 from wrongkey.keys import IncorrectKeys
 
 
-class Guessing:
+class Guessing(AttackDefaults):
     """The best of n random keys by the task's score; the harness hands it the sweep that it reads."""
 
     name = "incorrect-keys"
     family = 1
-    settings = None
     most_trials = 1
-    wants_key = True
-    asset = None
     needs: frozenset[Need] = frozenset({"answers"})
     threat = Threat("Draws keys at random, asks the encrypted model, and keeps the key that works best.", needs)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrongkey.attacks.base import Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
 from wrongkey.keys import draw_keys
 
 
-class RandomKeys:
+class RandomKeys(AttackDefaults):
     """Draws one key of the scheme per trial; it may be the correct one.
 
     Parameters
@@ -23,10 +23,6 @@ class RandomKeys:
 
     name = "random-keys"
     family = 0
-    settings = None
-    most_trials = None
-    wants_key = True
-    asset = None
     threat = Threat("Draws a key at random, and asks nothing: what the other attacks are compared with.", frozenset())
 
     def __init__(self, trials: int) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
-from wrongkey.attacks.base import Attack, CompleteAttack
+from wrongkey.attacks.base import Attack, AttackDefaults, CompleteAttack
 from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.checks import check_attack, check_optional
 from wrongkey.attacks.harness.offered import REGISTRY, SUITE, attack_names
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.completed import Completed
 
-DEFAULTS: Mapping[str, Any] = {"settings": None, "most_trials": None, "wants_key": True, "asset": None}
+OPTIONAL = tuple(AttackDefaults.__annotations__)  # what a user's attack may leave out
 
 
 def known_needs() -> dict[str, list[str]]:
@@ -44,7 +43,7 @@ def open_attack(named: str | Attack) -> CompleteAttack:
     spec = named if isinstance(named, str) else type(attack).__name__
     with REGISTRY.making(spec, "mend it", "fails while it is looked at"):  # its attributes may be properties
         check_attack(attack, spec)
-        missing = {name: value for name, value in DEFAULTS.items() if not hasattr(attack, name)}
+        missing = {name: getattr(AttackDefaults, name) for name in OPTIONAL if not hasattr(attack, name)}
         complete = cast(CompleteAttack, Completed(attack, missing) if missing else attack)
         check_optional(complete, spec)
         settings_of(complete)  # refused before anything runs

@@ -29,7 +29,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.keyless.adaptive_front_end import Adapted, check_gradients, learn_front_end
 from wrongkey.attacks.keyless.held_out_people import HeldOut, Judged, training_sets
 from wrongkey.attacks.keyless.retraining import Retraining, Stage, Trained
@@ -51,7 +51,7 @@ HELD_STREAM = 2**32  # beyond the seeds of all steps: no held-out key is one tha
 DEFAULTS = InformedSettings()
 
 
-class Informed:
+class Informed(AttackDefaults):
     """The public model as it is, or trained on ciphertext; scored at the task on the victims' ciphertext."""
 
     name = "informed"

@@ -21,7 +21,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from wrongkey.attacks.base import Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.stable_linalg import eigh
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import Model
@@ -47,7 +47,7 @@ class LinkabilitySettings:
     floor: float = 1e-4
 
 
-class Linkability:
+class Linkability(AttackDefaults):
     """Speaker verification on ciphertext by its covariances, under one key and across keys."""
 
     name = "linkability"

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wrongkey.attacks.base import Case, Evidence, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.procrustes import DEFAULTS, FitSettings, fit
 from wrongkey.errors import BadInput
 
 
-class ChosenPlaintext:
+class ChosenPlaintext(AttackDefaults):
     """N impulses through the encryption, and the nearest key of the scheme to what they return."""
 
     name = "chosen-plaintext"

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wrongkey.attacks.base import Case, Evidence, Need, Quality, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Need, Quality, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.procrustes import DEFAULTS, FitSettings, fit
 from wrongkey.errors import BadInput
 
 BLOCKS_PER_ELEMENT = 16  # known blocks for each of the N elements of a block, in the longest cases
 
 
-class KnownPlaintext:
+class KnownPlaintext(AttackDefaults):
     """Orthogonal Procrustes, assignment, sign correlation or a list of keys, between plain and encrypted blocks."""
 
     name = "known-plaintext"

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.key_lists import part_of_its_group
 from wrongkey.attacks.spectrograms.annealing import annealed_order
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, third_moments, whitening
@@ -35,7 +35,7 @@ SECONDS = (10.0, 30.0, 75.0)  # of ciphertext
 INDECISIVE = "keys with single directions wrong fit nearly as well in blocks so large, so that J does not tell"
 
 
-class SpectrogramMoments:
+class SpectrogramMoments(AttackDefaults):
     """Ciphertext only, spectrograms: tiles or frames, by what other people's spectrograms are like."""
 
     name = "spectrogram-moments"

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_group import dimensions, geodesic, mirrors
 from wrongkey.attacks.solvers.stable_linalg import eigh
 from wrongkey.attacks.through_model.answer_loss import Loss, answer_loss, only, works
@@ -40,7 +40,7 @@ QUERIES = (100, 1_000)  # a query is one key asked about all utterances
 HILL = "hill climbing"  # the variant that takes single geodesic steps instead of CMA-ES
 
 
-class AnswersOnly:
+class AnswersOnly(AttackDefaults):
     """Finds a key by asking the encrypted model: no weights, no ciphertext."""
 
     name = "answers-only"

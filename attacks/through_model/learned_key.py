@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.through_model.answer_loss import answer_loss, works
 from wrongkey.attacks.through_model.criterion import KeyCriterion, covariance, criterion_of, halves, probe_sets
 from wrongkey.attacks.through_model.keyed_answers import FUNCTIONS, KeyedAnswers
@@ -30,7 +30,7 @@ UNLABELLED, NO_NORMS = "no labels", "no batch norms"  # variants
 DEFAULTS = LearnedKeySettings()
 
 
-class LearnedKey:
+class LearnedKey(AttackDefaults):
     """Gradient descent on the key, through the encrypted model.
 
     Parameters

@@ -1,9 +1,13 @@
-"""The cases of the attacks that may use background speech: with it, and without it."""
+"""The attacks on waveforms that may use background speech: their adversary, and the cases with it and without it."""
 
 from __future__ import annotations
 
-from wrongkey.attacks.base import Case, Need
+from wrongkey.attacks.base import Case, Need, Threat
 
+THREAT = Threat(
+    "Holds seconds of one victim's encrypted waveforms and, but for the cases without, plain speech of others.",
+    frozenset({"ciphertext", "other speech"}),
+)
 BLIND = "no other speech"  # variant of a case
 SECONDS, SECONDS_BLIND = (1, 2, 5, 10), (2, 5)  # of ciphertext
 NEEDS_BLIND: frozenset[Need] = frozenset({"ciphertext"})

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import Case, Evidence, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_descent import descend
 from wrongkey.attacks.waveforms.continuum import no_continuum
 from wrongkey.attacks.waveforms.lag_covariances import lags_for
@@ -29,7 +29,7 @@ from wrongkey.keys.cutting import to_blocks
 SECONDS = (10.0, 75.0)  # of ciphertext
 
 
-class LinearPrediction:
+class LinearPrediction(AttackDefaults):
     """Multi-state linear prediction: a ROM key from ciphertext alone."""
 
     name = "linear-prediction"

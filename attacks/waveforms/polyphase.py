@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.waveforms.block_spectra import polyphase_estimates
 from wrongkey.attacks.waveforms.continuum import no_continuum
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS, PolyphaseSettings
@@ -17,7 +17,7 @@ from wrongkey.keys.cutting import to_blocks
 SECONDS = (2.0, 5.0, 10.0, 25.0, 75.0, float("inf"))  # of ciphertext
 
 
-class Polyphase:
+class Polyphase(AttackDefaults):
     """Joint diagonalisation of block spectra, whose eigenvectors are the key's images of known tones."""
 
     name = "polyphase"

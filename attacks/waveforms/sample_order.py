@@ -21,8 +21,8 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
-from wrongkey.attacks.waveforms.blind import BLIND, cases_with_and_without_background
+from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting
+from wrongkey.attacks.waveforms.blind import BLIND, THREAT, cases_with_and_without_background
 from wrongkey.attacks.waveforms.lag_covariances import (
     autocorrelations,
     block_rows,
@@ -155,15 +155,12 @@ class RecoveredOrder:
         return self.entropy < settings.predictable and self.stationarity >= least
 
 
-class SampleOrder:
+class SampleOrder(AttackDefaults):
     """Finds the order of the shuffled samples of a block."""
 
     name = "sample-order"
     family = 5
-    threat = Threat(
-        "Holds seconds of one victim's encrypted waveforms and, but for the cases without, plain speech of others.",
-        frozenset({"ciphertext", "other speech"}),
-    )
+    threat = THREAT
 
     def __init__(self, settings: SampleOrderSettings = SampleOrderSettings()) -> None:
         self.settings = settings

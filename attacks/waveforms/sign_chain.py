@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
-from wrongkey.attacks.waveforms.blind import BLIND, cases_with_and_without_background
+from wrongkey.attacks.waveforms.blind import BLIND, THREAT, cases_with_and_without_background
 from wrongkey.attacks.waveforms.lag_covariances import (
     autocorrelations,
     block_rows,
@@ -100,15 +100,12 @@ class RecoveredSigns:
         return self.stationary
 
 
-class SignChain:
+class SignChain(AttackDefaults):
     """Finds the signs of flipped samples of a block, up to a common sign."""
 
     name = "sign-chain"
     family = 5
-    threat = Threat(
-        "Holds seconds of one victim's encrypted waveforms and, but for the cases without, plain speech of others.",
-        frozenset({"ciphertext", "other speech"}),
-    )
+    threat = THREAT
 
     def __init__(self, settings: SignChainSettings = SignChainSettings()) -> None:
         self.settings = settings

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from wrongkey.attacks.base import Case, Evidence, Matrix, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Matrix, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.procrustes import Fit, FitSettings, fit
 from wrongkey.attacks.solvers.stable_linalg import array_eigh, array_svd
 from wrongkey.attacks.weights.kernel_rows import channels, independent, keyed_rows, lifted_layer
@@ -52,7 +52,7 @@ class PublicModelSettings(FitSettings):
     gain: float = 2.0
 
 
-class PublicModel:
+class PublicModel(AttackDefaults):
     """Procrustes, assignment or sign correlation between first-layer kernels, plain and encrypted."""
 
     name = "public-model"

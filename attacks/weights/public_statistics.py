@@ -26,7 +26,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Matrix, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import (
+    AttackDefaults,
+    BackgroundSpeech,
+    Case,
+    Evidence,
+    Matrix,
+    Need,
+    Recovery,
+    Setting,
+    Threat,
+)
 from wrongkey.attacks.solvers.batch_norms import kept_norms, stored
 from wrongkey.attacks.solvers.haar import haar
 from wrongkey.attacks.solvers.key_lists import every_key, listed, part_of_its_group
@@ -88,7 +98,7 @@ class PublicStatisticsSettings:
         return bool(more > max(self.clear_factor * least, least + self.clear_difference))
 
 
-class PublicStatistics:
+class PublicStatistics(AttackDefaults):
     """The key under which the first layer's outputs on background speech have the variances that the norm keeps."""
 
     name = "public-statistics"

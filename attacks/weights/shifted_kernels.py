@@ -25,7 +25,7 @@ import torch
 from einops import rearrange, repeat
 from numpy.typing import NDArray
 
-from wrongkey.attacks.base import Case, Evidence, Matrix, Need, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Matrix, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.procrustes import nearest_key
 from wrongkey.attacks.solvers.stable_linalg import array_eigh, array_lstsq, array_polar, array_svd
 from wrongkey.errors import BadInput
@@ -63,7 +63,7 @@ class ShiftedKernelsSettings:
     smallest: float = 1e-5
 
 
-class ShiftedKernels:
+class ShiftedKernels(AttackDefaults):
     """Least squares between the phases of a lifted first layer, then alternating least squares.
 
     The key of a finite scheme outside of the monomial groups is sought among all orthogonal matrices, of which it is

@@ -18,7 +18,6 @@ from wrongkey.attacks.through_model.answers_only import HILL, AnswersOnly
 from wrongkey.attacks.through_model.keyed_answers import KeyedAnswers
 from wrongkey.attacks.through_model.settings import AnswersOnlySettings
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.models.completed import unwrapped
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.keys import correct_key, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
@@ -113,7 +112,7 @@ def test_the_loss_of_texts_without_spaces_is_the_share_of_wrong_characters() -> 
 
 def test_what_it_needs_is_said() -> None:
     attack = open_attack("answers-only")
-    assert isinstance(unwrapped(attack), AnswersOnly)
+    assert isinstance(attack, AnswersOnly)
     model, background = trained(3), speech(3, 12)
     assert attack.inapplicable(replace(setting("rom", 3, model), model=None)) is not None
     with pytest.raises(BadInput, match="needs a model"):

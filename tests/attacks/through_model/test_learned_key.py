@@ -21,7 +21,6 @@ from wrongkey.attacks.through_model.learned_key import NO_NORMS, UNLABELLED, Lea
 from wrongkey.attacks.through_model.search import neighbours
 from wrongkey.attacks.through_model.settings import LearnedKeySettings
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.models.completed import unwrapped
 from wrongkey.keys import correct_key, draw_keys, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import SCHEMES, Scheme
@@ -182,7 +181,7 @@ def test_neighbours_are_keys_of_the_scheme() -> None:
 
 def test_what_it_needs_is_said() -> None:
     attack = open_attack("learned-key")
-    assert isinstance(unwrapped(attack), LearnedKey)
+    assert isinstance(attack, LearnedKey)
     silent = recogniser(3)
     assert "encode" in str(attack.inapplicable(setting("rom", 3, silent, "asr")))
     assert attack.inapplicable(setting("rom", 3, trained(3))) is None
