@@ -109,14 +109,14 @@ def run_attacks(
         failed while the others went on.
     """
     check_timeout(timeout)
-    attacks = _by_name([open_attack(name) for name in names])
+    attacks = [open_attack(name) for name in names]
+    _check_names(attacks)
     workers = workers or available_cores()
     if salt is not None:
         read_salt(salt)  # refused before anything runs
     with model_at_fault(config.model or ""):
         target = Target(config, out)
-    for attack in attacks.values():
-        about(attack, target, inapplicable(attack, target.setting))  # refused before anything runs
+    plan = [planned(attack, target) for attack in attacks]  # refused before anything runs
     folder = AttackFolder(out)
     if report and target.model is None:  # otherwise the sweep of incorrect keys says it
         for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.background_corpus.cautions)):
@@ -125,15 +125,15 @@ def run_attacks(
     if target.model is not None:
         guessing = Guessing(target, folder.path, keys)
         with folder.locked():  # refused before the sweep, not after it
-            folder.claim_attacks(config, target, attacks.values(), command)
+            folder.claim_attacks(config, target, attacks, command)
         try:
             guessing.sweep(workers, timeout, command, progress, report)
-            attacks = {guessing.name: guessing, **attacks}
+            plan = [planned(guessing, target), *plan]
         except SomeFailed as error:  # the other attacks need none of these keys
             unfinished = error
-    attacks = {RandomKeys.name: RandomKeys(keys), **attacks}
+    plan = [planned(RandomKeys(keys), target), *plan]
     with folder.locked(), ExitStack() as kept:
-        folder.claim_attacks(config, target, attacks.values(), command)
+        folder.claim_attacks(config, target, [one.attack for one in plan], command)
         secret = kept.enter_context(folder.kept_salt(salt))
         folder.note_salt(secret.fingerprint, repeats=salt is not None)
         run = Run(target, secret, folder, workers, timeout, Failures("trials", worked=False), report)
@@ -141,8 +141,8 @@ def run_attacks(
             run.say(f"caution: {REPEATS}")
         for line in folder.damaged:
             run.say(line)
-        for attack in attacks.values():
-            tried += _run_attack(run, attack)
+        for one in plan:
+            tried += _run_planned(run, one)
         run.failures.check(tried)
         if unfinished:
             raise unfinished
@@ -150,14 +150,11 @@ def run_attacks(
     return folder
 
 
-def _by_name(attacks: Sequence[CompleteAttack]) -> dict[str, CompleteAttack]:
-    """Attacks by name; raises BadInput where two have one name, since rows are kept by it."""
-    named: dict[str, CompleteAttack] = {}
-    for attack in attacks:
-        if attack.name in named:
-            raise BadInput(f"Two attacks are named {attack.name!r}: rename one, or run them into two folders.")
-        named[attack.name] = attack
-    return named
+def _check_names(attacks: Sequence[CompleteAttack]) -> None:
+    """Raise BadInput where two attacks have one name, since rows are kept by it."""
+    names = [attack.name for attack in attacks]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"Two attacks are named {twice[0]!r}: rename one, or run them into two folders.")
 
 
 @dataclass(frozen=True)
@@ -178,17 +175,33 @@ class Run:
             self.report(line)
 
 
-def about(attack: CompleteAttack, target: Target, reason: str | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Planned:
+    """An attack, asked what it will do: its cases, or the reason why it does not apply."""
+
+    attack: CompleteAttack
+    reason: str | None
+    cases: Sequence[Case]
+
+
+def planned(attack: CompleteAttack, target: Target) -> Planned:
+    """Ask an attack whether it applies, and for its cases; raises BadInput for answers that are none."""
+    reason = inapplicable(attack, target.setting)
+    return Planned(attack, reason, () if reason else cases(attack, target))
+
+
+def about(plan: Planned, task: str | None) -> dict[str, Any]:
     """What `suite.json` says of an attack: threat model, settings, what it is after, and why it does not apply."""
-    own_needs = [case for case in ([] if reason else cases(attack, target)) if case.needs is not None]
+    attack = plan.attack
+    own_needs = [case for case in plan.cases if case.needs is not None]
     return {
         "family": attack.family,
         "adversary": attack.threat.adversary,
         "needs": sorted(attack.threat.needs),
         "settings": settings_of(attack),
-        "obstacle": reason,
+        "obstacle": plan.reason,
         "wants_key": attack.wants_key,
-        "asset": asset_of(attack, target.setting.task),
+        "asset": asset_of(attack, task),
         "null": isinstance(attack, RandomKeys),
         "cases": {str(case): {"needs": sorted(case.needs or ())} for case in own_needs},
     }
@@ -330,14 +343,12 @@ def _errors_of_model(target: Target, recovery: Recovery, tested: Answers) -> Mat
     return error_rates(task, task.cosines(enrolled, tested))[0]
 
 
-def _run_attack(run: Run, attack: CompleteAttack) -> int:
+def _run_planned(run: Run, plan: Planned) -> int:
     """Run the trials of all cases that are missing, and return how many there were."""
-    reason = inapplicable(attack, run.target.setting)
-    run.folder.note(attack.name, about(attack, run.target, reason))
-    if reason:
-        run.say(f"{attack.name}: does not apply. {reason}")
-        return 0
-    return sum(_run_case(run, attack, case) for case in cases(attack, run.target))
+    run.folder.note(plan.attack.name, about(plan, run.target.setting.task))
+    if plan.reason:
+        run.say(f"{plan.attack.name}: does not apply. {plan.reason}")
+    return sum(_run_case(run, plan.attack, case) for case in plan.cases)
 
 
 def _run_case(run: Run, attack: CompleteAttack, case: Case) -> int:
