@@ -71,14 +71,7 @@ class KeyCut:
         >>> KeyCut.for_layer(nn.Conv1d(1, 64, 10, stride=10))
         KeyCut(blocks=<Blocks.SAMPLES: 'samples'>, block_size=10)
         """
-        chosen = Blocks.named(blocks) if blocks is not None else default_blocks(layer)
-        if chosen is None and natural_block(layer, Blocks.SAMPLES) is not None:
-            chosen = Blocks.SAMPLES  # of every channel, as for a single one
-        if chosen is None:
-            raise BadInput(
-                f"The layer {name!r} reads {getattr(layer, 'in_channels', 'several')} channels: say whether a key cuts "
-                "them, as the bins of a spectrogram, into tiles or frames, or each of them into samples."
-            )
+        chosen = blocks_for(layer, blocks, name)
         if block_size is None:
             block_size = natural_block(layer, chosen)
         if block_size is None:
@@ -116,6 +109,19 @@ class KeyCut:
         if isinstance(layer, nn.Conv2d) != (self.blocks is Blocks.TILES):
             return False
         return all(axis.reads_one_block for axis in axes_of(layer, self.block_size))
+
+
+def blocks_for(layer: nn.Module, asked: Blocks | str | None, name: str = "") -> Blocks:
+    """The blocks that are asked for, or else those that the layer implies; BadInput where it implies none."""
+    chosen = Blocks.named(asked) if asked is not None else default_blocks(layer)
+    if chosen is None and natural_block(layer, Blocks.SAMPLES) is not None:
+        return Blocks.SAMPLES  # of every channel, as for a single one
+    if chosen is None:
+        raise BadInput(
+            f"The layer {name!r} reads {getattr(layer, 'in_channels', 'several')} channels: say whether a key cuts "
+            "them, as the bins of a spectrogram, into tiles or frames, or each of them into samples."
+        )
+    return chosen
 
 
 def default_blocks(layer: nn.Module) -> Blocks | None:

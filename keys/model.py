@@ -20,7 +20,7 @@ from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.compatibility import keyed_weights, mismatch, why_not_keyed
 from wrongkey.keys.key import SecretKey
-from wrongkey.keys.key_cut import KeyCut, natural_block
+from wrongkey.keys.key_cut import KeyCut, blocks_for, natural_block
 from wrongkey.keys.lift import absorb, lift
 from wrongkey.keys.query import Key, Matrix, block_of_matrix, key_matrix
 
@@ -101,10 +101,10 @@ def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blo
     <All keys matched successfully>
     """
     layer = first_layer(network, layer_name)
-    if blocks is None and (reason := why_not_keyed(layer)):
+    if reason := why_not_keyed(layer):
         raise _refusal(layer_name, reason)
     cut = KeyCut.for_layer(layer, blocks, block_size, layer_name)
-    if reason := why_not_keyed(layer) or mismatch(layer, cut):
+    if reason := mismatch(layer, cut):
         raise _refusal(layer_name, reason)
     return _lifted(network, layer_name, cut)
 
@@ -240,9 +240,7 @@ def _unshared(network: nn.Module, name: str) -> bool:
 
 def _cut_by(layer: nn.Module, name: str, key: Key, blocks: Blocks | str | None) -> KeyCut:
     """How a key cuts what a layer reads; BadInput where the layer does not imply it, or the key does not fit it."""
-    if blocks is None and (reason := why_not_keyed(layer)):
-        raise _refusal(name, reason)
-    chosen = KeyCut.for_layer(layer, blocks, 1, name).blocks
+    chosen = blocks_for(layer, blocks, name)
     if reason := _key_mismatch(layer, key, chosen):
         raise _refusal(name, reason)
     return KeyCut(chosen, key.block_size if isinstance(key, SecretKey) else block_of_matrix(key.shape[-1], chosen.dims))
