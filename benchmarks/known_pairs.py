@@ -22,7 +22,7 @@ from torch import Tensor
 
 from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Evidence, Matrix, Quality, Setting
 from wrongkey.attacks.harness.fine_tuning import fine_tuned
-from wrongkey.attacks.harness.scores import key_error, snr
+from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.solvers.procrustes import FitSettings, fit
 from wrongkey.attacks.weights.kernel_rows import channels, keyed_rows, lifted_layer
 from wrongkey.attacks.weights.public_model import PublicModel
@@ -30,6 +30,7 @@ from wrongkey.attacks.weights.public_statistics import PublicStatistics
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio, open_corpus
 from wrongkey.evaluation.experiment import key_cut_of
 from wrongkey.evaluation.first_layer import encrypt_first_layer
+from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.run_folder.vocabulary import RECOVERED

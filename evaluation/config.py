@@ -43,6 +43,14 @@ Sessions = Annotated[
     ),
 ]
 Device = Annotated[str, Flag("cpu, cuda, cuda:1 or auto (default), for the model")]
+Media = Annotated[
+    str,
+    Flag(
+        "short clips of speech, plain, encrypted and decrypted, that are kept for the report: of synthetic voices "
+        "(default), also of real people (real), or none",
+        choices=("synthetic", "real", "none"),
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,8 @@ class SweepConfig:
         Bootstrap replicates over speakers (ASV) or utterances for the interval of every key; 0 for no intervals.
     keep_outputs : bool
         Whether the trial scores, hypotheses or predictions of every key are kept.
+    media : {"synthetic", "real", "none"}
+        Whose voices are kept as short clips, plain and decrypted (`wrongkey.evaluation.run_folder.media`).
 
     Raises
     ------
@@ -165,6 +175,7 @@ class SweepConfig:
     device: Annotated[Device, RUNNING] = "auto"
     replicates: Annotated[int, Flag("bootstrap replicates per key, 0 for no intervals", least=0), RUNNING] = 200
     keep_outputs: Annotated[bool, Flag("keep every key's trial scores, texts or classes"), RUNNING] = False
+    media: Annotated[Media, RUNNING] = "synthetic"
 
     def __post_init__(self) -> None:
         check(self)

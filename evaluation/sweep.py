@@ -19,6 +19,7 @@ from torch import Tensor
 from wrongkey.evaluation import cautions
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.checks import self_checks
+from wrongkey.evaluation.clips import keep_sweep
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import available_cores, choose_device, choose_workers, describe_device
@@ -125,6 +126,7 @@ def sweep(
             say(f"caution: {sentence}")
         failures.check(total)
         folder.write_manifest(manifest | {"ended": now(), "seconds": spent + perf_counter() - begin})
+        keep_sweep(experiment, folder.path)
     return folder
 
 

@@ -169,7 +169,7 @@ def sign_flips(size: int, draws: int, seed: int) -> Matrix:
 
 
 def decryption_snr(relative: Matrix, moments: Matrix, power: Matrix, blocks: Blocks) -> Matrix:
-    """SNR in dB of speech decrypted with relative keys, as `wrongkey.attacks.harness.scores.snr`, but without audio.
+    """SNR in dB of speech decrypted with relative keys, as `snr` of `signal_to_noise` has it, but without audio.
 
     Parameters
     ----------

@@ -14,16 +14,16 @@ from torch import Tensor
 from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.harness.evidence import Trial
 from wrongkey.attacks.harness.listeners import transcript
-from wrongkey.attacks.harness.scores import snr, stoi
+from wrongkey.attacks.harness.scores import stoi
 from wrongkey.attacks.harness.target import Target
+from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.models.protocol import Hypothesis
-from wrongkey.evaluation.run_folder.vocabulary import HEARD_COLUMNS
+from wrongkey.evaluation.run_folder.vocabulary import EXACT, HEARD_COLUMNS
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.keys import decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
 
 HEARD_SECONDS = 30.0
-EXACT = 149.0  # dB at or above which decryption is exact but for rounding
 
 Heard = dict[str, float]
 

@@ -1,13 +1,12 @@
-"""How near a recovered key is: the error of the key, and what decryption with it sounds like.
+"""How near a recovered key is: the error of the key, and how intelligible decryption with it is.
 
-The global sign of a waveform is inaudible, so for blocks of samples both measures take the better of the two signs; a
-spectrogram's sign is not free.
+The global sign of a waveform is inaudible, so for blocks of samples the better of the two signs counts; a spectrogram's
+sign is not free. The signal-to-noise ratio is `wrongkey.evaluation.metrics.signal_to_noise`.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from wrongkey.attacks.base import Matrix
@@ -26,21 +25,6 @@ def key_error(estimate: Matrix, key: Matrix, blocks: Blocks | str) -> float:
     if Blocks.named(blocks) is Blocks.SAMPLES:
         error = min(error, float(np.linalg.norm(estimate + key)))
     return error / float(np.linalg.norm(key))
-
-
-def snr(plain: Tensor, decrypted: Tensor, blocks: Blocks | str) -> float:
-    """Signal-to-noise ratio in dB of decrypted speech, `(samples,)` or `(bins, frames)`, capped at 150.
-
-    The mean of a spectrogram does not count as signal: a log-mel spectrogram that is its own mean everywhere scores
-    0 dB.
-    """
-    waveform = Blocks.named(blocks) is Blocks.SAMPLES
-    signal = plain if waveform else plain - plain.mean()
-    noise = ((decrypted - plain) ** 2).sum()
-    if waveform:
-        noise = torch.minimum(noise, ((decrypted + plain) ** 2).sum())
-    power = float((signal**2).sum())
-    return float(10 * np.log10(max(power, 1e-30) / max(float(noise), power * 1e-15, 1e-45)))
 
 
 def stoi(plain: Tensor, decrypted: Tensor, rate: int) -> float:

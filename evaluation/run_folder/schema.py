@@ -11,7 +11,7 @@ import os
 import reprlib
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
@@ -392,7 +392,76 @@ class Analysis(Part):
     summary: list[Summary] | None = None
 
 
-Schema = type[Manifest] | type[Suite] | type[Verdicts] | type[Analysis]
+class KeptClip(Part):
+    """A clip: a file in `media/`, of a waveform in Ogg Opus, of a spectrogram in NumPy's format.
+
+    Attributes
+    ----------
+    role : str
+        What is heard.
+    file : str
+        Its name, which leads into no other folder.
+    snr : float or None
+        In dB beside the original, before Opus; None of the original.
+    key_index : int or None
+        The incorrect key's number in its sweep.
+    """
+
+    role: Literal["original", "encrypted", "wrong key", "best wrong key", "after the attack"]
+    file: Annotated[str, Field(pattern=r"^\w[\w.-]{0,200}\.(opus|npy)$")]
+    snr: FiniteFloat | None = None
+    key_index: Count | None = None
+
+
+class KeptClips(Part):
+    """The clips of one utterance: of the sweep, or of one attack.
+
+    Attributes
+    ----------
+    attack, given : str
+        The attack and its case; empty for the sweep.
+    voice : str
+        The utterance, or of an attack the victim.
+    recordings : str
+        "real", "synthetic" or "unknown".
+    model : str
+        Empty where only speech was attacked.
+    front_end : bool
+        Whether the model's front end changed the waveform before it was encrypted.
+    keyed : bool
+        Whether the model carries a key; otherwise nothing is decrypted, and wrong keys are those that encrypted.
+    keys : int or None
+        Incorrect keys among which the best was chosen.
+    seconds : float
+        Length of each clip.
+    """
+
+    attack: str
+    given: str
+    voice: str
+    corpus: str
+    recordings: str
+    model: str
+    scheme: str
+    blocks: str
+    block_size: Positive
+    front_end: bool
+    keyed: bool
+    keys: Count | None = None
+    seconds: FiniteFloat
+    clips: list[KeptClip]
+
+
+class Clips(Part):
+    """`media/clips.json`: which clips a run keeps."""
+
+    FORMAT: ClassVar[str] = "wrongkey-clips/1"
+    REMEDY: ClassVar[str] = "delete it and run the same command again"
+
+    rows: list[KeptClips]
+
+
+Schema = type[Manifest] | type[Suite] | type[Verdicts] | type[Analysis] | type[Clips]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ PRIMARY_METRIC = {"asv": "eer", "asr": "wer", "asc": "accuracy"}
 
 RECOVERED = 0.1  # relative key error below which a key counts as recovered; it decrypts at about 20 dB or more
 DECRYPTED = 20.0  # SNR in dB from which speech counts as decrypted, whatever the key error
+EXACT = 149.0  # SNR in dB from which decryption is exact but for rounding
 
 # What an adversary may need, from the least to the most (docs/threat-model.md).
 NEEDS = (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ASKED = "what is analysed"
 # Settings of a sweep that decryption has no use for: its keys are near ones, and its model is always encrypted.
-SWEEPS_ONLY = ("keys", "variant", "replicates", "keep_outputs")
+SWEEPS_ONLY = ("keys", "variant", "replicates", "keep_outputs", "media")
 FREE = ("device", "corpus", "scheme")  # flags that decryption may have beside a sweep's own settings
 ON_SPEECH = ("corpus", "only", "channels", "recordings", "seed")  # settings of a sweep that speech alone has too
 

@@ -25,11 +25,11 @@ from wrongkey.attacks.analyses.near_keys import (
     stoi_rows,
     transpositions,
 )
-from wrongkey.attacks.harness.scores import snr
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.keys import correct_key, decrypt_query, draw_keys, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
