@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.config import ASKED, BLOCKS, Channels, Device, Only, Recordings, SameGender, Sessions, Text
+from wrongkey.evaluation.config import (
+    ASKED,
+    BLOCKS,
+    Channels,
+    Device,
+    Media,
+    Only,
+    Recordings,
+    SameGender,
+    Sessions,
+    Text,
+)
 from wrongkey.evaluation.settings import Flag, Group, check
 
 AMOUNT = Group("how much")
@@ -25,7 +36,7 @@ class AttackConfig:
         Speech of the victims, and of the background speakers where `background` is None.
     model : str, optional
         None attacks waveforms alone, at 16 kHz: there is no task score then, and `block` must be given.
-    task, scheme, blocks, block, seed, only, same_gender, text, channels, recordings, device, sessions
+    task, scheme, blocks, block, seed, only, same_gender, text, channels, recordings, device, sessions, media
         As in `SweepConfig`.
     trials : int
         Secret keys, each with the next victim, at least 1.
@@ -96,6 +107,7 @@ class AttackConfig:
         None
     )
     sessions: Sessions = "any"
+    media: Annotated[Media, AMOUNT] = "synthetic"
 
     def __post_init__(self) -> None:
         check(self)

@@ -36,7 +36,12 @@ from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 FORMAT = Suite.FORMAT
 # 1: keys from the run's own seed, attacks in the process that knew them. 2: the settings of attacks were not recorded.
 HARNESS = 3
-FREE = ("trials", "device", "seconds")  # what may differ from one session to the next: more of them extend a run
+FREE = (
+    "trials",
+    "device",
+    "seconds",
+    "media",
+)  # what may differ from one session to the next: more of them extend a run
 DIGESTED = ("model", "corpus", "only", "background", "background_only")  # the hash of what they name is in the identity
 
 

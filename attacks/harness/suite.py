@@ -10,12 +10,12 @@ runs in a process that never holds them (`wrongkey.attacks.harness.boundary`).
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from wrongkey.attacks.base import Asset, Attack, Case, CompleteAttack, Evidence,
 from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
 from wrongkey.attacks.harness.checks import check_case, check_reason
+from wrongkey.attacks.harness.clips import TRIAL, Found, row_of_attack, to_keep
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_of
 from wrongkey.attacks.harness.guessing import Guessing
@@ -39,6 +40,7 @@ from wrongkey.attacks.harness.target import Target
 from wrongkey.attacks.harness.task_errors import error_rates
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers
+from wrongkey.evaluation.clips import effective_errors, row_of_sweep
 from wrongkey.evaluation.hardware import available_cores
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout, collect, described
@@ -46,7 +48,8 @@ from wrongkey.evaluation.processes.failures import Failure, Failures, SomeFailed
 from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.run_folder.attack_rows import REPEATS
-from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS
+from wrongkey.evaluation.run_folder.media import Row, kept_clips, may_keep
+from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS, DECRYPTED, RECOVERED
 from wrongkey.evaluation.sweep import Progress
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.keys.blocks import Blocks
@@ -134,9 +137,10 @@ def run_attacks(
     plan = [planned(RandomKeys(keys), target), *plan]
     with folder.locked(), ExitStack() as kept:
         folder.claim_attacks(config, target, [one.attack for one in plan], command)
+        clips = kept.enter_context(kept_clips(folder.path))  # in no file while attacks run, nor is the salt
         secret = kept.enter_context(folder.kept_salt(salt))
         folder.note_salt(secret.fingerprint, repeats=salt is not None)
-        run = Run(target, secret, folder, workers, timeout, Failures("trials", worked=False), report)
+        run = Run(target, secret, folder, workers, timeout, Failures("trials", worked=False), clips, report)
         if salt is not None:
             run.say(f"caution: {REPEATS}")
         for line in folder.damaged:
@@ -167,12 +171,20 @@ class Run:
     workers: int
     timeout: float | None
     failures: Failures
+    clips: dict[str, Row]
     report: Report | None
 
     def say(self, line: str) -> None:
         """Report a line, if there is a report."""
         if self.report:
             self.report(line)
+
+
+class Tried(NamedTuple):
+    """A trial that ended: its row, and the recovered key, which no file holds."""
+
+    row: dict[str, Any]
+    key: Matrix | None
 
 
 @dataclass(frozen=True)
@@ -237,7 +249,7 @@ def _asking(attack: Attack, function: str) -> AbstractContextManager[None]:
 
 def run_trial(
     target: Target, salt: Salt, attack: CompleteAttack, case: Case, number: int, threads: int | None = None
-) -> dict[str, Any]:
+) -> Tried:
     """One attack on one key, scored: a row of the result file. `threads` is the number of the attack's process."""
     trial = trial_of(target, salt, attack, case, number)
     handed, oracles = evidence_of(target, trial, attack, case)
@@ -248,7 +260,7 @@ def run_trial(
         except ModelFailed as error:
             failed, scores = str(error), unscored()
     setting = target.setting
-    return {
+    row = {
         "attack": attack.name,
         "family": attack.family,
         "model": target.model.name if target.model else "",
@@ -273,6 +285,7 @@ def run_trial(
         "measured": json.dumps(dict(recovery.measured)),
         "note": recovery.note,
     }
+    return Tried(row, None if failed else recovery.key)
 
 
 @contextmanager
@@ -348,11 +361,27 @@ def _run_planned(run: Run, plan: Planned) -> int:
     run.folder.note(plan.attack.name, about(plan, run.target.setting.task))
     if plan.reason:
         run.say(f"{plan.attack.name}: does not apply. {plan.reason}")
-    return sum(_run_case(run, plan.attack, case) for case in plan.cases)
+    found: list[Found] = []
+    tried = sum(_run_case(run, plan.attack, case, found) for case in plan.cases)
+    _keep_clips(run, plan.attack, found)
+    return tried
 
 
-def _run_case(run: Run, attack: CompleteAttack, case: Case) -> int:
-    """Run the trials that are missing, and return how many there were."""
+def _keep_clips(run: Run, attack: CompleteAttack, found: Sequence[Found]) -> None:
+    """Keep clips of a trial of the attack, or of the sweep of incorrect keys, where the run has none yet."""
+    target, clips = run.target, run.clips
+    if not may_keep(target.config.media, target.victims_corpus.recordings) or isinstance(attack, RandomKeys):
+        return
+    if isinstance(attack, Guessing):
+        errors = effective_errors(run.folder.path, target.experiment.task.metric)
+        if errors and ("" not in clips or clips[""].about.keys != len(errors)):
+            clips[""] = row_of_sweep(target.experiment, errors)
+    elif found and attack.name not in clips:
+        clips[attack.name] = row_of_attack(target, run.salt, attack, to_keep(found))
+
+
+def _run_case(run: Run, attack: CompleteAttack, case: Case, found: list[Found]) -> int:
+    """Run the trials that are missing, and return how many there were; the key of the first goes to `found`."""
     done = run.folder.trials_done(attack.name, str(case))
     trials = _trials(run.target.config.trials, attack)
     missing = [number for number in range(trials) if number not in done]
@@ -366,11 +395,17 @@ def _run_case(run: Run, attack: CompleteAttack, case: Case) -> int:
             if isinstance(outcome, Failure):
                 run.failures.add([outcome])
             else:
-                run.folder.add(attack.name, outcome)
+                run.folder.add(attack.name, outcome.row)
                 run.failures.worked, kept = True, kept + 1
+                if outcome.row["trial"] == TRIAL and outcome.key is not None:
+                    found.append(Found(case, outcome.key, _succeeded(outcome.row)))
     if missing and kept:
         run.say(run.folder.describe(attack.name, str(case)))
     return len(missing)
+
+
+def _succeeded(row: Mapping[str, Any]) -> bool:
+    return bool(row["key_error"] < RECOVERED or row["snr"] >= DECRYPTED)
 
 
 def _trials(asked: int, attack: CompleteAttack) -> int:
@@ -382,7 +417,7 @@ def _trials(asked: int, attack: CompleteAttack) -> int:
 
 def _outcomes(
     run: Run, attack: CompleteAttack, case: Case, trials: Sequence[int], watch: Watch
-) -> Generator[dict[str, Any] | Failure, None, None]:
+) -> Generator[Tried | Failure, None, None]:
     """The outcome of every trial as it is done. Guessing only reads the results of its sweep, in this process."""
     workers, timeout = run.workers, run.timeout
     if isinstance(attack, Guessing) or (timeout is None and (workers == 1 or len(trials) < 2)):
@@ -401,8 +436,8 @@ def _outcomes(
 
 def _tried(
     target: Target, salt: Salt, attack: CompleteAttack, case: Case, number: int, threads: int | None = None
-) -> dict[str, Any] | Failure:
-    """The trial's row, or why there is none: a fault of harness or model, since an attack that fails has a row."""
+) -> Tried | Failure:
+    """The trial, or why there is none: a fault of harness or model, since an attack that fails has a row."""
     try:
         return run_trial(target, salt, attack, case, number, threads)
     except Exception as error:  # a user's model may fail in any way, and under some keys only
@@ -415,7 +450,7 @@ def _name(attack: Attack, case: Case, number: int) -> str:
 
 def _in_worker(
     config: AttackConfig, folder: str, salt: Salt, attack: CompleteAttack, case: Case, threads: int, number: int
-) -> dict[str, Any] | Failure:
+) -> Tried | Failure:
     torch.set_num_threads(threads)
     return _tried(_prepared(config, folder), salt, attack, case, number, threads)
 

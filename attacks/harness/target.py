@@ -182,7 +182,7 @@ class Target:
         shared = ("model", "corpus", "scheme", "task", "blocks", "block", "seed", "same_gender", "sessions", "text")
         settings = asdict(self.config)
         kept = {name: settings[name] for name in (*shared, "per_speaker", "channels", "recordings", "device")}
-        return SweepConfig(**kept, keys=keys, replicates=0, only=str(path))
+        return SweepConfig(**kept, keys=keys, replicates=0, only=str(path), media="none")  # clips wait for the attacks
 
     def errors(self, experiment: Experiment, key: Matrix, asked: Matrix) -> Matrix:
         """The task's error in percent, `(n,)`, of the model under `key` asked under the keys `asked (n, N, N)`."""

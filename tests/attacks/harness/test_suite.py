@@ -152,7 +152,7 @@ def test_an_older_harness_is_readable_and_not_extended(tmp_path):
 def test_trials_do_not_depend_on_how_they_are_shared_out(tmp_path):
     target = Target(speech(), tmp_path)
     attack, case = open_attack(Told()), Case(known_blocks=50)
-    one, again = (suite.run_trial(target, SALT, attack, case, 1) for _ in range(2))
+    one, again = (suite.run_trial(target, SALT, attack, case, 1).row for _ in range(2))
     assert repr({**one, "seconds": 0}) == repr({**again, "seconds": 0})
 
 
