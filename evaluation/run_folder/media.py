@@ -192,7 +192,7 @@ def _opus(samples: NDArray[np.float64], rate: float) -> bytes:
     """Mono Ogg Opus, at the lowest of its rates that loses no frequency."""
     chosen = next((known for known in OPUS_RATES if known >= rate), OPUS_RATES[-1])
     if chosen != rate:
-        samples = resample_poly(samples, chosen, int(rate))
+        samples = resample_poly(samples, chosen, round(rate))
     file = io.BytesIO()
     samples = np.clip(samples, -1, 1)
     soundfile.write(file, samples, chosen, format="OGG", subtype="OPUS", compression_level=OPUS_LEVEL)
