@@ -126,7 +126,7 @@ def make_short(path):
 def test_a_file_that_is_no_clip_is_refused(tmp_path, damage):
     keep(tmp_path, waveforms())
     damage(tmp_path / "media/sweep-original.opus")
-    with pytest.raises(Damaged, match="^it "):
+    with pytest.raises(Damaged, match=r"^it "):
         load_clip(tmp_path, "sweep-original.opus")
 
 
