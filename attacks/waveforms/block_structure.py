@@ -12,7 +12,7 @@ it is the identity (for even M also the one that turns every second sign). Every
 "decrypted" speech is the ciphertext. Plain speech and music, cut into any blocks, are the case P = 1.
 
 So a key is believed only if the ciphertext has the structure of blocks of M samples, and if what the key decrypts has
-(almost) none. Stationarity (`wrongkey.attacks.waveforms.lag_covariances.stationarity`) measures both, without the truth.
+(almost) none. The stationarity of `wrongkey.attacks.waveforms.lag_covariances` measures both, without the truth.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from wrongkey.attacks.base import Matrix
-from wrongkey.attacks.waveforms.lag_covariances import halves, lags_for, segment_covariances, stationarity
+from wrongkey.attacks.waveforms.lag_covariances import block_rows, halves, lags_for, segment_covariances, stationarity
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,11 @@ def block_structure(
 
     rate: samples per second. Raises BadInput where no sequence is as long as one segment, or all are silent.
     """
-    covariances = mean_covariances(sequences, rate, settings)
+    return structure_of(mean_covariances(sequences, rate, settings), key, settings)
+
+
+def structure_of(covariances: Matrix, key: Matrix, settings: StructureSettings) -> BlockStructure:
+    """As `block_structure`, of `mean_covariances`."""
     order = settings.structure_order
     before, after = (stationarity(both, order).min() for both in (covariances, key @ covariances @ key.T))
     return BlockStructure(float(before), float(after), settings)
@@ -106,6 +111,16 @@ def mean_covariances(sequences: Sequence[Matrix], rate: float, settings: Structu
     segment = settings.structure_segment * rate
     hop = max(segment / 2, samples / settings.structure_segments)
     lags = lags_for(settings.structure_order, sequences[0].shape[1])
-    return halves(
-        segment_covariances(sequences, lags, segment, hop, settings.structure_gate), settings.structure_run
-    )
+    return halves(segment_covariances(sequences, lags, segment, hop, settings.structure_gate), settings.structure_run)
+
+
+def stationarity_by_size(
+    waveforms: Sequence[Tensor], sizes: Sequence[int], rate: float, settings: StructureSettings
+) -> Matrix:
+    """Stationarity, 0 to 1, at the worst place of waveforms `(samples,)` cut into blocks of each size: `(sizes,)`.
+
+    Of a ciphertext it is low at the block size, at its multiples, and less so at sizes that share a divisor with it.
+    """
+    order = settings.structure_order
+    of_sizes = (mean_covariances(block_rows(waveforms, size), rate, settings) for size in sizes)
+    return np.array([stationarity(both, order).min() for both in of_sizes])
