@@ -69,12 +69,15 @@ class BlockStructure:
     ----------
     before, after : float
         Of the ciphertext, and after decryption.
+    block_size : int
+        M.
     settings : StructureSettings
         What both are compared with.
     """
 
     before: float
     after: float
+    block_size: int
     settings: StructureSettings
 
     @property
@@ -102,7 +105,7 @@ def structure_of(covariances: Matrix, key: Matrix, settings: StructureSettings) 
     """As `block_structure`, of `mean_covariances`."""
     order = settings.structure_order
     before, after = (stationarity(both, order).min() for both in (covariances, key @ covariances @ key.T))
-    return BlockStructure(float(before), float(after), settings)
+    return BlockStructure(float(before), float(after), len(key), settings)
 
 
 def mean_covariances(sequences: Sequence[Matrix], rate: float, settings: StructureSettings) -> Matrix:

@@ -9,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 from scipy.signal import stft
 
-from wrongkey.reports.figures.style import COLOURS, GREY, STYLE, tidy
+from wrongkey.reports.figures.style import COLOURS, GREY, STYLE, legend_below, tidy
 
 WINDOW, STEP = 0.025, 0.00625  # seconds of a window, and from one to the next
 RANGE = 70.0  # decibels below the loudest of a panel
@@ -62,13 +62,15 @@ def block_structure_figure(
 ) -> Figure:
     """Stationarity (0 to 1) in blocks of each of `sizes`, before and after decryption; `result` names the latter."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
         axes = figure.subplots()
         axes.axvline(block_size, color=GREY, linewidth=1, linestyle=":", label=f"M = {block_size}, as was said")
         axes.plot(sizes, before, "o-", color=GREY, markersize=4, label="ciphertext")
         axes.plot(sizes, after, "s-", color=COLOURS.get(scheme, "#117733"), markersize=4, label=result)
         axes.set(xlabel="cut into blocks of … samples", ylabel="stationarity at the worst place", ylim=(-0.03, 1.05))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.set_title("Plain speech is the same at every place of any block; encrypted blocks are not", fontsize=9)
-        axes.legend(frameon=False, fontsize=8, loc="center right")
+        axes.set_title(
+            "Plain speech is alike at every place of a block of any size; encrypted blocks are not", fontsize=9
+        )
+        legend_below(figure, axes.get_legend_handles_labels()[0])
     return figure
