@@ -27,7 +27,7 @@ from wrongkey.terminal import complain, flush, hang_up, prepare_streams
 
 COMMANDS = (
     "demo", "sweep", "attack", "analyse", "report", "compare", "reproduce", "keys", "crypt", "models", "corpora",
-    "doctor", "ls", "completion",
+    "recover", "doctor", "ls", "completion",
 )  # fmt: skip
 READER_GONE = 141  # 128 + SIGPIPE
 ENVIRONMENT = {

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.waveforms.block_spectra import polyphase_estimates
+from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.continuum import no_continuum
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS, PolyphaseSettings
 from wrongkey.keys.blocks import Blocks
@@ -40,9 +41,11 @@ class Polyphase(AttackDefaults):
         return [Case(seconds=seconds) for seconds in SECONDS]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The estimate of least criterion; success is claimed where its path met nearly all tones and the others agree.
+        """The estimate of least criterion.
 
-        measured: `linked bands`, the share of the tones that were met, and the least `agreement` with another estimate.
+        Success is claimed where its path met nearly all tones, the others agree with it, and it takes the blocks out of
+        the ciphertext. measured: `linked bands`, the share of the tones that were met, the least `agreement` with
+        another estimate, and the `stationarity` of the ciphertext and after decryption.
         Raises BadInput where no utterance is as long as one segment (12 blocks, at least 32 ms).
         """
         setting, settings = evidence.setting, self.settings
@@ -52,11 +55,18 @@ class Polyphase(AttackDefaults):
             blocks, seed=evidence.seed, count=count, rate=setting.rate, settings=settings
         )
         agreement = min(agreement_of(best.key, other.key, blocks) for other in others)
+        structure = block_structure([rows.numpy() for rows in blocks], best.key.numpy(), setting.rate, settings)
+        consistent = best.linked >= settings.linked and agreement >= settings.agreed
         return Recovery(
             best.key.numpy(),
-            success_claimed=best.linked >= settings.linked and agreement >= settings.agreed,
+            success_claimed=consistent and structure.taken_away,
             objective=best.criterion,
-            measured={"linked bands": best.linked, "agreement": agreement},
+            measured={
+                "linked bands": best.linked,
+                "agreement": agreement,
+                "stationarity": structure.after,
+                "stationarity of the ciphertext": structure.before,
+            },
         )
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wrongkey.attacks.waveforms.block_structure import StructureSettings
+
 
 @dataclass(frozen=True)
-class PolyphaseSettings:
+class PolyphaseSettings(StructureSettings):
     """How block spectra are estimated and diagonalised, how their tones are ordered, and when a key is trusted.
+
+    The fields of `StructureSettings` and these:
 
     Attributes
     ----------

@@ -1,0 +1,76 @@
+"""What `wrongkey recover` shows: spectrograms of a recording before and after, and the structure of its blocks."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+from scipy.signal import stft
+
+from wrongkey.reports.figures.style import COLOURS, GREY, STYLE, legend_below, tidy
+
+WINDOW, STEP = 0.025, 0.00625  # seconds of a window, and from one to the next
+RANGE = 70.0  # decibels below the loudest of a panel
+MOST_FRAMES = 3000  # of a panel: no printer shows more columns
+WIDTH, HEIGHT = 7.0, 1.75  # inches of a panel
+
+Array = NDArray[np.floating]
+
+
+def spectrograms_figure(panels: Sequence[tuple[str, Array]], rate: int) -> Figure:
+    """Spectrograms of waveforms `(samples,)`, one below the other on one time axis, each in dB below its loudest.
+
+    panels: title and waveform of each. rate: samples per second.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.5 + HEIGHT * len(panels)), layout="constrained")
+        rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for number, (axes, (title, waveform)) in enumerate(zip(rows, panels, strict=True)):
+            levels = spectrogram(waveform, rate)
+            image = axes.imshow(
+                levels,
+                origin="lower",
+                aspect="auto",
+                cmap="magma",
+                vmin=-RANGE,
+                vmax=0,
+                extent=(0, len(waveform) / rate, 0, rate / 2000),
+                interpolation="none",
+            )
+            image.set_gid(f"spectrogram-{number}")
+            axes.grid(False)
+            axes.set_title(tidy(title), fontsize=9, loc="left")
+            axes.set_ylabel("kHz")
+        rows[-1].set_xlabel("seconds")
+        figure.colorbar(image, ax=list(rows), label="dB below the loudest", fraction=0.03, pad=0.01)
+    return figure
+
+
+def spectrogram(waveform: Array, rate: int) -> Array:
+    """Levels `(bins, frames)` in dB below the loudest, from -RANGE to 0; Hann windows."""
+    window = min(max(16, round(WINDOW * rate)), len(waveform))
+    step = min(window, max(1, round(STEP * rate), len(waveform) // MOST_FRAMES))
+    _, _, values = stft(waveform, nperseg=window, noverlap=window - step, boundary=None)
+    power = np.abs(values) ** 2
+    return 10 * np.log10(np.maximum(power / max(power.max(), 1e-30), 10 ** (-RANGE / 10)))
+
+
+def block_structure_figure(
+    sizes: Sequence[int], before: Array, after: Array, block_size: int, scheme: str, result: str
+) -> Figure:
+    """Stationarity (0 to 1) in blocks of each of `sizes`, before and after decryption; `result` names the latter."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+        axes = figure.subplots()
+        axes.axvline(block_size, color=GREY, linewidth=1, linestyle=":", label=f"M = {block_size}, as was said")
+        axes.plot(sizes, before, "o-", color=GREY, markersize=4, label="ciphertext")
+        axes.plot(sizes, after, "s-", color=COLOURS.get(scheme, "#117733"), markersize=4, label=result)
+        axes.set(xlabel="cut into blocks of … samples", ylabel="stationarity at the worst place", ylim=(-0.03, 1.05))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_title(
+            "Plain speech is alike at every place of a block of any size; encrypted blocks are not", fontsize=9
+        )
+        legend_below(figure, axes.get_legend_handles_labels()[0])
+    return figure

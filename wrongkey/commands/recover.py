@@ -1,0 +1,260 @@
+"""``wrongkey recover``: speech out of encrypted recordings whose key nobody gives."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from wrongkey.errors import BadInput
+from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
+from wrongkey.terminal import conclude
+
+if TYPE_CHECKING:
+    from wrongkey.attacks.recover import Recovered
+
+EPILOG = """\
+examples:
+  wrongkey encrypt voice.wav --key secret.npz -o secret.wav
+  wrongkey recover secret.wav --scheme rom --block 10 -o plain.wav --figures figures
+  wrongkey recover one.wav two.wav three.wav --scheme shuffling --block 20 -o plain --key-out found.npz
+
+Several recordings count as one voice under one key. Exit code: 0 success claimed, 1 not claimed, 2 bad input.
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parsers of the command line."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "recover",
+        help="attack encrypted recordings without their key",
+        description="Find the key of encrypted recordings from ciphertext alone, and decrypt them.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("files", nargs="+", type=user_path, metavar="CIPHERTEXT", help="encrypted audio, mono")
+    parser.add_argument("--scheme", required=True, help="how the key was drawn: rom, shuffling, flipping or another")
+    parser.add_argument("--block", type=int, required=True, metavar="M", help="block size in samples")
+    parser.add_argument(
+        "-o", "--out", type=user_path,
+        help="WAV file (32-bit float), or a folder for several (default: NAME-recovered.wav beside each recording)",
+    )  # fmt: skip
+    parser.add_argument("--key-out", type=user_path, metavar="FILE", help="write the key: .npz or .safetensors")
+    parser.add_argument("--figures", type=user_path, metavar="FOLDER", help="draw spectrograms and the evidence (PNG)")
+    parser.add_argument(
+        "--original", type=user_path, metavar="FILE",
+        help="the recording before encryption, to compare with; the attack does not see it",
+    )  # fmt: skip
+    parser.add_argument("--anyway", action="store_true", help="write the best guess where success is not claimed")
+    parser.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Attack, print what came of it, and write what was found."""
+    import torch
+
+    from wrongkey.attacks.recover import recover
+
+    torch.set_num_threads(1)  # more make small factorisations slower
+    outs = _outs(options)
+    _refuse_existing(options, outs)
+    recordings, rate = _read(options)
+    original = _original(options, rate)
+    found = recover(recordings, rate, options.scheme, options.block)
+    plain = [_cut(path, samples) for path, samples in zip(options.files, found.plain, strict=True)]
+    score = None if original is None else _snr(original, plain[0])
+
+    written: dict[str, list[str]] = {"plain": [], "key": [], "figures": []}
+    if found.success_claimed or options.anyway:
+        for out, samples in zip(outs, plain, strict=True):
+            _write_wav(out, samples, rate)
+            written["plain"].append(str(out))
+        if options.key_out:
+            found.key.save(options.key_out, overwrite=options.overwrite)
+            written["key"].append(str(options.key_out))
+    if options.figures:
+        written["figures"] = _draw(options, found, recordings, plain, original, rate)
+    if options.json:
+        _print_json(options, found, score, written)
+    else:
+        _print(options, found, score, written)
+    return 0 if found.success_claimed else 1
+
+
+def _outs(options: argparse.Namespace) -> list[Path]:
+    """Where the decrypted recordings go."""
+    out, several = options.out, len(options.files) > 1
+    names = [f"{file.stem}-recovered.wav" for file in options.files]
+    if out is None:
+        outs = [file.with_name(name) for file, name in zip(options.files, names, strict=True)]
+    elif several or out.is_dir():
+        if out.suffix.lower() == ".wav" and not out.is_dir():
+            raise BadInput(f"{out} is one file for {len(options.files)} recordings: give -o a folder.")
+        outs = [out / name for name in names]
+    else:
+        if out.suffix.lower() != ".wav":
+            raise BadInput(f"{out} would hold wav data: give it the ending .wav.")
+        outs = [out]
+    twice = [path for path, count in Counter(outs).items() if count > 1]
+    if twice:
+        raise BadInput(f"Two recordings would be decrypted to {twice[0]}: give each once, under its own name.")
+    return outs
+
+
+def _refuse_existing(options: argparse.Namespace, outs: Sequence[Path]) -> None:
+    """Before any work: what is in the way, and folders that are not there."""
+    key = options.key_out
+    if key is not None and key.suffix not in (".npz", ".safetensors"):
+        raise BadInput(f"{key}: a key file ends in .npz or .safetensors.")
+    for path in [*outs, *([key] if key else [])]:
+        if os.path.lexists(path) and not options.overwrite:  # a link that leads nowhere exists too
+            raise BadInput(f"{path} exists: choose another name, or add --overwrite.")
+    if options.overwrite and {path.resolve() for path in outs} & {file.resolve() for file in options.files}:
+        raise BadInput("A recording would be overwritten by its own decryption: choose another -o.")
+
+
+def _read(options: argparse.Namespace) -> tuple[list[Any], int]:
+    """The recordings, and the one rate that all of them have."""
+    from wrongkey.evaluation.corpora import load_audio, sample_rate
+
+    first, rates = options.files[0], [sample_rate(file) for file in options.files]
+    for file, rate in zip(options.files, rates, strict=True):
+        if rate != rates[0]:
+            raise BadInput(f"{file} has {rate} Hz and {first} has {rates[0]} Hz: give recordings of one rate.")
+    recordings = [load_audio(file, rates[0], options.channels) for file in options.files]
+    for file, samples in zip(options.files, recordings, strict=True):
+        if not samples.any():
+            raise BadInput(f"{file} is silent: give recordings of encrypted speech.")
+    return recordings, rates[0]
+
+
+def _original(options: argparse.Namespace, rate: int) -> Any:
+    """The recording before encryption; None where it is not given."""
+    from wrongkey.evaluation.corpora import load_audio, sample_rate
+
+    if options.original is None:
+        return None
+    if len(options.files) > 1:
+        raise BadInput("--original is the plain speech of one recording, and several are given.")
+    if sample_rate(options.original) != rate:
+        raise BadInput(f"{options.original} has another rate than {options.files[0]}: give what was encrypted.")
+    return load_audio(options.original, rate, options.channels)
+
+
+def _cut(file: Path, samples: Any) -> Any:
+    """Samples without the padding that `wrongkey encrypt` adds and names in the file's comment."""
+    from wrongkey.commands.crypt import LENGTH
+    from wrongkey.evaluation.corpora.audio import comment
+
+    said = LENGTH.search(comment(file))
+    return samples[: int(said[1])] if said else samples
+
+
+def _snr(original: Any, plain: Any) -> float:
+    import torch
+
+    from wrongkey.attacks.harness.scores import snr
+
+    shared = min(len(original), len(plain))
+    one, other = (torch.from_numpy(samples[:shared]).double() for samples in (original, plain))
+    return snr(one, other, "samples")
+
+
+def _write_wav(path: Path, samples: Any, rate: int) -> None:
+    """Float samples, readable by their owner alone, as those of `wrongkey decrypt`."""
+    import soundfile
+
+    with (
+        _private(path) as file,
+        soundfile.SoundFile(file, "w", rate, 1, "FLOAT", format="WAV") as wav,
+    ):
+        wav.write(samples)
+
+
+def _draw(
+    options: argparse.Namespace,
+    found: Recovered,
+    recordings: Sequence[Any],
+    plain: Sequence[Any],
+    original: Any,
+    rate: int,
+) -> list[str]:
+    """Spectrograms of every recording, and the curve of evidence: names of the files."""
+    from wrongkey.attacks.recover import structure_curve
+    from wrongkey.reports.figures.recovered import block_structure_figure, spectrograms_figure
+
+    result = "recovered" if found.success_claimed else "best guess, success not claimed"
+    figures = {}
+    for number, (file, secret, speech) in enumerate(zip(options.files, recordings, plain, strict=True)):
+        panels = [("original", original)] if original is not None else []
+        panels += [(f"encrypted ({found.key.scheme}, M = {found.key.block_size})", secret), (result, speech)]
+        name = file.stem if Counter(other.stem for other in options.files)[file.stem] == 1 else f"{file.stem}-{number}"
+        figures[f"{name}-spectrograms.png"] = spectrograms_figure(panels, rate)
+    curve = structure_curve(found, recordings, rate)
+    figures["evidence.png"] = block_structure_figure(*curve, found.key.block_size, found.key.scheme, result)
+    paths = [options.figures / name for name in figures]
+    for path, figure in zip(paths, figures.values(), strict=True):
+        with _private(path) as drawn:
+            figure.savefig(drawn, format="png", dpi=150, metadata={"Software": None})
+    return [str(path) for path in paths]
+
+
+@contextmanager
+def _private(path: Path) -> Iterator[BinaryIO]:
+    """A new file that its owner alone may read, in a folder that is made where it is missing."""
+    with explained_errors(path, "choose another folder, or make space", also=(RuntimeError,)):  # soundfile's
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, mode=PRIVATE) as file:
+            yield file
+
+
+def _print(options: argparse.Namespace, found: Recovered, score: float | None, written: dict[str, list[str]]) -> None:
+    what = f"{found.key.scheme} key for blocks of {found.key.block_size} samples"
+    lines = [
+        f"Success claimed: {found.attack} found a {what} in {found.seconds:.1f} s of ciphertext."
+        if found.success_claimed
+        else f"No success claimed: {found.attack} found no {what} in {found.seconds:.1f} s of ciphertext."
+    ]
+    lines += [f"  {sentence}" for sentence in found.evidence]
+    if score is not None:
+        lines.append(f"  Compared with {options.original}: an SNR of {score:.1f} dB.")
+    lines += [name for names in written.values() for name in names]
+    if not found.success_claimed:
+        lines.append(
+            "What was written is a guess, and most likely wrong."
+            if options.anyway
+            else "No audio and no key were written; --anyway writes the best guess."
+        )
+    conclude(*lines)
+
+
+def _print_json(
+    options: argparse.Namespace, found: Recovered, score: float | None, written: dict[str, list[str]]
+) -> None:
+    import json
+
+    conclude(
+        json.dumps(
+            {
+                "success_claimed": found.success_claimed,
+                "evidence": found.evidence,
+                "attack": found.attack,
+                "scheme": found.key.scheme,
+                "block_size": found.key.block_size,
+                "ciphertext": [str(file) for file in options.files],
+                "seconds": found.seconds,
+                "stationarity": {"before": found.structure.before, "after": found.structure.after},
+                "predictable": dict(zip(("before", "after"), found.predictable, strict=True)),
+                "measured": dict(found.measured),
+                "snr": score,
+                **written,
+            }
+        )
+    )
