@@ -409,6 +409,6 @@ def _compact(scores: pd.DataFrame) -> pd.DataFrame:
 
     Names become categories in the order in which they appear, whole numbers are stored in as few bytes as they need.
     """
-    names = {name: pd.Categorical(scores[name], categories=scores[name].unique()) for name in TEXTS}
+    names = {name: pd.Categorical.from_codes(*pd.factorize(scores[name])) for name in TEXTS}
     whole = scores.select_dtypes("integer").apply(pd.to_numeric, downcast="integer")
     return scores.assign(**names, **whole)
