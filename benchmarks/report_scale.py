@@ -87,7 +87,8 @@ def main() -> None:
             page = place / "report.html"
             with multiprocessing.get_context("spawn").Pool(1) as pool:  # whose only child is the command
                 seconds, memory = pool.apply(measure, (["report", str(place / "runs"), "--out", str(page)],))
-            print(f"| {runs} | {keys:,} | {seconds:.1f} | {memory:.2f} | {page.stat().st_size / 1e3:,.0f} |", flush=True)
+            size = page.stat().st_size / 1e3
+            print(f"| {runs} | {keys:,} | {seconds:.1f} | {memory:.2f} | {size:,.0f} |", flush=True)
 
 
 if __name__ == "__main__":

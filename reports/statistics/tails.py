@@ -69,6 +69,11 @@ class TailGuess:
         """Whether other thresholds give the same, up to a factor of `UNSTABLE`."""
         return min(self.most, UNREACHED) <= UNSTABLE * min(self.least, UNREACHED)
 
+    @property
+    def foretold(self) -> bool:
+        """Whether the number is the tail's own: no key was counted, no threshold disagrees, no bound took its place."""
+        return not self.counted and self.stable and not self._capped(self.expected)
+
     def __str__(self) -> str:
         if self.counted:
             return "counted"
@@ -115,11 +120,17 @@ class TailEstimate:
 
 
 def fit_tail(
-    values: Array, plain: float, metric: Metric, bound: float | None = None, seed: int = 0
+    values: Array,
+    plain: float,
+    metric: Metric,
+    bound: float | None = None,
+    seed: int = 0,
+    distances: Sequence[float] | None = None,
 ) -> TailEstimate | None:
     """Fit the tail of the scores `(keys,)` towards the plain model's.
 
     bound: log10 of the guesses that the key space allows, where it is known; it caps every number of guesses.
+    distances: from plain, in the metric's unit; by default the metric's own.
     Returns None for fewer keys than leave five beyond the threshold, and where all scores beyond it are the same.
     """
     gains = -values if metric.higher_is_safer else values  # what an adversary gains: the tail is at the top
@@ -134,7 +145,7 @@ def fit_tail(
     shapes = np.quantile(resampled[2], (0.025, 0.975))
     cap = power_of_ten(bound)
     guesses = []
-    for distance in metric.distances:
+    for distance in metric.distances if distances is None else distances:
         goal = target - distance
         expected = [min(float(_expected(fit, len(gains), goal)[0]), cap) for fit in (fitted, *shares)]
         replicates = np.minimum(_expected(resampled, len(gains), goal), cap)
@@ -233,9 +244,25 @@ def _top(gains: Array, share: float) -> Array:
 def _resampled_top(gains: Array, share: float, seed: int) -> Array:
     """`_top` of `RESAMPLES` samples of the scores `(keys,)`, drawn with replacement."""
     rng, keys = np.random.default_rng(seed), len(gains)
+    if keys > MOST_KEYS:
+        return _drawn_top(gains, math.floor(share * MOST_KEYS), rng)
     rows = max(1, _VALUES // keys)
     sizes = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
     return np.concatenate([_top(gains[rng.integers(keys, size=(size, keys))], share) for size in sizes])
+
+
+def _drawn_top(gains: Array, m: int, rng: np.random.Generator) -> Array:
+    """The same for many keys, of which the m + 1 largest are drawn alone.
+
+    The order statistics of n uniform numbers are S_i / S_{n + 1}, of the partial sums S of exponential ones (Rényi
+    1953, "On the theory of order statistics", Acta Mathematica Hungarica 4:191). They are the shares of keys above each
+    score drawn.
+    """
+    keys = len(gains)
+    sums = rng.standard_exponential((RESAMPLES, m + 1)).cumsum(axis=1)
+    total = sums[:, -1:] + rng.standard_gamma(keys - m, size=(RESAMPLES, 1))
+    above = np.floor(keys * sums / total).astype(np.int64)
+    return np.sort(gains)[keys - 1 - above[:, ::-1]]
 
 
 def _fit(top: Array) -> tuple[Array, Array, Array, Array] | None:
