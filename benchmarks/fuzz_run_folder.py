@@ -366,7 +366,7 @@ def _healed(folder: Path, whole: Path, said: str) -> None:
         run.write_scores(shard_name(start, stop), keys["scores"].to_dict("records"))
     run.write_scores("conditions", pd.read_parquet(whole / "scores" / "conditions.parquet").to_dict("records"))
     order = ["condition", "metric", "key_index"]
-    found = load_run(folder).scores.sort_values(order, ignore_index=True)
+    found = load_run(folder).scores.astype(true["scores"].dtypes).sort_values(order, ignore_index=True)
     pd.testing.assert_frame_equal(found, true["scores"].sort_values(order, ignore_index=True), obj=said)
     assert resume(folder).damaged == [], f"damaged again after {said}"
 

@@ -113,7 +113,7 @@ def read_score_file(path: Path, manifest: Mapping[str, Any] | None, metrics: fro
     run = identity_digest(manifest["identity"]) if manifest.get("identity") else None
     read = read_table(path, run, "scores", sealed=bool(manifest.get("tables")))
     table = _numbers(read.table)
-    unknown = set(map(str, table["condition"])) - set(CONDITIONS)
+    unknown = set(map(str, table["condition"].unique())) - set(CONDITIONS)
     if unknown:
         raise Damaged(f"it has the unknown condition {min(unknown)!r}")
     _check_setting(table, manifest)
@@ -167,8 +167,8 @@ def _check_keys(table: pd.DataFrame, start: int, stop: int, manifest: Mapping[st
         raise Damaged(f"it holds keys beyond the {space:,} that there are")
     if not (table["condition"] == "incorrect").all():
         raise Damaged("it holds conditions other than incorrect keys")
-    for metric, rows in table.groupby("metric", observed=True):
-        keys = np.sort(rows["key_index"].to_numpy(dtype=np.int64))
+    for metric, found in table.groupby("metric", observed=True)["key_index"]:
+        keys = np.sort(found.to_numpy(dtype=np.int64))
         if len(keys) != stop - start or not np.array_equal(keys, np.arange(start, stop)):
             raise Damaged(f"its rows of {metric!s} are not those of the keys {start} to {stop - 1}")
 

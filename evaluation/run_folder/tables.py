@@ -182,7 +182,11 @@ def check_columns(table: pd.DataFrame, columns: Sequence[str], texts: Sequence[s
 
 def check_text(column: pd.Series) -> None:
     """Raise Damaged where a column holds anything but text."""
-    if not column.map(lambda value: isinstance(value, str)).all():
+    if isinstance(column.dtype, pd.StringDtype):
+        text = column.notna().all()
+    else:
+        text = column.map(lambda value: isinstance(value, str)).all()
+    if not text:
         raise Damaged(f"its {column.name} is not text")
 
 
@@ -218,10 +222,13 @@ def _values(array: pa.Array) -> Iterator[bytes]:
         yield numbers.dtype.str.encode()
         yield numbers.tobytes()
     else:
-        texts = [str(value).encode() for value in array.to_pylist()]
+        if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+            array = pa.array([str(value) for value in array.to_pylist()], pa.large_string())
+        texts = array.cast(pa.large_string())
+        together = pa.LargeListArray.from_arrays([0, len(texts)], texts)
         yield b"text"
-        yield np.array([len(text) for text in texts], dtype="<i8").tobytes()
-        yield b"".join(texts)
+        yield pc.binary_length(texts).to_numpy(zero_copy_only=False).astype("<i8").tobytes()
+        yield pc.binary_join(together, pa.scalar("", pa.large_string()))[0].as_buffer().to_pybytes()
 
 
 def _read(path: Path) -> pa.Table:

@@ -24,27 +24,28 @@ about 30 trials without a success can exclude that. Attacks that return a model 
 model's error, with the margin of the mean.
 """
 
-import math
 from dataclasses import dataclass
+from html import escape
 
 from scipy import stats
 
 from wrongkey.errors import BadInput
-from wrongkey.reports.comparison.attack_gains import NEVER
+from wrongkey.printable import brief, printable
 from wrongkey.reports.comparison.gain_of_means import DRAWS
 from wrongkey.reports.comparison.gain_of_shares import Share
 from wrongkey.reports.comparison.gate import Hypothesis, Margins, Protection, judge, locks
-from wrongkey.reports.comparison.noninferiority import LEVEL, Decision
+from wrongkey.reports.comparison.noninferiority import Decision
 from wrongkey.reports.comparison.protections import common_keys, effective, protection, share_speakers, sign
+from wrongkey.reports.comparison.sentences import ANSWERS, QUESTION, attack_line, gain_words, mean_line, share_line
+from wrongkey.reports.comparison.strength import strength
 from wrongkey.reports.comparison.warnings import warnings
 from wrongkey.reports.comparison.worst_keys import expected_least
 from wrongkey.reports.effective_error import CHANCE, is_two_sided
-from wrongkey.reports.metrics import Metric
 from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise_all
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """What `compare` found; gains are B's over A in the direction of safety, in the metric's unit.
 
@@ -75,6 +76,8 @@ class Comparison:
         Two-sample Kolmogorov-Smirnov test of the scores; descriptive.
     warnings : tuple of str
         Sentences about what else differs.
+    strength : tuple of str
+        Sentences about how well the error of a key is predicted, where it was analysed for both; descriptive.
     """
 
     a: KeyStatistics
@@ -90,6 +93,13 @@ class Comparison:
     ks_statistic: float
     ks_p: float
     warnings: tuple[str, ...]
+    strength: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Comparison({brief(self.a.label, 70)!r}, {brief(self.b.label, 70)!r}: {self.verdict})"
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>{escape(printable(line))}</p>" for line in str(self).splitlines())
 
     def __str__(self) -> str:
         metric = self.a.metric
@@ -99,19 +109,26 @@ class Comparison:
             f"worst key {metric.words(side.worst.score.value)}"
             for name, side in (("A", self.a), ("B", self.b))
         ]
-        lines += [self._pairing(), *self._unseen(), *(self._line(hypothesis) for hypothesis in self.hypotheses)]
-        if not self.locked:
-            lines.append(
-                "It is not shown that fewer than one in ten of B's incorrect keys work like plain: "
-                "a model that is not locked does not pass, whatever A is like."
-            )
+        lines += [self._pairing(), *self._unseen(), *(self.line(hypothesis) for hypothesis in self.hypotheses)]
         lines += [
-            f"Description: B's worst of {min(self.a.n, self.b.n):,} keys is {_gain(self.worst, metric)}; variance of B "
-            f"over A {ratio}; Kolmogorov-Smirnov D = {self.ks_statistic:.3f}, p = {self.ks_p:.2g}.",
+            *([self.caution] if self.caution else []),
+            f"Description: B's worst of {min(self.a.n, self.b.n):,} keys is {gain_words(self.worst, metric)}; variance "
+            f"of B over A {ratio}; Kolmogorov-Smirnov D = {self.ks_statistic:.3f}, p = {self.ks_p:.2g}.",
+            *self.strength,
             *self.warnings,
-            f"Does B protect at least as well as A? {_ANSWERS[self.verdict]}",
+            f"{QUESTION} {ANSWERS[self.verdict]}",
         ]
         return "\n".join(lines)
+
+    @property
+    def caution(self) -> str:
+        """Why nothing can be shown of B, whatever A is like; empty where it can."""
+        if self.locked:
+            return ""
+        return (
+            "It is not shown that fewer than one in ten of B's incorrect keys work like plain: "
+            "a model that is not locked does not pass, whatever A is like."
+        )
 
     def _pairing(self) -> str:
         keys = "The keys are the same and are compared one by one" if self.paired else "The keys are not the same"
@@ -131,67 +148,23 @@ class Comparison:
             return []
         return [f"To show that B is no worse, an untried key counts as {' and as '.join(unseen)}."]
 
-    def _line(self, hypothesis: Hypothesis) -> str:
-        metric, gain = self.a.metric, hypothesis.gain
+    def line(self, hypothesis: Hypothesis) -> str:
+        """One of the counts, in a sentence."""
+        metric = self.a.metric
         if hypothesis.kind == "mean":
-            bounds = _bounds(gain.low, gain.high, f"+.{metric.decimals}f", 1.0)
-            text = (
-                f"Mean: B is {_gain(gain.value, metric)} ({bounds}, margin {metric.distance_words(hypothesis.margin)})"
-            )
-        elif hypothesis.kind == "error":
-            errors = (side.attacked.errors[hypothesis.attack].value for side in self.protections)
-            left, right = (f"{error:.1f} %" for error in errors)
-            bounds = _bounds(gain.low, gain.high, "+.1f", 1.0)
-            text = (
-                f"{hypothesis.attack}: {left} in A, {right} in B "
-                f"(B minus A in points: {bounds}, margin {metric.distance_words(hypothesis.margin)})"
-            )
-        else:
-            a, b = self._shares(hypothesis)
-            bounds = _bounds(-gain.high, -gain.low, "+.1f", 100.0)
+            return mean_line(hypothesis, metric)
+        if hypothesis.kind == "tail":
             what = f"Weak keys, within {metric.distance_words(metric.distances[0])} of plain"
-            text = (
-                f"{hypothesis.attack or what}: {_of(a)} in A, {_of(b)} in B "
-                f"(B minus A in %: {bounds}, margin {100 * hypothesis.margin:g})"
-            )
-        return f"{text}: {_OUTCOMES[hypothesis.decision]}.{self._wanting(hypothesis)}"
+            return share_line(hypothesis, what, *self.weak_keys(), "keys", self.b.run.exhaustive)
+        return attack_line(hypothesis, metric, *(side.attacked for side in self.protections))
 
-    def _shares(self, hypothesis: Hypothesis) -> tuple[Share, Share]:
-        a, b = self.protections
-        if hypothesis.kind == "attack":
-            return a.attacked.shares[hypothesis.attack], b.attacked.shares[hypothesis.attack]
-        weak = [side.weak(self.a.metric.distances[0]) for side in (a, b)]
-        return Share(int(weak[0].sum()), len(weak[0])), Share(int(weak[1].sum()), len(weak[1]))
-
-    def _wanting(self, hypothesis: Hypothesis) -> str:
-        """How many keys or trials it takes at least, where there were too few from the start."""
-        if hypothesis.kind == "error" and hypothesis.decision == "undecided":
-            return self._width(hypothesis)
-        if (
-            hypothesis.kind not in ("tail", "attack")
-            or hypothesis.decision != "undecided"
-            or not 0 < hypothesis.margin < 1
-        ):
-            return ""
-        share = self._shares(hypothesis)[1]
-        least = math.ceil(math.log(LEVEL) / math.log1p(-hypothesis.margin))
-        if share.n >= least or share.exhaustive or (hypothesis.kind == "tail" and self.b.run.exhaustive):
-            return ""
-        what = "trials" if hypothesis.kind == "attack" else "keys"
-        return f" It takes {least} {what} without one to show it, and B has {share.n}."
-
-    def _width(self, hypothesis: Hypothesis) -> str:
-        """How many points the intervals of two errors take up, where that leaves the answer open."""
-        gain, errors = hypothesis.gain, [side.attacked.errors[hypothesis.attack] for side in self.protections]
-        if not math.isfinite(gain.low):
-            return " One of them has no interval over speakers."
-        speakers = min(error.speakers for error in errors)
-        return f" The intervals over {speakers} speakers take up {gain.value - gain.low:.1f} points."
+    def weak_keys(self) -> tuple[Share, Share]:
+        """How many keys of A and of B come within the metric's smallest distance of plain."""
+        a, b = (side.weak(self.a.metric.distances[0]) for side in self.protections)
+        return Share(int(a.sum()), len(a)), Share(int(b.sum()), len(b))
 
 
 USUAL = "both"  # the threat variant of runs that do not name theirs
-_ANSWERS = {"shown": "Yes, as far as the margins go.", "worse": "No: worse.", "undecided": "Undecided."}
-_OUTCOMES = {"shown": "not worse", "worse": "worse", "undecided": "undecided"}
 
 
 def compare(
@@ -266,6 +239,7 @@ def compare(
         float(test.statistic),
         float(test.pvalue),
         tuple(_turned("A", run_a) + _turned("B", run_b) + warnings(a, b, of_a, of_b, same_speakers, margins.attack)),
+        strength(run_a.folder, run_b.folder),
     )
 
 
@@ -276,24 +250,3 @@ def _turned(name: str, run: Run) -> list[str]:
     keys = f"{turned:,} key{'s' if turned != 1 else ''}"
     why = "an adversary may invert the decision"
     return [f"{name} has {keys} with an EER above 50 %, which count as 100 % minus it: {why}."]
-
-
-def _of(share: Share) -> str:
-    if share == NEVER:
-        return "does not apply"
-    return f"{share.hits:,} of {share.n:,}"
-
-
-def _bounds(low: float, high: float, form: str, factor: float) -> str:
-    """One-sided 95 % bounds of a gain; "exact" where nothing was sampled."""
-    if low == high:
-        return "exact"
-    if not math.isfinite(low) and not math.isfinite(high):
-        return "no bounds"
-    left, right = (format(factor * value, form) if math.isfinite(value) else "–" for value in (low, high))
-    return f"95 % bounds {left} and {right}"
-
-
-def _gain(value: float, metric: Metric) -> str:
-    unit = " points" if metric.unit == "%" else f" {metric.unit}".rstrip()
-    return f"{abs(value):.{metric.decimals}f}{unit} {'safer' if value >= 0 else 'less safe'}"

@@ -7,6 +7,7 @@ incorrect keys are as good as plain, "at least as well as A" would praise an ope
 shown as long as an attack ran on one of the two alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +21,8 @@ from wrongkey.reports.comparison.noninferiority import LEVEL, Decision, Gain, de
 
 Array = NDArray[np.float64]
 FEWEST = 5  # sampled keys: of a sample of 4, all lie on one side of the median in 1 of 8 cases
-OPEN = 0.1  # share of keys as good as plain from which a model is not locked: ten guesses open it
+OPEN = 0.1  # share of keys as good as plain from which a model is not locked: ten guesses open it; also of trials
+Count = tuple[str, str, Gain, float]  # kind, attack, gain, margin
 
 
 @dataclass(frozen=True)
@@ -93,23 +95,49 @@ def judge(
 
     distance: from plain, within which a key is weak.  paired: both hold the same keys in the same order.
     """
-    counts = [("mean", "", gain_of_means(b.scores, a.scores, paired, draws, seed), margins.mean)]
+    counts: list[Count] = [("mean", "", gain_of_means(b.scores, a.scores, paired, draws, seed), margins.mean)]
     if a.gaps is not None and b.gaps is not None:
         counts.append(("tail", "", gain_in_weak_keys(b, a, distance, paired), margins.tail))
     if a.few or b.few or a.blind or b.blind:
         blind = a.blind or b.blind
         counts = [(kind, name, _unshown(gain, blind or kind == "mean"), margin) for kind, name, gain, margin in counts]
-    for kind, name, gain in attack_gains(b.attacked, a.attacked):
-        counts.append((kind, name, gain, margins.attack if kind == "attack" else margins.mean))
-    verdict, decisions = decide([count[2] for count in counts], [count[3] for count in counts])
-    one_sided = a.attacked.lacks(b.attacked) or b.attacked.lacks(a.attacked)
-    if verdict == "shown" and (one_sided or not locks(b, distance)):
+    verdict, found = _decided(counts + _attack_counts(b.attacked, a.attacked, margins))
+    if verdict == "shown" and (_one_sided(b.attacked, a.attacked) or not locks(b, distance)):
         verdict = "undecided"
-    found = [
+    return verdict, found
+
+
+def judge_attacks(b: Attacked, a: Attacked, margins: Margins) -> tuple[Decision, list[Hypothesis]]:
+    """Decide on the attacks alone; nothing is shown of a B that an attack opens, whatever it does to A."""
+    verdict, found = _decided(_attack_counts(b, a, margins))
+    if verdict == "shown" and (_one_sided(b, a) or opened(b)):
+        verdict = "undecided"
+    return verdict, found
+
+
+def opened(attacked: Attacked) -> list[str]:
+    """The attacks that are shown, at 5 %, to succeed in more than `OPEN` of the trials."""
+    return [name for name, share in attacked.shares.items() if share.low > OPEN]
+
+
+def _attack_counts(b: Attacked, a: Attacked, margins: Margins) -> list[Count]:
+    return [
+        (kind, name, gain, margins.attack if kind == "attack" else margins.mean)
+        for kind, name, gain in attack_gains(b, a)
+    ]
+
+
+def _one_sided(b: Attacked, a: Attacked) -> bool:
+    """Whether an attack ran on one of the two alone."""
+    return bool(a.lacks(b) or b.lacks(a))
+
+
+def _decided(counts: Sequence[Count]) -> tuple[Decision, list[Hypothesis]]:
+    verdict, decisions = decide([gain for *_, gain, _ in counts], [margin for *_, margin in counts])
+    return verdict, [
         Hypothesis(kind, gain, margin, decision, name)
         for (kind, name, gain, margin), decision in zip(counts, decisions, strict=True)
     ]
-    return verdict, found
 
 
 def gain_in_weak_keys(b: Protection, a: Protection, distance: float, paired: bool) -> Gain:

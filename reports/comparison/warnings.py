@@ -48,16 +48,22 @@ def warnings(
             sentences.append(
                 f"{name} has no intervals over speakers, or too few of them: nothing is shown about other speakers."
             )
-        for case, failed in protection.attacked.failed.items():
-            trials = f"{failed} trial{'s' if failed != 1 else ''}"
-            counts = "do not count" if failed != 1 else "does not count"
-            sentences.append(f"{name}: {trials} of {case} failed with an exception and {counts}.")
-        sentences += _missing(name, result.run.folder, protection.attacked, other.attacked, margin)
+        sentences += attack_warnings(name, result.run.folder, protection.attacked, other.attacked, margin)
     if a.n != b.n:
         sentences.append(
             f"A has {a.n:,} keys and B {b.n:,}: the worst keys are compared at {min(a.n, b.n):,} keys each."
         )
     return sentences
+
+
+def attack_warnings(name: str, folder: Path, attacked: Attacked, other: Attacked, margin: float) -> list[str]:
+    """Sentences about the attacks of a run (`name`: "A" or "B"): trials that failed, and what it lacks."""
+    sentences = []
+    for case, failed in attacked.failed.items():
+        trials = f"{failed} trial{'s' if failed != 1 else ''}"
+        counts = "do not count" if failed != 1 else "does not count"
+        sentences.append(f"{name}: {trials} of {case} failed with an exception and {counts}.")
+    return sentences + _missing(name, folder, attacked, other, margin)
 
 
 def _missing(name: str, folder: Path, attacked: Attacked, other: Attacked, margin: float) -> list[str]:

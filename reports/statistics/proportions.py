@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from scipy import stats
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
 
 Side = Literal["two-sided", "less", "greater"]
 
@@ -34,3 +36,30 @@ def exact_interval(hits: int, n: int, side: Side = "two-sided") -> tuple[float, 
     """
     found = stats.binomtest(hits, n, alternative=side).proportion_ci(0.95, method="exact")
     return float(found.low), float(found.high)
+
+
+def exact_band(hits: ArrayLike, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`exact_interval` of many numbers of hits at once, each with 95 % of its own.
+
+    Parameters
+    ----------
+    hits : array_like
+        Numbers of hits `(k,)`, 0 to n.
+    n : int
+        Of how many, 1 or more.
+
+    Returns
+    -------
+    tuple of ndarray
+        Lower and upper ends `(k,)`, 0 to 1.
+
+    Examples
+    --------
+    >>> low, high = exact_band([0, 17], 1000)
+    >>> low.round(4).tolist(), high.round(4).tolist()
+    ([0.0, 0.0099], [0.0037, 0.0271])
+    """
+    hits = np.asarray(hits, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # of no hits, and of nothing but hits
+        low, high = special.betaincinv(hits, n - hits + 1, 0.025), special.betaincinv(hits + 1, n - hits, 0.975)
+    return np.where(hits > 0, low, 0.0), np.where(hits < n, high, 1.0)

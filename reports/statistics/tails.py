@@ -37,6 +37,8 @@ UNSTABLE = 10.0  # factor between the guess numbers of two thresholds
 TIED = 0.3  # share of different values among the exceedances below which the scores are too coarse
 RESAMPLES = 500
 UNREACHED = 1e12  # guesses; larger numbers are all the same
+MOST_KEYS = 10_000  # whose shares lie beyond the threshold, however many keys there are: it rises with them
+_VALUES = 2_000_000  # held in memory at once
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class TailGuess:
     def stable(self) -> bool:
         """Whether other thresholds give the same, up to a factor of `UNSTABLE`."""
         return min(self.most, UNREACHED) <= UNSTABLE * min(self.least, UNREACHED)
+
+    @property
+    def foretold(self) -> bool:
+        """Whether the number is the tail's own: no key was counted, no threshold disagrees, no bound took its place."""
+        return not self.counted and self.stable and not self._capped(self.expected)
 
     def __str__(self) -> str:
         if self.counted:
@@ -113,27 +120,32 @@ class TailEstimate:
 
 
 def fit_tail(
-    values: Array, plain: float, metric: Metric, bound: float | None = None, seed: int = 0
+    values: Array,
+    plain: float,
+    metric: Metric,
+    bound: float | None = None,
+    seed: int = 0,
+    distances: Sequence[float] | None = None,
 ) -> TailEstimate | None:
     """Fit the tail of the scores `(keys,)` towards the plain model's.
 
     bound: log10 of the guesses that the key space allows, where it is known; it caps every number of guesses.
+    distances: from plain, in the metric's unit; by default the metric's own.
     Returns None for fewer keys than leave five beyond the threshold, and where all scores beyond it are the same.
     """
     gains = -values if metric.higher_is_safer else values  # what an adversary gains: the tail is at the top
     target = -plain if metric.higher_is_safer else plain
-    fitted = _fit(gains[None], SHARE)
+    fitted = _fit(_top(gains[None], SHARE))
     if fitted is None:
         return None
     threshold, count, shape, scale = (float(part[0]) for part in fitted)
-    drawn = np.random.default_rng(seed).integers(len(gains), size=(RESAMPLES, len(gains)))
-    resampled = _fit(gains[drawn], SHARE)
+    resampled = _fit(_resampled_top(gains, SHARE, seed))
     assert resampled is not None
-    shares = [fit for share in OTHER_SHARES if (fit := _fit(gains[None], share)) is not None]
+    shares = [fit for share in OTHER_SHARES if (fit := _fit(_top(gains[None], share))) is not None]
     shapes = np.quantile(resampled[2], (0.025, 0.975))
     cap = power_of_ten(bound)
     guesses = []
-    for distance in metric.distances:
+    for distance in metric.distances if distances is None else distances:
         goal = target - distance
         expected = [min(float(_expected(fit, len(gains), goal)[0]), cap) for fit in (fitted, *shares)]
         replicates = np.minimum(_expected(resampled, len(gains), goal), cap)
@@ -195,8 +207,17 @@ def zhang_stephens(exceedances: Array) -> tuple[Array, Array]:
 
     The likelihood of θ = ξ/σ, with the most likely ξ for each θ, is averaged over a data-driven prior.
     """
-    _, m = exceedances.shape
+    count, m = exceedances.shape
     number = 20 + math.floor(math.sqrt(m))
+    rows = max(1, _VALUES // (number * m))
+    parts = [_zhang_stephens(exceedances[start : start + rows], number) for start in range(0, count, rows)]
+    shape, scale = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return shape, scale
+
+
+def _zhang_stephens(exceedances: Array, number: int) -> tuple[Array, Array]:
+    """The same with `number` values of θ, for few enough samples to hold `(samples, number, m)` in memory."""
+    _, m = exceedances.shape
     quartile = exceedances[:, math.floor(m / 4 + 0.5) - 1]
     spread = 1 - np.sqrt(number / (np.arange(1, number + 1) - 0.5))
     theta = 1 / exceedances[:, -1:] + spread / (3 * quartile[:, None])  # (samples, number), below 1 / max
@@ -210,25 +231,56 @@ def zhang_stephens(exceedances: Array) -> tuple[Array, Array]:
     return shape, -shape / best
 
 
-def _fit(gains: Array, share: float) -> tuple[Array, Array, Array, Array] | None:
-    """Threshold, exceedances, ξ and σ of each sample `(samples, keys)`; None where there is too little to fit.
+def _top(gains: Array, share: float) -> Array:
+    """Of each sample `(samples, keys)` the scores in the share and the last one below it, ascending.
+
+    A share is that of at most `MOST_KEYS` keys. More keys raise the threshold instead: the tail is a generalised Pareto
+    distribution only in the limit of high thresholds, and a thousand exceedances give ξ to 0.03.
+    """
+    m = math.floor(share * min(gains.shape[1], MOST_KEYS))
+    return np.sort(np.partition(gains, -m - 1, axis=1)[:, -m - 1 :], axis=1)
+
+
+def _resampled_top(gains: Array, share: float, seed: int) -> Array:
+    """`_top` of `RESAMPLES` samples of the scores `(keys,)`, drawn with replacement."""
+    rng, keys = np.random.default_rng(seed), len(gains)
+    if keys > MOST_KEYS:
+        return _drawn_top(gains, math.floor(share * MOST_KEYS), rng)
+    rows = max(1, _VALUES // keys)
+    sizes = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
+    return np.concatenate([_top(gains[rng.integers(keys, size=(size, keys))], share) for size in sizes])
+
+
+def _drawn_top(gains: Array, m: int, rng: np.random.Generator) -> Array:
+    """The same for many keys, of which the m + 1 largest are drawn alone.
+
+    The order statistics of n uniform numbers are S_i / S_{n + 1}, of the partial sums S of exponential ones (Rényi
+    1953, "On the theory of order statistics", Acta Mathematica Hungarica 4:191). They are the shares of keys above each
+    score drawn.
+    """
+    keys = len(gains)
+    sums = rng.standard_exponential((RESAMPLES, m + 1)).cumsum(axis=1)
+    total = sums[:, -1:] + rng.standard_gamma(keys - m, size=(RESAMPLES, 1))
+    above = np.floor(keys * sums / total).astype(np.int64)
+    return np.sort(gains)[keys - 1 - above[:, ::-1]]
+
+
+def _fit(top: Array) -> tuple[Array, Array, Array, Array] | None:
+    """Threshold, exceedances, ξ and σ of each sample of `_top`; None where there is too little to fit.
 
     The threshold lies half way between the last score below the share and the first one in it. Exceedances that tie
     with it, as in bootstrap samples of coarse scores, are moved slightly above it.
     """
-    keys = gains.shape[1]
-    m = math.floor(share * keys)
+    m = top.shape[1] - 1
     if m < 5:
         return None
-    ordered = np.sort(gains, axis=1)
-    top = ordered[:, -m:]
-    threshold = (ordered[:, -m - 1] + top[:, 0]) / 2
+    threshold, top = (top[:, 0] + top[:, 1]) / 2, top[:, 1:]
     reach = top[:, -1] - threshold
     if not reach[0] > 0:
         return None
     hair = 1e-6 * np.maximum(reach, reach.max() * 1e-3)
     shape, scale = zhang_stephens(np.maximum(top - threshold[:, None], hair[:, None]))
-    return threshold, np.full(len(gains), m), shape, scale
+    return threshold, np.full(len(top), m), shape, scale
 
 
 def _expected(fitted: tuple[Array, Array, Array, Array], keys: int, goal: float) -> Array:

@@ -10,10 +10,52 @@ from tests.reports.statistics.test_key_statistics import MakeRun
 from wrongkey.keys.volume import log10_guesses
 from wrongkey.reports.metrics import get_metric
 from wrongkey.reports.runs import load_run
+from wrongkey.reports.statistics import tails
 from wrongkey.reports.statistics.key_statistics import summarise
 from wrongkey.reports.statistics.tails import fit_tail, tail_table, zhang_stephens
 
 EER, ACCURACY = get_metric("eer"), get_metric("accuracy")
+
+
+@pytest.mark.parametrize("keys", [60, 1_000, 10_000])
+@pytest.mark.parametrize("decimals", [1, 9])
+def test_fits_do_not_depend_on_how_many_samples_are_held_at_once(
+    keys: int, decimals: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = np.round(10 + 40 * np.random.default_rng(keys).beta(3, 2, keys), decimals)
+    chunked = fit_tail(scores, 7.9, EER)
+    monkeypatch.setattr(tails, "_VALUES", 500 * 1_000_000 if keys < 10_000 else 7_000_000)
+    assert chunked is not None and repr(fit_tail(scores, 7.9, EER)) == repr(chunked)  # to the last bit
+
+
+def test_fits_are_those_of_whole_samples_drawn_at_once() -> None:
+    """As they were before samples were drawn a few at a time."""
+    gains = -np.round(10 + 40 * np.random.default_rng(4).beta(3, 2, 3_000), 2)
+    drawn = np.random.default_rng(0).integers(3_000, size=(tails.RESAMPLES, 3_000))
+    whole = np.sort(gains[drawn], axis=1)[:, -301:]
+    np.testing.assert_array_equal(tails._resampled_top(gains, tails.SHARE, seed=0), whole)
+
+
+def test_the_nearest_of_many_keys_are_drawn_alone_as_bootstrap_samples_hold_them() -> None:
+    gains = np.random.default_rng(1).exponential(3, 4_000)
+    whole = tails._resampled_top(gains, tails.SHARE, seed=1)
+    alone = tails._drawn_top(gains, 400, np.random.default_rng(2))
+    assert alone.shape == whole.shape and (np.diff(alone, axis=1) >= 0).all() and np.isin(alone, gains).all()
+    for rank in (0, 200, 399, 400):
+        assert stats.ks_2samp(whole[:, rank], alone[:, rank], method="asymp").pvalue > 0.01
+    assert np.corrcoef(alone[:, 0], alone[:, 200])[0, 1] == pytest.approx(
+        np.corrcoef(whole[:, 0], whole[:, 200])[0, 1], abs=0.1
+    )
+
+
+def test_of_many_keys_the_nearest_thousand_are_fitted() -> None:
+    """A hundred thousand EERs below 40, one in exp(12) of which comes within a point of 3."""
+    scores = 40 - np.random.default_rng(2).exponential(3, 100_000)
+    tail = fit_tail(scores, 3.0, EER)
+    assert tail is not None and tail.exceedances == 1_000 and not tail.warning
+    assert tail.threshold == pytest.approx(np.sort(scores)[999:1001].mean())
+    near = tail.guesses[0]
+    assert near.hits == 0 and near.low < math.exp(12) < near.high
 
 
 @pytest.mark.parametrize("shape", [-0.4, 0.0, 0.3])

@@ -1,0 +1,95 @@
+"""How much time and memory a report of many keys takes: ``python benchmarks/report_scale.py`` (a few minutes).
+
+Writes run folders with made-up scores through the sweep's own writer, then runs ``wrongkey report`` on them in a
+process of its own. Prints a line for each case: seconds, peak resident memory, and bytes of the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
+
+CASES = ((1, 1_000), (12, 1_000), (1, 100_000), (12, 100_000))  # runs, keys of each
+SHARD = 1_000  # keys; the most that a sweep puts into a file
+SCHEMES = ("rom", "shuffling", "flipping")
+METRICS = (
+    "eer", "min_dcf", "min_dcf_05", "eer_effective", "eer_female", "eer_male", "cllr", "cllr_min", "d_ece",
+    "worst_llr", "d_sys",
+)  # fmt: skip
+TARGETS = 2_000  # trials: what one of them moves an EER by
+
+
+def write_run(folder: Path, number: int, keys: int, metrics: int) -> None:
+    """Write the run `number`: EERs of a tail that few keys reach, and further metrics that follow them."""
+    scheme, block_size = SCHEMES[number % 3], (3, 5, 10, 20)[number // 3 % 4]
+    setting = {"task": "asv", "model": f"model{block_size}", "corpus": "made-up", "scheme": scheme}
+    setting |= {"block_size": block_size, "dims": 1}
+    run = RunFolder(folder)
+    identity = {"weights": "a" * 64, "corpus": "b" * 64, "trials": "c" * 64, "scheme": scheme, "seed": 0}
+    run.claim(identity)
+    manifest: dict[str, Any] = {
+        "config": {**setting, "keys": keys, "seed": 0, "variant": "both", "blocks": "samples"},
+        "identity": identity,
+        "corpus": {"name": "made-up", "speakers": 40, "recordings": "synthetic"},
+        "trials": {"target": TARGETS, "nontarget": 3 * TARGETS},
+        "keys_done": keys,
+    }
+    run.write_manifest(manifest)
+    generator = np.random.default_rng(number)
+    eers = np.round(TARGETS * (0.08 + 0.4 * generator.beta(4, 3, keys))) * 100 / TARGETS
+    run.write_scores("conditions", rows(setting, ("plain", "correct"), (-1, -1), np.array([7.9, 7.9]), metrics))
+    for start in range(0, keys, SHARD):
+        stop = min(start + SHARD, keys)
+        shard = rows(setting, ["incorrect"] * (stop - start), range(start, stop), eers[start:stop], metrics)
+        run.write_scores(shard_name(start, stop), shard)
+
+
+def rows(setting: dict[str, Any], conditions: Any, keys: Any, eers: Any, metrics: int) -> Iterator[dict[str, Any]]:
+    """The rows of a score file, metric by metric."""
+    for name in METRICS[:metrics]:
+        scores = eers if name.startswith("eer") else eers / 50
+        for condition, key, score in zip(conditions, keys, scores.tolist(), strict=True):
+            place = {"condition": condition, "key_seed": 0, "key_index": key, "metric": name}
+            yield {**setting, **place, "value": score, "ci_low": 0.9 * score, "ci_high": 1.1 * score, "n": 4 * TARGETS}
+
+
+def measure(arguments: list[str]) -> tuple[float, float]:
+    """Seconds and peak resident GB of a command, which must succeed."""
+    begin = perf_counter()
+    subprocess.run([sys.executable, "-m", "wrongkey", *arguments], check=True, stdout=subprocess.DEVNULL)
+    return perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
+
+
+def main() -> None:
+    """Print the table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--metrics", type=int, default=2, help=f"of each key, up to {len(METRICS)} as asv measures")
+    options.add_argument("--case", type=int, nargs=2, action="append", metavar=("RUNS", "KEYS"), help="in place of all")
+    asked = options.parse_args()
+    print("| runs | keys of each | report, s | peak memory, GB | page, kB |\n| ---: | ---: | ---: | ---: | ---: |")
+    for runs, keys in asked.case or CASES:
+        with tempfile.TemporaryDirectory() as scratch:
+            place = Path(scratch)
+            for number in range(runs):
+                write_run(place / "runs" / f"run{number:02d}", number, keys, asked.metrics)
+            page = place / "report.html"
+            with multiprocessing.get_context("spawn").Pool(1) as pool:  # whose only child is the command
+                seconds, memory = pool.apply(measure, (["report", str(place / "runs"), "--out", str(page)],))
+            size = page.stat().st_size / 1e3
+            print(f"| {runs} | {keys:,} | {seconds:.1f} | {memory:.2f} | {size:,.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
