@@ -11,9 +11,10 @@ import numpy as np
 
 from wrongkey.reports.attacks.cases import KEYED, Judged, judge, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
+from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, Guess, guessed
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
 from wrongkey.reports.attacks.threats import ADVERSARIES, ASSETS, SEVERITY, Adversary, Word, price, worst
-from wrongkey.reports.attacks.without_attack import guessed, opened, percent
+from wrongkey.reports.attacks.without_attack import opened, percent
 
 VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
 MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of attacks on identities
@@ -22,13 +23,14 @@ NULL_VERBS = {"key": "are found", "speech": "decrypt", "use": "unlock it"}
 
 @dataclass(frozen=True)
 class Cell:
-    """The verdict on one asset and one adversary. case: what it rests on; None where it rests on no attack."""
+    """The verdict on one asset and one adversary. case, guess: what it rests on; at most one of them is not None."""
 
     asset: str
     adversary: str
     word: Word
     sentence: str
     case: Judged | None = None
+    guess: Guess | None = None
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,14 @@ def _cell(run: AttackRun, cases: Sequence[Judged], asset: str, adversary: Advers
 
     if reason := _beyond(run, asset, adversary):
         return say(Word.NOT_APPLICABLE, reason)
-    if asset == "use" and run.task and (doubt := run.task.doubt(run.task.margin)):
+    if asset == "use" and run.task and (doubt := run.task.unusable):
         return say(Word.UNDECIDED, f"{doubt[:1].upper()}{doubt[1:]}.")
     found = [say(*free)] if (free := opened(run, asset)) else []
     own = [case for case in cases if case.asset == asset and adversary.can(case.outcome.needs)]
     if own:
         found.append(_by_attacks(run, own, say))
-    if asset == "use" and run.task and adversary.can({"answers"}) and (guess := guessed(run.task)):
-        found.append(say(*guess))
+    if asset == "use" and run.task and adversary.can(GUESSING_NEEDS) and (guess := guessed(run.task)):
+        found.append(Cell(asset, adversary.name, guess.word, guess.sentence, guess=guess))
     if not found:
         return say(*_untried(run, asset, adversary))
     return next(cell for cell in found if cell.word is worst(cell.word for cell in found))
