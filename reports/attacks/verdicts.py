@@ -18,6 +18,7 @@ from wrongkey.reports.attacks.without_attack import opened, percent
 
 VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
 MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of attacks on identities
+EXACT = 149.0  # dB of SNR from which the speech is the original: scores are capped at 150
 NULL_VERBS = {"key": "are found", "speech": "decrypt", "use": "unlock it"}
 
 
@@ -223,7 +224,8 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
     if outcome.failed and outcome.n:
         parts.append(f"{outcome.failed} of {len(outcome.rows)} trials failed")
     if case.asset in ("key", "speech") and np.isfinite(outcome.median("snr")):
-        parts.append(f"median SNR {outcome.median('snr'):.0f} dB")
+        snr = snr_words(outcome.median("snr"))
+        parts.append("decrypted speech is exact" if snr == "exact" else f"median SNR {snr}")
     if case.asset == "use" and outcome.wants_key and run.task and np.isfinite(outcome.median("error")):
         parts.append(f"median {run.task.name} {outcome.median('error'):.1f} % (plain {run.task.plain:.1f} %)")
     if case.reason:
@@ -231,6 +233,17 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
     if outcome.n:
         parts.append(f"{outcome.median('seconds'):.2g} s of CPU a {'key' if outcome.wants_key else 'trial'}")
     return "; ".join(parts) + "."
+
+
+def snr_words(snr: float) -> str:
+    """A signal-to-noise ratio in dB; "exact" where only rounding is left, of which the harness caps the ratio.
+
+    Examples
+    --------
+    >>> snr_words(37.6), snr_words(150.0)
+    ('38 dB', 'exact')
+    """
+    return "exact" if snr >= EXACT else f"{snr:.0f} dB"
 
 
 def _summary(found: AttackVerdict) -> str:

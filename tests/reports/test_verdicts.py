@@ -13,8 +13,8 @@ KEYS = [99.0] * 40
     ("metric", "task", "plain", "failing"),
     [
         ("wer", "asr", 93.2, True), ("wer", "asr", 140.0, True), ("wer", "asr", 60.0, False),
-        ("cer", "asr", 85.0, True), ("accuracy", "asc", 12.0, True), ("accuracy", "asc", 50.0, False), ("eer", "asv", 47.0, True),
-        ("eer", "asv", 20.0, False), ("min_dcf", "asv", 0.9, False),
+        ("cer", "asr", 85.0, True), ("accuracy", "asc", 12.0, True), ("accuracy", "asc", 50.0, False),
+        ("eer", "asv", 47.0, True), ("eer", "asv", 20.0, False), ("min_dcf", "asv", 0.9, False),
     ],
 )  # fmt: skip
 def test_a_plain_model_that_fails_is_said_to(make_run, metric, task, plain, failing):
