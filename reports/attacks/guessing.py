@@ -83,7 +83,7 @@ class Near:
         """The interval of the guesses, such as " [14, 23]"; empty where all keys were tried, or none came near."""
         if self.exhaustive or not self.hits or self.coarse:
             return ""
-        return f" [{count_words(self.fewest)}, {count_words(self.most)}]"
+        return f" [{_number(self.fewest)}, {_number(self.most)}]"
 
     @property
     def begins(self) -> str:
@@ -129,7 +129,7 @@ def guessed(task: AttackedTask) -> Guess | None:
     in_vain = not far.hits and far.interval[1] <= EXCLUDED
     if in_vain or far.fewest > MOST_GUESSES:
         least = f"{math.floor(far.fewest):,} guesses"
-        return Guess(Word.NOT_SHOWN, f"{far.begins}: at least {least} on average.", f"more than {least}", far.found)
+        return Guess(Word.NOT_SHOWN, f"{far.begins}: at least {least} on average.", f"at least {least}", far.found)
     if not far.hits:
         few = f"{ENOUGH_KEYS} keys are needed to exclude that one in {1 / EXCLUDED:.0f} does"
         return Guess(Word.UNDECIDED, f"{far.begins}; {few}.", sure=far.found)
@@ -146,7 +146,8 @@ def _near(task: AttackedTask, distance: float) -> Near:
 
 def _cheap(word: Word, near: Near, beside: str = "") -> Guess:
     """Few guesses are enough: by the keys near plain, or because all keys there are can be tried."""
-    all_keys = "" if near.space is None else f"all {near.space:,} keys can be tried"
+    few = near.space is not None and near.guesses(0) <= MOST_GUESSES
+    all_keys = f"all {near.space:,} keys can be tried" if few else ""
     facts = "; ".join(filter(None, (beside, all_keys)))
     price = _guesses(near) + ("" if word is Word.BROKEN else f" to within {_points(near.distance)}")
     sentence = f"{'; '.join(filter(None, (near.begins, facts)))}: {_guesses(near)} on average{near.span}."
@@ -155,7 +156,11 @@ def _cheap(word: Word, near: Near, beside: str = "") -> Guess:
 
 
 def _guesses(near: Near) -> str:
-    return f"{'at most' if near.coarse else 'about'} {count_words(near.expected)} guesses"
+    return f"{'at most' if near.coarse else 'about'} {_number(near.expected)} guesses"
+
+
+def _number(guesses: float) -> str:
+    return count_words(round(guesses, 1))
 
 
 def _hits(near: Near) -> str:

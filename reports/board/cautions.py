@@ -5,24 +5,23 @@ from collections.abc import Iterator, Sequence
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.rows import AttackRun
-from wrongkey.reports.board.cells import Cell, listed
+from wrongkey.reports.board.cells import Cell
 from wrongkey.reports.board.joining import UNKNOWN, Evidence
 from wrongkey.reports.board.states import State
+from wrongkey.reports.board.words import listed
 from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE, fails
 
+Rows = Sequence[tuple[Evidence, Sequence[Cell]]]
 MOST_NAMED = 3  # runs that a sentence names; of more it gives the number
 
 
-def cautions(rows: Sequence[tuple[Evidence, Sequence[Cell]]], alone: Sequence[AttackRun]) -> tuple[str, ...]:
-    """All cautions of a board: its rows with their cells, and the attacks on plain waveforms that count for no model."""
+def cautions(rows: Rows, alone: Sequence[AttackRun]) -> tuple[str, ...]:
+    """All cautions of a board's rows and cells. alone: attacks on speech that do not count for some model."""
     found = [
         *_recordings(rows), *_few_trials(rows), *_not_tried(rows), *_raw_waveforms(rows, alone), *_distrust(rows),
         *_failing_models(rows), *_unfinished(rows), *_old_files(rows),
     ]  # fmt: skip
     return tuple(dict.fromkeys(found))
-
-
-Rows = Sequence[tuple[Evidence, Sequence[Cell]]]
 
 
 def _recordings(rows: Rows) -> Iterator[str]:
@@ -57,11 +56,9 @@ def _raw_waveforms(rows: Rows, alone: Sequence[AttackRun]) -> Iterator[str]:
     """Attacks on speech alone that do not count for a model with the same scheme and block size."""
     if not alone:
         return
-    beside = [
-        row.place
-        for row, _ in rows
-        if row.place.model and any((row.place.scheme, row.place.block_size) == (run.scheme, run.block_size) for run in alone)
-    ]
+    attacked = {(run.scheme, run.block_size) for run in alone}
+    places = [row.place for row, _ in rows if row.place.model]
+    beside = [place for place in places if (place.scheme, place.block_size) in attacked]
     own = sorted({place.model for place in beside if place.front_end != UNKNOWN})
     unknown = sorted({place.model for place in beside if place.front_end == UNKNOWN})
     said = [f"{listed(own)} read another query"] if own else []
@@ -83,13 +80,15 @@ def _distrust(rows: Rows) -> Iterator[str]:
 def _failing_models(rows: Rows) -> Iterator[str]:
     names = {one.run.model for row, _ in rows for one in row.sweeps if fails(one)}
     if names:
-        several = len(names) > 1
-        yield f"The plain model{'s' if several else ''} {_named(names)} fail{'' if several else 's'}: nothing to protect."
+        fail = "models fail" if len(names) > 1 else "model fails"
+        yield f"The plain {fail}, so that there is nothing to protect: {_named(names)}."
 
 
 def _unfinished(rows: Rows) -> Iterator[str]:
     names = {one.label for row, _ in rows for one in row.sweeps if not one.run.finished}
-    names |= {f"attacks on {printable(run.label)}" for row, _ in rows for run in row.attacks if not run.suite.get("ended")}
+    names |= {
+        f"attacks on {printable(run.label)}" for row, _ in rows for run in row.attacks if not run.suite.get("ended")
+    }
     if names:
         yield f"Unfinished: {_named(names)}."
 

@@ -9,15 +9,17 @@ import numpy as np
 
 from wrongkey.reports.attacks.cases import Judged, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
-from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, Guess, guessed
+from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, guessed
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
 from wrongkey.reports.attacks.threats import ASSETS, Adversary, Word, price
-from wrongkey.reports.attacks.verdicts import snr_words, unfinished
 from wrongkey.reports.attacks.verdicts import Cell as Found
+from wrongkey.reports.attacks.verdicts import snr_words, unfinished
 from wrongkey.reports.attacks.without_attack import open_model, percent
 from wrongkey.reports.board.commands import command_for
 from wrongkey.reports.board.joining import Evidence
+from wrongkey.reports.board.leaks import leak_sentence
 from wrongkey.reports.board.states import STATE_OF, TRIED, State
+from wrongkey.reports.board.words import cpu, listed
 
 OF_A_MODEL = frozenset({"answers", "encrypted model", "public model"})  # nobody has them where speech alone is attacked
 OF_GUESSERS = GUESSING_NEEDS | {"other speech"}
@@ -25,6 +27,7 @@ ASSET_ORDER = ("speech", "key", "use", "identity")
 NO_MODEL = "Speech alone was attacked: there is no model whose answers this adversary could use."
 NO_ATTACK = "No attack is known that needs no more than this adversary has."
 ANY_KEY = "any key"
+EAVESDROPPER = "eavesdropper"
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,16 @@ class Candidate:
 
 
 def cell_of(row: Evidence, adversary: Adversary) -> Cell:
-    """The cell of a row and an adversary."""
+    """The cell of a row and an adversary. What ciphertext tells without any key is said of the eavesdropper."""
+    cell = _judged(row, adversary)
+    if adversary.name != EAVESDROPPER:
+        return cell
+    place = row.place
+    told = leak_sentence(row.analyses, place.scheme, place.block_size, place.blocks)
+    return replace(cell, sentence=f"{cell.sentence} {told}".rstrip())
+
+
+def _judged(row: Evidence, adversary: Adversary) -> Cell:
     found = list(candidates(row, adversary))
     tried = [one for one in found if one.state in TRIED]
     left = untried(row, adversary)
@@ -132,7 +144,7 @@ def candidates(row: Evidence, adversary: Adversary) -> Iterator[Candidate]:
     """The verdicts of all runs of a row on an adversary, each on one asset."""
     for run, judged in zip(row.attacks, row.verdicts, strict=True):
         for found in judged.cells:
-            if found.adversary == adversary.name:
+            if found.adversary == adversary.name and (_of_the_row(row, run) or STATE_OF[found.word] in TRIED):
                 yield Candidate(found, run)
     if not adversary.can(GUESSING_NEEDS):
         return
@@ -147,8 +159,14 @@ def untried(row: Evidence, adversary: Adversary) -> list[str]:
     """Attacks that this adversary could run on the row, and that no run of it tried or found inapplicable."""
     done = {GUESSING}
     for run in row.attacks:
-        done |= {str(name) for name in run.rows["attack"]} | set(run.obstacles) | run.null_names
+        done |= {str(name) for name in run.rows["attack"]} | run.null_names
+        done |= set(run.obstacles) if _of_the_row(row, run) else set()
     return [name for name, needs in row.known.items() if name not in done and _can(row, adversary, needs)]
+
+
+def _of_the_row(row: Evidence, run: AttackRun) -> bool:
+    """Whether a run attacked the row's model; what is missing where speech alone was attacked says nothing about it."""
+    return run in row.attacks_on_it
 
 
 def _can(row: Evidence, adversary: Adversary, needs: Iterable[str]) -> bool:
@@ -233,31 +251,3 @@ def given(outcome: Outcome) -> str:
     if np.isfinite(queries) and queries and "quer" not in words and "plaintext" not in " ".join(outcome.needs):
         words += f", {queries:,.0f} queries"
     return words
-
-
-def cpu(seconds: float) -> str:
-    """Processor time in short.
-
-    Examples
-    --------
-    >>> [cpu(value) for value in (0.0004, 0.024, 1.52, 75.0, 4000.0)]
-    ['< 1 ms CPU', '24 ms CPU', '1.5 s CPU', '75 s CPU', '67 min CPU']
-    """
-    if not np.isfinite(seconds):
-        return ""
-    if seconds < 0.001:
-        return "< 1 ms CPU"
-    if seconds < 0.1:
-        return f"{1000 * seconds:.2g} ms CPU"
-    return f"{seconds:.2g} s CPU" if seconds < 1000 else f"{seconds / 60:.0f} min CPU"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words with commas and an "and".
-
-    Examples
-    --------
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
-    """
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

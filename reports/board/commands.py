@@ -20,7 +20,7 @@ def command_for(row: Evidence, names: Sequence[str]) -> str:
 
     Absolute paths are cut to their last name: they are of the machine that ran it, and the page may go elsewhere.
     """
-    own = [run for run in row.attacks if bool(run.setting.get("model")) == bool(row.place.model)]
+    own = row.attacks_on_it
     if own:
         run = own[0]
         settings = {**(run.suite.get("config") or {}), "keys": len(run.null) or None}

@@ -8,9 +8,10 @@ import numpy as np
 from wrongkey.evaluation.run_folder.vocabulary import NEEDS
 from wrongkey.reports.attacks.rows import Outcome
 from wrongkey.reports.attacks.threats import ADVERSARIES
-from wrongkey.reports.board.cells import Cell, listed
+from wrongkey.reports.board.cells import Cell
 from wrongkey.reports.board.joining import Place
 from wrongkey.reports.board.states import TRIED, State
+from wrongkey.reports.board.words import joined, listed
 from wrongkey.reports.statistics.key_statistics import count_words
 
 WHO = {
@@ -81,7 +82,7 @@ def where(places: Iterable[Place]) -> str:
     sizes = _sizes(places)
     if len(sizes) > 1 and len({tuple(own) for own in sizes.values()}) == 1:
         return f"at M = {listed(next(iter(sizes.values())))}, for {listed(list(sizes))} alike"
-    return _joined([f"for {scheme} at M = {listed(own)}" for scheme, own in sizes.items()])
+    return joined([f"for {scheme} at M = {listed(own)}" for scheme, own in sizes.items()])
 
 
 def _sizes(places: Iterable[Place]) -> dict[str, list[str]]:
@@ -92,11 +93,6 @@ def _sizes(places: Iterable[Place]) -> dict[str, list[str]]:
         if place.size not in own:
             own.append(place.size)
     return found
-
-
-def _joined(phrases: Sequence[str]) -> str:
-    """Phrases that hold an "and" themselves: "for A and B, and for C"."""
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])}, and {phrases[-1]}"
 
 
 def _column(rows: Judged, adversary: str) -> list[Cell]:
@@ -136,7 +132,7 @@ def _does(needs: frozenset[str], outcomes: Sequence[Outcome]) -> str:
     clauses = [_recorded(outcomes) if need == "ciphertext" else DOES[need] for need in NEEDS if need in needs]
     if needs == {"ciphertext"}:
         return f"{clauses[0]}, and knows nothing else,"
-    return _joined(clauses) + ("," if len(clauses) > 1 else "")
+    return joined(clauses) + ("," if len(clauses) > 1 else "")
 
 
 def _recorded(outcomes: Sequence[Outcome]) -> str:
@@ -165,7 +161,7 @@ def _guessing(rows: Judged) -> str:
     if not found:
         return ""
     parts = [f"{scheme} at M = {listed(list(own))} ({_numbers(own)})" for scheme, own in found.items()]
-    return f"Guessing is cheap against {parts[0]}{''.join(f', and against {part}' for part in parts[1:])}."
+    return f"Guessing is cheap against {listed(parts)}."
 
 
 def _by_guessing_alone(rows: Judged) -> tuple[str, ...]:
@@ -193,7 +189,7 @@ def _cheap(rows: Judged) -> dict[str, dict[str, float]]:
 
 def _numbers(guesses: dict[str, float]) -> str:
     """Such as "about 18 and 53 guesses", "any key works"."""
-    words = [count_words(number) for number in guesses.values()]
+    words = [count_words(round(number, 1)) for number in guesses.values()]
     if all(number == 1 for number in guesses.values()):
         return "any key works"
     return f"about {listed(words)} guesses"
@@ -217,4 +213,4 @@ def _others(rows: Judged, broken: Sequence[Place]) -> Iterable[str]:
         ]
         if places:
             parts = [f"{scheme} at M = {listed(own)}" for scheme, own in _sizes(places).items()]
-            yield f"{name}: {_joined(parts)}."
+            yield f"{name}: {joined(parts)}."

@@ -14,10 +14,12 @@ from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.attacked_task import AttackedTask, task_of
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
+from wrongkey.reports.board.leaks import rows_about
 from wrongkey.reports.runs import SCHEME_NAMES, VARIANT_WORDS, Run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 UNKNOWN, WAVEFORM = "unknown", "waveform"
+SCHEMES = ("rom", "flipping", "shuffling")  # in the order of the board, the largest key space first; then others
 TASKS = ("", "asv", "asr", "asc")  # in the order of the board; "": speech alone
 USUAL = "both"  # the threat variant that is not named
 
@@ -53,8 +55,7 @@ class Place:
     def order(self) -> tuple[Any, ...]:
         """By task, scheme, block size and model."""
         task = TASKS.index(self.task) if self.task in TASKS else len(TASKS)
-        schemes = list(SCHEME_NAMES)
-        scheme = schemes.index(self.scheme) if self.scheme in schemes else len(schemes)
+        scheme = SCHEMES.index(self.scheme) if self.scheme in SCHEMES else len(SCHEMES)
         return task, scheme, self.scheme, self.block_size, self.blocks, self.model, self.front_end, self.variant
 
     @property
@@ -79,6 +80,11 @@ class Evidence:
     analyses: list[Analysis] = field(default_factory=list)
     rates: set[float] = field(default_factory=set)
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @cached_property
+    def attacks_on_it(self) -> list[AttackRun]:
+        """The attacks on the model itself, or on speech where the row is about speech alone."""
+        return [run for run in self.attacks if bool(run.setting.get("model")) == bool(self.place.model)]
 
     @cached_property
     def verdicts(self) -> list[AttackVerdict]:
@@ -156,11 +162,9 @@ def _same_keys(one: Place, other: Place) -> bool:
 
 def _is_about(analysis: Analysis, place: Place) -> bool:
     """Whether an analysis says what ciphertext of this place tells an eavesdropper."""
-    if analysis.name != "leaks" or place.front_end != WAVEFORM:
+    if place.front_end != WAVEFORM:
         return False
-    rows = analysis.rows
-    same = (rows["scheme"] == place.scheme) & (rows["block_size"] == place.block_size) & (rows["blocks"] == place.blocks)
-    return bool(same.any())
+    return bool(len(rows_about(analysis, place.scheme, place.block_size, place.blocks)))
 
 
 def _known_front_ends(results: Sequence[KeyStatistics], attacks: Sequence[AttackRun]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from wrongkey.printable import printable
 from wrongkey.reports.board.cells import Cell
 
 if TYPE_CHECKING:  # the board shows itself with this module
-    from wrongkey.reports.board.board import Board
+    from wrongkey.reports.board.verdict_board import Board
 
 
 def board_table(board: Board) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def board_table(board: Board) -> pd.DataFrame:
     Parameters
     ----------
     board : Board
-        Of `wrongkey.reports.board.board.board`.
+        Of `wrongkey.reports.board.board`.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def board_table(board: Board) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from wrongkey.reports.board.board import board
+    >>> from wrongkey.reports.board import board
     >>> list(board_table(board([], [])))[:3]
     ['Setting', 'Measured on', 'unauthorised user']
     """

@@ -13,10 +13,11 @@ from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.successes import UNLOCKED
 from wrongkey.reports.attacks.threats import ADVERSARIES
 from wrongkey.reports.board.cautions import cautions
-from wrongkey.reports.board.cells import Cell, cell_of, listed
+from wrongkey.reports.board.cells import Cell, cell_of
 from wrongkey.reports.board.headline import Headline, headline
 from wrongkey.reports.board.joining import Evidence, join
 from wrongkey.reports.board.table import board_html
+from wrongkey.reports.board.words import listed
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 HAS = {
@@ -28,12 +29,14 @@ HAS = {
     "borrowed device": "can have any speech encrypted",
     "insider with names": "has encrypted speech with names, and the plain weights",
 }
+_NEAR = f"within {UNLOCKED:g} point of plain"
 CRITERIA = (
-    f"Broken: an attack recovers more keys than random keys are, and at least {100 * LEAST_SHARE:.0f} % of them (key error "
-    f"below {RECOVERED:g}, speech at {DECRYPTED:.0f} dB, or the model within {UNLOCKED:g} point of plain); or a key within "
-    f"{UNLOCKED:g} point of plain takes at most {MOST_GUESSES:,} guesses, both by the bound of a 95 % interval. Weakened: "
-    f"clearly better than random keys, or as few guesses to within 5 points. Held here: neither was shown, by guesses "
-    f"where a share of {100 * EXCLUDED:g} % of keys is excluded; that is no proof. Unclear: what was tried does not decide."
+    "Broken: an attack succeeds for more keys than random keys do, and with confidence for at least "
+    f"{100 * LEAST_SHARE:.0f} % of them (key error below {RECOVERED:g}, speech at {DECRYPTED:.0f} dB, or the model "
+    f"{_NEAR}); or a key {_NEAR} takes at most {MOST_GUESSES:,} guesses, also by its 95 % interval. Weakened: "
+    "clearly better than random keys, or as few guesses to within 5 points. Held here: neither was shown, and guesses "
+    f"were enough to exclude that one key in {1 / EXCLUDED:.0f} works; no proof of safety. "
+    "Unclear: what was tried does not decide."
 )
 
 
@@ -135,9 +138,7 @@ class Board:
         return board_html(self)
 
 
-def board(
-    results: Sequence[KeyStatistics], attacks: Sequence[AttackRun], analyses: Sequence[Analysis] = ()
-) -> Board:
+def board(results: Sequence[KeyStatistics], attacks: Sequence[AttackRun], analyses: Sequence[Analysis] = ()) -> Board:
     """Bring sweeps, attacks and analyses together and judge every setting against every adversary.
 
     Parameters
