@@ -194,7 +194,7 @@ def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
             task=SimpleNamespace(about=lambda: {"trials": None}, metric="eer"),
             device=SimpleNamespace(type="cpu"),
             engine=SimpleNamespace(batch=SimpleNamespace(rows=2)),
-            model=SimpleNamespace(name="toy"),
+            model=SimpleNamespace(name="toy", sample_rate=16_000, front_end=abs),
             scheme=SimpleNamespace(name="rom"),
             incorrect=SimpleNamespace(total=None, enumerated=False),
             cut=KeyCut(Blocks.SAMPLES, 3),

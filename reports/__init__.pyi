@@ -1,3 +1,5 @@
+from .board.table import board_table as board_table
+from .board.verdict_board import Board as Board
 from .comparison.compare import Comparison as Comparison
 from .comparison.compare import compare as compare
 from .figures.block_size import block_size_figure as block_size_figure
@@ -30,11 +32,13 @@ from .verdicts import headline as headline
 
 __all__ = [
     "METRICS",
+    "Board",
     "Comparison",
     "KeyStatistics",
     "Metric",
     "Run",
     "block_size_figure",
+    "board_table",
     "closeness_table",
     "compare",
     "confusion_figure",

@@ -81,8 +81,10 @@ def cautions(result: KeyStatistics) -> list[str]:
     if result.plain is None:
         good = "the correct key is" if run.keyed else "it is without encryption"
         sentences.append(f"The plain model was not measured: it is not known how good {good}.")
-    elif _near_chance(result) and not any("from chance" in sentence for sentence in run.cautions):
-        sentences.append("The plain model itself is near chance: this run cannot show protection.")
+    elif fails(result) and not any("from chance" in sentence for sentence in run.cautions):
+        score = f"fails ({metric.label} {metric.words(result.plain.value)})"
+        how = score if metric.chance is None else "is near chance"
+        sentences.append(f"The plain model itself {how}: this run cannot show protection.")
     if result.correct is None:
         if run.keyed:
             sentences.append("The correct key was not measured.")
@@ -112,10 +114,18 @@ def session_caution(run: Run) -> list[str]:
     return [f"{how}: microphone and room help to tell speakers apart, not the voice alone."] if how else []
 
 
-def _near_chance(result: KeyStatistics) -> bool:
-    """Whether the plain model lies within a fifth of guessing; its sweep may have said so already, by the interval."""
-    chance, plain = result.metric.chance, result.plain
-    return chance is not None and plain is not None and abs(chance - plain.value) <= chance / 5
+def fails(result: KeyStatistics) -> bool:
+    """Whether the plain model is about as bad as it can be, which leaves nothing to protect.
+
+    Within a fifth of guessing; where no score of guessing is known, four fifths of the answers are wrong, as at a WER
+    of 80 %. A minDCF may be near its end while the EER is good.
+    """
+    metric, plain = result.metric, result.plain
+    if plain is None:
+        return False
+    if metric.chance is not None:
+        return abs(metric.chance - plain.value) <= metric.chance / 5
+    return metric.unit == "%" and (plain.value >= 80 if metric.higher_is_safer else plain.value <= 20)
 
 
 def evidence(run: Run) -> str:

@@ -25,6 +25,7 @@ from wrongkey.attacks.harness.salt import Salt, kept_salt
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.digests import digest_of_weights
+from wrongkey.evaluation.front_end import WAVEFORM, front_end_of
 from wrongkey.evaluation.run_folder.attack_rows import read_attack
 from wrongkey.evaluation.run_folder.folder import RunFolder, same
 from wrongkey.evaluation.run_folder.manifest import git_revision, now, versions
@@ -99,6 +100,7 @@ class AttackFolder(RunFolder):
             "setting": {
                 "model": target.model.name if target.model else None,
                 "task": config.task if target.model else None,
+                "front_end": front_end_of(target.model) if target.model else WAVEFORM,
                 "corpus": target.victims_corpus.name,
                 "recordings": target.victims_corpus.recordings,
                 "victims": len(target.victims),

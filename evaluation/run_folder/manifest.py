@@ -14,6 +14,7 @@ from typing import Any
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.front_end import front_end_of
 from wrongkey.evaluation.hardware import describe_device
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC
 from wrongkey.evaluation.tasks.text import VERSION as TEXT_VERSION
@@ -100,6 +101,8 @@ def describe_run(
             **about.pop("corpus", {}),
         },
         **about,
+        "front_end": front_end_of(experiment.model),
+        "sample_rate": experiment.model.sample_rate,
         "model_card": getattr(experiment.model, "card", None),
         "key_space": experiment.incorrect.total if experiment.incorrect.enumerated else None,
         "enumerated": experiment.incorrect.enumerated and asked >= (experiment.incorrect.total or 0),

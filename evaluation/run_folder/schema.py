@@ -141,6 +141,8 @@ class Manifest(Part):
     corpus: CorpusFacts | None = None
     trials: TrialFacts | None = None
     classes: list[str] | None = None
+    front_end: Text = None  # of the model: waveform or own (`wrongkey.evaluation.front_end`); older runs do not say
+    sample_rate: Positive | None = None
     model_card: ModelCard | None = None
     self_checks: list[Check] | None = None
     cautions: list[str] = []
@@ -161,6 +163,8 @@ class Setting(Part):
     scheme: Text = None
     blocks: Text = None
     block_size: Count | None = None
+    front_end: Text = None  # as in `Manifest`
+    rate: FiniteFloat | None = None  # samples or frames of a query per second
     victims: Count | None = None
     others: Count | None = None
 

@@ -23,9 +23,8 @@ from wrongkey.evaluation.run_folder.scores import old_files, read_scores
 from wrongkey.evaluation.run_folder.tables import Damaged, table_files
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, error_percent
 from wrongkey.keys.blocks import Blocks
-from wrongkey.reports.attacks.attacked_task import AttackedTask
+from wrongkey.reports.attacks.attacked_task import AttackedTask, error_name, task_of
 from wrongkey.reports.attacks.successes import decrypted, ended, numbers, recovered
-from wrongkey.reports.effective_error import is_two_sided
 from wrongkey.reports.metrics import METRICS
 from wrongkey.reports.runs import SCHEME_NAMES
 
@@ -166,9 +165,7 @@ class AttackRun:
     @property
     def error_name(self) -> str:
         """The task's error as in text, such as "EER" or "100 - accuracy"."""
-        if self.metric == "accuracy":
-            return "100 - accuracy"
-        return METRICS[self.metric].label if self.metric in METRICS else "error"
+        return error_name(self.metric)
 
     @cached_property
     def manifest(self) -> dict[str, Any] | None:
@@ -198,31 +195,7 @@ class AttackRun:
         """What the model's error can show; None where no model was attacked."""
         if not self.setting.get("model"):
             return None
-        manifest = self.manifest or {}
-        classes = len(manifest.get("classes") or ()) or (manifest.get("corpus") or {}).get("classes")
-        chance = {"eer": 50.0, "accuracy": 100 - 100 / classes if classes else 100.0}.get(str(self.metric), 100.0)
-        incorrect = self.scores[self.scores["condition"] == "incorrect"]["value"].to_numpy(dtype=np.float64)
-        wrong = manifest.get("key_space")  # of incorrect keys
-        return AttackedTask(
-            self.error_name,
-            self.error_under("plain"),
-            chance,
-            self.step,
-            incorrect,
-            key_space=None if wrong is None else int(wrong) + 1,
-            two_sided=is_two_sided(self.metric),
-        )
-
-    @cached_property
-    def step(self) -> float:
-        """Points by which one trial, word or utterance moves the task's error; NaN where their number is not known."""
-        trials = (self.manifest or {}).get("trials") or {}
-        if self.metric == "eer" and trials.get("target") is not None and trials.get("nontarget") is not None:
-            return 100 / max(1, min(int(trials["target"]), int(trials["nontarget"])))
-        asked = self.scores[self.scores["condition"] == "plain"]["n"]
-        if not len(asked) or not asked.iloc[0] > 0:
-            return float("nan")
-        return (200 if self.metric == "eer" else 100) / float(asked.iloc[0])  # half of the trials are of one speaker
+        return task_of(self.metric, self.manifest or {}, self.scores)
 
     @cached_property
     def null(self) -> pd.DataFrame:

@@ -12,10 +12,10 @@ from wrongkey.files import atomic_write, explained_errors
 from wrongkey.reports.attacks.attacked_task import MARGIN, NEAR_CHANCE
 from wrongkey.reports.attacks.cases import GRADED, NEARER, Judged
 from wrongkey.reports.attacks.decisions import ALPHA, ALWAYS, ENOUGH_TRIALS, FEWEST_TRIALS, LEAST_SHARE, OVERWHELMING
+from wrongkey.reports.attacks.guessing import EXCLUDED, MOST_GUESSES
 from wrongkey.reports.attacks.rows import AttackRun, load_attacks
 from wrongkey.reports.attacks.successes import NEAR_CORRECT_SNR, NEAR_CORRECT_STOI, UNLOCKED
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
-from wrongkey.reports.attacks.without_attack import RARE_GUESS
 
 LIMITS = {
     "key error": RECOVERED,
@@ -31,7 +31,8 @@ LIMITS = {
     "p, overwhelming evidence": OVERWHELMING,
     "share of random keys that needs no attack": ALWAYS,
     "material, share of the way from random keys to plain": NEARER,
-    "share of guesses that weakens": RARE_GUESS,
+    "guesses on average that break": MOST_GUESSES,
+    "share of keys near plain that is excluded": EXCLUDED,
     **{f"{one.column}, material": one.material for values in GRADED.values() for one in values},
 }
 

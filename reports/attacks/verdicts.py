@@ -11,24 +11,27 @@ import numpy as np
 
 from wrongkey.reports.attacks.cases import KEYED, Judged, judge, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
+from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, Guess, guessed
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
 from wrongkey.reports.attacks.threats import ADVERSARIES, ASSETS, SEVERITY, Adversary, Word, price, worst
-from wrongkey.reports.attacks.without_attack import guessed, opened, percent
+from wrongkey.reports.attacks.without_attack import opened, percent
 
 VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
 MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of attacks on identities
+EXACT = 149.0  # dB of SNR from which the speech is the original: scores are capped at 150
 NULL_VERBS = {"key": "are found", "speech": "decrypt", "use": "unlock it"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The verdict on one asset and one adversary. case: what it rests on; None where it rests on no attack."""
+    """The verdict on one asset and one adversary. case, guess: what it rests on; at most one of them is not None."""
 
     asset: str
     adversary: str
     word: Word
     sentence: str
     case: Judged | None = None
+    guess: Guess | None = None
 
 
 @dataclass(frozen=True)
@@ -87,14 +90,14 @@ def _cell(run: AttackRun, cases: Sequence[Judged], asset: str, adversary: Advers
 
     if reason := _beyond(run, asset, adversary):
         return say(Word.NOT_APPLICABLE, reason)
-    if asset == "use" and run.task and (doubt := run.task.doubt(run.task.margin)):
+    if asset == "use" and run.task and (doubt := run.task.unusable):
         return say(Word.UNDECIDED, f"{doubt[:1].upper()}{doubt[1:]}.")
     found = [say(*free)] if (free := opened(run, asset)) else []
     own = [case for case in cases if case.asset == asset and adversary.can(case.outcome.needs)]
     if own:
         found.append(_by_attacks(run, own, say))
-    if asset == "use" and run.task and adversary.can({"answers"}) and (guess := guessed(run.task)):
-        found.append(say(*guess))
+    if asset == "use" and run.task and adversary.can(GUESSING_NEEDS) and (guess := guessed(run.task)):
+        found.append(Cell(asset, adversary.name, guess.word, guess.sentence, guess=guess))
     if not found:
         return say(*_untried(run, asset, adversary))
     return next(cell for cell in found if cell.word is worst(cell.word for cell in found))
@@ -221,7 +224,8 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
     if outcome.failed and outcome.n:
         parts.append(f"{outcome.failed} of {len(outcome.rows)} trials failed")
     if case.asset in ("key", "speech") and np.isfinite(outcome.median("snr")):
-        parts.append(f"median SNR {outcome.median('snr'):.0f} dB")
+        snr = snr_words(outcome.median("snr"))
+        parts.append("decrypted speech is exact" if snr == "exact" else f"median SNR {snr}")
     if case.asset == "use" and outcome.wants_key and run.task and np.isfinite(outcome.median("error")):
         parts.append(f"median {run.task.name} {outcome.median('error'):.1f} % (plain {run.task.plain:.1f} %)")
     if case.reason:
@@ -229,6 +233,17 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
     if outcome.n:
         parts.append(f"{outcome.median('seconds'):.2g} s of CPU a {'key' if outcome.wants_key else 'trial'}")
     return "; ".join(parts) + "."
+
+
+def snr_words(snr: float) -> str:
+    """A signal-to-noise ratio in dB; "exact" where only rounding is left, of which the harness caps the ratio.
+
+    Examples
+    --------
+    >>> snr_words(37.6), snr_words(150.0)
+    ('38 dB', 'exact')
+    """
+    return "exact" if snr >= EXACT else f"{snr:.0f} dB"
 
 
 def _summary(found: AttackVerdict) -> str:

@@ -1,0 +1,70 @@
+"""The board as a table: of strings for Markdown, CSV and LaTeX, and as HTML for notebooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from markupsafe import Markup
+
+from wrongkey.printable import printable
+from wrongkey.reports.board.cells import Cell
+
+if TYPE_CHECKING:  # the board shows itself with this module
+    from wrongkey.reports.board.verdict_board import Board
+
+
+def board_table(board: Board) -> pd.DataFrame:
+    """One row of strings for each row of a board.
+
+    Parameters
+    ----------
+    board : Board
+        Of `wrongkey.reports.board.board`.
+
+    Returns
+    -------
+    DataFrame
+        Columns "Setting", "Measured on" and one for each adversary.
+
+    Examples
+    --------
+    >>> from wrongkey.reports.board import board
+    >>> list(board_table(board([], [])))[:3]
+    ['Setting', 'Measured on', 'unauthorised user']
+    """
+    names = [column.name for column in board.columns]
+    rows = [[row.label, row.facts, *map(cell_words, row.cells)] for row in board.rows]
+    return pd.DataFrame(rows, columns=["Setting", "Measured on", *names])
+
+
+def cell_words(cell: Cell) -> str:
+    """A cell in a line: "Broken: 5 s of speech · 1.5 s CPU (5 of 5 keys [57, 100 %], 38 dB)"."""
+    words = cell.state.capitalize()
+    words += f": {cell.price}" if cell.price else ""
+    return words + (f" ({cell.sure})" if cell.sure else "")
+
+
+def board_html(board: Board) -> str:
+    """A compact table with its headline as caption. All text is escaped."""
+    tag = Markup
+    head = Markup("").join(
+        tag('<th scope="col">{}<br><small>{}</small></th>').format(one.name, one.has) for one in board.columns
+    )
+    body = Markup("").join(
+        tag('<tr><th scope="row">{}<br><small>{}</small></th>{}</tr>').format(
+            printable(row.label), printable(row.facts), Markup("").join(map(_cell_html, row.cells))
+        )
+        for row in board.rows
+    )
+    cautions = Markup("").join(tag("<p><small>{}</small></p>").format(printable(one)) for one in board.cautions)
+    caption = tag("<caption><strong>{}</strong> {}</caption>").format(printable(board.answer), printable(board.rest))
+    start = tag('<table>{}<thead><tr><th scope="col">Setting</th>{}</tr></thead><tbody>{}</tbody></table>')
+    return str(start.format(caption, head, body) + cautions)
+
+
+def _cell_html(cell: Cell) -> Markup:
+    text = Markup('<td title="{}">{} {}').format(printable(cell.sentence), cell.icon, cell.state.capitalize())
+    for part in filter(None, (cell.price, cell.sure, cell.command)):
+        text += Markup("<br><small>{}</small>").format(printable(part))
+    return text + Markup("</td>")

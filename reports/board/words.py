@@ -1,0 +1,44 @@
+"""Words that several parts of the board use."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words with commas and an "and".
+
+    Examples
+    --------
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def joined(phrases: Sequence[str]) -> str:
+    """Phrases that may hold an "and" themselves.
+
+    Examples
+    --------
+    >>> joined(["for A and B", "for C"])
+    'for A and B, and for C'
+    """
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])}, and {phrases[-1]}"
+
+
+def cpu(seconds: float) -> str:
+    """Processor time in short; empty where it was not measured.
+
+    Examples
+    --------
+    >>> [cpu(value) for value in (0.0004, 0.024, 1.52, 75.0, 4000.0)]
+    ['< 1 ms CPU', '24 ms CPU', '1.5 s CPU', '75 s CPU', '67 min CPU']
+    """
+    if not np.isfinite(seconds):
+        return ""
+    if seconds < 0.001:
+        return "< 1 ms CPU"
+    if seconds < 0.1:
+        return f"{1000 * seconds:.2g} ms CPU"
+    return f"{float(f'{seconds:.2g}'):g} s CPU" if seconds < 1000 else f"{seconds / 60:.0f} min CPU"
