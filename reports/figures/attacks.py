@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -13,7 +12,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.reports.attacks.rows import AttackRun, Outcome
 from wrongkey.reports.attacks.successes import numbers
-from wrongkey.reports.figures.style import COLOURS, GREY, LINES, MARKERS, STYLE
+from wrongkey.reports.figures.style import COLOURS, GREY, LINES, MARKERS, new_figure, styled
 from wrongkey.reports.runs import SCHEME_NAMES
 
 SIZE = (8.6, 4.4)  # inches, of two panels side by side
@@ -30,8 +29,8 @@ def seconds_figure(runs: Sequence[AttackRun]) -> Figure | None:
         return None
     sizes = sorted({run.block_size for run, _ in lines})
     kinds = list(dict.fromkeys(outcomes[0].kind[:2] for _, outcomes in lines))  # attack and variant
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=SIZE, layout="constrained")
+    with styled():
+        figure = new_figure(*SIZE)
         shares, levels = figure.subplots(1, 2)
         for run, outcomes in lines:
             attack, variant = outcomes[0].kind[:2]
@@ -64,8 +63,8 @@ def block_size_curves(runs: Sequence[AttackRun]) -> Figure | None:
     if not lines:
         return None
     attacks = list(dict.fromkeys(attack for attack, *_ in lines))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=SIZE, layout="constrained")
+    with styled():
+        figure = new_figure(*SIZE)
         shares, levels = figure.subplots(1, 2)
         for (attack, scheme, model), points in lines.items():
             look = {

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -22,7 +21,7 @@ from wrongkey.reports.figures.score_axes import (
     one_metric,
     shared_legend,
 )
-from wrongkey.reports.figures.style import INK, LINES, MARKERS, STYLE, legend_below, scheme_colours, short
+from wrongkey.reports.figures.style import INK, LINES, MARKERS, legend_below, new_figure, scheme_colours, short, styled
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.runs import SCHEME_NAMES
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
@@ -96,8 +95,8 @@ def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
     series = _series(results)
     sizes = sorted({result.run.block_size for result in results})
     logarithmic = sizes[-1] / sizes[0] > WIDE
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    with styled():
+        figure = new_figure(6.4, 4.4)
         axes = figure.subplots()
         looks = _looks(list(series))
         for number, (key, members) in enumerate(series.items()):

@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -21,7 +20,7 @@ from wrongkey.reports.figures.score_axes import (
     one_metric,
     shared_legend,
 )
-from wrongkey.reports.figures.style import INK, STYLE, legend_below, lighter, scheme_colours, short, tidy
+from wrongkey.reports.figures.style import INK, legend_below, lighter, new_figure, scheme_colours, short, styled, tidy
 from wrongkey.reports.runs import SCHEME_NAMES
 from wrongkey.reports.statistics.key_statistics import FEW_KEYS, Array, KeyStatistics
 from wrongkey.reports.tables import keys_text
@@ -64,10 +63,10 @@ def violin_figure(results: Sequence[KeyStatistics]) -> Figure:
         The runs are of more than one metric.
     """
     metric = one_metric(results)
-    with matplotlib.rc_context(STYLE):
+    with styled():
         tilted = len(results) > LEVEL_LABELS
         width = max(4.6, 1.5 + (0.66 if tilted else 1.05) * len(results))
-        figure = Figure(figsize=(width, 5.4 if tilted else 4.2), layout="constrained")
+        figure = new_figure(width, 5.4 if tilted else 4.2)
         axes = figure.subplots()
         colours = scheme_colours(result.run.scheme for result in results)
         for position, result in enumerate(results):
