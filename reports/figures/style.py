@@ -7,6 +7,7 @@ marks, groups of keys by greys. Every colour has a contrast of 3 to 1 or more on
 so that they are told apart in greyscale. Files are the same bytes every time.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -65,6 +66,7 @@ _IEEE: Any = {
     "xtick.major.size": 3,
     "ytick.major.size": 3,
     "axes.labelpad": 2,
+    "legend.labelspacing": 0.25,
     "grid.linewidth": 0.4,
 }
 COLOURS = {"rom": "#004488", "shuffling": "#AD8800", "flipping": "#AA3F55"}
@@ -73,7 +75,7 @@ GREY = "#777777"
 INK = "#1a1a1a"
 GREYS = ("#333333", "#8a8a8a")  # of groups and runs that are no schemes
 MARKERS = ("o", "s", "D", "v", "P", "X")
-LINES = ("-", "--", ":", "-.")
+LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)))
 DPI = 200  # of a PNG, and of what is rasterised in the other files
 SHOWN_DPI = 110  # in a notebook
 
@@ -85,6 +87,7 @@ class Style:
     name: str
     settings: dict[str, Any]
     columns: tuple[float, ...] = ()
+    linespacing: float = 1.2  # of lines, times what the font asks for
 
     def size(self, width: float, height: float) -> tuple[float, float]:
         """Width and height in inches of a figure that asks for these on the screen.
@@ -92,10 +95,10 @@ class Style:
         In a paper it gets the narrowest column that is at least half as wide, or the widest one.
         """
         column = next((one for one in self.columns if one >= width / 2), self.columns[-1]) if self.columns else width
-        return column, height * min(1.0, (column / width) ** 0.5)
+        return column, height * min(1.0, (column / width) ** 0.25)
 
 
-STYLES = {style.name: style for style in (Style("screen", STYLE), Style("ieee", _IEEE, (3.5, 7.16)))}
+STYLES = {style.name: style for style in (Style("screen", STYLE), Style("ieee", _IEEE, (3.5, 7.16), 0.95))}
 _current = ContextVar("style", default=STYLES["screen"])
 
 
@@ -223,6 +226,28 @@ def short(name: str, most: int = 28) -> str:
     """A tidy name of at most `most` characters."""
     name = tidy(name)
     return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def middle(name: str, most: int = 60) -> str:
+    """A tidy name of at most `most` characters, of which a longer one loses its middle."""
+    name = tidy(name)
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - (most - most // 2 - 1) :]}"
+
+
+def wrapped(text: str, width: float, size: float) -> str:
+    """Text in lines of at most so many inches: broken at spaces, and a longer word after - _ / or anywhere."""
+    lines, line = [], ""
+    for part in re.findall(r"\s*[^\s/_-]+[/_-]*|\s*[/_-]+", text):
+        if line and text_width((line + part).strip(), size) > width:
+            lines.append(line.strip())
+            line = ""
+        line += part
+        while text_width(line.strip(), size) > width and len(line.strip()) > 1:
+            whole = line.strip()
+            fits = next((n for n in range(len(whole) - 1, 1, -1) if text_width(whole[:n], size) <= width), 1)
+            lines.append(whole[:fits])
+            line = whole[fits:]
+    return "\n".join([*lines, line.strip()])
 
 
 def text_width(text: str, size: float) -> float:

@@ -89,9 +89,7 @@ def test_a_figure_shows_itself_in_its_own_style() -> None:
     assert len(repr(figure)) < 200
 
 
-@pytest.mark.parametrize(
-    ("asked", "width"), [((6.4, 4.0), 3.5), ((8.6, 4.4), 7.16), ((20, 4), 7.16)]
-)
+@pytest.mark.parametrize(("asked", "width"), [((6.4, 4.0), 3.5), ((8.6, 4.4), 7.16), ((20, 4), 7.16)])
 def test_a_paper_has_two_widths(asked: tuple[float, float], width: float) -> None:
     with styled("ieee"), styled():
         figure = new_figure(*asked)
