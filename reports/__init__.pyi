@@ -6,6 +6,7 @@ from .figures.block_size import block_size_figure as block_size_figure
 from .figures.confusion import confusion_figure as confusion_figure
 from .figures.style import save_figure as save_figure
 from .figures.violins import violin_figure as violin_figure
+from .latex import to_latex as to_latex
 from .metrics import METRICS as METRICS
 from .metrics import Metric as Metric
 from .metrics import get_metric as get_metric
@@ -25,7 +26,6 @@ from .tables import numbers as numbers
 from .tables import score_table as score_table
 from .tables import to_csv as to_csv
 from .tables import to_html as to_html
-from .tables import to_latex as to_latex
 from .tables import to_markdown as to_markdown
 from .tables import worst_key_table as worst_key_table
 from .verdicts import headline as headline

@@ -1,8 +1,8 @@
 """The numbers of several runs as tables: full precision for machines, rounded with intervals for people.
 
 `numbers` is the complete table (CSV); `score_table` and `worst_key_table` are what fits on a page. A table is
-a DataFrame until the last moment; `to_html`, `to_markdown`, `to_csv` and `to_latex` write any of them, with untrusted
-names made printable.
+a DataFrame until the last moment; `to_html`, `to_markdown` and `to_csv` write any of them, and `latex.to_latex` for a
+paper, with untrusted names made printable.
 """
 
 import re
@@ -272,25 +272,6 @@ def to_csv(table: pd.DataFrame) -> str:
     "run,keys\n'=1+1,5\n"
     """
     return str(_texts(table, _no_formula).to_csv(index=False, lineterminator="\n"))
-
-
-def to_latex(table: pd.DataFrame) -> str:
-    r"""Write a table as a LaTeX tabular, which needs `\usepackage{booktabs}`.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Any table; special characters are escaped.
-
-    Returns
-    -------
-    str
-        The environment.
-    """
-    style = (
-        _texts(table, printable).style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
-    )
-    return str(style.to_latex(hrules=True))
 
 
 def _markdown_row(cells: Sequence[object]) -> str:

@@ -8,7 +8,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -20,7 +19,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.figures.density import has_density, narrowing
-from wrongkey.reports.figures.style import COLOURS, GREY, INK, MARKERS, STYLE
+from wrongkey.reports.figures.style import COLOURS, GREY, INK, MARKERS, new_figure, styled
 from wrongkey.reports.statistics.key_statistics import Array
 
 GROUPS = {"low": "#BB5566", "high": "#004488"}  # keys that work, keys that protect
@@ -43,8 +42,8 @@ def distance_figure(analyses: Sequence[Analysis]) -> Figure | None:
     shown = [analysis for analysis in analyses if analysis.about.get("groups")]
     if not shown:
         return None
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(max(4.6, 1.5 + 1.3 * len(shown)), 4.2), layout="constrained")
+    with styled():
+        figure = new_figure(max(4.6, 1.5 + 1.3 * len(shown)), 4.2)
         axes = figure.subplots()
         for place, analysis in enumerate(shown):
             for group in GROUPS:
@@ -75,8 +74,8 @@ def correlation_figure(analyses: Sequence[Analysis]) -> Figure | None:
             for end in ("low", "correlation", "high")
         ]
     )
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 1.2 + 0.3 * len(labels)), layout="constrained")
+    with styled():
+        figure = new_figure(7.2, 1.2 + 0.3 * len(labels))
         axes = figure.subplots()
         sns.pointplot(
             ends,
@@ -113,8 +112,8 @@ def scatter_figure(analyses: Sequence[Analysis]) -> Figure | None:
     shown = [analysis for analysis in analyses if analysis.strongest][:MOST_RUNS]
     if not shown:
         return None
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.6, 0.4 + 2.5 * len(shown)), layout="constrained")
+    with styled():
+        figure = new_figure(6.6, 0.4 + 2.5 * len(shown))
         grid = figure.subplots(len(shown), 2, squeeze=False, sharey="row")
         for (left, right), analysis in zip(grid, shown, strict=True):
             known = {entry["name"]: entry for entry in analysis.measures}
@@ -135,8 +134,8 @@ def near_figure(analyses: Sequence[Analysis]) -> Figure | None:
     }
     if not panels:
         return None
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(2.2 + 2.9 * len(panels), 4.3), layout="constrained")
+    with styled():
+        figure = new_figure(2.2 + 2.9 * len(panels), 4.3)
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
         for axes, (name, text) in zip(grid, panels.items(), strict=True):
             for number, analysis in enumerate(shown):
@@ -178,8 +177,8 @@ def example_figure(analysis: Analysis) -> Figure | None:
     rows = -(-len(chosen) // columns)
     plain = pictures[("plain", None)]["value"]
     low, high = float(plain.min()), float(plain.max())
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 0.4 + 1.75 * rows), layout="constrained")
+    with styled():
+        figure = new_figure(8.4, 0.4 + 1.75 * rows)
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()

@@ -1,9 +1,9 @@
 """The curves of the attacks: success against seconds of ciphertext, and against block size."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -11,40 +11,38 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
+from wrongkey.printable import printable
 from wrongkey.reports.attacks.rows import AttackRun, Outcome
 from wrongkey.reports.attacks.successes import numbers
-from wrongkey.reports.figures.style import COLOURS, GREY, LINES, MARKERS, STYLE
+from wrongkey.reports.figures.style import LINES, MARKERS, legend_below, new_figure, scheme_colours, styled
 from wrongkey.reports.runs import SCHEME_NAMES
 
 SIZE = (8.6, 4.4)  # inches, of two panels side by side
 
 
+Kind = tuple[str, str, str]  # attack, variant, quality
+
+
 def seconds_figure(runs: Sequence[AttackRun]) -> Figure | None:
     """Share of keys recovered, and SNR after decryption (median, quartiles), against seconds of ciphertext.
 
-    One line per attack, variant and run: the colour is the scheme, the marker the attack and the line style the block
-    size. None where no attack was given several durations.
+    One line per attack, variant, quality and run: the colour is the scheme, the marker the attack, and the line style
+    the run. None where no attack was given several durations.
     """
     lines = [(run, outcomes) for run in runs for outcomes in _timed(run)]
     if not lines:
         return None
-    sizes = sorted({run.block_size for run, _ in lines})
-    kinds = list(dict.fromkeys(outcomes[0].kind[:2] for _, outcomes in lines))  # attack and variant
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=SIZE, layout="constrained")
+    names = _names([run for run, _ in lines])
+    looks = _looks([(run.scheme, outcomes[0].kind, names[run.folder]) for run, outcomes in lines])
+    with styled():
+        figure = new_figure(*SIZE)
         shares, levels = figure.subplots(1, 2)
-        for run, outcomes in lines:
-            attack, variant = outcomes[0].kind[:2]
-            look = {
-                "color": COLOURS.get(run.scheme, GREY),
-                "marker": MARKERS[kinds.index((attack, variant)) % len(MARKERS)],
-                "linestyle": LINES[sizes.index(run.block_size) % len(LINES)],
-            }
+        for (run, outcomes), look in zip(lines, looks, strict=True):
             seconds = [(_seconds(outcome), outcome) for outcome in outcomes]
-            label = f"{run.label}: {attack}" + (f", {variant}" if variant else "")
+            label = ", ".join(filter(None, (f"{names[run.folder]}: {outcomes[0].kind[0]}", *outcomes[0].kind[1:])))
             _draw_line(shares, levels, seconds, label, look, quartiles=True)
         ticks = sorted({_seconds(outcome) for _, outcomes in lines for outcome in outcomes})
-        shares.set_ylabel(f"keys recovered, % (error < {RECOVERED:g} or SNR ≥ {DECRYPTED:.0f} dB)")
+        shares.set_ylabel(f"keys recovered, %\n(error < {RECOVERED:g} or SNR ≥ {DECRYPTED:.0f} dB)")
         _finish(figure, shares, levels, ticks, "seconds of ciphertext of one speaker")
     return figure
 
@@ -52,33 +50,75 @@ def seconds_figure(runs: Sequence[AttackRun]) -> Figure | None:
 def block_size_curves(runs: Sequence[AttackRun]) -> Figure | None:
     """Share of keys recovered and SNR against block size M, from ciphertext, each attack at its most seconds.
 
-    One line per attack and scheme, apart for speech alone and for what models read; None where no attack from
-    ciphertext ran at two block sizes.
+    One line per attack, variant, quality and scheme, apart for what is read by each family of models and for each
+    corpus; None where no attack from ciphertext ran at two block sizes.
     """
-    lines: dict[tuple[str, str, bool], dict[int, Outcome]] = {}
+    lines: dict[tuple[Kind, str, str, int], dict[int, Outcome]] = {}
     for run in runs:
         for timed in _timed(run):
-            key = (timed[-1].attack, run.scheme, bool(run.setting.get("model")))
-            lines.setdefault(key, {}).setdefault(run.block_size, timed[-1])
+            line = (timed[-1].kind, run.scheme, _subject(run))
+            # Another run of the same block size begins a line of its own.
+            again = next(n for n in range(len(runs)) if run.block_size not in lines.get((*line, n), {}))
+            lines.setdefault((*line, again), {})[run.block_size] = timed[-1]
     lines = {key: points for key, points in lines.items() if len(points) > 1}
     if not lines:
         return None
-    attacks = list(dict.fromkeys(attack for attack, *_ in lines))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=SIZE, layout="constrained")
+    subjects = {subject for _, _, subject, _ in lines}
+    looks = _looks([(scheme, kind, f"{subject} {again}") for kind, scheme, subject, again in lines])
+    with styled():
+        figure = new_figure(*SIZE)
         shares, levels = figure.subplots(1, 2)
-        for (attack, scheme, model), points in lines.items():
-            look = {
-                "color": COLOURS.get(scheme, GREY),
-                "marker": MARKERS[attacks.index(attack) % len(MARKERS)],
-                "linestyle": "--" if model else "-",
-            }
-            label = f"{attack}, {SCHEME_NAMES.get(scheme, scheme)}{', models’ queries' if model else ''}"
+        for ((kind, scheme, subject, again), points), look in zip(lines.items(), looks, strict=True):
+            parts = [*kind, SCHEME_NAMES.get(scheme, scheme), subject if len(subjects) > 1 else ""]
+            label = ", ".join(filter(None, (*parts, f"run {again + 1}" if again else "")))
             _draw_line(shares, levels, sorted(points.items()), label, look, quartiles=False)
         ticks = sorted({size for points in lines.values() for size in points})
         shares.set_ylabel("keys recovered, %")
         _finish(figure, shares, levels, ticks, "block size M")
     return figure
+
+
+def _names(runs: Sequence[AttackRun]) -> dict[Path, str]:
+    """A name for each run's folder: its label, with corpus and folder as far as they tell runs apart."""
+    folders = {run.folder: run for run in runs}
+    names = {folder: run.label for folder, run in folders.items()}
+    for more in (lambda run: str(run.setting.get("corpus")), lambda run: printable(run.folder.name), None):
+        twins = {name for name in names.values() if list(names.values()).count(name) > 1}
+        for number, (folder, run) in enumerate(folders.items(), start=1):
+            if names[folder] in twins:
+                names[folder] += f", {more(run)}" if more else f" ({number})"
+    return names
+
+
+def _subject(run: AttackRun) -> str:
+    """What speech is attacked, and by which family of models it is read."""
+    model = str(run.setting.get("model") or "").removesuffix(str(run.block_size)).rstrip("-_ ")
+    return ", ".join(filter(None, (model, str(run.setting.get("corpus") or ""))))
+
+
+def _looks(lines: Sequence[tuple[str, Kind, str]]) -> list[dict[str, Any]]:
+    """A look for each line of (scheme, kind of attack, run): no two are the same.
+
+    Lines that lie on each other are told apart too: their markers are of different sizes, and hollow.
+    """
+    colours = scheme_colours(scheme for scheme, _, _ in lines)
+    kinds = list(dict.fromkeys(kind for _, kind, _ in lines))
+    looks = []
+    for scheme, kind, run in lines:
+        runs = list(dict.fromkeys(other for one, _, other in lines if one == scheme))
+        number, colour = kinds.index(kind), colours[scheme]
+        looks.append(
+            {
+                "color": colour,
+                "marker": MARKERS[number % len(MARKERS)],
+                "markersize": 9 - number % len(MARKERS),
+                "markerfacecolor": "none" if number // len(MARKERS) % 2 == 0 else colour,
+                "markeredgecolor": colour,
+                "linestyle": LINES[runs.index(run) % len(LINES)],
+                "linewidth": 1.5 + runs.index(run) // len(LINES),
+            }
+        )
+    return looks
 
 
 def _draw_line(
@@ -90,7 +130,7 @@ def _draw_line(
     quartiles: bool,
 ) -> None:
     """One attack in both panels, by places on the horizontal axis: shares, and medians of the SNR over trials."""
-    look = {**look, "linewidth": 1.5, "markersize": 6, "legend": False}
+    look = {**look, "legend": False}
     x = [place for place, _ in points]
     sns.lineplot(x=x, y=[100 * outcome.share for _, outcome in points], estimator=None, label=label, ax=shares, **look)
     values = [numbers(outcome.ended, "snr") for _, outcome in points]
@@ -111,8 +151,7 @@ def _finish(figure: Figure, shares: Axes, levels: Axes, ticks: Sequence[float], 
     levels.set(ylabel="SNR of the decrypted speech, dB")
     for axes in (shares, levels):
         _ticks(axes, ticks, label)
-    handles, labels = shares.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7, frameon=False, handlelength=3)
+    legend_below(figure, shares.get_legend_handles_labels()[0])
 
 
 def _ticks(axes: Axes, ticks: Sequence[float], label: str) -> None:
@@ -126,10 +165,10 @@ def _ticks(axes: Axes, ticks: Sequence[float], label: str) -> None:
 
 def _timed(run: AttackRun) -> list[list[Outcome]]:
     """The outcomes of each attack that was given two or more durations of ciphertext, by seconds."""
-    found: dict[tuple[str, str], list[Outcome]] = {}
+    found: dict[Kind, list[Outcome]] = {}
     for outcome in run.outcomes:
         if outcome.wants_key and np.isfinite(_seconds(outcome)):
-            found.setdefault(outcome.kind[:2], []).append(outcome)
+            found.setdefault(outcome.kind, []).append(outcome)
     return [sorted(timed, key=_seconds) for timed in found.values() if len(set(map(_seconds, timed))) > 1]
 
 

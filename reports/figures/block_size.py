@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from itertools import cycle
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -14,15 +12,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from wrongkey.reports.figures.panels import Asked, ordered, panels
 from wrongkey.reports.figures.score_axes import (
     Handles,
     draw_chance,
     draw_plain,
-    finish_score_axis,
+    finish_score_axes,
     one_metric,
     shared_legend,
 )
-from wrongkey.reports.figures.style import INK, LINES, MARKERS, STYLE, legend_below, scheme_colours, short
+from wrongkey.reports.figures.style import INK, LINES, MARKERS, legend_below, middle, new_figure, scheme_colours, styled
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.runs import SCHEME_NAMES
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
@@ -35,30 +34,29 @@ class Series(NamedTuple):
     """What the runs on one line have in common."""
 
     family: str
-    corpus: str
     variant: str
     blocks: str
     scheme: str
+    asked: Asked
+    run: str = ""  # where another run of the same block size is on the line already
 
     @classmethod
     def of(cls, result: KeyStatistics) -> "Series":
         """The series of a run."""
         run = result.run
-        return cls(run.family, run.corpus, run.variant_label, run.blocks, run.scheme)
+        return cls(run.family, run.variant_label, run.blocks, run.scheme, Asked.of(run))
 
     @property
-    def line(self) -> tuple[str, str, str, str]:
+    def line(self) -> tuple[str, str, str, Asked, str]:
         """What decides marker and line style; the scheme decides the colour."""
-        return self.family, self.corpus, self.variant, self.blocks
+        return self.family, self.variant, self.blocks, self.asked, self.run
 
-    def label(self, others: Sequence["Series"]) -> str:
-        """Family and scheme, and what else differs between the series of the figure."""
-        parts = [self.family, SCHEME_NAMES.get(self.scheme, self.scheme)]
-        if len({other.corpus for other in others}) > 1:
-            parts.append(self.corpus)
+    def label(self, others: Sequence["Series"], panel: str) -> str:
+        """Family and scheme, the title of the panel, and what else tells the line from others of the figure."""
+        parts = [self.family, SCHEME_NAMES.get(self.scheme, self.scheme), panel]
         if len({other.blocks for other in others}) > 1:
             parts.append(self.blocks)
-        return ", ".join(short(part) for part in (*parts, self.variant) if part)
+        return ", ".join(middle(part, 40) for part in (*parts, self.variant, self.run) if part)
 
 
 class _Sideways:
@@ -74,8 +72,9 @@ class _Sideways:
 def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
     """Draw scores against block size M: median and 5–95 % band over incorrect keys.
 
-    One line per scheme, model family, corpus, threat variant and way to cut blocks. Triangle: the incorrect key that
-    works best. Star: plain model. M is on a logarithmic axis where it spans more than a factor of ten.
+    One line per scheme, model family, threat variant and way to cut blocks, and one panel per corpus and set of trials
+    (`panel_caution` says so in a caption). Triangle: the incorrect key that works best. Star: plain model. M is on a
+    logarithmic axis where it spans more than a factor of ten.
 
     Parameters
     ----------
@@ -93,24 +92,36 @@ def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
         The runs are of more than one metric.
     """
     metric = one_metric(results)
-    series = _series(results)
+    series = series_of(results)
     sizes = sorted({result.run.block_size for result in results})
     logarithmic = sizes[-1] / sizes[0] > WIDE
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-        axes = figure.subplots()
+    shown = panels(results)
+    with styled():
+        figure = new_figure(6.4 + 2.2 * (len(shown) - 1), 4.4)
+        grid = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
         looks = _looks(list(series))
-        for number, (key, members) in enumerate(series.items()):
-            _draw_series(axes, members, _sideways(number, len(series), sizes, logarithmic), looks[key])
-        lines = dict.fromkeys(key.line for key in series)
-        for line, linestyle in zip(lines, cycle(LINES)):
-            ordered = sorted(results, key=lambda result: result.run.block_size)
-            _draw_plain_line(axes, [r for r in ordered if Series.of(r).line == line], linestyle)
-        _label_sizes(axes, sizes, logarithmic)
-        draw_chance(axes, metric)
-        finish_score_axis(axes, metric)
+        titles = {Asked.of(panel.results[0].run): panel.title for panel in shown}
+        for axes, (asked, title) in zip(grid, titles.items(), strict=True):
+            drawn = {key: members for key, members in series.items() if key.asked == asked}
+            for number, (key, members) in enumerate(drawn.items()):
+                _draw_series(axes, members, _sideways(number, len(drawn), sizes, logarithmic), looks[key])
+            for line in dict.fromkeys(key.line for key in drawn):
+                of_line = [key for key in drawn if key.line == line]
+                members = [member for key in of_line for member in drawn[key]]
+                _draw_plain_line(axes, members, looks[of_line[0]]["linestyle"])
+            _label_sizes(axes, sizes, logarithmic)
+            draw_chance(axes, metric)
+            axes.set_title(title)
+        finish_score_axes(grid, metric)
         handles: Handles = [
-            Line2D([], [], **looks[key], markersize=7, markeredgecolor="white", label=key.label(list(series)))
+            Line2D(
+                [],
+                [],
+                **looks[key],
+                markersize=7,
+                markeredgecolor="white",
+                label=key.label(list(series), titles[key.asked]),
+            )
             for key in series
         ]
         handles.append(Patch(facecolor="#bbbbbb", label="line: median; band: 5–95 % of keys"))
@@ -118,11 +129,14 @@ def block_size_figure(results: Sequence[KeyStatistics]) -> Figure:
     return figure
 
 
-def _series(results: Sequence[KeyStatistics]) -> dict[Series, list[KeyStatistics]]:
-    """The runs of each line by block size, lines in the order of the runs."""
-    series: dict[Series, list[KeyStatistics]] = {Series.of(result): [] for result in results}
-    for result in sorted(results, key=lambda r: r.run.block_size):
-        series[Series.of(result)].append(result)
+def series_of(results: Sequence[KeyStatistics]) -> dict[Series, list[KeyStatistics]]:
+    """The runs of each line by block size, ordered; a second run of a block size begins a line of its own."""
+    series: dict[Series, list[KeyStatistics]] = {}
+    for result in ordered(results):
+        key = Series.of(result)
+        if any(other.run.block_size == result.run.block_size for other in series.get(key, [])):
+            key = key._replace(run=result.run.name)
+        series.setdefault(key, []).append(result)
     return series
 
 
@@ -157,9 +171,11 @@ def _draw_series(axes: Axes, members: list[KeyStatistics], sideways: _Sideways, 
 
 def _draw_plain_line(axes: Axes, members: list[KeyStatistics], linestyle: str) -> None:
     """The plain models of runs that differ in scheme and block size only, joined in their line style."""
-    plain = {m.run.block_size: m.plain.value for m in members if m.plain is not None}
-    axes.plot(list(plain), list(plain.values()), color=INK, linestyle=linestyle, linewidth=0.8, zorder=3)
-    for size, value in plain.items():
+    points = {(m.run.block_size, m.plain.value) for m in members if m.plain is not None}
+    x, y = np.array(sorted(points)).reshape(-1, 2).T
+    if len(set(x)) == len(x):  # one plain model at each block size
+        axes.plot(x, y, color=INK, linestyle=linestyle, linewidth=0.8, zorder=3)
+    for size, value in points:
         draw_plain(axes, size, value)
 
 

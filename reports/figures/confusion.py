@@ -13,7 +13,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wrongkey.reports.figures.style import INK, STYLE
+from wrongkey.reports.figures.style import INK, new_figure, styled
 from wrongkey.reports.outputs import kept_condition, kept_key
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
@@ -53,11 +53,11 @@ def confusion_figure(result: KeyStatistics) -> Figure | None:
     names = class_names(run.manifest.get("classes"), *[labels for pair in pairs for labels in pair])
     which = f"best {'incorrect ' if run.keyed else ''}key, number {result.worst.key_index}"
     titles = ["plain model", which]
-    with matplotlib.rc_context(STYLE):
+    with styled():
         side = max(2.6, (0.34 if len(names) <= STACKED else 0.19) * len(names)) + 1.3
         stacked = len(names) > STACKED
         size = (side + 0.6, 2 * side) if stacked else (2 * side, side + 0.4)
-        figure = Figure(figsize=size, layout="constrained")
+        figure = new_figure(*size)
         axes = figure.subplots(2, 1) if stacked else figure.subplots(1, 2, sharey=True)
         for panel, title, (labels, predictions) in zip(axes, titles, pairs, strict=True):
             counts = confusion_matrix(labels, predictions, names)

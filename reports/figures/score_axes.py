@@ -41,12 +41,15 @@ def draw_chance(axes: Axes, metric: Metric) -> None:
         axes.axhline(metric.chance, **CHANCE, zorder=0.7)
 
 
-def finish_score_axis(axes: Axes, metric: Metric) -> None:
-    """Label and limits of the vertical axis; logarithmic above 100 % where a word error rate goes far beyond.
+def finish_score_axes(panels: Sequence[Axes], metric: Metric) -> None:
+    """Label and limits of the vertical axis that panels share; logarithmic above 100 % where word error rates go far.
 
     Nothing is clipped: a rate of 900 % is drawn where it is, and does not compress everything below 100 %.
     """
-    axes.grid(False, axis="x")
+    for axes in panels:
+        axes.grid(False, axis="x")
+        axes.set_ylabel("")
+    axes = panels[0]
     low, high = axes.get_ylim()
     if metric.unit == "%" and high > FAR_BEYOND:
         axes.set_yscale("symlog", linthresh=LOGARITHMIC_ABOVE, linscale=2)

@@ -1,6 +1,5 @@
 """Scores over incorrect keys as violins (paper, Figs. 9 and 11)."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,22 +12,36 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from wrongkey.reports.figures.density import has_density, narrowing
+from wrongkey.reports.figures.panels import Panel, ordered, panels
 from wrongkey.reports.figures.score_axes import (
     Handles,
     draw_chance,
     draw_plain,
-    finish_score_axis,
+    finish_score_axes,
     one_metric,
     shared_legend,
 )
-from wrongkey.reports.figures.style import INK, STYLE, legend_below, lighter, scheme_colours, short, tidy
+from wrongkey.reports.figures.style import (
+    INK,
+    legend_below,
+    lighter,
+    middle,
+    new_figure,
+    scheme_colours,
+    short,
+    styled,
+    tidy,
+    wrapped,
+)
 from wrongkey.reports.runs import SCHEME_NAMES
 from wrongkey.reports.statistics.key_statistics import FEW_KEYS, Array, KeyStatistics
 from wrongkey.reports.tables import keys_text
 
 HALF_WIDTH = 0.38  # of a violin, where neighbours are 1 apart
 STAR_WIDTH = 0.15  # half a star, on the same scale
-LEVEL_LABELS = 6  # up to this many runs there is room for level labels
+FEW_RUNS = 6  # up to this many runs each gets ROOMY inches, else TIGHT
+ROOMY, TIGHT = 1.05, 0.76
+MARGIN = 0.6  # inches of the axis on the left
 POINTS = 256  # of a density
 QUARTILES: Any = {  # the bar of the middle half, and the dot of the median; whiskers would only repeat the violin
     "box_width": 5,
@@ -46,7 +59,8 @@ def violin_figure(results: Sequence[KeyStatistics]) -> Figure:
     Star: plain model. Horizontal mark: correct key, which must coincide with the star; where the model carries no
     key, plain speech, at the star. Triangle: the incorrect key that works best. Dotted line: chance, where the metric
     has one. A density ends at the smallest and the largest score; runs of fewer than 30 keys show every score as a dot
-    instead.
+    instead. Runs are ordered by model, scheme and block size, and those of another corpus or other trials stand in a
+    panel of their own (`panel_caution` says so in a caption).
 
     Parameters
     ----------
@@ -64,18 +78,20 @@ def violin_figure(results: Sequence[KeyStatistics]) -> Figure:
         The runs are of more than one metric.
     """
     metric = one_metric(results)
-    with matplotlib.rc_context(STYLE):
-        tilted = len(results) > LEVEL_LABELS
-        width = max(4.6, 1.5 + (0.66 if tilted else 1.05) * len(results))
-        figure = Figure(figsize=(width, 5.4 if tilted else 4.2), layout="constrained")
-        axes = figure.subplots()
+    results, shown = ordered(results), panels(results)
+    with styled() as style:
+        each = ROOMY if len(results) <= FEW_RUNS else TIGHT
+        figure = new_figure(max(4.6, 1.5 + each * len(results)), 4.2)
+        grid = figure.subplots(1, len(shown), sharey=True, squeeze=False, width_ratios=[len(p.results) for p in shown])
+        room = (figure.get_figwidth() - MARGIN) / (len(results) + 0.4 * len(shown))  # inches of a violin
         colours = scheme_colours(result.run.scheme for result in results)
-        for position, result in enumerate(results):
-            _draw_run(axes, position, result, colours[result.run.scheme])
-        draw_chance(axes, metric)
-        axes.set_xlim(-0.7, len(results) - 0.3)
-        _label_runs(axes, results, tilted)
-        finish_score_axis(axes, metric)
+        for axes, panel in zip(grid[0], shown, strict=True):
+            for position, result in enumerate(panel.results):
+                _draw_run(axes, position, result, colours[result.run.scheme])
+            draw_chance(axes, metric)
+            axes.set_xlim(-0.7, len(panel.results) - 0.3)
+            _label_runs(axes, panel, room, style.linespacing)
+        finish_score_axes(grid[0], metric)
         legend_below(figure, _legend(results, colours) + shared_legend(results, metric, LEFT))
     return figure
 
@@ -140,29 +156,27 @@ def _draw_dots(axes: Axes, position: int, values: Array, colour: str) -> float:
     return ends[1]
 
 
-def _label_runs(axes: Axes, results: Sequence[KeyStatistics], tilted: bool) -> None:
-    """What each run is, below it."""
-    labels = [_run_label(result, tilted) for result in results]
-    level: dict[str, Any] = {"rotation": 0, "va": "top", "ha": "center", "rotation_mode": "default"}
-    slanted: dict[str, Any] = {"rotation": 60, "va": "center", "ha": "right", "rotation_mode": "anchor"}
-    how = slanted if tilted else level
-    axes.set_xticks(range(len(results)), labels, multialignment=how["ha"], parse_math=False, **how)
-    axes.tick_params(axis="x", length=0, pad=13 if tilted else 4)
+def _label_runs(axes: Axes, panel: Panel, room: float, linespacing: float) -> None:
+    """What each run is, below it, and what the panel's runs asked, above them."""
+    size = matplotlib.rcParams["xtick.labelsize"]
+    labels = [_run_label(result, 0.95 * room, size) for result in panel.results]
+    axes.set_xticks(range(len(labels)), labels, parse_math=False, linespacing=linespacing)
+    axes.tick_params(axis="x", length=0, pad=4)
     axes.set_xlabel("")
+    if panel.title:
+        width = room * (len(panel.results) + 0.2)
+        axes.set_title(wrapped(panel.title, width, matplotlib.rcParams["axes.titlesize"]))
 
 
-def _run_label(result: KeyStatistics, tilted: bool) -> str:
-    """Model, scheme, block size; whatever else tells the run apart; unusual variant and number of keys, never cut."""
+def _run_label(result: KeyStatistics, room: float, size: float) -> str:
+    """Model, scheme, block size; whatever else tells the run apart; unusual variant and number of keys."""
     keys = f"{keys_text(result)} key{'s' if result.n != 1 else ''}"
     model, variant = result.run.model, result.run.variant_label
     rest = result.label.removeprefix(f"{model}, ")
     if variant:
         rest = rest.replace(f", {result.run.variant_words}", "", 1)
-        keys = f"{short(variant, 24) if tilted else textwrap.fill(short(variant), 15)}\n{keys}"
-    if tilted:
-        return f"{short(model, 24)}\n{short(rest, 24)}\n{keys}"
-    lines = [line for part in (model, *rest.split(", ")) for line in textwrap.wrap(tidy(part), 15)]
-    return "\n".join([*lines[:6], keys])
+    parts = [middle(model), *map(middle, rest.split(", ")), short(variant), keys]
+    return "\n".join(wrapped(part, room, size) for part in parts if part)
 
 
 def _legend(results: Sequence[KeyStatistics], colours: Mapping[str, str]) -> Handles:

@@ -247,7 +247,7 @@ def _section(task: str, results: list[KeyStatistics], folder: Path) -> Section:
 
 def _plate(title: str, caption: str, figure: Figure, folder: Path) -> Plate:
     name = re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")
-    _, svg = save_figure(figure, folder, name)
+    svg = save_figure(figure, folder, name).svg
     return Plate(name, caption, _inline(svg))
 
 

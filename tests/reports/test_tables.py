@@ -18,7 +18,6 @@ from wrongkey.reports.tables import (
     significant,
     to_csv,
     to_html,
-    to_latex,
     to_markdown,
     worst_key_table,
 )
@@ -100,7 +99,6 @@ def test_markup_in_a_name_stays_text(make_run: MakeRun) -> None:
     assert lines[2].startswith(r"| \<b\>\|a\_b\|\`x\`\</b\>")
     assert len(lines) == 3 and lines[1].count("|") == table.shape[1] + 1
     assert to_markdown(pd.DataFrame({"a [95 %]": ["[x](y)"]})).splitlines()[0::2] == ["| a [95 %] |", r"| [x\](y) |"]
-    assert r"a\_b" in to_latex(table) and r"\toprule" in to_latex(table)
 
 
 def test_html_has_a_cell_for_every_value(results: list[KeyStatistics]) -> None:

@@ -13,9 +13,10 @@ from tests.wrongkey.test_cli import SWEEP
 from wrongkey.cli import main
 from wrongkey.printable import printable
 from wrongkey.reports.figures.style import STYLE, save_figure
+from wrongkey.reports.latex import to_latex
 from wrongkey.reports.page.html import render
 from wrongkey.reports.runs import load_run, run_labels
-from wrongkey.reports.tables import to_csv, to_html, to_latex, to_markdown
+from wrongkey.reports.tables import to_csv, to_html, to_markdown
 
 ROOT = Path(__file__).parents[2]
 EVIL = "a\x1b[2J\nb\r\u202ec\x9bd\u2028\udcffe"
@@ -89,11 +90,11 @@ def test_no_cell_of_a_spreadsheet_is_computed():
 
 def test_every_kind_of_table_escapes_names():
     table = pd.DataFrame({"Run": [EVIL.replace("\udcff", "") + "<b>|$x_1$ [y](z)"], "n": [3]})
-    for write in (to_html, to_markdown, to_latex, to_csv):
+    for write in (to_html, to_markdown, lambda table: to_latex(table, "A name.", "name"), to_csv):
         assert not FORBIDDEN & set(write(table)), write
     assert "<b>" not in to_html(table)
     assert r"\<b\>\|" in to_markdown(table) and r"[y\](z)" in to_markdown(table)
-    assert r"\$x\_1\$" in to_latex(table)
+    assert r"\$x\_1\$" in to_latex(table, "A name.", "name")
 
 
 def test_figures_are_files_of_printable_text_whatever_matplotlib_is_told(tmp_path):

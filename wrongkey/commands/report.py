@@ -12,6 +12,7 @@ from wrongkey.files import write_text_atomically
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
+    from wrongkey.reports.attacks.rows import AttackRun
     from wrongkey.reports.runs import Run
 
 
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     for reason in left_out:
         note(f"wrongkey: left out: {reason}")
     if options.table:
-        _write_table(runs, options.table)
+        _write_table(runs, attacks, options.table)
     page = write_report(runs, options.out, options.figures, attacks, analyses)
     conclude(page)
     return 0
@@ -51,26 +52,29 @@ def _holds_only(path: Path, shown: set[Path]) -> bool:
     return any(folder.is_relative_to(path) for folder in shown) and not find_runs(path)
 
 
-def _write_table(runs: list[Run], path: Path) -> None:
+def _write_table(runs: list[Run], attacks: list[AttackRun], path: Path) -> None:
     from wrongkey.reports import (
         closeness_table,
         numbers,
         score_table,
         summarise_all,
         to_csv,
-        to_latex,
         to_markdown,
         worst_key_table,
     )
+    from wrongkey.reports.paper.tables import paper_tables
 
     pages = [score_table, worst_key_table, closeness_table]
-    tables = {".csv": (to_csv, [numbers]), ".md": (to_markdown, pages), ".tex": (to_latex, pages)}
-    if path.suffix not in tables:
+    tables = {".csv": (to_csv, [numbers]), ".md": (to_markdown, pages)}
+    if path.suffix not in (*tables, ".tex"):
         raise BadInput(f"--table {path} has an unknown ending: give FILE.csv, FILE.md or FILE.tex.")
-    write, kinds = tables[path.suffix]
     results = summarise_all(runs)
     try:
-        text = "\n".join(write(kind(results)) for kind in kinds)
+        if path.suffix == ".tex":
+            text = paper_tables(results, attacks)
+        else:
+            write, kinds = tables[path.suffix]
+            text = "\n".join(write(kind(results)) for kind in kinds)
         write_text_atomically(path, text)
     except OSError as error:
         raise BadInput(f"{path} cannot be written ({error.strerror}): choose another --table.") from error

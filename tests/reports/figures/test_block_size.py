@@ -7,6 +7,8 @@ import numpy as np
 
 from tests.reports.figures.drawn import across, heights, results_of, text_of
 from wrongkey.reports.figures.block_size import block_size_figure
+from wrongkey.reports.figures.panels import panel_caution
+from wrongkey.reports.figures.violins import violin_figure
 
 MakeRun = Callable[..., Path]
 
@@ -52,8 +54,9 @@ def test_no_line_joins_corpora_or_variants(make_run: MakeRun, scores: np.ndarray
     figure = block_size_figure(results_of(*one_corpus, other))
     legend = text_of(figure).splitlines()
     assert {"net, ROM, toy", "net, ROM, toy, only the test side", "net, ROM, other"} <= set(legend)
-    medians = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "s", "D")]
+    medians = [line for axes in figure.axes for line in axes.lines if line.get_marker() in ("o", "s", "D")]
     assert [len(across(line)) for line in medians] == [2, 2, 1]
+    assert [axes.get_title() for axes in figure.axes] == ["toy", "other"]
     assert len({(line.get_marker(), line.get_linestyle()) for line in medians}) == 3
 
 
@@ -68,3 +71,31 @@ def test_median_band_and_bars_are_those_of_the_keys(make_run: MakeRun, scores: n
     for paths in (band, bars):
         drawn = {tuple(point) for path in paths for point in np.asarray(path.vertices).round(6)}
         assert {(x, round(y, 6)) for x, y in ends} <= drawn
+
+
+def test_other_trials_stand_in_a_panel_of_their_own(make_run: MakeRun, scores: np.ndarray) -> None:
+    def run(size: int, target: int) -> Path:
+        identity = {"weights": "a", "corpus": f"{target}" * 8, "trials": f"{target}"}
+        trials = {"target": target, "nontarget": 3 * target}
+        return make_run(f"{target}-{size}", scores, model="net", block_size=size, identity=identity, trials=trials)
+
+    results = results_of(run(3, 168), run(10, 14), run(10, 168), run(5, 168))
+    figure = block_size_figure(results)
+    medians = [[across(line) for line in axes.lines if line.get_marker() in ("o", "s")] for axes in figure.axes]
+    assert medians == [[[3, 5, 10]], [[10]]]
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["toy, 168 + 504 trials", "toy, 14 + 42 trials"]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {f"net, ROM, {title}" for title in titles} <= set(labels) and len(set(labels)) == len(labels)
+    assert "compare within a panel only" in panel_caution(results) and panel_caution(results[:1]) == ""
+    assert [axes.get_title() for axes in violin_figure(results).axes] == titles
+
+
+def test_a_second_run_of_one_block_size_begins_a_line(make_run: MakeRun, scores: np.ndarray) -> None:
+    folders = [make_run(f"{seed}-{m}", scores + m + seed, block_size=m) for seed in (0, 1) for m in (3, 5)]
+    results = results_of(*folders)
+    axes = block_size_figure(results).axes[0]
+    medians = [line for line in axes.lines if line.get_marker() in ("o", "s", "D")]
+    for line in medians:
+        assert len(set(across(line))) == len(across(line))
+    assert sorted(len(across(line)) for line in medians) == [1, 1, 2]

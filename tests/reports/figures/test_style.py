@@ -1,19 +1,36 @@
-"""Colours and files: the same every time, whatever matplotlib was told."""
+"""Colours, styles and files: the same every time, whatever matplotlib was told."""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from io import BytesIO
+from itertools import combinations
 from pathlib import Path
 
 import matplotlib
+import matplotlib.image
 import numpy as np
 import pytest
 
 from tests.reports.figures.drawn import results_of
+from wrongkey.errors import BadInput
 from wrongkey.reports.figures.block_size import block_size_figure
-from wrongkey.reports.figures.style import COLOURS, save_figure, scheme_colours
+from wrongkey.reports.figures.style import (
+    COLOURS,
+    GREY,
+    GREYS,
+    INK,
+    MORE_COLOURS,
+    contrast,
+    lightness,
+    new_figure,
+    save_figure,
+    scheme_colours,
+    styled,
+)
 from wrongkey.reports.figures.violins import violin_figure
 
 MakeRun = Callable[..., Path]
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_a_scheme_keeps_its_colour(make_run: MakeRun) -> None:
@@ -22,18 +39,67 @@ def test_a_scheme_keeps_its_colour(make_run: MakeRun) -> None:
     assert colours["rom"] == COLOURS["rom"] and colours["mine"] not in COLOURS.values()
 
 
+def test_contrast_and_lightness_are_those_of_known_colours() -> None:
+    assert contrast("#ffffff") == pytest.approx(1.0) and contrast("#777777") == pytest.approx(4.48, abs=0.005)
+    assert lightness("#000000") == pytest.approx(0.0) and lightness("#777777") == pytest.approx(50.0, abs=0.1)
+    assert contrast("#DDAA33") < 3  # the gold of earlier reports
+
+
+def test_every_colour_can_be_seen_on_white_and_schemes_differ_in_greyscale() -> None:
+    for colour in (*COLOURS.values(), *MORE_COLOURS, GREY, INK, *GREYS):
+        assert contrast(colour) >= 3, colour
+    for group in (COLOURS.values(), GREYS):
+        for one, other in combinations(map(lightness, group), 2):
+            assert abs(one - other) >= 12
+
+
+@pytest.mark.parametrize("style", ["screen", "ieee"])
 def test_files_are_the_same_every_time_and_nothing_global_changes(
-    make_run: MakeRun, scores: np.ndarray, tmp_path: Path
+    make_run: MakeRun, scores: np.ndarray, tmp_path: Path, style: str
 ) -> None:
     results = results_of(make_run("a", scores), make_run("b", scores[:60], scheme="flipping", block_size=5))
     before = dict(matplotlib.rcParams)
     for draw in (violin_figure, block_size_figure):
-        first = save_figure(draw(results), tmp_path / "1", draw.__name__)
-        second = save_figure(draw(results), tmp_path / "2", draw.__name__)
+        with styled(style):
+            figures = draw(results), draw(results)
+        first, second = (save_figure(one, tmp_path / str(i), draw.__name__) for i, one in enumerate(figures))
         assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-        assert [path.suffix for path in first] == [".png", ".svg"]
-        assert ElementTree.parse(first[1]).getroot().tag.endswith("svg")
+        assert [path.suffix for path in first] == [".png", ".svg", ".pdf"]
     assert dict(matplotlib.rcParams) == before
+
+
+def test_vector_files_have_real_text_and_truetype_fonts(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
+    with styled("ieee"):
+        figure = violin_figure(results_of(make_run("a", scores, model="x<script>&")))
+    files = save_figure(figure, tmp_path, "violins")
+    root = ElementTree.parse(files.svg).getroot()
+    texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+    assert "x<script>&" in texts and "median, quartiles" in texts and root.find(f".//{SVG}script") is None
+    sizes = {text.get("style", "").split("px")[0] for text in root.iter(f"{SVG}text")}
+    assert sizes == {"font-size: 8"} and "STIXGeneral" in files.svg.read_text()
+    assert b"/FontFile2" in files.pdf.read_bytes() and b"/Type3" not in files.pdf.read_bytes()
+
+
+def test_a_figure_shows_itself_in_its_own_style() -> None:
+    with styled("ieee"):
+        figure = new_figure(6.4, 4.4)
+        figure.subplots().set_xlabel("M")
+    picture = matplotlib.image.imread(BytesIO(figure._repr_png_()), format="png")
+    assert picture.shape[1] == 385  # 3.5 inches of 110 dots
+    assert len(repr(figure)) < 200
+
+
+@pytest.mark.parametrize(("asked", "width"), [((6.4, 4.0), 3.5), ((8.6, 4.4), 7.16), ((20, 4), 7.16)])
+def test_a_paper_has_two_widths(asked: tuple[float, float], width: float) -> None:
+    with styled("ieee"), styled():
+        figure = new_figure(*asked)
+    assert figure.get_figwidth() == width and figure.get_figheight() <= asked[1]
+    assert tuple(new_figure(*asked).get_size_inches()) == asked
+
+
+def test_an_unknown_style_is_one_sentence() -> None:
+    with pytest.raises(BadInput, match=r"^There is no style apa: give screen or ieee\.$"), styled("apa"):
+        pass
 
 
 def test_a_figure_shows_one_metric(make_run: MakeRun) -> None:

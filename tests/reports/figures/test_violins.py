@@ -1,6 +1,7 @@
 """Violins: what they show of a run, and that nothing of it is cut off or misread."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.stats import gaussian_kde
 
 from tests.reports.figures.drawn import across, heights, results_of, text_of
 from wrongkey.reports.figures.density import has_density
-from wrongkey.reports.figures.style import save_figure
+from wrongkey.reports.figures.style import styled
 from wrongkey.reports.figures.violins import violin_figure
 
 MakeRun = Callable[..., Path]
@@ -122,7 +123,7 @@ def test_plain_speech_is_the_line_where_the_model_carries_no_key(make_run: MakeR
     assert any(heights(line) == [7.9, 7.9] and len(across(line)) == 2 for line in axes.lines)
     assert any(line.get_marker() == "*" and heights(line) == [7.9] for line in axes.lines)
     assert "plain speech" in text and "correct key" not in text and "incorrect" not in text
-    assert "waveform to\nplain model\n200 keys" in text
+    assert "waveform to plain model 200 keys" in " ".join(text.split())
     both = text_of(violin_figure(results_of(folder, make_run("b", scores, task="asr", metric="wer"))))
     assert "correct key or plain speech" in both and "best incorrect key" in both
 
@@ -134,16 +135,34 @@ def test_labels_name_unfinished_and_hostile_runs_as_they_are(make_run: MakeRun) 
     figure.draw_without_rendering()  # would raise if the name were read as mathematics
 
 
-def test_twelve_runs_are_wider_and_nothing_is_cut_off(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
-    folders = [make_run(f"r{i}", scores, model=f"a model with a rather long name {i}") for i in range(12)]
-    one, twelve = violin_figure(results_of(folders[0])), violin_figure(results_of(*folders))
-    assert twelve.get_figwidth() > one.get_figwidth()
-    for figure in (one, twelve):
-        save_figure(figure, tmp_path, "x")
-        outer = figure.bbox
-        for text in [*figure.axes[0].get_xticklabels(), *figure.legends[0].get_texts()]:
-            box = text.get_window_extent()
-            assert box.x0 >= outer.x0 and box.x1 <= outer.x1 and box.y0 >= outer.y0
+@pytest.mark.parametrize("style", ["screen", "ieee"])
+@pytest.mark.parametrize("count", [1, 5, 12])
+def test_labels_of_many_runs_are_whole_and_do_not_overlap(
+    make_run: MakeRun, scores: np.ndarray, style: str, count: int
+) -> None:
+    folders = [make_run(f"r{i}", scores, model=f"a-model-with-a-rather-long-name-{i}x") for i in range(count)]
+    with styled(style):
+        figure = violin_figure(results_of(*folders))
+        figure.draw_without_rendering()
+    labels = figure.axes[0].get_xticklabels()
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    assert not any("…" in label.get_text() for label in labels)
+    for number, label in enumerate(labels):
+        assert f"long-name-{number}x" in label.get_text().replace("\n", "")
+    outer = figure.bbox
+    for box in [*boxes, *(text.get_window_extent() for text in figure.legends[0].get_texts())]:
+        assert box.x0 >= outer.x0 and box.x1 <= outer.x1 and box.y0 >= outer.y0
+    height = figure.axes[0].get_window_extent().height
+    assert height > 0.25 * outer.height  # the labels leave room for the violins
+
+
+def test_runs_stand_by_model_scheme_and_block_size(make_run: MakeRun, scores: np.ndarray) -> None:
+    settings = [("net10", "shuffling", 10), ("net10", "rom", 10), ("net3", "rom", 3), ("a", "flipping", 8)]
+    folders = [make_run(f"{i}", scores, model=m, scheme=s, block_size=b) for i, (m, s, b) in enumerate(settings)]
+    labels = violin_figure(results_of(*folders)).axes[0].get_xticklabels()
+    assert [label.get_text().split("\n")[0] for label in labels] == ["a", "net3", "net10", "net10"]
+    assert ["ROM" in label.get_text() for label in labels] == [False, True, True, False]
 
 
 @pytest.mark.parametrize("count", [1, 8])

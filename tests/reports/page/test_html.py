@@ -72,6 +72,7 @@ def test_one_run(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
     assert "Fig. 9" in page.text and "the same corpus" in page.text
     assert page.tags.count("svg") == 1  # one block size: no figure over block sizes
     assert sorted(path.name for path in (tmp_path / "report-figures").iterdir()) == [
+        "violins-asv-eer.pdf",
         "violins-asv-eer.png",
         "violins-asv-eer.svg",
     ]
