@@ -61,6 +61,14 @@ def sentences(run: Run) -> list[str]:
     return [f"{first}.", f"{_closeness(found)} {duration(run.manifest.get('seconds') or 0.0)} of computing."]
 
 
+def result(run: Run) -> str:
+    """The same in a few words."""
+    found = summarise(run)
+    metric, plain = found.metric, found.plain
+    words = [f"median {metric.label} {metric.words(found.median)}", plain and f"plain {metric.words(plain.value)}"]
+    return ", ".join(filter(None, (*words, f"best wrong key {metric.words(found.worst.score.value)}")))
+
+
 def _closeness(found: KeyStatistics) -> str:
     if not found.guesses:
         return "The plain model was not measured."
