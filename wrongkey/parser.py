@@ -75,11 +75,11 @@ class Parser(argparse.ArgumentParser):
         flag = next((word for word in unknown if word.startswith("-")), None)
         if flag is None:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        name = flag.partition("=")[0]
-        known = [spelling for spelling in self._option_string_actions if spelling.startswith("--")]
-        near = [*(flag for flag in known if flag.startswith(name)), *get_close_matches(name, known, n=1)]
-        nearest = f": did you mean {near[0]}?" if near else ";"
-        raise BadInput(f"{self._subject} has no flag {name}{nearest} {'See' if near else 'see'} {self.prog} --help.")
+        name = flag.partition("=")[0].lstrip("-")
+        known = [spelling.lstrip("-") for spelling in self._option_string_actions if spelling.startswith("--")]
+        near = [*(word for word in known if word.startswith(name)), *get_close_matches(name, known, n=1)]
+        hint = f": did you mean --{near[0]}? See" if near else "; see"
+        raise BadInput(f"{self._subject} has no flag {flag.partition('=')[0]}{hint} {self.prog} --help.")
 
 
 def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from threading import Event, Thread
@@ -12,6 +13,7 @@ from wrongkey.terminal import logged, note, to_reader
 
 LINES = 10  # plain lines over a whole step
 SECONDS, LONGEST = 10.0, 60.0  # between two plain lines: at least that long over stages, at most over all
+COLUMNS = 80  # of a terminal that does not tell
 TICK = 1.0  # seconds between two drawings of a bar, so that a long wait is seen to go on
 
 Show = Callable[[int, int], None]  # done, in all
@@ -63,7 +65,7 @@ class _Bar:
         with to_reader():
             self._bar = tqdm(
                 total=total, initial=done, unit=unit, desc=name or None, leave=not name, smoothing=0.1,
-                dynamic_ncols=True, file=sys.stderr,
+                ncols=None if _columns() else COLUMNS, dynamic_ncols=_columns() > 0, file=sys.stderr,
             )  # fmt: skip
         self._over = Event()
         _bars.append(self)
@@ -88,6 +90,14 @@ class _Bar:
                 self._bar.refresh()
             except (OSError, ValueError):  # nobody looks any more
                 return
+
+
+def _columns() -> int:
+    """The width of the terminal; 0 where it does not tell, as inside ``script``."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        return 0
 
 
 def _one_bar(unit: str) -> Show:
