@@ -13,7 +13,7 @@ from wrongkey.terminal import logged, note, to_reader
 
 LINES = 10  # plain lines over a whole step
 SECONDS, LONGEST = 10.0, 60.0  # between two plain lines: at least that long over stages, at most over all
-COLUMNS = 80  # of a terminal that does not tell
+SIZE = {"ncols": 80, "nrows": 20}  # of a terminal that does not tell
 TICK = 1.0  # seconds between two drawings of a bar, so that a long wait is seen to go on
 
 Show = Callable[[int, int], None]  # done, in all
@@ -62,10 +62,11 @@ class _Bar:
     def __init__(self, done: int, total: int, unit: str, name: str = "") -> None:
         from tqdm import tqdm
 
+        known = _has_size()
         with to_reader():
             self._bar = tqdm(
-                total=total, initial=done, unit=unit, desc=name or None, leave=not name, smoothing=0.1,
-                ncols=None if _columns() else COLUMNS, dynamic_ncols=_columns() > 0, file=sys.stderr,
+                total=total, initial=done, unit=unit, desc=name or None, leave=not name, smoothing=0.1, file=sys.stderr,
+                dynamic_ncols=known, **({} if known else SIZE),
             )  # fmt: skip
         self._over = Event()
         _bars.append(self)
@@ -92,12 +93,12 @@ class _Bar:
                 return
 
 
-def _columns() -> int:
-    """The width of the terminal; 0 where it does not tell, as inside ``script``."""
+def _has_size() -> bool:
+    """Whether the terminal tells its size, which one inside ``script`` does not."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except OSError:
-        return 0
+        return False
 
 
 def _one_bar(unit: str) -> Show:
