@@ -94,6 +94,8 @@ def sweep(
     with folder.locked(), _threads(max(available_cores() // workers, 1)):
         begin = perf_counter()
         with model_at_fault(config.model):
+            if prepared is None:
+                say(f"Reading {config.corpus} for {config.model} …")
             experiment = prepared or Experiment(config)
             identity = experiment.identity()
             manifest, done = _begin(folder, experiment, identity, workers, timeout, command, report)
@@ -146,6 +148,7 @@ def _begin(
         say(line)
     _set_batch_size(experiment, before)
     manifest = describe_run(experiment, before, identity, command)
+    say("Checking the model: does it answer twice alike, and the correct key as the plain model does? …")
     correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
     manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers, timeout, report)]
     experiment.check_unchanged()
@@ -159,7 +162,7 @@ def _begin(
     folder.write_manifest(manifest | {"cautions": known + cautions.of_tied_keys(manifest["tied_keys"], len(done))})
     manifest["cautions"] = known
     say(_describe(experiment))
-    say("self-checks passed; " + ", ".join(f"{c['name']} {c['value']:.1e}" for c in manifest["self_checks"]))
+    say(_checked(manifest["self_checks"]))
     for sentence in known:
         say(f"caution: {sentence}")
     return manifest, done
@@ -229,6 +232,13 @@ def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
     in_time = int(SHARD_SECONDS / (asking + perf_counter() - begin))
     in_memory = SHARD_BYTES // (scores.nbytes + (answers.nbytes if isinstance(answers, Tensor) else 0))
     return max(1, min(in_time, in_memory, -(-total // (4 * workers)), 1000))
+
+
+def _checked(checks: Sequence[Mapping[str, Any]]) -> str:
+    """All checks in a line. A check with a limit of 1 is a share of what is allowed, and no difference."""
+    differences = [check["value"] for check in checks if check["limit"] < 1]
+    passed = sum(check["passed"] for check in checks)
+    return f"{passed} of {len(checks)} self-checks passed, largest difference {max(differences):.1e}"
 
 
 def _describe(experiment: Experiment) -> str:

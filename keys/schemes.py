@@ -12,7 +12,6 @@ from enum import StrEnum
 from math import factorial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from wrongkey.errors import BadInput
@@ -185,6 +184,8 @@ def normals(words: Words) -> NDArray[np.float64]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
+    import torch  # to count a key space takes none
+
     # Threads make small factorisations several times slower, and the last bits depend on their number.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -205,6 +206,8 @@ def _continuum(size: int) -> None:
 @_one_thread()
 def _rom(size: int, words: Words) -> Matrices:
     """Algorithm 6. Without the sign correction Q depends on the routine, and is not Haar (Mezzadri 2007)."""
+    import torch
+
     gaussian = torch.from_numpy(normals(words)[:, : size * size].reshape(-1, size, size))
     # The last bits that LAPACK gives depend on where in memory a matrix begins, and so on its batch. With an
     # identity block appended up to a multiple of 8, which QR leaves alone, each begins at a cache line.

@@ -11,25 +11,27 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
 
 from wrongkey import __version__
-from wrongkey.config_file import read_settings
 from wrongkey.errors import BadInput
-from wrongkey.flags import Parser, at_home
+from wrongkey.examples import EXAMPLES
+from wrongkey.parser import Parser, leaves
+from wrongkey.progress import close_bars
 from wrongkey.stops import stop_on_signals
-from wrongkey.terminal import complain, flush, hang_up, prepare_streams
+from wrongkey.terminal import complain, flush, hang_up, prepare_streams, silent
 
 COMMANDS = (
     "demo", "sweep", "attack", "analyse", "report", "compare", "reproduce", "keys", "crypt", "models", "corpora",
     "recover", "doctor", "ls", "completion",
 )  # fmt: skip
 READER_GONE = 141  # 128 + SIGPIPE
+OUTPUT = ("--json", "--quiet", "--check")  # flags that change what is printed or read again, and no result
 ENVIRONMENT = {
     "MPLBACKEND": "agg",  # figures go to files; a notebook hands down a backend that is not installed here
     # numba reads .numba_config.yaml of the working directory, and would unpickle compiled code from where that says
@@ -68,13 +70,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     options = _parse(arguments)
+    options.command = shlex.join(["wrongkey", *(word for word in arguments if word not in OUTPUT)])
     try:
-        code: int = options.run(options)
+        with silent(options.quiet):
+            code: int = options.run(options)
     except SystemExit as error:  # from a user's code that is asked: it would end the work in silence
         raise BadInput(
             f"A model, corpus, scheme or attack of yours ended the program (exit {error.code}): raise an exception "
             "instead."
         ) from error
+    finally:
+        close_bars()
     try:
         flush()
     except BrokenPipeError:
@@ -89,23 +95,16 @@ def parser() -> Parser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         import_module(f"wrongkey.commands.{name}").add(commands)
+    for command in leaves(top):
+        command.add_argument("--quiet", action="store_true", help="no log and no progress, only results and errors")
+        examples = "\n".join(f"  {line}" for line in EXAMPLES.get(command.prog, ()))
+        command.epilog = "\n\n".join(filter(None, (command.epilog, examples and f"Examples:\n{examples}")))
     return top
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    """Flags, over the settings of ``--config FILE.toml``, over defaults."""
     _refuse_empty(arguments)
-    top = parser()
-    options = top.parse_args(arguments)
-    config = getattr(options, "config", None)
-    if config is not None:
-        try:
-            settings = read_settings(Path(at_home(config)), options.parser)
-        except argparse.ArgumentTypeError as error:
-            raise BadInput(f"{error}.") from None
-        options.parser.set_defaults(**settings)
-        options = top.parse_args(arguments)
-    return options
+    return parser().parse_args(arguments)
 
 
 def _refuse_empty(arguments: list[str]) -> None:

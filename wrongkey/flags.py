@@ -5,24 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import SCHEMES
 from wrongkey.evaluation.settings import Option, options_of
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are sentences, and whose paths may begin with ``~``, as those of a TOML file do."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self.register("type", Path, lambda text: Path(at_home(text)))
-
-    def error(self, message: str) -> NoReturn:
-        """Raise BadInput with argparse's message and where to read more."""
-        raise BadInput(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
 
 
 class Groups(dict[str, "argparse._ArgumentGroup"]):
@@ -38,11 +27,17 @@ class Groups(dict[str, "argparse._ArgumentGroup"]):
         return self[title]
 
 
-def add_flags(groups: Groups, config: type, first: str, leave_out: Collection[str] = ()) -> None:
-    """Add a flag for every field of `config` but those to leave out; fields without a group go to the group `first`."""
+def add_flags(
+    groups: Groups, config: type, first: str, leave_out: Collection[str] = (), optional: Collection[str] = ()
+) -> None:
+    """Add a flag for every field of `config` but those to leave out; fields without a group go to the group `first`.
+
+    A field without a default is a required flag, unless the command has another source for it (`optional`).
+    """
+    required = {field.name for field in fields(config) if field.default is MISSING} - set(optional)
     for name, option in options_of(config).items():
         if name not in leave_out:
-            _add(groups[option.group.title if option.group else first], option)
+            _add(groups[option.group.title if option.group else first], option, name in required)
 
 
 def add_running(group: argparse._ActionsContainer, workers: str, timed: str) -> None:
@@ -59,7 +54,18 @@ def add_running(group: argparse._ActionsContainer, workers: str, timed: str) -> 
 def add_config_file(parser: argparse.ArgumentParser) -> None:
     """Add ``--config FILE``, which `wrongkey.config_file` reads with the flags of this parser."""
     parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")
-    parser.set_defaults(parser=parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``, for a command that prints its result as one JSON document."""
+    parser.add_argument("--json", action="store_true", help="the result as one JSON document on standard output")
+
+
+def add_check(parser: argparse._ActionsContainer) -> None:
+    """Add ``--check``, for a command whose finished runs answer from their own files."""
+    parser.add_argument(
+        "--check", action="store_true", help="read the model and the speech of a finished run, and check them, again"
+    )
 
 
 def given(options: argparse.Namespace, config: type) -> dict[str, Any]:
@@ -75,6 +81,26 @@ def command_line(command: str, config: object, out: Path) -> str:
         if value != option.default:
             words += [option.spelling] + ([] if value is True else [_written(value)])
     return shlex.join([*words, "--out", str(out)])
+
+
+def report_hint(folders: Sequence[Path], page: str = "report.html") -> str:
+    """The command that shows run folders, quoted for a shell, as the end of a sentence."""
+    return shlex.join(["wrongkey", "report", *map(str, folders), "--out", page])
+
+
+def listing(words: Sequence[str]) -> str:
+    """Words as a sentence has them: ``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def scheme_name(text: str) -> str:
+    """One of the paper's schemes in any case, as reports write them (ROM); any other name stays as it is."""
+    return text.lower() if text.lower() in SCHEMES else text
+
+
+def scheme_names(text: str) -> str:
+    """The same for a list of schemes with commas."""
+    return ",".join(map(scheme_name, text.split(",")))
 
 
 def at_home(path: str) -> str:
@@ -93,18 +119,21 @@ def numbers(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(f"{text} is not a list of numbers such as 5,10,25,inf") from None
 
 
-def _add(group: argparse._ArgumentGroup, option: Option) -> None:
+def _add(group: argparse._ArgumentGroup, option: Option, required: bool) -> None:
     flag = option.flag
     names = (option.spelling, *flag.aliases)
     if option.kind is bool:
         group.add_argument(*names, dest=option.name, action="store_true", help=option.help)
         return
     read = at_home if flag.path else numbers if option.kind is tuple else option.kind
+    if option.name == "scheme":
+        read = scheme_name
     group.add_argument(
         *names,
         dest=option.name,
         type=read,
         default=option.default,
+        required=required,
         choices=flag.choices,
         metavar=flag.metavar,
         help=option.help,

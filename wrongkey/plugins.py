@@ -64,7 +64,7 @@ class Registry:
 
     def registered(self) -> list[str]:
         """Return the names that installed packages register, sorted."""
-        return sorted({entry.name for entry in entry_points(group=self.group)})
+        return registered_in(self.group)
 
     def open(self, spec: str, **options: Any) -> Any:
         """Return the thing that `spec` names.
@@ -125,6 +125,11 @@ class Registry:
         if not self.is_one(made):
             raise BadInput(f"{self._subject(spec)} returned an object of type {type(made).__name__}: {self.wanted}.")
         return made
+
+
+def registered_in(group: str) -> list[str]:
+    """Return the names that installed packages register in an entry-point group, sorted."""
+    return sorted({entry.name for entry in entry_points(group=group)})
 
 
 def import_user(spec: str, what: str) -> Any:

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, TextIO
 
 from wrongkey.errors import BadInput
 from wrongkey.printable import printable
+
+_logged = True
+
+
+@contextmanager
+def silent(quiet: bool) -> Iterator[None]:
+    """Print no log inside the block, in any thread, where it is to be `quiet`."""
+    global _logged
+    before, _logged = _logged, _logged and not quiet
+    try:
+        yield
+    finally:
+        _logged = before
+
+
+def logged() -> bool:
+    """Whether the log is printed."""
+    return _logged
 
 
 def say(*lines: object) -> None:
@@ -29,10 +49,16 @@ def conclude(*lines: object) -> None:
         _silence(sys.stdout)
 
 
+def answer(document: object) -> None:
+    """Print the result of finished work as one JSON document in ASCII, in which no name can obey."""
+    conclude(*json.dumps(_jsonable(document), indent=2, allow_nan=False).splitlines())
+
+
 def note(line: object) -> None:
-    """Print a line of the log. Raises BrokenPipeError where the reader of standard error has gone."""
-    with to_reader():
-        print(printable(line), file=sys.stderr, flush=True)
+    """Print a line of the log, above a progress bar. Raises BrokenPipeError where its reader has gone."""
+    if _logged:
+        with to_reader(), _above_bars():
+            print(printable(line), file=sys.stderr, flush=True)
 
 
 def complain(sentence: str) -> None:
@@ -82,6 +108,25 @@ def prepare_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = _printing(sys.stdout, 1)
     sys.stderr = _printing(sys.stderr, 2)
+
+
+def _above_bars() -> AbstractContextManager[None]:
+    """Take progress bars away and draw them again; nothing where none was ever drawn."""
+    tqdm = sys.modules.get("tqdm")
+    return nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode(file=sys.stderr)
+
+
+def _jsonable(value: Any) -> Any:
+    """The value as JSON has it: no number for one that is not finite, text for all that JSON does not know."""
+    if isinstance(value, Mapping):
+        return {str(name): _jsonable(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(part) for part in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return str(value)
 
 
 def _printing(stream: Any, number: int) -> TextIO:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-Progress = Callable[[int, int], None]  # is told how many keys are done, and how many there are
+Progress = Callable[[int, int], None]  # is told how many steps are done, and how many there are
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Analysis(Protocol):
             The run folder. An analysis of a sweep reads the sweep there; one that makes sounds or pictures writes
             them into its folder `media`. An analysis that does neither may be run without it.
         progress : callable, optional
-            Called by an analysis that goes through keys, with keys done and keys in all.
+            Called with the steps done and the steps in all: keys, utterances, or schemes and block sizes.
 
         Raises
         ------

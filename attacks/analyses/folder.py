@@ -81,7 +81,7 @@ def analyse(
     command : str, optional
         The command line, for the record.
     progress : callable, optional
-        Called with keys done and keys in all.
+        Called with the steps done and the steps in all (`Analysis.run`).
 
     Returns
     -------

@@ -115,6 +115,8 @@ class Decryption:
         experiment = Experiment(self.config)
         experiment.tune()
         near = near_keys(experiment, self.steps, self.draws)
+        if progress:
+            progress(0, len(near))
         rows = [*snr_rows(experiment, near), *stoi_rows(experiment, near), *score_rows_of(experiment, near, progress)]
         table = pd.DataFrame(rows, columns=list(ANALYSIS_COLUMNS[self.name]))
         plain = score_rows(experiment, "plain", experiment.scores(experiment.plain()), None)

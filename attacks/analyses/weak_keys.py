@@ -48,6 +48,7 @@ ALL, ENTRIES = "all measures", "the entries of the relative key"
 CIPHERTEXT = "Second moments of ciphertext, without the correct key,"
 FEWEST = 40  # keys: ten in each group, and two in each fold
 HELD = 2**24  # elements of keys that are in memory at a time
+AT_A_TIME = 100  # keys measured between two reports of progress
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,10 @@ def measure_sweep(
     correct, kernels = experiment.correct, first_layer_kernels(experiment)
     whole = moments.sum(0)
     split = None if experiment.on_waveforms else split_by_speaker(experiment, moments)
-    step = max(1, HELD // correct.size)
+    step = max(1, min(AT_A_TIME, HELD // correct.size))
     tables, distances = [], []
+    if progress:
+        progress(0, len(indices))
     for start in range(0, len(indices), step):
         keys = _keys(experiment, indices[start : start + step])
         measures = measure_keys(keys, correct, whole, experiment.cut, kernels, split)

@@ -12,12 +12,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from wrongkey.attacks.base import CompleteAttack
+from wrongkey.attacks.base import Case, CompleteAttack
 from wrongkey.attacks.harness.attack_settings import changed_setting, settings_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.registry import known_needs
@@ -30,19 +31,16 @@ from wrongkey.evaluation.run_folder.attack_rows import read_attack
 from wrongkey.evaluation.run_folder.folder import RunFolder, same
 from wrongkey.evaluation.run_folder.manifest import git_revision, now, versions
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
+from wrongkey.evaluation.run_folder.scores import read_scores
 from wrongkey.evaluation.run_folder.tables import FORMAT as TABLES
 from wrongkey.evaluation.run_folder.tables import Damaged, identity_digest, set_aside, table_files, write_table
-from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, EXACT, PRIMARY_METRIC, RECOVERED, error_percent
 
 FORMAT = Suite.FORMAT
 # 1: keys from the run's own seed, attacks in the process that knew them. 2: the settings of attacks were not recorded.
 HARNESS = 3
-FREE = (
-    "trials",
-    "device",
-    "seconds",
-    "media",
-)  # what may differ from one session to the next: more of them extend a run
+# what may differ from one session to the next: more trials or seconds extend a run
+FREE = ("trials", "device", "seconds", "media")
 DIGESTED = ("model", "corpus", "only", "background", "background_only")  # the hash of what they name is in the identity
 
 
@@ -153,15 +151,35 @@ class AttackFolder(RunFolder):
 
     def describe(self, attack: str, case: str) -> str:
         """One line of a log: how an attack did in a case."""
+        name = attack if case == str(Case()) else f"{attack}, {case}"
         table = self.rows(attack)
         table = table[table["given"] == case]
         failed = [reason for reason in table["failed"] if reason]
         if len(failed) == len(table):
-            return f"{attack}, {case}: {_trials(len(failed), 'all')} broke down ({failed[0].rstrip('.')})"
+            return f"{name}: {_trials(len(failed), 'all')} broke down ({failed[0].rstrip('.')})"
         scored = table[table["failed"] == ""]
         failures = f"{_trials(len(failed))} broke down; " if failed else ""
-        result = _keys_recovered(scored) if scored["key_error"].notna().any() else _measured(scored)
-        return f"{attack}, {case}: {failures}{result}; {scored['seconds'].median():.1f} s of CPU each"
+        error = self._error(scored)
+        result = _keys_recovered(scored, error) if scored["key_error"].notna().any() else _measured(scored, error)
+        return f"{name}: {failures}{result}; {scored['seconds'].median():.1f} s of CPU each"
+
+    def _error(self, table: pd.DataFrame) -> str:
+        """The task's error beside that of the plain model; empty where there is no task."""
+        if not table["error"].notna().any():
+            return ""
+        plain = "" if self._plain_error is None else f" (plain model {self._plain_error:.1f} %)"
+        return f"error {table['error'].median():.1f} %{plain}"
+
+    @cached_property
+    def _plain_error(self) -> float | None:
+        """The task's error in percent of the plain model, as the sweep of incorrect keys found it; None without one."""
+        manifest = self.manifest()
+        if manifest is None:
+            return None
+        metric = manifest["config"].get("metric") or PRIMARY_METRIC[manifest["config"]["task"]]
+        rows, _ = read_scores(self.path, manifest)
+        plain = rows[(rows["condition"] == "plain") & (rows["metric"] == metric)]["value"]
+        return float(error_percent(metric, plain.to_numpy())[0]) if len(plain) else None
 
     def _continued(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
         """What `suite.json` says of the run that is continued; None where a new one begins."""
@@ -250,16 +268,15 @@ def _trials(number: int, every: str = "") -> str:
     return "1 trial" if number == 1 else f"{every} {number} trials".strip()
 
 
-def _keys_recovered(table: pd.DataFrame) -> str:
+def _keys_recovered(table: pd.DataFrame, error: str) -> str:
     recovered = int(((table["key_error"] < RECOVERED) | (table["snr"] >= DECRYPTED)).sum())
-    words = f"{recovered} of {len(table)} keys recovered, median SNR {table['snr'].median():.0f} dB"
-    return f"{words}, error {table['error'].median():.1f} %" if table["error"].notna().any() else words
+    snr = table["snr"].median()
+    heard = "decryption exact" if snr >= EXACT else f"median SNR {snr:.0f} dB"
+    return ", ".join(filter(None, (f"{recovered} of {len(table)} keys recovered", heard, error)))
 
 
-def _measured(table: pd.DataFrame) -> str:
+def _measured(table: pd.DataFrame, error: str) -> str:
     """Medians of what an attack without a key measured."""
     medians = pd.DataFrame([json.loads(text) for text in table["measured"]]).median(numeric_only=True)
     words = [f"{name} {value:.3g}" for name, value in medians.items()]
-    if table["error"].notna().any():
-        words.insert(0, f"error {table['error'].median():.1f} % without a key")
-    return ", ".join(words)
+    return ", ".join([f"{error} without a key", *words] if error else words)

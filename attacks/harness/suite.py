@@ -10,7 +10,7 @@ runs in a process that never holds them (`wrongkey.attacks.harness.boundary`).
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -54,6 +54,8 @@ from wrongkey.evaluation.sweep import Progress
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.keys.blocks import Blocks
 
+Stages = Callable[[str, int, int], None]  # which attack in which case, trials done, trials in all
+
 OF_A_MODEL: frozenset[Need] = frozenset({"public model", "encrypted model", "answers"})
 
 
@@ -68,6 +70,7 @@ def run_attacks(
     command: str | None = None,
     salt: Path | None = None,
     progress: Progress | None = None,
+    stages: Stages | None = None,
     report: Report | None = None,
 ) -> AttackFolder:
     """Run attacks, in the order given, into a run folder.
@@ -96,6 +99,8 @@ def run_attacks(
         The `attacks/salt.json` of an earlier run, whose victims' keys these attacks then have.
     progress : callable, optional
         Called with the incorrect keys that are done and those in all.
+    stages : callable, optional
+        Called with the attack and its case, the trials of it that are done, and those in all.
     report : callable, optional
         Called with every line that is worth saying.
 
@@ -117,6 +122,8 @@ def run_attacks(
     workers = workers or available_cores()
     if salt is not None:
         read_salt(salt)  # refused before anything runs
+    if report:
+        report(f"Reading {config.corpus}{f' and loading {config.model}' if config.model else ''} …")
     with model_at_fault(config.model or ""):
         target = Target(config, out)
     plan = [planned(attack, target) for attack in attacks]  # refused before anything runs
@@ -140,13 +147,13 @@ def run_attacks(
         clips = kept.enter_context(kept_clips(folder.path))  # in no file while attacks run, nor is the salt
         secret = kept.enter_context(folder.kept_salt(salt))
         folder.note_salt(secret.fingerprint, repeats=salt is not None)
-        run = Run(target, secret, folder, workers, timeout, Failures("trials", worked=False), clips, report)
+        run = Run(target, secret, folder, workers, timeout, Failures("trials", worked=False), clips, stages, report)
         if salt is not None:
             run.say(f"caution: {REPEATS}")
         for line in folder.damaged:
             run.say(line)
-        for one in plan:
-            tried += _run_planned(run, one)
+        for place, one in enumerate(plan, 1):
+            tried += _run_planned(run, one, f"attack {place} of {len(plan)}, {one.attack.name}")
         run.failures.check(tried)
         if unfinished:
             raise unfinished
@@ -172,12 +179,18 @@ class Run:
     timeout: float | None
     failures: Failures
     clips: dict[str, Row]
+    stages: Stages | None
     report: Report | None
 
     def say(self, line: str) -> None:
         """Report a line, if there is a report."""
         if self.report:
             self.report(line)
+
+    def show(self, stage: str, done: int, trials: int) -> None:
+        """Show how far an attack is in one of its cases."""
+        if self.stages:
+            self.stages(stage, done, trials)
 
 
 class Tried(NamedTuple):
@@ -356,13 +369,13 @@ def _errors_of_model(target: Target, recovery: Recovery, tested: Answers) -> Mat
     return error_rates(task, task.cosines(enrolled, tested))[0]
 
 
-def _run_planned(run: Run, plan: Planned) -> int:
+def _run_planned(run: Run, plan: Planned, place: str) -> int:
     """Run the trials of all cases that are missing, and return how many there were."""
     run.folder.note(plan.attack.name, about(plan, run.target.setting.task))
     if plan.reason:
         run.say(f"{plan.attack.name}: does not apply. {plan.reason}")
     found: list[Found] = []
-    tried = sum(_run_case(run, plan.attack, case, found) for case in plan.cases)
+    tried = sum(_run_case(run, plan.attack, case, place, found) for case in plan.cases)
     _keep_clips(run, plan.attack, found)
     return tried
 
@@ -380,15 +393,18 @@ def _keep_clips(run: Run, attack: CompleteAttack, found: Sequence[Found]) -> Non
         clips[attack.name] = row_of_attack(target, run.salt, attack, to_keep(found))
 
 
-def _run_case(run: Run, attack: CompleteAttack, case: Case, found: list[Found]) -> int:
+def _run_case(run: Run, attack: CompleteAttack, case: Case, place: str, found: list[Found]) -> int:
     """Run the trials that are missing, and return how many there were; the key of the first goes to `found`."""
     done = run.folder.trials_done(attack.name, str(case))
     trials = _trials(run.target.config.trials, attack)
     missing = [number for number in range(trials) if number not in done]
     kept = trials - len(missing)
     run.failures.worked |= kept > 0
+    stage = place if case == Case() else f"{place}, {case}"
+    if missing:
+        run.show(stage, kept, trials)
     with (
-        Watch("trial", run.report, lambda: f"{kept} of {trials} trials") as watch,
+        Watch("trial", run.report, lambda: f"{stage}: {kept} of {trials} trials") as watch,
         closing(_outcomes(run, attack, case, missing, watch)) as arriving,
     ):
         for outcome in arriving:
@@ -399,6 +415,7 @@ def _run_case(run: Run, attack: CompleteAttack, case: Case, found: list[Found]) 
                 run.failures.worked, kept = True, kept + 1
                 if outcome.row["trial"] == TRIAL and outcome.key is not None:
                     found.append(Found(case, outcome.key, _succeeded(outcome.row)))
+                run.show(stage, kept, trials)
     if missing and kept:
         run.say(run.folder.describe(attack.name, str(case)))
     return len(missing)

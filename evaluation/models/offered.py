@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wrongkey.errors import BadInput
+from wrongkey.plugins import registered_in
 
 if TYPE_CHECKING:
     from wrongkey.evaluation.models.protocol import Task
 
+GROUP = "wrongkey.models"  # entry points by which installed packages register models
 # name -> (task, module:loader). Loaders of bundled models are called as loader(name, folded=…).
 BUNDLED: Mapping[str, tuple[Task, str]] = {
     "asv-raw3": ("asv", "wrongkey.evaluation.models.bundled.asv_raw:load_asv_raw"),
@@ -48,3 +53,16 @@ LOADERS: Mapping[str, tuple[str, str]] = {
         "an external recogniser, ASR on encrypted waveforms only",
     ),
 }
+WEIGHTS = Path(__file__).parent / "bundled" / "weights"  # of the bundled models: NAME.safetensors, .json and .md
+
+
+def model_card(name: str) -> str:
+    """Return the card of a bundled model, in Markdown; raises BadInput for another name."""
+    if name not in BUNDLED:
+        raise BadInput(f"Model {name!r} has no card here: bundled are {', '.join(BUNDLED)}.")
+    return (WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def registered() -> list[str]:
+    """Return the names that installed packages offer in the entry-point group ``wrongkey.models``."""
+    return registered_in(GROUP)

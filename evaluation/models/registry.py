@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, cast
 
@@ -13,7 +12,7 @@ from torch import nn
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.completed import completed
 from wrongkey.evaluation.models.modules import in_training, widened
-from wrongkey.evaluation.models.offered import BUNDLED, LOADERS
+from wrongkey.evaluation.models.offered import BUNDLED, GROUP, LOADERS
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.plugins import Registry
 
@@ -69,18 +68,6 @@ def checked(model: Any, spec: str) -> Model:
     return whole
 
 
-def model_card(name: str) -> str:
-    """Return the card of a bundled model, in Markdown; raises BadInput for another name."""
-    if name not in BUNDLED:
-        raise BadInput(f"Model {name!r} has no card here: bundled are {', '.join(BUNDLED)}.")
-    return (Path(__file__).parent / "bundled" / "weights" / f"{name}.md").read_text(encoding="utf-8")
-
-
-def registered() -> list[str]:
-    """Return the names that installed packages offer in the entry-point group ``wrongkey.models``."""
-    return REGISTRY.registered()
-
-
 def _bundled(name: str, folded: bool) -> Model:
     return resolve_name(BUNDLED[name][1])(name, folded=folded)
 
@@ -100,7 +87,7 @@ def _is_model(found: Any) -> bool:
 
 REGISTRY = Registry(
     kind="model",
-    group="wrongkey.models",
+    group=GROUP,
     builtin={name: partial(_bundled, name) for name in BUNDLED},
     is_one=_is_model,
     wanted="give a model, or a class or function without arguments that makes one",

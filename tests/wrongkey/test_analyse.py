@@ -75,7 +75,9 @@ def test_decryption_of_a_sweep_has_the_sweeps_scheme_and_corpus(run, capsys):
 
 def test_settings_of_decryption_are_those_of_a_sweep(tmp_path):
     (tmp_path / "x.toml").write_text("model = 'asv-raw3'\ncorpus = 'bundled'\nblock = 5\nsessions = 'disjoint'\n")
-    options = _parse(["analyse", "decryption", "--config", str(tmp_path / "x.toml"), "--precision", "float64"])
+    options = _parse(
+        ["analyse", "decryption", "--out", "x", "--config", str(tmp_path / "x.toml"), "--precision", "float64"]
+    )
     assert _sweep_config(options) == SweepConfig(
         "asv-raw3", "bundled", block=5, sessions="disjoint", precision="float64", replicates=0
     )

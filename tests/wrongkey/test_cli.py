@@ -43,9 +43,9 @@ def refused(capsys, *arguments: object) -> str:
     """The one sentence that a command refuses its arguments with."""
     capsys.readouterr()
     assert main([str(argument) for argument in arguments]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("wrongkey: ")
-    assert said.count("\n") == 1
+    *log, said = capsys.readouterr().err.splitlines(keepends=True)
+    assert said.startswith("wrongkey: ") and said.endswith("\n")
+    assert not any(line.startswith("wrongkey: ") for line in log)
     return said
 
 
@@ -67,8 +67,10 @@ def test_sweep_report_compare_and_ls(run, tmp_path, capsys):
 
 def test_a_sweep_ends_with_its_headline(run, capsys):
     assert main([*SWEEP, "--out", str(run)]) == 0
-    headline, where = capsys.readouterr().out.splitlines()
-    assert headline.startswith("4 incorrect ROM keys, M = 3: median EER ") and "is done" in where
+    headline, closeness, where = capsys.readouterr().out.splitlines()
+    assert headline.startswith("4 incorrect ROM keys, M = 3: median EER ") and "best wrong key" in headline
+    assert "of 4 keys came within 1 point of the plain model" in closeness
+    assert f"is done; look at it with: wrongkey report {run} --out report.html" in where
 
 
 def test_attacks_end_with_a_verdict_and_an_exit_code(tmp_path, capsys):
@@ -101,7 +103,7 @@ def test_attacks_that_are_stopped_leave_no_older_verdict(tmp_path, monkeypatch, 
         raise BadInput("2 of 3 trials failed")
 
     monkeypatch.setattr("wrongkey.attacks.harness.suite.run_attacks", stopped)
-    assert "2 of 3 trials failed" in refused(capsys, *asked)
+    assert "2 of 3 trials failed" in refused(capsys, *asked, "--check")
     assert json.loads(path.read_text())["unfinished"]
 
 
@@ -275,8 +277,8 @@ def test_wrong_input_is_one_sentence(run, speech, key, tmp_path, capsys):
     sweep = ["sweep", "--corpus", "bundled", "--out", tmp_path / "new"]
     toy = [*sweep, "--model", "tests.toys:raw3"]
 
-    assert "needs --model" in refused(capsys, *sweep)
-    assert "needs --out" in refused(capsys, "sweep", "--model", "tests.toys:raw3", "--corpus", "bundled")
+    assert "sweep needs --model; see" in refused(capsys, *sweep)
+    assert "sweep needs --model and --corpus; see" in refused(capsys, "sweep", "--keys", 3)
     assert "asv-raw7" in refused(capsys, *sweep, "--model", "asv-raw7")
     assert "--keys must be at least 1" in refused(capsys, *toy, "--keys", 0)
     assert "a block of 10" in refused(capsys, *toy, "--block", 10)

@@ -11,6 +11,7 @@ from wrongkey.cli import _parse
 from wrongkey.flags import command_line, given
 
 SWEEP = ["sweep", "--model", "asv-raw3", "--corpus", "bundled"]
+SUITE = ["attack", "suite", "--corpus", "bundled"]
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def home(tmp_path, monkeypatch):
 )
 def test_text_of_every_editor_is_read(tmp_path, content):
     (tmp_path / "x.toml").write_bytes(content)
-    options = _parse(["sweep", "--config", str(tmp_path / "x.toml")])
+    options = _parse([*SWEEP, "--config", str(tmp_path / "x.toml")])
     assert (options.keys, options.out) == (7, Path("x"))
 
 
@@ -56,14 +57,14 @@ def test_settings_that_are_none(tmp_path, capsys, text, said):
 
 def test_a_path_at_home_is_there_wherever_it_is_named(tmp_path, home):
     (tmp_path / "x.toml").write_text("out = '~/run'\nonly = '~/only.txt'\ntrials = '~'\n")
-    options = _parse(["sweep", "--config", str(tmp_path / "x.toml")])
+    options = _parse([*SWEEP, "--config", str(tmp_path / "x.toml")])
     assert (options.out, options.only, options.trials) == (home / "run", str(home / "only.txt"), str(home))
     options = _parse([*SWEEP, "--out=~/run", "--only", "~/only.txt", "--trials=./~"])
     assert (options.out, options.only, options.trials) == (home / "run", str(home / "only.txt"), "./~")
     assert _parse(["ls", "./~"]).folder == Path("~")  # a folder of that very name
     assert _parse(["report", "~/a", "b", "--figures=~/f"]).runs == [home / "a", Path("b")]
     assert _parse(["keys", "draw", "--scheme", "rom", "--block", "3", "-o", "~/k.npz"]).out == home / "k.npz"
-    assert _parse(["attack", "suite", "--trials", "3", "--others-only", "~/o"]).background_only == str(home / "o")
+    assert _parse([*SUITE, "--trials", "3", "--others-only", "~/o"]).background_only == str(home / "o")
 
 
 @pytest.mark.parametrize(
@@ -94,21 +95,48 @@ def test_a_wrong_flag_is_one_sentence(capsys):
     assert "Argument --keys: invalid int value: 'x'; see wrongkey sweep --help." in refused(
         capsys, "sweep", "--keys", "x"
     )
-    assert "Unrecognized arguments: --wrong" in refused(capsys, "ls", "--wrong")
-    assert "required: COMMAND" in refused(capsys)
+    assert "ls has no flag --wrong; see wrongkey ls --help." in refused(capsys, "ls", "--wrong")
+    assert "Unrecognized arguments: b" in refused(capsys, "ls", "a", "b")
+    assert "wrongkey needs COMMAND; see wrongkey --help." in refused(capsys)
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"), [("--key", "--keys"), ("--key=7", "--keys"), ("--bloks", "--blocks"), ("--qui", "--quiet")]
+)
+def test_a_flag_is_never_abbreviated(capsys, flag, meant):
+    name = flag.partition("=")[0]
+    assert f"sweep has no flag {name}: did you mean {meant}? See" in refused(capsys, *SWEEP, "--keys", 5, flag)
+
+
+def test_schemes_may_be_written_as_reports_write_them(tmp_path):
+    (tmp_path / "x.toml").write_text("scheme = 'Flipping'\n")
+    assert _parse([*SWEEP, "--scheme", "ROM"]).scheme == "rom"
+    assert _parse([*SWEEP, "--config", str(tmp_path / "x.toml")]).scheme == "flipping"
+    assert _parse([*SWEEP, "--scheme", "Mine.Schemes:ROM"]).scheme == "Mine.Schemes:ROM"
+    assert _parse([*SUITE, "--scheme", "Shuffling"]).scheme == "shuffling"
+    speech = ["analyse", "leaks", "--corpus", "bundled", "--out", "x"]
+    assert _parse([*speech, "--scheme", "ROM,Flipping"]).scheme == "rom,flipping"
+    assert _parse(["keys", "space", "--scheme", "ROM", "--block", "3"]).scheme == "rom"
+
+
+def test_what_a_file_sets_is_no_longer_required(tmp_path, capsys):
+    (tmp_path / "x.toml").write_text("model = 'asv-raw3'\n")
+    assert "sweep needs --corpus; see" in refused(capsys, "sweep", "--config", tmp_path / "x.toml")
+    options = _parse(["sweep", "--corpus", "bundled", "--config", str(tmp_path / "x.toml")])
+    assert (options.model, options.corpus) == ("asv-raw3", "bundled")
 
 
 def test_seconds_are_a_list_of_numbers_wherever_they_are_given(tmp_path, capsys):
     (tmp_path / "x.toml").write_text("seconds = '5,10,inf'\n")
-    options = _parse(["attack", "suite", "--config", str(tmp_path / "x.toml")])
+    options = _parse([*SUITE, "--config", str(tmp_path / "x.toml")])
     assert options.seconds == (5.0, 10.0, float("inf"))
     (tmp_path / "x.toml").write_text("seconds = [5, 10.0, inf]\n")
-    assert _parse(["attack", "suite", "--config", str(tmp_path / "x.toml")]).seconds == (5.0, 10.0, float("inf"))
+    assert _parse([*SUITE, "--config", str(tmp_path / "x.toml")]).seconds == (5.0, 10.0, float("inf"))
     (tmp_path / "x.toml").write_text("seconds = 5\n")
-    assert _parse(["attack", "suite", "--config", str(tmp_path / "x.toml")]).seconds == (5.0,)
-    assert _parse(["attack", "suite", "--seconds", "2.5"]).seconds == (2.5,)
-    assert _parse(["attack", "suite"]).seconds == ()
-    assert "--seconds: five is not a list of numbers" in refused(capsys, "attack", "suite", "--seconds", "five")
+    assert _parse([*SUITE, "--config", str(tmp_path / "x.toml")]).seconds == (5.0,)
+    assert _parse([*SUITE, "--seconds", "2.5"]).seconds == (2.5,)
+    assert _parse(SUITE).seconds == ()
+    assert "--seconds: five is not a list of numbers" in refused(capsys, *SUITE, "--seconds", "five")
 
 
 def test_the_command_of_attacks_gives_their_settings_back():
@@ -142,7 +170,7 @@ def test_a_setting_of_the_wrong_kind_is_one_sentence(tmp_path, capsys, text, sai
 
 def test_background_speakers_may_be_named_as_before(tmp_path):
     (tmp_path / "x.toml").write_text("others = 'c'\nothers-only = 'f'\n")
-    options = _parse(["attack", "suite", "--config", str(tmp_path / "x.toml")])
+    options = _parse([*SUITE, "--config", str(tmp_path / "x.toml")])
     assert (options.background, options.background_only) == ("c", "f")
-    options = _parse(["attack", "suite", "--others", "c", "--others-only", "f"])
+    options = _parse([*SUITE, "--others", "c", "--others-only", "f"])
     assert (options.background, options.background_only) == ("c", "f")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any, cast
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SCHEMES, SweepConfig
 from wrongkey.evaluation.settings import options_of
-from wrongkey.flags import Groups, add_config_file, add_flags, given
-from wrongkey.terminal import conclude, note
+from wrongkey.flags import (
+    Groups,
+    add_config_file,
+    add_flags,
+    add_json,
+    given,
+    report_hint,
+    scheme_name,
+    scheme_names,
+)
+from wrongkey.terminal import answer, conclude, note
 
 if TYPE_CHECKING:
     from wrongkey.attacks.analyses.base import Analysis
@@ -53,9 +62,10 @@ def _add_keys(analyses: Any) -> None:
     parser.add_argument("out", metavar="RUN", type=Path, help="run folder of a finished sweep")
     parser.add_argument("--model", help="the sweep's, where that is your own code: the manifest alone does not run it")
     parser.add_argument("--corpus", help="the sweep's, where that is your own code")
-    parser.add_argument("--scheme", help="the sweep's, where that is your own code")
+    parser.add_argument("--scheme", type=scheme_name, help="the sweep's, where that is your own code")
     _add_trust(parser)
-    parser.set_defaults(run=run, analysis=_keys)
+    add_json(parser)
+    parser.set_defaults(run=run, analysis=_keys, unit="key")
 
 
 def _add_decryption(analyses: Any) -> None:
@@ -66,12 +76,12 @@ def _add_decryption(analyses: Any) -> None:
         "--model, the model, speech and keys of the sweep in --out are taken.",
     )
     groups = Groups(parser)
-    add_flags(groups, SweepConfig, ASKED, leave_out=SWEEPS_ONLY)
+    add_flags(groups, SweepConfig, ASKED, leave_out=SWEEPS_ONLY, optional=("model", "corpus"))
     parser.set_defaults(**dict.fromkeys(options_of(SweepConfig)))  # so that a flag beside a sweep's own is noticed
     groups[ASKED].add_argument("--draws", type=int, default=10, metavar="N", help="near keys of each kind (default 10)")
     _add_trust(parser)
     _add_out(parser)
-    parser.set_defaults(run=run, analysis=_decryption)
+    parser.set_defaults(run=run, analysis=_decryption, unit="key")
 
 
 def _add_phase(analyses: Any) -> None:
@@ -81,7 +91,7 @@ def _add_phase(analyses: Any) -> None:
         description="Phase reconstruction by PGHI and Griffin-Lim, on plain spectrograms and on encrypted ones.",
     )
     _add_encryption(parser)
-    parser.set_defaults(run=run, analysis=_phase)
+    parser.set_defaults(run=run, analysis=_phase, unit="utterance")
 
 
 def _add_leaks(analyses: Any) -> None:
@@ -91,7 +101,7 @@ def _add_leaks(analyses: Any) -> None:
         description="Energy contour, speech activity, rhythm, and whether two ciphertexts are of one speaker.",
     )
     _add_encryption(parser)
-    parser.set_defaults(run=run, analysis=_leaks)
+    parser.set_defaults(run=run, analysis=_leaks, unit="step")
 
 
 def _add_trust(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +111,8 @@ def _add_trust(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, metavar="RUN", help="run folder; made if missing")
+    parser.add_argument("--out", type=Path, metavar="RUN", required=True, help="run folder, made if missing")
+    add_json(parser)
     add_config_file(parser)
 
 
@@ -110,7 +121,9 @@ def _add_encryption(parser: argparse.ArgumentParser) -> None:
     groups = Groups(parser)
     add_flags(groups, SweepConfig, ASKED, leave_out=options_of(SweepConfig).keys() - ON_SPEECH)
     what, schemes = groups[ASKED], ",".join(SCHEMES)
-    what.add_argument("--scheme", default=schemes, help=f"schemes, comma-separated (default {schemes})")
+    what.add_argument(
+        "--scheme", type=scheme_names, default=schemes, help=f"schemes, comma-separated (default {schemes})"
+    )
     what.add_argument("--block", metavar="M[,M…]", help="block sizes, as in 3,8,32 (default: the analysis's own)")
     what.add_argument("--utterances", type=int, default=20, metavar="N", help="how many, evenly spaced (default 20)")
     what.add_argument("--speaker-model", metavar="MODEL", help="a model that compares speakers: see 'wrongkey models'")
@@ -120,20 +133,44 @@ def _add_encryption(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the analysis that was asked for, and say what was found and where it is."""
+    note(f"Reading what is analysed, for {options.out} …")
     from wrongkey.attacks.analyses.folder import analyse
-    from wrongkey.progress import progress
 
-    if options.out is None:
-        raise BadInput("An analysis needs --out RUN for its results.")
     analysis = options.analysis(options)
-    command = shlex.join(["wrongkey", *sys.argv[1:]])
-    folder = analyse(analysis, options.out, command=command, progress=progress())
-    rows = folder.path / "analyses" / f"{analysis.name}.parquet"
+    with _watched(options.unit) as progress:
+        folder = analyse(analysis, options.out, command=options.command, progress=progress)
+    described = folder.path / "analyses" / f"{analysis.name}.json"
+    if options.json:
+        from wrongkey.evaluation.run_folder.schema import Analysis, read_json
+
+        answer({"folder": folder.path, **read_json(described, Analysis)})
+        return 0
+    from wrongkey.analysis_summary import sentences
+
     conclude(
-        *_sentences(rows.with_suffix(".json")),
-        f"{rows} is done; look at it with: wrongkey report {options.out} --out report.html",
+        *sentences(described),
+        f"{described.with_suffix('.parquet')} is done; look at it with: {report_hint([options.out])}",
     )
     return 0
+
+
+@contextmanager
+def _watched(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """The progress of an analysis, with a line in the log whenever nothing was heard of it for a minute."""
+    from wrongkey.evaluation.processes.watch import Watch
+    from wrongkey.progress import progress
+
+    show, state = progress(unit), "0"
+
+    def step(done: int, total: int) -> None:
+        nonlocal state
+        state = f"{done:,} of {total:,} {unit}s"
+        watch.heard()
+        show(done, total)
+
+    with Watch(unit, note, lambda: state) as watch:
+        watch.busy = ["the analysis"]
+        yield step
 
 
 def _keys(options: argparse.Namespace) -> Analysis:
@@ -220,15 +257,7 @@ def _trusted(options: argparse.Namespace) -> list[str]:
 def _corpus(options: argparse.Namespace) -> Corpus:
     from wrongkey.evaluation.corpora import Recordings, open_corpus
 
-    if options.corpus is None:
-        raise BadInput("This analysis needs --corpus.")
     corpus = open_corpus(options.corpus, cast("Recordings | None", options.recordings))
     for caution in corpus.cautions:
         note(f"caution: {caution}")
     return corpus.only_listed(Path(options.only)) if options.only else corpus
-
-
-def _sentences(described: Path) -> list[str]:
-    from wrongkey.evaluation.run_folder.schema import Analysis, read_json
-
-    return read_json(described, Analysis).get("sentences") or []

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrongkey.attacks.harness.config import AMOUNT, AttackConfig
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SCHEMES
-from wrongkey.flags import Groups, add_config_file, add_flags, add_running, given
+from wrongkey.files import file_name
+from wrongkey.flags import (
+    Groups,
+    add_check,
+    add_config_file,
+    add_flags,
+    add_json,
+    add_running,
+    given,
+    report_hint,
+    scheme_name,
+)
 from wrongkey.reports.attacks.threats import FAIL_IF
 
 if TYPE_CHECKING:
@@ -30,12 +41,16 @@ def add(commands: Any) -> None:
         "a victim of its own, and every recovered key is scored the same way. The same command again finishes a "
         "stopped run; a larger --trials extends it.",
     )
-    parser.add_argument("name", metavar="NAME", help="suite, or attacks with commas between them; 'list' shows them")
+    parser.add_argument(
+        "name", metavar="NAME", action=_Named, help="suite, or attacks with commas between them; 'list' shows them"
+    )
     groups = Groups(parser)
     what, how = groups["what is attacked"], groups[AMOUNT.title]
     add_flags(groups, AttackConfig, "what is attacked", leave_out=["scheme"])
     what.add_argument(
-        "--scheme", help="one scheme, into --out itself (default: all three, each into its folder below --out)"
+        "--scheme",
+        type=scheme_name,
+        help="one scheme, into --out itself (default: all three, each into its folder below --out)",
     )
     how.add_argument(
         "--keys", type=int, default=100, metavar="N",
@@ -57,61 +72,126 @@ def add(commands: Any) -> None:
         help="whose verdicts --fail-if looks at, such as eavesdropper,provider (default: all adversaries; chosen "
         "plaintext finds every key, so that broken is then the rule)",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, help="run folder (made if missing)")
+    add_check(how)
+    parser.add_argument(
+        "--out", type=Path, help="run folder, made if missing (default runs/attacks-… by model or corpus, and M)"
+    )
+    add_json(parser)
     add_config_file(parser)
     parser.set_defaults(run=run)
 
 
+class _Named(argparse.Action):
+    """The attacks; ``list`` asks for none of the flags that an attack requires."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+        if values == "list":
+            for action in parser._actions:
+                action.required = False
+
+
 def run(options: argparse.Namespace) -> int:
     """Run the attacks, one scheme after another, and print their verdicts; ``--fail-if`` gives exit code 1."""
-    from wrongkey.attacks.harness.guessing import Guessing
-    from wrongkey.attacks.harness.offered import attack_names
-    from wrongkey.attacks.harness.registry import open_attack
-    from wrongkey.evaluation.processes.failures import each_to_its_end
     from wrongkey.reports.attacks.threats import adversaries_named, fail_words
-    from wrongkey.terminal import conclude, say
+    from wrongkey.terminal import note
 
     if options.name == "list":
-        say(f"{Guessing.name:20} {Guessing.threat.adversary}")
-        for name in attack_names():
-            say(f"{name:20} {open_attack(name).threat.adversary}")
+        from wrongkey.commands.attack_list import print_list
+
+        print_list(options.json)
         return 0
     fatal = fail_words(options.fail_if) if options.fail_if is not None else frozenset()
     whose = adversaries_named(options.adversary)
     if options.adversary is not None and options.fail_if is None:
         raise BadInput("--adversary says whose verdicts --fail-if looks at: give --fail-if as well.")
-    for flag in ("corpus", "out"):
-        if getattr(options, flag) is None:
-            raise BadInput(f"An attack needs --{flag}.")
     if options.keys < 1:
         raise BadInput(f"--keys must be at least 1, not {options.keys}.")
     if options.workers is not None and options.workers < 1:
         raise BadInput(f"--workers must be at least 1, not {options.workers}.")
+    settings = given(options, AttackConfig)
+    configs = [AttackConfig(**{**settings, "scheme": scheme}) for scheme in _schemes(options)]
+    out = options.out or default_folder(configs[0], options.scheme)
+    if options.out is None:
+        note(f"The run folder is {out} (choose another with --out).")
+    folders = [out if options.scheme else out / config.scheme for config in configs]
+    verdicts = _run_all(options, configs, folders)
+    _conclude(options, folders, verdicts)
+    cells = (cell for verdict in verdicts for cell in verdict.cells if cell.adversary in whose)
+    return int(any(cell.word in fatal for cell in cells))
+
+
+def default_folder(config: AttackConfig, scheme: str | None) -> Path:
+    """Where attacks go that name no folder: what is attacked, the scheme and the block size where they are named."""
+    parts = ["attacks", config.model or config.corpus, scheme, f"m{config.block}" if config.block else None]
+    return Path("runs") / "-".join(file_name(part) for part in parts if part)
+
+
+def _schemes(options: argparse.Namespace) -> Sequence[str]:
+    return [options.scheme] if options.scheme else SCHEMES
+
+
+def _run_all(
+    options: argparse.Namespace, configs: Sequence[AttackConfig], folders: Sequence[Path]
+) -> list[AttackVerdict]:
+    """The verdicts of all schemes: finished runs answer by themselves, the others are run."""
+    from wrongkey.reports.attacks.verdict_file import write_verdicts
+    from wrongkey.terminal import note
+
+    found: dict[Path, AttackVerdict | None] = {}
+    missing: list[tuple[AttackConfig, Path]] = []
+    for config, folder in zip(configs, folders, strict=True):
+        if _finished(options, config, folder):
+            note(f"{folder} was finished before; speech and model were not read again (--check reads and checks them).")
+            found[folder] = write_verdicts(folder)
+        else:
+            missing.append((config, folder))
+    if missing:
+        note("Loading the attacks …")
+        from wrongkey.evaluation.processes.failures import each_to_its_end
+
+        attacks = _named(options)  # an unknown one is refused before anything runs
+        with each_to_its_end() as one:
+            for config, folder in missing:
+                with one(), _judged(folder, found):
+                    _attack(options, attacks, config, folder)
+    return [verdict for folder in folders if (verdict := found[folder])]
+
+
+def _named(options: argparse.Namespace) -> list[Attack]:
+    """The attacks that are asked for, each once; guessing runs wherever there is a model."""
+    from wrongkey.attacks.harness.guessing import Guessing
+    from wrongkey.attacks.harness.offered import attack_names
+    from wrongkey.attacks.harness.registry import open_attack
+
     names: list[str] = []
     for name in options.name.split(","):
         names += attack_names() if name.strip() == "suite" else [name.strip()]
     if Guessing.name in names and options.model is None:
         raise BadInput(f"{Guessing.name} asks a model: name one with --model.")
-    names = [name for name in dict.fromkeys(names) if name != Guessing.name]  # it runs wherever there is a model
-    attacks = [open_attack(name) for name in names]  # an unknown one is refused before anything runs
-    schemes = {options.scheme: options.out} if options.scheme else {s: options.out / s for s in SCHEMES}
-    verdicts: list[AttackVerdict | None] = []
-    with each_to_its_end() as one:
-        for scheme, folder in schemes.items():
-            with one(), _judged(folder.expanduser(), verdicts):
-                _attack(options, attacks, scheme, folder)
-    shown = " ".join(str(folder) for folder in schemes.values())
-    found = [verdict for verdict in verdicts if verdict]
-    conclude(
-        *(f"{verdict.label}: {verdict.sentence}" for verdict in found),
-        f"done; look at it with: wrongkey report {shown} --out report.html",
-    )
-    cells = (cell for verdict in found for cell in verdict.cells if cell.adversary in whose)
-    return int(any(cell.word in fatal for cell in cells))
+    return [open_attack(name) for name in dict.fromkeys(names) if name != Guessing.name]
+
+
+def _finished(options: argparse.Namespace, config: AttackConfig, folder: Path) -> bool:
+    """Whether the last command that attacked into a folder was this very one, with the same settings, and ended."""
+    from wrongkey.evaluation.run_folder.schema import Suite, read_json
+    from wrongkey.reports.attacks.rows import load_attacks
+
+    path = folder / "attacks" / "suite.json"
+    if options.check or not path.is_file():
+        return False
+    with suppress(BadInput):  # the attacks mend what is broken, or say what is wrong
+        suite = read_json(path, Suite)
+        last = suite.get("sessions") or [{}]
+        asked = json.loads(json.dumps(asdict(config)))
+        if suite.get("ended") and last[-1].get("command") == options.command and suite.get("config") == asked:
+            run = load_attacks(folder)
+            return run is not None and len(run.null) >= options.keys
+    return False
 
 
 @contextmanager
-def _judged(folder: Path, verdicts: list[AttackVerdict | None]) -> Iterator[None]:
+def _judged(folder: Path, found: dict[Path, AttackVerdict | None]) -> Iterator[None]:
     """Write the verdict of a folder's rows at the end, whether its attacks ended or were stopped.
 
     No older verdict then stands beside newer rows. Where both fail, the error of the attacks is the one to raise.
@@ -124,24 +204,40 @@ def _judged(folder: Path, verdicts: list[AttackVerdict | None]) -> Iterator[None
         with suppress(BadInput):
             write_verdicts(folder)
         raise
-    verdicts.append(write_verdicts(folder))
+    found[folder] = write_verdicts(folder)
 
 
-def _attack(options: argparse.Namespace, attacks: Sequence[Attack], scheme: str, folder: Path) -> None:
-    from wrongkey.attacks.harness.config import AttackConfig
+def _attack(options: argparse.Namespace, attacks: Sequence[Attack], config: AttackConfig, folder: Path) -> None:
     from wrongkey.attacks.harness.suite import run_attacks
-    from wrongkey.progress import progress
+    from wrongkey.progress import progress, stages
     from wrongkey.terminal import note
 
+    show = stages("trial")
     run_attacks(
-        AttackConfig(**{**given(options, AttackConfig), "scheme": scheme}),
+        config,
         attacks,
         folder,
         keys=options.keys,
         workers=options.workers,
         timeout=options.timeout,
-        command=shlex.join(["wrongkey", *sys.argv[1:]]),
+        command=options.command,
         salt=options.salt,
         progress=progress(),
-        report=lambda line: note(f"{scheme}: {line}"),
+        stages=lambda stage, done, trials: show(f"{config.scheme}: {stage}", done, trials),
+        report=lambda line: note(f"{config.scheme}: {line}"),
+    )
+
+
+def _conclude(options: argparse.Namespace, folders: Sequence[Path], verdicts: Sequence[AttackVerdict]) -> None:
+    from wrongkey.terminal import answer, conclude
+
+    if options.json:
+        from wrongkey.evaluation.run_folder.schema import Verdicts, read_json
+
+        files = (folder / "attacks" / "verdicts.json" for folder in folders)
+        answer([{"folder": file.parent.parent, **read_json(file, Verdicts)} for file in files if file.is_file()])
+        return
+    conclude(
+        *(f"{verdict.label}: {verdict.sentence}" for verdict in verdicts),
+        f"The attacks are done; look at them with: {report_hint(folders)}",
     )

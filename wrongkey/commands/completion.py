@@ -11,12 +11,13 @@ from wrongkey.files import user_path
 from wrongkey.flags import at_home
 from wrongkey.terminal import say
 
-SHELLS = ("bash", "zsh")
+SHELLS = ("bash", "zsh", "fish")
 INSTALLING = """\
-In this shell, and in every new one where the line stands in ~/.bashrc or ~/.zshrc:
+In this shell, and in every new one where the line stands in ~/.bashrc, ~/.zshrc or ~/.config/fish/config.fish:
 
   eval "$(wrongkey completion bash)"
   eval "$(wrongkey completion zsh)"      # after compinit
+  wrongkey completion fish | source
 """
 
 
@@ -27,7 +28,6 @@ def add(commands: Any) -> None:
         help="shell completion, as a script",
         description="Print a script that teaches a shell to complete the commands, flags, names and files of wrongkey.",
         epilog=INSTALLING,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=SHELLS, help="the shell that reads the script")
     parser.set_defaults(run=run)

@@ -54,13 +54,17 @@ def run(options: argparse.Namespace) -> int:
     from wrongkey.evaluation.config import SweepConfig
     from wrongkey.evaluation.models.offered import BUNDLED
     from wrongkey.evaluation.sweep import sweep
-    from wrongkey.progress import progress
-    from wrongkey.reports import write_report
+    from wrongkey.progress import progress, stages
+    from wrongkey.reports import load_run, write_report
     from wrongkey.reports.attacks.rows import find_attacks
+    from wrongkey.reports.attacks.verdict_file import write_verdicts
+    from wrongkey.run_summary import sentences
     from wrongkey.terminal import conclude, note
 
+    note(f"The demo's folder is {options.out}; loading …")
     folders = []
-    for model, scheme in SWEEPS:
+    for number, (model, scheme) in enumerate(SWEEPS, 1):
+        note(f"Sweep {number} of {len(SWEEPS)}: {model}, {scheme}")
         task = BUNDLED[model][0]
         corpus, flags, share = ASKED[task]
         config = SweepConfig(
@@ -93,8 +97,14 @@ def run(options: argparse.Namespace) -> int:
             folder,
             workers=1,  # starting more takes longer than they save
             command=command_line(f"attack {name}", attacked, folder),
+            stages=stages("trial"),
             report=note,
         )
-    page = write_report(folders, options.out / "report.html", attacks=find_attacks([options.out]))
-    conclude(f"The report: {page.resolve()}")
+    note("Writing the report …")
+    attacks = find_attacks([options.out])
+    judged = [found for run in attacks if (found := write_verdicts(run.folder))]
+    page = write_report(folders, options.out / "report.html", attacks=attacks)
+    lines = [line for folder in folders for line in sentences(load_run(folder))[:1]]
+    lines += [f"{found.label}: {found.sentence}" for found in judged]
+    conclude(*lines, f"The report: {page.resolve()}")
     return 0

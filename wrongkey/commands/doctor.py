@@ -3,47 +3,83 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from wrongkey.terminal import say
+from wrongkey.flags import add_json
+from wrongkey.terminal import answer, say
 
 Check = tuple[str, Callable[[], str]]  # what is checked, and a function that returns what it found or raises
+# What only some commands use: a module or program, and what for. Where it is missing, nothing is broken.
+EXTRAS = {
+    "ltfatpy": "reference transforms of analyse phase (pip install 'wrongkey[phase]')",
+    "pesq": "PESQ in analyse phase (pip install 'wrongkey[phase]')",
+    "transformers": "Whisper, HuBERT and wav2vec 2.0 as models (pip install 'wrongkey[models]')",
+    "dask": "sweeps on a cluster (pip install 'wrongkey[cluster]')",
+    "chromium": "tests of the report in a browser (apt install chromium)",
+}
 
 
 def add(commands: Any) -> None:
     """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "doctor", help="check this installation (exit code 1: broken)"
+        "doctor",
+        help="check this installation (exit code 1: broken)",
+        description="Check what every sweep needs (exit code 1 where something is broken), and say which of the extras "
+        "are there.",
     )
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print a line for every check; exit code 1 where one fails."""
-    healthy = True
+    checked = []
     for name, check in _checks():
         try:
-            found, mark = check(), "ok"
+            found, state = check(), "ok"
         except Exception as error:  # any fault of the installation is a finding
-            found, mark, healthy = f"{type(error).__name__}: {error}", "BROKEN", False
-        say(f"{mark:6} {name}: {found}")
-    return 0 if healthy else 1
+            found, state = f"{type(error).__name__}: {error}", "BROKEN"
+        checked.append(_shown(options, name, state, found))
+    for name, purpose in EXTRAS.items():
+        there = find_spec(name) is not None or shutil.which(name) is not None
+        checked.append(_shown(options, name, "ok" if there else "-", f"{'' if there else 'not here: '}{purpose}"))
+    if options.json:
+        answer(checked)
+    return int(any(one["state"] == "BROKEN" for one in checked))
+
+
+def _shown(options: argparse.Namespace, name: str, state: str, found: str) -> dict[str, str]:
+    if not options.json:
+        say(f"{state:6} {name}: {found}")
+    return {"name": name, "state": state, "found": found}
 
 
 def _checks() -> Iterator[Check]:
     yield "Python", lambda: sys.version.split()[0]
     yield "PyTorch", _torch
     yield "device", _device
+    yield "memory", _memory
     yield "disk", lambda: f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB free here"
     yield "bundled speech", _speech
     from wrongkey.evaluation.models.offered import BUNDLED
 
     for name in BUNDLED:
         yield name, lambda name=name: _exactness(name)  # type: ignore[misc]
+
+
+def _memory() -> str:
+    """Memory that is free now, where the system tells."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # macOS, Windows
+        return "this system does not tell"
+    return f"{free / 2**30:.1f} GiB free"
 
 
 def _torch() -> str:
@@ -55,7 +91,8 @@ def _torch() -> str:
 def _device() -> str:
     from wrongkey.evaluation.hardware import choose_device, describe_device
 
-    return describe_device(choose_device("auto"))
+    device = choose_device("auto")
+    return describe_device(device) + ("" if device.type == "cuda" else " (PyTorch sees no GPU)")
 
 
 def _speech() -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import BLOCKS
 from wrongkey.files import user_path
-from wrongkey.terminal import conclude, say
+from wrongkey.flags import add_json, scheme_name
+from wrongkey.terminal import answer, conclude, say
 
 
 def add(commands: Any) -> None:
@@ -28,18 +31,31 @@ def add(commands: Any) -> None:
     show = actions.add_parser("show", help="what a key file holds (not the matrix)")
     show.add_argument("file", type=user_path)
     show.add_argument("--matrix", action="store_true", help="print the secret matrix as well")
+    add_json(show)
     show.set_defaults(run=run_show)
 
     space = actions.add_parser("space", help="how many keys there are (paper, section III-C)")
     _add_block(space)
     space.add_argument("--tolerance", type=float, default=0.1, help="relative key error that tells ROM keys apart")
+    add_json(space)
     space.set_defaults(run=run_space)
 
 
 def _add_block(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--scheme", required=True, help="shuffling, flipping, rom or a registered one")
+    parser.add_argument(
+        "--scheme", type=scheme_name, required=True, help="shuffling, flipping, rom or a registered one"
+    )
     parser.add_argument("--block", type=int, required=True, metavar="M", help="block size")
-    parser.add_argument("--dims", type=int, default=1, choices=[1, 2], help="1: waveforms; 2: M x M tiles")
+    parser.add_argument("--blocks", choices=BLOCKS, help="how the key cuts a query (default samples)")
+    parser.add_argument("--dims", type=int, choices=[1, 2], help=argparse.SUPPRESS)  # as --blocks was called
+
+
+def _dims(options: argparse.Namespace) -> int:
+    """Dimensions of a block: 2 of tiles, 1 of samples and of frames."""
+    dims = None if options.blocks is None else 2 if options.blocks == "tiles" else 1
+    if None not in (dims, options.dims) and dims != options.dims:
+        raise BadInput(f"--dims {options.dims} is not that of --blocks {options.blocks}: leave --dims out.")
+    return dims or options.dims or 1
 
 
 def run_draw(options: argparse.Namespace) -> int:
@@ -49,9 +65,9 @@ def run_draw(options: argparse.Namespace) -> int:
     if options.seed is None and options.index is not None:
         raise BadInput("--index numbers the keys of a seed: give --seed as well, or neither.")
     if options.seed is None:
-        key = SecretKey.draw(options.scheme, options.block, options.dims)
+        key = SecretKey.draw(options.scheme, options.block, _dims(options))
     else:
-        key = SecretKey.from_seed(options.scheme, options.block, options.dims, seed=options.seed, index=options.index)
+        key = SecretKey.from_seed(options.scheme, options.block, _dims(options), seed=options.seed, index=options.index)
     key.save(options.out, overwrite=options.overwrite)
     conclude(f"{options.out}: {key}")
     return 0
@@ -65,11 +81,18 @@ def run_show(options: argparse.Namespace) -> int:
 
     key = SecretKey.load(options.file)
     identity = np.eye(key.size)
+    residual = float(np.abs(key.matrix @ key.matrix.T - identity).max())
+    from_plain = float(np.linalg.norm(key.matrix - identity) / np.sqrt(key.size))
+    if options.json:
+        shown = {name: getattr(key, name) for name in ("scheme", "block_size", "dims", "size", "checksum")}
+        secret = {"matrix": key.matrix.tolist()} if options.matrix else {}
+        answer({**shown, "residual": residual, "from_plain": from_plain, **secret})
+        return 0
     say(f"scheme       {key.scheme}")
     say(f"block size   {key.block_size} ({key.dims}-D, N = {key.size})")
     say(f"checksum     {key.checksum}")
-    say(f"residual     {np.abs(key.matrix @ key.matrix.T - identity).max():.1e} (largest entry of K Kt - I)")
-    say(f"from plain   {np.linalg.norm(key.matrix - identity) / np.sqrt(key.size):.3f} (|K - I| / sqrt N, 0 to 2)")
+    say(f"residual     {residual:.1e} (largest entry of K Kt - I)")
+    say(f"from plain   {from_plain:.3f} (|K - I| / sqrt N, 0 to 2)")
     if options.matrix:
         say(*np.array2string(key.matrix, precision=6, suppress_small=True, threshold=key.matrix.size + 1).splitlines())
     return 0
@@ -79,7 +102,10 @@ def run_space(options: argparse.Namespace) -> int:
     """Print the size of a key space."""
     from wrongkey.keys.space import key_space
 
-    space = key_space(options.scheme, options.block, options.dims, options.tolerance)
+    space = key_space(options.scheme, options.block, _dims(options), options.tolerance)
+    if options.json:
+        answer(asdict(space))
+        return 0
     say(f"{space.scheme}, M = {space.block_size}, {space.dims}-D, N = {space.size}")
     if space.count is not None:
         count = f"{space.count:,}" if space.bits < 64 else f"about 2^{space.bits:.1f}"

@@ -1,43 +1,140 @@
-"""``wrongkey ls``: the runs in a folder, a line each."""
+"""``wrongkey ls``: the runs in a folder, a line each: sweeps, attacks and analyses."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wrongkey.terminal import say
+from wrongkey.flags import add_json
+from wrongkey.reports.attacks.threats import ASSETS
+from wrongkey.terminal import answer, say
+
+if TYPE_CHECKING:
+    from wrongkey.reports.attacks.rows import AttackRun
+
+ABOUT = ("model", "corpus", "scheme", "blocks", "block_size", "task")  # of what was attacked or analysed
+COLUMNS = ("folder", "kind", "date", "model", "corpus", "setting", "size", "state", "result")
 
 
 def add(commands: Any) -> None:
     """Add the command to the parsers of the command line."""
-    parser: argparse.ArgumentParser = commands.add_parser("ls", help="list run folders")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "ls",
+        help="list run folders",
+        description="List the sweeps, attacks and analyses in and below a folder, with what came of them.",
+    )
     parser.add_argument("folder", nargs="?", type=Path, default=Path("runs"), help="where to look (default runs)")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a line for every run below the folder."""
+    """Print a line for every sweep, every suite of attacks and every analysis below the folder."""
+    from wrongkey.errors import BadInput
+
+    found = [*_sweeps(options.folder), *_attacks(options.folder), *_analyses(options.folder)]
+    if not found:
+        raise BadInput(f"{options.folder} holds no run folder: make one with wrongkey sweep.")
+    found.sort(key=lambda one: one["folder"])
+    if options.json:
+        answer(found)
+    else:
+        say(*_aligned([_row(one) for one in found]))
+    return 0
+
+
+def _sweeps(place: Path) -> Iterator[dict[str, Any]]:
     from wrongkey.errors import BadInput
     from wrongkey.evaluation.run_folder.folder import find_runs
-    from wrongkey.printable import printable
-    from wrongkey.reports import load_run, summarise
+    from wrongkey.reports.runs import load_run
+    from wrongkey.run_summary import facts, result
 
-    folders = find_runs(options.folder)
-    if not folders:
-        raise BadInput(f"{options.folder} holds no run folder: make one with wrongkey sweep.")
-    width = max(len(printable(folder)) for folder in folders)
-    for folder in folders:
+    for folder in find_runs(place):
         try:
             run = load_run(folder)
-            result = summarise(run)
-            plain = f", plain {result.plain.value:.1f}" if result.plain else ""
-            line = (
-                f"{run.model:12} {run.corpus:16} {run.scheme:10} M={run.block_size:<3} {run.state:32} "
-                f"median {run.metric} {result.median:.1f}{plain}"
-            )
-            line += f"  ({' '.join(run.cautions)})" if run.cautions else ""
+            cautions = f" ({' '.join(run.cautions)})" if run.cautions else ""
+            yield {**facts(run), "result": f"{result(run)}{cautions}"}
         except BadInput as error:
-            line = f"({error})"
-        say(f"{printable(folder):{width}}  {line}")
-    return 0
+            yield {"folder": str(folder), "kind": "sweep", "state": "unreadable", "result": str(error)}
+
+
+def _attacks(place: Path) -> Iterator[dict[str, Any]]:
+    from wrongkey.errors import BadInput
+    from wrongkey.evaluation.run_folder.folder import find_files
+    from wrongkey.reports.attacks.rows import load_attacks
+
+    for path in find_files(place, "suite.json"):
+        if path.parent.name != "attacks":
+            continue
+        folder = path.parent.parent
+        try:
+            run = load_attacks(folder)
+            if run is not None:
+                yield _attacked(run)
+        except BadInput as error:
+            yield {"folder": str(folder), "kind": "attacks", "state": "unreadable", "result": str(error)}
+
+
+def _attacked(run: AttackRun) -> dict[str, Any]:
+    from wrongkey.reports.attacks.verdicts import verdict
+
+    suite, found = run.suite, verdict(run)
+    return {
+        "folder": str(run.folder),
+        "kind": "attacks",
+        "state": "complete" if suite.get("ended") else "unfinished",
+        "date": suite.get("ended") or (suite.get("sessions") or [{}])[-1].get("started"),
+        **{name: run.setting.get(name) for name in ABOUT},
+        "trials": suite.get("config", {}).get("trials"),
+        "attacks": [name for name, about in suite.get("attacks", {}).items() if not about.get("obstacle")],
+        "verdicts": {asset: found.worst(asset).word.value for asset in ASSETS},
+        "result": found.sentence.partition(". ")[0] + ".",
+    }
+
+
+def _analyses(place: Path) -> Iterator[dict[str, Any]]:
+    from wrongkey.analysis_summary import sentences
+    from wrongkey.errors import BadInput
+    from wrongkey.evaluation.run_folder.folder import find_files
+    from wrongkey.evaluation.run_folder.schema import Analysis, read_json
+    from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
+
+    paths = [path for name in ANALYSIS_COLUMNS for path in find_files(place, f"{name}.json")]
+    for path in paths:
+        if path.parent.name != "analyses":
+            continue
+        about = {"folder": str(path.parent.parent), "kind": f"analysis of {path.stem}"}
+        try:
+            said = read_json(path, Analysis)
+            setting = said.get("setting", {})
+            yield {
+                **about,
+                **{name: setting.get(name) for name in ABOUT},
+                "date": said.get("made"),
+                "state": "complete",
+                "result": " ".join(sentences(path)[:1]),
+            }
+        except BadInput as error:
+            yield {**about, "state": "unreadable", "result": str(error)}
+
+
+def _row(one: dict[str, Any]) -> list[str]:
+    """The columns of a line, as text."""
+    from wrongkey.reports.runs import SCHEME_NAMES
+
+    scheme, block_size = str(one.get("scheme") or ""), one.get("block_size")
+    setting = " ".join(filter(None, (SCHEME_NAMES.get(scheme, scheme), f"M={block_size}" if block_size else "")))
+    size = f"{one['keys']:,} keys" if "keys" in one else f"{one['trials']} trials" if one.get("trials") else ""
+    words = {**one, "setting": setting, "size": size, "date": str(one.get("date") or "")[:16].replace("T", " ")}
+    return [str(words.get(name) or "-") for name in COLUMNS]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of aligned columns."""
+    from wrongkey.printable import printable
+
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import RUNNING, SweepConfig
-from wrongkey.flags import Groups, add_config_file, add_flags, add_running, given
+from wrongkey.files import file_name
+from wrongkey.flags import (
+    Groups,
+    add_check,
+    add_config_file,
+    add_flags,
+    add_json,
+    add_running,
+    given,
+    report_hint,
+)
+
+if TYPE_CHECKING:
+    from wrongkey.reports.runs import Run
 
 A_SHARD = "a shard of keys, some ten seconds of work,"
 
@@ -29,41 +41,74 @@ def add(commands: Any) -> None:
     add_running(how, "one per core, or one per GPU", A_SHARD)
     how.add_argument("--backend", default="loky", choices=["loky", "dask"], help="this machine, or a Dask cluster")
     how.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask scheduler, tcp://host:8786")
-    parser.add_argument("--out", type=Path, help="run folder (made if missing)")
+    add_check(how)
+    parser.add_argument(
+        "--out", type=Path, help="run folder, made if missing (default runs/MODEL-SCHEME, or runs/MODEL-SCHEME-mM)"
+    )
+    add_json(parser)
     add_config_file(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run or continue the sweep, and print its headline."""
-    from wrongkey.evaluation.sweep import sweep
-    from wrongkey.progress import progress
-    from wrongkey.terminal import conclude, note
+    """Run or continue the sweep, and print its result."""
+    from wrongkey.evaluation.finished import is_finished
+    from wrongkey.terminal import answer, conclude, note
 
     settings = {name: value for name, value in given(options, SweepConfig).items() if value is not None}
     config = SweepConfig.of(settings)
+    out = options.out or default_folder(config)
     if options.out is None:
-        raise BadInput("A sweep needs --out FOLDER for its results.")
+        note(f"The run folder is {out} (choose another with --out).")
+    run = None if options.check or not is_finished(config, out) else _finished(out)
+    if run is not None:
+        note(f"{out} was finished before; model and speech were not read again (--check reads and checks them).")
+    else:
+        run = _sweep(options, config, out)
+    if options.json:
+        from wrongkey.run_summary import facts
+
+        answer(facts(run))
+    else:
+        from wrongkey.run_summary import sentences
+
+        conclude(*sentences(run), f"{out} is done; look at it with: {report_hint([out])}")
+    return 0
+
+
+def default_folder(config: SweepConfig) -> Path:
+    """Where a sweep goes that names no folder: its model and scheme, and the block size where it is named."""
+    names = [config.model, config.scheme, *([f"m{config.block}"] if config.block else [])]
+    return Path("runs") / "-".join(map(file_name, names))
+
+
+def _finished(out: Path) -> Run | None:
+    """The finished run; None where its files say otherwise, which the sweep then mends."""
+    from wrongkey.reports.runs import load_run
+
+    with suppress(BadInput):
+        run = load_run(out)
+        return run if run.finished else None
+    return None
+
+
+def _sweep(options: argparse.Namespace, config: SweepConfig, out: Path) -> Run:
+    from wrongkey.progress import progress
+    from wrongkey.terminal import note
+
+    note(f"Loading {config.model} …")
+    from wrongkey.evaluation.sweep import sweep
+    from wrongkey.reports.runs import load_run
+
     folder = sweep(
         config,
-        options.out,
+        out,
         workers=options.workers,
         timeout=options.timeout,
         backend=options.backend,
         scheduler=options.scheduler,
-        command=shlex.join(["wrongkey", *sys.argv[1:]]),
+        command=options.command,
         progress=progress(),
         report=note,
     )
-    where = f"{folder.path} is done; look at it with: wrongkey report {folder.path} --out report.html"
-    conclude(_verdict(folder.path), where)
-    return 0
-
-
-def _verdict(folder: Path) -> str:
-    """The headline of the run's report: how incorrect keys do, by the metric that speaks for the task."""
-    from wrongkey.reports.runs import load_run
-    from wrongkey.reports.statistics.key_statistics import summarise
-    from wrongkey.reports.verdicts import headline
-
-    return headline(summarise(load_run(folder)))
+    return load_run(folder.path)

@@ -21,7 +21,7 @@ and EER are measured again on the quietest fifth of every recording (conditions 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -71,9 +71,10 @@ class Leaks(SpeechAnalysis):
         used = chosen(self.corpus, self.utterances)
         linked = linked_utterances(self.corpus)
         speech, parts = list(map(self.waveform, used)), parts_of(list(map(self.waveform, linked)))
-        rows = Rows()
-        for blocks in map(Blocks.named, self.blocks):
-            sizes = [size for size in block_sizes if blocks is not Blocks.TILES or size <= LARGEST_TILE]
+        rows, kinds = Rows(), list(map(Blocks.named, self.blocks))
+        step = _steps(self._work(kinds, block_sizes), progress)
+        for blocks in kinds:
+            sizes = _sizes(blocks, block_sizes)
             queries = [query_of(waveform, blocks) for waveform in speech]
             to_link = {part: [query_of(waveform, blocks) for waveform in heard] for part, heard in parts.items()}
             for scheme in self.schemes:
@@ -84,14 +85,41 @@ class Leaks(SpeechAnalysis):
                             of_cut += linkability_rows(some, linked, scheme, cut, self.seed, part)
                     labels = {"blocks": cut.blocks.value, "scheme": scheme, "block_size": cut.block_size}
                     rows += [{**row, **labels} for row in of_cut]
+                    step()
             if out is not None:
                 write_media(out / "media" / self.name, used[0], queries[0], blocks, self.schemes, sizes, self.seed)
         keys = over_keys(self.schemes, block_sizes)
         if self.speaker_model is not None:
             rows += speaker_rows(parts, linked, keys, self.seed, self.speaker_model)
+            step()
         if self.recogniser is not None:
             rows += recogniser_rows(speech, used, keys, self.seed, self.recogniser, self.text)
+            step()
         table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("experiment", "method")])
         table["experiment"], table["method"] = self.name, ""
         table = table[list(COLUMNS)]
         return Findings(table, {**self.about(), "sentences": sentences(table, self.corpus)})
+
+    def _work(self, kinds: Sequence[Blocks], block_sizes: Sequence[int]) -> int:
+        """How many steps there are: every scheme and block size of every kind of blocks, and every model."""
+        cuts = sum(len(_sizes(blocks, block_sizes)) for blocks in kinds)
+        return cuts * len(self.schemes) + sum(model is not None for model in (self.speaker_model, self.recogniser))
+
+
+def _sizes(blocks: Blocks, block_sizes: Sequence[int]) -> list[int]:
+    return [size for size in block_sizes if blocks is not Blocks.TILES or size <= LARGEST_TILE]
+
+
+def _steps(total: int, progress: Progress | None) -> Callable[[], None]:
+    """A function to call after every step; the first report, of none, is made here."""
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, total)
+
+    if progress:
+        progress(0, total)
+    return step

@@ -105,6 +105,8 @@ class PhaseReconstruction(SpeechAnalysis):
         """
         used, gabor, rows = chosen(self.corpus, self.utterances), open_gabor(), Rows()
         listening = self._listening(used)
+        if progress:
+            progress(0, len(used))
         for number, utterance in enumerate(used):
             plain = self.waveform(utterance)
             magnitude = TorchGabor(gabor.lattice).analyse(plain).abs()
@@ -121,6 +123,8 @@ class PhaseReconstruction(SpeechAnalysis):
             rows += [{"utterance": utterance.id, **row} for row in own]
             if out is not None and number == 0:
                 write_media(out / "media" / self.name, utterance, plain, reconstructions, gabor)
+            if progress:
+                progress(number + 1, len(used))
         rows += pooled(rows, listening, self.corpus, used, self.channels)
         table = pd.DataFrame(rows)
         table["experiment"], table["blocks"] = f"{self.name} {self.scale}", Blocks.named(self.blocks).value

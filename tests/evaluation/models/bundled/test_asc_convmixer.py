@@ -16,7 +16,7 @@ from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_
 from wrongkey.evaluation.models.bundled import asc_convmixer
 from wrongkey.evaluation.models.bundled.asc_convmixer import ConvMixer, load_asc_convmixer
 from wrongkey.evaluation.models.front_ends import joined, split, whole_clips
-from wrongkey.evaluation.models.registry import model_card
+from wrongkey.evaluation.models.offered import model_card
 from wrongkey.keys import SCHEMES, Blocks, SecretKey, encrypt_query
 
 WEIGHTS = asc_convmixer.WEIGHTS / "asc-convmixer.safetensors"

@@ -10,8 +10,8 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus, word_sequences
 from wrongkey.evaluation.models.bundled import asr_words
 from wrongkey.evaluation.models.bundled.asr_words import load_asr_words
+from wrongkey.evaluation.models.offered import model_card
 from wrongkey.evaluation.models.protocol import Hypothesis
-from wrongkey.evaluation.models.registry import model_card
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 
 
