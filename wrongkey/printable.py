@@ -1,5 +1,8 @@
 """Foreign text (names and paths from a run folder, a corpus, a file) made safe to show."""
 
+from collections.abc import Mapping
+from html import escape
+
 SHOWN = "\u00a0\u3000\u200c\u200d"  # spaces, and joiners that Indic and Persian spelling needs: not printable, but safe
 
 
@@ -26,6 +29,31 @@ def printable(text: object, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in SHOWN or c in keep else _escaped(c) for c in text)
+
+
+def brief(text: object, most: int = 40) -> str:
+    """Return `text` printable and at most `most` characters long, for a repr.
+
+    Examples
+    --------
+    >>> brief("a name without end", 10)
+    'a name wi…'
+    """
+    text = printable(text)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def facts_html(title: object, facts: Mapping[str, object]) -> str:
+    """Return facts as an HTML table of two columns, escaped, for a notebook; empty values are left out.
+
+    Examples
+    --------
+    >>> facts_html("<run>", {"keys": 3, "note": ""})
+    '<table><caption>&lt;run&gt;</caption><tr><th scope="row">keys</th><td>3</td></tr></table>'
+    """
+    shown = {name: printable(value) for name, value in facts.items() if value not in (None, "")}
+    rows = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in shown.items())
+    return f"<table><caption>{escape(printable(title))}</caption>{''.join(rows)}</table>"
 
 
 def _escaped(character: str) -> str:

@@ -26,10 +26,12 @@ model's error, with the margin of the mean.
 
 import math
 from dataclasses import dataclass
+from html import escape
 
 from scipy import stats
 
 from wrongkey.errors import BadInput
+from wrongkey.printable import brief, printable
 from wrongkey.reports.comparison.attack_gains import NEVER
 from wrongkey.reports.comparison.gain_of_means import DRAWS
 from wrongkey.reports.comparison.gain_of_shares import Share
@@ -44,7 +46,7 @@ from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise_all
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """What `compare` found; gains are B's over A in the direction of safety, in the metric's unit.
 
@@ -90,6 +92,12 @@ class Comparison:
     ks_statistic: float
     ks_p: float
     warnings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Comparison({brief(self.a.label, 70)!r}, {brief(self.b.label, 70)!r}: {self.verdict})"
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>{escape(printable(line))}</p>" for line in str(self).splitlines())
 
     def __str__(self) -> str:
         metric = self.a.metric

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from wrongkey.keys.volume import log10_guesses
+from wrongkey.printable import brief
 from wrongkey.reports.metrics import Metric, get_metric
 from wrongkey.reports.runs import Run, run_labels
 from wrongkey.reports.statistics.intervals import (
@@ -151,7 +152,7 @@ class GuessNumber:
         return f"> {self.tried:,} [≥ {count_words(self.low)}, ≤ {bound_words(self.limit)}]"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class KeyStatistics:
     """The scores of one run's incorrect keys for one metric, summarised. Values are in the metric's unit.
 
@@ -192,6 +193,15 @@ class KeyStatistics:
     correct: Estimate | None
     plain_query: Estimate | None
     guesses: tuple[GuessNumber, ...]
+
+    def __repr__(self) -> str:
+        middle = f"{self.metric.label} {self.metric.words(self.median)} at the median"
+        return f"KeyStatistics({brief(self.label, 80)!r}: {self.n:,} incorrect keys, {middle})"
+
+    def _repr_html_(self) -> str:
+        from wrongkey.reports.tables import score_table, to_html  # which are made of statistics
+
+        return to_html(score_table([self]))
 
     @property
     def n(self) -> int:
