@@ -24,6 +24,7 @@ def execute(path: Path, folder: str) -> NotebookNode:
     client = NotebookClient(
         notebook,
         timeout=SECONDS,
+        startup_timeout=SECONDS,
         kernel_name=KERNEL["name"],
         record_timing=False,
         coalesce_streams=True,
