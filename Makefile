@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Linux machines without an NVIDIA driver take PyTorch's CPU build: the default wheel pulls gigabytes of CUDA.
 CPU_TORCH := $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo "--extra-index-url https://download.pytorch.org/whl/cpu")
 
-.PHONY: demo test check docs phase bench clean
+.PHONY: demo test check docs notebooks phase bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/wrongkey demo --out runs/demo
@@ -21,6 +21,9 @@ check: $(VENV)/ready docs
 
 docs: $(VENV)/ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+notebooks: $(VENV)/ready
+	$(BIN)/python notebooks/execute.py
 
 # ltfatpy and PESQ (extra `phase`), and pghipy, which tests compare with. They are compiled and need Debian's packages, which
 # root gets here; anyone else sees in the README how.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,19 @@ from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import check_block
 from wrongkey.keys.draw import correct_key, draw_keys, draw_secret_matrix
 from wrongkey.keys.key_file import FORMAT, read_key_file, write_key_file
-from wrongkey.keys.schemes import Scheme, get_scheme
-from wrongkey.printable import printable
+from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme
+from wrongkey.keys.space import key_space
+from wrongkey.printable import brief, facts_html, printable
 
 TOLERANCE = 1e-9  # largest |K K^T - I|; LAPACK's QR leaves about 1e-15
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SecretKey:
     """An orthogonal key K for blocks of a waveform (dims = 1) or tiles of a spectrogram (dims = 2).
 
-    Keys are equal where scheme, block size, dims and matrix are. The repr hides the matrix.
+    Keys are equal where scheme, block size, dims and matrix are. Neither the repr nor what a notebook
+    shows reveals the matrix.
 
     Parameters
     ----------
@@ -53,7 +56,7 @@ class SecretKey:
     scheme: str
     block_size: int
     dims: int
-    matrix: NDArray[np.float64] = field(repr=False)
+    matrix: NDArray[np.float64]
 
     def __post_init__(self) -> None:
         check_block(self.block_size, self.dims)
@@ -159,11 +162,33 @@ class SecretKey:
         label = f"{FORMAT}\n{self.scheme}\n{self.block_size}\n{self.dims}\n".encode()
         return sha256(label + self.matrix.astype("<f8").tobytes()).hexdigest()
 
+    def __repr__(self) -> str:
+        return f"SecretKey(scheme={brief(self.scheme)!r}, block_size={self.block_size}, dims={self.dims})"
+
+    def _repr_html_(self) -> str:
+        """What is public about the key; neither its matrix nor its checksum, which gives a key of few away."""
+        known = self.scheme in SCHEMES  # no other name is looked up: it may come from a stranger's key file
+        bits = f"{key_space(self.scheme, self.block_size, self.dims).bits:.1f} bits" if known else ""
+        facts = {"scheme": self.scheme, "M": self.block_size, "N": self.size, "key space": bits}
+        return facts_html("SecretKey", {**facts, "matrix": "secret, not shown"})
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SecretKey) and self.checksum == other.checksum
 
     def __hash__(self) -> int:
         return hash(self.checksum)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A SecretKey is not pickled: the matrix would lie in a file that others may read. Save it with its method "
+            "save, which writes a file for its owner alone."
+        )
+
+    def __copy__(self) -> SecretKey:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> SecretKey:
+        return self
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write a key file that only its owner may read (mode 0600) from its first byte on.

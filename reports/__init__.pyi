@@ -1,7 +1,21 @@
+from .analyses import Analysis as Analysis
+from .analyses import find_analyses as find_analyses
+from .attacks.rows import AttackRun as AttackRun
+from .attacks.rows import find_attacks as find_attacks
+from .attacks.rows import load_attacks as load_attacks
+from .attacks.tables import attack_table as attack_table
+from .attacks.tables import verdict_table as verdict_table
+from .attacks.verdicts import AttackVerdict as AttackVerdict
+from .attacks.verdicts import verdict as verdict
 from .board.table import board_table as board_table
 from .board.verdict_board import Board as Board
 from .comparison.compare import Comparison as Comparison
 from .comparison.compare import compare as compare
+from .figures.analyses import correlation_figure as correlation_figure
+from .figures.analyses import distance_figure as distance_figure
+from .figures.analyses import example_figure as example_figure
+from .figures.analyses import near_figure as near_figure
+from .figures.analyses import scatter_figure as scatter_figure
 from .figures.block_size import block_size_figure as block_size_figure
 from .figures.confusion import confusion_figure as confusion_figure
 from .figures.style import save_figure as save_figure
@@ -14,6 +28,8 @@ from .page.heard import heard_table as heard_table
 from .page.html import write_report as write_report
 from .paper.published import published_beside as published_beside
 from .paper.reproduction import write_reproduction as write_reproduction
+from .player import Players as Players
+from .player import play as play
 from .runs import Run as Run
 from .runs import find_readable as find_readable
 from .runs import load_run as load_run
@@ -32,25 +48,39 @@ from .verdicts import headline as headline
 
 __all__ = [
     "METRICS",
+    "Analysis",
+    "AttackRun",
+    "AttackVerdict",
     "Board",
     "Comparison",
     "KeyStatistics",
     "Metric",
+    "Players",
     "Run",
+    "attack_table",
     "block_size_figure",
     "board_table",
     "closeness_table",
     "compare",
     "confusion_figure",
+    "correlation_figure",
+    "distance_figure",
+    "example_figure",
+    "find_analyses",
+    "find_attacks",
     "find_readable",
     "get_metric",
     "headline",
     "heard_table",
+    "load_attacks",
     "load_run",
     "load_runs",
+    "near_figure",
     "numbers",
+    "play",
     "published_beside",
     "save_figure",
+    "scatter_figure",
     "score_table",
     "summarise",
     "summarise_all",
@@ -58,6 +88,8 @@ __all__ = [
     "to_html",
     "to_latex",
     "to_markdown",
+    "verdict",
+    "verdict_table",
     "violin_figure",
     "worst_key_table",
     "write_report",

@@ -20,7 +20,7 @@ from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import REMEDY, SETTING, TEXTS, read_scores
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, SelfCheck
 from wrongkey.keys.blocks import Blocks
-from wrongkey.printable import printable
+from wrongkey.printable import brief, facts_html, printable
 from wrongkey.reports.metrics import METRICS
 
 SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
@@ -33,7 +33,7 @@ VARIANT_WORDS = {  # the usual variant, that of the paper's tables I to III, is 
 VARIANT_LABELS = VARIANT_WORDS | {"waveform": "waveform to plain model"}  # where there is little room
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """One run folder, as `load_run` reads it.
 
@@ -55,6 +55,25 @@ class Run:
     manifest: dict[str, Any]
     scores: pd.DataFrame
     cautions: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        what = ", ".join(brief(part) for part in (self.model, self.scheme_name, self.setting))
+        return f"Run({brief(self.name)!r}: {what})"
+
+    def _repr_html_(self) -> str:
+        return facts_html(
+            self.name,
+            {
+                "model": self.model,
+                "task": self.task.upper(),
+                "corpus": f"{self.corpus} ({self.recordings} recordings)",
+                "scheme": f"{self.scheme_name}, {self.setting}",
+                "incorrect keys": f"{self.keys_done:,} ({self.state})",
+                "metric": METRICS[self.metric].label,
+                "self-checks": f"{sum(check.passed for check in self.self_checks)} of {len(self.self_checks)} passed",
+                "cautions": " ".join(self.cautions),
+            },
+        )
 
     def section(self, name: str) -> dict[str, Any]:
         """A part of the manifest that is itself a table; empty where it is missing or null."""

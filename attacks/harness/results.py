@@ -35,6 +35,7 @@ from wrongkey.evaluation.run_folder.scores import read_scores
 from wrongkey.evaluation.run_folder.tables import FORMAT as TABLES
 from wrongkey.evaluation.run_folder.tables import Damaged, identity_digest, set_aside, table_files, write_table
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, EXACT, PRIMARY_METRIC, RECOVERED, error_percent
+from wrongkey.printable import facts_html
 
 FORMAT = Suite.FORMAT
 # 1: keys from the run's own seed, attacks in the process that knew them. 2: the settings of attacks were not recorded.
@@ -57,6 +58,13 @@ class AttackFolder(RunFolder):
         super().__init__(path)
         self._suite: dict[str, Any] | None = None
         self._rows: dict[str, list[dict[str, Any]]] = {}
+
+    def _repr_html_(self) -> str:
+        found = self.suite() or {}
+        names = ("model", "task", "corpus", "scheme", "block_size")
+        facts = {name: found.get("setting", {}).get(name) for name in names}
+        attacks = ", ".join(found.get("attacks", {}))
+        return facts_html(self.path.name, {**facts, "attacks": attacks})
 
     @property
     def suite_path(self) -> Path:

@@ -37,6 +37,7 @@ from wrongkey.evaluation.run_folder.tables import (
     write_table,
 )
 from wrongkey.files import atomic_write, explained_errors
+from wrongkey.printable import brief, facts_html
 
 FORMAT = Manifest.FORMAT
 # What a run that was stopped before its manifest may have left, and what attacks keep beside it.
@@ -78,6 +79,15 @@ class RunFolder:
         self.path = Path(path).expanduser()
         self.damaged: list[str] = []
         self._manifest: Mapping[str, Any] | None = None  # of the run that claimed the folder
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({brief(self.path, 120)!r})"
+
+    def _repr_html_(self) -> str:
+        found = self.manifest() or {}
+        names = ("task", "model", "corpus", "scheme", "block", "keys")
+        facts = {name: found.get("config", {}).get(name) for name in names}
+        return facts_html(self.path.name, {**facts, "keys done": found.get("keys_done")})
 
     @property
     def manifest_path(self) -> Path:

@@ -23,6 +23,7 @@ from wrongkey.evaluation.run_folder.scores import old_files, read_scores
 from wrongkey.evaluation.run_folder.tables import Damaged, table_files
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, error_percent
 from wrongkey.keys.blocks import Blocks
+from wrongkey.printable import brief, facts_html
 from wrongkey.reports.attacks.attacked_task import AttackedTask, error_name, task_of
 from wrongkey.reports.attacks.successes import decrypted, ended, numbers, recovered
 from wrongkey.reports.metrics import METRICS
@@ -125,7 +126,7 @@ class Outcome:
         return {str(name): float(table[name].median()) for name in table} if len(table.columns) else {}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AttackRun:
     """The attacks of one run folder: suite.json as a dict, and all rows."""
 
@@ -133,6 +134,23 @@ class AttackRun:
     suite: dict[str, Any]
     rows: pd.DataFrame
     cautions: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"AttackRun({brief(self.folder.name)!r}: {brief(self.label, 80)}, {len(self.rows):,} trials)"
+
+    def _repr_html_(self) -> str:
+        tried = [str(name) for name in dict.fromkeys(self.rows["attack"]) if name not in self.null_names]
+        return facts_html(
+            self.folder.name,
+            {
+                "attacked": self.label,
+                "corpus": f"{self.setting.get('corpus')} ({self.recordings} recordings)",
+                "attacks": ", ".join(tried),
+                "do not apply": ", ".join(self.obstacles),
+                "trials": f"{len(self.rows):,} ({'complete' if self.suite.get('ended') else 'unfinished'})",
+                "cautions": " ".join(self.cautions),
+            },
+        )
 
     @property
     def setting(self) -> dict[str, Any]:

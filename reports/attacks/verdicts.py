@@ -6,9 +6,11 @@ strong. What needs no attack comes first: incorrect keys that work as well as th
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 
+from wrongkey.printable import brief, printable
 from wrongkey.reports.attacks.cases import KEYED, Judged, judge, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, Guess, guessed
@@ -34,7 +36,7 @@ class Cell:
     guess: Guess | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttackVerdict:
     """One run's verdict: `sentence` sums up the cells, which are sorted by asset and then by adversary."""
 
@@ -46,6 +48,18 @@ class AttackVerdict:
     def cell(self, asset: str, adversary: str) -> Cell:
         """The cell of an asset and an adversary, by their names."""
         return next(cell for cell in self.cells if (cell.asset, cell.adversary) == (asset, adversary))
+
+    def __repr__(self) -> str:
+        return f"AttackVerdict({brief(self.label, 60)!r}: {brief(self.sentence, 100)})"
+
+    def _repr_html_(self) -> str:
+        heads = "".join(f'<th scope="col">{one.name}</th>' for one in ADVERSARIES)
+        rows = [f"<tr><td></td>{heads}</tr>"]
+        for asset, name in ASSETS.items():
+            words = (self.cell(asset, one.name).word for one in ADVERSARIES)
+            rows.append(f'<tr><th scope="row">{name}</th>{"".join(f"<td>{word}</td>" for word in words)}</tr>')
+        caption = escape(printable(f"{self.label}: {self.sentence}"))
+        return f"<table><caption>{caption}</caption>{''.join(rows)}</table>"
 
     def worst(self, asset: str) -> Cell:
         """The cell of the weakest adversary for whom the asset's verdict is the worst."""
