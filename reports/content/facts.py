@@ -110,12 +110,13 @@ def _started(suite: dict[str, Any]) -> str:
 
 
 def _corpus(run: Run) -> str:
-    """Such as "bundled: 28 speakers, 672 trials"."""
+    """Such as "bundled: 28 speakers, 672 trials, synthetic"."""
     corpus, trials = run.section("corpus"), run.section("trials")
     asked = sum(trials.get(kind) or 0 for kind in ("target", "nontarget"))
     counts = [(corpus.get("speakers"), "speaker"), (asked, "trial")]
     known = [_count(number, noun) for number, noun in counts if number]
-    return f"{run.corpus}: {', '.join(known)}" if known else run.corpus
+    known.append({"unknown": "not known whether real"}.get(run.recordings, run.recordings))
+    return f"{run.corpus}: {', '.join(known)}"
 
 
 def _facts(run: Run) -> dict[str, str]:

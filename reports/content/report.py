@@ -20,9 +20,10 @@ from wrongkey.reports.content.private import without_paths
 from wrongkey.reports.content.schema import FORMAT, Board, Figure, Listen, Report, Table
 from wrongkey.reports.content.sections import reading, sections
 from wrongkey.reports.runs import Run
-from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE, cautions, check_rows, evidence_rows, verdicts
+from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE, cautions, check_rows, verdicts
 
 Figures = Mapping[str, Sequence[Figure]]  # by the anchor of their section
+NAMED = 2  # runs that a caution names; of more it says how many
 CHECKED = (
     "A difference of scores is in the unit of the score; every other difference is between the model’s answers "
     "(embeddings, class scores, or what a recogniser decodes), relative to the largest entry of the plain model’s "
@@ -91,7 +92,6 @@ def content_of(
         attacks=attacked(found, drawn.get("attacks", ())),
         checks=_checks(found),
         failed_checks=[f"{row.text} FAILED: {'; '.join(row.failed)}" for row in check_rows(found.main) if row.failed],
-        evidence=[[corpus, f"{number:,}", sentence] for corpus, number, sentence, _ in evidence_rows(found.runs)],
         reading=[*reading(found), *([["Attacks", READING]] if found.attacks else [])],
         runs=run_facts(found),
         downloads=list(downloads),
@@ -125,10 +125,15 @@ def _cautions(found: Gathered, board: Board | None) -> list[str]:
     every = len(found.main) + len(found.attacks) + len(found.analyses)
     first = board.cautions if board else list(dict.fromkeys(_doubts(found)))
     return first + [
-        sentence if len(labels) in (len(found.main), every) else f"{sentence} ({'; '.join(labels)})"
+        sentence if len(labels) == every else f"{sentence} ({_which(labels, every)})"
         for sentence, labels in about.items()
         if sentence not in first
     ]
+
+
+def _which(labels: Sequence[str], every: int) -> str:
+    """The runs that a sentence is about: by name where they are few."""
+    return "; ".join(labels) if len(labels) <= NAMED else f"{len(labels)} of {every} runs"
 
 
 def _doubts(found: Gathered) -> list[str]:

@@ -293,7 +293,6 @@ class Report(Part):
     attacks: Attacks | None
     checks: Table | None
     failed_checks: list[str]
-    evidence: list[list[str]]
     reading: list[list[str]]
     runs: list[RunFacts]
     downloads: list[str]

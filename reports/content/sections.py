@@ -149,9 +149,8 @@ def _heard(group: Group) -> Iterator[Table]:
 def _beside_the_paper(group: Group) -> Iterator[Table]:
     published = [row for result in group.results for row in published_beside(result)]
     if published:
-        yield as_table(
-            published_table(published, group.metric), "Beside the paper", "Each cell: the paper’s value | this run’s."
-        )
+        note = "Each cell: the paper’s value | this run’s."
+        yield as_table(published_table(published, group.metric), f"Beside the paper, {group.metric.label}", note)
 
 
 def _survival(result: KeyStatistics) -> Survival | None:

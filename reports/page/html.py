@@ -122,7 +122,7 @@ def _is_text(cell: str) -> bool:
 
 def _mark_intervals(cell: Markup) -> Markup:
     """An interval that a page too narrow for its table can put below its value."""
-    return Markup(re.sub(r" (\[[^][<>]*\])$", r' <span class="interval">\1</span>', cell))
+    return Markup(re.sub(r" (\[[^][<>]*\])$", r' <span class="interval">\1</span>', str(cell)))
 
 
 def _uri(name: str, content: bytes) -> str:

@@ -5,7 +5,7 @@ turning them into pixels or losing their text. Type is embedded whole (`pdf.font
 """
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from wrongkey.reports.content.schema import Table
 from wrongkey.reports.figures.style import STYLE
 from wrongkey.reports.page.plates import Plate
-from wrongkey.reports.page.texts import board_rows, tables_of
+from wrongkey.reports.page.texts import BOARD, board_rows, tables_of
 
 WIDTH, HEIGHT, MARGIN = 11.69, 8.27, 0.6  # A4 across, in inches
 POINTS = 7.5  # size of type
@@ -27,27 +27,63 @@ UNTRIED = "#f0f0f0"
 LONGEST = 46  # characters of a cell that a column is made wide enough for
 
 
-class Sheet:
-    """A page that is filled from the top; `y` is where it goes on, in inches from the bottom."""
+class Document:
+    """Sheets that are filled from the top; `y` is where it goes on, in inches from the bottom of the sheet."""
 
-    def __init__(self) -> None:
+    def __init__(self, pages: PdfPages) -> None:
+        self.pages = pages
         self.figure = Figure(figsize=(WIDTH, HEIGHT))
         self.y = HEIGHT - MARGIN
 
-    def text(self, x: float, words: str, size: float = POINTS, **style: Any) -> None:
-        """A text whose first line begins at `x` inches, below what is there."""
-        self.figure.text(x / WIDTH, self.y / HEIGHT, words, size=size, va="top", linespacing=1.25, **style)
+    def next(self) -> None:
+        """Write this sheet, and begin another."""
+        self.pages.savefig(self.figure)
+        self.figure = Figure(figsize=(WIDTH, HEIGHT))
+        self.y = HEIGHT - MARGIN
+
+    def has_room(self, height: float) -> bool:
+        """Whether so many inches are left on this sheet."""
+        return self.y - height >= MARGIN
 
     def lines(self, words: str, size: float = POINTS, **style: Any) -> None:
         """A paragraph as wide as the page."""
         wrapped = textwrap.wrap(words, _characters(WIDTH - 2 * MARGIN, size)) or [""]
-        self.text(MARGIN, "\n".join(wrapped), size, **style)
-        self.y -= (len(wrapped) * 1.3 + 0.5) * size / 72
+        height = (len(wrapped) * 1.3 + 0.5) * size / 72
+        if not self.has_room(height):
+            self.next()
+        self._text(MARGIN, "\n".join(wrapped), size, **style)
+        self.y -= height
 
-    def box(self, x: float, width: float, height: float, colour: str) -> None:
-        """A coloured rectangle below what is there."""
-        place = (x / WIDTH, (self.y - height) / HEIGHT)
-        self.figure.add_artist(Rectangle(place, width / WIDTH, height / HEIGHT, facecolor=colour, edgecolor="white"))
+    def row(self, cells: Sequence[str], widths: Sequence[float], coloured: bool = False, **style: Any) -> None:
+        """A row of a table; where it is coloured, each cell by the word that it begins with."""
+        x, height = MARGIN, _height(cells, widths)
+        for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+            if coloured and number:
+                place = (x / WIDTH, (self.y - height) / HEIGHT)
+                colour = COLOURS.get(cell.split(":")[0], UNTRIED)
+                box = Rectangle(place, width / WIDTH, height / HEIGHT, facecolor=colour, edgecolor="white")
+                self.figure.add_artist(box)
+            self._text(x + 0.03, "\n".join(_wrapped(cell, width)), POINTS, down=LINE / 4, **style)
+            x += width
+        self.y -= height
+
+    def table(self, table: Table, coloured: bool = False) -> None:
+        """A table with its caption, and its heading again on each further sheet."""
+        widths = _widths(table)
+        if not self.has_room(_height(table.columns, widths) + 6 * LINE):
+            self.next()
+        self.lines(table.caption, 10, weight="bold")
+        self.row(table.columns, widths, weight="bold")
+        for row in table.rows:
+            if not self.has_room(_height(row, widths)):
+                self.next()
+                self.row(table.columns, widths, weight="bold")
+            self.row(row, widths, coloured=coloured)
+        self.y -= 2 * LINE
+
+    def _text(self, x: float, words: str, size: float, down: float = 0.0, **style: Any) -> None:
+        y = (self.y - down) / HEIGHT
+        self.figure.text(x / WIDTH, y, words, size=size, va="top", linespacing=1.25, **style)
 
 
 def write_pdf(content: Mapping[str, Any], plates: Sequence[Plate]) -> bytes:
@@ -56,59 +92,28 @@ def write_pdf(content: Mapping[str, Any], plates: Sequence[Plate]) -> bytes:
     with matplotlib.rc_context({**STYLE, "pdf.fonttype": 42}):
         facts = {"Title": f"wrongkey: {content['title']}", "CreationDate": None}
         with PdfPages(file, metadata=facts) as pages:
-            for sheet in _first(content):
-                pages.savefig(sheet.figure)
+            document = Document(pages)
+            _first(document, content)
+            document.next()
             for plate in plates:
                 pages.savefig(_captioned(plate), bbox_inches="tight", pad_inches=0.3)
-            for _, table in tables_of(content):
-                if not (content["board"] and table.caption == board_rows(content["board"]).caption):
-                    for sheet in _table(table, Sheet()):
-                        pages.savefig(sheet.figure)
+            for heading, table in tables_of(content):
+                if heading != BOARD:
+                    document.table(table)
+            document.next()
     return file.getvalue()
 
 
-def _first(content: Mapping[str, Any]) -> Iterator[Sheet]:
+def _first(document: Document, content: Mapping[str, Any]) -> None:
     """Title, headline, cautions, facts, and the board."""
-    sheet = Sheet()
-    sheet.lines(content["title"], 18, weight="bold")
-    sheet.lines(content["headline"], 11)
+    document.lines(content["title"], 18, weight="bold")
+    document.lines(content["headline"], 11)
     for caution in content["cautions"]:
-        sheet.lines(f"⚠ {caution}", 8, color="#744700")
-    sheet.lines(" · ".join(content["facts"]), 8, color="#555555")
+        document.lines(f"⚠ {caution}", 8, color="#744700")
+    document.lines(" · ".join(content["facts"]), 8, color="#555555")
     if content["board"]:
-        yield from _table(board_rows(content["board"]), sheet, coloured=True, note=content["criteria"])
-    else:
-        yield sheet
-
-
-def _table(table: Table, sheet: Sheet, coloured: bool = False, note: str = "") -> Iterator[Sheet]:
-    """The sheets that a table fills, the given one first; the heading again on each."""
-    widths = _widths(table)
-    if not coloured:
-        sheet.lines(table.caption, 10, weight="bold")
-    _row(sheet, table.columns, widths, weight="bold")
-    for row in table.rows:
-        if sheet.y - _height(row, widths) < MARGIN:
-            yield sheet
-            sheet = Sheet()
-            _row(sheet, table.columns, widths, weight="bold")
-        _row(sheet, row, widths, coloured=coloured)
-    if note:
-        sheet.y -= LINE
-        sheet.lines(note)
-    yield sheet
-
-
-def _row(sheet: Sheet, cells: Sequence[str], widths: Sequence[float], coloured: bool = False, **style: Any) -> None:
-    x, height = MARGIN, _height(cells, widths)
-    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        if coloured and number:
-            sheet.box(x, width, height, COLOURS.get(cell.split(":")[0], UNTRIED))
-        sheet.y -= LINE / 4
-        sheet.text(x + 0.03, "\n".join(_wrapped(cell, width)), **style)
-        sheet.y += LINE / 4
-        x += width
-    sheet.y -= height
+        document.table(board_rows(content["board"]), coloured=True)
+        document.lines(content["criteria"])
 
 
 def _height(cells: Sequence[str], widths: Sequence[float]) -> float:
@@ -135,6 +140,8 @@ def _characters(width: float, size: float) -> int:
 def _captioned(plate: Plate) -> Figure:
     """The figure with its caption below it."""
     figure = plate.figure
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the caption moves nothing
     words = textwrap.fill(plate.caption, _characters(figure.get_figwidth(), POINTS))
-    figure.text(0.5, -0.02, words, size=POINTS, ha="center", va="top", in_layout=False)
+    figure.text(0.5, -0.02, words, size=POINTS, ha="center", va="top")
     return figure

@@ -182,7 +182,8 @@ function drawSurvival() {
 function choose(run, index) {
   state.run = run.run;
   state.index = index;
-  const k = run.index.indexOf(index), box = byId("key");
+  const k = run.index.indexOf(index), box = byId("key"), focused = document.activeElement;
+  const again = box.contains(focused) ? focused.textContent : null, onMark = focused?.classList.contains("best");
   box.replaceChildren();
   const facts = html(box, "p");
   html(html(facts, "strong"), "bdi", `${run.label}, key ${index}`);
@@ -200,6 +201,8 @@ function choose(run, index) {
   document.dispatchEvent(new CustomEvent("wrongkey:key", { detail: { run: run.run, index } }));
   drawViolins();
   keep();
+  const same = (button) => button.textContent === again && !button.disabled; // what had the focus was made anew
+  (onMark ? document.querySelector(`#violins .best[data-run="${CSS.escape(run.run)}"]`) : [...box.querySelectorAll("button")].find(same))?.focus();
 }
 
 const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${String(word).replaceAll("'", "'\"'\"'")}'`);
@@ -221,7 +224,7 @@ function keep() { // the choices, in the address
 }
 
 function draw() {
-  byId("within-words").textContent = `${state.within} ${unit()} of plain`;
+  byId("within-words").textContent = `${state.within} ${state.within === 1 ? unit().replace(/s$/, "") : unit()} of plain`;
   drawViolins();
   drawSurvival();
 }

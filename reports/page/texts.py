@@ -8,6 +8,7 @@ from wrongkey.reports.content.schema import Table
 from wrongkey.reports.content.tables import as_frame
 from wrongkey.reports.tables import markdown_text, to_markdown
 
+BOARD = "Verdict board"
 TABLES = 3  # of a section: scores, best wrong keys, keys that came close
 
 
@@ -52,7 +53,7 @@ def _cell(cell: Mapping[str, Any]) -> str:
 def tables_of(content: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     """(heading, table); the heading only of the first table below it."""
     if content["board"]:
-        yield "Verdict board", board_rows(content["board"])
+        yield BOARD, board_rows(content["board"])
     for section in content["sections"]:
         for number, table in enumerate(section["tables"][:TABLES]):
             yield "" if number else section["heading"], Table(**table)
