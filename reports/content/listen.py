@@ -24,11 +24,11 @@ def heard(folders: Sequence[Path], real: bool = False) -> tuple[Listen | None, d
         None and no files where there is nothing to hear and nothing withheld.
     """
     found = clips_of(folders, real)
-    if found is None or not (found.rows or found.withheld):
+    if found is None or not (found.rows or found.withheld or found.damaged):
         return None, {}
     files: dict[str, bytes] = {}
     rows = [_row(row, number, files) for number, row in enumerate(found.rows, start=1)]
-    return Listen(rows=rows, withheld=found.withheld, real=found.real), files
+    return Listen(rows=rows, withheld=" ".join(filter(None, (found.withheld, *found.damaged))), real=found.real), files
 
 
 def _row(row: Any, number: int, files: dict[str, bytes]) -> ClipRow:

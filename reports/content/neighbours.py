@@ -10,7 +10,6 @@ import pandas as pd
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
-from wrongkey.reports.tables import to_latex
 
 
 def board_of(results: Sequence[KeyStatistics], attacks: Sequence[AttackRun], analyses: Sequence[Analysis]) -> Any:
@@ -39,8 +38,9 @@ def clips_of(folders: Sequence[Any], real: bool) -> Any:
 
 def latex_table(table: pd.DataFrame, caption: str, label: str) -> str:
     """A table for LaTeX; without caption where only the plain writer is there."""
-    module = _module("wrongkey.reports.latex")
-    return str(module.to_latex(table, caption, label) if module else to_latex(table))
+    if module := _module("wrongkey.reports.latex"):
+        return str(module.to_latex(table, caption, label))
+    return str(import_module("wrongkey.reports.tables").to_latex(table))
 
 
 def _module(name: str) -> ModuleType | None:

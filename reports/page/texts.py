@@ -31,8 +31,8 @@ def to_text(content: Mapping[str, Any]) -> str:
 def to_tex(content: Mapping[str, Any]) -> str:
     """The tables of the report for LaTeX: board, scores, best wrong keys, attacks."""
     tables = [table for _, table in tables_of(content)]
-    return "\n".join(
-        latex_table(as_frame(table), table.caption, f"tab:wrongkey-{number}")
+    return "% Needs \\usepackage{booktabs,siunitx} in the preamble.\n\n" + "\n".join(
+        latex_table(as_frame(table), table.caption, f"wrongkey-{number}")
         for number, table in enumerate(tables, start=1)
     )
 
