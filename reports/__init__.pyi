@@ -25,7 +25,7 @@ from .metrics import METRICS as METRICS
 from .metrics import Metric as Metric
 from .metrics import get_metric as get_metric
 from .page.heard import heard_table as heard_table
-from .page.html import write_report as write_report
+from .page.write import write_report as write_report
 from .paper.published import published_beside as published_beside
 from .paper.reproduction import write_reproduction as write_reproduction
 from .player import Players as Players

@@ -51,7 +51,7 @@ def heard_table(result: KeyStatistics, utterances: int = UTTERANCES) -> pd.DataF
     heard = {
         "plain model": plain,
         f"median key, number {median}": kept_key(run, median, columns),
-        f"best {'incorrect ' if run.keyed else ''}key, number {best}": kept_key(run, best, columns),
+        f"best {'wrong ' if run.keyed else ''}key, number {best}": kept_key(run, best, columns),
     }
     if plain is None or any(table is None for table in heard.values()):
         return None

@@ -29,7 +29,7 @@ from wrongkey.reports.figures.analyses import (
     near_figure,
     scatter_figure,
 )
-from wrongkey.reports.page.html import write_report
+from wrongkey.reports.page.write import write_report
 
 MakeRun = Callable[..., Path]
 SETTING = {

@@ -12,7 +12,7 @@ import pytest
 from tests.reports.conftest import unseal
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.tables import identity_digest, write_table
-from wrongkey.reports.page.html import write_report
+from wrongkey.reports.page.write import write_report
 from wrongkey.reports.runs import find_readable, load_run, load_runs, run_labels
 
 MakeRun = Callable[..., Path]

@@ -1,4 +1,4 @@
-"""``wrongkey report``: one self-contained HTML page about run folders."""
+"""``wrongkey report``: what run folders show, as a page, a document, tables or data."""
 
 from __future__ import annotations
 
@@ -8,41 +8,94 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrongkey.errors import BadInput
-from wrongkey.files import write_text_atomically
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
-    from wrongkey.reports.attacks.rows import AttackRun
+    from wrongkey.reports.page.write import Asked
     from wrongkey.reports.runs import Run
+
+FORMATS = ("html", "json", "pdf", "md", "csv", "tex")
+STYLES = ("screen", "ieee")
 
 
 def add(commands: Any) -> None:
     """Add the command to the parsers of the command line."""
-    parser: argparse.ArgumentParser = commands.add_parser("report", help="HTML page and figures of run folders")
-    parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that hold some")
-    parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page (default report.html)")
-    parser.add_argument("--figures", type=Path, help="folder for PNG and SVG files (default: beside the page)")
-    parser.add_argument("--table", type=Path, help="the numbers as well: FILE.csv (all), FILE.md or FILE.tex (rounded)")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "report", help="HTML page, PDF, tables and figures of run folders"
+    )
+    parser.add_argument(
+        "runs", nargs="+", type=Path, help="run folders, or folders that hold some; or a report.json, rendered again"
+    )
+    parser.add_argument("--out", type=Path, help="the file (default report.html); its ending names the format")
+    parser.add_argument(
+        "--format", help=f"one or more of {', '.join(FORMATS)}, with commas between them: files beside --out"
+    )
+    parser.add_argument("--figures", type=Path, help="folder for the figures (default: beside the page)")
+    parser.add_argument("--table", type=Path, help="one more file, FILE.csv, FILE.md or FILE.tex")
+    parser.add_argument("--style", choices=STYLES, default="screen", help="size and type of figures (default screen)")
+    parser.add_argument(
+        "--media",
+        choices=["real"],
+        help="real: also clips of real people, some decrypted; hand out such a report to nobody else",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page, and the table if one is asked for."""
-    from wrongkey.reports import write_report
+    """Write the report in every format that is asked for."""
+    from wrongkey.reports.page.write import Asked, figures_beside, write_again
+
+    places = files(options.out, options.format, options.table)
+    first = next(iter(places.values()))
+    asked = Asked(places, options.figures or figures_beside(first), options.style, options.media == "real")
+    source = [path for path in options.runs if path.suffix == ".json" and path.is_file()]
+    if source and len(options.runs) > 1:
+        raise BadInput(f"{source[0]} is a whole report: give it alone, or run folders.")
+    conclude(*(write_again(source[0], asked) if source else _write(options.runs, asked)))
+    return 0
+
+
+def files(out: Path | None, formats: str | None, table: Path | None) -> dict[str, Path]:
+    """The file of each format.
+
+    Raises
+    ------
+    BadInput
+        For an unknown format, and an ending that names another one.
+    """
+    named = [name.strip().lower() for name in (formats or "").split(",") if name.strip()]
+    if formats is not None and not named:
+        raise BadInput(f"--format names no format: give one or more of {', '.join(FORMATS)}.")
+    for name in named:
+        if name not in FORMATS:
+            raise BadInput(f"--format {name} is unknown: give one or more of {', '.join(FORMATS)}.")
+    ending = out.suffix.lower().removeprefix(".") if out else ""
+    if out and ending and ending not in (named or FORMATS):
+        known = f"the formats asked for, {', '.join(named)}" if named else f"{', '.join(FORMATS)}"
+        raise BadInput(f"--out {out} ends in .{ending}, which is none of {known}: name another file or --format.")
+    named = named or [ending or "html"]
+    stem = out or Path("report.html")
+    places = {name: stem if stem.suffix.lower() == f".{name}" else stem.with_suffix(f".{name}") for name in named}
+    if table:
+        kind = table.suffix.lower().removeprefix(".")
+        if kind not in ("csv", "md", "tex"):
+            raise BadInput(f"--table {table} has an unknown ending: give FILE.csv, FILE.md or FILE.tex.")
+        places[kind] = table
+    return places
+
+
+def _write(paths: list[Path], asked: Asked) -> list[Path]:
     from wrongkey.reports.analyses import find_analyses
     from wrongkey.reports.attacks.rows import find_attacks
+    from wrongkey.reports.page.write import write_formats
 
-    attacks, analyses = find_attacks(options.runs), find_analyses(options.runs)
+    attacks, analyses = find_attacks(paths), find_analyses(paths)
     shown = {run.folder for run in attacks} | {analysis.folder for analysis in analyses}
-    asked = [path for path in options.runs if not _holds_only(path, shown)]
-    runs, left_out = read_runs(asked) if asked or not shown else ([], [])
+    sweeps = [path for path in paths if not _holds_only(path, shown)]
+    runs, left_out = read_runs(sweeps) if sweeps or not shown else ([], [])
     for reason in left_out:
         note(f"wrongkey: left out: {reason}")
-    if options.table:
-        _write_table(runs, attacks, options.table)
-    page = write_report(runs, options.out, options.figures, attacks, analyses)
-    conclude(page)
-    return 0
+    return write_formats(runs, asked, attacks, analyses)
 
 
 def _holds_only(path: Path, shown: set[Path]) -> bool:
@@ -50,34 +103,6 @@ def _holds_only(path: Path, shown: set[Path]) -> bool:
     from wrongkey.evaluation.run_folder.folder import find_runs
 
     return any(folder.is_relative_to(path) for folder in shown) and not find_runs(path)
-
-
-def _write_table(runs: list[Run], attacks: list[AttackRun], path: Path) -> None:
-    from wrongkey.reports import (
-        closeness_table,
-        numbers,
-        score_table,
-        summarise_all,
-        to_csv,
-        to_markdown,
-        worst_key_table,
-    )
-    from wrongkey.reports.paper.tables import paper_tables
-
-    pages = [score_table, worst_key_table, closeness_table]
-    tables = {".csv": (to_csv, [numbers]), ".md": (to_markdown, pages)}
-    if path.suffix not in (*tables, ".tex"):
-        raise BadInput(f"--table {path} has an unknown ending: give FILE.csv, FILE.md or FILE.tex.")
-    results = summarise_all(runs)
-    try:
-        if path.suffix == ".tex":
-            text = paper_tables(results, attacks)
-        else:
-            write, kinds = tables[path.suffix]
-            text = "\n".join(write(kind(results)) for kind in kinds)
-        write_text_atomically(path, text)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written ({error.strerror}): choose another --table.") from error
 
 
 def read_runs(paths: list[Path]) -> tuple[list[Run], list[str]]:

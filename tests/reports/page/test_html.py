@@ -12,7 +12,8 @@ import pytest
 from tests.reports.conftest import heard, write_outputs
 from wrongkey import reports
 from wrongkey.errors import BadInput
-from wrongkey.reports.page.html import keep_units_together, write_report
+from wrongkey.reports.page.html import keep_units_together
+from wrongkey.reports.page.write import write_report
 from wrongkey.reports.runs import load_run, load_runs
 from wrongkey.reports.statistics.key_statistics import summarise, summarise_all
 from wrongkey.reports.verdicts import cautions, check_rows, headline

@@ -1,0 +1,115 @@
+"""The single keys of a run, as many as a page can hold, and the outline of their distribution."""
+
+import shlex
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import gaussian_kde
+
+from wrongkey.reports.content.commands import draw_words
+from wrongkey.reports.content.schema import BestKey, Keys
+from wrongkey.reports.figures.density import has_density, narrowing
+from wrongkey.reports.metrics import Metric
+from wrongkey.reports.statistics.key_statistics import Array, KeyStatistics
+
+MOST = 5000  # keys of a run that are shown one by one
+BEST_SHARE = 0.01  # of the keys, those that work best: all of them are shown
+POINTS = 64  # of an outline
+SMOOTHED = 20_000  # scores that a density is made of
+TIES = 10  # that are named
+Indices = NDArray[np.int64]
+
+
+def keys_of(result: KeyStatistics) -> Keys:
+    """What can be shown of the keys of one run and metric."""
+    run, metric = result.run, result.metric
+    rows = run.rows("incorrect", metric.name)
+    order = np.argsort(result.values if metric.higher_is_safer else -result.values, kind="stable")
+    shown = chosen(order, run.name)
+    numbers = rows["key_index"].to_numpy(dtype=np.int64)
+    ranks = _ranks(result.values[order])[np.argsort(order)]
+    ends = [rows[column].to_numpy(dtype=np.float64)[shown] for column in ("ci_low", "ci_high")]
+    low, high = (rounded(end, metric) if np.isfinite(end).all() else [] for end in ends)
+    grid, density = outline(result.values)
+    return Keys(
+        run=run.name,
+        label=result.label,
+        short=f"{run.scheme_name}, {run.block_words}",
+        scheme=run.scheme,
+        block_size=run.block_size,
+        dims=run.dims,
+        seed=result.worst.key_seed,
+        draw=draw_words(run),
+        tried=result.n,
+        plain=None if result.plain is None else result.plain.value,
+        correct=None if result.correct is None else result.correct.value,
+        q25=result.quantiles[0.25],
+        median=result.median,
+        q75=result.quantiles[0.75],
+        best=_best(result, numbers),
+        index=numbers[shown].tolist(),
+        score=rounded(result.values[shown], metric),
+        rank=ranks[shown].tolist(),
+        low=low,
+        high=high,
+        grid=rounded(grid, metric),
+        density=np.round(density, 3).tolist(),
+    )
+
+
+def chosen(order: Indices, seed: str, most: int = MOST) -> Indices:
+    """Positions of the keys to show, in the order of the keys: all of the best, a sample of the rest.
+
+    Parameters
+    ----------
+    order : ndarray
+        Positions of all keys `(keys,)`, the one that works best first.
+    seed : str
+        The same keys are drawn for the same text.
+    most : int
+        How many to show at most; half of them may be of the best.
+    """
+    if len(order) <= most:
+        return np.arange(len(order))
+    best = min(int(np.ceil(BEST_SHARE * len(order))), most // 2)
+    rest = np.random.default_rng(list(seed.encode("utf-8", "replace"))).choice(order[best:], most - best, replace=False)
+    return np.sort(np.concatenate([order[:best], rest]))
+
+
+def outline(values: Array, points: int = POINTS) -> tuple[Array, Array]:
+    """The violin of some scores: where, and how dense there; both empty where they are too few or all alike.
+
+    A density of more than `SMOOTHED` scores is that of as many quantiles of theirs, which look the same.
+    """
+    if not has_density(values):
+        return np.empty(0), np.empty(0)
+    some = values if len(values) <= SMOOTHED else np.quantile(values, (np.arange(SMOOTHED) + 0.5) / SMOOTHED)
+    factor = narrowing(values) * len(values) ** -0.2  # Scott's, for all scores
+    grid = np.linspace(values.min(), values.max(), points)
+    density = gaussian_kde(some, bw_method=factor)(grid)
+    return grid, density / density.max()
+
+
+def rounded(values: Array, metric: Metric) -> list[float]:
+    """Values with one decimal more than tables have."""
+    return np.round(values, metric.decimals + 1).tolist()
+
+
+def _ranks(ordered: Array) -> Indices:
+    """Ranks of sorted scores, from 1; those that tie share the best."""
+    first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    return np.maximum.accumulate(np.where(first, np.arange(len(ordered)), 0)) + 1
+
+
+def _best(result: KeyStatistics, numbers: Indices) -> BestKey:
+    worst = result.worst
+    ties = numbers[(result.values == worst.score.value) & (numbers != worst.key_index)]
+    return BestKey(
+        index=worst.key_index,
+        score=worst.score.value,
+        low=worst.score.low,
+        high=worst.score.high,
+        tied=len(ties),
+        ties=ties[:TIES].tolist(),
+        command=shlex.join([*draw_words(result.run), str(worst.key_index)]),
+    )

@@ -1,0 +1,43 @@
+"""No path of the machine in what one hands out: of a path only its last part stays."""
+
+import re
+import shlex
+from typing import Any
+
+from wrongkey.printable import printable
+
+_ROOT = r"(?:~[\w.-]*|[A-Za-z]:|\.\.?)?[\\/]"
+_WHOLE = re.compile(rf"((?:[\w.+-]{{2,}}[:=])*)((?:{_ROOT})[^\n]+)")
+_WITHIN = re.compile(rf"(?<![\w/\\.])({_ROOT})((?:[^\\/\s'\":,;()]+[\\/])*)([^\\/\s'\":,;()]+)[\\/]?")
+
+
+def without_paths(value: Any) -> Any:
+    """JSON without paths and without characters that a reader's terminal or browser would obey.
+
+    Parameters
+    ----------
+    value
+        Texts, lists and tables of them, and numbers, which stay as they are.
+
+    Examples
+    --------
+    >>> without_paths(["kaldi:/data/vox/test#fold=5", "wrongkey sweep --out '/home/J Doe/runs/a'", "2 / 3"])
+    ['kaldi:test#fold=5', 'wrongkey sweep --out a', '2 / 3']
+    """
+    if isinstance(value, dict):
+        return {without_paths(str(name)): without_paths(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_paths(part) for part in value]
+    return printable(last_parts(value), keep="\n") if isinstance(value, str) else value
+
+
+def last_parts(text: str) -> str:
+    """A text in which every path is its last part; also within a shell command that quotes some."""
+    if text.startswith("wrongkey ") and "\n" not in text:
+        try:
+            return shlex.join(word if "://" in word else last_parts(word) for word in shlex.split(text))
+        except ValueError:  # a quotation that does not end
+            pass
+    if whole := _WHOLE.fullmatch(text):
+        return whole[1] + re.split(r"[\\/]", whole[2].rstrip("\\/"))[-1]
+    return _WITHIN.sub(lambda path: path[3], text)

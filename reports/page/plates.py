@@ -1,0 +1,204 @@
+"""The figures of a report: drawn one after the other, each written before the next is drawn."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from wrongkey.reports.analyses import Analysis
+from wrongkey.reports.attacks.rows import AttackRun
+from wrongkey.reports.content.gather import Gathered, Group
+from wrongkey.reports.content.neighbours import survival_drawn
+from wrongkey.reports.content.schema import Figure as Facts
+from wrongkey.reports.figures import style
+from wrongkey.reports.figures.analyses import (
+    correlation_figure,
+    distance_figure,
+    example_figure,
+    near_figure,
+    scatter_figure,
+)
+from wrongkey.reports.figures.attacks import block_size_curves, seconds_figure
+from wrongkey.reports.figures.block_size import block_size_figure
+from wrongkey.reports.figures.confusion import confusion_figure
+from wrongkey.reports.figures.violins import violin_figure
+from wrongkey.reports.statistics.key_statistics import FEW_KEYS, KeyStatistics
+
+STYLES = ("screen", "ieee")
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure of the section `anchor`; `alt`: what it shows, with values."""
+
+    anchor: str
+    name: str
+    caption: str
+    alt: str
+    figure: Figure
+
+    @property
+    def facts(self) -> Facts:
+        """What `report.json` says about it."""
+        return Facts(name=self.name, caption=self.caption, alt=self.alt)
+
+
+def draw_all(
+    found: Gathered, folder: Path, look: str = "screen", also: Callable[[Plate], None] | None = None
+) -> dict[str, list[Facts]]:
+    """Draw every figure and write its files into `folder`.
+
+    Parameters
+    ----------
+    found : Gathered
+        What the figures are about.
+    folder : Path
+        Where the files go.
+    look : {"screen", "ieee"}
+        Size and type of figures.
+    also : callable, optional
+        Called with each plate after it is written.
+
+    Returns
+    -------
+    dict
+        The figures of each section, by its anchor.
+    """
+    drawn: dict[str, list[Facts]] = {}
+    with _styled(look):
+        for plate in plates(found):
+            style.save_figure(plate.figure, folder, plate.name)
+            drawn.setdefault(plate.anchor, []).append(plate.facts)
+            if also:
+                also(plate)
+    return drawn
+
+
+def plates(found: Gathered) -> Iterator[Plate]:
+    """Every figure that these runs have data for."""
+    for group in found.groups:
+        if group.main:
+            yield from _of_scores(group)
+    yield from _of_attacks(found.attacks)
+    yield from _of_analyses(found.analyses)
+
+
+def _styled(look: str) -> AbstractContextManager[object]:
+    styled: Callable[[str], AbstractContextManager[object]] | None = getattr(style, "styled", None)
+    return styled(look) if styled else nullcontext()
+
+
+def file_stem(title: str) -> str:
+    """A title as the name of a file: "Confusion 1, ROM" becomes "confusion-1-rom"."""
+    return re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")
+
+
+def _of_scores(group: Group) -> Iterator[Plate]:
+    results, metric = group.results, group.metric
+    keys, best = ("incorrect keys", "best wrong key") if group.keyed else (
+        "random keys, encrypted waveforms into the plain model", "key that hides least"
+    )  # fmt: skip
+    line = "correct key; it must lie on the star" if group.keyed else "plain speech into the plain model"
+    marks = f"Star: plain model. Triangle: the {best}."
+    caption = (
+        f"{metric.label} under {keys}, one shape per run; {metric.safer} is safer for the owner. "
+        f"{marks} Horizontal line: {line}."
+    )
+    if any(result.n < FEW_KEYS for result in results):
+        caption += f" Runs of fewer than {FEW_KEYS} keys show every key as a dot."
+    values = " ".join(_values(result, best) for result in results)
+    yield Plate(group.anchor, f"violins-{group.anchor}", caption, f"{metric.axis}. {values}", violin_figure(results))
+    curves = survival_drawn([result for result in results if result.plain is not None])
+    if curves is not None:
+        caption = f"Share of {keys} that come within a distance of the plain model, with its 95 % band."
+        alt = f"{caption} {' '.join(_close(result) for result in results)}"
+        yield Plate(group.anchor, f"survival-{group.anchor}", caption, alt, curves)
+    if len({result.run.block_size for result in results}) > 1:
+        caption = f"{metric.label} against block size M: median and 5–95 % of the {keys}. {marks}"
+        yield Plate(
+            group.anchor, f"block-size-{group.anchor}", caption, f"{caption} {values}", block_size_figure(results)
+        )
+    for number, result in enumerate(results, start=1):
+        figure = confusion_figure(result)
+        if figure is not None:
+            caption = (
+                f"{result.label}: shares of the clips of each class in percent, by the plain model and under the "
+                f"{best}."
+            )
+            name = file_stem(f"confusion-{number}-{result.label[:60]}{'' if group.keyed else '-plain-model'}")
+            yield Plate(group.anchor, name, caption, caption, figure)
+
+
+def _values(result: KeyStatistics, best: str) -> str:
+    """What a violin shows, in numbers."""
+    words, quantiles = result.metric.words, result.quantiles
+    plain = "" if result.plain is None else f", plain model {words(result.plain.value)}"
+    return (
+        f"{result.label}: median {words(result.median)}, middle half {words(quantiles[0.25])} to "
+        f"{words(quantiles[0.75])}, {best} {words(result.worst.score.value)}{plain}."
+    )
+
+
+def _close(result: KeyStatistics) -> str:
+    """What a survival curve shows, in numbers."""
+    counts = [f"{guess.hits:,} within {result.metric.distance_words(guess.distance)}" for guess in result.guesses]
+    return f"{result.label}, of {result.n:,} keys: {', '.join(counts)}."
+
+
+def _of_attacks(runs: Sequence[AttackRun]) -> Iterator[Plate]:
+    if figure := seconds_figure(runs):
+        caption = (
+            "Ciphertext-only attacks against seconds of ciphertext of one speaker: share of keys recovered, and SNR of "
+            "the decrypted speech, median and quartiles over keys and victims."
+        )
+        yield Plate("attacks", "attacks-seconds", caption, f"{caption} The tables below have the values.", figure)
+    if figure := block_size_curves(runs):
+        caption = "Ciphertext-only attacks against block size M, each with the most seconds that it was given."
+        yield Plate("attacks", "attacks-block-size", caption, f"{caption} The tables below have the values.", figure)
+
+
+def _of_analyses(analyses: Sequence[Analysis]) -> Iterator[Plate]:
+    keys = [analysis for analysis in analyses if analysis.name == "keys"]
+    if figure := scatter_figure(keys):
+        caption = (
+            "Every incorrect key: its error against the distance of the paper’s Fig. 10, and against the measure that "
+            "orders the errors best. Titles: rank correlation; of the best measure on the half of the keys that did "
+            "not choose it (“other half”), or on the same keys that chose it, which is optimistic."
+        )
+        yield _analysis("keys", "analysis-scatter", caption, figure, keys)
+    if figure := distance_figure(keys):
+        caption = (
+            "Distance between the speech under the correct key and under an incorrect one, for the keys that work best "
+            "and those that work worst (the paper’s Fig. 10). Bars: middle half of the keys; dot: median."
+        )
+        yield _analysis("keys", "analysis-distance", caption, figure, keys)
+    if figure := correlation_figure(keys):
+        caption = (
+            "What orders the errors of incorrect keys: rank correlation of each measure, with its 95 % "
+            "interval over keys. Positive: the larger the measure, the larger the error, and the better the protection."
+        )
+        yield _analysis("keys", "analysis-correlations", caption, figure, keys)
+    near = [analysis for analysis in analyses if analysis.name == "decryption"]
+    for number, task in enumerate(dict.fromkeys(str(analysis.about.get("metric")) for analysis in near)):
+        same = [analysis for analysis in near if str(analysis.about.get("metric")) == task]
+        if figure := near_figure(same):
+            caption = (
+                "Decryption, and the encrypted model’s score, with keys near the correct one. Lines: median over "
+                "random directions of geodesic steps, with their range."
+            )
+            yield _analysis(
+                "decryption", f"analysis-near-keys{f'-{number + 1}' if number else ''}", caption, figure, near
+            )
+    for number, analysis in enumerate(near):
+        if figure := example_figure(analysis):
+            caption = f"{analysis.label}: one utterance, encrypted, and decrypted with one key of each kind (Fig. 7)."
+            yield _analysis("decryption", f"analysis-decryption-{number + 1}", caption, figure, near)
+
+
+def _analysis(kind: str, name: str, caption: str, figure: Figure, shown: Sequence[Analysis]) -> Plate:
+    """A figure of the analyses of one kind; their sentences say in numbers what it shows."""
+    said = " ".join(f"{one.label}: {one.sentences[0]}" for one in shown if one.sentences)
+    return Plate(f"analysis-{kind}", name, caption, f"{caption} {said}".rstrip(), figure)

@@ -1,0 +1,223 @@
+"""Writing a report: each format of it, whole or not at all."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.schema import read_json
+from wrongkey.reports.analyses import Analysis
+from wrongkey.reports.attacks.rows import AttackRun
+from wrongkey.reports.content import content_of
+from wrongkey.reports.content.attacks import attack_numbers
+from wrongkey.reports.content.gather import Gathered, gather
+from wrongkey.reports.content.listen import heard
+from wrongkey.reports.content.schema import Report
+from wrongkey.reports.page.html import Media, render
+from wrongkey.reports.page.pdf import write_pdf
+from wrongkey.reports.page.plates import Plate, draw_all
+from wrongkey.reports.page.scratch import scratch_folder
+from wrongkey.reports.page.texts import to_tex, to_text
+from wrongkey.reports.runs import Run, load_runs
+from wrongkey.reports.tables import numbers, to_csv
+
+FORMATS = ("html", "json", "pdf", "md", "csv", "tex")
+DRAWN = {"html", "json", "pdf"}  # have figures
+AGAIN = ("html", "json", "md", "tex")  # can be made of report.json alone
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which files a report is written to, by format, and where its figures go."""
+
+    places: Mapping[str, Path]
+    figures: Path
+    look: str = "screen"
+    real: bool = False
+
+
+def write_report(
+    folders: Iterable[Path | str | Run],
+    out: Path,
+    figures: Path | None = None,
+    attacks: Sequence[AttackRun] = (),
+    analyses: Sequence[Analysis] = (),
+) -> Path:
+    """Write the page of some run folders, and its figures beside it.
+
+    Parameters
+    ----------
+    folders : iterable of Path, str or Run
+        Run folders, or runs that are already read. May be empty where there are attacks or analyses.
+    out : Path
+        The HTML file.
+    figures : Path, optional
+        Folder for the figures, by default `<stem of out>-figures` next to `out`.
+    attacks : sequence of AttackRun
+        Of these or other run folders (`wrongkey.reports.attacks.rows.find_attacks`).
+    analyses : sequence of Analysis
+        Of these or other run folders (`wrongkey.reports.analyses.find_analyses`).
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    BadInput
+        For folders that cannot be read, and for an `out` that cannot be written.
+    """
+    out = Path(out)
+    write_formats(folders, Asked({"html": out}, figures or figures_beside(out)), attacks, analyses)
+    return out
+
+
+def write_formats(
+    folders: Iterable[Path | str | Run], asked: Asked, attacks: Sequence[AttackRun], analyses: Sequence[Analysis]
+) -> list[Path]:
+    """Write a report in every format that is asked for, and return its files.
+
+    Raises
+    ------
+    BadInput
+        As `write_report`, and for a format that has nothing to say about these folders.
+    """
+    _check(asked.places)
+    given = list(folders)
+    runs = load_runs(given) if given or not (attacks or analyses) else []
+    if "csv" in asked.places and not (runs or attacks):
+        raise BadInput("--format csv holds the numbers of sweeps and attacks, and there are none: leave it out.")
+    found = gather(runs, attacks, analyses)
+    first = next(iter(asked.places.values()))
+    try:
+        for place in asked.places.values():
+            place.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(first.parent) as scratch:
+            made = _made(found, asked, scratch)
+            return _publish(made, scratch, asked)
+    except OSError as error:
+        raise BadInput(f"The report cannot be written to {first} ({error}): choose another place.") from None
+
+
+def write_again(source: Path, asked: Asked) -> list[Path]:
+    """Make a report again from its `report.json`, and from the figures that lie beside it.
+
+    Raises
+    ------
+    BadInput
+        For a file that is not a report, and for a format that needs the run folders.
+    """
+    _check(asked.places)
+    if needing := [name for name in asked.places if name not in AGAIN]:
+        raise BadInput(f"--format {needing[0]} needs the run folders: give them in place of {source}.")
+    content = read_json(source, cast(Any, Report))
+    media = _beside(content, figures_beside(source))
+    first = next(iter(asked.places.values()))
+    try:
+        first.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(first.parent) as scratch:
+            return _publish(_texts(content, media, asked), scratch, asked)
+    except OSError as error:
+        raise BadInput(f"The report cannot be written to {first} ({error}): choose another place.") from None
+
+
+def figures_beside(out: Path) -> Path:
+    """The folder of the figures of a report."""
+    return out.with_name(f"{out.stem}-figures")
+
+
+def _check(places: Mapping[str, Path]) -> None:
+    for name, place in places.items():
+        if place.is_dir():
+            example = place / f"report.{name}"
+            raise BadInput(f"{place} is a folder: name a file for the report, for example {example}.")
+
+
+def _made(found: Gathered, asked: Asked, scratch: Path) -> dict[Path, bytes]:
+    """The content of every file but the figures, which are in the scratch folder by then."""
+    plates: list[Plate] = []
+    drawn = {}
+    if DRAWN & set(asked.places):
+        drawn = draw_all(found, scratch, asked.look, plates.append if "pdf" in asked.places else None)
+    media: dict[str, bytes] = {path.name: path.read_bytes() for path in sorted(scratch.glob("*.svg"))}
+    listen = None
+    if {"html", "json"} & set(asked.places):
+        folders = [one.folder for one in (*found.runs, *found.attacks, *found.analyses)]
+        listen, clips = heard(list(dict.fromkeys(folders)), asked.real)
+        media |= clips
+        if "json" in asked.places:  # so that the page can be made again
+            for name, clip in clips.items():
+                (scratch / name).write_bytes(clip)
+    tables = _csv(found)
+    content = content_of(found, figures=drawn, listen=listen, downloads=[*tables, "tables.tex", "report.md"])
+    if "html" in asked.places:
+        media |= {name: text.encode("utf-8", "backslashreplace") for name, text in tables.items()}
+    made = _texts(content, media, asked)
+    if "pdf" in asked.places:
+        made[asked.places["pdf"]] = write_pdf(content, plates)
+    if place := asked.places.get("csv"):
+        names = list(tables)
+        made[place] = tables[names[0]].encode("utf-8", "backslashreplace")
+        for name in names[1:]:
+            made[place.with_name(f"{place.stem}-{name}")] = tables[name].encode("utf-8", "backslashreplace")
+    return made
+
+
+def _csv(found: Gathered) -> dict[str, str]:
+    """The numbers of sweeps and of attacks, those that there are."""
+    results = [result for group in found.groups for result in group.results]
+    tables = {"scores.csv": to_csv(numbers(results))} if results else {}
+    return tables | ({"attacks.csv": to_csv(attack_numbers(found))} if found.attacks else {})
+
+
+def _texts(content: dict[str, Any], media: Media, asked: Asked) -> dict[Path, bytes]:
+    """The formats that are made of report.json and its media."""
+    write = {
+        "json": lambda: json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n",
+        "md": lambda: to_text(content),
+        "tex": lambda: to_tex(content),
+        "html": lambda: render(content, _downloads(content) | dict(media)),
+    }
+    return {
+        place: write[name]().encode("utf-8", "backslashreplace")
+        for name, place in asked.places.items()
+        if name in write
+    }
+
+
+def _downloads(content: dict[str, Any]) -> dict[str, bytes]:
+    """The downloads of a page that are made of its content."""
+    made = {"report.md": to_text(content), "tables.tex": to_tex(content)}
+    return {name: text.encode("utf-8", "backslashreplace") for name, text in made.items()}
+
+
+def _publish(made: Mapping[Path, bytes], scratch: Path, asked: Asked) -> list[Path]:
+    """Move the figures, and then the files, to where they were asked for."""
+    drawn = sorted(scratch.iterdir())
+    for number, content in enumerate(made.values()):
+        (scratch / f"{number}.part").write_bytes(content)
+    if drawn:
+        asked.figures.mkdir(parents=True, exist_ok=True)
+    for path in drawn:
+        os.replace(path, asked.figures / path.name)
+    for number, place in enumerate(made):
+        os.replace(scratch / f"{number}.part", place)
+    return list(made)
+
+
+def _beside(content: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
+    """The figures and clips that a report names, as far as they lie in a folder."""
+    names = [f"{one['name']}.svg" for one in _figures(content)]
+    rows = (content["listen"] or {"rows": []})["rows"]
+    names += [name for row in rows for clip in row["clips"] for name in (clip["audio"], clip["plate"]) if name]
+    kept = [name for name in names if Path(name).name == name and (folder / name).is_file()]
+    return {name: (folder / name).read_bytes() for name in kept}
+
+
+def _figures(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    parts = [*content["sections"], *content["analyses"], *([content["attacks"]] if content["attacks"] else [])]
+    return [figure for part in parts for figure in part["figures"]]
