@@ -1,0 +1,130 @@
+"""The server of `wrongkey view`: the report's page, and what is known about the key that was picked on it.
+
+It only reads: run folders, once, when it starts, and their kept clips. Runs are asked for by name among those that were
+loaded, so no address can name a file. Sound and spectrograms are made when they are asked for and are never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from wrongkey.errors import BadInput
+from wrongkey.reports.runs import Run
+from wrongkey.view.guard import Guard
+from wrongkey.view.keys import KeysOfRun
+from wrongkey.view.sound import Speech, Use, under_key
+
+SCRIPT = Path(__file__).with_name("view.js")
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A run that is shown: its keys, and the speech that it kept, with its rate; None where it kept none."""
+
+    keys: KeysOfRun
+    speech: Speech | None = None
+    rate: int = 16_000
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What the server shows.
+
+    page: the HTML.  runs: by the name that the page calls them.
+    sounds: turn a waveform and its rate into Opus, and into a spectrogram as PNG.
+    """
+
+    page: str
+    runs: Mapping[str, Shown]
+    opus: Callable[[Speech, int], bytes]
+    plate: Callable[[Speech, int], bytes]
+    cache: dict[tuple[str, int, str], Speech] = field(default_factory=dict)
+
+
+def app(view: View, token: str, port: int) -> Starlette:
+    """The server as an ASGI application.
+
+    Parameters
+    ----------
+    view : View
+        What it shows.
+    token : str
+        Without which it answers nothing.
+    port : int
+        Where it listens, which requests must name.
+    """
+    routes = [
+        Route("/", _of(view, _page)),
+        Route("/view.js", _of(view, _script)),
+        Route("/key/{run:str}/{index:int}", _of(view, _key)),
+        Route("/sound/{run:str}/{index:int}/{use:str}.opus", _of(view, _opus)),
+        Route("/sound/{run:str}/{index:int}/{use:str}.png", _of(view, _plate)),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token, port=port)])
+
+
+def _of(view: View, answer: Callable[[View, Request], Response]) -> Callable[[Request], object]:
+    """An endpoint that computes in a thread, and answers bad input with its sentence."""
+
+    def computed(request: Request) -> Response:
+        try:
+            return answer(view, request)
+        except BadInput as error:
+            return PlainTextResponse(f"{error}\n", status_code=404)
+
+    async def endpoint(request: Request) -> Response:
+        return await run_in_threadpool(computed, request)
+
+    return endpoint
+
+
+def _page(view: View, request: Request) -> Response:
+    return HTMLResponse(view.page)
+
+
+def _script(view: View, request: Request) -> Response:
+    return FileResponse(SCRIPT, media_type="text/javascript")
+
+
+def _key(view: View, request: Request) -> Response:
+    shown, index = _shown(view, request), request.path_params["index"]
+    facts = shown.keys.facts(index, shown.speech)
+    return JSONResponse(facts | {"sound": shown.speech is not None})
+
+
+def _opus(view: View, request: Request) -> Response:
+    return Response(view.opus(*_sound(view, request)), media_type="audio/ogg")
+
+
+def _plate(view: View, request: Request) -> Response:
+    return Response(view.plate(*_sound(view, request)), media_type="image/png")
+
+
+def _shown(view: View, request: Request) -> Shown:
+    name = request.path_params["run"]
+    if name not in view.runs:
+        raise BadInput(f"There is no run {name!r} here: {_listed(list(view.runs))}.")
+    return view.runs[name]
+
+
+def _sound(view: View, request: Request) -> tuple[Speech, int]:
+    shown, index = _shown(view, request), request.path_params["index"]
+    if shown.speech is None:
+        raise BadInput(f"{shown.keys.run.name} kept no clip: sweep with --media, where the corpus may be heard.")
+    if request.path_params["use"] not in tuple(Use):
+        raise BadInput(f"A key can {' or '.join(Use)} speech, not {request.path_params['use']!r} it.")
+    use = Use(request.path_params["use"])
+    return under_key(shown.speech, shown.keys.key(index), shown.keys.correct, use), shown.rate
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"there are {', '.join(names)}" if names else "there are none with a sweep"

@@ -1,0 +1,136 @@
+// What needs Python: the facts and the sound of the key that was picked on the page, beside one that was kept.
+"use strict";
+
+const USES = { encrypt: "Speech encrypted with this key", decrypt: "Encrypted speech, decrypted with this key" };
+
+function element(name, text, attributes = {}) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function table(caption, heads, rows) {
+  const made = element("table");
+  made.append(element("caption", caption));
+  const head = made.createTHead().insertRow();
+  for (const text of heads) head.append(element("th", text, { scope: "col" }));
+  const body = made.createTBody();
+  for (const [first, ...others] of rows) {
+    const row = body.insertRow();
+    row.append(element("th", first, { scope: "row" }));
+    for (const text of others) row.append(element("td", text));
+  }
+  const cue = element("div", undefined, { class: "scroll", tabindex: "0", role: "region", "aria-label": caption });
+  cue.append(made);
+  return cue;
+}
+
+function sound(key, use) {
+  const address = `/sound/${encodeURIComponent(key.run)}/${key.index}/${use}`;
+  const figure = element("figure");
+  figure.append(
+    element("img", undefined, { src: `${address}.png`, alt: `Spectrogram. ${USES[use]}`, loading: "lazy" }),
+    element("figcaption", USES[use]),
+    element("audio", undefined, { src: `${address}.opus`, controls: "", preload: "none", "aria-label": USES[use] }),
+  );
+  return figure;
+}
+
+function scores(key) {
+  const rows = key.scores.map((score) => [
+    score.metric,
+    score.value + (score.interval ? ` [${score.interval.join(", ")}]` : ""),
+    `${score.rank} of ${score.of}` + (score.ties ? ` (${score.ties} tied)` : ""),
+  ]);
+  return table("Scores, with their interval over speakers", ["Metric", "Value", "Rank for an attacker"], rows);
+}
+
+function neighbours(key) {
+  const list = element("p", "Nearest by score: ");
+  for (const near of key.neighbours) {
+    const button = element("button", `${near.index}: ${near.value}`, { type: "button" });
+    button.disabled = near.index === key.index;
+    button.addEventListener("click", () => pick({ run: key.run, index: near.index }));
+    list.append(button, " ");
+  }
+  return list;
+}
+
+function measures(key) {
+  const folded = element("details");
+  folded.append(element("summary", `How far it is from the correct key: ${key.measures.length} measures`));
+  const rows = key.measures.map((measure) => [measure.label, measure.value.toPrecision(3), measure.meaning]);
+  folded.append(table("Measures of the key", ["Measure", "Value", "Meaning"], rows));
+  return folded;
+}
+
+function card(key, button) {
+  const made = element("section", undefined, { "aria-label": `${key.run}, key ${key.index}` });
+  made.append(element("h3", `${key.run}, key ${key.index}`), button, scores(key));
+  if (key.sound) made.append(sound(key, "encrypt"), sound(key, "decrypt"));
+  else made.append(element("p", "This run kept no clip of speech, so there is nothing to hear."));
+  if (key.transcripts.length) {
+    const rows = key.transcripts.map((one) => [one.utterance, one.reference, one.hypothesis || "(nothing)"]);
+    made.append(table("What was heard", ["Utterance", "Said", "Heard under this key"], rows));
+  }
+  made.append(neighbours(key), measures(key), element("pre", key.command));
+  return made;
+}
+
+const panel = element("div", undefined, { id: "view", class: "two", "aria-live": "polite" });
+const shown = { key: null, beside: null };
+
+function written(key) {
+  return `${encodeURIComponent(key.run)}:${key.index}`;
+}
+
+function read(text) {
+  const [run, index] = (text || "").split(":");
+  return run && /^\d+$/.test(index) ? { run: decodeURIComponent(run), index: Number(index) } : null;
+}
+
+function remember() {
+  const state = new URLSearchParams(location.hash.slice(1));
+  if (shown.beside) state.set("beside", written(shown.beside));
+  else state.delete("beside");
+  history.replaceState(null, "", `#${state}`);
+}
+
+function draw() {
+  panel.replaceChildren();
+  for (const [place, other, text] of [["key", "beside", "Keep beside the next key"], ["beside", null, "Put away"]]) {
+    if (!shown[place]) continue;
+    const button = element("button", text, { type: "button" });
+    button.addEventListener("click", () => {
+      if (other) shown[other] = shown[place];
+      else shown[place] = null;
+      remember();
+      draw();
+    });
+    panel.append(card(shown[place], button));
+  }
+}
+
+async function load(place, key) {
+  const answer = await fetch(`/key/${encodeURIComponent(key.run)}/${key.index}`);
+  if (!answer.ok) {
+    panel.replaceChildren(element("p", await answer.text(), { role: "alert" }));
+    return;
+  }
+  shown[place] = await answer.json();
+  remember();
+  draw();
+}
+
+function pick(key) {
+  document.dispatchEvent(new CustomEvent("wrongkey:key", { detail: key }));
+}
+
+document.getElementById("key").after(panel);
+document.addEventListener("wrongkey:key", (event) => load("key", event.detail));
+const state = new URLSearchParams(location.hash.slice(1));
+for (const place of ["key", "beside"]) {
+  const key = read(state.get(place));
+  if (key) load(place, key);
+}
