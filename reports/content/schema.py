@@ -100,9 +100,17 @@ class Row(Part):
 
 
 class Board(Part):
-    """The verdict on every row against every adversary, the cheapest first."""
+    """The verdict on every row against every adversary, the cheapest first.
+
+    Attributes
+    ----------
+    headline : str
+        The `answer`, and the `rest` of the sentence.
+    """
 
     headline: str
+    answer: str
+    rest: str
     verdict: str
     cautions: list[str]
     criteria: str
