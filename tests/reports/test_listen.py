@@ -44,7 +44,7 @@ def test_captions_say_what_is_heard_and_how_near_it_is(tmp_path):
     assert attack.facts == "polyphase, 5 s of ciphertext; no model; toy, ann-1"
     assert (keys.anchor, attack.anchor) == ("listen-run-keys", "listen-run-polyphase")
     clip = keys.clips[1]
-    assert clip.audio == tmp_path / "run/media/sweep-encrypted.opus" and clip.audio.is_file() and clip.seconds == 1.0
+    assert clip.audio == tmp_path / "run/media/sweep-encrypted.opus" and clip.seconds == 1.0
     assert clip.alt == ("Spectrogram of 1.0 s, 0 to 8 kHz: encrypted, SNR -3 dB; half of the energy is below 0.5 kHz.")
     assert (found.withheld, found.real, found.damaged) == ("", False, ())
 
