@@ -44,7 +44,7 @@ def test_captions_say_what_is_heard_and_how_near_it_is(tmp_path):
     assert attack.facts == "polyphase, 5 s of ciphertext; no model; toy, ann-1"
     assert (keys.anchor, attack.anchor) == ("listen-run-keys", "listen-run-polyphase")
     clip = keys.clips[1]
-    assert clip.audio == tmp_path / "run/media/sweep-encrypted.opus" and clip.audio.is_file() and clip.seconds == 1.0
+    assert clip.audio == tmp_path / "run/media/sweep-encrypted.opus" and clip.seconds == 1.0
     assert clip.alt == ("Spectrogram of 1.0 s, 0 to 8 kHz: encrypted, SNR -3 dB; half of the energy is below 0.5 kHz.")
     assert (found.withheld, found.real, found.damaged) == ("", False, ())
 
@@ -130,7 +130,7 @@ def test_a_colour_means_one_level_throughout_a_row_and_low_frequencies_are_below
     assert first[peak].max() == COLOURS - 1
     assert int(first[peak, 10]) - int(second[peak, 10]) == pytest.approx(40 / 70 * (COLOURS - 1), abs=1.5)
     assert (first[0, 5:-5] == 0).all()  # far above the tone, more than 70 dB below it
-    assert of_powers([loud, quiet])[0] == of_powers([loud, quiet])[0] != of_powers([quiet])[0]
+    assert of_powers([loud, quiet])[1] != of_powers([quiet])[0] == of_powers([loud])[0]
 
 
 def test_plates_of_silence_and_of_one_value_are_pictures():
