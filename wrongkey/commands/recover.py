@@ -209,7 +209,7 @@ def _draw(
     paths = [options.figures / name for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
         with _private(path) as drawn:
-            figure.savefig(drawn, format="png", dpi=120, metadata={"Software": None})
+            figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
     return [str(path) for path in paths]
 
 
