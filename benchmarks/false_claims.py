@@ -29,6 +29,12 @@ from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
 from wrongkey.keys import correct_key, encrypt_query
 
 RATE = 16_000
+SCHEMES = ("rom", "flipping", "shuffling")
+WRONG_SCHEMES = (("rom", "flipping"), ("rom", "shuffling"), ("shuffling", "flipping"), ("flipping", "shuffling"))
+WRONG_BLOCKS = (
+    *((5, 3), (7, 5), (7, 3), (10, 3), (10, 7), (10, 9), (5, 4)),
+    *((6, 4), (10, 5), (20, 10), (20, 12), (20, 19)),
+)
 Waveforms = list[NDArray[np.floating]]
 
 
@@ -83,39 +89,24 @@ def cells(row: str) -> Iterator[Cell]:
         for size, taken in ((5, 10), (4, 12), (10, 20)):
             yield Cell(f"rom {size}", ("rom", taken), under("rom", size))
     if row == "blocks":
-        pairs = (
-            (5, 3),
-            (7, 5),
-            (7, 3),
-            (10, 3),
-            (10, 7),
-            (10, 9),
-            (5, 4),
-            (6, 4),
-            (10, 5),
-            (20, 10),
-            (20, 12),
-            (20, 19),
-        )
-        for size, taken in pairs:
+        for size, taken in WRONG_BLOCKS:
             yield Cell(f"rom {size}", ("rom", taken), under("rom", size))
     if row == "finite":
         for scheme, (size, taken) in product(("flipping", "shuffling"), ((5, 3), (10, 7), (10, 5), (6, 4), (20, 12))):
             yield Cell(f"{scheme} {size}", (scheme, taken), under(scheme, size))
     if row == "schemes":
-        pairs = (("rom", "flipping"), ("rom", "shuffling"), ("shuffling", "flipping"), ("flipping", "shuffling"))
-        for (scheme, taken), size in product(pairs, (5, 10)):
-            yield Cell(f"{scheme} {size}", (taken, size), under(scheme, size))
+        for (scheme, other), size in product(WRONG_SCHEMES, (5, 10)):
+            yield Cell(f"{scheme} {size}", (other, size), under(scheme, size))
     if row == "plain":
-        for taken, size in product(("rom", "flipping", "shuffling"), (3, 10)):
-            yield Cell("plain speech", (taken, size), None)
+        for scheme, size in product(SCHEMES, (3, 10)):
+            yield Cell("plain speech", (scheme, size), None)
     if row == "changing":
         for name, encrypt in (("keys", fresh_keys), ("signs", fresh_signs), ("order of blocks", permuted_blocks)):
             for size in (3, 10):
                 yield Cell(f"rom {size}, fresh {name}", ("rom", size), encrypt(size))
     if row in ("noise", "music"):
-        for taken, size in product(("rom", "flipping", "shuffling"), (3, 10)):
-            yield Cell(f"plain {row}", (taken, size), None, source=row)
+        for scheme, size in product(SCHEMES, (3, 10)):
+            yield Cell(f"plain {row}", (scheme, size), None, source=row)
     if row == "music":
         for size, taken in ((5, 3), (5, 5), (10, 7), (10, 10)):
             yield Cell(f"music, rom {size}", ("rom", taken), under("rom", size), source=row)
@@ -183,7 +174,9 @@ def claims_of(found: Recovered) -> tuple[bool, bool, bool]:
     return found.success_claimed, consistent and found.structure.taken_away, consistent
 
 
-def recordings(cell: Cell, utterances: Sequence[Utterance], files: Sequence[Path], seed: int) -> Iterator[NDArray]:
+def recordings(
+    cell: Cell, utterances: Sequence[Utterance], files: Sequence[Path], seed: int
+) -> Iterator[NDArray[np.floating]]:
     """Plain recordings of `cell.seconds` in all."""
     left = round(cell.seconds * RATE)
     if cell.source == "noise":
