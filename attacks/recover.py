@@ -143,7 +143,9 @@ def recover(
     setting = Setting(get_scheme(scheme), KeyCut("samples", block_size), float(rate))
     attack = _attack_on(setting)
     whole = [_whole_blocks(waveform, block_size) for waveform in waveforms]
-    evidence = Evidence(setting, Case(), seed, ciphertext=tuple(torch.from_numpy(one) for one in whole))
+    if not any(one.any() for one in whole):
+        raise BadInput(f"The recordings hold no block of {block_size} samples that is not silent: give longer ones.")
+    evidence = Evidence(setting, Case(), seed, ciphertext=tuple(torch.from_numpy(one) for one in whole if len(one)))
     recovery = attack.run(evidence)
     assert recovery.key is not None  # the attacks of the table want a key
     covariances = mean_covariances(block_rows(evidence.ciphertext, block_size), rate, SETTINGS)
@@ -157,7 +159,7 @@ def recover(
         evidence=_sentences(recovery, structure, predictable, upright),
         attack=attack.name,
         key=key,
-        plain=tuple(decrypt_query(one, key) for one in whole),
+        plain=tuple(decrypt_query(one, key) if len(one) else one for one in whole),
         structure=structure,
         predictable=predictable,
         measured=recovery.measured,
@@ -251,4 +253,4 @@ def _on_blocks(structure: BlockStructure) -> str:
 def _percent(share: float) -> str:
     """A share in percent, with a decimal where it is nearly all or nothing."""
     percent = 100 * share
-    return f"{percent:.1f} %" if percent > 99 or percent < 1 else f"{percent:.0f} %"
+    return f"{percent:.1f} %" if 99 < percent < 100 or 0 < percent < 1 else f"{percent:.0f} %"

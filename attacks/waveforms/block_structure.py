@@ -44,12 +44,12 @@ class StructureSettings:
     structure_run : int
         The two halves on which it is judged take turns of this many segments.
     seen : float
-        Blocks are seen in a ciphertext whose stationarity, 0 to 1, is at most this. Where the blocks are others, or
-        there are none, it is about 1; of ROM keys at M = 3 about one in 100 is so near the identity that it exceeds
-        0.94.
+        Blocks are seen in a ciphertext whose stationarity, 0 to 1, is at most this. Where there are none, or others
+        without a common divisor, it is about 1. Of ROM keys at M = 2 about one in 15 is so near the identity, or to
+        turning every second sign, that it exceeds this; at M = 3 the largest of 67 was 0.94.
     left : float
         Of what a ciphertext lacks of stationarity 1, a key may leave at most this share. Right keys leave less than
-        0.01, keys for wrong blocks 0.5 and more.
+        0.02; keys for wrong blocks that share a divisor with the right ones seldom less than 0.1.
     """
 
     structure_segment: float = 0.032
@@ -58,7 +58,7 @@ class StructureSettings:
     structure_order: int = 8
     structure_run: int = 8
     seen: float = 0.98
-    left: float = 0.1
+    left: float = 0.05
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
-from wrongkey.terminal import conclude
+from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
     from wrongkey.attacks.recover import Recovered
@@ -67,6 +67,11 @@ def run(options: argparse.Namespace) -> int:
     _refuse_existing(options, outs)
     recordings, rate = _read(options)
     original = _original(options, rate)
+    for file, samples in zip(options.files, recordings, strict=True):
+        if left := len(samples) % max(options.block, 1):
+            note(
+                f"{file}: {len(samples)} samples are not whole blocks of {options.block}; the last {left} are left out."
+            )
     found = recover(recordings, rate, options.scheme, options.block)
     plain = [_cut(path, samples) for path, samples in zip(options.files, found.plain, strict=True)]
     score = None if original is None else _snr(original, plain[0])
@@ -116,6 +121,8 @@ def _refuse_existing(options: argparse.Namespace, outs: Sequence[Path]) -> None:
     for path in [*outs, *([key] if key else [])]:
         if os.path.lexists(path) and not options.overwrite:  # a link that leads nowhere exists too
             raise BadInput(f"{path} exists: choose another name, or add --overwrite.")
+    if options.figures and options.figures.exists() and not options.figures.is_dir():
+        raise BadInput(f"{options.figures} is a file: give --figures a folder.")
     if options.overwrite and {path.resolve() for path in outs} & {file.resolve() for file in options.files}:
         raise BadInput("A recording would be overwritten by its own decryption: choose another -o.")
 
@@ -202,7 +209,7 @@ def _draw(
     paths = [options.figures / name for name in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
         with _private(path) as drawn:
-            figure.savefig(drawn, format="png", dpi=150, metadata={"Software": None})
+            figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
     return [str(path) for path in paths]
 
 

@@ -53,6 +53,16 @@ def test_white_noise_has_no_key_to_find_and_the_attack_says_so(size, seed):
     assert error > 0.1
 
 
+@pytest.mark.parametrize(("size", "taken"), [(5, 3), (7, 5), (7, 3), (None, 3), (None, 10)])
+def test_other_blocks_and_plain_speech_are_not_claimed(voice, size, taken):
+    """The ciphertext looks like plain speech then: the identity explains it, and estimates agree on it."""
+    cipher = voice if size is None else [encrypt_query(q, correct_key("rom", size, 0), blocks="samples") for q in voice]
+    setting = Setting(SCHEMES["rom"], KeyCut("samples", taken), 16_000)
+    recovery = Polyphase().run(Evidence(setting, Case(), 0, ciphertext=tuple(cipher)))
+    assert recovery.measured["stationarity of the ciphertext"] > 0.98
+    assert not recovery.success_claimed
+
+
 def test_too_little_ciphertext_is_refused_in_a_sentence():
     with pytest.raises(BadInput, match="segment"):
         attacked([torch.randn(100, dtype=torch.float64)], 10)

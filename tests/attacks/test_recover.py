@@ -1,0 +1,132 @@
+"""Recovery from recordings alone: what it claims, what it must not claim, and why it says so."""
+
+import numpy as np
+import pytest
+
+from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.recover import recover, structure_curve
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import load_audio, open_corpus
+from wrongkey.keys import SecretKey, encrypt_query
+from wrongkey.keys.schemes import SCHEMES, Group, Scheme
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def voice():
+    """Eight seconds of one of the bundled voices."""
+    return [load_audio(utterance) for utterance in open_corpus("bundled").utterances[:3]]
+
+
+def encrypted(voice, scheme, size, seed=0):
+    key = SecretKey.from_seed(scheme, size, seed=seed)
+    return key, [encrypt_query(wave, key) for wave in voice]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size", "attack"), [("rom", 5, "polyphase"), ("rom", 10, "polyphase"), ("flipping", 10, "sign-chain")]
+)
+def test_the_key_of_a_voice_is_found_and_opens_every_recording(voice, scheme, size, attack):
+    key, secret = encrypted(voice, scheme, size)
+    found = recover(secret, RATE, scheme, size)
+    assert found.success_claimed and found.attack == attack
+    assert key_error(found.key.matrix, key.matrix, "samples") < 0.1
+    assert found.key.scheme == scheme and found.predictable[1] > found.predictable[0]
+    for plain, wave in zip(found.plain, voice, strict=True):
+        shared = plain[: len(wave)]
+        assert min(np.linalg.norm(shared - wave), np.linalg.norm(shared + wave)) < 0.1 * np.linalg.norm(wave)
+    assert "as in plain speech" in found.evidence[0]
+
+
+def test_a_shuffled_voice_is_put_in_order(voice):
+    key, secret = encrypted(voice, "shuffling", 5)
+    found = recover(secret, RATE, "shuffling", 5)
+    assert found.success_claimed and found.key == key
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size", "taken", "taken_size", "said"),
+    [
+        ("rom", 5, "rom", 3, "another size"),
+        ("rom", 10, "rom", 7, "another size"),
+        ("flipping", 10, "flipping", 7, "another size"),
+        ("shuffling", 5, "shuffling", 3, "another size"),
+        ("rom", 10, "flipping", 10, "is another"),
+        (None, None, "rom", 5, "not encrypted"),
+        (None, None, "flipping", 4, "not encrypted"),
+        (None, None, "shuffling", 3, "not encrypted"),
+    ],
+)
+def test_what_is_wrong_is_not_claimed(voice, scheme, size, taken, taken_size, said):
+    secret = voice if scheme is None else encrypted(voice, scheme, size)[1]
+    found = recover(secret, RATE, taken, taken_size)
+    assert not found.success_claimed
+    assert said in found.evidence[0]
+
+
+def test_a_turned_spectrum_is_not_claimed(voice):
+    """Flipping at M = 10 whose second half is the first with other signs: at M = 5 it has a key that turns spectra."""
+    half = np.array([-1.0, -1.0, 1.0, 1.0, 1.0])
+    key = SecretKey("flipping", 10, 1, np.diag([*half, *-half]))
+    found = recover([encrypt_query(wave, key) for wave in voice], RATE, "flipping", 5)
+    assert found.structure.taken_away and not found.success_claimed
+    assert "turned around" in found.evidence[-1]
+
+
+def test_a_multiple_of_the_block_size_is_as_good(voice):
+    _, secret = encrypted(voice, "rom", 5)
+    assert recover(secret, RATE, "rom", 10).success_claimed
+
+
+def test_a_little_speech_that_is_uncertain_is_said_to_be(voice):
+    _, secret = encrypted([voice[0][:24_000]], "rom", 20)
+    found = recover(secret, RATE, "rom", 20)
+    assert not found.success_claimed and found.structure.seen
+    assert "more recordings" in found.evidence[-1]
+
+
+def test_white_noise_is_not_claimed():
+    noise = [np.random.default_rng(1).standard_normal(80_000)]
+    for scheme in ("rom", "flipping", "shuffling"):
+        assert not recover(noise, RATE, scheme, 5).success_claimed
+
+
+def test_a_recording_shorter_than_a_block_stays_empty(voice):
+    _, secret = encrypted(voice[:2], "flipping", 10)
+    found = recover([*secret, secret[0][:4]], RATE, "flipping", 10)
+    assert found.success_claimed and [len(one) for one in found.plain] == [*map(len, secret), 0]
+
+
+def _signed(size, words):
+    raise AssertionError("no key is drawn")
+
+
+@pytest.mark.parametrize(
+    ("waves", "scheme", "size", "said"),
+    [
+        ([np.ones(9)], "rom", 10, "no block of 10 samples"),
+        ([np.zeros(16_000)], "rom", 10, "silent"),
+        ([np.ones(16_000)], "rom", 1, "blocks of 2 to 128"),
+        ([np.ones(16_000)], "flipping", 129, "not of 129"),
+        ([np.ones(16_000)], "none", 10, "no scheme"),
+        (
+            [np.ones(16_000)],
+            Scheme("mine", lambda size: 1, _signed, lambda size: None, group=Group.SIGNED_PERMUTATIONS),
+            10,
+            "signed permutations",
+        ),
+        ([np.ones(16_000)], Scheme("mine", lambda size: 1, _signed, lambda size: 7), 10, "finitely many"),
+    ],
+)
+def test_what_cannot_be_attacked_is_refused(waves, scheme, size, said):
+    with pytest.raises(BadInput, match=said):
+        recover(waves, RATE, scheme, size)
+
+
+def test_the_curve_of_evidence_dips_at_the_block_size(voice):
+    _, secret = encrypted(voice, "rom", 5)
+    sizes, before, after = structure_curve(recover(secret, RATE, SCHEMES["rom"], 5), secret, RATE)
+    assert {5, 10} <= set(sizes) and sizes == sorted(set(sizes))
+    assert before[sizes.index(5)] < 0.5 < 0.9 < before[sizes.index(3)]
+    assert after.min() > 0.98

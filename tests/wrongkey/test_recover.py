@@ -1,0 +1,152 @@
+"""``wrongkey recover`` with the files that users and strangers have."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from wrongkey.cli import main
+from wrongkey.evaluation.corpora import load_audio, open_corpus
+
+RATE = 16_000
+VOICE = [load_audio(utterance) for utterance in open_corpus("bundled").utterances[:3]]
+AS = ["--scheme", "flipping", "--block", "10"]
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def wave(path: Path, samples, rate=RATE) -> Path:
+    soundfile.write(path, samples, rate, "FLOAT", format="WAV")
+    return path
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, monkeypatch) -> list[Path]:
+    """Three recordings of a voice under one drawn key, as `wrongkey encrypt` writes them, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["keys", "draw", *AS, "--seed", "3", "-o", "key.npz"]) == 0
+    for number, samples in enumerate(VOICE):
+        wave(tmp_path / f"plain{number}.wav", samples)
+        assert main(["encrypt", f"plain{number}.wav", "--key", "key.npz", "-o", f"secret{number}.wav"]) == 0
+    return [Path(f"secret{number}.wav") for number in range(3)]
+
+
+def is_voice(path: Path, samples) -> bool:
+    heard, rate = soundfile.read(path)
+    assert rate == RATE and len(heard) == len(samples)
+    return bool(min(abs(heard - samples).max(), abs(heard + samples).max()) < 1e-6)
+
+
+def test_one_recording_is_decrypted_beside_itself(secrets, capsys):
+    assert main(["recover", "secret0.wav", *AS, "--original", "plain0.wav"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert (
+        "Success claimed: sign-chain found a flipping key for blocks of 10 samples in 2.5 s of ciphertext." in printed
+    )
+    assert any("an SNR of 1" in line for line in printed)
+    assert printed[-1] == "secret0-recovered.wav"
+    assert is_voice(Path(printed[-1]), VOICE[0]) and mode(Path(printed[-1])) == 0o600
+
+
+def test_several_recordings_go_into_a_folder_and_the_key_opens_them_too(secrets, capsys):
+    files = [str(file) for file in secrets]
+    assert main(["recover", *files, *AS, "-o", "out", "--key-out", "found.npz", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["success_claimed"] and result["ciphertext"] == files and result["key"] == ["found.npz"]
+    assert result["plain"] == [f"out/secret{number}-recovered.wav" for number in range(3)]
+    assert result["stationarity"]["before"] < 0.5 < 0.9 < result["stationarity"]["after"]
+    assert all(is_voice(Path(name), samples) for name, samples in zip(result["plain"], VOICE, strict=True))
+    assert mode(Path("found.npz")) == 0o600
+    assert main(["decrypt", "secret1.wav", "--key", "found.npz", "-o", "again.wav"]) == 0
+    assert is_voice(Path("again.wav"), VOICE[1])
+
+
+def test_without_success_nothing_is_written_unless_asked(secrets, capsys):
+    before = sorted(os.listdir())
+    wrong = ["recover", "secret0.wav", "--scheme", "flipping", "--block", "7", "--key-out", "found.npz"]
+    assert main(wrong) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("No success claimed: ") and "--anyway writes the best guess" in printed.out
+    assert "not whole blocks of 7" in printed.err
+    assert sorted(os.listdir()) == before
+    assert main([*wrong, "--anyway"]) == 1
+    assert "most likely wrong" in capsys.readouterr().out
+    assert sorted({*os.listdir()} - {*before}) == ["found.npz", "secret0-recovered.wav"]
+
+
+def test_plain_speech_is_not_taken_for_ciphertext(secrets, capsys):
+    assert main(["recover", "plain0.wav", *AS, "--json"]) == 1
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert not result["success_claimed"] and "not encrypted" in result["evidence"][0] and result["plain"] == []
+
+
+def test_spectrograms_and_the_evidence_are_drawn(secrets, tmp_path, capsys):
+    (tmp_path / "other").mkdir()
+    os.rename("secret1.wav", "other/secret0.wav")
+    assert main(["recover", "secret0.wav", "other/secret0.wav", *AS, "--figures", "figures"]) == 0
+    names = ["evidence.png", "secret0-0-spectrograms.png", "secret0-1-spectrograms.png"]
+    assert sorted(os.listdir("figures")) == names
+    for name in names:
+        assert Path("figures", name).read_bytes().startswith(b"\x89PNG") and mode(Path("figures", name)) == 0o600
+    assert Path("other/secret0-recovered.wav").exists()
+
+
+def test_what_is_in_the_way_stays(secrets, capsys):
+    Path("out.wav").write_text("mine")
+    command = ["recover", "secret0.wav", *AS, "-o", "out.wav"]
+    assert main(command) == 2 and "out.wav exists" in capsys.readouterr().err
+    assert Path("out.wav").read_text() == "mine"
+    assert main([*command, "--overwrite"]) == 0
+    assert is_voice(Path("out.wav"), VOICE[0])
+    again = ["recover", "secret0.wav", *AS, "-o", "secret0.wav", "--overwrite"]
+    assert main(again) == 2 and "its own decryption" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["text.wav", *AS], "text.wav is not readable audio"),
+        (["missing.wav", *AS], "missing.wav is not a file"),
+        (["silent.wav", *AS], "silent.wav is silent"),
+        (["short.wav", *AS], "no block of 10 samples"),
+        (["stereo.wav", *AS], "2 channels"),
+        (["secret0.wav", "slow.wav", *AS], "slow.wav has 8000 Hz and secret0.wav has 16000 Hz"),
+        (["secret0.wav", "--scheme", "rom", "--block", "1"], "blocks of 2 to 128"),
+        (["secret0.wav", "--scheme", "nothing", "--block", "10"], "no scheme 'nothing'"),
+        (["secret0.wav", *AS, "-o", "out.mp3"], "the ending .wav"),
+        (["secret0.wav", "secret1.wav", *AS, "-o", "out.wav"], "give -o a folder"),
+        (["secret0.wav", "./secret0.wav", *AS], "give each once"),
+        (["secret0.wav", *AS, "--key-out", "key.txt"], "ends in .npz"),
+        (["secret0.wav", *AS, "--key-out", "key.npz"], "key.npz exists"),
+        (["secret0.wav", *AS, "--figures", "text.wav"], "text.wav is a file"),
+        (["secret0.wav", *AS, "--original", "slow.wav"], "slow.wav has another rate"),
+        (["secret0.wav", "secret1.wav", *AS, "--original", "plain0.wav"], "several are given"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(secrets, capsys, arguments, said):
+    noise = np.random.default_rng(0).normal(0, 0.1, 32_000)
+    Path("text.wav").write_text("words")
+    for name, samples, rate in (
+        ("silent.wav", np.zeros(RATE), RATE),
+        ("short.wav", noise[:9], RATE),
+        ("stereo.wav", noise.reshape(-1, 2), RATE),
+        ("slow.wav", noise, 8_000),
+    ):
+        wave(Path(name), samples, rate)
+    before = sorted(os.listdir())
+    assert main(["recover", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err and "Traceback" not in printed.err
+    assert sorted(os.listdir()) == before
+
+
+def test_stereo_is_mixed_as_for_encrypt(secrets, capsys):
+    samples, rate = soundfile.read("secret0.wav")
+    wave(Path("stereo.wav"), np.stack([samples, samples], axis=1), rate)
+    assert main(["recover", "stereo.wav", *AS, "--channels", "mix"]) == 0
