@@ -15,7 +15,7 @@ TEXTS = ["a", "ö", None, "", "\N{SPEAKER}" * 3, "a"]
 def of_texts(name, texts):
     """As the first version of the format says: the name, which are missing, the kind, lengths in bytes, and bytes."""
     encoded = [str(text).encode() for text in texts if text is not None]
-    missing = np.packbits([text is None for text in texts]).tobytes()
+    missing = np.packbits(np.array([text is None for text in texts], dtype=bool)).tobytes()
     lengths = np.array([len(text) for text in encoded], dtype="<i8").tobytes()
     digest = hashlib.sha256()
     for part in (name.encode(), missing, b"text", lengths, b"".join(encoded)):
