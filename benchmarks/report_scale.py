@@ -35,7 +35,7 @@ TARGETS = 2_000  # trials: what one of them moves an EER by
 def write_run(folder: Path, number: int, keys: int, metrics: int) -> None:
     """Write the run `number`: EERs of a tail that few keys reach, and further metrics that follow them."""
     scheme, block_size = SCHEMES[number % 3], (3, 5, 10, 20)[number // 3 % 4]
-    setting = {"task": "asv", "model": f"model{block_size}", "corpus": "made-up", "scheme": scheme}
+    setting: dict[str, Any] = {"task": "asv", "model": f"model{block_size}", "corpus": "made-up", "scheme": scheme}
     setting |= {"block_size": block_size, "dims": 1}
     run = RunFolder(folder)
     identity = {"weights": "a" * 64, "corpus": "b" * 64, "trials": "c" * 64, "scheme": scheme, "seed": 0}

@@ -164,8 +164,8 @@ def test_rows_are_ordered_by_key_however_the_files_are(make_run: MakeRun) -> Non
     folder = make_run("run", [20.0, 21, 22, 23], shards=2, other_metrics={"min_dcf": [0.5, 0.6, 0.7, 0.8]})
     for path in (folder / "scores").glob("*.parquet"):
         table = pd.read_parquet(path)
-        run = identity_digest(json.loads((folder / "manifest.json").read_text())["identity"])
-        write_table(path, table[::-1], run, "scores")
+        identity = json.loads((folder / "manifest.json").read_text())["identity"]
+        write_table(path, table[::-1], identity_digest(identity), "scores")
     run = load_run(folder)
     assert run.metrics == ["eer", "min_dcf"] and run.incorrect("min_dcf").tolist() == [0.5, 0.6, 0.7, 0.8]
     assert run.rows("incorrect", "eer")["key_index"].tolist() == [0, 1, 2, 3]
