@@ -1,7 +1,8 @@
 """How much time and memory a report of many keys takes: ``python benchmarks/report_scale.py`` (a few minutes).
 
 Writes run folders with made-up scores through the sweep's own writer, then runs ``wrongkey report`` on them in a
-process of its own. Prints a line for each case: seconds, peak resident memory, and bytes of the page.
+process of its own. Prints a line for each case: seconds by the clock and of CPU, peak resident memory, and bytes of the
+page.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TARGETS = 2_000  # trials: what one of them moves an EER by
 def write_run(folder: Path, number: int, keys: int, metrics: int) -> None:
     """Write the run `number`: EERs of a tail that few keys reach, and further metrics that follow them."""
     scheme, block_size = SCHEMES[number % 3], (3, 5, 10, 20)[number // 3 % 4]
-    setting = {"task": "asv", "model": f"model{block_size}", "corpus": "made-up", "scheme": scheme}
+    setting: dict[str, Any] = {"task": "asv", "model": f"model{block_size}", "corpus": "made-up", "scheme": scheme}
     setting |= {"block_size": block_size, "dims": 1}
     run = RunFolder(folder)
     identity = {"weights": "a" * 64, "corpus": "b" * 64, "trials": "c" * 64, "scheme": scheme, "seed": 0}
@@ -65,11 +66,12 @@ def rows(setting: dict[str, Any], conditions: Any, keys: Any, eers: Any, metrics
             yield {**setting, **place, "value": score, "ci_low": 0.9 * score, "ci_high": 1.1 * score, "n": 4 * TARGETS}
 
 
-def measure(arguments: list[str]) -> tuple[float, float]:
-    """Seconds and peak resident GB of a command, which must succeed."""
+def measure(arguments: list[str]) -> tuple[float, float, float]:
+    """Seconds by the clock, seconds of CPU, and peak resident GB of a command, which must succeed."""
     begin = perf_counter()
     subprocess.run([sys.executable, "-m", "wrongkey", *arguments], check=True, stdout=subprocess.DEVNULL)
-    return perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return perf_counter() - begin, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e9
 
 
 def main() -> None:
@@ -78,7 +80,8 @@ def main() -> None:
     options.add_argument("--metrics", type=int, default=2, help=f"of each key, up to {len(METRICS)} as asv measures")
     options.add_argument("--case", type=int, nargs=2, action="append", metavar=("RUNS", "KEYS"), help="in place of all")
     asked = options.parse_args()
-    print("| runs | keys of each | report, s | peak memory, GB | page, kB |\n| ---: | ---: | ---: | ---: | ---: |")
+    print("| runs | keys of each | report, s | CPU, s | peak memory, GB | page, kB |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for runs, keys in asked.case or CASES:
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch)
@@ -86,9 +89,9 @@ def main() -> None:
                 write_run(place / "runs" / f"run{number:02d}", number, keys, asked.metrics)
             page = place / "report.html"
             with multiprocessing.get_context("spawn").Pool(1) as pool:  # whose only child is the command
-                seconds, memory = pool.apply(measure, (["report", str(place / "runs"), "--out", str(page)],))
+                seconds, used, memory = pool.apply(measure, (["report", str(place / "runs"), "--out", str(page)],))
             size = page.stat().st_size / 1e3
-            print(f"| {runs} | {keys:,} | {seconds:.1f} | {memory:.2f} | {size:,.0f} |", flush=True)
+            print(f"| {runs} | {keys:,} | {seconds:.1f} | {used:.1f} | {memory:.2f} | {size:,.0f} |", flush=True)
 
 
 if __name__ == "__main__":

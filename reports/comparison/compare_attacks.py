@@ -131,8 +131,8 @@ def _warnings(a: AttackRun, b: AttackRun, of_a: Attacked, of_b: Attacked, margin
         if left != right:
             named = "way to cut blocks" if what == "blocks" else what
             sentences.append(f"The {named} differs: {left} in A, {right} in B.")
-    left, right = ((run.suite.get("identity") or {}).get("speech of the victims") for run in (a, b))
-    if left != right and a.setting.get("corpus") == b.setting.get("corpus"):
+    speech = [(run.suite.get("identity") or {}).get("speech of the victims") for run in (a, b)]
+    if speech[0] != speech[1] and a.setting.get("corpus") == b.setting.get("corpus"):
         sentences.append("The speech of the victims differs between A and B.")
     for name, run, attacked, other in (("A", a, of_a, of_b), ("B", b, of_b, of_a)):
         sentences += [f"{name}: {caution}" for caution in run.cautions]

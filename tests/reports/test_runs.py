@@ -160,6 +160,24 @@ def test_contradicting_and_incomplete_shards_are_refused(make_run: MakeRun) -> N
         load_run(folder)
 
 
+def test_rows_are_ordered_by_key_however_the_files_are(make_run: MakeRun) -> None:
+    folder = make_run("run", [20.0, 21, 22, 23], shards=2, other_metrics={"min_dcf": [0.5, 0.6, 0.7, 0.8]})
+    for path in (folder / "scores").glob("*.parquet"):
+        table = pd.read_parquet(path)
+        identity = json.loads((folder / "manifest.json").read_text())["identity"]
+        write_table(path, table[::-1], identity_digest(identity), "scores")
+    run = load_run(folder)
+    assert run.metrics == ["eer", "min_dcf"] and run.incorrect("min_dcf").tolist() == [0.5, 0.6, 0.7, 0.8]
+    assert run.rows("incorrect", "eer")["key_index"].tolist() == [0, 1, 2, 3]
+    assert run.rows("plain", "eer")["value"].tolist() == [7.9] and not len(run.rows("plain", "wer"))
+
+
+def test_scores_take_little_memory(make_run: MakeRun) -> None:
+    """A run may hold a million: 14 columns of 8 bytes and 6 texts would be 160 bytes a row."""
+    run = load_run(make_run("run", np.linspace(10, 40, 5_000), shards=5))
+    assert run.scores.memory_usage(deep=True).sum() < 50 * len(run.scores)
+
+
 def test_a_measure_that_only_some_keys_have_is_left_out(make_run: MakeRun) -> None:
     """A run that an older wrongkey began, without the measure, and a newer one extended."""
     folder = make_run("a", [20.0, 30.0], shards=2, other_metrics={"d_sys": [0.9, 0.8]})

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 
 from tests.reports.statistics.test_key_statistics import MakeRun
 from wrongkey.errors import BadInput
@@ -94,13 +95,12 @@ def test_the_figure_shows_each_run_with_its_own_look(make_run: MakeRun) -> None:
     results = summarise_all(load_run(folder) for folder in folders)
     figure = survival_figure(results)
     labels = {result.label for result in results}
-    entries = [line for line in figure.legends[0].legend_handles if line.get_label() in labels]
-    assert len({(e.get_color(), str(e.get_linestyle()), e.get_marker()) for e in entries}) == 4
+    entries = [line for line in figure.legends[0].findobj(Line2D) if line.get_label() in labels]
+    assert len({(line.get_color(), str(line.get_linestyle()), line.get_marker()) for line in entries}) == 4
     axes = figure.axes[0]
     assert axes.get_yscale() == "log" and axes.get_xlim()[1] < 30
-    counted = axes.lines[0]
-    curve = survival(results[0])
-    np.testing.assert_allclose(counted.get_ydata()[curve.share > 0], curve.share[curve.share > 0])
+    drawn, curve = np.asarray(axes.lines[0].get_ydata(), dtype=float), survival(results[0])
+    np.testing.assert_allclose(drawn[curve.share > 0], curve.share[curve.share > 0])
     assert len(axes.collections) == 8  # a band for the counted and one for the fitted part of every run
     assert not survival_figure(results * 2).axes[0].collections
 
