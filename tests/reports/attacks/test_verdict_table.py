@@ -170,7 +170,7 @@ GUESSES: dict[str, tuple[Any, ...]] = {
         "none of 1,999 incorrect keys comes within 5 points of plain: at least 1,000 guesses on average"),
     "one of all 1,999": (
         9.0, [9.5] + [27.0] * 1998, {"manifest": {"key_space": 1999, "enumerated": True}}, Word.BROKEN,
-        "1 of 1,999 incorrect keys comes within 1 point of plain; all 2,000 keys can be tried: about 667 guesses"),
+        "1 of 1,999 incorrect keys comes within 1 point of plain: about 667 guesses"),
     "none of 100 of a million": (
         9.0, spread(27), {"manifest": {"key_space": 10**6, "enumerated": False}}, Word.UNDECIDED, "[0, 3 %]"),
     "a coarse error": (10.0, [10.0] * 8 + [27.0] * 92, {"trials": (14, 14)}, Word.UNDECIDED, "steps of 7.1 points"),
