@@ -340,7 +340,7 @@ def test_an_error_of_28_trials_that_equals_plain_by_luck_unlocks_nothing(tmp_pat
 
 def test_speech_decrypted_to_the_last_bit_is_called_exact(tmp_path):
     """Few trials among many cases: weakened by the SNR, whose cap of 150 dB nobody can place."""
-    others = [row for i in range(20) for row in rows("order", f"{i} s of ciphertext", [LOST] * 3, seconds=float(i))]
+    others = [row for i in range(20) for row in rows("order", f"{i + 10} s of ciphertext", [LOST] * 3)]
     found = judged(tmp_path / "a", [*order(3, 3), *others, *random_keys(20, snr=[0.5] * 20)])
     sentence = found.cell("speech", EAVESDROPPER).sentence
     assert "decrypted speech is exact" in sentence and "150" not in sentence
