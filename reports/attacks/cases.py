@@ -36,6 +36,7 @@ from wrongkey.reports.statistics.multiplicity import holm
 NO_INTERVAL = "no interval over speakers was measured: the same wrongkey attack command into a new folder measures one"
 NO_BASELINE = "no baseline of random keys was measured"
 NEARER = 0.25  # of the way from random keys to plain: how much better an error must be to weaken a scheme
+EXACT = 149.0  # dB of SNR from which the speech is the original: scores are capped at 150
 KEYED = ("key", "speech", "use")
 
 
@@ -88,7 +89,10 @@ class Effect:
     @property
     def words(self) -> str:
         """The value beside that of random keys, in words."""
-        ours, theirs = (f"{value:{self.form}}{self.unit}" for value in (self.median, self.null))
+        ours, theirs = (
+            "exact" if self.column == "snr" and value >= EXACT else f"{value:{self.form}}{self.unit}"
+            for value in (self.median, self.null)
+        )
         return f"median {self.name} {ours} (random keys {theirs})"
 
 

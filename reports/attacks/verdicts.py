@@ -11,7 +11,7 @@ from html import escape
 import numpy as np
 
 from wrongkey.printable import brief, printable
-from wrongkey.reports.attacks.cases import KEYED, Judged, judge, model_error
+from wrongkey.reports.attacks.cases import EXACT, KEYED, Judged, judge, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, Guess, guessed
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
@@ -20,7 +20,6 @@ from wrongkey.reports.attacks.without_attack import opened, percent
 
 VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
 MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of attacks on identities
-EXACT = 149.0  # dB of SNR from which the speech is the original: scores are capped at 150
 NULL_VERBS = {"key": "are found", "speech": "decrypt", "use": "unlock it"}
 
 

@@ -98,8 +98,10 @@ def _old_files(rows: Rows) -> Iterator[str]:
     for row, _ in rows:
         for one in row.sweeps:
             yield from one.run.cautions[len(one.run.manifest.get("cautions") or []) :]
-        for thing in (*row.attacks, *row.analyses):
-            yield from thing.cautions
+        for run in row.attacks:
+            yield from run.cautions
+        for analysis in row.analyses:
+            yield from analysis.cautions
 
 
 def _named(names: set[str]) -> str:

@@ -60,6 +60,7 @@ def test_a_run_folder_holds_what_the_design_says(run):
     assert manifest["keys_done"] == 6
     assert manifest["ended"] is not None
     assert manifest["corpus"]["recordings"] == "synthetic"
+    assert (manifest["front_end"], manifest["sample_rate"]) == ("own", 16_000)  # toys have a gain
     assert manifest["trials"]["sessions"] == "unknown" and manifest["config"]["sessions"] == "any"
     assert "sessions" not in manifest["identity"]  # which trials are made, their digest says
     assert all(check["passed"] for check in manifest["self_checks"])

@@ -77,6 +77,7 @@ def test_a_known_key_scores_as_recovered_and_an_unknown_one_does_not(tmp_path):
     assert few["key_error"].isna().all() and few["failed"].str.contains("returned no orthogonal matrix").all()
     assert (blind["key_error"] > 0.5).all() and (blind["snr"] < 10).all()
     assert set(blind["given"]) == {"1 s of ciphertext", "all ciphertext"}
+    assert present(folder.suite())["setting"]["front_end"] == "waveform"  # without a model
     assert len(set(told["victim"])) == 2 and enough["believed"].all() and not blind["believed"].any()
 
 
@@ -200,6 +201,7 @@ def test_the_task_is_scored_under_the_recovered_key(tmp_path):
     target = Target(config, tmp_path / "run")
     plain = target.errors(target.experiment, target.sweep_key, target.sweep_key[None])[0]
     assert rows["error"].iloc[-1] == pytest.approx(plain, abs=1e-3)
+    assert present(folder.suite())["setting"]["front_end"] == "own"  # pre-emphasis
     guess = folder.rows("incorrect-keys").iloc[0]
     assert guess["queries"] == 8 and guess["key_error"] > 0.1
     assert guess["objective"] == incorrect_errors(tmp_path / "run", "eer").min()

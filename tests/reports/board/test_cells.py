@@ -9,6 +9,7 @@ import pytest
 
 from tests.narrow import present
 from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
+from wrongkey.cli import parser
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import load_attacks
 from wrongkey.reports.attacks.threats import ADVERSARIES
@@ -149,3 +150,21 @@ def test_leaks_are_said_of_the_eavesdropper(tmp_path):
     assert found[EAVESDROPPER].sentence.endswith(told) and told not in found[ROOM].sentence
     other = Analysis(tmp_path, "leaks", {}, rows_of.assign(block_size=5))
     assert "Ciphertext tells" not in cells(board([], [run], [other]))[EAVESDROPPER].sentence
+
+
+def test_commands_are_ones_that_the_command_line_takes(tmp_path, make_run):
+    """Of speech alone, of a model that was attacked, and of a sweep of another task."""
+    told = [*rows("told", "4 known blocks, clean", [LOST] * 10), *random_keys()]
+    alone = attacks(tmp_path / "a", told, known=KNOWN, scheme="flipping")
+    path = alone.folder / "attacks/suite.json"
+    suite = json.loads(path.read_text())
+    config = {"corpus": "bundled", "trials": 12, "seconds": [5.0, 10.0], "background": "kaldi:/data/x", "task": "asv"}
+    path.write_text(json.dumps(suite | {"config": {**config, "model": None, "only": None}}))
+    recogniser = sweep(make_run, task="asr", metric="wer", config={"text": "none", "same_gender": False})
+    shown = board([recogniser], [present(load_attacks(alone.folder))])
+    commands = [cell.command for row in shown.rows for cell in row.cells if cell.command]
+    parsed = [parser().parse_args(shlex.split(command)[1:]) for command in commands]
+    spoken, asked = parsed[0], parsed[-1]
+    assert (spoken.model, spoken.block, spoken.trials, spoken.seconds) == (None, 4, 12, (5.0, 10.0))
+    assert (spoken.scheme, spoken.keys, spoken.background, str(spoken.out)) == ("flipping", 100, "kaldi:x", "a")
+    assert (asked.model, asked.task, asked.text, asked.keys) == ("RawNeXt", "asr", "none", 400)
