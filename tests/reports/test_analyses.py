@@ -196,7 +196,7 @@ def test_curves_lie_at_the_error_of_their_keys(tmp_path: Path) -> None:
     example = example_figure(analysis)
     assert example is not None
     shown = [axes.get_title() for axes in example.axes if axes.images]
-    assert shown[:3] == ["plain", "encrypted", "decrypted: correct key"] and len(shown) == 6
+    assert shown[:3] == ["plain", "encrypted", "decrypted:\ncorrect key"] and len(shown) == 6
 
 
 def test_the_page_has_a_section(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:

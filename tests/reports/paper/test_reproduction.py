@@ -145,7 +145,9 @@ def test_figure_11_has_no_published_number_and_says_so(make_run: MakeRun, tmp_pa
     text = write_reproduction(EXPERIMENTS["fig11"], [load_run(f) for f in folders], tmp_path / "out")
     assert "violin plot only, so it has no number" in text and "the paper’s value | ours" not in text
     assert "![WER of encrypted waveforms into the plain model](fig11.svg)" in text
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"fig11.md", "fig11.csv", "fig11.png", "fig11.svg"}
+    ends = ("md", "tex", "csv", "png", "svg", "pdf")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"fig11.{end}" for end in ends}
+    assert "published" not in (tmp_path / "out/fig11.tex").read_text(encoding="ascii")
     assert pd.read_csv(tmp_path / "out" / "fig11.csv")["published"].isna().all()
 
 
