@@ -141,10 +141,11 @@ def scatter_figure(analyses: Sequence[Analysis]) -> Figure | None:
     with styled():
         figure = new_figure(6.6, 0.4 + 2.5 * len(shown))
         grid = figure.subplots(len(shown), 2, squeeze=False, sharey="row")
+        room = figure.get_figwidth() / 2 - 0.5  # inches of a title
         for (left, right), analysis, colour in zip(grid, shown, _run_colours(shown), strict=True):
             known = {entry["name"]: entry for entry in analysis.measures}
-            _draw_scatter(left, analysis, known.get("euclidean"), colour)
-            _draw_scatter(right, analysis, analysis.strongest, colour)
+            _draw_scatter(left, analysis, known.get("euclidean"), colour, room)
+            _draw_scatter(right, analysis, analysis.strongest, colour, room)
             left.set_ylabel(analysis.error_name)
     return figure
 
@@ -256,7 +257,7 @@ def _draw_group(axes: Axes, place: int, group: str, values: Array) -> None:
     axes.plot(x, middle, "o", color="white", markeredgecolor=INK, markersize=5, zorder=5)
 
 
-def _draw_scatter(axes: Axes, analysis: Analysis, entry: dict[str, Any] | None, colour: str) -> None:
+def _draw_scatter(axes: Axes, analysis: Analysis, entry: dict[str, Any] | None, colour: str, room: float) -> None:
     """Error of every key against one measure; nothing where the analysis does not have it."""
     if entry is None:
         axes.set_axis_off()
@@ -264,7 +265,6 @@ def _draw_scatter(axes: Axes, analysis: Analysis, entry: dict[str, Any] | None, 
     x, y = analysis.rows[entry["name"]], analysis.rows["error"]
     many = len(analysis.rows) > MOST_POINTS
     sns.scatterplot(x=x, y=y, color=colour, s=9, linewidth=0, legend=False, rasterized=many, ax=axes)
-    room = axes.get_figure(root=True).get_figwidth() / 2 - 0.5
     size = matplotlib.rcParams["axes.titlesize"]
     axes.set_xlabel(wrapped(_measure_label(entry), room, matplotlib.rcParams["axes.labelsize"]))
     half = " (other half)" if entry.get("held_out") else ""
