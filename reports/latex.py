@@ -144,7 +144,7 @@ def _sign(character: str) -> str:
     known = _ESCAPED.get(character) or _SIGNS.get(character)
     if known or character.isascii():
         return known or character
-    base, *accents = unicodedata.normalize("NFD", character)
+    base, *accents = list(unicodedata.normalize("NFD", character))
     if base.isascii() and base.isalpha() and len(accents) == 1 and accents[0] in _ACCENTS:
         return rf"\{_ACCENTS[accents[0]]}{{{base}}}"
     code = ord(character)

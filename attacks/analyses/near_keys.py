@@ -128,6 +128,7 @@ class Decryption:
             "asked": {**asked, "incorrect keys": INCORRECT, "utterances heard": HEARD},
             "plain": next(row["value"] for row in plain if row["metric"] == metric),
             "summary": summarise(table),
+            "example": {"rate": experiment.model.sample_rate},
         }
         return Findings(table, about, {EXAMPLE: example(experiment, near)})
 

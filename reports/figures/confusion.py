@@ -62,7 +62,7 @@ def confusion_figure(result: KeyStatistics) -> Figure | None:
         for panel, title, (labels, predictions) in zip(axes, titles, pairs, strict=True):
             counts = confusion_matrix(labels, predictions, names)
             cells = _draw(panel, counts, names)
-            panel.set_title(f"{title}: {result.metric.words(accuracy(counts))}", fontsize=9)
+            panel.set_title(f"{title}: {result.metric.words(accuracy(counts))}")
         axes[0].set_ylabel("true class")
         if stacked:
             axes[1].set_ylabel("true class")

@@ -85,7 +85,7 @@ class Style:
     """A way to draw figures: matplotlib's settings, and the widths of columns (inches) that figures are fitted to."""
 
     name: str
-    settings: dict[str, Any]
+    settings: Any
     columns: tuple[float, ...] = ()
     linespacing: float = 1.2  # of lines, times what the font asks for
 

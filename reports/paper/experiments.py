@@ -16,7 +16,9 @@ class PaperExperiment:
     task, variant, blocks, metric: as in a sweep's configuration and scores; the variant by default.
     block_sizes: the paper's M.  keys: incorrect keys by default, the paper's number where it gives one.
     schemes: the paper's.
-    form: "conditions" (plain, correct and incorrect keys by scheme), "block sizes" (M by scheme) or "distribution".
+    form: "conditions" (plain, correct and incorrect keys by scheme), "block sizes" (M by scheme), "distribution", or
+        "distances" (of weak and strong keys of the same sweeps).
+    sweeps: the experiment whose sweeps it takes, by default its own.
     """
 
     name: str
@@ -30,6 +32,7 @@ class PaperExperiment:
     keys: int
     schemes: tuple[str, ...] = SCHEMES
     form: str = "conditions"
+    sweeps: str = ""
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -52,8 +55,53 @@ EXPERIMENTS = {
             (3, 5, 10), 1000, ("rom",), "distribution",
         ),
         PaperExperiment(
+            "fig10", "Fig. 10", "distance of keys with low and with high EER, ASV", "asv", "both", "samples", "eer",
+            (3, 5, 10), 1000, ("rom",), "distances", "fig9",
+        ),
+        PaperExperiment(
             "fig11", "Fig. 11", "WER of encrypted waveforms into the plain model", "asr", "waveform", "samples",
             "wer", (3, 5, 10), 100, ("rom",), "distribution",
         ),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SpeechExperiment:
+    """One figure of the paper that shows speech, which needs no model.
+
+    analysis: "leaks" or "phase", which keeps what is drawn.  schemes, blocks, block_sizes: the paper's.
+    """
+
+    name: str
+    source: str
+    title: str
+    analysis: str
+    schemes: tuple[str, ...]
+    blocks: str
+    block_sizes: tuple[int, ...]
+
+
+SPEECH = {
+    experiment.name: experiment
+    for experiment in (
+        SpeechExperiment(
+            "fig3", "Fig. 3", "waveforms encrypted by Shuffling", "leaks", ("shuffling",), "samples", (10, 128)
+        ),
+        SpeechExperiment(
+            "fig4", "Fig. 4", "waveforms encrypted by Flipping and ROM", "leaks", ("flipping", "rom"), "samples",
+            (10, 128),
+        ),
+        SpeechExperiment(
+            "fig5", "Fig. 5", "spectrograms encrypted by Shuffling", "leaks", ("shuffling",), "tiles", (8, 32)
+        ),
+        SpeechExperiment(
+            "fig6", "Fig. 6", "spectrograms encrypted by Flipping and ROM", "leaks", ("flipping", "rom"), "tiles",
+            (8, 32),
+        ),
+        SpeechExperiment(
+            "fig7", "Fig. 7", "decryption with the correct, near and incorrect keys", "phase", ("rom",), "tiles", (3,)
+        ),
+        SpeechExperiment("fig8", "Fig. 8", "phase reconstruction", "phase", ("rom",), "tiles", (3,)),
     )
 }  # fmt: skip

@@ -17,6 +17,7 @@ from wrongkey.files import explained_errors, write_text_atomically
 from wrongkey.keys.blocks import Blocks
 from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.figures.violins import violin_figure
+from wrongkey.reports.latex import to_latex
 from wrongkey.reports.metrics import get_metric
 from wrongkey.reports.paper.experiments import PaperExperiment
 from wrongkey.reports.paper.published import published_values, what_differs
@@ -135,6 +136,13 @@ class Reproduction:
             for cell in self.cells
         )
 
+    def latex(self) -> str:
+        """The table for a paper."""
+        metric = get_metric(self.experiment.metric)
+        beside = "" if self.experiment.name == "fig11" else " Cells: published | ours."
+        caption = f"{self.experiment.source}: {self.experiment.title}; {metric.axis}.{beside}"
+        return to_latex(self.table(), caption, self.experiment.name)
+
     def markdown(self, figure: str | None = None) -> str:
         """The page: table, what differs, and how our incorrect keys are distributed. `figure`: name of its image."""
         experiment = self.experiment
@@ -164,7 +172,7 @@ def write_reproduction(experiment: PaperExperiment, runs: Iterable[Run], folder:
     runs : iterable of Run
         Our runs of it.
     folder : Path
-        Gets `<name>.md` and `.csv`, for a distribution also `.png` and `.svg`.
+        Gets `<name>.md`, `.tex` and `.csv`, for a distribution also `.png`, `.svg` and `.pdf`.
 
     Returns
     -------
@@ -184,6 +192,7 @@ def write_reproduction(experiment: PaperExperiment, runs: Iterable[Run], folder:
         if drawn:
             save_figure(violin_figure(ours.results), folder, experiment.name)
         write_text_atomically(folder / f"{experiment.name}.csv", to_csv(ours.numbers()))
+        write_text_atomically(folder / f"{experiment.name}.tex", ours.latex())
         write_text_atomically(folder / f"{experiment.name}.md", text)
     return text
 

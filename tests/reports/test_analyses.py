@@ -196,7 +196,7 @@ def test_curves_lie_at_the_error_of_their_keys(tmp_path: Path) -> None:
     example = example_figure(analysis)
     assert example is not None
     shown = [axes.get_title() for axes in example.axes if axes.images]
-    assert shown[:3] == ["plain", "encrypted", "decrypted: correct key"] and len(shown) == 6
+    assert shown[:3] == ["plain", "encrypted", "decrypted:\ncorrect key"] and len(shown) == 6
 
 
 def test_the_page_has_a_section(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
@@ -283,3 +283,10 @@ def test_numbers_that_are_none_are_one_sentence(tmp_path: Path) -> None:
     pd.read_parquet(path).assign(moments="far").to_parquet(path)
     with pytest.raises(BadInput, match=r"its moments is not a number"):
         find_analyses([tmp_path])
+
+
+@pytest.mark.parametrize(("keys", "picture"), [(5000, False), (5001, True)])
+def test_more_points_than_a_file_should_hold_are_a_picture(tmp_path: Path, keys: int, picture: bool) -> None:
+    figure = scatter_figure([one(keys_of(tmp_path, keys))])
+    assert figure is not None
+    assert [axes.collections[0].get_rasterized() for axes in figure.axes] == [picture] * 2

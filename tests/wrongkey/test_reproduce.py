@@ -193,6 +193,69 @@ def test_wrong_input_is_one_sentence_before_the_first_key(
     assert "invalid choice: 'table9'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("figure", "analysis", "schemes", "blocks", "sizes"),
+    [
+        ("fig3", "Leaks", ("shuffling",), "samples", (10, 128)),
+        ("fig4", "Leaks", ("flipping", "rom"), "samples", (10, 128)),
+        ("fig5", "Leaks", ("shuffling",), "tiles", (8, 32)),
+        ("fig6", "Leaks", ("flipping", "rom"), "tiles", (8, 32)),
+        ("fig7", "PhaseReconstruction", ("rom",), "tiles", (3,)),
+        ("fig8", "PhaseReconstruction", ("rom",), "tiles", (3,)),
+    ],
+)
+def test_a_figure_of_speech_asks_for_the_papers_setting(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    figure: str,
+    analysis: str,
+    schemes: tuple[str, ...],
+    blocks: str,
+    sizes: tuple[int, ...],
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        import_module("wrongkey.attacks.analyses.folder"), "analyse", lambda a, *_, **__: seen.append(a)
+    )
+    monkeypatch.setattr(import_module("wrongkey.reports.paper.speech"), "write_figure", lambda *_: "a page")
+    assert main(["reproduce", figure, "--out", str(tmp_path)]) == 0
+    (asked,) = seen
+    assert (type(asked).__name__, tuple(asked.schemes), tuple(asked.block_sizes)) == (analysis, schemes, sizes)
+    assert asked.blocks in (blocks, (blocks,)) and asked.corpus.name == "bundled" and asked.utterances == 5
+
+
+@pytest.mark.parametrize("figure", ["fig3", "fig5", "fig8"])
+def test_a_figure_of_speech_is_written_in_six_files(tmp_path: Path, figure: str) -> None:
+    assert (
+        main(["reproduce", figure, "--utterances", "2", "--block", "4", "--style", "ieee", "--out", str(tmp_path)]) == 0
+    )
+    names = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert names == {f"{figure}.{end}" for end in ("md", "tex", "csv", "png", "svg", "pdf")}
+    page = (tmp_path / f"{figure}.md").read_text(encoding="utf-8")
+    assert f"({figure}.svg)" in page and "M = 4" in page and "not evidence" in page
+    assert "STIXGeneral" in (tmp_path / f"{figure}.svg").read_text(encoding="utf-8")
+
+
+def test_figure_10_is_of_the_sweeps_of_figure_9(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = "--model tests.toys:raw3 --keys 40 --per-speaker 2 --workers 1 --replicates 0 --device cpu"
+    assert reproduce(tmp_path, f"fig10 {flags}") == 0
+    assert (tmp_path / "fig9-tests.toys-raw3-rom-m003/analyses/keys.json").is_file()
+    page = capsys.readouterr().out
+    assert "the paper’s Fig. 10" in page and "low-error key is the nearer one" in page
+    assert (tmp_path / "fig10.pdf").is_file() and (tmp_path / "fig10.tex").read_text(encoding="ascii")
+
+
+def test_flags_that_a_figure_has_no_use_for_are_one_sentence(
+    asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flag in ("--keys 5", "--model x", "--workers 2", "--replicates 9", "--per-speaker 3"):
+        said = refused(capsys, tmp_path, f"fig3 {flag}")
+        assert said == f"wrongkey: {flag.split()[0]} has no effect on fig3, which shows speech alone: leave it out."
+    assert refused(capsys, tmp_path, "table1").endswith("table1 needs --model.")
+    assert "--utterances has no effect on table1" in refused(capsys, tmp_path, "table1 --model x --utterances 3")
+    assert "give --keys 40 or more" in refused(capsys, tmp_path, "fig10 --model tests.toys:raw3 --keys 39")
+
+
 def test_folders_are_named_by_the_end_of_a_path_where_that_is_enough() -> None:
     assert short_names(["whisper:/models/tiny.en/", "ctc:facebook/hubert", "tests.toys:raw3"]) == {
         "whisper:/models/tiny.en/": "tiny.en",

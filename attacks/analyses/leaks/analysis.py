@@ -55,11 +55,14 @@ class Leaks(SpeechAnalysis):
     ----------
     blocks : sequence of Blocks or str
         The kinds of blocks.
+    linkability : bool
+        Whether linkability is measured, which takes most of the time.
     """
 
     name: ClassVar[str] = "leaks"
 
     blocks: Sequence[Blocks | str] = (Blocks.SAMPLES, Blocks.TILES)
+    linkability: bool = True
 
     def run(self, out: Path | None = None, progress: Progress | None = None) -> Findings:
         """One row per blocks, scheme, block size, condition, utterance and metric, with the columns of `COLUMNS`.
@@ -69,14 +72,15 @@ class Leaks(SpeechAnalysis):
         """
         block_sizes = self.block_sizes or BLOCK_SIZES
         used = chosen(self.corpus, self.utterances)
-        linked = linked_utterances(self.corpus)
+        linked = linked_utterances(self.corpus) if self.linkability or self.speaker_model else []
         speech, parts = list(map(self.waveform, used)), parts_of(list(map(self.waveform, linked)))
         rows, kinds = Rows(), list(map(Blocks.named, self.blocks))
         step = _steps(self._work(kinds, block_sizes), progress)
         for blocks in kinds:
             sizes = _sizes(blocks, block_sizes)
             queries = [query_of(waveform, blocks) for waveform in speech]
-            to_link = {part: [query_of(waveform, blocks) for waveform in heard] for part, heard in parts.items()}
+            heard = parts if self.linkability else {}
+            to_link = {part: [query_of(waveform, blocks) for waveform in some] for part, some in heard.items()}
             for scheme in self.schemes:
                 for cut in (KeyCut(blocks, size) for size in sizes):
                     of_cut = contour_rows(speech, queries, used, scheme, cut, self.seed)

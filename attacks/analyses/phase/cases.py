@@ -8,12 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
+from wrongkey.attacks.analyses.key_measures import geodesic_steps
+from wrongkey.attacks.analyses.near_keys import transpositions
 from wrongkey.attacks.analyses.phase.gabor import Lattice
 from wrongkey.attacks.analyses.phase.spectrograms import Scale, on_scale, read_as_magnitude
 from wrongkey.keys import IncorrectKeys, correct_key, decrypt_query, encrypt_query
 from wrongkey.keys.cutting import cut, from_blocks, to_blocks
 from wrongkey.keys.key_cut import KeyCut
 
+NEAR_STEP = 0.2  # relative error of a near key
 EXACT = 1e-9  # relative deviation up to which the correct key counts as having given the plain spectrogram
 
 Deviations = list[tuple[dict[str, Any], float]]
@@ -82,6 +85,31 @@ def _views(values: Tensor, scheme: str, key_cut: KeyCut, seed: int) -> tuple[dic
     if deviation > EXACT:
         views["correct"] = decrypted
     return views, deviation
+
+
+def decryptions(
+    magnitude: Tensor, scheme: str, key_cut: KeyCut, seed: int, scale: Scale, lattice: Lattice
+) -> dict[str, Tensor]:
+    """A spectrogram `(bins, frames)` for eyes (Fig. 7): plain, encrypted, and decrypted with keys of several kinds.
+
+    Correct, a geodesic step of `NEAR_STEP` from it, two of its elements swapped, and an incorrect one where there is
+    any.
+    """
+    values = on_scale(magnitude, scale)
+    blocks, extent = key_cut.blocks, (values.shape[0], values.shape[1])
+    key = correct_key(scheme, key_cut.size, seed)
+    incorrect = IncorrectKeys(scheme, key_cut.size, seed, key)
+    keys = {"correct key": key}
+    if key_cut.size > 1:
+        step = geodesic_steps(key_cut.size, [NEAR_STEP], 1, seed)[0, 0]
+        keys |= {f"geodesic step of {NEAR_STEP:g}": step @ key}
+        keys |= {"one transposition": transpositions(key_cut.size, 1, seed)[0] @ key}
+    if incorrect.total is None or incorrect.total > 0:
+        keys["incorrect key"] = incorrect.batch(0, 1)[0]
+    encrypted = encrypt_query(values, key, blocks=blocks)
+    views = {"plain": values, "encrypted": cut(encrypted, 2, extent)}
+    views |= {name: decrypt_query(encrypted, each, blocks=blocks, extent=extent) for name, each in keys.items()}
+    return {name: read_as_magnitude(view, scale, lattice) for name, view in views.items()}
 
 
 def block_energies(magnitude: Tensor, key_cut: KeyCut) -> Tensor:

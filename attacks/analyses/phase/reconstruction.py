@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,10 +33,10 @@ import torch
 from torch import Tensor
 
 from wrongkey.attacks.analyses.base import Findings, Progress
-from wrongkey.attacks.analyses.phase.cases import EXACT, Deviations, MagnitudeCase, encrypted_cases
+from wrongkey.attacks.analyses.phase.cases import EXACT, Deviations, MagnitudeCase, decryptions, encrypted_cases
 from wrongkey.attacks.analyses.phase.gabor import Gabor, TorchGabor, open_gabor
 from wrongkey.attacks.analyses.phase.griffin_lim import griffin_lim
-from wrongkey.attacks.analyses.phase.media import write_media
+from wrongkey.attacks.analyses.phase.media import write_decryptions, write_media
 from wrongkey.attacks.analyses.phase.pghi import pghi
 from wrongkey.attacks.analyses.phase.scores import Listening, Original, pooled, scored
 from wrongkey.attacks.analyses.phase.spectrograms import Scale
@@ -99,9 +100,9 @@ class PhaseReconstruction(SpeechAnalysis):
     def run(self, out: Path | None = None, progress: Progress | None = None) -> Findings:
         """One row per case, method, utterance and metric, with the columns of `COLUMNS`.
 
-        The first utterance's reconstructions (.wav) and magnitudes (.npz, dB) go to `media/phase` of the run folder
-        `out`, if there is one. Raises BadInput for unknown models, and for utterances without transcript where a
-        recogniser is named.
+        The first utterance's reconstructions (.wav), magnitudes (.npz, dB) and decryptions go to `media/phase` of the
+        run folder `out`, if there is one. Raises BadInput for unknown models, and for utterances without transcript
+        where a recogniser is named.
         """
         used, gabor, rows = chosen(self.corpus, self.utterances), open_gabor(), Rows()
         listening = self._listening(used)
@@ -123,6 +124,7 @@ class PhaseReconstruction(SpeechAnalysis):
             rows += [{"utterance": utterance.id, **row} for row in own]
             if out is not None and number == 0:
                 write_media(out / "media" / self.name, utterance, plain, reconstructions, gabor)
+                self._write_decryptions(out / "media" / self.name, original, gabor)
             if progress:
                 progress(number + 1, len(used))
         rows += pooled(rows, listening, self.corpus, used, self.channels)
@@ -130,10 +132,19 @@ class PhaseReconstruction(SpeechAnalysis):
         table["experiment"], table["blocks"] = f"{self.name} {self.scale}", Blocks.named(self.blocks).value
         return Findings(table[list(COLUMNS)], self.about())
 
+    @property
+    def _cuts(self) -> list[KeyCut]:
+        return [KeyCut(Blocks.named(self.blocks), block_size) for block_size in self.block_sizes or BLOCK_SIZES]
+
     def _cases(self, original: Original, gabor: Gabor) -> tuple[list[MagnitudeCase], Deviations]:
-        cuts = [KeyCut(Blocks.named(self.blocks), block_size) for block_size in self.block_sizes or BLOCK_SIZES]
         seed = self.seed + original.number
-        return encrypted_cases(original.magnitude, self.schemes, cuts, seed, self.scale, gabor.lattice)
+        return encrypted_cases(original.magnitude, self.schemes, self._cuts, seed, self.scale, gabor.lattice)
+
+    def _write_decryptions(self, folder: Path, original: Original, gabor: Gabor) -> None:
+        """What decryption with keys of several kinds shows, for every scheme and block size."""
+        for scheme, each in product(self.schemes, self._cuts):
+            pictures = decryptions(original.magnitude, scheme, each, self.seed, self.scale, gabor.lattice)
+            write_decryptions(folder, original.utterance, scheme, each.block_size, pictures)
 
     def _listening(self, used: Sequence[Utterance]) -> Listening:
         """The models that are named, and what of the speech they hear."""
