@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ CONDITIONS = ("plain", "incorrect", "encrypted", "energies")
 def sentences(described: Path) -> list[str]:
     """The analysis's own sentences, or else those of its medians: `described` is ``analyses/NAME.json``."""
     about = read_json(described, Analysis)
-    if about.get("sentences"):
-        return list(about["sentences"])
+    own = list(about.get("sentences") or [])
     if about.get("summary"):
-        return _decryption(about)
-    return _phase(pd.read_parquet(described.with_suffix(".parquet")))
+        return [*_decryption(about), *own]
+    if described.stem in OF_ROWS:
+        return [*OF_ROWS[described.stem](pd.read_parquet(described.with_suffix(".parquet"))), *own]
+    return own
 
 
 def _decryption(about: dict[str, Any]) -> list[str]:
@@ -31,7 +33,7 @@ def _decryption(about: dict[str, Any]) -> list[str]:
     found: dict[tuple[str, float | None], dict[str, float]] = {}
     for entry in about["summary"]:
         found.setdefault((entry["kind"], entry["step"]), {})[entry["metric"]] = entry["median"]
-    plain = "" if about.get("plain") is None else f", plain {metric.words(about['plain'])}"
+    plain = "" if about.get("plain") is None else f", plain {metric.label} {metric.words(about['plain'])}"
 
     def said(medians: dict[str, float]) -> str:
         snr = medians.get("snr")
@@ -56,3 +58,19 @@ def _phase(rows: pd.DataFrame) -> list[str]:
         words = [f"{condition} {value:.2f}" for condition, value in of_method if np.isfinite(value)]
         lines.append(f"{method}, median {PHASE_METRICS[name]}: {', '.join(words)}.")
     return lines
+
+
+def _leaks(rows: pd.DataFrame) -> list[str]:
+    medians = rows.groupby(["metric", "condition"])["value"].median()
+    lines = []
+    if ("energy", "encrypted") in medians:
+        leaked, chance = medians["energy", "encrypted"], medians.get(("energy", "chance"), np.nan)
+        beside = f" (of another utterance {chance:.2f})" if np.isfinite(chance) else ""
+        lines.append(f"Ciphertext shows the energy contour: median correlation {leaked:.2f} with plain speech{beside}.")
+    if ("linkability", "one key") in medians:
+        linked = medians["linkability", "one key"]
+        lines.append(f"Two ciphertexts of one speaker under one key are told from others with EER {linked:.1f} %.")
+    return lines
+
+
+OF_ROWS: Mapping[str, Callable[[pd.DataFrame], list[str]]] = {"phase": _phase, "leaks": _leaks}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def _add(group: argparse._ArgumentGroup, option: Option, required: bool) -> None
     if option.kind is bool:
         group.add_argument(*names, dest=option.name, action="store_true", help=option.help)
         return
-    read = at_home if flag.path else numbers if option.kind is tuple else option.kind
+    read: Callable[[str], Any] = at_home if flag.path else numbers if option.kind is tuple else option.kind
     if option.name == "scheme":
         read = scheme_name
     group.add_argument(

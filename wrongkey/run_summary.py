@@ -64,9 +64,10 @@ def sentences(run: Run) -> list[str]:
 def result(run: Run) -> str:
     """The same in a few words."""
     found = summarise(run)
-    metric, plain = found.metric, found.plain
-    words = [f"median {metric.label} {metric.words(found.median)}", plain and f"plain {metric.words(plain.value)}"]
-    return ", ".join(filter(None, (*words, f"best wrong key {metric.words(found.worst.score.value)}")))
+    metric = found.metric
+    plain = "" if found.plain is None else f", plain {metric.words(found.plain.value)}"
+    best = f"best wrong key {metric.words(found.worst.score.value)}"
+    return f"median {metric.label} {metric.words(found.median)}{plain}, {best}"
 
 
 def _closeness(found: KeyStatistics) -> str:

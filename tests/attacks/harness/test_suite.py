@@ -185,6 +185,29 @@ def test_the_log_says_why_trials_broke_down(tmp_path, monkeypatch, failed, line)
     assert AttackFolder(tmp_path).describe("blind", "all") == line
 
 
+def test_the_log_says_exact_and_the_plain_error_beside_the_error(tmp_path, monkeypatch):
+    row = {"given": "as it is", "failed": "", "key_error": 1e-9, "snr": 150.0, "error": 3.6, "seconds": 2}
+    monkeypatch.setattr(AttackFolder, "rows", lambda self, attack: pd.DataFrame([row]))
+    folder = AttackFolder(tmp_path)
+    assert folder.describe("blind", "as it is").startswith(
+        "blind: 1 of 1 keys recovered, decryption exact, error 3.6 %;"
+    )
+    monkeypatch.setattr(AttackFolder, "_plain_error", 3.2)
+    assert "decryption exact, error 3.6 % (plain model 3.2 %); 2.0 s" in AttackFolder(tmp_path).describe(
+        "blind", "as it is"
+    )
+
+
+def test_stages_say_which_attack_and_how_many_trials(tmp_path):
+    said = []
+    suite.run_attacks(
+        speech(), [Blind()], tmp_path / "run", keys=8, workers=1, stages=lambda *stage: said.append(stage)
+    )
+    assert said[0] == ("attack 1 of 2, random-keys", 0, 8) and said[8] == ("attack 1 of 2, random-keys", 8, 8)
+    assert {name.partition(", blind")[0] for name, *_ in said[9:]} == {"attack 2 of 2"}
+    assert said[-1][1] == said[-1][2]
+
+
 def test_an_attack_that_does_not_apply_is_named_with_its_reason(tmp_path):
     folder = suite.run_attacks(speech(scheme="flipping"), [Told()], tmp_path / "run", keys=8, workers=1)
     assert present(folder.suite())["attacks"]["told"]["obstacle"] == "Only for tests of ROM."
