@@ -68,8 +68,9 @@ def ask_elsewhere(
 
 
 def _of_notebook(config: SweepConfig) -> dict[str, Any]:
-    """Factories that only this process knows: those of ``__main__``, a notebook's. They travel as code."""
-    names = [spec.removeprefix("__main__:") for spec in (config.model, config.corpus) if spec.startswith("__main__:")]
+    """Factories and schemes that only this process knows: those of ``__main__``, a notebook's. They travel as code."""
+    specs = (config.model, config.corpus, config.scheme)
+    names = [spec.removeprefix("__main__:") for spec in specs if spec.startswith("__main__:")]
     return {name: getattr(sys.modules["__main__"], name) for name in names}
 
 
