@@ -100,10 +100,12 @@ class Row(Part):
 
 
 class Board(Part):
-    """The verdict on every row against every adversary, the cheapest first."""
+    """The verdict on every row against every adversary, the cheapest first; its headline is `answer` and `rest`."""
 
     headline: str
     verdict: str
+    answer: str
+    rest: str
     cautions: list[str]
     criteria: str
     columns: list[Column]
