@@ -162,8 +162,7 @@ def look(folder: Path, other: Path, *, draw: bool) -> None:
     from wrongkey.reports import compare, load_run, summarise, write_report
     from wrongkey.reports.analyses import find_analyses, group_table, prediction_table
     from wrongkey.reports.attacks.rows import find_attacks
-    from wrongkey.reports.page.analysis_section import analysis_context
-    from wrongkey.reports.page.attack_section import attack_context
+    from wrongkey.reports.content import report_content
     from wrongkey.reports.page.html import render
     from wrongkey.reports.verdicts import cautions, check_rows, headline
 
@@ -174,9 +173,8 @@ def look(folder: Path, other: Path, *, draw: bool) -> None:
     str((headline(result), cautions(result), check_rows([result]), run.family, run.setting))
     str(compare(load_run(other), run, draws=20))
     attacks, analyses = find_attacks([folder]), find_analyses([folder])
-    str((attack_context(attacks, []), analysis_context(analyses, [])))
     str((group_table(analyses), prediction_table(analyses)))
-    render([run], ["label"], [])
+    render(report_content([run], attacks, analyses), {})
     if draw:
         write_report([run], folder / "page.html", attacks=attacks, analyses=analyses)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from wrongkey.printable import printable
 
-_ROOT = r"(?:~[\w.-]*|[A-Za-z]:|\.\.?)?[\\/]"
-_WHOLE = re.compile(rf"((?:[\w.+-]{{2,}}[:=])*)((?:{_ROOT})[^\n]+)")
-_WITHIN = re.compile(rf"(?<![\w/\\.])({_ROOT})((?:[^\\/\s'\":,;()]+[\\/])*)([^\\/\s'\":,;()]+)[\\/]?")
+_ROOT = r"(?:(?:~[\w.-]*|\.\.?)?/(?!/)|[A-Za-z]:[\\/]|\\\\(?=\w))"  # also of Windows, and of its shares
+_WHOLE = re.compile(rf"((?:[\w.+-]{{2,}}[:=])*)(?:{_ROOT})([^\n]+)")
+_WITHIN = re.compile(rf"(?<![^\s:='\"(,\[])(?:{_ROOT})(?:[^\\/\s'\":,;()]+[\\/])*([^\\/\s'\":,;()]+)[\\/]?")
 
 
 def without_paths(value: Any) -> Any:
@@ -35,9 +35,9 @@ def last_parts(text: str) -> str:
     """A text in which every path is its last part; also within a shell command that quotes some."""
     if text.startswith("wrongkey ") and "\n" not in text:
         try:
-            return shlex.join(word if "://" in word else last_parts(word) for word in shlex.split(text))
+            return shlex.join(last_parts(word) for word in shlex.split(text))
         except ValueError:  # a quotation that does not end
             pass
     if whole := _WHOLE.fullmatch(text):
         return whole[1] + re.split(r"[\\/]", whole[2].rstrip("\\/"))[-1]
-    return _WITHIN.sub(lambda path: path[3], text)
+    return _WITHIN.sub(lambda path: path[1], text)

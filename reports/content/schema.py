@@ -100,18 +100,12 @@ class Row(Part):
 
 
 class Board(Part):
-    """The verdict on every row against every adversary, the cheapest first.
-
-    Attributes
-    ----------
-    headline : str
-        The `answer`, and the `rest` of the sentence.
-    """
+    """The verdict on every row against every adversary, the cheapest first; its headline is `answer` and `rest`."""
 
     headline: str
+    verdict: str
     answer: str
     rest: str
-    verdict: str
     cautions: list[str]
     criteria: str
     columns: list[Column]

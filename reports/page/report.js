@@ -5,7 +5,7 @@
 const sections = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const state = { section: sections[0], hidden: new Set(), within: null, run: null, index: null };
-const HEIGHT = 384, TOP = 22, BOTTOM = 76, LEFT = 46, NARROWEST = 84;
+const HEIGHT = 400, TOP = 22, BOTTOM = 92, LEFT = 46, NARROWEST = 84, MOST_BESIDE = 6, MANY = 2000;
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
 
 function element(parent, name, attributes = {}, text = null) {
@@ -39,11 +39,10 @@ function within(run, score) { // as near to the plain model as the slider says, 
   return (state.section.metric.higher_is_safer ? score - run.plain : run.plain - score) <= state.within + 1e-9;
 }
 
-function closeCount(run) { // over all keys: those not shown are no better than the worst of the best that are
-  const close = run.score.filter((score) => within(run, score)).length;
-  if (run.score.length === run.tried) return `${close.toLocaleString("en")} of ${run.tried.toLocaleString("en")} close`;
-  const last = Math.max(0, ...run.rank.filter((_, k) => within(run, run.score[k])));
-  return `about ${last.toLocaleString("en")} of ${run.tried.toLocaleString("en")} close`;
+function closeCount(run) { // of all keys: where some near ones are not shown, the rank of the last that is
+  const close = run.rank.filter((_, k) => within(run, run.score[k])), last = close.reduce((a, b) => Math.max(a, b), 0);
+  const about = close.length < last ? "about " : "";
+  return `${about}${Math.max(close.length, last).toLocaleString("en")} of ${run.tried.toLocaleString("en")}`;
 }
 
 function ticks(low, high, wanted = 6) {
@@ -73,6 +72,7 @@ function drawViolins() {
   const svg = byId("violins"), runs = shown(), metric = state.section.metric;
   svg.replaceChildren();
   if (!runs.length) return;
+  byId("explore").classList.toggle("many", runs.length > MOST_BESIDE);
   const room = svg.closest("figure").clientWidth, each = Math.max(NARROWEST, (room - LEFT - 8) / runs.length);
   const width = LEFT + 8 + each * runs.length, half = Math.min(each * 0.42, 64), { low, high, y } = scale(runs);
   svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -88,7 +88,7 @@ function drawViolins() {
   }
   runs.forEach((run, place) => drawRun(svg, run, LEFT + each * (place + 0.5), half, y, each));
   svg.setAttribute("aria-label", runs.map((run) => `${run.label}: median ${words(run.median)}, best wrong key ` +
-    `${words(run.best.score)}, plain ${run.plain === null ? "not measured" : words(run.plain)}, ${closeCount(run)}`).join(". "));
+    `${words(run.best.score)}, plain ${run.plain === null ? "not measured" : words(run.plain)}, ${closeCount(run)} close`).join(". "));
   byId("violins-words").textContent = "Star: plain model. Line: correct key. Bar: middle half and median. Shaded and red: " +
     "as near to plain as the slider says. Choose a dot to see its key" +
     (runs.some((run) => run.score.length < run.tried) ? "; all of the best 1 % and a sample of the others are drawn." : ".");
@@ -109,7 +109,7 @@ function drawRun(svg, run, x, half, y, each) {
   const path = (some) => some.map((spot) => `M${spot.x.toFixed(1)},${spot.y.toFixed(1)}h0`).join("");
   const close = spots.filter((spot) => within(run, run.score[spot.k]));
   const far = spots.filter((spot) => !within(run, run.score[spot.k]));
-  element(svg, "path", { d: path(far), class: "dots", stroke: own, "stroke-width": 3, "stroke-opacity": 0.55 });
+  element(svg, "path", { d: path(far), class: "dots", stroke: own, "stroke-width": spots.length > MANY ? 1.5 : 3, "stroke-opacity": 0.55 });
   element(svg, "path", { d: path(close), class: "dots", stroke: colour("bad"), "stroke-width": 5 });
   element(svg, "line", { x1: x, x2: x, y1: y(run.q25), y2: y(run.q75), class: "ink", "stroke-width": 5 });
   element(svg, "circle", { cx: x, cy: y(run.median), r: 3.5, fill: colour("page"), class: "ink" });
@@ -133,7 +133,7 @@ function drawRun(svg, run, x, half, y, each) {
   mark.addEventListener("click", () => choose(run, run.best.index));
   const kept = state.run === run.run ? spots.find((spot) => run.index[spot.k] === state.index) : null;
   if (kept) element(svg, "circle", { cx: kept.x, cy: kept.y, r: 7, class: "chosen" });
-  const lines = [...run.short.split(", "), closeCount(run)];
+  const lines = [...run.short.split(", "), closeCount(run), "close"];
   lines.forEach((line, k) => {
     const text = element(svg, "text", { x, y: HEIGHT - BOTTOM + 22 + 15 * k, "text-anchor": "middle" }, line);
     if (text.getComputedTextLength() > each - 4) text.setAttribute("textLength", each - 4), text.setAttribute("lengthAdjust", "spacingAndGlyphs");
@@ -149,16 +149,16 @@ function drawSurvival() {
   const width = svg.closest("figure").clientWidth, far = Math.max(...curves.flatMap((curve) => curve.distance));
   const least = Math.min(...curves.flatMap((curve) => [...curve.share, ...curve.high].filter((share) => share > 0)));
   const decades = Math.ceil(-Math.log10(least) - 1e-9) || 1;
-  const x = (distance) => LEFT + 8 + distance / far * (width - LEFT - 20);
+  const left = LEFT + 22, x = (distance) => left + distance / far * (width - left - 12);
   const y = (share) => TOP + Math.min(decades, -Math.log10(Math.max(share, 1e-12))) / decades * (HEIGHT - TOP - 44);
   svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
   element(svg, "text", { x: 2, y: 12 }, "share of random keys that come this close");
   for (let k = 0; k <= decades; k += 1) {
-    element(svg, "line", { x1: LEFT + 8, x2: width - 12, y1: y(10 ** -k), y2: y(10 ** -k), class: "grid" });
-    element(svg, "text", { x: LEFT + 2, y: y(10 ** -k) + 4, "text-anchor": "end" }, k ? `1/${(10 ** k).toLocaleString("en")}` : "1");
+    element(svg, "line", { x1: left, x2: width - 12, y1: y(10 ** -k), y2: y(10 ** -k), class: "grid" });
+    element(svg, "text", { x: left - 6, y: y(10 ** -k) + 4, "text-anchor": "end" }, k ? `1/${(10 ** k).toLocaleString("en")}` : "1");
   }
   for (const tick of ticks(0, far, 5)) element(svg, "text", { x: x(tick), y: HEIGHT - 24, "text-anchor": "middle" }, tick);
-  element(svg, "text", { x: (width + LEFT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, `${unit()} from the plain model`.trim());
+  element(svg, "text", { x: (width + left) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, `${unit()} from the plain model`.trim());
   const words = byId("survival-words");
   words.replaceChildren();
   const legend = html(words, "span", "", { class: "legend" });

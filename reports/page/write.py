@@ -169,8 +169,7 @@ def _made(found: Gathered, asked: Asked, scratch: Path) -> dict[Path, bytes]:
 
 def _csv(found: Gathered) -> dict[str, str]:
     """The numbers of sweeps and of attacks, those that there are."""
-    results = [result for group in found.groups for result in group.results]
-    tables = {"scores.csv": to_csv(numbers(results))} if results else {}
+    tables = {"scores.csv": to_csv(numbers(found.main))} if found.main else {}
     return tables | ({"attacks.csv": to_csv(attack_numbers(found))} if found.attacks else {})
 
 

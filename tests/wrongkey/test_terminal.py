@@ -12,10 +12,11 @@ import pytest
 from tests.wrongkey.test_cli import SWEEP
 from wrongkey.cli import main
 from wrongkey.printable import printable
+from wrongkey.reports.content import report_content
 from wrongkey.reports.figures.style import STYLE, save_figure
 from wrongkey.reports.latex import to_latex
 from wrongkey.reports.page.html import render
-from wrongkey.reports.runs import load_run, run_labels
+from wrongkey.reports.runs import load_run
 from wrongkey.reports.tables import to_csv, to_html, to_markdown
 
 ROOT = Path(__file__).parents[2]
@@ -54,8 +55,8 @@ def test_names_of_a_run_obey_nobody_in_terminal_and_page(run, capsys):
     assert said.count(r"a\x1b[2J\nb\r\u202ec") >= 3
     assert not FORBIDDEN & set(said)
     loaded = load_run(run)
-    page = render([loaded], run_labels([loaded]), [])
-    assert SHOWN.replace(r"\n", "\n") in page
+    page = render(report_content([loaded]), {})
+    assert SHOWN in page
     assert not FORBIDDEN & set(page)
 
 

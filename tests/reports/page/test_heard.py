@@ -31,7 +31,7 @@ def test_plain_median_and_best_key_of_each_utterance(result: KeyStatistics) -> N
     assert table is not None and len(table) == 5 * 4
     assert list(table["Utterance"][::4]) == [f"speaker-{i:03d}" for i in range(5)]
     assert list(table["Heard by"][:4]) == [
-        "said", "plain model", "median key, number 1", "best incorrect key, number 3",
+        "said", "plain model", "median key, number 1", "best wrong key, number 3",
     ]  # fmt: skip
     assert list(table["Words"][:4]) == [
         "ONE TWO THREE", "ONE TWO THREE",

@@ -1,0 +1,61 @@
+"""The keys that a report shows one by one: all of the best, few enough of the rest, and how to draw them."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from wrongkey.keys import SecretKey
+from wrongkey.reports.content.keys import MOST, chosen, keys_of, outline
+from wrongkey.reports.runs import load_run
+from wrongkey.reports.statistics.key_statistics import summarise
+
+MakeRun = Callable[..., Path]
+
+
+def test_all_keys_of_a_small_run(make_run: MakeRun) -> None:
+    keys = keys_of(summarise(load_run(make_run("a", [30.0, 10.0, 20.0, 10.0]))))
+    assert keys.index == [0, 1, 2, 3] and keys.score == [30.0, 10.0, 20.0, 10.0]
+    assert keys.rank == [4, 1, 3, 1]
+    assert keys.low == [29.0, 9.0, 19.0, 9.0] and keys.high == [31.0, 11.0, 21.0, 11.0]
+    assert keys.grid == []  # too few for a density
+
+
+def test_the_best_key_for_accuracy_is_the_highest(make_run: MakeRun) -> None:
+    run = load_run(make_run("a", [10.0, 60.0, 20.0], task="asc", metric="accuracy", plain=80.0, correct=80.0))
+    keys = keys_of(summarise(run))
+    assert keys.rank == [3, 1, 2] and keys.best.index == 1
+
+
+def test_ties_of_the_best_key_are_counted_and_named(make_run: MakeRun) -> None:
+    best = keys_of(summarise(load_run(make_run("a", [10.0] * 15 + [20.0])))).best
+    assert (best.index, best.tied, best.ties) == (0, 14, list(range(1, 11)))
+
+
+def test_of_many_keys_the_best_and_a_sample() -> None:
+    order = np.random.default_rng(1).permutation(20_000)
+    shown = chosen(order, "run")
+    assert len(shown) == len(set(shown)) == MOST and (np.diff(shown) > 0).all()
+    assert set(order[:200]) <= set(shown)
+    assert (chosen(order, "run") == shown).all() and (chosen(order, "other") != shown).any()
+
+
+def test_the_outline_stays_between_the_scores_and_has_its_peak() -> None:
+    values = np.random.default_rng(2).normal(30.0, 5.0, 50_000)
+    grid, density = outline(values)
+    assert grid[0] == values.min() and grid[-1] == values.max() and density.max() == 1.0
+    assert abs(grid[density.argmax()] - 30.0) < 1.5
+    exact = np.exp(-(((grid - 30.0) / 5.0) ** 2) / 2)
+    assert np.abs(density - exact).max() < 0.05
+
+
+def test_the_command_draws_the_key_that_was_tried(make_run: MakeRun, tmp_path: Path) -> None:
+    from wrongkey.cli import main
+
+    best = keys_of(summarise(load_run(make_run("a", [30.0, 10.0, 20.0])))).best
+    words = shlex.split(best.command)[1:]
+    words[words.index("key.npz")] = str(tmp_path / "key.npz")
+    assert main(words) == 0
+    tried = SecretKey.from_seed("rom", 3, 1, seed=0, index=1)
+    assert (SecretKey.load(tmp_path / "key.npz").matrix == tried.matrix).all()
