@@ -28,7 +28,16 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "wrongkey analyse leaks --corpus bundled --block 10 --speaker-model asv-raw3 --out runs/leaks",
     ),
     "wrongkey report": ("wrongkey report runs --out report.html",),
-    "wrongkey compare": ("wrongkey compare runs/asv-raw10-shuffling runs/asv-raw10-rom",),
+    "wrongkey view": ("wrongkey view runs", "wrongkey view runs/demo --port 8000 --no-browser"),
+    "wrongkey recover": (
+        "wrongkey recover encrypted.wav --scheme rom --block 10 -o plain.wav",
+        "wrongkey recover one.wav two.wav --scheme shuffling --block 20 -o plain --key-out found.npz --figures figures",
+    ),
+    "wrongkey compare": (
+        "wrongkey compare runs/rom3 runs/rom10",
+        "wrongkey compare runs/rom10 runs/flipping10 --margin 2 --out comparison.html",
+        "wrongkey compare attacks/rom attacks/shuffling --json",
+    ),
     "wrongkey reproduce": (
         "wrongkey reproduce fig9 --model asv-raw3 asv-raw10 --corpus bundled --out runs/fig9 --keys 200",
     ),

@@ -97,7 +97,7 @@ def row_of(clips: Sequence[Clip], rate: float, **about: Any) -> Row:
     kept, contents = [], {}
     for clip in clips:
         name = f"{stem}-{file_name(clip.role)}.{'opus' if first.ndim == 1 else 'npy'}"
-        contents[name] = _opus(gain * clip.samples, rate) if first.ndim == 1 else _npy(clip.samples)
+        contents[name] = opus(gain * clip.samples, rate) if first.ndim == 1 else _npy(clip.samples)
         kept.append(KeptClip(role=clip.role, file=name, snr=clip.snr, key_index=clip.key_index))
     return Row(KeptClips(seconds=first.shape[-1] / rate, clips=kept, **about), contents)
 
@@ -188,7 +188,7 @@ def _write(media: Path, rows: Collection[Row]) -> None:
         file.write((json.dumps(said, indent=2) + "\n").encode())
 
 
-def _opus(samples: NDArray[np.float64], rate: float) -> bytes:
+def opus(samples: NDArray[np.float64], rate: float) -> bytes:
     """Mono Ogg Opus, at the lowest of its rates that loses no frequency."""
     chosen = next((known for known in OPUS_RATES if known >= rate), OPUS_RATES[-1])
     if chosen != rate:

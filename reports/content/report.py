@@ -9,13 +9,13 @@ import numpy as np
 from wrongkey import __version__
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
+from wrongkey.reports.board import board as board_of
 from wrongkey.reports.content.analyses import analyses as analysed
 from wrongkey.reports.content.attacks import READING
 from wrongkey.reports.content.attacks import attacks as attacked
 from wrongkey.reports.content.cite import bibtex
 from wrongkey.reports.content.facts import facts_line, made, run_facts
 from wrongkey.reports.content.gather import Gathered, gather
-from wrongkey.reports.content.neighbours import board_of
 from wrongkey.reports.content.private import without_paths
 from wrongkey.reports.content.schema import FORMAT, Board, Figure, Listen, Report, Table
 from wrongkey.reports.content.sections import reading, sections
@@ -102,7 +102,7 @@ def content_of(
 
 def _board(found: Gathered) -> Board | None:
     board = board_of(found.main, found.attacks, found.analyses)
-    return Board.model_validate(_plain(board.to_dict())) if board else None
+    return Board.model_validate(_plain(board.to_dict())) if board.rows else None
 
 
 def _headline(found: Gathered) -> str:
@@ -119,7 +119,8 @@ def _cautions(found: Gathered, board: Board | None) -> list[str]:
     for result in found.main:
         for sentence in cautions(result):
             about.setdefault(sentence, []).append(result.label)
-    for one in (*found.attacks, *found.analyses):
+    beside: list[AttackRun | Analysis] = [*found.attacks, *found.analyses]
+    for one in beside:
         for sentence in one.cautions:
             about.setdefault(sentence, []).append(one.label)
     every = len(found.main) + len(found.attacks) + len(found.analyses)
@@ -138,7 +139,8 @@ def _which(labels: Sequence[str], every: int) -> str:
 
 def _doubts(found: Gathered) -> list[str]:
     """Why the numbers may be no evidence."""
-    recordings = [run.recordings for run in (*found.runs, *found.attacks, *found.analyses)]
+    everything: list[Run | AttackRun | Analysis] = [*found.runs, *found.attacks, *found.analyses]
+    recordings = [one.recordings for one in everything]
     return [EVIDENCE.get(kind, UNKNOWN_EVIDENCE) for kind in recordings if kind != "real"]
 
 

@@ -6,11 +6,11 @@ browser would obey. Values are in the unit of their metric.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-FORMAT = "wrongkey-report/1"
+FORMAT: Final = "wrongkey-report/1"
 
 
 class Part(BaseModel):
@@ -174,8 +174,8 @@ class Keys(Part):
     index: list[int]
     score: list[FiniteFloat]
     rank: list[int]
-    low: list[FiniteFloat | None]
-    high: list[FiniteFloat | None]
+    low: list[FiniteFloat]
+    high: list[FiniteFloat]
     grid: list[FiniteFloat]
     density: list[FiniteFloat]
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from wrongkey.reports.content.gather import Gathered, Group
 from wrongkey.reports.content.keys import keys_of
-from wrongkey.reports.content.neighbours import survival_of
 from wrongkey.reports.content.schema import Figure, Section, Sentence, Survival, Table
 from wrongkey.reports.content.schema import Metric as MetricFacts
 from wrongkey.reports.content.tables import BEST, as_table
@@ -14,6 +13,7 @@ from wrongkey.reports.metrics import Metric
 from wrongkey.reports.page.heard import heard_table
 from wrongkey.reports.paper.published import differences, published_beside, published_table
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
+from wrongkey.reports.statistics.survival import survival
 from wrongkey.reports.statistics.tails import tail_table
 from wrongkey.reports.tables import beside_table, closeness_table, score_table, worst_key_table
 from wrongkey.reports.verdicts import cautions, headline
@@ -155,9 +155,9 @@ def _beside_the_paper(group: Group) -> Iterator[Table]:
 
 def _survival(result: KeyStatistics) -> Survival | None:
     """The curve of one run, thinned; None where there is no plain score to come close to."""
-    curve = survival_of(result) if result.plain is not None else None
-    if curve is None or not len(curve.distance):
+    if result.plain is None:
         return None
+    curve = survival(result)
     kept = np.unique(np.linspace(0, len(curve.distance) - 1, CURVE).astype(int))
     parts = {
         name: np.round(np.asarray(getattr(curve, name), dtype=float)[kept], 6).tolist()

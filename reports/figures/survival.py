@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from wrongkey.reports.figures.score_axes import Handles, one_metric
-from wrongkey.reports.figures.style import INK, MARKERS, STYLE, legend_below, scheme_colours, short
+from wrongkey.reports.figures.style import INK, MARKERS, legend_below, new_figure, scheme_colours, short, styled
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, count_words
 from wrongkey.reports.statistics.survival import Survival, foretold, survival
@@ -52,8 +51,8 @@ def survival_figure(results: Sequence[KeyStatistics]) -> Figure:
         A run has no score of the plain model.
     """
     metric = one_metric(results)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 4.2), layout="constrained")
+    with styled():
+        figure = new_figure(5.2, 4.2)
         axes = figure.subplots()
         handles: Handles = []
         curves, tails = [survival(result) for result in results], [foretold(result) for result in results]

@@ -41,7 +41,7 @@ PLACES = (
 EXPLORED = ("anchor", "heading", "task", "metric", "keys", "survival")  # of a section, for the script
 
 
-def render(content: Mapping[str, Any], media: Media) -> str:
+def render(content: Mapping[str, Any], media: Media, *, served: str = "") -> str:
     """Make the page of a report.
 
     Parameters
@@ -50,6 +50,8 @@ def render(content: Mapping[str, Any], media: Media) -> str:
         `report.json` (`wrongkey.reports.content.report_content`).
     media : mapping of str to bytes
         Its figures (`NAME.svg`), clips and downloads by file name; what is not there is left out.
+    served : str, optional
+        The address of a further script, for a page that a server sends with a policy of its own (`wrongkey view`).
 
     Returns
     -------
@@ -68,6 +70,7 @@ def render(content: Mapping[str, Any], media: Media) -> str:
         media=media,
         uri=lambda name: _uri(name, media[name]),
         policy=_policy(script),
+        served=served,
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         data=_data(sections) if sections else "",

@@ -30,7 +30,7 @@ LONGEST = 46  # characters of a cell that a column is made wide enough for
 class Document:
     """Sheets that are filled from the top; `y` is where it goes on, in inches from the bottom of the sheet."""
 
-    def __init__(self, pages: PdfPages) -> None:
+    def __init__(self, pages: Any) -> None:
         self.pages = pages
         self.figure = Figure(figsize=(WIDTH, HEIGHT))
         self.y = HEIGHT - MARGIN

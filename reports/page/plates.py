@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,9 @@ from matplotlib.figure import Figure
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.content.gather import Gathered, Group
-from wrongkey.reports.content.neighbours import survival_drawn
 from wrongkey.reports.content.schema import Figure as Facts
-from wrongkey.reports.figures import style
 from wrongkey.reports.figures.analyses import (
     correlation_figure,
-    distance_figure,
     example_figure,
     near_figure,
     scatter_figure,
@@ -24,10 +20,14 @@ from wrongkey.reports.figures.analyses import (
 from wrongkey.reports.figures.attacks import block_size_curves, seconds_figure
 from wrongkey.reports.figures.block_size import block_size_figure
 from wrongkey.reports.figures.confusion import confusion_figure
+from wrongkey.reports.figures.panels import panel_caution
+from wrongkey.reports.figures.style import save_figure, styled
+from wrongkey.reports.figures.survival import survival_figure, survival_words
 from wrongkey.reports.figures.violins import violin_figure
+from wrongkey.reports.paper.figures import paper_figures
 from wrongkey.reports.statistics.key_statistics import FEW_KEYS, KeyStatistics
 
-STYLES = ("screen", "ieee")
+PAPER_SECTIONS = {"keys": ("fig10",), "leaks": ("fig3", "fig4", "fig5", "fig6"), "phase": ("fig8",)}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,12 @@ class Plate:
 
 
 def draw_all(
-    found: Gathered, folder: Path, look: str = "screen", also: Callable[[Plate], None] | None = None
+    found: Gathered,
+    folder: Path,
+    look: str = "screen",
+    also: Callable[[Plate], None] | None = None,
+    *,
+    real: bool = False,
 ) -> dict[str, list[Facts]]:
     """Draw every figure and write its files into `folder`.
 
@@ -61,6 +66,8 @@ def draw_all(
         Size and type of figures.
     also : callable, optional
         Called with each plate after it is written.
+    real : bool
+        Whether real people's speech is drawn: a spectrogram can be turned back into speech.
 
     Returns
     -------
@@ -68,27 +75,22 @@ def draw_all(
         The figures of each section, by its anchor.
     """
     drawn: dict[str, list[Facts]] = {}
-    with _styled(look):
-        for plate in plates(found):
-            style.save_figure(plate.figure, folder, plate.name)
+    with styled(look):
+        for plate in plates(found, real):
+            save_figure(plate.figure, folder, plate.name)
             drawn.setdefault(plate.anchor, []).append(plate.facts)
             if also:
                 also(plate)
     return drawn
 
 
-def plates(found: Gathered) -> Iterator[Plate]:
+def plates(found: Gathered, real: bool = False) -> Iterator[Plate]:
     """Every figure that these runs have data for."""
     for group in found.groups:
         if group.main:
             yield from _of_scores(group)
     yield from _of_attacks(found.attacks)
-    yield from _of_analyses(found.analyses)
-
-
-def _styled(look: str) -> AbstractContextManager[object]:
-    styled: Callable[[str], AbstractContextManager[object]] | None = getattr(style, "styled", None)
-    return styled(look) if styled else nullcontext()
+    yield from _of_analyses(found.analyses, real)
 
 
 def file_stem(title: str) -> str:
@@ -109,15 +111,16 @@ def _of_scores(group: Group) -> Iterator[Plate]:
     )
     if any(result.n < FEW_KEYS for result in results):
         caption += f" Runs of fewer than {FEW_KEYS} keys show every key as a dot."
+    caption = f"{caption} {panel_caution(results)}".rstrip()
     values = " ".join(_values(result, best) for result in results)
     yield Plate(group.anchor, f"violins-{group.anchor}", caption, f"{metric.axis}. {values}", violin_figure(results))
-    curves = survival_drawn([result for result in results if result.plain is not None])
-    if curves is not None:
+    if compared := [result for result in results if result.plain is not None]:
         caption = f"Share of {keys} that come within a distance of the plain model, with its 95 % band."
-        alt = f"{caption} {' '.join(_close(result) for result in results)}"
-        yield Plate(group.anchor, f"survival-{group.anchor}", caption, alt, curves)
+        alt = f"{caption} {survival_words(compared)}"
+        yield Plate(group.anchor, f"survival-{group.anchor}", caption, alt, survival_figure(compared))
     if len({result.run.block_size for result in results}) > 1:
         caption = f"{metric.label} against block size M: median and 5–95 % of the {keys}. {marks}"
+        caption = f"{caption} {panel_caution(results)}".rstrip()
         yield Plate(
             group.anchor, f"block-size-{group.anchor}", caption, f"{caption} {values}", block_size_figure(results)
         )
@@ -142,12 +145,6 @@ def _values(result: KeyStatistics, best: str) -> str:
     )
 
 
-def _close(result: KeyStatistics) -> str:
-    """What a survival curve shows, in numbers."""
-    counts = [f"{guess.hits:,} within {result.metric.distance_words(guess.distance)}" for guess in result.guesses]
-    return f"{result.label}, of {result.n:,} keys: {', '.join(counts)}."
-
-
 def _of_attacks(runs: Sequence[AttackRun]) -> Iterator[Plate]:
     if figure := seconds_figure(runs):
         caption = (
@@ -160,7 +157,7 @@ def _of_attacks(runs: Sequence[AttackRun]) -> Iterator[Plate]:
         yield Plate("attacks", "attacks-block-size", caption, f"{caption} The tables below have the values.", figure)
 
 
-def _of_analyses(analyses: Sequence[Analysis]) -> Iterator[Plate]:
+def _of_analyses(analyses: Sequence[Analysis], real: bool) -> Iterator[Plate]:
     keys = [analysis for analysis in analyses if analysis.name == "keys"]
     if figure := scatter_figure(keys):
         caption = (
@@ -169,12 +166,6 @@ def _of_analyses(analyses: Sequence[Analysis]) -> Iterator[Plate]:
             "not choose it (“other half”), or on the same keys that chose it, which is optimistic."
         )
         yield _analysis("keys", "analysis-scatter", caption, figure, keys)
-    if figure := distance_figure(keys):
-        caption = (
-            "Distance between the speech under the correct key and under an incorrect one, for the keys that work best "
-            "and those that work worst (the paper’s Fig. 10). Bars: middle half of the keys; dot: median."
-        )
-        yield _analysis("keys", "analysis-distance", caption, figure, keys)
     if figure := correlation_figure(keys):
         caption = (
             "What orders the errors of incorrect keys: rank correlation of each measure, with its 95 % "
@@ -193,9 +184,14 @@ def _of_analyses(analyses: Sequence[Analysis]) -> Iterator[Plate]:
                 "decryption", f"analysis-near-keys{f'-{number + 1}' if number else ''}", caption, figure, near
             )
     for number, analysis in enumerate(near):
+        if not (real or analysis.recordings == "synthetic"):
+            continue
         if figure := example_figure(analysis):
             caption = f"{analysis.label}: one utterance, encrypted, and decrypted with one key of each kind (Fig. 7)."
             yield _analysis("decryption", f"analysis-decryption-{number + 1}", caption, figure, near)
+    for one in paper_figures(analyses, real=real):
+        kind = next(kind for kind, names in PAPER_SECTIONS.items() if one.name.startswith(names))
+        yield Plate(f"analysis-{kind}", one.name, one.caption, one.alt, one.figure)
 
 
 def _analysis(kind: str, name: str, caption: str, figure: Figure, shown: Sequence[Analysis]) -> Plate:

@@ -217,7 +217,10 @@ function csv() {
 }
 
 function keep() { // the choices, in the address
-  const said = new URLSearchParams({ section: state.section.anchor, within: state.within });
+  const said = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : ""); // with what others keep there
+  said.set("section", state.section.anchor);
+  said.set("within", state.within);
+  said.delete("hide");
   if (state.hidden.size) said.set("hide", [...state.hidden].join(","));
   if (state.run !== null) said.set("run", state.run), said.set("key", state.index);
   history.replaceState(null, "", `#${said}`);

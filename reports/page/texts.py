@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wrongkey.reports.content.neighbours import latex_table
 from wrongkey.reports.content.schema import Table
 from wrongkey.reports.content.tables import as_frame
+from wrongkey.reports.latex import to_latex
 from wrongkey.reports.tables import markdown_text, to_markdown
 
 BOARD = "Verdict board"
@@ -32,8 +32,7 @@ def to_tex(content: Mapping[str, Any]) -> str:
     """The tables of the report for LaTeX: board, scores, best wrong keys, attacks."""
     tables = [table for _, table in tables_of(content)]
     return "% Needs \\usepackage{booktabs,siunitx} in the preamble.\n\n" + "\n".join(
-        latex_table(as_frame(table), table.caption, f"wrongkey-{number}")
-        for number, table in enumerate(tables, start=1)
+        to_latex(as_frame(table), table.caption, f"wrongkey-{number}") for number, table in enumerate(tables, start=1)
     )
 
 

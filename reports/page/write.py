@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +32,13 @@ AGAIN = ("html", "json", "md", "tex")  # can be made of report.json alone
 
 @dataclass(frozen=True)
 class Asked:
-    """Which files a report is written to, by format, and where its figures go."""
+    """Which files a report is written to, by format, and where its figures go. `served`: as in `render`."""
 
     places: Mapping[str, Path]
     figures: Path
     look: str = "screen"
     real: bool = False
+    served: str = ""
 
 
 def write_report(
@@ -125,6 +127,16 @@ def write_again(source: Path, asked: Asked) -> list[Path]:
         raise BadInput(f"The report cannot be written to {first} ({error}): choose another place.") from None
 
 
+def served_page(
+    runs: Sequence[Run], attacks: Sequence[AttackRun], analyses: Sequence[Analysis], script: str, real: bool
+) -> str:
+    """The page as `wrongkey view` serves it, with a further script; no file is kept."""
+    place = Path("report.html")
+    asked = Asked({"html": place}, Path(), real=real, served=script)
+    with tempfile.TemporaryDirectory(prefix="wrongkey-view-") as scratch:
+        return _made(gather(runs, attacks, analyses), asked, Path(scratch))[place].decode()
+
+
 def figures_beside(out: Path) -> Path:
     """The folder of the figures of a report."""
     return out.with_name(f"{out.stem}-figures")
@@ -142,12 +154,12 @@ def _made(found: Gathered, asked: Asked, scratch: Path) -> dict[Path, bytes]:
     plates: list[Plate] = []
     drawn = {}
     if DRAWN & set(asked.places):
-        drawn = draw_all(found, scratch, asked.look, plates.append if "pdf" in asked.places else None)
+        drawn = draw_all(found, scratch, asked.look, plates.append if "pdf" in asked.places else None, real=asked.real)
     media: dict[str, bytes] = {path.name: path.read_bytes() for path in sorted(scratch.glob("*.svg"))}
     listen = None
     if {"html", "json"} & set(asked.places):
-        folders = [one.folder for one in (*found.runs, *found.attacks, *found.analyses)]
-        listen, clips = heard(list(dict.fromkeys(folders)), asked.real)
+        everything: list[Run | AttackRun | Analysis] = [*found.runs, *found.attacks, *found.analyses]
+        listen, clips = heard(list(dict.fromkeys(one.folder for one in everything)), asked.real)
         media |= clips
         if "json" in asked.places:  # so that the page can be made again
             for name, clip in clips.items():
@@ -179,7 +191,7 @@ def _texts(content: dict[str, Any], media: Media, asked: Asked) -> dict[Path, by
         "json": lambda: json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n",
         "md": lambda: to_text(content),
         "tex": lambda: to_tex(content),
-        "html": lambda: render(content, _downloads(content) | dict(media)),
+        "html": lambda: render(content, _downloads(content) | dict(media), served=asked.served),
     }
     return {
         place: write[name]().encode("utf-8", "backslashreplace")

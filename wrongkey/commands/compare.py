@@ -27,11 +27,6 @@ of weak keys, and every attack that was run on both, each up to a margin. Folder
 attacks. Where `wrongkey analyse keys` was run on both, its predictions stand beside each other and decide nothing.
 
 Exit code 0: shown; 1: B is worse; 3: undecided, as with too few keys or trials, or with an attack on one side alone."""
-EXAMPLES = """\
-examples:
-  wrongkey compare runs/rom3 runs/rom10
-  wrongkey compare runs/rom10 runs/flipping10 --margin 2 --out comparison.html
-  wrongkey compare attacks/rom attacks/shuffling --json"""
 
 
 def add(commands: Any) -> None:
@@ -40,7 +35,6 @@ def add(commands: Any) -> None:
         "compare",
         help="does run B protect at least as well as run A? (exit code 0: shown, 1: worse, 3: undecided)",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("a", type=Path, help="run folder to compare with")

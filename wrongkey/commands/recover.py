@@ -17,14 +17,9 @@ from wrongkey.terminal import conclude, note
 if TYPE_CHECKING:
     from wrongkey.attacks.recover import Recovered
 
-EPILOG = """\
-examples:
-  wrongkey encrypt voice.wav --key secret.npz -o secret.wav
-  wrongkey recover secret.wav --scheme rom --block 10 -o plain.wav --figures figures
-  wrongkey recover one.wav two.wav three.wav --scheme shuffling --block 20 -o plain --key-out found.npz
-
-Several recordings count as one voice under one key. Exit code: 0 success claimed, 1 not claimed, 2 bad input.
-"""
+EPILOG = (
+    "Several recordings count as one voice under one key. Exit code: 0 success claimed, 1 not claimed, 2 bad input."
+)
 
 
 def add(commands: Any) -> None:
@@ -34,7 +29,6 @@ def add(commands: Any) -> None:
         help="attack encrypted recordings without their key",
         description="Find the key of encrypted recordings from ciphertext alone, and decrypt them.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", nargs="+", type=user_path, metavar="CIPHERTEXT", help="encrypted audio, mono")
     parser.add_argument("--scheme", required=True, help="how the key was drawn: rom, shuffling, flipping or another")

@@ -11,6 +11,8 @@ from wrongkey.errors import BadInput
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
+    from wrongkey.reports.analyses import Analysis
+    from wrongkey.reports.attacks.rows import AttackRun
     from wrongkey.reports.page.write import Asked
     from wrongkey.reports.runs import Run
 
@@ -85,9 +87,22 @@ def files(out: Path | None, formats: str | None, table: Path | None) -> dict[str
 
 
 def _write(paths: list[Path], asked: Asked) -> list[Path]:
+    from wrongkey.reports.page.write import write_formats
+
+    runs, attacks, analyses = read_all(paths)
+    return write_formats(runs, asked, attacks, analyses)
+
+
+def read_all(paths: list[Path]) -> tuple[list[Run], list[AttackRun], list[Analysis]]:
+    """The sweeps, attacks and analyses that are named by `paths` or lie below one of them.
+
+    Raises
+    ------
+    BadInput
+        As `read_runs`.
+    """
     from wrongkey.reports.analyses import find_analyses
     from wrongkey.reports.attacks.rows import find_attacks
-    from wrongkey.reports.page.write import write_formats
 
     attacks, analyses = find_attacks(paths), find_analyses(paths)
     shown = {run.folder for run in attacks} | {analysis.folder for analysis in analyses}
@@ -95,7 +110,7 @@ def _write(paths: list[Path], asked: Asked) -> list[Path]:
     runs, left_out = read_runs(sweeps) if sweeps or not shown else ([], [])
     for reason in left_out:
         note(f"wrongkey: left out: {reason}")
-    return write_formats(runs, asked, attacks, analyses)
+    return runs, attacks, analyses
 
 
 def _holds_only(path: Path, shown: set[Path]) -> bool:

@@ -7,9 +7,10 @@ loaded, so no address can name a file. Sound and spectrograms are made when they
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -18,7 +19,8 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route
 
 from wrongkey.errors import BadInput
-from wrongkey.reports.runs import Run
+from wrongkey.evaluation.run_folder.media import opus
+from wrongkey.reports.plates import of_powers, spectrogram
 from wrongkey.view.guard import Guard
 from wrongkey.view.keys import KeysOfRun
 from wrongkey.view.sound import Speech, Use, under_key
@@ -40,14 +42,10 @@ class View:
     """What the server shows.
 
     page: the HTML.  runs: by the name that the page calls them.
-    sounds: turn a waveform and its rate into Opus, and into a spectrogram as PNG.
     """
 
     page: str
     runs: Mapping[str, Shown]
-    opus: Callable[[Speech, int], bytes]
-    plate: Callable[[Speech, int], bytes]
-    cache: dict[tuple[str, int, str], Speech] = field(default_factory=dict)
 
 
 def app(view: View, token: str, port: int) -> Starlette:
@@ -102,11 +100,14 @@ def _key(view: View, request: Request) -> Response:
 
 
 def _opus(view: View, request: Request) -> Response:
-    return Response(view.opus(*_sound(view, request)), media_type="audio/ogg")
+    _, heard, rate = _sound(view, request)
+    return Response(opus(heard / max(1.0, float(np.abs(heard).max())), rate), media_type="audio/ogg")
 
 
 def _plate(view: View, request: Request) -> Response:
-    return Response(view.plate(*_sound(view, request)), media_type="image/png")
+    speech, heard, rate = _sound(view, request)
+    _, plate = of_powers([spectrogram(samples, rate) for samples in (speech, heard)])  # coloured as the original is
+    return Response(plate, media_type="image/png")
 
 
 def _shown(view: View, request: Request) -> Shown:
@@ -116,14 +117,16 @@ def _shown(view: View, request: Request) -> Shown:
     return view.runs[name]
 
 
-def _sound(view: View, request: Request) -> tuple[Speech, int]:
+def _sound(view: View, request: Request) -> tuple[Speech, Speech, int]:
+    """The kept speech, what is heard of it, and their rate."""
     shown, index = _shown(view, request), request.path_params["index"]
     if shown.speech is None:
         raise BadInput(f"{shown.keys.run.name} kept no clip: sweep with --media, where the corpus may be heard.")
     if request.path_params["use"] not in tuple(Use):
         raise BadInput(f"A key can {' or '.join(Use)} speech, not {request.path_params['use']!r} it.")
     use = Use(request.path_params["use"])
-    return under_key(shown.speech, shown.keys.key(index), shown.keys.correct, use), shown.rate
+    heard = under_key(shown.speech, shown.keys.key(index), shown.keys.correct, use)
+    return shown.speech, heard, shown.rate
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -54,7 +54,8 @@ class KeysOfRun:
         spec = str(self.run.section("config").get("scheme_spec") or self.run.section("config").get("scheme"))
         if (risk := scheme_risk(spec)) and not self.trusted:
             raise BadInput(
-                f"{self.run.name} names the scheme {spec!r}, which {risk}: add --trust if you trust whoever made this run."
+                f"{self.run.name} names the scheme {spec!r}, which {risk}: add --trust if you trust whoever made "
+                "this run."
             )
         scheme = get_scheme(spec)
         correct = correct_key(scheme, self.cut.size, self.seed) if self.run.keyed else np.eye(self.cut.size)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import soundfile
+import numpy as np
 
-from wrongkey.commands.report import read_everything
-from wrongkey.evaluation.run_folder.media import opus_bytes
+from wrongkey.commands.report import read_all
+from wrongkey.evaluation.run_folder.media import load_clip
 from wrongkey.keys.blocks import Blocks
-from wrongkey.reports.content import report_content
 from wrongkey.reports.listen import find_clips
-from wrongkey.reports.page.html import render
-from wrongkey.reports.plates import plate
+from wrongkey.reports.page.write import served_page
 from wrongkey.reports.runs import Run
 from wrongkey.view.app import Shown, View
 from wrongkey.view.keys import KeysOfRun
@@ -21,18 +19,18 @@ from wrongkey.view.keys import KeysOfRun
 
 def load(paths: Sequence[Path], real: bool = False, trusted: bool = False) -> View:
     """Read run folders into what the server shows; `real`: with real people's clips, where they were kept."""
-    runs, attacks, analyses = read_everything(paths)
-    page = render(report_content(runs, attacks, analyses, real=real), view=True)
-    return View(page, {run.name: _shown(run, real, trusted) for run in runs}, opus_bytes, plate)
+    runs, attacks, analyses = read_all(list(paths))
+    page = served_page(runs, attacks, analyses, "/view.js", real)
+    return View(page, {run.name: _shown(run, real, trusted) for run in runs})
 
 
 def _shown(run: Run, real: bool, trusted: bool) -> Shown:
     keys = KeysOfRun(run, trusted)
     if run.blocks != Blocks.SAMPLES:
         return Shown(keys)
-    rows = find_clips([run.folder], real).rows
-    originals = [clip.audio for row in rows for clip in row.clips if clip.role == "original" and clip.audio]
-    if not originals:
-        return Shown(keys)
-    speech, rate = soundfile.read(originals[0], dtype="float32")
-    return Shown(keys, speech, rate)
+    for row in find_clips([run.folder], real).rows:
+        for clip in row.clips:
+            if clip.role == "original" and clip.audio is not None:
+                speech, rate = load_clip(run.folder, clip.audio.name)
+                return Shown(keys, speech.astype(np.float32), rate)
+    return Shown(keys)

@@ -81,20 +81,20 @@ function card(key, button) {
 const panel = element("div", undefined, { id: "view", class: "two", "aria-live": "polite" });
 const shown = { key: null, beside: null };
 
-function written(key) {
-  return `${encodeURIComponent(key.run)}:${key.index}`;
-}
+// The address holds the key that was picked ("run", "key", written by the page) and the one beside it.
+const PLACES = { key: ["run", "key"], beside: ["beside-run", "beside-key"] };
 
-function read(text) {
-  const [run, index] = (text || "").split(":");
-  return run && /^\d+$/.test(index) ? { run: decodeURIComponent(run), index: Number(index) } : null;
+function inAddress() {
+  return new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
 }
 
 function remember() {
-  const state = new URLSearchParams(location.hash.slice(1));
-  if (shown.beside) state.set("beside", written(shown.beside));
-  else state.delete("beside");
-  history.replaceState(null, "", `#${state}`);
+  const said = inAddress();
+  for (const [name, value] of [["beside-run", shown.beside?.run], ["beside-key", shown.beside?.index]]) {
+    if (value === undefined) said.delete(name);
+    else said.set(name, value);
+  }
+  history.replaceState(null, "", `#${said}`);
 }
 
 function draw() {
@@ -129,8 +129,7 @@ function pick(key) {
 
 document.getElementById("key").after(panel);
 document.addEventListener("wrongkey:key", (event) => load("key", event.detail));
-const state = new URLSearchParams(location.hash.slice(1));
-for (const place of ["key", "beside"]) {
-  const key = read(state.get(place));
-  if (key) load(place, key);
+for (const [place, [run, index]] of Object.entries(PLACES)) {
+  const said = inAddress();
+  if (said.has(run) && /^\d+$/.test(said.get(index))) load(place, { run: said.get(run), index: Number(said.get(index)) });
 }
