@@ -17,9 +17,7 @@ from wrongkey.terminal import conclude, note
 if TYPE_CHECKING:
     from wrongkey.attacks.recover import Recovered
 
-EPILOG = (
-    "Several recordings count as one voice under one key. Exit code: 0 success claimed, 1 not claimed, 2 bad input."
-)
+EPILOG = "Several recordings count as one voice under one key. Exit code: 0 success claimed, 1 not, 2 bad input."
 
 
 def add(commands: Any) -> None:

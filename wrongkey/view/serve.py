@@ -6,6 +6,7 @@ import secrets
 import socket
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -49,7 +50,8 @@ def serve(paths: Sequence[Path], port: int, real: bool, trusted: bool, browser: 
         if browser:
             webbrowser.open(address)
         config = uvicorn.Config(server, log_level="warning", access_log=False, server_header=False, ws="none")
-        uvicorn.Server(config).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # which is how one ends it
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listening(port: int) -> socket.socket:
@@ -57,6 +59,7 @@ def _listening(port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((HOST, port))
+        listening.listen()  # a browser that comes before the server is up waits
     except OSError as error:
         listening.close()
         raise BadInput(f"--port {port} cannot be opened ({error.strerror}): choose another, or leave it out.") from None

@@ -8,7 +8,8 @@ import pytest
 
 from wrongkey.commands.sweep import add
 from wrongkey.evaluation.config import SweepConfig
-from wrongkey.flags import Parser, given
+from wrongkey.flags import given
+from wrongkey.parser import Parser
 from wrongkey.reports.content.commands import full_command, sweep_command
 from wrongkey.reports.content.private import last_parts
 from wrongkey.reports.runs import load_run
