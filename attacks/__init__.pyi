@@ -18,7 +18,6 @@ from .harness.config import AttackConfig as AttackConfig
 from .harness.registry import open_attack as open_attack
 from .harness.results import AttackFolder as AttackFolder
 from .harness.scores import key_error as key_error
-from .harness.scores import snr as snr
 from .harness.scores import stoi as stoi
 from .harness.suite import run_attacks as run_attacks
 
@@ -44,6 +43,5 @@ __all__ = [
     "open_gabor",
     "pghi",
     "run_attacks",
-    "snr",
     "stoi",
 ]

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wrongkey.attacks.harness.scores import snr
 from wrongkey.attacks.recover import Recovered, recover
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Utterance, load_audio, open_corpus
+from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
 from wrongkey.keys import correct_key, encrypt_query
 

@@ -6,6 +6,7 @@ from .engine import Engine as Engine
 from .experiment import Experiment as Experiment
 from .metrics.error_rates import eer as eer
 from .metrics.error_rates import min_dcf as min_dcf
+from .metrics.signal_to_noise import snr as snr
 from .models.registry import open_model as open_model
 from .run_folder.folder import RunFolder as RunFolder
 from .tasks.trials import Trials as Trials
@@ -26,4 +27,5 @@ __all__ = [
     "open_corpus",
     "open_model",
     "read_trials",
+    "snr",
 ]

@@ -159,7 +159,7 @@ def _cut(file: Path, samples: Any) -> Any:
 def _snr(original: Any, plain: Any) -> float:
     import torch
 
-    from wrongkey.attacks.harness.scores import snr
+    from wrongkey.evaluation.metrics.signal_to_noise import snr
 
     shared = min(len(original), len(plain))
     one, other = (torch.from_numpy(samples[:shared]).double() for samples in (original, plain))

@@ -26,4 +26,4 @@ def test_the_curve_names_the_block_size_and_what_was_drawn():
     figure = block_structure_figure([2, 3, 5], np.array([1.0, 1.0, 0.1]), np.ones(3), 5, "rom", "recovered")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["M = 5, as was said", "ciphertext", "recovered"]
-    np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), [1.0, 1.0, 0.1])
+    assert np.asarray(figure.axes[0].lines[1].get_ydata()) == pytest.approx([1.0, 1.0, 0.1])
