@@ -25,15 +25,17 @@ ASKED: dict[str, tuple[str, dict[str, Any], dict[str, float]]] = {
     "asr": ("bundled-words", {}, {"rom": 0.2, "shuffling": 0.2}),
 }
 
-# scheme -> the attack that needs nothing but ciphertext
-ATTACKS = {"rom": "polyphase", "shuffling": "sample-order", "flipping": "sign-chain"}
-ATTACKED_BLOCK, ATTACKED_SECONDS, ATTACKED_KEYS = 10, 5.0, 5
+# scheme -> the attack that needs nothing but ciphertext; the others need more than an eavesdropper has
+CIPHERTEXT_ONLY = {"rom": "polyphase", "shuffling": "sample-order", "flipping": "sign-chain"}
+NEEDING_MORE = ("public-model", "known-plaintext", "chosen-plaintext")
+ATTACKED_MODEL, ATTACKED_SECONDS, ATTACKED_KEYS, RANDOM_KEYS = "asv-raw10", 5.0, 5, 40
+ANALYSED = "asv-raw3-rom"
 
 
 def add(commands: Any) -> None:
     """Add the command to the parsers of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "demo", help="sweep the bundled models over the bundled voices, attack the voices, and write the report"
+        "demo", help="sweep the bundled models over the bundled voices, attack one of them, and write the report"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the runs (default runs/demo)")
     parser.add_argument(
@@ -49,14 +51,15 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the sweeps and the attacks, and write the report."""
+    from wrongkey.attacks.analyses.folder import analyse
+    from wrongkey.attacks.analyses.weak_keys import FEWEST, WeakKeys
     from wrongkey.attacks.harness.config import AttackConfig
     from wrongkey.attacks.harness.suite import run_attacks
     from wrongkey.evaluation.config import SweepConfig
     from wrongkey.evaluation.models.offered import BUNDLED
     from wrongkey.evaluation.sweep import sweep
     from wrongkey.progress import progress, stages
-    from wrongkey.reports import load_run, write_report
-    from wrongkey.reports.attacks.rows import find_attacks
+    from wrongkey.reports import find_analyses, find_attacks, load_run, write_report
     from wrongkey.reports.attacks.verdict_file import write_verdicts
     from wrongkey.run_summary import sentences
     from wrongkey.terminal import conclude, note
@@ -86,24 +89,36 @@ def run(options: argparse.Namespace) -> int:
             progress=progress(),
             report=note,
         )
-    for scheme, name in ATTACKS.items():
+    for scheme, name in CIPHERTEXT_ONLY.items():
         attacked = AttackConfig(
-            "bundled", scheme=scheme, block=ATTACKED_BLOCK, trials=ATTACKED_KEYS, seconds=(ATTACKED_SECONDS,)
+            "bundled",
+            model=ATTACKED_MODEL,
+            scheme=scheme,
+            trials=ATTACKED_KEYS,
+            seconds=(ATTACKED_SECONDS,),
+            device=options.device,
         )
-        folder = options.out / f"speech-{scheme}"
+        folder, names = options.out / f"{ATTACKED_MODEL}-{scheme}-attacked", [name, *NEEDING_MORE]
         run_attacks(
             attacked,
-            [name],
+            names,
             folder,
+            keys=RANDOM_KEYS,
             workers=1,  # starting more takes longer than they save
-            command=command_line(f"attack {name}", attacked, folder),
+            command=command_line(f"attack {','.join(names)} --keys {RANDOM_KEYS}", attacked, folder),
             stages=stages("trial"),
             report=note,
         )
+    if options.keys >= FEWEST:
+        note(f"What makes a key of {ANALYSED} weak:")
+        folder = options.out / ANALYSED
+        analyse(WeakKeys(), folder, command=f"wrongkey analyse keys {folder}", progress=progress("key"))
     note("Writing the report …")
     attacks = find_attacks([options.out])
     judged = [found for run in attacks if (found := write_verdicts(run.folder))]
-    page = write_report(folders, options.out / "report.html", attacks=attacks)
+    page = write_report(
+        folders, options.out / "report.html", attacks=attacks, analyses=find_analyses([options.out])
+    )
     lines = [line for folder in folders for line in sentences(load_run(folder))[:1]]
     lines += [f"{found.label}: {found.sentence}" for found in judged]
     conclude(*lines, f"The report: {page.resolve()}")
