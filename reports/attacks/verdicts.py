@@ -19,6 +19,7 @@ from wrongkey.reports.attacks.threats import ADVERSARIES, ASSETS, SEVERITY, Adve
 from wrongkey.reports.attacks.without_attack import opened, percent
 
 VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
+OF_A_MODEL = frozenset({"answers", "encrypted model", "public model"})  # nobody has them where speech alone is attacked
 MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of attacks on identities
 NULL_VERBS = {"key": "are found", "speech": "decrypt", "use": "unlock it"}
 
@@ -182,6 +183,10 @@ def _untried(run: AttackRun, asset: str, adversary: Adversary) -> tuple[Word, st
             able.append(name)
     if not able:
         return Word.NOT_TRIED, f"No attack on {ASSETS[asset]} is known that needs no more than this adversary has."
+    if not run.setting.get("model"):
+        able = [name for name in able if not OF_A_MODEL & set(known[name])]
+        if not able:
+            return Word.NOT_APPLICABLE, "Speech alone was attacked: name a model with --model."
     obstacles = run.obstacles
     left = [name for name in able if name not in obstacles]
     if left:

@@ -12,6 +12,7 @@ from wrongkey.reports.board.words import listed
 from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE, fails
 
 Rows = Sequence[tuple[Evidence, Sequence[Cell]]]
+RAW = "Attacks on raw speech do not count for"
 MOST_NAMED = 3  # runs that a sentence names; of more it gives the number
 
 
@@ -61,9 +62,13 @@ def _raw_waveforms(rows: Rows, alone: Sequence[AttackRun]) -> Iterator[str]:
     beside = [place for place in places if (place.scheme, place.block_size) in attacked]
     own = sorted({place.model for place in beside if place.front_end != UNKNOWN})
     unknown = sorted({place.model for place in beside if place.front_end == UNKNOWN})
-    said = [f"{listed(own)} read another query"] if own else []
-    said += [f"the front end of {listed(unknown)} is not recorded"] if unknown else []
-    yield f"Attacks on speech alone ran on raw waveforms, not on a model’s query: {' and '.join(said)}."
+    said = [f"{listed(own)}, which filter{_s(own)} speech first or read{_s(own)} another rate"] if own else []
+    said += [f"{listed(unknown)}, of which nobody recorded whether speech is filtered first"] if unknown else []
+    yield f"{RAW} {' and '.join(said)}."
+
+
+def _s(names: Sequence[str]) -> str:
+    return "s" if len(names) == 1 else ""
 
 
 def _distrust(rows: Rows) -> Iterator[str]:

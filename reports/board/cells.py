@@ -7,26 +7,27 @@ from typing import Any
 
 import numpy as np
 
+from wrongkey.printable import printable
 from wrongkey.reports.attacks.cases import Judged, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, guessed
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
 from wrongkey.reports.attacks.threats import ASSETS, Adversary, Word, price
+from wrongkey.reports.attacks.verdicts import OF_A_MODEL, snr_words, unfinished
 from wrongkey.reports.attacks.verdicts import Cell as Found
-from wrongkey.reports.attacks.verdicts import snr_words, unfinished
 from wrongkey.reports.attacks.without_attack import open_model, percent
+from wrongkey.reports.board.applies import may_apply
 from wrongkey.reports.board.commands import command_for
 from wrongkey.reports.board.joining import Evidence
 from wrongkey.reports.board.leaks import leak_sentence
 from wrongkey.reports.board.states import STATE_OF, TRIED, State
 from wrongkey.reports.board.words import cpu, listed
 
-OF_A_MODEL = frozenset({"answers", "encrypted model", "public model"})  # nobody has them where speech alone is attacked
 OF_GUESSERS = GUESSING_NEEDS | {"other speech"}
 ASSET_ORDER = ("speech", "key", "use", "identity")
 NO_MODEL = "Speech alone was attacked: there is no model whose answers this adversary could use."
 NO_ATTACK = "No attack is known that needs no more than this adversary has."
-ANY_KEY = "any key"
+ANY_KEY = "a typical wrong key"
 EAVESDROPPER = "eavesdropper"
 
 
@@ -50,6 +51,10 @@ class Cell:
         All of it in whole sentences.
     command : str or None
         What tries it, for "not tried".
+    also : str
+        The quickest case that needs more than the cheapest one and breaks as well; "" if there is none.
+    like : str
+        The first adversary whose cell rests on the same case; "" if this one is the first.
     caution : str
         What a reader must know beside it; "" if nothing.
     found : Found or None
@@ -61,6 +66,8 @@ class Cell:
     price: str = ""
     sure: str = ""
     sentence: str = ""
+    also: str = ""
+    like: str = ""
     command: str | None = None
     caution: str = ""
     found: Found | None = None
@@ -77,7 +84,7 @@ class Cell:
 
     def to_dict(self) -> dict[str, Any]:
         """The cell as JSON holds it."""
-        names = ("adversary", "icon", "price", "sure", "sentence", "command", "caution")
+        names = ("adversary", "icon", "price", "sure", "also", "like", "sentence", "command", "caution")
         return {"state": self.state.value, **{name: getattr(self, name) for name in names}}
 
 
@@ -137,14 +144,18 @@ def _judged(row: Evidence, adversary: Adversary) -> Cell:
     cautions = [_few(best.found.case), unfinished(best.run).strip() if best.run else ""]
     if state is not State.BROKEN and left:
         cautions.append(f"Not tried: {', '.join(left)}.")
-    return replace(cell, price=_price(best), sure=_sure(best), caution=" ".join(filter(None, cautions)))
+    also = _also(row, adversary, best)
+    return replace(cell, price=_price(best), sure=_sure(best), also=also, caution=" ".join(filter(None, cautions)))
 
 
 def candidates(row: Evidence, adversary: Adversary) -> Iterator[Candidate]:
-    """The verdicts of all runs of a row on an adversary, each on one asset."""
+    """The verdicts of all runs of a row on an adversary, each on one asset; guesses only of the sweep that decides."""
     for run, judged in zip(row.attacks, row.verdicts, strict=True):
         for found in judged.cells:
-            if found.adversary == adversary.name and (_of_the_row(row, run) or STATE_OF[found.word] in TRIED):
+            of_keys = found.asset == "use" and found.case is None and STATE_OF[found.word] in TRIED
+            if found.adversary != adversary.name or (of_keys and not row.decides(run)):
+                continue
+            if _of_the_row(row, run) or STATE_OF[found.word] in TRIED:
                 yield Candidate(found, run)
     if not adversary.can(GUESSING_NEEDS):
         return
@@ -161,7 +172,11 @@ def untried(row: Evidence, adversary: Adversary) -> list[str]:
     for run in row.attacks:
         done |= {str(name) for name in run.rows["attack"]} | run.null_names
         done |= set(run.obstacles) if _of_the_row(row, run) else set()
-    return [name for name, needs in row.known.items() if name not in done and _can(row, adversary, needs)]
+    return [
+        name
+        for name, needs in row.known.items()
+        if name not in done and _can(row, adversary, needs) and may_apply(name, row.place)
+    ]
 
 
 def _of_the_row(row: Evidence, run: AttackRun) -> bool:
@@ -217,6 +232,24 @@ def _price(best: Candidate) -> str:
     if found.case is None or STATE_OF[found.word] not in (State.BROKEN, State.WEAKENED):
         return ""
     return " · ".join(filter(None, (given(found.case.outcome), cpu(found.case.outcome.median("seconds")))))
+
+
+def _also(row: Evidence, adversary: Adversary, best: Candidate) -> str:
+    """The quickest case that breaks by something that the cheapest one does without."""
+    if best.found.case is None or best.state is not State.BROKEN:
+        return ""
+    needs = set(best.found.case.outcome.needs)
+    quicker = [
+        case.outcome
+        for judged in row.verdicts
+        for case in judged.cases
+        if case.word is Word.BROKEN and adversary.can(case.outcome.needs) and set(case.outcome.needs) - needs
+    ]
+    quicker = [one for one in quicker if one.median("seconds") < best.found.case.outcome.median("seconds")]
+    if not quicker:
+        return ""
+    chosen = min(quicker, key=lambda one: one.median("seconds"))
+    return f"{printable(chosen.attack)}: {given(chosen)} · {cpu(chosen.median('seconds'))}"
 
 
 def _sure(best: Candidate) -> str:

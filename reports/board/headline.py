@@ -47,7 +47,7 @@ Judged = Sequence[tuple[Place, Sequence[Cell]]]
 
 @dataclass(frozen=True)
 class Headline:
-    """The verdict "yes", "no", "partly" or "unclear", the bold answer, and the rest of the sentence."""
+    """The verdict ("no" where some row is broken, "partly" where one is weakened), the bold answer, and the rest."""
 
     verdict: str
     answer: str
@@ -60,9 +60,8 @@ def headline(rows: Judged) -> Headline:
         return Headline("unclear", "Unclear:", "there is no sweep of a model with a key, and no attack.")
     broken = [place for place, cells in rows if any(cell.broken for cell in cells)]
     if broken:
-        verdict = "no" if len(broken) == len(rows) else "partly"
         led = _by_an_attack(rows) or _by_guessing_alone(rows)
-        return Headline(verdict, led[0], " ".join(filter(None, (*led[1:], *_others(rows, broken)))))
+        return Headline("no", led[0], " ".join(filter(None, (*led[1:], *_others(rows, broken)))))
     worst = [min((cell.state for cell in cells), key=lambda state: state.rank) for _, cells in rows]
     if State.WEAKENED in worst:
         places = [place for (place, _), state in zip(rows, worst, strict=True) if state is State.WEAKENED]
@@ -146,7 +145,7 @@ def _within(outcomes: Sequence[Outcome]) -> str:
     if not np.isfinite(seconds):
         return ""
     number = float(f"{seconds:.2g}") if seconds >= 0.01 else 0.01
-    return f" within {number:g} CPU second{'' if number == 1 else 's'}"
+    return f" in about {number:g} CPU second{'' if number == 1 else 's'}"
 
 
 def _how_many(broken: int, rows: int) -> str:
@@ -176,7 +175,7 @@ def _by_guessing_alone(rows: Judged) -> tuple[str, ...]:
 
 
 def _cheap(rows: Judged) -> dict[str, dict[str, float]]:
-    """Guesses that break, by scheme and block size: the fewest of several rows; 1 where any key does."""
+    """Guesses that break, by scheme and block size: the fewest of several rows; 1 where a typical wrong key does."""
     found: dict[str, dict[str, float]] = {}
     for place, cells in rows:
         for cell in cells:
@@ -191,7 +190,7 @@ def _numbers(guesses: dict[str, float]) -> str:
     """Such as "about 18 and 53 guesses", "any key works"."""
     words = [count_words(round(number, 1)) for number in guesses.values()]
     if all(number == 1 for number in guesses.values()):
-        return "any key works"
+        return "a typical wrong key works"
     return f"about {listed(words)} guesses"
 
 

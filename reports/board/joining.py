@@ -92,10 +92,20 @@ class Evidence:
         return [verdict(run) for run in self.attacks]
 
     @cached_property
+    def sweep(self) -> KeyStatistics | None:
+        """The sweep with the most keys, which decides what guessing gives: others may be of other trials."""
+        return max(self.sweeps, key=lambda one: one.n, default=None)
+
+    def decides(self, run: AttackRun) -> bool:
+        """Whether the sweep beside some attacks is the one that decides."""
+        return self.sweep is None or _folder(run.folder) == _folder(self.sweep.run.folder)
+
+    @cached_property
     def tasks(self) -> list[AttackedTask]:
-        """What the error of each sweep shows; of the sweeps beside attacks the verdict says it."""
-        judged = {_folder(run.folder) for run in self.attacks}
-        return [_task(result.run) for result in self.sweeps if _folder(result.run.folder) not in judged]
+        """What the error of the sweep that decides shows; where attacks lie beside it, their verdict says it."""
+        if self.sweep is None or any(self.decides(run) for run in self.attacks):
+            return []
+        return [_task(self.sweep.run)]
 
 
 def join(

@@ -1,13 +1,13 @@
 """The board itself: headline, cautions, criteria, and a row for each setting."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis
-from wrongkey.reports.attacks.decisions import LEAST_SHARE
+from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS, LEAST_SHARE
 from wrongkey.reports.attacks.guessing import EXCLUDED, MOST_GUESSES
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.successes import UNLOCKED
@@ -16,6 +16,7 @@ from wrongkey.reports.board.cautions import cautions
 from wrongkey.reports.board.cells import Cell, cell_of
 from wrongkey.reports.board.headline import Headline, headline
 from wrongkey.reports.board.joining import Evidence, join
+from wrongkey.reports.board.states import TRIED
 from wrongkey.reports.board.table import board_html
 from wrongkey.reports.board.words import listed
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
@@ -32,11 +33,12 @@ HAS = {
 _NEAR = f"within {UNLOCKED:g} point of plain"
 CRITERIA = (
     "Broken: an attack succeeds for more keys than random keys do, and with confidence for at least "
-    f"{100 * LEAST_SHARE:.0f} % of them (key error below {RECOVERED:g}, speech at {DECRYPTED:.0f} dB, or the model "
-    f"{_NEAR}); or a key {_NEAR} takes at most {MOST_GUESSES:,} guesses, also by its 95 % interval. Weakened: "
-    "clearly better than random keys, or as few guesses to within 5 points. Held here: neither was shown, and guesses "
-    f"were enough to exclude that one key in {1 / EXCLUDED:.0f} works; no proof of safety. "
-    "Unclear: what was tried does not decide."
+    f"{100 * LEAST_SHARE:.0f} % of them (key error below {RECOVERED:g}, speech at {DECRYPTED:.0f} dB or near what "
+    f"the correct key gives, or the model {_NEAR}); or a key {_NEAR} takes at most {MOST_GUESSES:,} guesses, "
+    f"also by its 95 % interval; or no attack is needed, because a typical wrong key comes {_NEAR} or a tenth of the "
+    "way to chance. Weakened: clearly better than random keys, or as few guesses to within 5 points. Held here: "
+    f"{ENOUGH_TRIALS} trials of an attack or more showed neither, or there were guesses enough to exclude that one key "
+    f"in {1 / EXCLUDED:.0f} works; no proof of safety. Unclear: what was tried does not decide."
 )
 
 
@@ -87,7 +89,7 @@ class Board:
     Attributes
     ----------
     verdict : str
-        "yes" (nothing was broken), "no" (every row was), "partly" or "unclear".
+        "yes" (nothing was broken), "no" (some row was), "partly" (weakened only) or "unclear".
     answer, rest : str
         The two parts of the headline.
     cautions : tuple of str
@@ -161,7 +163,7 @@ def board(results: Sequence[KeyStatistics], attacks: Sequence[AttackRun], analys
     'Unclear: there is no sweep of a model with a key, and no attack.'
     """
     joined, alone = join(results, attacks, analyses)
-    judged = [(row, tuple(cell_of(row, adversary) for adversary in ADVERSARIES)) for row in joined]
+    judged = [(row, _alike([cell_of(row, adversary) for adversary in ADVERSARIES])) for row in joined]
     said: Headline = headline([(row.place, cells) for row, cells in judged])
     anchors: dict[str, int] = {}
     rows = []
@@ -170,6 +172,17 @@ def board(results: Sequence[KeyStatistics], attacks: Sequence[AttackRun], analys
         rows.append(_row(row, cells, row.place.anchor + (f"-{number}" if number > 1 else "")))
     columns = tuple(Column(adversary.name, HAS[adversary.name]) for adversary in ADVERSARIES)
     return Board(said.verdict, said.answer, said.rest, cautions(judged, alone), CRITERIA, columns, tuple(rows))
+
+
+def _alike(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The cells of a row; each that rests on the same case as an earlier one names its adversary."""
+    first: dict[int, str] = {}
+    found = []
+    for cell in cells:
+        case = cell.found.case if cell.found else None
+        like = first.setdefault(id(case.outcome), cell.adversary) if case and cell.state in TRIED else cell.adversary
+        found.append(replace(cell, like="" if like == cell.adversary else like))
+    return tuple(found)
 
 
 def _row(row: Evidence, cells: tuple[Cell, ...], anchor: str) -> Row:
@@ -196,10 +209,7 @@ def _facts(row: Evidence) -> str:
     if not place.model:
         return f"speech alone · {listed(list(filter(None, corpora)))}"
     facts = [place.task.upper(), place.model]
-    plain = dict.fromkeys(
-        f"plain {one.metric.words(one.plain.value)} {one.metric.label}" for one in row.sweeps if one.plain
-    )
-    facts += [listed(list(plain))] if plain else []
-    keys = sum(one.n for one in row.sweeps)
-    facts += [f"{keys:,} key{'' if keys == 1 else 's'}"] if keys else []
+    if sweep := row.sweep:
+        facts += [f"plain {sweep.metric.words(sweep.plain.value)} {sweep.metric.label}"] if sweep.plain else []
+        facts += [f"{sweep.n:,} key{'' if sweep.n == 1 else 's'}"]
     return " · ".join([*facts, *([listed(list(corpora))] if len(corpora) > 1 else [])])

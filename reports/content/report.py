@@ -124,7 +124,7 @@ def _cautions(found: Gathered, board: Board | None) -> list[str]:
         for sentence in one.cautions:
             about.setdefault(sentence, []).append(one.label)
     every = len(found.main) + len(found.attacks) + len(found.analyses)
-    first = board.cautions if board else list(dict.fromkeys(_doubts(found)))
+    first = list(dict.fromkeys([*(board.cautions if board else ()), *_doubts(found, judged=board is not None)]))
     return first + [
         sentence if len(labels) == every else f"{sentence} ({_which(labels, every)})"
         for sentence, labels in about.items()
@@ -137,11 +137,12 @@ def _which(labels: Sequence[str], every: int) -> str:
     return "; ".join(labels) if len(labels) <= NAMED else f"{len(labels)} of {every} runs"
 
 
-def _doubts(found: Gathered) -> list[str]:
-    """Why the numbers may be no evidence."""
-    everything: list[Run | AttackRun | Analysis] = [*found.runs, *found.attacks, *found.analyses]
-    recordings = [one.recordings for one in everything]
-    return [EVIDENCE.get(kind, UNKNOWN_EVIDENCE) for kind in recordings if kind != "real"]
+def _doubts(found: Gathered, judged: bool) -> list[str]:
+    """Why the numbers may be no evidence; where a board judged sweeps and attacks, it has said so of their speech."""
+    measured: list[Run | AttackRun] = [*found.runs, *found.attacks]
+    said = {one.recordings for one in measured} if judged else set()
+    kinds = [one.recordings for one in (*measured, *found.analyses)]
+    return [EVIDENCE.get(kind, UNKNOWN_EVIDENCE) for kind in kinds if kind not in said | {"real"}]
 
 
 def _checks(found: Gathered) -> Table | None:

@@ -72,13 +72,25 @@ class Column(Part):
 
 
 class Cell(Part):
-    """What one adversary achieves against one row. `command` tries what was not tried."""
+    """What one adversary achieves against one row.
+
+    Attributes
+    ----------
+    also : str
+        The quickest case that needs more than the cheapest one.
+    like : str
+        The first adversary of the row whose cell rests on the same case.
+    command : str or None
+        What tries what was not tried.
+    """
 
     adversary: str
     state: str
     icon: str
     price: str
     sure: str
+    also: str
+    like: str
     sentence: str
     command: str | None
     caution: str

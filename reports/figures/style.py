@@ -146,7 +146,7 @@ def styled(name: str | None = None) -> Iterator[Style]:
     Examples
     --------
     >>> with styled("ieee"):
-    ...     new_figure(6.4, 4.4).get_figwidth()
+    ...     float(new_figure(6.4, 4.4).get_figwidth())
     3.5
     """
     if name is not None and name not in STYLES:

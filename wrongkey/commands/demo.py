@@ -116,9 +116,7 @@ def run(options: argparse.Namespace) -> int:
     note("Writing the report …")
     attacks = find_attacks([options.out])
     judged = [found for run in attacks if (found := write_verdicts(run.folder))]
-    page = write_report(
-        folders, options.out / "report.html", attacks=attacks, analyses=find_analyses([options.out])
-    )
+    page = write_report(folders, options.out / "report.html", attacks=attacks, analyses=find_analyses([options.out]))
     lines = [line for folder in folders for line in sentences(load_run(folder))[:1]]
     lines += [f"{found.label}: {found.sentence}" for found in judged]
     conclude(*lines, f"The report: {page.resolve()}")

@@ -311,7 +311,7 @@ def test_a_case_counts_for_every_adversary_who_has_what_it_needs(tmp_path):
     words = {cell.adversary: cell.word for cell in found.cells if cell.asset == "key"}
     assert words["someone in the room"] is words["borrowed device"] is Word.BROKEN
     assert words["eavesdropper"] is words["provider"] is Word.NOT_SHOWN
-    assert words[USER] is Word.NOT_TRIED and "wrongkey attack guess" in found.cell("key", USER).sentence
+    assert words[USER] is Word.NOT_APPLICABLE and "name a model" in found.cell("key", USER).sentence
     assert found.cell("identity", INSIDER).word is Word.NOT_APPLICABLE  # the one attack on it has an obstacle
     assert found.cell("use", EAVESDROPPER).word is Word.NOT_APPLICABLE  # no model
 

@@ -20,7 +20,7 @@ def test_the_weakest_adversary_and_the_price_are_named(tmp_path):
     assert shown.verdict == "no" and shown.answer == "No at M = 10, for ROM, Flipping and Shuffling alike:"
     assert shown.rest == (
         "an eavesdropper who records 5 s of one speaker’s encrypted speech, and knows nothing else, gets it back "
-        "within 2 CPU seconds. That breaks every row."
+        "in about 2 CPU seconds. That breaks every row."
     )
 
 
@@ -28,8 +28,8 @@ def test_one_row_is_not_counted(tmp_path):
     table = rows("told", "4 known blocks, clean", [FOUND] * 10)
     shown = board([], [attacks(tmp_path / "a", [*table, *random_keys()])])
     assert shown.headline == (
-        "No for ROM at M = 4: someone in the room who knows some of the plain speech gets the speech back within 2 CPU "
-        "seconds."
+        "No for ROM at M = 4: someone in the room who knows some of the plain speech gets the speech back in about "
+        "2 CPU seconds."
     )
 
 
@@ -39,7 +39,7 @@ def test_guesses_alone(make_run):
         sweep(make_run, "c", scheme="flipping"),
     ]  # fmt: skip
     shown = board(results, [])
-    assert shown.verdict == "partly" and shown.headline == (
+    assert shown.verdict == "no" and shown.headline == (
         "No for ROM at M = 3 and 5: an unauthorised user who may ask the encrypted model guesses a key that works as "
         "well as the correct one (about 10 and 37 guesses). That breaks 2 of 3 rows. Held here, which is no proof of "
         "safety: Flipping at M = 3."
@@ -49,8 +49,8 @@ def test_guesses_alone(make_run):
 def test_guesses_beside_an_attack(make_run, tmp_path):
     results = [sweep(make_run, "a", NEAR), sweep(make_run, "b", [9.0] * 40, scheme="shuffling", block_size=10)]
     shown = board(results, [attacks(tmp_path / "a", [*order(10, 10), *random_keys()], scheme="flipping")])
-    cheap = "Guessing is cheap against ROM at M = 3 (about 10 guesses) and Shuffling at M = 10 (any key works)."
-    assert cheap in shown.rest
+    assert "Guessing is cheap against ROM at M = 3 (about 10 guesses) and Shuffling at M = 10" in shown.rest
+    assert "M = 10 (a typical wrong key works)." in shown.rest
     assert shown.answer == "No for Flipping at M = 4:" and "That breaks 1 of 3 rows." in shown.rest
 
 

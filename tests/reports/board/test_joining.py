@@ -5,7 +5,7 @@ from tests.reports.board.test_cells import EAVESDROPPER, KNOWN, PROVIDER, attack
 from wrongkey.reports.board import State, board
 
 RAW = {"front_end": "waveform", "sample_rate": 16_000}
-RAN = "Attacks on speech alone ran on raw waveforms"
+RAN = "Attacks on raw speech do not count for"
 
 
 def spoken(folder, **setting):
@@ -25,13 +25,13 @@ def test_it_is_a_row_of_its_own_beside_a_model_with_a_front_end(make_run, tmp_pa
     assert [row.model for row in shown.rows] == ["", "RawNeXt"]
     assert cells(shown, 0)[EAVESDROPPER].state is State.BROKEN
     assert cells(shown, 1)[EAVESDROPPER].state is State.NOT_TRIED
-    assert f"{RAN}, not on a model’s query: RawNeXt read another query." in shown.cautions
+    assert f"{RAN} RawNeXt, which filters speech first or reads another rate." in shown.cautions
 
 
 def test_of_older_folders_the_front_end_is_unknown(make_run, tmp_path):
     shown = board([sweep(make_run)], [spoken(tmp_path / "a")])
     assert [row.front_end for row in shown.rows] == ["waveform", "unknown"]
-    assert f"{RAN}, not on a model’s query: the front end of RawNeXt is not recorded." in shown.cautions
+    assert f"{RAN} RawNeXt, of which nobody recorded whether speech is filtered first." in shown.cautions
 
 
 def test_m_samples_at_another_rate_are_other_keys(make_run, tmp_path):
@@ -43,7 +43,15 @@ def test_m_samples_at_another_rate_are_other_keys(make_run, tmp_path):
 
 def test_an_older_folder_takes_the_front_end_of_a_newer_one(make_run):
     shown = board([sweep(make_run, "old"), sweep(make_run, "new", **RAW)], [])
-    assert [row.front_end for row in shown.rows] == ["waveform"] and "800 keys" in shown.rows[0].facts
+    assert [row.front_end for row in shown.rows] == ["waveform"]
+
+
+def test_guesses_are_those_of_the_sweep_with_the_most_keys(make_run):
+    """A second sweep, of other trials, has another plain error: their keys are not counted together."""
+    many, few = [20.0] * 395 + [9.0] * 5, [9.0] * 40
+    shown = board([sweep(make_run, "few", few), sweep(make_run, "many", many)], [])
+    assert len(shown.rows) == 1 and shown.rows[0].facts.endswith("400 keys")
+    assert "5 of 400 keys" in cells(shown)["unauthorised user"].sure
 
 
 def test_what_is_missing_without_a_model_is_not_missing_for_a_model(make_run, tmp_path):
