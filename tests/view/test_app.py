@@ -85,7 +85,7 @@ def test_what_is_not_there_is_a_sentence(shown, path, sentence):
 def test_the_page_has_the_script_and_no_policy_of_its_own(opened, tmp_path):
     browser = opened(heard_run(tmp_path / "rom"))
     page = browser.get("/").text
-    assert '<script src="/view.js"></script>' in page and "http-equiv" not in page
+    assert '<script type="module" src="/view.js"></script>' in page and "http-equiv" not in page
     assert "wrongkey:key" in browser.get("/view.js").text
 
 
@@ -218,7 +218,10 @@ def test_a_run_whose_keys_cannot_be_drawn_still_has_its_page(opened, tmp_path, m
 
 def test_a_trusted_scheme_is_opened(opened, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "my_scheme.py").write_text("from wrongkey.keys.schemes import SCHEMES\n\nmine = SCHEMES['rom']\n")
+    (tmp_path / "my_scheme.py").write_text(
+        "from dataclasses import replace\nfrom wrongkey.keys.schemes import SCHEMES\n"
+        "mine = replace(SCHEMES['rom'], name='mine')\n"
+    )
     folder = heard_run(tmp_path / "rom", scheme="my_scheme:mine")
     assert opened(folder).get("/key/rom/0").status_code == 404 and "my_scheme" not in sys.modules
     assert opened(folder, trusted=True).get("/key/rom/0").status_code == 200

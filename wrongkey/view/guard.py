@@ -19,7 +19,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (  # as the page's own, and what is served beside it
         f"default-src 'none'; script-src 'self' {script_source()}; style-src 'unsafe-inline'; "
-        "img-src 'self' data:; media-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "img-src 'self' data:; media-src data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     ),
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -1,5 +1,5 @@
 // What needs Python: the facts and the sound of the key that was picked on the page, beside one that was kept.
-"use strict";
+// It is a module: its names are its own, beside those of the page's script.
 
 const USES = { encrypt: "Speech encrypted with this key", decrypt: "Encrypted speech, decrypted with this key" };
 const PICTURE = "The keys of this run encrypt a spectrogram, which can be seen and not heard.";
@@ -27,6 +27,12 @@ function table(caption, heads, rows) {
   return cue;
 }
 
+function player(address, label) { // fetched whole: of a stream without an end it would not know how long it is
+  const made = element("audio", undefined, { controls: "", "aria-label": label });
+  fetch(address).then((answer) => answer.blob()).then((blob) => { made.src = URL.createObjectURL(blob); }, () => {});
+  return made;
+}
+
 function sound(key, use) {
   const address = `/sound/${encodeURIComponent(key.run)}/${key.index}/${use}`;
   const figure = element("figure");
@@ -34,8 +40,7 @@ function sound(key, use) {
     element("img", undefined, { src: `${address}.png`, alt: `Spectrogram. ${USES[use]}`, loading: "lazy" }),
     element("figcaption", USES[use]),
   );
-  const player = { src: `${address}.opus`, controls: "", preload: "none", "aria-label": USES[use] };
-  if (key.sound) figure.append(element("audio", undefined, player));
+  if (key.sound) figure.append(player(`${address}.opus`, USES[use]));
   return figure;
 }
 
