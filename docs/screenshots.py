@@ -95,7 +95,7 @@ def view(driver: Any, runs: Path) -> None:
         click = "document.querySelector('#violins .best').dispatchEvent(new MouseEvent('click', {bubbles: true}))"
         driver.execute_script(click)
         time.sleep(5)  # for its sound and pictures
-        driver.execute_script("document.getElementById('explore').scrollIntoView()")
+        driver.execute_script("document.getElementById('key').scrollIntoView()")
         time.sleep(1)
         keep(driver, "view")
         server.send_signal(signal.SIGINT)

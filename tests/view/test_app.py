@@ -3,12 +3,14 @@
 import io
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 
+from tests.narrow import present
 from tests.reports.attack_folders import random_keys, write_attacks
 from tests.reports.conftest import heard, write_outputs, write_run
 from tests.view.conftest import client, heard_run, seen_run
@@ -49,7 +51,7 @@ def test_the_facts_of_a_key(shown):
 
 def test_what_is_heard_is_the_kept_speech_under_that_key(shown, tmp_path):
     """As far as Opus keeps a waveform: the same energy in every band of 1 kHz."""
-    kept, _ = kept_speech(heard_run(tmp_path / "rom"), "samples", False)
+    kept = present(kept_speech(heard_run(tmp_path / "rom"), "samples", False)[0])
     keys = IncorrectKeys("rom", 3, 0, correct_key("rom", 3, 0))
     wrong = keys.batch(2, 1)[0]
     encrypted = encrypt_query(kept.speech, wrong, blocks="samples")
@@ -149,7 +151,7 @@ def test_a_spectrogram_is_seen_and_not_heard(opened, tmp_path):
 
 
 def test_where_the_model_has_no_key_nothing_is_decrypted(opened, tmp_path):
-    setting = {"task": "asr", "metric": "wer", "correct": None, "plain_query": None}
+    setting: dict[str, Any] = {"task": "asr", "metric": "wer", "correct": None, "plain_query": None}
     folder = heard_run(tmp_path / "w", config={"variant": "waveform", "blocks": "samples"}, **setting)
     browser = opened(folder)
     facts = browser.get("/key/w/0").json()
@@ -162,7 +164,7 @@ def test_where_the_model_has_no_key_nothing_is_decrypted(opened, tmp_path):
 
 
 def test_an_exhausted_key_space(opened, tmp_path):
-    every = {"scheme": "flipping", "keys": 1000, "key_space": 7, "enumerated": True}
+    every: dict[str, Any] = {"scheme": "flipping", "keys": 1000, "key_space": 7, "enumerated": True}
     browser = opened(heard_run(tmp_path / "all", [30.0, 29.0, 28.0, 27.0, 26.0, 25.0, 24.0], **every))
     assert browser.get("/key/all/6").json()["scores"][0]["rank"] == 1
     assert len(sound(browser, "/sound/all/6/decrypt.opus")[0])

@@ -104,7 +104,8 @@ def _opus(view: View, request: Request) -> Response:
     kept, heard = _sound(view, request)
     if not kept.rate:
         raise BadInput("The keys of this run encrypt a spectrogram, which has no sound.")
-    return Response(opus(heard / max(1.0, float(np.abs(heard).max())), kept.rate), media_type="audio/ogg")
+    loudest = max(1.0, float(np.abs(heard).max()))
+    return Response(opus(heard.astype(np.float64) / loudest, kept.rate), media_type="audio/ogg")
 
 
 def _plate(view: View, request: Request) -> Response:

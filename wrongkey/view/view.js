@@ -75,10 +75,10 @@ function measures(key) {
 
 function card(key, button) {
   const made = element("section", undefined, { "aria-label": `${key.run}, key ${key.index}` });
-  made.append(element("h3", `${key.run}, key ${key.index}`), button, scores(key));
+  made.append(element("h3", `${key.run}, key ${key.index}`), button);
   const clips = element("div", undefined, { class: "clips" });
   clips.append(...key.uses.map((use) => sound(key, use)));
-  made.append(clips);
+  made.append(clips, scores(key));
   if (key.silence) made.append(element("p", key.silence));
   else if (!key.sound) made.append(element("p", PICTURE));
   if (key.transcripts.length) {
