@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Linux machines without an NVIDIA driver take PyTorch's CPU build: the default wheel pulls gigabytes of CUDA.
 CPU_TORCH := $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo "--extra-index-url https://download.pytorch.org/whl/cpu")
 
-.PHONY: demo test check docs notebooks phase bench clean
+.PHONY: demo test check docs notebooks phase browser bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/wrongkey demo --out runs/demo
@@ -32,6 +32,12 @@ phase: $(VENV)/ready
 		apt-get -q update && apt-get -qy install --no-install-recommends libfftw3-dev liblapack-dev libblas-dev cmake; \
 	fi
 	$(BIN)/pip install --retries 1 -c constraints.txt -e '.[phase]' pghipy
+
+# Chromium and its driver, for tests/browser and docs/screenshots.py, and Poppler for the latter. Elsewhere than on Debian
+# any Chromium will do whose driver is on the PATH.
+browser:
+	command -v chromium && command -v chromedriver || \
+		{ apt-get -q update && apt-get -qy install --no-install-recommends chromium chromium-driver poppler-utils; }
 
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/sweep.py

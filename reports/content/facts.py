@@ -42,7 +42,7 @@ def run_facts(found: Gathered) -> list[RunFacts]:
     """Every run folder: facts, command, manifest."""
     sweeps = [
         RunFacts(
-            name=run.name,
+            name=found.names[run],
             label=label,
             kind="sweep",
             facts=[[name, text] for name, text in _facts(run).items()],

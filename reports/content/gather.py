@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis
@@ -70,6 +71,15 @@ class Gathered:
     def main(self) -> list[KeyStatistics]:
         """The results of each run's primary metric."""
         return [result for group in self.groups for result in group.results if result.metric.name == result.run.metric]
+
+    @cached_property
+    def names(self) -> dict[Run, str]:
+        """What a page calls each run: its folder's name, numbered where several folders share it."""
+        names: dict[Run, str] = {}
+        for run in self.runs:
+            taken, numbered = set(names.values()), (f"{run.name} ({number})" for number in count(2))
+            names[run] = run.name if run.name not in taken else next(one for one in numbered if one not in taken)
+        return names
 
     @cached_property
     def verdicts(self) -> list[AttackVerdict]:

@@ -20,8 +20,8 @@ TIES = 10  # that are named
 Indices = NDArray[np.int64]
 
 
-def keys_of(result: KeyStatistics) -> Keys:
-    """What can be shown of the keys of one run and metric."""
+def keys_of(result: KeyStatistics, name: str) -> Keys:
+    """What can be shown of the keys of one run, which the page calls `name`, and metric."""
     run, metric = result.run, result.metric
     rows = run.rows("incorrect", metric.name)
     order = np.argsort(result.values if metric.higher_is_safer else -result.values, kind="stable")
@@ -32,7 +32,7 @@ def keys_of(result: KeyStatistics) -> Keys:
     low, high = (rounded(end, metric) if np.isfinite(end).all() else [] for end in ends)
     grid, density = outline(result.values)
     return Keys(
-        run=run.name,
+        run=name,
         label=result.label,
         short=f"{run.scheme_name}, {run.block_words}",
         scheme=run.scheme,

@@ -52,7 +52,7 @@ def sections(found: Gathered, figures: Mapping[str, Sequence[Figure]]) -> list[S
     figures: those of each section, by its anchor.
     """
     shown = [group for group in found.groups if group.main or not group.all_zero]
-    return [_section(group, figures.get(group.anchor, ()), _silent(found, group)) for group in shown]
+    return [_section(found, group, figures.get(group.anchor, ())) for group in shown]
 
 
 def reading(found: Gathered) -> list[list[str]]:
@@ -81,9 +81,10 @@ def facts_of(metric: Metric) -> MetricFacts:
     )
 
 
-def _section(group: Group, figures: Sequence[Figure], silent: str) -> Section:
+def _section(found: Gathered, group: Group, figures: Sequence[Figure]) -> Section:
     results, main = group.results, group.main
     published = [row for result in results for row in published_beside(result)]
+    silent, names = _silent(found, group), found.names
     return Section(
         anchor=group.anchor,
         heading=group.heading,
@@ -97,8 +98,8 @@ def _section(group: Group, figures: Sequence[Figure], silent: str) -> Section:
             if main
         ],
         figures=list(figures),
-        keys=[keys_of(result) for result in results] if main else [],
-        survival=[curve for result in results if (curve := _survival(result))] if main else [],
+        keys=[keys_of(result, names[result.run]) for result in results] if main else [],
+        survival=[curve for result in results if (curve := _survival(result, names[result.run]))] if main else [],
         tables=list(_tables(group)) if main else [as_table(score_table(results), f"Scores, {group.metric.axis}")],
         details=[*_heard(group), *_beside_the_paper(group)] if main else [],
         differs=[
@@ -153,7 +154,7 @@ def _beside_the_paper(group: Group) -> Iterator[Table]:
         yield as_table(published_table(published, group.metric), f"Beside the paper, {group.metric.label}", note)
 
 
-def _survival(result: KeyStatistics) -> Survival | None:
+def _survival(result: KeyStatistics, name: str) -> Survival | None:
     """The curve of one run, thinned; None where there is no plain score to come close to."""
     if result.plain is None:
         return None
@@ -163,4 +164,4 @@ def _survival(result: KeyStatistics) -> Survival | None:
         name: np.round(np.asarray(getattr(curve, name), dtype=float)[kept], 6).tolist()
         for name in ("distance", "share", "low", "high")
     }
-    return Survival(run=result.run.name, label=result.label, **parts)
+    return Survival(run=name, label=result.label, **parts)

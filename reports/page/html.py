@@ -28,6 +28,10 @@ TYPES = {
     ".md": "text/markdown",
     ".tex": "text/x-tex",
 }
+POLICY = (  # nothing is fetched, and no script runs but ours
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src {source}; "
+    "base-uri 'none'; form-action 'none'"
+)
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 PLACES = (
     ("board", "Verdict"),
@@ -58,7 +62,7 @@ def render(content: Mapping[str, Any], media: Media, *, served: str = "") -> str
     str
         The page, the same for the same content and media.
     """
-    script = (HERE / "report.js").read_text(encoding="utf-8")
+    script = _script()
     sections = [{name: one[name] for name in EXPLORED} for one in content["sections"] if one["main"]]
     shown = {"board": True, "trust": True, "cite": True, **{name: content[name] for name in ("analyses", "attacks")}}
     shown |= {
@@ -69,13 +73,18 @@ def render(content: Mapping[str, Any], media: Media, *, served: str = "") -> str
         content,
         media=media,
         uri=lambda name: _uri(name, media[name]),
-        policy=_policy(script),
+        policy=POLICY.format(source=script_source()),
         served=served,
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         data=_data(sections) if sections else "",
         places=[(anchor, words) for anchor, words in PLACES if shown.get(anchor)],
     )  # fmt: skip
+
+
+def script_source() -> str:
+    """How a Content-Security-Policy names the script inside the page."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()}'"
 
 
 def keep_units_together(text: str) -> str:
@@ -134,13 +143,8 @@ def _uri(name: str, content: bytes) -> str:
     )
 
 
-def _policy(script: str) -> str:
-    """Nothing is fetched, and no script runs but ours."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    )
+def _script() -> str:
+    return (HERE / "report.js").read_text(encoding="utf-8")
 
 
 def _data(sections: list[dict[str, Any]]) -> Markup:

@@ -127,14 +127,12 @@ def write_again(source: Path, asked: Asked) -> list[Path]:
         raise BadInput(f"The report cannot be written to {first} ({error}): choose another place.") from None
 
 
-def served_page(
-    runs: Sequence[Run], attacks: Sequence[AttackRun], analyses: Sequence[Analysis], script: str, real: bool
-) -> str:
+def served_page(found: Gathered, script: str, real: bool) -> str:
     """The page as `wrongkey view` serves it, with a further script; no file is kept."""
     place = Path("report.html")
     asked = Asked({"html": place}, Path(), real=real, served=script)
     with tempfile.TemporaryDirectory(prefix="wrongkey-view-") as scratch:
-        return _made(gather(runs, attacks, analyses), asked, Path(scratch))[place].decode()
+        return _made(found, asked, Path(scratch))[place].decode()
 
 
 def figures_beside(out: Path) -> Path:

@@ -78,7 +78,7 @@ def driver() -> Iterator[Any]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(server))
-    started.set_script_timeout(60)
+    started.set_script_timeout(20)
     yield started
     started.quit()
 

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         from wrongkey.view.serve import serve
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "anyio"):
+        if str(error.name).partition(".")[0] not in ("starlette", "uvicorn", "anyio"):
             raise
         raise BadInput(EXTRA) from None
     if not 0 <= options.port < 2**16:

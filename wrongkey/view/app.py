@@ -20,21 +20,20 @@ from starlette.routing import Route
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.media import opus
-from wrongkey.reports.plates import of_powers, spectrogram
 from wrongkey.view.guard import Guard
 from wrongkey.view.keys import KeysOfRun
-from wrongkey.view.sound import Speech, Use, under_key
+from wrongkey.view.sound import Kept, Speech, Use, under_key
 
 SCRIPT = Path(__file__).with_name("view.js")
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A run that is shown: its keys, and the speech that it kept, with its rate; None where it kept none."""
+    """A run that is shown: its keys, and the speech that it kept, or a sentence that says why there is none."""
 
     keys: KeysOfRun
-    speech: Speech | None = None
-    rate: int = 16_000
+    kept: Kept | None
+    silence: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +94,23 @@ def _script(view: View, request: Request) -> Response:
 
 def _key(view: View, request: Request) -> Response:
     shown, index = _shown(view, request), request.path_params["index"]
-    facts = shown.keys.facts(index, shown.speech)
-    return JSONResponse(facts | {"sound": shown.speech is not None})
+    kept = shown.kept
+    facts = shown.keys.facts(index, None if kept is None else kept.speech)
+    facts |= {"silence": shown.silence, "sound": bool(kept and kept.rate)}
+    return JSONResponse(facts | {"uses": list(shown.keys.uses) if kept else []})
 
 
 def _opus(view: View, request: Request) -> Response:
-    _, heard, rate = _sound(view, request)
-    return Response(opus(heard / max(1.0, float(np.abs(heard).max())), rate), media_type="audio/ogg")
+    kept, heard = _sound(view, request)
+    if not kept.rate:
+        raise BadInput("The keys of this run encrypt a spectrogram, which has no sound.")
+    loudest = max(1.0, float(np.abs(heard).max()))
+    return Response(opus(heard.astype(np.float64) / loudest, kept.rate), media_type="audio/ogg")
 
 
 def _plate(view: View, request: Request) -> Response:
-    speech, heard, rate = _sound(view, request)
-    _, plate = of_powers([spectrogram(samples, rate) for samples in (speech, heard)])  # coloured as the original is
-    return Response(plate, media_type="image/png")
+    kept, heard = _sound(view, request)
+    return Response(kept.plate(heard), media_type="image/png")
 
 
 def _shown(view: View, request: Request) -> Shown:
@@ -117,16 +120,15 @@ def _shown(view: View, request: Request) -> Shown:
     return view.runs[name]
 
 
-def _sound(view: View, request: Request) -> tuple[Speech, Speech, int]:
-    """The kept speech, what is heard of it, and their rate."""
-    shown, index = _shown(view, request), request.path_params["index"]
-    if shown.speech is None:
-        raise BadInput(f"{shown.keys.run.name} kept no clip: sweep with --media, where the corpus may be heard.")
-    if request.path_params["use"] not in tuple(Use):
-        raise BadInput(f"A key can {' or '.join(Use)} speech, not {request.path_params['use']!r} it.")
-    use = Use(request.path_params["use"])
-    heard = under_key(shown.speech, shown.keys.key(index), shown.keys.correct, use)
-    return shown.speech, heard, shown.rate
+def _sound(view: View, request: Request) -> tuple[Kept, Speech]:
+    """The kept speech, and what is heard of it."""
+    shown, index, use = _shown(view, request), request.path_params["index"], request.path_params["use"]
+    keys, kept = shown.keys, shown.kept
+    if kept is None:
+        raise BadInput(shown.silence)
+    if use not in keys.uses:
+        raise BadInput(f"A key of this run can {' or '.join(keys.uses)} speech, not {use!r} it.")
+    return kept, under_key(kept.speech, keys.key(index), keys.correct, Use(use), keys.cut.blocks)
 
 
 def _listed(names: Sequence[str]) -> str:

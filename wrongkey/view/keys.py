@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,14 +15,17 @@ from wrongkey.attacks.analyses.key_measures import MEASURES, measure_keys, speec
 from wrongkey.attacks.analyses.trust import scheme_risk
 from wrongkey.errors import BadInput
 from wrongkey.keys import IncorrectKeys, correct_key, get_scheme
-from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
+from wrongkey.printable import printable
+from wrongkey.reports.content.commands import draw_words
 from wrongkey.reports.metrics import METRICS
 from wrongkey.reports.outputs import kept_key
 from wrongkey.reports.runs import Run
+from wrongkey.view.sound import Use
 
 NEIGHBOURS = 3  # on either side, by score
 TRANSCRIPTS = 4  # of the utterances whose answers were kept
+LARGEST = 2**11  # rows of a key that is drawn and measured while somebody waits
 
 Key = NDArray[np.float64]
 
@@ -32,17 +36,20 @@ class KeysOfRun:
 
     run : Run
         A sweep's run folder.
+    name : str
+        What the page calls it.
     trusted : bool
         Whether a scheme of the manifest may run code.
     """
 
     run: Run
+    name: str
     trusted: bool = False
 
     @property
     def cut(self) -> KeyCut:
         """How a key cuts a query."""
-        return KeyCut(Blocks(self.run.blocks), self.run.block_size)
+        return KeyCut(self.run.blocks, self.run.block_size)
 
     @property
     def seed(self) -> int:
@@ -51,11 +58,12 @@ class KeysOfRun:
 
     @cached_property
     def _incorrect(self) -> IncorrectKeys:
+        if self.cut.size > LARGEST:
+            raise BadInput(f"The keys of {self.name} are of {self.cut.size} rows: drawn while you wait are {LARGEST}.")
         spec = str(self.run.section("config").get("scheme_spec") or self.run.section("config").get("scheme"))
         if (risk := scheme_risk(spec)) and not self.trusted:
             raise BadInput(
-                f"{self.run.name} names the scheme {spec!r}, which {risk}: add --trust if you trust whoever made "
-                "this run."
+                f"{self.name} names the scheme {spec!r}, which {risk}: add --trust if you trust whoever made this run."
             )
         scheme = get_scheme(spec)
         correct = correct_key(scheme, self.cut.size, self.seed) if self.run.keyed else np.eye(self.cut.size)
@@ -66,9 +74,20 @@ class KeysOfRun:
         """The correct key `(N, N)`; the identity where the model carries none."""
         return self._incorrect.correct
 
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """What its keys can do to speech: where the model carries no key, nothing is decrypted."""
+        return tuple(Use) if self.run.keyed else (Use.ENCRYPT,)
+
     def key(self, index: int) -> Key:
-        """Incorrect key number `index`, `(N, N)`."""
+        """Incorrect key number `index`, `(N, N)`. Raises BadInput for one that the sweep did not score."""
+        if index not in self._scored:
+            raise BadInput(f"{self.name} has no score of key {index}: its keys are numbered from 0.")
         return self._incorrect.batch(index, 1)[0]
+
+    @cached_property
+    def _scored(self) -> frozenset[int]:
+        return frozenset(self.run.rows("incorrect", self.run.metric)["key_index"].tolist())
 
     def facts(self, index: int, speech: NDArray[np.float32] | None) -> dict[str, Any]:
         """All that is known about a key, for JSON.
@@ -90,21 +109,17 @@ class KeysOfRun:
         BadInput
             For a key that the sweep did not score, and as `correct`.
         """
+        measures = self._measures(index, speech)  # first, as it refuses a key that was not scored
         return {
-            "run": self.run.name,
+            "run": self.name,
             "index": index,
-            "command": self._command(index),
+            "keyed": self.run.keyed,
+            "command": shlex.join([*draw_words(self.run), str(index)]),
             "scores": self._scores(index),
             "neighbours": self._neighbours(index),
             "transcripts": self._transcripts(index),
-            "measures": self._measures(index, speech),
+            "measures": measures,
         }
-
-    def _command(self, index: int) -> str:
-        """The command that draws this key into a file."""
-        words = ["wrongkey", "keys", "draw", "--scheme", self.run.scheme, "--block", str(self.run.block_size)]
-        words += ["--dims", str(self.run.dims), "--seed", str(self.seed), "--index", str(index), "--out", "key.npz"]
-        return shlex.join(words)
 
     def _scores(self, index: int) -> list[dict[str, Any]]:
         """Value, interval and rank by every metric of the run, the best key for an attacker first."""
@@ -127,8 +142,6 @@ class KeysOfRun:
                     "of": len(rows),
                 }
             )
-        if not found:
-            raise BadInput(f"{self.run.name} has no score of key {index}: its keys are numbered from 0.")
         return found
 
     def _neighbours(self, index: int) -> list[dict[str, Any]]:
@@ -151,17 +164,17 @@ class KeysOfRun:
         if kept is None:
             return []
         return [
-            {name: str(row[name]) for name in ("utterance", "reference", "hypothesis")}
+            {name: printable(row[name]) for name in ("utterance", "reference", "hypothesis")}
             for _, row in kept.head(TRANSCRIPTS).iterrows()
         ]
 
     def _measures(self, index: int, speech: NDArray[np.float32] | None) -> list[dict[str, Any]]:
-        """How far the key is from the correct one; measures that need speech only where there is some."""
+        """How far the key is from the correct one; those of speech only where there is some, None of silence."""
         moments = np.eye(self.cut.size) if speech is None else self._moments(speech)
         values = measure_keys(self.key(index)[None], self.correct, moments, self.cut)
         need_speech = {"euclidean", "euclidean_unsigned", "moments"}
         return [
-            {"label": MEASURES[name].label, "meaning": MEASURES[name].meaning, "value": float(value[0])}
+            {"label": MEASURES[name].label, "meaning": MEASURES[name].meaning, "value": _finite(value[0])}
             for name, value in values.items()
             if speech is not None or name not in need_speech
         ]
@@ -170,3 +183,7 @@ class KeysOfRun:
         import torch
 
         return speech_moments([torch.from_numpy(speech)], self.cut).sum(0)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,7 +1,8 @@
 // What needs Python: the facts and the sound of the key that was picked on the page, beside one that was kept.
-"use strict";
+// It is a module: its names are its own, beside those of the page's script.
 
 const USES = { encrypt: "Speech encrypted with this key", decrypt: "Encrypted speech, decrypted with this key" };
+const PICTURE = "The keys of this run encrypt a spectrogram, which can be seen and not heard.";
 
 function element(name, text, attributes = {}) {
   const made = document.createElement(name);
@@ -26,14 +27,20 @@ function table(caption, heads, rows) {
   return cue;
 }
 
+function player(address, label) { // fetched whole: of a stream without an end it would not know how long it is
+  const made = element("audio", undefined, { controls: "", "aria-label": label });
+  fetch(address).then((answer) => answer.blob()).then((blob) => { made.src = URL.createObjectURL(blob); }, () => {});
+  return made;
+}
+
 function sound(key, use) {
   const address = `/sound/${encodeURIComponent(key.run)}/${key.index}/${use}`;
   const figure = element("figure");
   figure.append(
     element("img", undefined, { src: `${address}.png`, alt: `Spectrogram. ${USES[use]}`, loading: "lazy" }),
     element("figcaption", USES[use]),
-    element("audio", undefined, { src: `${address}.opus`, controls: "", preload: "none", "aria-label": USES[use] }),
   );
+  if (key.sound) figure.append(player(`${address}.opus`, USES[use]));
   return figure;
 }
 
@@ -59,17 +66,21 @@ function neighbours(key) {
 
 function measures(key) {
   const folded = element("details");
-  folded.append(element("summary", `How far it is from the correct key: ${key.measures.length} measures`));
-  const rows = key.measures.map((measure) => [measure.label, measure.value.toPrecision(3), measure.meaning]);
+  const from = key.keyed ? "the correct key" : "the identity, which changes nothing";
+  folded.append(element("summary", `How far it is from ${from}: ${key.measures.length} measures`));
+  const rows = key.measures.map((measure) => [measure.label, measure.value?.toPrecision(3) ?? "–", measure.meaning]);
   folded.append(table("Measures of the key", ["Measure", "Value", "Meaning"], rows));
   return folded;
 }
 
 function card(key, button) {
   const made = element("section", undefined, { "aria-label": `${key.run}, key ${key.index}` });
-  made.append(element("h3", `${key.run}, key ${key.index}`), button, scores(key));
-  if (key.sound) made.append(sound(key, "encrypt"), sound(key, "decrypt"));
-  else made.append(element("p", "This run kept no clip of speech, so there is nothing to hear."));
+  made.append(element("h3", `${key.run}, key ${key.index}`), button);
+  const clips = element("div", undefined, { class: "clips" });
+  clips.append(...key.uses.map((use) => sound(key, use)));
+  made.append(clips, scores(key));
+  if (key.silence) made.append(element("p", key.silence));
+  else if (!key.sound) made.append(element("p", PICTURE));
   if (key.transcripts.length) {
     const rows = key.transcripts.map((one) => [one.utterance, one.reference, one.hypothesis || "(nothing)"]);
     made.append(table("What was heard", ["Utterance", "Said", "Heard under this key"], rows));
@@ -78,8 +89,9 @@ function card(key, button) {
   return made;
 }
 
-const panel = element("div", undefined, { id: "view", class: "two", "aria-live": "polite" });
+const panel = element("div", undefined, { id: "view", class: "two" });
 const shown = { key: null, beside: null };
+const asked = { key: null, beside: null }; // last, so that a slow answer does not replace a later one
 
 // The address holds the key that was picked ("run", "key", written by the page) and the one beside it.
 const PLACES = { key: ["run", "key"], beside: ["beside-run", "beside-key"] };
@@ -113,14 +125,19 @@ function draw() {
 }
 
 async function load(place, key) {
-  const answer = await fetch(`/key/${encodeURIComponent(key.run)}/${key.index}`);
-  if (!answer.ok) {
-    panel.replaceChildren(element("p", await answer.text(), { role: "alert" }));
-    return;
+  asked[place] = key;
+  try {
+    const answer = await fetch(`/key/${encodeURIComponent(key.run)}/${key.index}`);
+    if (!answer.ok) throw new Error(await answer.text());
+    const facts = await answer.json();
+    if (asked[place] !== key) return;
+    shown[place] = facts;
+    remember();
+    draw();
+  } catch (error) {
+    const gone = error instanceof TypeError; // which is what fetch throws without an answer
+    panel.replaceChildren(element("p", gone ? "The server has stopped: start wrongkey view again." : error.message, { role: "alert" }));
   }
-  shown[place] = await answer.json();
-  remember();
-  draw();
 }
 
 function pick(key) {

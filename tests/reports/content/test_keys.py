@@ -15,7 +15,7 @@ MakeRun = Callable[..., Path]
 
 
 def test_all_keys_of_a_small_run(make_run: MakeRun) -> None:
-    keys = keys_of(summarise(load_run(make_run("a", [30.0, 10.0, 20.0, 10.0]))))
+    keys = keys_of(summarise(load_run(make_run("a", [30.0, 10.0, 20.0, 10.0]))), "a")
     assert keys.index == [0, 1, 2, 3] and keys.score == [30.0, 10.0, 20.0, 10.0]
     assert keys.rank == [4, 1, 3, 1]
     assert keys.low == [29.0, 9.0, 19.0, 9.0] and keys.high == [31.0, 11.0, 21.0, 11.0]
@@ -24,12 +24,12 @@ def test_all_keys_of_a_small_run(make_run: MakeRun) -> None:
 
 def test_the_best_key_for_accuracy_is_the_highest(make_run: MakeRun) -> None:
     run = load_run(make_run("a", [10.0, 60.0, 20.0], task="asc", metric="accuracy", plain=80.0, correct=80.0))
-    keys = keys_of(summarise(run))
+    keys = keys_of(summarise(run), "a")
     assert keys.rank == [3, 1, 2] and keys.best.index == 1
 
 
 def test_ties_of_the_best_key_are_counted_and_named(make_run: MakeRun) -> None:
-    best = keys_of(summarise(load_run(make_run("a", [10.0] * 15 + [20.0])))).best
+    best = keys_of(summarise(load_run(make_run("a", [10.0] * 15 + [20.0]))), "a").best
     assert (best.index, best.tied, best.ties) == (0, 14, list(range(1, 11)))
 
 
@@ -53,7 +53,7 @@ def test_the_outline_stays_between_the_scores_and_has_its_peak() -> None:
 def test_the_command_draws_the_key_that_was_tried(make_run: MakeRun, tmp_path: Path) -> None:
     from wrongkey.cli import main
 
-    best = keys_of(summarise(load_run(make_run("a", [30.0, 10.0, 20.0])))).best
+    best = keys_of(summarise(load_run(make_run("a", [30.0, 10.0, 20.0]))), "a").best
     words = shlex.split(best.command)[1:]
     words[words.index("key.npz")] = str(tmp_path / "key.npz")
     assert main(words) == 0
