@@ -28,6 +28,7 @@ SCORE_COLUMNS = [
     "task", "model", "corpus", "scheme", "block_size", "dims", "condition",
     "key_seed", "key_index", "metric", "value", "ci_low", "ci_high", "n",
 ]  # fmt: skip
+LARGEST_BLOCK = 2**14  # the largest key that can be drawn (`wrongkey.keys.draw`)
 CONDITIONS = ("plain", "correct", "incorrect", "plain_query")
 SETTING = ("task", "model", "corpus", "scheme", "block_size", "dims")  # of all rows of a run
 TEXTS = ("task", "model", "corpus", "scheme", "condition", "metric")
@@ -144,6 +145,8 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
         sound = False
     if not sound:
         raise Damaged("it holds scores or keys that are not numbers")
+    if not table["block_size"].between(1, LARGEST_BLOCK).all():  # a key space of a larger one takes forever to count
+        raise Damaged(f"it holds a block size beyond 1 to {LARGEST_BLOCK:,}")
     return table
 
 

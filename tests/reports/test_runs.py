@@ -124,6 +124,8 @@ def test_refusals(make_run: MakeRun, change: Callable[[Path], object], sentence:
         ("value", float("nan"), "not numbers"),
         ("value", "high", "not numbers"),
         ("key_index", None, "not numbers"),
+        ("block_size", 10**9, "block size beyond 1 to 16,384"),
+        ("block_size", 0, "block size beyond 1 to 16,384"),
         ("key_index", 7, "not those of the keys 0 to 0"),
         ("key_seed", 7, "its key_seed is 7, and that of this run 0"),
         ("model", "another", "its model is another"),
