@@ -167,7 +167,7 @@ def look(folder: Path, other: Path, *, draw: bool) -> None:
     from wrongkey.reports.verdicts import cautions, check_rows, headline
 
     with contextlib.redirect_stdout(io.StringIO()):
-        ls.run(argparse.Namespace(folder=folder))
+        ls.run(argparse.Namespace(folder=folder, json=False))
     run = load_run(folder)
     result = summarise(run)
     str((headline(result), cautions(result), check_rows([result]), run.family, run.setting))

@@ -1,4 +1,4 @@
-"""How well the error of a key can be foretold in two runs, where `wrongkey analyse keys` was run on both.
+"""How well the error of a key can be predicted in two runs, where `wrongkey analyse keys` was run on both.
 
 It decides nothing: who foretells errors well orders the same keys, and the counts of `compare` are over all of them.
 """
@@ -20,7 +20,7 @@ def strength(folder_a: Path, folder_b: Path) -> tuple[str, ...]:
         return ()
     of_a, of_b = ({str(one["from"]).strip(","): one for one in found.about.get("prediction") or []} for found in (a, b))
     lines = [
-        f"Errors of keys foretold from {source}: rank correlation {_correlation(of_a[source])} in A, "
+        f"Errors of keys predicted from {source}: rank correlation {_correlation(of_a[source])} in A, "
         f"{_correlation(of_b[source])} in B."
         for source in of_a
         if source in of_b

@@ -58,7 +58,8 @@ def analyses(found: Sequence[Analysis], figures: Mapping[str, Sequence[Figure]])
 
 def lead(analysis: Analysis) -> str:
     """The result of an analysis in one sentence; "" where it has none."""
-    if analysis.name == "keys" and (best := analysis.strongest):
+    best = analysis.strongest if analysis.name == "keys" else None
+    if best and None not in (best["correlation"], best["low"], best["high"]):
         named = next(entry["label"] for entry in analysis.measures if entry["name"] == best["name"])
         how = "on the keys that did not choose it" if best["held_out"] else "on the keys that chose it"
         return (

@@ -123,8 +123,8 @@ def _tables(group: Group) -> Iterator[Table]:
     beside = beside_table(results)
     if beside is not None:
         yield as_table(beside, "Also measured", BESIDE.get(group.task, ""))
-    if foretold := _tails(results):
-        yield foretold
+    if predicted := _tails(results):
+        yield predicted
 
 
 def _tails(results: Sequence[KeyStatistics]) -> Table | None:

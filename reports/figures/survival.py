@@ -14,7 +14,7 @@ from wrongkey.reports.figures.score_axes import Handles, one_metric
 from wrongkey.reports.figures.style import INK, MARKERS, legend_below, new_figure, scheme_colours, short, styled
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, count_words
-from wrongkey.reports.statistics.survival import Survival, foretold, survival
+from wrongkey.reports.statistics.survival import Survival, predicted, survival
 from wrongkey.reports.tables import significant
 
 SHOWN = 0.5  # share of the keys from which nobody asks how many guesses it takes
@@ -55,7 +55,7 @@ def survival_figure(results: Sequence[KeyStatistics]) -> Figure:
         figure = new_figure(5.2, 4.2)
         axes = figure.subplots()
         handles: Handles = []
-        curves, tails = [survival(result) for result in results], [foretold(result) for result in results]
+        curves, tails = [survival(result) for result in results], [predicted(result) for result in results]
         for curve, tail, result, look in zip(curves, tails, results, _looks(results), strict=True):
             if len(results) <= MOST_BANDS:
                 _draw_bands(axes, curve, tail, 1 / result.n, look["color"])
@@ -81,7 +81,7 @@ def survival_words(results: Sequence[KeyStatistics]) -> str:
 
 def _words(result: KeyStatistics) -> str:
     curve, metric = survival(result), result.metric
-    tail, said = foretold(result), []
+    tail, said = predicted(result), []
     for distance in metric.distances:
         at = _place(curve, distance)
         low, high = (significant(100 * end[at], 2) for end in (curve.low, curve.high))

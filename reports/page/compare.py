@@ -195,7 +195,7 @@ def _tables(comparison: Comparison | AttackComparison) -> Iterator[tuple[str, pd
         analyses = [found for folder in _folders(comparison) if (found := key_analysis(folder)) is not None]
         table = prediction_table(analyses)
         if table is not None:
-            yield "How well the error of a key is foretold", table
+            yield "How well the error of a key is predicted", table
 
 
 def _folders(comparison: Comparison | AttackComparison) -> list[Path]:

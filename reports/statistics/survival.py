@@ -68,7 +68,7 @@ def survival(result: KeyStatistics) -> Survival:
     return Survival(distance, share, low, high)
 
 
-def foretold(result: KeyStatistics) -> Survival | None:
+def predicted(result: KeyStatistics) -> Survival | None:
     """What the fitted tail says of distances that no key reached.
 
     Parameters
@@ -97,7 +97,7 @@ def foretold(result: KeyStatistics) -> Survival | None:
     tail = fit_tail(scores, 0.0, result.metric, result.guesses[0].limit, distances=distances)
     if tail is None or tail.warning:
         return None
-    kept = [guess for guess in tail.guesses if guess.foretold]
+    kept = [guess for guess in tail.guesses if guess.predicted]
     if not kept:
         return None
     distance = np.array([guess.distance for guess in kept])

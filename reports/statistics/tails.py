@@ -70,7 +70,7 @@ class TailGuess:
         return min(self.most, UNREACHED) <= UNSTABLE * min(self.least, UNREACHED)
 
     @property
-    def foretold(self) -> bool:
+    def predicted(self) -> bool:
         """Whether the number is the tail's own: no key was counted, no threshold disagrees, no bound took its place."""
         return not self.counted and self.stable and not self._capped(self.expected)
 

@@ -114,10 +114,10 @@ def test_analyses_of_keys_stand_side_by_side_and_decide_nothing(make_run: MakeRu
     keys_of(b / "nested", prediction=[PREDICTION | {"rho": 0.9}])  # of another run
     after = compare(load_run(a), load_run(b))
     assert after.strength[0] == (
-        "Errors of keys foretold from all measures: rank correlation 0.50 [0.40, 0.60] in A, 0.70 [0.40, 0.60] in B."
+        "Errors of keys predicted from all measures: rank correlation 0.50 [0.40, 0.60] in A, 0.70 [0.40, 0.60] in B."
     )
     assert after.verdict == before.verdict and after.hypotheses == before.hypotheses
-    assert "How well the error of a key is foretold" in render_comparison(after)
+    assert "How well the error of a key is predicted" in render_comparison(after)
 
 
 @pytest.mark.parametrize(("out", "said"), [("page.pdf", "for example "), ("", "is empty: give a value")])

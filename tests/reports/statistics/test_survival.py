@@ -12,7 +12,7 @@ from wrongkey.reports.figures.survival import survival_figure, survival_words
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise, summarise_all
 from wrongkey.reports.statistics.proportions import exact_band, exact_interval
-from wrongkey.reports.statistics.survival import foretold, survival
+from wrongkey.reports.statistics.survival import predicted, survival
 from wrongkey.reports.statistics.tails import fit_tail
 
 TAIL = 40 - np.random.default_rng(2).exponential(3, 1000)
@@ -59,13 +59,13 @@ def test_inverted_decisions_count_and_accuracies_fall(make_run: MakeRun) -> None
 def test_where_every_key_was_tried_nothing_is_uncertain(make_run: MakeRun) -> None:
     result = result_of(make_run, [9.0, 20, 30, 40, 45], key_space=5, enumerated=True)
     curve = survival(result)
-    assert (curve.low == curve.share).all() and (curve.high == curve.share).all() and foretold(result) is None
+    assert (curve.low == curve.share).all() and (curve.high == curve.share).all() and predicted(result) is None
 
 
 def test_the_tail_goes_on_below_the_nearest_key(make_run: MakeRun) -> None:
     """Errors of 40 - an exponential of mean 3: one key in exp(8) comes within a point of 15."""
     result = result_of(make_run, TAIL, plain=15.0, correct=15.0, block_size=20)
-    tail = foretold(result)
+    tail = predicted(result)
     assert tail is not None and tail.distance.max() < TAIL.min() - 15 and (tail.low <= tail.share).all()
     at = int(np.flatnonzero(tail.distance == 1.0)[0])
     fitted = fit_tail(result.values, 15.0, result.metric, result.guesses[0].limit)
@@ -75,9 +75,9 @@ def test_the_tail_goes_on_below_the_nearest_key(make_run: MakeRun) -> None:
 
 def test_a_tail_that_means_nothing_is_not_drawn(make_run: MakeRun) -> None:
     coarse = np.round(TAIL / 2) * 2
-    assert foretold(result_of(make_run, coarse, plain=10.0)) is None
-    assert foretold(result_of(make_run, TAIL[:100], plain=15.0)) is None  # too few keys
-    assert foretold(result_of(make_run, np.append(TAIL, 5.0), plain=7.9)) is None  # a key as good as plain
+    assert predicted(result_of(make_run, coarse, plain=10.0)) is None
+    assert predicted(result_of(make_run, TAIL[:100], plain=15.0)) is None  # too few keys
+    assert predicted(result_of(make_run, np.append(TAIL, 5.0), plain=7.9)) is None  # a key as good as plain
 
 
 def test_without_a_plain_model_there_is_no_curve(make_run: MakeRun, scores: Any) -> None:
