@@ -79,7 +79,7 @@ def test_a_multiple_of_the_block_size_is_as_good(voice):
     assert recover(secret, RATE, "rom", 10).success_claimed
 
 
-@pytest.mark.parametrize(("scheme", "size", "taken"), [("rom", 10, 20), ("rom", 5, 20), ("rom", 3, 12)])
+@pytest.mark.parametrize(("scheme", "size", "taken"), [("rom", 10, 20), ("rom", 5, 20)])
 def test_the_block_size_that_a_multiple_hides_is_named(voice, scheme, size, taken):
     _, secret = encrypted(voice, scheme, size)
     found = recover(secret, RATE, "rom", taken)
