@@ -17,9 +17,9 @@ from wrongkey.reports.content.attacks import attack_numbers
 from wrongkey.reports.content.gather import Gathered, gather
 from wrongkey.reports.content.listen import heard
 from wrongkey.reports.content.schema import Report
+from wrongkey.reports.page.drawn import Drawn, draw_all
 from wrongkey.reports.page.html import Media, render
 from wrongkey.reports.page.pdf import write_pdf
-from wrongkey.reports.page.plates import Plate, draw_all
 from wrongkey.reports.page.scratch import scratch_folder
 from wrongkey.reports.page.texts import to_tex, to_text
 from wrongkey.reports.runs import Run, load_runs
@@ -183,11 +183,11 @@ def _check(places: Mapping[str, Path]) -> None:
 
 def _made(found: Gathered, asked: Asked, scratch: Path, say: Say) -> tuple[dict[Path, bytes], str]:
     """The content of every file but the figures, which are in the scratch folder by then; and the headline."""
-    plates: list[Plate] = []
+    kept: list[Drawn] = []
     drawn = {}
     if DRAWN & set(asked.places):
         say("Drawing the figures …")
-        drawn = draw_all(found, scratch, asked.look, plates.append if "pdf" in asked.places else None, real=asked.real)
+        drawn = draw_all(found, scratch, asked.look, kept.append if "pdf" in asked.places else None, real=asked.real)
     media: dict[str, bytes] = {path.name: path.read_bytes() for path in sorted(scratch.glob("*.svg"))}
     listen = None
     say("Writing the report …")
@@ -204,7 +204,7 @@ def _made(found: Gathered, asked: Asked, scratch: Path, say: Say) -> tuple[dict[
         media |= {name: text.encode("utf-8", "backslashreplace") for name, text in tables.items()}
     made = _texts(content, media, asked)
     if "pdf" in asked.places:
-        made[asked.places["pdf"]] = write_pdf(content, plates)
+        made[asked.places["pdf"]] = write_pdf(content, kept)
     if place := asked.places.get("csv"):
         names = list(tables)
         made[place] = tables[names[0]].encode("utf-8", "backslashreplace")
