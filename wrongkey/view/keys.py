@@ -103,7 +103,7 @@ class KeysOfRun:
     def _command(self, index: int) -> str:
         """The command that draws this key into a file."""
         words = ["wrongkey", "keys", "draw", "--scheme", self.run.scheme, "--block", str(self.run.block_size)]
-        words += ["--dims", str(self.run.dims), "--seed", str(self.seed), "--index", str(index), "--out", "key.npz"]
+        words += ["--blocks", self.run.blocks, "--seed", str(self.seed), "--index", str(index), "--out", "key.npz"]
         return shlex.join(words)
 
     def _scores(self, index: int) -> list[dict[str, Any]]:

@@ -68,6 +68,7 @@ def test_the_command_draws_the_key_that_was_tried(make_run: MakeRun, tmp_path: P
 
     best = keys_of(summarise(load_run(make_run("a", [30.0, 10.0, 20.0]))), "ROM").best
     words = shlex.split(best.command)[1:]
+    assert words[words.index("--blocks") + 1] == "samples" and "--dims" not in words
     words[words.index("key.npz")] = str(tmp_path / "key.npz")
     assert main(words) == 0
     tried = SecretKey.from_seed("rom", 3, 1, seed=0, index=1)
