@@ -194,7 +194,7 @@ def test_an_old_report_stays_when_a_new_one_fails(
     out.write_text("old")
     with pytest.raises(BadInput):
         write_report([tmp_path / "nothing"], out)
-    monkeypatch.setattr("wrongkey.reports.page.write.render", lambda *_: 1 / 0)
+    monkeypatch.setattr("wrongkey.reports.page.write.render", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report([make_run("a", scores)], out)
     assert out.read_text() == "old" and sorted(path.name for path in tmp_path.iterdir()) == ["a", "report.html"]
