@@ -61,6 +61,7 @@ ATTACKS: Mapping[Group, Callable[[], Attack]] = {
 AGREED = 0.98  # correlation: what two estimates of a key decrypt differs by at most 4 % of the energy
 LARGEST = 128  # samples of a block: the largest that these attacks were measured at
 SETTINGS = StructureSettings()
+REPEATS = 0.98  # of how the statistics vary over the places of a block: a shorter period explains at least this share
 CURVE = 40  # points of the curve of evidence, about
 WHITE_NOISE = 1e-3  # relative to the power: coded speech has empty bands, whose predictability means nothing
 
@@ -153,10 +154,11 @@ def recover(
     before, after = (_autocorrelation(each) for each in (covariances, recovery.key @ covariances @ recovery.key.T))
     predictable = _predictable(before), _predictable(after)
     upright = bool(after[1] > 0)
+    claimed = bool(recovery.success_claimed) and structure.taken_away and upright
     key = SecretKey(setting.scheme.name, block_size, 1, recovery.key)
     return Recovered(
-        success_claimed=bool(recovery.success_claimed) and structure.taken_away and upright,
-        evidence=_sentences(recovery, structure, predictable, upright),
+        success_claimed=claimed,
+        evidence=_sentences(recovery, structure, predictable, upright, claimed, _period(covariances)),
         attack=attack.name,
         key=key,
         plain=tuple(decrypt_query(one, key) if len(one) else one for one in whole),
@@ -207,13 +209,36 @@ def _predictable(r: Matrix) -> float:
     return 1 - float(prediction(r[None], WHITE_NOISE)[1][0] / r[0])
 
 
+def _period(covariances: Matrix) -> int:
+    """The smallest divisor of M after which the statistics `(2, L + 1, M, M)` of blocks repeat; M itself if none.
+
+    The covariance at lag k and place i, less its mean over all places, is multiplied between the two halves, whose
+    sampling noise is independent. A period D explains nearly all of it by the mean over the places i, i + D, i + 2 D …
+    """
+    size = covariances.shape[-1]
+    place, lag = np.arange(size)[:, None], np.arange(1, SETTINGS.structure_order + 1)
+    block, other = np.divmod(place + lag, size)
+    values = covariances[:, block, place, other]
+    one, two = values - values.mean(1, keepdims=True)
+    for period in (divisor for divisor in range(2, size) if size % divisor == 0):
+        folded = [part.reshape(-1, period, len(lag)).mean(0) for part in (one, two)]
+        if size // period * np.sum(folded[0] * folded[1]) >= REPEATS * np.sum(one * two) > 0:
+            return period
+    return size
+
+
 def _sentences(
-    recovery: Recovery, structure: BlockStructure, predictable: tuple[float, float], upright: bool
+    recovery: Recovery,
+    structure: BlockStructure,
+    predictable: tuple[float, float],
+    upright: bool,
+    claimed: bool,
+    period: int,
 ) -> tuple[str, ...]:
-    """What speaks for the key and against it."""
+    """What speaks for the key and against it; `period`: of the ciphertext's statistics, in samples."""
     before, after = map(_percent, predictable)
     said = [
-        _on_blocks(structure),
+        _on_blocks(structure, claimed),
         f"From the {SETTINGS.structure_order} samples before, {after} of the energy of the decrypted audio can be "
         f"predicted, and {before} of the ciphertext's.",
     ]
@@ -226,12 +251,16 @@ def _sentences(
         said.append(recovery.note)
     if structure.taken_away and not upright:
         said.append("It is strongest at high frequencies, as speech whose spectrum is turned around.")
-    elif structure.taken_away and not recovery.success_claimed:
-        said.append("That is not certain enough: give more recordings under the same key.")
+    elif not claimed and structure.seen and period < structure.block_size:
+        said.append(
+            f"The statistics repeat every {period} samples: the blocks look like M = {period}; try --block {period}."
+        )
+    elif not claimed and structure.taken_away:
+        said.append("The parts of the key are too uncertain to claim it: give more recordings under the same key.")
     return tuple(said)
 
 
-def _on_blocks(structure: BlockStructure) -> str:
+def _on_blocks(structure: BlockStructure, claimed: bool) -> str:
     size = structure.block_size
     before, after = _percent(structure.before), _percent(structure.after)
     if not structure.seen:
@@ -242,7 +271,8 @@ def _on_blocks(structure: BlockStructure) -> str:
     if structure.taken_away:
         return (
             f"The statistics of the ciphertext depend on the place in a block of {size} samples ({before} stationary "
-            f"at the worst place); those of the decrypted audio do not ({after}), as in plain speech."
+            f"at the worst place); those of the {'decrypted audio' if claimed else 'best guess'} do not ({after})"
+            f"{', as in plain speech' if claimed else ', which a wrong key can achieve too'}."
         )
     return (
         f"The best key leaves the audio {after} stationary at the worst place of a block ({before} before, plain "

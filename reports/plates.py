@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.signal import ShortTimeFFT
-from scipy.signal.windows import hann
+
+from wrongkey.reports.spectrogram import magnitudes
 
 RANGE = 70.0  # dB
 WINDOW, HOP = 0.025, 0.015  # seconds
@@ -38,10 +38,7 @@ def spectrogram(waveform: Levels, rate: int) -> Levels:
     >>> power.shape[0], int(power.mean(1).argmax()) * 8000 // 200
     (201, 1000)
     """
-    window = hann(int(WINDOW * rate), sym=False)
-    transform = ShortTimeFFT(window, max(1, int(HOP * rate)), rate)
-    filled = np.pad(waveform, (0, max(0, len(window) - len(waveform))))
-    return np.abs(transform.stft(filled)) ** 2
+    return magnitudes(waveform, int(WINDOW * rate), max(1, int(HOP * rate))) ** 2
 
 
 def of_powers(powers: Sequence[Levels]) -> list[bytes]:

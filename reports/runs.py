@@ -5,7 +5,7 @@ metric). One folder is one model, corpus, scheme and block size. A run that was 
 says so in `Run.state`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -382,12 +382,23 @@ def find_readable(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
 def run_labels(runs: Iterable[Run]) -> list[str]:
     """A short name for each run: model, scheme, block size, unusual variant, and whatever else distinguishes them."""
     runs = list(runs)
-    labels = [f"{run.model}, {run.scheme_name}, {run.setting}" for run in runs]
-    for addition in (
+    return told_apart(
+        [f"{run.model}, {run.scheme_name}, {run.setting}" for run in runs],
         [run.corpus for run in runs],
         [run.name for run in runs],
         [printable(run.folder) for run in runs],
-    ):
+    )
+
+
+def told_apart(labels: list[str], *additions: Sequence[str]) -> list[str]:
+    """Labels with what tells those apart that are the same: the first additions, one per label, that differ.
+
+    Examples
+    --------
+    >>> told_apart(["ROM", "ROM", "flipping"], ["raw3", "raw5", "raw5"], ["a", "b", "c"])
+    ['ROM, raw3', 'ROM, raw5', 'flipping']
+    """
+    for addition in additions:
         extras: dict[str, set[str]] = {}
         for label, extra in zip(labels, addition, strict=True):
             extras.setdefault(label, set()).add(extra)

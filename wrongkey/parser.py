@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +39,8 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse flags, over the settings of ``--config FILE.toml``, over defaults; refuse what the command lacks."""
+        if self._subparsers is None:
+            self._refuse_misspelt(sys.argv[1:] if args is None else args)
         if "--config" in self._option_string_actions:
             self._take_settings(args)
         found, unknown = super().parse_known_args(args, namespace)
@@ -70,6 +75,12 @@ class Parser(argparse.ArgumentParser):
         self.set_defaults(**settings)
         for action in self._actions:
             action.required = action.required and action.dest not in settings
+
+    def _refuse_misspelt(self, args: Sequence[str]) -> None:
+        """Refuse a flag that the command does not have before one that it lacks, for which it may be meant."""
+        flags = [word for word in takewhile(lambda word: word != "--", args) if re.match(r"--[\w-]+(=|$)", word)]
+        if unknown := [word for word in flags if word.partition("=")[0] not in self._option_string_actions]:
+            self._refuse(unknown)
 
     def _refuse(self, unknown: Sequence[str]) -> NoReturn:
         flag = next((word for word in unknown if word.startswith("-")), None)

@@ -13,6 +13,7 @@ from wrongkey.terminal import logged, note, to_reader
 
 LINES = 10  # plain lines over a whole step
 SECONDS, LONGEST = 10.0, 60.0  # between two plain lines: at least that long over stages, at most over all
+PARTS, TELLING = 5, 5.0  # parts of a step, and seconds, that its pace is told from; of a short step a quarter
 SIZE = {"ncols": 80, "nrows": 20}  # of a terminal that does not tell
 TICK = 1.0  # seconds between two drawings of a bar, so that a long wait is seen to go on
 
@@ -128,18 +129,20 @@ def _bar_after_bar(unit: str) -> Stages:
 
 
 class _Pace:
-    """How fast a step goes, from its first report on."""
+    """How fast a step goes, once enough of it is done to tell; while the first part is done, workers start and load."""
 
     def __init__(self, done: int) -> None:
-        self._first, self._begin = done, monotonic()
+        self._start = done
+        self._first: tuple[int, float] | None = None  # what was done when the first part was, and when that was
 
-    def rate(self, done: int) -> float | None:
-        elapsed = monotonic() - self._begin
-        return (done - self._first) / elapsed if done > self._first and elapsed > 0 else None
-
-    def left(self, done: int, total: int) -> str:
-        rate = self.rate(done)
-        return f", {duration((total - done) / rate)} left" if rate and done < total else ""
+    def rate(self, done: int, total: int) -> float | None:
+        """Parts per second, since the first; None as long as these are too few to tell. Called at every report."""
+        if done <= self._start:
+            return None
+        self._first = self._first or (done, monotonic())
+        parts, elapsed = done - self._first[0], monotonic() - self._first[1]
+        enough = parts >= min(PARTS, -(-total // 4)) and elapsed >= TELLING
+        return parts / elapsed if enough else None
 
 
 def _lines(unit: str) -> Show:
@@ -149,13 +152,13 @@ def _lines(unit: str) -> Show:
     def show(done: int, total: int) -> None:
         nonlocal pace, printed, last
         pace = pace or _Pace(done)
+        rate = pace.rate(done, total)
         step = done * LINES // total
         if step == printed and monotonic() - last < LONGEST:
             return
         printed, last = step, monotonic()
-        rate = pace.rate(done)
         speed = f", {rate:.1f} {unit}s/s" if rate else ""
-        note(f"{done:,} of {total:,} {unit}s{speed}{pace.left(done, total)}")
+        note(f"{done:,} of {total:,} {unit}s{speed}{_left(done, total, rate)}")
 
     return show
 
@@ -168,9 +171,14 @@ def _lines_of_stages(unit: str) -> Stages:
         nonlocal pace, shown, last
         if stage != shown:
             pace, shown = _Pace(done), stage
+        rate = pace.rate(done, total)
         if monotonic() - last < SECONDS:
             return
         last = monotonic()
-        note(f"{stage}: {done:,} of {total:,} {unit}s{pace.left(done, total)}")
+        note(f"{stage}: {done:,} of {total:,} {unit}s{_left(done, total, rate)}")
 
     return show
+
+
+def _left(done: int, total: int, rate: float | None) -> str:
+    return f", {duration((total - done) / rate)} left" if rate and done < total else ""

@@ -68,7 +68,7 @@ def attack_command(run: AttackRun) -> str:
 def draw_words(run: Run) -> list[str]:
     """The words that draw a key of a run, without the number of the key, which belongs at the end."""
     scheme = last_parts(str(run.section("config").get("scheme_spec") or run.scheme))
-    size = ["--block", str(run.block_size), "--dims", str(run.dims)]
+    size = ["--block", str(run.block_size), "--blocks", run.blocks]
     seed = run.scores.loc[run.scores["condition"] == "incorrect", "key_seed"].iloc[0]
     return [
         "wrongkey",

@@ -1,6 +1,7 @@
 """The single keys of a run, as many as a page can hold, and the outline of their distribution."""
 
 import shlex
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from wrongkey.reports.content.commands import draw_words
 from wrongkey.reports.content.schema import BestKey, Keys
 from wrongkey.reports.figures.density import has_density, narrowing
 from wrongkey.reports.metrics import Metric
+from wrongkey.reports.runs import Run, told_apart
 from wrongkey.reports.statistics.key_statistics import Array, KeyStatistics
 
 MOST = 5000  # keys of a run that are shown one by one
@@ -20,8 +22,21 @@ TIES = 10  # that are named
 Indices = NDArray[np.int64]
 
 
-def keys_of(result: KeyStatistics, name: str) -> Keys:
-    """What can be shown of the keys of one run, which the page calls `name`, and metric."""
+def keys_of_section(results: Sequence[KeyStatistics], names: Sequence[str]) -> list[Keys]:
+    """What can be shown of the keys of the runs of a section, each called `names` on the page; short names differ."""
+    runs = [result.run for result in results]
+    shorts = told_apart(
+        [f"{run.scheme_name}, {run.block_words}" for run in runs],
+        [run.model for run in runs],
+        [run.corpus for run in runs],
+        [_trials(run) for run in runs],
+        list(names),
+    )
+    return [keys_of(*one) for one in zip(results, names, shorts, strict=True)]
+
+
+def keys_of(result: KeyStatistics, name: str, short: str) -> Keys:
+    """What can be shown of the keys of one run, which the page calls `name`, or `short` where there is little room."""
     run, metric = result.run, result.metric
     rows = run.rows("incorrect", metric.name)
     order = np.argsort(result.values if metric.higher_is_safer else -result.values, kind="stable")
@@ -34,7 +49,7 @@ def keys_of(result: KeyStatistics, name: str) -> Keys:
     return Keys(
         run=name,
         label=result.label,
-        short=f"{run.scheme_name}, {run.block_words}",
+        short=short,
         scheme=run.scheme,
         block_size=run.block_size,
         dims=run.dims,
@@ -55,6 +70,11 @@ def keys_of(result: KeyStatistics, name: str) -> Keys:
         grid=rounded(grid, metric),
         density=np.round(density, 3).tolist(),
     )
+
+
+def _trials(run: Run) -> str:
+    trials = run.section("trials")
+    return f"{sum(trials.get(kind) or 0 for kind in ('target', 'nontarget')):,} trials"
 
 
 def chosen(order: Indices, seed: str, most: int = MOST) -> Indices:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from wrongkey.reports.content.gather import Gathered, Group
-from wrongkey.reports.content.keys import keys_of
+from wrongkey.reports.content.keys import keys_of_section
 from wrongkey.reports.content.schema import Figure, Section, Sentence, Survival, Table
 from wrongkey.reports.content.schema import Metric as MetricFacts
 from wrongkey.reports.content.tables import BEST, as_table
@@ -98,7 +98,7 @@ def _section(found: Gathered, group: Group, figures: Sequence[Figure]) -> Sectio
             if main
         ],
         figures=list(figures),
-        keys=[keys_of(result, names[result.run]) for result in results] if main else [],
+        keys=keys_of_section(results, [names[result.run] for result in results]) if main else [],
         survival=[curve for result in results if (curve := _survival(result, names[result.run]))] if main else [],
         tables=list(_tables(group)) if main else [as_table(score_table(results), f"Scores, {group.metric.axis}")],
         details=[*_heard(group), *_beside_the_paper(group)] if main else [],

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
-from scipy.signal import stft
 
 from wrongkey.reports.figures.style import COLOURS, GREY, STYLE, legend_below, tidy
+from wrongkey.reports.spectrogram import magnitudes
 
 WINDOW, STEP = 0.025, 0.00625  # seconds of a window, and from one to the next
 RANGE = 70.0  # decibels below the loudest of a panel
@@ -20,7 +20,7 @@ Array = NDArray[np.floating]
 
 
 def spectrograms_figure(panels: Sequence[tuple[str, Array]], rate: int) -> Figure:
-    """Spectrograms of waveforms `(samples,)`, one below the other on one time axis, each in dB below its loudest.
+    """Spectrograms of waveforms `(samples,)`, one below the other on one time axis, each in dB relative to its loudest.
 
     panels: title and waveform of each. rate: samples per second.
     """
@@ -28,9 +28,8 @@ def spectrograms_figure(panels: Sequence[tuple[str, Array]], rate: int) -> Figur
         figure = Figure(figsize=(WIDTH, 0.5 + HEIGHT * len(panels)), layout="constrained")
         rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for number, (axes, (title, waveform)) in enumerate(zip(rows, panels, strict=True)):
-            levels = spectrogram(waveform, rate)
             image = axes.imshow(
-                levels,
+                levels(waveform, rate),
                 origin="lower",
                 aspect="auto",
                 cmap="magma",
@@ -44,16 +43,15 @@ def spectrograms_figure(panels: Sequence[tuple[str, Array]], rate: int) -> Figur
             axes.set_title(tidy(title), fontsize=9, loc="left")
             axes.set_ylabel("kHz")
         rows[-1].set_xlabel("seconds")
-        figure.colorbar(image, ax=list(rows), label="dB below the loudest", fraction=0.03, pad=0.01)
+        figure.colorbar(image, ax=list(rows), label="dB relative to the loudest", fraction=0.03, pad=0.01)
     return figure
 
 
-def spectrogram(waveform: Array, rate: int) -> Array:
-    """Levels `(bins, frames)` in dB below the loudest, from -RANGE to 0; Hann windows."""
-    window = min(max(16, round(WINDOW * rate)), len(waveform))
+def levels(waveform: Array, rate: int) -> Array:
+    """Levels `(bins, frames)` in dB relative to the loudest, from -RANGE to 0."""
+    window = max(16, round(WINDOW * rate))
     step = min(window, max(1, round(STEP * rate), len(waveform) // MOST_FRAMES))
-    _, _, values = stft(waveform, nperseg=window, noverlap=window - step, boundary=None)
-    power = np.abs(values) ** 2
+    power = magnitudes(waveform, window, step) ** 2
     return 10 * np.log10(np.maximum(power / max(power.max(), 1e-30), 10 ** (-RANGE / 10)))
 
 

@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from scipy.signal import ShortTimeFFT
-from scipy.signal.windows import hann
 
 from wrongkey.reports.figures.style import INK, new_figure, styled, wrapped
+from wrongkey.reports.spectrogram import magnitudes
 
 WINDOW, HOP = 512, 128  # samples, those of the analyses' spectrograms
 DECIBELS = 70  # below the loudest that are shown
@@ -70,9 +69,7 @@ class Scale:
 
 def levels_of(waveform: Array, loudest: float | None = None) -> Array:
     """Magnitudes `(bins, frames)` of a waveform in dB below `loudest`, by default the loudest of its own."""
-    transform = ShortTimeFFT(hann(WINDOW, sym=False), HOP, 1.0)
-    magnitude = np.abs(transform.stft(np.pad(waveform, (0, max(0, WINDOW - len(waveform))))))
-    return decibels(magnitude, loudest)
+    return decibels(magnitudes(waveform, WINDOW, HOP), loudest)
 
 
 def decibels(magnitude: Array, loudest: float | None = None) -> Array:

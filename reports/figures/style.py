@@ -56,7 +56,8 @@ STYLE: Any = {
 _IEEE: Any = {
     **STYLE,
     "font.family": ["serif", "DejaVu Sans"],
-    "font.serif": ["STIXGeneral", "DejaVu Serif"],  # both come with matplotlib; STIX has the shapes of Times
+    # STIX comes with matplotlib and has the shapes of Times; a browser that shows the SVG may have others of its width.
+    "font.serif": ["STIXGeneral", "Times New Roman", "Liberation Serif", "Nimbus Roman", "DejaVu Serif"],
     **dict.fromkeys(
         ("font.size", "axes.labelsize", "axes.titlesize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8
     ),
@@ -88,6 +89,7 @@ class Style:
     settings: Any
     columns: tuple[float, ...] = ()
     linespacing: float = 1.2  # of lines, times what the font asks for
+    wider: float = 0.0  # by what share a font is wider that a browser takes for a missing one
 
     def size(self, width: float, height: float) -> tuple[float, float]:
         """Width and height in inches of a figure that asks for these on the screen.
@@ -98,7 +100,7 @@ class Style:
         return column, height * min(1.0, (column / width) ** 0.25)
 
 
-STYLES = {style.name: style for style in (Style("screen", STYLE), Style("ieee", _IEEE, (3.5, 7.16), 0.95))}
+STYLES = {style.name: style for style in (Style("screen", STYLE), Style("ieee", _IEEE, (3.5, 7.16), 0.95, 0.3))}
 _current = ContextVar("style", default=STYLES["screen"])
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +12,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from wrongkey.reports.figures.score_axes import Handles, one_metric
-from wrongkey.reports.figures.style import INK, MARKERS, legend_below, new_figure, scheme_colours, short, styled
+from wrongkey.reports.figures.style import (
+    INK,
+    MARKERS,
+    Style,
+    legend_below,
+    new_figure,
+    scheme_colours,
+    short,
+    styled,
+    text_width,
+)
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, count_words
 from wrongkey.reports.statistics.survival import Survival, predicted, survival
@@ -51,7 +62,7 @@ def survival_figure(results: Sequence[KeyStatistics]) -> Figure:
         A run has no score of the plain model.
     """
     metric = one_metric(results)
-    with styled():
+    with styled() as style:
         figure = new_figure(5.2, 4.2)
         axes = figure.subplots()
         handles: Handles = []
@@ -70,6 +81,7 @@ def survival_figure(results: Sequence[KeyStatistics]) -> Figure:
         axes.axvline(near, **NEAR)
         handles.append(Line2D([], [], label=f"within {metric.distance_words(near)}", **NEAR))
         _finish(axes, metric, curves, max(result.n for result in results), any(tails))
+        _leave_room(axes, style)
         legend_below(figure, handles)
     return figure
 
@@ -125,6 +137,17 @@ def _draw_bands(axes: Axes, curve: Survival, tail: Survival | None, one: float, 
         axes.fill_between(tail.distance, tail.low, tail.high, color=colour, **BAND)
 
 
+def _leave_room(axes: Axes, style: Style) -> None:
+    """Keep the label of the ordinate away from its longest number, also where a browser lacks the font."""
+    numbers = [_one_in(share) for share in axes.get_yticks() if share >= axes.get_ylim()[0]]
+    longest = max(text_width(number, matplotlib.rcParams["ytick.labelsize"]) for number in numbers)
+    axes.yaxis.labelpad += 72 * style.wider * longest
+
+
+def _one_in(share: float) -> str:
+    return f"1 in {1 / share:,.0f}" if share < 1 else "all"
+
+
 def _finish(axes: Axes, metric: Metric, curves: Sequence[Survival], keys: int, tails: bool) -> None:
     """Axes, their limits and labels; `keys`: of the largest run."""
     axes.set_yscale("log")
@@ -132,7 +155,7 @@ def _finish(axes: Axes, metric: Metric, curves: Sequence[Survival], keys: int, t
     middle = max(float(curve.distance[curve.share <= SHOWN].max(initial=0.0)) for curve in curves)
     axes.set_xlim(0.0, max(middle, 2 * metric.distances[0]))
     axes.yaxis.set_major_locator(LogLocator(10, numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"1 in {1 / share:,.0f}" if share < 1 else "all"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: _one_in(share)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylabel("random keys that come this near")
     unit = "points" if metric.unit == "%" else metric.unit

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 
 from wrongkey.reports.content.schema import Table
 from wrongkey.reports.figures.style import STYLE
-from wrongkey.reports.page.plates import Plate
+from wrongkey.reports.page.drawn import Drawn
 from wrongkey.reports.page.texts import BOARD, board_rows, tables_of
 
 WIDTH, HEIGHT, MARGIN = 11.69, 8.27, 0.6  # A4 across, in inches
@@ -86,7 +86,7 @@ class Document:
         self.figure.text(x / WIDTH, y, words, size=size, va="top", linespacing=1.25, **style)
 
 
-def write_pdf(content: Mapping[str, Any], plates: Sequence[Plate]) -> bytes:
+def write_pdf(content: Mapping[str, Any], figures: Sequence[Drawn]) -> bytes:
     """The document; the same bytes for the same report."""
     file = BytesIO()
     with matplotlib.rc_context({**STYLE, "pdf.fonttype": 42}):
@@ -95,8 +95,8 @@ def write_pdf(content: Mapping[str, Any], plates: Sequence[Plate]) -> bytes:
             document = Document(pages)
             _first(document, content)
             document.next()
-            for plate in plates:
-                pages.savefig(_captioned(plate), bbox_inches="tight", pad_inches=0.3)
+            for drawn in figures:
+                pages.savefig(_captioned(drawn), bbox_inches="tight", pad_inches=0.3)
             for heading, table in tables_of(content):
                 if heading != BOARD:
                     document.table(table)
@@ -137,11 +137,11 @@ def _characters(width: float, size: float) -> int:
     return max(4, int(width * 72 / (0.56 * size)))
 
 
-def _captioned(plate: Plate) -> Figure:
+def _captioned(drawn: Drawn) -> Figure:
     """The figure with its caption below it."""
-    figure = plate.figure
+    figure = drawn.figure
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the caption moves nothing
-    words = textwrap.fill(plate.caption, _characters(figure.get_figwidth(), POINTS))
+    words = textwrap.fill(drawn.caption, _characters(figure.get_figwidth(), POINTS))
     figure.text(0.5, -0.02, words, size=POINTS, ha="center", va="top")
     return figure

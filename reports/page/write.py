@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,9 +17,9 @@ from wrongkey.reports.content.attacks import attack_numbers
 from wrongkey.reports.content.gather import Gathered, gather
 from wrongkey.reports.content.listen import heard
 from wrongkey.reports.content.schema import Report
+from wrongkey.reports.page.drawn import Drawn, draw_all
 from wrongkey.reports.page.html import Media, render
 from wrongkey.reports.page.pdf import write_pdf
-from wrongkey.reports.page.plates import Plate, draw_all
 from wrongkey.reports.page.scratch import scratch_folder
 from wrongkey.reports.page.texts import to_tex, to_text
 from wrongkey.reports.runs import Run, load_runs
@@ -39,6 +39,21 @@ class Asked:
     look: str = "screen"
     real: bool = False
     served: str = ""
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of a report, and the answer that it gives."""
+
+    files: list[Path]
+    headline: str
+
+
+Say = Callable[[str], None]  # a line of the log
+
+
+def _nothing(line: str) -> None:
+    pass
 
 
 def write_report(
@@ -79,9 +94,13 @@ def write_report(
 
 
 def write_formats(
-    folders: Iterable[Path | str | Run], asked: Asked, attacks: Sequence[AttackRun], analyses: Sequence[Analysis]
-) -> list[Path]:
-    """Write a report in every format that is asked for, and return its files.
+    folders: Iterable[Path | str | Run],
+    asked: Asked,
+    attacks: Sequence[AttackRun],
+    analyses: Sequence[Analysis],
+    say: Say = _nothing,
+) -> Written:
+    """Write a report in every format that is asked for; `say` is told what is going on.
 
     Raises
     ------
@@ -99,14 +118,16 @@ def write_formats(
         for place in asked.places.values():
             place.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(first.parent) as scratch:
-            made = _made(found, asked, scratch)
-            return _publish(made, scratch, asked)
+            made, headline = _made(found, asked, scratch, say)
+            return Written(_publish(made, scratch, asked), headline)
     except OSError as error:
         raise BadInput(f"The report cannot be written to {first} ({error}): choose another place.") from None
 
 
-def write_again(source: Path, asked: Asked) -> list[Path]:
+def write_again(source: Path, asked: Asked, say: Say = _nothing) -> Written:
     """Make a report again from its `report.json`, and from the figures that lie beside it.
+
+    `say` is told where some of these are missing, which a page then lacks.
 
     Raises
     ------
@@ -117,22 +138,28 @@ def write_again(source: Path, asked: Asked) -> list[Path]:
     if needing := [name for name in asked.places if name not in AGAIN]:
         raise BadInput(f"--format {needing[0]} needs the run folders: give them in place of {source}.")
     content = read_json(source, cast(Any, Report))
-    media = _beside(content, figures_beside(source))
+    named, folder = _media(content), figures_beside(source)
+    media = {name: (folder / name).read_bytes() for name in named if (folder / name).is_file()}
+    if "html" in asked.places and len(media) < len(named):
+        say(
+            f"caution: {folder} lacks {len(named) - len(media)} of the {len(named)} figures and clips that {source} "
+            "names, and so does the page: put the folder beside the file."
+        )
     first = next(iter(asked.places.values()))
     try:
         first.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(first.parent) as scratch:
-            return _publish(_texts(content, media, asked), scratch, asked)
+            return Written(_publish(_texts(content, media, asked), scratch, asked), content["headline"])
     except OSError as error:
         raise BadInput(f"The report cannot be written to {first} ({error}): choose another place.") from None
 
 
-def served_page(found: Gathered, script: str, real: bool) -> str:
+def served_page(found: Gathered, script: str, real: bool, say: Say = _nothing) -> str:
     """The page as `wrongkey view` serves it, with a further script; no file is kept."""
     place = Path("report.html")
     asked = Asked({"html": place}, Path(), real=real, served=script)
     with tempfile.TemporaryDirectory(prefix="wrongkey-view-") as scratch:
-        return _made(found, asked, Path(scratch))[place].decode()
+        return _made(found, asked, Path(scratch), say)[0][place].decode()
 
 
 def figures_beside(out: Path) -> Path:
@@ -147,14 +174,16 @@ def _check(places: Mapping[str, Path]) -> None:
             raise BadInput(f"{place} is a folder: name a file for the report, for example {example}.")
 
 
-def _made(found: Gathered, asked: Asked, scratch: Path) -> dict[Path, bytes]:
-    """The content of every file but the figures, which are in the scratch folder by then."""
-    plates: list[Plate] = []
+def _made(found: Gathered, asked: Asked, scratch: Path, say: Say) -> tuple[dict[Path, bytes], str]:
+    """The content of every file but the figures, which are in the scratch folder by then; and the headline."""
+    kept: list[Drawn] = []
     drawn = {}
     if DRAWN & set(asked.places):
-        drawn = draw_all(found, scratch, asked.look, plates.append if "pdf" in asked.places else None, real=asked.real)
+        say("Drawing the figures …")
+        drawn = draw_all(found, scratch, asked.look, kept.append if "pdf" in asked.places else None, real=asked.real)
     media: dict[str, bytes] = {path.name: path.read_bytes() for path in sorted(scratch.glob("*.svg"))}
     listen = None
+    say("Writing the report …")
     if {"html", "json"} & set(asked.places):
         everything: list[Run | AttackRun | Analysis] = [*found.runs, *found.attacks, *found.analyses]
         listen, clips = heard(list(dict.fromkeys(one.folder for one in everything)), asked.real)
@@ -168,13 +197,13 @@ def _made(found: Gathered, asked: Asked, scratch: Path) -> dict[Path, bytes]:
         media |= {name: text.encode("utf-8", "backslashreplace") for name, text in tables.items()}
     made = _texts(content, media, asked)
     if "pdf" in asked.places:
-        made[asked.places["pdf"]] = write_pdf(content, plates)
+        made[asked.places["pdf"]] = write_pdf(content, kept)
     if place := asked.places.get("csv"):
         names = list(tables)
         made[place] = tables[names[0]].encode("utf-8", "backslashreplace")
         for name in names[1:]:
             made[place.with_name(f"{place.stem}-{name}")] = tables[name].encode("utf-8", "backslashreplace")
-    return made
+    return made, content["headline"]
 
 
 def _csv(found: Gathered) -> dict[str, str]:
@@ -218,13 +247,12 @@ def _publish(made: Mapping[Path, bytes], scratch: Path, asked: Asked) -> list[Pa
     return list(made)
 
 
-def _beside(content: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
-    """The figures and clips that a report names, as far as they lie in a folder."""
+def _media(content: Mapping[str, Any]) -> list[str]:
+    """The files of the figures and clips that a report names; none that leads into another folder."""
     names = [f"{one['name']}.svg" for one in _figures(content)]
     rows = (content["listen"] or {"rows": []})["rows"]
     names += [name for row in rows for clip in row["clips"] for name in (clip["audio"], clip["plate"]) if name]
-    kept = [name for name in names if Path(name).name == name and (folder / name).is_file()]
-    return {name: (folder / name).read_bytes() for name in kept}
+    return [name for name in names if Path(name).name == name]
 
 
 def _figures(content: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -79,6 +79,20 @@ def test_a_multiple_of_the_block_size_is_as_good(voice):
     assert recover(secret, RATE, "rom", 10).success_claimed
 
 
+@pytest.mark.parametrize(("scheme", "size", "taken"), [("rom", 10, 20), ("rom", 5, 20)])
+def test_the_block_size_that_a_multiple_hides_is_named(voice, scheme, size, taken):
+    _, secret = encrypted(voice, scheme, size)
+    found = recover(secret, RATE, "rom", taken)
+    assert not found.success_claimed
+    assert "as in plain speech" not in found.evidence[0]
+    assert found.evidence[-1].endswith(f"the blocks look like M = {size}; try --block {size}.")
+
+
+def test_the_right_block_size_is_not_taken_for_a_multiple(voice):
+    _, secret = encrypted(voice, "rom", 20)
+    assert not any("try --block" in sentence for sentence in recover(secret, RATE, "rom", 20).evidence)
+
+
 def test_a_little_speech_that_is_uncertain_is_said_to_be(voice):
     _, secret = encrypted([voice[0][:24_000]], "rom", 20)
     found = recover(secret, RATE, "rom", 20)

@@ -44,6 +44,18 @@ def test_a_log_has_ten_lines_of_a_step_with_rate_and_time_left(clock, capsys):
     assert lines[0] == "0 of 1,000 keys" and lines[5] == "500 of 1,000 keys, 10.0 keys/s, 50 s left"
 
 
+def test_no_time_is_foretold_from_the_start_of_workers(clock, capsys):
+    show = stages("trial")
+    for done in range(101):  # 14 s until the first trial, then five a second
+        clock[0] = 0.0 if done == 0 else 14.0 + 0.2 * (done - 1)
+        show("random-keys", done, 100)
+    assert capsys.readouterr().err.splitlines() == [
+        "random-keys: 0 of 100 trials",
+        "random-keys: 1 of 100 trials",
+        "random-keys: 51 of 100 trials, 10 s left",
+    ]
+
+
 def test_a_slow_step_has_a_line_a_minute(clock, capsys):
     show = progress("key")
     for done in range(10):
@@ -62,7 +74,7 @@ def test_stages_are_named_and_quick_ones_are_not(clock, capsys):
         "attack 1 of 3: 0 of 4 trials",
         "attack 1 of 3: 4 of 4 trials",
         "attack 2 of 3: 3 of 4 trials, 3 s left",
-        "attack 3 of 3: 2 of 4 trials, 6 s left",
+        "attack 3 of 3: 2 of 4 trials",  # one in 3 s tells too little
     ]
 
 

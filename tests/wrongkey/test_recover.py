@@ -54,6 +54,11 @@ def test_one_recording_is_decrypted_beside_itself(secrets, capsys):
     assert is_voice(Path(printed[-1]), VOICE[0]) and mode(Path(printed[-1])) == 0o600
 
 
+def test_a_scheme_may_be_written_as_in_reports(secrets, capsys):
+    assert main(["recover", "secret0.wav", "--scheme", "FLIPPING", "--block", "10"]) == 0
+    assert "sign-chain found a flipping key" in capsys.readouterr().out
+
+
 def test_several_recordings_go_into_a_folder_and_the_key_opens_them_too(secrets, capsys):
     files = [str(file) for file in secrets]
     assert main(["recover", *files, *AS, "-o", "out", "--key-out", "found.npz", "--json"]) == 0

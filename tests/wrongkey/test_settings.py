@@ -108,6 +108,12 @@ def test_a_flag_is_never_abbreviated(capsys, flag, meant):
     assert f"sweep has no flag {name}: did you mean {meant}? See" in refused(capsys, *SWEEP, "--keys", 5, flag)
 
 
+def test_what_is_unknown_is_named_before_what_is_missing(capsys):
+    assert "sweep has no flag --key: did you mean --keys? See" in refused(capsys, "sweep", "--key", 7)
+    assert "There is no attack 'lst': give known-plaintext, " in refused(capsys, "attack", "lst")
+    assert "attack needs --corpus; see" in refused(capsys, "attack", "suite")
+
+
 def test_schemes_may_be_written_as_reports_write_them(tmp_path):
     (tmp_path / "x.toml").write_text("scheme = 'Flipping'\n")
     assert _parse([*SWEEP, "--scheme", "ROM"]).scheme == "rom"
@@ -116,6 +122,8 @@ def test_schemes_may_be_written_as_reports_write_them(tmp_path):
     assert _parse([*SUITE, "--scheme", "Shuffling"]).scheme == "shuffling"
     speech = ["analyse", "leaks", "--corpus", "bundled", "--out", "x"]
     assert _parse([*speech, "--scheme", "ROM,Flipping"]).scheme == "rom,flipping"
+    assert _parse(["recover", "x.wav", "--scheme", "ROM", "--block", "3"]).scheme == "rom"
+    assert _parse(["reproduce", "fig3", "--scheme", "ROM,Flipping", "--out", "x"]).scheme == "rom,flipping"
     assert _parse(["keys", "space", "--scheme", "ROM", "--block", "3"]).scheme == "rom"
 
 

@@ -82,13 +82,28 @@ def add(commands: Any) -> None:
 
 
 class _Named(argparse.Action):
-    """The attacks; ``list`` asks for none of the flags that an attack requires."""
+    """The attacks, whose names are checked before any flag; ``list`` asks for no flag that an attack requires."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         setattr(namespace, self.dest, values)
         if values == "list":
             for action in parser._actions:
                 action.required = False
+        else:
+            _refuse_unknown(values.split(","))
+
+
+def _refuse_unknown(names: Sequence[str]) -> None:
+    """Raise BadInput for a name that no attack has; a user's own, with a colon, is opened later."""
+    from wrongkey.attacks.harness.offered import REGISTRY, attack_names
+
+    known = {"suite", *attack_names()}
+    for name in (name.strip() for name in names):
+        if name not in known and ":" not in name:
+            from wrongkey.attacks.harness.guessing import Guessing  # imports torch
+
+            if name != Guessing.name:
+                REGISTRY.open(name)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,11 +8,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
 from wrongkey.terminal import conclude
+
+if TYPE_CHECKING:
+    from wrongkey.keys import SecretKey
+    from wrongkey.keys.key_cut import KeyCut
 
 LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # comment of an encrypted WAV: its length before encryption
 NOISE_SECONDS = 4
@@ -94,8 +98,8 @@ def run_encrypt_model(options: argparse.Namespace) -> int:
 
 
 def _encrypt_model(options: argparse.Namespace) -> int:
+    """Encrypt, compare the answers to noise under the correct key, write, and print the cost."""
     import torch
-    from safetensors.torch import save
 
     from wrongkey.evaluation.exactness import fitted_queries
     from wrongkey.evaluation.experiment import key_cut_of
@@ -108,12 +112,11 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     key = SecretKey.load(options.key)
     model = open_model(options.model, folded=False)
     cut = key_cut_of(model, options.blocks, key.block_size)
-    blocks, block = cut.blocks, cut.block_size
-    encrypted = encrypt_first_layer(model, key, blocks)
+    encrypted = encrypt_first_layer(model, key, cut.blocks)
 
     noise = torch.randn(NOISE_SECONDS * model.sample_rate, generator=torch.Generator().manual_seed(0))
     queries = fitted_queries(model, noise, cut)
-    encrypted_queries = encrypt_query(queries, key, blocks=blocks)
+    encrypted_queries = encrypt_query(queries, key, blocks=cut.blocks)
     plain, plain_time = _answers(model, queries)
     answer, encrypted_time = _answers(encrypted, encrypted_queries)
     difference = _difference(plain, answer)
@@ -123,25 +126,33 @@ def _encrypt_model(options: argparse.Namespace) -> int:
             f"{TOLERANCE['float32']:.0e}): {model.first_layer} does not read the query first, its answers do not go "
             "through its network, or float32 rounds this key too coarsely."
         )
-    tensors = {name: tensor.clone().contiguous() for name, tensor in encrypted.network.state_dict().items()}
-    about = {
-        "model": model.name,
-        "first_layer": model.first_layer,
-        "layer": type(encrypted.network.get_submodule(model.first_layer)).__name__,
-        "scheme": key.scheme,
-        "blocks": blocks,
-        "block_size": str(block),
-        "kernel": str(block),
-    }
-    with _to_disk(options.out) as file:
-        file.write(save(tensors, about))
-    conclude(f"{options.out}: {model.name} with {model.first_layer} under a {key.scheme} key, M = {block}, {blocks}")
+    _write_network(options.out, model, encrypted, key, cut)
+    what = f"{model.name} with {model.first_layer} under a {key.scheme} key, M = {cut.block_size}, {cut.blocks}"
+    conclude(f"{options.out}: {what}")
     conclude(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
     for line in _cost(model, encrypted, queries, encrypted_queries, key.size, seconds):
         conclude(line)
     conclude(f"time of those four seconds: plain {plain_time:.3f} s, encrypted {encrypted_time:.3f} s")
     return 0
+
+
+def _write_network(path: Path, model: Any, encrypted: Any, key: SecretKey, cut: KeyCut) -> None:
+    """Write the weights of the encrypted network, with what is needed to load them again."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.clone().contiguous() for name, tensor in encrypted.network.state_dict().items()}
+    about = {
+        "model": model.name,
+        "first_layer": model.first_layer,
+        "layer": type(encrypted.network.get_submodule(model.first_layer)).__name__,
+        "scheme": key.scheme,
+        "blocks": cut.blocks,
+        "block_size": str(cut.block_size),
+        "kernel": str(cut.block_size),
+    }
+    with _to_disk(path) as file:
+        file.write(save(tensors, about))
 
 
 def _answers(model: Any, queries: Any) -> tuple[Any, float]:

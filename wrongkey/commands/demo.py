@@ -9,6 +9,7 @@ from typing import Any
 
 from wrongkey.commands.sweep import A_SHARD
 from wrongkey.flags import add_running, command_line
+from wrongkey.terminal import conclude, note
 
 SWEEPS = (
     ("asv-raw3", "rom"),
@@ -50,21 +51,22 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the sweeps and the attacks, and write the report."""
-    from wrongkey.attacks.analyses.folder import analyse
-    from wrongkey.attacks.analyses.weak_keys import FEWEST, WeakKeys
-    from wrongkey.attacks.harness.config import AttackConfig
-    from wrongkey.attacks.harness.suite import run_attacks
+    """Run the sweeps, the attacks and an analysis, and write the report."""
+    note(f"The demo's folder is {options.out}; loading …")
+    folders = _sweeps(options)
+    _attacks(options)
+    _analysis(options)
+    conclude(*_report(options.out, folders))
+    return 0
+
+
+def _sweeps(options: argparse.Namespace) -> list[Path]:
+    """Sweep each model under each scheme; the run folders."""
     from wrongkey.evaluation.config import SweepConfig
     from wrongkey.evaluation.models.offered import BUNDLED
     from wrongkey.evaluation.sweep import sweep
-    from wrongkey.progress import progress, stages
-    from wrongkey.reports import find_analyses, find_attacks, load_run, write_report
-    from wrongkey.reports.attacks.verdict_file import write_verdicts
-    from wrongkey.run_summary import sentences
-    from wrongkey.terminal import conclude, note
+    from wrongkey.progress import progress
 
-    note(f"The demo's folder is {options.out}; loading …")
     folders = []
     for number, (model, scheme) in enumerate(SWEEPS, 1):
         note(f"Sweep {number} of {len(SWEEPS)}: {model}, {scheme}")
@@ -89,6 +91,15 @@ def run(options: argparse.Namespace) -> int:
             progress=progress(),
             report=note,
         )
+    return folders
+
+
+def _attacks(options: argparse.Namespace) -> None:
+    """Attack one model and its speech under each scheme."""
+    from wrongkey.attacks.harness.config import AttackConfig
+    from wrongkey.attacks.harness.suite import run_attacks
+    from wrongkey.progress import stages
+
     for scheme, name in CIPHERTEXT_ONLY.items():
         attacked = AttackConfig(
             "bundled",
@@ -109,15 +120,30 @@ def run(options: argparse.Namespace) -> int:
             stages=stages("trial"),
             report=note,
         )
+
+
+def _analysis(options: argparse.Namespace) -> None:
+    """Look for what makes a key weak, where there are keys enough to tell."""
+    from wrongkey.attacks.analyses.folder import analyse
+    from wrongkey.attacks.analyses.weak_keys import FEWEST, WeakKeys
+    from wrongkey.progress import progress
+
     if options.keys >= FEWEST:
         note(f"What makes a key of {ANALYSED} weak:")
         folder = options.out / ANALYSED
         analyse(WeakKeys(), folder, command=f"wrongkey analyse keys {folder}", progress=progress("key"))
+
+
+def _report(out: Path, folders: list[Path]) -> list[str]:
+    """Write the report, and return what the demo ends with."""
+    from wrongkey.reports import find_analyses, find_attacks, load_run, write_report
+    from wrongkey.reports.attacks.verdict_file import write_verdicts
+    from wrongkey.run_summary import sentences
+
     note("Writing the report …")
-    attacks = find_attacks([options.out])
+    attacks = find_attacks([out])
     judged = [found for run in attacks if (found := write_verdicts(run.folder))]
-    page = write_report(folders, options.out / "report.html", attacks=attacks, analyses=find_analyses([options.out]))
+    page = write_report(folders, out / "report.html", attacks=attacks, analyses=find_analyses([out]))
     lines = [line for folder in folders for line in sentences(load_run(folder))[:1]]
     lines += [f"{found.label}: {found.sentence}" for found in judged]
-    conclude(*lines, f"The report: {page.resolve()}")
-    return 0
+    return [*lines, f"The report: {page.resolve()}"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
+from wrongkey.flags import scheme_name
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def add(commands: Any) -> None:
         epilog=EPILOG,
     )
     parser.add_argument("files", nargs="+", type=user_path, metavar="CIPHERTEXT", help="encrypted audio, mono")
-    parser.add_argument("--scheme", required=True, help="how the key was drawn: rom, shuffling, flipping or another")
+    parser.add_argument(
+        "--scheme", type=scheme_name, required=True, help="how the key was drawn: rom, shuffling, flipping or another"
+    )
     parser.add_argument("--block", type=int, required=True, metavar="M", help="block size in samples")
     parser.add_argument(
         "-o", "--out", type=user_path,

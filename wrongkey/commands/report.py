@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from wrongkey.errors import BadInput
@@ -13,11 +15,12 @@ from wrongkey.terminal import conclude, note
 if TYPE_CHECKING:
     from wrongkey.reports.analyses import Analysis
     from wrongkey.reports.attacks.rows import AttackRun
-    from wrongkey.reports.page.write import Asked
+    from wrongkey.reports.page.write import Asked, Written
     from wrongkey.reports.runs import Run
 
 FORMATS = ("html", "json", "pdf", "md", "csv", "tex")
 STYLES = ("screen", "ieee")
+WIDTH = 100  # characters of a line of the headline
 
 
 def add(commands: Any) -> None:
@@ -30,7 +33,9 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--out", type=Path, help="the file (default report.html); its ending names the format")
     parser.add_argument(
-        "--format", help=f"one or more of {', '.join(FORMATS)}, with commas between them: files beside --out"
+        "--format",
+        action="append",
+        help=f"one or more of {', '.join(FORMATS)}, with commas between them: files beside --out",
     )
     parser.add_argument("--figures", type=Path, help="folder for the figures (default: beside the page)")
     parser.add_argument("--table", type=Path, help="one more file, FILE.csv, FILE.md or FILE.tex")
@@ -53,19 +58,24 @@ def run(options: argparse.Namespace) -> int:
     source = [path for path in options.runs if path.suffix == ".json" and path.is_file()]
     if source and len(options.runs) > 1:
         raise BadInput(f"{source[0]} is a whole report: give it alone, or run folders.")
-    conclude(*(write_again(source[0], asked) if source else _write(options.runs, asked)))
+    written = write_again(source[0], asked, note) if source else _write(options.runs, asked)
+    conclude(*_shortened(written.headline), *written.files)
     return 0
 
 
-def files(out: Path | None, formats: str | None, table: Path | None) -> dict[str, Path]:
-    """The file of each format.
+def _shortened(headline: str) -> list[str]:
+    return wrap(headline, WIDTH, max_lines=2, placeholder=" …", break_on_hyphens=False)
+
+
+def files(out: Path | None, formats: Sequence[str] | None, table: Path | None) -> dict[str, Path]:
+    """The file of each format; `formats`: names, also several with commas between them.
 
     Raises
     ------
     BadInput
         For an unknown format, and an ending that names another one.
     """
-    named = [name.strip().lower() for name in (formats or "").split(",") if name.strip()]
+    named = [name.strip().lower() for name in ",".join(formats or ()).split(",") if name.strip()]
     if formats is not None and not named:
         raise BadInput(f"--format names no format: give one or more of {', '.join(FORMATS)}.")
     for name in named:
@@ -86,11 +96,16 @@ def files(out: Path | None, formats: str | None, table: Path | None) -> dict[str
     return places
 
 
-def _write(paths: list[Path], asked: Asked) -> list[Path]:
+def _write(paths: list[Path], asked: Asked) -> Written:
     from wrongkey.reports.page.write import write_formats
 
+    for path in paths:
+        if path.is_file():
+            raise BadInput(f"{path} is neither a folder nor a .json file: give run folders, or the report.json of one.")
+    note(f"Reading {', '.join(map(str, paths))} …")
     runs, attacks, analyses = read_all(paths)
-    return write_formats(runs, asked, attacks, analyses)
+    note(f"Runs of sweeps: {len(runs)}, of attacks: {len(attacks)}, analyses: {len(analyses)}.")
+    return write_formats(runs, asked, attacks, analyses, note)
 
 
 def read_all(paths: list[Path]) -> tuple[list[Run], list[AttackRun], list[Analysis]]:

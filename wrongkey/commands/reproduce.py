@@ -15,7 +15,7 @@ from wrongkey.commands.sweep import A_SHARD
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import BLOCKS, RUNNING, SweepConfig
 from wrongkey.evaluation.settings import options_of
-from wrongkey.flags import Groups, add_flags, add_running, command_line, given
+from wrongkey.flags import Groups, add_flags, add_running, command_line, given, scheme_names
 from wrongkey.reports.paper.experiments import EXPERIMENTS, SPEECH, PaperExperiment, SpeechExperiment
 
 # Settings of a sweep that the experiment decides, or that have flags of their own here.
@@ -46,7 +46,9 @@ def add(commands: Any) -> None:
         "--model", nargs="+", help="see 'wrongkey models'; several, as in fig9, share the page; none for fig3 to fig8"
     )
     what.add_argument("--corpus", help="as for sweep (default for fig3 to fig8: bundled)")
-    what.add_argument("--scheme", default="all", help="all of the paper's (default), or some, as in rom,flipping")
+    what.add_argument(
+        "--scheme", type=scheme_names, default="all", help="all of the paper's (default), or some, as in rom,flipping"
+    )
     what.add_argument("--keys", type=int, metavar="N", help="incorrect keys (default: 5; fig9, fig10 1000, fig11 100)")
     what.add_argument(
         "--utterances", type=int, metavar="N",

@@ -17,7 +17,7 @@ from wrongkey.view.sound import kept_speech
 def load(paths: Sequence[Path], real: bool = False, trusted: bool = False) -> View:
     """Read run folders into what the server shows; `real`: with real people's clips, where they were kept."""
     found = gather(*read_all(list(paths)))
-    page = served_page(found, "/view.js", real)
+    page = served_page(found, "/view.js", real, say=note)
     return View(page, {name: _shown(run, name, real, trusted) for run, name in found.names.items()})
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from wrongkey.evaluation.corpora import Utterance
-from wrongkey.files import atomic_write, explained_errors, file_name
+from wrongkey.files import PRIVATE, atomic_write, explained_errors, file_name
 from wrongkey.keys import correct_key, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -36,5 +36,5 @@ def write_media(
     small = {name: array.half().numpy() for name, array in arrays.items()}
     with explained_errors(folder, "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(folder / f"{file_name(utterance.id)}-{blocks}.npz") as file:
+        with atomic_write(folder / f"{file_name(utterance.id)}-{blocks}.npz", mode=PRIVATE) as file:
             np.savez_compressed(file, allow_pickle=False, **small)

@@ -14,7 +14,7 @@ from wrongkey.attacks.analyses.phase.cases import MagnitudeCase
 from wrongkey.attacks.analyses.phase.gabor import Gabor, TorchGabor
 from wrongkey.attacks.harness.listeners import RATE
 from wrongkey.evaluation.corpora import Utterance
-from wrongkey.files import atomic_write, explained_errors, file_name
+from wrongkey.files import PRIVATE, atomic_write, explained_errors, file_name
 
 RANGE = 80  # dB below the loudest that a spectrogram keeps
 
@@ -58,14 +58,14 @@ def write_decryptions(
 
 def _write_levels(path: Path, magnitudes: Mapping[str, Tensor], loudest: Tensor | None = None) -> None:
     levels = {name: _decibel(each, each.max() if loudest is None else loudest) for name, each in magnitudes.items()}
-    with atomic_write(path) as file:
+    with atomic_write(path, mode=PRIVATE) as file:
         np.savez_compressed(file, allow_pickle=False, **levels)
 
 
 def _write_wav(path: Path, signal: Tensor) -> None:
     """16 bits; a signal that would clip is scaled down to full scale."""
     samples = (signal / signal.abs().max().clamp(min=1)).numpy()
-    with atomic_write(path) as file:
+    with atomic_write(path, mode=PRIVATE) as file:
         soundfile.write(file, samples, RATE, subtype="PCM_16", format="WAV")
 
 

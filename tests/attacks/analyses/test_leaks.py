@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,7 @@ def test_run(tmp_path: Path) -> None:
     assert energy["encrypted"] > 0.95 > energy["chance"] + 0.2
     assert len(list((tmp_path / "media/leaks").glob("*.npz"))) == 2
     for file in (tmp_path / "media/leaks").glob("*.npz"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600  # may be a real person's speech
         with np.load(file) as arrays:
             assert {"plain", "rom-3"} <= set(arrays) and arrays["plain"].dtype == np.float16
 

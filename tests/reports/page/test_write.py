@@ -24,6 +24,7 @@ def folder(make_run: MakeRun, scores: np.ndarray) -> Path:
 
 def said(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     """What a command that is refused says, in one line."""
+    capsys.readouterr()
     assert main([*map(str, words)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "Traceback" not in error
@@ -32,8 +33,11 @@ def said(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 
 def test_several_formats_at_once(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out" / "r.html"
-    assert main(["report", str(folder), "--out", str(out), "--format", "html,json,pdf,md,csv,tex"]) == 0
-    written = [Path(line) for line in capsys.readouterr().out.split()]
+    formats = ["--format", "html,json,pdf", "--format", "md", "--format", "csv,tex"]
+    assert main(["report", str(folder), "--out", str(out), *formats]) == 0
+    printed = capsys.readouterr()
+    written = [Path(line) for line in printed.out.splitlines() if line.startswith(str(tmp_path))]
+    assert f"Reading {folder} …" in printed.err and "Drawing the figures …" in printed.err
     assert {path.name for path in written} == {f"r.{end}" for end in ("html", "json", "pdf", "md", "csv", "tex")}
     assert all(path.stat().st_size for path in written)
     text = {path.suffix: path.read_bytes() for path in written}
@@ -80,6 +84,37 @@ def test_a_page_made_again_from_its_json(folder: Path, tmp_path: Path, capsys: p
     content = json.loads((tmp_path / "r.json").read_text())
     (tmp_path / "r.json").write_text(json.dumps(content | {"headline": 5}))
     assert "headline is 5" in said(capsys, "report", tmp_path / "r.json", "--out", tmp_path / "again.html")
+
+
+def test_it_ends_with_the_answer_in_two_lines_at_most(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(folder), "--out", str(tmp_path / "r.json")]) == 0
+    *answer, written = capsys.readouterr().out.splitlines()
+    content = json.loads((tmp_path / "r.json").read_text())
+    assert " ".join(answer) == content["headline"] and written == str(tmp_path / "r.json")
+    (tmp_path / "r.json").write_text(json.dumps(content | {"headline": "no " * 200}))
+    assert main(["report", str(tmp_path / "r.json"), "--out", str(tmp_path / "again.md")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and lines[1].endswith(" …")
+
+
+def test_figures_that_lie_elsewhere_are_missed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(folder), "--out", str(tmp_path / "r.json")]) == 0
+    assert main(["report", str(tmp_path / "r.json"), "--out", str(tmp_path / "again.html")]) == 0
+    assert "caution" not in capsys.readouterr().err
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (tmp_path / "r.json").rename(moved / "r.json")
+    assert main(["report", str(moved / "r.json"), "--out", str(tmp_path / "bare.html")]) == 0
+    assert f"caution: {moved / 'r-figures'} lacks" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_report_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.csv").touch()
+    assert "neither a folder nor a .json file" in said(capsys, "report", tmp_path / "x.csv")
 
 
 def test_a_report_from_strangers_reads_no_other_file(folder: Path, tmp_path: Path) -> None:

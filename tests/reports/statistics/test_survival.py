@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 
 from tests.reports.statistics.test_key_statistics import MakeRun
 from wrongkey.errors import BadInput
+from wrongkey.reports.figures.style import styled
 from wrongkey.reports.figures.survival import survival_figure, survival_words
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise, summarise_all
@@ -103,6 +104,16 @@ def test_the_figure_shows_each_run_with_its_own_look(make_run: MakeRun) -> None:
     np.testing.assert_allclose(drawn[curve.share > 0], curve.share[curve.share > 0])
     assert len(axes.collections) == 8  # a band for the counted and one for the fitted part of every run
     assert not survival_figure(results * 2).axes[0].collections
+
+
+def test_a_font_that_is_a_quarter_wider_meets_no_label(make_run: MakeRun, scores: Any) -> None:
+    with styled("ieee"):
+        figure = survival_figure([result_of(make_run, scores)])
+        figure.draw_without_rendering()
+    axis, low = figure.axes[0].yaxis, figure.axes[0].get_ylim()[0]
+    numbers = [tick.label1.get_window_extent() for tick in axis.get_major_ticks() if tick.get_loc() >= low]
+    reached = min(box.x1 - 1.25 * box.width for box in numbers)
+    assert 0 < axis.label.get_window_extent().x1 < reached
 
 
 def test_the_figure_is_said_in_words(make_run: MakeRun) -> None:

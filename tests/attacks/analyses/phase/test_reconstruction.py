@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     out = tmp_path_factory.mktemp("run")
     found = PhaseReconstruction(corpus=CORPUS, block_sizes=[5], utterances=1, methods=["pghi"]).run(out).table
     assert (out / "media/phase" / f"{found.utterance[0]}-rom-5-encrypted-pghi.wav").is_file()
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (out / "media/phase").iterdir()} == {0o600}
     with np.load(out / "media/phase" / f"{found.utterance[0]}-rom-5-encrypted-pghi.npz") as arrays:
         assert arrays["given"].shape == arrays["reconstructed"].shape == (257, arrays["given"].shape[1])
         assert arrays["given"].max() == 0 and arrays["given"].min() >= -80

@@ -31,7 +31,7 @@ PAPER_SECTIONS = {"keys": ("fig10",), "leaks": ("fig3", "fig4", "fig5", "fig6"),
 
 
 @dataclass(frozen=True)
-class Plate:
+class Drawn:
     """A figure of the section `anchor`; `alt`: what it shows, with values."""
 
     anchor: str
@@ -50,7 +50,7 @@ def draw_all(
     found: Gathered,
     folder: Path,
     look: str = "screen",
-    also: Callable[[Plate], None] | None = None,
+    also: Callable[[Drawn], None] | None = None,
     *,
     real: bool = False,
 ) -> dict[str, list[Facts]]:
@@ -65,7 +65,7 @@ def draw_all(
     look : {"screen", "ieee"}
         Size and type of figures.
     also : callable, optional
-        Called with each plate after it is written.
+        Called with each figure after it is written.
     real : bool
         Whether real people's speech is drawn: a spectrogram can be turned back into speech.
 
@@ -76,15 +76,15 @@ def draw_all(
     """
     drawn: dict[str, list[Facts]] = {}
     with styled(look):
-        for plate in plates(found, real):
-            save_figure(plate.figure, folder, plate.name)
-            drawn.setdefault(plate.anchor, []).append(plate.facts)
+        for one in figures(found, real):
+            save_figure(one.figure, folder, one.name)
+            drawn.setdefault(one.anchor, []).append(one.facts)
             if also:
-                also(plate)
+                also(one)
     return drawn
 
 
-def plates(found: Gathered, real: bool = False) -> Iterator[Plate]:
+def figures(found: Gathered, real: bool = False) -> Iterator[Drawn]:
     """Every figure that these runs have data for."""
     for group in found.groups:
         if group.main:
@@ -98,7 +98,7 @@ def file_stem(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")
 
 
-def _of_scores(group: Group) -> Iterator[Plate]:
+def _of_scores(group: Group) -> Iterator[Drawn]:
     results, metric = group.results, group.metric
     keys, best = ("incorrect keys", "best wrong key") if group.keyed else (
         "random keys, encrypted waveforms into the plain model", "key that hides least"
@@ -113,15 +113,15 @@ def _of_scores(group: Group) -> Iterator[Plate]:
         caption += f" Runs of fewer than {FEW_KEYS} keys show every key as a dot."
     caption = f"{caption} {panel_caution(results)}".rstrip()
     values = " ".join(_values(result, best) for result in results)
-    yield Plate(group.anchor, f"violins-{group.anchor}", caption, f"{metric.axis}. {values}", violin_figure(results))
+    yield Drawn(group.anchor, f"violins-{group.anchor}", caption, f"{metric.axis}. {values}", violin_figure(results))
     if compared := [result for result in results if result.plain is not None]:
         caption = f"Share of {keys} that come within a distance of the plain model, with its 95 % band."
         alt = f"{caption} {survival_words(compared)}"
-        yield Plate(group.anchor, f"survival-{group.anchor}", caption, alt, survival_figure(compared))
+        yield Drawn(group.anchor, f"survival-{group.anchor}", caption, alt, survival_figure(compared))
     if len({result.run.block_size for result in results}) > 1:
         caption = f"{metric.label} against block size M: median and 5–95 % of the {keys}. {marks}"
         caption = f"{caption} {panel_caution(results)}".rstrip()
-        yield Plate(
+        yield Drawn(
             group.anchor, f"block-size-{group.anchor}", caption, f"{caption} {values}", block_size_figure(results)
         )
     for number, result in enumerate(results, start=1):
@@ -132,7 +132,7 @@ def _of_scores(group: Group) -> Iterator[Plate]:
                 f"{best}."
             )
             name = file_stem(f"confusion-{number}-{result.label[:60]}{'' if group.keyed else '-plain-model'}")
-            yield Plate(group.anchor, name, caption, caption, figure)
+            yield Drawn(group.anchor, name, caption, caption, figure)
 
 
 def _values(result: KeyStatistics, best: str) -> str:
@@ -145,19 +145,19 @@ def _values(result: KeyStatistics, best: str) -> str:
     )
 
 
-def _of_attacks(runs: Sequence[AttackRun]) -> Iterator[Plate]:
+def _of_attacks(runs: Sequence[AttackRun]) -> Iterator[Drawn]:
     if figure := seconds_figure(runs):
         caption = (
             "Ciphertext-only attacks against seconds of ciphertext of one speaker: share of keys recovered, and SNR of "
             "the decrypted speech, median and quartiles over keys and victims."
         )
-        yield Plate("attacks", "attacks-seconds", caption, f"{caption} The tables below have the values.", figure)
+        yield Drawn("attacks", "attacks-seconds", caption, f"{caption} The tables below have the values.", figure)
     if figure := block_size_curves(runs):
         caption = "Ciphertext-only attacks against block size M, each with the most seconds that it was given."
-        yield Plate("attacks", "attacks-block-size", caption, f"{caption} The tables below have the values.", figure)
+        yield Drawn("attacks", "attacks-block-size", caption, f"{caption} The tables below have the values.", figure)
 
 
-def _of_analyses(analyses: Sequence[Analysis], real: bool) -> Iterator[Plate]:
+def _of_analyses(analyses: Sequence[Analysis], real: bool) -> Iterator[Drawn]:
     keys = [analysis for analysis in analyses if analysis.name == "keys"]
     if figure := scatter_figure(keys):
         caption = (
@@ -191,10 +191,10 @@ def _of_analyses(analyses: Sequence[Analysis], real: bool) -> Iterator[Plate]:
             yield _analysis("decryption", f"analysis-decryption-{number + 1}", caption, figure, near)
     for one in paper_figures(analyses, real=real):
         kind = next(kind for kind, names in PAPER_SECTIONS.items() if one.name.startswith(names))
-        yield Plate(f"analysis-{kind}", one.name, one.caption, one.alt, one.figure)
+        yield Drawn(f"analysis-{kind}", one.name, one.caption, one.alt, one.figure)
 
 
-def _analysis(kind: str, name: str, caption: str, figure: Figure, shown: Sequence[Analysis]) -> Plate:
+def _analysis(kind: str, name: str, caption: str, figure: Figure, shown: Sequence[Analysis]) -> Drawn:
     """A figure of the analyses of one kind; their sentences say in numbers what it shows."""
     said = " ".join(f"{one.label}: {one.sentences[0]}" for one in shown if one.sentences)
-    return Plate(f"analysis-{kind}", name, caption, f"{caption} {said}".rstrip(), figure)
+    return Drawn(f"analysis-{kind}", name, caption, f"{caption} {said}".rstrip(), figure)
