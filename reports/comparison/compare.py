@@ -120,8 +120,8 @@ class Comparison:
         lines += [self._pairing(), *self._unseen(), *(self.line(hypothesis) for hypothesis in self.hypotheses)]
         lines += [
             *([self.caution] if self.caution else []),
-            f"Description: B's best wrong key of {min(self.a.n, self.b.n):,} is {gain_words(self.worst, metric)}; variance "
-            f"of B over A {ratio}; Kolmogorov-Smirnov D = {self.ks_statistic:.3f}, {p_words(self.ks_p)}.",
+            f"Description: B's best wrong key of {min(self.a.n, self.b.n):,} is {gain_words(self.worst, metric)}; "
+            f"variance of B over A {ratio}; Kolmogorov-Smirnov D = {self.ks_statistic:.3f}, {p_words(self.ks_p)}.",
             *self.strength,
             *self.warnings,
             f"{QUESTION} {ANSWERS[self.verdict]}",

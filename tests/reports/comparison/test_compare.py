@@ -376,20 +376,20 @@ def test_what_else_differs_is_said(make_run: MakeRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "trials", "sentence"),
+    ("scheme", "trials", "sentence"),
     [
-        (0, "t", "The keys are the same and are compared one by one; speech and trials are the same, and the answer is "
-                 "about these speakers alone."),
-        (1, "t", "The keys are not the same; speech and trials are the same, and the answer is about these speakers "
-                 "alone."),
-        (0, "u", "The keys are the same and are compared one by one; the answer is about speakers in general"),
-        (1, "u", "The keys are not the same; the answer is about speakers in general"),
+        ("rom", "t", "The keys are the same and are compared one by one; speech and trials are the same, and the "
+                 "answer is about these speakers alone."),
+        ("flipping", "t", "The keys are not the same; speech and trials are the same, and the answer is about "
+                 "these speakers alone."),
+        ("rom", "u", "The keys are the same and are compared one by one; the answer is about speakers in general"),
+        ("flipping", "u", "The keys are not the same; the answer is about speakers in general"),
     ],
 )  # fmt: skip
-def test_what_is_the_same_is_said(make_run: MakeRun, seed: int, trials: str, sentence: str) -> None:
+def test_what_is_the_same_is_said(make_run: MakeRun, scheme: str, trials: str, sentence: str) -> None:
     identity = {"weights": "a" * 64, "corpus": "b" * 64}
-    a = make_run("a", LOW, identity={**identity, "trials": "t"}, config={"seed": 0})
-    b = make_run("b", HIGH, identity={**identity, "trials": trials}, config={"seed": seed})
+    a = make_run("a", LOW, identity={**identity, "trials": "t"})
+    b = make_run("b", HIGH, identity={**identity, "trials": trials}, scheme=scheme, config={"scheme": scheme})
     text = str(compare(load_run(a), load_run(b)))
     assert sentence in text and "p < 0.001." in text and ", best wrong key " in text
 

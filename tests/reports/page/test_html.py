@@ -194,7 +194,7 @@ def test_an_old_report_stays_when_a_new_one_fails(
     out.write_text("old")
     with pytest.raises(BadInput):
         write_report([tmp_path / "nothing"], out)
-    monkeypatch.setattr("wrongkey.reports.page.write.render", lambda *_: 1 / 0)
+    monkeypatch.setattr("wrongkey.reports.page.write.render", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report([make_run("a", scores)], out)
     assert out.read_text() == "old" and sorted(path.name for path in tmp_path.iterdir()) == ["a", "report.html"]
@@ -323,7 +323,7 @@ def test_encrypted_waveforms_into_a_plain_model(make_run: MakeRun, scores: np.nd
     assert (tmp_path / "report-figures" / "violins-asr-wer-plain-model.png").is_file()
     assert cautions(summarise(load_run(folder))) == []
     only = page_of([folder], tmp_path / "only.html").text
-    assert "Correct key" not in only and "Plain query" not in only and "best incorrect key" not in only
+    assert "Correct key" not in only and "Plain query" not in only and "best wrong key" not in only
 
 
 def test_facts_of_recognition_and_classification(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:
