@@ -22,6 +22,7 @@ from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.keys.blocks import Blocks
 from wrongkey.printable import printable
 from wrongkey.reports.metrics import METRICS
+from wrongkey.reports.rounding import rounded
 from wrongkey.reports.runs import SCHEME_NAMES
 
 NUMBERS = ("key_index", "score", "error", "euclidean", "step", "draw", "value", "block_size", "frame", "bin")
@@ -227,7 +228,7 @@ def rows_table(analysis: Analysis) -> pd.DataFrame:
 def _median(values: "np.ndarray[Any, np.dtype[np.float64]]") -> str:
     if not len(values):
         return "–"
-    low, middle, high = (f"{value:.3g}" for value in np.quantile(values, (0.25, 0.5, 0.75)))
+    low, middle, high = (rounded(value, ".3g") for value in np.quantile(values, (0.25, 0.5, 0.75)))
     return middle if len(values) == 1 else f"{middle} [{low}, {high}]"
 
 

@@ -42,10 +42,8 @@ _QUANTITY = re.compile(r"[-−+]?\d|[≥≤<>] ?\d")  # how a cell of numbers be
 NONE = ("", "–")
 
 SHORTER = (  # headings, where a word or two are enough beside a caption
-    (r" \[95 %\]$", ""),
-    (r"^Keys to within ", "within "),
     (r"^picked among$", "of keys"),
-    (r"^its index$", "index"),
+    (r"^its number$", "number"),
     (r"^key or speech$", "recovered"),
     (r"^SNR of unseen speech, dB$", "unseen, dB"),
     (r"^below the correct key, dB$", "below correct, dB"),
@@ -177,7 +175,8 @@ def _column(name: str, cells: Sequence[str], extreme: Extreme | None) -> _Column
     quantity = bool(filled) and all(_QUANTITY.match(cell) for cell in filled)
     write = _quantity if quantity else latex_text
     drawn = [rf"\textbf{{{write(cell)}}}" if i in marked else write(cell) for i, cell in enumerate(cells)]
-    return _Column(heading, drawn, "quantity" if quantity else "text", longest)
+    wider = longest // 8 if marked else 0  # bold type
+    return _Column(heading, drawn, "quantity" if quantity else "text", longest + wider)
 
 
 def _extremes(cells: Sequence[str], extreme: Extreme | None) -> set[int]:
@@ -219,7 +218,7 @@ def _part(text: str) -> str:
 
 def _heading(column: _Column) -> str:
     lines = [latex_text(line) for line in _stacked(column.heading)]
-    stacked = r"\\".join(lines)
+    stacked = r"\\{}".join(lines)  # a line that begins with a bracket is no argument
     side = {"text": "[l]", "quantity": "[r]"}.get(column.kind, "")
     return f"{{{lines[0]}}}" if len(lines) == 1 else rf"{{\shortstack{side}{{{stacked}}}}}"
 

@@ -17,6 +17,7 @@ from wrongkey.printable import printable
 from wrongkey.reports.metrics import METRICS, Metric
 from wrongkey.reports.statistics.key_statistics import Estimate, KeyStatistics
 
+BEST = "Best wrong key"  # the one name of the incorrect key that works best, in every table, figure and sentence
 # What spreadsheets take for a formula, also in full width (OWASP, CSV injection).
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠\t\r]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -121,12 +122,12 @@ def worst_key_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
         row = {
             "Run": result.label,
             "Plain": _value(metric, result.plain),
-            "Worst key [95 %]": _with_interval(metric, worst.score),
+            f"{BEST} [95 %]": _with_interval(metric, worst.score),
             "picked among": f"{worst.picked:,}",
-            "its index": str(worst.key_index),
+            "its number": str(worst.key_index),
         }
         for guess in result.guesses:
-            row[f"Keys to within {metric.distance_words(guess.distance)}"] = str(guess)
+            row[f"Guesses to within {metric.distance_words(guess.distance)}"] = str(guess)
         rows.append(row)
     return pd.DataFrame(rows).fillna("–")
 
@@ -146,7 +147,7 @@ def closeness_table(results: Sequence[KeyStatistics]) -> pd.DataFrame:
     """
     rows = [
         {"Run": result.label, "Keys": keys_text(result)}
-        | {f"within {result.metric.distance_words(guess.distance)}": guess.hits_words for guess in result.guesses}
+        | {f"Keys within {result.metric.distance_words(guess.distance)}": guess.hits_words for guess in result.guesses}
         for result in results
     ]
     return pd.DataFrame(rows).fillna("–")
@@ -173,7 +174,7 @@ def beside_table(results: Sequence[KeyStatistics]) -> pd.DataFrame | None:
                     "Plain": _measure(metric, float(plain.mean())) if len(plain) else "–",
                     "Mean": metric.number(float(values.mean())),
                     "5–95 %": f"{metric.number(float(low))}–{metric.number(float(high))}",
-                    "Best key": _measure(metric, float(values[metric.best_for_attacker(values)])),
+                    BEST: _measure(metric, float(values[metric.best_for_attacker(values)])),
                 }
             )
     return pd.DataFrame(rows) if rows else None

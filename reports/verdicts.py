@@ -133,15 +133,6 @@ def evidence(run: Run) -> str:
     return EVIDENCE.get(run.recordings, UNKNOWN_EVIDENCE)
 
 
-def evidence_rows(runs: Sequence[Run]) -> list[tuple[str, int, str, bool]]:
-    """(corpus, number of runs, sentence, is it real) for each corpus."""
-    counts: dict[tuple[str, str, bool], int] = {}
-    for run in runs:
-        key = (run.corpus, evidence(run), run.recordings == "real")
-        counts[key] = counts.get(key, 0) + 1
-    return [(corpus, number, sentence, real) for (corpus, sentence, real), number in counts.items()]
-
-
 def check_rows(results: Sequence[KeyStatistics]) -> list[CheckRow]:
     """Every check once, with the largest difference any run saw; the one on the scores comes first."""
     seen: dict[tuple[str, float], list[tuple[str, SelfCheck]]] = {}

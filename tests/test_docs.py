@@ -45,7 +45,7 @@ def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
     (example,) = blocks("README.md")
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
-    assert re.fullmatch(r"plain [\d.]+ %, median [\d.]+ %, best incorrect key [\d.]+ %\n", capsys.readouterr().out)
+    assert re.fullmatch(r"plain [\d.]+ %, median [\d.]+ %, best wrong key [\d.]+ %\n", capsys.readouterr().out)
 
 
 def test_the_model_opens_by_its_name(tmp_path, monkeypatch):

@@ -31,6 +31,7 @@ from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
 from wrongkey.reports.attacks.successes import UNLOCKED, decrypted, numbers, recovered, unlocked
 from wrongkey.reports.attacks.threats import Word
 from wrongkey.reports.effective_error import effective_interval
+from wrongkey.reports.rounding import rounded
 from wrongkey.reports.statistics.multiplicity import holm
 
 NO_INTERVAL = "no interval over speakers was measured: the same wrongkey attack command into a new folder measures one"
@@ -90,7 +91,7 @@ class Effect:
     def words(self) -> str:
         """The value beside that of random keys, in words."""
         ours, theirs = (
-            "exact" if self.column == "snr" and value >= EXACT else f"{value:{self.form}}{self.unit}"
+            "exact" if self.column == "snr" and value >= EXACT else f"{rounded(value, self.form)}{self.unit}"
             for value in (self.median, self.null)
         )
         return f"median {self.name} {ours} (random keys {theirs})"

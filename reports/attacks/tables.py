@@ -11,6 +11,7 @@ from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
 from wrongkey.reports.attacks.successes import numbers
 from wrongkey.reports.attacks.threats import ADVERSARIES, ASSETS
 from wrongkey.reports.attacks.verdicts import AttackVerdict, best_cases
+from wrongkey.reports.rounding import decibels, rounded
 
 # Columns of medians: of the rows, header, format. Those without a value in the whole run are left out.
 MEASURED = (
@@ -21,6 +22,7 @@ MEASURED = (
     ("stoi", "STOI", ".2f"),
     ("wer", "WER, %", ".0f"),
 )
+RATIOS = ("snr", "snr_unseen")
 CLEAN = 100.0  # dB of SNR from which the correct key gives the speech itself, so that nothing is compared with it
 
 
@@ -28,7 +30,7 @@ def verdict_table(found: AttackVerdict) -> pd.DataFrame:
     """Assets by adversaries: the words."""
     return pd.DataFrame(
         [
-            {"asset": name, **{one.name: found.cell(asset, one.name).word for one in ADVERSARIES}}
+            {"Asset": name, **{one.name: found.cell(asset, one.name).word for one in ADVERSARIES}}
             for asset, name in ASSETS.items()
         ]
     )
@@ -44,7 +46,7 @@ def attack_table(run: AttackRun, cases: Sequence[Judged]) -> pd.DataFrame:
         row = {"attack": outcome.attack, "needs": ", ".join(outcome.needs), "given": outcome.given_words}
         row["verdict"] = _words(judged)
         row["key or speech"] = _share(outcome) if outcome.wants_key and outcome.attack != GUESSING else "–"
-        row |= {header: _middle(_values(outcome, name), form) for name, header, form in columns}
+        row |= {header: _middle(_values(outcome, name), form, name in RATIOS) for name, header, form in columns}
         if run.task and np.isfinite(run.task.plain):
             row[f"{run.error_name}, %"] = _middle(_values(outcome, "error"), ".1f")
         queries = outcome.median("queries")
@@ -66,7 +68,13 @@ def measurement_table(run: AttackRun) -> pd.DataFrame:
     """One row per number of the attacks that are not after a key."""
     return pd.DataFrame(
         [
-            {"attack": one.attack, "given": one.given_words, "measured": name, "median": f"{value:.3g}", "n": one.n}
+            {
+                "attack": one.attack,
+                "given": one.given_words,
+                "measured": name,
+                "median": rounded(value, ".3g"),
+                "n": one.n,
+            }
             for one in run.measurements
             for name, value in one.measured.items()
         ]
@@ -89,9 +97,10 @@ def _share(outcome: Outcome) -> str:
     return f"{hits} of {outcome.n} [{100 * low:.0f}, {100 * high:.0f} %]{failed}"
 
 
-def _middle(values: np.ndarray, form: str) -> str:
-    """Median and quartiles over the trials, or a dash."""
+def _middle(values: np.ndarray, form: str, ratio: bool = False) -> str:
+    """Median and quartiles over the trials, or a dash. ratio: of signal to noise."""
     if not np.isfinite(values).any():
         return "–"
-    low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75])
-    return f"{middle:{form}} [{low:{form}}, {high:{form}}]"
+    write = decibels if ratio else rounded
+    low, middle, high = (write(value, form) for value in np.nanquantile(values, [0.25, 0.5, 0.75]))
+    return middle if low == middle == high == "exact" else f"{middle} [{low}, {high}]"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -14,35 +15,36 @@ if TYPE_CHECKING:  # the board shows itself with this module
     from wrongkey.reports.board.verdict_board import Board
 
 
-def board_table(board: Board) -> pd.DataFrame:
+def board_table(board: Board | Mapping[str, Any]) -> pd.DataFrame:
     """One row of strings for each row of a board.
 
     Parameters
     ----------
-    board : Board
-        Of `wrongkey.reports.board.board`.
+    board : Board or mapping
+        Of `wrongkey.reports.board.board`, or the `board` of a report.json.
 
     Returns
     -------
     DataFrame
-        Columns "Setting", "Measured on" and one for each adversary.
+        Columns "Setting", with what was measured, and one for each adversary.
 
     Examples
     --------
     >>> from wrongkey.reports.board import board
     >>> list(board_table(board([], [])))[:3]
-    ['Setting', 'Measured on', 'unauthorised user']
+    ['Setting', 'unauthorised user', 'eavesdropper']
     """
-    names = [column.name for column in board.columns]
-    rows = [[row.label, row.facts, *map(cell_words, row.cells)] for row in board.rows]
-    return pd.DataFrame(rows, columns=["Setting", "Measured on", *names])
+    facts = board if isinstance(board, Mapping) else board.to_dict()
+    names = [column["name"] for column in facts["columns"]]
+    rows = [[f"{row['label']} ({row['facts']})", *map(_words, row["cells"])] for row in facts["rows"]]
+    return pd.DataFrame(rows, columns=["Setting", *names])
 
 
-def cell_words(cell: Cell) -> str:
-    """A cell in a line: "Broken: 5 s of speech · 1.5 s CPU (5 of 5 keys [57, 100 %], 38 dB)"."""
-    words = cell.state.capitalize()
-    words += f": {cell.price}" if cell.price else ""
-    return words + (f" ({cell.sure})" if cell.sure else "")
+def _words(cell: Mapping[str, Any]) -> str:
+    """A cell in a line: "Broken: 5 s of speech · 1.5 s CPU, 5 of 5 keys [57, 100 %], 38 dB. Only 5 trials."."""
+    said = ", ".join(filter(None, (cell["price"], cell["sure"])))
+    state = f"{cell['state'][:1].upper()}{cell['state'][1:]}"
+    return ". ".join(filter(None, (f"{state}: {said}" if said else state, cell["caution"])))
 
 
 def board_html(board: Board) -> str:

@@ -36,7 +36,15 @@ from wrongkey.reports.comparison.gain_of_shares import Share
 from wrongkey.reports.comparison.gate import Hypothesis, Margins, Protection, judge, locks
 from wrongkey.reports.comparison.noninferiority import Decision
 from wrongkey.reports.comparison.protections import common_keys, effective, protection, share_speakers, sign
-from wrongkey.reports.comparison.sentences import ANSWERS, QUESTION, attack_line, gain_words, mean_line, share_line
+from wrongkey.reports.comparison.sentences import (
+    ANSWERS,
+    QUESTION,
+    attack_line,
+    gain_words,
+    mean_line,
+    p_words,
+    share_line,
+)
 from wrongkey.reports.comparison.strength import strength
 from wrongkey.reports.comparison.warnings import warnings
 from wrongkey.reports.comparison.worst_keys import expected_least
@@ -106,14 +114,14 @@ class Comparison:
         ratio = "–" if self.variance_ratio is None else f"{self.variance_ratio:.2f}"
         lines = [
             f"{name}: {side.label}: {side.n:,} keys, mean {metric.words(side.mean.value)}, "
-            f"worst key {metric.words(side.worst.score.value)}"
+            f"best wrong key {metric.words(side.worst.score.value)}"
             for name, side in (("A", self.a), ("B", self.b))
         ]
         lines += [self._pairing(), *self._unseen(), *(self.line(hypothesis) for hypothesis in self.hypotheses)]
         lines += [
             *([self.caution] if self.caution else []),
-            f"Description: B's worst of {min(self.a.n, self.b.n):,} keys is {gain_words(self.worst, metric)}; variance "
-            f"of B over A {ratio}; Kolmogorov-Smirnov D = {self.ks_statistic:.3f}, p = {self.ks_p:.2g}.",
+            f"Description: B's best wrong key of {min(self.a.n, self.b.n):,} is {gain_words(self.worst, metric)}; "
+            f"variance of B over A {ratio}; Kolmogorov-Smirnov D = {self.ks_statistic:.3f}, {p_words(self.ks_p)}.",
             *self.strength,
             *self.warnings,
             f"{QUESTION} {ANSWERS[self.verdict]}",
@@ -133,7 +141,7 @@ class Comparison:
     def _pairing(self) -> str:
         keys = "The keys are the same and are compared one by one" if self.paired else "The keys are not the same"
         if self.same_speakers:
-            return f"{keys}; so are speech and trials, and the answer is about these speakers alone."
+            return f"{keys}; speech and trials are the same, and the answer is about these speakers alone."
         return f"{keys}; the answer is about speakers in general, and the bounds allow for that."
 
     def _unseen(self) -> list[str]:

@@ -67,7 +67,7 @@ class AttackComparison:
         """Why nothing can be shown of B, whatever A is like; empty where it can."""
         if not self.opened:
             return ""
-        return f"B is open to {'; '.join(self.opened)}: what an attack opens does not pass, whatever A is like."
+        return f"B is open to {'; '.join(self.opened)}. An attack that opens B fails it, whatever A is like."
 
     def __str__(self) -> str:
         lines = [f"A: attacks on {printable(self.a.label)}", f"B: attacks on {printable(self.b.label)}"]

@@ -80,3 +80,14 @@ def gain_words(value: float, metric: Metric) -> str:
     """Such as "0.45 points safer"."""
     unit = " points" if metric.unit == "%" else f" {metric.unit}".rstrip()
     return f"{abs(value):.{metric.decimals}f}{unit} {'safer' if value >= 0 else 'less safe'}"
+
+
+def p_words(p: float) -> str:
+    """Such as "p = 0.042"; smaller ones tell no more than that they are small.
+
+    Examples
+    --------
+    >>> p_words(0.042), p_words(9.3e-125)
+    ('p = 0.042', 'p < 0.001')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -51,7 +51,7 @@ def warnings(
         sentences += attack_warnings(name, result.run.folder, protection.attacked, other.attacked, margin)
     if a.n != b.n:
         sentences.append(
-            f"A has {a.n:,} keys and B {b.n:,}: the worst keys are compared at {min(a.n, b.n):,} keys each."
+            f"A has {a.n:,} keys and B {b.n:,}: the best wrong keys are compared at {min(a.n, b.n):,} keys each."
         )
     return sentences
 
@@ -76,12 +76,17 @@ def _missing(name: str, folder: Path, attacked: Attacked, other: Attacked, margi
         share = other.shares.get(one)
         more = ", shown to be more than the margin" if share and share.low > margin else ""
         named.append(one + (f" ({_trials(share)} on {_OTHER[name]}{more})" if share else ""))
-    attacks = ",".join(dict.fromkeys(map(attack_of, lacking)))
-    like = f", otherwise as for {_OTHER[name]}: {other.command}" if other.command else ""
-    return [
-        f"{name} lacks attacks, and nothing is shown without them: {'; '.join(named)}. "
-        f"Run wrongkey attack {attacks} --out {printable(folder)}{like}."
-    ]
+    lacks = f"{name} lacks attacks, and nothing is shown without them: {'; '.join(named)}."
+    attacks = dict.fromkeys(attack for attack in map(attack_of, lacking) if attack not in attacked.obstacles)
+    never = dict.fromkeys(attack for attack in map(attack_of, lacking) if attack in attacked.obstacles)
+    sentences = [lacks, *(f"The attack {attack} does not apply to {name}." for attack in never)]
+    if attacks:
+        like = f", otherwise as for {_OTHER[name]}: {other.command}" if other.command else ""
+        sentences.append(
+            f"Run wrongkey attack {','.join(attacks)} --out {printable(folder)}{like}. "
+            "An attack that does not apply is recorded as such, and is then not missing."
+        )
+    return [" ".join(sentences)]
 
 
 def _trials(share: Share) -> str:

@@ -1,4 +1,4 @@
-"""The worst keys of two runs at the same number of keys.
+"""The best wrong keys of two runs at the same number of keys.
 
 The worst of many keys is worse than the worst of few by chance alone, so runs are compared by the expected worst of m
 keys drawn from each, where m is the number of keys of the smaller run.

@@ -1,7 +1,7 @@
 """The command that repeats a run, with every setting spelled out: tomorrow's defaults change none of them."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wrongkey.evaluation.config import SweepConfig
@@ -9,6 +9,8 @@ from wrongkey.evaluation.settings import options_of
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
 from wrongkey.reports.content.private import last_parts
 from wrongkey.reports.runs import Run
+
+VICTIMS = "/attacks/victims.txt"  # the list that attacks write for the sweep beside them
 
 
 def full_command(words: Iterable[str], settings: Mapping[str, Any], out: str) -> str:
@@ -42,9 +44,15 @@ def full_command(words: Iterable[str], settings: Mapping[str, Any], out: str) ->
     return shlex.join([*line, "--out", out])
 
 
-def sweep_command(run: Run) -> str:
-    """The command of a sweep, by the settings in its manifest; "" where the manifest holds none."""
+def sweep_command(run: Run, attacks: Sequence[AttackRun] = ()) -> str:
+    """The command of a sweep, by the settings in its manifest; "" where the manifest holds none.
+
+    A sweep that attacks made of their victims is made again by their command: no other finds the list of victims.
+    """
     config = run.section("config")
+    if str(config.get("only") or "").replace("\\", "/").endswith(VICTIMS):
+        same = (one for one in attacks if one.folder.resolve() == run.folder.resolve())
+        return next(map(attack_command, same), "")
     resolved = {"model": "model_spec", "corpus": "corpus_spec", "scheme": "scheme_spec", "block": "block_size"}
     settings = {name: config.get(resolved.get(name, name)) or config.get(name) for name in options_of(SweepConfig)}
     settings |= {name: config.get(name) for name in ("seed", "replicates")}  # where 0 is a value
@@ -59,6 +67,7 @@ def attack_command(run: AttackRun) -> str:
         return ""
     settings = dict(config) | {"block": run.block_size or config.get("block")}
     settings["blocks"] = run.setting.get("blocks") or config.get("blocks")
+    settings["keys"] = int(run.rows["attack"].isin(run.null_names).sum()) or None
     ran = [name for name in run.suite.get("attacks", {}) if name not in {GUESSING, *run.null_names}]
     last = str((run.suite.get("sessions") or [{}])[-1].get("command"))
     names = "suite" if last.startswith("wrongkey attack suite") else ",".join(ran)

@@ -46,7 +46,7 @@ def run_facts(found: Gathered) -> list[RunFacts]:
             label=label,
             kind="sweep",
             facts=[[name, text] for name, text in _facts(run).items()],
-            command=sweep_command(run),
+            command=sweep_command(run, found.attacks),
             manifest=run.manifest,
         )
         for run, label in zip(found.runs, found.labels, strict=True)

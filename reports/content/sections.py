@@ -8,14 +8,14 @@ from wrongkey.reports.content.gather import Gathered, Group
 from wrongkey.reports.content.keys import keys_of_section
 from wrongkey.reports.content.schema import Figure, Section, Sentence, Survival, Table
 from wrongkey.reports.content.schema import Metric as MetricFacts
-from wrongkey.reports.content.tables import BEST, as_table
+from wrongkey.reports.content.tables import as_table
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.page.heard import heard_table
 from wrongkey.reports.paper.published import differences, published_beside, published_table
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 from wrongkey.reports.statistics.survival import survival
 from wrongkey.reports.statistics.tails import tail_table
-from wrongkey.reports.tables import beside_table, closeness_table, score_table, worst_key_table
+from wrongkey.reports.tables import BEST, beside_table, closeness_table, score_table, worst_key_table
 from wrongkey.reports.verdicts import cautions, headline
 
 CURVE = 200  # points of a survival curve
@@ -25,10 +25,11 @@ READING = (
     ("Plain query", "A query that was not encrypted, sent to the encrypted model."),
     (BEST, "The incorrect key that works best for an attacker. Its interval is its own, over the data, and widened on "
      "the safer side because the key was picked as the best: on other speakers it would probably work less well."),
-    ("Keys to within", "How many random keys an attacker is expected to draw until one comes that close to the plain "
-     "model’s score or beats it, with Clopper and Pearson’s 95 % interval over keys. Fewer is worse for the owner. "
-     "“> n”: none of n keys did; the lower bound is that of the rule of three, the upper one that of the key space. "
-     "Where every key that exists was tried the number is exact: (n + 1) / (k + 1) if k of n keys come that close."),
+    ("Guesses to within", "How many random keys an attacker is expected to draw until one comes that close to the "
+     "plain model’s score or beats it, with Clopper and Pearson’s 95 % interval over keys. Fewer is worse for the "
+     "owner. “> n”: none of n keys did; the lower bound is that of the rule of three. “At most”: so many guesses reach "
+     "some key that is near enough to the correct one, whatever the keys tried. Where every key "
+     "that exists was tried the number is exact: (n + 1) / (k + 1) if k of n keys come that close."),
     ("Keys within", "How many keys came that close. In parentheses: how many do if every key scored at one end or the "
      "other of its own 95 % interval over speakers or utterances, the plain score held fixed."),
     ("Tail", "A generalised Pareto distribution fitted to the tenth of the keys that works best: an extrapolation, "
@@ -134,7 +135,7 @@ def _tails(results: Sequence[KeyStatistics]) -> Table | None:
         return None
     why = "Says nothing because"
     frame = frame[frame[why] == "–"].drop(columns=why)
-    guesses = [column for column in frame.columns if column.startswith("Keys to within")]
+    guesses = [column for column in frame.columns if column.startswith("Guesses to within")]
     foretells = [not all(cell.startswith("counted") for cell in row) for row in frame[guesses].itertuples(index=False)]
     return as_table(frame[foretells], "Beyond the keys tried: a fitted tail") if any(foretells) else None
 

@@ -153,7 +153,7 @@ def _looks(series: Sequence[Series]) -> dict[Series, dict[str, Any]]:
 
 
 def _draw_series(axes: Axes, members: list[KeyStatistics], sideways: _Sideways, look: dict[str, Any]) -> None:
-    """Median, 5–95 % band and bars, and the worst key, of the runs of one line."""
+    """Median, 5–95 % band and bars, and the best wrong key, of the runs of one line."""
     x = np.concatenate([np.full(member.n, sideways(member.run.block_size)) for member in members])
     y = np.concatenate([member.values for member in members])
     shared: Any = {"x": x, "y": y, "estimator": "median", "errorbar": ("pi", 90), "legend": False, "ax": axes}

@@ -51,7 +51,7 @@ def confusion_figure(result: KeyStatistics) -> Figure | None:
         return None
     pairs = [(list(table["label"]), list(table["prediction"])) for table in (plain, best)]
     names = class_names(run.manifest.get("classes"), *[labels for pair in pairs for labels in pair])
-    which = f"best {'incorrect ' if run.keyed else ''}key, number {result.worst.key_index}"
+    which = f"best {'wrong ' if run.keyed else ''}key, number {result.worst.key_index}"
     titles = ["plain model", which]
     with styled():
         side = max(2.6, (0.34 if len(names) <= STACKED else 0.19) * len(names)) + 1.3

@@ -72,7 +72,7 @@ def _bottom(low: float, high: float) -> float:
 
 def shared_legend(results: Sequence[KeyStatistics], metric: Metric, marker: Any) -> Handles:
     """Legend entries for the plain model, for the key that works best (drawn with `marker`), and for chance."""
-    best = "best incorrect key" if any(result.run.keyed for result in results) else "key that hides least"
+    best = "best wrong key" if any(result.run.keyed for result in results) else "key that hides least"
     handles: Handles = [
         Line2D([], [], color=INK, marker="*", markersize=11, linestyle="none", label="plain model"),
         Line2D([], [], color="#555555", marker=marker, markersize=7, linestyle="none", label=best),

@@ -25,6 +25,7 @@ from wrongkey.reports.comparison.strength import key_analysis
 from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.figures.survival import survival_figure, survival_words
 from wrongkey.reports.figures.violins import violin_figure
+from wrongkey.reports.page.html import style
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 from wrongkey.reports.tables import score_table, worst_key_table
 from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE, headline
@@ -82,7 +83,7 @@ def render_comparison(comparison: Comparison | AttackComparison) -> str:
     runs = (("A", comparison.a), ("B", comparison.b))
     folders = _folders(comparison)
     return environment.get_template("compare.html.j2").render(
-        css=Markup((Path(__file__).parent / "compare.css").read_text(encoding="utf-8")),
+        css=style("compare.css"),
         question=QUESTION,
         answer=ANSWERS[comparison.verdict],
         state=STATES[comparison.verdict],

@@ -21,7 +21,7 @@ ERRORS = {"wer": "Word errors", "cer": "Character errors"}
 
 
 def heard_table(result: KeyStatistics, utterances: int = UTTERANCES) -> pd.DataFrame | None:
-    """Set references beside what was recognised by the plain model, under the median and the best incorrect key.
+    """Set references beside what was recognised by the plain model, under the median and the best wrong key.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def render(content: Mapping[str, Any], media: Media, *, served: str = "") -> str
         uri=lambda name: _uri(name, media[name]),
         policy=POLICY.format(source=script_source()),
         served=served,
-        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        style=style("report.css"),
         script=Markup(script),
         data=_data(sections) if sections else "",
         places=[(anchor, words) for anchor, words in PLACES if shown.get(anchor)],
@@ -91,6 +91,11 @@ def keep_units_together(text: str) -> str:
     """A number and its percent sign, and "M = 3", stay on one line; markup stays markup."""
     joined = re.sub(r"(?<=\d) (?=%)|(?<=\bM) (?==)|(?<==) (?=\d)", "\u00a0", text)
     return Markup(joined) if isinstance(text, Markup) else joined
+
+
+def style(name: str) -> Markup:
+    """The style of a page, after what all pages share."""
+    return Markup("".join((HERE / one).read_text(encoding="utf-8") for one in ("base.css", name)))
 
 
 def _environment() -> Environment:

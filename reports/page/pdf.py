@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from wrongkey.reports.content.schema import Table
 from wrongkey.reports.figures.style import STYLE
 from wrongkey.reports.page.drawn import Drawn
-from wrongkey.reports.page.texts import BOARD, board_rows, tables_of
+from wrongkey.reports.page.texts import BOARD, tables_of
 
 WIDTH, HEIGHT, MARGIN = 11.69, 8.27, 0.6  # A4 across, in inches
 POINTS = 7.5  # size of type
@@ -112,7 +112,7 @@ def _first(document: Document, content: Mapping[str, Any]) -> None:
         document.lines(f"⚠ {caution}", 8, color="#744700")
     document.lines(" · ".join(content["facts"]), 8, color="#555555")
     if content["board"]:
-        document.table(board_rows(content["board"]), coloured=True)
+        document.table(next(table for heading, table in tables_of(content) if heading == BOARD), coloured=True)
         document.lines(content["criteria"])
 
 

@@ -3,12 +3,20 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wrongkey.reports.board.table import board_table
 from wrongkey.reports.content.schema import Table
-from wrongkey.reports.content.tables import as_frame
-from wrongkey.reports.latex import to_latex
-from wrongkey.reports.tables import markdown_text, to_markdown
+from wrongkey.reports.content.tables import as_frame, as_table
+from wrongkey.reports.latex import Extreme, to_latex
+from wrongkey.reports.tables import BEST, markdown_text, to_markdown
 
 BOARD = "Verdict board"
+CAPTION = "Verdict on each scheme and block size, for each adversary"
+PREAMBLE = "% Needs \\usepackage{booktabs,siunitx} in the preamble.\n"
+FLOATS = (  # label and caption of each table of a section
+    ("scores", "Scores, with 95 % intervals over keys in brackets:"),
+    ("best-wrong-keys", "The best wrong key, and how many random keys it takes to come close to the plain model:"),
+    ("near-keys", "How many keys came close to the plain model; in parentheses by the ends of their intervals:"),
+)
 TABLES = 3  # of a section: scores, best wrong keys, keys that came close
 
 
@@ -22,37 +30,39 @@ def to_text(content: Mapping[str, Any]) -> str:
     for heading, table in tables_of(content):
         lines += [f"## {markdown_text(heading)}", ""] if heading else []
         lines += [f"**{markdown_text(table.caption)}**", "", to_markdown(as_frame(table))]
-    commands = [run["command"] for run in content["runs"] if run["command"]]
+    commands = dict.fromkeys(run["command"] for run in content["runs"] if run["command"])
     if commands:
         lines += ["## Commands", "", *(f"    {command}" for command in commands), ""]
     return "\n".join(lines)
 
 
 def to_tex(content: Mapping[str, Any]) -> str:
-    """The tables of the report for LaTeX: board, scores, best wrong keys, attacks."""
-    tables = [table for _, table in tables_of(content)]
-    return "% Needs \\usepackage{booktabs,siunitx} in the preamble.\n\n" + "\n".join(
-        to_latex(as_frame(table), table.caption, f"wrongkey-{number}") for number, table in enumerate(tables, start=1)
-    )
+    r"""The tables of the report as floats of LaTeX, which need booktabs and siunitx.
+
+    Bold: the mean that is safest, and the best wrong key that works best.
+    """
+    return PREAMBLE + "\n" + "\n".join(_floats(content))
 
 
-def board_rows(board: Mapping[str, Any]) -> Table:
-    """The board as a table of texts."""
-    columns = ["Scheme", *(column["name"] for column in board["columns"])]
-    rows = [[f"{row['label']} ({row['facts']})", *map(_cell, row["cells"])] for row in board["rows"]]
-    return Table(caption="Verdict on each scheme and block size, for each adversary", columns=columns, rows=rows)
-
-
-def _cell(cell: Mapping[str, Any]) -> str:
-    said = ", ".join(filter(None, (cell["price"], cell["sure"])))
-    state = f"{cell['state'][:1].upper()}{cell['state'][1:]}"
-    return f"{state}: {said}" if said else state
+def _floats(content: Mapping[str, Any]) -> Iterator[str]:
+    if content["board"]:
+        yield to_latex(board_table(content["board"]), f"{CAPTION}.", "board")
+    for section in content["sections"]:
+        higher = section["metric"]["higher_is_safer"]
+        safest, weakest = ("most", "least") if higher else ("least", "most")
+        bold: Mapping[str, Extreme] = {"Mean [95 %]": safest, f"{BEST} [95 %]": weakest}
+        for (label, about), table in zip(FLOATS, section["tables"][:TABLES], strict=False):
+            caption = f"{about} {section['heading']}."
+            yield to_latex(as_frame(Table(**table)), caption, f"{label}-{section['anchor']}", bold)
+    for number, run in enumerate((content["attacks"] or {"runs": []})["runs"], start=1):
+        for label, table in zip(("verdicts", "attacks", "measured"), run["tables"], strict=False):
+            yield to_latex(as_frame(Table(**table)), f"{table['caption']}.", f"{label}-{number}")
 
 
 def tables_of(content: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     """(heading, table); the heading only of the first table below it."""
     if content["board"]:
-        yield BOARD, board_rows(content["board"])
+        yield BOARD, as_table(board_table(content["board"]), CAPTION)
     for section in content["sections"]:
         for number, table in enumerate(section["tables"][:TABLES]):
             yield "" if number else section["heading"], Table(**table)

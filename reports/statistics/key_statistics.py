@@ -5,8 +5,8 @@ A statement about keys carries a 95 % interval over keys that was checked to kee
 order statistics give one, the variance from `FEWEST_FOR_VARIANCE` keys on. Where every incorrect key that exists was
 tried (a small key space, enumerated), nothing was sampled, so the numbers are exact and have no interval.
 
-The interval of a single key is its own (over speakers or utterances) as the run measured it; that of the worst key is
-widened, because the key was picked as the extreme by the same scores
+The interval of a single key is its own (over speakers or utterances) as the run measured it; that of the best wrong
+key is widened, because the key was picked as the extreme by the same scores
 (`wrongkey.reports.statistics.intervals.picked_interval`).
 """
 
@@ -36,6 +36,7 @@ Statistic = Callable[[Array], Array]  # (..., keys) -> (...)
 QUANTILES = (0.05, 0.25, 0.75, 0.95)  # beside the median
 RESAMPLES = 2000
 FEWEST = 5  # sampled keys: 5 scores lie on one side of a number in 1 of 16 cases, which no interval can see
+FAR = 9  # log10 of guesses: a bound beyond that is one of nobody, and is not shown
 FEW_KEYS = 30  # below this, intervals are rough and a kernel density shows more than the data do
 _RESAMPLED_VALUES = 4_000_000  # held in memory at once
 
@@ -145,11 +146,11 @@ class GuessNumber:
             return f"{count_words(self.expected)} [{count_words(self.low)}, {count_words(self.high)}]"
         if self.exhaustive:
             return "no key does"
-        if self.limit is None:
+        if self.limit is None or self.limit > FAR:
             return f"> {self.tried:,} [≥ {count_words(self.low)}]"
         if power_of_ten(self.limit) < self.tried:
             return f"≤ {bound_words(self.limit)} [≥ {count_words(self.low)}]"
-        return f"> {self.tried:,} [≥ {count_words(self.low)}, ≤ {bound_words(self.limit)}]"
+        return f"> {self.tried:,}, at most {bound_words(self.limit)} [≥ {count_words(self.low)}]"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -252,7 +253,7 @@ def summarise(run: Run, metric: str | None = None, label: str | None = None) -> 
     Returns
     -------
     KeyStatistics
-        Distribution, worst key and guess numbers.
+        Distribution, best wrong key and guess numbers.
 
     Raises
     ------

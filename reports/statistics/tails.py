@@ -88,10 +88,12 @@ class TailGuess:
         return number >= min(power_of_ten(self.bound), UNREACHED)
 
     def _words(self, number: float) -> str:
-        """Such as "1,234"; "at most 20,518" by the key space; "above 10^12" where that is not known."""
+        """Such as "1,234"; "at most 20,518" by the key space; "above 10^12" where that is not known, or allows more."""
         if not self._capped(number):
             return count_words(number)
-        return "above 10^12" if self.bound is None else f"at most {bound_words(self.bound)}"
+        if self.bound is None or power_of_ten(self.bound) > UNREACHED:
+            return "above 10^12"
+        return f"at most {bound_words(self.bound)}"
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def tail_table(results: Sequence[KeyStatistics]) -> pd.DataFrame | None:
             row["Beyond the threshold"] = f"{tail.exceedances} keys ({_side(result.metric)} {words(tail.threshold)})"
             row["Shape ξ [95 %]"] = f"{tail.shape:.2f} [{tail.shape_low:.2f}, {tail.shape_high:.2f}]"
         for guess, number in zip(tail.guesses, result.guesses, strict=True):
-            row[f"Keys to within {result.metric.distance_words(guess.distance)}"] = _cell(tail, guess, number)
+            row[f"Guesses to within {result.metric.distance_words(guess.distance)}"] = _cell(tail, guess, number)
         row["Says nothing because"] = tail.warning or "–"
         rows.append(row)
     table = pd.DataFrame(rows).fillna("–")

@@ -129,7 +129,7 @@ def test_the_example_of_the_readme_runs_where_it_is_installed(environment, folde
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.S)
     # python -c puts the working folder first, as a notebook does; wrongkey's rooms have names of their own.
     said = call(environment, folder, "python", "-c", example)
-    assert re.fullmatch(r"plain [\d.]+ %, median [\d.]+ %, best incorrect key [\d.]+ %\n", said)
+    assert re.fullmatch(r"plain [\d.]+ %, median [\d.]+ %, best wrong key [\d.]+ %\n", said)
 
 
 def test_the_version_is_said_once():

@@ -47,13 +47,13 @@ def test_people_see_rounded_values_with_intervals(results: list[KeyStatistics], 
     assert table["Mean [95 %]"][1] == "18.67"  # every key was tried: no interval
     assert table["Plain"].tolist() == ["7.90", "7.90", "–"] and table["Variance [95 %]"][2] == "–"
     worst = worst_key_table(results)
-    assert worst["Keys to within 5 points"].tolist() == [str(results[0].guesses[2]), "2", "–"]
+    assert worst["Guesses to within 5 points"].tolist() == [str(results[0].guesses[2]), "2", "–"]
     assert worst["picked among"].tolist() == ["200", "3", "1"]
 
 
 def test_how_many_keys_came_close_stands_beside_what_other_speakers_would_change(results: list[KeyStatistics]) -> None:
     table = closeness_table(results)
-    assert table["within 5 points"].tolist() == [results[0].guesses[2].hits_words, "1 (0 to 1)", "–"]
+    assert table["Keys within 5 points"].tolist() == [results[0].guesses[2].hits_words, "1 (0 to 1)", "–"]
     csv = pd.read_csv(io.StringIO(to_csv(numbers(results))))
     assert csv[["keys_within_5", "keys_within_5_low", "keys_within_5_high"]].loc[1].tolist() == [1, 0, 1]
     first = results[0]

@@ -9,6 +9,7 @@ from wrongkey.commands.report import read_all
 from wrongkey.reports.content.gather import gather
 from wrongkey.reports.page.write import served_page
 from wrongkey.reports.runs import Run
+from wrongkey.terminal import note
 from wrongkey.view.app import Shown, View
 from wrongkey.view.keys import KeysOfRun
 from wrongkey.view.sound import kept_speech

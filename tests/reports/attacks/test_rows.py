@@ -100,9 +100,19 @@ def test_tables_show_what_was_measured_and_no_other_columns(tmp_path):
     assert not {"WER, %", "below the correct key, dB"} & set(attack_table(clean, verdict(clean).cases))
 
 
+def test_rounding_errors_are_0_and_a_signal_without_noise_is_exact(tmp_path):
+    table = rows("order", "2 s of ciphertext", [1.6e-15] * 3, snr=[150.0] * 3, snr_unseen=-0.2)
+    table += rows("told", "1 known block", [1.4] * 3, snr=[-2.0, 20.0, 150.0])
+    run = present(load_attacks(write_attacks(tmp_path / "a", [*table, *random_keys()])))
+    found = attack_table(run, verdict(run).cases).set_index("attack")
+    assert found.loc["order", ["key error", "SNR, dB"]].tolist() == ["0 [0, 0]", "exact"]
+    assert found.loc["order", "SNR of unseen speech, dB"] == "0 [0, 0]"
+    assert found.loc["told", "SNR, dB"] == "20 [9, 85]"
+
+
 def test_words_are_a_table_of_assets_by_adversaries(tmp_path):
     run = present(load_attacks(write_attacks(tmp_path / "a", [*broken_and_not(), *random_keys()])))
-    table = verdict_table(verdict(run)).set_index("asset")
+    table = verdict_table(verdict(run)).set_index("Asset")
     assert list(table.index) == ["the key", "the speech", "the use of the model", "who speaks"]
     assert table.loc["the use of the model", "eavesdropper"] == "does not apply"
 

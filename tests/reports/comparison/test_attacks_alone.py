@@ -48,7 +48,8 @@ def test_more_successes_are_worse(compared: Callable[..., AttackComparison]) -> 
 def test_an_open_b_does_not_pass_beside_an_open_a(compared: Callable[..., AttackComparison]) -> None:
     result = compared(order(200, 200), order(200, 200))
     assert result.hypotheses[0].decision == "shown" and result.verdict == "undecided"
-    assert "B is open to order (10 s): key or speech" in result.caution
+    opened = "B is open to order (10 s): key or speech. An attack that opens B fails it, whatever A is like."
+    assert result.caution == opened
 
 
 def test_few_trials_say_how_many_it_takes(compared: Callable[..., AttackComparison]) -> None:

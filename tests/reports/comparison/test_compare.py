@@ -362,7 +362,7 @@ def test_what_else_differs_is_said(make_run: MakeRun) -> None:
         "The trials differ between A and B.",
         "B is unfinished: 9 of 20 keys.",
         "B has only 9 keys: too few to see weak ones.",
-        "A has 300 keys and B 9: the worst keys are compared at 9 keys each.",
+        "A has 300 keys and B 9: the best wrong keys are compared at 9 keys each.",
     )
     assert compare(a, load_run(make_run("c", HIGH))).warnings == ()
     same = {"corpus": "b" * 64, "trials": "c" * 64}
@@ -373,6 +373,25 @@ def test_what_else_differs_is_said(make_run: MakeRun) -> None:
     assert compare(basic, none).warnings == ("The text normalisation differs between A and B.",)
     assert compare(basic, framed).warnings == ("The way to cut blocks differs: samples in A, frames in B.",)
     assert any("over utterances" in sentence for sentence in compare(basic, none, other_speakers=True).warnings)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "trials", "sentence"),
+    [
+        ("rom", "t", "The keys are the same and are compared one by one; speech and trials are the same, and the "
+                 "answer is about these speakers alone."),
+        ("flipping", "t", "The keys are not the same; speech and trials are the same, and the answer is about "
+                 "these speakers alone."),
+        ("rom", "u", "The keys are the same and are compared one by one; the answer is about speakers in general"),
+        ("flipping", "u", "The keys are not the same; the answer is about speakers in general"),
+    ],
+)  # fmt: skip
+def test_what_is_the_same_is_said(make_run: MakeRun, scheme: str, trials: str, sentence: str) -> None:
+    identity = {"weights": "a" * 64, "corpus": "b" * 64}
+    a = make_run("a", LOW, identity={**identity, "trials": "t"})
+    b = make_run("b", HIGH, identity={**identity, "trials": trials}, scheme=scheme, config={"scheme": scheme})
+    text = str(compare(load_run(a), load_run(b)))
+    assert sentence in text and "p < 0.001." in text and ", best wrong key " in text
 
 
 def test_the_answer_is_the_same_every_time(make_run: MakeRun) -> None:

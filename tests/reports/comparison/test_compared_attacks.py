@@ -76,6 +76,16 @@ def test_an_attack_on_b_alone_leaves_it_undecided(compared: Callable[..., Compar
     )
 
 
+def test_nobody_is_told_to_run_what_does_not_apply(compared: Callable[..., Comparison]) -> None:
+    told = rows("told", "1 block", [1.4] * 40, error=30.0)
+    result = compared(order(40), [*order(40), *informed(20.0), *told], (["informed"], []))
+    (sentence,) = [one for one in result.warnings if one.startswith("A lacks attacks")]
+    assert "The attack informed does not apply to A. Run wrongkey attack told --out" in sentence
+    alone = compared(order(40), [*order(40), *informed(20.0)], (["informed"], []))
+    (sentence,) = [one for one in alone.warnings if one.startswith("A lacks attacks")]
+    assert sentence.endswith("The attack informed does not apply to A.") and alone.verdict == "undecided"
+
+
 def test_so_does_one_that_finds_nothing_and_one_on_a_alone(compared: Callable[..., Comparison]) -> None:
     for tables, name in ((([], order(40)), "A"), ((order(40), []), "B")):
         result = compared(*tables)

@@ -1,15 +1,19 @@
 """Commands that repeat a run: every setting, quoted for a shell, and no path."""
 
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.narrow import present
+from tests.reports.attack_folders import random_keys, rows, write_attacks
 from wrongkey.commands.sweep import add
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.flags import given
 from wrongkey.parser import Parser
+from wrongkey.reports.attacks.rows import load_attacks
 from wrongkey.reports.content.commands import full_command, sweep_command
 from wrongkey.reports.content.private import last_parts
 from wrongkey.reports.runs import load_run
@@ -48,3 +52,16 @@ def test_settings_that_are_off_have_no_flag() -> None:
 )
 def test_of_paths_the_last_part(path: str, shown: str) -> None:
     assert last_parts(path) == shown
+
+
+def test_a_sweep_beside_attacks_is_made_again_by_their_command(make_run: Callable[..., Path]) -> None:
+    config = {"model_spec": "asv-raw3", "corpus_spec": "bundled", "only": "/x/a b/attacks/victims.txt"}
+    folder = make_run("a b", [30.0], config=config)
+    assert sweep_command(load_run(folder)) == ""
+    write_attacks(folder, [*rows("order", "5 s", [1.4] * 3, seconds=5.0), *random_keys(30)], model="asv-raw3")
+    path = folder / "attacks/suite.json"
+    suite = json.loads(path.read_text()) | {"config": {"corpus": "bundled", "model": "asv-raw3", "trials": 3}}
+    path.write_text(json.dumps(suite))
+    command = sweep_command(load_run(folder), [present(load_attacks(folder))])
+    assert command.startswith("wrongkey attack suite --corpus bundled") and "--only" not in command
+    assert "--trials 3" in command and command.endswith("--keys 30 --out 'a b'")

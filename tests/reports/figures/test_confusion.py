@@ -49,7 +49,7 @@ def test_plain_model_beside_the_best_key(make_run: MakeRun, tmp_path: Path) -> N
     figure = confusion_figure(summarise(load_run(folder)))
     assert figure is not None
     plain, best = figure.axes[:2]
-    assert plain.get_title() == "plain model: 75.0 %" and best.get_title() == "best incorrect key, number 1: 50.0 %"
+    assert plain.get_title() == "plain model: 75.0 %" and best.get_title() == "best wrong key, number 1: 50.0 %"
     np.testing.assert_array_equal(shares(plain), [[100, 0], [50, 50]])
     np.testing.assert_array_equal(shares(best), [[0, 100], [0, 100]])
     assert [label.get_text() for label in plain.get_yticklabels()] == ["$rain$", "dog"]

@@ -125,7 +125,7 @@ def test_plain_speech_is_the_line_where_the_model_carries_no_key(make_run: MakeR
     assert "plain speech" in text and "correct key" not in text and "incorrect" not in text
     assert "waveform to plain model 200 keys" in " ".join(text.split())
     both = text_of(violin_figure(results_of(folder, make_run("b", scores, task="asr", metric="wer"))))
-    assert "correct key or plain speech" in both and "best incorrect key" in both
+    assert "correct key or plain speech" in both and "best wrong key" in both
 
 
 def test_labels_name_unfinished_and_hostile_runs_as_they_are(make_run: MakeRun) -> None:

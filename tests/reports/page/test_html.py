@@ -323,7 +323,7 @@ def test_encrypted_waveforms_into_a_plain_model(make_run: MakeRun, scores: np.nd
     assert (tmp_path / "report-figures" / "violins-asr-wer-plain-model.png").is_file()
     assert cautions(summarise(load_run(folder))) == []
     only = page_of([folder], tmp_path / "only.html").text
-    assert "Correct key" not in only and "Plain query" not in only and "best incorrect key" not in only
+    assert "Correct key" not in only and "Plain query" not in only and "best wrong key" not in only
 
 
 def test_facts_of_recognition_and_classification(make_run: MakeRun, scores: np.ndarray, tmp_path: Path) -> None:

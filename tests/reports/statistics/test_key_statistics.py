@@ -148,8 +148,8 @@ def test_the_key_space_bounds_the_guesses_that_counting_cannot() -> None:
     eer = get_metric("eer")
     hit, missed = (guess_numbers(values, 7.9, eer, bound=4.0)[0] for values in (one_hit, none))
     assert hit.high == missed.high == 10_000 and hit.expected == 1000
-    assert str(missed) == "> 1,000 [≥ 333, ≤ 10,000]"
-    assert str(guess_numbers(none, 7.9, eer, bound=45.2)[0]) == "> 1,000 [≥ 333, ≤ 10^46]"
+    assert str(missed) == "> 1,000, at most 10,000 [≥ 333]"
+    assert str(guess_numbers(none, 7.9, eer, bound=45.2)[0]) == "> 1,000 [≥ 333]"
     assert str(guess_numbers(none, 7.9, eer, bound=2.9)[0]) == "≤ 795 [≥ 333]"
     assert guess_numbers(none, 7.9, eer, bound=4000.0)[0].high == math.inf
     assert guess_numbers(none, 7.9, eer, exhaustive=True, bound=4.0)[0].limit is None

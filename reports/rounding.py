@@ -1,0 +1,27 @@
+"""How a measured number is written where rounding errors are nothing, and a signal that is exact has no ratio."""
+
+from wrongkey.evaluation.run_folder.vocabulary import EXACT
+
+NOTHING = 1e-9  # what differs by less, in units of about 1, differs by rounding alone
+
+
+def rounded(value: float, form: str) -> str:
+    """A number in that format; rounding errors are 0, which has no sign.
+
+    Examples
+    --------
+    >>> rounded(1.6e-15, ".2g"), rounded(-0.2, ".0f"), rounded(-12.4, ".0f")
+    ('0', '0', '-12')
+    """
+    return f"{0.0 if abs(value) < NOTHING else value:z{form}}"
+
+
+def decibels(snr: float, form: str = ".0f") -> str:
+    """A signal-to-noise ratio; "exact" where only rounding is left.
+
+    Examples
+    --------
+    >>> decibels(150.0), decibels(38.6)
+    ('exact', '39')
+    """
+    return "exact" if snr >= EXACT else rounded(snr, form)
