@@ -20,7 +20,7 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 def execute(path: Path, folder: str) -> NotebookNode:
     """The notebook `path`, executed in a fresh kernel with `folder` as its working directory; it is not written."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
         notebook,
         timeout=SECONDS,
@@ -52,7 +52,7 @@ def main(paths: list[Path]) -> None:
         start = perf_counter()
         with TemporaryDirectory() as folder:
             notebook = execute(path, folder)
-        nbformat.write(notebook, path)
+        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
         print(f"{path.name}: {perf_counter() - start:.0f} s, {path.stat().st_size / 1e3:,.0f} kB")
 
 
