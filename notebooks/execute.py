@@ -1,4 +1,6 @@
-"""Execute the notebooks and save them in place: of the outputs, only measured times change.
+"""Execute the notebooks and save them in place.
+
+Of the outputs, only measured times change, and the date, commits and clips of the report that the fifth shows.
 
 `make notebooks` runs it; `python notebooks/execute.py notebooks/01-keys.ipynb` executes one. Each runs in a fresh
 kernel and in a temporary folder, so that it needs nothing that an earlier one left.

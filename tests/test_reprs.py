@@ -79,3 +79,8 @@ def test_a_key_is_not_pickled_and_may_be_copied(protocol):
     with pytest.raises(TypeError, match="save"):
         pickle.dumps([key], protocol)
     assert copy.deepcopy([key])[0] == copy.copy(key) == key
+
+
+def test_commands_of_a_board_are_folded(shown):
+    cells = [cell for row in shown["board"].rows for cell in row.cells]
+    assert shown["board"]._repr_html_().count("<details>") == sum(cell.command is not None for cell in cells) > 0
