@@ -1,4 +1,6 @@
-"""Execute the notebooks and save them in place: of the outputs, only measured times change.
+"""Execute the notebooks and save them in place.
+
+Of the outputs, only measured times change, and the date, commits and clips of the report that the fifth shows.
 
 `make notebooks` runs it; `python notebooks/execute.py notebooks/01-keys.ipynb` executes one. Each runs in a fresh
 kernel and in a temporary folder, so that it needs nothing that an earlier one left.
@@ -20,7 +22,7 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 def execute(path: Path, folder: str) -> NotebookNode:
     """The notebook `path`, executed in a fresh kernel with `folder` as its working directory; it is not written."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
         notebook,
         timeout=SECONDS,
@@ -52,7 +54,7 @@ def main(paths: list[Path]) -> None:
         start = perf_counter()
         with TemporaryDirectory() as folder:
             notebook = execute(path, folder)
-        nbformat.write(notebook, path)
+        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
         print(f"{path.name}: {perf_counter() - start:.0f} s, {path.stat().st_size / 1e3:,.0f} kB")
 
 

@@ -22,8 +22,10 @@ def code(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_there_are_five():
+def test_there_are_five_and_the_documentation_names_them():
     assert [path.stem[:2] for path in FILES] == ["01", "02", "03", "04", "05"]
+    page = (FOLDER.parent / "docs" / "notebooks.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `notebooks/(.+?)`", page, flags=re.M) == [path.name for path in FILES]
 
 
 @notebooks

@@ -12,6 +12,7 @@ from wrongkey.attacks import AttackFolder
 from wrongkey.evaluation import RunFolder
 from wrongkey.keys import SecretKey
 from wrongkey.reports import compare, load_attacks, load_run, play, summarise, verdict
+from wrongkey.reports.board import board
 
 LONG = "<b>" + "x" * 300 + "\x1b[31m"  # a name that a stranger may have chosen
 
@@ -24,6 +25,7 @@ def shown(tmp_path_factory):
     path = write_run(folder / ("<i>" + "r" * 200), scores, model=LONG, corpus=LONG, scheme=LONG)
     write_attacks(path, rows("order", "5 s", [0.01] * 10) + random_keys(), model=None)
     run, attacks = load_run(path), load_attacks(path)
+    assert attacks is not None
     return {
         "key": SecretKey("<b>" + "s" * 300, 2, 1, np.eye(2)[::-1]),
         "folder": RunFolder(path),
@@ -33,11 +35,12 @@ def shown(tmp_path_factory):
         "comparison": compare(run, run),
         "attacks": attacks,
         "verdict": verdict(attacks),
+        "board": board([summarise(run)], [attacks]),
         "players": play({LONG: np.sin(np.arange(2000) / 5)}),
     }
 
 
-KINDS = ("key", "folder", "attack folder", "run", "statistics", "comparison", "attacks", "verdict", "players")
+KINDS = ("key", "folder", "attack folder", "run", "statistics", "comparison", "attacks", "verdict", "board", "players")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,3 +79,8 @@ def test_a_key_is_not_pickled_and_may_be_copied(protocol):
     with pytest.raises(TypeError, match="save"):
         pickle.dumps([key], protocol)
     assert copy.deepcopy([key])[0] == copy.copy(key) == key
+
+
+def test_commands_of_a_board_are_folded(shown):
+    cells = [cell for row in shown["board"].rows for cell in row.cells]
+    assert shown["board"]._repr_html_().count("<details>") == sum(cell.command is not None for cell in cells) > 0

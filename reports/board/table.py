@@ -67,6 +67,8 @@ def board_html(board: Board) -> str:
 
 def _cell_html(cell: Cell) -> Markup:
     text = Markup('<td title="{}">{} {}').format(printable(cell.sentence), cell.icon, cell.state.capitalize())
-    for part in filter(None, (cell.price, cell.sure, cell.command)):
+    for part in filter(None, (cell.price, cell.sure)):
         text += Markup("<br><small>{}</small>").format(printable(part))
+    if cell.command:  # folded, because commands are longer than all the rest
+        text += Markup("<details><summary>try it</summary><small>{}</small></details>").format(printable(cell.command))
     return text + Markup("</td>")
