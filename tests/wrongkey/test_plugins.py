@@ -164,7 +164,7 @@ def test_what_is_no_such_thing_is_one_sentence(here, kind):
 
 def test_a_name_of_ours_is_not_taken(here, capsys):
     assert "name 'sign-chain', which is one of the suite's" in refused(
-        capsys, "attack", "my_own_things:Taken", "--corpus", "bundled", "--out", "run"
+        capsys, "attack", "my_own_things:Taken", "--corpus", "bundled", "--block", "3", "--out", "run"
     )
     assert "a Scheme with the name 'rom'" in refused(
         capsys, "keys", "draw", "--scheme", "my_own_things:named_rom", "--block", "3", "-o", "key.npz"

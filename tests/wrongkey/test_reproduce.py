@@ -124,7 +124,8 @@ def test_the_command_in_a_manifest_asks_for_the_same_sweep(tmp_path: Path, monke
         return RunFolder(out)
 
     monkeypatch.setattr(module, "sweep", sweep)
-    monkeypatch.setattr(import_module("wrongkey.commands.sweep"), "_verdict", lambda folder: "a verdict")
+    monkeypatch.setattr(import_module("wrongkey.reports.runs"), "load_run", lambda folder: folder)
+    monkeypatch.setattr(import_module("wrongkey.run_summary"), "sentences", lambda run: ["A result."])
     assert main(shlex.split(command_line("sweep", config, tmp_path / "x"))[1:]) == 0
     assert seen == [(config, tmp_path / "x")]
 
