@@ -17,6 +17,8 @@ FLOATS = (  # label and caption of each table of a section
     ("best-wrong-keys", "The best wrong key, and how many random keys it takes to come close to the plain model:"),
     ("near-keys", "How many keys came close to the plain model; in parentheses by the ends of their intervals:"),
 )
+MOST: Extreme = "most"
+LEAST: Extreme = "least"
 TABLES = 3  # of a section: scores, best wrong keys, keys that came close
 
 
@@ -48,9 +50,9 @@ def _floats(content: Mapping[str, Any]) -> Iterator[str]:
     if content["board"]:
         yield to_latex(board_table(content["board"]), f"{CAPTION}.", "board")
     for section in content["sections"]:
-        higher = section["metric"]["higher_is_safer"]
-        safest, weakest = ("most", "least") if higher else ("least", "most")
-        bold: Mapping[str, Extreme] = {"Mean [95 %]": safest, f"{BEST} [95 %]": weakest}
+        bold = {"Mean [95 %]": LEAST, f"{BEST} [95 %]": MOST}
+        if section["metric"]["higher_is_safer"]:
+            bold = {"Mean [95 %]": MOST, f"{BEST} [95 %]": LEAST}
         for (label, about), table in zip(FLOATS, section["tables"][:TABLES], strict=False):
             caption = f"{about} {section['heading']}."
             yield to_latex(as_frame(Table(**table)), caption, f"{label}-{section['anchor']}", bold)
