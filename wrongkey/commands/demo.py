@@ -26,9 +26,12 @@ ASKED: dict[str, tuple[str, dict[str, Any], dict[str, float]]] = {
     "asr": ("bundled-words", {}, {"rom": 0.2, "shuffling": 0.2}),
 }
 
-# scheme -> the attack that needs nothing but ciphertext; the others need more than an eavesdropper has
-CIPHERTEXT_ONLY = {"rom": "polyphase", "shuffling": "sample-order", "flipping": "sign-chain"}
-NEEDING_MORE = ("public-model", "known-plaintext", "chosen-plaintext")
+# scheme -> the attack that needs nothing but ciphertext, and of ROM those of adversaries who have more
+ATTACKS = {
+    "rom": ("polyphase", "public-model", "known-plaintext", "chosen-plaintext"),
+    "shuffling": ("sample-order",),
+    "flipping": ("sign-chain",),
+}
 ATTACKED_MODEL, ATTACKED_SECONDS, ATTACKED_KEYS, RANDOM_KEYS = "asv-raw10", 5.0, 5, 40
 ANALYSED = "asv-raw3-rom"
 
@@ -100,7 +103,7 @@ def _attacks(options: argparse.Namespace) -> None:
     from wrongkey.attacks.harness.suite import run_attacks
     from wrongkey.progress import stages
 
-    for scheme, name in CIPHERTEXT_ONLY.items():
+    for scheme, names in ATTACKS.items():
         attacked = AttackConfig(
             "bundled",
             model=ATTACKED_MODEL,
@@ -109,7 +112,7 @@ def _attacks(options: argparse.Namespace) -> None:
             seconds=(ATTACKED_SECONDS,),
             device=options.device,
         )
-        folder, names = options.out / f"{ATTACKED_MODEL}-{scheme}-attacked", [name, *NEEDING_MORE]
+        folder = options.out / f"{ATTACKED_MODEL}-{scheme}-attacked"
         run_attacks(
             attacked,
             names,
