@@ -41,7 +41,9 @@ def test_the_facts_of_a_key(shown):
         "10.00", ["9.00", "11.00"], 1, 3, 0
     )  # fmt: skip
     assert [near["index"] for near in facts["neighbours"]] == [1, 2, 0]
-    assert facts["command"] == ("wrongkey keys draw --scheme rom --block 3 --dims 1 --seed 0 --out key.npz --index 1")
+    assert facts["command"] == (
+        "wrongkey keys draw --scheme rom --block 3 --blocks samples --seed 0 --out key.npz --index 1"
+    )
     measures = {one["label"]: one["value"] for one in facts["measures"]}
     key = IncorrectKeys("rom", 3, 0, correct_key("rom", 3, 0)).batch(1, 1)[0]
     off = np.linalg.norm(key - correct_key("rom", 3, 0)) / np.sqrt(3)

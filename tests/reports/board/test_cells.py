@@ -163,7 +163,8 @@ def test_commands_are_ones_that_the_command_line_takes(tmp_path, make_run):
     recogniser = sweep(make_run, task="asr", metric="wer", config={"text": "none", "same_gender": False})
     shown = board([recogniser], [present(load_attacks(alone.folder))])
     commands = [cell.command for row in shown.rows for cell in row.cells if cell.command]
-    parsed = [parser().parse_args(shlex.split(command)[1:]) for command in commands]
+    words = [shlex.split(command)[1:] for command in commands]  # the attacks of these folders are made up
+    parsed = [parser().parse_args([name, "suite", *flags]) for name, _, *flags in words]
     spoken, asked = parsed[0], parsed[-1]
     assert (spoken.model, spoken.block, spoken.trials, spoken.seconds) == (None, 4, 12, (5.0, 10.0))
     assert (spoken.scheme, spoken.keys, spoken.background, str(spoken.out)) == ("flipping", 100, "kaldi:x", "a")
