@@ -292,7 +292,7 @@ def test_damaged_results_are_named_and_made_again(tmp_path, damage):
         path.with_name("told.parquet").replace(path)
     said: list[str] = []
     suite.run_attacks(speech(), [Blind()], tmp_path / "run", keys=8, workers=1, report=said.append)
-    assert [line for line in said if "blind.parquet is damaged" in line] == said[:1]
+    assert [line for line in said if "blind.parquet is damaged" in line] == [line for line in said if not line.startswith("Reading")][:1]
     pd.testing.assert_frame_equal(pd.read_parquet(path).drop(columns="seconds"), first.drop(columns="seconds"))
 
 
@@ -304,7 +304,7 @@ def test_results_of_an_older_wrongkey_are_kept_and_guarded_from_then_on(tmp_path
     folder.suite_path.write_text(folder.suite_path.read_text().replace('"tables"', '"unknown"'))
     said: list[str] = []
     suite.run_attacks(speech(), [Blind()], tmp_path / "run", keys=8, workers=1, report=said.append)
-    assert said == []
+    assert [line for line in said if not line.startswith("Reading")] == []
     pd.testing.assert_frame_equal(pd.read_parquet(path), first)
     assert pq.read_schema(path).metadata[b"wrongkey"]
 
