@@ -179,7 +179,7 @@ def settings(folder: Path) -> Path:
 
 def use_settings(file: Path) -> None:
     """Read the settings of a sweep."""
-    read_settings(file, parser().parse_args(["sweep", "--model", "m", "--corpus", "c"]).parser)
+    read_settings(file, parser().parse_args(["sweep", "--model", "m", "--corpus", "c", "--config", str(file)]).parser)
 
 
 JSON_LINE = '{{"audio_filepath": "{0}/{1}.wav", "text": "hello", "speaker": "{0}", "offset": 0.01, "duration": 0.02}}'
