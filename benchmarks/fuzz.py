@@ -37,6 +37,7 @@ from wrongkey.evaluation.corpora import duration, load_audio, open_corpus
 from wrongkey.evaluation.tasks.enrolment import ENROLMENT
 from wrongkey.evaluation.tasks.trials import read_trials
 from wrongkey.keys import SecretKey
+from wrongkey.parser import leaves
 
 MEMORY = 8 * 2**30  # bytes of address space: torch and its libraries take 3 GiB of it
 SECONDS = 20
@@ -179,7 +180,7 @@ def settings(folder: Path) -> Path:
 
 def use_settings(file: Path) -> None:
     """Read the settings of a sweep."""
-    read_settings(file, parser().parse_args(["sweep", "--model", "m", "--corpus", "c", "--config", str(file)]).parser)
+    read_settings(file, next(one for one in leaves(parser()) if one.prog == "wrongkey sweep"))
 
 
 JSON_LINE = '{{"audio_filepath": "{0}/{1}.wav", "text": "hello", "speaker": "{0}", "offset": 0.01, "duration": 0.02}}'
