@@ -16,12 +16,12 @@ def rounded(value: float, form: str) -> str:
     return f"{0.0 if abs(value) < NOTHING else value:z{form}}"
 
 
-def decibels(snr: float, form: str = ".0f") -> str:
+def decibels(snr: float, form: str = ".0f", unit: str = "") -> str:
     """A signal-to-noise ratio; "exact" where only rounding is left.
 
     Examples
     --------
-    >>> decibels(150.0), decibels(38.6)
-    ('exact', '39')
+    >>> decibels(150.0), decibels(38.6), decibels(-0.2, unit=" dB")
+    ('exact', '39', '0 dB')
     """
-    return "exact" if snr >= EXACT else rounded(snr, form)
+    return "exact" if snr >= EXACT else f"{rounded(snr, form)}{unit}"

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import Asset, Attack, Case, CompleteAttack, Evidence, Matrix, Need, Recovery, Setting
+from wrongkey.attacks.base import Asset, Attack, Case, CompleteAttack, Evidence, Matrix, Recovery, Setting
 from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
 from wrongkey.attacks.harness.checks import check_case, check_reason
@@ -49,14 +49,12 @@ from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.run_folder.attack_rows import REPEATS
 from wrongkey.evaluation.run_folder.media import Row, kept_clips, may_keep
-from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS, DECRYPTED, RECOVERED
+from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS, DECRYPTED, OF_A_MODEL, RECOVERED
 from wrongkey.evaluation.sweep import Progress
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.keys.blocks import Blocks
 
 Stages = Callable[[str, int, int], None]  # which attack in which case, trials done, trials in all
-
-OF_A_MODEL: frozenset[Need] = frozenset({"public model", "encrypted model", "answers"})
 
 
 def run_attacks(

@@ -21,6 +21,7 @@ NEEDS = (
     *("ciphertext", "ciphertext of many", "other speech", "answers", "encrypted model", "public model"),
     *("plain enrolment", "labelled ciphertext", "known plaintext", "chosen plaintext"),
 )
+OF_A_MODEL = frozenset({"answers", "encrypted model", "public model"})  # nobody has them where speech alone is attacked
 # Fields of a case, columns of attack rows: `given_seconds` and so on.
 CASE_COLUMNS = ("seconds", "known_blocks", "quality", "queries", "variant")
 # What decryption with a recovered key sounds like, columns of attack rows.

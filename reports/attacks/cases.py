@@ -31,13 +31,12 @@ from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
 from wrongkey.reports.attacks.successes import UNLOCKED, decrypted, numbers, recovered, unlocked
 from wrongkey.reports.attacks.threats import Word
 from wrongkey.reports.effective_error import effective_interval
-from wrongkey.reports.rounding import rounded
+from wrongkey.reports.rounding import decibels, rounded
 from wrongkey.reports.statistics.multiplicity import holm
 
 NO_INTERVAL = "no interval over speakers was measured: the same wrongkey attack command into a new folder measures one"
 NO_BASELINE = "no baseline of random keys was measured"
 NEARER = 0.25  # of the way from random keys to plain: how much better an error must be to weaken a scheme
-EXACT = 149.0  # dB of SNR from which the speech is the original: scores are capped at 150
 KEYED = ("key", "speech", "use")
 
 
@@ -90,11 +89,13 @@ class Effect:
     @property
     def words(self) -> str:
         """The value beside that of random keys, in words."""
-        ours, theirs = (
-            "exact" if self.column == "snr" and value >= EXACT else f"{rounded(value, self.form)}{self.unit}"
-            for value in (self.median, self.null)
-        )
+        ours, theirs = map(self._written, (self.median, self.null))
         return f"median {self.name} {ours} (random keys {theirs})"
+
+    def _written(self, value: float) -> str:
+        return (
+            decibels(value, self.form, self.unit) if self.column == "snr" else f"{rounded(value, self.form)}{self.unit}"
+        )
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,17 @@ from html import escape
 
 import numpy as np
 
+from wrongkey.evaluation.run_folder.vocabulary import OF_A_MODEL
 from wrongkey.printable import brief, printable
-from wrongkey.reports.attacks.cases import EXACT, KEYED, Judged, judge, model_error
+from wrongkey.reports.attacks.cases import KEYED, Judged, judge, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, Guess, guessed
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
 from wrongkey.reports.attacks.threats import ADVERSARIES, ASSETS, SEVERITY, Adversary, Word, price, worst
 from wrongkey.reports.attacks.without_attack import opened, percent
+from wrongkey.reports.rounding import decibels
 
 VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
-OF_A_MODEL = frozenset({"answers", "encrypted model", "public model"})  # nobody has them where speech alone is attacked
 MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of attacks on identities
 NULL_VERBS = {"key": "are found", "speech": "decrypt", "use": "unlock it"}
 
@@ -242,7 +243,7 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
     if outcome.failed and outcome.n:
         parts.append(f"{outcome.failed} of {len(outcome.rows)} trials failed")
     if case.asset in ("key", "speech") and np.isfinite(outcome.median("snr")):
-        snr = snr_words(outcome.median("snr"))
+        snr = decibels(outcome.median("snr"), unit=" dB")
         parts.append("decrypted speech is exact" if snr == "exact" else f"median SNR {snr}")
     if case.asset == "use" and outcome.wants_key and run.task and np.isfinite(outcome.median("error")):
         parts.append(f"median {run.task.name} {outcome.median('error'):.1f} % (plain {run.task.plain:.1f} %)")
@@ -251,17 +252,6 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
     if outcome.n:
         parts.append(f"{outcome.median('seconds'):.2g} s of CPU a {'key' if outcome.wants_key else 'trial'}")
     return "; ".join(parts) + "."
-
-
-def snr_words(snr: float) -> str:
-    """A signal-to-noise ratio in dB; "exact" where only rounding is left, of which the harness caps the ratio.
-
-    Examples
-    --------
-    >>> snr_words(37.6), snr_words(150.0)
-    ('38 dB', 'exact')
-    """
-    return "exact" if snr >= EXACT else f"{snr:.0f} dB"
 
 
 def _summary(found: AttackVerdict) -> str:

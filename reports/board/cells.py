@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from wrongkey.evaluation.run_folder.vocabulary import OF_A_MODEL
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.cases import Judged, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, guessed
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
 from wrongkey.reports.attacks.threats import ASSETS, Adversary, Word, price
-from wrongkey.reports.attacks.verdicts import OF_A_MODEL, snr_words, unfinished
 from wrongkey.reports.attacks.verdicts import Cell as Found
+from wrongkey.reports.attacks.verdicts import unfinished
 from wrongkey.reports.attacks.without_attack import open_model, percent
 from wrongkey.reports.board.applies import may_apply
 from wrongkey.reports.board.commands import command_for
@@ -22,6 +23,7 @@ from wrongkey.reports.board.joining import Evidence
 from wrongkey.reports.board.leaks import leak_sentence
 from wrongkey.reports.board.states import STATE_OF, TRIED, State
 from wrongkey.reports.board.words import cpu, listed
+from wrongkey.reports.rounding import decibels
 
 OF_GUESSERS = GUESSING_NEEDS | {"other speech"}
 ASSET_ORDER = ("speech", "key", "use", "identity")
@@ -265,7 +267,7 @@ def _sure(best: Candidate) -> str:
     if case.hits is not None:
         parts.append(f"{case.hits} of {case.trials} keys [{percent(*case.interval)}]")
     if case.asset in ("key", "speech") and np.isfinite(snr := case.outcome.median("snr")):
-        parts.append(snr_words(snr))
+        parts.append(decibels(snr, unit=" dB"))
     if case.asset in ("use", "identity") and best.run and best.run.task and np.isfinite(case.outcome.median("error")):
         error, low, high = model_error(case.outcome, best.run.task)
         interval = f" [{low:.1f}, {high:.1f} %]" if np.isfinite([low, high]).all() else ""
