@@ -88,11 +88,6 @@ def report_hint(folders: Sequence[Path], page: str = "report.html") -> str:
     return shlex.join(["wrongkey", "report", *map(str, folders), "--out", page])
 
 
-def listing(words: Sequence[str]) -> str:
-    """Words as a sentence has them: ``a, b and c``."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
 def scheme_name(text: str) -> str:
     """One of the paper's schemes in any case, as reports write them (ROM); any other name stays as it is."""
     return text.lower() if text.lower() in SCHEMES else text

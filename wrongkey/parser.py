@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 from wrongkey.config_file import read_settings
 from wrongkey.errors import BadInput
-from wrongkey.flags import at_home, listing
+from wrongkey.flags import at_home
+from wrongkey.printable import listed
 
 REQUIRED = "the following arguments are required: "  # how argparse begins that error
 
@@ -51,7 +52,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise BadInput with argparse's message and where to read more."""
         if message.startswith(REQUIRED):
-            message = f"{self._subject} needs {listing(message.removeprefix(REQUIRED).split(', '))}"
+            message = f"{self._subject} needs {listed(message.removeprefix(REQUIRED).split(', '))}"
         else:
             message = f"{message[:1].upper()}{message[1:]}"
         raise BadInput(f"{message}; see {self.prog} --help.")

@@ -1,6 +1,6 @@
 """Foreign text (names and paths from a run folder, a corpus, a file) made safe to show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 SHOWN = "\u00a0\u3000\u200c\u200d"  # spaces, and joiners that Indic and Persian spelling needs: not printable, but safe
@@ -41,6 +41,17 @@ def brief(text: object, most: int = 40) -> str:
     """
     text = printable(text)
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence has them, with commas and an "and".
+
+    Examples
+    --------
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def facts_html(title: object, facts: Mapping[str, object]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from wrongkey.attacks.base import Asset, Case, Need, Quality, Threat
 from wrongkey.errors import BadInput
+from wrongkey.printable import listed
 
 PARTS = ("name", "family", "threat", "inapplicable", "cases", "run")  # of an attack
 FILE_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # rows lie in a file of this name
@@ -23,7 +24,7 @@ def check_attack(attack: Any, spec: str) -> None:
     """Raise BadInput where `attack`, which `spec` names in sentences, lacks a part or has one of another kind."""
     missing = [part for part in PARTS if not hasattr(attack, part)]
     if missing:
-        raise BadInput(f"Attack {spec!r} lacks {_listed(missing)}: {SEE} for what it needs.")
+        raise BadInput(f"Attack {spec!r} lacks {listed(missing)}: {SEE} for what it needs.")
     name = attack.name
     if not (isinstance(name, str) and FILE_NAME.fullmatch(name)):
         raise BadInput(
@@ -74,7 +75,7 @@ def check_case(case: Any, attack: str, needs: frozenset[Need]) -> None:
         _check_needs(case.needs, spec)
         if not case.needs <= needs:
             raise BadInput(
-                f"Attack {attack!r} has a case that needs {_listed(sorted(case.needs - needs))}, which its threat does "
+                f"Attack {attack!r} has a case that needs {listed(sorted(case.needs - needs))}, which its threat does "
                 "not name: add it there."
             )
 
@@ -107,9 +108,3 @@ def _is_number(value: Any) -> bool:
 
 def _is_count(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _listed(names: list[str]) -> str:
-    """Names as in "a, b and c"."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

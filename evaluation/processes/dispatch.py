@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from wrongkey.errors import BadInput, in_one_line
-from wrongkey.evaluation.processes.watch import Watch, listed
+from wrongkey.evaluation.processes.watch import Watch, some_of
 from wrongkey.printable import printable
 
 CONTINUES = "what is done is kept, and the same command continues"
@@ -117,7 +117,7 @@ def collect(
                 yield answer
             late = [f for f in begun if not f.done() and monotonic() - begun[f] >= (timeout or math.inf)]
             if late:
-                names = listed([in_flight[future].name for future in late])
+                names = some_of([in_flight[future].name for future in late])
                 raise BadInput(
                     f"{_capital(names)} took longer than --timeout {timeout:g} s: {CONTINUES}, with more time."
                 )

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from types import TracebackType
 
+from wrongkey.printable import listed
+
 MINUTE = 60.0
 NAMED = 4  # of the calls that are being computed
 
@@ -35,7 +37,7 @@ class Watch:
     @property
     def doing(self) -> str:
         """What is being computed."""
-        return listed(self.busy)
+        return some_of(self.busy)
 
     def heard(self) -> None:
         """Something arrived."""
@@ -66,8 +68,8 @@ class Watch:
                 return
 
 
-def listed(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
     """``a, b and 7 more``."""
     more = len(names) - NAMED
     shown = [*names[:NAMED], *([f"{more} more"] if more > 0 else [])]
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown) or "nothing"
+    return listed(shown) or "nothing"

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from wrongkey.printable import printable
+from wrongkey.printable import listed, printable
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.board.cells import Cell
 from wrongkey.reports.board.joining import UNKNOWN, Evidence
 from wrongkey.reports.board.states import State
-from wrongkey.reports.board.words import listed
 from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE, fails
 
 Rows = Sequence[tuple[Evidence, Sequence[Cell]]]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wrongkey.evaluation.run_folder.vocabulary import OF_A_MODEL
-from wrongkey.printable import printable
+from wrongkey.printable import listed, printable
 from wrongkey.reports.attacks.cases import Judged, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, guessed
@@ -22,7 +22,7 @@ from wrongkey.reports.board.commands import command_for
 from wrongkey.reports.board.joining import Evidence
 from wrongkey.reports.board.leaks import leak_sentence
 from wrongkey.reports.board.states import STATE_OF, TRIED, State
-from wrongkey.reports.board.words import cpu, listed
+from wrongkey.reports.board.words import cpu
 from wrongkey.reports.rounding import decibels
 
 OF_GUESSERS = GUESSING_NEEDS | {"other speech"}

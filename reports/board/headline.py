@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrongkey.evaluation.run_folder.vocabulary import NEEDS
+from wrongkey.printable import listed
 from wrongkey.reports.attacks.rows import Outcome
 from wrongkey.reports.attacks.threats import ADVERSARIES
 from wrongkey.reports.board.cells import Cell
 from wrongkey.reports.board.joining import Place
 from wrongkey.reports.board.states import TRIED, State
-from wrongkey.reports.board.words import joined, listed
+from wrongkey.reports.board.words import joined
 from wrongkey.reports.statistics.key_statistics import count_words
 
 WHO = {

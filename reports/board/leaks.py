@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from wrongkey.printable import listed
 from wrongkey.reports.analyses import Analysis
-from wrongkey.reports.board.words import listed
 
 # (condition, metric, words) of rows of the analysis; an EER of linking counts for one key, under which all users are.
 TOLD = (

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
-from wrongkey.printable import printable
+from wrongkey.printable import listed, printable
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS, LEAST_SHARE
 from wrongkey.reports.attacks.guessing import EXCLUDED, MOST_GUESSES
@@ -18,7 +18,6 @@ from wrongkey.reports.board.headline import Headline, headline
 from wrongkey.reports.board.joining import Evidence, join
 from wrongkey.reports.board.states import TRIED
 from wrongkey.reports.board.table import board_html
-from wrongkey.reports.board.words import listed
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 HAS = {

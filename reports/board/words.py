@@ -5,17 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def listed(words: Sequence[str]) -> str:
-    """Words with commas and an "and".
-
-    Examples
-    --------
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
-    """
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
-
-
 def joined(phrases: Sequence[str]) -> str:
     """Phrases that may hold an "and" themselves.
 

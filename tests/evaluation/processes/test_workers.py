@@ -25,7 +25,7 @@ from wrongkey.evaluation.processes import watch, workers
 from wrongkey.evaluation.processes.dispatch import Call, Refusal, collect, described, sheltered
 from wrongkey.evaluation.processes.failures import SomeFailed
 from wrongkey.evaluation.processes.pool import processes
-from wrongkey.evaluation.processes.watch import Watch, listed
+from wrongkey.evaluation.processes.watch import Watch, some_of
 from wrongkey.evaluation.sweep import sweep
 
 KEYS, BAD = 20, {10, 13}
@@ -190,7 +190,7 @@ def test_the_watch_counts_from_the_last_arrival(monkeypatch):
         watching.heard()
         wait_for(lambda: len(said) > 1)
     assert set(said[:2]) == {"no trial for a minute; 1 of 3 trials done; busy with trial 1 and trial 2"}
-    assert listed("abcdefg") == "a, b, c, d and 3 more"
+    assert some_of("abcdefg") == "a, b, c, d and 3 more"
 
 
 def test_errors_in_one_line():
