@@ -11,6 +11,7 @@ from .board.table import board_table as board_table
 from .board.verdict_board import Board as Board
 from .comparison.compare import Comparison as Comparison
 from .comparison.compare import compare as compare
+from .content.heard import heard_table as heard_table
 from .figures.analyses import correlation_figure as correlation_figure
 from .figures.analyses import distance_figure as distance_figure
 from .figures.analyses import example_figure as example_figure
@@ -24,7 +25,6 @@ from .latex import to_latex as to_latex
 from .metrics import METRICS as METRICS
 from .metrics import Metric as Metric
 from .metrics import get_metric as get_metric
-from .page.heard import heard_table as heard_table
 from .page.write import write_report as write_report
 from .paper.published import published_beside as published_beside
 from .paper.reproduction import write_reproduction as write_reproduction

@@ -24,6 +24,8 @@ from wrongkey.printable import brief, facts_html, printable
 from wrongkey.reports.metrics import METRICS
 
 SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
+TASKS = ("asv", "asr", "asc")  # in the order in which they are shown
+SCHEMES = ("rom", "flipping", "shuffling")  # likewise, the largest key space first; those of a user come after them
 VARIANT_WORDS = {  # the usual variant, that of the paper's tables I to III, is not named
     "": "",
     "both": "",
@@ -350,6 +352,11 @@ def load_runs(folders: Iterable[Path | str | Run]) -> list[Run]:
     if not unique:
         raise BadInput("No run folder was given: name at least one, for example runs/demo.")
     return [run or load_run(folder) for folder, run in unique.items()]
+
+
+def place_in(order: Sequence[str], name: str) -> int:
+    """Where a task or a scheme is shown; behind all others where the order does not know it."""
+    return order.index(name) if name in order else len(order)
 
 
 def find_readable(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:

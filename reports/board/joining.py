@@ -15,12 +15,10 @@ from wrongkey.reports.attacks.attacked_task import AttackedTask, task_of
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
 from wrongkey.reports.board.leaks import rows_about
-from wrongkey.reports.runs import SCHEME_NAMES, VARIANT_WORDS, Run
+from wrongkey.reports.runs import SCHEME_NAMES, SCHEMES, TASKS, VARIANT_WORDS, Run, place_in
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 UNKNOWN, WAVEFORM = "unknown", "waveform"
-SCHEMES = ("rom", "flipping", "shuffling")  # in the order of the board, the largest key space first; then others
-TASKS = ("", "asv", "asr", "asc")  # in the order of the board; "": speech alone
 USUAL = "both"  # the threat variant that is not named
 
 
@@ -53,9 +51,9 @@ class Place:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """By task, scheme, block size and model."""
-        task = TASKS.index(self.task) if self.task in TASKS else len(TASKS)
-        scheme = SCHEMES.index(self.scheme) if self.scheme in SCHEMES else len(SCHEMES)
+        """Speech alone, then by task, scheme, block size and model."""
+        task = place_in(TASKS, self.task) if self.task else -1
+        scheme = place_in(SCHEMES, self.scheme)
         return task, scheme, self.scheme, self.block_size, self.blocks, self.model, self.front_end, self.variant
 
     @property

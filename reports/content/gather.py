@@ -11,11 +11,8 @@ from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
 from wrongkey.reports.metrics import METRICS, Metric
-from wrongkey.reports.runs import Run, run_labels
+from wrongkey.reports.runs import SCHEMES, TASKS, Run, place_in, run_labels
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise
-
-TASKS = ("asv", "asr", "asc")
-SCHEMES = ("rom", "flipping", "shuffling")  # those of a user come after them
 
 
 @dataclass(frozen=True)
@@ -103,9 +100,7 @@ def gather(runs: Sequence[Run], attacks: Sequence[AttackRun], analyses: Sequence
 
 def _place(run: Run) -> tuple[int, int, int]:
     """Where a run is shown: by task, scheme and block size, whatever its folder is called."""
-    places = [(run.task, TASKS), (run.scheme, SCHEMES)]
-    task, scheme = (order.index(name) if name in order else len(order) for name, order in places)
-    return task, scheme, run.block_size
+    return place_in(TASKS, run.task), place_in(SCHEMES, run.scheme), run.block_size
 
 
 def _distinct(runs: Sequence[Run]) -> Iterator[str]:

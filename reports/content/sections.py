@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from wrongkey.reports.content.gather import Gathered, Group
+from wrongkey.reports.content.heard import heard_table
 from wrongkey.reports.content.keys import keys_of_section
 from wrongkey.reports.content.schema import Figure, Section, Sentence, Survival, Table
 from wrongkey.reports.content.schema import Metric as MetricFacts
 from wrongkey.reports.content.tables import as_table
 from wrongkey.reports.metrics import Metric
-from wrongkey.reports.page.heard import heard_table
 from wrongkey.reports.paper.published import differences, published_beside, published_table
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 from wrongkey.reports.statistics.survival import survival

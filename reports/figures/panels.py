@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from wrongkey.reports.figures.style import tidy
-from wrongkey.reports.runs import SCHEME_NAMES, Run
+from wrongkey.reports.runs import SCHEME_NAMES, Run, place_in
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 
@@ -35,8 +35,8 @@ def ordered(results: Sequence[KeyStatistics]) -> list[KeyStatistics]:
     """Runs by task, model family, variant, scheme (the paper's first) and block size."""
 
     def place(result: KeyStatistics) -> tuple[object, ...]:
-        run, known = result.run, list(SCHEME_NAMES)
-        scheme = known.index(run.scheme) if run.scheme in known else len(known)
+        run = result.run
+        scheme = place_in(tuple(SCHEME_NAMES), run.scheme)
         return run.task, _natural(run.family), run.variant, scheme, run.scheme, run.block_size
 
     return sorted(results, key=place)

@@ -17,7 +17,7 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.sweep import sweep
 from wrongkey.reports import write_report
-from wrongkey.reports.page.heard import heard_table
+from wrongkey.reports.content.heard import heard_table
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.statistics.key_statistics import summarise
 

@@ -14,7 +14,7 @@ from wrongkey.commands.reproduce import block_sizes, choose_keys, short_names
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.run_folder.folder import RunFolder
 from wrongkey.flags import command_line
-from wrongkey.reports.page.heard import heard_table
+from wrongkey.reports.content.heard import heard_table
 from wrongkey.reports.paper.experiments import EXPERIMENTS
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.statistics.key_statistics import summarise

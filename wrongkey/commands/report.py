@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -13,10 +12,7 @@ from wrongkey.errors import BadInput
 from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
-    from wrongkey.reports.analyses import Analysis
-    from wrongkey.reports.attacks.rows import AttackRun
     from wrongkey.reports.page.write import Asked, Written
-    from wrongkey.reports.runs import Run
 
 FORMATS = ("html", "json", "pdf", "md", "csv", "tex")
 STYLES = ("screen", "ieee")
@@ -97,60 +93,15 @@ def files(out: Path | None, formats: Sequence[str] | None, table: Path | None) -
 
 
 def _write(paths: list[Path], asked: Asked) -> Written:
+    from wrongkey.reports.found import find_all
     from wrongkey.reports.page.write import write_formats
 
     for path in paths:
         if path.is_file():
             raise BadInput(f"{path} is neither a folder nor a .json file: give run folders, or the report.json of one.")
     note(f"Reading {', '.join(map(str, paths))} …")
-    runs, attacks, analyses = read_all(paths)
-    note(f"Runs of sweeps: {len(runs)}, of attacks: {len(attacks)}, analyses: {len(analyses)}.")
-    return write_formats(runs, asked, attacks, analyses, note)
-
-
-def read_all(paths: list[Path]) -> tuple[list[Run], list[AttackRun], list[Analysis]]:
-    """The sweeps, attacks and analyses that are named by `paths` or lie below one of them.
-
-    Raises
-    ------
-    BadInput
-        As `read_runs`.
-    """
-    from wrongkey.reports.analyses import find_analyses
-    from wrongkey.reports.attacks.rows import find_attacks
-
-    attacks, analyses = find_attacks(paths), find_analyses(paths)
-    shown = {run.folder for run in attacks} | {analysis.folder for analysis in analyses}
-    sweeps = [path for path in paths if not _holds_only(path, shown)]
-    runs, left_out = read_runs(sweeps) if sweeps or not shown else ([], [])
-    for reason in left_out:
+    found = find_all(paths)
+    for reason in found.left_out:
         note(f"wrongkey: left out: {reason}")
-    return runs, attacks, analyses
-
-
-def _holds_only(path: Path, shown: set[Path]) -> bool:
-    """Whether a folder holds attacks or analyses but no sweep."""
-    from wrongkey.evaluation.run_folder.folder import find_runs
-
-    return any(folder.is_relative_to(path) for folder in shown) and not find_runs(path)
-
-
-def read_runs(paths: list[Path]) -> tuple[list[Run], list[str]]:
-    """Runs that are named by `paths` or lie below one of them, and the reasons why others there are left out.
-
-    Raises BadInput for a run that is named itself and cannot be read, and for a folder without a readable run.
-    """
-    from wrongkey.evaluation.run_folder.folder import find_runs
-    from wrongkey.reports import find_readable, load_runs
-
-    given: list[Path | Run] = []
-    left_out: list[str] = []
-    for path in paths:
-        found = [] if os.path.exists(path / "manifest.json") else find_runs(path)
-        runs, reasons = find_readable(found)
-        if found and not runs:
-            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-            raise BadInput(f"{path} holds no run that can be shown: {reasons[0].rstrip('.')}{more}.")
-        given += runs or [path]
-        left_out += reasons
-    return load_runs(given), list(dict.fromkeys(left_out))
+    note(f"Runs of sweeps: {len(found.runs)}, of attacks: {len(found.attacks)}, analyses: {len(found.analyses)}.")
+    return write_formats(found.runs, asked, found.attacks, found.analyses, note)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wrongkey.commands.report import read_all
 from wrongkey.reports.content.gather import gather
+from wrongkey.reports.found import find_all
 from wrongkey.reports.page.write import served_page
 from wrongkey.reports.runs import Run
 from wrongkey.terminal import note
@@ -17,7 +17,11 @@ from wrongkey.view.sound import kept_speech
 
 def load(paths: Sequence[Path], real: bool = False, trusted: bool = False) -> View:
     """Read run folders into what the server shows; `real`: with real people's clips, where they were kept."""
-    found = gather(*read_all(list(paths)))
+    note(f"Reading {', '.join(map(str, paths))} …")
+    read = find_all(paths)
+    for reason in read.left_out:
+        note(f"wrongkey: left out: {reason}")
+    found = gather(read.runs, read.attacks, read.analyses)
     page = served_page(found, "/view.js", real, say=note)
     return View(page, {name: _shown(run, name, real, trusted) for run, name in found.names.items()})
 

@@ -8,7 +8,7 @@ import pytest
 from tests.reports.conftest import heard, write_outputs
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.spacing import evenly_spaced
-from wrongkey.reports.page.heard import LONGEST, heard_table, median_key
+from wrongkey.reports.content.heard import LONGEST, heard_table, median_key
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise
 
