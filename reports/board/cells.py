@@ -84,6 +84,15 @@ class Cell:
         """Whether the adversary gets what they want."""
         return self.state is State.BROKEN
 
+    @property
+    def case(self) -> Judged | None:
+        """The case of an attack that the state rests on; None of guesses, and where nothing was tried."""
+        return self.found.case if self.found and self.state in TRIED else None
+
+    def rests_with(self, other: "Cell") -> bool:
+        """Whether both rest on the same rows of the same attack."""
+        return bool(self.case and other.case and self.case.outcome is other.case.outcome)
+
     def to_dict(self) -> dict[str, Any]:
         """The cell as JSON holds it."""
         names = ("adversary", "icon", "price", "sure", "also", "like", "sentence", "command", "caution")

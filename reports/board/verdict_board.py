@@ -16,7 +16,6 @@ from wrongkey.reports.board.cautions import cautions
 from wrongkey.reports.board.cells import Cell, cell_of
 from wrongkey.reports.board.headline import Headline, headline
 from wrongkey.reports.board.joining import Evidence, join
-from wrongkey.reports.board.states import TRIED
 from wrongkey.reports.board.table import board_html
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
@@ -175,13 +174,10 @@ def board(results: Sequence[KeyStatistics], attacks: Sequence[AttackRun], analys
 
 def _alike(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """The cells of a row; each that rests on the same case as an earlier one names its adversary."""
-    first: dict[int, str] = {}
-    found = []
-    for cell in cells:
-        case = cell.found.case if cell.found else None
-        like = first.setdefault(id(case.outcome), cell.adversary) if case and cell.state in TRIED else cell.adversary
-        found.append(replace(cell, like="" if like == cell.adversary else like))
-    return tuple(found)
+    return tuple(
+        replace(cell, like=next((other.adversary for other in cells[:place] if other.rests_with(cell)), ""))
+        for place, cell in enumerate(cells)
+    )
 
 
 def _row(row: Evidence, cells: tuple[Cell, ...], anchor: str) -> Row:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wrongkey.keys.blocks import Blocks
-from wrongkey.reports.content.commands import attack_command, sweep_command
+from wrongkey.reports.commands import attack_command, sweep_command
 from wrongkey.reports.content.gather import Gathered
 from wrongkey.reports.content.schema import RunFacts
 from wrongkey.reports.metrics import METRICS

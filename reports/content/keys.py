@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 
-from wrongkey.reports.content.commands import draw_words
+from wrongkey.reports.commands import draw_words
 from wrongkey.reports.content.schema import BestKey, Keys
 from wrongkey.reports.figures.density import has_density, narrowing
 from wrongkey.reports.metrics import Metric

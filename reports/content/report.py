@@ -16,9 +16,9 @@ from wrongkey.reports.content.attacks import attacks as attacked
 from wrongkey.reports.content.cite import bibtex
 from wrongkey.reports.content.facts import facts_line, made, run_facts
 from wrongkey.reports.content.gather import Gathered, gather
-from wrongkey.reports.content.private import without_paths
 from wrongkey.reports.content.schema import FORMAT, Board, Figure, Listen, Report, Table
 from wrongkey.reports.content.sections import reading, sections
+from wrongkey.reports.private import without_paths
 from wrongkey.reports.runs import Run
 from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE, cautions, check_rows, verdicts
 

@@ -17,7 +17,7 @@ from wrongkey.errors import BadInput
 from wrongkey.keys import IncorrectKeys, correct_key, get_scheme
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.printable import printable
-from wrongkey.reports.content.commands import draw_words
+from wrongkey.reports.commands import draw_words
 from wrongkey.reports.metrics import METRICS
 from wrongkey.reports.outputs import kept_key
 from wrongkey.reports.runs import Run

@@ -6,8 +6,9 @@ from typing import Any
 
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.settings import options_of
+from wrongkey.printable import printable
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
-from wrongkey.reports.content.private import last_parts
+from wrongkey.reports.private import last_parts
 from wrongkey.reports.runs import Run
 
 VICTIMS = "/attacks/victims.txt"  # the list that attacks write for the sweep beside them
@@ -40,8 +41,8 @@ def full_command(words: Iterable[str], settings: Mapping[str, Any], out: str) ->
         if value is None or value is False or value in ([], ()):
             continue
         flag = f"--{name.replace('_', '-')}"
-        line += [flag] if value is True else [flag, last_parts(_written(value))]
-    return shlex.join([*line, "--out", out])
+        line += [flag] if value is True else [flag, printable(last_parts(_written(value)))]
+    return shlex.join([*line, "--out", printable(out)])
 
 
 def sweep_command(run: Run, attacks: Sequence[AttackRun] = ()) -> str:

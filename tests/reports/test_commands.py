@@ -14,8 +14,8 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.flags import given
 from wrongkey.parser import Parser
 from wrongkey.reports.attacks.rows import load_attacks
-from wrongkey.reports.content.commands import full_command, sweep_command
-from wrongkey.reports.content.private import last_parts
+from wrongkey.reports.commands import full_command, sweep_command
+from wrongkey.reports.private import last_parts
 from wrongkey.reports.runs import load_run
 
 
