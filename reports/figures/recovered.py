@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from wrongkey.reports.figures.style import COLOURS, GREY, STYLE, legend_below, tidy
+from wrongkey.reports.figures.spectrograms import decibels
+from wrongkey.reports.figures.style import COLOURS, GREY, legend_below, new_figure, styled, tidy
 from wrongkey.reports.spectrogram import magnitudes
 
 WINDOW, STEP = 0.025, 0.00625  # seconds of a window, and from one to the next
@@ -24,8 +24,8 @@ def spectrograms_figure(panels: Sequence[tuple[str, Array]], rate: int) -> Figur
 
     panels: title and waveform of each. rate: samples per second.
     """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.5 + HEIGHT * len(panels)), layout="constrained")
+    with styled():
+        figure = new_figure(WIDTH, 0.5 + HEIGHT * len(panels))
         rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for number, (axes, (title, waveform)) in enumerate(zip(rows, panels, strict=True)):
             image = axes.imshow(
@@ -51,16 +51,15 @@ def levels(waveform: Array, rate: int) -> Array:
     """Levels `(bins, frames)` in dB relative to the loudest, from -RANGE to 0."""
     window = max(16, round(WINDOW * rate))
     step = min(window, max(1, round(STEP * rate), len(waveform) // MOST_FRAMES))
-    power = magnitudes(waveform, window, step) ** 2
-    return 10 * np.log10(np.maximum(power / max(power.max(), 1e-30), 10 ** (-RANGE / 10)))
+    return np.maximum(decibels(magnitudes(waveform, window, step)), -RANGE)
 
 
 def block_structure_figure(
     sizes: Sequence[int], before: Array, after: Array, block_size: int, scheme: str, result: str
 ) -> Figure:
     """Stationarity (0 to 1) in blocks of each of `sizes`, before and after decryption; `result` names the latter."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    with styled():
+        figure = new_figure(WIDTH, 3.4)
         axes = figure.subplots()
         axes.axvline(block_size, color=GREY, linewidth=1, linestyle=":", label=f"M = {block_size}, as was said")
         axes.plot(sizes, before, "o-", color=GREY, markersize=4, label="ciphertext")

@@ -44,6 +44,19 @@ class Page:
         """What a script passes to its callback, its last argument."""
         return self.driver.execute_async_script(script, *arguments)
 
+    def durations(self, players: str) -> list[Any]:
+        """The seconds that each of these players has loaded, or why it could not."""
+        found: list[Any] = self.wait(
+            """const done = arguments[1], players = [...document.querySelectorAll(arguments[0])];
+            Promise.all(players.map((one) => new Promise((told) => {
+                one.onloadedmetadata = () => told(one.duration);
+                one.onerror = () => told(one.error.message || "error");
+                one.load();
+            }))).then(done)""",
+            players,
+        )
+        return found
+
     def console(self) -> list[str]:
         """Errors and warnings since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")]

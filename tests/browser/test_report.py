@@ -103,14 +103,7 @@ def test_the_first_screen_names_what_breaks(page: Page, report: str) -> None:
 
 def test_every_clip_can_be_heard(page: Page, report: str) -> None:
     page.open(report)
-    heard = page.wait(
-        """const done = arguments[0], players = [...document.querySelectorAll("#listen audio")];
-        Promise.all(players.map((one) => new Promise((told) => {
-            one.onloadedmetadata = () => told(one.duration);
-            one.onerror = () => told(one.error.message || "error");
-            one.load();
-        }))).then(done)"""
-    )
+    heard = page.durations("#listen audio")
     assert len(heard) == 6 and heard == pytest.approx([1.0] * 6, abs=0.1)
     assert page.run("return [...document.images].every((one) => one.complete && one.naturalWidth)")
 

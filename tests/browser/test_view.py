@@ -78,14 +78,7 @@ def test_a_dot_brings_facts_sound_and_pictures(page: Page, server: str) -> None:
         'return [...document.querySelectorAll("#view button")].map((one) => one.textContent)'
     ) if ": " in one] == ["1: 10.00", "2: 20.00", "0: 30.00"]  # fmt: skip
     until(page, '[...document.querySelectorAll("#view audio")].every((one) => one.src)')
-    heard = page.wait(
-        """const done = arguments[0], players = [...document.querySelectorAll("#view audio")];
-        Promise.all(players.map((one) => new Promise((told) => {
-            one.onloadedmetadata = () => told(one.duration);
-            one.onerror = () => told(one.error.message || "error");
-            one.load();
-        }))).then(done)"""
-    )
+    heard = page.durations("#view audio")
     assert heard == pytest.approx([1.0, 1.0], abs=0.1)
     page.run('document.querySelectorAll("#view img").forEach((one) => one.scrollIntoView())')
     until(page, '[...document.querySelectorAll("#view img")].every((one) => one.complete && one.naturalWidth)')
