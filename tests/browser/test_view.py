@@ -30,6 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_outputs(folder / "one", heard(["one two"], ["one two"]), {1: heard(["one two"], ["<b>no</b> two"])})
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    listening.listen()  # a browser that comes before the server is up waits
     port = listening.getsockname()[1]
     started = uvicorn.Server(uvicorn.Config(app(load([folder]), TOKEN, port), log_level="critical", ws="none"))
     thread = threading.Thread(target=started.run, kwargs={"sockets": [listening]})
