@@ -190,35 +190,6 @@ def lighter(colour: str, amount: float) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def contrast(colour: str) -> float:
-    """The contrast ratio of a colour on white (WCAG 2.2), 1 to 21; 3 is the least for a mark that must be seen.
-
-    Examples
-    --------
-    >>> contrast("#000000")
-    21.0
-    """
-    return 1.05 / (_luminance(colour) + 0.05)
-
-
-def lightness(colour: str) -> float:
-    """The lightness L* of a colour (CIE 1976), 0 to 100: what is left of it in greyscale.
-
-    Examples
-    --------
-    >>> round(lightness("#ffffff"))
-    100
-    """
-    y = _luminance(colour)
-    return float(116 * y ** (1 / 3) - 16 if y > (6 / 29) ** 3 else y * (29 / 3) ** 3)
-
-
-def _luminance(colour: str) -> float:
-    """The relative luminance of an sRGB colour, 0 to 1."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
 def tidy(name: str) -> str:
     """A name on one line, without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in name).split())

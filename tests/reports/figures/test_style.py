@@ -10,6 +10,7 @@ import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from tests.reports.figures.drawn import results_of
 from wrongkey.errors import BadInput
@@ -20,8 +21,6 @@ from wrongkey.reports.figures.style import (
     GREYS,
     INK,
     MORE_COLOURS,
-    contrast,
-    lightness,
     new_figure,
     save_figure,
     scheme_colours,
@@ -31,6 +30,23 @@ from wrongkey.reports.figures.violins import violin_figure
 
 MakeRun = Callable[..., Path]
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def contrast(colour: str) -> float:
+    """The contrast ratio of a colour on white (WCAG 2.2), 1 to 21; 3 is the least for a mark that must be seen."""
+    return 1.05 / (_luminance(colour) + 0.05)
+
+
+def lightness(colour: str) -> float:
+    """The lightness L* of a colour (CIE 1976), 0 to 100: what is left of it in greyscale."""
+    y = _luminance(colour)
+    return float(116 * y ** (1 / 3) - 16 if y > (6 / 29) ** 3 else y * (29 / 3) ** 3)
+
+
+def _luminance(colour: str) -> float:
+    """The relative luminance of an sRGB colour, 0 to 1."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def test_a_scheme_keeps_its_colour(make_run: MakeRun) -> None:
