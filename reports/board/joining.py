@@ -13,7 +13,7 @@ from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.attacked_task import AttackedTask, task_of
 from wrongkey.reports.attacks.rows import AttackRun
-from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
+from wrongkey.reports.attacks.verdicts import AttackVerdict
 from wrongkey.reports.board.leaks import rows_about
 from wrongkey.reports.runs import SCHEME_NAMES, SCHEMES, TASKS, VARIANT_WORDS, Run, place_in
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
@@ -68,8 +68,8 @@ class Place:
 class Evidence:
     """All that was measured in one place.
 
-    rates: sample rates of the model's queries, where folders say them.  known: needs of all attacks that the folders of
-    the board know, by name.
+    rates: sample rates of the model's queries, where folders say them.  judged: the verdict of every run of attacks.
+    known: needs of all attacks that the folders of the board know, by name.
     """
 
     place: Place
@@ -77,6 +77,7 @@ class Evidence:
     attacks: list[AttackRun] = field(default_factory=list)
     analyses: list[Analysis] = field(default_factory=list)
     rates: set[float] = field(default_factory=set)
+    judged: Mapping[AttackRun, AttackVerdict] = field(default_factory=dict)
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @cached_property
@@ -84,10 +85,10 @@ class Evidence:
         """The attacks on the model itself, or on speech where the row is about speech alone."""
         return [run for run in self.attacks if bool(run.setting.get("model")) == bool(self.place.model)]
 
-    @cached_property
+    @property
     def verdicts(self) -> list[AttackVerdict]:
         """The verdict of each attack run."""
-        return [verdict(run) for run in self.attacks]
+        return [self.judged[run] for run in self.attacks]
 
     @cached_property
     def sweep(self) -> KeyStatistics | None:
@@ -107,13 +108,16 @@ class Evidence:
 
 
 def join(
-    results: Iterable[KeyStatistics], attacks: Sequence[AttackRun], analyses: Iterable[Analysis] = ()
+    results: Iterable[KeyStatistics], judged: Mapping[AttackRun, AttackVerdict], analyses: Iterable[Analysis] = ()
 ) -> tuple[list[Evidence], list[AttackRun]]:
     """The rows in their order, and the attacks on plain waveforms that count for no model beside them.
+
+    judged: the attacks, each with its verdict.
 
     Only the task's own metric counts, and only sweeps of a model with a key: "waveform" asks the plain model.
     """
     results = [one for one in results if one.metric.name == one.run.metric and one.run.keyed]
+    attacks = list(judged)
     fronts = _known_front_ends(results, attacks)
     rows: dict[Place, Evidence] = {}
 
@@ -144,7 +148,7 @@ def join(
             alone.append(run)
     known = _known_needs(attacks)
     for row in rows.values():
-        row.known = known
+        row.known, row.judged = known, judged
         row.analyses = [one for one in analyses if _is_about(one, row.place)]
     return sorted(rows.values(), key=lambda row: row.place.order), alone
 

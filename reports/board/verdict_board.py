@@ -12,6 +12,7 @@ from wrongkey.reports.attacks.guessing import EXCLUDED, MOST_GUESSES
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.successes import UNLOCKED
 from wrongkey.reports.attacks.threats import ADVERSARIES
+from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
 from wrongkey.reports.board.cautions import cautions
 from wrongkey.reports.board.cells import Cell, cell_of
 from wrongkey.reports.board.headline import Headline, headline
@@ -138,7 +139,12 @@ class Board:
         return board_html(self)
 
 
-def board(results: Sequence[KeyStatistics], attacks: Sequence[AttackRun], analyses: Sequence[Analysis] = ()) -> Board:
+def board(
+    results: Sequence[KeyStatistics],
+    attacks: Sequence[AttackRun],
+    analyses: Sequence[Analysis] = (),
+    verdicts: Sequence[AttackVerdict] | None = None,
+) -> Board:
     """Bring sweeps, attacks and analyses together and judge every setting against every adversary.
 
     Parameters
@@ -149,6 +155,8 @@ def board(results: Sequence[KeyStatistics], attacks: Sequence[AttackRun], analys
         Of `find_attacks`.
     analyses : sequence of Analysis
         Of `find_analyses`.
+    verdicts : sequence of AttackVerdict, optional
+        Of the attacks, where they are judged already.
 
     Returns
     -------
@@ -160,7 +168,8 @@ def board(results: Sequence[KeyStatistics], attacks: Sequence[AttackRun], analys
     >>> board([], []).headline
     'Unclear: there is no sweep of a model with a key, and no attack.'
     """
-    joined, alone = join(results, attacks, analyses)
+    verdicts = [verdict(run) for run in attacks] if verdicts is None else verdicts
+    joined, alone = join(results, dict(zip(attacks, verdicts, strict=True)), analyses)
     judged = [(row, _alike([cell_of(row, adversary) for adversary in ADVERSARIES])) for row in joined]
     said: Headline = headline([(row.place, cells) for row, cells in judged])
     anchors: dict[str, int] = {}

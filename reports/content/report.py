@@ -101,7 +101,7 @@ def content_of(
 
 
 def _board(found: Gathered) -> Board | None:
-    board = board_of(found.main, found.attacks, found.analyses)
+    board = board_of(found.main, found.attacks, found.analyses, found.verdicts)
     return Board.model_validate(_plain(board.to_dict())) if board.rows else None
 
 
