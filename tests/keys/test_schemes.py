@@ -10,7 +10,8 @@ from scipy import stats
 from tests.narrow import present
 from wrongkey.errors import BadInput
 from wrongkey.keys.draw import draw_keys
-from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme, normals
+from wrongkey.keys.family import get_scheme
+from wrongkey.keys.schemes import SCHEMES, Scheme, normals
 
 COUNT = 4000
 
