@@ -3,7 +3,7 @@
 from wrongkey.errors import BadInput
 from wrongkey.keys.spec import BASES, OPTIONS, PAPER, Spec, parse
 
-__all__ = ["FAMILY", "PAPER", "place_of_scheme", "scheme_label"]
+__all__ = ["FAMILY", "PAPER", "place_of_scheme", "scheme_label", "taken_apart"]
 
 FAMILY = tuple(BASES)
 
@@ -26,7 +26,7 @@ def scheme_label(name: str) -> str:
     >>> scheme_label("rom+turns=4"), scheme_label("mine:scheme")
     ('ROM, 4 in turn', 'mine:scheme')
     """
-    spec = _taken_apart(name)
+    spec = taken_apart(name)
     base = BASES[spec.base].label if spec.base in BASES else spec.base
     return ", ".join([base, *(OPTIONS[option].label.format(value) for option, value in spec.options)])
 
@@ -49,11 +49,12 @@ def place_of_scheme(name: str) -> tuple[int, int, str]:
     >>> sorted(["shuffling", "rom+turns=2", "mine", "rom"], key=place_of_scheme)
     ['rom', 'rom+turns=2', 'shuffling', 'mine']
     """
-    spec = _taken_apart(name)
+    spec = taken_apart(name)
     return FAMILY.index(spec.base) if spec.base in BASES else len(FAMILY), len(spec.options), name
 
 
-def _taken_apart(name: str) -> Spec:
+def taken_apart(name: str) -> Spec:
+    """A name of any kind, taken apart; one that is no name of a scheme is a base without options."""
     try:
         return parse(name)
     except BadInput:  # from a run folder of somebody else's
