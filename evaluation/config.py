@@ -66,7 +66,7 @@ class SweepConfig:
     corpus : str
         What `open_corpus` understands.
     scheme : str
-        ``shuffling``, ``flipping``, ``rom`` or one of yours.
+        A name of `wrongkey.keys.family.get_scheme`, such as ``rom`` or ``rom+turns=4``.
     task : {"asv", "asr", "asc"}
         Speaker verification, speech recognition, or classification of acoustic scenes or events.
     blocks : {"samples", "tiles", "frames"}, optional
@@ -128,7 +128,7 @@ class SweepConfig:
 
     model: Annotated[str, Flag("see 'wrongkey models'")]
     corpus: Annotated[str, Flag("bundled, DIR, or kaldi:, librispeech:, esc10:, … before a DIR (docs/corpora.md)")]
-    scheme: Annotated[str, Flag("shuffling, flipping, rom (default) or a registered one")] = "rom"
+    scheme: Annotated[str, Flag("rom (default), flipping, rom+turns=4, …: see 'wrongkey schemes'")] = "rom"
     task: Annotated[
         str,
         Flag(
