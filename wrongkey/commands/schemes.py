@@ -1,4 +1,4 @@
-"""``wrongkey schemes``: the schemes and options that can be named, or what one of them is. Imports no torch for the list."""
+"""``wrongkey schemes``: the schemes and options that can be named, or what one of them is."""
 
 from __future__ import annotations
 
