@@ -82,7 +82,7 @@ class KeyCut:
         Examples
         --------
         >>> KeyCut.for_layer(nn.Conv1d(1, 64, 10, stride=10))
-        KeyCut(blocks=<Blocks.SAMPLES: 'samples'>, block_size=10)
+        KeyCut(blocks=<Blocks.SAMPLES: 'samples'>, block_size=10, span=1, along='time')
         """
         chosen = blocks_for(layer, blocks, name)
         if block_size is None:
@@ -90,6 +90,10 @@ class KeyCut:
         if block_size is None:
             raise BadInput(f"The layer {name!r} has no block size of its own for {chosen}: name one.")
         return cls(chosen, block_size)
+
+    def __str__(self) -> str:
+        """The cut in words."""
+        return f"{self.blocks.noun} of {self.block_size}" + (f", {self.span} together" if self.span > 1 else "")
 
     @property
     def dims(self) -> int:

@@ -245,13 +245,14 @@ def _unshared(network: nn.Module, name: str) -> bool:
 
 def _cut_by(layer: nn.Module, name: str, key: Key, blocks: Blocks | KeyCut | str | None) -> KeyCut:
     """How a key cuts what a layer reads; BadInput where the layer does not imply it, or the key does not fit it."""
-    if isinstance(blocks, KeyCut):
-        if (shape := tuple(key_matrix(key).shape)) != (blocks.size, blocks.size):
-            raise _refusal(name, f"{blocks} need a matrix of N = {blocks.size}, and this one is {shape}")
-        return blocks
-    chosen = blocks_for(layer, blocks, name)
-    if reason := _key_mismatch(layer, key, chosen):
+    chosen = blocks.blocks if isinstance(blocks, KeyCut) else blocks_for(layer, blocks, name)
+    exact = isinstance(blocks, KeyCut) and not isinstance(key, SecretKey)  # a matrix whose N need be no square
+    if not exact and (reason := _key_mismatch(layer, key, chosen)):
         raise _refusal(name, reason)
+    if isinstance(blocks, KeyCut):
+        if (size := key_matrix(key).shape[-1]) != blocks.size:
+            raise _refusal(name, f"it reads {blocks} of N = {blocks.size}, and the key has N = {size}")
+        return blocks
     if isinstance(key, SecretKey):
         return key.cut(chosen)
     return KeyCut(chosen, block_of_matrix(key.shape[-1], chosen.dims))

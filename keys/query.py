@@ -185,7 +185,7 @@ def _matrix(key: Key, dims: int | None, blocks: Cut | None) -> tuple[Tensor, Key
     matrix = key_matrix(key)
     if isinstance(blocks, KeyCut):
         if matrix.shape[-1] != blocks.size:
-            raise BadInput(f"A key for {blocks} has N = {blocks.size}, and this one has {matrix.shape[-1]}.")
+            raise BadInput(f"A key of {blocks} has N = {blocks.size}, and this one has {matrix.shape[-1]}.")
         return matrix, blocks
     if blocks is not None:
         blocks = Blocks.named(blocks)
