@@ -58,7 +58,7 @@ def exactness(
     model: Model, key: SecretKey, blocks: Blocks, waveform: Tensor, dtype: torch.dtype = torch.float32
 ) -> Exactness:
     """Plain model and plain query against encrypted model and encrypted query, both computed in ``dtype``."""
-    queries = fitted_queries(model, waveform, KeyCut(blocks, key.block_size))
+    queries = fitted_queries(model, waveform, key.cut(blocks))
     encrypted = encrypt_first_layer(model, key, blocks, torch.promote_types(dtype, torch.float32))
     plain_model = copied(model)  # a network rounded to bfloat16 cannot be made whole again
     for one in (plain_model, encrypted):
