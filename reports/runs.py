@@ -129,6 +129,11 @@ class Run:
         return int(self._one("dims"))
 
     @property
+    def size(self) -> int:
+        """N, elements that a key multiplies together; runs of an older wrongkey have keys of single blocks."""
+        return int(self.section("config").get("size") or self.block_size**self.dims)
+
+    @property
     def family(self) -> str:
         """The model's name without a block size at its end: HuBERT5 and HuBERT10 are one family."""
         if given := self._words("model_card", "family"):

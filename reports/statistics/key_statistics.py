@@ -379,7 +379,7 @@ def _guesses(run: Run, metric: Metric, plain: float) -> tuple[GuessNumber, ...]:
     rows = run.rows("incorrect", metric.name)
     ends = tuple(rows[column].to_numpy(dtype=np.float64) for column in ("ci_low", "ci_high"))
     own = (ends[0], ends[1]) if np.isfinite(ends).all() else None
-    bound = log10_guesses(run.scheme, run.block_size**run.dims)
+    bound = log10_guesses(run.scheme, run.size)
     return guess_numbers(run.incorrect(metric.name), plain, metric, run.exhaustive, own, bound)
 
 
