@@ -46,6 +46,7 @@ class Config(Part):
     blocks: Text = None
     block: Positive | None = None
     block_size: Positive | None = None
+    size: Positive | None = None
     dims: Positive | None = None
     bins: Count | None = None
     keys: Positive | None = None
