@@ -10,7 +10,8 @@ because every score after it would be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -25,9 +26,12 @@ from wrongkey.evaluation.hardware import TOLERANCE
 from wrongkey.evaluation.models.modules import in_training
 from wrongkey.evaluation.processes.elsewhere import Asked, ask_elsewhere, asked_here
 from wrongkey.evaluation.processes.watch import Report
+from wrongkey.evaluation.queries import group_queries
 from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
 from wrongkey.evaluation.spacing import evenly_spaced
+from wrongkey.evaluation.windows import windows_of
 from wrongkey.keys import draw_keys
+from wrongkey.keys.key_cut import KeyCut
 
 # utterances that go through the front end again, here and in another process
 CUT_TWICE = {"asv": 8, "asr": 4, "asc": 8}
@@ -95,6 +99,12 @@ def _checks(
 
     yield from _elsewhere(experiment, here, elsewhere(numbers))
 
+    if windows_of(experiment.model) is not None:
+        yield SelfCheck.within(
+            "windows", _windows_difference(experiment, numbers), limit,
+            "largest difference between the plain model on plain speech and the windowed model on windows of it",
+        )  # fmt: skip
+
     if experiment.encrypted is not None:
         yield from _key_checks(experiment, engine, plain, correct)
 
@@ -123,6 +133,22 @@ def _same_answers(experiment: Experiment, one: Asked, other: Asked) -> float:
     if isinstance(one.answers[0], Tensor):
         return TOLERANCE[experiment.config.precision]
     return SAME_TEXTS if one.cut_difference(other) else 0.0
+
+
+def _windows_difference(experiment: Experiment, numbers: Sequence[int]) -> float:
+    """Largest difference of the answers that the plain model gives to speech and the windowed one to its windows."""
+    plain, ask = experiment.plain_model(), experiment.asked_in_checks
+    reader = replace(experiment.reader, model=plain)
+    read = experiment.engine.on(experiment.engine.queries, ask)
+    differences = []
+    for number in numbers:  # one by one: segments of several lengths may hold equally many windows
+        utterance = experiment.used[number]
+        cut = group_queries([reader.segments(reader.waveform(utterance), utterance)], KeyCut("samples", 1), whole=False)
+        spoken = Engine.of(
+            plain, ask, cut, read.model_key.numpy(), read.blocks, kernels=False, device=read.device, dtype=read.dtype
+        )
+        differences.append(_difference(read.on(read.queries.among([number])).plain(), spoken.plain()))
+    return next((one for one in differences if one != one), max(differences))
 
 
 def _elsewhere(experiment: Experiment, here: Asked, there: Asked) -> Iterator[SelfCheck]:

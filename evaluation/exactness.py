@@ -15,6 +15,7 @@ from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.queries import check_bins, group_queries
+from wrongkey.evaluation.windows import as_sent
 from wrongkey.keys import SecretKey, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -58,11 +59,13 @@ def exactness(
     model: Model, key: SecretKey, blocks: Blocks, waveform: Tensor, dtype: torch.dtype = torch.float32
 ) -> Exactness:
     """Plain model and plain query against encrypted model and encrypted query, both computed in ``dtype``."""
-    queries = fitted_queries(model, waveform, KeyCut(blocks, key.block_size))
-    encrypted = encrypt_first_layer(model, key, blocks, torch.promote_types(dtype, torch.float32))
+    sent = as_sent(model, key.scheme, blocks)
+    queries = fitted_queries(sent, waveform, KeyCut(blocks, key.block_size))
+    encrypted = encrypt_first_layer(sent, key, blocks, torch.promote_types(dtype, torch.float32))
     plain_model = copied(model)  # a network rounded to bfloat16 cannot be made whole again
     for one in (plain_model, encrypted):
         move(one, None, dtype)
-    plain = numbers_of(plain_model)(queries.to(dtype)).double()
+    plain_queries = queries if sent is model else model.segments(model.front_end(waveform))
+    plain = numbers_of(plain_model)(plain_queries.to(dtype)).double()
     answer = numbers_of(encrypted)(encrypt_query(queries, key, blocks=blocks).to(dtype)).double()
     return Exactness(float((answer - plain).abs().max()), float(plain.abs().max()))
