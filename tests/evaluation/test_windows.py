@@ -39,16 +39,16 @@ def shared_weight() -> toys.Toy:
     return toy
 
 
-class Deaf(toys.Toy):
-    """Reads its query before the first layer does: to windows its answers are others."""
+class EverySecond(toys.Toy):
+    """Changes its query before the first layer reads it, by where a sample lies."""
 
     def embed(self, queries: torch.Tensor) -> torch.Tensor:
-        return super().embed(queries - queries.mean(-1, keepdim=True))
+        return super().embed(queries * (torch.arange(queries.shape[-1]) % 2))
 
 
-def centred() -> Deaf:
+def every_second() -> EverySecond:
     torch.manual_seed(0)
-    return Deaf("toy-centred", nn.Conv1d(1, 6, 10, stride=5), 6)
+    return EverySecond("toy-second", nn.Conv1d(1, 6, 10, stride=5), 6)
 
 
 FEW = {"corpus": "bundled", "per_speaker": 2, "replicates": 0, "device": "cpu"}
@@ -135,8 +135,8 @@ def test_windows_that_touch_are_said_to_be_blocks(tmp_path) -> None:
 
 
 def test_a_model_that_reads_its_query_otherwise_fails_the_check(tmp_path) -> None:
-    config = SweepConfig(f"{HERE}:centred", scheme="rom+windows", keys=2, **FEW)
-    with pytest.raises(BadInput, match="self-check 'windows' failed for model toy-centred"):
+    config = SweepConfig(f"{HERE}:every_second", scheme="rom+windows", keys=2, **FEW)
+    with pytest.raises(BadInput, match="self-check 'windows' failed for model toy-second"):
         sweep(config, tmp_path / "run", workers=1)
 
 
