@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import TOLERANCE
 from wrongkey.evaluation.models.modules import in_training
+from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.processes.elsewhere import Asked, ask_elsewhere, asked_here
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.queries import group_queries
@@ -136,21 +138,24 @@ def _same_answers(experiment: Experiment, one: Asked, other: Asked) -> float:
 
 
 def _windows_difference(experiment: Experiment, numbers: Sequence[int]) -> float:
-    """Largest difference of the answers that the plain model gives to speech and the windowed one to its windows.
-
-    Utterances are asked one by one, because segments of several lengths may hold equally many windows.
-    """
-    read = experiment.engine.on(experiment.engine.queries, experiment.asked_in_checks)
-    plain = experiment.plain_model()
-    reader, whole = replace(experiment.reader, model=plain), KeyCut("samples", 1)
-    used = [experiment.used[number] for number in numbers]
-    spoken = [group_queries([reader.segments(reader.waveform(one), one)], whole, whole=False) for one in used]
-    heard = Engine.of(
-        plain, read.ask, spoken[0], experiment.correct, read.blocks, kernels=False, device=read.device, dtype=read.dtype
-    )
-    found = [read.on(read.queries.among([number])).plain() for number in numbers]
-    differences = [_difference(mine, heard.on(one).plain()) for mine, one in zip(found, spoken, strict=True)]
+    """Largest difference of the answers that the plain model gives to speech and the windowed one to its windows."""
+    models = experiment.plain_model(), experiment.model
+    spoken, windows = (_one_by_one(experiment, model, numbers) for model in models)
+    differences = [_difference(found, plain) for found, plain in zip(windows, spoken, strict=True)]
     return next((one for one in differences if one != one), max(differences))  # NaN is larger than any
+
+
+def _one_by_one(experiment: Experiment, model: Model, numbers: Sequence[int]) -> list[Answers]:
+    """A model's answers to single utterances; no segments are padded to whole blocks, as the engine's are."""
+    reader = replace(experiment.reader, model=model)
+    used = [experiment.used[number] for number in numbers]
+    single = KeyCut("samples", 1)
+    queries = [group_queries([reader.segments(reader.waveform(one), one)], single, whole=False) for one in used]
+    device, dtype = experiment.device, experiment.dtype
+    engine = Engine.of(
+        model, experiment.asked_in_checks, queries[0], np.eye(1), single.blocks, kernels=False, device=device, dtype=dtype
+    )
+    return [engine.on(one).plain() for one in queries]
 
 
 def _elsewhere(experiment: Experiment, here: Asked, there: Asked) -> Iterator[SelfCheck]:

@@ -58,14 +58,16 @@ def fitted_queries(model: Model, waveform: Tensor, cut: KeyCut) -> Tensor:
 def exactness(
     model: Model, key: SecretKey, blocks: Blocks, waveform: Tensor, dtype: torch.dtype = torch.float32
 ) -> Exactness:
-    """Plain model and plain query against encrypted model and encrypted query, both computed in ``dtype``."""
+    """Plain model and plain query against encrypted model and encrypted query, both computed in ``dtype``.
+
+    Where the key's scheme sends windows, both models read windows.
+    """
     sent = as_sent(model, key.scheme, blocks)
     queries = fitted_queries(sent, waveform, KeyCut(blocks, key.block_size))
     encrypted = encrypt_first_layer(sent, key, blocks, torch.promote_types(dtype, torch.float32))
-    plain_model = copied(model)  # a network rounded to bfloat16 cannot be made whole again
+    plain_model = copied(sent)  # a network rounded to bfloat16 cannot be made whole again
     for one in (plain_model, encrypted):
         move(one, None, dtype)
-    plain_queries = queries if sent is model else model.segments(model.front_end(waveform))
-    plain = numbers_of(plain_model)(plain_queries.to(dtype)).double()
+    plain = numbers_of(plain_model)(queries.to(dtype)).double()
     answer = numbers_of(encrypted)(encrypt_query(queries, key, blocks=blocks).to(dtype)).double()
     return Exactness(float((answer - plain).abs().max()), float(plain.abs().max()))
