@@ -153,7 +153,7 @@ def _one_by_one(experiment: Experiment, model: Model, numbers: Sequence[int]) ->
     queries = [group_queries([reader.segments(reader.waveform(one), one)], single, whole=False) for one in used]
     device, dtype = experiment.device, experiment.dtype
     engine = Engine.of(
-        model, experiment.asked_in_checks, queries[0], np.eye(1), single.blocks, kernels=False, device=device, dtype=dtype
+        model, experiment.asked_in_checks, queries[0], np.eye(1), single, kernels=False, device=device, dtype=dtype
     )
     return [engine.on(one).plain() for one in queries]
 
