@@ -328,6 +328,8 @@ class AttackDefaults:
         many as are asked for.
     wants_key : bool
         False for an attack that returns a model instead of a key. By default True.
+    any_key : bool
+        Whether it finds keys that are not orthogonal as well. By default False.
     asset : {"use", "identity"} or None
         What an attack without a key is after. By default None: the identity for speaker verification, else the use.
     """
@@ -335,6 +337,7 @@ class AttackDefaults:
     settings: Any = None
     most_trials: int | None = None
     wants_key: bool = True
+    any_key: bool = False
     asset: Asset | None = None
 
 
@@ -352,6 +355,10 @@ class CompleteAttack(Attack, Protocol):
     @property
     def wants_key(self) -> bool:
         """Whether it returns a key, and not a model in its place."""
+
+    @property
+    def any_key(self) -> bool:
+        """Whether it finds keys that are not orthogonal as well."""
 
     @property
     def asset(self) -> Asset | None:

@@ -37,7 +37,8 @@ from wrongkey.evaluation.run_folder.vocabulary import RECOVERED
 from wrongkey.keys import SecretKey, decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.draw import draw_keys
-from wrongkey.keys.schemes import SCHEMES, get_scheme
+from wrongkey.keys.family import get_scheme
+from wrongkey.keys.schemes import SCHEMES
 
 EXACT = 1e-3  # relative key error that counts as exact in a table
 

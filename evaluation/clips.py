@@ -76,23 +76,19 @@ def begun(spoken: Spoken, cut: KeyCut) -> Tensor:
     return spoken.query[..., : max(cut.steps, units // cut.steps * cut.steps)].double()
 
 
-def encrypted(
-    plain: Tensor, key: Matrix, blocks: Blocks, role: Role = "encrypted", key_index: int | None = None
-) -> Clip:
+def encrypted(plain: Tensor, key: Matrix, cut: KeyCut, role: Role = "encrypted", key_index: int | None = None) -> Clip:
     """The clip of a query under a key `(N, N)`, with its SNR beside the plain query."""
-    return _beside(plain, encrypt_query(plain, key, blocks=blocks), blocks, role, key_index)
+    return _beside(plain, encrypt_query(plain, key, blocks=cut), cut.blocks, role, key_index)
 
 
-def decrypted(
-    plain: Tensor, key: Matrix, used: Matrix, blocks: Blocks, role: Role, key_index: int | None = None
-) -> Clip:
+def decrypted(plain: Tensor, key: Matrix, used: Matrix, cut: KeyCut, role: Role, key_index: int | None = None) -> Clip:
     """The clip of a query that is encrypted with `key` and decrypted with `used`, both `(N, N)`.
 
     Its SNR is also that of a query encrypted with `used` and read by a model under `key`, since both keys are
     orthogonal. No waveform is upside down: its sign is inaudible, and not an attack's to find.
     """
-    heard = decrypt_query(encrypt_query(plain, key, blocks=blocks), used, blocks=blocks)
-    return _beside(plain, heard, blocks, role, key_index)
+    heard = decrypt_query(encrypt_query(plain, key, blocks=cut), used, blocks=cut)
+    return _beside(plain, heard, cut.blocks, role, key_index)
 
 
 def original(plain: Tensor) -> Clip:
@@ -164,18 +160,18 @@ def has_front_end(model: Model) -> bool:
 
 def _clips(experiment: Experiment, plain: Tensor, wrong: int, best: int) -> list[Clip]:
     """A plain query as it is, encrypted, and under two incorrect keys, by index (one, where they are the same)."""
-    blocks, keys = experiment.cut.blocks, experiment.incorrect
+    cut, keys = experiment.cut, experiment.incorrect
 
     def under(role: Role, index: int) -> Clip:
         key = keys.batch(index, 1)[0]
         if experiment.on_waveforms:  # the plain model reads what these keys encrypt
-            return encrypted(plain, key, blocks, role, key_index=index)
-        return decrypted(plain, experiment.correct, key, blocks, role, key_index=index)
+            return encrypted(plain, key, cut, role, key_index=index)
+        return decrypted(plain, experiment.correct, key, cut, role, key_index=index)
 
     if experiment.on_waveforms:
         clips = [original(plain), under("encrypted", wrong)]
     else:
-        clips = [original(plain), encrypted(plain, experiment.correct, blocks), under("wrong key", wrong)]
+        clips = [original(plain), encrypted(plain, experiment.correct, cut), under("wrong key", wrong)]
     return clips if best == wrong else [*clips, under("best wrong key", best)]
 
 

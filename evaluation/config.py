@@ -66,7 +66,7 @@ class SweepConfig:
     corpus : str
         What `open_corpus` understands.
     scheme : str
-        ``shuffling``, ``flipping``, ``rom`` or one of yours.
+        A name of `wrongkey.keys.family.get_scheme`, such as ``rom`` or ``rom+turns=4``.
     task : {"asv", "asr", "asc"}
         Speaker verification, speech recognition, or classification of acoustic scenes or events.
     blocks : {"samples", "tiles", "frames"}, optional
@@ -75,6 +75,8 @@ class SweepConfig:
         Block size M, at least 1; None takes the model's, or a first layer's kernel where it equals its stride.
     keys : int
         Incorrect keys, at least 1. A scheme with fewer keys is enumerated.
+    right : int
+        Of several keys in turn, the number that is right in each incorrect key: from 0 to P - 1.
     seed : int
         Master seed of keys, generated trials and bootstrap, at least 0.
     variant : str
@@ -126,7 +128,7 @@ class SweepConfig:
 
     model: Annotated[str, Flag("see 'wrongkey models'")]
     corpus: Annotated[str, Flag("bundled, DIR, or kaldi:, librispeech:, esc10:, … before a DIR (docs/corpora.md)")]
-    scheme: Annotated[str, Flag("shuffling, flipping, rom (default) or a registered one")] = "rom"
+    scheme: Annotated[str, Flag("rom (default), flipping, rom+turns=4, …: see 'wrongkey schemes'")] = "rom"
     task: Annotated[
         str,
         Flag(
@@ -146,6 +148,9 @@ class SweepConfig:
         int | None, Flag("block size (default: the model's, or its first kernel)", metavar="M", least=1)
     ] = None
     keys: Annotated[int, Flag("incorrect keys", metavar="N", least=1)] = 1000
+    right: Annotated[
+        int, Flag("(schemes with +turns=P) of the P keys in turn, how many are right in each incorrect key", least=0)
+    ] = 0
     seed: Annotated[int, Flag("master seed of keys, trials and intervals", least=0)] = 0
     variant: Annotated[
         str,

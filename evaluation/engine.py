@@ -1,11 +1,11 @@
 """The multi-key engine: one encrypted model asked under thousands of keys, without encrypting any model again.
 
 A model encrypted with key ``K`` and asked with a query encrypted with ``K′`` answers what the plain model answers to
-the query's blocks times ``K′ Kᵀ`` (docs/design.md: the engine). That product associates in two ways, both in here:
+the query's blocks times ``K′ K⁻¹`` (docs/design.md: the engine). That product associates in two ways, both in here:
 
-- *kernels*: where a first layer reads whole blocks (kernel = stride = block), its kernels become ``K′ Kᵀ e``: a key
+- *kernels*: where a first layer reads whole blocks (kernel = stride = block), its kernels become ``K′ K⁻¹ e``: a key
   costs one small product in float64, and several keys stack along the batch behind the first layer;
-- *queries*: for any other model, the blocks of the plain query are multiplied by ``K′ Kᵀ`` and the plain network is
+- *queries*: for any other model, the blocks of the plain query are multiplied by ``K′ K⁻¹`` and the plain network is
   asked. The network is never touched, so this holds for every first layer, adapter and task.
 """
 
@@ -29,8 +29,9 @@ from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.queries import Queries, QueryGroup
 from wrongkey.keys import encrypt_query, relative_kernels
-from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import cut
+from wrongkey.keys.inverse import inverse_of
+from wrongkey.keys.key_cut import KeyCut
 
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
 TUNING_SECONDS = 0.3  # shortest measurement that decides a batch size
@@ -70,7 +71,7 @@ class Engine:
         The plain corpus, on the device.
     model_key
         ``(N, N)``, float64: the key that the model counts as encrypted with.
-    blocks
+    cut
         How the keys cut a query.
     device, dtype
         Where and in which precision the network runs.
@@ -83,7 +84,7 @@ class Engine:
     ask: str
     queries: Queries
     model_key: Tensor
-    blocks: Blocks
+    cut: KeyCut
     device: torch.device
     dtype: torch.dtype
     batch: BatchSize = field(default_factory=BatchSize)
@@ -95,7 +96,7 @@ class Engine:
         ask: str,
         queries: Queries,
         model_key: np.ndarray,
-        blocks: Blocks,
+        cut: KeyCut,
         *,
         kernels: bool,
         device: torch.device | None = None,
@@ -109,7 +110,7 @@ class Engine:
         model, layer = _keyed(model) if kernels else (copied(model), None)
         move(model, device, dtype)
         own = torch.as_tensor(model_key, dtype=torch.float64)
-        engine = cls(model, layer, ask, queries.to(device, dtype), own, blocks, device, dtype)
+        engine = cls(model, layer, ask, queries.to(device, dtype), own, cut, device, dtype)
         if layer is not None:
             layer.frames_first = engine._takes_frames_first(layer)
         return engine
@@ -144,7 +145,7 @@ class Engine:
         own = self.model_key if model_key is None else torch.as_tensor(model_key, dtype=torch.float64)
         if self.layer is not None:
             return self._under_kernels(relative_kernels(self.layer.plain_weight, torch.as_tensor(keys), own), rows)
-        return self._under_rotations(torch.as_tensor(keys, dtype=torch.float64) @ own.mT, rows)
+        return self._under_rotations(torch.as_tensor(keys, dtype=torch.float64) @ inverse_of(own), rows)
 
     def plain(self, *, rows: int | None = None) -> Answers:
         """Answers of the plain model to plain queries: one key's, as ``answers`` gives them."""
@@ -162,7 +163,7 @@ class Engine:
         move(encrypted, self.device, self.dtype)
 
         def answer(_: slice, x: Tensor) -> Any:
-            return self._asked(encrypted, encrypt_query(x, query_key, blocks=self.blocks))
+            return self._asked(encrypted, encrypt_query(x, query_key, blocks=self.cut))
 
         return self._collect(1, answer)
 
@@ -185,7 +186,7 @@ class Engine:
         """The plain model on queries whose blocks were multiplied by ``rotations (n, N, N)``."""
 
         def answer(chosen: slice, x: Tensor) -> Any:
-            rotated = encrypt_query(x, rotations[chosen], blocks=self.blocks)  # (keys, batch, …)
+            rotated = encrypt_query(x, rotations[chosen], blocks=self.cut)  # (keys, batch, …)
             return self._asked(self.model, cut_bins(rotated, x).flatten(0, 1))
 
         return self._collect(len(rotations), answer, rows)

@@ -184,6 +184,7 @@ class Experiment:
             "blocks": self.cut.blocks.value,
             "block_size": self.cut.block_size,
             "dims": self.cut.dims,
+            **({"right": self.config.right} if self.config.right else {}),
             "weights": self.weights,
             "corpus": replace(self.corpus, utterances=tuple(self.used)).digest(),
             **self.task.identity(),
@@ -210,12 +211,12 @@ class Experiment:
     def _draw_keys(self) -> None:
         config = self.config
         self.scheme = get_scheme(config.scheme)
-        self.cut = self._key_cut()
+        self.cut = self._key_cut().under(self.scheme)
         self.reader = Reader(self.model, self.cut, cast(Literal["refuse", "mix"], config.channels))
         size = self.cut.size
         # A model without a key is one under the identity: every other key is an incorrect one.
         self.correct = np.eye(size) if self.on_waveforms else correct_key(self.scheme, size, config.seed)
-        self.incorrect = IncorrectKeys(self.scheme, size, config.seed, self.correct)
+        self.incorrect = IncorrectKeys(self.scheme, size, config.seed, self.correct, config.right)
         if self.incorrect.total == 0:
             raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try.")
 
@@ -233,8 +234,8 @@ class Experiment:
         return first_layer(self.model.network, self.model.first_layer)
 
     def _encrypted_model(self) -> Model:
-        key = SecretKey(self.scheme.name, self.cut.block_size, self.cut.dims, self.correct)
-        return encrypt_first_layer(self.model, key, self.cut.blocks, torch.promote_types(self.dtype, torch.float32))
+        key = SecretKey.of(self.scheme, self.cut.block_size, self.cut.dims, self.correct)
+        return encrypt_first_layer(self.model, key, self.cut, torch.promote_types(self.dtype, torch.float32))
 
     def _read_speech(self, numbers: Sequence[int] | None) -> None:
         """Open the corpus and the task, and prepare the utterances in use."""
@@ -250,7 +251,7 @@ class Experiment:
             ASKED[self.config.task],
             queries,
             self.correct,
-            self.cut.blocks,
+            self.cut,
             kernels=self._into_kernels,
             device=self.device,
             dtype=self.dtype,
@@ -284,7 +285,7 @@ class Experiment:
 
     def _encrypted_queries(self, key: np.ndarray) -> Queries:
         """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""
-        encrypted = (encrypt_query(waveform, key, blocks=Blocks.SAMPLES) for waveform in self.waveforms)
+        encrypted = (encrypt_query(waveform, key, blocks=self.cut) for waveform in self.waveforms)
         pairs = zip(encrypted, self.used, strict=True)
         return self._grouped([self.reader.segments(waveform, utterance) for waveform, utterance in pairs])
 

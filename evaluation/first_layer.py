@@ -9,6 +9,7 @@ from wrongkey.evaluation.models.modules import cast, copied
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import SecretKey, encrypt_model
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
 
 
 class KeyedFirstLayer(nn.Module):
@@ -69,7 +70,7 @@ def with_first_layer(model: Model, layer: nn.Module) -> Model:
 
 
 def encrypt_first_layer(
-    model: Model, key: SecretKey, blocks: Blocks | None = None, dtype: torch.dtype | None = None
+    model: Model, key: SecretKey, blocks: KeyCut | Blocks | None = None, dtype: torch.dtype | None = None
 ) -> Model:
     """What the provider holds: a copy of ``model`` with its first layer under ``key``.
 

@@ -116,16 +116,16 @@ def check_bins(model: Model, segments: Tensor, cut: KeyCut) -> None:
     layer = model.network.get_submodule(model.first_layer)
     if cut.blocks is not Blocks.TILES or not isinstance(layer, nn.Conv2d) or cut.reads_whole(layer):
         return
-    if segments.shape[-2] % cut.block_size:
+    if segments.shape[-2] % cut.lengths[0]:
         raise BadInput(
-            f"{model.name} reads {segments.shape[-2]} bins, which tiles of {cut.block_size} do not fill: "
+            f"{model.name} reads {segments.shape[-2]} bins, which tiles of {cut.lengths[0]} do not fill: "
             "give a block size that divides them."
         )
 
 
 def _cut_tail(pieces: Tensor, cut: KeyCut) -> Tensor:
-    for axis in cut.axes:
-        pieces = pieces.narrow(axis, 0, pieces.shape[axis] // cut.block_size * cut.block_size)
+    for axis, length in zip(cut.axes, cut.lengths, strict=True):
+        pieces = pieces.narrow(axis, 0, pieces.shape[axis] // length * length)
     return pieces
 
 

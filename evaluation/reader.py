@@ -30,10 +30,10 @@ class Reader:
         """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
         # A copy, because torch aligns its memory: transforms round by where a recording is in numpy's.
         waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, self.channels)).clone()
-        if self.cut.blocks is Blocks.SAMPLES and len(waveform) < self.cut.block_size:
+        if self.cut.blocks is Blocks.SAMPLES and len(waveform) < self.cut.steps:
             raise BadInput(
                 f"Utterance {utterance.id} ({utterance.path}) has {len(waveform)} samples, fewer than one block of "
-                f"{self.cut.block_size}: leave it out of the corpus."
+                f"{self.cut.steps}: leave it out of the corpus."
             )
         if not waveform.any():
             raise BadInput(

@@ -5,6 +5,7 @@ from .draw import IncorrectKeys as IncorrectKeys
 from .draw import correct_key as correct_key
 from .draw import draw_keys as draw_keys
 from .draw import draw_secret_matrix as draw_secret_matrix
+from .family import get_scheme as get_scheme
 from .key import SecretKey as SecretKey
 from .key_cut import KeyCut as KeyCut
 from .key_cut import default_blocks as default_blocks
@@ -20,7 +21,6 @@ from .query import encrypt_query as encrypt_query
 from .schemes import SCHEMES as SCHEMES
 from .schemes import Group as Group
 from .schemes import Scheme as Scheme
-from .schemes import get_scheme as get_scheme
 from .space import KeySpace as KeySpace
 from .space import key_space as key_space
 from .windows import windowed_layer as windowed_layer

@@ -14,8 +14,9 @@ from wrongkey.keys.key_cut import KeyCut
 # (blocks, axes of the weight) -> how the weight is written, and its rows
 _LAYOUTS = {
     (Blocks.SAMPLES, 3): ("out channel (t c)", "out channel t c"),  # Conv1d
-    (Blocks.TILES, 4): ("out channel (f r) (t c)", "out channel f t (r c)"),  # Conv2d
-    (Blocks.TILES, 3): ("out (f r) (t c)", "out f t (r c)"),  # Conv1d over the bins of a spectrogram
+    # Tiles that a key takes together are numbered by p (along bins) and q (along time); one of the two is 1.
+    (Blocks.TILES, 4): ("out channel (f p r) (t q c)", "out channel f t (p q r c)"),  # Conv2d
+    (Blocks.TILES, 3): ("out (f p r) (t q c)", "out f t (p q r c)"),  # Conv1d over the bins of a spectrogram
     (Blocks.FRAMES, 3): ("out (f r) kernel", "out f kernel r"),  # Conv1d
     (Blocks.FRAMES, 2): ("out (f r)", "out f r"),  # Linear and recurrent layers
 }
@@ -76,5 +77,8 @@ def weight_of_rows(rows: Tensor, cut: KeyCut) -> Tensor:
 
 
 def _lengths(cut: KeyCut) -> dict[str, int]:
-    """Extents of a block by the names of its axes."""
-    return {axis: cut.block_size for axis in {Blocks.SAMPLES: "c", Blocks.TILES: "rc", Blocks.FRAMES: "r"}[cut.blocks]}
+    """Extents of what a key takes together by the names of its axes."""
+    if cut.blocks is Blocks.TILES:
+        rows, columns = cut.lengths
+        return {"p": rows // cut.block_size, "q": columns // cut.block_size, "r": cut.block_size, "c": cut.block_size}
+    return {{Blocks.SAMPLES: "c", Blocks.FRAMES: "r"}[cut.blocks]: cut.lengths[0]}

@@ -79,10 +79,6 @@ class Blocks(StrEnum):
         """The kind in a sentence."""
         return {"samples": "blocks of samples", "tiles": "tiles", "frames": "blocks of a frame's bins"}[self]
 
-    def steps(self, block_size: int) -> int:
-        """Samples or frames of time that a block takes."""
-        return 1 if self is Blocks.FRAMES else block_size
-
 
 def check_block(block_size: int, dims: int) -> None:
     """Raise BadInput unless `dims` is 1 or 2 and `block_size` at least 1."""

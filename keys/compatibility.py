@@ -38,27 +38,28 @@ def why_not_keyed(layer: nn.Module) -> str | None:
 
 def mismatch(layer: nn.Module, cut: KeyCut) -> str | None:
     """Why a layer that some key fits cannot take keys with this cut, or None."""
-    blocks, block_size = cut.blocks, cut.block_size
+    blocks = cut.blocks
     if not isinstance(layer, nn.Conv1d | nn.Conv2d):
         if blocks is Blocks.FRAMES:
             return None
         kind = _a(type(layer))
-        if blocks is Blocks.TILES and block_size > 1:
-            return f"it is {kind}, which reads one frame at a time, and a tile mixes {block_size}: ask for frames"
+        if blocks is Blocks.TILES and cut.steps > 1:
+            return f"it is {kind}, which reads one frame at a time, and a tile mixes {cut.steps}: ask for frames"
         return f"it is {kind}, which reads frames of features: ask for blocks of frames, not of {blocks}"
     if isinstance(layer, nn.Conv2d):
         if blocks is not Blocks.TILES:
             return f"it is a Conv2d, which reads 2-D tiles, not blocks of {blocks}: ask for tiles"
     elif blocks is Blocks.FRAMES:
-        return _straddling(layer, block_size)
+        return _straddling(layer, cut.lengths[0])
     if blocks is Blocks.TILES and isinstance(layer, nn.Conv1d) and layer.groups > 1:
         return f"its {layer.groups} groups each read different bins, and a tile may mix them: ask for frames"
-    if layer.padding_mode != "zeros" and any(axis.before or axis.after for axis in axes_of(layer, block_size)):
+    if layer.padding_mode != "zeros" and any(axis.before or axis.after for axis in axes_of(layer, cut.lengths)):
         return f"it pads its input by {layer.padding_mode}, not with zeros, and would copy samples out of their blocks"
-    if any(block_size % stride for stride in layer.stride):
+    if any(axis.block % axis.stride for axis in axes_of(layer, cut.lengths)):
         stride = layer.stride[0] if len(set(layer.stride)) == 1 else layer.stride
+        block = f"a block of {cut.block_size}" + (f", {cut.span} together," if cut.span > 1 else "")
         multiple = lcm(*layer.stride)
-        return f"a block of {block_size} is not a multiple of its stride {stride}: give {multiple}, or a multiple of it"
+        return f"{block} is not a multiple of its stride {stride}: give {multiple}, or a multiple of it"
     return None
 
 

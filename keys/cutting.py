@@ -11,10 +11,12 @@ Algorithm 1). Everything is differentiable.
 from typing import Literal
 
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks, check_block
+from wrongkey.keys.key_cut import KeyCut
 
 Tail = Literal["pad", "drop"]
 
@@ -119,6 +121,35 @@ def from_blocks(
         speech = cut_blocks.reshape(*cut_blocks.shape[:-2], -1)
         speech = speech.transpose(-2, -1).contiguous() if blocks is Blocks.FRAMES else speech
     return speech if extent is None else cut(speech, blocks.query_axes, extent)
+
+
+def rows_of(speech: Tensor, key_cut: KeyCut, tail: Tail = "pad") -> Tensor:
+    """What a key multiplies, as rows `(..., N)`: the blocks of `to_blocks`, or P of them end to end."""
+    if key_cut.span == 1:
+        return to_blocks(speech, key_cut.block_size, key_cut.blocks, tail)
+    if key_cut.blocks is not Blocks.TILES:
+        return to_blocks(speech, key_cut.lengths[0], key_cut.blocks, tail)
+    rows, columns = key_cut.lengths
+    bins, frames = speech.shape[-2:]
+    if tail == "pad":
+        speech = F.pad(speech, (0, -frames % columns, 0, -bins % rows))
+    else:
+        speech = speech[..., : bins // rows * rows, : frames // columns * columns]
+    tiles = to_blocks(speech, key_cut.block_size, key_cut.blocks, tail)
+    return rearrange(tiles, "... (f p) (t q) n -> ... f t (p q n)", **_tiles_together(key_cut))
+
+
+def speech_of(rows: Tensor, key_cut: KeyCut) -> Tensor:
+    """The speech whose rows these are: the inverse of `rows_of`."""
+    if key_cut.blocks is not Blocks.TILES:
+        return from_blocks(rows, key_cut.lengths[0], key_cut.blocks)
+    tiles = rearrange(rows, "... f t (p q n) -> ... (f p) (t q) n", **_tiles_together(key_cut))
+    return from_blocks(tiles, key_cut.block_size, key_cut.blocks)
+
+
+def _tiles_together(key_cut: KeyCut) -> dict[str, int]:
+    """Tiles along bins (p) and along time (q) that a key multiplies together."""
+    return dict(zip("pq", (length // key_cut.block_size for length in key_cut.lengths), strict=True))
 
 
 def cut(speech: Tensor, axes: int, extent: tuple[int, ...]) -> Tensor:

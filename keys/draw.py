@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wrongkey.errors import BadInput
-from wrongkey.keys.schemes import Matrices, Scheme, Words, get_scheme
+from wrongkey.keys.family import get_scheme
+from wrongkey.keys.schemes import Matrices, Scheme, Words
 
 ENUMERABLE = 2**20  # key spaces up to this size are enumerated without replacement
 MOST_BYTES = 2**31  # of one key's matrix: N up to 16,384
@@ -81,7 +82,8 @@ def draw_keys(scheme: str | Scheme, size: int, seed: int, start: int, count: int
     Raises
     ------
     BadInput
-        For an unknown scheme, a size out of range or a negative start or count.
+        For an unknown scheme, a size that is out of range or no multiple of a scheme's blocks, and for a negative start
+        or count.
 
     References
     ----------
@@ -190,6 +192,8 @@ class IncorrectKeys:
         Of the sweep.
     correct
         `(N, N)`, the key that is left out.
+    right
+        Of keys in turn: the number of parts that are right in each incorrect key, which ones drawn at random.
 
     Attributes
     ----------
@@ -199,7 +203,7 @@ class IncorrectKeys:
     Raises
     ------
     BadInput
-        Where the correct key is not a key of the scheme.
+        Where the correct key is not a key of the scheme, and where it has not so many parts that could be right.
 
     Examples
     --------
@@ -208,7 +212,7 @@ class IncorrectKeys:
     (7, (7, 3, 3))
     """
 
-    def __init__(self, scheme: str | Scheme, size: int, seed: int, correct: ArrayLike) -> None:
+    def __init__(self, scheme: str | Scheme, size: int, seed: int, correct: ArrayLike, right: int = 0) -> None:
         _check(size)
         self.scheme = get_scheme(scheme)
         self.size = size
@@ -216,7 +220,10 @@ class IncorrectKeys:
         self.correct = np.asarray(correct, dtype=np.float64)
         if self.correct.shape != (size, size):
             raise BadInput(f"The correct key has shape {self.correct.shape}, and size {size} asks for a square of it.")
-        space = self.scheme.space(size)
+        self.right = right
+        if right:
+            self._check_right()
+        space = None if right else self.scheme.space(size)
         self.total: int | None = None if space is None else space - 1
         self._order = None if space is None or space > ENUMERABLE else self._random_order(space)
 
@@ -253,15 +260,37 @@ class IncorrectKeys:
             )
         return self._unrank(self._order[start : start + count])
 
+    def _check_right(self) -> None:
+        structure = self.scheme.structure
+        if structure is None or not structure.alike:
+            raise BadInput(f"Keys of {self.scheme.name} have no parts of which some could be right: add +turns=P.")
+        parts = len(structure.parts(self.size))
+        if not 0 <= self.right < parts:
+            raise BadInput(
+                f"Of the {parts} keys of {self.scheme.name}, from 0 to {parts - 1} can be right, not {self.right}."
+            )
+
     def _independent(self, start: int, count: int) -> Matrices:
-        keys = _draw("key", self.scheme, self.size, self.seed, start, count)
+        keys = self._with_right_parts(_draw("key", self.scheme, self.size, self.seed, start, count), start)
         attempt = 0
         while len(equal := np.flatnonzero((keys == self.correct).all(axis=(1, 2)))):
             for i in equal:
                 domain = f"redraw-{attempt}"
-                keys[i] = _draw(domain, self.scheme, self.size, self.seed, start + int(i), 1)[0]
+                drawn = _draw(domain, self.scheme, self.size, self.seed, start + int(i), 1)
+                keys[i] = self._with_right_parts(drawn, start + int(i))[0]
             attempt += 1
         return keys
+
+    def _with_right_parts(self, keys: Matrices, start: int) -> Matrices:
+        """Keys whose parts are those of the correct key in `right` places, drawn by key number."""
+        structure = self.scheme.structure
+        if structure is None or not self.right:
+            return keys
+        parts, correct = structure.decompose(keys), structure.decompose(self.correct[None])
+        blocks = -(-len(parts) // 4)
+        words = _stream("right", self.seed, self.scheme.name, self.size, start * blocks, len(keys) * 4 * blocks)
+        places = np.argsort(words.reshape(len(keys), -1)[:, : len(parts)], axis=1, kind="stable") < self.right
+        return structure.compose([np.where(places[:, t, None, None], correct[t], part) for t, part in enumerate(parts)])
 
     def _random_order(self, space: int) -> NDArray[np.int64]:
         if self.scheme.rank is None or self.scheme.unrank is None:

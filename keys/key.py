@@ -11,19 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wrongkey.errors import BadInput
-from wrongkey.keys.blocks import check_block
+from wrongkey.keys.blocks import Blocks, check_block
 from wrongkey.keys.draw import correct_key, draw_keys, draw_secret_matrix
-from wrongkey.keys.key_file import FORMAT, read_key_file, write_key_file
-from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme
-from wrongkey.keys.space import key_space
+from wrongkey.keys.family import get_scheme, known_scheme
+from wrongkey.keys.inverse import TOLERANCE, check_invertible
+from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.key_file import FORMAT, OPTIONAL, read_key_file, write_key_file
+from wrongkey.keys.schemes import Scheme
+from wrongkey.keys.structure import Along
+from wrongkey.keys.volume import countable_bits
 from wrongkey.printable import brief, facts_html, printable
-
-TOLERANCE = 1e-9  # largest |K K^T - I|; LAPACK's QR leaves about 1e-15
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SecretKey:
-    """An orthogonal key K for blocks of a waveform (dims = 1) or tiles of a spectrogram (dims = 2).
+    """A key K for blocks of a waveform (dims = 1) or tiles of a spectrogram (dims = 2), or for several at once.
 
     Keys are equal where scheme, block size, dims and matrix are. Neither the repr nor what a notebook
     shows reveals the matrix.
@@ -37,12 +39,18 @@ class SecretKey:
     dims
         1 or 2.
     matrix
-        Float64 `(N, N)`, read-only, N = M ** dims. A block row vector x is encrypted to x K.
+        Float64 `(N, N)`, read-only, N = P M ** dims. A block row vector x is encrypted to x K.
+    span
+        P, blocks that it multiplies together.
+    along
+        The axis along which these lie, of tiles: "time" or "bins".
+    orthogonal
+        Whether the scheme's keys are orthogonal; others need a condition number of 1e6 at most.
 
     Raises
     ------
     BadInput
-        Where the matrix has another shape, is not finite or not orthogonal.
+        Where the matrix has another shape, is not finite, or neither orthogonal nor meant to be invertible only.
 
     Examples
     --------
@@ -57,24 +65,35 @@ class SecretKey:
     block_size: int
     dims: int
     matrix: NDArray[np.float64]
+    span: int = 1
+    along: Along = "time"
+    orthogonal: bool = True
 
     def __post_init__(self) -> None:
         check_block(self.block_size, self.dims)
+        if self.span < 1:
+            raise BadInput(f"A key multiplies at least 1 block, not {self.span}.")
         if not self.scheme:
             raise BadInput("A key needs the name of its scheme.")
         matrix = np.array(self.matrix, dtype=np.float64, order="C") + 0.0  # a copy; -0.0 becomes 0.0
         if matrix.shape != (self.size, self.size):
             raise BadInput(
-                f"A key for block size {self.block_size} in {self.dims}-D must have the shape "
+                f"A key for {self._words} must have the shape "
                 f"({self.size}, {self.size}), and this matrix has {matrix.shape}."
             )
-        residual = np.abs(matrix @ matrix.T - np.eye(self.size)).max() if np.isfinite(matrix).all() else np.nan
+        self._check(matrix)
+        matrix.flags.writeable = False
+        object.__setattr__(self, "matrix", matrix)
+
+    def _check(self, matrix: NDArray[np.float64]) -> None:
+        finite = bool(np.isfinite(matrix).all())
+        if not self.orthogonal:
+            return check_invertible(float(np.linalg.cond(matrix)) if finite else np.nan)
+        residual = np.abs(matrix @ matrix.T - np.eye(self.size)).max() if finite else np.nan
         if not residual <= TOLERANCE:  # NaN is refused too
             raise BadInput(
                 f"This matrix is not orthogonal: max|K K^T - I| is {residual:.3g}, not {TOLERANCE:g} or less."
             )
-        matrix.flags.writeable = False
-        object.__setattr__(self, "matrix", matrix)
 
     @classmethod
     def draw(cls, scheme: str | Scheme, block_size: int, dims: int = 1) -> SecretKey:
@@ -107,7 +126,8 @@ class SecretKey:
         8
         """
         check_block(block_size, dims)
-        return cls(get_scheme(scheme).name, block_size, dims, draw_secret_matrix(scheme, block_size**dims))
+        scheme = get_scheme(scheme)
+        return cls.of(scheme, block_size, dims, draw_secret_matrix(scheme, scheme.span * block_size**dims))
 
     @classmethod
     def from_seed(
@@ -144,14 +164,35 @@ class SecretKey:
         4
         """
         check_block(block_size, dims)
-        size = block_size**dims
+        scheme = get_scheme(scheme)
+        size = scheme.span * block_size**dims
         drawn = correct_key(scheme, size, seed) if index is None else draw_keys(scheme, size, seed, index, 1)[0]
-        return cls(get_scheme(scheme).name, block_size, dims, drawn)
+        return cls.of(scheme, block_size, dims, drawn)
+
+    @classmethod
+    def of(cls, scheme: Scheme, block_size: int, dims: int, matrix: NDArray[np.float64]) -> SecretKey:
+        """The key of a scheme that has this matrix; raises BadInput where it cannot be one of the scheme's group."""
+        along: Along = "time" if scheme.structure is None else scheme.structure.along
+        return cls(scheme.name, block_size, dims, matrix, scheme.span, along, scheme.orthogonal)
 
     @property
     def size(self) -> int:
-        """N, the number of elements of a block."""
-        return int(self.block_size**self.dims)
+        """N, the number of elements that the key multiplies together."""
+        return int(self.span * self.block_size**self.dims)
+
+    @property
+    def condition(self) -> float:
+        """The condition number of the matrix: 1 of an orthogonal key."""
+        return 1.0 if self.orthogonal else float(np.linalg.cond(self.matrix))
+
+    def cut(self, blocks: Blocks | str | None = None) -> KeyCut:
+        """How the key cuts speech; None takes samples for a 1-D key and tiles for a 2-D key."""
+        return KeyCut(Blocks.named(blocks or self.dims), self.block_size, self.span, self.along)
+
+    @property
+    def _words(self) -> str:
+        together = "" if self.span == 1 else f"{self.span} blocks together, each of "
+        return f"{together}block size {self.block_size} in {self.dims}-D"
 
     @property
     def checksum(self) -> str:
@@ -159,17 +200,24 @@ class SecretKey:
 
         It detects damage and is not a signature. Where the key space is small it reveals the key.
         """
-        label = f"{FORMAT}\n{self.scheme}\n{self.block_size}\n{self.dims}\n".encode()
-        return sha256(label + self.matrix.astype("<f8").tobytes()).hexdigest()
+        label = "\n".join([FORMAT, self.scheme, str(self.block_size), str(self.dims), *self._unusual.values(), ""])
+        return sha256(label.encode() + self.matrix.astype("<f8").tobytes()).hexdigest()
+
+    @property
+    def _unusual(self) -> dict[str, str]:
+        """What only keys beyond the paper's say in their files; theirs stay as they were."""
+        said = {"span": str(self.span), "along": self.along, "orthogonal": "yes" if self.orthogonal else "no"}
+        return {name: said[name] for name, usual in OPTIONAL.items() if said[name] != usual}
 
     def __repr__(self) -> str:
         return f"SecretKey(scheme={brief(self.scheme)!r}, block_size={self.block_size}, dims={self.dims})"
 
     def _repr_html_(self) -> str:
         """What is public about the key; neither its matrix nor its checksum, which gives a key of few away."""
-        known = self.scheme in SCHEMES  # no other name is looked up: it may come from a stranger's key file
-        bits = f"{key_space(self.scheme, self.block_size, self.dims).bits:.1f} bits" if known else ""
-        facts = {"scheme": self.scheme, "M": self.block_size, "N": self.size, "key space": bits}
+        known = known_scheme(self.scheme)
+        bits = None if known is None else countable_bits(known, self.size)
+        space = "" if bits is None else f"{bits:.1f} bits"
+        facts = {"scheme": self.scheme, "M": self.block_size, "N": self.size, "key space": space}
         return facts_html("SecretKey", {**facts, "matrix": "secret, not shown"})
 
     def __eq__(self, other: object) -> bool:
@@ -211,6 +259,7 @@ class SecretKey:
             "block_size": str(self.block_size),
             "dims": str(self.dims),
             "checksum": self.checksum,
+            **self._unusual,
         }
         write_key_file(Path(path), details, self.matrix, overwrite)
 
@@ -238,7 +287,9 @@ class SecretKey:
         name = printable(path)
         details, matrix = read_key_file(Path(path))
         try:
-            key = cls(details["scheme"], int(details["block_size"]), int(details["dims"]), matrix)
+            size = int(details["block_size"]), int(details["dims"])
+            along: Along = "bins" if details["along"] == "bins" else "time"
+            key = cls(details["scheme"], *size, matrix, int(details["span"]), along, details["orthogonal"] != "no")
         except BadInput as error:
             raise BadInput(f"{name}: this key file was changed or damaged: {error}") from error
         if key.checksum != details["checksum"]:

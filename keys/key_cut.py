@@ -1,19 +1,21 @@
-"""How a key cuts what a layer reads: the kind of its blocks and their size, decided once and passed on."""
+"""How a key cuts what a layer reads: the kind of its blocks, their size, and how many are taken together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks, check_block
 from wrongkey.keys.lifted import axes_of
+from wrongkey.keys.schemes import Scheme
+from wrongkey.keys.structure import Along
 
 
 @dataclass(frozen=True, init=False)
 class KeyCut:
-    """Blocks of `block_size` M, and so a key of `size` N = M ** dims.
+    """Blocks of `block_size` M, `span` P of them taken together, and so a key of `size` N = P M ** dims.
 
     Parameters
     ----------
@@ -21,25 +23,36 @@ class KeyCut:
         The kind of blocks, or its name.
     block_size
         M, at least 1.
+    span
+        P, blocks of a super-block; 1 for a key of single blocks.
+    along
+        The axis of a query along which the tiles of a super-block lie: "time" or "bins". Samples lie along time, blocks
+        of frames along bins.
 
     Raises
     ------
     BadInput
-        For an unknown name and for a block size below 1.
+        For an unknown name and for a block size or span below 1.
 
     Examples
     --------
-    >>> KeyCut("tiles", 4).size
-    16
+    >>> KeyCut("tiles", 4).size, KeyCut("tiles", 4, span=3).lengths
+    (16, (4, 12))
     """
 
     blocks: Blocks
     block_size: int
+    span: int = 1
+    along: Along = "time"
 
-    def __init__(self, blocks: Blocks | str, block_size: int) -> None:
+    def __init__(self, blocks: Blocks | str, block_size: int, span: int = 1, along: Along = "time") -> None:
         object.__setattr__(self, "blocks", Blocks.named(blocks))
         object.__setattr__(self, "block_size", block_size)
+        object.__setattr__(self, "span", span)
+        object.__setattr__(self, "along", along if self.blocks is Blocks.TILES else "time")
         check_block(self.block_size, self.dims)
+        if span < 1:
+            raise BadInput(f"A key multiplies at least 1 block, not {span}.")
 
     @classmethod
     def for_layer(
@@ -69,7 +82,7 @@ class KeyCut:
         Examples
         --------
         >>> KeyCut.for_layer(nn.Conv1d(1, 64, 10, stride=10))
-        KeyCut(blocks=<Blocks.SAMPLES: 'samples'>, block_size=10)
+        KeyCut(blocks=<Blocks.SAMPLES: 'samples'>, block_size=10, span=1, along='time')
         """
         chosen = blocks_for(layer, blocks, name)
         if block_size is None:
@@ -78,6 +91,10 @@ class KeyCut:
             raise BadInput(f"The layer {name!r} has no block size of its own for {chosen}: name one.")
         return cls(chosen, block_size)
 
+    def __str__(self) -> str:
+        """The cut in words."""
+        return f"{self.blocks.noun} of {self.block_size}" + (f", {self.span} together" if self.span > 1 else "")
+
     @property
     def dims(self) -> int:
         """Dimensions of the key, 1 or 2."""
@@ -85,8 +102,27 @@ class KeyCut:
 
     @property
     def size(self) -> int:
-        """N, elements of a block."""
-        return int(self.block_size**self.dims)
+        """N, elements that the key multiplies together."""
+        return int(self.span * self.block_size**self.dims)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """What the key takes together along each of `axes`."""
+        whole = self.span * self.block_size
+        if self.blocks is not Blocks.TILES:
+            return (whole,)
+        return (whole, self.block_size) if self.along == "bins" else (self.block_size, whole)
+
+    @property
+    def merged(self) -> KeyCut:
+        """The same cut as single blocks, where the P blocks are a longer one: samples and frames; tiles stay."""
+        return self if self.blocks is Blocks.TILES else KeyCut(self.blocks, self.lengths[0])
+
+    def under(self, scheme: Scheme) -> KeyCut:
+        """The same cut with as many blocks taken together as the keys of a scheme multiply."""
+        structure = scheme.structure
+        along: Along = "time" if structure is None else structure.along
+        return replace(self, span=scheme.span, along=along)
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -95,8 +131,8 @@ class KeyCut:
 
     @property
     def steps(self) -> int:
-        """Samples or frames of time that a block takes."""
-        return self.blocks.steps(self.block_size)
+        """Samples or frames of time that the key takes together."""
+        return 1 if self.blocks is Blocks.FRAMES else self.lengths[-1]
 
     def reads_whole(self, layer: nn.Module) -> bool:
         """Whether a layer is a convolution each of whose outputs reads one block, and all of it; no lifting is needed.
@@ -108,7 +144,7 @@ class KeyCut:
             return False
         if isinstance(layer, nn.Conv2d) != (self.blocks is Blocks.TILES):
             return False
-        return all(axis.reads_one_block for axis in axes_of(layer, self.block_size))
+        return all(axis.reads_one_block for axis in axes_of(layer, self.lengths))
 
 
 def blocks_for(layer: nn.Module, asked: Blocks | str | None, name: str = "") -> Blocks:

@@ -23,6 +23,7 @@ from wrongkey.printable import printable
 
 FORMAT = "wrongkey-key/1"
 DETAILS = ("format", "scheme", "block_size", "dims", "checksum")
+OPTIONAL = {"span": "1", "along": "time", "orthogonal": "yes"}  # with what counts where a file does not say it
 MOST_DETAIL = 2**16  # bytes of a detail, and of the lists of contents of both kinds of file
 MOST_COMPRESSED = 2**26  # bytes of a matrix that may be larger than its file: wrongkey writes none compressed
 END_OF_ARCHIVE = 22  # bytes at the end of a zip file that say how long its list of contents is
@@ -44,7 +45,7 @@ UNREADABLE = (
 
 
 def write_key_file(path: Path, details: Mapping[str, str], matrix: NDArray[np.float64], overwrite: bool) -> None:
-    """Write `details`, texts by the names of `DETAILS`, and the matrix to a .npz or .safetensors file, mode 0600.
+    """Write `details`, texts by the names of `DETAILS` and `OPTIONAL`, and the matrix to a key file, mode 0600.
 
     Raises BadInput for another ending, a folder that cannot be written, or a file that exists already.
     """
@@ -101,7 +102,9 @@ def _read_npz(path: Path) -> tuple[dict[str, str], NDArray[np.float64]]:
         if end[:4] != b"PK\5\6" or int.from_bytes(end[12:16], "little") > MOST_DETAIL:
             raise ValueError("not a list of contents as numpy writes it")
         with zipfile.ZipFile(file) as archive:
-            details = {name: str(_member(archive, name, None)) for name in DETAILS}
+            said = {f"{name}.npy" for name in OPTIONAL} & set(archive.namelist())
+            names = [*DETAILS, *(name.removesuffix(".npy") for name in said)]
+            details = OPTIONAL | {name: str(_member(archive, name, None)) for name in names}
             return details, _member(archive, "matrix", _size_of(details, path))
 
 
@@ -132,7 +135,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, str], NDArray[np.float64]]:
     if header > MOST_DETAIL:
         raise ValueError("a header that is too long")
     with safe_open(path, framework="np") as tensors:
-        details = {name: str((tensors.metadata() or {})[name]) for name in DETAILS}
+        said = tensors.metadata() or {}
+        details = OPTIONAL | {name: str(said[name]) for name in (*DETAILS, *(OPTIONAL.keys() & said.keys()))}
         matrix = tensors.get_slice("matrix")
         size, shape, dtype = _size_of(details, path), matrix.get_shape(), matrix.get_dtype()
         if shape != [size, size] or dtype != "F64" or len(tensors.keys()) > 1:
@@ -144,9 +148,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, str], NDArray[np.float64]]:
 
 def _size_of(details: dict[str, str], path: Path) -> int:
     """N, from the details; ValueError where a matrix of that size would be much larger than its file."""
-    block_size, dims = int(details["block_size"]), int(details["dims"])
+    block_size, dims, span = (int(details[name]) for name in ("block_size", "dims", "span"))
     check_block(block_size, dims)
-    length = 8 * block_size ** (2 * dims)
+    length = 8 * (span * block_size**dims) ** 2
     if length > MOST_BYTES or length > max(path.stat().st_size, MOST_COMPRESSED):
         raise ValueError(f"a matrix of {length} bytes, more than a key or a file of this size has")
-    return int(block_size**dims)
+    return int(span * block_size**dims)

@@ -1,6 +1,6 @@
 """Block lifting: a first layer rewritten so that it reads whole blocks, and a key multiplied into it.
 
-Decryption fused with the layer, layer(y Kᵀ), is a linear map of every block, so it has plain weights. Lifting finds
+Decryption fused with the layer, layer(y K⁻¹), is a linear map of every block, so it has plain weights. Lifting finds
 them for the identity key: a kernel = stride convolution stays as it is, any other becomes a `LiftedConvolution`, and
 layers that read the bins of a frame only need their inputs padded to whole blocks. Every axis of the lifted weights
 that a key cuts is then a whole number of blocks, and the key multiplies each block of them.
@@ -26,6 +26,7 @@ from wrongkey.errors import BadInput
 from wrongkey.keys.block_rows import rows_of_blocks, weight_of_rows
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.compatibility import keyed_weights, mismatch, why_not_keyed
+from wrongkey.keys.inverse import inverse_of
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.lifted import LiftedConvolution
 
@@ -64,24 +65,24 @@ def lift(layer: nn.Module, cut: KeyCut) -> nn.Module:
     if cut.reads_whole(layer):
         return copy.deepcopy(layer)
     if not isinstance(layer, nn.Conv1d | nn.Conv2d) or cut.blocks is Blocks.FRAMES:
-        return _with_whole_bins(layer, cut.block_size)
+        return _with_whole_bins(layer, cut.lengths[0])
     if isinstance(layer, nn.Conv1d) and cut.blocks is Blocks.TILES:
-        return LiftedConvolution(_with_whole_bins(layer, cut.block_size), cut.block_size)
-    return LiftedConvolution(layer, cut.block_size)
+        return LiftedConvolution(_with_whole_bins(layer, cut.lengths[0]), cut.lengths)
+    return LiftedConvolution(layer, cut.lengths)
 
 
 def absorb(lifted: nn.Module, matrix: Tensor, cut: KeyCut) -> None:
-    """Multiply the key `matrix` (N, N) into a lifted layer, in place; computed in float64 and cast back."""
+    """Absorb the key `matrix` (N, N) in a lifted layer, in place; computed in float64 and cast back."""
     for name in keyed_weights(lifted):
         weight = lifted.get_parameter(name)
         with torch.no_grad():
-            weight.copy_(times_key(weight, matrix, cut))
+            weight.copy_(under_key(weight, matrix, cut))
 
 
-def times_key(weight: Tensor, matrix: Tensor, cut: KeyCut) -> Tensor:
-    """Every block w of a lifted layer's weight becomes w K: float64, of the same shape."""
+def under_key(weight: Tensor, matrix: Tensor, cut: KeyCut) -> Tensor:
+    """Every block w of a lifted layer's weight becomes w K⁻ᵀ (w K of an orthogonal key): float64, of the same shape."""
     rows = rows_of_blocks(weight.detach().to(torch.float64), cut)
-    return weight_of_rows(rows @ matrix.to(weight.device, torch.float64), cut)
+    return weight_of_rows(rows @ inverse_of(matrix).mT.to(weight.device), cut)
 
 
 def hidden_elements(lifted: nn.Module, size: int) -> int:
@@ -144,12 +145,12 @@ def multiplications(layer: nn.Module) -> float:
     raise BadInput(f"The multiplications of a {type(layer).__name__} are not known.")
 
 
-def _with_whole_bins(layer: Layer, block_size: int) -> Layer:
-    """A copy with its input bins, axis 1 of its weights, padded with zeros to a multiple of the block."""
+def _with_whole_bins(layer: Layer, length: int) -> Layer:
+    """A copy with its input bins, axis 1 of its weights, padded with zeros to a multiple of `length`."""
     wide = copy.deepcopy(layer)
     names = keyed_weights(layer)
     weights = [wide.get_parameter(name) for name in names]
-    missing = -weights[0].shape[1] % block_size
+    missing = -weights[0].shape[1] % length
     if missing == 0:
         return wide
     for name, weight in zip(names, weights, strict=True):

@@ -96,12 +96,12 @@ class LiftedConvolution(nn.Module):
     weight: nn.Parameter
     bias: nn.Parameter | None
 
-    def __init__(self, layer: Convolution, block_size: int) -> None:
+    def __init__(self, layer: Convolution, lengths: tuple[int, ...]) -> None:
         super().__init__()
         self.in_channels, self.out_channels, self.groups = layer.in_channels, layer.out_channels, layer.groups
         self.kernel_size, self.stride, self.dilation = layer.kernel_size, layer.stride, layer.dilation
         self.padding, self.padding_mode = layer.padding, layer.padding_mode
-        self.axes = axes_of(layer, block_size)
+        self.axes = axes_of(layer, lengths)
         plain = layer.weight.detach()
         windows = [axis.windows().to(plain.device) for axis in self.axes]
         equation = "ock,pktb->opctb" if len(windows) == 1 else "ockl,pktb,qlud->opqctbud"
@@ -145,12 +145,13 @@ class LiftedConvolution(nn.Module):
         )
 
 
-def axes_of(layer: Convolution, block_size: int) -> tuple[Axis, ...]:
-    """The axes of a convolution in blocks of `block_size` each."""
-    steps = list(zip(layer.kernel_size, layer.stride, layer.dilation, strict=True))
+def axes_of(layer: Convolution, lengths: tuple[int, ...]) -> tuple[Axis, ...]:
+    """The axes of a convolution in blocks of these lengths; of a Conv1d the last is time, whatever stands before."""
+    lengths = lengths[-len(layer.kernel_size) :]
+    steps = list(zip(layer.kernel_size, layer.stride, layer.dilation, lengths, strict=True))
     return tuple(
-        Axis(kernel, stride, dilation, *_zeros(layer.padding, place, dilation * (kernel - 1)), block_size)
-        for place, (kernel, stride, dilation) in enumerate(steps)
+        Axis(kernel, stride, dilation, *_zeros(layer.padding, place, dilation * (kernel - 1)), length)
+        for place, (kernel, stride, dilation, length) in enumerate(steps)
     )
 
 

@@ -1,4 +1,4 @@
-"""Encryption of models (paper, III-B): every first-layer kernel e becomes K^T e, so that x K K^T e = x e.
+"""Encryption of models (paper, III-B): every first-layer kernel e becomes K⁻¹ e, so that x K K⁻¹ e = x e.
 
 A convolution whose kernel, stride and block are equal stays a convolution. Any other first layer that is linear in
 the query is lifted first (wrongkey.keys.lift), which holds for every kernel, stride that divides the block, padding and
@@ -19,13 +19,16 @@ from torch.nn.parameter import is_lazy
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.compatibility import keyed_weights, mismatch, why_not_keyed
+from wrongkey.keys.inverse import inverse_of
 from wrongkey.keys.key import SecretKey
 from wrongkey.keys.key_cut import KeyCut, blocks_for, natural_block
 from wrongkey.keys.lift import absorb, lift
 from wrongkey.keys.query import Key, Matrix, block_of_matrix, key_matrix
 
 
-def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks | str | None = None) -> nn.Module:
+def encrypt_model(
+    network: nn.Module, layer_name: str, key: Key, blocks: Blocks | KeyCut | str | None = None
+) -> nn.Module:
     """A copy of `network` that answers queries under `key` as the network answers plain ones.
 
     The weights are computed in float64 and cast back; the bias, which no input touches, stays. The copy holds neither
@@ -40,7 +43,7 @@ def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks 
     key
         A key or a matrix `(N, N)`.
     blocks
-        How the key cuts queries; None takes `default_blocks` of the layer.
+        How the key cuts queries; None takes `default_blocks` of the layer. A `KeyCut` says the whole of it.
 
     Returns
     -------
@@ -67,7 +70,9 @@ def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Blocks 
     return encrypted
 
 
-def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blocks | str | None = None) -> nn.Module:
+def lift_model(
+    network: nn.Module, layer_name: str, block_size: int, blocks: Blocks | KeyCut | str | None = None
+) -> nn.Module:
     """A copy of `network` with its first layer lifted for keys of `block_size`, under no key yet.
 
     It has the architecture of what `encrypt_model` returns, so it takes such a state dict.
@@ -81,7 +86,7 @@ def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blo
     block_size
         M of the keys.
     blocks
-        How keys cut queries; None takes `default_blocks` of the layer.
+        How keys cut queries; None takes `default_blocks` of the layer. A `KeyCut` says the whole of it.
 
     Returns
     -------
@@ -103,22 +108,22 @@ def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Blo
     layer = first_layer(network, layer_name)
     if reason := why_not_keyed(layer):
         raise _refusal(layer_name, reason)
-    cut = KeyCut.for_layer(layer, blocks, block_size, layer_name)
+    cut = blocks if isinstance(blocks, KeyCut) else KeyCut.for_layer(layer, blocks, block_size, layer_name)
     if reason := mismatch(layer, cut):
         raise _refusal(layer_name, reason)
     return _lifted(network, layer_name, cut)
 
 
 def encrypt_kernels(weight: Tensor, key: Matrix) -> Tensor:
-    """Kernels K^T e of kernels e (out, in / groups, *block): float64, of the same shape."""
+    """Kernels K⁻¹ e of kernels e (out, in / groups, *block): float64, of the same shape."""
     rows = weight.detach().to(torch.float64).flatten(2)
-    return (rows @ key_matrix(key).to(weight.device)).reshape(weight.shape)
+    return (rows @ inverse_of(key_matrix(key)).mT.to(weight.device)).reshape(weight.shape)
 
 
 def relative_kernels(weight: Tensor, keys: Matrix, model_key: Matrix) -> Tensor:
-    """The kernels K' K^T e: what a model under `model_key` computes, asked with each of `keys`.
+    """The kernels K' K⁻¹ e: what a model under `model_key` computes, asked with each of `keys`.
 
-    As rows this is w K K'^T, since x K' K^T e = x (K' K^T e).
+    As rows this is w K⁻ᵀ K'ᵀ, since x K' K⁻¹ e = x (K' K⁻¹ e).
 
     Parameters
     ----------
@@ -164,7 +169,7 @@ def first_layer(network: nn.Module, name: str) -> nn.Module:
 
 
 def check_exact(
-    layer: nn.Module, name: str = "", key: Key | None = None, blocks: Blocks | str | None = None
+    layer: nn.Module, name: str = "", key: Key | None = None, blocks: Blocks | KeyCut | str | None = None
 ) -> KeyCut | None:
     """Raise BadInput, with the reason in one sentence, unless the layer can absorb a key (this key) exactly.
 
@@ -238,12 +243,19 @@ def _unshared(network: nn.Module, name: str) -> bool:
     return True
 
 
-def _cut_by(layer: nn.Module, name: str, key: Key, blocks: Blocks | str | None) -> KeyCut:
+def _cut_by(layer: nn.Module, name: str, key: Key, blocks: Blocks | KeyCut | str | None) -> KeyCut:
     """How a key cuts what a layer reads; BadInput where the layer does not imply it, or the key does not fit it."""
-    chosen = blocks_for(layer, blocks, name)
-    if reason := _key_mismatch(layer, key, chosen):
+    chosen = blocks.blocks if isinstance(blocks, KeyCut) else blocks_for(layer, blocks, name)
+    exact = isinstance(blocks, KeyCut) and not isinstance(key, SecretKey)  # a matrix whose N need be no square
+    if not exact and (reason := _key_mismatch(layer, key, chosen)):
         raise _refusal(name, reason)
-    return KeyCut(chosen, key.block_size if isinstance(key, SecretKey) else block_of_matrix(key.shape[-1], chosen.dims))
+    if isinstance(blocks, KeyCut):
+        if (size := key_matrix(key).shape[-1]) != blocks.size:
+            raise _refusal(name, f"it reads {blocks} of N = {blocks.size}, and the key has N = {size}")
+        return blocks
+    if isinstance(key, SecretKey):
+        return key.cut(chosen)
+    return KeyCut(chosen, block_of_matrix(key.shape[-1], chosen.dims))
 
 
 def _key_mismatch(layer: nn.Module, key: Key, blocks: Blocks) -> str | None:

@@ -17,17 +17,24 @@ from torch import Tensor
 
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
-from wrongkey.keys.cutting import Tail, cut, from_blocks, to_blocks
+from wrongkey.keys.cutting import Tail, cut, rows_of, speech_of
+from wrongkey.keys.inverse import inverse_of
 from wrongkey.keys.key import SecretKey
 from wrongkey.keys.key_cut import KeyCut
 
 Matrix = NDArray[np.float64] | Tensor
 Key = SecretKey | Matrix
+Cut = KeyCut | Blocks | str
 
 
 @overload
 def encrypt_query(
-    speech: Tensor, key: Key, *, tail: Tail = "pad", dims: int | None = None, blocks: Blocks | str | None = None
+    speech: Tensor,
+    key: Key,
+    *,
+    tail: Tail = "pad",
+    dims: int | None = None,
+    blocks: Cut | None = None,
 ) -> Tensor: ...
 @overload
 def encrypt_query(
@@ -36,7 +43,7 @@ def encrypt_query(
     *,
     tail: Tail = "pad",
     dims: int | None = None,
-    blocks: Blocks | str | None = None,
+    blocks: Cut | None = None,
 ) -> NDArray[np.floating[Any]]: ...
 def encrypt_query(
     speech: Tensor | NDArray[np.floating[Any]],
@@ -44,7 +51,7 @@ def encrypt_query(
     *,
     tail: Tail = "pad",
     dims: int | None = None,
-    blocks: Blocks | str | None = None,
+    blocks: Cut | None = None,
 ) -> Tensor | NDArray[np.floating[Any]]:
     """Encrypt speech block by block (paper, III-A).
 
@@ -62,7 +69,7 @@ def encrypt_query(
     dims
         1 or 2, of a raw matrix without `blocks`.
     blocks
-        How speech is cut; None takes samples for a 1-D key and tiles for a 2-D key.
+        How speech is cut; None takes samples for a 1-D key and tiles for a 2-D key. A `KeyCut` says the whole of it.
 
     Returns
     -------
@@ -84,8 +91,7 @@ def encrypt_query(
     tensor = _checked(speech)
     matrix, key_cut = _matrix(key, dims, blocks)
     _check_rank(tensor, key_cut)
-    rows = to_blocks(tensor, key_cut.block_size, key_cut.blocks, tail)
-    encrypted = from_blocks(_product(rows, matrix), key_cut.block_size, key_cut.blocks)
+    encrypted = speech_of(_product(rows_of(tensor, key_cut, tail), matrix), key_cut)
     return encrypted if isinstance(speech, Tensor) else encrypted.detach().numpy()
 
 
@@ -96,7 +102,7 @@ def decrypt_query(
     *,
     extent: int | tuple[int, ...] | None = None,
     dims: int | None = None,
-    blocks: Blocks | str | None = None,
+    blocks: Cut | None = None,
 ) -> Tensor: ...
 @overload
 def decrypt_query(
@@ -105,7 +111,7 @@ def decrypt_query(
     *,
     extent: int | tuple[int, ...] | None = None,
     dims: int | None = None,
-    blocks: Blocks | str | None = None,
+    blocks: Cut | None = None,
 ) -> NDArray[np.floating[Any]]: ...
 def decrypt_query(
     encrypted: Tensor | NDArray[np.floating[Any]],
@@ -113,7 +119,7 @@ def decrypt_query(
     *,
     extent: int | tuple[int, ...] | None = None,
     dims: int | None = None,
-    blocks: Blocks | str | None = None,
+    blocks: Cut | None = None,
 ) -> Tensor | NDArray[np.floating[Any]]:
     """Undo `encrypt_query` with the same key and blocks, up to rounding (exactly for Shuffling and Flipping).
 
@@ -145,12 +151,13 @@ def decrypt_query(
     matrix, key_cut = _matrix(key, dims, blocks)
     _check_rank(encrypted, key_cut)
     whole = tuple(encrypted.shape[-key_cut.blocks.query_axes :])
-    if any(encrypted.shape[axis] % key_cut.block_size for axis in key_cut.axes):
+    lengths = key_cut.lengths
+    if any(encrypted.shape[axis] % length for axis, length in zip(key_cut.axes, lengths, strict=True)):
         raise BadInput(
             f"Encrypted speech of extent {whole} is not whole blocks of {key_cut.block_size}: give the key that it was "
             "encrypted with."
         )
-    plain = encrypt_query(_tensor(encrypted), matrix.mT, blocks=key_cut.blocks)
+    plain = encrypt_query(_tensor(encrypted), inverse_of(matrix), blocks=key_cut)
     if extent is not None:
         extent = (extent,) if isinstance(extent, int) else tuple(extent)
         plain = cut(plain, key_cut.blocks.query_axes, extent)
@@ -173,9 +180,13 @@ def block_of_matrix(size: int, dims: int) -> int:
     return block_size
 
 
-def _matrix(key: Key, dims: int | None, blocks: Blocks | str | None) -> tuple[Tensor, KeyCut]:
+def _matrix(key: Key, dims: int | None, blocks: Cut | None) -> tuple[Tensor, KeyCut]:
     """Matrix or matrices of a key, and how it cuts speech."""
     matrix = key_matrix(key)
+    if isinstance(blocks, KeyCut):
+        if matrix.shape[-1] != blocks.size:
+            raise BadInput(f"A key of {blocks} has N = {blocks.size}, and this one has {matrix.shape[-1]}.")
+        return matrix, blocks
     if blocks is not None:
         blocks = Blocks.named(blocks)
         if dims not in (None, blocks.dims):
@@ -185,7 +196,7 @@ def _matrix(key: Key, dims: int | None, blocks: Blocks | str | None) -> tuple[Te
         if dims not in (None, key.dims):
             asked = f"{dims}-D" if blocks is None else f"{dims}-D ({blocks})"
             raise BadInput(f"This key is for {key.dims}-D blocks, and {asked} was asked for.")
-        return matrix, KeyCut(blocks or Blocks.named(key.dims), key.block_size)
+        return matrix, key.cut(blocks)
     if dims is None:
         raise BadInput("A raw matrix needs dims=1 (waveforms) or dims=2 (spectrograms), or the name of its blocks.")
     return matrix, KeyCut(blocks or Blocks.named(dims), block_of_matrix(matrix.shape[-1], dims))

@@ -1,25 +1,31 @@
 """Schemes: how a key is drawn (paper, Algorithms 2, 4 and 6), and the key spaces that can be counted.
 
-A scheme turns a fixed number of uniform 64-bit words into one orthogonal matrix K, so that key i of a stream
-needs nothing but its own words. Users name a `Scheme` of their own as `package.module:name`, or register it in the
-entry-point group `wrongkey.schemes` under its name.
+A scheme turns a fixed number of uniform 64-bit words into one matrix K, so that key i of a stream needs nothing but its
+own words. The paper's three stand here; `wrongkey.keys.structure` composes them, `wrongkey.keys.invertible` gives up
+orthogonality, and `wrongkey.keys.family` opens any scheme by a name such as ``rom+turns=4``.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import factorial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wrongkey.errors import BadInput
-from wrongkey.plugins import Registry
+if TYPE_CHECKING:
+    from wrongkey.keys.derived import Derived
+    from wrongkey.keys.structure import Structure
 
 Matrices = NDArray[np.float64]  # (count, size, size)
 Words = NDArray[np.uint64]  # (count, words)
 Ranks = NDArray[np.int64]  # (count,)
+# (matrices (count, N, N), N, scale in (0, 1], generator) -> a neighbour of each key; the law stays as it is.
+Moves = Callable[[Matrices, int, float, np.random.Generator], Matrices]
 
 
 class Group(StrEnum):
@@ -35,11 +41,12 @@ class Group(StrEnum):
     SIGNS = "signs"  # diagonal, of 1 and -1
     SIGNED_PERMUTATIONS = "signed permutations"  # one 1 or -1 in every row and column
     ORTHOGONAL = "orthogonal"
+    INVERTIBLE = "invertible"
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """One way to draw an orthogonal key of `size` N.
+    """One way to draw a key of `size` N.
 
     Parameters
     ----------
@@ -61,6 +68,13 @@ class Scheme:
     haar
         Whether the keys are Haar distributed on all orthogonal matrices, which makes their continuum countable at a
         tolerance (`wrongkey.keys.volume`).
+    structure
+        What a key is composed of, which an adversary knows; None for a key that is one matrix of one block.
+    derived
+        How the matrix of a moment or utterance follows from a secret seed; None where a key is one matrix.
+    moves
+        Proposes a neighbour of each key and leaves the scheme's law invariant, for the strength of a key
+        (`wrongkey.evaluation.strength`); None takes moves that hold for any scheme.
 
     Examples
     --------
@@ -76,10 +90,18 @@ class Scheme:
     rank: Callable[[Matrices], Ranks] | None = field(default=None, repr=False)
     group: Group = Group.ORTHOGONAL
     haar: bool = False
+    structure: Structure | None = field(default=None, repr=False)
+    derived: Derived | None = field(default=None, repr=False)
+    moves: Moves | None = field(default=None, repr=False)
 
     def finite(self, size: int) -> bool:
         """Whether the keys of N = `size` can be counted."""
         return self.space(size) is not None
+
+    @property
+    def span(self) -> int:
+        """P, the blocks that one key multiplies together: N = P M ** dims."""
+        return 1 if self.structure is None else self.structure.span
 
     @property
     def permutation(self) -> bool:
@@ -94,7 +116,12 @@ class Scheme:
     @property
     def monomial(self) -> bool:
         """Whether keys move elements and turn their signs, and never mix them."""
-        return self.group is not Group.ORTHOGONAL
+        return self.group not in (Group.ORTHOGONAL, Group.INVERTIBLE)
+
+    @property
+    def orthogonal(self) -> bool:
+        """Whether every key is orthogonal, so that its transpose undoes it."""
+        return self.group is not Group.INVERTIBLE
 
 
 def _word_each(size: int) -> int:
@@ -219,7 +246,7 @@ def _rom(size: int, words: Words) -> Matrices:
     return matrices
 
 
-SCHEMES = {
+SCHEMES = {  # the paper's
     scheme.name: scheme
     for scheme in (
         Scheme("shuffling", _word_each, _shuffling, factorial, _unrank_shuffling, _rank_shuffling, Group.PERMUTATIONS),
@@ -227,46 +254,3 @@ SCHEMES = {
         Scheme("rom", _rom_words, _rom, _continuum, haar=True),
     )
 }
-REGISTRY = Registry(
-    kind="scheme",
-    group="wrongkey.schemes",
-    builtin=SCHEMES,
-    is_one=lambda found: isinstance(found, Scheme),
-    wanted="give a wrongkey.keys.Scheme, or a function without arguments that returns one",
-)
-
-
-def get_scheme(name: str | Scheme) -> Scheme:
-    """Return the scheme of this name.
-
-    Parameters
-    ----------
-    name : str or Scheme
-        A built-in name, a name that an installed package registers in the entry-point group ``wrongkey.schemes``, or
-        ``package.module:name`` of a `Scheme` or of a function without arguments that returns one. A `Scheme` is passed
-        through.
-
-    Returns
-    -------
-    Scheme
-
-    Raises
-    ------
-    BadInput
-        For an unknown name, and for a scheme of a user's that is not called what it is registered as, or is called
-        what a built-in one is: keys are drawn by that name.
-
-    Examples
-    --------
-    >>> get_scheme("flipping").space(10)
-    1024
-    """
-    if isinstance(name, Scheme):
-        return name
-    scheme: Scheme = REGISTRY.open(name)
-    if scheme.name != name and (":" not in name or scheme.name in SCHEMES):
-        raise BadInput(
-            f"Scheme {name!r} is a Scheme with the name {scheme.name!r}: give it the name that it is registered as, "
-            "or one of its own where it is named as package.module:name."
-        )
-    return scheme

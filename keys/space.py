@@ -18,8 +18,9 @@ from math import log2
 
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import check_block
-from wrongkey.keys.schemes import Scheme, get_scheme
-from wrongkey.keys.volume import TOLERANCE, distinguishable_bits
+from wrongkey.keys.family import get_scheme
+from wrongkey.keys.schemes import Scheme
+from wrongkey.keys.volume import TOLERANCE, countable
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class KeySpace:
     Attributes
     ----------
     scheme, block_size, dims, size
-        What was asked: M, 1 or 2 dimensions, and N = M ** dims.
+        What was asked: M, 1 or 2 dimensions, and N = P M ** dims of a key for P blocks.
     count
         Exact number of keys; None for a continuum.
     bits
@@ -85,14 +86,14 @@ def key_space(scheme: str | Scheme, block_size: int, dims: int = 1, tolerance: f
     """
     check_block(block_size, dims)
     scheme = get_scheme(scheme)
-    size = block_size**dims
+    size = scheme.span * block_size**dims
     count = scheme.space(size)
     if count is not None:
         return KeySpace(scheme.name, block_size, dims, size, count, log2(count), 0, None)
-    if not scheme.haar:
+    found = countable(scheme, size)
+    if found is None:
         raise BadInput(
             f"The keys of the scheme {scheme.name!r} form a continuum of a volume that is not known: if they are Haar "
             "distributed, make it a Scheme(…, haar=True)."
         )
-    bits = distinguishable_bits(size, tolerance)
-    return KeySpace(scheme.name, block_size, dims, size, None, bits, size * (size - 1) // 2, tolerance)
+    return KeySpace(scheme.name, block_size, dims, size, None, found.bits(tolerance), found.dimension, tolerance)

@@ -16,10 +16,15 @@ Shuffling and Flipping are counted: a key that moves j of N elements is at sqrt(
 2 sqrt(j / N). This module imports no torch: reports use it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from math import comb, floor, lgamma, log, log10, pi
+from dataclasses import dataclass
+from math import comb, floor, lgamma, log, log2, log10, pi
 
 from wrongkey.errors import BadInput
+from wrongkey.keys.family import known_scheme
+from wrongkey.keys.schemes import Scheme
 
 TOLERANCE = 0.1
 LARGEST_TOLERANCE = 0.5  # up to here the flat ball is a good one
@@ -28,12 +33,57 @@ LARGEST_TOLERANCE = 0.5  # up to here the flat ball is a good one
 def log10_guesses(scheme: str, size: int, tolerance: float = TOLERANCE) -> float | None:
     """log10 of the expected number of uniformly random keys until one lies within `tolerance` of a given key.
 
-    One over the probability, for the paper's schemes at size N, with repetition; 0 where every key does. None for a
-    user's scheme, whose keys this module cannot count. Raises BadInput for a tolerance out of (0, 0.5].
+    One over the probability at size N, with repetition; 0 where every key does. Finite schemes beside the paper's are
+    counted exactly, without a tolerance. None for a user's scheme, which is not opened for this, and for a continuum
+    whose volume is not known. Raises BadInput for a tolerance out of (0, 0.5].
     """
     _check(tolerance)
-    guesses = GUESSES.get(scheme)
-    return None if guesses is None else guesses(size, tolerance)
+    if scheme in GUESSES:
+        return GUESSES[scheme](size, tolerance)
+    known = known_scheme(scheme)
+    bits = None if known is None else countable_bits(known, size, tolerance)
+    return None if bits is None else bits * log10(2)
+
+
+@dataclass(frozen=True)
+class Countable:
+    """Keys that can be counted: 2 ** `finite` ones, times `copies` independent Haar distributed ones of `size` n."""
+
+    finite: float = 0.0
+    copies: int = 0
+    size: int = 0
+
+    @property
+    def dimension(self) -> int:
+        """Free parameters of the continuum."""
+        return self.copies * self.size * (self.size - 1) // 2
+
+    def bits(self, tolerance: float) -> float:
+        """log2 of the number of keys that are distinguishable at a tolerance."""
+        continuum = distinguishable_bits(self.size, tolerance, self.copies) if self.copies else 0.0
+        return self.finite + continuum
+
+
+def countable(scheme: Scheme, size: int) -> Countable | None:
+    """What there is to count of a scheme at size N; None for a continuum whose volume is not known."""
+    if (space := scheme.space(size)) is not None:
+        return Countable(finite=log2(space))
+    if scheme.haar:
+        return Countable(copies=1, size=size)
+    if scheme.structure is None or scheme.derived is not None:
+        return None
+    found = [countable(part.scheme, part.size) for part in scheme.structure.parts(size)]
+    parts = [part for part in found if part is not None]
+    sizes = {part.size for part in parts if part.copies}
+    if len(parts) < len(found) or len(sizes) > 1:
+        return None
+    return Countable(sum(part.finite for part in parts), sum(part.copies for part in parts), *sizes)
+
+
+def countable_bits(scheme: Scheme, size: int, tolerance: float = TOLERANCE) -> float | None:
+    """log2 of the number of keys of a scheme, at a tolerance where they form a continuum; None where nobody knows."""
+    found = countable(scheme, size)
+    return None if found is None else found.bits(tolerance)
 
 
 def derangements(count: int) -> int:
@@ -62,12 +112,16 @@ def _rom(size: int, tolerance: float) -> float:
 GUESSES: dict[str, Callable[[int, float], float]] = {"shuffling": _shuffling, "flipping": _flipping, "rom": _rom}
 
 
-def distinguishable_bits(size: int, tolerance: float) -> float:
-    """log2 of the number of orthogonal N x N matrices that are distinguishable at |K - K'|_F / sqrt(N)."""
+def distinguishable_bits(size: int, tolerance: float, copies: int = 1) -> float:
+    """log2 of the number of orthogonal N x N matrices that are distinguishable at |K - K'|_F / sqrt(N).
+
+    With `copies` P > 1 a key is P independent matrices, and the distance is that of all of them:
+    |K - K'|_F / sqrt(P N), in a product of P groups.
+    """
     _check(tolerance)
-    dimension = size * (size - 1) // 2
-    ball = log_ball_volume(dimension) + dimension * log(tolerance * size**0.5)
-    return (log_group_volume(size) - ball) / log(2)
+    dimension = copies * size * (size - 1) // 2
+    ball = log_ball_volume(dimension) + dimension * log(tolerance * (copies * size) ** 0.5)
+    return (copies * log_group_volume(size) - ball) / log(2)
 
 
 def log_group_volume(size: int) -> float:

@@ -15,8 +15,8 @@ from wrongkey.attacks.base import Evidence, Setting
 from wrongkey.evaluation import open_model
 from wrongkey.evaluation.models.protocol import SpeakerModel
 from wrongkey.keys import draw_keys
+from wrongkey.keys.family import get_scheme
 from wrongkey.keys.key_cut import KeyCut
-from wrongkey.keys.schemes import get_scheme
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -115,6 +115,11 @@ def experiment_of(folder: RunFolder, trusted: Collection[str] = ()) -> Experimen
     config = replace(sweep_config(manifest["config"]), device="cpu")
     refuse_code(config, folder.manifest_path, trusted)
     experiment = Experiment(config)
+    if not experiment.scheme.orthogonal or experiment.scheme.derived is not None:
+        raise BadInput(
+            f"{folder.path} has keys of {experiment.scheme.name}, and keys are measured only where each is one "
+            "orthogonal matrix: name another run."
+        )
     identity = experiment.identity()
     differing = [name for name, value in manifest.get("identity", {}).items() if not same(value, identity.get(name))]
     if differing:

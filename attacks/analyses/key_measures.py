@@ -20,7 +20,7 @@ from torch import Tensor
 from wrongkey.attacks.base import Matrix
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
-from wrongkey.keys.cutting import to_blocks
+from wrongkey.keys.cutting import rows_of
 from wrongkey.keys.key_cut import KeyCut
 
 BANDS = 4  # of equal width, from 0 to half the sample rate, or from the lowest to the highest bin
@@ -94,7 +94,7 @@ def speech_moments(queries: Sequence[Tensor], cut: KeyCut) -> Matrix:
     """Second moments `Σ xᵀx` of the blocks of each query, `(queries, N, N)`; a query may be several segments."""
     moments = []
     for query in queries:
-        rows = to_blocks(query.double(), cut.block_size, cut.blocks).reshape(-1, cut.size)
+        rows = rows_of(query.double(), cut).reshape(-1, cut.size)
         moments.append((rows.mT @ rows).cpu().numpy())
     if not moments:
         raise BadInput("There is no speech to measure keys with: give at least one utterance.")
@@ -245,7 +245,7 @@ def band_response(relative: Matrix, cut: KeyCut) -> Matrix:
     left at ω is `|fᴴ R f|²` with `f = exp(iωn) / √M`, the mean over `TONES` tones of a band. Tiles and frames: the
     share of the white energy of a band of bins that ends up in bins of that band.
     """
-    block_size = cut.block_size
+    block_size = cut.merged.block_size
     if cut.blocks is Blocks.SAMPLES:
         tones = (np.arange(BANDS * TONES) + 0.5) / (BANDS * TONES) * np.pi
         waves = np.exp(1j * np.outer(np.arange(block_size), tones)) / np.sqrt(block_size)
@@ -253,7 +253,7 @@ def band_response(relative: Matrix, cut: KeyCut) -> Matrix:
         return (np.abs(left) ** 2).reshape(len(relative), BANDS, TONES).mean(2)
     bins = np.arange(block_size)
     if cut.blocks is Blocks.TILES:
-        bins = np.repeat(bins, block_size)
+        bins = np.tile(np.repeat(bins, block_size), cut.span)
     count = min(BANDS, block_size)
     band = bins * count // block_size
     squares = relative**2

@@ -15,7 +15,8 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import layouts
 from wrongkey.evaluation.models import registry
 from wrongkey.evaluation.models.offered import LOADERS
-from wrongkey.keys import schemes
+from wrongkey.keys import family
+from wrongkey.keys.spec import parse
 from wrongkey.plugins import Registry
 
 READERS_OF_WEIGHTS = ("rawnext", "timm", "ge2e")  # tensors alone (torch's weights_only, safetensors), no code
@@ -87,7 +88,7 @@ def corpus_risk(spec: str) -> str | None:
 
 def scheme_risk(spec: str) -> str | None:
     """Return what opening a scheme would do beyond looking it up; None for nothing."""
-    return _code_risk(spec, schemes.REGISTRY)
+    return _code_risk(parse(spec).base, family.REGISTRY)
 
 
 def _code_risk(spec: str, known: Registry) -> str | None:

@@ -70,9 +70,15 @@ def attempt(attack: Attack, evidence: Evidence) -> tuple[Recovery, str]:
         return Recovery(None, success_claimed=False, note=str(error)), ""
     except (Exception, SystemExit) as error:  # a user's attack may fail in any way
         return Recovery(None, success_claimed=False), in_one_line(error)
-    if not (key.shape == (size, size) and np.allclose(key @ key.T, np.eye(size), atol=1e-3)):
-        return Recovery(None, success_claimed=False), f"{attack.name} returned no orthogonal matrix of {size} x {size}."
+    orthogonal = evidence.setting.scheme.orthogonal
+    if not (key.shape == (size, size) and (_orthogonal(key) if orthogonal else bool(np.isfinite(key).all()))):
+        kind = "orthogonal" if orthogonal else "finite"
+        return Recovery(None, success_claimed=False), f"{attack.name} returned no {kind} matrix of {size} x {size}."
     return replace(recovery, key=key), ""
+
+
+def _orthogonal(key: Matrix) -> bool:
+    return bool(np.allclose(key @ key.T, np.eye(len(key)), atol=1e-3))
 
 
 def _result(recovery: Recovery, failed: str, seconds: float) -> bytes:

@@ -44,8 +44,9 @@ def check_optional(attack: Any, spec: str) -> None:
     """Raise BadInput where what an attack may leave out is there, and of another kind."""
     if attack.most_trials is not None and not _is_count(attack.most_trials, least=1):
         raise _refused(spec, "most_trials", attack.most_trials, "a whole number from 1 up")
-    if not isinstance(attack.wants_key, bool):
-        raise _refused(spec, "wants_key", attack.wants_key, "True or False")
+    for name in ("wants_key", "any_key"):
+        if not isinstance(value := getattr(attack, name), bool):
+            raise _refused(spec, name, value, "True or False")
     if not attack.wants_key and attack.asset is not None and attack.asset not in KEYLESS:
         raise _refused(spec, "asset", attack.asset, " or ".join(map(repr, KEYLESS)))
 

@@ -47,12 +47,12 @@ def row_of_attack(target: Target, salt: Salt, attack: Attack, found: Found) -> R
         Spoken(printable(utterance.id), query, setting.rate)
         for utterance, query in zip(trial.utterances, trial.queries, strict=True)
     )
-    plain, blocks = begun(spoken, setting.cut), setting.blocks
-    clips = [original(plain), encrypted(plain, trial.key, blocks)]
+    plain, cut = begun(spoken, setting.cut), setting.cut
+    clips = [original(plain), encrypted(plain, trial.key, cut)]
     wrong = _wrong_key(target, trial)
     if wrong is not None:
-        clips.append(decrypted(plain, trial.key, wrong, blocks, "wrong key"))
-    clips.append(decrypted(plain, trial.key, found.key, blocks, "after the attack"))
+        clips.append(decrypted(plain, trial.key, wrong, cut, "wrong key"))
+    clips.append(decrypted(plain, trial.key, found.key, cut, "after the attack"))
     return row_of(
         clips,
         spoken.rate,
@@ -63,8 +63,8 @@ def row_of_attack(target: Target, salt: Salt, attack: Attack, found: Found) -> R
         recordings=target.victims_corpus.recordings,
         model=printable(target.model.name) if target.model else "",
         scheme=printable(setting.scheme.name),
-        blocks=blocks.value,
-        block_size=setting.block_size,
+        blocks=cut.blocks.value,
+        block_size=target.cut.block_size,
         front_end=target.model is not None and has_front_end(target.model),
         keyed=True,
     )

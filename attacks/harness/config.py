@@ -64,7 +64,7 @@ class AttackConfig:
         None
     )
     task: Annotated[str, Flag("what the model is scored at", choices=tuple(ASKED))] = "asv"
-    scheme: Annotated[str, Flag("shuffling, flipping, rom or a registered one")] = "rom"
+    scheme: Annotated[str, Flag("rom, flipping, rom+turns=4, …: see 'wrongkey schemes'")] = "rom"
     blocks: Annotated[str | None, Flag("how keys cut a query (default: the model's)", choices=BLOCKS)] = None
     block: Annotated[int | None, Flag("block size (default: the model's)", metavar="M", least=1)] = None
     trials: Annotated[

@@ -19,7 +19,7 @@ from wrongkey.attacks.harness.target import Target, whole_blocks
 from wrongkey.attacks.harness.wire import Parcel
 from wrongkey.evaluation.corpora import Utterance
 from wrongkey.keys import encrypt_query
-from wrongkey.keys.cutting import to_blocks
+from wrongkey.keys.cutting import rows_of
 
 LOUD = 0.1  # known plaintext begins at one of the loudest tenth of the blocks
 BITS = 15  # of ciphertext stored in 16 bits, without the sign
@@ -172,7 +172,7 @@ def ciphertext(target: Target, trial: Trial, seconds: float) -> tuple[Tensor, ..
     for query in trial.queries:
         piece = whole_blocks(setting.cut, query, int(min(left, query.shape[-1])))
         if piece.numel():
-            encrypted.append(encrypt_query(piece, trial.key, blocks=setting.blocks))
+            encrypted.append(encrypt_query(piece, trial.key, blocks=setting.cut))
         left -= query.shape[-1]
         if left < 1:
             break
@@ -181,8 +181,8 @@ def ciphertext(target: Target, trial: Trial, seconds: float) -> tuple[Tensor, ..
 
 def enrolled_of(target: Target, trial: Trial) -> BackgroundSpeech:
     """Background speakers as enrolled users: their queries under the victim's key."""
-    plain, blocks = target.background.queries, target.setting.blocks
-    encrypted = (encrypt_query(query.double(), trial.key, blocks=blocks).float() for query in plain)
+    plain, cut = target.background.queries, target.setting.cut
+    encrypted = (encrypt_query(query.double(), trial.key, blocks=cut).float() for query in plain)
     return BackgroundSpeech(tuple(encrypted), target.background.labels)
 
 
@@ -193,7 +193,7 @@ def known_blocks(target: Target, trial: Trial, count: int, quality: Quality) -> 
     rounded to steps of 2^-15 of full scale; with "10 dB" the plaintext is known with white noise 10 dB below it.
     """
     setting, rng = target.setting, np.random.default_rng(trial.noise)
-    cut = (to_blocks(query, setting.block_size, setting.blocks) for query in trial.queries)
+    cut = (rows_of(query, setting.cut) for query in trial.queries)
     blocks = torch.cat([rows.reshape(-1, setting.size) for rows in cut]).numpy()
     energies = (blocks**2).sum(1)
     loud = np.argsort(-energies)[: max(1, int(LOUD * len(blocks)))]

@@ -31,6 +31,7 @@ class Guessing(AttackDefaults):
     name = "incorrect-keys"
     family = 1
     most_trials = 1
+    any_key = True
     needs: frozenset[Need] = frozenset({"answers"})
     threat = Threat("Draws keys at random, asks the encrypted model, and keeps the key that works best.", needs)
 

@@ -111,8 +111,8 @@ def _understood(target: Target, trial: Trial, exact: bool) -> float:
 
 
 def _decrypted(target: Target, query: Tensor, key: Matrix, used: Matrix) -> Tensor:
-    blocks = target.setting.blocks
-    decrypted = decrypt_query(encrypt_query(query, key, blocks=blocks), used, blocks=blocks)
+    cut = target.setting.cut
+    decrypted = decrypt_query(encrypt_query(query, key, blocks=cut), used, blocks=cut)
     return decrypted[..., : query.shape[-1]]
 
 

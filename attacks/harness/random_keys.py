@@ -28,6 +28,8 @@ class RandomKeys(AttackDefaults):
     def __init__(self, trials: int) -> None:
         self.trials = trials
 
+    any_key = True
+
     def inapplicable(self, setting: Setting) -> str | None:
         """None: keys can always be drawn."""
         return None

@@ -267,7 +267,7 @@ def identity_of(config: AttackConfig, target: Target) -> dict[str, Any]:
         "speech of others": target.background_corpus.digest(),
         "weights": None if target.model is None else digest_of_weights(target.model.network),
         "blocks": target.setting.blocks,
-        "block": target.setting.block_size,
+        "block": target.cut.block_size,
     }
 
 

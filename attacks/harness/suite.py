@@ -235,12 +235,17 @@ def about(plan: Planned, task: str | None) -> dict[str, Any]:
     }
 
 
-def inapplicable(attack: Attack, setting: Setting) -> str | None:
+def inapplicable(attack: CompleteAttack, setting: Setting) -> str | None:
     """Why an attack cannot be run on a target, as a sentence; None where it can."""
     if setting.model is None and attack.threat.needs & OF_A_MODEL:
         return "It attacks a model, and only speech was given: name one with --model."
     if sends_windows(setting.scheme.name) and attack.threat.needs & OF_MANY:
         return "It cuts the ciphertext of many people into a model's segments, and windows are cut before encryption."
+    if setting.cut.span > 1:
+        together = f"a key of {setting.scheme.name} multiplies {setting.cut.span} of them together"
+        return f"It reads tiles one by one, and {together}."
+    if attack.wants_key and not attack.any_key and not setting.scheme.orthogonal:
+        return f"It finds orthogonal keys, and those of {setting.scheme.name} are invertible only."
     with _asking(attack, "inapplicable"):
         reason = attack.inapplicable(setting)
     check_reason(reason, attack.name)
@@ -286,7 +291,7 @@ def run_trial(
         "corpus": target.victims_corpus.name,
         "scheme": setting.scheme.name,
         "blocks": setting.blocks,
-        "block_size": setting.block_size,
+        "block_size": target.cut.block_size,
         "size": setting.size,
         "trial": number,
         "victim": trial.victim,

@@ -62,6 +62,8 @@ class Target:
         How keys are drawn.
     victims_corpus, background_corpus : Corpus
         Speech of the victims and of the background speakers.
+    cut : KeyCut
+        How a key cuts a query.
     setting : Setting
         What is public.
     recogniser : Model or None
@@ -85,6 +87,7 @@ class Target:
             answer_function(self.model, config.task)
         self.scheme = get_scheme(config.scheme)
         self.victims_corpus, self.background_corpus = victims_and_background(config)
+        self.cut = self._key_cut()
         self.setting = self._setting()
         self.recogniser = self._recogniser()
         self._fine_tuned: dict[str, Model] = {}
@@ -111,18 +114,20 @@ class Target:
 
     def secret(self, key: Matrix) -> SecretKey:
         """A key `(N, N)` as the owner keeps it."""
-        return SecretKey(self.scheme.name, self.setting.block_size, self.setting.cut.dims, key)
+        return SecretKey.of(self.scheme, self.cut.block_size, self.cut.dims, key)
 
     def queries(self, utterances: Sequence[Utterance]) -> list[Tensor]:
         """Plain queries of utterances, `(samples,)` or `(bins, frames)` float64, each cut to whole blocks or windows."""
         found = []
         for utterance in utterances:
             query = self._query(utterance)
-            axes = () if self.setting.blocks is Blocks.FRAMES else self.setting.cut.axes
             if self.windows is not None:
                 query = self.windows.cut(query)
-            for axis in axes:
-                query = query.narrow(axis, 0, query.shape[axis] // self.setting.block_size * self.setting.block_size)
+            lengths = (
+                {} if self.cut.blocks is Blocks.FRAMES else dict(zip(self.cut.axes, self.cut.lengths, strict=True))
+            )
+            for axis, length in lengths.items():
+                query = query.narrow(axis, 0, query.shape[axis] // length * length)
             if query.numel():
                 found.append(query.double())
         return found
@@ -163,7 +168,7 @@ class Target:
 
     def encrypted(self, key: Matrix, plain: Model | None = None) -> Model:
         """What the provider holds: the model, or a fine-tuned one, under `key`."""
-        return encrypt_first_layer(plain or self.whole_model, self.secret(key), self.setting.blocks)
+        return encrypt_first_layer(plain or self.whole_model, self.secret(key), self.cut)
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -210,19 +215,24 @@ class Target:
         """The task's error in percent, `(n,)`, of answers under n keys."""
         return error_rates(experiment.task, experiment.scores(answers))[:, 0]
 
-    def _setting(self) -> Setting:
+    def _key_cut(self) -> KeyCut:
         config = self.config
+        if self.model is not None:
+            return key_cut_of(self.model, config.blocks, config.block).under(self.scheme)
+        assert config.block is not None
+        return KeyCut(Blocks.SAMPLES, config.block).under(self.scheme)
+
+    def _setting(self) -> Setting:
+        cut = self.cut.merged  # several blocks of samples together are one longer block, and one larger key
         if self.model is None:
-            assert config.block is not None
-            return Setting(self.scheme, KeyCut(Blocks.SAMPLES, config.block), SPEECH_RATE)
-        cut = key_cut_of(self.model, config.blocks, config.block)
+            return Setting(self.scheme, cut, SPEECH_RATE)
         rate: float = self.model.sample_rate
         if cut.blocks is not Blocks.SAMPLES:
             noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(NOISE_SECONDS * rate)))
             rate = self.model.front_end(noise.float()).shape[-1] / NOISE_SECONDS
         if self.windows is not None:
             rate *= self.windows.factor
-        return Setting(self.scheme, cut, rate, blank(self.model), config.task)
+        return Setting(self.scheme, cut, rate, blank(self.model), self.config.task)
 
     def _recogniser(self) -> Model | None:
         named = self.config.recogniser if self.setting.blocks is Blocks.SAMPLES else None

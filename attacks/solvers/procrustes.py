@@ -30,7 +30,8 @@ from wrongkey.attacks.solvers.key_lists import every_key, listed
 from wrongkey.attacks.solvers.stable_linalg import array_polar, array_singular_values, array_svd
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.vocabulary import RECOVERED
-from wrongkey.keys.schemes import Group, Scheme, get_scheme
+from wrongkey.keys.family import get_scheme
+from wrongkey.keys.schemes import Group, Scheme
 
 # Rounding of float64, which no attack would tune: they are not among the settings.
 ROUNDING = 1e-13  # relative error that numbers are taken to have at least

@@ -83,6 +83,7 @@ def describe_run(
             "blocks": experiment.cut.blocks.value,
             "block_size": experiment.cut.block_size,
             "dims": experiment.cut.dims,
+            "size": experiment.cut.size,
             "bins": experiment.bins,
             "command": command or first.get("command"),
             **({} if metric == PRIMARY_METRIC[config.task] else {"metric": metric}),

@@ -5,7 +5,8 @@ import pytest
 
 from tests.narrow import present
 from wrongkey.keys.draw import draw_keys
-from wrongkey.keys.schemes import SCHEMES, Group, Scheme, get_scheme
+from wrongkey.keys.family import get_scheme
+from wrongkey.keys.schemes import SCHEMES, Group, Scheme
 
 SIZES = (1, 2, 3, 4, 9, 16)
 DRAWN = 40

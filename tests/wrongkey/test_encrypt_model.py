@@ -152,4 +152,4 @@ def test_help_says_how_a_file_is_loaded_again(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["encrypt-model", "--help"])
     said = capsys.readouterr().out
-    assert "lift_model(model.network, first_layer, block_size, blocks)" in said and "load_state_dict" in said
+    assert "lift_model(model.network, first_layer, cut.block_size, cut)" in said and "load_state_dict" in said

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # comment of an encrypted WAV: its length before encryption
 NOISE_SECONDS = 4
 LOADING = """\
-To load the file again, with the first_layer, block_size and blocks that its metadata names:
+To load the file again, with the names and numbers of its metadata:
 
-  from wrongkey.keys import lift_model
+  from wrongkey.keys import KeyCut, lift_model
   from safetensors.torch import load_file
-  network = lift_model(model.network, first_layer, block_size, blocks)
+  cut = KeyCut(blocks, int(block_size), int(span), along)
+  network = lift_model(model.network, first_layer, cut.block_size, cut)
   network.load_state_dict(load_file("FILE.safetensors"))
 
 model.network is the plain architecture with any weights, as open_model(MODEL, folded=False) makes it; where the
@@ -133,12 +134,12 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     key = SecretKey.load(options.key)
     model = open_model(options.model, folded=False)
     sent = as_sent(model, key.scheme, options.blocks)
-    cut = key_cut_of(sent, options.blocks, key.block_size)
-    encrypted = encrypt_first_layer(sent, key, cut.blocks)
+    cut = key.cut(key_cut_of(sent, options.blocks, key.block_size).blocks)
+    encrypted = encrypt_first_layer(sent, key, cut)
 
     noise = torch.randn(NOISE_SECONDS * model.sample_rate, generator=torch.Generator().manual_seed(0))
     queries = fitted_queries(sent, noise, cut)
-    encrypted_queries = encrypt_query(queries, key, blocks=cut.blocks)
+    encrypted_queries = encrypt_query(queries, key, blocks=cut)
     plain, plain_time = _answers(sent, queries)
     answer, encrypted_time = _answers(encrypted, encrypted_queries)
     difference = _difference(plain, answer)
@@ -178,7 +179,9 @@ def _write_network(path: Path, model: Any, encrypted: Any, key: SecretKey, cut: 
         "scheme": key.scheme,
         "blocks": cut.blocks,
         "block_size": str(cut.block_size),
-        "kernel": str(cut.block_size),
+        "kernel": str(cut.steps),
+        "span": str(cut.span),
+        "along": cut.along,
         **({"windows": windows} if windows else {}),
     }
     with _to_disk(path) as file:

@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
 
 def _add_block(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--scheme", type=scheme_name, required=True, help="shuffling, flipping, rom or a registered one"
+        "--scheme", type=scheme_name, required=True, help="rom, flipping, rom+turns=4, …: see 'wrongkey schemes'"
     )
     parser.add_argument("--block", type=int, required=True, metavar="M", help="block size")
     parser.add_argument("--blocks", choices=BLOCKS, help="how the key cuts a query (default samples)")
@@ -81,17 +81,25 @@ def run_show(options: argparse.Namespace) -> int:
 
     key = SecretKey.load(options.file)
     identity = np.eye(key.size)
-    residual = float(np.abs(key.matrix @ key.matrix.T - identity).max())
+    measured = (
+        {"residual": float(np.abs(key.matrix @ key.matrix.T - identity).max())}
+        if key.orthogonal
+        else {"condition": key.condition}
+    )
     from_plain = float(np.linalg.norm(key.matrix - identity) / np.sqrt(key.size))
     if options.json:
-        shown = {name: getattr(key, name) for name in ("scheme", "block_size", "dims", "size", "checksum")}
+        shown = {name: getattr(key, name) for name in ("scheme", "block_size", "dims", "span", "size", "checksum")}
         secret = {"matrix": key.matrix.tolist()} if options.matrix else {}
-        answer({**shown, "residual": residual, "from_plain": from_plain, **secret})
+        answer({**shown, **measured, "from_plain": from_plain, **secret})
         return 0
     say(f"scheme       {key.scheme}")
-    say(f"block size   {key.block_size} ({key.dims}-D, N = {key.size})")
+    together = f", {key.span} blocks together" if key.span > 1 else ""
+    say(f"block size   {key.block_size} ({key.dims}-D{together}, N = {key.size})")
     say(f"checksum     {key.checksum}")
-    say(f"residual     {residual:.1e} (largest entry of K Kt - I)")
+    if key.orthogonal:
+        say(f"residual     {measured['residual']:.1e} (largest entry of K Kt - I)")
+    else:
+        say(f"condition    {key.condition:.1f} (largest ratio of two singular values; the key is not orthogonal)")
     say(f"from plain   {from_plain:.3f} (|K - I| / sqrt N, 0 to 2)")
     if options.matrix:
         say(*np.array2string(key.matrix, precision=6, suppress_small=True, threshold=key.matrix.size + 1).splitlines())

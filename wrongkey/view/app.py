@@ -128,7 +128,7 @@ def _sound(view: View, request: Request) -> tuple[Kept, Speech]:
         raise BadInput(shown.silence)
     if use not in keys.uses:
         raise BadInput(f"A key of this run can {' or '.join(keys.uses)} speech, not {use!r} it.")
-    return kept, under_key(kept.speech, keys.key(index), keys.correct, Use(use), keys.cut.blocks)
+    return kept, under_key(kept.speech, keys.key(index), keys.correct, Use(use), keys.cut)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from wrongkey.attacks.analyses.trust import scheme_risk
 from wrongkey.errors import BadInput
 from wrongkey.keys import IncorrectKeys, correct_key, get_scheme
 from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.labels import taken_apart
 from wrongkey.printable import printable
 from wrongkey.reports.commands import draw_words
 from wrongkey.reports.metrics import METRICS
@@ -49,7 +50,10 @@ class KeysOfRun:
     @property
     def cut(self) -> KeyCut:
         """How a key cuts a query."""
-        return KeyCut(self.run.blocks, self.run.block_size)
+        one = KeyCut(self.run.blocks, self.run.block_size)
+        size = int(self.run.section("config").get("size") or one.size)
+        bins = taken_apart(self.run.scheme).value("along") == "bins"
+        return KeyCut(one.blocks, one.block_size, max(1, size // one.size), "bins" if bins else "time")
 
     @property
     def seed(self) -> int:

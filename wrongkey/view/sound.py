@@ -18,6 +18,7 @@ from wrongkey.evaluation.run_folder.media import load_clip, may_keep, read_clips
 from wrongkey.evaluation.run_folder.tables import Damaged
 from wrongkey.keys import decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.key_cut import KeyCut
 from wrongkey.reports.plates import of_arrays, of_powers, spectrogram
 
 Speech = NDArray[np.float32]
@@ -77,10 +78,8 @@ def _read(folder: Path, file: str, blocks: str) -> tuple[Kept | None, str]:
     return Kept(speech.astype(np.float32), rate), ""
 
 
-def under_key(
-    speech: Speech, key: NDArray[np.float64], correct: NDArray[np.float64], use: Use, blocks: Blocks
-) -> Speech:
+def under_key(speech: Speech, key: NDArray[np.float64], correct: NDArray[np.float64], use: Use, cut: KeyCut) -> Speech:
     """Speech encrypted, or wrongly decrypted, with `key` `(N, N)`; of the same shape."""
-    sent = encrypt_query(speech, key if use is Use.ENCRYPT else correct, blocks=blocks)
-    heard = sent if use is Use.ENCRYPT else decrypt_query(sent, key, blocks=blocks)
+    sent = encrypt_query(speech, key if use is Use.ENCRYPT else correct, blocks=cut)
+    heard = sent if use is Use.ENCRYPT else decrypt_query(sent, key, blocks=cut)
     return np.asarray(heard[tuple(map(slice, speech.shape))], dtype=np.float32)

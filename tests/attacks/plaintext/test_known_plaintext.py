@@ -14,8 +14,9 @@ from wrongkey.attacks.plaintext.known import KnownPlaintext
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.family import get_scheme
 from wrongkey.keys.key_cut import KeyCut
-from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme
+from wrongkey.keys.schemes import SCHEMES, Scheme
 
 
 @pytest.fixture(scope="module")

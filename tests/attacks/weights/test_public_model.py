@@ -20,9 +20,10 @@ from wrongkey.attacks.weights.public_statistics import PublicStatistics
 from wrongkey.attacks.weights.shifted_kernels import ShiftedKernels
 from wrongkey.errors import BadInput
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.family import get_scheme
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.model import encrypt_model
-from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme
+from wrongkey.keys.schemes import SCHEMES, Scheme
 
 
 @dataclass

@@ -14,10 +14,11 @@ from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.weights.shifted_kernels import ShiftedKernels, phases_of, shift_seen
 from wrongkey.keys.draw import draw_keys
+from wrongkey.keys.family import get_scheme
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.lifted import LiftedConvolution
 from wrongkey.keys.model import encrypt_model
-from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme
+from wrongkey.keys.schemes import SCHEMES, Scheme
 
 
 def setting(scheme: str | Scheme, layer: nn.Module, block: int, blocks: str) -> Setting:

@@ -12,8 +12,9 @@ from wrongkey.attacks.base import BackgroundSpeech, Matrix, Setting
 from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import Blocks, SecretKey
+from wrongkey.keys.family import get_scheme
 from wrongkey.keys.key_cut import KeyCut
-from wrongkey.keys.schemes import Scheme, get_scheme
+from wrongkey.keys.schemes import Scheme
 
 CLASSES, BLOCKS, NOISE = 6, 20, 0.4
 
