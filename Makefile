@@ -11,7 +11,7 @@ demo: $(VENV)/ready
 	$(BIN)/wrongkey demo --out runs/demo
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile  # fixtures of a file are made once
 
 check: $(VENV)/ready docs
 	$(BIN)/ruff check .
