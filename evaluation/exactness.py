@@ -62,10 +62,10 @@ def exactness(
 
     Where the key's scheme sends windows, both models read windows.
     """
-    sent = as_sent(model, key.scheme, blocks)
-    queries = fitted_queries(sent, waveform, KeyCut(blocks, key.block_size))
-    encrypted = encrypt_first_layer(sent, key, blocks, torch.promote_types(dtype, torch.float32))
-    plain_model = copied(sent)  # a network rounded to bfloat16 cannot be made whole again
+    model = as_sent(model, key.scheme, blocks)
+    queries = fitted_queries(model, waveform, KeyCut(blocks, key.block_size))
+    encrypted = encrypt_first_layer(model, key, blocks, torch.promote_types(dtype, torch.float32))
+    plain_model = copied(model)  # a network rounded to bfloat16 cannot be made whole again
     for one in (plain_model, encrypted):
         move(one, None, dtype)
     plain = numbers_of(plain_model)(queries.to(dtype)).double()
