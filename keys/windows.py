@@ -44,7 +44,7 @@ class Windows:
             raise BadInput(f"Windows are for a Conv1d that reads samples, and this layer is a {type(layer).__name__}.")
         if reason := why_not_keyed(layer):
             raise BadInput(f"This layer cannot take a key exactly, because {reason}.")
-        (axis,) = axes_of(layer, layer.kernel_size[0])
+        (axis,) = axes_of(layer, layer.kernel_size)
         if layer.padding_mode != "zeros" and (axis.before or axis.after):
             raise BadInput(f"Windows are padded with zeros, and this Conv1d pads its input by {layer.padding_mode}.")
         if axis.kernel < axis.stride:

@@ -72,7 +72,8 @@ def test_what_is_written_is_what_the_encrypted_model_reads(key, secret) -> None:
 def test_a_comment_that_does_not_fit_is_a_sentence(comment, key, secret, tmp_path, capsys) -> None:
     samples, rate = soundfile.read(secret, dtype="float32")
     with soundfile.SoundFile(secret, "w", rate, 1, "FLOAT") as file:
-        file.comment = comment
+        if comment:
+            file.comment = comment
         file.write(samples)
     assert main(["decrypt", str(secret), "--key", str(key), "-o", str(tmp_path / "out.wav")]) == 2
     said = capsys.readouterr().err
