@@ -111,8 +111,8 @@ def solved(sent: Matrix, stride: int) -> tuple[Matrix, Matrix]:
     """Singular values of (y_t, -y_(t + 1)), and a key that agrees with its null space.
 
     The null space holds (V, U), the last and the first k - s columns of the transposed key, up to one orthogonal matrix
-    on their right, which V Uᵀ = Kᵀ S K does not see: S moves a window's rows s down. What it never gives, Kᵀ e_j for j < s,
-    is free but for s x s; its images under Kᵀ S K are the other rows of the key.
+    on their right, which V Uᵀ = Kᵀ S K does not see: S moves a window's samples s on. What is orthogonal to its range,
+    the span of Kᵀ e_j for j < s, is known but for s x s; its images under Kᵀ S K are the other rows of the key.
     """
     kernel = sent.shape[1]
     _, values, rows = np.linalg.svd(np.hstack([sent[:-1], -sent[1:]]), full_matrices=False)

@@ -117,7 +117,7 @@ class Target:
         return SecretKey.of(self.scheme, self.cut.block_size, self.cut.dims, key)
 
     def queries(self, utterances: Sequence[Utterance]) -> list[Tensor]:
-        """Plain queries of utterances, `(samples,)` or `(bins, frames)` float64, each cut to whole blocks or windows."""
+        """Plain queries of utterances, `(samples,)` or `(bins, frames)` float64, each whole blocks or windows."""
         found = []
         for utterance in utterances:
             query = self._query(utterance)

@@ -1,4 +1,4 @@
-"""Overlapping windows: the rewritten layer answers to windows as the layer does to speech, under any key of a window."""
+"""Overlapping windows: the rewritten layer answers to windows as the layer does to speech, under any key."""
 
 import pytest
 import torch
@@ -26,9 +26,7 @@ def readings(draw, types=tuple(EXACT)):
     stride, dilation = draw(st.integers(1, kernel)), draw(st.integers(1, 3))
     padding = draw(st.sampled_from([0, "valid", draw(st.integers(0, 5)), *(["same"] if stride == 1 else [])]))
     torch.manual_seed(draw(st.integers(0, 99)))
-    layer = nn.Conv1d(
-        inputs, outputs, kernel, stride, padding, dilation, groups, bias=draw(st.booleans()), dtype=dtype
-    )
+    layer = nn.Conv1d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=draw(st.booleans()), dtype=dtype)
     span = dilation * (kernel - 1) + 1
     return layer, torch.randn(2, inputs, span + draw(st.integers(0, 23)), dtype=dtype)
 

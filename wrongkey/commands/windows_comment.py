@@ -40,8 +40,8 @@ def speech_of(file: Path, found: re.Match[str], decrypted: Any) -> Any:
     held = samples // max(segment, 1) * count * kernel
     if not 0 < held <= len(decrypted) or samples % segment or before + samples + after > MOST * len(decrypted):
         raise BadInput(
-            f"{printable(file)}: its comment tells of other windows than its {len(decrypted)} samples hold: encrypt the "
-            "speech again with 'wrongkey encrypt --model'."
+            f"{printable(file)}: its comment tells of other windows than its {len(decrypted)} samples hold: encrypt "
+            "the speech again with 'wrongkey encrypt --model'."
         )
     rows = torch.from_numpy(decrypted[:held]).reshape(samples // segment, -1)
     return windows.join(rows, segment).flatten().numpy()
