@@ -75,7 +75,7 @@ def cost(model: str, corpus: str, count: int) -> None:
 
 
 def shown(corpus: str, utterances: int, kernel: int, stride: int) -> None:
-    """How far the equations between neighbouring windows determine the key, by utterance and by the bits of a sample."""
+    """How far the equations between neighbouring windows determine the key, by the bits of a sample."""
     import torch
 
     from wrongkey.evaluation.corpora import load_audio, open_corpus

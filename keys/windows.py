@@ -1,9 +1,9 @@
 """Overlapping windows: a first layer's own windows, one after another as a waveform, and the layer that reads them.
 
 A Conv1d with kernel k and stride s reads the windows w_t = (x_{ts}, ..., x_{ts + k - 1}) of its input and multiplies
-each with its kernels. Sent one after another, the windows are a waveform of blocks of k samples, k / s times as long, which
-the same kernels read with a stride of k. That is a rewrite of query and layer before any key; a key of k x k then
-encrypts every window as a block, and the layer absorbs it without lifting (docs/windows.md).
+each with its kernels. Sent one after another, the windows are a waveform of blocks of k samples, k / s times as long,
+which the same kernels read with a stride of k. That is a rewrite of query and layer before any key; a key of k x k
+then encrypts every window as a block, and the layer absorbs it without lifting (docs/windows.md).
 """
 
 from __future__ import annotations
