@@ -41,7 +41,9 @@ class Windows:
     def of(cls, layer: nn.Module) -> Windows:
         """The windows that a layer reads; raises BadInput, with the reason, where they cannot be sent instead."""
         if not isinstance(layer, nn.Conv1d):
-            raise BadInput(f"Windows are for a Conv1d that reads samples, and this layer is a {type(layer).__name__}.")
+            raise BadInput(
+                f"Windows are for a Conv1d that reads samples, and this layer is of class {type(layer).__name__}."
+            )
         if reason := why_not_keyed(layer):
             raise BadInput(f"This layer cannot take a key exactly, because {reason}.")
         (axis,) = axes_of(layer, layer.kernel_size)
@@ -89,7 +91,7 @@ class Windows:
 
         Without `samples`, the speech ends where the last window does.
         """
-        rows = windows.unflatten(-1, (-1, self.kernel))
+        rows = windows.reshape(*windows.shape[:-1], -1, self.kernel)
         first = torch.arange(rows.shape[-2], device=windows.device) * self.stride
         places = (first[:, None] + self.dilation * torch.arange(self.kernel, device=windows.device)).flatten()
         padded = int(first[-1]) + self.span
@@ -161,5 +163,5 @@ def windowed_layer(layer: nn.Module) -> nn.Conv1d:
     return read.train(layer.training)
 
 
-def _own(weight: nn.Parameter) -> nn.Parameter:
+def _own(weight: Tensor) -> nn.Parameter:
     return nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad)

@@ -143,8 +143,8 @@ def test_a_model_that_reads_its_query_otherwise_fails_the_check(tmp_path) -> Non
 @pytest.mark.parametrize(
     ("spec", "settings", "reason"),
     [
-        ("tests.toys:recurrent", {}, "Windows are for a Conv1d that reads samples, and this layer is a LSTM"),
-        ("tests.toys:subsampled", {}, "Windows are for a Conv1d that reads samples, and this layer is a Conv2d"),
+        ("tests.toys:recurrent", {}, "Windows are for a Conv1d that reads samples, and this layer is of class LSTM"),
+        ("tests.toys:subsampled", {}, "Windows are for a Conv1d that reads samples, and this layer is of class Conv2d"),
         ("tests.toys:whisper_like", {}, "and first of toy-whisper reads the bins of a spectrogram"),
         ("tests.toys:overlapping", {"blocks": "frames"}, "Windows are for a Conv1d that reads samples"),
         ("tests.toys:overlapping", {"block": 15}, "a block of 15 is not a multiple of its stride 10"),

@@ -104,9 +104,9 @@ class Doubled(nn.Conv1d):
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        (nn.Conv2d(1, 2, 3), "Windows are for a Conv1d that reads samples, and this layer is a Conv2d."),
-        (nn.Linear(4, 2), "Windows are for a Conv1d that reads samples, and this layer is a Linear."),
-        (nn.LSTM(4, 2), "Windows are for a Conv1d that reads samples, and this layer is a LSTM."),
+        (nn.Conv2d(1, 2, 3), "Windows are for a Conv1d that reads samples, and this layer is of class Conv2d."),
+        (nn.Linear(4, 2), "Windows are for a Conv1d that reads samples, and this layer is of class Linear."),
+        (nn.LSTM(4, 2), "Windows are for a Conv1d that reads samples, and this layer is of class LSTM."),
         (nn.Conv1d(1, 2, 4, padding=1, padding_mode="reflect"), "padded with zeros, and this Conv1d pads .* reflect"),
         (nn.Conv1d(1, 2, 3, stride=4), "shorter than the stride would skip samples: this Conv1d reads 3 of every 4"),
         (Doubled(1, 2, 3), "its class Doubled computes something else than Conv1d"),
