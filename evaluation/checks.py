@@ -10,9 +10,11 @@ because every score after it would be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,11 +25,15 @@ from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import TOLERANCE
 from wrongkey.evaluation.models.modules import in_training
+from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.processes.elsewhere import Asked, ask_elsewhere, asked_here
 from wrongkey.evaluation.processes.watch import Report
+from wrongkey.evaluation.queries import group_queries
 from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
 from wrongkey.evaluation.spacing import evenly_spaced
+from wrongkey.evaluation.windows import windows_of
 from wrongkey.keys import draw_keys
+from wrongkey.keys.key_cut import KeyCut
 
 # utterances that go through the front end again, here and in another process
 CUT_TWICE = {"asv": 8, "asr": 4, "asc": 8}
@@ -95,6 +101,12 @@ def _checks(
 
     yield from _elsewhere(experiment, here, elsewhere(numbers))
 
+    if windows_of(experiment.model) is not None:
+        yield SelfCheck.within(
+            "windows", _windows_difference(experiment, numbers), limit if isinstance(plain, Tensor) else SAME_TEXTS,
+            "largest difference between the plain model on plain speech and the windowed model on windows of it",
+        )  # fmt: skip
+
     if experiment.encrypted is not None:
         yield from _key_checks(experiment, engine, plain, correct)
 
@@ -123,6 +135,27 @@ def _same_answers(experiment: Experiment, one: Asked, other: Asked) -> float:
     if isinstance(one.answers[0], Tensor):
         return TOLERANCE[experiment.config.precision]
     return SAME_TEXTS if one.cut_difference(other) else 0.0
+
+
+def _windows_difference(experiment: Experiment, numbers: Sequence[int]) -> float:
+    """Largest difference of the answers that the plain model gives to speech and the windowed one to its windows."""
+    models = experiment.plain_model(), experiment.model
+    spoken, windows = (_one_by_one(experiment, model, numbers) for model in models)
+    differences = [_difference(found, plain) for found, plain in zip(windows, spoken, strict=True)]
+    return next((one for one in differences if one != one), max(differences))  # NaN is larger than any
+
+
+def _one_by_one(experiment: Experiment, model: Model, numbers: Sequence[int]) -> list[Answers]:
+    """A model's answers to single utterances; no segments are padded to whole blocks, as the engine's are."""
+    reader = replace(experiment.reader, model=model)
+    used = [experiment.used[number] for number in numbers]
+    single = KeyCut("samples", 1)
+    queries = [group_queries([reader.segments(reader.waveform(one), one)], single, whole=False) for one in used]
+    device, dtype = experiment.device, experiment.dtype
+    engine = Engine.of(
+        model, experiment.asked_in_checks, queries[0], np.eye(1), single, kernels=False, device=device, dtype=dtype
+    )
+    return [engine.on(one).plain() for one in queries]
 
 
 def _elsewhere(experiment: Experiment, here: Asked, there: Asked) -> Iterator[SelfCheck]:

@@ -15,6 +15,7 @@ from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.queries import check_bins, group_queries
+from wrongkey.evaluation.windows import as_sent
 from wrongkey.keys import SecretKey, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -57,7 +58,11 @@ def fitted_queries(model: Model, waveform: Tensor, cut: KeyCut) -> Tensor:
 def exactness(
     model: Model, key: SecretKey, blocks: Blocks, waveform: Tensor, dtype: torch.dtype = torch.float32
 ) -> Exactness:
-    """Plain model and plain query against encrypted model and encrypted query, both computed in ``dtype``."""
+    """Plain model and plain query against encrypted model and encrypted query, both computed in ``dtype``.
+
+    Where the key's scheme sends windows, both models read windows.
+    """
+    model = as_sent(model, key.scheme, blocks)
     queries = fitted_queries(model, waveform, key.cut(blocks))
     encrypted = encrypt_first_layer(model, key, blocks, torch.promote_types(dtype, torch.float32))
     plain_model = copied(model)  # a network rounded to bfloat16 cannot be made whole again

@@ -29,6 +29,7 @@ from wrongkey.evaluation.queries import Queries, QueryGroup, check_bins, group_q
 from wrongkey.evaluation.reader import Reader
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.base import Task, make_task
+from wrongkey.evaluation.windows import as_sent, sends_windows
 from wrongkey.keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut, default_blocks, natural_block
@@ -63,9 +64,9 @@ class Experiment:
         self.config = config
         self.device = choose_device(config.device)
         self.dtype = choose_precision(config.precision)
-        self.model = like.model if like else open_model(config.model, double=self.dtype == torch.float64)
-        answer_function(self.model, config.task)
         self.on_waveforms = config.variant == "waveform"
+        self.model = like.model if like else as_sent(self.plain_model(), config.scheme, config.blocks)
+        answer_function(self.model, config.task)
         self._draw_keys()
         self.encrypted = None if self.on_waveforms else self._encrypted_model()
         if like:
@@ -83,6 +84,10 @@ class Experiment:
         if not (self.on_waveforms and same) or min(map(len, self.waveforms)) < (config.block or 0):
             return None  # too short an utterance is refused where it is read
         return Experiment(config, like=self)
+
+    def plain_model(self) -> Model:
+        """The model as it is opened: one that reads speech, also where a key's scheme sends windows."""
+        return open_model(self.config.model, double=self.dtype == torch.float64)
 
     @property
     def total(self) -> int:
@@ -197,6 +202,8 @@ class Experiment:
             if external:
                 raise BadInput(f"{self.model.name} has no network to encrypt: add --variant waveform and --block M.")
             return key_cut_of(self.model, self.config.blocks, self.config.block)
+        if sends_windows(self.config.scheme):
+            raise BadInput("--variant waveform encrypts waveforms, not windows: leave the option windows out.")
         if self.config.block is None:
             raise BadInput("--variant waveform needs --block M: the plain model does not say it.")
         return KeyCut(Blocks.SAMPLES, self.config.block)

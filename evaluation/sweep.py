@@ -30,6 +30,7 @@ from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.processes.workers import answers, check_backend, score_rows
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.manifest import describe_run, now
+from wrongkey.evaluation.windows import described, windows_of
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard
@@ -162,6 +163,8 @@ def _begin(
     folder.write_manifest(manifest | {"cautions": known + cautions.of_tied_keys(manifest["tied_keys"], len(done))})
     manifest["cautions"] = known
     say(_describe(experiment))
+    if windows := windows_of(experiment.model):
+        say(described(experiment.model, windows))
     say(_checked(manifest["self_checks"]))
     for sentence in known:
         say(f"caution: {sentence}")

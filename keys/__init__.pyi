@@ -23,6 +23,8 @@ from .schemes import Group as Group
 from .schemes import Scheme as Scheme
 from .space import KeySpace as KeySpace
 from .space import key_space as key_space
+from .windows import windowed_layer as windowed_layer
+from .windows import windowed_query as windowed_query
 
 __all__ = [
     "SCHEMES",
@@ -50,4 +52,6 @@ __all__ = [
     "multiplications",
     "relative_kernels",
     "to_blocks",
+    "windowed_layer",
+    "windowed_query",
 ]

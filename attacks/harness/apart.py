@@ -29,6 +29,7 @@ from wrongkey.evaluation.first_layer import with_first_layer
 from wrongkey.evaluation.models.modules import copied
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
+from wrongkey.evaluation.windows import as_sent
 
 _one_at_a_time = threading.Lock()
 _kept: dict[str, Any] = {}  # contents of the parcels of this attack, by their names
@@ -118,8 +119,8 @@ def _evidence(harness: Connection, handed: Handed) -> Evidence:
         seed=handed.seed,
         ciphertext=handed.ciphertext,
         known=handed.known,
-        public=copied(_public(handed.model)) if handed.public else None,
-        encrypted=None if handed.encrypted is None else _encrypted(handed.model, handed.encrypted),
+        public=copied(_public(handed.model, handed.setting.scheme.name)) if handed.public else None,
+        encrypted=None if handed.encrypted is None else _encrypted(handed, handed.encrypted),
         background=None if handed.background is None else _opened(harness, str(handed.background), unpickled),
         enrolled=handed.enrolled,
         encrypt=oracle("encrypt"),
@@ -145,8 +146,8 @@ def _opened(harness: Connection, name: str, open_it: Callable[[bytes], Any]) -> 
     return _kept[name]
 
 
-def _encrypted(spec: str | None, encrypted: EncryptedModel) -> Model:
-    model = with_first_layer(_public(spec), encrypted.layer)
+def _encrypted(handed: Handed, encrypted: EncryptedModel) -> Model:
+    model = with_first_layer(_public(handed.model, handed.setting.scheme.name), encrypted.layer)
     model.network.load_state_dict(encrypted.tensors)
     return model
 
@@ -154,10 +155,10 @@ def _encrypted(spec: str | None, encrypted: EncryptedModel) -> Model:
 @lru_cache(maxsize=4)
 def _setting(setting: Setting, spec: str | None) -> Setting:
     """The setting with the model's architecture: one object for all trials, so that attacks may remember by it."""
-    return setting if spec is None else replace(setting, model=blank(open_model(spec)))
+    return setting if spec is None else replace(setting, model=blank(as_sent(open_model(spec), setting.scheme.name)))
 
 
 @lru_cache(maxsize=1)
-def _public(spec: str | None) -> Model:
+def _public(spec: str | None, scheme: str) -> Model:
     assert spec is not None
-    return open_model(spec, folded=False)
+    return as_sent(open_model(spec, folded=False), scheme)

@@ -70,14 +70,20 @@ def nothing_heard() -> Heard:
 
 
 def measured(target: Target, pieces: Sequence[Tensor], key: Matrix, used: Matrix) -> tuple[float, float]:
-    """SNR, and of waveforms STOI, of queries that are encrypted with `key`, decrypted with `used` and joined."""
+    """SNR, and of waveforms STOI, of queries that are encrypted with `key`, decrypted with `used` and joined.
+
+    Of windows SNR is that of all windows, and STOI that of the speech in them.
+    """
     setting = target.setting
     decrypted = [_decrypted(target, piece, key, used) for piece in pieces]
     plain, heard = torch.cat(list(pieces), dim=-1), torch.cat(decrypted, dim=-1)
     level = snr(plain, heard, setting.blocks)
     if setting.blocks is not Blocks.SAMPLES:
         return level, float("nan")
-    return level, 1.0 if level >= EXACT else stoi(plain, heard, int(setting.rate))
+    if level >= EXACT:
+        return level, 1.0
+    spoken, understood = (torch.cat([target.speech(part) for part in parts], dim=-1) for parts in (pieces, decrypted))
+    return level, stoi(spoken, understood, int(target.speech_rate))
 
 
 def word_error_rate(target: Target, trial: Trial, used: Matrix) -> float:
@@ -89,7 +95,7 @@ def word_error_rate(target: Target, trial: Trial, used: Matrix) -> float:
             said.append((utterance, query))
             left -= query.shape[-1]
     task = SpeechRecognition.of([utterance for utterance, _ in said], target.config.text, 0, 0)
-    decrypted = (_decrypted(target, query, trial.key, used) for _, query in said)
+    decrypted = (target.speech(_decrypted(target, query, trial.key, used)) for _, query in said)
     words = [Hypothesis(transcript(target.recogniser, waveform)) for waveform in decrypted]
     rows = task.measure(task.scores([words]))
     return float(next(row["value"] for row in rows if row["metric"] == task.metric))

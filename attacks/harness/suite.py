@@ -52,7 +52,10 @@ from wrongkey.evaluation.run_folder.media import Row, kept_clips, may_keep
 from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS, DECRYPTED, OF_A_MODEL, RECOVERED
 from wrongkey.evaluation.sweep import Progress
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
+from wrongkey.evaluation.windows import sends_windows
 from wrongkey.keys.blocks import Blocks
+
+OF_MANY = frozenset({"ciphertext of many", "labelled ciphertext"})  # which attacks cut into segments themselves
 
 Stages = Callable[[str, int, int], None]  # which attack in which case, trials done, trials in all
 
@@ -129,6 +132,8 @@ def run_attacks(
     if report and target.model is None:  # otherwise the sweep of incorrect keys says it
         for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.background_corpus.cautions)):
             report(f"caution: {caution}")
+    if report and target.windows is not None and target.windows.factor > 1:
+        report("caution: neighbouring windows share samples under one key, and no attack here makes use of that yet")
     unfinished, tried = None, 0
     if target.model is not None:
         guessing = Guessing(target, folder.path, keys)
@@ -234,6 +239,8 @@ def inapplicable(attack: CompleteAttack, setting: Setting) -> str | None:
     """Why an attack cannot be run on a target, as a sentence; None where it can."""
     if setting.model is None and attack.threat.needs & OF_A_MODEL:
         return "It attacks a model, and only speech was given: name one with --model."
+    if sends_windows(setting.scheme.name) and attack.threat.needs & OF_MANY:
+        return "It cuts the ciphertext of many people into a model's segments, and windows are cut before encryption."
     if setting.cut.span > 1:
         together = f"a key of {setting.scheme.name} multiplies {setting.cut.span} of them together"
         return f"It reads tiles one by one, and {together}."

@@ -33,6 +33,7 @@ from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.tasks.base import Task, make_task
+from wrongkey.evaluation.windows import as_sent, sends_windows, windows_of
 from wrongkey.files import write_text_atomically
 from wrongkey.keys import SecretKey, correct_key, get_scheme
 from wrongkey.keys.blocks import Blocks
@@ -67,13 +68,19 @@ class Target:
         What is public.
     recogniser : Model or None
         What hears decrypted waveforms; None where none was named, or spectrograms are attacked.
+    windows : Windows or None
+        What victims' queries are sent as, one after another, where the scheme sends windows. Background speech stays
+        plain speech.
     understood : dict of str to float
         WER of what the recogniser hears in a victim's plain speech, by victim.
     """
 
     def __init__(self, config: AttackConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
-        self.model = open_model(config.model) if config.model else None
+        self.model = as_sent(open_model(config.model), config.scheme, config.blocks) if config.model else None
+        self.windows = windows_of(self.model) if self.model else None
+        if sends_windows(config.scheme) and self.windows is None:
+            raise BadInput(f"{config.scheme} sends the windows that a model's first layer reads: name it with --model.")
         if self.model is not None:
             if self.model.external:
                 raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model.")
@@ -92,6 +99,15 @@ class Target:
         return in_drawn_order(by_speaker(self.victims_corpus), self.config.seed)
 
     @property
+    def speech_rate(self) -> float:
+        """Samples, or frames, of speech per second, which is less than of what is sent where windows overlap."""
+        return self.setting.rate / (self.windows.factor if self.windows else 1.0)
+
+    def speech(self, query: Tensor) -> Tensor:
+        """The speech in a plain or decrypted query: where windows were sent, their means wherever they overlap."""
+        return self.windows.join(query) if self.windows else query
+
+    @property
     def sweep_key(self) -> Matrix:
         """The correct key `(N, N)` of the sweep of incorrect keys: no victim's, and no secret."""
         return correct_key(self.scheme, self.setting.size, self.config.seed)
@@ -101,10 +117,12 @@ class Target:
         return SecretKey.of(self.scheme, self.cut.block_size, self.cut.dims, key)
 
     def queries(self, utterances: Sequence[Utterance]) -> list[Tensor]:
-        """Plain queries of utterances, `(samples,)` or `(bins, frames)` float64, each cut to whole blocks."""
+        """Plain queries of utterances, `(samples,)` or `(bins, frames)` float64, each whole blocks or windows."""
         found = []
         for utterance in utterances:
             query = self._query(utterance)
+            if self.windows is not None:
+                query = self.windows.cut(query)
             lengths = (
                 {} if self.cut.blocks is Blocks.FRAMES else dict(zip(self.cut.axes, self.cut.lengths, strict=True))
             )
@@ -146,7 +164,7 @@ class Target:
     def whole_model(self) -> Model:
         """The plain model as its checkpoint has it, with batch norms: what is public, and what the owner encrypts."""
         assert self.config.model is not None
-        return open_model(self.config.model, folded=False)
+        return as_sent(open_model(self.config.model, folded=False), self.config.scheme, self.config.blocks)
 
     def encrypted(self, key: Matrix, plain: Model | None = None) -> Model:
         """What the provider holds: the model, or a fine-tuned one, under `key`."""
@@ -212,6 +230,8 @@ class Target:
         if cut.blocks is not Blocks.SAMPLES:
             noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(NOISE_SECONDS * rate)))
             rate = self.model.front_end(noise.float()).shape[-1] / NOISE_SECONDS
+        if self.windows is not None:
+            rate *= self.windows.factor
         return Setting(self.scheme, cut, rate, blank(self.model), self.config.task)
 
     def _recogniser(self) -> Model | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
+from wrongkey.printable import printable
 from wrongkey.terminal import conclude
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ To load the file again, with the names and numbers of its metadata:
   network = lift_model(model.network, first_layer, cut.block_size, cut)
   network.load_state_dict(load_file("FILE.safetensors"))
 
-model.network is the plain architecture with any weights, as open_model(MODEL, folded=False) makes it.
+model.network is the plain architecture with any weights, as open_model(MODEL, folded=False) makes it; where the
+metadata names windows, that of wrongkey.evaluation.windows.windowed(open_model(MODEL, folded=False)).
 """
 
 
@@ -69,24 +71,42 @@ def add(commands: Any) -> None:
 
 def run_encrypt(options: argparse.Namespace) -> int:
     """Encrypt a recording, or the query that a model makes of it."""
+    from wrongkey.evaluation.windows import sends_windows
     from wrongkey.keys import SecretKey, encrypt_query
 
     key = SecretKey.load(options.key)
-    samples, rate = _query(options) if options.model else _read(options)
-    _write(options, encrypt_query(samples, key), rate, comment=f"wrongkey samples={len(samples)}")
+    if options.model:
+        samples, rate, comment = _query(options, key)
+    else:
+        samples, rate = _read(options)
+        comment = f"wrongkey samples={len(samples)}"
+        if sends_windows(key.scheme):
+            raise BadInput(f"A key of {key.scheme} encrypts the windows that a model's first layer reads: add --model.")
+    _write(options, encrypt_query(samples, key), rate, comment=comment)
     return 0
 
 
 def run_decrypt(options: argparse.Namespace) -> int:
     """Decrypt a recording and cut it to its length before encryption."""
+    from wrongkey.commands.windows_comment import COMMENT, speech_of
     from wrongkey.evaluation.corpora.audio import comment
+    from wrongkey.evaluation.windows import sends_windows
     from wrongkey.keys import SecretKey, decrypt_query
 
     key = SecretKey.load(options.key)
     samples, rate = _read(options)
-    said = LENGTH.search(comment(options.file))
-    extent = min(int(said[1]), len(samples)) if said else None
-    _write(options, decrypt_query(samples, key, extent=extent), rate, mode=PRIVATE)
+    about = comment(options.file)
+    if windows := COMMENT.search(about):
+        speech = speech_of(options.file, windows, decrypt_query(samples, key))
+    elif sends_windows(key.scheme):
+        raise BadInput(
+            f"{printable(options.file)} does not say where its windows lie: make it with 'wrongkey encrypt --model'."
+        )
+    else:
+        said = LENGTH.search(about)
+        extent = min(int(said[1]), len(samples)) if said else None
+        speech = decrypt_query(samples, key, extent=extent)
+    _write(options, speech, rate, mode=PRIVATE)
     return 0
 
 
@@ -107,29 +127,38 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     from wrongkey.evaluation.first_layer import encrypt_first_layer
     from wrongkey.evaluation.hardware import TOLERANCE
     from wrongkey.evaluation.models.registry import open_model
+    from wrongkey.evaluation.windows import as_sent, described, windows_of
     from wrongkey.keys import SecretKey, encrypt_query
 
     _refuse_existing(options, ".safetensors")
     key = SecretKey.load(options.key)
     model = open_model(options.model, folded=False)
-    cut = key.cut(key_cut_of(model, options.blocks, key.block_size).blocks)
-    encrypted = encrypt_first_layer(model, key, cut)
+    sent = as_sent(model, key.scheme, options.blocks)
+    cut = key.cut(key_cut_of(sent, options.blocks, key.block_size).blocks)
+    encrypted = encrypt_first_layer(sent, key, cut)
 
     noise = torch.randn(NOISE_SECONDS * model.sample_rate, generator=torch.Generator().manual_seed(0))
-    queries = fitted_queries(model, noise, cut)
+    queries = fitted_queries(sent, noise, cut)
     encrypted_queries = encrypt_query(queries, key, blocks=cut)
-    plain, plain_time = _answers(model, queries)
+    plain, plain_time = _answers(sent, queries)
     answer, encrypted_time = _answers(encrypted, encrypted_queries)
     difference = _difference(plain, answer)
+    windows = windows_of(sent)
+    if windows:
+        queries = model.segments(model.front_end(noise))
+        (spoken, plain_time), (read, _) = _answers(model, queries), _answers(sent, windows.cut(queries))
+        difference += _difference(spoken, read)  # at most that of the encrypted model and the plain one
     if not difference <= TOLERANCE["float32"]:
         raise BadInput(
             f"{model.name} under the correct key answers differently ({difference:.1e}, allowed "
             f"{TOLERANCE['float32']:.0e}): {model.first_layer} does not read the query first, its answers do not go "
             "through its network, or float32 rounds this key too coarsely."
         )
-    _write_network(options.out, model, encrypted, key, cut)
+    _write_network(options.out, model, encrypted, key, cut, str(windows or ""))
     what = f"{model.name} with {model.first_layer} under a {key.scheme} key, M = {cut.block_size}, {cut.blocks}"
     conclude(f"{options.out}: {what}")
+    if windows:
+        conclude(described(model, windows))
     conclude(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
     for line in _cost(model, encrypted, queries, encrypted_queries, key.size, seconds):
@@ -138,8 +167,8 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_network(path: Path, model: Any, encrypted: Any, key: SecretKey, cut: KeyCut) -> None:
-    """Write the weights of the encrypted network, with what is needed to load them again."""
+def _write_network(path: Path, model: Any, encrypted: Any, key: SecretKey, cut: KeyCut, windows: str) -> None:
+    """Write the weights of the encrypted network, with what is needed to load them again and what it is to be sent."""
     from safetensors.torch import save
 
     tensors = {name: tensor.clone().contiguous() for name, tensor in encrypted.network.state_dict().items()}
@@ -153,6 +182,7 @@ def _write_network(path: Path, model: Any, encrypted: Any, key: SecretKey, cut: 
         "kernel": str(cut.steps),
         "span": str(cut.span),
         "along": cut.along,
+        **({"windows": windows} if windows else {}),
     }
     with _to_disk(path) as file:
         file.write(save(tensors, about))
@@ -215,16 +245,19 @@ def _cost(model: Any, encrypted: Any, queries: Any, encrypted_queries: Any, size
     return lines
 
 
-def _query(options: argparse.Namespace) -> tuple[Any, int]:
-    """The query of ``--model``: the output of its front end, cut into segments, one after another."""
+def _query(options: argparse.Namespace, key: SecretKey) -> tuple[Any, int, str]:
+    """The query of ``--model``: the output of its front end, cut into segments, one after another; and its comment."""
     import torch
 
+    from wrongkey.commands.windows_comment import comment_of
     from wrongkey.evaluation.corpora import load_audio
     from wrongkey.evaluation.models.asking import model_at_fault
     from wrongkey.evaluation.models.registry import open_model
+    from wrongkey.evaluation.windows import as_sent, windows_of
 
     _refuse_existing(options)
-    model = open_model(options.model)
+    plain = open_model(options.model)
+    model = as_sent(plain, key.scheme)
     waveform = torch.from_numpy(load_audio(options.file, model.sample_rate, options.channels))
     with model_at_fault(model.name):
         query = model.front_end(waveform)
@@ -233,7 +266,16 @@ def _query(options: argparse.Namespace) -> tuple[Any, int]:
             f"{model.name} reads spectrograms, which no WAV file holds: encrypt them with wrongkey.keys.encrypt_query."
         )
     with model_at_fault(model.name):
-        return model.segments(query).flatten().numpy(), model.sample_rate
+        segments = model.segments(query)
+        spoken = plain.segments(query).shape
+    windows = windows_of(model)
+    if windows and windows.kernel != key.block_size:
+        raise BadInput(
+            f"{model.name} is sent {windows}, and the key is for blocks of {key.block_size}: draw one of M = "
+            f"{windows.kernel}."
+        )
+    comment = comment_of(windows, *spoken) if windows else f"wrongkey samples={segments.numel()}"
+    return segments.flatten().numpy(), model.sample_rate, comment
 
 
 def _read(options: argparse.Namespace) -> tuple[Any, int]:

@@ -1,0 +1,47 @@
+"""The comment of a WAV file of encrypted windows: where they lie in the speech that it is decrypted to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wrongkey.errors import BadInput
+from wrongkey.printable import printable
+
+if TYPE_CHECKING:
+    from wrongkey.keys.windows import Windows
+
+NUMBERS = ("samples", "kernel", "stride", "dilation", "before", "after", "segment")
+COMMENT = re.compile(r"wrongkey windows " + " ".join(rf"{name}=(\d{{1,9}})" for name in NUMBERS))
+MOST = 1000  # samples of speech for each sample of its windows: a few samples that are far apart span many
+
+
+def comment_of(windows: Windows, segments: int, segment: int) -> str:
+    """What the comment says of the windows of so many segments of so many samples each."""
+    values = (
+        segments * segment, windows.kernel, windows.stride, windows.dilation, windows.before, windows.after, segment
+    )  # fmt: skip
+    return "wrongkey windows " + " ".join(f"{name}={value}" for name, value in zip(NUMBERS, values, strict=True))
+
+
+def speech_of(file: Path, found: re.Match[str], decrypted: Any) -> Any:
+    """The speech `(samples,)` of the decrypted windows of a file whose comment is `found`.
+
+    Raises BadInput where the comment, which may be anybody's, does not fit the windows.
+    """
+    import torch
+
+    from wrongkey.keys.windows import Windows
+
+    samples, kernel, stride, dilation, before, after, segment = map(int, found.groups())
+    windows = Windows(kernel, stride, dilation, before, after)
+    count = windows.count(segment) if min(kernel, stride, dilation, segment) > 0 else 0
+    held = samples // max(segment, 1) * count * kernel
+    if not 0 < held <= len(decrypted) or samples % segment or before + samples + after > MOST * len(decrypted):
+        raise BadInput(
+            f"{printable(file)}: its comment tells of other windows than its {len(decrypted)} samples hold: encrypt "
+            "the speech again with 'wrongkey encrypt --model'."
+        )
+    rows = torch.from_numpy(decrypted[:held]).reshape(samples // segment, -1)
+    return windows.join(rows, segment).flatten().numpy()
