@@ -20,12 +20,11 @@ from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import REMEDY, SETTING, TEXTS, read_scores
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, SelfCheck
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import brief, facts_html, printable
 from wrongkey.reports.metrics import METRICS
 
-SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
 TASKS = ("asv", "asr", "asc")  # in the order in which they are shown
-SCHEMES = ("rom", "flipping", "shuffling")  # likewise, the largest key space first; those of a user come after them
 VARIANT_WORDS = {  # the usual variant, that of the paper's tables I to III, is not named
     "": "",
     "both": "",
@@ -116,7 +115,7 @@ class Run:
     @property
     def scheme_name(self) -> str:
         """The key scheme as people write it, such as "ROM"."""
-        return SCHEME_NAMES.get(self.scheme, self.scheme)
+        return scheme_label(self.scheme)
 
     @property
     def block_size(self) -> int:
@@ -355,7 +354,7 @@ def load_runs(folders: Iterable[Path | str | Run]) -> list[Run]:
 
 
 def place_in(order: Sequence[str], name: str) -> int:
-    """Where a task or a scheme is shown; behind all others where the order does not know it."""
+    """Where a task is shown; behind all others where the order does not know it."""
     return order.index(name) if name in order else len(order)
 
 

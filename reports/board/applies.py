@@ -16,19 +16,36 @@ BLOCKS = {
     "spectrogram-moments": _SPECTROGRAMS,
     "shifted-kernels": frozenset({Blocks.SAMPLES, Blocks.TILES}),
 }
-OTHER_SCHEMES = {  # the paper's schemes that an attack is not after
-    "sign-chain": frozenset({"rom", "shuffling"}),
-    "sample-order": frozenset({"rom", "flipping"}),
-    "polyphase": frozenset({"shuffling", "flipping"}),
-    "linear-prediction": frozenset({"shuffling", "flipping"}),
+# What the keys of a scheme are, by its base: an attack is after one kind of keys.
+MOVED, TURNED, BOTH, CONTINUUM = "permutations", "signs", "signed permutations", "a continuum"
+KINDS = {
+    "shuffling": MOVED,
+    "flipping": TURNED,
+    "signed-shuffling": BOTH,
+    "rom": CONTINUUM,
+    "invertible": CONTINUUM,
 }
+KEYS = {"sign-chain": TURNED, "sample-order": MOVED, "polyphase": CONTINUUM, "linear-prediction": CONTINUUM}
 TASKS = {"linkability": frozenset({"asv"}), "informed": frozenset({"asv", "asc"})}
 
 
 def may_apply(attack: str, place: Place) -> bool:
     """Whether nothing that the row says rules the attack out."""
+    kind = kind_of(place.scheme)
     return (
         place.blocks in BLOCKS.get(attack, frozenset(Blocks))
-        and place.scheme not in OTHER_SCHEMES.get(attack, frozenset())
+        and kind in (None, KEYS.get(attack, kind))
         and (not place.task or place.task in TASKS.get(attack, {place.task}))
     )
+
+
+def kind_of(scheme: str) -> str | None:
+    """What the keys of a scheme are; None of a user's own.
+
+    Signs of blocks make signed permutations of permutations, and an order of blocks makes them of signs.
+    """
+    base, *options = scheme.split("+")
+    kind, names = KINDS.get(base), {option.partition("=")[0] for option in options}
+    if (kind is MOVED and "signs" in names) or (kind is TURNED and "order" in names):
+        return BOTH
+    return kind

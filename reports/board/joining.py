@@ -9,13 +9,15 @@ from typing import Any
 
 from wrongkey.evaluation.run_folder.vocabulary import error_percent
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.attacked_task import AttackedTask, task_of
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.verdicts import AttackVerdict
 from wrongkey.reports.board.leaks import rows_about
-from wrongkey.reports.runs import SCHEME_NAMES, SCHEMES, TASKS, VARIANT_WORDS, Run, place_in
+from wrongkey.reports.family import scheme_place
+from wrongkey.reports.runs import TASKS, VARIANT_WORDS, Run, place_in
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 UNKNOWN, WAVEFORM = "unknown", "waveform"
@@ -41,7 +43,7 @@ class Place:
     @property
     def scheme_name(self) -> str:
         """As people write it, such as "ROM"."""
-        return SCHEME_NAMES.get(self.scheme, self.scheme)
+        return scheme_label(self.scheme)
 
     @property
     def size(self) -> str:
@@ -53,8 +55,7 @@ class Place:
     def order(self) -> tuple[Any, ...]:
         """Speech alone, then by task, scheme, block size and model."""
         task = place_in(TASKS, self.task) if self.task else -1
-        scheme = place_in(SCHEMES, self.scheme)
-        return task, scheme, self.scheme, self.block_size, self.blocks, self.model, self.front_end, self.variant
+        return task, scheme_place(self.scheme), self.block_size, self.blocks, self.model, self.front_end, self.variant
 
     @property
     def anchor(self) -> str:

@@ -10,8 +10,9 @@ from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
+from wrongkey.reports.family import Place, scheme_place
 from wrongkey.reports.metrics import METRICS, Metric
-from wrongkey.reports.runs import SCHEMES, TASKS, Run, place_in, run_labels
+from wrongkey.reports.runs import TASKS, Run, place_in, run_labels
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise
 
 
@@ -98,9 +99,9 @@ def gather(runs: Sequence[Run], attacks: Sequence[AttackRun], analyses: Sequence
     return Gathered(list(runs), labels, found, list(attacks), list(analyses))
 
 
-def _place(run: Run) -> tuple[int, int, int]:
+def _place(run: Run) -> tuple[int, Place, int]:
     """Where a run is shown: by task, scheme and block size, whatever its folder is called."""
-    return place_in(TASKS, run.task), place_in(SCHEMES, run.scheme), run.block_size
+    return place_in(TASKS, run.task), scheme_place(run.scheme), run.block_size
 
 
 def _distinct(runs: Sequence[Run]) -> Iterator[str]:

@@ -172,6 +172,7 @@ class Keys(Part):
     label: str
     short: str
     scheme: str
+    scheme_label: str = ""
     block_size: int
     dims: int
     seed: int

@@ -1,11 +1,11 @@
 """Which runs may share an axis: those that ask the same of the same speech. The others stand in panels of their own."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from wrongkey.reports.family import natural, scheme_place
 from wrongkey.reports.figures.style import tidy
-from wrongkey.reports.runs import SCHEME_NAMES, Run, place_in
+from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 
@@ -32,12 +32,11 @@ class Panel(NamedTuple):
 
 
 def ordered(results: Sequence[KeyStatistics]) -> list[KeyStatistics]:
-    """Runs by task, model family, variant, scheme (the paper's first) and block size."""
+    """Runs by task, model family, variant, scheme and block size."""
 
     def place(result: KeyStatistics) -> tuple[object, ...]:
         run = result.run
-        scheme = place_in(tuple(SCHEME_NAMES), run.scheme)
-        return run.task, _natural(run.family), run.variant, scheme, run.scheme, run.block_size
+        return run.task, natural(run.family), run.variant, scheme_place(run.scheme), run.block_size
 
     return sorted(results, key=place)
 
@@ -79,8 +78,3 @@ def _distinct(names: list[str], number: int) -> str:
     """A name, numbered where an earlier or later one is the same."""
     name = names[number]
     return f"{name} ({names[: number + 1].count(name)})" if names.count(name) > 1 else name
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """For sorting: numbers in a name count as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

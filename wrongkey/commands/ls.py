@@ -122,10 +122,10 @@ def _analyses(place: Path) -> Iterator[dict[str, Any]]:
 
 def _row(one: dict[str, Any]) -> list[str]:
     """The columns of a line, as text."""
-    from wrongkey.reports.runs import SCHEME_NAMES
+    from wrongkey.keys.labels import scheme_label
 
     scheme, block_size = str(one.get("scheme") or ""), one.get("block_size")
-    setting = " ".join(filter(None, (SCHEME_NAMES.get(scheme, scheme), f"M={block_size}" if block_size else "")))
+    setting = " ".join(filter(None, (scheme_label(scheme), f"M={block_size}" if block_size else "")))
     size = f"{one['keys']:,} keys" if "keys" in one else f"{one['trials']} trials" if one.get("trials") else ""
     words = {**one, "setting": setting, "size": size, "date": str(one.get("date") or "")[:16].replace("T", " ")}
     return [str(words.get(name) or "-") for name in COLUMNS]
