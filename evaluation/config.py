@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.settings import Flag, Group, check
 from wrongkey.keys.blocks import Blocks
-from wrongkey.keys.labels import FAMILY
 
 ASKED = {"asv": "embed", "asr": "transcribe", "asc": "classify"}  # task -> the function of a model that answers it
 # both: the unauthorised user enrols and tests under the same incorrect key; test: speakers were enrolled under the
@@ -126,9 +125,7 @@ class SweepConfig:
 
     model: Annotated[str, Flag("see 'wrongkey models'")]
     corpus: Annotated[str, Flag("bundled, DIR, or kaldi:, librispeech:, esc10:, … before a DIR (docs/corpora.md)")]
-    scheme: Annotated[
-        str, Flag(f"{', '.join(FAMILY)}, also with options such as rom+turns=4, or a registered one (default rom)")
-    ] = "rom"
+    scheme: Annotated[str, Flag("shuffling, flipping, rom (default) or a registered one")] = "rom"
     task: Annotated[
         str,
         Flag(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import REMEDY, SETTING, TEXTS, read_scores
+from wrongkey.evaluation.run_folder.strength import FILE as STRENGTH
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, SelfCheck
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.labels import scheme_label
@@ -436,6 +437,11 @@ def _whole(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
             f"{folder / 'scores'} holds two different scores for key {twice['key_index'].iloc[0]}: {REMEDY}."
         )
     if not (scores["condition"] == "incorrect").any():
+        if (folder / STRENGTH).exists():
+            raise BadInput(
+                f"{folder} keeps the strength of a key, which wrongkey report shows, and no score of an incorrect key: "
+                "run wrongkey sweep into it."
+            )
         raise BadInput(f"{folder} has no scores yet of an incorrect key: let its sweep finish one shard of keys.")
     return scores.sort_values(identity, kind="stable", ignore_index=True)
 

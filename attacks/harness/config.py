@@ -19,7 +19,6 @@ from wrongkey.evaluation.config import (
     Text,
 )
 from wrongkey.evaluation.settings import Flag, Group, check
-from wrongkey.keys.labels import FAMILY
 
 AMOUNT = Group("how much")
 
@@ -65,9 +64,7 @@ class AttackConfig:
         None
     )
     task: Annotated[str, Flag("what the model is scored at", choices=tuple(ASKED))] = "asv"
-    scheme: Annotated[str, Flag(f"{', '.join(FAMILY)}, also with options such as rom+turns=4, or a registered one")] = (
-        "rom"
-    )
+    scheme: Annotated[str, Flag("shuffling, flipping, rom or a registered one")] = "rom"
     blocks: Annotated[str | None, Flag("how keys cut a query (default: the model's)", choices=BLOCKS)] = None
     block: Annotated[int | None, Flag("block size (default: the model's)", metavar="M", least=1)] = None
     trials: Annotated[

@@ -5,6 +5,7 @@ need torch to be asked; tests hold this table against them.
 """
 
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.labels import taken_apart
 from wrongkey.reports.board.joining import Place
 
 _SPECTROGRAMS = frozenset({Blocks.TILES, Blocks.FRAMES})
@@ -16,7 +17,7 @@ BLOCKS = {
     "spectrogram-moments": _SPECTROGRAMS,
     "shifted-kernels": frozenset({Blocks.SAMPLES, Blocks.TILES}),
 }
-# What the keys of a scheme are, by its base: an attack is after one kind of keys.
+# What the keys of a scheme are, by its base, and what kinds of keys an attack is after.
 MOVED, TURNED, BOTH, CONTINUUM = "permutations", "signs", "signed permutations", "a continuum"
 KINDS = {
     "shuffling": MOVED,
@@ -25,7 +26,13 @@ KINDS = {
     "rom": CONTINUUM,
     "invertible": CONTINUUM,
 }
-KEYS = {"sign-chain": TURNED, "sample-order": MOVED, "polyphase": CONTINUUM, "linear-prediction": CONTINUUM}
+KEYS = {
+    "sign-chain": frozenset({TURNED}),
+    "sample-order": frozenset({MOVED}),
+    "polyphase": frozenset({CONTINUUM}),
+    "linear-prediction": frozenset({CONTINUUM}),
+    "spectrogram-moments": frozenset({MOVED, TURNED, CONTINUUM}),
+}
 TASKS = {"linkability": frozenset({"asv"}), "informed": frozenset({"asv", "asc"})}
 
 
@@ -34,7 +41,7 @@ def may_apply(attack: str, place: Place) -> bool:
     kind = kind_of(place.scheme)
     return (
         place.blocks in BLOCKS.get(attack, frozenset(Blocks))
-        and kind in (None, KEYS.get(attack, kind))
+        and (kind is None or kind in KEYS.get(attack, {kind}))
         and (not place.task or place.task in TASKS.get(attack, {place.task}))
     )
 
@@ -44,8 +51,8 @@ def kind_of(scheme: str) -> str | None:
 
     Signs of blocks make signed permutations of permutations, and an order of blocks makes them of signs.
     """
-    base, *options = scheme.split("+")
-    kind, names = KINDS.get(base), {option.partition("=")[0] for option in options}
+    spec = taken_apart(scheme)
+    kind, names = KINDS.get(spec.base), {option for option, _ in spec.options}
     if (kind is MOVED and "signs" in names) or (kind is TURNED and "order" in names):
         return BOTH
     return kind

@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
-from wrongkey.keys.labels import scheme_label
+from wrongkey.keys.labels import scheme_label, taken_apart
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.rows import AttackRun, Outcome
 from wrongkey.reports.attacks.successes import numbers
-from wrongkey.reports.family import base_of
 from wrongkey.reports.figures.style import LINES, MARKERS, legend_below, new_figure, scheme_colours, styled
 
 SIZE = (8.6, 4.4)  # inches, of two panels side by side
@@ -106,7 +105,8 @@ def _looks(lines: Sequence[tuple[str, Kind, str]]) -> list[dict[str, Any]]:
     kinds = list(dict.fromkeys(kind for _, kind, _ in lines))
     looks = []
     for scheme, kind, run in lines:
-        runs = list(dict.fromkeys((one, other) for one, _, other in lines if base_of(one) == base_of(scheme)))
+        base = taken_apart(scheme).base
+        runs = list(dict.fromkeys((one, other) for one, _, other in lines if taken_apart(one).base == base))
         number, colour = kinds.index(kind), colours[scheme]
         looks.append(
             {

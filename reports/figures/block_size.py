@@ -12,8 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from wrongkey.keys.labels import scheme_label
-from wrongkey.reports.family import base_of
+from wrongkey.keys.labels import scheme_label, taken_apart
 from wrongkey.reports.figures.panels import Asked, ordered, panels
 from wrongkey.reports.figures.score_axes import (
     Handles,
@@ -50,7 +49,7 @@ class Series(NamedTuple):
     @property
     def line(self) -> tuple[str, str, str, str, Asked, str]:
         """What decides marker and line style; the scheme's base decides the colour."""
-        options = self.scheme.removeprefix(base_of(self.scheme))
+        options = self.scheme.removeprefix(taken_apart(self.scheme).base)
         return self.family, self.variant, self.blocks, options, self.asked, self.run
 
     def label(self, others: Sequence["Series"], panel: str) -> str:

@@ -1,9 +1,10 @@
 """Which runs may share an axis: those that ask the same of the same speech. The others stand in panels of their own."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from wrongkey.reports.family import natural, scheme_place
+from wrongkey.keys.labels import place_of_scheme
 from wrongkey.reports.figures.style import tidy
 from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
@@ -36,7 +37,7 @@ def ordered(results: Sequence[KeyStatistics]) -> list[KeyStatistics]:
 
     def place(result: KeyStatistics) -> tuple[object, ...]:
         run = result.run
-        return run.task, natural(run.family), run.variant, scheme_place(run.scheme), run.block_size
+        return run.task, _natural(run.family), run.variant, place_of_scheme(run.scheme), run.block_size
 
     return sorted(results, key=place)
 
@@ -78,3 +79,9 @@ def _distinct(names: list[str], number: int) -> str:
     """A name, numbered where an earlier or later one is the same."""
     name = names[number]
     return f"{name} ({names[: number + 1].count(name)})" if names.count(name) > 1 else name
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """For sorting: numbers in a name count as numbers, however long."""
+    parts = enumerate(re.split(r"(\d+)", name))
+    return [(len(part.lstrip("0")), part.lstrip("0")) if number % 2 else (-1, part) for number, part in parts]

@@ -29,9 +29,8 @@ from matplotlib.textpath import text_to_path
 
 from wrongkey.errors import BadInput
 from wrongkey.files import atomic_write
-from wrongkey.keys.labels import FAMILY
+from wrongkey.keys.labels import FAMILY, taken_apart
 from wrongkey.printable import printable
-from wrongkey.reports.family import base_of
 
 # First come matplotlib's own defaults: a user's matplotlibrc, or one in the working directory, changes no report.
 _DEFAULTS = {
@@ -184,7 +183,7 @@ def new_figure(width: float, height: float) -> ShownFigure:
 
 def scheme_colours(schemes: Iterable[str]) -> dict[str, str]:
     """Scheme -> colour, that of its base: fixed for the family, in order of appearance for a user's own schemes."""
-    bases = {scheme: base_of(scheme) for scheme in schemes}
+    bases = {scheme: taken_apart(scheme).base for scheme in schemes}
     others = [base for base in dict.fromkeys((*FAMILY, *bases.values())) if base not in COLOURS]
     colours = COLOURS | {base: MORE_COLOURS[i % len(MORE_COLOURS)] for i, base in enumerate(others)}
     return {scheme: colours[base] for scheme, base in bases.items()}
@@ -192,8 +191,8 @@ def scheme_colours(schemes: Iterable[str]) -> dict[str, str]:
 
 def scheme_hatches(schemes: Iterable[str]) -> dict[str, str]:
     """Scheme -> hatching, which tells schemes of one base apart: none without options."""
-    names = dict.fromkeys(name for scheme in schemes for name in (base_of(scheme), scheme))
-    bases = [base_of(name) for name in names]
+    names = dict.fromkeys(name for scheme in schemes for name in (taken_apart(scheme).base, scheme))
+    bases = [taken_apart(name).base for name in names]
     return {name: HATCHES[bases[:i].count(bases[i]) % len(HATCHES)] for i, name in enumerate(names)}
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from wrongkey.reports.family import base_of
+from wrongkey.keys.labels import taken_apart
 from wrongkey.reports.figures.score_axes import Handles, one_metric
 from wrongkey.reports.figures.style import (
     INK,
@@ -116,7 +116,7 @@ def _looks(results: Sequence[KeyStatistics]) -> list[dict[str, Any]]:
     seen: Counter[tuple[str, int]] = Counter()  # of base and block size
     looks = []
     for run in (result.run for result in results):
-        alike = base_of(run.scheme), run.block_size
+        alike = taken_apart(run.scheme).base, run.block_size
         again = seen[alike]
         seen[alike] += 1
         looks.append(

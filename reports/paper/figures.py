@@ -145,10 +145,10 @@ def _decryption_figure(rebuilt: Rebuilt) -> PaperFigure:
         Plate(name if name in ("plain", "encrypted") else f"decrypted:\n{name}", None, _lower(levels[:, start:end]))
         for name, levels in rebuilt.decryptions.items()
     ]
+    how = f"{scheme_label(rebuilt.scheme)} at M = {rebuilt.block_size}"
     caption = (
-        f"The spectrogram of {rebuilt.utterance} encrypted by {scheme_label(rebuilt.scheme)} at "
-        f"M = {rebuilt.block_size} and decrypted with the correct key, keys near it and an incorrect one (the paper’s Fig. 7). Levels are below "
-        "the loudest of the plain one."
+        f"The spectrogram of {rebuilt.utterance} encrypted by {how} and decrypted with the correct key, keys near it "
+        "and an incorrect one (the paper’s Fig. 7). Levels are below the loudest of the plain one."
     )
     others = list(rebuilt.decryptions.items())[1:]
     words = "; ".join(f"{name}: {float(np.abs(levels - plain).mean()):.1f} dB" for name, levels in others)
@@ -169,9 +169,10 @@ def _reconstruction_figure(rebuilt: Rebuilt, original: Array) -> PaperFigure:
         plate(f"reconstructed by\n{METHODS[method]}", waveform, rebuilt.levels[method])
         for method, waveform in rebuilt.waveforms.items()
     ]
+    how = f"{scheme_label(rebuilt.scheme)} at M = {rebuilt.block_size}"
     caption = (
-        f"Speech reconstructed from the spectrogram of {rebuilt.utterance}, encrypted by "
-        f"{scheme_label(rebuilt.scheme)} at M = {rebuilt.block_size} (the paper’s Fig. 8). Levels are below the loudest of each picture’s speech."
+        f"Speech reconstructed from the spectrogram of {rebuilt.utterance}, encrypted by {how} (the paper’s Fig. 8). "
+        "Levels are below the loudest of each picture’s speech."
     )
     words = "; ".join(
         f"{METHODS[method]}: {_alike(original, waveform)}" for method, waveform in rebuilt.waveforms.items()

@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
     what.add_argument(
         "--scheme",
         type=scheme_name,
-        help="one scheme, into --out itself (default: all three, each into its folder below --out)",
+        help="one scheme, into --out itself (default: the paper's three, each into its folder below --out)",
     )
     how.add_argument(
         "--keys", type=int, default=100, metavar="N",
