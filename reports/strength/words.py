@@ -79,31 +79,30 @@ def short_words(run: StrengthRun) -> str:
 
 def sentence(run: StrengthRun) -> str:
     """What was measured, in whole sentences."""
-    return " ".join([*_estimates(run), *_best(run)])
-
-
-def _estimates(run: StrengthRun) -> Iterator[str]:
-    found, metric = run.found, run.metric
-    if not found.estimates:
-        yield "No estimate yet."
-    for estimate in found.estimates:
-        plain = f"the plain model’s {metric.label} ({metric.words(found.plain)})"
-        near = f"within {metric.distance_words(estimate.within)} of {plain}"
-        if estimate.bits is None:
-            yield f"No bits are given for keys {near}: {_ended(estimate.why_not or 'the measurement has not ended')}"
-        else:
-            guesses = guess_words(estimate)
-            times = "guess" if guesses == "1" else "guesses"
-            bits = f"{effective_words(estimate)} bits, where {_nominal(run)}"
-            yield f"A random key comes {near} after {guesses} {times} on average: {bits}."
+    return " ".join([_nominal(run), *_estimates(run), *_best(run)])
 
 
 def _nominal(run: StrengthRun) -> str:
     found = run.found
     if found.nominal_bits is None:
-        return "the keys form a continuum that cannot be counted"
+        return "The keys form a continuum that cannot be counted."
     at = f" at a relative key error of {found.tolerance:g}" if found.tolerance else ""
-    return f"the key space has {bits_words(found.nominal_bits)} bits{at}"
+    return f"The key space has {bits_words(found.nominal_bits)} bits{at}."
+
+
+def _estimates(run: StrengthRun) -> Iterator[str]:
+    found, metric = run.found, run.metric
+    if not found.estimates:
+        yield "There is no estimate yet."
+    for number, estimate in enumerate(found.estimates):
+        near = f"within {metric.distance_words(estimate.within)}"
+        near += "" if number else f" of the plain model’s {metric.label} ({metric.words(found.plain)})"
+        if estimate.bits is None:
+            yield f"No bits are given for keys {near}: {_ended(estimate.why_not or 'the measurement has not ended')}"
+        else:
+            guesses = guess_words(estimate)
+            times = "guess" if guesses == "1" else "guesses"
+            yield f"A random key comes {near} after {guesses} {times} on average: {effective_words(estimate)} bits."
 
 
 def _best(run: StrengthRun) -> Iterator[str]:

@@ -47,8 +47,8 @@ def test_every_number_is_in_the_machines_table(tmp_path: Path) -> None:
 def test_a_sentence_says_guesses_bits_and_the_key_space(tmp_path: Path) -> None:
     said = sentence(present(load_strength(write_strength(tmp_path / "a", (4.0, None)))))
     assert said.startswith(
-        "A random key comes within 1 point of the plain model’s EER (7.5 %) after 16 guesses on average: 4.0 "
-        "[2.5, 5.5] bits, where the key space has 111 bits at a relative key error of 0.1. No bits are given for "
+        "The key space has 111 bits at a relative key error of 0.1. A random key comes within 1 point of the plain model’s "
+        "EER (7.5 %) after 16 guesses on average: 4.0 [2.5, 5.5] bits. No bits are given for keys within 2 points: The "
     )
     assert said.endswith(
         "The best of the 15,300 keys that were scored has 7.6 %, and a relative error of 1.31 as a key."
