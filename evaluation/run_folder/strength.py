@@ -5,6 +5,7 @@ The folder's manifest is that of a sweep, which gives the plain model and the co
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -15,7 +16,8 @@ from wrongkey.evaluation.run_folder.schema import Count, Part, Positive, Text, r
 
 FILE = "strength/strength.json"
 Bits = Annotated[FiniteFloat, Field(ge=0, le=1e12)]  # the largest key has fewer
-Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
+SLACK = 1e-9  # of bounds, for rounding
+Share = Annotated[FiniteFloat, Field(ge=0, le=1 + SLACK)]
 
 
 class Repetition(Part):
@@ -35,7 +37,7 @@ class Repetition(Part):
         Keys of the first population from which the last one descends.
     """
 
-    log10_probability: Annotated[FiniteFloat, Field(le=0)] | None = None
+    log10_probability: Annotated[FiniteFloat, Field(le=SLACK)] | None = None
     levels: Count = 0
     evaluations: Count = 0
     acceptance: list[Share] = Field(default_factory=list)
@@ -63,14 +65,14 @@ class Estimate(Part):
     bits_low: Bits | None = None
     bits_high: Bits | None = None
     probability: Share | None = None
-    guesses: Annotated[FiniteFloat, Field(ge=1)] | None = None
+    guesses: Annotated[FiniteFloat, Field(ge=1 - SLACK)] | None = None
     why_not: str = ""
     repetitions: list[Repetition] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _in_order(self) -> Estimate:
         given = [value for value in (self.bits_low, self.bits, self.bits_high) if value is not None]
-        if given != sorted(given):
+        if any(low > high + SLACK for low, high in pairwise(given)):
             raise PydanticCustomError("order", "should have bits_low <= bits <= bits_high")
         return self
 

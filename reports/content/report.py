@@ -118,7 +118,7 @@ def _headline(found: Gathered) -> str:
     sentences = [sentence for verdict in verdicts(found.main) for sentence, _ in verdict.lines]
     if sentences or not found.strengths:
         return sentences[0] if sentences else "What encrypted speech shows."
-    return lead(found.strengths)
+    return f"Effective strength of keys. {lead(found.strengths)}"
 
 
 def _cautions(found: Gathered, board: Board | None) -> list[str]:

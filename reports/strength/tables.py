@@ -120,7 +120,7 @@ def _to_within(distance: str) -> str:
 def _each(estimate: Estimate) -> str:
     """log10 P of every repetition."""
     values = [one.log10_probability for one in estimate.repetitions]
-    return ", ".join(NONE if value is None else f"{value:.1f}" for value in values) or NONE
+    return ", ".join(NONE if value is None else f"{round(value, 1) + 0.0:.1f}" for value in values) or NONE  # no -0.0
 
 
 def _acceptance(estimate: Estimate) -> str:
@@ -128,4 +128,5 @@ def _acceptance(estimate: Estimate) -> str:
     shares = [100 * share for one in estimate.repetitions for share in one.acceptance]
     if not shares:
         return NONE
-    return f"{significant(min(shares), 2)}–{significant(max(shares), 2)} %"
+    least, most = significant(min(shares), 2), significant(max(shares), 2)
+    return f"{least} %" if least == most else f"{least}–{most} %"

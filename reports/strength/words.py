@@ -30,12 +30,13 @@ def nominal_words(run: StrengthRun) -> str:
 
 
 def effective_words(estimate: Estimate) -> str:
-    """Effective bits with their interval, such as "13.8 [12.3, 15.3]"; "–" where none are given."""
+    """Effective bits with their interval, if it has a width, such as "13.8 [12.3, 15.3]"; "–" where none are given."""
     if estimate.bits is None:
         return NONE
-    ends = (estimate.bits_low, estimate.bits_high)
-    interval = "" if None in ends else f" [{', '.join(bits_words(end) for end in ends if end is not None)}]"
-    return f"{bits_words(estimate.bits)}{interval}"
+    low, high = estimate.bits_low, estimate.bits_high
+    if low is None or high is None or low == high:
+        return bits_words(estimate.bits)
+    return f"{bits_words(estimate.bits)} [{bits_words(low)}, {bits_words(high)}]"
 
 
 def guess_words(estimate: Estimate) -> str:

@@ -28,7 +28,7 @@ def test_a_folder_with_a_strength_alone_has_its_section(tmp_path: Path) -> None:
     assert Report.model_validate(json.loads(json.dumps(content, allow_nan=False)))
     assert content["board"] is None and content["sections"] == [] and content["verdict"] == "unclear"
     strength = content["strength"]
-    assert content["headline"] == strength["lead"]
+    assert content["headline"] == f"Effective strength of keys. {strength['lead']}"
     assert strength["lead"] == "asv-raw10, ROM, M = 10: 13.8 [12.3, 15.3] of 111 bits to within 1 point."
     (run,) = strength["runs"]
     assert run["estimates"][0]["bits"] == 13.8 and run["nominal_bits"] == 111.3 and run["scheme_label"] == "ROM"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.narrow import present
-from tests.reports.strength_folders import write_strength
+from tests.reports.strength_folders import estimate, write_strength
 from wrongkey.reports.strength.runs import find_strength, load_strength
 from wrongkey.reports.strength.tables import estimate_table, strength_numbers, strength_table
 from wrongkey.reports.strength.words import sentence
@@ -47,12 +47,25 @@ def test_every_number_is_in_the_machines_table(tmp_path: Path) -> None:
 def test_a_sentence_says_guesses_bits_and_the_key_space(tmp_path: Path) -> None:
     said = sentence(present(load_strength(write_strength(tmp_path / "a", (4.0, None)))))
     assert said.startswith(
-        "The key space has 111 bits at a relative key error of 0.1. A random key comes within 1 point of the plain model’s "
-        "EER (7.5 %) after 16 guesses on average: 4.0 [2.5, 5.5] bits. No bits are given for keys within 2 points: The "
+        "The key space has 111 bits at a relative key error of 0.1. A random key comes within 1 point of the plain "
+        "model’s EER (7.5 %) after 16 guesses on average: 4.0 [2.5, 5.5] bits. No bits are given for keys within 2 "
     )
     assert said.endswith(
         "The best of the 15,300 keys that were scored has 7.6 %, and a relative error of 1.31 as a key."
     )
+
+
+def test_all_keys_of_a_small_space_leave_no_interval(tmp_path: Path) -> None:
+    exact = estimate(1.0, 3.0) | {"bits_low": 3.0, "bits_high": 3.0 + 1e-12, "probability": 1 + 1e-12}
+    exact["repetitions"] = [
+        {"log10_probability": 1e-12, "levels": 1, "evaluations": 6, "acceptance": [], "ancestors": 3}
+    ]
+    table = estimate_table([present(load_strength(write_strength(tmp_path / "a", estimates=[exact], counted=True)))])
+    row = table.to_dict("records")[0]
+    assert row["log10 P, each repetition"] == "0.0" and row["Acceptance"] == "–"
+    exact["bits_high"] = 3.0
+    (run,) = [present(load_strength(write_strength(tmp_path / "b", estimates=[exact])))]
+    assert estimate_table([run])["Bits"].tolist() == ["3.0"]
 
 
 @pytest.mark.parametrize("bits", [0.0, 1e-9, 1000.0, 4000.0, 1e6])
