@@ -11,11 +11,11 @@ from torch import Tensor
 
 from wrongkey.attacks.harness.listeners import RATE
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.config import SCHEMES
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.tasks.text import DEFAULT
 from wrongkey.keys import get_scheme
+from wrongkey.keys.labels import PAPER
 
 COLUMNS = ANALYSIS_COLUMNS["phase"]
 ALL = "all"  # stands for the utterance in rows of a metric that has no value for a single one
@@ -56,7 +56,7 @@ class SpeechAnalysis:
 
     corpus: Corpus
     corpus_spec: str = ""
-    schemes: Sequence[str] = SCHEMES
+    schemes: Sequence[str] = PAPER
     block_sizes: Sequence[int] = ()
     utterances: int = 20
     seed: int = 0

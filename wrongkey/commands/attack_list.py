@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from wrongkey.evaluation.config import SCHEMES
+from wrongkey.keys.labels import FAMILY
 from wrongkey.terminal import answer, say
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _applies_to(attack: Attack) -> dict[str, list[str]]:
     if attack.threat.needs & OF_A_MODEL:
         return {}
     found: dict[str, list[str]] = {}
-    for (blocks, size), scheme in product(BLOCK_SIZES.items(), SCHEMES):
+    for (blocks, size), scheme in product(BLOCK_SIZES.items(), FAMILY):
         setting = Setting(get_scheme(scheme), KeyCut(blocks, size), rate=100.0, task="asv")
         if attack.inapplicable(setting) is None:
             found.setdefault(blocks, []).append(scheme)
