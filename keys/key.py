@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import check_block
 from wrongkey.keys.draw import correct_key, draw_keys, draw_secret_matrix
-from wrongkey.keys.key_file import FORMAT, read_key_file, write_key_file
+from wrongkey.keys.key_file import FORMAT, SEED_FORMAT, read_key_file, write_key_file
 from wrongkey.keys.schemes import SCHEMES, Scheme, get_scheme
 from wrongkey.keys.space import key_space
 from wrongkey.printable import brief, facts_html, printable
@@ -237,6 +237,8 @@ class SecretKey:
         """
         name = printable(path)
         details, matrix = read_key_file(Path(path))
+        if details["format"] == SEED_FORMAT:
+            raise BadInput(f"{name}: this file holds the seed of many matrices: load it as a SeedKey.")
         try:
             key = cls(details["scheme"], int(details["block_size"]), int(details["dims"]), matrix)
         except BadInput as error:

@@ -5,17 +5,23 @@ needs nothing but its own words. Users name a `Scheme` of their own as `package.
 entry-point group `wrongkey.schemes` under its name.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import factorial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wrongkey.errors import BadInput
 from wrongkey.plugins import Registry
+
+if TYPE_CHECKING:
+    from wrongkey.keys.derived import Derived
 
 Matrices = NDArray[np.float64]  # (count, size, size)
 Words = NDArray[np.uint64]  # (count, words)
@@ -61,6 +67,8 @@ class Scheme:
     haar
         Whether the keys are Haar distributed on all orthogonal matrices, which makes their continuum countable at a
         tolerance (`wrongkey.keys.volume`).
+    derived
+        How the matrix of a moment or utterance follows from a secret seed; None where a key is one matrix.
 
     Examples
     --------
@@ -76,10 +84,16 @@ class Scheme:
     rank: Callable[[Matrices], Ranks] | None = field(default=None, repr=False)
     group: Group = Group.ORTHOGONAL
     haar: bool = False
+    derived: Derived | None = field(default=None, repr=False)
 
     def finite(self, size: int) -> bool:
         """Whether the keys of N = `size` can be counted."""
         return self.space(size) is not None
+
+    @property
+    def span(self) -> int:
+        """P, the blocks that one key multiplies together: N = P M ** dims."""
+        return 1  # until keys/structure.py is there
 
     @property
     def permutation(self) -> bool:
@@ -263,7 +277,17 @@ def get_scheme(name: str | Scheme) -> Scheme:
     """
     if isinstance(name, Scheme):
         return name
-    scheme: Scheme = REGISTRY.open(name)
+    scheme: Scheme
+    base, *options = name.split("+")
+    if options:  # the grammar of wrongkey.keys.family takes the place of these lines
+        from wrongkey.keys.derived import derived_scheme
+
+        scheme = get_scheme(base)
+        for option in options:
+            word, _, value = option.partition("=")
+            scheme = derived_scheme(scheme, value if word == "schedule" else None, word == "nonce")
+        return scheme
+    scheme = REGISTRY.open(name)
     if scheme.name != name and (":" not in name or scheme.name in SCHEMES):
         raise BadInput(
             f"Scheme {name!r} is a Scheme with the name {scheme.name!r}: give it the name that it is registered as, "
