@@ -237,6 +237,15 @@ def derived_matrices(derived: Derived, size: int, seeds: Seeds, labels: Sequence
     return matrices.reshape(len(seeds), len(labels), size, size)
 
 
+def check_one_matrix(scheme: Scheme, what: str) -> None:
+    """Raise BadInput for a derived scheme, where `what` compares one matrix with another."""
+    if scheme.derived is not None:
+        raise BadInput(
+            f"A key of {scheme.name} has many matrices, and {what} would need a single one: use the scheme "
+            f"{scheme.derived.base.name}."
+        )
+
+
 def nominal_bits(base_bits: float, labels: int) -> float:
     """Bits of all the matrices that `labels` labels take, each of `base_bits`: never more than those of the seed.
 

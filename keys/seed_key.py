@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import check_block
 from wrongkey.keys.derived import SEED_BITS, SEED_WORDS, Derived, Label, correct_seed, derived_matrices, seed_of
+from wrongkey.keys.draw import MOST_BYTES
 from wrongkey.keys.key import SecretKey
 from wrongkey.keys.key_file import SEED_FORMAT, read_key_file, write_key_file
 from wrongkey.keys.schemes import Scheme, get_scheme
@@ -309,8 +310,11 @@ def derived_scheme_of(scheme: str | Scheme) -> Scheme:
 
 
 def size_of(scheme: Scheme, block_size: int, dims: int) -> int:
-    """N, elements that a matrix of a scheme multiplies together."""
-    return int(scheme.span * block_size**dims)
+    """N, elements that a matrix of a scheme multiplies together; BadInput for one that no memory holds."""
+    size = int(scheme.span * block_size**dims)
+    if 8 * size**2 > MOST_BYTES:
+        raise BadInput(f"A key of N = {size} is a matrix of {8 * size**2 / 2**30:,.0f} GiB: choose a smaller block.")
+    return size
 
 
 def new_nonce() -> str:

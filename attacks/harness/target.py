@@ -36,6 +36,7 @@ from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.files import write_text_atomically
 from wrongkey.keys import SecretKey, correct_key, get_scheme
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.derived import check_one_matrix
 from wrongkey.keys.key_cut import KeyCut
 
 SPEECH_RATE = 16_000  # hertz of speech that is attacked without a model
@@ -77,6 +78,7 @@ class Target:
                 raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model.")
             answer_function(self.model, config.task)
         self.scheme = get_scheme(config.scheme)
+        check_one_matrix(self.scheme, "an attack")
         self.victims_corpus, self.background_corpus = victims_and_background(config)
         self.setting = self._setting()
         self.recogniser = self._recogniser()

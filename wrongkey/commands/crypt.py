@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,10 +16,13 @@ from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
 from wrongkey.terminal import conclude
 
 if TYPE_CHECKING:
-    from wrongkey.keys import SecretKey
+    from wrongkey.keys import SecretKey, SeedKey, Slots
     from wrongkey.keys.key_cut import KeyCut
 
 LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # comment of an encrypted WAV: its length before encryption
+NONCE = re.compile(r" nonce=([0-9a-f]{2,128})\b")  # the public nonce of a key that has another matrix for each
+PIECE = re.compile(r" segment=(\d{1,18})\b")  # samples of a segment, in which the slots of a schedule count anew
+MOST_NONCE = 64  # bytes
 NOISE_SECONDS = 4
 LOADING = """\
 To load the file again, with the first_layer, block_size and blocks that its metadata names:
@@ -28,7 +32,12 @@ To load the file again, with the first_layer, block_size and blocks that its met
   network = lift_model(model.network, first_layer, block_size, blocks)
   network.load_state_dict(load_file("FILE.safetensors"))
 
-model.network is the plain architecture with any weights, as open_model(MODEL, folded=False) makes it.
+model.network is the plain architecture with any weights, as open_model(MODEL, folded=False) makes it. Under a schedule,
+whose metadata names starts and longest besides, the network is
+
+  from wrongkey.keys import KeyCut, Slots, encrypt_scheduled_model
+  slots = Slots(tuple(map(int, starts.split(","))), int(longest))
+  network = encrypt_scheduled_model(model.network, first_layer, KeyCut(blocks, int(block_size)), slots)
 """
 
 
@@ -44,6 +53,12 @@ def add(commands: Any) -> None:
         parser.add_argument("-o", "--out", type=user_path, required=True, help="WAV file (32-bit float)")
         parser.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
         parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+        parser.add_argument(
+            "--nonce",
+            metavar="HEX",
+            help="public nonce of the recording, for keys of +nonce (default: "
+            + ("a new one)" if name == "encrypt" else "the one that the file names)"),
+        )
         if name == "encrypt":
             parser.add_argument("--model", help="first apply this model's front end and cut its segments")
         parser.set_defaults(run=run)
@@ -61,6 +76,10 @@ def add(commands: Any) -> None:
     model.add_argument(
         "--blocks", choices=["samples", "tiles", "frames"], help="how the key cuts queries (default: the model's)"
     )
+    model.add_argument("--nonce", metavar="HEX", help="nonce of the request to encrypt for, for keys of +nonce")
+    model.add_argument(
+        "--seconds", type=float, default=30.0, help="longest query, for keys of +schedule=SECONDS (default 30)"
+    )
     model.add_argument("-o", "--out", type=user_path, required=True, help="safetensors file of the encrypted network")
     model.add_argument("--overwrite", action="store_true", help="replace an existing file")
     model.set_defaults(run=run_encrypt_model)
@@ -68,25 +87,101 @@ def add(commands: Any) -> None:
 
 def run_encrypt(options: argparse.Namespace) -> int:
     """Encrypt a recording, or the query that a model makes of it."""
-    from wrongkey.keys import SecretKey, encrypt_query
+    from wrongkey.keys import SeedKey, encrypt_query, load_key
 
-    key = SecretKey.load(options.key)
-    samples, rate = _query(options) if options.model else _read(options)
-    _write(options, encrypt_query(samples, key), rate, comment=f"wrongkey samples={len(samples)}")
+    key = load_key(options.key)
+    nonce = _new_nonce(options, key)
+    samples, rate, piece = _query(options) if options.model else _read(options)
+    comment = f"wrongkey samples={len(samples)}"
+    if isinstance(key, SeedKey):
+        encrypted = _under_seed(samples, key, nonce, rate, piece)
+        comment += (f" nonce={nonce}" if nonce else "") + (f" segment={piece}" if key.derived.hold else "")
+    else:
+        encrypted = encrypt_query(samples, key)
+    _write(options, encrypted, rate, comment=comment)
+    if nonce:
+        conclude(f"nonce {nonce} (public): the model must be encrypted for it")
     return 0
 
 
 def run_decrypt(options: argparse.Namespace) -> int:
     """Decrypt a recording and cut it to its length before encryption."""
     from wrongkey.evaluation.corpora.audio import comment
-    from wrongkey.keys import SecretKey, decrypt_query
+    from wrongkey.keys import SeedKey, decrypt_query, load_key
 
-    key = SecretKey.load(options.key)
-    samples, rate = _read(options)
-    said = LENGTH.search(comment(options.file))
+    key = load_key(options.key)
+    samples, rate, _ = _read(options)
+    written = comment(options.file)
+    said = LENGTH.search(written)
     extent = min(int(said[1]), len(samples)) if said else None
-    _write(options, decrypt_query(samples, key, extent=extent), rate, mode=PRIVATE)
+    if isinstance(key, SeedKey):
+        found = NONCE.search(written)
+        nonce = _nonce(options, key, found[1] if found else None)
+        parts = PIECE.search(written)
+        plain = _under_seed(samples, key, nonce, rate, int(parts[1]) if parts else len(samples), decrypt=True)[:extent]
+    else:
+        _nonce(options, key, None)
+        plain = decrypt_query(samples, key, extent=extent)
+    _write(options, plain, rate, mode=PRIVATE)
     return 0
+
+
+def _new_nonce(options: argparse.Namespace, key: SecretKey | SeedKey) -> str | None:
+    """The nonce that a recording is encrypted under: the given one, or a new one where the key needs one."""
+    from wrongkey.keys import SeedKey
+    from wrongkey.keys.seed_key import new_nonce
+
+    return _nonce(options, key, new_nonce() if isinstance(key, SeedKey) and key.derived.nonce else None)
+
+
+def _nonce(options: argparse.Namespace, key: SecretKey | SeedKey, otherwise: str | None) -> str | None:
+    """``--nonce``, or else the nonce that is otherwise known; BadInput where the key needs another answer."""
+    from wrongkey.keys import SeedKey
+
+    if not (isinstance(key, SeedKey) and key.derived.nonce):
+        if options.nonce is not None:
+            raise BadInput(f"A key of {key.scheme} takes no nonce: leave --nonce out.")
+        return None
+    if options.nonce is None:
+        if otherwise is None:
+            what = getattr(options, "file", None)
+            raise BadInput(
+                ("" if what is None else f"{what} names no nonce, and ")
+                + f"a key of {key.scheme} has another matrix for each: give --nonce HEX, as 'wrongkey encrypt' printed it."
+            )
+        return otherwise
+    try:
+        nonce = bytes.fromhex(options.nonce)
+    except ValueError:
+        nonce = b""
+    if not 1 <= len(nonce) <= MOST_NONCE:
+        raise BadInput(f"--nonce {options.nonce} is not 1 to {MOST_NONCE} bytes in hexadecimal digits.")
+    return nonce.hex()
+
+
+def _under_seed(samples: Any, key: SeedKey, nonce: str | None, rate: float, piece: int, decrypt: bool = False) -> Any:
+    """A waveform under a seed's matrices, or plain again; the slots count anew in every `piece` samples of speech."""
+    import torch
+
+    from wrongkey.keys import Blocks, KeyCut, encrypt_scheduled
+
+    if key.dims != 1:
+        raise BadInput("This key is for tiles of spectrograms, and a waveform was given: draw one of --blocks samples.")
+    cut = KeyCut(Blocks.SAMPLES, key.block_size)
+    piece = len(samples) if key.derived.hold is None else piece
+    whole = -(-piece // cut.steps) * cut.steps
+    if decrypt and len(samples) % whole:
+        raise BadInput(
+            f"Encrypted speech of {len(samples)} samples is not whole blocks of {cut.steps}: give the key that it was "
+            "encrypted with."
+        )
+    pieces = torch.from_numpy(samples).reshape(-1, whole if decrypt else piece)
+    slots = key.derived.slots(cut.steps, rate, piece)
+    matrices = torch.from_numpy(key.matrices(nonce, len(slots.starts)))
+    if decrypt:
+        matrices = torch.linalg.inv(matrices)
+    done = encrypt_scheduled(pieces, matrices[None, None], cut, slots)[0]
+    return (done[:, :piece] if decrypt else done).flatten().numpy()
 
 
 def run_encrypt_model(options: argparse.Namespace) -> int:
@@ -106,17 +201,20 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     from wrongkey.evaluation.first_layer import encrypt_first_layer
     from wrongkey.evaluation.hardware import TOLERANCE
     from wrongkey.evaluation.models.registry import open_model
-    from wrongkey.keys import SecretKey, encrypt_query
+    from wrongkey.keys import SeedKey, encrypt_query, load_key
 
     _refuse_existing(options, ".safetensors")
-    key = SecretKey.load(options.key)
+    key = load_key(options.key)
+    nonce = _nonce(options, key, None)
     model = open_model(options.model, folded=False)
     cut = key_cut_of(model, options.blocks, key.block_size)
-    encrypted = encrypt_first_layer(model, key, cut.blocks)
-
     noise = torch.randn(NOISE_SECONDS * model.sample_rate, generator=torch.Generator().manual_seed(0))
     queries = fitted_queries(model, noise, cut)
-    encrypted_queries = encrypt_query(queries, key, blocks=cut.blocks)
+    more: dict[str, str] = {}
+    if isinstance(key, SeedKey):
+        encrypted, encrypted_queries, more, took = _for_request(options, model, key, cut, nonce, queries)
+    else:
+        encrypted, encrypted_queries = encrypt_first_layer(model, key, cut.blocks), encrypt_query(queries, key, blocks=cut.blocks)
     plain, plain_time = _answers(model, queries)
     answer, encrypted_time = _answers(encrypted, encrypted_queries)
     difference = _difference(plain, answer)
@@ -126,10 +224,14 @@ def _encrypt_model(options: argparse.Namespace) -> int:
             f"{TOLERANCE['float32']:.0e}): {model.first_layer} does not read the query first, its answers do not go "
             "through its network, or float32 rounds this key too coarsely."
         )
-    _write_network(options.out, model, encrypted, key, cut)
+    _write_network(options.out, model, encrypted, key, cut, more)
     what = f"{model.name} with {model.first_layer} under a {key.scheme} key, M = {cut.block_size}, {cut.blocks}"
     conclude(f"{options.out}: {what}")
     conclude(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
+    if isinstance(key, SeedKey):
+        slots = f", {len(more['starts'].split(','))} slots of {options.seconds:g} s" if "starts" in more else ""
+        request = f"nonce {nonce}" if nonce else "every request"
+        conclude(f"encrypting {model.first_layer} for {request}{slots} took {took * 1000:.1f} ms")
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
     for line in _cost(model, encrypted, queries, encrypted_queries, key.size, seconds):
         conclude(line)
@@ -137,7 +239,39 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_network(path: Path, model: Any, encrypted: Any, key: SecretKey, cut: KeyCut) -> None:
+def _for_request(
+    options: argparse.Namespace, model: Any, key: SeedKey, cut: KeyCut, nonce: str | None, queries: Any
+) -> tuple[Any, Any, dict[str, str], float]:
+    """The model and the queries encrypted for a request, what its file says more, and the seconds that its layer took."""
+    from time import perf_counter
+
+    import torch
+
+    from wrongkey.evaluation.derived_keys import layer_for_request, query_rate
+    from wrongkey.evaluation.first_layer import with_first_layer
+    from wrongkey.keys import encrypt_scheduled
+    from wrongkey.keys.model import check_unshared, first_layer
+
+    if not 0 < options.seconds < float("inf"):
+        raise BadInput(f"--seconds {options.seconds:g} is no length of a query: give a positive number.")
+    check_unshared(model.network, model.first_layer)
+    layer, rate = first_layer(model.network, model.first_layer), query_rate(model)
+    slots = key.derived.slots(cut.steps, rate, math.ceil(options.seconds * rate))
+    begin = perf_counter()
+    lifted = layer_for_request(layer, key, cut, slots, nonce)
+    took = perf_counter() - begin
+    slots_of_queries = slots if key.derived.hold is not None else key.derived.slots(cut.steps, rate, queries.shape[-1])
+    matrices = torch.from_numpy(key.matrices(nonce, len(slots_of_queries.starts)))
+    encrypted_queries = encrypt_scheduled(queries, matrices[None, None], cut, slots_of_queries)[0]
+    more = {} if nonce is None else {"nonce": nonce}
+    if key.derived.hold is not None:
+        more |= {"starts": ",".join(map(str, slots.starts)), "longest": str(slots.length), "rate": f"{rate:g}"}
+    return with_first_layer(model, lifted), encrypted_queries, more, took
+
+
+def _write_network(
+    path: Path, model: Any, encrypted: Any, key: SecretKey | SeedKey, cut: KeyCut, more: Mapping[str, str]
+) -> None:
     """Write the weights of the encrypted network, with what is needed to load them again."""
     from safetensors.torch import save
 
@@ -150,6 +284,7 @@ def _write_network(path: Path, model: Any, encrypted: Any, key: SecretKey, cut: 
         "blocks": cut.blocks,
         "block_size": str(cut.block_size),
         "kernel": str(cut.block_size),
+        **more,
     }
     with _to_disk(path) as file:
         file.write(save(tensors, about))
@@ -189,9 +324,11 @@ def _cost(model: Any, encrypted: Any, queries: Any, encrypted_queries: Any, size
     """
     from torch import nn
 
+    from wrongkey.keys import ScheduledLayer
     from wrongkey.keys.lift import hidden_elements, multiplications
 
     layer, lifted = (one.network.get_submodule(model.first_layer) for one in (model, encrypted))
+    lifted = lifted.slots[0] if isinstance(lifted, ScheduledLayer) else lifted  # each answers to a part of the query
     reads_frames = queries.ndim == 3 and not isinstance(layer, nn.Conv2d)  # a position of its input is a whole frame
 
     def per_second(of: nn.Module, asked: Any) -> float:
@@ -212,8 +349,8 @@ def _cost(model: Any, encrypted: Any, queries: Any, encrypted_queries: Any, size
     return lines
 
 
-def _query(options: argparse.Namespace) -> tuple[Any, int]:
-    """The query of ``--model``: the output of its front end, cut into segments, one after another."""
+def _query(options: argparse.Namespace) -> tuple[Any, int, int]:
+    """The query of ``--model``: the output of its front end, cut into segments, one after another; and their length."""
     import torch
 
     from wrongkey.evaluation.corpora import load_audio
@@ -230,16 +367,18 @@ def _query(options: argparse.Namespace) -> tuple[Any, int]:
             f"{model.name} reads spectrograms, which no WAV file holds: encrypt them with wrongkey.keys.encrypt_query."
         )
     with model_at_fault(model.name):
-        return model.segments(query).flatten().numpy(), model.sample_rate
+        segments = model.segments(query)
+    return segments.flatten().numpy(), model.sample_rate, segments.shape[-1]
 
 
-def _read(options: argparse.Namespace) -> tuple[Any, int]:
-    """Samples at the file's own rate: encryption does not resample."""
+def _read(options: argparse.Namespace) -> tuple[Any, int, int]:
+    """Samples at the file's own rate, all one query: encryption does not resample."""
     from wrongkey.evaluation.corpora import load_audio, sample_rate
 
     _refuse_existing(options)
     rate = sample_rate(options.file)
-    return load_audio(options.file, rate, options.channels), rate
+    samples = load_audio(options.file, rate, options.channels)
+    return samples, rate, len(samples)
 
 
 def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str = "", mode: int | None = None) -> None:
