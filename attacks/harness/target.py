@@ -36,7 +36,6 @@ from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.files import write_text_atomically
 from wrongkey.keys import SecretKey, correct_key, get_scheme
 from wrongkey.keys.blocks import Blocks
-from wrongkey.keys.derived import check_one_matrix
 from wrongkey.keys.key_cut import KeyCut
 
 SPEECH_RATE = 16_000  # hertz of speech that is attacked without a model
@@ -59,7 +58,9 @@ class Target:
     model : Model or None
         The plain model with its batch norms folded in; None where only speech is attacked.
     scheme : Scheme
-        How keys are drawn.
+        How keys are drawn; under a derived scheme that of `setting` is its base (`wrongkey.attacks.harness.one_key`).
+    derived : Derived or None
+        How matrices follow from a seed.
     victims_corpus, background_corpus : Corpus
         Speech of the victims and of the background speakers.
     setting : Setting
@@ -78,7 +79,12 @@ class Target:
                 raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model.")
             answer_function(self.model, config.task)
         self.scheme = get_scheme(config.scheme)
-        check_one_matrix(self.scheme, "an attack")
+        self.derived = self.scheme.derived
+        if self.derived is not None and self.model is not None:
+            raise BadInput(
+                f"Attacks on a model under one matrix after another are not known: attack the speech under "
+                f"{self.scheme.name}, without --model and with --block."
+            )
         self.victims_corpus, self.background_corpus = victims_and_background(config)
         self.setting = self._setting()
         self.recogniser = self._recogniser()
@@ -198,7 +204,11 @@ class Target:
         config = self.config
         if self.model is None:
             assert config.block is not None
-            return Setting(self.scheme, KeyCut(Blocks.SAMPLES, config.block), SPEECH_RATE)
+            cut = KeyCut(Blocks.SAMPLES, config.block)
+            if self.derived is None:
+                return Setting(self.scheme, cut, SPEECH_RATE)
+            self.derived.slots(cut.steps, SPEECH_RATE, cut.steps)  # refused before anything runs
+            return Setting(self.derived.base, cut, SPEECH_RATE)
         cut = key_cut_of(self.model, config.blocks, config.block)
         rate: float = self.model.sample_rate
         if cut.blocks is not Blocks.SAMPLES:
@@ -207,6 +217,8 @@ class Target:
         return Setting(self.scheme, cut, rate, blank(self.model), config.task)
 
     def _recogniser(self) -> Model | None:
+        if self.derived is not None and self.derived.hold is not None:
+            return None  # it hears utterances, and a slot is a part of one
         named = self.config.recogniser if self.setting.blocks is Blocks.SAMPLES else None
         return open_listener(named, "asr") if named else None
 
