@@ -156,8 +156,8 @@ class DerivedEngine(Engine):
         """As ``Engine.plain_query``."""
         return self._relative(self.model_key.numpy(), None, 1, None)
 
-    def explicit(self, encrypted: Model | EncryptedPerUtterance, query_key: np.ndarray) -> Answers:
-        """As ``Engine.explicit``: the model is encrypted again for every utterance."""
+    def explicit(self, encrypted: Any, query_key: np.ndarray) -> Answers:
+        """As ``Engine.explicit``, of an ``EncryptedPerUtterance``: the model is encrypted again for every nonce."""
         assert isinstance(encrypted, EncryptedPerUtterance) and self.keys is not None
         keys = self.keys
 

@@ -109,6 +109,7 @@ class Engine:
         model, layer = _keyed(model) if kernels else (copied(model), None)
         move(model, device, dtype)
         own = torch.as_tensor(model_key)
+        own = own.double() if own.is_floating_point() else own  # a seed stays as it is
         engine = cls(model, layer, ask, queries.to(device, dtype), own, blocks, device, dtype)
         if layer is not None:
             layer.frames_first = engine._takes_frames_first(layer)
@@ -160,7 +161,7 @@ class Engine:
         """``plain``, of one group of queries after another: answers of any shape, such as those of ``encode``."""
         return [self.on(group).plain() for group in self.queries.by_group()]
 
-    def explicit(self, encrypted: Model, query_key: np.ndarray) -> Answers:
+    def explicit(self, encrypted: Any, query_key: np.ndarray) -> Answers:
         """The oracle: every query encrypted with ``query_key``, answers of the ``encrypted`` model, as one key's."""
         encrypted = copied(encrypted)
         move(encrypted, self.device, self.dtype)

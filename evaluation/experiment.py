@@ -257,7 +257,7 @@ class Experiment:
     def _encrypted_model(self) -> Model | EncryptedPerUtterance:
         dtype = torch.promote_types(self.dtype, torch.float32)
         if self.keys is not None:
-            seed = SeedKey(self.scheme, self.cut.block_size, self.cut.dims, self.correct)
+            seed = SeedKey.of(self.scheme, self.cut.block_size, self.cut.dims, self.correct)
             return EncryptedPerUtterance(self.model, seed, self.keys, dtype)
         key = SecretKey(self.scheme.name, self.cut.block_size, self.cut.dims, self.correct)
         return encrypt_first_layer(self.model, key, self.cut.blocks, dtype)

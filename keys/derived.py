@@ -323,7 +323,7 @@ def seed_of(scheme: Scheme, size: int, seed: int, index: int) -> NDArray[np.uint
 
 def _seed(domain: str, scheme: Scheme, size: int, seed: int, index: int) -> NDArray[np.uint64]:
     text = f"{domain}/{int(seed)}/{scheme.name}/{size}/{index}".encode()
-    return np.frombuffer(blake2b(text, digest_size=8 * SEED_WORDS, person=PERSON).digest(), dtype="<u8")
+    return np.frombuffer(blake2b(text, digest_size=8 * SEED_WORDS, person=PERSON).digest(), dtype="<u8").copy()
 
 
 def _words(seed: bytes, what: str, label: Label, count: int) -> Words:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
@@ -33,18 +33,20 @@ class SeedKey:
     Parameters
     ----------
     scheme
-        A derived scheme, such as ``rom+nonce`` or ``rom+schedule=0.5``, or its name; kept as its name.
+        Name of the derived scheme, such as ``rom+nonce`` or ``rom+schedule=0.5``.
     block_size
         M: samples of a block, or bins and frames of a tile.
     dims
         1 or 2.
     seed
         uint64 `(4,)`, read-only.
+    derived
+        How matrices follow from the seed.
 
     Raises
     ------
     BadInput
-        For a scheme whose key is one matrix, and for a seed of another shape.
+        For a seed of another shape, and for too large a block.
 
     Examples
     --------
@@ -59,21 +61,33 @@ class SeedKey:
     block_size: int
     dims: int
     seed: NDArray[np.uint64]
-    derived: Derived = field(init=False)
-    size: int = field(init=False)
+    derived: Derived
 
     def __post_init__(self) -> None:
         check_block(self.block_size, self.dims)
-        scheme = derived_scheme_of(self.scheme)
-        assert scheme.derived is not None
+        if 8 * self.size**2 > MOST_BYTES:
+            raise BadInput(
+                f"A key of N = {self.size} is a matrix of {8 * self.size**2 / 2**30:,.0f} GiB: choose a smaller block."
+            )
         seed = np.array(self.seed, dtype="<u8")
         if seed.shape != (SEED_WORDS,):
             raise BadInput(f"A seed has the shape ({SEED_WORDS},), and this one has {seed.shape}.")
         seed.flags.writeable = False
-        object.__setattr__(self, "scheme", scheme.name)
         object.__setattr__(self, "seed", seed)
-        object.__setattr__(self, "derived", scheme.derived)
-        object.__setattr__(self, "size", size_of(scheme, self.block_size, self.dims))
+
+    @classmethod
+    def of(cls, scheme: str | Scheme, block_size: int, dims: int, seed: NDArray[np.uint64]) -> SeedKey:
+        """The key of a seed `(4,)` under a derived scheme, or its name.
+
+        Examples
+        --------
+        >>> SeedKey.of("rom+nonce", 4, 1, np.arange(4, dtype=np.uint64)).size
+        4
+        """
+        found = get_scheme(scheme)
+        if found.derived is None:
+            raise BadInput(f"A key of {found.name} is one matrix and no seed: draw it as a SecretKey.")
+        return cls(found.name, block_size, dims, seed, found.derived)
 
     @classmethod
     def draw(cls, scheme: str | Scheme, block_size: int, dims: int = 1) -> SeedKey:
@@ -98,8 +112,7 @@ class SeedKey:
         >>> SeedKey.draw("flipping+schedule=1", 8).at(slot=7).size
         8
         """
-        words = np.frombuffer(os.urandom(SEED_BITS // 8), dtype="<u8")
-        return cls(scheme, block_size, dims, words)  # type: ignore[arg-type]
+        return cls.of(scheme, block_size, dims, np.frombuffer(os.urandom(SEED_BITS // 8), dtype="<u8"))
 
     @classmethod
     def from_seed(
@@ -131,10 +144,10 @@ class SeedKey:
         False
         """
         check_block(block_size, dims)
-        found = derived_scheme_of(scheme)
-        size = size_of(found, block_size, dims)
+        found = get_scheme(scheme)
+        size = int(found.span * block_size**dims)
         drawn = correct_seed(found, size, seed) if index is None else seed_of(found, size, seed, index)
-        return cls(found, block_size, dims, drawn)  # type: ignore[arg-type]
+        return cls.of(found, block_size, dims, drawn)
 
     def at(self, nonce: str | bytes | None = None, slot: int = 0) -> SecretKey:
         """The key for one label.
@@ -171,6 +184,11 @@ class SeedKey:
         labels = [Label(_text(nonce), slot) for slot in range(slots)]
         found: NDArray[np.float64] = derived_matrices(self.derived, self.size, self.seed[None], labels)[0]
         return found
+
+    @property
+    def size(self) -> int:
+        """N, elements that a matrix multiplies together."""
+        return int(self.derived.base.span * self.block_size**self.dims)
 
     @property
     def checksum(self) -> str:
@@ -287,34 +305,12 @@ def load_key(path: str | Path, scheme: Scheme | None = None) -> SecretKey | Seed
     if scheme is not None and scheme.name != written:
         raise BadInput(f"{name}: this seed is of the scheme {brief(written)}, not of {scheme.name}.")
     try:
-        key = SeedKey(scheme or written, int(details["block_size"]), int(details["dims"]), secret)  # type: ignore[arg-type]
+        key = SeedKey.of(scheme or written, int(details["block_size"]), int(details["dims"]), secret)
     except BadInput as error:
         raise BadInput(f"{name}: this key file was changed or damaged: {error}") from error
     if key.checksum != details["checksum"]:
         raise BadInput(f"{name}: the checksum does not match: this key file was changed or damaged.")
     return key
-
-
-def draw_key(scheme: str | Scheme, block_size: int, dims: int = 1) -> SecretKey | SeedKey:
-    """Draw a key of any scheme for real use from the operating system's entropy."""
-    kind = SecretKey if get_scheme(scheme).derived is None else SeedKey
-    return kind.draw(scheme, block_size, dims)
-
-
-def derived_scheme_of(scheme: str | Scheme) -> Scheme:
-    """The derived scheme of this name; BadInput where a key is one matrix."""
-    found = get_scheme(scheme)
-    if found.derived is None:
-        raise BadInput(f"A key of {found.name} is one matrix and no seed: draw it as a SecretKey.")
-    return found
-
-
-def size_of(scheme: Scheme, block_size: int, dims: int) -> int:
-    """N, elements that a matrix of a scheme multiplies together; BadInput for one that no memory holds."""
-    size = int(scheme.span * block_size**dims)
-    if 8 * size**2 > MOST_BYTES:
-        raise BadInput(f"A key of N = {size} is a matrix of {8 * size**2 / 2**30:,.0f} GiB: choose a smaller block.")
-    return size
 
 
 def new_nonce() -> str:

@@ -78,7 +78,7 @@ def test_a_nonce_gives_each_utterance_a_key_of_its_own():
     """The encrypted blocks, one by one, are those of the key that the owner's seed gives at the public nonce."""
     experiment = Experiment(config("raw3", "rom+nonce"))
     assert experiment.keys is not None
-    key = SeedKey("rom+nonce", 3, 1, experiment.correct)
+    key = SeedKey.of("rom+nonce", 3, 1, experiment.correct)
     (group,) = experiment.engine.queries.groups
     sent = experiment.keys.encrypted(group.segments, group.utterance, experiment.correct)
     for row, number in enumerate(group.utterance.tolist()):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wrongkey.errors import BadInput
-from wrongkey.keys import SCHEMES, SecretKey, SeedKey, derived_scheme, load_key
+from wrongkey.keys import SCHEMES, Derived, SecretKey, SeedKey, derived_scheme, load_key
 from wrongkey.keys.schemes import Scheme
 
 KEY = SeedKey.from_seed("rom+nonce+schedule=0.5", 4, seed=1)
@@ -54,9 +54,7 @@ def test_a_file_that_was_changed_is_refused(tmp_path, ending):
 
 
 def test_a_scheme_of_a_strangers_is_not_imported(tmp_path):
-    key = SeedKey.draw(derived_scheme(OWN, nonce=True), 4)
-    object.__setattr__(key, "scheme", "somewhere.else:mine+nonce")
-    key.save(tmp_path / "key.npz")
+    SeedKey("somewhere.else:mine+nonce", 4, 1, KEY.seed, Derived(OWN, nonce=True)).save(tmp_path / "key.npz")
     with pytest.raises(BadInput, match="of a user's own scheme, somewhere.else:mine"):
         load_key(tmp_path / "key.npz")
 
@@ -83,7 +81,7 @@ def test_nothing_shows_the_seed():
 
 
 def test_keys_are_equal_where_their_seeds_and_schemes_are():
-    assert SeedKey("rom+nonce", 4, 1, KEY.seed) != KEY and SeedKey(KEY.scheme, 4, 1, KEY.seed) == KEY
+    assert SeedKey.of("rom+nonce", 4, 1, KEY.seed) != KEY and SeedKey.of(KEY.scheme, 4, 1, KEY.seed) == KEY
     assert SeedKey.from_seed(KEY.scheme, 4, seed=1) == KEY != SeedKey.from_seed(KEY.scheme, 4, seed=1, index=0)
     assert SeedKey.draw(KEY.scheme, 4) != SeedKey.draw(KEY.scheme, 4)
 
@@ -96,9 +94,9 @@ def test_matrices_are_those_of_the_slots():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: SeedKey("rom", 4, 1, KEY.seed), "one matrix and no seed"),
-        (lambda: SeedKey("rom+nonce", 4, 1, KEY.seed[:3]), r"shape \(4,\)"),
-        (lambda: SeedKey("rom+nonce", 0, 1, KEY.seed), "at least 1"),
+        (lambda: SeedKey.of("rom", 4, 1, KEY.seed), "one matrix and no seed"),
+        (lambda: SeedKey.of("rom+nonce", 4, 1, KEY.seed[:3]), r"shape \(4,\)"),
+        (lambda: SeedKey.of("rom+nonce", 0, 1, KEY.seed), "at least 1"),
         (lambda: SeedKey.draw("rom+nonce", 200, 2), "GiB"),
         (lambda: KEY.at(), "needs the nonce"),
     ],

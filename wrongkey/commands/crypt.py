@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -11,18 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from wrongkey.commands import seeds
 from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
 from wrongkey.terminal import conclude
 
 if TYPE_CHECKING:
-    from wrongkey.keys import SecretKey, SeedKey, Slots
+    from wrongkey.keys import SecretKey, SeedKey
     from wrongkey.keys.key_cut import KeyCut
 
 LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # comment of an encrypted WAV: its length before encryption
-NONCE = re.compile(r" nonce=([0-9a-f]{2,128})\b")  # the public nonce of a key that has another matrix for each
-PIECE = re.compile(r" segment=(\d{1,18})\b")  # samples of a segment, in which the slots of a schedule count anew
-MOST_NONCE = 64  # bytes
 NOISE_SECONDS = 4
 LOADING = """\
 To load the file again, with the first_layer, block_size and blocks that its metadata names:
@@ -90,17 +87,16 @@ def run_encrypt(options: argparse.Namespace) -> int:
     from wrongkey.keys import SeedKey, encrypt_query, load_key
 
     key = load_key(options.key)
-    nonce = _new_nonce(options, key)
-    samples, rate, piece = _query(options) if options.model else _read(options)
+    nonce = seeds.nonce_of(options.nonce, key, new=True)
+    samples, rate, segment = _query(options) if options.model else _read(options)
     comment = f"wrongkey samples={len(samples)}"
     if isinstance(key, SeedKey):
-        encrypted = _under_seed(samples, key, nonce, rate, piece)
-        comment += (f" nonce={nonce}" if nonce else "") + (f" segment={piece}" if key.derived.hold else "")
+        sent = seeds.Sent(key, nonce, rate, segment)
+        _write(options, sent.encrypted(samples), rate, comment=comment + sent.comment)
     else:
-        encrypted = encrypt_query(samples, key)
-    _write(options, encrypted, rate, comment=comment)
+        _write(options, encrypt_query(samples, key), rate, comment=comment)
     if nonce:
-        conclude(f"nonce {nonce} (public): the model must be encrypted for it")
+        conclude(f"nonce {nonce} (public): encrypt the model for it")
     return 0
 
 
@@ -115,73 +111,12 @@ def run_decrypt(options: argparse.Namespace) -> int:
     said = LENGTH.search(written)
     extent = min(int(said[1]), len(samples)) if said else None
     if isinstance(key, SeedKey):
-        found = NONCE.search(written)
-        nonce = _nonce(options, key, found[1] if found else None)
-        parts = PIECE.search(written)
-        plain = _under_seed(samples, key, nonce, rate, int(parts[1]) if parts else len(samples), decrypt=True)[:extent]
+        sent = seeds.Sent.read(written, options.nonce, key, rate, len(samples), options.file)
+        _write(options, sent.decrypted(samples)[:extent], rate, mode=PRIVATE)
     else:
-        _nonce(options, key, None)
-        plain = decrypt_query(samples, key, extent=extent)
-    _write(options, plain, rate, mode=PRIVATE)
+        seeds.nonce_of(options.nonce, key)
+        _write(options, decrypt_query(samples, key, extent=extent), rate, mode=PRIVATE)
     return 0
-
-
-def _new_nonce(options: argparse.Namespace, key: SecretKey | SeedKey) -> str | None:
-    """The nonce that a recording is encrypted under: the given one, or a new one where the key needs one."""
-    from wrongkey.keys import SeedKey
-    from wrongkey.keys.seed_key import new_nonce
-
-    return _nonce(options, key, new_nonce() if isinstance(key, SeedKey) and key.derived.nonce else None)
-
-
-def _nonce(options: argparse.Namespace, key: SecretKey | SeedKey, otherwise: str | None) -> str | None:
-    """``--nonce``, or else the nonce that is otherwise known; BadInput where the key needs another answer."""
-    from wrongkey.keys import SeedKey
-
-    if not (isinstance(key, SeedKey) and key.derived.nonce):
-        if options.nonce is not None:
-            raise BadInput(f"A key of {key.scheme} takes no nonce: leave --nonce out.")
-        return None
-    if options.nonce is None:
-        if otherwise is None:
-            what = getattr(options, "file", None)
-            raise BadInput(
-                ("" if what is None else f"{what} names no nonce, and ")
-                + f"a key of {key.scheme} has another matrix for each: give --nonce HEX, as 'wrongkey encrypt' printed it."
-            )
-        return otherwise
-    try:
-        nonce = bytes.fromhex(options.nonce)
-    except ValueError:
-        nonce = b""
-    if not 1 <= len(nonce) <= MOST_NONCE:
-        raise BadInput(f"--nonce {options.nonce} is not 1 to {MOST_NONCE} bytes in hexadecimal digits.")
-    return nonce.hex()
-
-
-def _under_seed(samples: Any, key: SeedKey, nonce: str | None, rate: float, piece: int, decrypt: bool = False) -> Any:
-    """A waveform under a seed's matrices, or plain again; the slots count anew in every `piece` samples of speech."""
-    import torch
-
-    from wrongkey.keys import Blocks, KeyCut, encrypt_scheduled
-
-    if key.dims != 1:
-        raise BadInput("This key is for tiles of spectrograms, and a waveform was given: draw one of --blocks samples.")
-    cut = KeyCut(Blocks.SAMPLES, key.block_size)
-    piece = len(samples) if key.derived.hold is None else piece
-    whole = -(-piece // cut.steps) * cut.steps
-    if decrypt and len(samples) % whole:
-        raise BadInput(
-            f"Encrypted speech of {len(samples)} samples is not whole blocks of {cut.steps}: give the key that it was "
-            "encrypted with."
-        )
-    pieces = torch.from_numpy(samples).reshape(-1, whole if decrypt else piece)
-    slots = key.derived.slots(cut.steps, rate, piece)
-    matrices = torch.from_numpy(key.matrices(nonce, len(slots.starts)))
-    if decrypt:
-        matrices = torch.linalg.inv(matrices)
-    done = encrypt_scheduled(pieces, matrices[None, None], cut, slots)[0]
-    return (done[:, :piece] if decrypt else done).flatten().numpy()
 
 
 def run_encrypt_model(options: argparse.Namespace) -> int:
@@ -205,16 +140,18 @@ def _encrypt_model(options: argparse.Namespace) -> int:
 
     _refuse_existing(options, ".safetensors")
     key = load_key(options.key)
-    nonce = _nonce(options, key, None)
+    nonce = seeds.nonce_of(options.nonce, key)
     model = open_model(options.model, folded=False)
     cut = key_cut_of(model, options.blocks, key.block_size)
     noise = torch.randn(NOISE_SECONDS * model.sample_rate, generator=torch.Generator().manual_seed(0))
     queries = fitted_queries(model, noise, cut)
-    more: dict[str, str] = {}
+    request = None
     if isinstance(key, SeedKey):
-        encrypted, encrypted_queries, more, took = _for_request(options, model, key, cut, nonce, queries)
+        request = seeds.Request.of(model, key, cut, nonce, options.seconds)
+        encrypted, encrypted_queries = request.model, request.encrypted(queries)
     else:
-        encrypted, encrypted_queries = encrypt_first_layer(model, key, cut.blocks), encrypt_query(queries, key, blocks=cut.blocks)
+        encrypted = encrypt_first_layer(model, key, cut.blocks)
+        encrypted_queries = encrypt_query(queries, key, blocks=cut.blocks)
     plain, plain_time = _answers(model, queries)
     answer, encrypted_time = _answers(encrypted, encrypted_queries)
     difference = _difference(plain, answer)
@@ -224,49 +161,17 @@ def _encrypt_model(options: argparse.Namespace) -> int:
             f"{TOLERANCE['float32']:.0e}): {model.first_layer} does not read the query first, its answers do not go "
             "through its network, or float32 rounds this key too coarsely."
         )
-    _write_network(options.out, model, encrypted, key, cut, more)
+    _write_network(options.out, model, encrypted, key, cut, request.about if request else {})
     what = f"{model.name} with {model.first_layer} under a {key.scheme} key, M = {cut.block_size}, {cut.blocks}"
     conclude(f"{options.out}: {what}")
     conclude(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
-    if isinstance(key, SeedKey):
-        slots = f", {len(more['starts'].split(','))} slots of {options.seconds:g} s" if "starts" in more else ""
-        request = f"nonce {nonce}" if nonce else "every request"
-        conclude(f"encrypting {model.first_layer} for {request}{slots} took {took * 1000:.1f} ms")
+    if request:
+        conclude(request.cost)
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
     for line in _cost(model, encrypted, queries, encrypted_queries, key.size, seconds):
         conclude(line)
     conclude(f"time of those four seconds: plain {plain_time:.3f} s, encrypted {encrypted_time:.3f} s")
     return 0
-
-
-def _for_request(
-    options: argparse.Namespace, model: Any, key: SeedKey, cut: KeyCut, nonce: str | None, queries: Any
-) -> tuple[Any, Any, dict[str, str], float]:
-    """The model and the queries encrypted for a request, what its file says more, and the seconds that its layer took."""
-    from time import perf_counter
-
-    import torch
-
-    from wrongkey.evaluation.derived_keys import layer_for_request, query_rate
-    from wrongkey.evaluation.first_layer import with_first_layer
-    from wrongkey.keys import encrypt_scheduled
-    from wrongkey.keys.model import check_unshared, first_layer
-
-    if not 0 < options.seconds < float("inf"):
-        raise BadInput(f"--seconds {options.seconds:g} is no length of a query: give a positive number.")
-    check_unshared(model.network, model.first_layer)
-    layer, rate = first_layer(model.network, model.first_layer), query_rate(model)
-    slots = key.derived.slots(cut.steps, rate, math.ceil(options.seconds * rate))
-    begin = perf_counter()
-    lifted = layer_for_request(layer, key, cut, slots, nonce)
-    took = perf_counter() - begin
-    slots_of_queries = slots if key.derived.hold is not None else key.derived.slots(cut.steps, rate, queries.shape[-1])
-    matrices = torch.from_numpy(key.matrices(nonce, len(slots_of_queries.starts)))
-    encrypted_queries = encrypt_scheduled(queries, matrices[None, None], cut, slots_of_queries)[0]
-    more = {} if nonce is None else {"nonce": nonce}
-    if key.derived.hold is not None:
-        more |= {"starts": ",".join(map(str, slots.starts)), "longest": str(slots.length), "rate": f"{rate:g}"}
-    return with_first_layer(model, lifted), encrypted_queries, more, took
 
 
 def _write_network(
