@@ -165,13 +165,14 @@ def derived_scheme(base: Scheme, hold: float | str | None = None, nonce: bool = 
     --------
     >>> from wrongkey.keys import SCHEMES
     >>> derived_scheme(SCHEMES["rom"], "0.50", nonce=True).name
-    'rom+schedule=0.5+nonce'
+    'rom+schedule=0.50+nonce'
     """
     before = base.derived or Derived(base)
     if (nonce and before.nonce) or (hold is not None and before.hold is not None):
         raise BadInput(f"The scheme {base.name} has this option already: give it once.")
     seconds = before.hold if hold is None else _seconds(hold)
-    name = base.name + ("" if hold is None else f"+schedule={seconds:.12g}") + ("+nonce" if nonce else "")
+    written = f"{hold:.12g}" if isinstance(hold, float | int) else hold
+    name = base.name + ("" if hold is None else f"+schedule={written}") + ("+nonce" if nonce else "")
 
     def no_matrix(size: int, words: Words) -> Matrices:
         raise BadInput(

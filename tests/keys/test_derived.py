@@ -94,7 +94,7 @@ def test_a_slot_is_no_shorter_than_a_block():
 
 def test_options_compose_in_either_order_and_once():
     scheme = derived_scheme(derived_scheme(SCHEMES["flipping"], nonce=True), "0.250")
-    assert scheme.name == "flipping+nonce+schedule=0.25"
+    assert scheme.name == "flipping+nonce+schedule=0.250"
     assert scheme.derived == Derived(SCHEMES["flipping"], 0.25, True)
     assert scheme.group is SCHEMES["flipping"].group and scheme.words(10) == 4 and scheme.space(10) == 2**256
     for again in ({"nonce": True}, {"hold": 1.0}):
