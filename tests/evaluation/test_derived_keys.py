@@ -10,12 +10,12 @@ import pytest
 import soundfile
 import torch
 
-from tests import toys
 from tests.narrow import of_type
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
-from wrongkey.evaluation.derived_keys import DerivedEngine, query_rate
+from wrongkey.evaluation.derived_keys import DerivedEngine, EncryptedPerUtterance, query_rate
 from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.models.modules import move
 from wrongkey.evaluation.run_folder.media import read_clips
 from wrongkey.evaluation.sweep import sweep
 from wrongkey.keys import SeedKey, encrypt_query
@@ -89,12 +89,12 @@ def test_a_nonce_gives_each_utterance_a_key_of_its_own(corpus):
 
 def test_an_unencrypted_query_meets_the_inverse_of_the_model_key(corpus):
     experiment = Experiment(config(corpus, "raw3", "rom+nonce", precision="float64"))
-    encrypted, engine = experiment.encrypted, experiment.engine
-    assert encrypted is not None
+    encrypted = of_type(EncryptedPerUtterance, experiment.encrypted)
     answers = of_type(torch.Tensor, experiment.plain_query())
-    model = of_type(toys.Toy, encrypted.for_utterance(1, 4_800))  # type: ignore[union-attr]
-    queries = engine.queries.among([1]).groups[0].segments
-    torch.testing.assert_close(answers[0, 1], model.embed(queries)[0], rtol=1e-7, atol=1e-8)
+    model: Any = encrypted.for_utterance(1, 4_800)
+    move(model, None, torch.float64)
+    queries = experiment.engine.queries.among([1]).groups[0].segments
+    torch.testing.assert_close(answers[0, 1], model.embed(queries)[0], rtol=1e-6, atol=1e-7)
 
 
 @pytest.fixture(scope="module")
