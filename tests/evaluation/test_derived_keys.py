@@ -59,7 +59,9 @@ def test_relative_keys_equal_explicit_encryption(model, scheme, corpus):
     answers = of_type(torch.Tensor, experiment.answers(keys))
     torch.testing.assert_close(answers, expected, rtol=1e-7, atol=1e-8)
     plain = of_type(torch.Tensor, experiment.plain())
-    torch.testing.assert_close(of_type(torch.Tensor, experiment.explicit(experiment.correct)), plain, rtol=1e-7, atol=1e-8)
+    torch.testing.assert_close(
+        of_type(torch.Tensor, experiment.explicit(experiment.correct)), plain, rtol=1e-7, atol=1e-8
+    )
     assert (answers - plain).abs().amax(-1).median() > 1e-3
     torch.testing.assert_close(experiment.engine.answers(keys, rows=3), answers, rtol=1e-7, atol=1e-8)
 
@@ -70,7 +72,9 @@ def test_spectrograms_too(model, scheme, corpus):
     experiment = Experiment(config(corpus, model, scheme, precision="float64", **SPECTROGRAMS[model]))
     engine, keys = experiment.check_engine, experiment.incorrect.batch(0, 1)
     assert experiment.encrypted is not None
-    torch.testing.assert_close(engine.answers(keys), engine.explicit(experiment.encrypted, keys[0]), rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(
+        engine.answers(keys), engine.explicit(experiment.encrypted, keys[0]), rtol=1e-6, atol=1e-7
+    )
     own = engine.explicit(experiment.encrypted, experiment.correct)
     torch.testing.assert_close(own, engine.plain(), rtol=1e-6, atol=1e-7)
 
@@ -99,7 +103,9 @@ def test_an_unencrypted_query_meets_the_inverse_of_the_model_key(corpus):
 
 @pytest.fixture(scope="module")
 def run(corpus, tmp_path_factory) -> Path:
-    return sweep(config(corpus, "raw3", "rom+schedule=0.1+nonce"), tmp_path_factory.mktemp("runs") / "run", workers=1).path
+    return sweep(
+        config(corpus, "raw3", "rom+schedule=0.1+nonce"), tmp_path_factory.mktemp("runs") / "run", workers=1
+    ).path
 
 
 def scores(folder: Path) -> pd.DataFrame:

@@ -53,8 +53,6 @@ def test_the_stream_stays_as_it_is():
     assert found.argmax(0).tolist() == [2, 0, 3, 5, 4, 1]
 
 
-
-
 @given(st.floats(0.01, 3), st.integers(1, 40), st.sampled_from([100, 8_000, 16_000, 99.5]), st.integers(1, 20_000))
 def test_slots_begin_at_the_first_block_after_they_are_due(hold, steps, rate, length):
     derived = Derived(SCHEMES["rom"], hold=hold)
@@ -102,7 +100,10 @@ def test_options_compose_in_either_order_and_once():
 
 
 def test_such_a_scheme_has_no_matrix_without_a_label():
-    for draw in (lambda: correct_key("rom+nonce", 4, 0), lambda: IncorrectKeys("rom+nonce", 4, 0, np.eye(4)).batch(0, 1)):
+    for draw in (
+        lambda: correct_key("rom+nonce", 4, 0),
+        lambda: IncorrectKeys("rom+nonce", 4, 0, np.eye(4)).batch(0, 1),
+    ):
         with pytest.raises(BadInput, match="is a seed: it has a matrix only for the nonce"):
             draw()
 

@@ -46,7 +46,7 @@ def test_a_file_that_was_changed_is_refused(tmp_path, ending):
     at = bytes(content).index(KEY.seed.tobytes())
     content[at] ^= 1
     path.write_bytes(content)
-    with pytest.raises(BadInput, match="damaged|complete key file"):
+    with pytest.raises(BadInput, match=r"damaged|complete key file"):
         load_key(path)
     path.write_bytes(content[: at + 8])
     with pytest.raises(BadInput, match="not a complete key file"):
@@ -55,7 +55,7 @@ def test_a_file_that_was_changed_is_refused(tmp_path, ending):
 
 def test_a_scheme_of_a_strangers_is_not_imported(tmp_path):
     SeedKey("somewhere.else:mine+nonce", 4, 1, KEY.seed, Derived(OWN, nonce=True)).save(tmp_path / "key.npz")
-    with pytest.raises(BadInput, match="of a user's own scheme, somewhere.else:mine"):
+    with pytest.raises(BadInput, match=r"of a user's own scheme, somewhere\.else:mine"):
         load_key(tmp_path / "key.npz")
 
 
@@ -63,7 +63,7 @@ def test_a_users_own_scheme_is_given(tmp_path):
     scheme = derived_scheme(OWN, nonce=True)
     SeedKey.draw(scheme, 4).save(tmp_path / "key.npz")
     assert SeedKey.load(tmp_path / "key.npz", scheme).scheme == "mine+nonce"
-    with pytest.raises(BadInput, match="of the scheme mine.nonce, not of rom.nonce"):
+    with pytest.raises(BadInput, match=r"of the scheme mine\+nonce, not of rom\+nonce"):
         SeedKey.load(tmp_path / "key.npz", derived_scheme(SCHEMES["rom"], nonce=True))
 
 
