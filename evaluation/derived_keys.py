@@ -172,7 +172,7 @@ class DerivedEngine(Engine):
         return self._collect(1, answer)
 
     def asked_by(self, scheme: str) -> DerivedEngine:
-        """This engine, asked with seeds whose matrices are those of another base scheme."""
+        """The same engine, asked with seeds whose matrices are those of another base scheme."""
         assert self.keys is not None
         asked = replace(self.keys.asked, base=SCHEMES[scheme])
         return replace(self, keys=replace(self.keys, asked=asked))

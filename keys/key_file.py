@@ -113,7 +113,7 @@ def _npz(details: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> byte
 
 
 def _read_npz(path: Path) -> tuple[dict[str, str], NDArray[Any]]:
-    """Details and matrix or seed, whose sizes are checked before anything is unpacked: zeros compress a thousandfold."""
+    """Details and secret, whose sizes are checked before anything is unpacked: zeros compress a thousandfold."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - END_OF_ARCHIVE))
         end = file.read()

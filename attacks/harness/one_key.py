@@ -1,8 +1,9 @@
 """What one matrix of a derived scheme protects: the part of a victim's speech that attacks are given and scored on.
 
-Everybody knows when the matrix changes, so an attack on a single matrix takes the speech that one matrix encrypted. Under
-a schedule that is the first slot of each of the victim's queries, since slots count from the beginning of a query; under
-nonces, their longest utterance, or its first slot. A key that is recovered opens that part and nothing else.
+Everybody knows when the matrix changes, so an attack on a single matrix takes the speech that one matrix encrypted.
+Under a schedule that is the first slot of each of the victim's queries, since slots count from the beginning of a
+query; under nonces, their longest utterance, or its first slot. A key that is recovered opens that part and nothing
+else.
 """
 
 from __future__ import annotations
