@@ -69,7 +69,7 @@ class UtteranceKeys:
         count = len(slots.starts)
         labels = [Label(self.nonce(int(number)), slot) for number in numbers for slot in range(count)]
         found = torch.from_numpy(derived_matrices(derived, self.cut.size, seeds, labels))
-        return found.unflatten(1, (len(numbers), count))[:, rows]
+        return found.reshape(len(seeds), len(numbers), count, *found.shape[2:])[:, rows]
 
     def relative(self, x: Tensor, utterances: Tensor, own: Seeds, seeds: Seeds | None) -> Tensor:
         """Plain queries ``x`` as the model under the seed ``own`` reads them, ``(seeds, batch, …)``.

@@ -55,6 +55,9 @@ class Experiment:
     waveforms: list[Tensor]  # kept where every key encrypts them again
     seconds: float  # of speech in use
     engine: Engine
+    keys: UtteranceKeys | None  # where a key is a seed
+    correct: np.ndarray  # (N, N), or a seed (4,)
+    incorrect: IncorrectKeys | IncorrectSeeds
     _plain: Answers | None
     _first_answers: list[Answers] | None
 
@@ -224,7 +227,7 @@ class Experiment:
         self.keys = self._utterance_keys()
         if self.keys is not None:
             self.correct = correct_seed(self.scheme, size, config.seed)
-            self.incorrect: IncorrectKeys | IncorrectSeeds = IncorrectSeeds(self.scheme, size, config.seed)
+            self.incorrect = IncorrectSeeds(self.scheme, size, config.seed)
             return
         # A model without a key is one under the identity: every other key is an incorrect one.
         self.correct = np.eye(size) if self.on_waveforms else correct_key(self.scheme, size, config.seed)

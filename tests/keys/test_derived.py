@@ -84,7 +84,7 @@ def test_seconds_that_no_key_lasts(seconds):
 
 
 def test_a_slot_is_no_shorter_than_a_block():
-    with pytest.raises(BadInput, match="within a block, which lasts 0.1 s"):
+    with pytest.raises(BadInput, match=r"within a block, which lasts 0\.1 s"):
         Derived(SCHEMES["rom"], hold=0.05).slots(10, 100, 200)
     assert Derived(SCHEMES["rom"], hold=0.1).slots(10, 100, 200).starts == tuple(range(0, 200, 10))
 

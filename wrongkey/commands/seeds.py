@@ -38,7 +38,7 @@ def nonce_of(given: str | None, key: SecretKey | SeedKey, *, new: bool = False) 
         if new:
             return new_nonce()
         raise BadInput(
-            f"A key of {key.scheme} has other matrices for every nonce: give --nonce HEX, which 'wrongkey encrypt' prints."
+            f"A key of {key.scheme} has other matrices for every nonce: give --nonce HEX, as 'wrongkey encrypt' prints."
         )
     try:
         nonce = bytes.fromhex(given)
