@@ -32,7 +32,6 @@ from wrongkey.evaluation.queries import group_queries
 from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.windows import windows_of
-from wrongkey.keys import draw_keys
 from wrongkey.keys.key_cut import KeyCut
 
 # utterances that go through the front end again, here and in another process
@@ -188,9 +187,8 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
         "largest difference between encrypted model with encrypted queries and plain model with plain queries",
     )  # fmt: skip
 
-    # A Haar key tests the engine for every scheme: a Flipping key may be the harmless -I.
-    other = draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 1)
-    relative, explicit = engine.answers(other), engine.explicit(experiment.encrypted, other[0])
+    engine, keys = experiment.haar_keys(engine)
+    relative, explicit = engine.answers(keys[:1]), engine.explicit(experiment.encrypted, keys[0])
     yield SelfCheck.within(
         "relative key", _typical_difference(relative, explicit), typical,
         "median over utterances of the difference between relative-key engine and explicitly encrypted queries, one "
@@ -207,7 +205,6 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
     )  # fmt: skip
 
     few = engine.on(engine.queries.first(4))
-    keys = draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 3)
     alone, together = few.answers(keys, rows=1), few.answers(keys, rows=3 * few.queries.segments)
     yield SelfCheck.within(
         "stacked keys", _typical_difference(together, alone), typical,

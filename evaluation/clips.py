@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wrongkey.evaluation.derived_keys import UtteranceKeys
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.models.protocol import Model
@@ -112,7 +113,7 @@ def row_of_sweep(experiment: Experiment, errors: Mapping[int, float]) -> Row:
     """The clips of one utterance of a sweep; `errors` are those of its incorrect keys, by index."""
     spoken = long_enough(_evenly(experiment))
     return row_of(
-        _clips(experiment, begun(spoken, experiment.cut), *first_and_best(errors)),
+        _clips(experiment, spoken, *first_and_best(errors)),
         spoken.rate,
         attack="",
         given="",
@@ -158,9 +159,11 @@ def has_front_end(model: Model) -> bool:
     return query.shape != noise.shape or not torch.allclose(query / query.norm(), noise / noise.norm(), atol=1e-6)
 
 
-def _clips(experiment: Experiment, plain: Tensor, wrong: int, best: int) -> list[Clip]:
+def _clips(experiment: Experiment, spoken: Spoken, wrong: int, best: int) -> list[Clip]:
     """A plain query as it is, encrypted, and under two incorrect keys, by index (one, where they are the same)."""
-    cut, keys = experiment.cut, experiment.incorrect
+    cut, keys, plain = experiment.cut, experiment.incorrect, begun(spoken, experiment.cut)
+    if experiment.keys is not None:
+        return _seed_clips(experiment, experiment.keys, spoken, plain, wrong, best)
 
     def under(role: Role, index: int) -> Clip:
         key = keys.batch(index, 1)[0]
@@ -172,6 +175,27 @@ def _clips(experiment: Experiment, plain: Tensor, wrong: int, best: int) -> list
         clips = [original(plain), under("encrypted", wrong)]
     else:
         clips = [original(plain), encrypted(plain, experiment.correct, cut), under("wrong key", wrong)]
+    return clips if best == wrong else [*clips, under("best wrong key", best)]
+
+
+def _seed_clips(
+    experiment: Experiment, keys: UtteranceKeys, spoken: Spoken, plain: Tensor, wrong: int, best: int
+) -> list[Clip]:
+    """The same where a key is a seed: with the matrices that it gives this utterance."""
+    number = [printable(utterance.id) for utterance in experiment.used].index(spoken.voice)
+    whose, own, blocks = torch.tensor([number]), experiment.correct, experiment.cut.blocks
+
+    def under(role: Role, index: int) -> Clip:
+        seed = experiment.incorrect.batch(index, 1)
+        if experiment.on_waveforms:
+            return _beside(plain, keys.encrypted(plain[None], whose, seed[0])[0], blocks, role, index)
+        return _beside(plain, keys.relative(plain[None], whose, seed[0], own[None])[0, 0], blocks, role, index)
+
+    if experiment.on_waveforms:
+        clips = [original(plain), under("encrypted", wrong)]
+    else:
+        sent = keys.encrypted(plain[None], whose, own)[0]
+        clips = [original(plain), _beside(plain, sent, blocks, "encrypted"), under("wrong key", wrong)]
     return clips if best == wrong else [*clips, under("best wrong key", best)]
 
 

@@ -17,6 +17,7 @@ from wrongkey.evaluation.answers import Answers, difference_of
 from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.config import SweepConfig as SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, open_corpus
+from wrongkey.evaluation.derived_keys import DerivedEngine, EncryptedPerUtterance, UtteranceKeys, query_rate
 from wrongkey.evaluation.digests import digest_of_shapes, digest_of_weights, magnitude
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import encrypt_first_layer
@@ -30,8 +31,9 @@ from wrongkey.evaluation.reader import Reader
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.evaluation.windows import as_sent, sends_windows
-from wrongkey.keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
+from wrongkey.keys import IncorrectKeys, SecretKey, SeedKey, correct_key, draw_keys, encrypt_query, get_scheme
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.derived import IncorrectSeeds, correct_seed
 from wrongkey.keys.key_cut import KeyCut, default_blocks, natural_block
 from wrongkey.keys.model import check_exact, first_layer
 
@@ -54,6 +56,9 @@ class Experiment:
     waveforms: list[Tensor]  # kept where every key encrypts them again
     seconds: float  # of speech in use
     engine: Engine
+    keys: UtteranceKeys | None  # where a key is a seed
+    correct: np.ndarray  # (N, N), or a seed (4,)
+    incorrect: IncorrectKeys | IncorrectSeeds
     _plain: Answers | None
     _first_answers: list[Answers] | None
 
@@ -157,6 +162,19 @@ class Experiment:
             return self.engine.answers(keys)
         return _joined([self.engine.on(self._encrypted_queries(key)).plain() for key in keys])
 
+    def plain_query(self) -> Answers:
+        """Answers of the encrypted model to queries that were not encrypted."""
+        return self.engine.plain_query()
+
+    def haar_keys(self, engine: Engine) -> tuple[Engine, np.ndarray]:
+        """Three keys to check an engine with, and the engine that takes them.
+
+        A Haar key tests the engine for every scheme: a Flipping key may be the harmless -I.
+        """
+        if isinstance(engine, DerivedEngine):
+            return engine.asked_by("rom"), self.incorrect.batch(0, 3)
+        return engine, draw_keys("rom", self.cut.size, self.config.seed, 0, 3)
+
     def scores(self, answers: Answers) -> Tensor:
         """Scores ``(keys, …)`` of answers, as the task makes them."""
         return self.task.scores(answers, self.plain)
@@ -214,11 +232,25 @@ class Experiment:
         self.cut = self._key_cut().under(self.scheme)
         self.reader = Reader(self.model, self.cut, cast(Literal["refuse", "mix"], config.channels))
         size = self.cut.size
+        self.keys = self._utterance_keys()
+        if self.keys is not None:
+            self.correct = correct_seed(self.scheme, size, config.seed)
+            self.incorrect = IncorrectSeeds(self.scheme, size, config.seed)
+            return
         # A model without a key is one under the identity: every other key is an incorrect one.
         self.correct = np.eye(size) if self.on_waveforms else correct_key(self.scheme, size, config.seed)
         self.incorrect = IncorrectKeys(self.scheme, size, config.seed, self.correct, config.right)
         if self.incorrect.total == 0:
             raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try.")
+
+    def _utterance_keys(self) -> UtteranceKeys | None:
+        """How the matrices of an utterance follow from a key, where that is a seed."""
+        derived = self.scheme.derived
+        if derived is None:
+            return None
+        measured = derived.hold is not None and not self.on_waveforms
+        rate = query_rate(self.model) if measured else self.model.sample_rate
+        return UtteranceKeys(derived, derived, self.cut, rate, self.config.seed)
 
     @property
     def _whole_blocks(self) -> bool:
@@ -227,15 +259,19 @@ class Experiment:
     @property
     def _into_kernels(self) -> bool:
         """Keys go into the first layer where they can; a recogniser's decoder may count on the batch it was given."""
-        return self._whole_blocks and self.config.task != "asr"
+        return self._whole_blocks and self.config.task != "asr" and self.scheme.derived is None
 
     @property
     def _layer(self) -> nn.Module:
         return first_layer(self.model.network, self.model.first_layer)
 
-    def _encrypted_model(self) -> Model:
+    def _encrypted_model(self) -> Model | EncryptedPerUtterance:
+        dtype = torch.promote_types(self.dtype, torch.float32)
+        if self.keys is not None:
+            seed = SeedKey.of(self.scheme, self.cut.block_size, self.cut.dims, self.correct)
+            return EncryptedPerUtterance(self.model, seed, self.keys, dtype)
         key = SecretKey.of(self.scheme, self.cut.block_size, self.cut.dims, self.correct)
-        return encrypt_first_layer(self.model, key, self.cut, torch.promote_types(self.dtype, torch.float32))
+        return encrypt_first_layer(self.model, key, self.cut, dtype)
 
     def _read_speech(self, numbers: Sequence[int] | None) -> None:
         """Open the corpus and the task, and prepare the utterances in use."""
@@ -246,7 +282,8 @@ class Experiment:
             self.used = tuple(self.used[number] for number in numbers)
         self.waveforms = []
         queries, self.seconds = self._queries()
-        self.engine = Engine.of(
+        kind = Engine if self.keys is None else DerivedEngine
+        self.engine = kind.of(
             self.model,
             ASKED[self.config.task],
             queries,
@@ -256,6 +293,8 @@ class Experiment:
             device=self.device,
             dtype=self.dtype,
         )
+        if isinstance(self.engine, DerivedEngine):
+            self.engine = replace(self.engine, keys=self.keys)
         self._plain = self._first_answers = None
 
     def _take_speech_of(self, other: Experiment) -> None:
@@ -285,9 +324,15 @@ class Experiment:
 
     def _encrypted_queries(self, key: np.ndarray) -> Queries:
         """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""
-        encrypted = (encrypt_query(waveform, key, blocks=self.cut) for waveform in self.waveforms)
+        encrypted = (self._encrypted(waveform, number, key) for number, waveform in enumerate(self.waveforms))
         pairs = zip(encrypted, self.used, strict=True)
         return self._grouped([self.reader.segments(waveform, utterance) for waveform, utterance in pairs])
+
+    def _encrypted(self, waveform: Tensor, number: int, key: np.ndarray) -> Tensor:
+        """The waveform of an utterance, by its number, under a key."""
+        if self.keys is None:
+            return encrypt_query(waveform, key, blocks=Blocks.SAMPLES)
+        return self.keys.encrypted(waveform[None], torch.tensor([number]), key)[0]
 
     def _probe(self, shortest: QueryGroup) -> None:
         """Ask the plain model once: raises BadInput where it fails or answers in another shape."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -198,8 +197,7 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
     """
     answers = {"plain": experiment.plain()}
     if correct is not None:
-        identity = np.eye(len(experiment.correct))[None]
-        answers |= {"correct": correct, "plain_query": experiment.answers(identity)}
+        answers |= {"correct": correct, "plain_query": experiment.plain_query()}
     scores = {condition: experiment.scores(answer) for condition, answer in answers.items()}
     if experiment.config.keep_outputs:
         outputs = [

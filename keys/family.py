@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from wrongkey.errors import BadInput
+from wrongkey.keys.derived import derived_scheme
 from wrongkey.keys.invertible import MOST_CONDITION, invertible
 from wrongkey.keys.schemes import SCHEMES, Scheme
 from wrongkey.keys.spec import BASES, Spec, parse, real_number, whole_number
@@ -13,6 +14,8 @@ from wrongkey.keys.structure import in_order, in_turn, lying_along, signed_shuff
 from wrongkey.plugins import Registry
 
 MOST_BLOCKS = 4_096  # of a super-block
+OF_ONE_MATRIX = ("turns", "signs", "order", "along", "condition")  # options that say how a matrix is composed
+DERIVED = "schedule and nonce"
 
 REGISTRY = Registry(
     kind="scheme",
@@ -56,6 +59,8 @@ def get_scheme(name: str | Scheme) -> Scheme:
     spec = parse(name)
     scheme = _base(spec.base)
     for option in spec.options:
+        if scheme.derived is not None and option[0] in OF_ONE_MATRIX:
+            raise BadInput(f"The scheme {name!r} composes keys that are seeds: write {option[0]} before {DERIVED}.")
         scheme = OPENED[option[0]](str(Spec(scheme.name, (option,))), scheme, option[1])
     return scheme
 
@@ -91,6 +96,14 @@ def _condition(name: str, base: Scheme, value: str) -> Scheme:
     return invertible(name, real_number("condition", value, 1 + 1e-9, MOST_CONDITION))
 
 
+def _schedule(name: str, base: Scheme, value: str) -> Scheme:
+    return derived_scheme(base, hold=value)
+
+
+def _nonce(name: str, base: Scheme, value: str) -> Scheme:
+    return derived_scheme(base, nonce=True)
+
+
 def _along(name: str, base: Scheme, value: str) -> Scheme:
     if value not in ("time", "bins"):
         raise BadInput(f"The option along={value} of a scheme is either along=time or along=bins.")
@@ -109,4 +122,6 @@ OPENED: Mapping[str, Callable[[str, Scheme, str], Scheme]] = {
     "condition": _condition,
     "along": _along,
     "windows": _renamed,
+    "schedule": _schedule,
+    "nonce": _nonce,
 }

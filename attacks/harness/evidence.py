@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Matrix, Need, Quality, Setting
 from wrongkey.attacks.harness.guessing import Guessing
+from wrongkey.attacks.harness.one_key import first_slot, under_one_key
 from wrongkey.attacks.harness.oracles import MOST_QUERIES, Oracles
 from wrongkey.attacks.harness.salt import Salt, attack_seed
 from wrongkey.attacks.harness.target import Target, whole_blocks
@@ -111,6 +112,7 @@ def trial_of(target: Target, salt: Salt, attack: Attack, case: Case, number: int
     seed = attack_seed(target.config.seed, number)
     noise, owner = salt.seed("noise", *words), salt.seed("owner") % 2**63
     spoken = [(utterance, query) for utterance in utterances for query in target.queries([utterance])]
+    spoken = under_one_key(target.derived, target.setting.cut, target.setting.rate, spoken)
     kept, queries = (tuple(part) for part in zip(*spoken, strict=True)) if spoken else ((), ())
     return Trial(number, name, key, kept, queries, seed, noise, owner)
 
@@ -181,8 +183,9 @@ def ciphertext(target: Target, trial: Trial, seconds: float) -> tuple[Tensor, ..
 
 def enrolled_of(target: Target, trial: Trial) -> BackgroundSpeech:
     """Background speakers as enrolled users: their queries under the victim's key."""
-    plain, cut = target.background.queries, target.setting.cut
-    encrypted = (encrypt_query(query.double(), trial.key, blocks=cut).float() for query in plain)
+    setting = target.setting
+    plain = [first_slot(target.derived, setting.cut, setting.rate, query) for query in target.background.queries]
+    encrypted = (encrypt_query(query.double(), trial.key, blocks=setting.cut).float() for query in plain)
     return BackgroundSpeech(tuple(encrypted), target.background.labels)
 
 

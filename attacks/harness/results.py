@@ -111,7 +111,7 @@ class AttackFolder(RunFolder):
                 "recordings": target.victims_corpus.recordings,
                 "victims": len(target.victims),
                 "others": len(target.background_corpus.speakers),
-                "scheme": target.setting.scheme.name,
+                "scheme": target.scheme.name,
                 **{name: getattr(target.setting, name) for name in ("blocks", "block_size", "size", "rate")},
             },
             "known": known_needs(),

@@ -30,6 +30,7 @@ from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.hearing import heard, nothing_heard
 from wrongkey.attacks.harness.offered import REGISTRY
+from wrongkey.attacks.harness.one_key import why_not
 from wrongkey.attacks.harness.oracles import Oracles
 from wrongkey.attacks.harness.random_keys import RandomKeys
 from wrongkey.attacks.harness.registry import open_attack
@@ -214,7 +215,7 @@ class Planned:
 
 def planned(attack: CompleteAttack, target: Target) -> Planned:
     """Ask an attack whether it applies, and for its cases; raises BadInput for answers that are none."""
-    reason = inapplicable(attack, target.setting)
+    reason = why_not(target.derived, attack) or inapplicable(attack, target.setting)
     return Planned(attack, reason, () if reason else cases(attack, target))
 
 
@@ -289,7 +290,7 @@ def run_trial(
         "model": target.model.name if target.model else "",
         "task": target.config.task if target.model else "",
         "corpus": target.victims_corpus.name,
-        "scheme": setting.scheme.name,
+        "scheme": target.scheme.name,
         "blocks": setting.blocks,
         "block_size": target.cut.block_size,
         "size": setting.size,

@@ -59,7 +59,9 @@ class Target:
     model : Model or None
         The plain model with its batch norms folded in; None where only speech is attacked.
     scheme : Scheme
-        How keys are drawn.
+        How keys are drawn; under a derived scheme that of `setting` is its base (`wrongkey.attacks.harness.one_key`).
+    derived : Derived or None
+        How matrices follow from a seed.
     victims_corpus, background_corpus : Corpus
         Speech of the victims and of the background speakers.
     cut : KeyCut
@@ -86,6 +88,12 @@ class Target:
                 raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model.")
             answer_function(self.model, config.task)
         self.scheme = get_scheme(config.scheme)
+        self.derived = self.scheme.derived
+        if self.derived is not None and self.model is not None:
+            raise BadInput(
+                f"Attacks on a model under one matrix after another are not known: attack the speech under "
+                f"{self.scheme.name}, without --model and with --block."
+            )
         self.victims_corpus, self.background_corpus = victims_and_background(config)
         self.cut = self._key_cut()
         self.setting = self._setting()
@@ -225,7 +233,10 @@ class Target:
     def _setting(self) -> Setting:
         cut = self.cut.merged  # several blocks of samples together are one longer block, and one larger key
         if self.model is None:
-            return Setting(self.scheme, cut, SPEECH_RATE)
+            if self.derived is None:
+                return Setting(self.scheme, cut, SPEECH_RATE)
+            self.derived.slots(cut.steps, SPEECH_RATE, cut.steps)  # refused before anything runs
+            return Setting(self.derived.base, cut, SPEECH_RATE)
         rate: float = self.model.sample_rate
         if cut.blocks is not Blocks.SAMPLES:
             noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(NOISE_SECONDS * rate)))
@@ -235,6 +246,8 @@ class Target:
         return Setting(self.scheme, cut, rate, blank(self.model), self.config.task)
 
     def _recogniser(self) -> Model | None:
+        if self.derived is not None and self.derived.hold is not None:
+            return None  # it hears utterances, and a slot is a part of one
         named = self.config.recogniser if self.setting.blocks is Blocks.SAMPLES else None
         return open_listener(named, "asr") if named else None
 
