@@ -41,7 +41,7 @@ def test_under_nonces_the_longest_utterance_is_attacked(tmp_path):
 
 @pytest.mark.parametrize("scheme", ["rom+nonce", "rom+schedule=0.5"])
 def test_what_a_recovered_matrix_opens_is_scored(tmp_path, scheme):
-    folder = suite.run_attacks(speech(scheme=scheme), [Told(), Blind()], tmp_path / "run", keys=8, workers=1)
+    folder = suite.run_attacks(speech(scheme=scheme), [Told(), Blind()], tmp_path / "run", keys=2, workers=1)
     told = folder.rows("told")
     enough = told[told["given_known_blocks"] == 200]
     assert set(told["scheme"]) == {scheme}
