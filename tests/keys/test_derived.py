@@ -64,9 +64,10 @@ def test_slots_begin_at_the_first_block_after_they_are_due(hold, steps, rate, le
     for number, start in enumerate(slots.starts):
         assert -1e-6 < start - number * hold * rate < steps + 1e-6
     blocks = np.arange(slots.length // steps)
-    by_formula = np.floor(blocks * steps / (hold * rate) + 1e-9)
+    due = blocks * steps / (hold * rate)  # in floating point: a block that begins when a slot is due may be in either
     found = np.searchsorted(slots.starts, blocks * steps, side="right") - 1
-    assert (by_formula == found).mean() > 0.99 and by_formula.max() == len(slots.starts) - 1
+    assert ((found == np.floor(due - 1e-9)) | (found == np.floor(due + 1e-9))).all()
+    assert found.max() == len(slots.starts) - 1
     assert derived.slots(steps, rate, 2 * length).starts[: len(slots.starts)] == slots.starts
 
 
