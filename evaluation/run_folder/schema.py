@@ -465,7 +465,107 @@ class Clips(Part):
     rows: list[KeptClips]
 
 
-Schema = type[Manifest] | type[Suite] | type[Verdicts] | type[Analysis] | type[Clips]
+class StrengthSettings(Part):
+    """How a strength was measured (`wrongkey.evaluation.strength.config`)."""
+
+    population: Positive
+    share: FiniteFloat
+    moves: Positive
+    repetitions: Positive
+    within: list[FiniteFloat]
+    seed: Count
+
+
+class StrengthReading(Part):
+    """What one repetition says of a goal (`wrongkey.evaluation.strength.estimate`)."""
+
+    log10_probability: FiniteFloat | None
+    levels: Count
+    evaluations: Count
+    acceptance: list[FiniteFloat]
+    ancestors: Count
+
+
+class StrengthEstimate(Part):
+    """How probably a random key comes within so many points of plain; without bits, `why_not` says why."""
+
+    within: FiniteFloat
+    goal: FiniteFloat
+    bits: FiniteFloat | None
+    bits_low: FiniteFloat | None
+    bits_high: FiniteFloat | None
+    probability: FiniteFloat | None
+    guesses: FiniteFloat | None
+    why_not: str
+    repetitions: list[StrengthReading]
+
+
+class StrengthLevel(Part):
+    """One population in numbers (`wrongkey.evaluation.strength.splitting.Level`)."""
+
+    threshold: list[FiniteFloat] | None
+    scale: FiniteFloat | None
+    acceptance: FiniteFloat | None
+    evaluations: Count
+    share: FiniteFloat
+    following: list[FiniteFloat] | None
+    following_scale: FiniteFloat
+    ancestors: Count
+    hits: list[Count]
+    hit_ancestors: list[Count]
+    families: list[FiniteFloat]
+    best: list[FiniteFloat]
+    distance: FiniteFloat
+
+
+class Strength(Part):
+    """`strength/strength.json`: the strength of a key in bits.
+
+    Attributes
+    ----------
+    metric : str
+        The error that is counted: eer, wer, cer, or error for 100 minus the accuracy.
+    size : int
+        N, the elements of a block.
+    nominal_bits, tolerance : float or None
+        Of the key space (`wrongkey.keys.space`), and at which distance its keys count as different.
+    counted : bool
+        Whether every key of a small space was tried, instead of splitting.
+    best, best_distance : float or None
+        The least error of the keys that a level ended with, and that key's relative distance to the correct one.
+    history : list
+        The levels of every repetition, from which it continues.
+    """
+
+    FORMAT: ClassVar[str] = "wrongkey-strength/1"
+    REMEDY: ClassVar[str] = "delete the folder that it lies in and run wrongkey strength again"
+
+    task: str
+    model: str
+    corpus: str
+    recordings: Text = None
+    scheme: str
+    block_size: Positive
+    blocks: str
+    dims: Positive
+    size: Positive
+    variant: str
+    metric: str
+    plain: FiniteFloat
+    settings: StrengthSettings
+    nominal_bits: FiniteFloat | None
+    tolerance: FiniteFloat | None
+    estimates: list[StrengthEstimate]
+    evaluations: Count
+    counted: bool = False
+    best: FiniteFloat | None
+    best_distance: FiniteFloat | None
+    cpu_seconds: FiniteFloat
+    state: Literal["complete", "running"]
+    history: list[list[StrengthLevel]] = []
+
+
+Schema = type[Manifest] | type[Suite] | type[Verdicts] | type[Analysis] | type[Clips] | type[Strength]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

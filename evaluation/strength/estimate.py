@@ -3,7 +3,7 @@
 The estimate of a run is a product of shares, and nearly unbiased; that of several runs is the mean of theirs. The
 interval is one of the logarithm. Its variance has two sources: what the runs differ by, and what each says of itself.
 The latter comes from its genealogy. If the keys that reach the goal descend from few keys of the first population, the
-run hangs on these, and its relative variance is (Lee and Whiteley 2018, eq. 7, for one run of n keys and k levels)
+run hangs on these, and its relative variance is (Lee and Whiteley 2018, for n keys and a goal read at level k)
 
     V = 1 - (n / (n - 1))^(k + 1) (1 - Σ_e s_e²),
 
@@ -114,14 +114,20 @@ def estimate(readings: Sequence[Reading]) -> Estimate:
     known = [one.log10_probability for one in readings if one.log10_probability is not None]
     if why := _why_not(readings, known):
         return Estimate(None, None, None, why, list(readings))
-    if len(readings) == 1 and readings[0].variance == 0:  # every key was counted
-        probability = 10 ** known[0]
-        return Estimate(probability, probability, probability, "", list(readings))
     logs = np.array(known) * log(10)
     centre = float(np.logaddexp.reduce(logs) - log(len(logs)))
     within = float(np.mean([one.variance for one in readings]))
     half = half_width(logs, within)
     return Estimate(exp(centre), exp(centre - half), min(exp(centre + half), 1.0), "", list(readings))
+
+
+def counted(hits: int, keys: int) -> Estimate:
+    """The probability of a goal that `hits` of all `keys` of a space reach: nothing is estimated."""
+    if not hits:
+        return Estimate(None, None, None, f"None of all {keys:,} keys comes that close.", [])
+    probability = hits / keys
+    reading = Reading(log10(probability), 0.0, 1, keys, [], hits)
+    return Estimate(probability, probability, probability, "", [reading])
 
 
 def half_width(logs: np.ndarray, within: float, genealogy: float = GENEALOGY) -> float:
