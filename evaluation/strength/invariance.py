@@ -22,7 +22,7 @@ from wrongkey.evaluation.strength.moves import Array, Own, law_of
 from wrongkey.evaluation.strength.streams import words_of
 from wrongkey.keys.schemes import Matrices, Scheme
 
-DRAWS = 400
+DRAWS = 1_000
 STEPS = 16
 SCALES = (0.1, 1.0)
 ALPHA = 1e-6  # of each of some thirty tests: moves that are right fail once in ten thousand checks or less

@@ -53,7 +53,7 @@ from wrongkey.keys.schemes import Matrices
 from wrongkey.keys.space import key_space
 
 COUNTED = 20  # keys of a space that is counted, per key of a population
-SHARDS = 64  # of a level, however many workers there are: its chains are asked together in the same way everywhere
+SHARDS = 32  # of a level, however many workers there are: its chains are asked together in the same way everywhere
 SHARD_BYTES = 2**29  # answers of a shard
 
 Grown = tuple[int, Population, float]  # number of the first chain, chains, processor seconds
@@ -117,7 +117,7 @@ def strength(
         )  # fmt: skip
         run = _Run(experiment, settings, goals, StrengthFolder(folder, _sealed(settings, config.seed)), ask, say)
         run.begin()
-        with Watch("shard", report, lambda: run.doing) as run.watch, model_at_fault(config.model):
+        with Watch("shard", report, lambda: run.done) as run.watch, model_at_fault(config.model):
             run.count() if _countable(experiment, settings) else run.split()
     return run.content
 
@@ -140,10 +140,10 @@ class _Run:
         self.folder, self.ask, self.say = folder, ask, say
         self.size = len(experiment.correct)
         self.law = law_of(experiment.scheme, self.size)
-        self.history: list[list[Level]] = []
+        self.history: list[list[Level]] = []  # of every repetition
         self.distances: list[list[float]] = []  # of the best key of every level to the correct one
         self.seconds = 0.0
-        self.doing = "nothing"
+        self.done = "0 levels"
         self.content: dict[str, Any] = {}
 
     def begin(self) -> None:
@@ -213,7 +213,7 @@ class _Run:
 
     def _shards(self, work: Any, arguments: tuple[Any, ...], repetition: int, chains: Chains) -> Population:
         """All chains of a level: those that the folder holds, and the others as they are computed."""
-        self.doing = f"{sum(map(len, self.history[:repetition])):,} levels"
+        self.done = f"{sum(map(len, self.history)):,} levels"
         step = _shard_size(self.experiment, chains.count)
         bounds = [(start, min(start + step, chains.count)) for start in range(0, chains.count, step)]
         found = {place: part for place, part in self.folder.kept(repetition, chains.level).items() if place in bounds}

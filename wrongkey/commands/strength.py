@@ -11,7 +11,7 @@ from wrongkey.evaluation.config import RUNNING, SweepConfig
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.flags import Groups, add_check, add_config_file, add_flags, add_json, add_running, given, report_hint
 
-A_SHARD = "a shard of keys, a 64th of a level,"
+A_SHARD = "a shard of keys, a 32nd of a level,"
 
 
 def add(commands: Any) -> None:

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tests.evaluation.strength.known_tails import Moving
 from wrongkey.errors import BadInput
@@ -21,8 +23,9 @@ from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.run_folder.schema import Strength, read_json
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.run import strength
-from wrongkey.evaluation.strength.score import plain_error, score_of
+from wrongkey.evaluation.strength.score import MEASURES, _rising_cllr, plain_error, score_of
 from wrongkey.evaluation.sweep import sweep
+from wrongkey.evaluation.tasks.asc import SceneClassification
 from wrongkey.keys.schemes import SCHEMES
 
 ROOT = Path(__file__).parents[3]
@@ -208,15 +211,33 @@ def test_another_measurement_in_the_same_folder_is_refused(run):
         strength(config(scheme="flipping"), HOW, run, workers=1)
 
 
-@pytest.mark.parametrize(("model", "task"), [("raw3", "asv"), ("subsampled", "asr"), ("subsampled", "asc")])
-def test_every_task_has_a_score_whose_ties_are_broken(model, task):
-    pytest.importorskip("rapidfuzz")
-    corpus = {"asr": "bundled", "asv": "bundled", "asc": "bundled"}[task]
-    if task == "asc":
-        pytest.skip("the bundled voices have no classes")
-    experiment = Experiment(SweepConfig(model=f"tests.toys:{model}", **SHARED | {"corpus": corpus, "task": task}))
-    error, tie = score_of(experiment)(experiment.incorrect.batch(0, 4))
-    assert error.shape == tie.shape == (4,) and np.isfinite([error, tie]).all()
+def test_words_are_scored_as_in_the_sweep_and_ties_are_broken_by_characters(tmp_path):
+    asked = config("subsampled", task="asr", per_speaker=1, keys=3)
+    folder = sweep(asked, tmp_path / "run", workers=1).path
+    table = pd.concat(map(pd.read_parquet, (folder / "scores").glob("incorrect*"))).sort_values("key_index")
+    experiment = Experiment(asked)
+    error, tie = score_of(experiment)(experiment.incorrect.batch(0, 3))
+    np.testing.assert_allclose(error, table[table.metric == "wer"].value)
+    np.testing.assert_allclose(tie, table[table.metric == "cer"].value)
+
+
+def test_classes_are_scored_by_their_error_and_ties_are_broken_by_cross_entropy():
+    task = SceneClassification((), torch.tensor([0, 1, 1, 2]), ("a", "b", "c"), 0)
+    experiment = cast(Experiment, SimpleNamespace(task=task, scores=task.scores))
+    sure = 5.0 * torch.nn.functional.one_hot(torch.tensor([[0, 1, 1, 0], [0, 1, 1, 2]]), 3).double()
+    error, tie = MEASURES["asc"](experiment, torch.stack([0.5 * sure[0], *sure]))
+    np.testing.assert_allclose(error, [25, 25, 0])
+    expected = torch.nn.functional.cross_entropy(sure[1], task.labels)
+    assert tie[2] == pytest.approx(float(expected)) and tie[0] != tie[1]
+
+
+def test_cllr_rises_with_scores_that_mislead():
+    generator = np.random.default_rng(0)
+    target = np.arange(400) % 2 == 0
+    noise = generator.normal(size=400)
+    costs = [_rising_cllr(noise + shift * target, target) for shift in (3.0, 1.0, 0.0, -1.0, -3.0)]
+    assert costs == sorted(costs) and costs[0] < 0.5 and costs[2] == pytest.approx(1, abs=0.02) and costs[4] > 1.5
+    assert _rising_cllr(100 * noise - 7, target) == pytest.approx(_rising_cllr(noise, target), abs=1e-6)
 
 
 def test_a_plain_model_is_asked_with_encrypted_waveforms(tmp_path):
