@@ -30,12 +30,12 @@ import numpy as np
 import pandas as pd
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.begin import set_batch_size
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.manifest import describe_run
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
 from wrongkey.evaluation.run_folder.tables import FORMAT, identity_digest, write_table
-from wrongkey.evaluation.begin import set_batch_size
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 

@@ -1,7 +1,7 @@
 """Is the measured strength of a key right? Splitting beside probabilities that are known, or counted.
 
     python benchmarks/strength.py tails                                  known tails of scores without a model (minutes)
-    python benchmarks/strength.py counted --out runs/strength-counted    models whose keys are counted (hours; resumable)
+    python benchmarks/strength.py counted --out runs/strength-counted    models whose keys are counted (hours)
 
 `tails` prints, for each tail: how often the 95 % interval of three repetitions holds the true probability, the error in
 bits, and how many times fewer evaluations it took than guessing to the same precision (measured: the spread of the
@@ -63,7 +63,12 @@ def run(tail: Tail, in_words: bool, label: str, asked: argparse.Namespace) -> Re
 def tails(asked: argparse.Namespace) -> None:
     """Print a row for each tail."""
     names = [name for name in TAILS if asked.only in name]
-    print("| score | bits | error | sd of a run, by itself | coverage by weight of genealogy", *FREEDOMS, sep=" | ", end="")
+    print(
+        "| score | bits | error | sd of a run, by itself | coverage by weight of genealogy",
+        *FREEDOMS,
+        sep=" | ",
+        end="",
+    )
     print(" | refused | evaluations | times fewer |", flush=True)
     for name in names:
         tail, in_words = TAILS[name]
@@ -103,7 +108,9 @@ def counted(asked: argparse.Namespace) -> None:
         if asked.only not in name:
             continue
         folder = asked.out / name.replace(" ", "-")
-        config = replace(config, keys=asked.keys, per_speaker=asked.per_speaker, trials=None if asked.per_speaker else "corpus")
+        config = replace(
+            config, keys=asked.keys, per_speaker=asked.per_speaker, trials=None if asked.per_speaker else "corpus"
+        )
         sweep(config, folder, workers=asked.workers, progress=progress())
         found = strength(config, how, folder, workers=asked.workers, report=print)
         rows, _ = read_scores(folder, read_manifest(folder))
@@ -112,7 +119,9 @@ def counted(asked: argparse.Namespace) -> None:
             hits = int((errors <= one["goal"] + 1e-9).sum())
             bits = -np.log2(hits / len(errors)) if hits else float("nan")
             says = one["why_not"] or f"{one['bits']:.2f} [{one['bits_low']:.2f}, {one['bits_high']:.2f}]"
-            print(f"{name}, within {one['within']:g}: {hits:,} of {len(errors):,} keys, {bits:.2f} bits; strength {says}")
+            print(
+                f"{name}, within {one['within']:g}: {hits:,} of {len(errors):,} keys, {bits:.2f} bits; strength {says}"
+            )
 
 
 def main() -> None:

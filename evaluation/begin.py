@@ -1,4 +1,4 @@
-"""How a run begins, of a sweep or a measurement of strength: a folder claimed, a model checked, its conditions scored."""
+"""How a sweep, or a measurement of strength, begins: its folder claimed, its model checked, its conditions scored."""
 
 from __future__ import annotations
 

@@ -506,10 +506,12 @@ class StrengthLevel(Part):
     threshold: list[FiniteFloat] | None
     scale: FiniteFloat | None
     acceptance: FiniteFloat | None
+    moves: Count
     evaluations: Count
     share: FiniteFloat
     following: list[FiniteFloat] | None
     following_scale: FiniteFloat
+    following_moves: Count
     ancestors: Count
     hits: list[Count]
     hit_ancestors: list[Count]

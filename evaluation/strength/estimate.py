@@ -27,8 +27,8 @@ from wrongkey.evaluation.strength.splitting import Level, Plan, reading
 
 GENEALOGY = 4.0  # degrees of freedom of the variance that the genealogies give
 CONFIDENCE = 0.95
-LEAST_ACCEPTANCE = 0.05
-LEAST_ANCESTORS = 10
+LEAST_MOVED = 0.5  # moves that a chain accepts at a level, on average
+LEAST_ANCESTORS = 4
 MOST_SPREAD = 1.0  # of log10 P, between the lowest and the highest repetition
 
 
@@ -46,6 +46,8 @@ class Reading:
         Used until the goal was read.
     acceptance : list of float
         Of the moves of each level but the first.
+    moved : float
+        Moves that a chain accepted at a level, on average, at the level where these were fewest; infinite without one.
     ancestors : int
         Distinct keys of the first population from which those descend that reach the goal.
     """
@@ -55,6 +57,7 @@ class Reading:
     levels: int
     evaluations: int
     acceptance: list[float]
+    moved: float
     ancestors: int
 
 
@@ -94,9 +97,10 @@ def read(levels: Sequence[Level], goal: int, plan: Plan) -> Reading:
     place = reading(levels, goal, plan)
     used = levels if place is None else levels[: place + 1]
     acceptance = [level.acceptance for level in used if level.acceptance is not None]
+    moved = min((level.acceptance * level.moves for level in used if level.acceptance is not None), default=inf)
     evaluations = sum(level.evaluations for level in used)
     if place is None:
-        return Reading(None, inf, len(used), evaluations, acceptance, used[-1].ancestors if used else 0)
+        return Reading(None, inf, len(used), evaluations, acceptance, moved, used[-1].ancestors if used else 0)
     last, n = used[-1], plan.population
     shares = [level.share for level in used[:-1]] + [last.hits[goal] / n]
     return Reading(
@@ -105,6 +109,7 @@ def read(levels: Sequence[Level], goal: int, plan: Plan) -> Reading:
         levels=len(used),
         evaluations=evaluations,
         acceptance=acceptance,
+        moved=moved,
         ancestors=last.hit_ancestors[goal],
     )
 
@@ -126,7 +131,7 @@ def counted(hits: int, keys: int) -> Estimate:
     if not hits:
         return Estimate(None, None, None, f"None of all {keys:,} keys comes that close.", [])
     probability = hits / keys
-    reading = Reading(log10(probability), 0.0, 1, keys, [], hits)
+    reading = Reading(log10(probability), 0.0, 1, keys, [], inf, hits)
     return Estimate(probability, probability, probability, "", [reading])
 
 
@@ -151,11 +156,11 @@ def _why_not(readings: Sequence[Reading], known: Sequence[float]) -> str:
     if len(known) < many:
         stopped = many - len(known)
         return f"{stopped} of {many} repetitions came to a level where all keys have one score, above the goal."
-    slow = min((min(one.acceptance) for one in readings if one.acceptance), default=1.0)
-    if slow < LEAST_ACCEPTANCE:
+    moved = min(one.moved for one in readings)
+    if moved < LEAST_MOVED:
         return (
-            f"At some level only {100 * slow:.1f} % of the moves were accepted (least: {100 * LEAST_ACCEPTANCE:g} %): "
-            "the chains do not mix; give more --moves."
+            f"At some level a chain made {moved:.2f} accepted moves on average (least: {LEAST_MOVED:g}): the chains do not "
+            "mix; give more --moves."
         )
     fewest = min(one.ancestors for one in readings)
     if fewest < LEAST_ANCESTORS:

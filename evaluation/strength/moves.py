@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 
 MIRRORED = 0.1  # share of moves of O(N) with a reflection
 TOGETHER = 0.25  # share of moves of a key of several parts that move all of them
-LOW_BITS = np.uint64(2**11 - 1)  # of a word, which a float64 in [0, 1) does not hold
+LOW = np.uint64(16)  # bits of a word that are lost where it becomes a normal number and a word again
 
 
 class Law(Protocol):
@@ -168,8 +168,8 @@ class Own(OfMatrices):
 class InWords:
     """Any scheme, in the space of the uniform words that a key is made of.
 
-    Half of the moves are Crank-Nicolson steps of all words, for keys that depend on the words continuously (the lowest
-    bits of a word, which no float64 holds, are drawn afresh). The others draw one word afresh, and each of the others
+    Half of the moves are Crank-Nicolson steps of all words, for keys that depend on the words continuously; the lowest
+    bits of a word are drawn afresh. The others draw one word afresh, and each of the others
     with probability `scale`.
     """
 
@@ -200,8 +200,8 @@ class InWords:
     def _near(states: States, steps: Array, fresh: Words, scale: float) -> States:
         z = ndtri(uniform(states) + 2.0**-54)
         u = ndtr(np.sqrt(1 - scale**2) * z + scale * steps)
-        high = np.minimum(u * 2.0**53, 2.0**53 - 1).astype(np.uint64) << np.uint64(11)
-        return high | (fresh & LOW_BITS)
+        high = np.minimum(u * 2.0**48, 2.0**48 - 1).astype(np.uint64) << LOW
+        return high | (fresh >> np.uint64(64) - LOW)
 
 
 class Composed:

@@ -38,7 +38,6 @@ from wrongkey.evaluation.strength.invariance import check_moves
 from wrongkey.evaluation.strength.moves import law_of
 from wrongkey.evaluation.strength.score import error_name, plain_error, score_of
 from wrongkey.evaluation.strength.splitting import (
-    FIRST_SCALE,
     Chains,
     Level,
     Plan,
@@ -173,7 +172,7 @@ class _Run:
     def split(self) -> None:
         """Run every repetition to its end."""
         for repetition in range(self.settings.repetitions):
-            plan, population = self.plan(repetition), None
+            plan, last = self.plan(repetition), None
             if len(self.history) == repetition:
                 self.history.append([])
                 self.distances.append([])
@@ -181,11 +180,11 @@ class _Run:
             if levels and not finished(levels, plan):
                 parts = self.folder.kept(repetition, len(levels) - 1)
                 if sum(map(len, parts.values())) == plan.population:
-                    population = Population.joined(list(parts.values()))
+                    last = Population.joined(list(parts.values()))
                 else:  # the chains of the last level are lost, and those before it were deleted: from the first again
                     levels.clear()
                     self.distances[repetition].clear()
-            for level, population in split(partial(self._grow, repetition, plan), plan, tuple(levels), population):
+            for level, population in split(partial(self._grow, repetition, plan), plan, tuple(levels), last):
                 levels.append(level)
                 self.distances[repetition].append(self._distance(self.law.matrices(_best(population).states)[0]))
                 self._write()
@@ -200,7 +199,7 @@ class _Run:
         assert space is not None
         plan = replace(self.plan(0), population=space, moves=0)
         if not self.history:
-            chains = Chains(0, 0, space, None, None, FIRST_SCALE)
+            chains = Chains(0, 0, space)
             population = self._shards(counted_keys, (), 0, chains)
             self.history = [[described(plan, chains, population)]]
             rank = population.order()[:1]
@@ -303,7 +302,11 @@ def counted_keys(experiment: Experiment, chains: Chains) -> Grown:
     error, tie = score_of(experiment)(_unranked(experiment, ranks))
     experiment.check_unchanged()
     nothing = np.zeros_like(ranks)
-    return chains.start, Population(ranks[:, None].astype(np.uint64), error, tie, ranks, nothing), process_time() - begin
+    return (
+        chains.start,
+        Population(ranks[:, None].astype(np.uint64), error, tie, ranks, nothing),
+        process_time() - begin,
+    )
 
 
 def level_of(entry: Mapping[str, Any]) -> Level:
@@ -357,7 +360,7 @@ def _entry(within: float, goal: float, found: Estimate) -> dict[str, Any]:
         "guesses": None if found.probability is None else 1 / found.probability,
         "why_not": found.why_not,
         "repetitions": [
-            {name: value for name, value in asdict(one).items() if name != "variance"} for one in found.readings
+            {name: value for name, value in asdict(one).items() if name not in ("variance", "moved")} for one in found.readings
         ],
     }
 

@@ -1,4 +1,4 @@
-"""Multilevel splitting: how probable is a score that random draws all but never reach?
+"""Multilevel splitting: the probability of a score that random draws all but never reach.
 
 A population of keys is drawn from the law. The score at or below which `share` of them lie is the next level: the keys
 below it are copied until there are as many as before, and each copy makes some Metropolis moves, which leave the law
@@ -12,7 +12,8 @@ keys have one error. A space in which many keys have one *score* gives levels of
 what is multiplied.
 
 The chains of a level depend on nothing but its number, so that any of them can be computed anywhere. The scale of the
-moves follows their acceptance, from one level to the next.
+moves falls within a level, so that some suit it, and follows their acceptance from one level to the next. Where the
+acceptance stays low though the scale is small, as in a finite space near its best keys, a level makes more moves.
 
 References: S.-K. Au, J. L. Beck, "Estimation of small failure probabilities in high dimensions by subset simulation",
 Probabilistic Engineering Mechanics 16(4), 2001. Z. I. Botev, D. P. Kroese, "Efficient Monte Carlo simulation via the
@@ -36,9 +37,11 @@ Score = Callable[[Matrices], tuple[Array, Array]]  # errors and tie breakers (n,
 Pair = tuple[float, float]  # error and tie breaker
 
 FIRST_SCALE = 0.5
+SPAN = 4.0  # from the largest to the smallest scale of the moves of a level
 LEAST_SCALE = 1e-4
 ACCEPTANCE = 0.35  # that the scale aims at
 GAIN = 3.0  # of the scale's logarithm per unit of acceptance
+MOST_MOVES = 10  # times the plan's
 MOST_TIED = 0.5  # share of keys that a level may keep where many have one score
 MOST_LEVELS = 400
 ROUNDED = 1e-9  # of an error beyond a goal
@@ -55,7 +58,7 @@ class Plan:
     share : float
         Share of them that the next level keeps.
     moves : int
-        Metropolis moves of every key at a level.
+        Metropolis moves of every key at a level, where about `ACCEPTANCE` of them are accepted; more where fewer are.
     goals : tuple of float
         Errors whose probability is asked, in any order.
     label : str
@@ -122,7 +125,9 @@ class Level:
     threshold : tuple or None
         The score that the population lies at or below; None for the first.
     scale, acceptance : float or None
-        Of the moves that made it; None for the first.
+        The largest scale of the moves that made it, and the share that was accepted; None for the first.
+    moves : int
+        Of every key; 0 in the first.
     evaluations : int
         Scores that it took.
     share : float
@@ -131,6 +136,8 @@ class Level:
         The next level's threshold; None where all keys have one score.
     following_scale : float
         Of the next level's moves.
+    following_moves : int
+        How many these are.
     ancestors : int
         Distinct ancestors in the first population.
     hits, hit_ancestors, families : list
@@ -142,10 +149,12 @@ class Level:
     threshold: Pair | None
     scale: float | None
     acceptance: float | None
+    moves: int
     evaluations: int
     share: float
     following: Pair | None
     following_scale: float
+    following_moves: int
     ancestors: int
     hits: list[int]
     hit_ancestors: list[int]
@@ -166,15 +175,18 @@ class Chains:
     threshold : tuple or None
         The level's.
     scale : float
-        Of the moves.
+        Of the first move.
+    moves : int
+        Of every chain.
     """
 
     level: int
     start: int
     count: int
-    parents: Population | None
-    threshold: Pair | None
-    scale: float
+    parents: Population | None = None
+    threshold: Pair | None = None
+    scale: float = FIRST_SCALE
+    moves: int = 0
 
     def part(self, start: int, stop: int) -> Chains:
         """Some of these chains, by their numbers at the level."""
@@ -217,23 +229,26 @@ def finished(levels: Sequence[Level], plan: Plan) -> bool:
 
 
 def reading(levels: Sequence[Level], goal: int, plan: Plan) -> int | None:
-    """The first level of which so many keys reach a goal, given by its place, that the level after it could lie there.
-
-    None where none does.
-    """
-    return next((number for number, level in enumerate(levels) if level.hits[goal] >= plan.kept), None)
+    """The first level after which the next would lie in a goal, given by its place; None where none does."""
+    for number, level in enumerate(levels):
+        within = level.following is not None and level.following[0] <= plan.goals[goal] + ROUNDED
+        if within or level.hits[goal] >= plan.kept:
+            return number
+    return None
 
 
 def following(plan: Plan, levels: Sequence[Level], population: Population | None) -> Chains:
     """The chains of the next level: the first's, or copies of the keys of the last that lie at or below the next."""
     if not levels or population is None:
-        return Chains(0, 0, plan.population, None, None, FIRST_SCALE)
+        return Chains(0, 0, plan.population)
     last = levels[-1]
     assert last.following is not None
     survivors = np.flatnonzero(below(population.error, population.tie, last.following))
     shuffled = words_of(f"{plan.label}/{len(levels)}/order", 0, len(survivors), 1)[:, 0].argsort(kind="stable")
     copies = survivors[shuffled][np.arange(plan.population) % len(survivors)]
-    return Chains(len(levels), 0, plan.population, population[copies], last.following, last.following_scale)
+    return Chains(
+        len(levels), 0, plan.population, population[copies], last.following, last.following_scale, last.following_moves
+    )
 
 
 def grown(law: Law, score: Score, plan: Plan, chains: Chains) -> Population:
@@ -247,9 +262,9 @@ def grown(law: Law, score: Score, plan: Plan, chains: Chains) -> Population:
     found = chains.parents
     states, error, tie = found.states.copy(), found.error.copy(), found.tie.copy()
     accepted = np.zeros(chains.count, dtype=np.int64)
-    for move in range(plan.moves):
+    for move in range(chains.moves):
         words = words_of(f"{label}/{move}", chains.start, chains.count, law.moved)
-        proposed = law.move(states, words, chains.scale)
+        proposed = law.move(states, words, chains.scale * SPAN ** -(move / chains.moves))
         new_error, new_tie = score(law.matrices(proposed))
         inside = below(new_error, new_tie, chains.threshold)
         states[inside], error[inside], tie[inside] = proposed[inside], new_error[inside], new_tie[inside]
@@ -264,18 +279,23 @@ def described(plan: Plan, chains: Chains, population: Population) -> Level:
     following = _following(plan, population, order)
     inside = 0 if following is None else int(below(population.error, population.tie, following).sum())
     first = chains.threshold is None
-    acceptance = None if first else float(population.accepted.mean() / plan.moves)
-    scale = chains.scale if acceptance is None else chains.scale * exp(GAIN * (acceptance - ACCEPTANCE))
+    acceptance = None if first else float(population.accepted.mean() / chains.moves)
+    scale, moves = chains.scale, plan.moves
+    if acceptance is not None:
+        scale *= exp(GAIN * (acceptance - ACCEPTANCE))
+        moves = ceil(min(max(ACCEPTANCE / max(acceptance, 1e-9), 1.0), MOST_MOVES) * plan.moves)
     reached = [population.ancestor[population.error <= goal + ROUNDED] for goal in plan.goals]
     counts = [np.unique(some, return_counts=True)[1] for some in reached]
     return Level(
         threshold=chains.threshold,
         scale=None if first else chains.scale,
         acceptance=acceptance,
-        evaluations=n * (1 if first else plan.moves),
+        moves=chains.moves,
+        evaluations=n * max(chains.moves, 1),
         share=inside / n,
         following=following,
         following_scale=min(max(scale, LEAST_SCALE), 1.0),
+        following_moves=moves,
         ancestors=len(np.unique(population.ancestor)),
         hits=[len(some) for some in reached],
         hit_ancestors=[len(some) for some in counts],

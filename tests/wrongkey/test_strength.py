@@ -8,7 +8,9 @@ import pytest
 from wrongkey.cli import main
 from wrongkey.strength_summary import sentences, times_fewer
 
-ASKED = "strength --model tests.toys:raw3 --corpus bundled --per-speaker 2 --replicates 5 --device cpu --workers 1".split()
+ASKED = (
+    "strength --model tests.toys:raw3 --corpus bundled --per-speaker 2 --replicates 5 --device cpu --workers 1".split()
+)
 HOW = "--within 10,30 --population 60 --moves 2 --repetitions 2".split()
 
 

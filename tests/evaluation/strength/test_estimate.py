@@ -9,7 +9,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.estimate import Reading, bits_of, counted, estimate, half_width
 
-GOOD = Reading(-4.0, 0.04, 7, 15_000, [0.3, 0.4], 60)
+GOOD = Reading(-4.0, 0.04, 7, 15_000, [0.3, 0.4], 1.5, 60)
 
 
 def readings(*log10: float, **changes) -> list[Reading]:
@@ -36,7 +36,7 @@ def test_the_interval_grows_with_the_spread_and_with_the_genealogy():
     ("bad", "why"),
     [
         (readings(-4.0, -4.1) + readings(-4.0, log10_probability=None), "1 of 3 repetitions came to a level"),
-        (readings(-4.0, -4.1, -4.2, acceptance=[0.3, 0.01]), "only 1.0 % of the moves"),
+        (readings(-4.0, -4.1, -4.2, moved=0.06), "a chain made 0.06 accepted moves"),
         (readings(-4.0, -4.1, -4.2, ancestors=3), "descend from 3 of the first population"),
         (readings(-4.0, -4.1, -5.3), "differ by a factor of 20"),
     ],

@@ -67,7 +67,9 @@ def test_moved_keys_are_keys_and_of_the_same_law(law):
     for step in range(6):
         states = law.move(states, words_of(f"step {step}", 0, 2_000, law.moved), (0.1, 1.0)[step % 2])
     before, after = law.matrices(drawn), law.matrices(states)
-    np.testing.assert_allclose(after @ after.transpose(0, 2, 1), np.eye(after.shape[1])[None].repeat(2_000, 0), atol=1e-12)
+    np.testing.assert_allclose(
+        after @ after.transpose(0, 2, 1), np.eye(after.shape[1])[None].repeat(2_000, 0), atol=1e-12
+    )
     assert not np.array_equal(before, after)
     weights = np.random.default_rng(1).normal(size=(3, *before.shape[1:]))
     for some in weights:

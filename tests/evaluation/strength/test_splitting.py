@@ -13,7 +13,7 @@ from wrongkey.evaluation.strength.splitting import Chains, Plan, Population, fin
 from wrongkey.keys.schemes import SCHEMES
 
 
-def plan_of(tail: Tail, *goals: float, population: int = 300, moves: int = 6, label: str = "0") -> Plan:
+def plan_of(tail: Tail, *goals: float, population: int = 500, moves: int = 6, label: str = "0") -> Plan:
     return Plan(population, 0.2, moves, (*goals, tail.goal), label)
 
 
@@ -113,7 +113,7 @@ def test_chains_can_be_computed_anywhere_in_any_order():
     law = law_of(tail.scheme, tail.size)
 
     def in_parts(chains: Chains) -> Population:
-        bounds = [(0, 7), (7, 200), (200, 201), (201, 300)]
+        bounds = [(0, 7), (7, 200), (200, 201), (201, 500)]
         parts = {bound: grown(law, tail.score, plan, chains.part(*bound)) for bound in reversed(bounds)}
         return Population.joined([parts[bound] for bound in bounds])
 

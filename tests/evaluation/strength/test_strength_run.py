@@ -128,9 +128,7 @@ def test_damaged_chains_are_computed_again(run, tmp_path):
 def test_workers_change_nothing(run, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     found = strength(config(), HOW, tmp_path / "run", workers=2)
-    assert [one["repetitions"] for one in found["estimates"]] == [
-        one["repetitions"] for one in held(run)["estimates"]
-    ]
+    assert [one["repetitions"] for one in found["estimates"]] == [one["repetitions"] for one in held(run)["estimates"]]
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
@@ -195,7 +193,9 @@ def uncounted() -> Moving:
 def test_a_sweep_and_a_strength_share_a_folder(tmp_path):
     sweep(config(keys=3), tmp_path / "run", workers=1)
     before = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    strength(config(), StrengthConfig(within=(20.0,), population=50, moves=1, repetitions=1), tmp_path / "run", workers=1)
+    strength(
+        config(), StrengthConfig(within=(20.0,), population=50, moves=1, repetitions=1), tmp_path / "run", workers=1
+    )
     after = json.loads((tmp_path / "run" / "manifest.json").read_text())
     for name in ("keys_done", "ended", "identity"):
         assert after[name] == before[name]
@@ -262,4 +262,3 @@ def test_moves_that_bias_are_refused_before_anything_is_asked(tmp_path):
 def biased() -> Moving:
     rom = SCHEMES["rom"]
     return Moving("biased", rom.words, rom.matrices, rom.space, moves=lambda keys, size, scale, rng: 1.01 * keys)
-
