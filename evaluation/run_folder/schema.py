@@ -507,6 +507,8 @@ class StrengthLevel(Part):
     scale: FiniteFloat | None
     acceptance: FiniteFloat | None
     moves: Count
+    moved: FiniteFloat | None
+    repeats: Count
     evaluations: Count
     share: FiniteFloat
     following: list[FiniteFloat] | None

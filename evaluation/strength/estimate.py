@@ -23,11 +23,10 @@ from math import exp, inf, log, log2, log10, sqrt
 import numpy as np
 from scipy import stats
 
-from wrongkey.evaluation.strength.splitting import Level, Plan, reading
+from wrongkey.evaluation.strength.splitting import LEAST_MOVED, Level, Plan, reading
 
 GENEALOGY = 4.0  # degrees of freedom of the variance that the genealogies give
 CONFIDENCE = 0.95
-LEAST_MOVED = 0.5  # moves that a chain accepts at a level, on average
 LEAST_ANCESTORS = 4
 MOST_SPREAD = 1.0  # of log10 P, between the lowest and the highest repetition
 
@@ -47,7 +46,7 @@ class Reading:
     acceptance : list of float
         Of the moves of each level but the first.
     moved : float
-        Moves that a chain accepted at a level, on average, at the level where these were fewest; infinite without one.
+        Moves that a chain accepted at a threshold, on average, where these were fewest; infinite without one.
     ancestors : int
         Distinct keys of the first population from which those descend that reach the goal.
     """
@@ -97,7 +96,7 @@ def read(levels: Sequence[Level], goal: int, plan: Plan) -> Reading:
     place = reading(levels, goal, plan)
     used = levels if place is None else levels[: place + 1]
     acceptance = [level.acceptance for level in used if level.acceptance is not None]
-    moved = min((level.acceptance * level.moves for level in used if level.acceptance is not None), default=inf)
+    moved = min((level.moved for level in used if level.moved is not None and not level.repeated), default=inf)
     evaluations = sum(level.evaluations for level in used)
     if place is None:
         return Reading(None, inf, len(used), evaluations, acceptance, moved, used[-1].ancestors if used else 0)
@@ -153,15 +152,15 @@ def _variance(shares: Sequence[float], families: float, n: int) -> float:
 def _why_not(readings: Sequence[Reading], known: Sequence[float]) -> str:
     """A sentence where the runs cannot be trusted; empty where they can."""
     many = len(readings)
-    if len(known) < many:
-        stopped = many - len(known)
-        return f"{stopped} of {many} repetitions came to a level where all keys have one score, above the goal."
     moved = min(one.moved for one in readings)
     if moved < LEAST_MOVED:
         return (
-            f"At some level a chain made {moved:.2f} accepted moves on average (least: {LEAST_MOVED:g}): the chains do not "
+            f"At some level a chain accepted {moved:.2f} moves on average (least: {LEAST_MOVED:g}): the chains do not "
             "mix; give more --moves."
         )
+    if len(known) < many:
+        stopped = many - len(known)
+        return f"{stopped} of {many} repetitions came to a level where all keys have one score, above the goal."
     fewest = min(one.ancestors for one in readings)
     if fewest < LEAST_ANCESTORS:
         return (

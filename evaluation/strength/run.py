@@ -118,7 +118,9 @@ def strength(
         run.begin()
         with Watch("shard", report, lambda: run.done) as run.watch, model_at_fault(config.model):
             run.count() if _countable(experiment, settings) else run.split()
-    return run.content
+        content = run.folder.content()
+    assert content is not None
+    return content
 
 
 class _Run:
@@ -143,7 +145,6 @@ class _Run:
         self.distances: list[list[float]] = []  # of the best key of every level to the correct one
         self.seconds = 0.0
         self.done = "0 levels"
-        self.content: dict[str, Any] = {}
 
     def begin(self) -> None:
         """Take over what the folder holds; raises BadInput where it was measured in another way."""
@@ -264,7 +265,7 @@ class _Run:
             for level, distance in zip(levels, distances, strict=True)
         ]
         best, distance = min(ends)
-        self.content = {
+        content = {
             **_about(self.experiment),
             "settings": _sealed(self.settings, self.experiment.config.seed)
             | {"repetitions": max(self.settings.repetitions, len(self.history))},
@@ -283,7 +284,7 @@ class _Run:
                 for levels, distances in zip(self.history, self.distances, strict=True)
             ],
         }
-        self.folder.write(self.content)
+        self.folder.write(content)
 
 
 def grown_chains(experiment: Experiment, plan: Plan, chains: Chains) -> Grown:
@@ -360,7 +361,8 @@ def _entry(within: float, goal: float, found: Estimate) -> dict[str, Any]:
         "guesses": None if found.probability is None else 1 / found.probability,
         "why_not": found.why_not,
         "repetitions": [
-            {name: value for name, value in asdict(one).items() if name not in ("variance", "moved")} for one in found.readings
+            {name: value for name, value in asdict(one).items() if name not in ("variance", "moved")}
+            for one in found.readings
         ],
     }
 

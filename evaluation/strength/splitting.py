@@ -13,7 +13,8 @@ what is multiplied.
 
 The chains of a level depend on nothing but its number, so that any of them can be computed anywhere. The scale of the
 moves falls within a level, so that some suit it, and follows their acceptance from one level to the next. Where the
-acceptance stays low though the scale is small, as in a finite space near its best keys, a level makes more moves.
+acceptance stays low though the scale is small, as in a finite space near its best keys, a level makes more moves; and a
+level whose chains hardly moved is followed by one of the same threshold, which keeps them all.
 
 References: S.-K. Au, J. L. Beck, "Estimation of small failure probabilities in high dimensions by subset simulation",
 Probabilistic Engineering Mechanics 16(4), 2001. Z. I. Botev, D. P. Kroese, "Efficient Monte Carlo simulation via the
@@ -44,6 +45,9 @@ GAIN = 3.0  # of the scale's logarithm per unit of acceptance
 MOST_MOVES = 10  # times the plan's
 MOST_TIED = 0.5  # share of keys that a level may keep where many have one score
 MOST_LEVELS = 400
+ENOUGH_MOVED = 1.0  # moves that a chain accepts at a threshold, on average, before the next one
+LEAST_MOVED = 0.5  # with fewer, what follows is worth nothing
+MOST_REPEATS = 4  # further levels of one threshold
 ROUNDED = 1e-9  # of an error beyond a goal
 
 
@@ -128,12 +132,16 @@ class Level:
         The largest scale of the moves that made it, and the share that was accepted; None for the first.
     moves : int
         Of every key; 0 in the first.
+    moved : float or None
+        Of them and those of levels of the same threshold before it, how many a chain accepted on average.
+    repeats : int
+        Levels of the same threshold before it.
     evaluations : int
         Scores that it took.
     share : float
         Share of it that lies at or below `following`.
     following : tuple or None
-        The next level's threshold; None where all keys have one score.
+        The next level's threshold, or its own once more; None where all keys have one score.
     following_scale : float
         Of the next level's moves.
     following_moves : int
@@ -150,6 +158,8 @@ class Level:
     scale: float | None
     acceptance: float | None
     moves: int
+    moved: float | None
+    repeats: int
     evaluations: int
     share: float
     following: Pair | None
@@ -160,6 +170,11 @@ class Level:
     hit_ancestors: list[int]
     families: list[float]
     best: Pair
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the next level has the same threshold, because the chains did not move enough."""
+        return self.following is not None and self.following == self.threshold
 
 
 @dataclass(frozen=True)
@@ -178,6 +193,8 @@ class Chains:
         Of the first move.
     moves : int
         Of every chain.
+    moved, repeats : float, int
+        Moves accepted at this threshold before, by a chain on average, and levels of it.
     """
 
     level: int
@@ -187,6 +204,8 @@ class Chains:
     threshold: Pair | None = None
     scale: float = FIRST_SCALE
     moves: int = 0
+    moved: float = 0.0
+    repeats: int = 0
 
     def part(self, start: int, stop: int) -> Chains:
         """Some of these chains, by their numbers at the level."""
@@ -225,14 +244,15 @@ def finished(levels: Sequence[Level], plan: Plan) -> bool:
         return False
     last = levels[-1]
     read = all(reading(levels, goal, plan) is not None for goal in range(len(plan.goals)))
-    return read or last.following is None or len(levels) >= MOST_LEVELS
+    stuck = last.moved is not None and not last.repeated and last.moved < LEAST_MOVED
+    return read or stuck or last.following is None or len(levels) >= MOST_LEVELS
 
 
 def reading(levels: Sequence[Level], goal: int, plan: Plan) -> int | None:
     """The first level after which the next would lie in a goal, given by its place; None where none does."""
     for number, level in enumerate(levels):
         within = level.following is not None and level.following[0] <= plan.goals[goal] + ROUNDED
-        if within or level.hits[goal] >= plan.kept:
+        if not level.repeated and (within or level.hits[goal] >= plan.kept):
             return number
     return None
 
@@ -246,9 +266,9 @@ def following(plan: Plan, levels: Sequence[Level], population: Population | None
     survivors = np.flatnonzero(below(population.error, population.tie, last.following))
     shuffled = words_of(f"{plan.label}/{len(levels)}/order", 0, len(survivors), 1)[:, 0].argsort(kind="stable")
     copies = survivors[shuffled][np.arange(plan.population) % len(survivors)]
-    return Chains(
-        len(levels), 0, plan.population, population[copies], last.following, last.following_scale, last.following_moves
-    )
+    again = (last.moved or 0.0, last.repeats + 1) if last.repeated else (0.0, 0)
+    about = (last.following, last.following_scale, last.following_moves, *again)
+    return Chains(len(levels), 0, plan.population, population[copies], *about)
 
 
 def grown(law: Law, score: Score, plan: Plan, chains: Chains) -> Population:
@@ -276,7 +296,11 @@ def described(plan: Plan, chains: Chains, population: Population) -> Level:
     """A population in numbers."""
     n = len(population)
     order = population.order()
-    following = _following(plan, population, order)
+    following, moved = _following(plan, population, order), None
+    if chains.threshold is not None:
+        moved = chains.moved + float(population.accepted.mean())
+        if moved < ENOUGH_MOVED and chains.repeats < MOST_REPEATS:
+            following = chains.threshold
     inside = 0 if following is None else int(below(population.error, population.tie, following).sum())
     first = chains.threshold is None
     acceptance = None if first else float(population.accepted.mean() / chains.moves)
@@ -291,6 +315,8 @@ def described(plan: Plan, chains: Chains, population: Population) -> Level:
         scale=None if first else chains.scale,
         acceptance=acceptance,
         moves=chains.moves,
+        moved=moved,
+        repeats=chains.repeats,
         evaluations=n * max(chains.moves, 1),
         share=inside / n,
         following=following,

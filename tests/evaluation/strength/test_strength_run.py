@@ -21,6 +21,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.run_folder.schema import Strength, read_json
+from wrongkey.evaluation.strength import run as running
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.run import strength
 from wrongkey.evaluation.strength.score import MEASURES, _rising_cllr, plain_error, score_of
@@ -30,10 +31,11 @@ from wrongkey.keys.schemes import SCHEMES
 
 ROOT = Path(__file__).parents[3]
 SHARED: dict[str, Any] = {"corpus": "bundled", "per_speaker": 2, "replicates": 5, "device": "cpu"}
-HOW = StrengthConfig(within=(2.0, 12.0), population=60, moves=2, repetitions=2)
+HOW = StrengthConfig(within=(2.0, 6.0), population=60, moves=2, repetitions=2)
+RARE = 15.0  # points that the toys' plain error is set lower: untrained, they work as well under any key
 
 
-def config(model: str = "raw3", **settings) -> SweepConfig:
+def config(model: str = "raw10", **settings) -> SweepConfig:
     return SweepConfig(model=f"tests.toys:{model}", **SHARED | settings)
 
 
@@ -43,6 +45,13 @@ def held(folder: Path) -> dict[str, Any]:
 
 def timeless(content: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name not in ("cpu_seconds", "format")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rare():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "plain_error", lambda experiment: plain_error(experiment) - RARE)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +64,14 @@ def run(tmp_path_factory):
 
 def test_a_run_says_what_the_interface_promises(run):
     found = held(run)
-    assert (found["task"], found["metric"], found["scheme"], found["block_size"]) == ("asv", "eer", "rom", 3)
-    assert (found["blocks"], found["dims"], found["size"], found["variant"]) == ("samples", 1, 3, "both")
+    assert (found["task"], found["metric"], found["scheme"], found["block_size"]) == ("asv", "eer", "rom", 10)
+    assert (found["blocks"], found["dims"], found["size"], found["variant"]) == ("samples", 1, 10, "both")
     assert (found["recordings"], found["state"], found["counted"]) == ("synthetic", "complete", False)
     assert found["settings"] == {
-        **{"within": [2.0, 12.0], "population": 60, "share": 0.2, "moves": 2, "repetitions": 2, "seed": 0}
+        **{"within": [2.0, 6.0], "population": 60, "share": 0.2, "moves": 2, "repetitions": 2, "seed": 0}
     }
     assert found["tolerance"] == 0.1 and found["nominal_bits"] > 0
-    assert [one["goal"] - found["plain"] for one in found["estimates"]] == pytest.approx([2.0, 12.0])
+    assert [one["goal"] - found["plain"] for one in found["estimates"]] == pytest.approx([2.0, 6.0])
     assert found["evaluations"] == sum(level["evaluations"] for levels in found["history"] for level in levels)
     assert len(found["history"]) == 2 and 0 <= found["best_distance"] <= 2
     for one in found["estimates"]:
@@ -88,13 +97,13 @@ def test_the_same_call_again_changes_nothing_and_more_repetitions_are_added(run,
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
     assert timeless(strength(config(), HOW, folder, workers=1)) == timeless(held(run))
-    more = StrengthConfig(within=(2.0, 12.0), population=60, moves=2, repetitions=3)
+    more = StrengthConfig(within=(2.0, 6.0), population=60, moves=2, repetitions=3)
     found = strength(config(), more, folder, workers=1)
     assert found["history"][:2] == held(run)["history"] and len(found["history"]) == 3
     assert found["history"][2] not in found["history"][:2]
 
 
-@pytest.mark.parametrize("stop_at", [1, 3, 6])
+@pytest.mark.parametrize("stop_at", [1, 3, 4])
 def test_a_run_that_fails_midway_continues_to_the_same_numbers(run, tmp_path, stop_at, monkeypatch):
     """Whatever a level left behind: the end is the same, bit for bit."""
     said = []
@@ -134,7 +143,7 @@ def test_workers_change_nothing(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_command_continues_to_the_same_estimate(stop, tmp_path):
     command = [sys.executable, "-m", "wrongkey", "strength", "--model", "tests.toys:slow", "--workers", "1"]
-    command += "--corpus bundled --per-speaker 2 --replicates 5 --device cpu --within 10".split()
+    command += "--corpus bundled --per-speaker 2 --replicates 5 --device cpu --within 0.5".split()
     command += "--population 50 --moves 1 --repetitions 1".split()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -143,13 +152,13 @@ def test_a_stopped_command_continues_to_the_same_estimate(stop, tmp_path):
 
     stopped = start(tmp_path / "stopped")
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "stopped").glob("strength/chains-0-001-*")) and time.monotonic() < deadline:
+    while not list((tmp_path / "stopped").glob("strength/chains-0-000-*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     stopped.send_signal(stop)
     _, said = stopped.communicate(timeout=60)
     assert stopped.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL)
     assert b"Traceback" not in said
-    assert held(tmp_path / "stopped")["state"] == "running", "stopped too late for the test to mean anything"
+    assert not (tmp_path / "stopped" / "strength" / "strength.json").exists(), "stopped too late to mean anything"
     for name in ("stopped", "whole"):
         process = start(tmp_path / name)
         process.communicate(timeout=120)
@@ -159,8 +168,9 @@ def test_a_stopped_command_continues_to_the_same_estimate(stop, tmp_path):
 
 @pytest.mark.parametrize("scheme", ["flipping", "shuffling"])
 def test_a_small_space_is_counted(scheme, tmp_path):
-    found = strength(config(scheme=scheme), HOW, tmp_path / "run", workers=1)
-    experiment = Experiment(config(scheme=scheme))
+    how = StrengthConfig(within=(RARE, RARE + 8))
+    found = strength(config("raw3", scheme=scheme), how, tmp_path / "run", workers=1)
+    experiment = Experiment(config("raw3", scheme=scheme))
     space = experiment.scheme.space(3)
     keys = experiment.scheme.unrank(3, np.arange(space))
     error = score_of(experiment)(keys)[0]
@@ -169,15 +179,15 @@ def test_a_small_space_is_counted(scheme, tmp_path):
         assert one["probability"] == pytest.approx((error <= one["goal"] + 1e-9).mean())
         assert one["bits"] == one["bits_low"] == one["bits_high"] <= np.log2(space)
     assert found["best"] == pytest.approx(error.min())
-    assert timeless(strength(config(scheme=scheme), HOW, tmp_path / "run", workers=1)) == timeless(found)
+    assert timeless(strength(config("raw3", scheme=scheme), how, tmp_path / "run", workers=1)) == timeless(found)
 
 
 def test_splitting_agrees_with_counting(tmp_path):
     """The same finite scheme, counted, and split as if it could not be."""
     name = "tests.evaluation.strength.test_strength_run:uncounted"
-    counted = strength(config("raw10", scheme="flipping"), StrengthConfig(within=(8.0,)), tmp_path / "one", workers=1)
+    counted = strength(config("raw10", scheme="flipping"), StrengthConfig(within=(5.0,)), tmp_path / "one", workers=1)
     found = strength(
-        config("raw10", scheme=name), StrengthConfig(within=(8.0,), population=200), tmp_path / "two", workers=1
+        config("raw10", scheme=name), StrengthConfig(within=(5.0,), population=200), tmp_path / "two", workers=1
     )
     (one,), (other,) = counted["estimates"], found["estimates"]
     assert counted["counted"] and not found["counted"]
@@ -194,7 +204,7 @@ def test_a_sweep_and_a_strength_share_a_folder(tmp_path):
     sweep(config(keys=3), tmp_path / "run", workers=1)
     before = json.loads((tmp_path / "run" / "manifest.json").read_text())
     strength(
-        config(), StrengthConfig(within=(20.0,), population=50, moves=1, repetitions=1), tmp_path / "run", workers=1
+        config(), StrengthConfig(within=(30.0,), population=50, moves=1, repetitions=1), tmp_path / "run", workers=1
     )
     after = json.loads((tmp_path / "run" / "manifest.json").read_text())
     for name in ("keys_done", "ended", "identity"):
@@ -206,7 +216,7 @@ def test_a_sweep_and_a_strength_share_a_folder(tmp_path):
 
 def test_another_measurement_in_the_same_folder_is_refused(run):
     with pytest.raises(BadInput, match=r"another population \(60 there, 80 now\): choose another --out"):
-        strength(config(), StrengthConfig(within=(2.0, 12.0), population=80, moves=2), run, workers=1)
+        strength(config(), StrengthConfig(within=(2.0, 6.0), population=80, moves=2), run, workers=1)
     with pytest.raises(BadInput, match="scheme"):
         strength(config(scheme="flipping"), HOW, run, workers=1)
 
@@ -241,7 +251,7 @@ def test_cllr_rises_with_scores_that_mislead():
 
 
 def test_a_plain_model_is_asked_with_encrypted_waveforms(tmp_path):
-    how = StrengthConfig(within=(15.0,), population=50, moves=1, repetitions=1)
+    how = StrengthConfig(within=(40.0,), population=50, moves=1, repetitions=1)
     found = strength(config(variant="waveform", block=3), how, tmp_path / "run", workers=1)
     assert found["variant"] == "waveform" and found["state"] == "complete"
 
