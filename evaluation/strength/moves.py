@@ -239,7 +239,7 @@ class Composed:
         return _split(states, [_width(part) for part in self.parts])
 
 
-BUILT_IN: Mapping[str, type[OfMatrices]] = {
+BUILT_IN: Mapping[str, Callable[[Scheme, int], Law]] = {
     "rom": Rotations,
     "shuffling": Transpositions,
     "flipping": SignChanges,

@@ -326,6 +326,7 @@ def _sealed(settings: StrengthConfig, seed: int) -> dict[str, Any]:
 def _about(experiment: Experiment) -> dict[str, Any]:
     """What was measured."""
     cut, config = experiment.cut, experiment.config
+    bits: float | None
     try:
         space = key_space(experiment.scheme, cut.block_size, cut.dims)
         bits, tolerance = space.bits, space.tolerance
