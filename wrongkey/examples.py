@@ -13,7 +13,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "wrongkey strength": (
         "wrongkey strength --model asv-raw10 --corpus bundled --trials corpus --within 1,2,5",
-        "wrongkey strength --model asv-raw3 --corpus bundled --population 1000 --moves 8 --repetitions 5 --out runs/raw3",
+        "wrongkey strength --model asv-raw3 --corpus bundled --population 1000 --repetitions 5 --out runs/raw3",
     ),
     "wrongkey attack": (
         "wrongkey attack list",
