@@ -30,12 +30,12 @@ import numpy as np
 import pandas as pd
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.begin import set_batch_size
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.manifest import describe_run
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
 from wrongkey.evaluation.run_folder.tables import FORMAT, identity_digest, write_table
-from wrongkey.evaluation.sweep import _set_batch_size
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 
@@ -225,7 +225,7 @@ def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
             cut=KeyCut(Blocks.SAMPLES, 3),
             **{"bins": None, "seconds": 1.0},
         )
-        _set_batch_size(experiment, before)
+        set_batch_size(experiment, before)
         manifest = describe_run(experiment, before, identity, "wrongkey sweep")
         manifest["config"] |= {"task": "asv"}
         set((before or {}).get("tied_keys", ()))

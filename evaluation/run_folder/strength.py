@@ -5,6 +5,7 @@ The folder's manifest is that of a sweep, which gives the plain model and the co
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
@@ -88,6 +89,28 @@ class Settings(Part):
     seed: Count | None = None
 
 
+class Level(Part):
+    """One population in numbers (`wrongkey.evaluation.strength.splitting.Level`)."""
+
+    threshold: list[FiniteFloat] | None
+    scale: FiniteFloat | None
+    acceptance: FiniteFloat | None
+    moves: Count
+    moved: FiniteFloat | None
+    repeats: Count
+    evaluations: Count
+    share: FiniteFloat
+    following: list[FiniteFloat] | None
+    following_scale: FiniteFloat
+    following_moves: Count
+    ancestors: Count
+    hits: list[Count]
+    hit_ancestors: list[Count]
+    families: list[FiniteFloat]
+    best: list[FiniteFloat]
+    distance: FiniteFloat
+
+
 class Strength(Part):
     """`strength/strength.json`.
 
@@ -109,6 +132,10 @@ class Strength(Part):
         Processor time.
     state : "complete" or "running"
         Whether the measurement has ended.
+    counted : bool
+        Whether every key of a small space was tried, instead of splitting.
+    history : list of list of Level
+        The levels of every repetition, from which it continues.
     """
 
     FORMAT: ClassVar[str] = "wrongkey-strength/1"
@@ -135,6 +162,8 @@ class Strength(Part):
     best_distance: Annotated[FiniteFloat, Field(ge=0)] | None = None
     cpu_seconds: Annotated[FiniteFloat, Field(ge=0)] | None = None
     state: Literal["complete", "running"] = "complete"
+    counted: bool = False
+    history: list[list[Level]] = Field(default_factory=list)
 
     @field_validator("estimates")
     @classmethod
@@ -152,5 +181,11 @@ def read_strength(folder: Path) -> Strength | None:
     BadInput
         As `wrongkey.evaluation.run_folder.schema.read_json`.
     """
+    content = strength_content(folder)
+    return None if content is None else Strength.model_validate(content)
+
+
+def strength_content(folder: Path) -> dict[str, Any] | None:
+    """The same as the file holds it, checked."""
     path = folder / FILE
-    return Strength.model_validate(read_json(path, cast(Any, Strength))) if path.exists() else None
+    return read_json(path, cast(Any, Strength)) if os.path.lexists(path) else None
