@@ -63,13 +63,9 @@ def run(tail: Tail, in_words: bool, label: str, asked: argparse.Namespace) -> Re
 def tails(asked: argparse.Namespace) -> None:
     """Print a row for each tail."""
     names = [name for name in TAILS if asked.only in name]
-    print(
-        "| score | bits | error | sd of a run, by itself | coverage by weight of genealogy",
-        *FREEDOMS,
-        sep=" | ",
-        end="",
-    )
-    print(" | refused | evaluations | times fewer |", flush=True)
+    weights = [f"coverage at weight {freedom:g}" for freedom in FREEDOMS]
+    heads = ["score", "bits", "bias", "sd of a run, by itself", *weights, "refused", "evaluations", "times fewer"]
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|", flush=True)
     for name in names:
         tail, in_words = TAILS[name]
         readings = [run(tail, in_words, f"{name}/{i}", asked) for i in range(REPETITIONS * asked.runs)]
@@ -83,7 +79,7 @@ def tails(asked: argparse.Namespace) -> None:
         times = (1 - tail.probability) / tail.probability / spread**2 / evaluations
         error = (np.log(np.exp(logs).mean()) - log(tail.probability)) / log(2)
         cells = [
-            name, f"{-np.log2(tail.probability):.1f}", f"{-error:+.2f}", f"{logs.std():.2f}, {own:.2f}", "",
+            name, f"{-np.log2(tail.probability):.1f}", f"{-error:+.2f}", f"{logs.std():.2f}, {own:.2f}",
             *(f"{share:.3f}" for share in held), f"{len(groups) - len(known)}/{len(groups)}", f"{evaluations:,.0f}",
             f"{times:,.0f}",
         ]  # fmt: skip

@@ -4,9 +4,8 @@ The adversary encrypts background speech with a guessed key, asks the service, a
 what they know of that speech: a smooth loss of the answers (how much nearer the embeddings of one voice are than those
 of two, how probable the right class is) needs fewer utterances than an error rate to tell which of two keys is better.
 For random orthogonal keys the search is CMA-ES [1]_ over the N(N - 1)/2 coordinates around the best guess, in turn with
-reflections in the eigenvectors of plain speech's covariance, which also lead to the other determinant. A variant moves
-a population of keys instead, as the measurement of a key's strength does. In finite schemes it climbs from key to
-neighbouring key.
+reflections in the eigenvectors of plain speech's covariance, which also lead to the other determinant. In finite
+schemes it climbs from key to neighbouring key.
 
 One query is one key asked about the whole probe set: `Recovery.measured` says how many utterances that is.
 
@@ -20,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 
 import numpy as np
@@ -35,14 +33,11 @@ from wrongkey.attacks.through_model.criterion import covariance
 from wrongkey.attacks.through_model.search import guesses, neighbours
 from wrongkey.attacks.through_model.settings import AnswersOnlySettings
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.strength.moves import law_of
-from wrongkey.evaluation.strength.splitting import Plan, grown, split
 from wrongkey.keys.schemes import Scheme
 
 DEFAULTS = AnswersOnlySettings()
 QUERIES = (100, 1_000)  # a query is one key asked about all utterances
 HILL = "hill climbing"  # the variant that takes single geodesic steps instead of CMA-ES
-SPLITTING = "splitting"  # the variant that moves a population of keys from level to level
 
 
 class AnswersOnly(AttackDefaults):
@@ -64,11 +59,11 @@ class AnswersOnly(AttackDefaults):
         return None if setting.model is not None else "It needs a model that answers, and none was given."
 
     def cases(self, setting: Setting) -> Sequence[Case]:
-        """Few queries and many; the latter by hill climbing and by splitting, too, where keys form a continuum."""
+        """Few queries and many; the latter by hill climbing, too, where keys form a continuum."""
         cases = [Case(queries=queries) for queries in QUERIES]
         if setting.scheme.finite(setting.size):
             return cases
-        return [*cases, *(Case(queries=QUERIES[-1], variant=variant) for variant in (HILL, SPLITTING))]
+        return [*cases, Case(queries=QUERIES[-1], variant=HILL)]
 
     def run(self, evidence: Evidence) -> Recovery:
         """Find the key with the least loss on half of the voices; success is claimed where it works on the other half.
@@ -85,9 +80,7 @@ class AnswersOnly(AttackDefaults):
         starts = guesses(setting.scheme, setting.size, seed, guessed - 1)
         losses = asked(starts)
         order, baseline = np.argsort(losses), asked.held_out.copy()
-        if evidence.case.variant == SPLITTING:
-            descend(asked, setting.scheme, settings, seed)
-        elif setting.scheme.finite(setting.size):
+        if setting.scheme.finite(setting.size):
             climb(asked, setting.scheme, starts[order], losses[order], seed, settings.drawn)
         else:
             eigenvectors = eigh(covariance(background.queries, setting))[1].flip(-1).mT
@@ -203,25 +196,6 @@ def hill_climb(asked: Asked, sigma: float, seed: int, converged: float) -> None:
         before = asked.best_loss
         asked(geodesic(asked.best, coordinates)[None])
         deviation *= 1.5 if asked.best_loss < before else 1.5**-0.25
-
-
-def descend(asked: Asked, scheme: Scheme, settings: AnswersOnlySettings, seed: int) -> None:
-    """Split populations of random keys towards the least loss, one after another, until no query is left.
-
-    Moves leave the scheme's law of keys invariant (`wrongkey.evaluation.strength.moves`), and the levels are the losses
-    of a share of the population.
-    """
-    law = law_of(scheme, asked.size)
-
-    def score(keys: Matrix) -> tuple[Matrix, Matrix]:
-        losses = asked(torch.from_numpy(keys))
-        return losses, np.zeros_like(losses)
-
-    for turn in count():
-        plan = Plan(settings.population, settings.share, settings.moves, (-np.inf,), f"answers-only/{seed}/{turn}")
-        for _ in split(partial(grown, law, score, plan), plan):
-            if asked.left <= 0:
-                return
 
 
 def reflect(asked: Asked, directions: Tensor) -> None:

@@ -127,12 +127,6 @@ class AnswersOnlySettings(VerdictSettings):
         Standard deviation of a coordinate, in radians, at which a search ends.
     drawn : int
         Keys that are drawn at random in place of neighbours, in a finite scheme in which no small steps are known.
-    population : int
-        Keys of a population of the variant `splitting`.
-    share : float
-        Share of them that the next level keeps.
-    moves : int
-        Moves of every key at a level.
     """
 
     guessed: float = 0.25
@@ -141,6 +135,3 @@ class AnswersOnlySettings(VerdictSettings):
     later_sigma: float = 0.15
     converged: float = 3e-3
     drawn: int = 256
-    population: int = 50
-    share: float = 0.2
-    moves: int = 4

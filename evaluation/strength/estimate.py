@@ -11,6 +11,15 @@ with the share s_e of those keys that descend from ancestor e; but no less than 
 level, Σ (1 - p) / (p n). Two or three runs say little about their own spread, so the two variances are pooled, that of
 the genealogies with the weight of `GENEALOGY` degrees of freedom, and Student's t takes the sum of both.
 
+Measured on known tails (`benchmarks/strength.py tails`; 40 to 60 intervals of three runs for each of six tails from
+1e-3 to 1e-9): the interval holds the truth in 95 to 100 % of them, where the genealogies alone give 90 to 98 %, and the
+true standard deviations of ln P of 0.19 to 0.42 are 0.18 to 0.49 by the genealogies.
+
+Limits below which no bits are given: chains that accepted fewer than `LEAST_MOVED` moves at a threshold have not left
+the key that they were copied from; `LEAST_ANCESTORS` is what good runs at 1e-9 have with 300 keys (4 to 11), and a run
+that hangs on fewer may have missed a part of the space; repetitions that are `MOST_SPREAD` apart do not estimate one
+number.
+
 Reference: A. Lee, N. Whiteley, "Variance estimation in the particle filter", Biometrika 105(3), 2018.
 """
 
