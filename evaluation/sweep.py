@@ -181,23 +181,29 @@ def _threads(count: int) -> Iterator[None]:
 
 def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader must know about the corpus and the plain model, from its answers and its score rows."""
-    plain, classes = experiment.plain(), getattr(experiment.model, "classes", None)
+    plain, classes = experiment.clean(), getattr(experiment.model, "classes", None)
     found = [*experiment.corpus.cautions, *experiment.task.cautions(), *cautions.of_answers("the plain model", plain)]
     if experiment.config.task == "asv" and all(cautions.tied("asv", plain, experiment.scores(plain))):
         found.append("all trials of the plain model have the same score: no error rate can be computed from them")
+    found += cautions.of_preparation(str(experiment.preparation), experiment.task.metric, rows)
     return found + cautions.of_rows(rows, len(classes) if classes else None)
 
 
 def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answers | None) -> list[dict[str, Any]]:
     """Plain model, correct key (both sides encrypted explicitly) and plain queries on the encrypted model.
 
-    Returns the score rows.
+    The plain model hears speech as it was recorded, the others what users make of it before encryption: the difference
+    of plain and correct is what that costs. Returns the score rows.
     """
-    answers = {"plain": experiment.plain()}
+    answers = {"plain": experiment.clean()}
     if correct is not None:
         identity = np.eye(len(experiment.correct))[None]
         answers |= {"correct": correct, "plain_query": experiment.answers(identity)}
-    scores = {condition: experiment.scores(answer) for condition, answer in answers.items()}
+    enrolled = {"plain": experiment.clean}  # with the speech that they are tested with
+    scores = {
+        condition: experiment.task.scores(answer, enrolled.get(condition, experiment.plain))
+        for condition, answer in answers.items()
+    }
     if experiment.config.keep_outputs:
         outputs = [
             experiment.task.outputs(answers[condition], found, -1).assign(condition=condition)

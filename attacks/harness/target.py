@@ -32,6 +32,7 @@ from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
+from wrongkey.evaluation.preparation import Preparation, unprepared
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.files import write_text_atomically
 from wrongkey.keys import SecretKey, correct_key, get_scheme
@@ -59,6 +60,8 @@ class Target:
         The plain model with its batch norms folded in; None where only speech is attacked.
     scheme : Scheme
         How keys are drawn.
+    preparation : Preparation
+        What users, the victims among them, do to speech before they encrypt it.
     victims_corpus, background_corpus : Corpus
         Speech of the victims and of the background speakers.
     setting : Setting
@@ -77,6 +80,7 @@ class Target:
                 raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model.")
             answer_function(self.model, config.task)
         self.scheme = get_scheme(config.scheme)
+        self.preparation = Preparation.of(config.scheme)
         self.victims_corpus, self.background_corpus = victims_and_background(config)
         self.setting = self._setting()
         self.recogniser = self._recogniser()
@@ -98,10 +102,10 @@ class Target:
         return SecretKey(self.scheme.name, self.setting.block_size, self.setting.cut.dims, key)
 
     def queries(self, utterances: Sequence[Utterance]) -> list[Tensor]:
-        """Plain queries of utterances, `(samples,)` or `(bins, frames)` float64, each cut to whole blocks."""
+        """Prepared queries of utterances before any noise, `(samples,)` or `(bins, frames)` float64, in whole blocks."""
         found = []
         for utterance in utterances:
-            query = self._query(utterance)
+            query = self._query(utterance, self.preparation)
             axes = () if self.setting.blocks is Blocks.FRAMES else self.setting.cut.axes
             for axis in axes:
                 query = query.narrow(axis, 0, query.shape[axis] // self.setting.block_size * self.setting.block_size)
@@ -112,7 +116,17 @@ class Target:
     @cached_property
     def background(self) -> BackgroundSpeech:
         """Plain queries of background speakers."""
-        return self._labelled(some_of_each(self.background_corpus, BACKGROUND_SECONDS))
+        speech = self._labelled(some_of_each(self.background_corpus, BACKGROUND_SECONDS))
+        return replace(speech, prepared=self.enrolled(self.config.seed)) if self.preparation else speech
+
+    def enrolled(self, noise: int) -> tuple[Tensor, ...]:
+        """Queries of background speakers as they would encrypt them, if they were users; `noise` is a seed."""
+        utterances = some_of_each(self.background_corpus, BACKGROUND_SECONDS)
+        return tuple(self.noisy(self._query(one, self.preparation), one, noise) for one in utterances)
+
+    def noisy(self, query: Tensor, utterance: Utterance, seed: int) -> Tensor:
+        """The query of an utterance with the noise that users may add to it."""
+        return self.preparation.noisy(query[None], seed, utterance.id)[0]
 
     @cached_property
     def background_parcel(self) -> Parcel:
@@ -164,12 +178,15 @@ class Target:
 
     @cached_property
     def background_experiment(self) -> Experiment:
-        """The task on a few utterances of background speakers, about which the encrypted model may be asked."""
+        """The task on a few utterances of background speakers, about which the encrypted model may be asked.
+
+        They are the adversary's own queries, as they were recorded.
+        """
         speakers = list(by_speaker(self.background_corpus).values())[:ASKED_SPEAKERS]
         few = [utterance.id for utterances in speakers for utterance in utterances[:ASKED_EACH]]
         config = self.sweep_config(self.background_corpus.only(few), "probe.txt")
         named = config.corpus if self.config.background is None else self.config.background
-        return Experiment(replace(config, corpus=named, per_speaker=None))
+        return Experiment(replace(config, corpus=named, per_speaker=None, scheme=unprepared(config.scheme)))
 
     def sweep_config(self, corpus: Corpus, listed: str, keys: int = 1) -> SweepConfig:
         """The sweep of the model on the speech of `corpus`, which the file `listed` of `folder` names."""
@@ -213,10 +230,11 @@ class Target:
         queries = tuple(self._query(utterance) for utterance in used)
         return BackgroundSpeech(queries, tuple(getattr(utterance, label) or "" for utterance in used))
 
-    def _query(self, utterance: Utterance) -> Tensor:
+    def _query(self, utterance: Utterance, preparation: Preparation = Preparation()) -> Tensor:
+        """The query of an utterance whose recording is prepared, before any noise."""
         rate = self.model.sample_rate if self.model else SPEECH_RATE
         channels = cast(Literal["refuse", "mix"], self.config.channels)
-        waveform = torch.from_numpy(load_audio(utterance, rate, channels))
+        waveform = preparation.recording(torch.from_numpy(load_audio(utterance, rate, channels)), rate)
         return self.model.front_end(waveform) if self.model else waveform
 
 

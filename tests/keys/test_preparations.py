@@ -1,0 +1,50 @@
+"""Preparations as options of a scheme's name: what is understood and what is refused."""
+
+import subprocess
+import sys
+
+import pytest
+
+from wrongkey.errors import BadInput
+from wrongkey.keys.preparations import Step, check_preparations, steps_of
+
+
+def test_preparations_keep_their_order_and_other_options_are_passed_over():
+    options = [("turns", "4"), ("noise", "-3.5"), ("phase", ""), ("nonce", ""), ("lpc", "16"), ("flat", "1")]
+    assert steps_of(options) == (Step("noise", -3.5), Step("phase"), Step("lpc", 16), Step("flat", 1))
+    assert steps_of([("turns", "4")]) == ()
+
+
+@pytest.mark.parametrize("value", ["", "loud", "nan", "inf", "-inf", "20 dB", "1e999"])
+def test_noise_is_a_finite_ratio(value):
+    with pytest.raises(BadInput, match=r"finite signal-to-noise ratio in dB, such as noise=20\.$"):
+        check_preparations([("noise", value)])
+
+
+@pytest.mark.parametrize("name", ["flat", "lpc"])
+@pytest.mark.parametrize("value", ["", "0", "-1", "1.5", "many", "nan", "²"])
+def test_bins_and_coefficients_are_whole_numbers_from_1_on(name, value):
+    with pytest.raises(BadInput, match=rf"^Option {name}=.* needs a whole number of 1 or more"):
+        check_preparations([(name, value)])
+
+
+def test_phase_takes_no_value_and_nothing_is_named_twice():
+    with pytest.raises(BadInput, match="^Option phase takes no value, and '1' was given"):
+        check_preparations([("phase", "1")])
+    with pytest.raises(BadInput, match="^Option noise is named twice"):
+        check_preparations([("noise", "20"), ("phase", ""), ("noise", "30")])
+
+
+def test_words():
+    steps = [Step("noise", 20.0), Step("flat", 15), Step("phase"), Step("lpc", 16)]
+    assert list(map(str, steps)) == [
+        "noise at 20 dB",
+        "a spectral envelope flattened over 15 bins",
+        "phase only",
+        "linear prediction of order 16 taken out",
+    ]
+
+
+def test_names_are_checked_without_torch():
+    code = "import sys, wrongkey.keys.preparations; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
