@@ -32,6 +32,7 @@ class Statistics:
 
     @classmethod
     def of(cls, sources: Sequence[Matrix]) -> Statistics:
+        """Of sequences of components `(t, N)`."""
         now, after = np.concatenate([x[:-1] for x in sources]), np.concatenate([x[1:] for x in sources])
         size, cubes = [np.abs(x) for x in (now, after)], np.clip(now, -4, 4) ** 3
         even = [_correlation(size[0], x) for x in size]
@@ -55,6 +56,7 @@ class Public:
 
     @classmethod
     def of(cls, rows: Sequence[Matrix], seed: int) -> Public:
+        """Learn from block rows `(t, N)`."""
         z = levelled(rows)
         demixing = independent(np.concatenate(z), np.random.default_rng(seed))
         return cls(demixing, Statistics.of([x @ demixing.T for x in z]))

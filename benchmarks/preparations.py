@@ -1,12 +1,12 @@
-"""What preparing speech before encryption costs the authorised user and the attacker: the tables of docs/preparations.md.
+r"""What preparing speech before encryption costs the authorised user and attacks: the tables of docs/preparations.md.
 
     python benchmarks/preparations.py utility --corpus kaldi:DIR/test --only adults.txt --out results.jsonl
-    python benchmarks/preparations.py attacks --corpus kaldi:DIR/test --only adults.txt \\
+    python benchmarks/preparations.py attacks --corpus kaldi:DIR/test --only adults.txt \
            --background kaldi:DIR/train --background-only others.txt --out results.jsonl
     python benchmarks/preparations.py tables --out results.jsonl
 
-Every result is a line of the file, and what is there is not measured again: stop it at any time. Attacks are `polyphase`
-as it is, `polyphase` with the settings that do best on background speech prepared in the same way, and
+Every result is a line of the file, and what is there is not measured again: stop it at any time. The attacks are
+`polyphase` as it is, `polyphase` with the settings that do best on background speech prepared in the same way, and
 `independent_components`, which learns from such speech. The SNR of a recovered key is measured against the prepared
 speech; a key counts as broken from 20 dB on.
 """
@@ -16,17 +16,18 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from independent_components import Public, recovered
 from torch import Tensor
 
-from independent_components import Public, recovered
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import stoi
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
@@ -52,8 +53,8 @@ TUNED = {
     )
     for segment, frequencies, floors in (
         *((segment, 8, DEFAULTS.floors) for segment in (0.016, 0.032, 0.064, 0.128)),
-        *((segment, 16, DEFAULTS.floors) for segment in (0.064, 0.128)),
-        *((segment, 8, (0.5, 0.2, 0.1)) for segment in (0.032, 0.128)),
+        (0.064, 16, DEFAULTS.floors),
+        (0.064, 8, (0.5, 0.2, 0.1)),
     )
 }
 ENOUGH = 40.0  # dB: what settings gain beyond it says nothing
@@ -81,9 +82,10 @@ def main() -> None:
     results = Results(options.out)
     if options.what == "utility":
         for named in options.preparations:
-            results.add({"what": "utility", "preparation": named}, lambda named=named: utility(options, named))
+            results.add({"what": "utility", "preparation": named}, partial(utility, options, named))
     elif options.what == "attacks":
-        attacks(options, results)
+        for named in options.preparations:
+            attacks(options, results, named)
     else:
         print(*tables(results.rows), sep="\n")
 
@@ -97,9 +99,10 @@ class Results:
         self.rows: Rows = [json.loads(line) for line in lines]
 
     def of(self, about: dict[str, Any]) -> Rows:
+        """The rows about this."""
         return [row for row in self.rows if row.items() >= about.items()]
 
-    def add(self, about: dict[str, Any], measure: Any) -> dict[str, Any]:
+    def add(self, about: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The row about this; measured and kept if it is missing."""
         if not self.of(about):
             begin = time.process_time()
@@ -124,28 +127,25 @@ def utility(options: argparse.Namespace, named: str) -> dict[str, float]:
     for utterance in experiment.used[::20]:
         clean = torch.from_numpy(load_audio(utterance, RATE))
         heard.append(stoi(clean, experiment.preparation.whole(clean, RATE, 0, utterance.id), RATE))
-    return {"eer": eer["value"], "low": eer["ci_low"], "high": eer["ci_high"], "trials": eer["n"], "stoi": float(np.median(heard))}
+    found = {"eer": eer["value"], "low": eer["ci_low"], "high": eer["ci_high"], "trials": eer["n"]}
+    return found | {"stoi": float(np.median(heard))}
 
 
-def attacks(options: argparse.Namespace, results: Results) -> None:
-    """Every attack on every victim, and the settings of polyphase on background voices before."""
+def attacks(options: argparse.Namespace, results: Results, named: str) -> None:
+    """Every attack on every victim under one preparation; before that, polyphase's settings on background voices."""
     victims = voices(options.corpus, options.only)[: options.victims]
     background = voices(options.background, options.background_only)
-    for named in options.preparations:
-        for settings in TUNED:
-            for number, voice in enumerate(background[: options.voices]):
-                about = {"what": "tuning", "preparation": named, "settings": settings, "voice": number}
-                results.add(about, lambda n=number, v=voice, s=settings: attacked(options, named, v, 1000 + n, TUNED[s]))
-        best = best_settings(results, named)
-        public = cache(partial(public_speech, options, named, background))
-        for number, voice in enumerate(victims):
-            of = {"what": "attack", "preparation": named, "victim": number}
-            results.add(of | {"attack": "polyphase"}, lambda n=number, v=voice: attacked(options, named, v, n, DEFAULTS))
-            results.add(
-                of | {"attack": "tuned"},
-                lambda n=number, v=voice: attacked(options, named, v, n, TUNED[best]) | {"settings": best},
-            )
-            results.add(of | {"attack": "components"}, lambda n=number, v=voice: attacked(options, named, v, n, public()))
+    tried = partial(attacked, options, named)
+    for settings, (number, voice) in product(TUNED, enumerate(background[: options.voices])):
+        about = {"what": "tuning", "preparation": named, "settings": settings, "voice": number}
+        results.add(about, partial(tried, voice, 1000 + number, TUNED[settings]))
+    best = best_settings(results, named)
+    public = public_speech(options, named, background)
+    for number, voice in enumerate(victims):
+        about = {"what": "attack", "preparation": named, "victim": number}
+        results.add(about | {"attack": "polyphase"}, partial(tried, voice, number, DEFAULTS))
+        results.add(about | {"attack": "tuned", "settings": best}, partial(tried, voice, number, TUNED[best]))
+        results.add(about | {"attack": "components"}, partial(tried, voice, number, public))
 
 
 def best_settings(results: Results, named: str) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 from wrongkey.evaluation.whitening import flattened, phase_only, prediction_error
 from wrongkey.keys.preparations import PREPARATIONS, Step, steps_of
 from wrongkey.keys.schemes import normals
+from wrongkey.keys.spec import Spec, parse
 
 FRONT_ENDS: dict[str, Callable[[Tensor, int, float], Tensor]] = {
     "flat": lambda waveform, rate, amount: flattened(waveform, rate, int(amount)),
@@ -41,8 +42,6 @@ class Preparation:
     @classmethod
     def of(cls, scheme: str) -> Preparation:
         """The preparation that a scheme's name asks for; raises BadInput for one that cannot be."""
-        from wrongkey.keys.spec import parse
-
         return cls(steps_of(parse(scheme).options))
 
     def __bool__(self) -> bool:
@@ -85,11 +84,8 @@ class Preparation:
 
 def unprepared(scheme: str) -> str:
     """The name of the same scheme without its preparation."""
-    from wrongkey.keys.spec import parse
-
     spec = parse(scheme)
-    kept = ((name, value) for name, value in spec.options if name not in PREPARATIONS)
-    return "+".join([spec.base, *(f"{name}={value}" if value else name for name, value in kept)])
+    return str(Spec(spec.base, tuple(option for option in spec.options if option[0] not in PREPARATIONS)))
 
 
 def noise_words(seed: int, utterance: str, segment: int) -> np.random.Philox:

@@ -33,7 +33,7 @@ class Reader:
     encrypts: Literal["query", "waveform"] = "query"
 
     def waveform(self, utterance: Utterance) -> Tensor:
-        """An utterance's waveform ``(samples,)``, prepared; raises BadInput for one that no model can make anything of."""
+        """An utterance's waveform ``(samples,)``, prepared; raises BadInput where no model can make anything of it."""
         # A copy, because torch aligns its memory: transforms round by where a recording is in numpy's.
         waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, self.channels)).clone()
         if self.cut.blocks is Blocks.SAMPLES and len(waveform) < self.cut.block_size:

@@ -44,7 +44,7 @@ def flattened(waveform: Tensor, rate: int, bins: int) -> Tensor:
     most = window_of(rate) // 2 + 1
     if bins > most:
         raise BadInput(
-            f"Option flat={bins} smooths over more bins than an STFT of {WINDOW_SECONDS * 1000:g} ms has at "
+            f"The option flat={bins} smooths over more bins than an STFT of {WINDOW_SECONDS * 1000:g} ms has at "
             f"{rate:,} Hz: give 1 to {most}."
         )
     spectrum = _stft(waveform, rate)
@@ -78,8 +78,8 @@ def prediction_error(waveform: Tensor, rate: int, order: int) -> Tensor:
     window = window_of(rate)
     if order > window // 2:
         raise BadInput(
-            f"Option lpc={order} predicts from more than half of a window of {WINDOW_SECONDS * 1000:g} ms at {rate:,} "
-            f"Hz: give 1 to {window // 2}."
+            f"The option lpc={order} predicts from more than half of a window of {WINDOW_SECONDS * 1000:g} ms at "
+            f"{rate:,} Hz: give 1 to {window // 2}."
         )
     hop = window // 2
     behind = hop + -len(waveform) % hop  # silence, so that two windows see every sample
@@ -122,9 +122,7 @@ def _floor(magnitude: Tensor) -> Tensor:
 def _stft(waveform: Tensor, rate: int) -> Tensor:
     window = window_of(rate)
     shape = torch.hann_window(window, dtype=torch.float64)
-    return torch.stft(
-        waveform.double(), window, window // 4, window=shape, pad_mode="constant", return_complex=True
-    )
+    return torch.stft(waveform.double(), window, window // 4, window=shape, pad_mode="constant", return_complex=True)
 
 
 def _istft(spectrum: Tensor, rate: int, samples: int) -> Tensor:

@@ -6,16 +6,18 @@ This file knows their names, limits and words, and imports no torch; what they c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wrongkey.errors import BadInput
+from wrongkey.keys.spec import real_number, whole_number
 
 PREPARATIONS = ("noise", "flat", "phase", "lpc")
 WINDOW_SECONDS = 0.032  # of speech that flat, phase and lpc look at
 
-Options = Sequence[tuple[str, str]]  # of a scheme's name: ("noise", "20"), ("phase", "")
+LEAST_RATIO, MOST_RATIO = -100.0, 200.0  # dB, of noise
+MOST = 2**15  # bins and coefficients at any sample rate; a window of 32 ms has fewer
+
+Options = Sequence[tuple[str, str]]  # of a scheme's name, as `wrongkey.keys.spec.parse` gives them
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def steps_of(options: Options) -> tuple[Step, ...]:
     Parameters
     ----------
     options
-        Names with their values, which are empty for an option without one; options of other kinds are passed over.
+        Names with their values; options of other kinds are passed over.
 
     Returns
     -------
@@ -63,22 +65,19 @@ def steps_of(options: Options) -> tuple[Step, ...]:
     Raises
     ------
     BadInput
-        For a value that a preparation cannot have, and for one that is named twice.
+        For a value that is no number, or out of range. How many bins and coefficients there can be depends on the
+        sample rate as well: `wrongkey.evaluation.whitening` refuses more.
 
     Examples
     --------
     >>> steps_of([("turns", "4"), ("flat", "15"), ("noise", "20")])
     (Step(name='flat', amount=15), Step(name='noise', amount=20.0))
     """
-    chosen = [(name, value) for name, value in options if name in PREPARATIONS]
-    names = [name for name, _ in chosen]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise BadInput(f"Option {twice[0]} is named twice: name it once.")
-    return tuple(Step(name, _amount(name, value)) for name, value in chosen)
+    return tuple(Step(name, _amount(name, value)) for name, value in options if name in PREPARATIONS)
 
 
 def check_preparations(options: Options) -> None:
-    """Raise BadInput for a preparation among the options of a scheme's name that cannot be, as `steps_of` does.
+    """Refuse a preparation that cannot be; `steps_of` without its result.
 
     Parameters
     ----------
@@ -99,21 +98,7 @@ def check_preparations(options: Options) -> None:
 
 def _amount(name: str, value: str) -> float:
     if name == "phase":
-        if value:
-            raise BadInput(f"Option phase takes no value, and {value!r} was given: write phase alone.")
         return 0.0
     if name == "noise":
-        if not math.isfinite(ratio := _number(value)):
-            raise BadInput(f"Option noise={value} needs a finite signal-to-noise ratio in dB, such as noise=20.")
-        return ratio
-    what = "bins, such as flat=15" if name == "flat" else "coefficients, such as lpc=16"
-    if not (value.isascii() and value.isdigit() and int(value) >= 1):
-        raise BadInput(f"Option {name}={value} needs a whole number of 1 or more {what}.")
-    return int(value)
-
-
-def _number(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
+        return real_number(name, value, LEAST_RATIO, MOST_RATIO)
+    return whole_number(name, value, 1, MOST)

@@ -102,7 +102,7 @@ class Target:
         return SecretKey(self.scheme.name, self.setting.block_size, self.setting.cut.dims, key)
 
     def queries(self, utterances: Sequence[Utterance]) -> list[Tensor]:
-        """Prepared queries of utterances before any noise, `(samples,)` or `(bins, frames)` float64, in whole blocks."""
+        """Queries of utterances, prepared but for noise: `(samples,)` or `(bins, frames)` float64, in whole blocks."""
         found = []
         for utterance in utterances:
             query = self._query(utterance, self.preparation)
@@ -227,10 +227,10 @@ class Target:
 
     def _labelled(self, used: Sequence[Utterance]) -> BackgroundSpeech:
         label = LABELS[self.config.task if self.model else "asv"]
-        queries = tuple(self._query(utterance) for utterance in used)
+        queries = tuple(self._query(utterance, Preparation()) for utterance in used)
         return BackgroundSpeech(queries, tuple(getattr(utterance, label) or "" for utterance in used))
 
-    def _query(self, utterance: Utterance, preparation: Preparation = Preparation()) -> Tensor:
+    def _query(self, utterance: Utterance, preparation: Preparation) -> Tensor:
         """The query of an utterance whose recording is prepared, before any noise."""
         rate = self.model.sample_rate if self.model else SPEECH_RATE
         channels = cast(Literal["refuse", "mix"], self.config.channels)

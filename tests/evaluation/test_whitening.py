@@ -76,7 +76,7 @@ def test_the_prediction_error_of_an_autoregressive_signal_is_what_drove_it():
 
 
 def test_more_bins_or_coefficients_than_a_window_has_are_refused():
-    with pytest.raises(BadInput, match=r"^Option flat=258 .* at 16,000 Hz: give 1 to 257\.$"):
+    with pytest.raises(BadInput, match=r"^The option flat=258 .* at 16,000 Hz: give 1 to 257\.$"):
         flattened(coloured(), RATE, 258)
-    with pytest.raises(BadInput, match=r"^Option lpc=257 .* at 16,000 Hz: give 1 to 256\.$"):
+    with pytest.raises(BadInput, match=r"^The option lpc=257 .* at 16,000 Hz: give 1 to 256\.$"):
         prediction_error(coloured(), RATE, 257)

@@ -15,24 +15,17 @@ def test_preparations_keep_their_order_and_other_options_are_passed_over():
     assert steps_of([("turns", "4")]) == ()
 
 
-@pytest.mark.parametrize("value", ["", "loud", "nan", "inf", "-inf", "20 dB", "1e999"])
+@pytest.mark.parametrize("value", ["", "loud", "nan", "inf", "-inf", "20 dB", "1e999", "-101"])
 def test_noise_is_a_finite_ratio(value):
-    with pytest.raises(BadInput, match=r"finite signal-to-noise ratio in dB, such as noise=20\.$"):
+    with pytest.raises(BadInput, match=r"^The option noise=.* needs a number from -100 to 200\.$"):
         check_preparations([("noise", value)])
 
 
 @pytest.mark.parametrize("name", ["flat", "lpc"])
 @pytest.mark.parametrize("value", ["", "0", "-1", "1.5", "many", "nan", "²"])
 def test_bins_and_coefficients_are_whole_numbers_from_1_on(name, value):
-    with pytest.raises(BadInput, match=rf"^Option {name}=.* needs a whole number of 1 or more"):
+    with pytest.raises(BadInput, match=rf"^The option {name}=.* needs a whole number from 1 "):
         check_preparations([(name, value)])
-
-
-def test_phase_takes_no_value_and_nothing_is_named_twice():
-    with pytest.raises(BadInput, match="^Option phase takes no value, and '1' was given"):
-        check_preparations([("phase", "1")])
-    with pytest.raises(BadInput, match="^Option noise is named twice"):
-        check_preparations([("noise", "20"), ("phase", ""), ("noise", "30")])
 
 
 def test_words():
