@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
@@ -20,6 +21,7 @@ LEVEL_BLOCKS = 21  # over which the level of speech is taken out, which no key c
 GATE = 1e-3  # of the mean energy: quieter blocks are pauses
 RUNS, STEPS = 6, 150  # of FastICA
 ORDERS = 40  # random starts of the search for the order
+REFINING = 150  # steps of the descent at the end
 KEPT = 10  # of these, to which signs are fitted
 
 
@@ -75,17 +77,63 @@ def recovered(ciphertext: Sequence[Matrix], public: Public, seed: int) -> Matrix
     orders = sorted((ordered(found, target, rng) for _ in range(ORDERS)), key=lambda one: found.cost(target, one))
     candidates = [(one, signs_of(found, target, one)) for one in orders[:KEPT]]
     order, signs = min(candidates, key=lambda both: found.cost(target, *both))
-    return np.asarray(public.demixing.T @ (signs[order, None] * demixing[order]))
+    key = np.asarray(public.demixing.T @ (signs[order, None] * demixing[order]))
+    return refined(level(ciphertext), key)
 
 
-def levelled(rows: Sequence[Matrix]) -> list[Matrix]:
-    """Block rows without pauses and level, symmetrically whitened: `(t, N)` each, of unit covariance together."""
+def refined(rows: Sequence[Matrix], key: Matrix) -> Matrix:
+    """The key nearby under which the moments of decrypted rows depend on distances alone, as those of speech do.
+
+    The components of two voices differ a little; that moments up to the fourth are the same at any place in a block
+    holds for every voice.
+    """
+    now, after = (torch.from_numpy(np.concatenate(part)) for part in zip(*((x[:-1], x[1:]) for x in rows), strict=True))
+    start, size = torch.from_numpy(key), len(key)
+    turn = torch.zeros(size, size, dtype=torch.float64, requires_grad=True)
+    place = torch.arange(size)
+    distance = torch.cat(
+        [(place - place[:, None]) + size - 1, (place - place[:, None]) + 2 * size - 1], dim=1
+    ).flatten()
+
+    def turned() -> torch.Tensor:
+        return start @ torch.linalg.matrix_exp(turn - turn.mT)
+
+    def loss() -> torch.Tensor:
+        x, y = now @ turned().mT, after @ turned().mT
+        both = torch.cat([x, y], dim=1)
+        total = torch.zeros((), dtype=torch.float64)
+        for left, right in ((x, both), (x**2 - 1, both**2 - 1), (x**3, both)):
+            moments = (left.mT @ right / len(x)).flatten()
+            mean = torch.zeros(3 * size, dtype=torch.float64).index_add(0, distance, moments)
+            mean = mean / torch.bincount(distance, minlength=3 * size).clamp_min(1)
+            total = total + ((moments - mean[distance]) ** 2).sum() / (moments**2).sum().detach()
+        return total
+
+    descent = torch.optim.LBFGS([turn], max_iter=REFINING, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        descent.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    descent.step(closure)
+    return turned().detach().numpy()
+
+
+def level(rows: Sequence[Matrix]) -> list[Matrix]:
+    """Block rows without pauses, each divided by the level around it: `(t, N)` each, of mean square 1."""
     kept = []
     loud = GATE * np.mean([np.mean(x**2) for x in rows])
     for x in rows:
         energy = np.convolve((x**2).mean(1), np.ones(LEVEL_BLOCKS) / LEVEL_BLOCKS, "same")
-        voiced = energy > loud
-        kept.append(x[voiced] / np.sqrt(energy[voiced, None]))
+        kept.append(x[energy > loud] / np.sqrt(energy[energy > loud, None]))
+    return kept
+
+
+def levelled(rows: Sequence[Matrix]) -> list[Matrix]:
+    """Rows of one `level`, symmetrically whitened: `(t, N)` each, of unit covariance together."""
+    kept = level(rows)
     together = np.concatenate(kept)
     values, vectors = np.linalg.eigh(together.T @ together / len(together))
     return [x @ (vectors / np.sqrt(values)) @ vectors.T for x in kept]
