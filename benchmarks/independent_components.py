@@ -22,7 +22,7 @@ GATE = 1e-3  # of the mean energy: quieter blocks are pauses
 RUNS, STEPS = 6, 150  # of FastICA
 ORDERS = 40  # random starts of the search for the order
 REFINING = 150  # steps of the descent at the end
-KEPT = 10  # of these, to which signs are fitted
+SIGNS, REFINED = 24, 6  # signs that are tried, and that the descent begins from
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,9 @@ class Statistics:
         odd = [_correlation(cubes, now), _correlation(cubes, after), _correlation(now, after)]
         return cls(np.stack(even), np.stack(odd))
 
-    def cost(self, target: Statistics, order: NDArray[np.int64], signs: Matrix | None = None) -> float:
-        """How far these are from `target` once the components are put into this order, with these signs."""
-        cost = _distance(self.even[:, order][:, :, order], target.even)
-        if signs is None:
-            return cost
-        return cost + _distance((self.odd * np.outer(signs, signs))[:, order][:, :, order], target.odd)
+    def cost(self, target: Statistics, order: NDArray[np.int64]) -> float:
+        """How far these are from `target`, whatever the signs, once the components are put into this order."""
+        return float(((self.even[:, order][:, :, order] - target.even) ** 2).sum())
 
 
 @dataclass(frozen=True)
@@ -74,51 +71,57 @@ def recovered(ciphertext: Sequence[Matrix], public: Public, seed: int) -> Matrix
     z, target = levelled(ciphertext), public.components
     demixing = independent(np.concatenate(z), rng)
     found = Statistics.of([x @ demixing.T for x in z])
-    orders = sorted((ordered(found, target, rng) for _ in range(ORDERS)), key=lambda one: found.cost(target, one))
-    candidates = [(one, signs_of(found, target, one)) for one in orders[:KEPT]]
-    order, signs = min(candidates, key=lambda both: found.cost(target, *both))
-    key = np.asarray(public.demixing.T @ (signs[order, None] * demixing[order]))
-    return refined(level(ciphertext), key)
+    order = min((ordered(found, target, rng) for _ in range(ORDERS)), key=lambda one: found.cost(target, one))
+    misfit = Misfit(level(ciphertext))
+    keys = [public.demixing.T @ (signs[:, None] * demixing[order]) for signs in signs_of(found, target, order)]
+    ends = [misfit.descended(key) for key in sorted(keys, key=misfit.of)[:REFINED]]
+    return min(ends, key=misfit.of)
 
 
-def refined(rows: Sequence[Matrix], key: Matrix) -> Matrix:
-    """The key nearby under which the moments of decrypted rows depend on distances alone, as those of speech do.
+class Misfit:
+    """How far moments up to the fourth of decrypted rows `(t, N)` are from depending on distances alone.
 
-    The components of two voices differ a little; that moments up to the fourth are the same at any place in a block
-    holds for every voice.
+    The components of two voices differ a little; that their moments are the same at any place in a block holds for
+    every voice, and only under the right signs.
     """
-    now, after = (torch.from_numpy(np.concatenate(part)) for part in zip(*((x[:-1], x[1:]) for x in rows), strict=True))
-    start, size = torch.from_numpy(key), len(key)
-    turn = torch.zeros(size, size, dtype=torch.float64, requires_grad=True)
-    place = torch.arange(size)
-    distance = torch.cat(
-        [(place - place[:, None]) + size - 1, (place - place[:, None]) + 2 * size - 1], dim=1
-    ).flatten()
 
-    def turned() -> torch.Tensor:
-        return start @ torch.linalg.matrix_exp(turn - turn.mT)
+    def __init__(self, rows: Sequence[Matrix]) -> None:
+        pairs = zip(*((x[:-1], x[1:]) for x in rows), strict=True)
+        self.now, self.after = (torch.from_numpy(np.concatenate(part)) for part in pairs)
+        self.size = self.now.shape[1]
+        place = torch.arange(self.size)
+        apart = place - place[:, None] + self.size - 1  # counted from the largest negative distance
+        self.distance = torch.cat([apart, apart + self.size], dim=1).flatten()
+        self.count = torch.bincount(self.distance).clamp_min(1)
 
-    def loss() -> torch.Tensor:
-        x, y = now @ turned().mT, after @ turned().mT
+    def of(self, key: Matrix) -> float:
+        """The misfit under a key `(N, N)`."""
+        return float(self._under(torch.from_numpy(key)))
+
+    def descended(self, key: Matrix) -> Matrix:
+        """The key of a local minimum, from a key nearby."""
+        start = torch.from_numpy(key)
+        turn = torch.zeros_like(start, requires_grad=True)
+        descent = torch.optim.LBFGS([turn], max_iter=REFINING, line_search_fn="strong_wolfe")
+
+        def value() -> torch.Tensor:
+            descent.zero_grad()
+            misfit = self._under(start @ torch.linalg.matrix_exp(turn - turn.mT))
+            misfit.backward()
+            return misfit
+
+        descent.step(value)
+        return (start @ torch.linalg.matrix_exp(turn - turn.mT)).detach().numpy()
+
+    def _under(self, key: torch.Tensor) -> torch.Tensor:
+        x, y = self.now @ key.mT, self.after @ key.mT
         both = torch.cat([x, y], dim=1)
         total = torch.zeros((), dtype=torch.float64)
         for left, right in ((x, both), (x**2 - 1, both**2 - 1), (x**3, both)):
             moments = (left.mT @ right / len(x)).flatten()
-            mean = torch.zeros(3 * size, dtype=torch.float64).index_add(0, distance, moments)
-            mean = mean / torch.bincount(distance, minlength=3 * size).clamp_min(1)
-            total = total + ((moments - mean[distance]) ** 2).sum() / (moments**2).sum().detach()
+            mean = torch.zeros(len(self.count), dtype=torch.float64).index_add(0, self.distance, moments) / self.count
+            total = total + ((moments - mean[self.distance]) ** 2).sum() / (moments**2).sum().detach()
         return total
-
-    descent = torch.optim.LBFGS([turn], max_iter=REFINING, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        descent.zero_grad()
-        value = loss()
-        value.backward()
-        return value
-
-    descent.step(closure)
-    return turned().detach().numpy()
 
 
 def level(rows: Sequence[Matrix]) -> list[Matrix]:
@@ -137,10 +140,6 @@ def levelled(rows: Sequence[Matrix]) -> list[Matrix]:
     together = np.concatenate(kept)
     values, vectors = np.linalg.eigh(together.T @ together / len(together))
     return [x @ (vectors / np.sqrt(values)) @ vectors.T for x in kept]
-
-
-def _distance(a: Matrix, b: Matrix) -> float:
-    return float(((a - b) ** 2).sum() / (b**2).sum())
 
 
 def _correlation(x: Matrix, y: Matrix) -> Matrix:
@@ -183,11 +182,8 @@ def ordered(found: Statistics, target: Statistics, rng: np.random.Generator) -> 
 
 
 def signs_of(found: Statistics, target: Statistics, order: NDArray[np.int64]) -> Matrix:
-    """The best signs of samples in this order; the first is positive."""
+    """The `SIGNS` best signs of the components in this order, `(SIGNS, N)`; the first is positive."""
     choices = np.array(list(product((1.0, -1.0), repeat=len(order) - 1)))
     choices = np.concatenate([np.ones((len(choices), 1)), choices], axis=1)
-    form = (found.odd[:, order][:, :, order] * target.odd / (target.odd**2).sum()).sum(0)
-    chosen = choices[np.einsum("ci,ij,cj->c", choices, form, choices).argmax()]
-    signs = np.empty(len(order))
-    signs[order] = chosen
-    return signs
+    form = (found.odd[:, order][:, :, order] * target.odd).sum(0)
+    return choices[np.argsort(-np.einsum("ci,ij,cj->c", choices, form, choices))[:SIGNS]]
