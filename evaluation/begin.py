@@ -18,6 +18,7 @@ from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.processes.workers import score_rows
 from wrongkey.evaluation.run_folder.folder import RunFolder
 from wrongkey.evaluation.run_folder.manifest import describe_run
+from wrongkey.evaluation.windows import described, windows_of
 
 
 def begin_run(
@@ -75,6 +76,8 @@ def begin_run(
     folder.write_manifest(manifest | {"cautions": known + cautions.of_tied_keys(manifest["tied_keys"], len(done))})
     manifest["cautions"] = known
     say(_describe(experiment, keys))
+    if windows := windows_of(experiment.model):
+        say(described(experiment.model, windows))
     say(_checked(manifest["self_checks"]))
     for sentence in known:
         say(f"caution: {sentence}")
@@ -94,22 +97,28 @@ def threads_of_this_process(count: int) -> Iterator[None]:
 
 def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader must know about the corpus and the plain model, from its answers and its score rows."""
-    plain, classes = experiment.plain(), getattr(experiment.model, "classes", None)
+    plain, classes = experiment.clean(), getattr(experiment.model, "classes", None)
     found = [*experiment.corpus.cautions, *experiment.task.cautions(), *cautions.of_answers("the plain model", plain)]
     if experiment.config.task == "asv" and all(cautions.tied("asv", plain, experiment.scores(plain))):
         found.append("all trials of the plain model have the same score: no error rate can be computed from them")
+    found += cautions.of_preparation(str(experiment.preparation), experiment.task.metric, rows)
     return found + cautions.of_rows(rows, len(classes) if classes else None)
 
 
 def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answers | None) -> list[dict[str, Any]]:
     """Plain model, correct key (both sides encrypted explicitly) and plain queries on the encrypted model.
 
-    Returns the score rows.
+    The plain model hears speech as it was recorded, the others what users make of it before encryption: the difference
+    of plain and correct is what that costs. Returns the score rows.
     """
-    answers = {"plain": experiment.plain()}
+    answers = {"plain": experiment.clean()}
     if correct is not None:
         answers |= {"correct": correct, "plain_query": experiment.plain_query()}
-    scores = {condition: experiment.scores(answer) for condition, answer in answers.items()}
+    enrolled = {"plain": experiment.clean}  # with the speech that they are tested with
+    scores = {
+        condition: experiment.task.scores(answer, enrolled.get(condition, experiment.plain))
+        for condition, answer in answers.items()
+    }
     if experiment.config.keep_outputs:
         outputs = [
             experiment.task.outputs(answers[condition], found, -1).assign(condition=condition)

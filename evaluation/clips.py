@@ -204,8 +204,7 @@ def _evenly(experiment: Experiment) -> Iterator[Spoken]:
     few = evenly_spaced(experiment.used, TRIED)
     rate = experiment.model.sample_rate
     for utterance in [*few[len(few) // 2 :], *few[: len(few) // 2]]:
-        waveform = experiment.reader.waveform(utterance)
-        query = waveform if experiment.on_waveforms else experiment.model.front_end(waveform)
+        waveform, query = experiment.reader.waveform(utterance), experiment.reader.whole_query(utterance)
         frames_per_sample = query.shape[-1] / len(waveform)
         yield Spoken(printable(utterance.id), query.detach(), rate * frames_per_sample)
 

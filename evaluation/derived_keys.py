@@ -24,6 +24,7 @@ from wrongkey.evaluation.models.modules import cast, copied, move
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys import SCHEMES, ScheduledLayer, SeedKey, encrypt_scheduled
 from wrongkey.keys.derived import Derived, Label, Seeds, Slots, derived_matrices, public_nonce
+from wrongkey.keys.inverse import inverse_of
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.lift import absorb, lift
 from wrongkey.keys.model import check_unshared, first_layer
@@ -77,7 +78,7 @@ class UtteranceKeys:
         They were encrypted with each of the ``seeds``, or, where None, not at all.
         """
         slots = self.slots(x.shape[-1])
-        matrices = torch.linalg.inv(self.matrices(self.derived, own[None], utterances, slots))
+        matrices = inverse_of(self.matrices(self.derived, own[None], utterances, slots))
         if seeds is not None:
             matrices = self.matrices(self.asked, seeds, utterances, slots) @ matrices
         return encrypt_scheduled(x, matrices, self.cut, slots)

@@ -25,6 +25,7 @@ from wrongkey.evaluation.hardware import TOLERANCE, choose_device, choose_precis
 from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
+from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Queries, QueryGroup, check_bins, group_queries
 from wrongkey.evaluation.reader import Reader
@@ -60,6 +61,7 @@ class Experiment:
     correct: np.ndarray  # (N, N), or a seed (4,)
     incorrect: IncorrectKeys | IncorrectSeeds
     _plain: Answers | None
+    _clean: Answers | None
     _first_answers: list[Answers] | None
 
     def __init__(
@@ -72,6 +74,7 @@ class Experiment:
         self.on_waveforms = config.variant == "waveform"
         self.model = like.model if like else as_sent(self.plain_model(), config.scheme, config.blocks)
         answer_function(self.model, config.task)
+        self.preparation = Preparation.of(config.scheme)
         self._draw_keys()
         self.encrypted = None if self.on_waveforms else self._encrypted_model()
         if like:
@@ -88,6 +91,8 @@ class Experiment:
         same = replace(config, **{name: getattr(self.config, name) for name in keys}) == self.config
         if not (self.on_waveforms and same) or min(map(len, self.waveforms)) < (config.block or 0):
             return None  # too short an utterance is refused where it is read
+        if Preparation.of(config.scheme) != self.preparation:
+            return None
         return Experiment(config, like=self)
 
     def plain_model(self) -> Model:
@@ -151,10 +156,20 @@ class Experiment:
         return segments.shape[-2] if segments.ndim == 3 else None
 
     def plain(self) -> Answers:
-        """The plain model's answers to plain queries, computed once."""
+        """The plain model's answers to plain queries, prepared as those that are encrypted; computed once."""
         if self._plain is None:
             self._plain = self.engine.plain()
         return self._plain
+
+    def clean(self) -> Answers:
+        """The plain model's answers to speech as it was recorded, computed once; ``plain`` where users prepare none."""
+        if not self.preparation:
+            return self.plain()
+        if self._clean is None:
+            reader = replace(self.reader, preparation=Preparation())
+            queries = self._grouped([reader.segments(reader.waveform(one), one) for one in self.used])
+            self._clean = self.engine.on(queries).plain()
+        return self._clean
 
     def answers(self, keys: np.ndarray) -> Answers:
         """Answers to queries, or of the plain model to waveforms, under ``keys (n, N, N)``."""
@@ -230,7 +245,14 @@ class Experiment:
         config = self.config
         self.scheme = get_scheme(config.scheme)
         self.cut = self._key_cut().under(self.scheme)
-        self.reader = Reader(self.model, self.cut, cast(Literal["refuse", "mix"], config.channels))
+        self.reader = Reader(
+            self.model,
+            self.cut,
+            cast(Literal["refuse", "mix"], config.channels),
+            self.preparation,
+            config.seed,
+            "waveform" if self.on_waveforms else "query",
+        )
         size = self.cut.size
         self.keys = self._utterance_keys()
         if self.keys is not None:
@@ -295,12 +317,12 @@ class Experiment:
         )
         if isinstance(self.engine, DerivedEngine):
             self.engine = replace(self.engine, keys=self.keys)
-        self._plain = self._first_answers = None
+        self._plain = self._clean = self._first_answers = None
 
     def _take_speech_of(self, other: Experiment) -> None:
         self.corpus, self.task, self.used = other.corpus, other.task, other.used
         self.waveforms, self.seconds, self.engine = other.waveforms, other.seconds, other.engine
-        self._plain, self._first_answers = other._plain, other._first_answers
+        self._plain, self._clean, self._first_answers = other._plain, other._clean, other._first_answers
 
     def _queries(self) -> tuple[Queries, float]:
         """The segments of every utterance in use, and the seconds of speech they were cut from."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from wrongkey.errors import BadInput
 from wrongkey.keys.derived import derived_scheme
 from wrongkey.keys.invertible import MOST_CONDITION, invertible
+from wrongkey.keys.preparations import PREPARATIONS, steps_of
 from wrongkey.keys.schemes import SCHEMES, Scheme
 from wrongkey.keys.spec import BASES, Spec, parse, real_number, whole_number
 from wrongkey.keys.structure import in_order, in_turn, lying_along, signed_shuffling, with_signs
@@ -110,9 +111,16 @@ def _along(name: str, base: Scheme, value: str) -> Scheme:
     return lying_along(name, base, "bins" if value == "bins" else "time")
 
 
-def _renamed(name: str, base: Scheme, value: str) -> Scheme:
-    """An option that changes no key: what is encrypted is another."""
-    return replace(base, name=name)
+def _windows(name: str, base: Scheme, value: str) -> Scheme:
+    return replace(base, name=name)  # the keys stay as they are: other blocks are encrypted
+
+
+def _preparation(option: str) -> Callable[[str, Scheme, str], Scheme]:
+    def opened(name: str, base: Scheme, value: str) -> Scheme:
+        steps_of([(option, value)])  # refused where it cannot be
+        return replace(base, name=name)  # the keys stay as they are: other speech is encrypted
+
+    return opened
 
 
 OPENED: Mapping[str, Callable[[str, Scheme, str], Scheme]] = {
@@ -121,7 +129,8 @@ OPENED: Mapping[str, Callable[[str, Scheme, str], Scheme]] = {
     "order": _taken_together(in_order, "order"),
     "condition": _condition,
     "along": _along,
-    "windows": _renamed,
+    "windows": _windows,
+    **{option: _preparation(option) for option in PREPARATIONS},
     "schedule": _schedule,
     "nonce": _nonce,
 }

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.keys.test_lift import Features, convolutions, frame_layers, whole
+from tests.keys.test_structure import COMPOSED
+from tests.keys.test_structure import convolutions as composed_convolutions
 from wrongkey.errors import BadInput
 from wrongkey.keys import Blocks, SeedKey, Slots, encrypt_query, encrypt_scheduled, encrypt_scheduled_model
 from wrongkey.keys.key_cut import KeyCut
@@ -78,6 +80,20 @@ def test_several_keys_and_an_own_matrix_for_each_query_of_a_batch():
             for slot, part in enumerate((slice(0, 6), slice(6, 12))):
                 expected = encrypt_query(query[row, :, part], matrices[key, row, slot], blocks="samples")
                 torch.testing.assert_close(encrypted[key, row, :, part], expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(composed_convolutions(), st.sampled_from(COMPOSED), st.integers(2, 4), st.integers(0, 60))
+def test_every_scheme_of_the_family_follows_a_schedule(case, scheme, hold, more):
+    layer, block_size, query = case
+    key = SeedKey.from_seed(f"{scheme}+schedule=1", block_size, seed=1)
+    cut, query = key.cut("samples"), longer(query, more)
+    slots = key.derived.slots(cut.steps, hold * cut.steps + 1, query.shape[-1])
+    matrices = torch.from_numpy(key.matrices(slots=len(slots.starts)))
+    encrypted = encrypt_scheduled_model(layer, "", cut, slots, matrices)
+    answer = encrypted(encrypt_scheduled(query, matrices[None, None], cut, slots)[0])
+    padded = nn.functional.pad(query, (0, -query.shape[-1] % cut.steps))
+    torch.testing.assert_close(answer, layer(padded), atol=1e-8, rtol=0)
 
 
 def test_wrong_keys_change_the_answer_of_their_slot_alone():

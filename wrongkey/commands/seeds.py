@@ -114,10 +114,11 @@ class Sent:
         import torch
 
         from wrongkey.keys import encrypt_scheduled
+        from wrongkey.keys.inverse import inverse_of
 
         slots = self.key.derived.slots(self._cut.steps, self.rate, length)
         matrices = torch.from_numpy(self.key.matrices(self.nonce, len(slots.starts)))
-        matrices = torch.linalg.inv(matrices) if inverse else matrices
+        matrices = inverse_of(matrices) if inverse else matrices
         queries = torch.from_numpy(samples).reshape(-1, length)
         return encrypt_scheduled(queries, matrices[None, None], self._cut, slots)[0]
 
