@@ -152,7 +152,8 @@ class Own(OfMatrices):
 
     def move(self, states: States, words: Words, scale: float) -> States:
         """Ask the scheme; raises BadInput for an answer of another shape, or that is not finite."""
-        moves: Callable[..., Any] = self.scheme.moves  # type: ignore[attr-defined]
+        moves = self.scheme.moves
+        assert moves is not None  # where this law is chosen
         found = []
         for key, seed in zip(self.matrices(states), words, strict=True):
             generator = np.random.Generator(np.random.Philox(key=seed))

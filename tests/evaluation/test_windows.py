@@ -51,7 +51,7 @@ def every_second() -> EverySecond:
     return EverySecond("toy-second", nn.Conv1d(1, 6, 10, stride=5), 6)
 
 
-FEW = {"corpus": "bundled", "per_speaker": 2, "replicates": 0, "device": "cpu"}
+FEW: dict[str, Any] = {"corpus": "bundled", "per_speaker": 2, "replicates": 0, "device": "cpu"}
 HERE = "tests.evaluation.test_windows"
 
 
