@@ -66,8 +66,12 @@ class SpeechAnalysis:
     channels: Literal["refuse", "mix"] = "refuse"
 
     def __post_init__(self) -> None:
-        for scheme in self.schemes:
-            get_scheme(scheme)
+        for scheme in map(get_scheme, self.schemes):
+            if scheme.span > 1 or scheme.derived is not None or not scheme.orthogonal:
+                raise BadInput(
+                    f"These measures are of keys that are one orthogonal matrix of one block, and {scheme.name} has "
+                    "others: leave it out."
+                )
         if self.utterances < 1:
             raise BadInput(f"--utterances must be at least 1, not {self.utterances}.")
 
