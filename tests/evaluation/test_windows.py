@@ -66,7 +66,7 @@ def test_a_windowed_model_answers_to_windows_as_the_model_to_speech(spec: str) -
     speech = torch.from_numpy(load_audio(open_corpus("bundled").utterances[0]))
     segments, windows = model.segments(model.front_end(speech)), sent.segments(sent.front_end(speech))
     assert (sent.blocks, sent.block_size) == ("samples", cut.kernel)
-    assert windows.shape == (len(segments), cut.count(segments.shape[-1]) * sent.block_size)
+    assert windows.shape == (len(segments), cut.count(segments.shape[-1]) * present(sent.block_size))
     with torch.inference_mode():
         plain, found = model.embed(segments), sent.embed(windows)
     assert (found - plain).abs().max() < 1e-5 * plain.abs().max()
