@@ -1,9 +1,9 @@
 r"""What preparing speech before encryption costs the authorised user and attacks: the tables of docs/preparations.md.
 
-    python benchmarks/preparations.py utility --corpus kaldi:DIR/test --only adults.txt --out results.jsonl
-    python benchmarks/preparations.py attacks --corpus kaldi:DIR/test --only adults.txt \
+    python -m benchmarks.preparations utility --corpus kaldi:DIR/test --only adults.txt --out results.jsonl
+    python -m benchmarks.preparations attacks --corpus kaldi:DIR/test --only adults.txt \
            --background kaldi:DIR/train --background-only others.txt --out results.jsonl
-    python benchmarks/preparations.py tables --out results.jsonl
+    python -m benchmarks.preparations tables --out results.jsonl
 
 Every result is a line of the file, and what is there is not measured again: stop it at any time. The attacks are
 `polyphase` as it is, `polyphase` with the settings that do best on background speech prepared in the same way, and
@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from independent_components import Public, recovered
 from torch import Tensor
 
+from benchmarks.independent_components import Public, recovered
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import stoi
 from wrongkey.attacks.waveforms.lag_covariances import block_rows

@@ -18,7 +18,7 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.preparation import Preparation, unprepared
 from wrongkey.evaluation.sweep import sweep
-from wrongkey.keys.preparations import Step
+from wrongkey.keys.preparations import PREPARATIONS, Step
 
 SHARED: dict[str, Any] = {"corpus": "bundled", "per_speaker": 2, "replicates": 5, "device": "cpu", "keys": 3}
 NOISE = Preparation((Step("noise", 20.0),))
@@ -151,4 +151,4 @@ def test_more_bins_than_the_rate_gives_are_refused_before_anything_is_written(tm
 
 def test_every_step_is_known():
     names = {*preparations.FRONT_ENDS, "noise"}
-    assert names == set(preparations.PREPARATIONS)
+    assert names == set(PREPARATIONS)

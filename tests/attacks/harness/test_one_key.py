@@ -54,7 +54,8 @@ def test_every_trial_has_a_key_of_its_own(tmp_path):
     target = target_of(tmp_path, "flipping+nonce")
     keys = {trial_of(target, SALT, Blind(), Case(), number).key.tobytes() for number in range(8)}
     assert len(keys) > 3
-    np.testing.assert_array_equal(*(trial_of(target, SALT, Blind(), Case(), 1).key for _ in range(2)))
+    key, again = (trial_of(target, SALT, Blind(), Case(), 1).key for _ in range(2))
+    np.testing.assert_array_equal(key, again)
 
 
 class Links(Blind):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.narrow import present
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.estimate import Reading, bits_of, counted, estimate, half_width
@@ -20,8 +21,8 @@ def test_the_estimate_is_the_mean_of_the_runs():
     found = estimate(readings(-4.0, -4.0, np.log10(4e-4)))
     assert found.probability == pytest.approx(2e-4)
     assert found.bits == pytest.approx(-np.log2(2e-4))
-    assert found.bits_low < found.bits < found.bits_high
-    assert found.low < found.probability < found.high
+    assert present(found.bits_low) < present(found.bits) < present(found.bits_high)
+    assert present(found.low) < present(found.probability) < present(found.high)
 
 
 def test_the_interval_grows_with_the_spread_and_with_the_genealogy():

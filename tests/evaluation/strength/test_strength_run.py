@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from tests.evaluation.strength.known_tails import Moving
+from tests.narrow import of_type, present
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
@@ -27,6 +28,7 @@ from wrongkey.evaluation.strength.run import strength
 from wrongkey.evaluation.strength.score import MEASURES, _rising_cllr, plain_error, score_of
 from wrongkey.evaluation.sweep import sweep
 from wrongkey.evaluation.tasks.asc import SceneClassification
+from wrongkey.keys import IncorrectKeys
 from wrongkey.keys.schemes import SCHEMES
 
 ROOT = Path(__file__).parents[3]
@@ -40,7 +42,7 @@ def config(model: str = "raw10", **settings) -> SweepConfig:
 
 
 def held(folder: Path) -> dict[str, Any]:
-    return strength_content(folder)
+    return present(strength_content(folder))
 
 
 def timeless(content: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def test_errors_are_those_of_the_sweep(tmp_path):
     folder = sweep(config(keys=5), tmp_path / "run", workers=1).path
     table = pd.concat(map(pd.read_parquet, (folder / "scores").glob("*.parquet"))).query("metric == 'eer'")
     experiment = Experiment(config(keys=5))
-    error, tie = score_of(experiment)(experiment.incorrect.batch(0, 5))
+    error, tie = score_of(experiment)(of_type(IncorrectKeys, experiment.incorrect).batch(0, 5))
     np.testing.assert_allclose(error, table[table.condition == "incorrect"].sort_values("key_index").value)
     assert plain_error(experiment) == pytest.approx(table.set_index("condition").value["plain"])
     assert len(np.unique(tie)) == 5 and (tie > 0).all() and (tie < 2).all()
@@ -173,8 +175,8 @@ def test_a_small_space_is_counted(scheme, tmp_path):
     how = StrengthConfig(within=(RARE, RARE + 8))
     found = strength(config("raw3", scheme=scheme), how, tmp_path / "run", workers=1)
     experiment = Experiment(config("raw3", scheme=scheme))
-    space = experiment.scheme.space(3)
-    keys = experiment.scheme.unrank(3, np.arange(space))
+    space = present(experiment.scheme.space(3))
+    keys = present(experiment.scheme.unrank)(3, np.arange(space))
     error = score_of(experiment)(keys)[0]
     assert found["counted"] and found["evaluations"] == space
     for one in found["estimates"]:
@@ -228,7 +230,7 @@ def test_words_are_scored_as_in_the_sweep_and_ties_are_broken_by_characters(tmp_
     folder = sweep(asked, tmp_path / "run", workers=1).path
     table = pd.concat(map(pd.read_parquet, (folder / "scores").glob("incorrect*"))).sort_values("key_index")
     experiment = Experiment(asked)
-    error, tie = score_of(experiment)(experiment.incorrect.batch(0, 3))
+    error, tie = score_of(experiment)(of_type(IncorrectKeys, experiment.incorrect).batch(0, 3))
     np.testing.assert_allclose(error, table[table.metric == "wer"].value)
     np.testing.assert_allclose(tie, table[table.metric == "cer"].value)
 
@@ -260,7 +262,9 @@ def test_a_plain_model_is_asked_with_encrypted_waveforms(tmp_path):
 
 def test_a_model_without_numbers_is_one_sentence(tmp_path, monkeypatch):
     answers = Experiment.answers
-    monkeypatch.setattr(Experiment, "answers", lambda self, keys: answers(self, keys) * float("nan"))
+    monkeypatch.setattr(
+        Experiment, "answers", lambda self, keys: of_type(torch.Tensor, answers(self, keys)) * float("nan")
+    )
     with pytest.raises(BadInput, match="NaN or infinity"):
         strength(config(), HOW, tmp_path / "run", workers=1)
 
