@@ -26,6 +26,7 @@ from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import TOLERANCE
 from wrongkey.evaluation.models.modules import in_training
 from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.processes.elsewhere import Asked, ask_elsewhere, asked_here
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.queries import group_queries
@@ -146,7 +147,7 @@ def _windows_difference(experiment: Experiment, numbers: Sequence[int]) -> float
 
 def _one_by_one(experiment: Experiment, model: Model, numbers: Sequence[int]) -> list[Answers]:
     """A model's answers to single utterances; no segments are padded to whole blocks, as the engine's are."""
-    reader = replace(experiment.reader, model=model)
+    reader = replace(experiment.reader, model=model, preparation=Preparation())  # noise would differ between the two
     used = [experiment.used[number] for number in numbers]
     single = KeyCut("samples", 1)
     queries = [group_queries([reader.segments(reader.waveform(one), one)], single, whole=False) for one in used]

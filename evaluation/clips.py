@@ -24,6 +24,7 @@ from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import read_scores
 from wrongkey.evaluation.run_folder.vocabulary import error_percent
 from wrongkey.evaluation.spacing import evenly_spaced
+from wrongkey.evaluation.windows import overlapping
 from wrongkey.keys import decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -85,8 +86,8 @@ def encrypted(plain: Tensor, key: Matrix, cut: KeyCut, role: Role = "encrypted",
 def decrypted(plain: Tensor, key: Matrix, used: Matrix, cut: KeyCut, role: Role, key_index: int | None = None) -> Clip:
     """The clip of a query that is encrypted with `key` and decrypted with `used`, both `(N, N)`.
 
-    Its SNR is also that of a query encrypted with `used` and read by a model under `key`, since both keys are
-    orthogonal. No waveform is upside down: its sign is inaudible, and not an attack's to find.
+    Where both keys are orthogonal its SNR is also that of a query encrypted with `used` and read by a model under
+    `key`. No waveform is upside down: its sign is inaudible, and not an attack's to find.
     """
     heard = decrypt_query(encrypt_query(plain, key, blocks=cut), used, blocks=cut)
     return _beside(plain, heard, cut.blocks, role, key_index)
@@ -99,7 +100,7 @@ def original(plain: Tensor) -> Clip:
 
 def keep_sweep(experiment: Experiment, folder: Path) -> None:
     """Keep the clips of a sweep in its run folder, unless they are there; again where it has more keys now."""
-    if not may_keep(experiment.config.media, experiment.corpus.recordings):
+    if not may_keep(experiment.config.media, experiment.corpus.recordings) or overlapping(experiment.model):
         return
     errors = effective_errors(folder, experiment.task.metric)
     before = next((row for row in read_clips(folder) if not row.attack), None)

@@ -31,7 +31,7 @@ from wrongkey.evaluation.queries import Queries, QueryGroup, check_bins, group_q
 from wrongkey.evaluation.reader import Reader
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.base import Task, make_task
-from wrongkey.evaluation.windows import as_sent, sends_windows
+from wrongkey.evaluation.windows import as_sent, sends_windows, windows_of
 from wrongkey.keys import IncorrectKeys, SecretKey, SeedKey, correct_key, draw_keys, encrypt_query, get_scheme
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.derived import IncorrectSeeds, correct_seed
@@ -89,7 +89,8 @@ class Experiment:
         """
         keys = ("scheme", "block", "keys")
         same = replace(config, **{name: getattr(self.config, name) for name in keys}) == self.config
-        if not (self.on_waveforms and same) or min(map(len, self.waveforms)) < (config.block or 0):
+        steps = get_scheme(config.scheme).span * (config.block or 0)
+        if not (self.on_waveforms and same) or min(map(len, self.waveforms)) < steps:
             return None  # too short an utterance is refused where it is read
         if Preparation.of(config.scheme) != self.preparation:
             return None
@@ -256,6 +257,8 @@ class Experiment:
         size = self.cut.size
         self.keys = self._utterance_keys()
         if self.keys is not None:
+            if config.right:
+                raise BadInput(f"A key of {config.scheme} is a seed, of which no part can be right: leave --right out.")
             self.correct = correct_seed(self.scheme, size, config.seed)
             self.incorrect = IncorrectSeeds(self.scheme, size, config.seed)
             return
@@ -271,7 +274,9 @@ class Experiment:
         if derived is None:
             return None
         measured = derived.hold is not None and not self.on_waveforms
-        rate = query_rate(self.model) if measured else self.model.sample_rate
+        rate = query_rate(self.model) if measured else float(self.model.sample_rate)
+        if windows := windows_of(self.model):
+            rate *= windows.factor
         return UtteranceKeys(derived, derived, self.cut, rate, self.config.seed)
 
     @property

@@ -40,7 +40,7 @@ def get_scheme(name: str | Scheme) -> Scheme:
     Returns
     -------
     Scheme
-        Its name is the one that was given, with bases and options in lower case.
+        Its name is that of the base, and the options as they were given.
 
     Raises
     ------
@@ -76,6 +76,8 @@ def known_scheme(name: str) -> Scheme | None:
 
 def _base(name: str) -> Scheme:
     scheme: Scheme = REGISTRY.open(name)
+    if "+" in scheme.name:
+        raise BadInput(f"Scheme {name!r} has the name {scheme.name!r}, and a plus sign begins an option: rename it.")
     if scheme.name != name and (":" not in name or scheme.name in BASES):
         raise BadInput(
             f"Scheme {name!r} is a Scheme with the name {scheme.name!r}: give it the name that it is registered as, "
@@ -98,6 +100,7 @@ def _condition(name: str, base: Scheme, value: str) -> Scheme:
 
 
 def _schedule(name: str, base: Scheme, value: str) -> Scheme:
+    real_number("schedule", value, 1e-6, 1e9)  # one way to write it
     return derived_scheme(base, hold=value)
 
 

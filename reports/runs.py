@@ -165,8 +165,19 @@ class Run:
 
     @property
     def variant_words(self) -> str:
-        """The threat variant in words: "" for the usual one, else such as "only the test side"."""
-        return VARIANT_WORDS.get(self.variant, f"variant {self.variant}")
+        """What is unusual about the incorrect keys in words: "" for nothing, else such as "only the test side"."""
+        variant = VARIANT_WORDS.get(self.variant, f"variant {self.variant}")
+        return ", ".join(filter(None, (variant, self.right_words)))
+
+    @property
+    def right(self) -> int:
+        """Of several keys in turn, how many are right in each incorrect key."""
+        return int(self.section("config").get("right") or 0)
+
+    @property
+    def right_words(self) -> str:
+        """The same in words; "" for none."""
+        return f"{self.right} of the keys right" if self.right else ""
 
     @property
     def variant_label(self) -> str:

@@ -169,7 +169,8 @@ def _why_not(readings: Sequence[Reading], known: Sequence[float]) -> str:
         )
     if len(known) < many:
         stopped = many - len(known)
-        return f"{stopped} of {many} repetitions came to a level where all keys have one score, above the goal."
+        why = "all keys have one score, or the levels run out"
+        return f"{stopped} of {many} repetitions ended above the goal, where {why}."
     fewest = min(one.ancestors for one in readings)
     if fewest < LEAST_ANCESTORS:
         return (

@@ -249,12 +249,13 @@ BUILT_IN: Mapping[str, Callable[[Scheme, int], Law]] = {
 
 def law_of(scheme: Scheme, size: int) -> Law:
     """The law of a scheme's keys of N = `size`, with the moves that suit it best."""
-    if getattr(scheme, "moves", None) is not None:
+    if scheme.moves is not None:
         return Own(scheme, size)
-    if (structure := getattr(scheme, "structure", None)) is not None:
-        return Composed(structure, size)
-    if SCHEMES.get(scheme.name) is scheme and scheme.name in BUILT_IN:
-        return BUILT_IN[scheme.name](scheme, size)
+    if scheme.structure is not None:
+        return Composed(scheme.structure, size)
+    for name, law in BUILT_IN.items():
+        if scheme.matrices is SCHEMES[name].matrices:  # also with options that change no key
+            return law(scheme, size)
     return InWords(scheme, size)
 
 

@@ -104,6 +104,8 @@ def strength(
         with model_at_fault(config.model):
             say(f"Reading {config.corpus} for {config.model} …")
             experiment = Experiment(replace(config, keys=1))
+            if config.right:
+                raise BadInput("The strength of a key is that of guessing all of it: leave --right out.")
             check_one_matrix(experiment.scheme, "the search for the strength of a key")
             check_moves(experiment.scheme, len(experiment.correct))
             identity = experiment.identity()

@@ -18,13 +18,14 @@ BLOCKS = {
     "shifted-kernels": frozenset({Blocks.SAMPLES, Blocks.TILES}),
 }
 # What the keys of a scheme are, by its base, and what kinds of keys an attack is after.
-MOVED, TURNED, BOTH, CONTINUUM = "permutations", "signs", "signed permutations", "a continuum"
+MOVED, TURNED, BOTH, CONTINUUM = "permutations", "signs", "signed permutations", "orthogonal matrices"
+OTHER = "invertible matrices"  # which no attack that wants a key finds
 KINDS = {
     "shuffling": MOVED,
     "flipping": TURNED,
     "signed-shuffling": BOTH,
     "rom": CONTINUUM,
-    "invertible": CONTINUUM,
+    "invertible": OTHER,
 }
 KEYS = {
     "sign-chain": frozenset({TURNED}),
@@ -33,12 +34,27 @@ KEYS = {
     "linear-prediction": frozenset({CONTINUUM}),
     "spectrogram-moments": frozenset({MOVED, TURNED, CONTINUUM}),
 }
+KEYLESS = frozenset({"linkability", "informed"})  # these want no key
+OF_MANY = frozenset({"linkability", "informed"})  # speech of many people under one key, cut into a model's segments
+OF_MODEL = frozenset(
+    {"public-model", "public-statistics", "shifted-kernels", "learned-key", "answers-only", "informed"}
+)
+OF_BLOCKS = frozenset({"known-plaintext", "chosen-plaintext"})  # whatever a key multiplies together
+TOGETHER = frozenset({"turns", "signs", "order"})
 TASKS = {"linkability": frozenset({"asv"}), "informed": frozenset({"asv", "asc"})}
 
 
 def may_apply(attack: str, place: Place) -> bool:
     """Whether nothing that the row says rules the attack out."""
-    kind = kind_of(place.scheme)
+    kind, options = kind_of(place.scheme), {option for option, _ in taken_apart(place.scheme).options}
+    if kind is OTHER and attack not in KEYLESS:
+        return False
+    if attack in OF_MANY and options & {"nonce", "windows"}:
+        return False
+    if attack in OF_MODEL and options & {"nonce", "schedule"}:
+        return False
+    if place.blocks is Blocks.TILES and options & TOGETHER and attack not in OF_BLOCKS:
+        return False
     return (
         place.blocks in BLOCKS.get(attack, frozenset(Blocks))
         and (kind is None or kind in KEYS.get(attack, {kind}))

@@ -169,7 +169,7 @@ def join(
 
 def _place_of_sweep(run: Run) -> Place:
     front_end = str(run.manifest.get("front_end") or UNKNOWN)
-    variant = "" if run.variant == USUAL else run.variant
+    variant = ", ".join(filter(None, ("" if run.variant == USUAL else run.variant, run.right_words)))
     return Place(run.task, run.scheme, run.block_size, run.blocks, front_end, run.model, variant)
 
 

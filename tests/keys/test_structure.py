@@ -1,5 +1,7 @@
 """Composed and invertible keys: exact for every layer, counted right, taken apart and put together again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from wrongkey.keys.lift import lift
 from wrongkey.keys.schemes import Group
 from wrongkey.keys.space import key_space
 from wrongkey.keys.spec import BASES, OPTIONS, parse
+from wrongkey.keys.volume import log10_guesses
 
 COMPOSED = (
     "rom+turns=2",
@@ -225,3 +228,34 @@ def test_blocks_taken_together_that_do_not_hold_the_stride_are_refused():
     with pytest.raises(BadInput, match="3 together"):
         lift(nn.Conv1d(1, 2, 4, stride=4), KeyCut("samples", 2, span=3))
     assert lift(nn.Conv1d(1, 2, 4, stride=4), KeyCut("samples", 2, span=2)).weight.shape == (2, 1, 4)
+
+
+def test_right_parts_that_leave_no_other_key_end_in_a_sentence():
+    keys = IncorrectKeys("shuffling+turns=2", 2, 0, np.eye(2), right=1)  # blocks of one element have one order
+    with pytest.raises(BadInput, match="No other key"):
+        keys.batch(0, 1)
+
+
+@pytest.mark.parametrize("name", ["rom+turns=02", "rom+turns= 2", "rom+turns=2_0", "rom+schedule=0.50"])
+def test_a_number_is_written_in_one_way(name):
+    """Keys are drawn by the scheme's name: two names of one scheme would have other keys."""
+    with pytest.raises(BadInput, match=r"is written|whole number|unknown option"):
+        get_scheme(name)
+
+
+def test_only_tiles_lie_along_bins():
+    with pytest.raises(BadInput, match="Only tiles"):
+        KeyCut("samples", 4).under(get_scheme("rom+turns=2+along=bins"))
+
+
+def test_a_users_scheme_has_no_options_in_its_own_name():
+    with pytest.raises(BadInput, match="plus sign begins an option"):
+        get_scheme(f"{__name__}:named_like_another")
+
+
+def named_like_another():
+    return replace(get_scheme("rom"), name="rom+turns=2")
+
+
+def test_an_option_that_changes_no_key_changes_no_count():
+    assert log10_guesses("shuffling+windows", 100, 0.3) == log10_guesses("shuffling", 100, 0.3)

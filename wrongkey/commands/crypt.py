@@ -86,7 +86,10 @@ def add(commands: Any) -> None:
 
 
 def run_encrypt(options: argparse.Namespace) -> int:
-    """Encrypt a recording, or the query that a model makes of it."""
+    """Encrypt a recording, or the query that a model makes of it, prepared as the key's scheme says."""
+    import torch
+
+    from wrongkey.evaluation.preparation import Preparation
     from wrongkey.evaluation.windows import sends_windows
     from wrongkey.keys import SeedKey, encrypt_query, load_key
 
@@ -100,6 +103,7 @@ def run_encrypt(options: argparse.Namespace) -> int:
         raise BadInput(f"A key of {key.scheme} encrypts the windows that a model's first layer reads: add --model.")
     else:
         samples, rate, segment = _read(options)
+        samples = Preparation.of(key.scheme).whole(torch.from_numpy(samples), rate, _secret_number(), "").numpy()
         comment = f"wrongkey samples={len(samples)}"
     if isinstance(key, SeedKey):
         sent = seeds.Sent(key, nonce, rate, segment)
@@ -298,20 +302,21 @@ def _query(options: argparse.Namespace, key: SecretKey | SeedKey) -> tuple[Any, 
     from wrongkey.evaluation.corpora import load_audio
     from wrongkey.evaluation.models.asking import model_at_fault
     from wrongkey.evaluation.models.registry import open_model
+    from wrongkey.evaluation.preparation import Preparation
     from wrongkey.evaluation.windows import as_sent, windows_of
 
     _refuse_existing(options)
     plain = open_model(options.model)
-    model = as_sent(plain, key.scheme)
+    model, prepared = as_sent(plain, key.scheme), Preparation.of(key.scheme)
     waveform = torch.from_numpy(load_audio(options.file, model.sample_rate, options.channels))
     with model_at_fault(model.name):
-        query = model.front_end(waveform)
+        query = model.front_end(prepared.recording(waveform, model.sample_rate))
     if query.ndim != 1:
         raise BadInput(
             f"{model.name} reads spectrograms, which no WAV file holds: encrypt them with wrongkey.keys.encrypt_query."
         )
     with model_at_fault(model.name):
-        segments = model.segments(query)
+        segments = prepared.noisy(model.segments(query), _secret_number(), "")
         spoken = plain.segments(query).shape
     windows = windows_of(model)
     if windows and windows.kernel != key.block_size:
@@ -345,6 +350,11 @@ def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str
             wav.comment = comment
         wav.write(samples)
     conclude(f"{options.out}: {len(samples)} samples at {rate} Hz")
+
+
+def _secret_number() -> int:
+    """What noise is drawn with: whoever knows it can subtract the noise."""
+    return int.from_bytes(os.urandom(16), "little")
 
 
 def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:

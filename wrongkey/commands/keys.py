@@ -64,10 +64,16 @@ def _dims(options: argparse.Namespace) -> int:
 def run_draw(options: argparse.Namespace) -> int:
     """Draw a key and write its file."""
     from wrongkey.keys import SecretKey, SeedKey, get_scheme
+    from wrongkey.keys.family import known_scheme
 
     if options.seed is None and options.index is not None:
         raise BadInput("--index numbers the keys of a seed: give --seed as well, or neither.")
     kind = SecretKey if get_scheme(options.scheme).derived is None else SeedKey
+    if kind is SeedKey and known_scheme(options.scheme) is None:
+        raise BadInput(
+            f"The file of a seed names no module to import, so that no command could use a key of {options.scheme}: "
+            "draw it in Python (wrongkey.keys.SeedKey)."
+        )
     if options.seed is None:
         key = kind.draw(options.scheme, options.block, _dims(options))
     else:

@@ -161,12 +161,14 @@ class Request:
         """Encrypt the first layer of a model; BadInput where it cannot follow the keys exactly."""
         from wrongkey.evaluation.derived_keys import layer_for_request, query_rate
         from wrongkey.evaluation.first_layer import with_first_layer
+        from wrongkey.evaluation.windows import windows_of
         from wrongkey.keys.model import check_unshared, first_layer
 
         if not 0 < longest < math.inf:
             raise BadInput(f"--seconds {longest:g} is no length of a query: give a positive number.")
         check_unshared(model.network, model.first_layer)
-        rate = query_rate(model)
+        windows = windows_of(model)
+        rate = query_rate(model) * (windows.factor if windows else 1)
         slots = key.derived.slots(cut.steps, rate, math.ceil(longest * rate))
         begin = perf_counter()
         layer = layer_for_request(first_layer(model.network, model.first_layer), key, cut, slots, nonce)
