@@ -171,3 +171,21 @@ def test_keys_of_several_windows_are_lifted() -> None:
     )
     assert key_cut_of(experiment.model, None, 20).size == 20
     assert (explicit - plain).abs().max() < 1e-4 * np.abs(explicit.numpy()).max()
+
+
+def test_a_schedule_counts_the_seconds_of_speech_and_not_of_its_windows() -> None:
+    experiment = Experiment(SweepConfig("tests.toys:overlapping", scheme="rom+windows+schedule=0.1", **FEW))
+    assert present(experiment.keys).rate == pytest.approx(2 * 16_000)
+
+
+def test_noise_goes_with_windows(tmp_path) -> None:
+    folder = sweep(
+        SweepConfig("tests.toys:overlapping", scheme="rom+windows+noise=20", keys=1, **FEW), tmp_path / "run"
+    )
+    assert not list((folder.path / "media").glob("*")), "overlapping windows are no speech to listen to"
+
+
+@pytest.mark.parametrize("scheme", ["rom+nonce", "rom+turns=2+nonce"])
+def test_of_a_seed_no_part_is_right(scheme) -> None:
+    with pytest.raises(BadInput, match="leave --right out"):
+        Experiment(SweepConfig("tests.toys:overlapping", scheme=scheme, block=10, right=1, **FEW))

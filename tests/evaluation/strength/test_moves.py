@@ -11,6 +11,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.strength.invariance import check_moves
 from wrongkey.evaluation.strength.moves import Composed, InWords, Own, Rotations, SignChanges, Transpositions, law_of
 from wrongkey.evaluation.strength.streams import words_of
+from wrongkey.keys import get_scheme
 from wrongkey.keys.schemes import SCHEMES, Scheme
 
 ROM, SHUFFLING, FLIPPING = SCHEMES["rom"], SCHEMES["shuffling"], SCHEMES["flipping"]
@@ -32,7 +33,7 @@ class Two:
 
 
 def scheme(name: str, like: Scheme = ROM, **fields) -> Scheme:
-    return Moving(name, like.words, like.matrices, like.space, **fields)
+    return Moving(name, like.words, lambda size, words: like.matrices(size, words), like.space, **fields)
 
 
 def turned(keys, size, scale, rng):
@@ -152,3 +153,9 @@ def test_wrong_moves_of_a_part_are_refused():
     part = scheme("mine", FLIPPING, moves=towards_the_identity)
     with pytest.raises(BadInput, match="'mine'"):
         check_moves(scheme("two", structure=Two(FLIPPING, part)), 10)
+
+
+@pytest.mark.parametrize("option", ["windows", "noise=20", "flat=15"])
+def test_an_option_that_changes_no_key_changes_no_moves(option):
+    for base in ("rom", "shuffling", "flipping"):
+        assert type(law_of(get_scheme(f"{base}+{option}"), 5)) is type(law_of(get_scheme(base), 5))

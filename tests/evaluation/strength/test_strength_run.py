@@ -94,6 +94,8 @@ def test_errors_are_those_of_the_sweep(tmp_path):
     error, tie = score_of(experiment)(of_type(IncorrectKeys, experiment.incorrect).batch(0, 5))
     np.testing.assert_allclose(error, table[table.condition == "incorrect"].sort_values("key_index").value)
     assert plain_error(experiment) == pytest.approx(table.set_index("condition").value["plain"])
+    prepared = Experiment(config(keys=5, scheme="rom+flat=15"))
+    assert plain_error(prepared) == plain_error(experiment), "plain is the model on speech as it was recorded"
     assert len(np.unique(tie)) == 5 and (tie > 0).all() and (tie < 2).all()
 
 
