@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from wrongkey.cli import main
+from wrongkey.keys import SecretKey
 
 SOUND = np.random.default_rng(0).normal(0, 0.2, 8_000).astype(np.float32)
 
