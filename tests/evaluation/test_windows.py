@@ -179,9 +179,8 @@ def test_a_schedule_counts_the_seconds_of_speech_and_not_of_its_windows() -> Non
 
 
 def test_noise_goes_with_windows(tmp_path) -> None:
-    folder = sweep(
-        SweepConfig("tests.toys:overlapping", scheme="rom+windows+noise=20", keys=1, **FEW), tmp_path / "run"
-    )
+    config = SweepConfig("tests.toys:overlapping", scheme="rom+windows+noise=20", keys=1, **FEW)
+    folder = sweep(config, tmp_path / "run", workers=1)
     assert not list((folder.path / "media").glob("*")), "overlapping windows are no speech to listen to"
 
 

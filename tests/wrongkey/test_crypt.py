@@ -127,14 +127,9 @@ def test_speech_is_prepared_as_the_scheme_of_the_key_says(tmp_path):
     plain, key = wave(tmp_path / "plain.wav"), tmp_path / "noise.npz"
     SecretKey.draw("rom+noise=20", 8).save(key)
     for number in (1, 2):
-        encrypt = ["encrypt", str(plain), "--key", str(key), "-o", str(tmp_path / f"{number}.wav")]
-        assert main(encrypt) == 0
-        assert (
-            main(
-                ["decrypt", str(tmp_path / f"{number}.wav"), "--key", str(key), "-o", str(tmp_path / f"d{number}.wav")]
-            )
-            == 0
-        )
+        sent, heard = (str(tmp_path / f"{letter}{number}.wav") for letter in "ed")
+        assert main(["encrypt", str(plain), "--key", str(key), "-o", sent]) == 0
+        assert main(["decrypt", sent, "--key", str(key), "-o", heard]) == 0
     one, other = (soundfile.read(tmp_path / f"d{number}.wav")[0] for number in (1, 2))
     noise = one - SOUND
     assert 10 * np.log10((SOUND**2).mean() / (noise**2).mean()) == pytest.approx(20, abs=1)
