@@ -43,7 +43,7 @@ def test_a_finished_run_is_read_again_with_the_block_size_that_was_asked_for(tmp
 def test_what_does_not_apply_says_why(tmp_path, attack, scheme, says):
     target = Target(AttackConfig(**BUNDLED, scheme=scheme, block=5), tmp_path)
     found = inapplicable(RandomKeys(1) if attack == "random-keys" else open_attack(attack), target.setting)
-    assert found is None if says is None else says in found
+    assert found is None if says is None else says in present(found)
 
 
 def test_tiles_taken_together_are_open_to_attacks_that_know_blocks(tmp_path):
@@ -51,4 +51,4 @@ def test_tiles_taken_together_are_open_to_attacks_that_know_blocks(tmp_path):
     target = Target(config, tmp_path)
     assert target.setting.cut.span == 2
     assert inapplicable(open_attack("known-plaintext"), target.setting) is None
-    assert "one by one" in inapplicable(open_attack("spectrogram-moments"), target.setting)
+    assert "one by one" in present(inapplicable(open_attack("spectrogram-moments"), target.setting))
