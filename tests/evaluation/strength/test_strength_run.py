@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -33,7 +32,7 @@ from wrongkey.keys.schemes import SCHEMES
 
 ROOT = Path(__file__).parents[3]
 SHARED: dict[str, Any] = {"corpus": "bundled", "per_speaker": 2, "replicates": 5, "device": "cpu"}
-HOW = StrengthConfig(within=(2.0, 6.0), population=60, moves=2, repetitions=2)
+HOW = StrengthConfig(within=(2.0, 6.0), population=40, moves=2, repetitions=2)
 RARE = 15.0  # points that the toys' plain error is set lower: untrained, they work as well under any key
 
 
@@ -72,7 +71,7 @@ def test_a_run_says_what_the_interface_promises(run):
     assert (found["blocks"], found["dims"], found["size"], found["variant"]) == ("samples", 1, 10, "both")
     assert (found["recordings"], found["state"], found["counted"]) == ("synthetic", "complete", False)
     assert found["settings"] == {
-        **{"within": [2.0, 6.0], "population": 60, "share": 0.2, "moves": 2, "repetitions": 2, "seed": 0}
+        **{"within": [2.0, 6.0], "population": 40, "share": 0.2, "moves": 2, "repetitions": 2, "seed": 0}
     }
     assert found["tolerance"] == 0.1 and found["nominal_bits"] > 0
     assert [one["goal"] - found["plain"] for one in found["estimates"]] == pytest.approx([2.0, 6.0])
@@ -103,13 +102,13 @@ def test_the_same_call_again_changes_nothing_and_more_repetitions_are_added(run,
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
     assert timeless(strength(config(), HOW, folder, workers=1)) == timeless(held(run))
-    more = StrengthConfig(within=(2.0, 6.0), population=60, moves=2, repetitions=3)
+    more = StrengthConfig(within=(2.0, 6.0), population=40, moves=2, repetitions=3)
     found = strength(config(), more, folder, workers=1)
     assert found["history"][:2] == held(run)["history"] and len(found["history"]) == 3
     assert found["history"][2] not in found["history"][:2]
 
 
-@pytest.mark.parametrize("stop_at", [1, 3, 4])
+@pytest.mark.parametrize("stop_at", [1, 4])
 def test_a_run_that_fails_midway_continues_to_the_same_numbers(run, tmp_path, stop_at, monkeypatch):
     """Whatever a level left behind: the end is the same, bit for bit."""
     said = []
@@ -146,8 +145,7 @@ def test_workers_change_nothing(run, tmp_path, monkeypatch):
     assert [one["repetitions"] for one in found["estimates"]] == [one["repetitions"] for one in held(run)["estimates"]]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_command_continues_to_the_same_estimate(stop, tmp_path):
+def test_a_killed_command_continues_to_the_same_estimate(tmp_path):
     command = [sys.executable, "-m", "wrongkey", "strength", "--model", "tests.toys:slow", "--workers", "1"]
     command += "--corpus bundled --per-speaker 2 --replicates 5 --device cpu --within 0.5".split()
     command += "--population 50 --moves 1 --repetitions 1".split()
@@ -160,9 +158,8 @@ def test_a_stopped_command_continues_to_the_same_estimate(stop, tmp_path):
     deadline = time.monotonic() + 120
     while not list((tmp_path / "stopped").glob("strength/chains-0-000-*")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    stopped.send_signal(stop)
+    stopped.kill()
     _, said = stopped.communicate(timeout=60)
-    assert stopped.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL)
     assert b"Traceback" not in said
     assert not (tmp_path / "stopped" / "strength" / "strength.json").exists(), "stopped too late to mean anything"
     for name in ("stopped", "whole"):
@@ -221,7 +218,7 @@ def test_a_sweep_and_a_strength_share_a_folder(tmp_path):
 
 
 def test_another_measurement_in_the_same_folder_is_refused(run):
-    with pytest.raises(BadInput, match=r"another population \(60 there, 80 now\): choose another --out"):
+    with pytest.raises(BadInput, match=r"another population \(40 there, 80 now\): choose another --out"):
         strength(config(), StrengthConfig(within=(2.0, 6.0), population=80, moves=2), run, workers=1)
     with pytest.raises(BadInput, match="scheme"):
         strength(config(scheme="flipping"), HOW, run, workers=1)
