@@ -10,8 +10,9 @@ CPU_TORCH := $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/nu
 demo: $(VENV)/ready
 	$(BIN)/wrongkey demo --out runs/demo
 
+# Two processes of one thread each: with more threads than cores they wait for each other. A file's fixtures are made once.
 test: check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile  # fixtures of a file are made once
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/ready docs
 	$(BIN)/ruff check .

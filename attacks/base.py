@@ -163,10 +163,19 @@ class BackgroundSpeech:
         Each `(samples,)` or `(bins, frames)`, float32.
     labels : tuple of str
         A speaker, transcript or class for each query, as the task has them.
+    prepared : tuple of Tensor
+        The same queries as a user would prepare them before encryption (`wrongkey.evaluation.preparation`), from which
+        an adaptive attack may learn; empty where users prepare none.
     """
 
     queries: tuple[Tensor, ...]
     labels: tuple[str, ...]
+    prepared: tuple[Tensor, ...] = ()
+
+    @property
+    def as_users(self) -> tuple[Tensor, ...]:
+        """The queries as users would encrypt them: prepared, where users prepare theirs."""
+        return self.prepared or self.queries
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from wrongkey.attacks.waveforms.lag_covariances import autocorrelations, block_r
 from wrongkey.attacks.waveforms.predictability import prediction
 from wrongkey.errors import BadInput
 from wrongkey.keys import SecretKey, decrypt_query, get_scheme
+from wrongkey.keys.derived import check_one_matrix
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import Group, Scheme
 
@@ -117,7 +118,7 @@ def recover(
     scheme : str or Scheme
         How the key was drawn.
     block_size : int
-        M, 2 to 128.
+        M; the key may multiply 2 to 128 samples together.
     seed : int
         Of everything random in the attack.
 
@@ -141,21 +142,23 @@ def recover(
     >>> found.success_claimed
     True
     """
-    setting = Setting(get_scheme(scheme), KeyCut("samples", block_size), float(rate))
-    attack = _attack_on(setting)
-    whole = [_whole_blocks(waveform, block_size) for waveform in waveforms]
+    scheme = get_scheme(scheme)
+    check_one_matrix(scheme, "to recover it")
+    setting = Setting(scheme, KeyCut("samples", block_size).under(scheme).merged, float(rate))
+    attack, together = _attack_on(setting), setting.block_size  # samples that the key multiplies together
+    whole = [_whole_blocks(waveform, together) for waveform in waveforms]
     if not any(one.any() for one in whole):
-        raise BadInput(f"The recordings hold no block of {block_size} samples that is not silent: give longer ones.")
+        raise BadInput(f"The recordings hold no block of {together} samples that is not silent: give longer ones.")
     evidence = Evidence(setting, Case(), seed, ciphertext=tuple(torch.from_numpy(one) for one in whole if len(one)))
     recovery = attack.run(evidence)
     assert recovery.key is not None  # the attacks of the table want a key
-    covariances = mean_covariances(block_rows(evidence.ciphertext, block_size), rate, SETTINGS)
+    covariances = mean_covariances(block_rows(evidence.ciphertext, together), rate, SETTINGS)
     structure = structure_of(covariances, recovery.key, SETTINGS)
     before, after = (_autocorrelation(each) for each in (covariances, recovery.key @ covariances @ recovery.key.T))
     predictable = _predictable(before), _predictable(after)
     upright = bool(after[1] > 0)
     claimed = bool(recovery.success_claimed) and structure.taken_away and upright
-    key = SecretKey(setting.scheme.name, block_size, 1, recovery.key)
+    key = SecretKey.of(scheme, block_size, 1, recovery.key)
     return Recovered(
         success_claimed=claimed,
         evidence=_sentences(recovery, structure, predictable, upright, claimed, _period(covariances)),

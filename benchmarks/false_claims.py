@@ -27,9 +27,9 @@ from wrongkey.evaluation.corpora import Utterance, load_audio, open_corpus
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
 from wrongkey.keys import correct_key, encrypt_query
+from wrongkey.keys.labels import PAPER
 
 RATE = 16_000
-SCHEMES = ("rom", "flipping", "shuffling")
 WRONG_SCHEMES = (("rom", "flipping"), ("rom", "shuffling"), ("shuffling", "flipping"), ("flipping", "shuffling"))
 WRONG_BLOCKS = (
     *((5, 3), (7, 5), (7, 3), (10, 3), (10, 7), (10, 9), (5, 4)),
@@ -98,14 +98,14 @@ def cells(row: str) -> Iterator[Cell]:
         for (scheme, other), size in product(WRONG_SCHEMES, (5, 10)):
             yield Cell(f"{scheme} {size}", (other, size), under(scheme, size))
     if row == "plain":
-        for scheme, size in product(SCHEMES, (3, 10)):
+        for scheme, size in product(PAPER, (3, 10)):
             yield Cell("plain speech", (scheme, size), None)
     if row == "changing":
         for name, encrypt in (("keys", fresh_keys), ("signs", fresh_signs), ("order of blocks", permuted_blocks)):
             for size in (3, 10):
                 yield Cell(f"rom {size}, fresh {name}", ("rom", size), encrypt(size))
     if row in ("noise", "music"):
-        for scheme, size in product(SCHEMES, (3, 10)):
+        for scheme, size in product(PAPER, (3, 10)):
             yield Cell(f"plain {row}", (scheme, size), None, source=row)
     if row == "music":
         for size, taken in ((5, 3), (5, 5), (10, 7), (10, 10)):

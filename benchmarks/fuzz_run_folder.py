@@ -30,12 +30,12 @@ import numpy as np
 import pandas as pd
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.begin import set_batch_size
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.manifest import describe_run
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
 from wrongkey.evaluation.run_folder.tables import FORMAT, identity_digest, write_table
-from wrongkey.evaluation.sweep import _set_batch_size
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 
@@ -74,6 +74,7 @@ def make(place: Path, seed: int = 0) -> Path:
         run.write_scores(shard_name(start, stop), rows)
     _attacks(run, generator)
     _analysis(run, generator)
+    _strength(run)
     return place
 
 
@@ -156,10 +157,34 @@ def _analysis(run: RunFolder, generator: np.random.Generator) -> None:
     run.write_json("analyses/keys.json", about)
 
 
+def _strength(run: RunFolder) -> None:
+    repetition = {"log10_probability": -4.2, "levels": 5, "evaluations": 900, "acceptance": [0.4, 0.3], "ancestors": 9}
+    numbers = {"within": 1.0, "goal": 9.0, "bits": 13.8, "bits_low": 12.3, "bits_high": 15.3, "probability": 7e-5}
+    about = {
+        "format": "wrongkey-strength/1",
+        **SETTING,
+        **{"recordings": "real", "blocks": "samples", "size": 3, "variant": "both", "metric": "eer", "plain": 8.0},
+        "settings": {"population": 200, "share": 0.2, "moves": 4, "repetitions": 1, "within": [1.0], "seed": 0},
+        **{"nominal_bits": 14.0, "tolerance": 0.1},
+        "estimates": [{**numbers, "guesses": 14_000.0, "why_not": "", "repetitions": [repetition]}],
+        **{"evaluations": 900, "best": 8.5, "best_distance": 1.2, "cpu_seconds": 60.0, "state": "complete"},
+    }
+    run.make("strength")
+    run.write_json("strength/strength.json", about)
+
+
 def look(folder: Path, other: Path, *, draw: bool) -> None:
     """Everything that shows a run folder: report (with `draw` the page itself), compare and ls."""
     from wrongkey.commands import ls
-    from wrongkey.reports import compare, load_run, summarise, write_report
+    from wrongkey.reports import (
+        compare,
+        find_strength,
+        load_run,
+        strength_figure,
+        strength_table,
+        summarise,
+        write_report,
+    )  # fmt: skip
     from wrongkey.reports.analyses import find_analyses, group_table, prediction_table
     from wrongkey.reports.attacks.rows import find_attacks
     from wrongkey.reports.content import report_content
@@ -174,9 +199,11 @@ def look(folder: Path, other: Path, *, draw: bool) -> None:
     str(compare(load_run(other), run, draws=20))
     attacks, analyses = find_attacks([folder]), find_analyses([folder])
     str((group_table(analyses), prediction_table(analyses)))
-    render(report_content([run], attacks, analyses), {})
+    strengths = find_strength([folder])
+    str((strength_table(strengths), strength_figure(strengths)))
+    render(report_content([run], attacks, analyses, strengths=strengths), {})
     if draw:
-        write_report([run], folder / "page.html", attacks=attacks, analyses=analyses)
+        write_report([run], folder / "page.html", attacks=attacks, analyses=analyses, strengths=strengths)
 
 
 def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
@@ -198,7 +225,7 @@ def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
             cut=KeyCut(Blocks.SAMPLES, 3),
             **{"bins": None, "seconds": 1.0},
         )
-        _set_batch_size(experiment, before)
+        set_batch_size(experiment, before)
         manifest = describe_run(experiment, before, identity, "wrongkey sweep")
         manifest["config"] |= {"task": "asv"}
         set((before or {}).get("tied_keys", ()))
@@ -386,7 +413,7 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("MPLBACKEND", "agg")
     tracebacks = 0
-    for kind in ("manifest.json", "attacks/suite.json", "analyses/keys.json", "tables"):
+    for kind in ("manifest.json", "attacks/suite.json", "analyses/keys.json", "strength/strength.json", "tables"):
         with tempfile.TemporaryDirectory() as scratch:
             if kind == "tables":
                 counts = fuzz_tables(Path(scratch), options.mutations, options.seed)

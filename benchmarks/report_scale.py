@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
+from wrongkey.keys.labels import PAPER
 
 CASES = ((1, 1_000), (12, 1_000), (1, 100_000), (12, 100_000))  # runs, keys of each
 SHARD = 1_000  # keys; the most that a sweep puts into a file
-SCHEMES = ("rom", "shuffling", "flipping")
 METRICS = (
     "eer", "min_dcf", "min_dcf_05", "eer_effective", "eer_female", "eer_male", "cllr", "cllr_min", "d_ece",
     "worst_llr", "d_sys",
@@ -34,7 +34,7 @@ TARGETS = 2_000  # trials: what one of them moves an EER by
 
 def write_run(folder: Path, number: int, keys: int, metrics: int) -> None:
     """Write the run `number`: EERs of a tail that few keys reach, and further metrics that follow them."""
-    scheme, block_size = SCHEMES[number % 3], (3, 5, 10, 20)[number // 3 % 4]
+    scheme, block_size = PAPER[number % 3], (3, 5, 10, 20)[number // 3 % 4]
     setting: dict[str, Any] = {"task": "asv", "model": f"model{block_size}", "corpus": "made-up", "scheme": scheme}
     setting |= {"block_size": block_size, "dims": 1}
     run = RunFolder(folder)

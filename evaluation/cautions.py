@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from wrongkey.evaluation.answers import Answers
+from wrongkey.evaluation.run_folder.vocabulary import error_percent
 
 SAME = 1e-6  # of scores, absolute: the rounding of a cosine in float32
 NOTHING = "this run cannot show protection"
@@ -49,6 +50,22 @@ def of_rows(rows: Iterable[Mapping[str, Any]], classes: int | None) -> list[str]
         if row["condition"] == "plain" and row["metric"] in CHANCE:
             found += CHANCE[row["metric"]](row, classes)
     return found
+
+
+def of_preparation(preparation: str, metric: str, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence about what it costs the authorised user to prepare speech before encryption, from the score rows.
+
+    ``preparation`` in words, as in "noise at 20 dB"; nothing where it is empty, or no model is under a key.
+    """
+    errors = {row["condition"]: error_percent(metric, row["value"]) for row in rows if row["metric"] == metric}
+    if not preparation or "correct" not in errors:
+        return []
+    name = metric if metric == "accuracy" else metric.upper()
+    return [
+        f"{preparation} before encryption costs the authorised user {errors['correct'] - errors['plain']:.1f} points "
+        f"of {name}: {errors['correct']:.1f} % of errors with the correct key, {errors['plain']:.1f} % in the plain "
+        "model on clean speech"
+    ]
 
 
 def of_tied_keys(keys: Collection[int], done: int) -> list[str]:

@@ -26,13 +26,13 @@ from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import TOLERANCE
 from wrongkey.evaluation.models.modules import in_training
 from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.processes.elsewhere import Asked, ask_elsewhere, asked_here
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.queries import group_queries
 from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.windows import windows_of
-from wrongkey.keys import draw_keys
 from wrongkey.keys.key_cut import KeyCut
 
 # utterances that go through the front end again, here and in another process
@@ -147,7 +147,7 @@ def _windows_difference(experiment: Experiment, numbers: Sequence[int]) -> float
 
 def _one_by_one(experiment: Experiment, model: Model, numbers: Sequence[int]) -> list[Answers]:
     """A model's answers to single utterances; no segments are padded to whole blocks, as the engine's are."""
-    reader = replace(experiment.reader, model=model)
+    reader = replace(experiment.reader, model=model, preparation=Preparation())  # noise would differ between the two
     used = [experiment.used[number] for number in numbers]
     single = KeyCut("samples", 1)
     queries = [group_queries([reader.segments(reader.waveform(one), one)], single, whole=False) for one in used]
@@ -188,9 +188,8 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
         "largest difference between encrypted model with encrypted queries and plain model with plain queries",
     )  # fmt: skip
 
-    # A Haar key tests the engine for every scheme: a Flipping key may be the harmless -I.
-    other = draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 1)
-    relative, explicit = engine.answers(other), engine.explicit(experiment.encrypted, other[0])
+    engine, keys = experiment.haar_keys(engine)
+    relative, explicit = engine.answers(keys[:1]), engine.explicit(experiment.encrypted, keys[0])
     yield SelfCheck.within(
         "relative key", _typical_difference(relative, explicit), typical,
         "median over utterances of the difference between relative-key engine and explicitly encrypted queries, one "
@@ -207,7 +206,6 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
     )  # fmt: skip
 
     few = engine.on(engine.queries.first(4))
-    keys = draw_keys("rom", len(experiment.correct), experiment.config.seed, 0, 3)
     alone, together = few.answers(keys, rows=1), few.answers(keys, rows=3 * few.queries.segments)
     yield SelfCheck.within(
         "stacked keys", _typical_difference(together, alone), typical,

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wrongkey.evaluation.derived_keys import UtteranceKeys
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.models.protocol import Model
@@ -23,6 +24,7 @@ from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import read_scores
 from wrongkey.evaluation.run_folder.vocabulary import error_percent
 from wrongkey.evaluation.spacing import evenly_spaced
+from wrongkey.evaluation.windows import overlapping
 from wrongkey.keys import decrypt_query, encrypt_query
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -84,8 +86,8 @@ def encrypted(plain: Tensor, key: Matrix, cut: KeyCut, role: Role = "encrypted",
 def decrypted(plain: Tensor, key: Matrix, used: Matrix, cut: KeyCut, role: Role, key_index: int | None = None) -> Clip:
     """The clip of a query that is encrypted with `key` and decrypted with `used`, both `(N, N)`.
 
-    Its SNR is also that of a query encrypted with `used` and read by a model under `key`, since both keys are
-    orthogonal. No waveform is upside down: its sign is inaudible, and not an attack's to find.
+    Where both keys are orthogonal its SNR is also that of a query encrypted with `used` and read by a model under
+    `key`. No waveform is upside down: its sign is inaudible, and not an attack's to find.
     """
     heard = decrypt_query(encrypt_query(plain, key, blocks=cut), used, blocks=cut)
     return _beside(plain, heard, cut.blocks, role, key_index)
@@ -98,7 +100,7 @@ def original(plain: Tensor) -> Clip:
 
 def keep_sweep(experiment: Experiment, folder: Path) -> None:
     """Keep the clips of a sweep in its run folder, unless they are there; again where it has more keys now."""
-    if not may_keep(experiment.config.media, experiment.corpus.recordings):
+    if not may_keep(experiment.config.media, experiment.corpus.recordings) or overlapping(experiment.model):
         return
     errors = effective_errors(folder, experiment.task.metric)
     before = next((row for row in read_clips(folder) if not row.attack), None)
@@ -112,7 +114,7 @@ def row_of_sweep(experiment: Experiment, errors: Mapping[int, float]) -> Row:
     """The clips of one utterance of a sweep; `errors` are those of its incorrect keys, by index."""
     spoken = long_enough(_evenly(experiment))
     return row_of(
-        _clips(experiment, begun(spoken, experiment.cut), *first_and_best(errors)),
+        _clips(experiment, spoken, *first_and_best(errors)),
         spoken.rate,
         attack="",
         given="",
@@ -158,9 +160,11 @@ def has_front_end(model: Model) -> bool:
     return query.shape != noise.shape or not torch.allclose(query / query.norm(), noise / noise.norm(), atol=1e-6)
 
 
-def _clips(experiment: Experiment, plain: Tensor, wrong: int, best: int) -> list[Clip]:
+def _clips(experiment: Experiment, spoken: Spoken, wrong: int, best: int) -> list[Clip]:
     """A plain query as it is, encrypted, and under two incorrect keys, by index (one, where they are the same)."""
-    cut, keys = experiment.cut, experiment.incorrect
+    cut, keys, plain = experiment.cut, experiment.incorrect, begun(spoken, experiment.cut)
+    if experiment.keys is not None:
+        return _seed_clips(experiment, experiment.keys, spoken, plain, wrong, best)
 
     def under(role: Role, index: int) -> Clip:
         key = keys.batch(index, 1)[0]
@@ -175,13 +179,33 @@ def _clips(experiment: Experiment, plain: Tensor, wrong: int, best: int) -> list
     return clips if best == wrong else [*clips, under("best wrong key", best)]
 
 
+def _seed_clips(
+    experiment: Experiment, keys: UtteranceKeys, spoken: Spoken, plain: Tensor, wrong: int, best: int
+) -> list[Clip]:
+    """The same where a key is a seed: with the matrices that it gives this utterance."""
+    number = [printable(utterance.id) for utterance in experiment.used].index(spoken.voice)
+    whose, own, blocks = torch.tensor([number]), experiment.correct, experiment.cut.blocks
+
+    def under(role: Role, index: int) -> Clip:
+        seed = experiment.incorrect.batch(index, 1)
+        if experiment.on_waveforms:
+            return _beside(plain, keys.encrypted(plain[None], whose, seed[0])[0], blocks, role, index)
+        return _beside(plain, keys.relative(plain[None], whose, seed[0], own[None])[0, 0], blocks, role, index)
+
+    if experiment.on_waveforms:
+        clips = [original(plain), under("encrypted", wrong)]
+    else:
+        sent = keys.encrypted(plain[None], whose, own)[0]
+        clips = [original(plain), _beside(plain, sent, blocks, "encrypted"), under("wrong key", wrong)]
+    return clips if best == wrong else [*clips, under("best wrong key", best)]
+
+
 def _evenly(experiment: Experiment) -> Iterator[Spoken]:
     """A few utterances, evenly spaced, from the middle one on."""
     few = evenly_spaced(experiment.used, TRIED)
     rate = experiment.model.sample_rate
     for utterance in [*few[len(few) // 2 :], *few[: len(few) // 2]]:
-        waveform = experiment.reader.waveform(utterance)
-        query = waveform if experiment.on_waveforms else experiment.model.front_end(waveform)
+        waveform, query = experiment.reader.waveform(utterance), experiment.reader.whole_query(utterance)
         frames_per_sample = query.shape[-1] / len(waveform)
         yield Spoken(printable(utterance.id), query.detach(), rate * frames_per_sample)
 

@@ -21,7 +21,6 @@ ASKED = {"asv": "embed", "asr": "transcribe", "asc": "classify"}  # task -> the 
 VARIANTS = {"asv": ("both", "test", "waveform"), "asr": ("both", "waveform"), "asc": ("both", "waveform")}
 SESSIONS = ("any", "disjoint")  # of generated same-speaker pairs
 BLOCKS = tuple(map(str, Blocks))
-SCHEMES = ("shuffling", "flipping", "rom")  # the paper's, in its order
 PRECISIONS = ("float64", "float32", "tf32", "bfloat16", "float16")
 
 SPEECH, RUNNING = Group("speech and trials"), Group("how it runs")

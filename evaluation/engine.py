@@ -109,7 +109,8 @@ class Engine:
         device = device or torch.device("cpu")
         model, layer = _keyed(model) if kernels else (copied(model), None)
         move(model, device, dtype)
-        own = torch.as_tensor(model_key, dtype=torch.float64)
+        own = torch.as_tensor(model_key)
+        own = own.double() if own.is_floating_point() else own  # a seed stays as it is
         engine = cls(model, layer, ask, queries.to(device, dtype), own, cut, device, dtype)
         if layer is not None:
             layer.frames_first = engine._takes_frames_first(layer)
@@ -151,18 +152,22 @@ class Engine:
         """Answers of the plain model to plain queries: one key's, as ``answers`` gives them."""
         if self.layer is not None:
             return self._under_kernels(self.layer.plain_weight[None], rows)
-        return self._collect(1, lambda _, x: self._asked(self.model, x), rows)
+        return self._collect(1, lambda _, x, __: self._asked(self.model, x), rows)
+
+    def plain_query(self) -> Answers:
+        """Answers of the encrypted model to plain queries: one key's."""
+        return self.answers(np.eye(len(self.model_key))[None])
 
     def plain_by_group(self) -> list[Answers]:
         """``plain``, of one group of queries after another: answers of any shape, such as those of ``encode``."""
         return [self.on(group).plain() for group in self.queries.by_group()]
 
-    def explicit(self, encrypted: Model, query_key: np.ndarray) -> Answers:
+    def explicit(self, encrypted: Any, query_key: np.ndarray) -> Answers:
         """The oracle: every query encrypted with ``query_key``, answers of the ``encrypted`` model, as one key's."""
         encrypted = copied(encrypted)
         move(encrypted, self.device, self.dtype)
 
-        def answer(_: slice, x: Tensor) -> Any:
+        def answer(_: slice, x: Tensor, __: Tensor) -> Any:
             return self._asked(encrypted, encrypt_query(x, query_key, blocks=self.cut))
 
         return self._collect(1, answer)
@@ -175,7 +180,7 @@ class Engine:
     def _under_kernels(self, kernels: Tensor, rows: int | None) -> Answers:
         kernels = kernels.to(self.device, self.dtype)
 
-        def answer(chosen: slice, x: Tensor) -> Any:
+        def answer(chosen: slice, x: Tensor, _: Tensor) -> Any:
             assert self.layer is not None
             self.layer.kernels = kernels[chosen]
             return self._asked(self.model, x)
@@ -185,14 +190,14 @@ class Engine:
     def _under_rotations(self, rotations: Tensor, rows: int | None) -> Answers:
         """The plain model on queries whose blocks were multiplied by ``rotations (n, N, N)``."""
 
-        def answer(chosen: slice, x: Tensor) -> Any:
+        def answer(chosen: slice, x: Tensor, _: Tensor) -> Any:
             rotated = encrypt_query(x, rotations[chosen], blocks=self.cut)  # (keys, batch, …)
             return self._asked(self.model, cut_bins(rotated, x).flatten(0, 1))
 
         return self._collect(len(rotations), answer, rows)
 
-    def _collect(self, keys: int, answer: Callable[[slice, Tensor], Any], rows: int | None = None) -> Answers:
-        """Answers from ``answer(chosen keys, segments)``, which gives ``chosen · segments`` rows or texts."""
+    def _collect(self, keys: int, answer: Callable[[slice, Tensor, Tensor], Any], rows: int | None = None) -> Answers:
+        """Answers from ``answer(chosen keys, segments, utterance of each)``: ``chosen · segments`` rows or texts."""
         batch = self.batch if rows is None else BatchSize(rows)
         while True:
             try:
@@ -203,11 +208,12 @@ class Engine:
             batch.halve(self.device)  # outside the handler: the traceback held the tensors of the pass that failed
 
     @torch.inference_mode()
-    def _run(self, keys: int, answer: Callable[[slice, Tensor], Any], rows: int) -> Answers:
+    def _run(self, keys: int, answer: Callable[[slice, Tensor, Tensor], Any], rows: int) -> Answers:
         gathered = Gathered(keys, self.queries.utterances, torch.promote_types(self.dtype, torch.float32))
         for group in self.queries.groups:
             passes = _passes(keys, len(group), rows)
-            gathered.add(group, ((k, s, answer(k, group.segments[s])) for k, s in passes))
+            of = group.utterance.repeat_interleave(group.pieces)
+            gathered.add(group, ((k, s, answer(k, group.segments[s], of[s])) for k, s in passes))
         return gathered.answers()
 
     @torch.inference_mode()

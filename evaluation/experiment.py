@@ -17,6 +17,7 @@ from wrongkey.evaluation.answers import Answers, difference_of
 from wrongkey.evaluation.config import ASKED
 from wrongkey.evaluation.config import SweepConfig as SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Recordings, Utterance, open_corpus
+from wrongkey.evaluation.derived_keys import DerivedEngine, EncryptedPerUtterance, UtteranceKeys, query_rate
 from wrongkey.evaluation.digests import digest_of_shapes, digest_of_weights, magnitude
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import encrypt_first_layer
@@ -24,14 +25,16 @@ from wrongkey.evaluation.hardware import TOLERANCE, choose_device, choose_precis
 from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
+from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Queries, QueryGroup, check_bins, group_queries
 from wrongkey.evaluation.reader import Reader
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.base import Task, make_task
-from wrongkey.evaluation.windows import as_sent, sends_windows
-from wrongkey.keys import IncorrectKeys, SecretKey, correct_key, encrypt_query, get_scheme
+from wrongkey.evaluation.windows import as_sent, sends_windows, windows_of
+from wrongkey.keys import IncorrectKeys, SecretKey, SeedKey, correct_key, draw_keys, encrypt_query, get_scheme
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.derived import IncorrectSeeds, correct_seed
 from wrongkey.keys.key_cut import KeyCut, default_blocks, natural_block
 from wrongkey.keys.model import check_exact, first_layer
 
@@ -54,7 +57,11 @@ class Experiment:
     waveforms: list[Tensor]  # kept where every key encrypts them again
     seconds: float  # of speech in use
     engine: Engine
+    keys: UtteranceKeys | None  # where a key is a seed
+    correct: np.ndarray  # (N, N), or a seed (4,)
+    incorrect: IncorrectKeys | IncorrectSeeds
     _plain: Answers | None
+    _clean: Answers | None
     _first_answers: list[Answers] | None
 
     def __init__(
@@ -67,6 +74,7 @@ class Experiment:
         self.on_waveforms = config.variant == "waveform"
         self.model = like.model if like else as_sent(self.plain_model(), config.scheme, config.blocks)
         answer_function(self.model, config.task)
+        self.preparation = Preparation.of(config.scheme)
         self._draw_keys()
         self.encrypted = None if self.on_waveforms else self._encrypted_model()
         if like:
@@ -81,8 +89,11 @@ class Experiment:
         """
         keys = ("scheme", "block", "keys")
         same = replace(config, **{name: getattr(self.config, name) for name in keys}) == self.config
-        if not (self.on_waveforms and same) or min(map(len, self.waveforms)) < (config.block or 0):
+        steps = get_scheme(config.scheme).span * (config.block or 0)
+        if not (self.on_waveforms and same) or min(map(len, self.waveforms)) < steps:
             return None  # too short an utterance is refused where it is read
+        if Preparation.of(config.scheme) != self.preparation:
+            return None
         return Experiment(config, like=self)
 
     def plain_model(self) -> Model:
@@ -146,16 +157,39 @@ class Experiment:
         return segments.shape[-2] if segments.ndim == 3 else None
 
     def plain(self) -> Answers:
-        """The plain model's answers to plain queries, computed once."""
+        """The plain model's answers to plain queries, prepared as those that are encrypted; computed once."""
         if self._plain is None:
             self._plain = self.engine.plain()
         return self._plain
+
+    def clean(self) -> Answers:
+        """The plain model's answers to speech as it was recorded, computed once; ``plain`` where users prepare none."""
+        if not self.preparation:
+            return self.plain()
+        if self._clean is None:
+            reader = replace(self.reader, preparation=Preparation())
+            queries = self._grouped([reader.segments(reader.waveform(one), one) for one in self.used])
+            self._clean = self.engine.on(queries).plain()
+        return self._clean
 
     def answers(self, keys: np.ndarray) -> Answers:
         """Answers to queries, or of the plain model to waveforms, under ``keys (n, N, N)``."""
         if not self.on_waveforms:
             return self.engine.answers(keys)
         return _joined([self.engine.on(self._encrypted_queries(key)).plain() for key in keys])
+
+    def plain_query(self) -> Answers:
+        """Answers of the encrypted model to queries that were not encrypted."""
+        return self.engine.plain_query()
+
+    def haar_keys(self, engine: Engine) -> tuple[Engine, np.ndarray]:
+        """Three keys to check an engine with, and the engine that takes them.
+
+        A Haar key tests the engine for every scheme: a Flipping key may be the harmless -I.
+        """
+        if isinstance(engine, DerivedEngine):
+            return engine.asked_by("rom"), self.incorrect.batch(0, 3)
+        return engine, draw_keys("rom", self.cut.size, self.config.seed, 0, 3)
 
     def scores(self, answers: Answers) -> Tensor:
         """Scores ``(keys, …)`` of answers, as the task makes them."""
@@ -212,13 +246,38 @@ class Experiment:
         config = self.config
         self.scheme = get_scheme(config.scheme)
         self.cut = self._key_cut().under(self.scheme)
-        self.reader = Reader(self.model, self.cut, cast(Literal["refuse", "mix"], config.channels))
+        self.reader = Reader(
+            self.model,
+            self.cut,
+            cast(Literal["refuse", "mix"], config.channels),
+            self.preparation,
+            config.seed,
+            "waveform" if self.on_waveforms else "query",
+        )
         size = self.cut.size
+        self.keys = self._utterance_keys()
+        if self.keys is not None:
+            if config.right:
+                raise BadInput(f"A key of {config.scheme} is a seed, of which no part can be right: leave --right out.")
+            self.correct = correct_seed(self.scheme, size, config.seed)
+            self.incorrect = IncorrectSeeds(self.scheme, size, config.seed)
+            return
         # A model without a key is one under the identity: every other key is an incorrect one.
         self.correct = np.eye(size) if self.on_waveforms else correct_key(self.scheme, size, config.seed)
         self.incorrect = IncorrectKeys(self.scheme, size, config.seed, self.correct, config.right)
         if self.incorrect.total == 0:
             raise BadInput(f"{config.scheme} has a single key at N = {size}: there is no incorrect one to try.")
+
+    def _utterance_keys(self) -> UtteranceKeys | None:
+        """How the matrices of an utterance follow from a key, where that is a seed."""
+        derived = self.scheme.derived
+        if derived is None:
+            return None
+        measured = derived.hold is not None and not self.on_waveforms
+        rate = query_rate(self.model) if measured else float(self.model.sample_rate)
+        if windows := windows_of(self.model):
+            rate *= windows.factor
+        return UtteranceKeys(derived, derived, self.cut, rate, self.config.seed)
 
     @property
     def _whole_blocks(self) -> bool:
@@ -227,15 +286,19 @@ class Experiment:
     @property
     def _into_kernels(self) -> bool:
         """Keys go into the first layer where they can; a recogniser's decoder may count on the batch it was given."""
-        return self._whole_blocks and self.config.task != "asr"
+        return self._whole_blocks and self.config.task != "asr" and self.scheme.derived is None
 
     @property
     def _layer(self) -> nn.Module:
         return first_layer(self.model.network, self.model.first_layer)
 
-    def _encrypted_model(self) -> Model:
+    def _encrypted_model(self) -> Model | EncryptedPerUtterance:
+        dtype = torch.promote_types(self.dtype, torch.float32)
+        if self.keys is not None:
+            seed = SeedKey.of(self.scheme, self.cut.block_size, self.cut.dims, self.correct)
+            return EncryptedPerUtterance(self.model, seed, self.keys, dtype)
         key = SecretKey.of(self.scheme, self.cut.block_size, self.cut.dims, self.correct)
-        return encrypt_first_layer(self.model, key, self.cut, torch.promote_types(self.dtype, torch.float32))
+        return encrypt_first_layer(self.model, key, self.cut, dtype)
 
     def _read_speech(self, numbers: Sequence[int] | None) -> None:
         """Open the corpus and the task, and prepare the utterances in use."""
@@ -246,7 +309,8 @@ class Experiment:
             self.used = tuple(self.used[number] for number in numbers)
         self.waveforms = []
         queries, self.seconds = self._queries()
-        self.engine = Engine.of(
+        kind = Engine if self.keys is None else DerivedEngine
+        self.engine = kind.of(
             self.model,
             ASKED[self.config.task],
             queries,
@@ -256,12 +320,14 @@ class Experiment:
             device=self.device,
             dtype=self.dtype,
         )
-        self._plain = self._first_answers = None
+        if isinstance(self.engine, DerivedEngine):
+            self.engine = replace(self.engine, keys=self.keys)
+        self._plain = self._clean = self._first_answers = None
 
     def _take_speech_of(self, other: Experiment) -> None:
         self.corpus, self.task, self.used = other.corpus, other.task, other.used
         self.waveforms, self.seconds, self.engine = other.waveforms, other.seconds, other.engine
-        self._plain, self._first_answers = other._plain, other._first_answers
+        self._plain, self._clean, self._first_answers = other._plain, other._clean, other._first_answers
 
     def _queries(self) -> tuple[Queries, float]:
         """The segments of every utterance in use, and the seconds of speech they were cut from."""
@@ -285,9 +351,15 @@ class Experiment:
 
     def _encrypted_queries(self, key: np.ndarray) -> Queries:
         """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""
-        encrypted = (encrypt_query(waveform, key, blocks=self.cut) for waveform in self.waveforms)
+        encrypted = (self._encrypted(waveform, number, key) for number, waveform in enumerate(self.waveforms))
         pairs = zip(encrypted, self.used, strict=True)
         return self._grouped([self.reader.segments(waveform, utterance) for waveform, utterance in pairs])
+
+    def _encrypted(self, waveform: Tensor, number: int, key: np.ndarray) -> Tensor:
+        """The waveform of an utterance, by its number, under a key."""
+        if self.keys is None:
+            return encrypt_query(waveform, key, blocks=Blocks.SAMPLES)
+        return self.keys.encrypted(waveform[None], torch.tensor([number]), key)[0]
 
     def _probe(self, shortest: QueryGroup) -> None:
         """Ask the plain model once: raises BadInput where it fails or answers in another shape."""

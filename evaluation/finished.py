@@ -33,10 +33,11 @@ def is_finished(config: SweepConfig, out: Path) -> bool:
         manifest = RunFolder(out).manifest()
     except BadInput:  # the sweep says what is wrong
         return False
-    return manifest is not None and bool(manifest.get("ended")) and _answers(manifest, config)
+    return manifest is not None and bool(manifest.get("ended")) and answers_to(manifest, config)
 
 
-def _answers(manifest: Mapping[str, Any], config: SweepConfig) -> bool:
+def answers_to(manifest: Mapping[str, Any], config: SweepConfig) -> bool:
+    """Whether a manifest is one of these settings, with as many keys or more."""
     kept = manifest["config"]
     for name, asked in asdict(config).items():
         there = kept.get(AS_NAMED.get(name, name))

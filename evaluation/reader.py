@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.corpora import Utterance, load_audio
 from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.preparation import Preparation
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 
@@ -19,15 +20,20 @@ from wrongkey.keys.key_cut import KeyCut
 class Reader:
     """Reads utterances for a model whose queries are cut in one way.
 
-    ``channels`` says what to do with recordings of several channels: "refuse" or "mix".
+    ``channels`` says what to do with recordings of several channels: "refuse" or "mix". ``preparation`` is what users
+    do before they encrypt, with noise drawn from ``seed``; ``encrypts`` says whether they encrypt the waveform or the
+    model's query, to which the noise is added.
     """
 
     model: Model
     cut: KeyCut
     channels: Literal["refuse", "mix"]
+    preparation: Preparation = field(default_factory=Preparation)
+    seed: int = 0
+    encrypts: Literal["query", "waveform"] = "query"
 
     def waveform(self, utterance: Utterance) -> Tensor:
-        """An utterance's waveform ``(samples,)``; raises BadInput for one that no model can make anything of."""
+        """An utterance's waveform ``(samples,)``, prepared; raises BadInput where no model can make anything of it."""
         # A copy, because torch aligns its memory: transforms round by where a recording is in numpy's.
         waveform = torch.from_numpy(load_audio(utterance, self.model.sample_rate, self.channels)).clone()
         if self.cut.blocks is Blocks.SAMPLES and len(waveform) < self.cut.steps:
@@ -39,10 +45,11 @@ class Reader:
             raise BadInput(
                 f"Utterance {utterance.id} ({utterance.path}) is digital silence: leave it out of the corpus."
             )
-        return waveform
+        waveform = self.preparation.recording(waveform, self.model.sample_rate)
+        return self._noisy(waveform[None], utterance)[0] if self.encrypts == "waveform" else waveform
 
     def segments(self, waveform: Tensor, utterance: Utterance) -> Tensor:
-        """A waveform's segments; raises BadInput where a user's front end fails or gives something else."""
+        """A waveform's segments, prepared; raises BadInput where a user's front end fails or gives something else."""
         try:
             with torch.no_grad():
                 segments = self.model.segments(self.model.front_end(waveform))
@@ -64,7 +71,17 @@ class Reader:
                 f"The front end of model {self.model.name} gives values that are not finite for utterance "
                 f"{utterance.id}: keep the logarithm of silence above a floor, or leave the utterance out."
             )
-        return segments
+        return self._noisy(segments, utterance) if self.encrypts == "query" else segments
+
+    def whole_query(self, utterance: Utterance) -> Tensor:
+        """What is encrypted of an utterance, before it is cut: the waveform, or the query of the model's front end."""
+        waveform = self.waveform(utterance)
+        if self.encrypts == "waveform":
+            return waveform
+        return self._noisy(self.model.front_end(waveform)[None], utterance)[0]
+
+    def _noisy(self, queries: Tensor, utterance: Utterance) -> Tensor:
+        return self.preparation.noisy(queries, self.seed, utterance.id)
 
 
 def _are_queries(segments: object) -> bool:

@@ -90,6 +90,12 @@ def windows_of(model: Model) -> Windows | None:
     return cut.windows if isinstance(cut, WindowedSegments) else None
 
 
+def overlapping(model: Model | None) -> bool:
+    """Whether a model is sent windows that overlap: what a key encrypts then is no speech to listen to."""
+    windows = None if model is None else windows_of(model)
+    return windows is not None and windows.factor > 1
+
+
 def described(model: Model, windows: Windows) -> str:
     """What the windows are and what they cost, for the log."""
     of = f"{model.first_layer} of {model.name} reads {windows}"

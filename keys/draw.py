@@ -279,6 +279,11 @@ class IncorrectKeys:
                 drawn = _draw(domain, self.scheme, self.size, self.seed, start + int(i), 1)
                 keys[i] = self._with_right_parts(drawn, start + int(i))[0]
             attempt += 1
+            if attempt == REDRAWS:
+                raise BadInput(
+                    f"No other key of {self.scheme.name} was drawn at N = {self.size}: choose a larger block, or fewer "
+                    "parts that are right."
+                )
         return keys
 
     def _with_right_parts(self, keys: Matrices, start: int) -> Matrices:

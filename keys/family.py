@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from wrongkey.errors import BadInput
+from wrongkey.keys.derived import derived_scheme
 from wrongkey.keys.invertible import MOST_CONDITION, invertible
+from wrongkey.keys.preparations import PREPARATIONS, steps_of
 from wrongkey.keys.schemes import SCHEMES, Scheme
 from wrongkey.keys.spec import BASES, Spec, parse, real_number, whole_number
 from wrongkey.keys.structure import in_order, in_turn, lying_along, signed_shuffling, with_signs
 from wrongkey.plugins import Registry
 
 MOST_BLOCKS = 4_096  # of a super-block
+OF_ONE_MATRIX = ("turns", "signs", "order", "along", "condition")  # options that say how a matrix is composed
+DERIVED = "schedule and nonce"
 
 REGISTRY = Registry(
     kind="scheme",
@@ -36,7 +40,7 @@ def get_scheme(name: str | Scheme) -> Scheme:
     Returns
     -------
     Scheme
-        Its name is the one that was given, with bases and options in lower case.
+        Its name is that of the base, and the options as they were given.
 
     Raises
     ------
@@ -56,6 +60,8 @@ def get_scheme(name: str | Scheme) -> Scheme:
     spec = parse(name)
     scheme = _base(spec.base)
     for option in spec.options:
+        if scheme.derived is not None and option[0] in OF_ONE_MATRIX:
+            raise BadInput(f"The scheme {name!r} composes keys that are seeds: write {option[0]} before {DERIVED}.")
         scheme = OPENED[option[0]](str(Spec(scheme.name, (option,))), scheme, option[1])
     return scheme
 
@@ -70,6 +76,8 @@ def known_scheme(name: str) -> Scheme | None:
 
 def _base(name: str) -> Scheme:
     scheme: Scheme = REGISTRY.open(name)
+    if "+" in scheme.name:
+        raise BadInput(f"Scheme {name!r} has the name {scheme.name!r}, and a plus sign begins an option: rename it.")
     if scheme.name != name and (":" not in name or scheme.name in BASES):
         raise BadInput(
             f"Scheme {name!r} is a Scheme with the name {scheme.name!r}: give it the name that it is registered as, "
@@ -91,15 +99,31 @@ def _condition(name: str, base: Scheme, value: str) -> Scheme:
     return invertible(name, real_number("condition", value, 1 + 1e-9, MOST_CONDITION))
 
 
+def _schedule(name: str, base: Scheme, value: str) -> Scheme:
+    real_number("schedule", value, 1e-6, 1e9)  # one way to write it
+    return derived_scheme(base, hold=value)
+
+
+def _nonce(name: str, base: Scheme, value: str) -> Scheme:
+    return derived_scheme(base, nonce=True)
+
+
 def _along(name: str, base: Scheme, value: str) -> Scheme:
     if value not in ("time", "bins"):
         raise BadInput(f"The option along={value} of a scheme is either along=time or along=bins.")
     return lying_along(name, base, "bins" if value == "bins" else "time")
 
 
-def _renamed(name: str, base: Scheme, value: str) -> Scheme:
-    """An option that changes no key: what is encrypted is another."""
-    return replace(base, name=name)
+def _windows(name: str, base: Scheme, value: str) -> Scheme:
+    return replace(base, name=name)  # the keys stay as they are: other blocks are encrypted
+
+
+def _preparation(option: str) -> Callable[[str, Scheme, str], Scheme]:
+    def opened(name: str, base: Scheme, value: str) -> Scheme:
+        steps_of([(option, value)])  # refused where it cannot be
+        return replace(base, name=name)  # the keys stay as they are: other speech is encrypted
+
+    return opened
 
 
 OPENED: Mapping[str, Callable[[str, Scheme, str], Scheme]] = {
@@ -108,5 +132,8 @@ OPENED: Mapping[str, Callable[[str, Scheme, str], Scheme]] = {
     "order": _taken_together(in_order, "order"),
     "condition": _condition,
     "along": _along,
-    "windows": _renamed,
+    "windows": _windows,
+    **{option: _preparation(option) for option in PREPARATIONS},
+    "schedule": _schedule,
+    "nonce": _nonce,
 }

@@ -16,7 +16,7 @@ from wrongkey.keys.draw import correct_key, draw_keys, draw_secret_matrix
 from wrongkey.keys.family import get_scheme, known_scheme
 from wrongkey.keys.inverse import TOLERANCE, check_invertible
 from wrongkey.keys.key_cut import KeyCut
-from wrongkey.keys.key_file import FORMAT, OPTIONAL, read_key_file, write_key_file
+from wrongkey.keys.key_file import FORMAT, OPTIONAL, SEED_FORMAT, read_key_file, write_key_file
 from wrongkey.keys.schemes import Scheme
 from wrongkey.keys.structure import Along
 from wrongkey.keys.volume import countable_bits
@@ -286,6 +286,8 @@ class SecretKey:
         """
         name = printable(path)
         details, matrix = read_key_file(Path(path))
+        if details["format"] == SEED_FORMAT:
+            raise BadInput(f"{name}: this file holds the seed of many matrices: load it as a SeedKey.")
         try:
             size = int(details["block_size"]), int(details["dims"])
             along: Along = "bins" if details["along"] == "bins" else "time"

@@ -122,6 +122,8 @@ class KeyCut:
         """The same cut with as many blocks taken together as the keys of a scheme multiply."""
         structure = scheme.structure
         along: Along = "time" if structure is None else structure.along
+        if along == "bins" and self.blocks is not Blocks.TILES:
+            raise BadInput(f"Only tiles lie side by side along bins, and {scheme.name} would cut {self.blocks}.")
         return replace(self, span=scheme.span, along=along)
 
     @property

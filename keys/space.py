@@ -18,7 +18,7 @@ from math import log2
 
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import check_block
-from wrongkey.keys.family import get_scheme
+from wrongkey.keys.family import get_scheme, known_scheme
 from wrongkey.keys.schemes import Scheme
 from wrongkey.keys.volume import TOLERANCE, countable
 
@@ -92,8 +92,10 @@ def key_space(scheme: str | Scheme, block_size: int, dims: int = 1, tolerance: f
         return KeySpace(scheme.name, block_size, dims, size, count, log2(count), 0, None)
     found = countable(scheme, size)
     if found is None:
+        advice = "if they are Haar distributed, make it a Scheme(…, haar=True)"
+        known = known_scheme(scheme.name) is not None
         raise BadInput(
-            f"The keys of the scheme {scheme.name!r} form a continuum of a volume that is not known: if they are Haar "
-            "distributed, make it a Scheme(…, haar=True)."
+            f"The keys of the scheme {scheme.name!r} form a continuum of a volume that is not known: "
+            f"{'they cannot be counted' if known else advice}."
         )
     return KeySpace(scheme.name, block_size, dims, size, None, found.bits(tolerance), found.dimension, tolerance)

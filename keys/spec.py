@@ -6,10 +6,14 @@ the one list of the family of schemes: the command line, the documentation and t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TypeVar
 
 from wrongkey.errors import BadInput
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -146,13 +150,10 @@ def parse(name: str) -> Spec:
 
 def whole_number(option: str, value: str, least: int, most: int) -> int:
     """The value of an option as a whole number; BadInput where it is none, or out of range."""
-    try:
-        number = int(value)
-    except ValueError:
-        number = least - 1
+    number = int(value) if re.fullmatch(r"[0-9]{1,9}", value) else least - 1
     if not least <= number <= most:
         raise BadInput(f"The option {option}={value} of a scheme needs a whole number from {least} to {most:,}.")
-    return number
+    return _as_written(option, value, number)
 
 
 def real_number(option: str, value: str, least: float, most: float) -> float:
@@ -163,4 +164,12 @@ def real_number(option: str, value: str, least: float, most: float) -> float:
         number = float("nan")
     if not least <= number <= most:
         raise BadInput(f"The option {option}={value} of a scheme needs a number from {least:g} to {most:g}.")
+    return _as_written(option, value, number)
+
+
+def _as_written(option: str, value: str, number: Number) -> Number:
+    """The number, if it is written as anybody would: keys are drawn by a scheme's name, and one scheme has one name."""
+    written = f"{number:.12g}"
+    if value != written:
+        raise BadInput(f"The option {option}={value} of a scheme is written {option}={written}.")
     return number

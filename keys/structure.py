@@ -124,8 +124,16 @@ def composed(name: str, structure: Structure, group: Group) -> Scheme:
         return found
 
     numbered = all(part.scheme.rank and part.scheme.unrank for part in parts_of(structure.span))
-    ranked = (unrank, rank) if numbered else (None, None)
-    return Scheme(name, words, matrices, space, *ranked, group=group, structure=structure)
+    return Scheme(
+        name,
+        words,
+        matrices,
+        space,
+        unrank if numbered else None,
+        rank if numbered else None,
+        group,
+        structure=structure,
+    )
 
 
 def in_turn(name: str, base: Scheme, count: int) -> Scheme:

@@ -24,7 +24,7 @@ from math import comb, floor, lgamma, log, log2, log10, pi
 
 from wrongkey.errors import BadInput
 from wrongkey.keys.family import known_scheme
-from wrongkey.keys.schemes import Scheme
+from wrongkey.keys.schemes import SCHEMES, Scheme
 
 TOLERANCE = 0.1
 LARGEST_TOLERANCE = 0.5  # up to here the flat ball is a good one
@@ -38,9 +38,10 @@ def log10_guesses(scheme: str, size: int, tolerance: float = TOLERANCE) -> float
     whose volume is not known. Raises BadInput for a tolerance out of (0, 0.5].
     """
     _check(tolerance)
-    if scheme in GUESSES:
-        return GUESSES[scheme](size, tolerance)
     known = known_scheme(scheme)
+    for name, guesses in GUESSES.items():
+        if known is not None and known.matrices is SCHEMES[name].matrices:  # also with options that change no key
+            return guesses(size, tolerance)
     bits = None if known is None else countable_bits(known, size, tolerance)
     return None if bits is None else bits * log10(2)
 

@@ -19,6 +19,7 @@ from .figures.analyses import near_figure as near_figure
 from .figures.analyses import scatter_figure as scatter_figure
 from .figures.block_size import block_size_figure as block_size_figure
 from .figures.confusion import confusion_figure as confusion_figure
+from .figures.strength import strength_figure as strength_figure
 from .figures.style import save_figure as save_figure
 from .figures.violins import violin_figure as violin_figure
 from .latex import to_latex as to_latex
@@ -37,6 +38,9 @@ from .runs import load_runs as load_runs
 from .statistics.key_statistics import KeyStatistics as KeyStatistics
 from .statistics.key_statistics import summarise as summarise
 from .statistics.key_statistics import summarise_all as summarise_all
+from .strength.runs import StrengthRun as StrengthRun
+from .strength.runs import find_strength as find_strength
+from .strength.tables import strength_table as strength_table
 from .tables import closeness_table as closeness_table
 from .tables import numbers as numbers
 from .tables import score_table as score_table
@@ -57,6 +61,7 @@ __all__ = [
     "Metric",
     "Players",
     "Run",
+    "StrengthRun",
     "attack_table",
     "block_size_figure",
     "board_table",
@@ -69,6 +74,7 @@ __all__ = [
     "find_analyses",
     "find_attacks",
     "find_readable",
+    "find_strength",
     "get_metric",
     "headline",
     "heard_table",
@@ -82,6 +88,8 @@ __all__ = [
     "save_figure",
     "scatter_figure",
     "score_table",
+    "strength_figure",
+    "strength_table",
     "summarise",
     "summarise_all",
     "to_csv",

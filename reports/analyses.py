@@ -20,10 +20,10 @@ from wrongkey.evaluation.run_folder.scores import old_files
 from wrongkey.evaluation.run_folder.tables import Damaged, Sealed, read_table
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import printable
 from wrongkey.reports.metrics import METRICS
 from wrongkey.reports.rounding import rounded
-from wrongkey.reports.runs import SCHEME_NAMES
 
 NUMBERS = ("key_index", "score", "error", "euclidean", "step", "draw", "value", "block_size", "frame", "bin")
 METRIC_NAMES = {
@@ -78,7 +78,7 @@ class Analysis:
             return str(self.setting.get("corpus") or printable(self.folder.name))
         blocks = self.setting.get("blocks")
         how = f"M = {self.setting.get('block_size')}" + ("" if blocks == Blocks.SAMPLES else f" ({blocks})")
-        return f"{self.setting['model']}, {SCHEME_NAMES.get(self.scheme, self.scheme)}, {how}"
+        return f"{self.setting['model']}, {scheme_label(self.scheme)}, {how}"
 
     @property
     def recordings(self) -> str:
@@ -208,7 +208,7 @@ def rows_table(analysis: Analysis) -> pd.DataFrame:
     for key, rows in analysis.rows.groupby(keys, dropna=False, sort=False):
         experiment, scheme, block_size, blocks, condition, method = key
         size = f"M = {int(block_size)}" if block_size and not _missing(block_size) else ""
-        setting = [SCHEME_NAMES.get(str(scheme), str(scheme)) if scheme and not _missing(scheme) else "", size]
+        setting = [scheme_label(str(scheme)) if scheme and not _missing(scheme) else "", size]
         setting += [str(blocks) if blocks not in (Blocks.SAMPLES, "", None) and not _missing(blocks) else ""]
         row = {
             "Experiment": str(experiment),

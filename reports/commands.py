@@ -10,6 +10,7 @@ from wrongkey.printable import printable
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
 from wrongkey.reports.private import last_parts
 from wrongkey.reports.runs import Run
+from wrongkey.reports.strength.runs import StrengthRun
 
 VICTIMS = "/attacks/victims.txt"  # the list that attacks write for the sweep beside them
 
@@ -73,6 +74,13 @@ def attack_command(run: AttackRun) -> str:
     last = str((run.suite.get("sessions") or [{}])[-1].get("command"))
     names = "suite" if last.startswith("wrongkey attack suite") else ",".join(ran)
     return full_command(["attack", names], settings, run.folder.resolve().name)
+
+
+def strength_command(run: StrengthRun) -> str:
+    """The last command that measured a strength, as its manifest has it; "" where it has none."""
+    sessions = [str(one.get("command") or "") for one in run.manifest.get("sessions") or []]
+    commands = [command for command in sessions if command.startswith("wrongkey strength ")]
+    return last_parts(commands[-1]) if commands else ""
 
 
 def draw_words(run: Run) -> list[str]:

@@ -18,9 +18,9 @@ from wrongkey.evaluation.run_folder.schema import KeptClip, KeptClips
 from wrongkey.evaluation.run_folder.tables import Damaged
 from wrongkey.evaluation.run_folder.vocabulary import EXACT
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import printable
 from wrongkey.reports.plates import of_arrays, of_powers, spectrogram
-from wrongkey.reports.runs import SCHEME_NAMES
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def _energy(power: NDArray[np.float64], rate: int) -> str:
 
 
 def _label(row: KeptClips) -> str:
-    scheme = printable(SCHEME_NAMES.get(row.scheme, row.scheme))
+    scheme = printable(scheme_label(row.scheme))
     of = "" if row.blocks == Blocks.SAMPLES else f" ({printable(row.blocks)})"
     return f"{scheme}, M = {row.block_size}{of}"
 

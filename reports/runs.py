@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import REMEDY, SETTING, TEXTS, read_scores
+from wrongkey.evaluation.run_folder.strength import FILE as STRENGTH
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, SelfCheck
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import brief, facts_html, printable
 from wrongkey.reports.metrics import METRICS
 
-SCHEME_NAMES = {"rom": "ROM", "shuffling": "Shuffling", "flipping": "Flipping"}
 TASKS = ("asv", "asr", "asc")  # in the order in which they are shown
-SCHEMES = ("rom", "flipping", "shuffling")  # likewise, the largest key space first; those of a user come after them
 VARIANT_WORDS = {  # the usual variant, that of the paper's tables I to III, is not named
     "": "",
     "both": "",
@@ -116,7 +116,7 @@ class Run:
     @property
     def scheme_name(self) -> str:
         """The key scheme as people write it, such as "ROM"."""
-        return SCHEME_NAMES.get(self.scheme, self.scheme)
+        return scheme_label(self.scheme)
 
     @property
     def block_size(self) -> int:
@@ -165,8 +165,19 @@ class Run:
 
     @property
     def variant_words(self) -> str:
-        """The threat variant in words: "" for the usual one, else such as "only the test side"."""
-        return VARIANT_WORDS.get(self.variant, f"variant {self.variant}")
+        """What is unusual about the incorrect keys in words: "" for nothing, else such as "only the test side"."""
+        variant = VARIANT_WORDS.get(self.variant, f"variant {self.variant}")
+        return ", ".join(filter(None, (variant, self.right_words)))
+
+    @property
+    def right(self) -> int:
+        """Of several keys in turn, how many are right in each incorrect key."""
+        return int(self.section("config").get("right") or 0)
+
+    @property
+    def right_words(self) -> str:
+        """The same in words; "" for none."""
+        return f"{self.right} of the keys right" if self.right else ""
 
     @property
     def variant_label(self) -> str:
@@ -360,7 +371,7 @@ def load_runs(folders: Iterable[Path | str | Run]) -> list[Run]:
 
 
 def place_in(order: Sequence[str], name: str) -> int:
-    """Where a task or a scheme is shown; behind all others where the order does not know it."""
+    """Where a task is shown; behind all others where the order does not know it."""
     return order.index(name) if name in order else len(order)
 
 
@@ -442,6 +453,11 @@ def _whole(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
             f"{folder / 'scores'} holds two different scores for key {twice['key_index'].iloc[0]}: {REMEDY}."
         )
     if not (scores["condition"] == "incorrect").any():
+        if (folder / STRENGTH).exists():
+            raise BadInput(
+                f"{folder} keeps the strength of a key, which wrongkey report shows, and no score of an incorrect key: "
+                "run wrongkey sweep into it."
+            )
         raise BadInput(f"{folder} has no scores yet of an incorrect key: let its sweep finish one shard of keys.")
     return scores.sort_values(identity, kind="stable", ignore_index=True)
 

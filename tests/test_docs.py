@@ -69,7 +69,7 @@ def test_the_corpus_holds_what_lies_in_the_folder(tmp_path, monkeypatch):
 
 
 def test_keys_of_the_scheme_are_signed_permutations():
-    scheme = module("myscheme").both
+    scheme = module("myscheme").mine
     keys = draw_keys(scheme, 4, 0, 0, 50)
     assert np.allclose(keys @ keys.transpose(0, 2, 1), np.eye(4))
     assert ((keys != 0).sum(axis=1) == 1).all() and (keys < 0).any()

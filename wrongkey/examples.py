@@ -11,6 +11,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "wrongkey sweep --model asv-raw10 --corpus bundled --scheme shuffling --keys 5000 --out runs/shuffling",
         "wrongkey sweep --config sweep.toml --keys 200 --json",
     ),
+    "wrongkey strength": (
+        "wrongkey strength --model asv-raw10 --corpus bundled --trials corpus --within 1,2,5",
+        "wrongkey strength --model asv-raw3 --corpus bundled --population 1000 --repetitions 5 --out runs/raw3",
+    ),
     "wrongkey attack": (
         "wrongkey attack list",
         "wrongkey attack suite --model asv-raw10 --corpus bundled --scheme rom --out runs/suite",

@@ -10,8 +10,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from wrongkey.evaluation.config import SCHEMES
 from wrongkey.evaluation.settings import Option, options_of
+from wrongkey.keys.labels import FAMILY
 
 
 class Groups(dict[str, "argparse._ArgumentGroup"]):
@@ -89,8 +89,8 @@ def report_hint(folders: Sequence[Path], page: str = "report.html") -> str:
 
 
 def scheme_name(text: str) -> str:
-    """One of the paper's schemes in any case, as reports write them (ROM); any other name stays as it is."""
-    return text.lower() if text.lower() in SCHEMES else text
+    """A scheme of the family in any case, as reports write them (ROM); any other name stays as it is."""
+    return text.lower() if text.partition("+")[0].lower() in FAMILY else text
 
 
 def scheme_names(text: str) -> str:

@@ -24,6 +24,8 @@ from wrongkey.evaluation.run_folder.folder import RunFolder, same
 from wrongkey.evaluation.run_folder.manifest import git_revision, now, versions
 from wrongkey.evaluation.run_folder.schema import Analysis as Schema
 from wrongkey.evaluation.run_folder.tables import write_table
+from wrongkey.keys import get_scheme
+from wrongkey.keys.derived import check_one_matrix
 
 FORMAT = Schema.FORMAT
 
@@ -114,6 +116,7 @@ def experiment_of(folder: RunFolder, trusted: Collection[str] = ()) -> Experimen
         raise BadInput(f"{folder.path} is no run folder (it has no manifest.json): name one that wrongkey sweep made.")
     config = replace(sweep_config(manifest["config"]), device="cpu")
     refuse_code(config, folder.manifest_path, trusted)
+    check_one_matrix(get_scheme(config.scheme), "an analysis of its keys")
     experiment = Experiment(config)
     if not experiment.scheme.orthogonal or experiment.scheme.derived is not None:
         raise BadInput(

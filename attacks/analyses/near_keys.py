@@ -30,8 +30,9 @@ from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.processes.workers import score_rows
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.spacing import evenly_spaced
-from wrongkey.keys import decrypt_query, encrypt_query
+from wrongkey.keys import decrypt_query, encrypt_query, get_scheme
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.derived import check_one_matrix
 
 EXAMPLE = "decryption-example"
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # geodesic lengths over √N: small ones are the relative key error
@@ -112,6 +113,7 @@ class Decryption:
         score (no utterance). Beside it, `decryption-example` has the spectrograms of one utterance, plain, encrypted
         and decrypted with one key of each kind. Raises BadInput for blocks of a single element.
         """
+        check_one_matrix(get_scheme(self.config.scheme), "an analysis of its keys")
         experiment = Experiment(self.config)
         experiment.tune()
         near = near_keys(experiment, self.steps, self.draws)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from wrongkey.attacks.harness.listeners import RATE
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.config import SCHEMES
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.tasks.text import DEFAULT
 from wrongkey.keys import get_scheme
+from wrongkey.keys.labels import PAPER
 
 COLUMNS = ANALYSIS_COLUMNS["phase"]
 ALL = "all"  # stands for the utterance in rows of a metric that has no value for a single one
@@ -56,7 +56,7 @@ class SpeechAnalysis:
 
     corpus: Corpus
     corpus_spec: str = ""
-    schemes: Sequence[str] = SCHEMES
+    schemes: Sequence[str] = PAPER
     block_sizes: Sequence[int] = ()
     utterances: int = 20
     seed: int = 0
@@ -66,8 +66,12 @@ class SpeechAnalysis:
     channels: Literal["refuse", "mix"] = "refuse"
 
     def __post_init__(self) -> None:
-        for scheme in self.schemes:
-            get_scheme(scheme)
+        for scheme in map(get_scheme, self.schemes):
+            if scheme.span > 1 or scheme.derived is not None or not scheme.orthogonal:
+                raise BadInput(
+                    f"These measures are of keys that are one orthogonal matrix of one block, and {scheme.name} has "
+                    "others: leave it out."
+                )
         if self.utterances < 1:
             raise BadInput(f"--utterances must be at least 1, not {self.utterances}.")
 

@@ -62,7 +62,7 @@ def row_of_attack(target: Target, salt: Salt, attack: Attack, found: Found) -> R
         corpus=printable(target.victims_corpus.name),
         recordings=target.victims_corpus.recordings,
         model=printable(target.model.name) if target.model else "",
-        scheme=printable(setting.scheme.name),
+        scheme=printable(target.scheme.name),
         blocks=cut.blocks.value,
         block_size=target.cut.block_size,
         front_end=target.model is not None and has_front_end(target.model),
@@ -72,7 +72,7 @@ def row_of_attack(target: Target, salt: Salt, attack: Attack, found: Found) -> R
 
 def _wrong_key(target: Target, trial: Trial) -> Matrix | None:
     """A random key that is not the victim's; None where the scheme has no other."""
-    drawn = draw_keys(target.scheme, target.setting.size, trial.seed, 0, DRAWN)
+    drawn = draw_keys(target.setting.scheme, target.setting.size, trial.seed, 0, DRAWN)
     return next((key for key in drawn if not np.array_equal(key, trial.key)), None)
 
 

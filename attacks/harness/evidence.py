@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Matrix, Need, Quality, Setting
 from wrongkey.attacks.harness.guessing import Guessing
+from wrongkey.attacks.harness.one_key import first_slot, under_one_key
 from wrongkey.attacks.harness.oracles import MOST_QUERIES, Oracles
 from wrongkey.attacks.harness.salt import Salt, attack_seed
 from wrongkey.attacks.harness.target import Target, whole_blocks
@@ -40,7 +41,9 @@ class Trial:
     utterances : tuple of Utterance
         The victim's utterances that hold a block.
     queries : tuple of Tensor
-        Their plain queries, float64, cut to whole blocks.
+        Their plain queries as the victim encrypts them, float64, cut to whole blocks.
+    noiseless : tuple of Tensor
+        The same without the noise that the victim may add: what others can know of them.
     seed : int
         The seed of everything random in the attack.
     noise : int
@@ -54,6 +57,7 @@ class Trial:
     key: Matrix
     utterances: tuple[Utterance, ...]
     queries: tuple[Tensor, ...]
+    noiseless: tuple[Tensor, ...]
     seed: int
     noise: int
     owner: int
@@ -111,8 +115,10 @@ def trial_of(target: Target, salt: Salt, attack: Attack, case: Case, number: int
     seed = attack_seed(target.config.seed, number)
     noise, owner = salt.seed("noise", *words), salt.seed("owner") % 2**63
     spoken = [(utterance, query) for utterance in utterances for query in target.queries([utterance])]
-    kept, queries = (tuple(part) for part in zip(*spoken, strict=True)) if spoken else ((), ())
-    return Trial(number, name, key, kept, queries, seed, noise, owner)
+    spoken = under_one_key(target.derived, target.setting.cut, target.setting.rate, spoken)
+    kept, noiseless = (tuple(part) for part in zip(*spoken, strict=True)) if spoken else ((), ())
+    queries = tuple(target.noisy(query, utterance, noise) for utterance, query in spoken)
+    return Trial(number, name, key, kept, queries, noiseless, seed, noise, owner)
 
 
 def needs_of(attack: Attack, case: Case) -> frozenset[Need]:
@@ -180,9 +186,10 @@ def ciphertext(target: Target, trial: Trial, seconds: float) -> tuple[Tensor, ..
 
 
 def enrolled_of(target: Target, trial: Trial) -> BackgroundSpeech:
-    """Background speakers as enrolled users: their queries under the victim's key."""
-    plain, cut = target.background.queries, target.setting.cut
-    encrypted = (encrypt_query(query.double(), trial.key, blocks=cut).float() for query in plain)
+    """Background speakers as enrolled users: their queries, prepared as the victim's, under the victim's key."""
+    setting = target.setting
+    plain = [first_slot(target.derived, setting.cut, setting.rate, query) for query in target.enrolled(trial.noise)]
+    encrypted = (encrypt_query(query.double(), trial.key, blocks=setting.cut).float() for query in plain)
     return BackgroundSpeech(tuple(encrypted), target.background.labels)
 
 
@@ -190,16 +197,20 @@ def known_blocks(target: Target, trial: Trial, count: int, quality: Quality) -> 
     """`count` successive blocks of the victim's speech and their ciphertext, both `(count, N)`.
 
     They begin at one of the loudest blocks, as an adversary would choose. With quality "16 bit" the ciphertext is
-    rounded to steps of 2^-15 of full scale; with "10 dB" the plaintext is known with white noise 10 dB below it.
+    rounded to steps of 2^-15 of full scale; with "10 dB" the plaintext is known with white noise 10 dB below it. Noise
+    that the victim adds before encryption is in the ciphertext alone.
     """
     setting, rng = target.setting, np.random.default_rng(trial.noise)
-    cut = (rows_of(query, setting.cut) for query in trial.queries)
-    blocks = torch.cat([rows.reshape(-1, setting.size) for rows in cut]).numpy()
+
+    def rows(queries: Sequence[Tensor]) -> Matrix:
+        return torch.cat([rows_of(query, setting.cut).reshape(-1, setting.size) for query in queries]).numpy()
+
+    blocks = rows(trial.noiseless)
     energies = (blocks**2).sum(1)
     loud = np.argsort(-energies)[: max(1, int(LOUD * len(blocks)))]
     first = min(int(rng.choice(loud)), max(0, len(blocks) - count))
     plain = blocks[first : first + count]
-    cipher = plain @ trial.key
+    cipher = rows(trial.queries)[first : first + count] @ trial.key
     if quality == "16 bit":
         scale = 2**BITS / max(1.0, float(np.abs(cipher).max()))
         cipher = np.round(cipher * scale) / scale

@@ -18,9 +18,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 from wrongkey.attacks.base import Matrix
+from wrongkey.attacks.harness.one_key import key_of
 from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, atomic_write, explained_errors
-from wrongkey.keys import correct_key
 from wrongkey.keys.schemes import Scheme
 
 FORMAT = "wrongkey-salt/1"
@@ -51,7 +51,7 @@ class Salt:
 
     def key(self, scheme: Scheme, size: int, *trial: object) -> Matrix:
         """The victim's key `(N, N)` of a trial, from a stream of its own."""
-        return correct_key(scheme, size, self.seed("key", *trial))
+        return key_of(scheme, size, self.seed("key", *trial))
 
 
 def attack_seed(run_seed: int, trial: int) -> int:

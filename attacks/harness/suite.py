@@ -30,6 +30,7 @@ from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.hearing import heard, nothing_heard
 from wrongkey.attacks.harness.offered import REGISTRY
+from wrongkey.attacks.harness.one_key import OF_MANY, why_not
 from wrongkey.attacks.harness.oracles import Oracles
 from wrongkey.attacks.harness.random_keys import RandomKeys
 from wrongkey.attacks.harness.registry import open_attack
@@ -52,10 +53,10 @@ from wrongkey.evaluation.run_folder.media import Row, kept_clips, may_keep
 from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS, DECRYPTED, OF_A_MODEL, RECOVERED
 from wrongkey.evaluation.sweep import Progress
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
-from wrongkey.evaluation.windows import sends_windows
+from wrongkey.evaluation.windows import overlapping, sends_windows
 from wrongkey.keys.blocks import Blocks
 
-OF_MANY = frozenset({"ciphertext of many", "labelled ciphertext"})  # which attacks cut into segments themselves
+OF_PLAINTEXT = frozenset({"known plaintext", "chosen plaintext"})  # of blocks as a key multiplies them
 
 Stages = Callable[[str, int, int], None]  # which attack in which case, trials done, trials in all
 
@@ -214,7 +215,7 @@ class Planned:
 
 def planned(attack: CompleteAttack, target: Target) -> Planned:
     """Ask an attack whether it applies, and for its cases; raises BadInput for answers that are none."""
-    reason = inapplicable(attack, target.setting)
+    reason = why_not(target.derived, attack) or inapplicable(attack, target.setting)
     return Planned(attack, reason, () if reason else cases(attack, target))
 
 
@@ -241,7 +242,7 @@ def inapplicable(attack: CompleteAttack, setting: Setting) -> str | None:
         return "It attacks a model, and only speech was given: name one with --model."
     if sends_windows(setting.scheme.name) and attack.threat.needs & OF_MANY:
         return "It cuts the ciphertext of many people into a model's segments, and windows are cut before encryption."
-    if setting.cut.span > 1:
+    if setting.cut.span > 1 and not (attack.any_key or attack.threat.needs & OF_PLAINTEXT):
         together = f"a key of {setting.scheme.name} multiplies {setting.cut.span} of them together"
         return f"It reads tiles one by one, and {together}."
     if attack.wants_key and not attack.any_key and not setting.scheme.orthogonal:
@@ -289,7 +290,7 @@ def run_trial(
         "model": target.model.name if target.model else "",
         "task": target.config.task if target.model else "",
         "corpus": target.victims_corpus.name,
-        "scheme": setting.scheme.name,
+        "scheme": target.scheme.name,
         "blocks": setting.blocks,
         "block_size": target.cut.block_size,
         "size": setting.size,
@@ -393,7 +394,9 @@ def _run_planned(run: Run, plan: Planned, place: str) -> int:
 def _keep_clips(run: Run, attack: CompleteAttack, found: Sequence[Found]) -> None:
     """Keep clips of a trial of the attack, or of the sweep of incorrect keys, where the run has none yet."""
     target, clips = run.target, run.clips
-    if not may_keep(target.config.media, target.victims_corpus.recordings) or isinstance(attack, RandomKeys):
+    if overlapping(target.model) or isinstance(attack, RandomKeys):
+        return
+    if not may_keep(target.config.media, target.victims_corpus.recordings):
         return
     if isinstance(attack, Guessing):
         errors = effective_errors(run.folder.path, target.experiment.task.metric)

@@ -32,6 +32,7 @@ from wrongkey.evaluation.first_layer import encrypt_first_layer
 from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
+from wrongkey.evaluation.preparation import Preparation, unprepared
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.evaluation.windows import as_sent, sends_windows, windows_of
 from wrongkey.files import write_text_atomically
@@ -59,7 +60,11 @@ class Target:
     model : Model or None
         The plain model with its batch norms folded in; None where only speech is attacked.
     scheme : Scheme
-        How keys are drawn.
+        How keys are drawn; under a derived scheme that of `setting` is its base (`wrongkey.attacks.harness.one_key`).
+    derived : Derived or None
+        How matrices follow from a seed.
+    preparation : Preparation
+        What users, the victims among them, do to speech before they encrypt it.
     victims_corpus, background_corpus : Corpus
         Speech of the victims and of the background speakers.
     cut : KeyCut
@@ -86,6 +91,13 @@ class Target:
                 raise BadInput(f"{self.model.name} has no network to encrypt: attack waveforms, without --model.")
             answer_function(self.model, config.task)
         self.scheme = get_scheme(config.scheme)
+        self.derived = self.scheme.derived
+        if self.derived is not None and self.model is not None:
+            raise BadInput(
+                f"Attacks on a model under one matrix after another are not known: attack the speech under "
+                f"{self.scheme.name}, without --model and with --block."
+            )
+        self.preparation = Preparation.of(config.scheme)
         self.victims_corpus, self.background_corpus = victims_and_background(config)
         self.cut = self._key_cut()
         self.setting = self._setting()
@@ -117,16 +129,14 @@ class Target:
         return SecretKey.of(self.scheme, self.cut.block_size, self.cut.dims, key)
 
     def queries(self, utterances: Sequence[Utterance]) -> list[Tensor]:
-        """Plain queries of utterances, `(samples,)` or `(bins, frames)` float64, each whole blocks or windows."""
+        """Queries of utterances, prepared but for noise: `(samples,)` or `(bins, frames)` float64, in whole blocks."""
         found = []
         for utterance in utterances:
-            query = self._query(utterance)
+            query = self._query(utterance, self.preparation)
             if self.windows is not None:
                 query = self.windows.cut(query)
-            lengths = (
-                {} if self.cut.blocks is Blocks.FRAMES else dict(zip(self.cut.axes, self.cut.lengths, strict=True))
-            )
-            for axis, length in lengths.items():
+            axes = () if self.cut.blocks is Blocks.FRAMES else zip(self.cut.axes, self.cut.lengths, strict=True)
+            for axis, length in axes:
                 query = query.narrow(axis, 0, query.shape[axis] // length * length)
             if query.numel():
                 found.append(query.double())
@@ -135,7 +145,17 @@ class Target:
     @cached_property
     def background(self) -> BackgroundSpeech:
         """Plain queries of background speakers."""
-        return self._labelled(some_of_each(self.background_corpus, BACKGROUND_SECONDS))
+        speech = self._labelled(some_of_each(self.background_corpus, BACKGROUND_SECONDS))
+        return replace(speech, prepared=self.enrolled(self.config.seed)) if self.preparation else speech
+
+    def enrolled(self, noise: int) -> tuple[Tensor, ...]:
+        """Queries of background speakers as they would encrypt them, if they were users; `noise` is a seed."""
+        utterances = some_of_each(self.background_corpus, BACKGROUND_SECONDS)
+        return tuple(self.noisy(self._query(one, self.preparation), one, noise) for one in utterances)
+
+    def noisy(self, query: Tensor, utterance: Utterance, seed: int) -> Tensor:
+        """The query of an utterance with the noise that users may add to it."""
+        return self.preparation.noisy(query[None], seed, utterance.id)[0]
 
     @cached_property
     def background_parcel(self) -> Parcel:
@@ -187,12 +207,15 @@ class Target:
 
     @cached_property
     def background_experiment(self) -> Experiment:
-        """The task on a few utterances of background speakers, about which the encrypted model may be asked."""
+        """The task on a few utterances of background speakers, about which the encrypted model may be asked.
+
+        They are the adversary's own queries, as they were recorded.
+        """
         speakers = list(by_speaker(self.background_corpus).values())[:ASKED_SPEAKERS]
         few = [utterance.id for utterances in speakers for utterance in utterances[:ASKED_EACH]]
         config = self.sweep_config(self.background_corpus.only(few), "probe.txt")
         named = config.corpus if self.config.background is None else self.config.background
-        return Experiment(replace(config, corpus=named, per_speaker=None))
+        return Experiment(replace(config, corpus=named, per_speaker=None, scheme=unprepared(config.scheme)))
 
     def sweep_config(self, corpus: Corpus, listed: str, keys: int = 1) -> SweepConfig:
         """The sweep of the model on the speech of `corpus`, which the file `listed` of `folder` names."""
@@ -225,7 +248,10 @@ class Target:
     def _setting(self) -> Setting:
         cut = self.cut.merged  # several blocks of samples together are one longer block, and one larger key
         if self.model is None:
-            return Setting(self.scheme, cut, SPEECH_RATE)
+            if self.derived is None:
+                return Setting(self.scheme, cut, SPEECH_RATE)
+            self.derived.slots(cut.steps, SPEECH_RATE, cut.steps)  # refused before anything runs
+            return Setting(self.derived.base, cut, SPEECH_RATE)
         rate: float = self.model.sample_rate
         if cut.blocks is not Blocks.SAMPLES:
             noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, int(NOISE_SECONDS * rate)))
@@ -235,18 +261,21 @@ class Target:
         return Setting(self.scheme, cut, rate, blank(self.model), self.config.task)
 
     def _recogniser(self) -> Model | None:
+        if self.derived is not None and self.derived.hold is not None:
+            return None  # it hears utterances, and a slot is a part of one
         named = self.config.recogniser if self.setting.blocks is Blocks.SAMPLES else None
         return open_listener(named, "asr") if named else None
 
     def _labelled(self, used: Sequence[Utterance]) -> BackgroundSpeech:
         label = LABELS[self.config.task if self.model else "asv"]
-        queries = tuple(self._query(utterance) for utterance in used)
+        queries = tuple(self._query(utterance, Preparation()) for utterance in used)
         return BackgroundSpeech(queries, tuple(getattr(utterance, label) or "" for utterance in used))
 
-    def _query(self, utterance: Utterance) -> Tensor:
+    def _query(self, utterance: Utterance, preparation: Preparation) -> Tensor:
+        """The query of an utterance whose recording is prepared, before any noise."""
         rate = self.model.sample_rate if self.model else SPEECH_RATE
         channels = cast(Literal["refuse", "mix"], self.config.channels)
-        waveform = torch.from_numpy(load_audio(utterance, rate, channels))
+        waveform = preparation.recording(torch.from_numpy(load_audio(utterance, rate, channels)), rate)
         return self.model.front_end(waveform) if self.model else waveform
 
 

@@ -15,7 +15,7 @@ NUMBERS = 2**22  # elements of all the keys that are held at a time: 32 MiB
 
 
 def order(group: Group, size: int) -> int | None:
-    """Return the number of matrices `(size, size)` in a group, or None for the continuum of orthogonal ones.
+    """Return the number of matrices `(size, size)` in a group, or None for a continuum.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def order(group: Group, size: int) -> int | None:
             return 2**size
         case Group.SIGNED_PERMUTATIONS:
             return 2**size * factorial(size)
-        case Group.ORTHOGONAL:
+        case Group.ORTHOGONAL | Group.INVERTIBLE:
             return None
 
 

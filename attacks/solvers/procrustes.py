@@ -122,6 +122,8 @@ def nearest_key(scheme: Scheme | str, cross_covariance: Matrix) -> Matrix:
             return _signs(np.diagonal(covariance, axis1=-2, axis2=-1))[..., None] * np.eye(size)
         case Group.SIGNED_PERMUTATIONS:
             return _permutations(np.abs(covariance)) * _signs(covariance)
+        case Group.INVERTIBLE:
+            raise NotImplementedError  # no attack that asks this applies to such keys
         case Group.ORTHOGONAL:
             return array_polar(covariance)
 

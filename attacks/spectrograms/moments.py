@@ -110,7 +110,7 @@ class _Public:
     """Statistics of plain background blocks: moments, what whitens them, third moments of the residuals."""
 
     def __init__(self, background: BackgroundSpeech, cut: KeyCut, settings: SpectrogramMomentsSettings) -> None:
-        queries = background.queries
+        queries = background.as_users
         self.background, self.cut = background, cut
         self.plain = moments(block_grid(query, cut) for query in queries)
         self.white = whitening(self.plain, settings.noise)

@@ -199,7 +199,7 @@ def public_likelihoods(
 ) -> list[LagLikelihoods]:
     """The densities in as much background speech as the settings say, for each window."""
     used, samples = [], 0
-    for query in background.queries:
+    for query in background.as_users:
         if samples < settings.public_seconds * setting.rate:
             used.append(query)
             samples += query.shape[-1]

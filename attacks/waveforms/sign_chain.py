@@ -145,7 +145,7 @@ class SignChain(AttackDefaults):
         """The densities in as much background speech as the settings say."""
         lengths = np.cumsum([query.shape[-1] for query in background.queries])
         enough = 1 + int(np.searchsorted(lengths, self.settings.public_seconds * setting.rate))
-        rows = block_rows(background.queries[:enough], setting.block_size)
+        rows = block_rows(background.as_users[:enough], setting.block_size)
         return learned(rows, self.settings.public_window * setting.rate, self.settings)
 
 

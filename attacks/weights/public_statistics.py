@@ -283,6 +283,8 @@ def _searched(problem: Problem, scheme: Scheme, rng: np.random.Generator, settin
             return _orders(problem, size, rng, settings)
         case Group.SIGNED_PERMUTATIONS:
             return _signed_orders(problem, size, rng, settings)
+        case Group.INVERTIBLE:
+            raise NotImplementedError  # no attack that asks this applies to such keys
         case Group.ORTHOGONAL:
             return np.stack([_descended(problem, start) for start in haar(settings.descents, size, rng).numpy()])
 

@@ -260,6 +260,8 @@ def shown_by_the_ends(phases: Phases, key: Matrix, scheme: Scheme) -> tuple[Matr
         case Group.PERMUTATIONS | Group.SIGNED_PERMUTATIONS:
             energies = np.einsum("gjj->gj", moments)
             return nearest_key("shuffling", -(~inside.T @ energies)), unresolved
+        case Group.INVERTIBLE:
+            raise NotImplementedError  # no attack that asks this applies to such keys
         case Group.ORTHOGONAL:
             return _null_spaces(moments, patterns, which.ravel()), unresolved
 

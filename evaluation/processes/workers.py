@@ -9,7 +9,7 @@ import multiprocessing
 import platform
 import re
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +34,7 @@ from wrongkey.evaluation.processes.watch import Watch
 from wrongkey.evaluation.run_folder.folder import same
 
 Identity = tuple[tuple[str, Any], ...]
+Ask = Callable[..., Any]  # of an experiment, and of what a shard is
 
 # The threads of a Dask worker share one model, whose first layer holds the kernels of the keys it is asked under.
 _one_at_a_time = threading.Lock()
@@ -154,20 +155,38 @@ def answers(
     Raises BadInput for a cluster that cannot be reached, a worker that dies, and a shard that takes longer than
     ``timeout`` seconds. Only another process can be timed out, so with a time-out one worker is another process too.
     """
-    here = backend == "loky"
     calls = [Call(_keys(start, stop), (start, stop)) for start, stop in shards]
+    yield from asked(answer, experiment, identity, calls, workers, backend, scheduler, watch, timeout)
+
+
+def asked(
+    ask: Ask,
+    experiment: Experiment,
+    identity: dict[str, Any],
+    calls: Sequence[Call],
+    workers: int,
+    backend: str,
+    scheduler: str | None,
+    watch: Watch,
+    timeout: float | None = None,
+) -> Generator[Any, None, None]:
+    """What ``ask(experiment, *call.arguments)`` answers to every call, as it is done; raises BadInput as ``answers``.
+
+    ``ask`` must be importable in another process.
+    """
+    here = backend == "loky"
     if workers == 1 and here and timeout is None:
         for call in calls:
             watch.busy = [call.name]
-            found = accepted(sheltered(answer, experiment, *call.arguments))
+            found = accepted(sheltered(ask, experiment, *call.arguments))
             watch.heard()
             yield found
         return
     # Machines of a cluster measure their own batch; the processes of this one share what was measured here.
     threads = max(available_cores() // workers, 1)
     shared = (experiment.engine.batch.rows, threads) if here else (None, None)
-    asked = (experiment.config, tuple(identity.items()), *shared)
-    calls = [replace(call, arguments=(*asked, *call.arguments)) for call in calls]
+    prepared = (ask, experiment.config, tuple(identity.items()), *shared)
+    calls = [replace(call, arguments=(*prepared, *call.arguments)) for call in calls]
     with processes(workers, threads) if here else _cluster(scheduler) as executor:
         yield from collect(executor, run_shard, calls, workers, watch, timeout=timeout, in_order=here)
 
@@ -177,13 +196,13 @@ def _keys(start: int, stop: int) -> str:
 
 
 def run_shard(
-    config: SweepConfig, identity: Identity, rows: int | None, threads: int | None, start: int, stop: int
-) -> Answered:
-    """``answer`` in a worker; the threads of a Dask worker take turns."""
+    ask: Ask, config: SweepConfig, identity: Identity, rows: int | None, threads: int | None, *arguments: Any
+) -> Any:
+    """``ask(experiment, *arguments)`` in a worker; the threads of a Dask worker take turns."""
     with _one_at_a_time:
         if threads:
             torch.set_num_threads(threads)
-        return answer(_prepared(config, identity, rows), start, stop)
+        return ask(_prepared(config, identity, rows), *arguments)
 
 
 @lru_cache(maxsize=1)

@@ -41,7 +41,7 @@ from wrongkey.printable import brief, facts_html
 
 FORMAT = Manifest.FORMAT
 # What a run that was stopped before its manifest may have left, and what attacks keep beside it.
-OWN = ("scores", "outputs", "trials.txt", "enrolment.txt", "attacks", "analyses", "media")
+OWN = ("scores", "outputs", "trials.txt", "enrolment.txt", "attacks", "analyses", "media", "strength")
 LOCK = ".wrongkey.lock"
 
 

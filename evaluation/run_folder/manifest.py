@@ -103,6 +103,7 @@ def describe_run(
         },
         **about,
         "front_end": front_end_of(experiment.model),
+        "preparation": experiment.preparation.about(),
         "sample_rate": experiment.model.sample_rate,
         "model_card": getattr(experiment.model, "card", None),
         "key_space": experiment.incorrect.total if experiment.incorrect.enumerated else None,

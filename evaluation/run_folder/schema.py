@@ -50,6 +50,7 @@ class Config(Part):
     dims: Positive | None = None
     bins: Count | None = None
     keys: Positive | None = None
+    right: Count = 0
     seed: Count = 0
     variant: Text = None
     metric: Text = None

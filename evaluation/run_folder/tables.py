@@ -31,7 +31,7 @@ KEYS = re.compile(r"incorrect-(\d{1,15})-(\d{1,15})")
 MOST_CELLS = 2**28  # of a file: more than any analysis writes, and what still fits in memory
 ASIDE = ".damaged"
 
-Kind = Literal["scores", "outputs", "attack", "analysis"]
+Kind = Literal["scores", "outputs", "attack", "analysis", "strength"]
 
 
 class Damaged(Exception):

@@ -142,7 +142,7 @@ class SpeechRecognition:
         rows: list[dict[str, Any]] = []
         for name, part, whole in (
             ("wer", errors, self.words),
-            ("cer", count["character_errors"], self._characters),
+            ("cer", count["character_errors"], self.reference_characters),
             ("runaway", count["runaway"], utterances),
             ("mer", errors, self.words + count["insertions"]),
             ("empty", count["substitutions"] + count["insertions"] + count["hits"] == 0, utterances),
@@ -163,7 +163,7 @@ class SpeechRecognition:
         inserted ones.
         """
         if self.metric == "cer":
-            return count["character_errors"] > 2 * self._characters
+            return count["character_errors"] > 2 * self.reference_characters
         return count["insertions"] > self.words
 
     def outputs(self, answers: Answers, scores: Tensor, start: int) -> pd.DataFrame:
@@ -182,7 +182,7 @@ class SpeechRecognition:
                 "reference": list(self.references) * keys,
                 "hypothesis": [heard.text for key in hypotheses for heard in key],
                 **{name: counts[:, column] for column, name in enumerate(COUNTS)},
-                "characters": self._characters.tolist() * keys,
+                "characters": self.reference_characters.tolist() * keys,
             }
         ).astype({"runaway": bool})
 
@@ -207,7 +207,7 @@ class SpeechRecognition:
         _ = self._weights
 
     @cached_property
-    def _characters(self) -> Tensor:
+    def reference_characters(self) -> Tensor:
         """``(utterances,)`` int64, reference characters."""
         return torch.tensor([len(characters(reference)) for reference in self.references], dtype=torch.int64)
 

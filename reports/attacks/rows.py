@@ -23,11 +23,11 @@ from wrongkey.evaluation.run_folder.scores import old_files, read_scores
 from wrongkey.evaluation.run_folder.tables import Damaged, table_files
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, error_percent
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import brief, facts_html
 from wrongkey.reports.attacks.attacked_task import AttackedTask, error_name, task_of
 from wrongkey.reports.attacks.successes import decrypted, ended, numbers, recovered
 from wrongkey.reports.metrics import METRICS
-from wrongkey.reports.runs import SCHEME_NAMES
 
 GUESSING = "incorrect-keys"
 NULL = "random-keys"  # draws one key at random per trial: what every other attack is compared with
@@ -173,7 +173,7 @@ class AttackRun:
         """Such as "asv-raw3, ROM, M = 3"; without a model "speech, ROM, M = 3"."""
         blocks = self.setting.get("blocks")
         how = f"M = {self.block_size}" + ("" if blocks == Blocks.SAMPLES else f" ({blocks})")
-        return f"{self.setting.get('model') or 'speech'}, {SCHEME_NAMES.get(self.scheme, self.scheme)}, {how}"
+        return f"{self.setting.get('model') or 'speech'}, {scheme_label(self.scheme)}, {how}"
 
     @property
     def recordings(self) -> str:

@@ -5,6 +5,7 @@ need torch to be asked; tests hold this table against them.
 """
 
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.labels import taken_apart
 from wrongkey.reports.board.joining import Place
 
 _SPECTROGRAMS = frozenset({Blocks.TILES, Blocks.FRAMES})
@@ -16,19 +17,58 @@ BLOCKS = {
     "spectrogram-moments": _SPECTROGRAMS,
     "shifted-kernels": frozenset({Blocks.SAMPLES, Blocks.TILES}),
 }
-OTHER_SCHEMES = {  # the paper's schemes that an attack is not after
-    "sign-chain": frozenset({"rom", "shuffling"}),
-    "sample-order": frozenset({"rom", "flipping"}),
-    "polyphase": frozenset({"shuffling", "flipping"}),
-    "linear-prediction": frozenset({"shuffling", "flipping"}),
+# What the keys of a scheme are, by its base, and what kinds of keys an attack is after.
+MOVED, TURNED, BOTH, CONTINUUM = "permutations", "signs", "signed permutations", "orthogonal matrices"
+OTHER = "invertible matrices"  # which no attack that wants a key finds
+KINDS = {
+    "shuffling": MOVED,
+    "flipping": TURNED,
+    "signed-shuffling": BOTH,
+    "rom": CONTINUUM,
+    "invertible": OTHER,
 }
+KEYS = {
+    "sign-chain": frozenset({TURNED}),
+    "sample-order": frozenset({MOVED}),
+    "polyphase": frozenset({CONTINUUM}),
+    "linear-prediction": frozenset({CONTINUUM}),
+    "spectrogram-moments": frozenset({MOVED, TURNED, CONTINUUM}),
+}
+KEYLESS = frozenset({"linkability", "informed"})  # these want no key
+OF_MANY = frozenset({"linkability", "informed"})  # speech of many people under one key, cut into a model's segments
+OF_MODEL = frozenset(
+    {"public-model", "public-statistics", "shifted-kernels", "learned-key", "answers-only", "informed"}
+)
+OF_BLOCKS = frozenset({"known-plaintext", "chosen-plaintext"})  # whatever a key multiplies together
+TOGETHER = frozenset({"turns", "signs", "order"})
 TASKS = {"linkability": frozenset({"asv"}), "informed": frozenset({"asv", "asc"})}
 
 
 def may_apply(attack: str, place: Place) -> bool:
     """Whether nothing that the row says rules the attack out."""
+    kind, options = kind_of(place.scheme), {option for option, _ in taken_apart(place.scheme).options}
+    if kind is OTHER and attack not in KEYLESS:
+        return False
+    if attack in OF_MANY and options & {"nonce", "windows"}:
+        return False
+    if attack in OF_MODEL and options & {"nonce", "schedule"}:
+        return False
+    if place.blocks is Blocks.TILES and options & TOGETHER and attack not in OF_BLOCKS:
+        return False
     return (
         place.blocks in BLOCKS.get(attack, frozenset(Blocks))
-        and place.scheme not in OTHER_SCHEMES.get(attack, frozenset())
+        and (kind is None or kind in KEYS.get(attack, {kind}))
         and (not place.task or place.task in TASKS.get(attack, {place.task}))
     )
+
+
+def kind_of(scheme: str) -> str | None:
+    """What the keys of a scheme are; None of a user's own.
+
+    Signs of blocks make signed permutations of permutations, and an order of blocks makes them of signs.
+    """
+    spec = taken_apart(scheme)
+    kind, names = KINDS.get(spec.base), {option for option, _ in spec.options}
+    if (kind is MOVED and "signs" in names) or (kind is TURNED and "order" in names):
+        return BOTH
+    return kind

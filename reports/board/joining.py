@@ -9,14 +9,16 @@ from typing import Any
 
 from wrongkey.evaluation.run_folder.vocabulary import error_percent
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.labels import place_of_scheme, scheme_label
 from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.attacked_task import AttackedTask, task_of
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.verdicts import AttackVerdict
 from wrongkey.reports.board.leaks import rows_about
-from wrongkey.reports.runs import SCHEME_NAMES, SCHEMES, TASKS, VARIANT_WORDS, Run, place_in
+from wrongkey.reports.runs import TASKS, VARIANT_WORDS, Run, place_in
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
+from wrongkey.reports.strength.runs import StrengthRun
 
 UNKNOWN, WAVEFORM = "unknown", "waveform"
 USUAL = "both"  # the threat variant that is not named
@@ -41,7 +43,7 @@ class Place:
     @property
     def scheme_name(self) -> str:
         """As people write it, such as "ROM"."""
-        return SCHEME_NAMES.get(self.scheme, self.scheme)
+        return scheme_label(self.scheme)
 
     @property
     def size(self) -> str:
@@ -53,8 +55,15 @@ class Place:
     def order(self) -> tuple[Any, ...]:
         """Speech alone, then by task, scheme, block size and model."""
         task = place_in(TASKS, self.task) if self.task else -1
-        scheme = place_in(SCHEMES, self.scheme)
-        return task, scheme, self.scheme, self.block_size, self.blocks, self.model, self.front_end, self.variant
+        return (
+            task,
+            place_of_scheme(self.scheme),
+            self.block_size,
+            self.blocks,
+            self.model,
+            self.front_end,
+            self.variant,
+        )
 
     @property
     def anchor(self) -> str:
@@ -76,6 +85,7 @@ class Evidence:
     sweeps: list[KeyStatistics] = field(default_factory=list)
     attacks: list[AttackRun] = field(default_factory=list)
     analyses: list[Analysis] = field(default_factory=list)
+    strengths: list[StrengthRun] = field(default_factory=list)
     rates: set[float] = field(default_factory=set)
     judged: Mapping[AttackRun, AttackVerdict] = field(default_factory=dict)
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -108,7 +118,10 @@ class Evidence:
 
 
 def join(
-    results: Iterable[KeyStatistics], judged: Mapping[AttackRun, AttackVerdict], analyses: Iterable[Analysis] = ()
+    results: Iterable[KeyStatistics],
+    judged: Mapping[AttackRun, AttackVerdict],
+    analyses: Iterable[Analysis] = (),
+    strengths: Iterable[StrengthRun] = (),
 ) -> tuple[list[Evidence], list[AttackRun]]:
     """The rows in their order, and the attacks on plain waveforms that count for no model beside them.
 
@@ -150,12 +163,13 @@ def join(
     for row in rows.values():
         row.known, row.judged = known, judged
         row.analyses = [one for one in analyses if _is_about(one, row.place)]
+        row.strengths = [one for one in strengths if _is_of(one, row.place)]
     return sorted(rows.values(), key=lambda row: row.place.order), alone
 
 
 def _place_of_sweep(run: Run) -> Place:
     front_end = str(run.manifest.get("front_end") or UNKNOWN)
-    variant = "" if run.variant == USUAL else run.variant
+    variant = ", ".join(filter(None, ("" if run.variant == USUAL else run.variant, run.right_words)))
     return Place(run.task, run.scheme, run.block_size, run.blocks, front_end, run.model, variant)
 
 
@@ -177,6 +191,15 @@ def _is_about(analysis: Analysis, place: Place) -> bool:
     if place.front_end != WAVEFORM:
         return False
     return bool(len(rows_about(analysis, place.scheme, place.block_size, place.blocks)))
+
+
+def _is_of(run: StrengthRun, place: Place) -> bool:
+    """Whether a strength is that of the keys of this place."""
+    found, names = run.found, ("task", "scheme", "block_size", "blocks", "model")
+    front_end = run.manifest.get("front_end") or place.front_end
+    variant = "" if found.variant == USUAL else found.variant
+    same = all(getattr(found, name) == getattr(place, name) for name in names)
+    return same and (front_end, variant) == (place.front_end, place.variant)
 
 
 def _known_front_ends(results: Sequence[KeyStatistics], attacks: Sequence[AttackRun]) -> dict[str, str]:

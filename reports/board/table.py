@@ -12,7 +12,9 @@ from wrongkey.printable import printable
 from wrongkey.reports.board.cells import Cell
 
 if TYPE_CHECKING:  # the board shows itself with this module
-    from wrongkey.reports.board.verdict_board import Board
+    from wrongkey.reports.board.verdict_board import Board, Row
+
+STRENGTH = "Effective strength"
 
 
 def board_table(board: Board | Mapping[str, Any]) -> pd.DataFrame:
@@ -26,7 +28,7 @@ def board_table(board: Board | Mapping[str, Any]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns "Setting", with what was measured, and one for each adversary.
+        Columns "Setting", with what was measured, "Effective strength" where that was, and one for each adversary.
 
     Examples
     --------
@@ -36,8 +38,12 @@ def board_table(board: Board | Mapping[str, Any]) -> pd.DataFrame:
     """
     facts = board if isinstance(board, Mapping) else board.to_dict()
     names = [column["name"] for column in facts["columns"]]
-    rows = [[f"{row['label']} ({row['facts']})", *map(_words, row["cells"])] for row in facts["rows"]]
-    return pd.DataFrame(rows, columns=["Setting", *names])
+    rows = [
+        [f"{row['label']} ({row['facts']})", row.get("strength") or "–", *map(_words, row["cells"])]
+        for row in facts["rows"]
+    ]
+    table = pd.DataFrame(rows, columns=["Setting", STRENGTH, *names])
+    return table if any(row.get("strength") for row in facts["rows"]) else table.drop(columns=STRENGTH)
 
 
 def _words(cell: Mapping[str, Any]) -> str:
@@ -55,7 +61,7 @@ def board_html(board: Board) -> str:
     )
     body = Markup("").join(
         tag('<tr><th scope="row">{}<br><small>{}</small></th>{}</tr>').format(
-            printable(row.label), printable(row.facts), Markup("").join(map(_cell_html, row.cells))
+            printable(row.label), printable(_measured(row)), Markup("").join(map(_cell_html, row.cells))
         )
         for row in board.rows
     )
@@ -63,6 +69,10 @@ def board_html(board: Board) -> str:
     caption = tag("<caption><strong>{}</strong> {}</caption>").format(printable(board.answer), printable(board.rest))
     start = tag('<table>{}<thead><tr><th scope="col">Setting</th>{}</tr></thead><tbody>{}</tbody></table>')
     return str(start.format(caption, head, body) + cautions)
+
+
+def _measured(row: Row) -> str:
+    return f"{row.facts} · strength {row.strength}" if row.strength else row.facts
 
 
 def _cell_html(cell: Cell) -> Markup:

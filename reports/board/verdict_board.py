@@ -19,6 +19,8 @@ from wrongkey.reports.board.headline import Headline, headline
 from wrongkey.reports.board.joining import Evidence, join
 from wrongkey.reports.board.table import board_html
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
+from wrongkey.reports.strength.runs import StrengthRun
+from wrongkey.reports.strength.words import short_words
 
 HAS = {
     "unauthorised user": "may ask the encrypted model",
@@ -65,6 +67,8 @@ class Row:
         Of the model: "waveform" where it leaves waveforms as they are, "own" or "unknown".
     anchor : str
         An id for links.
+    strength : str
+        Such as "13.8 [12.3, 15.3] of 111 bits to within 1 point"; "" where it was not measured.
     cells : tuple of Cell
         In the order of the columns.
     """
@@ -78,6 +82,7 @@ class Row:
     model: str
     task: str
     anchor: str
+    strength: str
     cells: tuple[Cell, ...]
 
 
@@ -144,6 +149,7 @@ def board(
     attacks: Sequence[AttackRun],
     analyses: Sequence[Analysis] = (),
     verdicts: Sequence[AttackVerdict] | None = None,
+    strengths: Sequence[StrengthRun] = (),
 ) -> Board:
     """Bring sweeps, attacks and analyses together and judge every setting against every adversary.
 
@@ -157,6 +163,8 @@ def board(
         Of `find_analyses`.
     verdicts : sequence of AttackVerdict, optional
         Of the attacks, where they are judged already.
+    strengths : sequence of StrengthRun
+        Of `find_strength`; each is a fact of the row of its model and keys.
 
     Returns
     -------
@@ -169,7 +177,7 @@ def board(
     'Unclear: there is no sweep of a model with a key, and no attack.'
     """
     verdicts = [verdict(run) for run in attacks] if verdicts is None else verdicts
-    joined, alone = join(results, dict(zip(attacks, verdicts, strict=True)), analyses)
+    joined, alone = join(results, dict(zip(attacks, verdicts, strict=True)), analyses, strengths)
     judged = [(row, _alike([cell_of(row, adversary) for adversary in ADVERSARIES])) for row in joined]
     said: Headline = headline([(row.place, cells) for row, cells in judged])
     anchors: dict[str, int] = {}
@@ -201,8 +209,15 @@ def _row(row: Evidence, cells: tuple[Cell, ...], anchor: str) -> Row:
         place.model,
         place.task,
         anchor,
+        _strength(row),
         cells,
     )
+
+
+def _strength(row: Evidence) -> str:
+    """Of several measurements that with the fewest bits; "" where none has any."""
+    given = [(one.nearest.bits, one) for one in row.strengths if one.nearest and one.nearest.bits is not None]
+    return short_words(min(given, key=lambda one: one[0])[1]) if given else ""
 
 
 def _facts(row: Evidence) -> str:

@@ -5,18 +5,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wrongkey.keys.blocks import Blocks
-from wrongkey.reports.commands import attack_command, sweep_command
+from wrongkey.reports.commands import attack_command, strength_command, sweep_command
 from wrongkey.reports.content.gather import Gathered
 from wrongkey.reports.content.schema import RunFacts
 from wrongkey.reports.metrics import METRICS
 from wrongkey.reports.runs import Run
+from wrongkey.reports.strength.runs import StrengthRun
 
 SHORT_HASH = 12  # characters of a commit
 
 
 def made(found: Gathered) -> str:
     """The UTC date on which the last of the runs ended; "" where none says so."""
-    ends = [run.manifest.get("ended") for run in found.runs] + [run.suite.get("ended") for run in found.attacks]
+    abouts = [run.manifest for run in found.runs] + [run.manifest for run in found.strengths]
+    ends = [about.get("ended") for about in (*abouts, *(run.suite for run in found.attacks))]
     dates = [date for end in ends if (date := _utc_date(end))]
     return max(dates, default="")
 
@@ -32,6 +34,9 @@ def facts_line(found: Gathered) -> list[str]:
         facts.append(f"{_count(len(attacks), 'attack')} ({_count(len(found.attacks), 'run')})")
     if found.analyses:
         facts.append(_count(len(found.analyses), "analysis", "analyses"))
+    if found.strengths:
+        scored = sum(run.found.evaluations for run in found.strengths)
+        facts.append(f"{_count(len(found.strengths), 'measured strength')} of {_count(scored, 'key')} scored")
     facts += list(dict.fromkeys(_corpus(run) for run in runs))
     facts += _trust(found)
     facts += _places(found)
@@ -73,7 +78,31 @@ def run_facts(found: Gathered) -> list[RunFacts]:
         )
         for one in found.analyses
     ]
-    return [*sweeps, *attacks, *analyses]
+    return [*sweeps, *attacks, *analyses, *map(_strength_facts, found.strengths)]
+
+
+def _strength_facts(run: StrengthRun) -> RunFacts:
+    found = run.found
+    asked = {name: value for name, value in found.settings.model_dump().items() if value not in (None, [])}
+    seconds = "" if found.cpu_seconds is None else f"{found.cpu_seconds:,.0f} CPU seconds"
+    facts = {
+        "folder": run.name,
+        "asked": ", ".join(f"{name} {_plainly(value)}" for name, value in asked.items()),
+        "made": _made({**run.manifest, "seconds": None}),
+        "took": ", ".join(filter(None, (f"{_count(found.evaluations, 'key')} scored", seconds))),
+    }
+    return RunFacts(
+        name=run.name,
+        label=f"strength of {run.label}",
+        kind="strength",
+        facts=[[name, text] for name, text in facts.items() if text],
+        command=strength_command(run),
+        manifest=found.model_dump(mode="json"),
+    )
+
+
+def _plainly(value: Any) -> str:
+    return " and ".join(f"{one:g}" for one in value) if isinstance(value, list) else f"{value:g}"
 
 
 def _trust(found: Gathered) -> Iterator[str]:

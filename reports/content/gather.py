@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 
+from wrongkey.keys.labels import place_of_scheme
 from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
 from wrongkey.reports.metrics import METRICS, Metric
-from wrongkey.reports.runs import SCHEMES, TASKS, Run, place_in, run_labels
+from wrongkey.reports.runs import TASKS, Run, place_in, run_labels
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise
+from wrongkey.reports.strength.runs import StrengthRun, ordered
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Gathered:
     groups: list[Group]
     attacks: list[AttackRun]
     analyses: list[Analysis]
+    strengths: list[StrengthRun] = field(default_factory=list)
 
     @property
     def main(self) -> list[KeyStatistics]:
@@ -84,7 +87,12 @@ class Gathered:
         return [verdict(run) for run in self.attacks]
 
 
-def gather(runs: Sequence[Run], attacks: Sequence[AttackRun], analyses: Sequence[Analysis]) -> Gathered:
+def gather(
+    runs: Sequence[Run],
+    attacks: Sequence[AttackRun],
+    analyses: Sequence[Analysis],
+    strengths: Sequence[StrengthRun] = (),
+) -> Gathered:
     """Summarise the runs for every metric that has a section of its own."""
     runs = sorted(runs, key=_place)
     labels = list(_distinct(runs))
@@ -95,12 +103,12 @@ def gather(runs: Sequence[Run], attacks: Sequence[AttackRun], analyses: Sequence
             if len(run.rows("incorrect", name)) and (name == run.metric or not METRICS[name].beside):
                 groups.setdefault((run.task, run.keyed, name), []).append(summarise(run, name, short))
     found = [Group(task, results[0].metric, results) for (task, *_), results in groups.items()]
-    return Gathered(list(runs), labels, found, list(attacks), list(analyses))
+    return Gathered(list(runs), labels, found, list(attacks), list(analyses), ordered(strengths))
 
 
-def _place(run: Run) -> tuple[int, int, int]:
+def _place(run: Run) -> tuple[int, tuple[int, int, str], int]:
     """Where a run is shown: by task, scheme and block size, whatever its folder is called."""
-    return place_in(TASKS, run.task), place_in(SCHEMES, run.scheme), run.block_size
+    return place_in(TASKS, run.task), place_of_scheme(run.scheme), run.block_size
 
 
 def _distinct(runs: Sequence[Run]) -> Iterator[str]:

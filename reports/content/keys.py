@@ -51,6 +51,7 @@ def keys_of(result: KeyStatistics, name: str, short: str) -> Keys:
         label=result.label,
         short=short,
         scheme=run.scheme,
+        scheme_label=run.scheme_name,
         block_size=run.block_size,
         dims=run.dims,
         seed=result.worst.key_seed,

@@ -18,8 +18,10 @@ from wrongkey.reports.content.facts import facts_line, made, run_facts
 from wrongkey.reports.content.gather import Gathered, gather
 from wrongkey.reports.content.schema import FORMAT, Board, Figure, Listen, Report, Table
 from wrongkey.reports.content.sections import reading, sections
+from wrongkey.reports.content.strength import lead, strength
 from wrongkey.reports.private import without_paths
 from wrongkey.reports.runs import Run
+from wrongkey.reports.strength.runs import StrengthRun
 from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE, cautions, check_rows, verdicts
 
 Figures = Mapping[str, Sequence[Figure]]  # by the anchor of their section
@@ -36,6 +38,7 @@ def report_content(
     attacks: Sequence[AttackRun] = (),
     analyses: Sequence[Analysis] = (),
     *,
+    strengths: Sequence[StrengthRun] = (),
     figures: Figures | None = None,
     listen: Listen | None = None,
     downloads: Iterable[str] = (),
@@ -50,6 +53,8 @@ def report_content(
         Of `find_attacks`.
     analyses : sequence of Analysis
         Of `find_analyses`.
+    strengths : sequence of StrengthRun
+        Of `find_strength`.
     figures : mapping of str to sequence of Figure, optional
         The figures of each section, by its anchor; none by default.
     listen : Listen, optional
@@ -62,7 +67,7 @@ def report_content(
     dict
         The same for the same runs: no date of today, no path.
     """
-    return content_of(gather(runs, attacks, analyses), figures=figures, listen=listen, downloads=downloads)
+    return content_of(gather(runs, attacks, analyses, strengths), figures=figures, listen=listen, downloads=downloads)
 
 
 def content_of(
@@ -90,6 +95,7 @@ def content_of(
         sections=sections(found, drawn),
         analyses=analysed(found.analyses, drawn),
         attacks=attacked(found, drawn.get("attacks", ())),
+        strength=strength(found.strengths, drawn.get("strength", ())),
         checks=_checks(found),
         failed_checks=[f"{row.text} FAILED: {'; '.join(row.failed)}" for row in check_rows(found.main) if row.failed],
         reading=[*reading(found), *([["Attacks", READING]] if found.attacks else [])],
@@ -101,16 +107,18 @@ def content_of(
 
 
 def _board(found: Gathered) -> Board | None:
-    board = board_of(found.main, found.attacks, found.analyses, found.verdicts)
+    board = board_of(found.main, found.attacks, found.analyses, found.verdicts, found.strengths)
     return Board.model_validate(_plain(board.to_dict())) if board.rows else None
 
 
 def _headline(found: Gathered) -> str:
-    """Without a board: what attacks achieved, or else what guessing did."""
+    """Without a board: what attacks achieved, or else what guessing did, or how strong keys are."""
     if found.verdicts:
         return " ".join(f"{one.label}: {one.sentence}" for one in found.verdicts)
     sentences = [sentence for verdict in verdicts(found.main) for sentence, _ in verdict.lines]
-    return sentences[0] if sentences else "What encrypted speech shows."
+    if sentences or not found.strengths:
+        return sentences[0] if sentences else "What encrypted speech shows."
+    return f"Effective strength of keys. {lead(found.strengths)}"
 
 
 def _cautions(found: Gathered, board: Board | None) -> list[str]:
@@ -119,11 +127,11 @@ def _cautions(found: Gathered, board: Board | None) -> list[str]:
     for result in found.main:
         for sentence in cautions(result):
             about.setdefault(sentence, []).append(result.label)
-    beside: list[AttackRun | Analysis] = [*found.attacks, *found.analyses]
+    beside: list[AttackRun | Analysis | StrengthRun] = [*found.attacks, *found.analyses, *found.strengths]
     for one in beside:
         for sentence in one.cautions:
             about.setdefault(sentence, []).append(one.label)
-    every = len(found.main) + len(found.attacks) + len(found.analyses)
+    every = len(found.main) + len(beside)
     first = list(dict.fromkeys([*(board.cautions if board else ()), *_doubts(found, judged=board is not None)]))
     return first + [
         sentence if len(labels) == every else f"{sentence} ({_which(labels, every)})"

@@ -97,7 +97,7 @@ class Cell(Part):
 
 
 class Row(Part):
-    """A scheme with its block size, blocks, front end and model."""
+    """A scheme with its block size, blocks, front end and model. `strength`: its effective bits, where measured."""
 
     label: str
     facts: str
@@ -108,6 +108,7 @@ class Row(Part):
     model: str
     task: str
     anchor: str
+    strength: str = ""
     cells: list[Cell]
 
 
@@ -172,6 +173,7 @@ class Keys(Part):
     label: str
     short: str
     scheme: str
+    scheme_label: str = ""
     block_size: int
     dims: int
     seed: int
@@ -264,12 +266,62 @@ class Attacks(Part):
     adversaries: list[list[str]]
 
 
+class StrengthEstimate(Part):
+    """How likely a random key comes within a distance of the plain model; null where no bits are given (`why_not`)."""
+
+    within: FiniteFloat
+    goal: FiniteFloat | None
+    bits: FiniteFloat | None
+    bits_low: FiniteFloat | None
+    bits_high: FiniteFloat | None
+    probability: FiniteFloat | None
+    guesses: FiniteFloat | None
+    why_not: str
+
+
+class StrengthRun(Part):
+    """The strength of the keys of one scheme, block size and model, in numbers."""
+
+    run: str
+    label: str
+    scheme: str
+    scheme_label: str
+    block_size: int
+    dims: int
+    blocks: str
+    model: str
+    task: str
+    corpus: str
+    recordings: str
+    variant: str
+    metric: str
+    plain: FiniteFloat
+    nominal_bits: FiniteFloat | None
+    tolerance: FiniteFloat | None
+    estimates: list[StrengthEstimate]
+    evaluations: int
+    best: FiniteFloat | None
+    best_distance: FiniteFloat | None
+    state: str
+
+
+class Strength(Part):
+    """The strength of all keys that was measured. `lead`: the weakest of them in one sentence."""
+
+    lead: str
+    sentences: list[Sentence]
+    figures: list[Figure]
+    tables: list[Table]
+    note: str
+    runs: list[StrengthRun]
+
+
 class RunFacts(Part):
     """How one run was made. `command` repeats it with every setting spelled out."""
 
     name: str
     label: str
-    kind: Literal["sweep", "attacks", "analysis"]
+    kind: Literal["sweep", "attacks", "analysis", "strength"]
     facts: list[list[str]]
     command: str
     manifest: dict[str, Any]
@@ -305,6 +357,7 @@ class Report(Part):
     sections: list[Section]
     analyses: list[Analysis]
     attacks: Attacks | None
+    strength: Strength | None = None
     checks: Table | None
     failed_checks: list[str]
     reading: list[list[str]]

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
+from wrongkey.keys.labels import scheme_label, taken_apart
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.rows import AttackRun, Outcome
 from wrongkey.reports.attacks.successes import numbers
 from wrongkey.reports.figures.style import LINES, MARKERS, legend_below, new_figure, scheme_colours, styled
-from wrongkey.reports.runs import SCHEME_NAMES
 
 SIZE = (8.6, 4.4)  # inches, of two panels side by side
 
@@ -69,7 +69,7 @@ def block_size_curves(runs: Sequence[AttackRun]) -> Figure | None:
         figure = new_figure(*SIZE)
         shares, levels = figure.subplots(1, 2)
         for ((kind, scheme, subject, again), points), look in zip(lines.items(), looks, strict=True):
-            parts = [*kind, SCHEME_NAMES.get(scheme, scheme), subject if len(subjects) > 1 else ""]
+            parts = [*kind, scheme_label(scheme), subject if len(subjects) > 1 else ""]
             label = ", ".join(filter(None, (*parts, f"run {again + 1}" if again else "")))
             _draw_line(shares, levels, sorted(points.items()), label, look, quartiles=False)
         ticks = sorted({size for points in lines.values() for size in points})
@@ -105,7 +105,8 @@ def _looks(lines: Sequence[tuple[str, Kind, str]]) -> list[dict[str, Any]]:
     kinds = list(dict.fromkeys(kind for _, kind, _ in lines))
     looks = []
     for scheme, kind, run in lines:
-        runs = list(dict.fromkeys(other for one, _, other in lines if one == scheme))
+        base = taken_apart(scheme).base
+        runs = list(dict.fromkeys((one, other) for one, _, other in lines if taken_apart(one).base == base))
         number, colour = kinds.index(kind), colours[scheme]
         looks.append(
             {
@@ -114,8 +115,8 @@ def _looks(lines: Sequence[tuple[str, Kind, str]]) -> list[dict[str, Any]]:
                 "markersize": 9 - number % len(MARKERS),
                 "markerfacecolor": "none" if number // len(MARKERS) % 2 == 0 else colour,
                 "markeredgecolor": colour,
-                "linestyle": LINES[runs.index(run) % len(LINES)],
-                "linewidth": 1.5 + runs.index(run) // len(LINES),
+                "linestyle": LINES[runs.index((scheme, run)) % len(LINES)],
+                "linewidth": 1.5 + runs.index((scheme, run)) // len(LINES),
             }
         )
     return looks

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from wrongkey.keys.labels import scheme_label, taken_apart
 from wrongkey.reports.figures.panels import Asked, ordered, panels
 from wrongkey.reports.figures.score_axes import (
     Handles,
@@ -23,7 +24,6 @@ from wrongkey.reports.figures.score_axes import (
 )
 from wrongkey.reports.figures.style import INK, LINES, MARKERS, legend_below, middle, new_figure, scheme_colours, styled
 from wrongkey.reports.metrics import Metric
-from wrongkey.reports.runs import SCHEME_NAMES
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 CARETUP, CARETDOWN = 6, 7  # matplotlib's triangles with their tip at the value
@@ -47,13 +47,14 @@ class Series(NamedTuple):
         return cls(run.family, run.variant_label, run.blocks, run.scheme, Asked.of(run))
 
     @property
-    def line(self) -> tuple[str, str, str, Asked, str]:
-        """What decides marker and line style; the scheme decides the colour."""
-        return self.family, self.variant, self.blocks, self.asked, self.run
+    def line(self) -> tuple[str, str, str, str, Asked, str]:
+        """What decides marker and line style; the scheme's base decides the colour."""
+        options = self.scheme.removeprefix(taken_apart(self.scheme).base)
+        return self.family, self.variant, self.blocks, options, self.asked, self.run
 
     def label(self, others: Sequence["Series"], panel: str) -> str:
         """Family and scheme, the title of the panel, and what else tells the line from others of the figure."""
-        parts = [self.family, SCHEME_NAMES.get(self.scheme, self.scheme), panel]
+        parts = [self.family, scheme_label(self.scheme), panel]
         if len({other.blocks for other in others}) > 1:
             parts.append(self.blocks)
         return ", ".join(middle(part, 40) for part in (*parts, self.variant, self.run) if part)

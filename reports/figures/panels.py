@@ -4,8 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from wrongkey.keys.labels import place_of_scheme
 from wrongkey.reports.figures.style import tidy
-from wrongkey.reports.runs import SCHEME_NAMES, Run, place_in
+from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import KeyStatistics
 
 
@@ -32,12 +33,11 @@ class Panel(NamedTuple):
 
 
 def ordered(results: Sequence[KeyStatistics]) -> list[KeyStatistics]:
-    """Runs by task, model family, variant, scheme (the paper's first) and block size."""
+    """Runs by task, model family, variant, scheme and block size."""
 
     def place(result: KeyStatistics) -> tuple[object, ...]:
         run = result.run
-        scheme = place_in(tuple(SCHEME_NAMES), run.scheme)
-        return run.task, _natural(run.family), run.variant, scheme, run.scheme, run.block_size
+        return run.task, _natural(run.family), run.variant, place_of_scheme(run.scheme), run.block_size
 
     return sorted(results, key=place)
 
@@ -82,5 +82,6 @@ def _distinct(names: list[str], number: int) -> str:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """For sorting: numbers in a name count as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    """For sorting: numbers in a name count as numbers, however long."""
+    parts = enumerate(re.split(r"(\d+)", name))
+    return [(len(part.lstrip("0")), part.lstrip("0")) if number % 2 else (-1, part) for number, part in parts]

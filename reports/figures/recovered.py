@@ -8,7 +8,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from wrongkey.reports.figures.spectrograms import decibels
-from wrongkey.reports.figures.style import COLOURS, GREY, legend_below, new_figure, styled, tidy
+from wrongkey.reports.figures.style import GREY, legend_below, new_figure, scheme_colours, styled, tidy
 from wrongkey.reports.spectrogram import magnitudes
 
 WINDOW, STEP = 0.025, 0.00625  # seconds of a window, and from one to the next
@@ -63,7 +63,7 @@ def block_structure_figure(
         axes = figure.subplots()
         axes.axvline(block_size, color=GREY, linewidth=1, linestyle=":", label=f"M = {block_size}, as was said")
         axes.plot(sizes, before, "o-", color=GREY, markersize=4, label="ciphertext")
-        axes.plot(sizes, after, "s-", color=COLOURS.get(scheme, "#117733"), markersize=4, label=result)
+        axes.plot(sizes, after, "s-", color=scheme_colours([scheme])[scheme], markersize=4, label=result)
         axes.set(xlabel="cut into blocks of … samples", ylabel="stationarity at the worst place", ylim=(-0.03, 1.05))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.set_title(

@@ -2,9 +2,10 @@
 
 Figures are matplotlib `Figure` objects that seaborn draws into; pyplot holds none of them, so nothing global is left
 behind. Each is made by `new_figure`, which notebooks show. Names from run folders are drawn as they are (no mathematics
-in dollar signs). A scheme has the same colour in every figure, and no other thing has a colour: runs are told apart by
-marks, groups of keys by greys. Every colour has a contrast of 3 to 1 or more on white, and schemes differ in lightness,
-so that they are told apart in greyscale. Files are the same bytes every time.
+in dollar signs). A scheme has the colour of its base in every figure, and no other thing has a colour: options are told
+apart by hatching and marks, runs by marks, groups of keys by greys. Every colour has a contrast of 3 to 1 or more on
+white, and the paper's schemes differ in lightness, so that they are told apart in greyscale. Files are the same bytes
+every time.
 """
 
 import re
@@ -28,6 +29,7 @@ from matplotlib.textpath import text_to_path
 
 from wrongkey.errors import BadInput
 from wrongkey.files import atomic_write
+from wrongkey.keys.labels import FAMILY, taken_apart
 from wrongkey.printable import printable
 
 # First come matplotlib's own defaults: a user's matplotlibrc, or one in the working directory, changes no report.
@@ -71,7 +73,8 @@ _IEEE: Any = {
     "grid.linewidth": 0.4,
 }
 COLOURS = {"rom": "#004488", "shuffling": "#AD8800", "flipping": "#AA3F55"}
-MORE_COLOURS = ("#117733", "#2F93B5", "#5B3A8C", "#777777")  # of a user's own schemes
+MORE_COLOURS = ("#117733", "#2F93B5", "#5B3A8C", "#8C5A2B", "#777777")  # of other bases
+HATCHES = ("", "////", "....", "xxxx", "----")  # of a base, and of its schemes with options
 GREY = "#777777"
 INK = "#1a1a1a"
 GREYS = ("#333333", "#8a8a8a")  # of groups and runs that are no schemes
@@ -179,9 +182,18 @@ def new_figure(width: float, height: float) -> ShownFigure:
 
 
 def scheme_colours(schemes: Iterable[str]) -> dict[str, str]:
-    """Scheme -> colour: fixed for the paper's schemes, in order of appearance for a user's own."""
-    own = [scheme for scheme in dict.fromkeys(schemes) if scheme not in COLOURS]
-    return COLOURS | {scheme: MORE_COLOURS[i % len(MORE_COLOURS)] for i, scheme in enumerate(own)}
+    """Scheme -> colour, that of its base: fixed for the family, in order of appearance for a user's own schemes."""
+    bases = {scheme: taken_apart(scheme).base for scheme in schemes}
+    others = [base for base in dict.fromkeys((*FAMILY, *bases.values())) if base not in COLOURS]
+    colours = COLOURS | {base: MORE_COLOURS[i % len(MORE_COLOURS)] for i, base in enumerate(others)}
+    return {scheme: colours[base] for scheme, base in bases.items()}
+
+
+def scheme_hatches(schemes: Iterable[str]) -> dict[str, str]:
+    """Scheme -> hatching, which tells schemes of one base apart: none without options."""
+    names = dict.fromkeys(name for scheme in schemes for name in (taken_apart(scheme).base, scheme))
+    bases = [taken_apart(name).base for name in names]
+    return {name: HATCHES[bases[:i].count(bases[i]) % len(HATCHES)] for i, name in enumerate(names)}
 
 
 def lighter(colour: str, amount: float) -> tuple[float, float, float]:

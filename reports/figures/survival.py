@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from wrongkey.keys.labels import taken_apart
 from wrongkey.reports.figures.score_axes import Handles, one_metric
 from wrongkey.reports.figures.style import (
     INK,
@@ -40,9 +41,9 @@ LINES: tuple[Any, ...] = ("-", (0, (5, 1.6)), "-.", (0, (6, 1.2, 1.2, 1.2, 1.2, 
 def survival_figure(results: Sequence[KeyStatistics]) -> Figure:
     """Draw the share of each run's keys that come within a distance of the plain model, with its 95 % band.
 
-    A colour is a scheme, a kind of line a block size; further runs of both have marks. Where the fitted tail can be
-    trusted, it goes on, thin and dashed, below the nearest key. Dotted: the metric's smallest distance. The axis ends
-    where every second key comes that near. More than six runs have no bands, which would hide each other.
+    A colour is a base of schemes, a kind of line a block size; further runs of both have marks. Where the fitted tail
+    can be trusted, it goes on, thin and dashed, below the nearest key. Dotted: the metric's smallest distance. The axis
+    ends where every second key comes that near. More than six runs have no bands, which would hide each other.
 
     Parameters
     ----------
@@ -109,14 +110,15 @@ def _place(curve: Survival, distance: float) -> int:
 
 
 def _looks(results: Sequence[KeyStatistics]) -> list[dict[str, Any]]:
-    """Colour by scheme, kind of line by block size; marks tell runs apart that share both."""
+    """Colour by base, kind of line by block size; marks tell runs apart that share both."""
     colours = scheme_colours(result.run.scheme for result in results)
     sizes = sorted({result.run.block_size for result in results})
-    seen: Counter[tuple[str, int]] = Counter()
+    seen: Counter[tuple[str, int]] = Counter()  # of base and block size
     looks = []
     for run in (result.run for result in results):
-        again = seen[run.scheme, run.block_size]
-        seen[run.scheme, run.block_size] += 1
+        alike = taken_apart(run.scheme).base, run.block_size
+        again = seen[alike]
+        seen[alike] += 1
         looks.append(
             {
                 "color": colours[run.scheme],

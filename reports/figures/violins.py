@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from wrongkey.keys.labels import scheme_label
 from wrongkey.reports.figures.density import has_density, narrowing
 from wrongkey.reports.figures.panels import Panel, ordered, panels
 from wrongkey.reports.figures.score_axes import (
@@ -28,12 +29,12 @@ from wrongkey.reports.figures.style import (
     middle,
     new_figure,
     scheme_colours,
+    scheme_hatches,
     short,
     styled,
     tidy,
     wrapped,
 )
-from wrongkey.reports.runs import SCHEME_NAMES
 from wrongkey.reports.statistics.key_statistics import FEW_KEYS, Array, KeyStatistics
 from wrongkey.reports.tables import keys_text
 
@@ -84,23 +85,25 @@ def violin_figure(results: Sequence[KeyStatistics]) -> Figure:
         figure = new_figure(max(4.6, 1.5 + each * len(results)), 4.2)
         grid = figure.subplots(1, len(shown), sharey=True, squeeze=False, width_ratios=[len(p.results) for p in shown])
         room = (figure.get_figwidth() - MARGIN) / (len(results) + 0.4 * len(shown))  # inches of a violin
-        colours = scheme_colours(result.run.scheme for result in results)
+        schemes = list(dict.fromkeys(result.run.scheme for result in results))
+        colours, hatches = scheme_colours(schemes), scheme_hatches(schemes)
         for axes, panel in zip(grid[0], shown, strict=True):
             for position, result in enumerate(panel.results):
-                _draw_run(axes, position, result, colours[result.run.scheme])
+                _draw_run(axes, position, result, colours[result.run.scheme], hatches[result.run.scheme])
             draw_chance(axes, metric)
             axes.set_xlim(-0.7, len(panel.results) - 0.3)
             _label_runs(axes, panel, room, style.linespacing)
         finish_score_axes(grid[0], metric)
-        legend_below(figure, _legend(results, colours) + shared_legend(results, metric, LEFT))
+        legend_below(figure, _legend(results, colours, hatches) + shared_legend(results, metric, LEFT))
     return figure
 
 
-def _draw_run(axes: Axes, position: int, result: KeyStatistics, colour: str) -> None:
+def _draw_run(axes: Axes, position: int, result: KeyStatistics, colour: str, hatch: str) -> None:
     """The scores of one run and the marks beside them."""
     worst = result.worst.score.value
     if has_density(result.values):
         edge = _draw_violin(axes, position, result.values, colour, worst)
+        axes.collections[-1].set_hatch(hatch)
     else:
         edge = _draw_dots(axes, position, result.values, colour)
     beside = max(edge, position + STAR_WIDTH) + 0.02  # where neither shape nor star covers it
@@ -179,14 +182,15 @@ def _run_label(result: KeyStatistics, room: float, size: float) -> str:
     return "\n".join(wrapped(part, room, size) for part in parts if part)
 
 
-def _legend(results: Sequence[KeyStatistics], colours: Mapping[str, str]) -> Handles:
+def _legend(results: Sequence[KeyStatistics], colours: Mapping[str, str], hatches: Mapping[str, str]) -> Handles:
     """Schemes where there are several, what is inside a violin, and the horizontal line."""
     schemes = list(dict.fromkeys(result.run.scheme for result in results))
     handles: Handles = []
     if len(schemes) > 1:
         for scheme in schemes:
-            name, colour = SCHEME_NAMES.get(scheme, tidy(scheme)), colours[scheme]
-            handles.append(Patch(facecolor=lighter(colour, 0.45), edgecolor=colour, label=name))
+            name, colour = tidy(scheme_label(scheme)), colours[scheme]
+            look: Any = {"facecolor": lighter(colour, 0.45), "edgecolor": colour, "hatch": hatches[scheme]}
+            handles.append(Patch(label=name, **look))
     if any(has_density(result.values) for result in results):
         bar: Any = {"color": INK, "linewidth": 5, "solid_capstyle": "butt"}
         dot: Any = {"marker": "o", "markersize": 5, "markerfacecolor": "white", "markeredgewidth": 1}

@@ -21,11 +21,14 @@ from wrongkey.reports.figures.attacks import block_size_curves, seconds_figure
 from wrongkey.reports.figures.block_size import block_size_figure
 from wrongkey.reports.figures.confusion import confusion_figure
 from wrongkey.reports.figures.panels import panel_caution
+from wrongkey.reports.figures.strength import strength_caption, strength_figure
 from wrongkey.reports.figures.style import save_figure, styled
 from wrongkey.reports.figures.survival import survival_figure, survival_words
 from wrongkey.reports.figures.violins import violin_figure
 from wrongkey.reports.paper.figures import paper_figures
 from wrongkey.reports.statistics.key_statistics import FEW_KEYS, KeyStatistics
+from wrongkey.reports.strength.runs import StrengthRun
+from wrongkey.reports.strength.words import short_words
 
 PAPER_SECTIONS = {"keys": ("fig10",), "leaks": ("fig3", "fig4", "fig5", "fig6"), "phase": ("fig8",)}
 
@@ -89,6 +92,7 @@ def figures(found: Gathered, real: bool = False) -> Iterator[Drawn]:
     for group in found.groups:
         if group.main:
             yield from _of_scores(group)
+    yield from _of_strength(found.strengths)
     yield from _of_attacks(found.attacks)
     yield from _of_analyses(found.analyses, real)
 
@@ -143,6 +147,13 @@ def _values(result: KeyStatistics, best: str) -> str:
         f"{result.label}: median {words(result.median)}, middle half {words(quantiles[0.25])} to "
         f"{words(quantiles[0.75])}, {best} {words(result.worst.score.value)}{plain}."
     )
+
+
+def _of_strength(runs: Sequence[StrengthRun]) -> Iterator[Drawn]:
+    if figure := strength_figure(runs):
+        caption = strength_caption(runs)
+        values = " ".join(f"{run.label}: {short_words(run)}." for run in runs)
+        yield Drawn("strength", "strength", caption, f"{caption} {values}", figure)
 
 
 def _of_attacks(runs: Sequence[AttackRun]) -> Iterator[Drawn]:

@@ -37,6 +37,7 @@ PLACES = (
     ("board", "Verdict"),
     ("listen", "Listen"),
     ("keys", "Keys"),
+    ("strength", "Strength"),
     ("analyses", "Analyses"),
     ("attacks", "Attacks"),
     ("trust", "Can it be believed?"),
@@ -62,10 +63,12 @@ def render(content: Mapping[str, Any], media: Media, *, served: str = "") -> str
     str
         The page, the same for the same content and media.
     """
+    content = {"strength": None, **content}  # which an older report does not have
     script = _script()
     sections = [{name: one[name] for name in EXPLORED} for one in content["sections"] if one["main"]]
-    shown = {"board": True, "trust": True, "cite": True, **{name: content[name] for name in ("analyses", "attacks")}}
+    shown = {name: content[name] for name in ("analyses", "attacks", "strength")}
     shown |= {
+        **dict.fromkeys(("board", "trust", "cite"), True),
         "keys": sections,
         "listen": content["listen"] and any(content["listen"][one] for one in ("rows", "withheld")),
     }

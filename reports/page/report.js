@@ -25,12 +25,17 @@ function html(parent, name, text = "", attributes = {}) {
 }
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const schemeColour = (scheme) => (/^[a-z]+$/.test(scheme) && colour(scheme)) || colour("other");
+const base = (scheme) => scheme.split("+")[0]; // without options
+const schemeColour = (scheme) => (/^[a-z-]+$/.test(base(scheme)) && colour(`scheme-${base(scheme)}`)) || colour("other");
+const optionDash = (scheme) => { // of an outline: schemes of one base are told apart by their options
+  const alike = new Set(state.section.keys.map((run) => run.scheme).filter((other) => base(other) === base(scheme)));
+  return DASHES[[...new Set([base(scheme), ...alike])].indexOf(scheme) % DASHES.length];
+};
 const shown = () => state.section.keys.filter((run) => !state.hidden.has(run.scheme));
 const unit = () => (state.section.metric.unit === "%" ? "points" : state.section.metric.unit);
 const words = (value) => `${value.toFixed(state.section.metric.decimals)} ${state.section.metric.unit}`.trim();
 const dash = (run) => {
-  const same = state.section.keys.filter((other) => other.scheme === run.scheme);
+  const same = state.section.keys.filter((other) => base(other.scheme) === base(run.scheme));
   return DASHES[same.indexOf(run) % DASHES.length];
 };
 
@@ -99,7 +104,8 @@ function drawRun(svg, run, x, half, y, each) {
   if (run.grid.length) {
     const right = run.grid.map((score, k) => `${x + half * run.density[k]},${y(score)}`);
     const left = run.grid.map((score, k) => `${x - half * run.density[k]},${y(score)}`).reverse();
-    element(svg, "polygon", { points: [...right, ...left].join(" "), fill: own, "fill-opacity": 0.16, stroke: own });
+    element(svg, "polygon", { points: [...right, ...left].join(" "), fill: own, "fill-opacity": 0.16, stroke: own,
+      "stroke-dasharray": optionDash(run.scheme) });
   }
   if (run.plain !== null) {
     const [upper, lower] = [y(run.plain + state.within), y(run.plain - state.within)];
@@ -245,7 +251,7 @@ function open(section, distance) { // a task's keys, and the controls that fit t
   for (const scheme of new Set(section.keys.map((run) => run.scheme))) {
     const label = html(box, "label"), tick = html(label, "input", "", { type: "checkbox" });
     tick.checked = !state.hidden.has(scheme);
-    label.append(` ${section.keys.find((run) => run.scheme === scheme).short.split(", ")[0]} `);
+    label.append(` ${section.keys.find((run) => run.scheme === scheme).scheme_label || scheme} `);
     tick.addEventListener("change", () => { state.hidden[tick.checked ? "delete" : "add"](scheme); draw(); keep(); });
   }
   draw();

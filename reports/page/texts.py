@@ -56,6 +56,8 @@ def _floats(content: Mapping[str, Any]) -> Iterator[str]:
         for (label, about), table in zip(FLOATS, section["tables"][:TABLES], strict=False):
             caption = f"{about} {section['heading']}."
             yield to_latex(as_frame(Table(**table)), caption, f"{label}-{section['anchor']}", bold)
+    for label, item in zip(("strength", "strength-estimates"), _strength(content), strict=False):
+        yield to_latex(as_frame(item), f"{item.caption}.", label)
     for number, run in enumerate((content["attacks"] or {"runs": []})["runs"], start=1):
         for label, table in zip(("verdicts", "attacks", "measured"), run["tables"], strict=False):
             yield to_latex(as_frame(Table(**table)), f"{table['caption']}.", f"{label}-{number}")
@@ -68,6 +70,13 @@ def tables_of(content: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     for section in content["sections"]:
         for number, table in enumerate(section["tables"][:TABLES]):
             yield "" if number else section["heading"], Table(**table)
+    for number, item in enumerate(_strength(content)):
+        yield "" if number else "Effective strength", item
     for run in (content["attacks"] or {"runs": []})["runs"]:
         for number, table in enumerate(run["tables"]):
             yield "" if number else f"Attacks: {run['label']}", Table(**table)
+
+
+def _strength(content: Mapping[str, Any]) -> list[Table]:
+    """The tables of measured strengths; none in a report of an older wrongkey."""
+    return [Table(**table) for table in (content.get("strength") or {"tables": []})["tables"]]

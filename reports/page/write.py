@@ -23,6 +23,8 @@ from wrongkey.reports.page.pdf import write_pdf
 from wrongkey.reports.page.scratch import scratch_folder
 from wrongkey.reports.page.texts import to_tex, to_text
 from wrongkey.reports.runs import Run, load_runs
+from wrongkey.reports.strength.runs import StrengthRun
+from wrongkey.reports.strength.tables import strength_numbers
 from wrongkey.reports.tables import numbers, to_csv
 
 FORMATS = ("html", "json", "pdf", "md", "csv", "tex")
@@ -62,13 +64,14 @@ def write_report(
     figures: Path | None = None,
     attacks: Sequence[AttackRun] = (),
     analyses: Sequence[Analysis] = (),
+    strengths: Sequence[StrengthRun] = (),
 ) -> Path:
     """Write the page of some run folders, and its figures beside it.
 
     Parameters
     ----------
     folders : iterable of Path, str or Run
-        Run folders, or runs that are already read. May be empty where there are attacks or analyses.
+        Run folders, or runs that are already read. May be empty where there are attacks, analyses or strengths.
     out : Path
         The HTML file.
     figures : Path, optional
@@ -77,6 +80,8 @@ def write_report(
         Of these or other run folders (`wrongkey.reports.attacks.rows.find_attacks`).
     analyses : sequence of Analysis
         Of these or other run folders (`wrongkey.reports.analyses.find_analyses`).
+    strengths : sequence of StrengthRun
+        Of these or other run folders (`wrongkey.reports.strength.runs.find_strength`).
 
     Returns
     -------
@@ -89,7 +94,7 @@ def write_report(
         For folders that cannot be read, and for an `out` that cannot be written.
     """
     out = Path(out)
-    write_formats(folders, Asked({"html": out}, figures or figures_beside(out)), attacks, analyses)
+    write_formats(folders, Asked({"html": out}, figures or figures_beside(out)), attacks, analyses, strengths=strengths)
     return out
 
 
@@ -99,6 +104,7 @@ def write_formats(
     attacks: Sequence[AttackRun],
     analyses: Sequence[Analysis],
     say: Say = _nothing,
+    strengths: Sequence[StrengthRun] = (),
 ) -> Written:
     """Write a report in every format that is asked for; `say` is told what is going on.
 
@@ -109,10 +115,12 @@ def write_formats(
     """
     _check(asked.places)
     given = list(folders)
-    runs = load_runs(given) if given or not (attacks or analyses) else []
-    if "csv" in asked.places and not (runs or attacks):
-        raise BadInput("--format csv holds the numbers of sweeps and attacks, and there are none: leave it out.")
-    found = gather(runs, attacks, analyses)
+    runs = load_runs(given) if given or not (attacks or analyses or strengths) else []
+    if "csv" in asked.places and not (runs or attacks or strengths):
+        raise BadInput(
+            "--format csv holds the numbers of sweeps, attacks and strengths, and there are none: leave it out."
+        )
+    found = gather(runs, attacks, analyses, strengths)
     first = next(iter(asked.places.values()))
     try:
         for place in asked.places.values():
@@ -185,7 +193,8 @@ def _made(found: Gathered, asked: Asked, scratch: Path, say: Say) -> tuple[dict[
     listen = None
     say("Writing the report …")
     if {"html", "json"} & set(asked.places):
-        everything: list[Run | AttackRun | Analysis] = [*found.runs, *found.attacks, *found.analyses]
+        everything: list[Run | AttackRun | Analysis | StrengthRun]
+        everything = [*found.runs, *found.attacks, *found.analyses, *found.strengths]
         listen, clips = heard(list(dict.fromkeys(one.folder for one in everything)), asked.real)
         media |= clips
         if "json" in asked.places:  # so that the page can be made again
@@ -207,9 +216,11 @@ def _made(found: Gathered, asked: Asked, scratch: Path, say: Say) -> tuple[dict[
 
 
 def _csv(found: Gathered) -> dict[str, str]:
-    """The numbers of sweeps and of attacks, those that there are."""
-    tables = {"scores.csv": to_csv(numbers(found.main))} if found.main else {}
-    return tables | ({"attacks.csv": to_csv(attack_numbers(found))} if found.attacks else {})
+    """The numbers of sweeps, attacks and strengths, those that there are."""
+    tables = {"scores.csv": numbers(found.main)} if found.main else {}
+    tables |= {"attacks.csv": attack_numbers(found)} if found.attacks else {}
+    tables |= {"strength.csv": strength_numbers(found.strengths)} if found.strengths else {}
+    return {name: to_csv(table) for name, table in tables.items()}
 
 
 def _texts(content: dict[str, Any], media: Media, asked: Asked) -> dict[Path, bytes]:
@@ -256,5 +267,6 @@ def _media(content: Mapping[str, Any]) -> list[str]:
 
 
 def _figures(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    parts = [*content["sections"], *content["analyses"], *([content["attacks"]] if content["attacks"] else [])]
+    single = [one for one in (content["attacks"], content.get("strength")) if one]
+    parts = [*content["sections"], *content["analyses"], *single]
     return [figure for part in parts for figure in part["figures"]]

@@ -5,7 +5,7 @@ Imports nothing heavy on purpose: the command line reads this before it loads an
 
 from dataclasses import dataclass
 
-from wrongkey.evaluation.config import SCHEMES
+from wrongkey.keys.labels import PAPER
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PaperExperiment:
     metric: str
     block_sizes: tuple[int, ...]
     keys: int
-    schemes: tuple[str, ...] = SCHEMES
+    schemes: tuple[str, ...] = PAPER
     form: str = "conditions"
     sweeps: str = ""
 

@@ -14,11 +14,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from wrongkey.keys.labels import scheme_label
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.figures.analyses import distance_figure
 from wrongkey.reports.figures.spectrograms import HOP, WINDOW, Plate, Scale, decibels, levels_of, plate_figure
 from wrongkey.reports.paper.media import RATE, Kept, Rebuilt, kept_by_leaks, kept_by_phase
-from wrongkey.reports.runs import SCHEME_NAMES
 
 SECONDS = 2.0  # of an utterance that are shown of waveforms
 CLOSER = 1.0  # seconds of spectrograms, and up to half the bins: so much is seen without leaving pixels out
@@ -104,7 +104,7 @@ def _encrypted_figure(name: str, kept: Kept, chosen: dict[tuple[str, int], Array
     """An utterance, plain and encrypted: waveforms with their spectrograms, or spectrograms alone."""
     waves = blocks == "samples"
     start, end = _excerpt(kept.plain, waves)
-    arrays = {"plain": kept.plain, **{f"{_scheme(s)}\nM = {size}": array for (s, size), array in chosen.items()}}
+    arrays = {"plain": kept.plain, **{f"{scheme_label(s)}\nM = {size}": array for (s, size), array in chosen.items()}}
     parts = {title: array[..., start:end] for title, array in arrays.items()}
     loudest = float(np.abs(parts["plain"]).max()) or 1.0
     if waves:
@@ -115,7 +115,7 @@ def _encrypted_figure(name: str, kept: Kept, chosen: dict[tuple[str, int], Array
     else:
         plates = [Plate(title, None, _lower(decibels(part, loudest))) for title, part in parts.items()]
     kind = "Waveforms and their spectrograms" if waves else "Spectrograms"
-    schemes = " and ".join(dict.fromkeys(_scheme(scheme) for scheme, _ in chosen))
+    schemes = " and ".join(dict.fromkeys(scheme_label(scheme) for scheme, _ in chosen))
     caption = (
         f"{kind} of the utterance {kept.utterance}, plain and encrypted by {schemes} (the paper’s Fig. {name[3:]}). "
         "Levels are below the loudest of the plain one."
@@ -145,10 +145,10 @@ def _decryption_figure(rebuilt: Rebuilt) -> PaperFigure:
         Plate(name if name in ("plain", "encrypted") else f"decrypted:\n{name}", None, _lower(levels[:, start:end]))
         for name, levels in rebuilt.decryptions.items()
     ]
+    how = f"{scheme_label(rebuilt.scheme)} at M = {rebuilt.block_size}"
     caption = (
-        f"The spectrogram of {rebuilt.utterance} encrypted by {_scheme(rebuilt.scheme)} at M = {rebuilt.block_size} "
-        "and decrypted with the correct key, keys near it and an incorrect one (the paper’s Fig. 7). Levels are below "
-        "the loudest of the plain one."
+        f"The spectrogram of {rebuilt.utterance} encrypted by {how} and decrypted with the correct key, keys near it "
+        "and an incorrect one (the paper’s Fig. 7). Levels are below the loudest of the plain one."
     )
     others = list(rebuilt.decryptions.items())[1:]
     words = "; ".join(f"{name}: {float(np.abs(levels - plain).mean()):.1f} dB" for name, levels in others)
@@ -169,9 +169,10 @@ def _reconstruction_figure(rebuilt: Rebuilt, original: Array) -> PaperFigure:
         plate(f"reconstructed by\n{METHODS[method]}", waveform, rebuilt.levels[method])
         for method, waveform in rebuilt.waveforms.items()
     ]
+    how = f"{scheme_label(rebuilt.scheme)} at M = {rebuilt.block_size}"
     caption = (
-        f"Speech reconstructed from the spectrogram of {rebuilt.utterance}, encrypted by {_scheme(rebuilt.scheme)} at "
-        f"M = {rebuilt.block_size} (the paper’s Fig. 8). Levels are below the loudest of each picture’s speech."
+        f"Speech reconstructed from the spectrogram of {rebuilt.utterance}, encrypted by {how} (the paper’s Fig. 8). "
+        "Levels are below the loudest of each picture’s speech."
     )
     words = "; ".join(
         f"{METHODS[method]}: {_alike(original, waveform)}" for method, waveform in rebuilt.waveforms.items()
@@ -217,10 +218,6 @@ def _distance_words(analyses: Sequence[Analysis]) -> str:
             low, high = (groups[group]["median"] for group in ("low", "high"))
             found.append(f"{analysis.label}: {low:.2f} for low-error keys, {high:.2f} for high-error keys")
     return f"Median distances. {'; '.join(found)}."
-
-
-def _scheme(name: str) -> str:
-    return SCHEME_NAMES.get(name, name)
 
 
 def _numbered(figures: Sequence[PaperFigure]) -> list[PaperFigure]:

@@ -15,13 +15,14 @@ import pandas as pd
 from wrongkey.errors import BadInput
 from wrongkey.files import explained_errors, write_text_atomically
 from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.labels import scheme_label
 from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.figures.violins import violin_figure
 from wrongkey.reports.latex import to_latex
 from wrongkey.reports.metrics import get_metric
 from wrongkey.reports.paper.experiments import PaperExperiment
 from wrongkey.reports.paper.published import published_values, what_differs
-from wrongkey.reports.runs import SCHEME_NAMES, Run
+from wrongkey.reports.runs import Run
 from wrongkey.reports.statistics.key_statistics import Estimate, KeyStatistics, summarise_all
 from wrongkey.reports.tables import keys_text, markdown_text, score_table, significant, to_csv, to_markdown
 from wrongkey.reports.verdicts import cautions, evidence, session_caution
@@ -249,7 +250,7 @@ def _condition_table(ours: Reproduction) -> pd.DataFrame:
     for model, block_size in _settings(ours):
         cells = [cell for cell in ours.cells if (cell.model, cell.block_size) == (model, block_size)]
         for scheme in dict.fromkeys(cell.scheme for cell in cells):
-            name = _scheme_name(scheme) if scheme else "Plain"
+            name = scheme_label(scheme) if scheme else "Plain"
             if several:
                 name += f", {model}, M = {block_size}" if scheme else f", {model}"
             row = {"Model encryption": name} | dict.fromkeys(titles.values(), NONE)
@@ -312,11 +313,11 @@ def _block_size_table(ours: Reproduction) -> pd.DataFrame:
     for model in models:
         cells = [cell for cell in ours.cells if cell.model == model]
         named = {"Model": model} if len(models) > 1 else {}
-        rows.append(named | {"M": "plain speech"} | dict.fromkeys(map(_scheme_name, schemes), cells[0].text))
+        rows.append(named | {"M": "plain speech"} | dict.fromkeys(map(scheme_label, schemes), cells[0].text))
         for size in dict.fromkeys(cell.block_size for cell in cells[1:]):
-            row = named | {"M": str(size)} | dict.fromkeys(map(_scheme_name, schemes), NONE)
+            row = named | {"M": str(size)} | dict.fromkeys(map(scheme_label, schemes), NONE)
             some = [cell for cell in cells if cell.block_size == size]
-            row |= {_scheme_name(c.scheme): c.text if same else f"{c.text} (n = {c.keys:,})" for c in some}
+            row |= {scheme_label(c.scheme): c.text if same else f"{c.text} (n = {c.keys:,})" for c in some}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -372,10 +373,6 @@ def _settings(ours: Reproduction) -> list[tuple[str, int]]:
     return list(dict.fromkeys((result.run.model, result.run.block_size) for result in ours.results))
 
 
-def _scheme_name(scheme: str) -> str:
-    return SCHEME_NAMES.get(scheme, scheme)
-
-
 def _block_sentences(ours: Reproduction) -> list[str]:
     """Block sizes and ways to cut blocks that are not the paper's."""
     experiment = ours.experiment
@@ -428,7 +425,7 @@ def _trend(ours: Reproduction) -> list[str]:
         means = ", ".join(f"{r.mean.value:.1f}" for r in results)
         variances = ", ".join(NONE if r.variance is None else significant(r.variance.value) for r in results)
         found.append(
-            f"{_scheme_name(scheme)}, M = {sizes}{sides}: mean {means}; variance {variances}. In the paper the mean "
+            f"{scheme_label(scheme)}, M = {sizes}{sides}: mean {means}; variance {variances}. In the paper the mean "
             "rises and the distribution narrows as M grows."
         )
     return found

@@ -144,3 +144,16 @@ def test_the_curve_of_evidence_dips_at_the_block_size(voice):
     assert {5, 10} <= set(sizes) and sizes == sorted(set(sizes))
     assert before[sizes.index(5)] < 0.5 < 0.9 < before[sizes.index(3)]
     assert after.min() > 0.98
+
+
+def test_several_keys_in_turn_are_one_longer_key(voice):
+    key, secret = encrypted(voice, "rom+turns=2", 5, seed=3)
+    found = recover(secret, RATE, "rom+turns=2", 5)
+    assert found.success_claimed and found.key.span == 2
+    assert key_error(found.key.matrix, key.matrix, "samples") < 0.1
+
+
+@pytest.mark.parametrize(("scheme", "says"), [("rom+nonce", "use the scheme rom"), ("invertible", "no attack here")])
+def test_keys_that_no_attack_here_finds_are_refused(scheme, says):
+    with pytest.raises(BadInput, match=says):
+        recover([np.random.default_rng(0).normal(size=16_000)], 16_000, scheme, 5)

@@ -17,7 +17,6 @@ from wrongkey.evaluation.models.completed import completed
 from wrongkey.evaluation.run_folder.media import load_clip, read_clips
 from wrongkey.evaluation.sweep import sweep
 from wrongkey.keys import correct_key, draw_keys
-from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 
 
@@ -116,19 +115,19 @@ def test_an_utterance_is_long_enough_or_the_longest():
 
 def test_no_waveform_is_upside_down_and_a_spectrogram_keeps_its_sign():
     key, plain = correct_key("rom", 4, 0), torch.randn(400).double()
-    clip = decrypted(plain, key, -key, Blocks.SAMPLES, "after the attack")
+    clip = decrypted(plain, key, -key, KeyCut("samples", 4), "after the attack")
     np.testing.assert_allclose(clip.samples, plain)
     assert present(clip.snr) > 149
     frames = plain.reshape(4, 100)
-    assert present(decrypted(frames, key, -key, Blocks.FRAMES, "after the attack").snr) < 0
+    assert present(decrypted(frames, key, -key, KeyCut("frames", 4), "after the attack").snr) < 0
 
 
 def test_the_snr_of_a_wrong_key_is_that_of_a_query_under_it():
     """The encrypted model reads x K' K^T; x K K'^T is as far from x."""
-    key, other = draw_keys("rom", 4, 0, 0, 2)
+    (key, other), cut = draw_keys("rom", 4, 0, 0, 2), KeyCut("samples", 4)
     plain = torch.randn(4000).double()
-    clip = decrypted(plain, key, other, Blocks.SAMPLES, "wrong key")
-    assert clip.snr == pytest.approx(decrypted(plain, other, key, Blocks.SAMPLES, "wrong key").snr, abs=1e-6)
+    clip = decrypted(plain, key, other, cut, "wrong key")
+    assert clip.snr == pytest.approx(decrypted(plain, other, key, cut, "wrong key").snr, abs=1e-6)
 
 
 def test_a_louder_waveform_is_no_other():

@@ -14,7 +14,7 @@ from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import KeyedFirstLayer
 from wrongkey.evaluation.models.protocol import Hypothesis, Model
 from wrongkey.evaluation.queries import QueryGroup, group_queries
-from wrongkey.keys import Blocks, SecretKey, correct_key, draw_keys, encrypt_model, encrypt_query
+from wrongkey.keys import SecretKey, correct_key, draw_keys, encrypt_model, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
 
 SPEECH = [torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in (4_000, 7_001, 7_001, 5_200, 9_999)]
@@ -26,7 +26,8 @@ def queries_of(model: toys.Toy, block_size: int, whole: bool = True):
 
 def engine_of(model: toys.Toy, own: np.ndarray, kernels: bool = True, **settings) -> Engine:
     whole = cast(Model, model)  # an engine asks for no more than a toy has
-    return Engine.of(whole, "embed", queries_of(model, len(own)), own, Blocks.SAMPLES, kernels=kernels, **settings)
+    cut = KeyCut("samples", len(own))
+    return Engine.of(whole, "embed", queries_of(model, len(own)), own, cut, kernels=kernels, **settings)
 
 
 def embeddings(engine: Engine, keys: np.ndarray, model_key: np.ndarray | None = None) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """Composed and invertible keys: exact for every layer, counted right, taken apart and put together again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.narrow import present
 from wrongkey.errors import BadInput
 from wrongkey.keys import IncorrectKeys, SecretKey, decrypt_query, draw_keys, encrypt_model, encrypt_query, get_scheme
 from wrongkey.keys.family import known_scheme
@@ -16,6 +19,7 @@ from wrongkey.keys.lift import lift
 from wrongkey.keys.schemes import Group
 from wrongkey.keys.space import key_space
 from wrongkey.keys.spec import BASES, OPTIONS, parse
+from wrongkey.keys.volume import log10_guesses
 
 COMPOSED = (
     "rom+turns=2",
@@ -101,7 +105,7 @@ def test_order_moves_whole_blocks_and_signs_turn_whole_blocks():
 def test_taken_apart_and_composed_again_a_key_is_the_same(name):
     scheme = get_scheme(name)
     keys = draw_keys(scheme, 3 * scheme.span, seed=3, start=0, count=4)
-    structure = scheme.structure
+    structure = present(scheme.structure)
     np.testing.assert_array_equal(structure.compose(structure.decompose(keys)), keys)
 
 
@@ -119,9 +123,9 @@ def test_finite_compositions_are_counted_without_repetition(name, block, count):
     scheme = get_scheme(name)
     size = block * scheme.span
     ranks = np.arange(count)
-    keys = scheme.unrank(size, ranks)
+    keys = present(scheme.unrank)(size, ranks)
     assert key_space(name, block).count == count == len(np.unique(keys.reshape(count, -1), axis=0))
-    np.testing.assert_array_equal(scheme.rank(keys), ranks)
+    np.testing.assert_array_equal(present(scheme.rank)(keys), ranks)
     correct = draw_keys(scheme, size, 0, 0, 1)[0]
     incorrect = IncorrectKeys(scheme, size, 0, correct)
     assert incorrect.enumerated
@@ -142,7 +146,8 @@ def test_some_of_the_keys_in_turn_are_right(right):
     scheme = get_scheme("rom+turns=4")
     correct = draw_keys(scheme, 12, 7, 0, 1)[0]
     keys = IncorrectKeys(scheme, 12, 1, correct, right).batch(0, 50)
-    parts, own = scheme.structure.decompose(keys), scheme.structure.decompose(correct[None])
+    structure = present(scheme.structure)
+    parts, own = structure.decompose(keys), structure.decompose(correct[None])
     same = np.stack([(part == mine).all(axis=(1, 2)) for part, mine in zip(parts, own, strict=True)])
     assert same.sum(axis=0).tolist() == [right] * 50
     assert same.any(axis=1).all()  # in different places
@@ -223,3 +228,34 @@ def test_blocks_taken_together_that_do_not_hold_the_stride_are_refused():
     with pytest.raises(BadInput, match="3 together"):
         lift(nn.Conv1d(1, 2, 4, stride=4), KeyCut("samples", 2, span=3))
     assert lift(nn.Conv1d(1, 2, 4, stride=4), KeyCut("samples", 2, span=2)).weight.shape == (2, 1, 4)
+
+
+def test_right_parts_that_leave_no_other_key_end_in_a_sentence():
+    keys = IncorrectKeys("shuffling+turns=2", 2, 0, np.eye(2), right=1)  # blocks of one element have one order
+    with pytest.raises(BadInput, match="No other key"):
+        keys.batch(0, 1)
+
+
+@pytest.mark.parametrize("name", ["rom+turns=02", "rom+turns= 2", "rom+turns=2_0", "rom+schedule=0.50"])
+def test_a_number_is_written_in_one_way(name):
+    """Keys are drawn by the scheme's name: two names of one scheme would have other keys."""
+    with pytest.raises(BadInput, match=r"is written|whole number|unknown option"):
+        get_scheme(name)
+
+
+def test_only_tiles_lie_along_bins():
+    with pytest.raises(BadInput, match="Only tiles"):
+        KeyCut("samples", 4).under(get_scheme("rom+turns=2+along=bins"))
+
+
+def test_a_users_scheme_has_no_options_in_its_own_name():
+    with pytest.raises(BadInput, match="plus sign begins an option"):
+        get_scheme(f"{__name__}:named_like_another")
+
+
+def named_like_another():
+    return replace(get_scheme("rom"), name="rom+turns=2")
+
+
+def test_an_option_that_changes_no_key_changes_no_count():
+    assert log10_guesses("shuffling+windows", 100, 0.3) == log10_guesses("shuffling", 100, 0.3)

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from wrongkey.cli import main
+from wrongkey.keys import SecretKey
 
 SOUND = np.random.default_rng(0).normal(0, 0.2, 8_000).astype(np.float32)
 
@@ -120,3 +121,16 @@ def test_a_model_that_fails_is_a_sentence(tmp_path, capsys):
     assert main(asked.split()) == 2
     assert "of_a_broken_front_end fails (ZeroDivisionError: no frames)" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [key]
+
+
+def test_speech_is_prepared_as_the_scheme_of_the_key_says(tmp_path):
+    plain, key = wave(tmp_path / "plain.wav"), tmp_path / "noise.npz"
+    SecretKey.draw("rom+noise=20", 8).save(key)
+    for number in (1, 2):
+        sent, heard = (str(tmp_path / f"{letter}{number}.wav") for letter in "ed")
+        assert main(["encrypt", str(plain), "--key", str(key), "-o", sent]) == 0
+        assert main(["decrypt", sent, "--key", str(key), "-o", heard]) == 0
+    one, other = (soundfile.read(tmp_path / f"d{number}.wav")[0] for number in (1, 2))
+    noise = one - SOUND
+    assert 10 * np.log10((SOUND**2).mean() / (noise**2).mean()) == pytest.approx(20, abs=1)
+    assert abs(np.corrcoef(noise, other - SOUND)[0, 1]) < 0.2, "nobody can draw the noise again"

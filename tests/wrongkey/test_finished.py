@@ -98,7 +98,7 @@ def test_results_as_json_are_one_document(run, capsys):
 
 def test_attacks_are_listed_with_what_they_need(capsys):
     listed = {one["name"]: one for one in json.loads(_out(capsys, ["attack", "list", "--json"]))}
-    assert listed["polyphase"]["needs"] == ["ciphertext"] and listed["polyphase"]["applies_to"] == {"samples": ["rom"]}
+    assert listed["polyphase"]["needs"] == ["ciphertext"] and "rom" in listed["polyphase"]["applies_to"]["samples"]
     assert listed["public-model"]["needs"] == ["encrypted model", "public model"]
     assert "polyphase            needs ciphertext" in _out(capsys, ["attack", "list"])
 

@@ -117,6 +117,7 @@ def test_what_is_unknown_is_named_before_what_is_missing(capsys):
 def test_schemes_may_be_written_as_reports_write_them(tmp_path):
     (tmp_path / "x.toml").write_text("scheme = 'Flipping'\n")
     assert _parse([*SWEEP, "--scheme", "ROM"]).scheme == "rom"
+    assert _parse([*SWEEP, "--scheme", "ROM+turns=4"]).scheme == "rom+turns=4"
     assert _parse([*SWEEP, "--config", str(tmp_path / "x.toml")]).scheme == "flipping"
     assert _parse([*SWEEP, "--scheme", "Mine.Schemes:ROM"]).scheme == "Mine.Schemes:ROM"
     assert _parse([*SUITE, "--scheme", "Shuffling"]).scheme == "shuffling"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.config import SCHEMES, SweepConfig
+from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.settings import options_of
 from wrongkey.flags import (
     Groups,
@@ -22,6 +22,7 @@ from wrongkey.flags import (
     scheme_name,
     scheme_names,
 )
+from wrongkey.keys.labels import PAPER
 from wrongkey.terminal import answer, conclude, note
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _add_encryption(parser: argparse.ArgumentParser) -> None:
     """Flags of the analyses that encrypt speech under several schemes and block sizes."""
     groups = Groups(parser)
     add_flags(groups, SweepConfig, ASKED, leave_out=options_of(SweepConfig).keys() - ON_SPEECH)
-    what, schemes = groups[ASKED], ",".join(SCHEMES)
+    what, schemes = groups[ASKED], ",".join(PAPER)
     what.add_argument(
         "--scheme", type=scheme_names, default=schemes, help=f"schemes, comma-separated (default {schemes})"
     )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from wrongkey.attacks.harness.config import AMOUNT, AttackConfig
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.config import SCHEMES
 from wrongkey.files import file_name
 from wrongkey.flags import (
     Groups,
@@ -25,6 +24,7 @@ from wrongkey.flags import (
     report_hint,
     scheme_name,
 )
+from wrongkey.keys.labels import PAPER
 from wrongkey.reports.attacks.threats import FAIL_IF
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
     what.add_argument(
         "--scheme",
         type=scheme_name,
-        help="one scheme, into --out itself (default: all three, each into its folder below --out)",
+        help="one scheme, into --out itself (default: the paper's three, each into its folder below --out)",
     )
     how.add_argument(
         "--keys", type=int, default=100, metavar="N",
@@ -143,7 +143,7 @@ def default_folder(config: AttackConfig, scheme: str | None) -> Path:
 
 
 def _schemes(options: argparse.Namespace) -> Sequence[str]:
-    return [options.scheme] if options.scheme else SCHEMES
+    return [options.scheme] if options.scheme else PAPER
 
 
 def _run_all(

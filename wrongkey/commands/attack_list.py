@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from wrongkey.evaluation.config import SCHEMES
+from wrongkey.keys.labels import FAMILY
 from wrongkey.terminal import answer, say
 
 if TYPE_CHECKING:
-    from wrongkey.attacks.base import Attack
+    from wrongkey.attacks.base import CompleteAttack
 
 BLOCK_SIZES = {"samples": 10, "tiles": 3, "frames": 10}  # with which attacks are asked whether they apply
 OF_ITS_MODEL = "whatever its model reads"
@@ -51,17 +51,18 @@ def _about(name: str, attack: Any, source: str) -> dict[str, Any]:
     }
 
 
-def _applies_to(attack: Attack) -> dict[str, list[str]]:
+def _applies_to(attack: CompleteAttack) -> dict[str, list[str]]:
     """The schemes that an attack applies to, by kind of blocks; empty where that depends on a model."""
     from wrongkey.attacks.base import Setting
+    from wrongkey.attacks.harness.suite import inapplicable
     from wrongkey.evaluation.run_folder.vocabulary import OF_A_MODEL
     from wrongkey.keys import KeyCut, get_scheme
 
     if attack.threat.needs & OF_A_MODEL:
         return {}
     found: dict[str, list[str]] = {}
-    for (blocks, size), scheme in product(BLOCK_SIZES.items(), SCHEMES):
+    for (blocks, size), scheme in product(BLOCK_SIZES.items(), FAMILY):
         setting = Setting(get_scheme(scheme), KeyCut(blocks, size), rate=100.0, task="asv")
-        if attack.inapplicable(setting) is None:
+        if inapplicable(attack, setting) is None:
             found.setdefault(blocks, []).append(scheme)
     return found

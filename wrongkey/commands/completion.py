@@ -57,9 +57,9 @@ def _names() -> dict[str, list[str]]:
     A shell may run this whenever it starts, so nothing here imports torch.
     """
     from wrongkey.attacks.harness.offered import attack_names
-    from wrongkey.evaluation.config import SCHEMES
     from wrongkey.evaluation.corpora.fetch import CORPORA
     from wrongkey.evaluation.models.offered import BUNDLED
+    from wrongkey.keys.labels import FAMILY
 
     return {
         "wrongkey attack name": ["suite", "list", "incorrect-keys", *attack_names()],
@@ -68,7 +68,7 @@ def _names() -> dict[str, list[str]]:
         "model": list(BUNDLED),
         "speaker_model": [name for name, (task, _) in BUNDLED.items() if task == "asv"],
         "recogniser": [name for name, (task, _) in BUNDLED.items() if task == "asr"],
-        "scheme": list(SCHEMES),
+        "scheme": list(FAMILY),
     }
 
 

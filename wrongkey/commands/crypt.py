@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from wrongkey.commands import seeds
 from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
 from wrongkey.printable import printable
 from wrongkey.terminal import conclude
 
 if TYPE_CHECKING:
-    from wrongkey.keys import SecretKey
+    from wrongkey.keys import SecretKey, SeedKey
     from wrongkey.keys.key_cut import KeyCut
 
 LENGTH = re.compile(r"wrongkey samples=(\d{1,18})")  # comment of an encrypted WAV: its length before encryption
@@ -31,7 +32,12 @@ To load the file again, with the names and numbers of its metadata:
   network.load_state_dict(load_file("FILE.safetensors"))
 
 model.network is the plain architecture with any weights, as open_model(MODEL, folded=False) makes it; where the
-metadata names windows, that of wrongkey.evaluation.windows.windowed(open_model(MODEL, folded=False)).
+metadata names windows, that of wrongkey.evaluation.windows.windowed(open_model(MODEL, folded=False)). Under a
+schedule, whose metadata names starts and longest besides, the network is
+
+  from wrongkey.keys import Slots, encrypt_scheduled_model
+  slots = Slots(tuple(map(int, starts.split(","))), int(longest))
+  network = encrypt_scheduled_model(model.network, first_layer, cut, slots)
 """
 
 
@@ -47,6 +53,12 @@ def add(commands: Any) -> None:
         parser.add_argument("-o", "--out", type=user_path, required=True, help="WAV file (32-bit float)")
         parser.add_argument("--channels", default="refuse", choices=["refuse", "mix"], help="what to do with stereo")
         parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+        parser.add_argument(
+            "--nonce",
+            metavar="HEX",
+            help="public nonce of the recording, for keys of +nonce (default: "
+            + ("a new one)" if name == "encrypt" else "the one that the file names)"),
+        )
         if name == "encrypt":
             parser.add_argument("--model", help="first apply this model's front end and cut its segments")
         parser.set_defaults(run=run)
@@ -64,25 +76,42 @@ def add(commands: Any) -> None:
     model.add_argument(
         "--blocks", choices=["samples", "tiles", "frames"], help="how the key cuts queries (default: the model's)"
     )
+    model.add_argument("--nonce", metavar="HEX", help="nonce of the request to encrypt for, for keys of +nonce")
+    model.add_argument(
+        "--seconds", type=float, default=30.0, help="longest query, for keys of +schedule=SECONDS (default 30)"
+    )
     model.add_argument("-o", "--out", type=user_path, required=True, help="safetensors file of the encrypted network")
     model.add_argument("--overwrite", action="store_true", help="replace an existing file")
     model.set_defaults(run=run_encrypt_model)
 
 
 def run_encrypt(options: argparse.Namespace) -> int:
-    """Encrypt a recording, or the query that a model makes of it."""
-    from wrongkey.evaluation.windows import sends_windows
-    from wrongkey.keys import SecretKey, encrypt_query
+    """Encrypt a recording, or the query that a model makes of it, prepared as the key's scheme says."""
+    import torch
 
-    key = SecretKey.load(options.key)
+    from wrongkey.evaluation.preparation import Preparation
+    from wrongkey.evaluation.windows import sends_windows
+    from wrongkey.keys import SeedKey, encrypt_query, load_key
+
+    key = load_key(options.key)
+    nonce = seeds.nonce_of(options.nonce, key, new=True)
+    if isinstance(key, SeedKey) and sends_windows(key.scheme):
+        raise BadInput(f"A file of windows is under one matrix, and {key.scheme} has many: use the scheme without one.")
     if options.model:
-        samples, rate, comment = _query(options, key)
+        samples, rate, segment, comment = _query(options, key)
+    elif sends_windows(key.scheme):
+        raise BadInput(f"A key of {key.scheme} encrypts the windows that a model's first layer reads: add --model.")
     else:
-        samples, rate = _read(options)
+        samples, rate, segment = _read(options)
+        samples = Preparation.of(key.scheme).whole(torch.from_numpy(samples), rate, _secret_number(), "").numpy()
         comment = f"wrongkey samples={len(samples)}"
-        if sends_windows(key.scheme):
-            raise BadInput(f"A key of {key.scheme} encrypts the windows that a model's first layer reads: add --model.")
-    _write(options, encrypt_query(samples, key), rate, comment=comment)
+    if isinstance(key, SeedKey):
+        sent = seeds.Sent(key, nonce, rate, segment)
+        _write(options, sent.encrypted(samples), rate, comment=comment + sent.comment)
+    else:
+        _write(options, encrypt_query(samples, key), rate, comment=comment)
+    if nonce:
+        conclude(f"nonce {nonce} (public): encrypt the model for it")
     return 0
 
 
@@ -91,11 +120,18 @@ def run_decrypt(options: argparse.Namespace) -> int:
     from wrongkey.commands.windows_comment import COMMENT, speech_of
     from wrongkey.evaluation.corpora.audio import comment
     from wrongkey.evaluation.windows import sends_windows
-    from wrongkey.keys import SecretKey, decrypt_query
+    from wrongkey.keys import SeedKey, decrypt_query, load_key
 
-    key = SecretKey.load(options.key)
-    samples, rate = _read(options)
+    key = load_key(options.key)
+    samples, rate, _ = _read(options)
     about = comment(options.file)
+    said = LENGTH.search(about)
+    extent = min(int(said[1]), len(samples)) if said else None
+    if isinstance(key, SeedKey):
+        sent = seeds.Sent.read(about, options.nonce, key, rate, len(samples), options.file)
+        _write(options, sent.decrypted(samples)[:extent], rate, mode=PRIVATE)
+        return 0
+    seeds.nonce_of(options.nonce, key)
     if windows := COMMENT.search(about):
         speech = speech_of(options.file, windows, decrypt_query(samples, key))
     elif sends_windows(key.scheme):
@@ -103,8 +139,6 @@ def run_decrypt(options: argparse.Namespace) -> int:
             f"{printable(options.file)} does not say where its windows lie: make it with 'wrongkey encrypt --model'."
         )
     else:
-        said = LENGTH.search(about)
-        extent = min(int(said[1]), len(samples)) if said else None
         speech = decrypt_query(samples, key, extent=extent)
     _write(options, speech, rate, mode=PRIVATE)
     return 0
@@ -128,18 +162,23 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     from wrongkey.evaluation.hardware import TOLERANCE
     from wrongkey.evaluation.models.registry import open_model
     from wrongkey.evaluation.windows import as_sent, described, windows_of
-    from wrongkey.keys import SecretKey, encrypt_query
+    from wrongkey.keys import SeedKey, encrypt_query, load_key
 
     _refuse_existing(options, ".safetensors")
-    key = SecretKey.load(options.key)
+    key = load_key(options.key)
+    nonce = seeds.nonce_of(options.nonce, key)
     model = open_model(options.model, folded=False)
     sent = as_sent(model, key.scheme, options.blocks)
     cut = key.cut(key_cut_of(sent, options.blocks, key.block_size).blocks)
-    encrypted = encrypt_first_layer(sent, key, cut)
-
     noise = torch.randn(NOISE_SECONDS * model.sample_rate, generator=torch.Generator().manual_seed(0))
     queries = fitted_queries(sent, noise, cut)
-    encrypted_queries = encrypt_query(queries, key, blocks=cut)
+    request = None
+    if isinstance(key, SeedKey):
+        request = seeds.Request.of(sent, key, cut, nonce, options.seconds)
+        encrypted, encrypted_queries = request.model, request.encrypted(queries)
+    else:
+        encrypted = encrypt_first_layer(sent, key, cut)
+        encrypted_queries = encrypt_query(queries, key, blocks=cut)
     plain, plain_time = _answers(sent, queries)
     answer, encrypted_time = _answers(encrypted, encrypted_queries)
     difference = _difference(plain, answer)
@@ -154,12 +193,15 @@ def _encrypt_model(options: argparse.Namespace) -> int:
             f"{TOLERANCE['float32']:.0e}): {model.first_layer} does not read the query first, its answers do not go "
             "through its network, or float32 rounds this key too coarsely."
         )
-    _write_network(options.out, model, encrypted, key, cut, str(windows or ""))
+    more = {"windows": str(windows)} if windows else {}
+    _write_network(options.out, model, encrypted, key, cut, {**more, **(request.about if request else {})})
     what = f"{model.name} with {model.first_layer} under a {key.scheme} key, M = {cut.block_size}, {cut.blocks}"
     conclude(f"{options.out}: {what}")
     if windows:
         conclude(described(model, windows))
     conclude(f"four seconds of noise: its answers differ from the plain model's by {difference:.1e} (relative)")
+    if request:
+        conclude(request.cost)
     seconds = NOISE_SECONDS * queries.numel() / model.front_end(noise).numel()
     for line in _cost(model, encrypted, queries, encrypted_queries, key.size, seconds):
         conclude(line)
@@ -167,7 +209,9 @@ def _encrypt_model(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_network(path: Path, model: Any, encrypted: Any, key: SecretKey, cut: KeyCut, windows: str) -> None:
+def _write_network(
+    path: Path, model: Any, encrypted: Any, key: SecretKey | SeedKey, cut: KeyCut, more: Mapping[str, str]
+) -> None:
     """Write the weights of the encrypted network, with what is needed to load them again and what it is to be sent."""
     from safetensors.torch import save
 
@@ -182,7 +226,7 @@ def _write_network(path: Path, model: Any, encrypted: Any, key: SecretKey, cut: 
         "kernel": str(cut.steps),
         "span": str(cut.span),
         "along": cut.along,
-        **({"windows": windows} if windows else {}),
+        **more,
     }
     with _to_disk(path) as file:
         file.write(save(tensors, about))
@@ -222,9 +266,11 @@ def _cost(model: Any, encrypted: Any, queries: Any, encrypted_queries: Any, size
     """
     from torch import nn
 
+    from wrongkey.keys import ScheduledLayer
     from wrongkey.keys.lift import hidden_elements, multiplications
 
     layer, lifted = (one.network.get_submodule(model.first_layer) for one in (model, encrypted))
+    lifted = lifted.slots[0] if isinstance(lifted, ScheduledLayer) else lifted  # each answers to a part of the query
     reads_frames = queries.ndim == 3 and not isinstance(layer, nn.Conv2d)  # a position of its input is a whole frame
 
     def per_second(of: nn.Module, asked: Any) -> float:
@@ -245,28 +291,32 @@ def _cost(model: Any, encrypted: Any, queries: Any, encrypted_queries: Any, size
     return lines
 
 
-def _query(options: argparse.Namespace, key: SecretKey) -> tuple[Any, int, str]:
-    """The query of ``--model``: the output of its front end, cut into segments, one after another; and its comment."""
+def _query(options: argparse.Namespace, key: SecretKey | SeedKey) -> tuple[Any, int, int, str]:
+    """The query of ``--model``: the output of its front end, cut into segments, one after another.
+
+    With its rate, the length of a segment, and the comment that says what it is.
+    """
     import torch
 
     from wrongkey.commands.windows_comment import comment_of
     from wrongkey.evaluation.corpora import load_audio
     from wrongkey.evaluation.models.asking import model_at_fault
     from wrongkey.evaluation.models.registry import open_model
+    from wrongkey.evaluation.preparation import Preparation
     from wrongkey.evaluation.windows import as_sent, windows_of
 
     _refuse_existing(options)
     plain = open_model(options.model)
-    model = as_sent(plain, key.scheme)
+    model, prepared = as_sent(plain, key.scheme), Preparation.of(key.scheme)
     waveform = torch.from_numpy(load_audio(options.file, model.sample_rate, options.channels))
     with model_at_fault(model.name):
-        query = model.front_end(waveform)
+        query = model.front_end(prepared.recording(waveform, model.sample_rate))
     if query.ndim != 1:
         raise BadInput(
             f"{model.name} reads spectrograms, which no WAV file holds: encrypt them with wrongkey.keys.encrypt_query."
         )
     with model_at_fault(model.name):
-        segments = model.segments(query)
+        segments = prepared.noisy(model.segments(query), _secret_number(), "")
         spoken = plain.segments(query).shape
     windows = windows_of(model)
     if windows and windows.kernel != key.block_size:
@@ -275,16 +325,17 @@ def _query(options: argparse.Namespace, key: SecretKey) -> tuple[Any, int, str]:
             f"{windows.kernel}."
         )
     comment = comment_of(windows, *spoken) if windows else f"wrongkey samples={segments.numel()}"
-    return segments.flatten().numpy(), model.sample_rate, comment
+    return segments.flatten().numpy(), model.sample_rate, segments.shape[-1], comment
 
 
-def _read(options: argparse.Namespace) -> tuple[Any, int]:
-    """Samples at the file's own rate: encryption does not resample."""
+def _read(options: argparse.Namespace) -> tuple[Any, int, int]:
+    """Samples at the file's own rate, all one query: encryption does not resample."""
     from wrongkey.evaluation.corpora import load_audio, sample_rate
 
     _refuse_existing(options)
     rate = sample_rate(options.file)
-    return load_audio(options.file, rate, options.channels), rate
+    samples = load_audio(options.file, rate, options.channels)
+    return samples, rate, len(samples)
 
 
 def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str = "", mode: int | None = None) -> None:
@@ -299,6 +350,11 @@ def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str
             wav.comment = comment
         wav.write(samples)
     conclude(f"{options.out}: {len(samples)} samples at {rate} Hz")
+
+
+def _secret_number() -> int:
+    """What noise is drawn with: whoever knows it can subtract the noise."""
+    return int.from_bytes(os.urandom(16), "little")
 
 
 def _refuse_existing(options: argparse.Namespace, suffix: str = ".wav") -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import BLOCKS
 from wrongkey.files import user_path
 from wrongkey.flags import add_json, scheme_name
 from wrongkey.terminal import answer, conclude, say
+
+if TYPE_CHECKING:
+    from wrongkey.keys import SeedKey
 
 
 def add(commands: Any) -> None:
@@ -28,9 +31,9 @@ def add(commands: Any) -> None:
     draw.add_argument("--overwrite", action="store_true", help="replace an existing key file")
     draw.set_defaults(run=run_draw)
 
-    show = actions.add_parser("show", help="what a key file holds (not the matrix)")
+    show = actions.add_parser("show", help="what a key file holds (not the secret itself)")
     show.add_argument("file", type=user_path)
-    show.add_argument("--matrix", action="store_true", help="print the secret matrix as well")
+    show.add_argument("--matrix", action="store_true", help="print the secret matrix, or seed, as well")
     add_json(show)
     show.set_defaults(run=run_show)
 
@@ -60,26 +63,35 @@ def _dims(options: argparse.Namespace) -> int:
 
 def run_draw(options: argparse.Namespace) -> int:
     """Draw a key and write its file."""
-    from wrongkey.keys import SecretKey
+    from wrongkey.keys import SecretKey, SeedKey, get_scheme
+    from wrongkey.keys.family import known_scheme
 
     if options.seed is None and options.index is not None:
         raise BadInput("--index numbers the keys of a seed: give --seed as well, or neither.")
+    kind = SecretKey if get_scheme(options.scheme).derived is None else SeedKey
+    if kind is SeedKey and known_scheme(options.scheme) is None:
+        raise BadInput(
+            f"The file of a seed names no module to import, so that no command could use a key of {options.scheme}: "
+            "draw it in Python (wrongkey.keys.SeedKey)."
+        )
     if options.seed is None:
-        key = SecretKey.draw(options.scheme, options.block, _dims(options))
+        key = kind.draw(options.scheme, options.block, _dims(options))
     else:
-        key = SecretKey.from_seed(options.scheme, options.block, _dims(options), seed=options.seed, index=options.index)
+        key = kind.from_seed(options.scheme, options.block, _dims(options), seed=options.seed, index=options.index)
     key.save(options.out, overwrite=options.overwrite)
     conclude(f"{options.out}: {key}")
     return 0
 
 
 def run_show(options: argparse.Namespace) -> int:
-    """Print what a key file holds; the matrix only with ``--matrix``."""
+    """Print what a key file holds; the matrix, or the seed, only with ``--matrix``."""
     import numpy as np
 
-    from wrongkey.keys import SecretKey
+    from wrongkey.keys import SeedKey, load_key
 
-    key = SecretKey.load(options.file)
+    key = load_key(options.file)
+    if isinstance(key, SeedKey):
+        return _show_seed(key, options)
     identity = np.eye(key.size)
     measured = (
         {"residual": float(np.abs(key.matrix @ key.matrix.T - identity).max())}
@@ -106,8 +118,27 @@ def run_show(options: argparse.Namespace) -> int:
     return 0
 
 
+def _show_seed(key: SeedKey, options: argparse.Namespace) -> int:
+    """Print what the file of a seed holds."""
+    derived, secret = key.derived, key.seed.tobytes().hex()
+    if options.json:
+        shown = {name: getattr(key, name) for name in ("scheme", "block_size", "dims", "size", "checksum")}
+        shown |= {"base": derived.base.name, "hold_seconds": derived.hold, "nonce": derived.nonce}
+        answer({**shown, **({"seed": secret} if options.matrix else {})})
+        return 0
+    say(f"scheme       {key.scheme}")
+    say(f"block size   {key.block_size} ({key.dims}-D, N = {key.size})")
+    say(f"checksum     {key.checksum}")
+    each = ["every nonce"] * derived.nonce + ([] if derived.hold is None else [f"every {derived.hold:g} s of a query"])
+    say(f"matrices     of {derived.base.name}, another for {' and '.join(each)}, from a seed of 256 bits")
+    if options.matrix:
+        say(f"seed         {secret}")
+    return 0
+
+
 def run_space(options: argparse.Namespace) -> int:
     """Print the size of a key space."""
+    from wrongkey.keys import get_scheme
     from wrongkey.keys.space import key_space
 
     space = key_space(options.scheme, options.block, _dims(options), options.tolerance)
@@ -121,4 +152,7 @@ def run_space(options: argparse.Namespace) -> int:
     else:
         say(f"a continuum of dimension N(N - 1)/2 = {space.dimension}")
         say(f"{space.bits:.1f} bits: keys that differ by {space.tolerance} in |K - K'| / sqrt N, one guess in 2^bits")
+    if (derived := get_scheme(options.scheme).derived) is not None:
+        one = key_space(derived.base, options.block, _dims(options), options.tolerance).bits
+        say(f"the keys are seeds; the matrix of one nonce or slot is a {derived.base.name} key of {one:.1f} bits")
     return 0

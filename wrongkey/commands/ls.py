@@ -1,4 +1,4 @@
-"""``wrongkey ls``: the runs in a folder, a line each: sweeps, attacks and analyses."""
+"""``wrongkey ls``: the runs in a folder, a line each: sweeps, attacks, analyses and strengths."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "ls",
         help="list run folders",
-        description="List the sweeps, attacks and analyses in and below a folder, with what came of them.",
+        description="List the sweeps, attacks, analyses and strengths in and below a folder, with what came of them.",
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path("runs"), help="where to look (default runs)")
     add_json(parser)
@@ -31,10 +31,11 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a line for every sweep, every suite of attacks and every analysis below the folder."""
+    """Print a line for every sweep, every suite of attacks, every analysis and every strength below the folder."""
     from wrongkey.errors import BadInput
 
-    found = [*_sweeps(options.folder), *_attacks(options.folder), *_analyses(options.folder)]
+    place = options.folder
+    found = [*_sweeps(place), *_attacks(place), *_analyses(place), *_strengths(place)]
     if not found:
         raise BadInput(f"{options.folder} holds no run folder: make one with wrongkey sweep.")
     found.sort(key=lambda one: one["folder"])
@@ -49,9 +50,12 @@ def _sweeps(place: Path) -> Iterator[dict[str, Any]]:
     from wrongkey.errors import BadInput
     from wrongkey.evaluation.run_folder.folder import find_runs
     from wrongkey.reports.runs import load_run
+    from wrongkey.reports.strength.runs import strength_alone
     from wrongkey.run_summary import facts, result
 
     for folder in find_runs(place):
+        if strength_alone(folder):
+            continue
         try:
             run = load_run(folder)
             cautions = f" ({' '.join(run.cautions)})" if run.cautions else ""
@@ -120,12 +124,36 @@ def _analyses(place: Path) -> Iterator[dict[str, Any]]:
             yield {**about, "state": "unreadable", "result": str(error)}
 
 
+def _strengths(place: Path) -> Iterator[dict[str, Any]]:
+    from wrongkey.errors import BadInput
+    from wrongkey.evaluation.run_folder.folder import find_files
+    from wrongkey.reports.strength.runs import load_strength
+    from wrongkey.reports.strength.words import short_words
+
+    for path in find_files(place, "strength.json"):
+        if path.parent.name != "strength":
+            continue
+        about = {"folder": str(path.parent.parent), "kind": "strength"}
+        try:
+            if run := load_strength(path.parent.parent):
+                yield {
+                    **about,
+                    **{name: getattr(run.found, name) for name in ABOUT},
+                    "date": run.manifest.get("ended") or run.manifest.get("started"),
+                    "state": run.found.state,
+                    "keys": run.found.evaluations,
+                    "result": short_words(run),
+                }
+        except BadInput as error:
+            yield {**about, "state": "unreadable", "result": str(error)}
+
+
 def _row(one: dict[str, Any]) -> list[str]:
     """The columns of a line, as text."""
-    from wrongkey.reports.runs import SCHEME_NAMES
+    from wrongkey.keys.labels import scheme_label
 
     scheme, block_size = str(one.get("scheme") or ""), one.get("block_size")
-    setting = " ".join(filter(None, (SCHEME_NAMES.get(scheme, scheme), f"M={block_size}" if block_size else "")))
+    setting = " ".join(filter(None, (scheme_label(scheme), f"M={block_size}" if block_size else "")))
     size = f"{one['keys']:,} keys" if "keys" in one else f"{one['trials']} trials" if one.get("trials") else ""
     words = {**one, "setting": setting, "size": size, "date": str(one.get("date") or "")[:16].replace("T", " ")}
     return [str(words.get(name) or "-") for name in COLUMNS]

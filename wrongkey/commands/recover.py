@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("files", nargs="+", type=user_path, metavar="CIPHERTEXT", help="encrypted audio, mono")
     parser.add_argument(
-        "--scheme", type=scheme_name, required=True, help="how the key was drawn: rom, shuffling, flipping or another"
+        "--scheme", type=scheme_name, required=True, help="how the key was drawn: see 'wrongkey schemes'"
     )
     parser.add_argument("--block", type=int, required=True, metavar="M", help="block size in samples")
     parser.add_argument(

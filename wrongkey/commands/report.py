@@ -103,5 +103,7 @@ def _write(paths: list[Path], asked: Asked) -> Written:
     found = find_all(paths)
     for reason in found.left_out:
         note(f"wrongkey: left out: {reason}")
-    note(f"Runs of sweeps: {len(found.runs)}, of attacks: {len(found.attacks)}, analyses: {len(found.analyses)}.")
-    return write_formats(found.runs, asked, found.attacks, found.analyses, note)
+    strengths = f", strengths: {len(found.strengths)}" if found.strengths else ""
+    many = f"of attacks: {len(found.attacks)}, analyses: {len(found.analyses)}{strengths}"
+    note(f"Runs of sweeps: {len(found.runs)}, {many}.")
+    return write_formats(found.runs, asked, found.attacks, found.analyses, note, found.strengths)

@@ -71,7 +71,7 @@ class KeysOfRun:
             )
         scheme = get_scheme(spec)
         correct = correct_key(scheme, self.cut.size, self.seed) if self.run.keyed else np.eye(self.cut.size)
-        return IncorrectKeys(scheme, self.cut.size, self.seed, correct)
+        return IncorrectKeys(scheme, self.cut.size, self.seed, correct, self.run.right)
 
     @property
     def correct(self) -> Key:

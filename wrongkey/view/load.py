@@ -21,7 +21,7 @@ def load(paths: Sequence[Path], real: bool = False, trusted: bool = False) -> Vi
     read = find_all(paths)
     for reason in read.left_out:
         note(f"wrongkey: left out: {reason}")
-    found = gather(read.runs, read.attacks, read.analyses)
+    found = gather(read.runs, read.attacks, read.analyses, read.strengths)
     page = served_page(found, "/view.js", real, say=note)
     return View(page, {name: _shown(run, name, real, trusted) for run, name in found.names.items()})
 

@@ -1,11 +1,14 @@
 """What an attack on windows is given, and how the speech that it recovers is heard."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.attacks.harness.test_suite import SALT, Blind, Told
-from tests.narrow import present
+from tests.narrow import of_type, present
 from wrongkey.attacks.base import Case, Threat
 from wrongkey.attacks.harness import hearing, suite
 from wrongkey.attacks.harness.config import AttackConfig
@@ -14,6 +17,14 @@ from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.keys import draw_keys
+
+SHARED: dict[str, Any] = {
+    "corpus": "bundled",
+    "model": "tests.toys:overlapping",
+    "scheme": "rom+windows",
+    "trials": 2,
+    "seed": 3,
+}
 
 
 class Knowing(Told):
@@ -24,10 +35,7 @@ class Knowing(Told):
 
 
 def windows(**changed) -> AttackConfig:
-    return AttackConfig(
-        **{"corpus": "bundled", "model": "tests.toys:overlapping", "scheme": "rom+windows", "trials": 2, "seed": 3}
-        | changed
-    )
+    return AttackConfig(**SHARED | changed)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +72,7 @@ def test_the_attack_sees_the_model_that_reads_windows(target) -> None:
 
     trial = trial_of(target, SALT, open_attack(Holding()), Case(), 0)
     handed, _ = evidence_of(target, trial, open_attack(Holding()), Case())
-    layer = present(handed.encrypted).layer
+    layer = of_type(nn.Conv1d, present(handed.encrypted).layer)
     assert (layer.kernel_size, layer.stride) == ((10,), (10,))
     assert target.setting.block_size == 10 and target.setting.model.segments(torch.randn(6_000)).shape[-1] % 10 == 0
 

@@ -12,7 +12,9 @@ from benchmarks.fuzz_run_folder import fuzz_json, fuzz_tables, make, mutate_tabl
 SOUND = {"done", "refused"}
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "attacks/suite.json", "analyses/keys.json"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "attacks/suite.json", "analyses/keys.json", "strength/strength.json"]
+)
 def test_changed_json_is_work_or_a_sentence(name, tmp_path):
     counts = fuzz_json(tmp_path, name, 20, seed=7, draw=0.0)
     assert set(counts) == SOUND, next(text for text in counts if text not in SOUND)

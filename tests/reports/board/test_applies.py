@@ -6,10 +6,9 @@ from wrongkey.attacks.harness.offered import attack_names
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.commands.attack_list import _about
 from wrongkey.keys.blocks import Blocks
-from wrongkey.reports.board.applies import BLOCKS, OTHER_SCHEMES, TASKS, may_apply
+from wrongkey.keys.labels import FAMILY
+from wrongkey.reports.board.applies import BLOCKS, KEYS, KINDS, TASKS, may_apply
 from wrongkey.reports.board.joining import Place
-
-SCHEMES = ("shuffling", "flipping", "rom")
 
 
 def place(scheme, blocks, task="asv"):
@@ -22,7 +21,7 @@ def test_attacks_without_a_model_apply_where_they_say(name):
     if not said:  # its model decides
         return
     for blocks in Blocks:
-        for scheme in SCHEMES:
+        for scheme in FAMILY:
             assert may_apply(name, place(scheme, blocks.value)) == (scheme in said.get(blocks.value, ()))
 
 
@@ -34,7 +33,29 @@ def test_a_recogniser_has_no_speakers_to_link():
 
 
 def test_every_name_is_an_attack_of_the_suite():
-    assert {*BLOCKS, *OTHER_SCHEMES, *TASKS} <= set(attack_names())
+    assert {*BLOCKS, *KEYS, *TASKS} <= set(attack_names())
+
+
+def test_every_base_of_the_family_says_what_its_keys_are():
+    assert set(KINDS) == set(FAMILY)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "after"),
+    [
+        ("rom+turns=4", {"polyphase", "linear-prediction"}),
+        ("rom+signs=8", {"polyphase", "linear-prediction"}),
+        ("invertible", set()),
+        ("flipping+turns=2", {"sign-chain"}),
+        ("shuffling+order=4+noise=20", {"sample-order"}),
+        ("signed-shuffling", set()),
+        ("shuffling+signs=4", set()),
+        ("flipping+order=4", set()),
+        ("mine+turns=4", {"sign-chain", "sample-order", "polyphase", "linear-prediction"}),
+    ],
+)
+def test_options_keep_the_kind_of_keys_or_mix_two(scheme, after):
+    assert {name for name in KEYS if may_apply(name, place(scheme, "samples"))} == after
 
 
 def test_a_scheme_of_a_user_is_ruled_out_by_its_blocks_alone():

@@ -24,6 +24,7 @@ from wrongkey.reports.figures.style import (
     new_figure,
     save_figure,
     scheme_colours,
+    scheme_hatches,
     styled,
 )
 from wrongkey.reports.figures.violins import violin_figure
@@ -53,6 +54,15 @@ def test_a_scheme_keeps_its_colour(make_run: MakeRun) -> None:
     results = results_of(make_run("a", [20.0], scheme="mine"), make_run("b", [20.0]))
     colours = scheme_colours(result.run.scheme for result in results)
     assert colours["rom"] == COLOURS["rom"] and colours["mine"] not in COLOURS.values()
+
+
+def test_options_have_the_colour_of_their_base_and_are_hatched() -> None:
+    names = ("rom+turns=16", "rom", "mine", "rom+turns=4", "signed-shuffling")
+    colours, hatches = scheme_colours(names), scheme_hatches(names)
+    assert colours["rom"] == colours["rom+turns=4"] == colours["rom+turns=16"] == COLOURS["rom"]
+    assert len({colours[name] for name in ("rom", "mine", "signed-shuffling")}) == 3
+    assert hatches["rom"] == hatches["mine"] == "" and len({hatches[name] for name in names if "rom" in name}) == 3
+    assert scheme_colours(["signed-shuffling"])["signed-shuffling"] == colours["signed-shuffling"]  # in every figure
 
 
 def test_contrast_and_lightness_are_those_of_known_colours() -> None:

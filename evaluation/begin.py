@@ -1,0 +1,155 @@
+"""How a sweep, or a measurement of strength, begins: its folder claimed, its model checked, its conditions scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+import torch
+
+from wrongkey.evaluation import cautions
+from wrongkey.evaluation.answers import Answers
+from wrongkey.evaluation.checks import self_checks
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.hardware import describe_device
+from wrongkey.evaluation.processes.watch import Report
+from wrongkey.evaluation.processes.workers import score_rows
+from wrongkey.evaluation.run_folder.folder import RunFolder
+from wrongkey.evaluation.run_folder.manifest import describe_run
+from wrongkey.evaluation.windows import described, windows_of
+
+
+def begin_run(
+    folder: RunFolder,
+    experiment: Experiment,
+    identity: dict[str, Any],
+    keys: str,
+    workers: int,
+    timeout: float | None,
+    command: str | None,
+    report: Report | None,
+) -> tuple[dict[str, Any], set[int]]:
+    """Claim the folder, check the model, write what there is before the first key.
+
+    Parameters
+    ----------
+    folder
+        The run folder, locked.
+    experiment, identity
+        What is asked, and what its scores depend on.
+    keys
+        Which keys are asked, for the log.
+    workers, timeout, command, report
+        As for a sweep (`wrongkey.evaluation.sweep`).
+
+    Returns
+    -------
+    manifest : dict
+        What the folder says of itself.
+    done : set of int
+        Incorrect keys whose scores it holds.
+
+    Raises
+    ------
+    BadInput
+        For a folder of another run, and a model that fails a check.
+    """
+    say = report or (lambda line: None)
+    before = folder.claim(identity)
+    for line in folder.damaged:
+        say(line)
+    set_batch_size(experiment, before)
+    manifest = describe_run(experiment, before, identity, command)
+    say("Checking the model: does it answer twice alike, and the correct key as the plain model does? …")
+    correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
+    manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers, timeout, report)]
+    experiment.check_unchanged()
+    done = folder.keys_done()
+    manifest |= {"keys_done": len(done), "tied_keys": sorted(done & set((before or {}).get("tied_keys") or []))}
+    folder.write_manifest(manifest)
+    for name, text in experiment.task.files().items():
+        folder.write_text(name, text)
+    rows = _write_conditions(folder, experiment, correct)
+    known = _cautions(experiment, rows)
+    folder.write_manifest(manifest | {"cautions": known + cautions.of_tied_keys(manifest["tied_keys"], len(done))})
+    manifest["cautions"] = known
+    say(_describe(experiment, keys))
+    if windows := windows_of(experiment.model):
+        say(described(experiment.model, windows))
+    say(_checked(manifest["self_checks"]))
+    for sentence in known:
+        say(f"caution: {sentence}")
+    return manifest, done
+
+
+@contextmanager
+def threads_of_this_process(count: int) -> Iterator[None]:
+    """PyTorch's threads in this process while its workers share the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader must know about the corpus and the plain model, from its answers and its score rows."""
+    plain, classes = experiment.clean(), getattr(experiment.model, "classes", None)
+    found = [*experiment.corpus.cautions, *experiment.task.cautions(), *cautions.of_answers("the plain model", plain)]
+    if experiment.config.task == "asv" and all(cautions.tied("asv", plain, experiment.scores(plain))):
+        found.append("all trials of the plain model have the same score: no error rate can be computed from them")
+    found += cautions.of_preparation(str(experiment.preparation), experiment.task.metric, rows)
+    return found + cautions.of_rows(rows, len(classes) if classes else None)
+
+
+def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answers | None) -> list[dict[str, Any]]:
+    """Plain model, correct key (both sides encrypted explicitly) and plain queries on the encrypted model.
+
+    The plain model hears speech as it was recorded, the others what users make of it before encryption: the difference
+    of plain and correct is what that costs. Returns the score rows.
+    """
+    answers = {"plain": experiment.clean()}
+    if correct is not None:
+        answers |= {"correct": correct, "plain_query": experiment.plain_query()}
+    enrolled = {"plain": experiment.clean}  # with the speech that they are tested with
+    scores = {
+        condition: experiment.task.scores(answer, enrolled.get(condition, experiment.plain))
+        for condition, answer in answers.items()
+    }
+    if experiment.config.keep_outputs:
+        outputs = [
+            experiment.task.outputs(answers[condition], found, -1).assign(condition=condition)
+            for condition, found in scores.items()
+        ]
+        folder.write_outputs("conditions", pd.concat(outputs, ignore_index=True))
+    rows = [row for condition, found in scores.items() for row in score_rows(experiment, condition, found, None)]
+    folder.write_scores("conditions", rows)
+    return rows
+
+
+def set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> None:
+    """Take the batch size that the run began with, so that its scores stay the same; on another device, the fastest."""
+    if before and before.get("batch") and before.get("device") == describe_device(experiment.device):
+        experiment.engine.batch.rows = before["batch"]["rows"]
+    elif experiment.engine.batch.rows == 1:  # not yet tuned, as an experiment prepared for an earlier sweep is
+        experiment.tune()
+
+
+def _checked(checks: Sequence[Mapping[str, Any]]) -> str:
+    """All checks in a line. A check with a limit of 1 is a share of what is allowed, and no difference."""
+    differences = [check["value"] for check in checks if check["limit"] < 1]
+    passed = sum(check["passed"] for check in checks)
+    return f"{passed} of {len(checks)} self-checks passed, largest difference {max(differences):.1e}"
+
+
+def _describe(experiment: Experiment, keys: str) -> str:
+    config = experiment.config
+    cut = experiment.cut
+    return (
+        f"{experiment.model.name} on {experiment.corpus.name}: {experiment.task.summary()}, {config.scheme}, "
+        f"M = {cut.block_size} ({'waveforms' if experiment.on_waveforms else cut.blocks}), {keys}, "
+        f"{describe_device(experiment.device)}"
+    )
