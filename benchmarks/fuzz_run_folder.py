@@ -223,6 +223,7 @@ def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
             scheme=SimpleNamespace(name="rom"),
             incorrect=SimpleNamespace(total=None, enumerated=False),
             cut=KeyCut(Blocks.SAMPLES, 3),
+            preparation=SimpleNamespace(about=lambda: None),
             **{"bins": None, "seconds": 1.0},
         )
         set_batch_size(experiment, before)

@@ -100,8 +100,9 @@ def _condition(name: str, base: Scheme, value: str) -> Scheme:
 
 
 def _schedule(name: str, base: Scheme, value: str) -> Scheme:
+    scheme = derived_scheme(base, hold=value)
     real_number("schedule", value, 1e-6, 1e9)  # one way to write it
-    return derived_scheme(base, hold=value)
+    return scheme
 
 
 def _nonce(name: str, base: Scheme, value: str) -> Scheme:

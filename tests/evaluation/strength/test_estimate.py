@@ -36,7 +36,7 @@ def test_the_interval_grows_with_the_spread_and_with_the_genealogy():
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        (readings(-4.0, -4.1) + readings(-4.0, log10_probability=None), "1 of 3 repetitions came to a level"),
+        (readings(-4.0, -4.1) + readings(-4.0, log10_probability=None), "1 of 3 repetitions ended above the goal"),
         (readings(-4.0, -4.1, -4.2, moved=0.06), "a chain accepted 0.06 moves"),
         (readings(-4.0, -4.1, -4.2, ancestors=3), "descend from 3 of the first population"),
         (readings(-4.0, -4.1, -5.3), "differ by a factor of 20"),
