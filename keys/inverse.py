@@ -3,10 +3,8 @@
 import torch
 from torch import Tensor
 
-from wrongkey.errors import BadInput
-from wrongkey.keys.invertible import MOST_CONDITION
-
-TOLERANCE = 1e-9  # largest |K Kᵀ - I| of an orthogonal key; LAPACK's QR leaves about 1e-15
+from wrongkey.keys.invertible import check_invertible
+from wrongkey.keys.key import TOLERANCE
 
 
 def inverse_of(matrices: Tensor) -> Tensor:
@@ -39,12 +37,3 @@ def inverse_of(matrices: Tensor) -> Tensor:
     check_invertible(float(torch.linalg.cond(matrices).max()))
     inverses: Tensor = torch.linalg.inv(matrices)
     return inverses
-
-
-def check_invertible(condition: float) -> None:
-    """Raise BadInput for a condition number of a key that is too large for its inverse to be of use, NaN included."""
-    if not condition <= MOST_CONDITION:
-        raise BadInput(
-            f"A key must be well conditioned, and this matrix has the condition number {condition:.3g}, above "
-            f"{MOST_CONDITION:g}: it is singular, or nearly so; draw another."
-        )

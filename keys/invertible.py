@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wrongkey.errors import BadInput
 from wrongkey.keys.schemes import SCHEMES, Group, Matrices, Scheme, Words
 from wrongkey.keys.structure import Part, Structure, composed
 
@@ -50,6 +51,15 @@ def invertible(name: str = "invertible", condition: float = CONDITION) -> Scheme
         return Part(rom, size), Part(spectrum, size), Part(rom, size)
 
     return composed(name, Structure(None, 1, parts, _product, _singular), Group.INVERTIBLE)
+
+
+def check_invertible(condition: float) -> None:
+    """Raise BadInput for a condition number of a key that is too large for its inverse to be of use, NaN included."""
+    if not condition <= MOST_CONDITION:
+        raise BadInput(
+            f"A key must be well conditioned, and this matrix has the condition number {condition:.3g}, above "
+            f"{MOST_CONDITION:g}: it is singular, or nearly so; draw another."
+        )
 
 
 def _spectrum(condition: float) -> Scheme:

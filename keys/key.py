@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,17 @@ from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks, check_block
 from wrongkey.keys.draw import correct_key, draw_keys, draw_secret_matrix
 from wrongkey.keys.family import get_scheme, known_scheme
-from wrongkey.keys.inverse import TOLERANCE, check_invertible
-from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.invertible import check_invertible
 from wrongkey.keys.key_file import FORMAT, OPTIONAL, SEED_FORMAT, read_key_file, write_key_file
 from wrongkey.keys.schemes import Scheme
 from wrongkey.keys.structure import Along
 from wrongkey.keys.volume import countable_bits
 from wrongkey.printable import brief, facts_html, printable
+
+if TYPE_CHECKING:  # drawing and showing a key waits for no torch
+    from wrongkey.keys.key_cut import KeyCut
+
+TOLERANCE = 1e-9  # largest |K Kᵀ - I| of an orthogonal key; LAPACK's QR leaves about 1e-15
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -187,6 +191,8 @@ class SecretKey:
 
     def cut(self, blocks: Blocks | str | None = None) -> KeyCut:
         """How the key cuts speech; None takes samples for a 1-D key and tiles for a 2-D key."""
+        from wrongkey.keys.key_cut import KeyCut
+
         return KeyCut(Blocks.named(blocks or self.dims), self.block_size, self.span, self.along)
 
     @property

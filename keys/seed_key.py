@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ from wrongkey.keys.derived import SEED_BITS, SEED_WORDS, Derived, Label, correct
 from wrongkey.keys.draw import MOST_BYTES
 from wrongkey.keys.family import get_scheme, known_scheme
 from wrongkey.keys.key import SecretKey
-from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.key_file import SEED_FORMAT, read_key_file, write_key_file
 from wrongkey.keys.schemes import Scheme
 from wrongkey.printable import brief, facts_html, printable
+
+if TYPE_CHECKING:
+    from wrongkey.keys.key_cut import KeyCut
 
 NONCE_BYTES = 16  # of a nonce from the operating system: two are alike once in 2**64 utterances
 
@@ -183,6 +185,8 @@ class SeedKey:
 
     def cut(self, blocks: Blocks | str | None = None) -> KeyCut:
         """How its matrices cut speech; None takes samples for a 1-D key and tiles for a 2-D key."""
+        from wrongkey.keys.key_cut import KeyCut
+
         return KeyCut(Blocks.named(blocks or self.dims), self.block_size).under(self.derived.base)
 
     def matrices(self, nonce: str | bytes | None = None, slots: int = 1) -> NDArray[np.float64]:

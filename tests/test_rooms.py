@@ -40,6 +40,16 @@ def test_looking_and_asking_need_no_torch(module):
     assert done.stdout == "\n", done.stderr
 
 
+def test_a_key_is_drawn_and_shown_without_torch(tmp_path):
+    """Of schemes whose draws take no factorisation: such a command answers at once."""
+    steps = ("draw --scheme flipping --block 4 -o {0}/k.npz", "draw --scheme flipping+nonce --block 4 -o {0}/s.npz")
+    for step in (*steps, "show {0}/k.npz", "show {0}/s.npz"):
+        words = ["keys", *step.format(tmp_path).split()]
+        code = f"import sys; from wrongkey.cli import main; print(main({words}), 'torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1] == "0 False", done.stderr
+
+
 def test_the_settings_of_attacks_need_no_torch():
     code = "import sys, wrongkey.attacks.harness.config; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
