@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,12 @@ from wrongkey.keys.blocks import Blocks, check_block
 from wrongkey.keys.draw import correct_key, draw_keys, draw_secret_matrix
 from wrongkey.keys.family import get_scheme, known_scheme
 from wrongkey.keys.invertible import check_invertible
-from wrongkey.keys.key_file import FORMAT, OPTIONAL, SEED_FORMAT, read_key_file, write_key_file
+from wrongkey.keys.key_file import FORMAT, OPTIONAL, SEED_FORMAT, read_key_file
 from wrongkey.keys.schemes import Scheme
+from wrongkey.keys.secret import Secret
 from wrongkey.keys.structure import Along
 from wrongkey.keys.volume import countable_bits
-from wrongkey.printable import brief, facts_html, printable
+from wrongkey.printable import facts_html, printable
 
 if TYPE_CHECKING:  # drawing and showing a key waits for no torch
     from wrongkey.keys.key_cut import KeyCut
@@ -28,7 +29,7 @@ TOLERANCE = 1e-9  # largest |K Kᵀ - I| of an orthogonal key; LAPACK's QR leave
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SecretKey:
+class SecretKey(Secret):
     """A key K for blocks of a waveform (dims = 1) or tiles of a spectrogram (dims = 2), or for several at once.
 
     Keys are equal where scheme, block size, dims and matrix are. Neither the repr nor what a notebook
@@ -64,6 +65,9 @@ class SecretKey:
     >>> key
     SecretKey(scheme='rom', block_size=3, dims=1)
     """
+
+    kind: ClassVar[str] = "matrix"
+    format: ClassVar[str] = FORMAT
 
     scheme: str
     block_size: int
@@ -206,17 +210,19 @@ class SecretKey:
 
         It detects damage and is not a signature. Where the key space is small it reveals the key.
         """
-        label = "\n".join([FORMAT, self.scheme, str(self.block_size), str(self.dims), *self._unusual.values(), ""])
+        label = "\n".join([FORMAT, self.scheme, str(self.block_size), str(self.dims), *self.unusual.values(), ""])
         return sha256(label.encode() + self.matrix.astype("<f8").tobytes()).hexdigest()
 
     @property
-    def _unusual(self) -> dict[str, str]:
+    def secret(self) -> NDArray[np.float64]:
+        """The matrix."""
+        return self.matrix
+
+    @property
+    def unusual(self) -> dict[str, str]:
         """What only keys beyond the paper's say in their files; theirs stay as they were."""
         said = {"span": str(self.span), "along": self.along, "orthogonal": "yes" if self.orthogonal else "no"}
         return {name: said[name] for name, usual in OPTIONAL.items() if said[name] != usual}
-
-    def __repr__(self) -> str:
-        return f"SecretKey(scheme={brief(self.scheme)!r}, block_size={self.block_size}, dims={self.dims})"
 
     def _repr_html_(self) -> str:
         """What is public about the key; neither its matrix nor its checksum, which gives a key of few away."""
@@ -225,49 +231,6 @@ class SecretKey:
         space = "" if bits is None else f"{bits:.1f} bits"
         facts = {"scheme": self.scheme, "M": self.block_size, "N": self.size, "key space": space}
         return facts_html("SecretKey", {**facts, "matrix": "secret, not shown"})
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SecretKey) and self.checksum == other.checksum
-
-    def __hash__(self) -> int:
-        return hash(self.checksum)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "A SecretKey is not pickled: the matrix would lie in a file that others may read. Save it with its method "
-            "save, which writes a file for its owner alone."
-        )
-
-    def __copy__(self) -> SecretKey:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, object]) -> SecretKey:
-        return self
-
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write a key file that only its owner may read (mode 0600) from its first byte on.
-
-        Parameters
-        ----------
-        path
-            Ends in .npz or .safetensors.
-        overwrite
-            Whether a file that exists is replaced.
-
-        Raises
-        ------
-        BadInput
-            For another ending, a folder that cannot be written, or a file that exists already.
-        """
-        details = {
-            "format": FORMAT,
-            "scheme": self.scheme,
-            "block_size": str(self.block_size),
-            "dims": str(self.dims),
-            "checksum": self.checksum,
-            **self._unusual,
-        }
-        write_key_file(Path(path), details, self.matrix, overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> SecretKey:

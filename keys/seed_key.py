@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,9 @@ from wrongkey.keys.derived import SEED_BITS, SEED_WORDS, Derived, Label, correct
 from wrongkey.keys.draw import MOST_BYTES
 from wrongkey.keys.family import get_scheme, known_scheme
 from wrongkey.keys.key import SecretKey
-from wrongkey.keys.key_file import SEED_FORMAT, read_key_file, write_key_file
+from wrongkey.keys.key_file import SEED_FORMAT, read_key_file
 from wrongkey.keys.schemes import Scheme
+from wrongkey.keys.secret import Secret
 from wrongkey.printable import brief, facts_html, printable
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ NONCE_BYTES = 16  # of a nonce from the operating system: two are alike once in 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SeedKey:
+class SeedKey(Secret):
     """A seed for blocks of a waveform (dims = 1) or tiles of a spectrogram (dims = 2).
 
     Keys are equal where scheme, block size, dims and seed are. Neither the repr nor what a notebook shows reveals the
@@ -60,6 +61,9 @@ class SeedKey:
     >>> key.at(nonce="a7"), key.at(nonce="a7") == key.at(nonce="a8")
     (SecretKey(scheme='rom', block_size=3, dims=1), False)
     """
+
+    kind: ClassVar[str] = "seed"
+    format: ClassVar[str] = SEED_FORMAT
 
     scheme: str
     block_size: int
@@ -201,60 +205,20 @@ class SeedKey:
         return int(self.derived.base.span * self.block_size**self.dims)
 
     @property
+    def secret(self) -> NDArray[np.uint64]:
+        """The seed."""
+        return self.seed
+
+    @property
     def checksum(self) -> str:
         """SHA-256 (hex) over scheme, block size, dims and seed: it detects damage and is not a signature."""
         label = f"{SEED_FORMAT}\n{self.scheme}\n{self.block_size}\n{self.dims}\n".encode()
         return sha256(label + self.seed.tobytes()).hexdigest()
 
-    def __repr__(self) -> str:
-        return f"SeedKey(scheme={brief(self.scheme)!r}, block_size={self.block_size}, dims={self.dims})"
-
     def _repr_html_(self) -> str:
         """What is public about the key."""
         facts = {"scheme": self.scheme, "M": self.block_size, "N": self.size, "key space": f"{SEED_BITS} bits"}
         return facts_html("SeedKey", {**facts, "seed": "secret, not shown"})
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SeedKey) and self.checksum == other.checksum
-
-    def __hash__(self) -> int:
-        return hash(self.checksum)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "A SeedKey is not pickled: the seed would lie in a file that others may read. Save it with its method "
-            "save, which writes a file for its owner alone."
-        )
-
-    def __copy__(self) -> SeedKey:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, object]) -> SeedKey:
-        return self
-
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write a key file that only its owner may read (mode 0600) from its first byte on.
-
-        Parameters
-        ----------
-        path
-            Ends in .npz or .safetensors.
-        overwrite
-            Whether a file that exists is replaced.
-
-        Raises
-        ------
-        BadInput
-            For another ending, a folder that cannot be written, or a file that exists already.
-        """
-        details = {
-            "format": SEED_FORMAT,
-            "scheme": self.scheme,
-            "block_size": str(self.block_size),
-            "dims": str(self.dims),
-            "checksum": self.checksum,
-        }
-        write_key_file(Path(path), details, self.seed, overwrite)
 
     @classmethod
     def load(cls, path: str | Path, scheme: Scheme | None = None) -> SeedKey:
