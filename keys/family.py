@@ -16,7 +16,6 @@ from wrongkey.plugins import Registry
 
 MOST_BLOCKS = 4_096  # of a super-block
 OF_ONE_MATRIX = ("turns", "signs", "order", "along", "condition")  # options that say how a matrix is composed
-DERIVED = "schedule and nonce"
 
 REGISTRY = Registry(
     kind="scheme",
@@ -61,7 +60,9 @@ def get_scheme(name: str | Scheme) -> Scheme:
     scheme = _base(spec.base)
     for option in spec.options:
         if scheme.derived is not None and option[0] in OF_ONE_MATRIX:
-            raise BadInput(f"The scheme {name!r} composes keys that are seeds: write {option[0]} before {DERIVED}.")
+            raise BadInput(
+                f"The scheme {name!r} composes keys that are seeds: write {option[0]} before schedule and nonce."
+            )
         scheme = OPENED[option[0]](str(Spec(scheme.name, (option,))), scheme, option[1])
     return scheme
 

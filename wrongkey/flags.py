@@ -51,6 +51,12 @@ def add_running(group: argparse._ActionsContainer, workers: str, timed: str) -> 
     )
 
 
+def add_backend(group: argparse._ActionsContainer) -> None:
+    """Add ``--backend`` and ``--scheduler``: where shards are computed."""
+    group.add_argument("--backend", default="loky", choices=["loky", "dask"], help="this machine, or a Dask cluster")
+    group.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask scheduler, tcp://host:8786")
+
+
 def add_config_file(parser: argparse.ArgumentParser) -> None:
     """Add ``--config FILE``, which `wrongkey.config_file` reads with the flags of this parser."""
     parser.add_argument("--config", metavar="FILE", help="TOML file with any of these flags; flags given here win")

@@ -50,7 +50,7 @@ from wrongkey.evaluation.strength.splitting import (
 from wrongkey.keys.derived import check_one_matrix
 from wrongkey.keys.draw import ENUMERABLE
 from wrongkey.keys.schemes import Matrices
-from wrongkey.keys.space import key_space
+from wrongkey.keys.volume import TOLERANCE, countable
 
 COUNTED = 20  # keys of a space that is counted, per key of a population
 SHARDS = 32  # of a level, however many workers there are: its chains are asked together in the same way everywhere
@@ -113,12 +113,12 @@ def strength(
             what = _what(experiment, settings)
             manifest, _ = begin_run(folder, experiment, identity, what, workers, timeout, command, report)
             folder.write_manifest(manifest | {"ended": ended})  # of the sweep that lies here, if any
-            goals = tuple(plain_error(experiment) + points for points in settings.within)
+            plain = plain_error(experiment)
         ask = partial(
             asked, experiment=experiment, identity=identity, workers=workers, backend=backend, scheduler=scheduler,
             timeout=timeout,
         )  # fmt: skip
-        run = _Run(experiment, settings, goals, StrengthFolder(folder, _sealed(settings, config.seed)), ask, say)
+        run = _Run(experiment, settings, plain, StrengthFolder(folder, _sealed(settings, config.seed)), ask, say)
         run.begin()
         with Watch("shard", report, lambda: run.done) as run.watch, model_at_fault(config.model):
             run.count() if _countable(experiment, settings) else run.split()
@@ -136,12 +136,13 @@ class _Run:
         self,
         experiment: Experiment,
         settings: StrengthConfig,
-        goals: tuple[float, ...],
+        plain: float,
         folder: StrengthFolder,
         ask: Any,
         say: Report,
     ) -> None:
-        self.experiment, self.settings, self.goals = experiment, settings, goals
+        self.experiment, self.settings, self.plain = experiment, settings, plain
+        self.goals = tuple(plain + points for points in settings.within)
         self.folder, self.ask, self.say = folder, ask, say
         self.size = len(experiment.correct)
         self.law = law_of(experiment.scheme, self.size)
@@ -271,6 +272,7 @@ class _Run:
         best, distance = min(ends)
         content = {
             **_about(self.experiment),
+            "plain": self.plain,
             "settings": _sealed(self.settings, self.experiment.config.seed)
             | {"repetitions": max(self.settings.repetitions, len(self.history))},
             "estimates": [
@@ -330,12 +332,7 @@ def _sealed(settings: StrengthConfig, seed: int) -> dict[str, Any]:
 def _about(experiment: Experiment) -> dict[str, Any]:
     """What was measured."""
     cut, config = experiment.cut, experiment.config
-    bits: float | None
-    try:
-        space = key_space(experiment.scheme, cut.block_size, cut.dims)
-        bits, tolerance = space.bits, space.tolerance
-    except BadInput:  # a continuum whose volume nobody knows
-        bits = tolerance = None
+    space = countable(experiment.scheme, cut.size)
     return {
         "task": config.task,
         "model": experiment.model.name,
@@ -348,9 +345,8 @@ def _about(experiment: Experiment) -> dict[str, Any]:
         "size": len(experiment.correct),
         "variant": config.variant,
         "metric": error_name(experiment),
-        "plain": plain_error(experiment),
-        "nominal_bits": bits,
-        "tolerance": tolerance,
+        "nominal_bits": space and space.bits(TOLERANCE),
+        "tolerance": TOLERANCE if space and space.copies else None,
     }
 
 

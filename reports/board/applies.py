@@ -34,13 +34,13 @@ KEYS = {
     "linear-prediction": frozenset({CONTINUUM}),
     "spectrogram-moments": frozenset({MOVED, TURNED, CONTINUUM}),
 }
-KEYLESS = frozenset({"linkability", "informed"})  # these want no key
-OF_MANY = frozenset({"linkability", "informed"})  # speech of many people under one key, cut into a model's segments
+KEYLESS = frozenset({"linkability", "informed"})  # want no key, but many people under one, cut into segments
 OF_MODEL = frozenset(
     {"public-model", "public-statistics", "shifted-kernels", "learned-key", "answers-only", "informed"}
 )
-OF_BLOCKS = frozenset({"known-plaintext", "chosen-plaintext"})  # whatever a key multiplies together
-TOGETHER = frozenset({"turns", "signs", "order"})
+RULED_OUT = {"nonce": KEYLESS | OF_MODEL, "schedule": OF_MODEL, "windows": KEYLESS}  # by options
+OF_BLOCKS = frozenset({"known-plaintext", "chosen-plaintext"})  # of whatever a key multiplies together
+TOGETHER = frozenset({"turns", "signs", "order"})  # blocks, which of tiles only those read
 TASKS = {"linkability": frozenset({"asv"}), "informed": frozenset({"asv", "asc"})}
 
 
@@ -49,9 +49,7 @@ def may_apply(attack: str, place: Place) -> bool:
     kind, options = kind_of(place.scheme), {option for option, _ in taken_apart(place.scheme).options}
     if kind is OTHER and attack not in KEYLESS:
         return False
-    if attack in OF_MANY and options & {"nonce", "windows"}:
-        return False
-    if attack in OF_MODEL and options & {"nonce", "schedule"}:
+    if any(attack in RULED_OUT.get(option, ()) for option in options):
         return False
     if place.blocks is Blocks.TILES and options & TOGETHER and attack not in OF_BLOCKS:
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from wrongkey.errors import BadInput
 from wrongkey.flags import add_json
 from wrongkey.terminal import answer, say
 
@@ -45,21 +44,21 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _facts(name: str, block_size: int) -> dict[str, Any]:
-    from wrongkey.keys import get_scheme, key_space
+    from wrongkey.keys import get_scheme
+    from wrongkey.keys.blocks import check_block
     from wrongkey.keys.labels import scheme_label
+    from wrongkey.keys.volume import countable_bits
 
+    check_block(block_size, 1)
     scheme = get_scheme(name)
-    try:
-        space = key_space(scheme, block_size)
-        bits: float | None = round(space.bits, 1)
-    except BadInput:  # a continuum of unknown volume
-        bits = None
+    size = scheme.span * block_size
+    bits = countable_bits(scheme, size)  # None of a continuum of unknown volume
     return {
         "name": scheme.name,
         "label": scheme_label(scheme.name),
         "group": scheme.group.value,
         "blocks": scheme.span,
         "block size": block_size,
-        "size": scheme.span * block_size,
-        "bits": bits,
+        "size": size,
+        "bits": None if bits is None else round(bits, 1),
     }

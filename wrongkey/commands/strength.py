@@ -6,10 +6,20 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from wrongkey.commands.sweep import default_folder
+from wrongkey.commands.sweep import finished_before, folder_of
 from wrongkey.evaluation.config import RUNNING, SweepConfig
 from wrongkey.evaluation.strength.config import StrengthConfig
-from wrongkey.flags import Groups, add_check, add_config_file, add_flags, add_json, add_running, given, report_hint
+from wrongkey.flags import (
+    Groups,
+    add_backend,
+    add_check,
+    add_config_file,
+    add_flags,
+    add_json,
+    add_running,
+    given,
+    report_hint,
+)
 
 A_SHARD = "a shard of keys, a 32nd of a level,"
 
@@ -28,8 +38,7 @@ def add(commands: Any) -> None:
     add_flags(groups, StrengthConfig, "how it is measured")
     how = groups[RUNNING.title]
     add_running(how, "one per core, or one per GPU", A_SHARD)
-    how.add_argument("--backend", default="loky", choices=["loky", "dask"], help="this machine, or a Dask cluster")
-    how.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask scheduler, tcp://host:8786")
+    add_backend(how)
     add_check(how)
     parser.add_argument(
         "--out", type=Path, help="run folder, made if missing (default that of a sweep: runs/MODEL-SCHEME)"
@@ -48,12 +57,10 @@ def run(options: argparse.Namespace) -> int:
     settings = {name: value for name, value in given(options, SweepConfig).items() if value is not None}
     config = SweepConfig.of({**settings, "keys": 1})
     how = StrengthConfig(**given(options, StrengthConfig))
-    out = options.out or default_folder(config)
-    if options.out is None:
-        note(f"The run folder is {out} (choose another with --out).")
+    out = folder_of(options, config)
     content = None if options.check else measured_strength(config, how, out)
     if content is not None:
-        note(f"{out} was finished before; model and speech were not read again (--check reads and checks them).")
+        note(finished_before(out))
     else:
         content = _measure(options, config, how, out)
     if options.json:

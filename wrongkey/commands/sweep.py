@@ -12,6 +12,7 @@ from wrongkey.evaluation.config import RUNNING, SweepConfig
 from wrongkey.files import file_name
 from wrongkey.flags import (
     Groups,
+    add_backend,
     add_check,
     add_config_file,
     add_flags,
@@ -39,8 +40,7 @@ def add(commands: Any) -> None:
     add_flags(groups, SweepConfig, "what is asked")
     how = groups[RUNNING.title]
     add_running(how, "one per core, or one per GPU", A_SHARD)
-    how.add_argument("--backend", default="loky", choices=["loky", "dask"], help="this machine, or a Dask cluster")
-    how.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask scheduler, tcp://host:8786")
+    add_backend(how)
     add_check(how)
     parser.add_argument(
         "--out", type=Path, help="run folder, made if missing (default runs/MODEL-SCHEME, or runs/MODEL-SCHEME-mM)"
@@ -57,12 +57,10 @@ def run(options: argparse.Namespace) -> int:
 
     settings = {name: value for name, value in given(options, SweepConfig).items() if value is not None}
     config = SweepConfig.of(settings)
-    out = options.out or default_folder(config)
-    if options.out is None:
-        note(f"The run folder is {out} (choose another with --out).")
+    out = folder_of(options, config)
     run = None if options.check or not is_finished(config, out) else _finished(out)
     if run is not None:
-        note(f"{out} was finished before; model and speech were not read again (--check reads and checks them).")
+        note(finished_before(out))
     else:
         run = _sweep(options, config, out)
     if options.json:
@@ -74,6 +72,22 @@ def run(options: argparse.Namespace) -> int:
 
         conclude(*sentences(run), f"{out} is done; look at it with: {report_hint([out])}")
     return 0
+
+
+def folder_of(options: argparse.Namespace, config: SweepConfig) -> Path:
+    """The run folder of ``--out``, or the default one, which is then named."""
+    from wrongkey.terminal import note
+
+    if options.out is not None:
+        return Path(options.out)
+    out = default_folder(config)
+    note(f"The run folder is {out} (choose another with --out).")
+    return out
+
+
+def finished_before(out: Path) -> str:
+    """The sentence that says why nothing is computed."""
+    return f"{out} was finished before; model and speech were not read again (--check reads and checks them)."
 
 
 def default_folder(config: SweepConfig) -> Path:
