@@ -58,12 +58,12 @@ def get_scheme(name: str | Scheme) -> Scheme:
         return name
     spec = parse(name)
     scheme = _base(spec.base)
-    for option in spec.options:
-        if scheme.derived is not None and option[0] in OF_ONE_MATRIX:
+    for option, value in spec.options:
+        if scheme.derived is not None and option in OF_ONE_MATRIX:
             raise BadInput(
-                f"The scheme {name!r} composes keys that are seeds: write {option[0]} before schedule and nonce."
+                f"The scheme {name!r} composes keys that are seeds: write {option} before schedule and nonce."
             )
-        scheme = OPENED[option[0]](str(Spec(scheme.name, (option,))), scheme, option[1])
+        scheme = OPENED[option](str(Spec(scheme.name, ((option, value),))), scheme, value)
     return scheme
 
 

@@ -22,7 +22,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the list, or what one scheme is."""
     if options.name:
         facts = _facts(options.name, options.block)
-        answer(facts) if options.json else say(*(f"{name:12} {value}" for name, value in facts.items()))
+        shown = {**facts, "bits": "a continuum of unknown volume" if facts["bits"] is None else facts["bits"]}
+        answer(facts) if options.json else say(*(f"{name:12} {value}" for name, value in shown.items()))
         return 0
     from wrongkey.keys.spec import BASES, OPTIONS
 
