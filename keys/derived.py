@@ -247,17 +247,6 @@ def check_one_matrix(scheme: Scheme, what: str) -> None:
         )
 
 
-def nominal_bits(base_bits: float, labels: int) -> float:
-    """Bits of all the matrices that `labels` labels take, each of `base_bits`: never more than those of the seed.
-
-    Examples
-    --------
-    >>> nominal_bits(10.0, 3), nominal_bits(45.2, 30)
-    (30.0, 256.0)
-    """
-    return min(float(SEED_BITS), base_bits * labels)
-
-
 def correct_seed(scheme: Scheme, size: int, seed: int) -> NDArray[np.uint64]:
     """The model owner's key `(4,)` of a sweep with this seed."""
     return _seed("correct", scheme, size, seed, 0)

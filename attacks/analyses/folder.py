@@ -16,6 +16,7 @@ import pandas as pd
 from torch import Tensor
 
 from wrongkey.attacks.analyses.base import Analysis, Progress
+from wrongkey.attacks.analyses.measurable import check_measurable
 from wrongkey.attacks.analyses.trust import refuse_code
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
@@ -25,7 +26,6 @@ from wrongkey.evaluation.run_folder.manifest import git_revision, now, versions
 from wrongkey.evaluation.run_folder.schema import Analysis as Schema
 from wrongkey.evaluation.run_folder.tables import write_table
 from wrongkey.keys import get_scheme
-from wrongkey.keys.derived import check_one_matrix
 
 FORMAT = Schema.FORMAT
 
@@ -116,13 +116,8 @@ def experiment_of(folder: RunFolder, trusted: Collection[str] = ()) -> Experimen
         raise BadInput(f"{folder.path} is no run folder (it has no manifest.json): name one that wrongkey sweep made.")
     config = replace(sweep_config(manifest["config"]), device="cpu")
     refuse_code(config, folder.manifest_path, trusted)
-    check_one_matrix(get_scheme(config.scheme), "an analysis of its keys")
+    check_measurable(get_scheme(config.scheme))
     experiment = Experiment(config)
-    if not experiment.scheme.orthogonal or experiment.scheme.derived is not None:
-        raise BadInput(
-            f"{folder.path} has keys of {experiment.scheme.name}, and keys are measured only where each is one "
-            "orthogonal matrix: name another run."
-        )
     identity = experiment.identity()
     differing = [name for name, value in manifest.get("identity", {}).items() if not same(value, identity.get(name))]
     if differing:

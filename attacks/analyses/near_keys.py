@@ -22,6 +22,7 @@ from torch import Tensor
 from wrongkey.attacks.analyses.base import Findings, Progress
 from wrongkey.attacks.analyses.folder import queries_of, setting_of
 from wrongkey.attacks.analyses.key_measures import geodesic_steps, speech_moments
+from wrongkey.attacks.analyses.measurable import check_measurable
 from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.harness.scores import stoi
 from wrongkey.errors import BadInput
@@ -32,7 +33,6 @@ from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.keys import decrypt_query, encrypt_query, get_scheme
 from wrongkey.keys.blocks import Blocks
-from wrongkey.keys.derived import check_one_matrix
 
 EXAMPLE = "decryption-example"
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # geodesic lengths over √N: small ones are the relative key error
@@ -113,7 +113,7 @@ class Decryption:
         score (no utterance). Beside it, `decryption-example` has the spectrograms of one utterance, plain, encrypted
         and decrypted with one key of each kind. Raises BadInput for blocks of a single element.
         """
-        check_one_matrix(get_scheme(self.config.scheme), "an analysis of its keys")
+        check_measurable(get_scheme(self.config.scheme))
         experiment = Experiment(self.config)
         experiment.tune()
         near = near_keys(experiment, self.steps, self.draws)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from wrongkey.attacks.analyses.measurable import check_measurable
 from wrongkey.attacks.harness.listeners import RATE
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
@@ -66,12 +67,8 @@ class SpeechAnalysis:
     channels: Literal["refuse", "mix"] = "refuse"
 
     def __post_init__(self) -> None:
-        for scheme in map(get_scheme, self.schemes):
-            if scheme.span > 1 or scheme.derived is not None or not scheme.orthogonal:
-                raise BadInput(
-                    f"These measures are of keys that are one orthogonal matrix of one block, and {scheme.name} has "
-                    "others: leave it out."
-                )
+        for scheme in self.schemes:
+            check_measurable(get_scheme(scheme), of_one_block=True)
         if self.utterances < 1:
             raise BadInput(f"--utterances must be at least 1, not {self.utterances}.")
 

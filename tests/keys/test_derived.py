@@ -15,7 +15,6 @@ from wrongkey.keys.derived import (
     correct_seed,
     derived_matrices,
     derived_scheme,
-    nominal_bits,
     public_nonce,
     seed_of,
 )
@@ -139,7 +138,3 @@ def test_the_keys_of_a_sweep_do_not_depend_on_how_they_are_split():
 
 def test_nonces_are_public_and_differ():
     assert len({public_nonce(seed, number) for seed in range(3) for number in range(50)}) == 150
-
-
-def test_no_schedule_has_more_bits_than_its_seed():
-    assert nominal_bits(3.0, 1) == 3.0 and nominal_bits(3.0, 4) == 12.0 and nominal_bits(3.0, 1000) == 256.0

@@ -150,7 +150,8 @@ def run_space(options: argparse.Namespace) -> int:
         count = f"{space.count:,}" if space.bits < 64 else f"about 2^{space.bits:.1f}"
         say(f"{count} keys, {space.bits:.1f} bits")
     else:
-        say(f"a continuum of dimension N(N - 1)/2 = {space.dimension}")
+        formula = "N(N - 1)/2 = " if space.dimension == space.size * (space.size - 1) // 2 else ""
+        say(f"a continuum of dimension {formula}{space.dimension}")
         say(f"{space.bits:.1f} bits: keys that differ by {space.tolerance} in |K - K'| / sqrt N, one guess in 2^bits")
     if (derived := get_scheme(options.scheme).derived) is not None:
         one = key_space(derived.base, options.block, _dims(options), options.tolerance).bits
