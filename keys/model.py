@@ -23,12 +23,10 @@ from wrongkey.keys.inverse import inverse_of
 from wrongkey.keys.key import SecretKey
 from wrongkey.keys.key_cut import KeyCut, blocks_for, natural_block
 from wrongkey.keys.lift import absorb, lift
-from wrongkey.keys.query import Key, Matrix, block_of_matrix, key_matrix
+from wrongkey.keys.query import Cut, Key, Matrix, block_of_matrix, key_matrix
 
 
-def encrypt_model(
-    network: nn.Module, layer_name: str, key: Key, blocks: Blocks | KeyCut | str | None = None
-) -> nn.Module:
+def encrypt_model(network: nn.Module, layer_name: str, key: Key, blocks: Cut | None = None) -> nn.Module:
     """A copy of `network` that answers queries under `key` as the network answers plain ones.
 
     The weights are computed in float64 and cast back; the bias, which no input touches, stays. The copy holds neither
@@ -70,9 +68,7 @@ def encrypt_model(
     return encrypted
 
 
-def lift_model(
-    network: nn.Module, layer_name: str, block_size: int, blocks: Blocks | KeyCut | str | None = None
-) -> nn.Module:
+def lift_model(network: nn.Module, layer_name: str, block_size: int, blocks: Cut | None = None) -> nn.Module:
     """A copy of `network` with its first layer lifted for keys of `block_size`, under no key yet.
 
     It has the architecture of what `encrypt_model` returns, so it takes such a state dict.
@@ -168,9 +164,7 @@ def first_layer(network: nn.Module, name: str) -> nn.Module:
     raise BadInput(f"The network has no layer {name!r}{hint}")
 
 
-def check_exact(
-    layer: nn.Module, name: str = "", key: Key | None = None, blocks: Blocks | KeyCut | str | None = None
-) -> KeyCut | None:
+def check_exact(layer: nn.Module, name: str = "", key: Key | None = None, blocks: Cut | None = None) -> KeyCut | None:
     """Raise BadInput, with the reason in one sentence, unless the layer can absorb a key (this key) exactly.
 
     Returns how the key cuts what the layer reads, None where no key was given.
@@ -243,7 +237,7 @@ def _unshared(network: nn.Module, name: str) -> bool:
     return True
 
 
-def _cut_by(layer: nn.Module, name: str, key: Key, blocks: Blocks | KeyCut | str | None) -> KeyCut:
+def _cut_by(layer: nn.Module, name: str, key: Key, blocks: Cut | None) -> KeyCut:
     """How a key cuts what a layer reads; BadInput where the layer does not imply it, or the key does not fit it."""
     chosen = blocks.blocks if isinstance(blocks, KeyCut) else blocks_for(layer, blocks, name)
     exact = isinstance(blocks, KeyCut) and not isinstance(key, SecretKey)  # a matrix whose N need be no square

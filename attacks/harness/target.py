@@ -150,8 +150,15 @@ class Target:
 
     def enrolled(self, noise: int) -> tuple[Tensor, ...]:
         """Queries of background speakers as they would encrypt them, if they were users; `noise` is a seed."""
+        if not self.preparation:
+            return self.background.queries
+        return tuple(self.noisy(query, one, noise) for one, query in self._prepared_background)
+
+    @cached_property
+    def _prepared_background(self) -> tuple[tuple[Utterance, Tensor], ...]:
+        """Utterances of background speakers with their queries, prepared but for noise: the same in every trial."""
         utterances = some_of_each(self.background_corpus, BACKGROUND_SECONDS)
-        return tuple(self.noisy(self._query(one, self.preparation), one, noise) for one in utterances)
+        return tuple((one, self._query(one, self.preparation)) for one in utterances)
 
     def noisy(self, query: Tensor, utterance: Utterance, seed: int) -> Tensor:
         """The query of an utterance with the noise that users may add to it."""

@@ -51,9 +51,8 @@ class KeysOfRun:
     def cut(self) -> KeyCut:
         """How a key cuts a query."""
         one = KeyCut(self.run.blocks, self.run.block_size)
-        size = int(self.run.section("config").get("size") or one.size)
         bins = taken_apart(self.run.scheme).value("along") == "bins"
-        return KeyCut(one.blocks, one.block_size, max(1, size // one.size), "bins" if bins else "time")
+        return KeyCut(one.blocks, one.block_size, max(1, self.run.size // one.size), "bins" if bins else "time")
 
     @property
     def seed(self) -> int:
