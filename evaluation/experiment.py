@@ -69,6 +69,7 @@ class Experiment:
     ) -> None:
         keep_freed_memory()
         self.config = config
+        self.scheme = get_scheme(config.scheme)  # a wrong name is refused before a model is loaded
         self.device = choose_device(config.device)
         self.dtype = choose_precision(config.precision)
         self.on_waveforms = config.variant == "waveform"
@@ -244,7 +245,6 @@ class Experiment:
 
     def _draw_keys(self) -> None:
         config = self.config
-        self.scheme = get_scheme(config.scheme)
         self.cut = self._key_cut().under(self.scheme)
         self.reader = Reader(
             self.model,

@@ -1,8 +1,9 @@
 """A check that a user's moves leave the law of their scheme's keys invariant, and are reversible.
 
 With moves that do not, the chains run towards keys that no random draw gives as often, and the probability that they
-measure is that of nothing. Two properties are tested on some numbers that describe a key (random projections, trace,
-trace of the square, sum of magnitudes):
+measure is that of nothing. Moves that leave keys as they are would pass every such test, and never mix: they are refused
+first. Then two properties are tested on some numbers that describe a key (random projections, trace, trace of the
+square, sum of magnitudes):
 
 - *invariance*: keys that were drawn and then moved `STEPS` times are distributed as keys that were drawn
   (Kolmogorov and Smirnov's test of two samples);
@@ -26,6 +27,7 @@ DRAWS = 1_000
 STEPS = 16
 SCALES = (0.1, 1.0)
 ALPHA = 1e-6  # of each of some thirty tests: moves that are right fail once in ten thousand checks or less
+LEAST_MOVING = 0.1  # share of keys that a move must change: one that stays counts as accepted
 PROJECTIONS = 4
 ROUNDED = 1e-9  # differences below that are rounding
 
@@ -50,10 +52,20 @@ def _check(scheme: Scheme, size: int) -> None:
         for step in range(STEPS):
             states = law.move(states, words_of(f"{label}/{scale}/{step}", 0, DRAWS, law.moved), scale)
             if step == 0:
+                _check_moving(scheme, law.matrices(drawn), law.matrices(states), scale)
                 _check_reversible(scheme, _numbers(law.matrices(drawn)), _numbers(law.matrices(states)), scale)
         for moved, known in zip(_numbers(law.matrices(states)), fresh, strict=True):
             if ks_2samp(moved, known).pvalue < ALPHA:
                 raise _refused(scheme, f"after {STEPS} moves of scale {scale:g} keys are not distributed as at first")
+
+
+def _check_moving(scheme: Scheme, before: Matrices, after: Matrices, scale: float) -> None:
+    moving = float((before != after).any((1, 2)).mean())
+    if moving < LEAST_MOVING:
+        raise BadInput(
+            f"The moves of the scheme {scheme.name!r} leave {1 - moving:.0%} of keys as they are at scale {scale:g} "
+            f"(most: {1 - LEAST_MOVING:.0%}), and chains would look as if they mixed: let every move change the key."
+        )
 
 
 def _check_reversible(scheme: Scheme, before: Array, after: Array, scale: float) -> None:

@@ -139,6 +139,7 @@ def one_way(keys, size, scale, rng):
     [
         (FLIPPING, towards_the_identity, "do not leave the law of its keys invariant"),
         (ROM, lambda keys, size, scale, rng: keys * 1.01, "do not leave the law of its keys invariant"),
+        (FLIPPING, lambda keys, size, scale, rng: keys, "leave 100% of keys as they are at scale 0.1"),
         (SHUFFLING, one_way, "not as probable as the way back"),
         (ROM, lambda keys, size, scale, rng: keys[0], "no finite matrix of shape"),
         (ROM, lambda keys, size, scale, rng: keys * np.nan, "no finite matrix of shape"),
