@@ -1,14 +1,18 @@
 """Is the measured strength of a key right? Splitting beside probabilities that are known, or counted.
 
     python benchmarks/strength.py tails                                  known tails of scores without a model (minutes)
-    python benchmarks/strength.py counted --out runs/strength-counted    models whose keys are counted (hours)
+    python benchmarks/strength.py listed                                 models whose keys can all be tried (minutes)
+    python benchmarks/strength.py counted --out runs/strength-counted    a model under many random keys (an hour)
 
 `tails` prints, for each tail: how often the 95 % interval of three repetitions holds the true probability, the error in
 bits, and how many times fewer evaluations it took than guessing to the same precision (measured: the spread of the
-estimates over all runs). It is the table of docs/strength.md.
+estimates over all runs). It is the first table of docs/strength.md.
 
-`counted` sweeps a model with many random keys, or with all keys of Shuffling, and measures the strength in the same run
-folder beside them. Both continue where they stopped.
+`listed` asks a model under every key of a small space, keeps the scores in --out, and runs splitting on them many
+times, which then costs no questions: is the measured share of keys the counted one?
+
+`counted` sweeps a model with many random keys, and measures the strength in the same run folder beside them. The last
+two continue where they stopped.
 """
 
 from __future__ import annotations
@@ -16,24 +20,30 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from functools import partial
-from math import log
+from math import ceil, log
 from pathlib import Path
 
 import numpy as np
 
 from tests.evaluation.strength.known_tails import Tail, entry, fixed_points, signs
 from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import read_scores
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.estimate import Reading, estimate, half_width, read
-from wrongkey.evaluation.strength.moves import InWords, law_of
+from wrongkey.evaluation.strength.moves import Array, InWords, law_of
 from wrongkey.evaluation.strength.run import strength
-from wrongkey.evaluation.strength.splitting import Plan, grown, split
+from wrongkey.evaluation.strength.score import plain_error, score_of
+from wrongkey.evaluation.strength.splitting import ROUNDED, Plan, grown, split
 from wrongkey.evaluation.sweep import sweep
+from wrongkey.keys.schemes import Matrices, Scheme
 from wrongkey.progress import progress
 
+Scores = tuple[Array, Array]
+
 REPETITIONS = 3
+AT_ONCE = 64  # keys under which a model is asked together
 FREEDOMS = (0.0, 2.0, 4.0, 8.0, 1e9)  # of the genealogies' variance: none, …, nothing else
 
 TAILS: dict[str, tuple[Tail, bool]] = {  # and whether the random words are moved instead of the key
@@ -46,11 +56,13 @@ TAILS: dict[str, tuple[Tail, bool]] = {  # and whether the random words are move
     "signs in words, N = 20": (signs(20), True),
     "entry of ROM in words, N = 5": (entry(5, 1e-5), True),
 }
-COUNTED = {
-    "asv-raw3 rom": SweepConfig("asv-raw3", "bundled", "rom", trials="corpus", replicates=0),
+LISTED = {
     "asv-raw5 shuffling": SweepConfig("asv-raw5", "bundled", "shuffling", trials="corpus", replicates=0),
     "asv-raw10 flipping": SweepConfig("asv-raw10", "bundled", "flipping", trials="corpus", replicates=0),
+    "asr-words flipping": SweepConfig("asr-words", "bundled", "flipping", task="asr", replicates=0),
 }
+COUNTED = {"asv-raw3 rom": SweepConfig("asv-raw3", "bundled", "rom", trials="corpus", replicates=0)}
+WITHIN = (1.0, 2.0, 5.0)
 
 
 def run(tail: Tail, in_words: bool, label: str, asked: argparse.Namespace) -> Reading:
@@ -62,28 +74,81 @@ def run(tail: Tail, in_words: bool, label: str, asked: argparse.Namespace) -> Re
 
 def tails(asked: argparse.Namespace) -> None:
     """Print a row for each tail."""
-    names = [name for name in TAILS if asked.only in name]
+    _heads()
+    for name in (name for name in TAILS if asked.only in name):
+        tail, in_words = TAILS[name]
+        _row(
+            name, tail.probability, [run(tail, in_words, f"{name}/{i}", asked) for i in range(REPETITIONS * asked.runs)]
+        )
+
+
+def listed(asked: argparse.Namespace) -> None:
+    """Print a row for each small space and distance from plain, the probability counted over all keys."""
+    _heads()
+    for name in (name for name in LISTED if asked.only in name):
+        experiment = Experiment(replace(LISTED[name], keys=1, per_speaker=asked.per_speaker))
+        scheme, size, plain = experiment.scheme, len(experiment.correct), plain_error(experiment)
+        error, tie = _of_all_keys(experiment, asked.out / f"{name.replace(' ', '-')}.npz")
+
+        score = partial(_looked_up, scheme, error, tie)
+        for within in WITHIN:
+            probability = float((error <= plain + within + ROUNDED).mean())
+            if 0 < probability < 1:
+                tail = Tail(scheme, size, score, plain + within, probability)
+                about = f"{name}, within {within:g}"
+                readings = [run(tail, False, f"{about}/{i}", asked) for i in range(REPETITIONS * asked.runs)]
+                _row(about, probability, readings)
+
+
+def _looked_up(scheme: Scheme, error: Array, tie: Array, keys: Matrices) -> Scores:
+    assert scheme.rank is not None  # of a space that can be listed
+    ranks = scheme.rank(keys)
+    return error[ranks], tie[ranks]
+
+
+def _of_all_keys(experiment: Experiment, kept: Path) -> Scores:
+    """Errors and tie breakers of every key of the space, by rank, from a file or into it."""
+    if not kept.exists():
+        size, scheme, score = len(experiment.correct), experiment.scheme, score_of(experiment)
+        space = scheme.space(size)
+        assert space is not None and scheme.unrank is not None
+        parts = np.array_split(np.arange(space), ceil(space / AT_ONCE))
+        found = [score(scheme.unrank(size, ranks)) for ranks in parts]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            kept,
+            error=np.concatenate([error for error, _ in found]),
+            tie=np.concatenate([tie for _, tie in found]),
+        )
+    with np.load(kept) as scores:
+        return scores["error"], scores["tie"]
+
+
+def _heads() -> None:
     weights = [f"coverage at weight {freedom:g}" for freedom in FREEDOMS]
     heads = ["score", "bits", "bias", "sd of a run, by itself", *weights, "refused", "evaluations", "times fewer"]
     print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|", flush=True)
-    for name in names:
-        tail, in_words = TAILS[name]
-        readings = [run(tail, in_words, f"{name}/{i}", asked) for i in range(REPETITIONS * asked.runs)]
-        groups = [readings[i : i + REPETITIONS] for i in range(0, len(readings), REPETITIONS)]
-        known = [group for group in groups if estimate(group).bits is not None]
+
+
+def _row(name: str, probability: float, readings: list[Reading]) -> None:
+    """What the runs say beside the true probability."""
+    groups = [readings[i : i + REPETITIONS] for i in range(0, len(readings), REPETITIONS)]
+    known = [group for group in groups if estimate(group).bits is not None]
+    cells = [name, f"{-np.log2(probability):.1f}"]
+    if known:
         logs = np.array([one.log10_probability for group in known for one in group]) * log(10)
         own = np.sqrt(np.mean([one.variance for group in known for one in group]))
-        held = [_coverage(known, freedom, log(tail.probability)) for freedom in FREEDOMS]
-        evaluations = float(np.mean([one.evaluations for one in readings]))
-        spread = float(np.exp(logs).std() / tail.probability)
-        times = (1 - tail.probability) / tail.probability / spread**2 / evaluations
-        error = (np.log(np.exp(logs).mean()) - log(tail.probability)) / log(2)
-        cells = [
-            name, f"{-np.log2(tail.probability):.1f}", f"{-error:+.2f}", f"{logs.std():.2f}, {own:.2f}",
-            *(f"{share:.3f}" for share in held), f"{len(groups) - len(known)}/{len(groups)}", f"{evaluations:,.0f}",
-            f"{times:,.0f}",
-        ]  # fmt: skip
-        print("| " + " | ".join(cells) + " |", flush=True)
+        held = [_coverage(known, freedom, log(probability)) for freedom in FREEDOMS]
+        error = (np.log(np.exp(logs).mean()) - log(probability)) / log(2)
+        cells += [f"{-error:+.2f}", f"{logs.std():.2f}, {own:.2f}", *(f"{share:.3f}" for share in held)]
+    else:
+        cells += ["–"] * (2 + len(FREEDOMS))
+    evaluations = float(np.mean([one.evaluations for one in readings]))
+    cells += [f"{len(groups) - len(known)}/{len(groups)}", f"{evaluations:,.0f}"]
+    if known:
+        spread = float(np.exp(logs).std() / probability)
+        cells.append(f"{(1 - probability) / probability / spread**2 / evaluations:,.0f}")
+    print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def _coverage(groups: list[list[Reading]], freedom: float, truth: float) -> float:
@@ -121,9 +186,9 @@ def counted(asked: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run one of the two."""
+    """Run one of the three."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("tails", "counted"))
+    parser.add_argument("what", choices=("tails", "listed", "counted"))
     parser.add_argument("--only", default="", help="a part of the names to run")
     parser.add_argument("--runs", type=int, default=200, help="of three repetitions each, for the coverage")
     parser.add_argument("--population", type=int, default=StrengthConfig.population)
@@ -133,7 +198,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--out", type=Path, default=Path("runs/strength-counted"))
     asked = parser.parse_args()
-    {"tails": tails, "counted": counted}[asked.what](asked)
+    {"tails": tails, "listed": listed, "counted": counted}[asked.what](asked)
 
 
 if __name__ == "__main__":
