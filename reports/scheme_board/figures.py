@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
 from wrongkey.reports.strength.runs import NAMES, StrengthRun, ordered
 from wrongkey.reports.strength.words import short_words
 
+ASIDE = 0.02  # of a line beside the next one, as a factor of the block size
 SECONDS_CAPTION = (
     "Seconds of ciphertext with which an attack on ciphertext alone breaks a scheme, against block size M; a line for "
     "each scheme. Only the amounts of the protocol were tried, so that a mark is an upper end. An arrow: not shown to "
@@ -46,7 +48,7 @@ def seconds_figure(board: SchemeBoard) -> Figure | None:
         for number, (scheme, points) in enumerate(lines.items()):
             look = {"color": colours[scheme], "marker": MARKERS[number % len(MARKERS)]}
             line = LINES[number % len(LINES)]
-            _draw(axes, points, look, line)
+            _draw(axes, _aside(points, number - (len(lines) - 1) / 2), look, line)
             name = middle(next(row.label for row in board.rows if row.scheme == scheme), 40)
             handles.append(Line2D([], [], **look, linestyle=line, markersize=7, label=name))
         if any(not broken for points in lines.values() for _, broken in points.values()):
@@ -96,15 +98,15 @@ def figures_of(board: SchemeBoard) -> Mapping[str, tuple[Figure, str, str]]:
     return found
 
 
-Points = dict[int, tuple[float, bool]]  # block size -> seconds, and whether they break
+Points = Mapping[float, tuple[float, bool]]  # block size -> seconds, and whether they break
 
 
 def _lines(board: SchemeBoard) -> dict[str, Points]:
-    lines: dict[str, Points] = {}
+    lines: dict[str, dict[float, tuple[float, bool]]] = {}
     for row in board.rows:
         if not row.reference and row.block is not None and (point := _point(row)):
             lines.setdefault(row.scheme, {})[row.block] = point
-    return lines
+    return dict(lines)
 
 
 def _point(row: Row) -> tuple[float, bool] | None:
@@ -113,6 +115,11 @@ def _point(row: Row) -> tuple[float, bool] | None:
         return seconds, True
     tried = [one.seconds for one in row.attacks if one.seconds is not None and one.asset != "identity"]
     return (max(tried), False) if tried else None
+
+
+def _aside(points: Points, places: float) -> Points:
+    """The points moved to the side, so that lines of the same values stand next to each other."""
+    return {size * math.exp(ASIDE * places): point for size, point in points.items()}
 
 
 def _draw(axes: Axes, points: Points, look: Mapping[str, Any], line: Any) -> None:
@@ -130,7 +137,7 @@ def _amounts(lines: Mapping[str, Points]) -> list[float]:
     return sorted({round(seconds, 1) for points in lines.values() for seconds, _ in points.values()})
 
 
-def _finish(axes: Axes, sizes: list[int], amounts: list[float]) -> None:
+def _finish(axes: Axes, sizes: list[float], amounts: list[float]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis, ticks in ((axes.xaxis, sizes), (axes.yaxis, _apart(amounts))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,8 +56,8 @@ def _cells(row: Row) -> list[dict[str, Any]]:
 
 
 def _said(cell: Cell) -> str:
-    """The words behind the state, which stands above them."""
-    return cell.words.removeprefix(cell.state).removeprefix(":").strip()
+    """The words behind the state, which stands above them: of a break the attack first."""
+    return re.sub(r"^ \(([^)]*)\)", r"\1", cell.words.removeprefix(cell.state)).strip(":. ")
 
 
 def _facts(board: SchemeBoard) -> list[str]:

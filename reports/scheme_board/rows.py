@@ -137,7 +137,7 @@ def _cell(shown: Shown, run: AttackRun | None) -> Cell:
         adversary=shown.adversary,
         state=cast(Any, state),
         words=printable(words),
-        sentence=printable(shown.sentence or shown.state.capitalize()),
+        sentence=printable(" ".join(filter(None, (shown.sentence, shown.also and f"Also {shown.also}.")))),
         case=case,
     )
 
