@@ -141,7 +141,7 @@ def test_other_code_of_a_scheme_is_another_entry(tmp_path):
 
 
 def test_a_broken_board_is_one_sentence(folder, tmp_path):
-    with pytest.raises(BadInput, match="holds no board.json"):
+    with pytest.raises(BadInput, match=r"holds no board\.json"):
         read_board(folder)
     (folder / FILE).write_text(json.dumps({"format": "wrongkey-board/1", "rows": 5}))
     with pytest.raises(BadInput, match=re.escape(str(folder / FILE))):
