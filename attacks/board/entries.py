@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import wrongkey.keys
 from wrongkey.errors import BadInput
@@ -34,7 +35,7 @@ class Entry:
 
     spec: str
     scheme: Scheme
-    source: Mapping[str, object]
+    source: Mapping[str, Any]
 
 
 def open_entry(spec: str) -> Entry:
@@ -58,7 +59,7 @@ def open_entry(spec: str) -> Entry:
     return Entry(spec, scheme, source_of(files))
 
 
-def source_of(files: Iterable[Path]) -> dict[str, object]:
+def source_of(files: Iterable[Path]) -> dict[str, Any]:
     """The SHA-256 (hexadecimal) over names and contents of some files, and their names in alphabetical order."""
     contents = {}
     for path in files:

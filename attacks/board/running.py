@@ -64,6 +64,11 @@ class How:
         if self.report:
             self.report(line)
 
+    def show(self, stage: str, done: int, trials: int) -> None:
+        """Show how far an attack is, if anybody looks."""
+        if self.stages:
+            self.stages(stage, done, trials)
+
 
 @dataclass(frozen=True)
 class Speech:
@@ -209,8 +214,8 @@ def _attacks(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: Plan
             timeout=how.timeout,
             command=how.command,
             progress=how.progress,
-            stages=how.stages and (lambda stage, done, all_: how.stages(f"{cell.name}: {stage}", done, all_)),
-            report=how.report and (lambda line: how.say(f"{cell.name}: {line}")),
+            stages=lambda stage, done, total: how.show(f"{cell.name}: {stage}", done, total),
+            report=lambda line: how.say(f"{cell.name}: {line}"),
         )
     return {"shortened": shortened}
 
@@ -283,7 +288,7 @@ def _strength(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: Pla
         workers=how.workers,
         timeout=how.timeout,
         command=how.command,
-        report=how.report and (lambda line: how.say(f"{cell.name}: {line}")),
+        report=lambda line: how.say(f"{cell.name}: {line}"),
     )
     return {}
 

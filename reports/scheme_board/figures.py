@@ -46,7 +46,7 @@ def seconds_figure(board: SchemeBoard) -> Figure | None:
         axes = figure.subplots()
         handles = []
         for number, (scheme, points) in enumerate(lines.items()):
-            look = {"color": colours[scheme], "marker": MARKERS[number % len(MARKERS)]}
+            look: dict[str, Any] = {"color": colours[scheme], "marker": MARKERS[number % len(MARKERS)]}
             line = LINES[number % len(LINES)]
             _draw(axes, _aside(points, number - (len(lines) - 1) / 2), look, line)
             name = middle(next(row.label for row in board.rows if row.scheme == scheme), 40)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
@@ -16,13 +16,17 @@ from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS, LEAST_SHARE, share_interval
 from wrongkey.reports.attacks.threats import ADVERSARIES, Adversary, Word
-from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, Tried
+from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, State, Tried
 from wrongkey.reports.scheme_board.words import NOT_RUN, cost_words, does_not_apply
 
 NO_MODEL = "No layer of a model can absorb a keystream: there is no encrypted model."
 NO_BLOCKS = "A keystream is never used twice: known or chosen plaintext tells nothing of other speech."
 LABELS = {"aes-256-ctr": "AES-256-CTR, 16 bit"}
-STATES = {Word.BROKEN: "broken", Word.NOT_SHOWN: "not shown to break", Word.UNDECIDED: "undecided"}
+STATES: Mapping[Word, State] = {
+    Word.BROKEN: "broken",
+    Word.NOT_SHOWN: "not shown to break",
+    Word.UNDECIDED: "undecided",
+}
 
 
 def reference_row(path: Path) -> Row:
@@ -108,7 +112,7 @@ def _cell(found: Keystream, tried: list[Tried], adversary: Adversary) -> Cell:
     more = f" {NO_MODEL}" if {"encrypted model", "public model"} & adversary.has else more
     return Cell(
         adversary=adversary.name,
-        state=cast(Any, state),
+        state=state,
         words=f"{state}: {interval}, {wrong} false claims",
         sentence=f"{', '.join(names)} decrypt {interval} of the ciphertexts, and claim success {wrong} times.{more}",
         case=Break(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any, cast
@@ -27,12 +27,13 @@ from wrongkey.reports.board.states import State
 from wrongkey.reports.board.verdict_board import board
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, Tried
+from wrongkey.reports.scheme_board.schema import State as ShownState
 from wrongkey.reports.scheme_board.words import NOT_RUN, cost_words, does_not_apply, percent_words
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise
 from wrongkey.reports.strength.runs import StrengthRun, load_strength, strength_alone
 from wrongkey.reports.strength.words import bits_words, effective_words
 
-STATES = {
+STATES: Mapping[State, ShownState] = {
     State.BROKEN: "broken",
     State.WEAKENED: "weakened",
     State.UNCLEAR: "undecided",
@@ -115,9 +116,9 @@ def _cells(
         [strength] if strength else [],
     ).rows
     if not shown:
-        words = does_not_apply(step.why) if step and step.state == "does not apply" else NOT_RUN
+        words = _step(record, "attacks") or NOT_RUN
+        state: ShownState = "does not apply" if step and step.state == "does not apply" else "not run"
         for adversary in ADVERSARIES:
-            state = "does not apply" if words != NOT_RUN else "not run"
             yield Cell(adversary=adversary.name, state=state, words=words, sentence=words)
         return
     for cell in shown[0].cells:
@@ -135,7 +136,7 @@ def _cell(shown: Shown, run: AttackRun | None) -> Cell:
         words = ". ".join(filter(None, (f"{attack}: {parts}" if parts else attack, shown.caution.rstrip("."))))
     return Cell(
         adversary=shown.adversary,
-        state=cast(Any, state),
+        state=state,
         words=printable(words),
         sentence=printable(" ".join(filter(None, (shown.sentence, shown.also and f"Also {shown.also}.")))),
         case=case,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat
 
 from wrongkey.evaluation.run_folder.board_cell import Cost, Named, Source
 from wrongkey.evaluation.run_folder.schema import Count, Positive
 from wrongkey.reports.content.schema import Column, Part
-
-FORMAT: Final = "wrongkey-board/1"
 
 State = Literal[
     "broken", "weakened", "undecided", "not shown to break", "not run", "does not apply"
@@ -187,10 +185,10 @@ class SchemeBoard(Part):
         The adversaries, the weakest first.
     """
 
-    FORMAT: ClassVar[str] = FORMAT
+    FORMAT: ClassVar[str] = "wrongkey-board/1"
     REMEDY: ClassVar[str] = "make it again with the same wrongkey board command"
 
-    format: Literal["wrongkey-board/1"] = FORMAT
+    format: Literal["wrongkey-board/1"] = "wrongkey-board/1"
     wrongkey: str
     protocol: Named
     content: dict[str, Any]
