@@ -41,12 +41,12 @@ def test_comments_and_order_are_not_content(tmp_path):
 
 
 def test_an_edited_protocol_is_refused_under_its_old_name_and_has_one_of_its_own(tmp_path):
-    edited = SMOKE.replace("random_keys = 40", "random_keys = 41")
+    edited = SMOKE.replace("random_keys = 30", "random_keys = 31")
     with pytest.raises(
         BadInput, match=r"is not the protocol smoke that wrongkey ships.*: give it a name of its own\.$"
     ):
         opened(tmp_path, edited)
-    assert opened(tmp_path, edited.replace('name = "smoke"', 'name = "smoke-41"')).name == "smoke-41"
+    assert opened(tmp_path, edited.replace('name = "smoke"', 'name = "smoke-31"')).name == "smoke-31"
 
 
 def test_an_attack_that_this_version_lacks_is_refused(tmp_path):
@@ -61,10 +61,10 @@ def test_an_attack_that_this_version_lacks_is_refused(tmp_path):
         ("seed = 0", "", "it has no seed"),
         ("seed = 0", "seed = 'x'", "seed is 'x'"),
         ("seed = 0", "seed = 0\ncolour = 'red'", "it has colour, which is no setting"),
-        ("trials = 3", "trials = 2", "3 trials at the fewest and 2 in all"),
+        ("trials = 4", "trials = 2", "4 trials at the fewest and 2 in all"),
         ("seconds = [5]", "seconds = [0]", "attacks.seconds.0 is 0"),
         ('"af_sarah", ', '"af_sarah", "af_alloy", ', "has the speaker af_alloy as victim and in the background"),
-        ("fewest = 3", "fewest = 3\ntrials_of = {learned-key = 2}", "gives trials_of learned-key"),
+        ("fewest = 4", "fewest = 4\ntrials_of = {learned-key = 2}", "gives trials_of learned-key"),
         ('10 = "asv-raw10"', 'ten = "asv-raw10"', "is not a protocol"),
         ("seed = 0", "seed = = 0", "is not TOML"),
     ],
