@@ -10,7 +10,7 @@ from wrongkey.attacks.board.entries import Entry
 from wrongkey.attacks.board.protocol import Protocol
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.preparation import Preparation
-from wrongkey.evaluation.run_folder.board_cell import PARTS
+from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS
 from wrongkey.evaluation.windows import sends_windows
 from wrongkey.files import file_name
 
@@ -80,7 +80,7 @@ def _obstacles(protocol: Protocol, entry: Entry, model: str | None, why_no_model
     windows = sends_windows(entry.spec)
     if windows and model is None:
         needed = "This scheme sends the windows that a model's first layer reads."
-        for part in PARTS:
+        for part in BOARD_PARTS:
             yield part, f"{needed} {why_no_model}"
         return
     if protocol.content.strength is None or model is None:

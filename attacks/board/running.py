@@ -27,7 +27,8 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, Recordings, open_corpus
 from wrongkey.evaluation.models.completed import Completed
 from wrongkey.evaluation.processes.watch import Report
-from wrongkey.evaluation.run_folder.board_cell import PARTS, Cell
+from wrongkey.evaluation.run_folder.board_cell import Cell
+from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.run import strength
 from wrongkey.evaluation.sweep import Progress
@@ -151,8 +152,11 @@ def run_cell(
     BadInput
         For a cell that was made with other code of the scheme.
     """
-    record = folder.cell(cell) or _begun(protocol, cell)
-    missing = [part for part in PARTS if part in parts and record["parts"][part]["state"] == "not run"]
+    record = folder.cell(cell)
+    if record is None:
+        record = _begun(protocol, cell)
+        folder.write_cell(cell.name, Cell.FORMAT, record)
+    missing = [part for part in BOARD_PARTS if part in parts and record["parts"][part]["state"] == "not run"]
     failed = []
     for part in missing:
         how.say(f"{cell.name}: {part} …")
@@ -172,7 +176,7 @@ def run_cell(
 
 def _begun(protocol: Protocol, cell: PlannedCell) -> dict[str, Any]:
     """What is recorded of a cell before anything was run."""
-    states = {part: {"state": "not run", "why": ""} for part in PARTS}
+    states = {part: {"state": "not run", "why": ""} for part in BOARD_PARTS}
     states |= {part: {"state": "does not apply", "why": why} for part, why in cell.obstacles.items()}
     return {
         "protocol": protocol.named,

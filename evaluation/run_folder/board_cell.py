@@ -13,7 +13,6 @@ from pydantic import Field, FiniteFloat
 from wrongkey.evaluation.run_folder.schema import Count, Part, Positive, Text
 
 PROTOCOL = "protocol.json"
-PARTS = ("attacks", "strength", "leaks", "cost")  # of a cell, in the order in which they are run
 State = Literal["done", "not run", "does not apply"]
 
 

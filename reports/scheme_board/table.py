@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pandas as pd
 
 from wrongkey.reports.rounding import decibels
-from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard, Tried
+from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard, State, Tried
 from wrongkey.reports.scheme_board.words import NOT_RUN
 
 NONE = "does not apply"
@@ -51,6 +53,13 @@ def attack_table(board: SchemeBoard) -> pd.DataFrame:
 def label(row: Row) -> str:
     """Such as "ROM, M = 10"."""
     return row.label if row.block is None else f"{row.label}, M = {row.block}"
+
+
+def result(row: Row) -> str:
+    """The result of a row in a few words: who breaks it, or else the worst state of its cells."""
+    if row.weakest is not None:
+        return f"broken by the {row.weakest}"
+    return min((cell.state for cell in row.cells), key=get_args(State).index)
 
 
 def claims_words(one: Tried) -> str:

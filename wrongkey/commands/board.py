@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.run_folder.board_cell import PARTS
+from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS
 from wrongkey.flags import Groups, add_json, add_running, scheme_names
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from wrongkey.reports.scheme_board.schema import SchemeBoard
 
 REFERENCE = "reference"
-ONLY = (*PARTS, REFERENCE)
+ONLY = (*BOARD_PARTS, REFERENCE)
 
 
 def add(commands: Any) -> None:
@@ -115,12 +116,13 @@ def _run(
     try:
         if REFERENCE in parts and protocol.content.reference is not None:
             run_keystream(protocol, speech, folder, how)
-        for number, cell in enumerate(cells, 1):
+        for number, cell in enumerate(cells if set(parts) - {REFERENCE} else (), 1):
             note(f"Cell {number} of {len(cells)}: {cell.name}")
             failed += run_cell(protocol, speech, folder, cell, parts, how)
             write_verdicts(folder.run_folder(cell))
     except BaseException:
-        write_board(gather(out), out)
+        with suppress(BadInput):  # what stopped it is the error to raise
+            write_board(gather(out), out)
         raise
     _conclude(options, gather(out), out)
     if failed:
@@ -128,7 +130,7 @@ def _run(
 
 
 def _conclude(options: argparse.Namespace, board: SchemeBoard, out: Path) -> None:
-    from wrongkey.reports.scheme_board.table import label
+    from wrongkey.reports.scheme_board.table import label, result
     from wrongkey.reports.scheme_board.write import write_board
     from wrongkey.terminal import answer, conclude
 
@@ -136,11 +138,9 @@ def _conclude(options: argparse.Namespace, board: SchemeBoard, out: Path) -> Non
     if options.json:
         answer({"folder": out, **board.model_dump()})
         return
-    rows = [
-        f"{label(row)}: {f'broken by the {row.weakest}' if row.weakest else 'not shown to break'}."
-        for row in board.rows
-    ]
-    conclude(*rows, *board.cautions, f"The board: {files.page.resolve()}")
+    conclude(
+        *(f"{label(row)}: {result(row)}." for row in board.rows), *board.cautions, f"The board: {files.page.resolve()}"
+    )
 
 
 def _list(options: argparse.Namespace, protocol: Protocol, cells: Sequence[PlannedCell], out: Path) -> None:
@@ -149,7 +149,7 @@ def _list(options: argparse.Namespace, protocol: Protocol, cells: Sequence[Plann
     from wrongkey.terminal import answer, say
 
     folder = BoardFolder(out)
-    states = {cell.name: {part: _state(folder, cell, part) for part in PARTS} for cell in cells}
+    states = {cell.name: {part: _state(folder, cell, part) for part in BOARD_PARTS} for cell in cells}
     if options.json:
         listed = [
             {

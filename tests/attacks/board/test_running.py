@@ -8,9 +8,10 @@ import torch
 
 from wrongkey.attacks.board.cells import planned_cells
 from wrongkey.attacks.board.entries import open_entry
+from wrongkey.attacks.board.folder import BoardFolder
 from wrongkey.attacks.board.keystream import encrypt_samples
 from wrongkey.attacks.board.protocol import HERE, open_protocol
-from wrongkey.attacks.board.running import rounds
+from wrongkey.attacks.board.running import How, rounds, run_cell
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.errors import BadInput
 
@@ -103,6 +104,16 @@ def test_the_cells_say_what_does_not_apply():
     assert set(cells["rom-turns-2-m010"].obstacles) == {"leaks"}
     assert set(cells["rom-windows-m020"].obstacles) == {"attacks", "strength", "leaks", "cost"}
     assert set(cells["rom-lpc-16-m010"].obstacles) == {"leaks"}
+
+
+def test_a_cell_of_which_nothing_applies_is_recorded_with_its_reason(tmp_path):
+    protocol, folder = open_protocol("smoke"), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("rom+windows")], [20])
+    assert run_cell(protocol, None, folder, cell, ("attacks", "cost"), How()) == []  # type: ignore[arg-type]
+    found = folder.cell(cell)
+    assert found is not None and found["parts"]["attacks"]["state"] == "does not apply"
+    assert found["parts"]["attacks"]["why"].startswith("This scheme sends the windows")
 
 
 def test_a_keystream_is_undone_by_itself_and_by_no_other_nonce():
