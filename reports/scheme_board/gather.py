@@ -16,6 +16,7 @@ from wrongkey.keys.labels import place_of_scheme
 from wrongkey.reports.attacks.threats import ADVERSARIES
 from wrongkey.reports.board.verdict_board import CRITERIA, HAS
 from wrongkey.reports.content.schema import Column
+from wrongkey.reports.private import without_paths
 from wrongkey.reports.scheme_board.reference import reference_row
 from wrongkey.reports.scheme_board.rows import row_of
 from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
@@ -47,10 +48,11 @@ def gather(folder: Path) -> SchemeBoard:
         raise BadInput(f"{folder} holds no board (it has no {PROTOCOL}): name a folder that wrongkey board made.")
     protocol = read_json(path, cast(Any, Claimed))
     records = [(file, json.loads(file.read_text(encoding="utf-8"))) for file in _records(folder)]
-    rows = [
+    found = [
         reference_row(file) if "cipher" in record else row_of(file, folder / "runs" / file.stem)
         for file, record in records
     ]
+    rows = [Row.model_validate(without_paths(row.model_dump())) for row in found]
     made = max((str(record.get("made") or "") for _, record in records), default="")[:10]
     return _board({"name": protocol["name"], "hash": protocol["hash"]}, protocol["content"], made, rows)
 

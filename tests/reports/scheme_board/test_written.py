@@ -48,6 +48,13 @@ def test_names_from_a_folder_are_shown_and_not_obeyed(folder):
     assert "<script" not in page and "&lt;script&gt;" in page and "\x1b" not in page
 
 
+def test_no_path_of_the_machine_is_handed_out(folder):
+    why = "/home/somebody/data/secret.wav cannot be read (Permission denied): check its permissions."
+    write_record(folder, "mine", parts={"attacks": {"state": "not run", "why": why}})
+    files = write_board(gather(folder), folder)
+    assert all("secret.wav cannot be read" in file.read_text() and "somebody" not in file.read_text() for file in files)
+
+
 def test_the_figure_shows_the_fewest_seconds_and_what_was_not_broken(folder):
     board = gather(folder)
     assert seconds_words(board) == "ROM: M = 4: 5 s, M = 8: not shown to break with 5 s."
