@@ -27,8 +27,8 @@ from wrongkey.stops import stop_on_signals
 from wrongkey.terminal import complain, flush, hang_up, prepare_streams, silent
 
 COMMANDS = (
-    "demo", "sweep", "strength", "attack", "analyse", "report", "view", "compare", "reproduce", "keys", "crypt",
-    "recover", "models", "schemes", "corpora", "doctor", "ls", "completion",
+    "demo", "sweep", "strength", "attack", "board", "analyse", "report", "view", "compare", "reproduce", "keys",
+    "crypt", "recover", "models", "schemes", "corpora", "doctor", "ls", "completion",
 )  # fmt: skip
 READER_GONE = 141  # 128 + SIGPIPE
 OUTPUT = ("--json", "--quiet", "--check")  # flags that change what is printed or read again, and no result

@@ -20,6 +20,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "wrongkey attack suite --model asv-raw10 --corpus bundled --scheme rom --out runs/suite",
         "wrongkey attack polyphase --corpus bundled --scheme rom --block 10 --seconds 5 --fail-if broken",
     ),
+    "wrongkey board": (
+        "wrongkey board --protocol smoke --corpus bundled --out runs/smoke",
+        "wrongkey board --protocol speech-v1 --corpus kaldi:data/speechocean762 --schemes rom,mine:scheme --blocks 10",
+        "wrongkey board --protocol speech-v1 --plan",
+    ),
+    "wrongkey board merge": ("wrongkey board merge runs/smoke theirs/board.json --out runs/merged",),
     "wrongkey analyse keys": ("wrongkey analyse keys runs/asv-raw10-rom",),
     "wrongkey analyse decryption": (
         "wrongkey analyse decryption --out runs/asv-raw10-rom",

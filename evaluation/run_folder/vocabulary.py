@@ -30,6 +30,9 @@ HEARD_COLUMNS = (
     *("snr_unseen", "stoi_unseen", "unseen_seconds", "wer", "wer_correct"),
 )
 
+# The parts of a cell of a board (`wrongkey board`), in the order in which they are run.
+BOARD_PARTS = ("attacks", "strength", "leaks", "cost")
+
 _PHASE_COLUMNS = ("experiment", "scheme", "block_size", "blocks", "condition", "method", "utterance", "metric", "value")
 # The columns of `analyses/NAME.parquet`, by NAME; of `keys`, those that every file has.
 ANALYSIS_COLUMNS = {

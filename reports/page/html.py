@@ -72,10 +72,10 @@ def render(content: Mapping[str, Any], media: Media, *, served: str = "") -> str
         "keys": sections,
         "listen": content["listen"] and any(content["listen"][one] for one in ("rows", "withheld")),
     }
-    return _environment().get_template("report.html.j2").render(
+    return environment().get_template("report.html.j2").render(
         content,
         media=media,
-        uri=lambda name: _uri(name, media[name]),
+        uri=lambda name: data_uri(name, media[name]),
         policy=POLICY.format(source=script_source()),
         served=served,
         style=style("report.css"),
@@ -101,8 +101,9 @@ def style(name: str) -> Markup:
     return Markup("".join((HERE / one).read_text(encoding="utf-8") for one in ("base.css", name)))
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of this folder, escaping, with the filters that they use."""
+    made = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
@@ -110,7 +111,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "units": keep_units_together,
         "name": _isolated,
         "intervals": _mark_intervals,
@@ -119,7 +120,7 @@ def _environment() -> Environment:
         "first_upper": lambda text: f"{text[:1].upper()}{text[1:]}",
         "json": lambda value: json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True),
     }
-    return environment
+    return made
 
 
 def _shown(value: object) -> object:
@@ -145,7 +146,8 @@ def _mark_intervals(cell: Markup) -> Markup:
     return Markup(re.sub(r" (\[[^][<>]*\])$", r' <span class="interval">\1</span>', str(cell)))
 
 
-def _uri(name: str, content: bytes) -> str:
+def data_uri(name: str, content: bytes) -> str:
+    """An address that holds a whole file, of the type that its name says."""
     return (
         f"data:{TYPES.get(Path(name).suffix, 'application/octet-stream')};base64,{base64.b64encode(content).decode()}"
     )

@@ -108,6 +108,8 @@ def test_the_wheel_adds_one_name_and_holds_every_file_of_the_rooms(wheel):
         "wrongkey/evaluation/models/bundled/weights/asv-raw3.safetensors",
         "wrongkey/evaluation/corpora/bundled/wav.scp",
         "wrongkey/reports/paper/published.toml",
+        "wrongkey/attacks/board/protocols/speech-v1.toml",
+        "wrongkey/reports/page/scheme_board.html.j2",
     }
 
 

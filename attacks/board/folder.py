@@ -1,0 +1,97 @@
+"""The folder of a board: its protocol, a run folder for each cell, and beside it what `board_cell` describes.
+
+protocol.json         the protocol, by which the folder knows what it holds
+runs/NAME/            the run folder of a cell
+cells/NAME.json       what was run in it, and what the run folder does not hold
+lists/*.txt           utterances of victims and of background speakers
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from wrongkey.attacks.board.cells import PlannedCell
+from wrongkey.attacks.board.protocol import Protocol
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Cell, Claimed
+from wrongkey.evaluation.run_folder.folder import LOCK, RunFolder
+from wrongkey.evaluation.run_folder.manifest import now, versions
+from wrongkey.evaluation.run_folder.schema import read_json
+
+
+class BoardFolder(RunFolder):
+    """Where a board is made.
+
+    Parameters
+    ----------
+    path : Path
+        The folder, which need not exist.
+    """
+
+    def claim_board(self, protocol: Protocol) -> None:
+        """Begin a board, or continue that of the same protocol.
+
+        Raises
+        ------
+        BadInput
+            For the board of another protocol, a folder with other files, and one that cannot be written.
+        """
+        path = self.path / PROTOCOL
+        if path.exists():
+            found = read_json(path, cast(Any, Claimed))
+            if found["hash"] != protocol.hash:
+                raise BadInput(
+                    f"{self.path} holds the board of the protocol {found['name']} ({found['hash'][:12]}), and this one "
+                    f"is {protocol.name} ({protocol.hash[:12]}): choose another --out."
+                )
+        else:
+            self._begin(protocol)
+        for name in ("cells", "runs", "lists"):
+            self.make(name)
+
+    def _begin(self, protocol: Protocol) -> None:
+        if self.path.is_dir() and any(one.name != LOCK for one in self.path.iterdir()):
+            raise BadInput(f"{self.path} holds files but no board: choose an empty or new folder with --out.")
+        self.make("")
+        self.write_json(PROTOCOL, {"format": Claimed.FORMAT, **protocol.named, "content": protocol.raw})
+
+    def run_folder(self, cell: PlannedCell) -> Path:
+        """The run folder of a cell."""
+        return self.path / "runs" / cell.name
+
+    def cell(self, cell: PlannedCell) -> dict[str, Any] | None:
+        """What was run of a cell; None where nothing was.
+
+        Raises
+        ------
+        BadInput
+            For one of another scheme or another version of its code, and a broken file.
+        """
+        path = self.path / "cells" / f"{cell.name}.json"
+        if not os.path.lexists(path):
+            return None
+        found = read_json(path, cast(Any, Cell))
+        if found["scheme"] != cell.entry.spec or found["source"] != cell.entry.source:
+            other = "other code of it" if found["scheme"] == cell.entry.spec else f"the scheme {found['scheme']}"
+            raise BadInput(
+                f"{path} was made with {other}, so that its results are not those of {cell.entry.spec}: choose another "
+                "--out."
+            )
+        return found
+
+    def write_cell(self, name: str, format_: str, content: Mapping[str, Any]) -> None:
+        """Write `cells/NAME.json` with the versions of this session and the time."""
+        known = [one for one in content.get("versions", []) if one != versions()]
+        self.write_json(
+            f"cells/{name}.json", {**content, "format": format_, "versions": [*known, versions()], "made": now()}
+        )
+
+    def write_list(self, name: str, ids: list[str]) -> Path:
+        """Write the ids of utterances, one a line, where the list is not there already; its path."""
+        path, text = self.path / "lists" / f"{name}.txt", "".join(f"{one}\n" for one in ids)
+        if not path.is_file() or path.read_text(encoding="utf-8", errors="surrogateescape") != text:
+            self.write_text(f"lists/{name}.txt", text)
+        return path

@@ -1,0 +1,265 @@
+"""The protocol of a board: a TOML file that says all that its numbers depend on, and its hash. Imports no torch.
+
+The hash is the SHA-256 of the content, so that comments and the order of the settings do not change it. The protocols
+that are shipped are known by their hashes: an edited one has to take a name of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import reprlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from wrongkey.attacks.harness.offered import attack_names
+from wrongkey.errors import BadInput
+from wrongkey.files import explained_errors, user_path
+
+HERE = Path(__file__).parent / "protocols"
+# What each shipped protocol hashes to. `wrongkey board --protocol FILE --plan` shows the hash of a file.
+SHIPPED = {
+    "smoke": "46aed7b7ad931f07aae81833584c95f52e0a07024528aec5bfed0801df83e268",
+    "speech-v1": "255a7c3256a1c13741ff56f1d65c36a810e9467bc6f24fe4d85244d44ff604ce",
+}
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[FiniteFloat, Field(gt=0)]
+
+
+class Part(BaseModel):
+    """A table of the file: these settings and no others, each of its type."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Side(Part):
+    """Who speaks. `part`: a folder below the one that ``--corpus`` names; empty for that itself."""
+
+    part: str = ""
+    speakers: Annotated[list[str], Field(min_length=1)]
+
+
+class CorpusOf(Part):
+    """The speech: its name, and the speakers who are victims and who are background speakers."""
+
+    name: str
+    recordings: Literal["real", "synthetic"] | None = None
+    channels: Literal["refuse", "mix"] = "refuse"
+    victims: Side
+    background: Side
+
+
+class Scoring(Part):
+    """How the use of a model is scored, and how many keys are drawn at random."""
+
+    random_keys: Count
+    per_speaker: Count
+    same_gender: bool = False
+
+
+class Attacks(Part):
+    """Which attacks are run, and how often.
+
+    Attributes
+    ----------
+    names : list of str
+        All attacks that are meant; each runs on every scheme that it applies to.
+    seconds : list of float
+        Amounts of ciphertext, for the attacks that take one.
+    trials, fewest, costly_after : int, int, float
+        Trials of each case; only the `fewest` where a trial takes more CPU seconds than `costly_after`.
+    budget : float or None
+        CPU seconds of an attack in a cell, beyond which no further trials are begun.
+    trials_of : dict of str to int
+        Attacks with a number of trials of their own.
+    """
+
+    names: Annotated[list[str], Field(min_length=1)]
+    seconds: Annotated[list[Seconds], Field(min_length=1)]
+    trials: Count
+    fewest: Count
+    costly_after: Seconds
+    budget: Seconds | None = None
+    trials_of: dict[str, Count] = Field(default_factory=dict)
+
+
+class StrengthOf(Part):
+    """The settings of `wrongkey strength`."""
+
+    within: Annotated[list[Seconds], Field(min_length=1)]
+    population: Count
+    share: FiniteFloat
+    moves: Count
+    repetitions: Count
+
+
+class LeaksOf(Part):
+    """How many utterances the analysis of leaks is of."""
+
+    utterances: Count
+
+
+class CostOf(Part):
+    """How often encryption is timed."""
+
+    repeats: Count
+
+
+class Reference(Part):
+    """The row of a keystream cipher, and as what its output is attacked."""
+
+    cipher: Literal["aes-256-ctr"]
+    schemes: Annotated[list[str], Field(min_length=1)]
+    blocks: Annotated[list[Count], Field(min_length=1)]
+    seconds: Annotated[list[Seconds], Field(min_length=1)]
+    trials: Count
+
+
+class Content(Part):
+    """All of a protocol file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    description: str = ""
+    seed: Annotated[int, Field(ge=0)]
+    schemes: Annotated[list[str], Field(min_length=1)]
+    blocks: Annotated[list[Count], Field(min_length=1)]
+    models: dict[Annotated[str, Field(pattern=r"^[1-9]\d*$")], str] = {}
+    corpus: CorpusOf
+    scoring: Scoring
+    attacks: Attacks
+    strength: StrengthOf | None = None
+    leaks: LeaksOf | None = None
+    cost: CostOf
+    reference: Reference | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A protocol file.
+
+    Attributes
+    ----------
+    content : Content
+        What it says.
+    raw : mapping
+        The same as the file has it.
+    """
+
+    content: Content
+    raw: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Its name, with its version."""
+        return self.content.name
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the content in hexadecimal digits."""
+        return digest(self.raw)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Name and hash, as they stand beside every result."""
+        return {"name": self.name, "hash": self.hash}
+
+    def model(self, block: int) -> str | None:
+        """The model of a block size; None where speech alone is attacked."""
+        return self.content.models.get(str(block))
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 (hexadecimal) of the content of a protocol: of its JSON, with sorted names and without spaces.
+
+    Examples
+    --------
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def open_protocol(named: str) -> Protocol:
+    """Read a protocol.
+
+    Parameters
+    ----------
+    named : str
+        One that is shipped (`SHIPPED`), or a TOML file.
+
+    Returns
+    -------
+    Protocol
+        Checked; every attack that it names is one of this wrongkey.
+
+    Raises
+    ------
+    BadInput
+        For a file that cannot be read or says something else than a protocol, for an edited one under the name of a
+        shipped one, and for attacks that this wrongkey does not have.
+
+    Examples
+    --------
+    >>> open_protocol("smoke").name
+    'smoke'
+    """
+    path = HERE / f"{named}.toml" if named in SHIPPED else user_path(named)
+    if named not in SHIPPED and not path.is_file():
+        raise BadInput(f"There is no protocol {named}: give {' or '.join(SHIPPED)}, or a TOML file (docs/board.md).")
+    protocol = _read(path)
+    if protocol.hash != SHIPPED.get(protocol.name, protocol.hash):
+        raise BadInput(
+            f"{path} is not the protocol {protocol.name} that wrongkey ships, since its content was edited: give it a "
+            "name of its own."
+        )
+    known = set(attack_names())
+    if unknown := [name for name in protocol.content.attacks.names if name not in known and ":" not in name]:
+        raise BadInput(
+            f"The protocol {protocol.name} asks for the attack {unknown[0]}, which this wrongkey does not have: use a "
+            "wrongkey that has it, or a protocol without it."
+        )
+    return protocol
+
+
+def _read(path: Path) -> Protocol:
+    with explained_errors(path, "check its permissions", action="read"):
+        written = path.read_bytes()
+    try:
+        raw = tomllib.loads(written.decode())
+        content = Content.model_validate(raw)
+    except ValidationError as error:
+        raise BadInput(f"{path} is not a protocol ({_first(error)}): see docs/board.md.") from None
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise BadInput(f"{path} is not TOML ({error}): see docs/board.md.") from None
+    _check(content, path)
+    return Protocol(content, raw)
+
+
+def _check(content: Content, path: Path) -> None:
+    """What the types do not say."""
+    attacks, corpus = content.attacks, content.corpus
+    both = set(corpus.victims.speakers) & set(corpus.background.speakers)
+    if both and corpus.victims.part == corpus.background.part:
+        raise BadInput(f"{path} has the speaker {min(both)} as victim and in the background: leave one out.")
+    if attacks.fewest > attacks.trials:
+        raise BadInput(f"{path} asks for {attacks.fewest} trials at the fewest and {attacks.trials} in all: swap them.")
+    if unknown := [name for name in attacks.trials_of if name not in attacks.names]:
+        raise BadInput(f"{path} gives trials_of {unknown[0]}, which is not one of its attacks: name it there.")
+
+
+def _first(error: ValidationError) -> str:
+    """The first error in a clause."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"it has no {field}"
+    if first["type"] == "extra_forbidden":
+        return f"it has {field}, which is no setting"
+    return f"{field} is {reprlib.repr(first['input'])} and {first['msg'].removeprefix('Input ')}"

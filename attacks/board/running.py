@@ -1,0 +1,327 @@
+"""Runs the cells of a board, a part after another; the same call again goes on where it was stopped.
+
+Every part is a run as its own command makes it: trials, keys and levels that are done are not done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from wrongkey.attacks.analyses.folder import analyse
+from wrongkey.attacks.analyses.leaks.analysis import Leaks
+from wrongkey.attacks.base import CompleteAttack
+from wrongkey.attacks.board.cells import PlannedCell
+from wrongkey.attacks.board.costs import cost_of
+from wrongkey.attacks.board.folder import BoardFolder
+from wrongkey.attacks.board.protocol import Protocol, Side
+from wrongkey.attacks.harness.config import AttackConfig
+from wrongkey.attacks.harness.registry import open_attack
+from wrongkey.attacks.harness.results import AttackFolder
+from wrongkey.attacks.harness.suite import Stages, run_attacks
+from wrongkey.attacks.harness.target import Target
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import Corpus, Recordings, open_corpus
+from wrongkey.evaluation.models.completed import Completed
+from wrongkey.evaluation.processes.watch import Report
+from wrongkey.evaluation.run_folder.board_cell import Cell
+from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS
+from wrongkey.evaluation.strength.config import StrengthConfig
+from wrongkey.evaluation.strength.run import strength
+from wrongkey.evaluation.sweep import Progress
+from wrongkey.keys.volume import TOLERANCE, countable
+
+SAID = "; the others go on, and the same command tries it again"
+
+
+@dataclass(frozen=True)
+class How:
+    """How a board is run.
+
+    Attributes
+    ----------
+    workers : int or None
+        Processes; one per core where None.
+    timeout : float or None
+        Seconds that a trial, or a shard of keys, may take.
+    command : str or None
+        The command line, for the record.
+    progress, stages, report : callable or None
+        As for `run_attacks`.
+    """
+
+    workers: int | None = None
+    timeout: float | None = None
+    command: str | None = None
+    progress: Progress | None = None
+    stages: Stages | None = None
+    report: Report | None = None
+
+    def say(self, line: str) -> None:
+        """Report a line, if there is a report."""
+        if self.report:
+            self.report(line)
+
+    def show(self, stage: str, done: int, trials: int) -> None:
+        """Show how far an attack is, if anybody looks."""
+        if self.stages:
+            self.stages(stage, done, trials)
+
+
+@dataclass(frozen=True)
+class Speech:
+    """The speech of a board: the corpus as the user names it, and the lists of who speaks in it.
+
+    Raises
+    ------
+    BadInput
+        Where it cannot be read, or lacks a speaker whom the protocol names.
+    """
+
+    protocol: Protocol
+    spec: str
+    folder: BoardFolder
+    victims: Corpus = field(init=False)
+    background: Corpus = field(init=False)
+
+    def __post_init__(self) -> None:
+        sides = self.protocol.content.corpus
+        for name, side in (("victims", sides.victims), ("background", sides.background)):
+            object.__setattr__(self, name, self._of(side))
+
+    @cached_property
+    def lists(self) -> tuple[Path, Path]:
+        """The files that list utterances of victims and of background speakers."""
+        named = {"victims": self.victims, "background": self.background}
+        first, second = (self.folder.write_list(name, [one.id for one in of.utterances]) for name, of in named.items())
+        return first, second
+
+    def spec_of(self, side: Side) -> str:
+        """The corpus of a side as the command line names it."""
+        return f"{self.spec.rstrip('/')}/{side.part}" if side.part else self.spec
+
+    def _of(self, side: Side) -> Corpus:
+        corpus = open_corpus(self.spec_of(side), cast(Recordings | None, self.protocol.content.corpus.recordings))
+        if missing := [name for name in side.speakers if name not in corpus.speakers]:
+            raise BadInput(
+                f"{self.spec_of(side)} has no speaker {missing[0]}, whom the protocol {self.protocol.name} names: give "
+                f"{self.protocol.content.corpus.name} with --corpus."
+            )
+        return corpus.select(speakers=side.speakers)
+
+
+def attack_config(protocol: Protocol, speech: Speech, cell: PlannedCell) -> AttackConfig:
+    """What the attacks of a cell are asked for."""
+    content = protocol.content
+    victims, background = speech.lists
+    return AttackConfig(
+        corpus=speech.spec_of(content.corpus.victims),
+        model=cell.model,
+        scheme=cell.entry.spec,
+        block=cell.block,
+        trials=max([content.attacks.trials, *content.attacks.trials_of.values()]),
+        seed=content.seed,
+        only=str(victims),
+        background=speech.spec_of(content.corpus.background),
+        background_only=str(background),
+        per_speaker=content.scoring.per_speaker,
+        same_gender=content.scoring.same_gender,
+        channels=content.corpus.channels,
+        recordings=content.corpus.recordings,
+        device="cpu",
+        seconds=tuple(content.attacks.seconds),
+        media="none",
+    )
+
+
+def run_cell(
+    protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, parts: Collection[str], how: How
+) -> list[BadInput]:
+    """Run the parts of a cell that are missing.
+
+    Returns
+    -------
+    list of BadInput
+        Why parts failed, which keeps no other part from running; `cells/NAME.json` has the sentences as well.
+
+    Raises
+    ------
+    BadInput
+        For a cell that was made with other code of the scheme.
+    """
+    record = folder.cell(cell)
+    if record is None:
+        record = _begun(protocol, cell)
+        folder.write_cell(cell.name, Cell.FORMAT, record)
+    missing = [part for part in BOARD_PARTS if part in parts and record["parts"][part]["state"] == "not run"]
+    failed = []
+    for part in missing:
+        how.say(f"{cell.name}: {part} …")
+        try:
+            record |= RUN[part](protocol, speech, folder, cell, how)
+        except BadInput as error:
+            failed.append(error)
+            how.say(f"{cell.name}: {part} failed ({str(error).rstrip('.')}){SAID}")
+            record["parts"][part] = {"state": "not run", "why": str(error)}
+        else:
+            record["parts"][part] = {"state": "done", "why": ""}
+        folder.write_cell(cell.name, Cell.FORMAT, record)
+    if not missing:
+        how.say(f"{cell.name}: done before")
+    return failed
+
+
+def _begun(protocol: Protocol, cell: PlannedCell) -> dict[str, Any]:
+    """What is recorded of a cell before anything was run."""
+    states = {part: {"state": "not run", "why": ""} for part in BOARD_PARTS}
+    states |= {part: {"state": "does not apply", "why": why} for part, why in cell.obstacles.items()}
+    return {
+        "protocol": protocol.named,
+        "scheme": cell.entry.spec,
+        "source": dict(cell.entry.source),
+        "block": cell.block,
+        "model": cell.model,
+        "why_no_model": cell.why_no_model,
+        **nominal(cell),
+        "parts": states,
+        "cost": None,
+        "shortened": {},
+        "versions": [],
+    }
+
+
+def nominal(cell: PlannedCell) -> dict[str, float | None]:
+    """Nominal bits of the key, and the tolerance at which a continuum is counted."""
+    scheme = cell.entry.scheme
+    space = countable(scheme, scheme.span * cell.block)
+    return {
+        "nominal_bits": None if space is None else space.bits(TOLERANCE),
+        "tolerance": TOLERANCE if space is not None and space.copies else None,
+    }
+
+
+def _attacks(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How) -> dict[str, Any]:
+    """A trial of each attack, the fewest where they fit the budget, and all trials of those that take little time."""
+    config, out = attack_config(protocol, speech, cell), folder.run_folder(cell)
+    attacks = [open_attack(name) for name in protocol.content.attacks.names]
+    shortened: dict[str, str] = {}
+    for trials in rounds(protocol, attacks, lambda: AttackFolder(out), shortened):
+        run_attacks(
+            config,
+            [limited(attack, trials[attack.name]) for attack in attacks if trials[attack.name]],
+            out,
+            keys=protocol.content.scoring.random_keys,
+            workers=how.workers,
+            timeout=how.timeout,
+            command=how.command,
+            progress=how.progress,
+            stages=lambda stage, done, total: how.show(f"{cell.name}: {stage}", done, total),
+            report=lambda line: how.say(f"{cell.name}: {line}"),
+        )
+    return {"shortened": shortened}
+
+
+def rounds(
+    protocol: Protocol,
+    attacks: Sequence[CompleteAttack],
+    there: Callable[[], AttackFolder],
+    shortened: dict[str, str],
+) -> Iterator[dict[str, int]]:
+    """How many trials of each attack to have, round by round; the time that they took decides about the next round.
+
+    `there` gives what was run so far; `shortened` receives the attacks with fewer trials than asked for, and why.
+    """
+    asked = protocol.content.attacks
+    wanted = {one.name: _wanted(protocol, one) for one in attacks}
+    trials = {name: 1 if asked.budget else min(number, asked.fewest) for name, number in wanted.items()}
+    yield trials
+    if asked.budget:
+        spent = {name: seconds_of(there(), name) for name in trials}
+        fewest = {name: min(number, asked.fewest) for name, number in wanted.items()}
+        over = {name for name, number in fewest.items() if number > 1 and number * sum(spent[name]) > asked.budget}
+        for name in over:
+            shortened[name] = (
+                f"{name}: 1 of {wanted[name]} trials, since {fewest[name]} of them would take more than the budget of "
+                f"{asked.budget:,.0f} s."
+            )
+        if (more := {name: 1 if name in over else number for name, number in fewest.items()}) != trials:
+            trials = more
+            yield trials
+    spent = {name: seconds_of(there(), name) for name in trials}
+    costly = {name for name in trials if max(spent[name], default=0.0) > asked.costly_after}
+    whole = {name: trials[name] if name in shortened or name in costly else number for name, number in wanted.items()}
+    for name in costly - shortened.keys():
+        if trials[name] < wanted[name]:
+            shortened[name] = (
+                f"{name}: {trials[name]} of {wanted[name]} trials, since one takes more than {asked.costly_after:g} s."
+            )
+    if whole != trials:
+        yield whole
+
+
+def seconds_of(folder: AttackFolder, attack: str) -> list[float]:
+    """Median CPU seconds of a trial, for each case of an attack that has rows."""
+    rows = folder.rows(attack)
+    return [] if rows.empty else [float(case["seconds"].median()) for _, case in rows.groupby("given")]
+
+
+def _wanted(protocol: Protocol, attack: CompleteAttack) -> int:
+    """Trials that the protocol asks for; one without a key is scored on all victims at once, and knows its number."""
+    asked = protocol.content.attacks
+    number = asked.trials_of.get(attack.name, asked.trials)
+    return number if attack.wants_key else min(number, attack.most_trials or number)
+
+
+def limited(attack: CompleteAttack, trials: int) -> CompleteAttack:
+    """The attack with this number of trials, whatever its own."""
+    return cast(CompleteAttack, Completed(attack, {"most_trials": trials}))
+
+
+def _strength(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How) -> dict[str, Any]:
+    asked = protocol.content.strength
+    assert asked is not None
+    target = Target(attack_config(protocol, speech, cell), folder.run_folder(cell))
+    config = target.sweep_config(target.victims_corpus, "victims.txt", protocol.content.scoring.random_keys)
+    strength(
+        config,
+        StrengthConfig(**{**asked.model_dump(), "within": tuple(asked.within)}),
+        folder.run_folder(cell),
+        workers=how.workers,
+        timeout=how.timeout,
+        command=how.command,
+        report=lambda line: how.say(f"{cell.name}: {line}"),
+    )
+    return {}
+
+
+def _leaks(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How) -> dict[str, Any]:
+    asked = protocol.content.leaks
+    assert asked is not None
+    analysis = Leaks(
+        corpus=speech.victims,
+        corpus_spec=speech.spec_of(protocol.content.corpus.victims),
+        schemes=[cell.entry.spec],
+        block_sizes=[cell.block],
+        utterances=asked.utterances,
+        seed=protocol.content.seed,
+        channels=protocol.content.corpus.channels,
+        blocks=("samples",),
+    )
+    analyse(analysis, folder.run_folder(cell), command=how.command)
+    return {}
+
+
+def _cost(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How) -> dict[str, Any]:
+    target = Target(attack_config(protocol, speech, cell), folder.run_folder(cell))
+    return {"cost": cost_of(target, protocol.content.cost.repeats)}
+
+
+RUN: Mapping[str, Callable[[Protocol, Speech, BoardFolder, PlannedCell, How], dict[str, Any]]] = {
+    "attacks": _attacks,
+    "strength": _strength,
+    "leaks": _leaks,
+    "cost": _cost,
+}

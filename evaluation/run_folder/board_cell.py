@@ -1,0 +1,139 @@
+"""What the cells of a board leave beside their run folders: a file a cell, and one of the reference row.
+
+A cell is a scheme at a block size. Its folder is a run folder as any other; `cell.json` says under which protocol and
+with which code it was made, which parts were run, and what encryption costs. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, FiniteFloat
+
+from wrongkey.evaluation.run_folder.schema import Count, Part, Positive, Text
+
+PROTOCOL = "protocol.json"
+State = Literal["done", "not run", "does not apply"]
+
+
+class Named(Part):
+    """A protocol by its name and the SHA-256 of its content."""
+
+    name: str
+    hash: str
+
+
+class Claimed(Part):
+    """`protocol.json`: which board a folder holds. `content`: the protocol file as TOML gives it."""
+
+    FORMAT: ClassVar[str] = "wrongkey-board-protocol/1"
+    REMEDY: ClassVar[str] = "run the board again into another folder with --out"
+
+    name: str
+    hash: str
+    content: dict[str, Any]
+
+
+class Source(Part):
+    """The code of a scheme: the SHA-256 of its files, and their names."""
+
+    hash: str
+    files: list[str]
+
+
+class Step(Part):
+    """A part of a cell. `why`: the reason where it is not done, as a sentence."""
+
+    state: State = "not run"
+    why: str = ""
+
+
+class Cost(Part):
+    """What encryption costs: processor seconds, medians.
+
+    Attributes
+    ----------
+    owner_seconds : float or None
+        Of encrypting the model once; None without a model.
+    user_seconds : float
+        Of encrypting a second of speech.
+    data_factor : float
+        Samples that are sent for each sample of speech.
+    """
+
+    owner_seconds: FiniteFloat | None = None
+    user_seconds: FiniteFloat
+    data_factor: FiniteFloat = 1.0
+
+
+class Cell(Part):
+    """`cell.json`.
+
+    Attributes
+    ----------
+    model, why_no_model : str or None, str
+        The model that carries the key, or why there is none, as a sentence.
+    nominal_bits, tolerance : float or None
+        log2 of the number of keys, of a continuum at this relative key error; None where it cannot be counted.
+    shortened : dict of str to str
+        Attacks with fewer trials than the protocol asks for, and why, as a sentence.
+    """
+
+    FORMAT: ClassVar[str] = "wrongkey-board-cell/1"
+    REMEDY: ClassVar[str] = "delete its folder: the same wrongkey board command makes it again"
+
+    protocol: Named
+    scheme: str
+    source: Source
+    block: Positive
+    model: Text = None
+    why_no_model: str = ""
+    nominal_bits: FiniteFloat | None = None
+    tolerance: FiniteFloat | None = None
+    parts: dict[str, Step] = Field(default_factory=dict)
+    cost: Cost | None = None
+    shortened: dict[str, str] = Field(default_factory=dict)
+    versions: list[dict[str, str]] = Field(default_factory=list)
+    made: Text = None
+
+
+class KeystreamTrial(Part):
+    """An attack on the output of a keystream cipher, taken for a scheme's at a block size.
+
+    Attributes
+    ----------
+    claimed : bool or None
+        Whether the attack claims success; None where it cannot tell.
+    snr : float or None
+        Of what it decrypts, in dB; None where it returns no key.
+    failed : str
+        The exception that ended it; empty where none did.
+    """
+
+    attack: str
+    scheme: str
+    block: Positive
+    seconds: FiniteFloat
+    trial: Count
+    claimed: bool | None = None
+    snr: FiniteFloat | None = None
+    cpu_seconds: FiniteFloat
+    failed: str = ""
+
+
+class Keystream(Part):
+    """`keystream.json`: the reference row. `needs`: what each attack needs, by name."""
+
+    FORMAT: ClassVar[str] = "wrongkey-board-keystream/1"
+    REMEDY: ClassVar[str] = "delete its folder: the same wrongkey board command makes it again"
+
+    protocol: Named
+    cipher: str
+    source: Source
+    recordings: Text = None
+    needs: dict[str, list[str]] = Field(default_factory=dict)
+    trials: list[KeystreamTrial] = Field(default_factory=list)
+    cost: Cost | None = None
+    complete: bool = False
+    versions: list[dict[str, str]] = Field(default_factory=list)
+    made: Text = None

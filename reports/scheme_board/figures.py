@@ -1,0 +1,157 @@
+"""The figures of the board: ciphertext to break against block size, and effective against nominal bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from wrongkey.evaluation.run_folder.strength import Strength
+from wrongkey.printable import printable
+from wrongkey.reports.figures.strength import strength_caption, strength_figure
+from wrongkey.reports.figures.style import INK, LINES, MARKERS, legend_below, middle, new_figure, scheme_colours, styled
+from wrongkey.reports.scheme_board.gather import seconds_to_break
+from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
+from wrongkey.reports.strength.runs import NAMES, StrengthRun, ordered
+from wrongkey.reports.strength.words import short_words
+
+ASIDE = 0.02  # of a line beside the next one, as a factor of the block size
+SECONDS_CAPTION = (
+    "Seconds of ciphertext with which an attack on ciphertext alone breaks a scheme, against block size M; a line for "
+    "each scheme. Only the amounts of the protocol were tried, so that a mark is an upper end. An arrow: not shown to "
+    "break with the most that was tried."
+)
+
+
+def seconds_figure(board: SchemeBoard) -> Figure | None:
+    """Draw the fewest seconds of ciphertext that break, against block size, a line for each scheme.
+
+    Returns
+    -------
+    Figure or None
+        Made without pyplot; None where no attack on ciphertext was run.
+    """
+    lines = _lines(board)
+    if not lines:
+        return None
+    colours = scheme_colours(lines)
+    with styled():
+        figure = new_figure(6.4, 4.4)
+        axes = figure.subplots()
+        handles = []
+        for number, (scheme, points) in enumerate(lines.items()):
+            look: dict[str, Any] = {"color": colours[scheme], "marker": MARKERS[number % len(MARKERS)]}
+            line = LINES[number % len(LINES)]
+            _draw(axes, _aside(points, number - (len(lines) - 1) / 2), look, line)
+            name = middle(next(row.label for row in board.rows if row.scheme == scheme), 40)
+            handles.append(Line2D([], [], **look, linestyle=line, markersize=7, label=name))
+        if any(not broken for points in lines.values() for _, broken in points.values()):
+            handles.append(
+                Line2D(
+                    [], [], color=INK, marker="^", markerfacecolor="white", linestyle="none", label="not shown to break"
+                )
+            )
+        _finish(axes, sorted({size for points in lines.values() for size in points}), _amounts(lines))
+        legend_below(figure, handles)
+    return figure
+
+
+def seconds_words(board: SchemeBoard) -> str:
+    """What the figure shows, in values."""
+    parts = []
+    for scheme, points in _lines(board).items():
+        name = next(row.label for row in board.rows if row.scheme == scheme)
+        values = [
+            f"M = {size}: {seconds:g} s" if broken else f"M = {size}: not shown to break with {seconds:g} s"
+            for size, (seconds, broken) in sorted(points.items())
+        ]
+        parts.append(f"{name}: {', '.join(values)}.")
+    return " ".join(parts)
+
+
+def strength_of(board: SchemeBoard) -> list[StrengthRun]:
+    """The strengths that the rows keep, as reports read them from run folders."""
+    found = []
+    for row in board.rows:
+        if row.strength is not None:
+            content = Strength.model_validate(row.strength)
+            content = content.model_copy(update={name: printable(getattr(content, name)) for name in NAMES})
+            found.append(StrengthRun(Path(f"{row.scheme}-m{row.block}"), content, {}, ""))
+    return ordered(found)
+
+
+def figures_of(board: SchemeBoard) -> Mapping[str, tuple[Figure, str, str]]:
+    """Figure, caption and words of each figure that can be drawn, by the name of its files."""
+    found: dict[str, tuple[Figure, str, str]] = {}
+    if (figure := seconds_figure(board)) is not None:
+        found["seconds-to-break"] = (figure, SECONDS_CAPTION, seconds_words(board))
+    strengths = strength_of(board)
+    if (figure := strength_figure(strengths)) is not None:
+        words = " ".join(f"{run.label}: {short_words(run)}." for run in strengths)
+        found["strength"] = (figure, strength_caption(strengths), words)
+    return found
+
+
+Points = Mapping[float, tuple[float, bool]]  # block size -> seconds, and whether they break
+
+
+def _lines(board: SchemeBoard) -> dict[str, Points]:
+    lines: dict[str, dict[float, tuple[float, bool]]] = {}
+    for row in board.rows:
+        if not row.reference and row.block is not None and (point := _point(row)):
+            lines.setdefault(row.scheme, {})[row.block] = point
+    return dict(lines)
+
+
+def _point(row: Row) -> tuple[float, bool] | None:
+    """The fewest seconds that break; where none do, the most that were tried; None where nothing was."""
+    if (seconds := seconds_to_break(row)) is not None:
+        return seconds, True
+    tried = [one.seconds for one in row.attacks if one.seconds is not None and one.asset != "identity"]
+    return (max(tried), False) if tried else None
+
+
+def _aside(points: Points, places: float) -> Points:
+    """The points moved to the side, so that lines of the same values stand next to each other."""
+    return {size * math.exp(ASIDE * places): point for size, point in points.items()}
+
+
+def _draw(axes: Axes, points: Points, look: Mapping[str, Any], line: Any) -> None:
+    broken = sorted((size, seconds) for size, (seconds, breaks) in points.items() if breaks)
+    held = sorted((size, seconds) for size, (seconds, breaks) in points.items() if not breaks)
+    if broken:
+        axes.plot(*zip(*broken, strict=True), **look, linestyle=line, markersize=7)
+    for size, seconds in held:
+        axes.plot(
+            size, seconds, marker="^", color=look["color"], markerfacecolor="white", markersize=8, linestyle="none"
+        )
+
+
+def _amounts(lines: Mapping[str, Points]) -> list[float]:
+    return sorted({round(seconds, 1) for points in lines.values() for seconds, _ in points.values()})
+
+
+def _finish(axes: Axes, sizes: list[float], amounts: list[float]) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis, ticks in ((axes.xaxis, sizes), (axes.yaxis, _apart(amounts))):
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("Block size M")
+    axes.set_ylabel("seconds of ciphertext to break")
+
+
+def _apart(values: list[float]) -> list[float]:
+    """Ticks that are at least a quarter apart, so that their numbers do not overlap."""
+    kept: list[float] = []
+    for value in values:
+        if not kept or value >= 1.25 * kept[-1]:
+            kept.append(value)
+    return kept

@@ -1,0 +1,165 @@
+"""`board.json` of the folders of a board, and of several boards under one protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from math import inf
+from pathlib import Path
+from typing import Any, cast
+
+from wrongkey import __version__
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Claimed
+from wrongkey.evaluation.run_folder.schema import read_json
+from wrongkey.keys.labels import place_of_scheme
+from wrongkey.reports.attacks.threats import ADVERSARIES
+from wrongkey.reports.board.verdict_board import CRITERIA, HAS
+from wrongkey.reports.content.schema import Column
+from wrongkey.reports.private import without_paths
+from wrongkey.reports.scheme_board.reference import reference_row
+from wrongkey.reports.scheme_board.rows import row_of
+from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
+from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE
+
+FILE = "board.json"
+ORDER = (
+    "By the weakest adversary who breaks a scheme: first what nobody breaks here, then what takes the most demanding "
+    "adversary, last what the weakest one breaks. Among equals, what takes more ciphertext to break comes first, then "
+    "the scheme and the block size. The reference row stands first."
+)
+
+
+def gather(folder: Path) -> SchemeBoard:
+    """The board of a folder that `wrongkey board` makes, with the cells that there are.
+
+    Parameters
+    ----------
+    folder : Path
+        With `protocol.json`.
+
+    Raises
+    ------
+    BadInput
+        For a folder that holds no board, and for broken files.
+    """
+    path = folder / PROTOCOL
+    if not path.is_file():
+        raise BadInput(f"{folder} holds no board (it has no {PROTOCOL}): name a folder that wrongkey board made.")
+    protocol = read_json(path, cast(Any, Claimed))
+    records = [(file, json.loads(file.read_text(encoding="utf-8"))) for file in _records(folder)]
+    found = [
+        reference_row(file) if "cipher" in record else row_of(file, folder / "runs" / file.stem)
+        for file, record in records
+    ]
+    rows = [Row.model_validate(without_paths(row.model_dump())) for row in found]
+    made = max((str(record.get("made") or "") for _, record in records), default="")[:10]
+    return _board({"name": protocol["name"], "hash": protocol["hash"]}, protocol["content"], made, rows)
+
+
+def merged(boards: Sequence[tuple[Path, SchemeBoard]]) -> SchemeBoard:
+    """Several boards as one.
+
+    Parameters
+    ----------
+    boards : sequence of (Path, SchemeBoard)
+        Each with the file that it is from; at least one.
+
+    Raises
+    ------
+    BadInput
+        For boards of different protocols, and where two have different results for one scheme and block size.
+    """
+    first_path, first = boards[0]
+    rows: dict[tuple[Any, ...], tuple[Path, Row]] = {}
+    for path, one in boards:
+        if one.protocol != first.protocol:
+            raise BadInput(
+                f"{path} is of the protocol {one.protocol.name} ({one.protocol.hash[:12]}) and {first_path} of "
+                f"{first.protocol.name} ({first.protocol.hash[:12]}): merge boards of one protocol only."
+            )
+        for row in one.rows:
+            place = (row.scheme, row.block, row.source.hash)
+            there, known = rows.setdefault(place, (path, row))
+            if known != row:
+                at = f" at M = {row.block}" if row.block else ""
+                raise BadInput(f"{there} and {path} have different results of {row.scheme}{at}: leave one of them out.")
+    made = max(one.made for _, one in boards)
+    return _board(first.protocol.model_dump(), first.content, made, [row for _, row in rows.values()])
+
+
+def read_board(path: Path) -> SchemeBoard:
+    """A board from its file, or from the folder that holds it.
+
+    Raises
+    ------
+    BadInput
+        Where there is none, or it is broken.
+    """
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise BadInput(f"{path} holds no {FILE}: name a folder that wrongkey board made.")
+    return SchemeBoard.model_validate(read_json(file, cast(Any, SchemeBoard)))
+
+
+def _records(folder: Path) -> list[Path]:
+    return sorted((folder / "cells").glob("*.json"))
+
+
+def _board(protocol: dict[str, str], content: dict[str, Any], made: str, rows: Iterable[Row]) -> SchemeBoard:
+    rows = sorted(rows, key=_place)
+    return SchemeBoard.model_validate(
+        {
+            "wrongkey": __version__,
+            "protocol": protocol,
+            "content": content,
+            "made": made,
+            "order": ORDER,
+            "criteria": CRITERIA.replace("Held here", "Not shown to break").replace("Unclear", "Undecided"),
+            "cautions": _cautions(rows),
+            "columns": [column_of(one.name) for one in ADVERSARIES],
+            "rows": [row.model_dump() for row in rows],
+        }
+    )
+
+
+def column_of(name: str) -> dict[str, str]:
+    """An adversary with what they have, as JSON."""
+    return Column(name=name, has=HAS[name]).model_dump()
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    """Sort key of `ORDER`; a row that was not attacked stands last."""
+    names = [one.name for one in ADVERSARIES]
+    breaker = names.index(row.weakest) if row.weakest else len(names)
+    tried = any(cell.state not in ("not run", "does not apply") for cell in row.cells)
+    amount = seconds_to_break(row)
+    scheme = place_of_scheme(row.scheme)
+    return not row.reference, not tried, -breaker, -(inf if amount is None else amount), scheme, row.block or 0
+
+
+def seconds_to_break(row: Row) -> float | None:
+    """The fewest seconds of ciphertext with which an attack on ciphertext alone breaks; None where none does."""
+    alone = {"ciphertext", "other speech", "ciphertext of many"}
+    found = [
+        one.seconds
+        for one in row.attacks
+        if one.seconds is not None and one.verdict == "broken" and set(one.needs) <= alone and one.asset != "identity"
+    ]
+    return min(found, default=None)
+
+
+def _cautions(rows: Sequence[Row]) -> list[str]:
+    kinds = sorted({row.recordings for row in rows if row.attacks} - {"real"})
+    found = [EVIDENCE.get(kind, UNKNOWN_EVIDENCE) for kind in kinds]
+    if len({json.dumps(row.speech, sort_keys=True) for row in rows if row.speech}) > 1:
+        found.append("The rows are not all of the same recordings: see “speech” in board.json.")
+    standing = [row for row in rows if row.reference]
+    if any(row.weakest or any((one.claimed_wrong or 0) for one in row.attacks) for row in standing):
+        found.append("The reference row does not stand: an attack claims or breaks what nobody can, so trust no row.")
+    if not standing:
+        found.append("The reference row was not run: nothing shows that attacks which fail say so.")
+    versions = {(one.get("wrongkey"), one.get("torch"), one.get("numpy")) for row in rows for one in row.versions}
+    if len(versions) > 1:
+        found.append("The rows were made with several versions of wrongkey, torch or numpy: see “versions”.")
+    return found

@@ -1,0 +1,140 @@
+"""The row of the keystream cipher, which must stand: what attacks on its output achieved and claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from math import isfinite
+from pathlib import Path
+from statistics import median
+from typing import Any, cast
+
+from wrongkey.evaluation.run_folder.board_cell import Keystream, KeystreamTrial
+from wrongkey.evaluation.run_folder.schema import read_json
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
+from wrongkey.keys.labels import scheme_label
+from wrongkey.printable import printable
+from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS, LEAST_SHARE, share_interval
+from wrongkey.reports.attacks.threats import ADVERSARIES, Adversary, Word
+from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, State, Tried
+from wrongkey.reports.scheme_board.words import NOT_RUN, cost_words, does_not_apply
+
+NO_MODEL = "No layer of a model can absorb a keystream: there is no encrypted model."
+NO_BLOCKS = "A keystream is never used twice: known or chosen plaintext tells nothing of other speech."
+LABELS = {"aes-256-ctr": "AES-256-CTR, 16 bit"}
+STATES: Mapping[Word, State] = {
+    Word.BROKEN: "broken",
+    Word.NOT_SHOWN: "not shown to break",
+    Word.UNDECIDED: "undecided",
+}
+
+
+def reference_row(path: Path) -> Row:
+    """The row of a keystream cipher, from its `cells/CIPHER.json`.
+
+    Raises
+    ------
+    BadInput
+        For a broken file.
+    """
+    found = Keystream.model_validate(read_json(path, cast(Any, Keystream)))
+    tried = list(_tried(found))
+    nothing = does_not_apply(NO_MODEL)
+    cells = [_cell(found, tried, adversary) for adversary in ADVERSARIES]
+    return Row(
+        scheme=printable(found.cipher),
+        label=LABELS.get(found.cipher, printable(found.cipher)),
+        source=found.source,
+        block=None,
+        reference=True,
+        recordings=found.recordings or "unknown",
+        weakest=next((cell.adversary for cell in cells if cell.state == "broken"), None),
+        nominal_bits=Measured(words="256", value=256.0),
+        effective_bits=Measured(words=nothing),
+        best_key=BestKey(words=nothing),
+        cells=cells,
+        leaks="Ciphertext tells how long speech is, and nothing else.",
+        linkability=Measured(words=does_not_apply("every utterance has a keystream of its own.")),
+        cost=found.cost,
+        cost_words=cost_words(found.cost, NOT_RUN),
+        attacks=tried,
+        notes=[] if found.complete else ["The attacks are unfinished."],
+        versions=found.versions,
+    )
+
+
+def _tried(found: Keystream) -> Iterator[Tried]:
+    """A row for each attack, and for what its input was taken for."""
+
+    def place(trial: KeystreamTrial) -> tuple[Any, ...]:
+        return trial.attack, trial.scheme, trial.block, trial.seconds
+
+    for (attack, scheme, block, seconds), group in groupby(sorted(found.trials, key=place), key=place):
+        trials = list(group)
+        ended = [trial for trial in trials if not trial.failed]
+        heard = [trial.snr for trial in ended if trial.snr is not None and isfinite(trial.snr)]
+        claims = [trial for trial in ended if trial.claimed]
+        hits = sum(_decrypted(trial) for trial in ended)
+        low, high = share_interval(hits, len(ended))
+        yield Tried(
+            attack=printable(attack),
+            given=f"taken for {printable(scheme_label(scheme))}, M = {block}, {seconds:g} s of ciphertext",
+            asset="speech",
+            verdict=_word(hits, len(ended)).value,
+            needs=found.needs.get(attack, ["ciphertext"]),
+            seconds=seconds,
+            successes=hits,
+            trials=len(ended),
+            failed=len(trials) - len(ended),
+            share_low=low,
+            share_high=high,
+            claimed=len(claims),
+            claimed_wrong=sum(not _decrypted(trial) for trial in claims),
+            snr=median(heard) if heard else None,
+            cpu_seconds=median(trial.cpu_seconds for trial in trials),
+        )
+
+
+def _cell(found: Keystream, tried: list[Tried], adversary: Adversary) -> Cell:
+    """All attacks that an adversary can run, pooled: here each is a trial of the cipher."""
+    if "ciphertext" not in adversary.has:
+        return Cell(adversary=adversary.name, state="does not apply", words=does_not_apply(NO_MODEL), sentence=NO_MODEL)
+    own = [one for one in tried if adversary.can(one.needs) and one.trials]
+    if not own:
+        return Cell(adversary=adversary.name, state="not run", words=NOT_RUN, sentence="No attack was run.")
+    hits, trials = (sum(getattr(one, name) or 0 for one in own) for name in ("successes", "trials"))
+    wrong = sum(one.claimed_wrong or 0 for one in own)
+    low, high = share_interval(hits, trials)
+    state = STATES[_word(hits, trials)]
+    names = sorted({one.attack for one in own})
+    interval = f"{hits} of {trials} [{100 * low:.0f}, {100 * high:.1f} %]"
+    more = f" {NO_BLOCKS}" if {"known plaintext", "chosen plaintext"} & adversary.has else ""
+    more = f" {NO_MODEL}" if {"encrypted model", "public model"} & adversary.has else more
+    return Cell(
+        adversary=adversary.name,
+        state=state,
+        words=f"{state}: {interval}, {wrong} false claims",
+        sentence=f"{', '.join(names)} decrypt {interval} of the ciphertexts, and claim success {wrong} times.{more}",
+        case=Break(
+            attack=", ".join(names),
+            given="all ciphertexts of the reference",
+            asset="speech",
+            cpu_seconds=sum((one.cpu_seconds or 0.0) * one.trials for one in own) / trials,
+            successes=hits,
+            trials=trials,
+            share_low=low,
+            share_high=high,
+            claimed_wrong=wrong,
+        ),
+    )
+
+
+def _decrypted(trial: KeystreamTrial) -> bool:
+    return trial.snr is not None and trial.snr >= DECRYPTED
+
+
+def _word(hits: int, trials: int) -> Word:
+    """Broken as every scheme is: with confidence one ciphertext in ten. Random keys decrypt none."""
+    if hits and share_interval(hits, trials)[0] >= LEAST_SHARE:
+        return Word.BROKEN
+    return Word.NOT_SHOWN if trials >= ENOUGH_TRIALS and not hits else Word.UNDECIDED

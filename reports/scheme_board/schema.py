@@ -1,0 +1,200 @@
+"""What `board.json` holds: one schema for those who write it and those who read it (docs/board.md)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, FiniteFloat
+
+from wrongkey.evaluation.run_folder.board_cell import Cost, Named, Source
+from wrongkey.evaluation.run_folder.schema import Count, Positive
+from wrongkey.reports.content.schema import Column, Part
+
+State = Literal[
+    "broken", "weakened", "undecided", "not shown to break", "not run", "does not apply"
+]  # of a cell, the worst first
+
+
+class Break(Part):
+    """The cheapest case of an attack that gives the state of a cell.
+
+    Attributes
+    ----------
+    attack, given, asset : str
+        The attack, its case in words, and what is lost: "key", "speech", "use" or "identity".
+    seconds, known_blocks, queries : float or None
+        Seconds of ciphertext, blocks of known plaintext, queries or guesses; None where it uses no such thing.
+    cpu_seconds : float or None
+        Processor time of a trial, the median.
+    successes, trials : int or None
+        Trials that succeeded, and that ended; of guessing, keys near plain and keys asked.
+    share_low, share_high : float or None
+        Wilson's 95 % interval of the share, 0 to 1; of guessing, Clopper and Pearson's.
+    claimed_wrong : int or None
+        Trials in which the attack claimed success and had none; None where it makes no claims.
+    """
+
+    attack: str
+    given: str
+    asset: str
+    seconds: FiniteFloat | None = None
+    known_blocks: FiniteFloat | None = None
+    queries: FiniteFloat | None = None
+    cpu_seconds: FiniteFloat | None = None
+    successes: Count | None = None
+    trials: Count | None = None
+    share_low: FiniteFloat | None = None
+    share_high: FiniteFloat | None = None
+    claimed_wrong: Count | None = None
+
+
+class Cell(Part):
+    """What one adversary achieves. `words`: as tables have it, never empty; `sentence`: all of it."""
+
+    adversary: str
+    state: State
+    words: str
+    sentence: str
+    case: Break | None = None
+
+
+class Tried(Part):
+    """One case of an attack against what it is after.
+
+    Attributes
+    ----------
+    verdict : str
+        As docs/threat-model.md has it.
+    failed : int
+        Trials that an exception ended, which count for nothing.
+    claimed : int or None
+        Trials in which the attack claimed success; None where it makes no claims.
+    snr, error : float or None
+        Medians: of the decrypted speech in dB, and of the task's error in percent.
+    """
+
+    attack: str
+    given: str
+    asset: str
+    verdict: str
+    needs: list[str]
+    seconds: FiniteFloat | None = None
+    successes: Count | None = None
+    trials: Count
+    failed: Count = 0
+    share_low: FiniteFloat | None = None
+    share_high: FiniteFloat | None = None
+    claimed: Count | None = None
+    claimed_wrong: Count | None = None
+    snr: FiniteFloat | None = None
+    error: FiniteFloat | None = None
+    cpu_seconds: FiniteFloat | None = None
+
+
+class Measured(Part):
+    """A number, or why there is none. `words`: as tables have it, never empty."""
+
+    words: str
+    value: FiniteFloat | None = None
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+
+
+class BestKey(Part):
+    """The best of the keys that were drawn at random, beside the plain model; values in the unit of the metric."""
+
+    words: str
+    metric: str | None = None
+    value: FiniteFloat | None = None
+    plain: FiniteFloat | None = None
+    keys: Count | None = None
+
+
+class Row(Part):
+    """A scheme at a block size.
+
+    Attributes
+    ----------
+    scheme, label : str
+        As it was named on the command line, and as people write it.
+    source : Source
+        The code that was run.
+    block : int or None
+        M; None of the reference row.
+    reference : bool
+        Whether it is the keystream cipher, which every attack must fail on.
+    model, corpus, recordings : str or None
+        What was attacked; "real", "synthetic" or "unknown" recordings.
+    speech : dict of str to str
+        SHA-256 of the victims' and of the background speech.
+    weakest : str or None
+        The weakest adversary who breaks it; None where none does.
+    leaks : str
+        What ciphertext tells without a key, in a sentence, or why that is not known.
+    linkability : Measured
+        EER in percent of linking ciphertexts of a speaker under one key.
+    strength : dict or None
+        `strength/strength.json` of the run folder, without its history.
+    attacks : list of Tried
+        All cases of all attacks.
+    obstacles : list of [attack, sentence]
+        Attacks that do not apply.
+    notes : list of str
+        Sentences that a reader must know.
+    """
+
+    scheme: str
+    label: str
+    source: Source
+    block: Positive | None
+    reference: bool = False
+    model: str | None = None
+    corpus: str | None = None
+    recordings: str = "unknown"
+    speech: dict[str, str] = Field(default_factory=dict)
+    weakest: str | None = None
+    nominal_bits: Measured
+    effective_bits: Measured
+    best_key: BestKey
+    cells: list[Cell]
+    leaks: str
+    linkability: Measured
+    cost: Cost | None = None
+    cost_words: str
+    strength: dict[str, Any] | None = None
+    attacks: list[Tried] = Field(default_factory=list)
+    obstacles: list[list[str]] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    versions: list[dict[str, str]] = Field(default_factory=list)
+
+
+class SchemeBoard(Part):
+    """`board.json`.
+
+    Attributes
+    ----------
+    protocol : Named
+        Name and hash of the protocol.
+    content : dict
+        The protocol itself, as its TOML file says it.
+    made : str
+        The UTC date on which the last cell was made.
+    order, criteria : str
+        How the rows are ordered, and what the states mean.
+    columns : list of Column
+        The adversaries, the weakest first.
+    """
+
+    FORMAT: ClassVar[str] = "wrongkey-board/1"
+    REMEDY: ClassVar[str] = "make it again with the same wrongkey board command"
+
+    format: Literal["wrongkey-board/1"] = "wrongkey-board/1"
+    wrongkey: str
+    protocol: Named
+    content: dict[str, Any]
+    made: str
+    order: str
+    criteria: str
+    cautions: list[str]
+    columns: list[Column]
+    rows: list[Row]

@@ -1,0 +1,102 @@
+"""The board as a table of strings, for Markdown and CSV, and the table of every attack behind it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pandas as pd
+
+from wrongkey.reports.rounding import decibels
+from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard, State, Tried
+from wrongkey.reports.scheme_board.words import NOT_RUN
+
+NONE = "does not apply"
+
+
+def scheme_board_table(board: SchemeBoard) -> pd.DataFrame:
+    """One row for each scheme and block size; no cell is empty.
+
+    Parameters
+    ----------
+    board : SchemeBoard
+        Of `wrongkey.reports.scheme_board.gather`.
+
+    Returns
+    -------
+    DataFrame
+        Scheme, M, bits, the best random key, a column for each adversary, leaks, costs, and the hash of the code.
+    """
+    return pd.DataFrame([_row(row) for row in board.rows])
+
+
+def attack_table(board: SchemeBoard) -> pd.DataFrame:
+    """One row for each case of each attack: how often it succeeds, and how often it claims so and is wrong."""
+    rows = []
+    for row in board.rows:
+        for one in row.attacks:
+            rows.append(
+                {
+                    "Scheme": label(row),
+                    "Attack": one.attack,
+                    "Given": one.given,
+                    "Verdict": one.verdict,
+                    "Successes": _successes(one),
+                    "Claimed and wrong": claims_words(one),
+                    "SNR, dB": NONE if one.snr is None else decibels(one.snr),
+                    "Error, %": NONE if one.error is None else f"{one.error:.1f}",
+                    "CPU s": NOT_RUN if one.cpu_seconds is None else f"{one.cpu_seconds:.2g}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def label(row: Row) -> str:
+    """Such as "ROM, M = 10"."""
+    return row.label if row.block is None else f"{row.label}, M = {row.block}"
+
+
+def result(row: Row) -> str:
+    """The result of a row in a few words: who breaks it, or else the worst state of its cells."""
+    if row.weakest is not None:
+        return f"broken by the {row.weakest}"
+    return min((cell.state for cell in row.cells), key=get_args(State).index)
+
+
+def claims_words(one: Tried) -> str:
+    """Such as "0 of 30"; that an attack makes no claims, where it makes none."""
+    return "makes no claims" if one.claimed_wrong is None else f"{one.claimed_wrong} of {one.trials}"
+
+
+def _row(row: Row) -> dict[str, str]:
+    return {
+        "Scheme": row.label,
+        "M": NONE if row.block is None else str(row.block),
+        "Nominal bits": row.nominal_bits.words,
+        "Effective bits": row.effective_bits.words,
+        "Best random key": row.best_key.words,
+        **{f"{cell.adversary[:1].upper()}{cell.adversary[1:]}": _words(row, cell) for cell in row.cells},
+        "Leaks": row.leaks,
+        "Linkability": row.linkability.words,
+        "Cost": row.cost_words,
+        "Source": row.source.hash[:12],
+    }
+
+
+def like(row: Row, cell: Cell) -> str:
+    """The first adversary of a row whose cell rests on the same case; empty where this one is the first."""
+    before = row.cells[: row.cells.index(cell)]
+    alike = (
+        one.adversary for one in before if one.case is not None and (one.state, one.case) == (cell.state, cell.case)
+    )
+    return next(alike, "")
+
+
+def _words(row: Row, cell: Cell) -> str:
+    return f"{cell.state}: as for the {other}" if (other := like(row, cell)) else cell.words
+
+
+def _successes(one: Tried) -> str:
+    failed = f", {one.failed} broke down" if one.failed else ""
+    if one.successes is None or one.share_low is None or one.share_high is None:
+        return f"judged by its error, {one.trials} trials{failed}"
+    return f"{one.successes} of {one.trials} [{100 * one.share_low:.0f}, {100 * one.share_high:.0f} %]{failed}"

@@ -1,0 +1,75 @@
+"""The files of a board: `board.json`, and the page, Markdown, CSV and figures that are made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from wrongkey.files import atomic_write, explained_errors, write_text_atomically
+from wrongkey.reports.content.schema import Figure
+from wrongkey.reports.figures.style import save_figure
+from wrongkey.reports.scheme_board.figures import figures_of
+from wrongkey.reports.scheme_board.gather import FILE
+from wrongkey.reports.scheme_board.page import CAPTION, render_board
+from wrongkey.reports.scheme_board.schema import SchemeBoard
+from wrongkey.reports.scheme_board.table import attack_table, scheme_board_table
+from wrongkey.reports.tables import markdown_text, to_markdown
+
+REMEDY = "free space or change its permissions"
+
+
+class Written(NamedTuple):
+    """Where the files of a board lie."""
+
+    json: Path
+    page: Path
+    markdown: Path
+    table: Path
+
+
+def write_board(board: SchemeBoard, folder: Path) -> Written:
+    """Write a board into a folder.
+
+    Parameters
+    ----------
+    board : SchemeBoard
+        What there is of it.
+    folder : Path
+        It is made if it is missing.
+
+    Returns
+    -------
+    Written
+        `board.json`, `board.html`, `board.md` and `board.csv`; figures lie in `figures/`.
+
+    Raises
+    ------
+    BadInput
+        For a folder that cannot be written.
+    """
+    files = Written(folder / FILE, *(folder / f"board.{ending}" for ending in ("html", "md", "csv")))
+    with explained_errors(folder, REMEDY):
+        folder.mkdir(parents=True, exist_ok=True)
+        figures, media = {}, {}
+        for name, (figure, caption, words) in figures_of(board).items():
+            svg = save_figure(figure, folder / "figures", name).svg
+            figures[name] = Figure(name=name, caption=caption, alt=words)
+            media[svg.name] = svg.read_bytes()
+        with atomic_write(files.json) as file:
+            file.write((board.model_dump_json(indent=2) + "\n").encode("utf-8", "backslashreplace"))
+        write_text_atomically(files.page, render_board(board, figures, media))
+        write_text_atomically(files.markdown, to_text(board))
+        write_text_atomically(files.table, scheme_board_table(board).to_csv(index=False))
+    return files
+
+
+def to_text(board: SchemeBoard) -> str:
+    """The board as Markdown."""
+    lines = [f"# Board of schemes, protocol {board.protocol.name}", ""]
+    lines += [f"- {markdown_text(caution)}" for caution in board.cautions]
+    lines += ["", f"Protocol {board.protocol.name}, SHA-256 `{board.protocol.hash}`; wrongkey {board.wrongkey}.", ""]
+    lines += [to_markdown(scheme_board_table(board))] if board.rows else ["Nothing was run yet.", ""]
+    lines += [f"Order. {markdown_text(board.order)}", "", f"Criteria. {markdown_text(board.criteria)}", ""]
+    if any(row.attacks for row in board.rows):
+        lines += [f"**{markdown_text(CAPTION)}**", "", to_markdown(attack_table(board))]
+    return "\n".join(lines)

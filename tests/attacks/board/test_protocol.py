@@ -1,0 +1,82 @@
+"""Protocol files: their hash, what is refused, and the attacks that they mean."""
+
+import re
+
+import pytest
+
+from wrongkey.attacks.board.protocol import HERE, SHIPPED, Protocol, open_protocol
+from wrongkey.attacks.harness.offered import SUITE
+from wrongkey.errors import BadInput
+
+SMOKE = (HERE / "smoke.toml").read_text(encoding="utf-8")
+
+
+def opened(tmp_path, text: str) -> Protocol:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return open_protocol(str(path))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_protocol_has_its_hash_and_its_name(name):
+    protocol = open_protocol(name)
+    assert protocol.named == {"name": name, "hash": SHIPPED[name]}
+
+
+def test_speech_v1_means_every_attack_on_waveforms_and_models():
+    """An attack that is added to the suite is added here as well, and the protocol gets a new name."""
+    assert set(open_protocol("speech-v1").content.attacks.names) == SUITE.keys() - {"spectrogram-moments"}
+
+
+def test_the_victims_of_speech_v1_are_not_those_that_attacks_were_tuned_on():
+    corpus = open_protocol("speech-v1").content.corpus
+    assert len(set(corpus.victims.speakers)) == 31 and len(set(corpus.background.speakers)) == 67
+    assert (corpus.victims.part, corpus.background.part) == ("test", "train")
+
+
+def test_comments_and_order_are_not_content(tmp_path):
+    lines = SMOKE.replace('name = "smoke"\n', "", 1).splitlines()
+    text = "# another comment\n" + "\n".join([lines[0], 'name = "smoke"', *lines[1:]])
+    assert opened(tmp_path, text).hash == SHIPPED["smoke"]
+
+
+def test_an_edited_protocol_is_refused_under_its_old_name_and_has_one_of_its_own(tmp_path):
+    edited = SMOKE.replace("random_keys = 30", "random_keys = 31")
+    with pytest.raises(
+        BadInput, match=r"is not the protocol smoke that wrongkey ships.*: give it a name of its own\.$"
+    ):
+        opened(tmp_path, edited)
+    assert opened(tmp_path, edited.replace('name = "smoke"', 'name = "smoke-31"')).name == "smoke-31"
+
+
+def test_an_attack_that_this_version_lacks_is_refused(tmp_path):
+    text = SMOKE.replace('"polyphase"]', '"polyphase", "of-tomorrow"]').replace('name = "smoke"', 'name = "mine"')
+    with pytest.raises(BadInput, match="asks for the attack of-tomorrow, which this wrongkey does not have"):
+        opened(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "said"),
+    [
+        ("seed = 0", "", "it has no seed"),
+        ("seed = 0", "seed = 'x'", "seed is 'x'"),
+        ("seed = 0", "seed = 0\ncolour = 'red'", "it has colour, which is no setting"),
+        ("trials = 4", "trials = 2", "4 trials at the fewest and 2 in all"),
+        ("seconds = [5]", "seconds = [0]", "attacks.seconds.0 is 0"),
+        ('"af_sarah", ', '"af_sarah", "af_alloy", ', "has the speaker af_alloy as victim and in the background"),
+        ("fewest = 4", "fewest = 4\ntrials_of = {learned-key = 2}", "gives trials_of learned-key"),
+        ('10 = "asv-raw10"', 'ten = "asv-raw10"', "is not a protocol"),
+        ("seed = 0", "seed = = 0", "is not TOML"),
+    ],
+)
+def test_what_is_no_protocol_is_one_sentence(tmp_path, line, instead, said):
+    text = SMOKE.replace('name = "smoke"', 'name = "mine"').replace(line, instead, 1)
+    assert line in SMOKE
+    with pytest.raises(BadInput, match=re.escape(said)) as refused:
+        opened(tmp_path, text)
+    assert str(refused.value).endswith(".") and str(tmp_path / "mine.toml") in str(refused.value)
+
+
+def test_an_unknown_protocol_is_refused():
+    with pytest.raises(BadInput, match="There is no protocol speech-v0: give smoke or speech-v1, or a TOML file"):
+        open_protocol("speech-v0")

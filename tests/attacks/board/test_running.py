@@ -1,0 +1,124 @@
+"""How many trials attacks get, the code of schemes, and the keystream."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from wrongkey.attacks.board.cells import planned_cells
+from wrongkey.attacks.board.entries import open_entry
+from wrongkey.attacks.board.folder import BoardFolder
+from wrongkey.attacks.board.keystream import encrypt_samples
+from wrongkey.attacks.board.protocol import HERE, open_protocol
+from wrongkey.attacks.board.running import How, rounds, run_cell
+from wrongkey.attacks.harness.registry import open_attack
+from wrongkey.errors import BadInput
+
+MINE = """from dataclasses import replace
+from wrongkey.keys import get_scheme
+
+def scheme():
+    return replace(get_scheme("flipping"), name="{name}")
+"""
+
+
+def asked(tmp_path, **attacks):
+    """The smoke protocol with other settings of `[attacks]`."""
+    text = (HERE / "smoke.toml").read_text(encoding="utf-8").replace('name = "smoke"', 'name = "mine"')
+    for name, value in {"trials": 30, "fewest": 10, "costly_after": 60, **attacks}.items():
+        kept = [line for line in text.splitlines() if not line.startswith(f"{name} = ")]
+        place = kept.index("[attacks]") + 1
+        text = "\n".join([*kept[:place], f"{name} = {value}", *kept[place:]])
+    path = tmp_path / "mine.toml"
+    # the reference has trials of its own, which the loop above took away
+    path.write_text(text + "\ntrials = 2\n", encoding="utf-8")
+    return open_protocol(str(path))
+
+
+def trials(protocol, seconds):
+    """The rounds of two attacks of which one takes `seconds` a trial, and what was shortened."""
+    attacks = [open_attack(name) for name in ("polyphase", "known-plaintext")]
+    took = {"polyphase": seconds, "known-plaintext": 0.1}
+
+    def there():
+        import pandas as pd
+
+        return SimpleNamespace(rows=lambda name: pd.DataFrame({"given": ["5 s"], "seconds": [took[name]]}))
+
+    shortened: dict[str, str] = {}
+    found = [(one["polyphase"], one["known-plaintext"]) for one in rounds(protocol, attacks, there, shortened)]
+    return found, shortened
+
+
+def test_a_quick_attack_has_all_trials(tmp_path):
+    assert trials(asked(tmp_path), 1.0) == ([(10, 10), (30, 30)], {})
+
+
+def test_a_costly_attack_has_the_fewest(tmp_path):
+    found, shortened = trials(asked(tmp_path), 61.0)
+    assert found == [(10, 10), (10, 30)]
+    assert shortened == {"polyphase": "polyphase: 10 of 30 trials, since one takes more than 60 s."}
+
+
+def test_an_attack_beyond_its_budget_has_one_trial(tmp_path):
+    found, shortened = trials(asked(tmp_path, budget=600), 61.0)
+    assert found == [(1, 1), (1, 10), (1, 30)]
+    assert "1 of 30 trials" in shortened["polyphase"] and "budget of 600 s" in shortened["polyphase"]
+
+
+def test_a_number_of_its_own(tmp_path):
+    assert trials(asked(tmp_path, trials_of="{polyphase = 4}"), 1.0)[0] == [(4, 10), (4, 30)]
+
+
+def test_the_hash_is_that_of_the_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hashes = set()
+    for number in range(2):
+        (tmp_path / f"entered{number}.py").write_text(MINE.format(name=f"mine{number}"))
+        entry = open_entry(f"entered{number}:scheme")
+        assert entry.source["files"] == [f"entered{number}.py"]
+        hashes.add(entry.source["hash"])
+    assert len(hashes) == 2
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+def test_schemes_of_the_family_share_their_code():
+    assert open_entry("rom").source == open_entry("flipping+turns=2").source
+    assert "schemes.py" in open_entry("rom").source["files"]
+
+
+def test_a_scheme_that_cannot_be_loaded_is_one_sentence():
+    with pytest.raises(BadInput, match="Scheme 'nowhere:scheme' cannot be imported"):
+        open_entry("nowhere:scheme")
+
+
+def test_the_cells_say_what_does_not_apply():
+    protocol = open_protocol("smoke")
+    names = ("rom", "rom+nonce", "rom+turns=2", "rom+windows", "rom+lpc=16")
+    cells = {cell.name: cell for cell in planned_cells(protocol, [open_entry(name) for name in names], [20, 10])}
+    assert list(cells)[:2] == ["rom-m010", "rom-m020"]
+    assert (cells["rom-m010"].model, dict(cells["rom-m010"].obstacles)) == ("asv-raw10", {})
+    assert cells["rom-m020"].model is None and set(cells["rom-m020"].obstacles) == {"strength"}
+    assert "one matrix after another" in cells["rom-nonce-m010"].why_no_model
+    assert set(cells["rom-turns-2-m010"].obstacles) == {"leaks"}
+    assert set(cells["rom-windows-m020"].obstacles) == {"attacks", "strength", "leaks", "cost"}
+    assert set(cells["rom-lpc-16-m010"].obstacles) == {"leaks"}
+
+
+def test_a_cell_of_which_nothing_applies_is_recorded_with_its_reason(tmp_path):
+    protocol, folder = open_protocol("smoke"), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("rom+windows")], [20])
+    assert run_cell(protocol, None, folder, cell, ("attacks", "cost"), How()) == []  # type: ignore[arg-type]
+    found = folder.cell(cell)
+    assert found is not None and found["parts"]["attacks"]["state"] == "does not apply"
+    assert found["parts"]["attacks"]["why"].startswith("This scheme sends the windows")
+
+
+def test_a_keystream_is_undone_by_itself_and_by_no_other_nonce():
+    plain = torch.sin(torch.arange(4000, dtype=torch.float64)) * 0.3
+    secret = encrypt_samples(plain, b"k" * 32, b"n" * 16)
+    assert torch.allclose(encrypt_samples(secret, b"k" * 32, b"n" * 16), plain, atol=2**-15)
+    assert not torch.allclose(encrypt_samples(secret, b"k" * 32, b"m" * 16), plain, atol=0.1)
+    assert abs(float(torch.corrcoef(torch.stack([plain, secret]))[0, 1])) < 0.1

@@ -1,0 +1,150 @@
+"""The rows of a board, their order, and what may be joined."""
+
+import json
+import re
+
+import pytest
+
+from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
+from wrongkey.errors import BadInput
+from wrongkey.reports.attacks.threats import ADVERSARIES
+from wrongkey.reports.scheme_board.gather import FILE, gather, merged, read_board
+from wrongkey.reports.scheme_board.write import write_board
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_protocol(tmp_path / "board")
+
+
+def cell(row, adversary):
+    return next(one for one in row.cells if one.adversary == adversary)
+
+
+def test_a_broken_scheme_has_its_cheapest_case_and_the_weakest_adversary(folder):
+    write_cell(folder, seconds=(25, 5))
+    (row,) = gather(folder).rows
+    heard = cell(row, "eavesdropper")
+    assert (row.weakest, heard.state) == ("eavesdropper", "broken")
+    assert (heard.case.attack, heard.case.seconds, heard.case.successes, heard.case.trials) == ("order", 5, 12, 12)
+    assert heard.case.cpu_seconds == 2.0 and 0.7 < heard.case.share_low < 0.8 and heard.case.share_high == 1.0
+    assert "5 s of speech" in heard.words and "no false claim" in heard.words
+
+
+def test_no_cell_is_empty_and_what_is_missing_says_why(folder):
+    write_record(folder, "rom", parts={"strength": {"state": "does not apply", "why": "There is no model."}})
+    (row,) = gather(folder).rows
+    assert [one.adversary for one in row.cells] == [one.name for one in ADVERSARIES]
+    assert {one.words for one in row.cells} == {"not run"} and row.weakest is None
+    assert row.effective_bits.words == "does not apply: there is no model"
+    assert row.best_key.words.startswith("does not apply: the protocol has no model")
+    assert row.leaks == row.linkability.words == "not run"
+
+
+def test_an_adversary_without_a_model_to_ask_has_nothing_to_attack(folder):
+    write_cell(folder)
+    (row,) = gather(folder).rows
+    assert cell(row, "unauthorised user").state == "does not apply"
+    assert cell(row, "unauthorised user").words.startswith("does not apply: speech alone was attacked")
+
+
+def test_failures_in_enough_trials_are_not_shown_to_break(folder):
+    write_cell(folder, broken=False, claims=False)
+    (row,) = gather(folder).rows
+    assert cell(row, "eavesdropper").state == "not shown to break" and row.weakest is None
+
+
+@pytest.mark.parametrize(("broken", "wrong"), [(True, 0), (False, 12)])
+def test_claims_without_success_are_counted_as_wrong(folder, broken, wrong):
+    write_cell(folder, broken=broken, claims=True)
+    (row,) = gather(folder).rows
+    (tried,) = row.attacks
+    assert (tried.claimed, tried.claimed_wrong, tried.trials) == (12, wrong, 12)
+
+
+def test_an_attack_that_cannot_tell_makes_no_claims(folder):
+    write_cell(folder, claims=None)
+    (row,) = gather(folder).rows
+    assert row.attacks[0].claimed is None and cell(row, "eavesdropper").case.claimed_wrong is None
+
+
+def test_what_nobody_breaks_comes_first_then_what_takes_more_ciphertext(folder):
+    write_cell(folder, "rom", 4, seconds=(5,))
+    write_cell(folder, "rom", 8, seconds=(25,))
+    write_cell(folder, "flipping", 4, broken=False, claims=False)
+    write_record(folder, "shuffling", 4)
+    write_keystream(folder)
+    rows = gather(folder).rows
+    order = [("aes-256-ctr", None), ("flipping", 4), ("rom", 8), ("rom", 4), ("shuffling", 4)]
+    assert [(row.scheme, row.block) for row in rows] == order
+
+
+def test_the_reference_row_stands(folder):
+    write_keystream(folder)
+    board = gather(folder)
+    (row,) = board.rows
+    assert row.reference and row.weakest is None
+    assert cell(row, "eavesdropper").words == "not shown to break: 0 of 12 [0, 24.2 %], 0 false claims"
+    assert cell(row, "unauthorised user").state == "does not apply"
+    assert not any("does not stand" in caution for caution in board.cautions)
+
+
+@pytest.mark.parametrize("found", [{"claimed": True}, {"snr": 40.0}, {"claimed": True, "snr": 40.0}])
+def test_a_reference_row_that_is_claimed_or_broken_does_not_stand(folder, found):
+    write_keystream(folder, **found)
+    assert any("does not stand" in caution for caution in gather(folder).cautions)
+
+
+def test_a_board_without_its_reference_says_so(folder):
+    write_cell(folder)
+    assert any("reference row was not run" in caution for caution in gather(folder).cautions)
+
+
+def test_two_boards_of_one_protocol_are_joined(tmp_path):
+    boards = []
+    for name, scheme in (("a", "rom"), ("b", "flipping")):
+        folder = write_protocol(tmp_path / name)
+        write_cell(folder, scheme)
+        write_keystream(folder)
+        write_board(gather(folder), folder)
+        boards.append((folder / FILE, read_board(folder)))
+    assert [row.scheme for row in merged(boards).rows] == ["aes-256-ctr", "rom", "flipping"]
+
+
+def test_boards_of_different_protocols_are_refused(tmp_path):
+    boards = []
+    for name, hash in (("a", "a" * 64), ("b", "b" * 64)):
+        folder = write_protocol(tmp_path / name, hash)
+        boards.append((folder / FILE, gather(folder)))
+    with pytest.raises(BadInput, match=r"merge boards of one protocol only\.$"):
+        merged(boards)
+
+
+def test_different_results_of_one_scheme_are_refused_and_equal_ones_kept_once(tmp_path):
+    boards = []
+    for name, broken in (("a", True), ("b", True), ("c", False)):
+        folder = write_protocol(tmp_path / name)
+        write_cell(folder, broken=broken)
+        boards.append((folder / FILE, gather(folder)))
+    assert len(merged(boards[:2]).rows) == 1
+    with pytest.raises(BadInput, match=r"different results of rom at M = 4: leave one of them out\.$"):
+        merged(boards)
+
+
+def test_other_code_of_a_scheme_is_another_entry(tmp_path):
+    boards = []
+    for code in ("c" * 64, "d" * 64):
+        folder = write_protocol(tmp_path / code[:1])
+        write_cell(folder, code=code)
+        boards.append((folder / FILE, gather(folder)))
+    assert len(merged(boards).rows) == 2
+
+
+def test_a_broken_board_is_one_sentence(folder, tmp_path):
+    with pytest.raises(BadInput, match=r"holds no board\.json"):
+        read_board(folder)
+    (folder / FILE).write_text(json.dumps({"format": "wrongkey-board/1", "rows": 5}))
+    with pytest.raises(BadInput, match=re.escape(str(folder / FILE))):
+        read_board(folder)
+    with pytest.raises(BadInput, match="holds no board"):
+        gather(tmp_path)

@@ -1,0 +1,86 @@
+"""What is written of a board: its files, its page, its schema."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
+from tests.reports.strength_folders import write_strength
+from wrongkey.reports.scheme_board.figures import figures_of, seconds_figure, seconds_words
+from wrongkey.reports.scheme_board.gather import gather, read_board
+from wrongkey.reports.scheme_board.schema import SchemeBoard
+from wrongkey.reports.scheme_board.write import write_board
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    found = write_protocol(tmp_path / "board")
+    write_cell(found, "rom", 4, seconds=(5, 25))
+    write_cell(found, "rom", 8, broken=False, claims=True)
+    write_keystream(found)
+    return found
+
+
+def test_the_files_hold_the_same_board(folder):
+    board = gather(folder)
+    files = write_board(board, folder)
+    assert read_board(folder) == board
+    table = pd.read_csv(files.table)
+    assert len(table) == len(board.rows) and not table.isna().any().any()
+    assert "12 of 12" in files.markdown.read_text() and "12 of 12" in files.page.read_text()
+    assert "Claimed and wrong" in files.markdown.read_text()
+
+
+def test_the_board_is_the_same_bytes_every_time(folder, tmp_path):
+    one, two = (write_board(gather(folder), tmp_path / name) for name in ("one", "two"))
+    assert all(first.read_bytes() == second.read_bytes() for first, second in zip(one, two, strict=True))
+
+
+def test_names_from_a_folder_are_shown_and_not_obeyed(folder):
+    write_record(folder, "mine", why_no_model="<script>alert(1)</script>\x1b[31m")
+    page = write_board(gather(folder), folder).page.read_text()
+    assert "<script" not in page and "&lt;script&gt;" in page and "\x1b" not in page
+
+
+def test_no_path_of_the_machine_is_handed_out(folder):
+    why = "/home/somebody/data/secret.wav cannot be read (Permission denied): check its permissions."
+    write_record(folder, "mine", parts={"attacks": {"state": "not run", "why": why}})
+    files = write_board(gather(folder), folder)
+    assert all("secret.wav cannot be read" in file.read_text() and "somebody" not in file.read_text() for file in files)
+
+
+def test_the_figure_shows_the_fewest_seconds_and_what_was_not_broken(folder):
+    board = gather(folder)
+    assert seconds_words(board) == "ROM: M = 4: 5 s, M = 8: not shown to break with 5 s."
+    assert seconds_figure(board) is not None
+    assert set(figures_of(board)) == {"seconds-to-break"}
+
+
+def test_strengths_survive_in_the_file_and_are_drawn(folder):
+    write_strength(folder / "runs" / write_record(folder, "flipping", 10, model="asv-raw10"))
+    board = gather(folder)
+    row = next(row for row in board.rows if row.scheme == "flipping")
+    assert row.effective_bits.value == 13.8 and row.strength is not None and "history" not in row.strength
+    write_board(board, folder)
+    assert "strength" in figures_of(read_board(folder))
+
+
+def test_a_board_needs_no_torch():
+    code = "import sys, wrongkey.reports.scheme_board.write; print(*{'torch', 'wrongkey.attacks'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "\n", done.stderr
+
+
+def test_every_field_is_documented():
+    documented = (ROOT / "docs" / "board.md").read_text(encoding="utf-8")
+    schema = SchemeBoard.model_json_schema()
+    parts = [schema, *schema["$defs"].values()]
+    fields = {name for part in parts for name in part.get("properties", {})}
+    missing = {name for name in fields if not re.search(rf"`[^`]*\b{name}\b[^`]*`", documented)}
+    assert not missing
