@@ -78,21 +78,18 @@ class Judgement:
             return False
         if self.overlap is not None and not self.overlap.agrees:
             return False
-        return (self.structure.taken_away and self.upright) or self._shows_elsewhere
-
-    @property
-    def _shows_elsewhere(self) -> bool:
-        """Whether a key is seen without the covariances of blocks, and they do not speak against it."""
-        if self.structure.seen:
-            return False
-        return self.whitened or (self.overlap is not None and self.upright)
+        if self.whitened or (self.structure.taken_away and self.upright):
+            return True
+        return self.overlap is not None and not self.structure.seen and self.upright
 
     def sentences(self, looks_like: int | None = None) -> tuple[str, ...]:
         """What speaks for the key and against it; looks_like: another block size that the ciphertext shows."""
         structure, recovery = self.structure, self.recovery
         before, after = map(_percent, self.predictable)
         said = [] if self.overlap is None else [_on_overlap(self.overlap)]
-        if structure.block_size > 1:
+        if self.whitened:
+            said.append("Speech was whitened before encryption, so that its covariances say nothing of the key.")
+        elif structure.block_size > 1:
             said.append(_on_blocks(structure, self.believed))
         said.append(
             f"From the {SETTINGS.structure_order} samples before, {after} of the energy of the decrypted audio can be "
@@ -106,6 +103,8 @@ class Judgement:
             )
         if recovery.note:
             said.append(recovery.note)
+        if self.whitened:
+            return tuple(said)
         if structure.taken_away and not self.upright:
             said.append("It is strongest at high frequencies, as speech whose spectrum is turned around.")
         elif not self.believed and looks_like is not None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wrongkey.attacks.base import Attack, Case, Evidence, Matrix, Setting
+from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Matrix, Setting
 from wrongkey.attacks.judgement import SETTINGS, Judgement, judge, overlap_of
 from wrongkey.attacks.waveforms.block_size import Period, block_within, period_of
 from wrongkey.attacks.waveforms.block_structure import BlockStructure, stationarity_by_size
@@ -32,19 +32,19 @@ from wrongkey.keys.windows import Windows
 Waveform = NDArray[np.floating]
 
 
-def _sample_order() -> Attack:
+def _sample_order() -> CompleteAttack:
     from wrongkey.attacks.waveforms.sample_order import SampleOrder
 
     return SampleOrder()
 
 
-def _sign_chain() -> Attack:
+def _sign_chain() -> CompleteAttack:
     from wrongkey.attacks.waveforms.sign_chain import SignChain
 
     return SignChain()
 
 
-def _polyphase() -> Attack:
+def _polyphase() -> CompleteAttack:
     """The suite asks whether the key is right; here, whether the audio is, but for weak bands that stay uncertain."""
     from wrongkey.attacks.waveforms.polyphase import Polyphase
     from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS
@@ -53,7 +53,7 @@ def _polyphase() -> Attack:
 
 
 # Tried in this order, as far as they apply, until one succeeds: those that use more of a scheme's structure come first.
-ATTACKS: tuple[Callable[[], Attack], ...] = (_sample_order, _sign_chain, _polyphase)
+ATTACKS: tuple[Callable[[], CompleteAttack], ...] = (_sample_order, _sign_chain, _polyphase)
 AGREED = 0.98  # correlation: what two estimates of a key decrypt differs by at most 4 % of the energy
 LARGEST = 128  # samples of a block: the largest that these attacks were measured at
 CURVE = 40  # points of the curve of evidence, about
@@ -228,22 +228,25 @@ class _Tried:
     rate: float
 
 
-def _attacks_on(setting: Setting) -> list[Attack]:
+def _attacks_on(setting: Setting) -> list[CompleteAttack]:
     """The attacks for a scheme and block size; BadInput where there is none."""
     size, scheme = setting.block_size, setting.scheme
     if not 2 <= size <= LARGEST:
         raise BadInput(f"Keys are recovered for blocks of 2 to {LARGEST} samples, not of {size}.")
-    attacks = [make() for make in ATTACKS]
-    reasons = [attack.inapplicable(setting) for attack in attacks]
-    found = [attack for attack, reason in zip(attacks, reasons, strict=True) if reason is None]
+    found = [attack for attack in (make() for make in ATTACKS) if applies(attack, setting)]
     if not found:
         kind = f"finitely many {scheme.group}" if scheme.finite(size) else str(scheme.group)
         raise BadInput(f"No attack here finds a key of {scheme.name} from ciphertext alone: its keys are {kind}.")
     return found
 
 
+def applies(attack: CompleteAttack, setting: Setting) -> bool:
+    """Whether an attack finds keys of this kind."""
+    return attack.inapplicable(setting) is None and (attack.any_key or setting.scheme.orthogonal)
+
+
 def _tried(
-    attacks: Sequence[Attack], setting: Setting, block_size: int, whole: Sequence[Waveform], seed: int
+    attacks: Sequence[CompleteAttack], setting: Setting, block_size: int, whole: Sequence[Waveform], seed: int
 ) -> list[_Tried]:
     """What the attacks find in whole blocks, up to the first that succeeds; BadInput where all have too little."""
     tried: list[_Tried] = []
@@ -262,7 +265,7 @@ def _tried(
     return tried
 
 
-def _result(attack: Attack, evidence: Evidence, block_size: int, whole: Sequence[Waveform]) -> _Tried:
+def _result(attack: CompleteAttack, evidence: Evidence, block_size: int, whole: Sequence[Waveform]) -> _Tried:
     """What an attack finds, and what to believe of it."""
     recovery, setting = attack.run(evidence), evidence.setting
     scheme, size, rate = setting.scheme, setting.block_size, setting.rate

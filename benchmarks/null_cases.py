@@ -4,9 +4,9 @@ r"""How often attacks from ciphertext alone claim a success that is none: the ta
     python -m benchmarks.null_cases table --out rows.csv
 
 Every attack on waveforms that needs nothing but ciphertext gets the same inputs: input i is of the kind i modulo the
-number of kinds, and has a speaker, sound, key and seed of its own. `recover` is one more attack, with the block size given and
-without. A claim is false where nothing was encrypted in blocks, or what the key decrypts is not the plain sound (an SNR
-below 20 dB). Every input is a line of the file, and what is there is not measured again.
+number of kinds, and has a speaker, sound, key and seed of its own. `recover` is one more attack, with the block size
+given and without. A claim is false where nothing was encrypted in blocks, or what the key decrypts is not the plain
+sound (an SNR below 20 dB). Every input is a line of the file, and what is there is not measured again.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.conditions import against, read, spoken
-from wrongkey.attacks.base import Attack, Case, Evidence, Recovery, Setting
+from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.offered import REGISTRY
-from wrongkey.attacks.recover import ATTACKS, recover
+from wrongkey.attacks.harness.registry import open_attack
+from wrongkey.attacks.recover import ATTACKS, applies, recover
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
@@ -87,7 +88,7 @@ def other(choices: Sequence[str], than: str, number: int) -> str:
     return left[number % len(left)]
 
 
-# (sounds, scheme and size that the attack assumes, number) -> plain sound, None where nothing is encrypted, and the input
+# (sounds, scheme and size that the attack assumes, number) -> plain sound, if anything is encrypted, and the input
 Kind = Callable[[Sounds, str, int, int], tuple[Wave | None, Wave]]
 KINDS: Mapping[str, Kind] = {
     "white noise": lambda s, scheme, size, n: (None, np.random.default_rng(n).standard_normal(s.samples)),
@@ -151,12 +152,12 @@ def measure(options: argparse.Namespace) -> None:
 
 def applicable(schemes: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Every attack that needs nothing but ciphertext, and recover, with the schemes that they are for."""
-    attacks = {name: REGISTRY.open(name) for name in REGISTRY.names()}
+    attacks = {name: open_attack(name) for name in REGISTRY.names()}
     for name, attack in attacks.items():
         if own := [scheme for scheme in schemes if blind_case(attack, setting_of(scheme, 5))]:
             yield name, own
     tried = [make() for make in ATTACKS]
-    own = [scheme for scheme in schemes if any(not one.inapplicable(setting_of(scheme, 5)) for one in tried)]
+    own = [scheme for scheme in schemes if any(applies(one, setting_of(scheme, 5)) for one in tried)]
     for name in RECOVER if own else ():
         yield name, own
 
@@ -166,9 +167,9 @@ def setting_of(scheme: str, size: int) -> Setting:
     return Setting(found, KeyCut("samples", size).under(found).merged, float(RATE))
 
 
-def blind_case(attack: Attack, setting: Setting) -> Case | None:
+def blind_case(attack: CompleteAttack, setting: Setting) -> Case | None:
     """The case of an attack that has nothing but ciphertext; None where there is none, or it does not apply."""
-    if attack.inapplicable(setting) is not None:
+    if not applies(attack, setting):
         return None
     return next((one for one in attack.cases(setting) if (one.needs or attack.threat.needs) == {"ciphertext"}), None)
 
@@ -199,7 +200,7 @@ def recovered(name: str, scheme: str, size: int, wave: Wave, number: int) -> tup
 
 def attacked(name: str, scheme: str, size: int, wave: Wave, number: int) -> tuple[bool, Wave]:
     """Whether an attack of the suite claims success, and what its key decrypts."""
-    attack, setting = REGISTRY.open(name), setting_of(scheme, size)
+    attack, setting = open_attack(name), setting_of(scheme, size)
     whole = wave[: len(wave) // setting.size * setting.size].astype(np.float64)
     case = blind_case(attack, setting)
     assert case is not None

@@ -48,6 +48,10 @@ class PeriodSettings:
         Seconds that are used, from the beginning.
     level : float
         Seconds of the moving mean of the power by which samples are divided: loud vowels must not drown the rest.
+    floor : float
+        The least power, relative to the mean, by which samples are divided.
+    loud : float
+        Runs of less power than this, once divided, are left out: in pauses codecs leave periods of their own.
     neighbours : int
         J, frequencies with which each is compared; even.
     run : float
@@ -62,6 +66,8 @@ class PeriodSettings:
     lags: int = 8
     most: float = 60.0
     level: float = 0.016
+    floor: float = 1e-4
+    loud: float = 0.1
     neighbours: int = 32
     run: float = 0.03
     chance: float = 1e-4
@@ -152,7 +158,7 @@ def _levelled(waveform: Waveform, rate: float, settings: PeriodSettings) -> Matr
     place = np.arange(len(x))
     begin, end = np.maximum(place - reach, 0), np.minimum(place + reach, len(x))
     power = (energy[end] - energy[begin]) / (end - begin)
-    return x / np.sqrt(np.maximum(power, 1e-4 * power.mean()) + 1e-300) if len(x) else x
+    return x / np.sqrt(np.maximum(power, settings.floor * power.mean()) + 1e-300) if len(x) else x
 
 
 def _logarithms(products: Sequence[Matrix], q: int, rate: float, settings: PeriodSettings) -> Matrix:
@@ -181,8 +187,12 @@ def _logarithms(products: Sequence[Matrix], q: int, rate: float, settings: Perio
 
 
 def _folded(products: Sequence[Matrix], q: int, rate: float, settings: PeriodSettings) -> Matrix:
-    """Sums `(p, runs, q)` of products over the periods of a run, in runs of equal length."""
+    """Sums `(p, runs, q)` of products over the periods of a run, in runs of equal length that are no pauses.
+
+    The first products are of samples with themselves.
+    """
     periods = sum(part.shape[1] // q for part in products)
     length = max(1, min(round(settings.run * rate / q), periods // (settings.neighbours + len(products))))
-    runs = [part[:, : part.shape[1] // (length * q) * length * q] for part in products]
-    return np.concatenate([part.reshape(len(part), -1, length, q).sum(2) for part in runs], axis=1)
+    whole = [part[:, : part.shape[1] // (length * q) * length * q] for part in products]
+    folded = np.concatenate([part.reshape(len(part), -1, length, q).sum(2) for part in whole], axis=1)
+    return folded[:, folded[0].sum(1) >= settings.loud * length * q]
