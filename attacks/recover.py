@@ -107,6 +107,8 @@ class Recovered:
         All attacks that were tried, in their order.
     period : int or None
         Samples after which the statistics of the ciphertext repeat; None where they do not.
+    block_from_ciphertext : bool
+        Whether the block size is from there.
     """
 
     success_claimed: bool
@@ -120,6 +122,7 @@ class Recovered:
     seconds: float
     attempts: tuple[Attempt, ...]
     period: int | None
+    block_from_ciphertext: bool
 
 
 def recover(
@@ -200,6 +203,7 @@ def recover(
         seconds=sum(map(len, whole)) / best.rate,
         attempts=attempts,
         period=period.samples,
+        block_from_ciphertext=block_size is None,
     )
 
 

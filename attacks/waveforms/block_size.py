@@ -55,7 +55,8 @@ class PeriodSettings:
     neighbours : int
         J, frequencies with which each is compared; even.
     run : float
-        Seconds whose products are added up before the neighbours are told apart, at most.
+        Seconds whose products are added up before the neighbours are told apart. There must be more than J loud runs,
+        about a second: in less a steady vowel repeats as exactly as a block.
     chance : float
         Probability of a period where there is none, over all q, if all fractions of a denominator are independent.
     surely : float
@@ -132,7 +133,7 @@ def block_within(
     levelled = [_levelled(waveform, rate, settings) for waveform in waveforms]
     sure = log(settings.surely)
     for block in (divisor for divisor in range(1, period) if period % divisor == 0):
-        energies = [np.square(x[: len(x) // block * block]).reshape(1, -1, block).sum(2) for x in levelled]
+        energies = [np.square(x[: len(x) // block * block]).reshape(1, -1, block).mean(2) for x in levelled]
         turns = [q for q in range(2, period // block + 1) if period // block % q == 0]
         if min(_logarithms(energies, q, rate / block, settings).mean() for q in turns) > sure - log(len(turns)):
             return block
@@ -191,8 +192,7 @@ def _folded(products: Sequence[Matrix], q: int, rate: float, settings: PeriodSet
 
     The first products are of samples with themselves.
     """
-    periods = sum(part.shape[1] // q for part in products)
-    length = max(1, min(round(settings.run * rate / q), periods // (settings.neighbours + len(products))))
+    length = max(1, round(settings.run * rate / q))
     whole = [part[:, : part.shape[1] // (length * q) * length * q] for part in products]
     folded = np.concatenate([part.reshape(len(part), -1, length, q).sum(2) for part in whole], axis=1)
     return folded[:, folded[0].sum(1) >= settings.loud * length * q]

@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--scheme", type=scheme_name, required=True, help="how the key was drawn: see 'wrongkey schemes'"
     )
-    parser.add_argument("--block", type=int, metavar="M", help="block size in samples (default: found from ciphertext)")
+    parser.add_argument("--block", type=int, metavar="M", help="block size in samples (default: as ciphertext shows)")
     parser.add_argument(
         "-o", "--out", type=user_path,
         help="WAV file (32-bit float), or a folder for several (default: NAME-recovered.wav beside each recording)",
@@ -72,7 +72,9 @@ def run(options: argparse.Namespace) -> int:
         list(segments_of(file, said, samples)[2]) if said else [samples]
         for file, said, samples in zip(options.files, windows, recordings, strict=True)
     ]
-    found = recover(list(chain(*pieces)), rate, options.scheme, options.block)
+    kernels = [int(said["kernel"]) for said in windows if said]
+    block = kernels[0] if options.block is None and kernels else options.block
+    found = recover(list(chain(*pieces)), rate, options.scheme, block)
     ends = np.cumsum([len(parts) for parts in pieces])
     plain = [
         _plain(file, found.key, samples, said, found.plain[end - 1])
@@ -284,7 +286,7 @@ def _print_json(
                 "block_size": found.key.block_size,
                 "ciphertext": [str(file) for file in options.files],
                 "seconds": found.seconds,
-                "block_from_ciphertext": options.block is None,
+                "block_from_ciphertext": found.block_from_ciphertext,
                 "period": found.period,
                 "attempts": [asdict(one) for one in found.attempts],
                 "stationarity": {"before": found.structure.before, "after": found.structure.after},

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from wrongkey.keys.windows import Windows
 
 NUMBERS = ("samples", "kernel", "stride", "dilation", "before", "after", "segment")
-COMMENT = re.compile(r"wrongkey windows " + " ".join(rf"{name}=(\d{{1,9}})" for name in NUMBERS))
+COMMENT = re.compile(r"wrongkey windows " + " ".join(rf"{name}=(?P<{name}>\d{{1,9}})" for name in NUMBERS))
 MOST = 1000  # samples of speech for each sample of its windows: a few samples that are far apart span many
 
 

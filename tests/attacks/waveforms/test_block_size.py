@@ -56,7 +56,7 @@ def nothing(kind, voice):
         "plain speech": voice,
         "silence": [np.zeros(80_000)],
         "constant": [np.ones(80_000)],
-        "short": [voice[0][:999]],
+        "short": [voice[0][:9_000]],
     }[kind]
 
 
