@@ -144,13 +144,13 @@ def judge(
     )
 
 
-def overlap_of(ciphertext: Sequence[Matrix], plain: Sequence[Matrix], stride: int) -> Overlap:
+def overlap_of(ciphertext: Sequence[Waveform], plain: Sequence[Waveform], stride: int) -> Overlap:
     """How windows `(t, k)`, one every `stride` samples, differ where they overlap, before and after decryption."""
     kernel = plain[0].shape[1]
     return Overlap(_difference(ciphertext, stride), _difference(plain, stride), kernel, stride)
 
 
-def _difference(windows: Sequence[Matrix], stride: int) -> float:
+def _difference(windows: Sequence[Waveform], stride: int) -> float:
     pairs = [(rows[:-1, stride:], rows[1:, :-stride]) for rows in windows]
     energy = sum(float(np.sum(one**2) + np.sum(other**2)) for one, other in pairs)
     return sum(float(np.sum((one - other) ** 2)) for one, other in pairs) / max(energy, 1e-300)

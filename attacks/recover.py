@@ -289,8 +289,8 @@ def _result(attack: CompleteAttack, evidence: Evidence, block_size: int, whole: 
     sent, speech = (
         [join(torch.from_numpy(one)).numpy() for one in signals if len(one)] for signals in (whole, decrypted)
     )
-    rows = ([one.reshape(-1, size) for one in signals if len(one)] for signals in (whole, decrypted))
-    overlap = overlap_of(*rows, stride)
+    rows, windows = ([one.reshape(-1, size) for one in signals if len(one)] for signals in (whole, decrypted))
+    overlap = overlap_of(rows, windows, stride)
     judged = judge(recovery, sent, speech, stride, setting.rate, whitened=whitened, overlap=overlap)
     plain = tuple(join(torch.from_numpy(one)).numpy() if len(one) else one for one in decrypted)
     return _Tried(attack.name, key, plain, judged, rate)
