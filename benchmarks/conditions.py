@@ -287,9 +287,7 @@ def write(path: Path, row: Mapping[str, object]) -> None:
 
 def table(rows: Sequence[Mapping[str, str]]) -> None:
     """Print a line for every condition and scheme."""
-    print(
-        "| condition | scheme, M | recovered | claimed | claimed and wrong | SNR, dB | of the correct key | undisturbed | CPU s |"
-    )
+    print("| condition | scheme, M | recovered | claimed | and wrong | SNR, dB | correct key | undisturbed | CPU s |")
     print("|:---|:---|---:|---:|---:|---:|---:|---:|---:|")
     for (name, scheme, size), own in grouped(rows):
         count, recovered, claimed = (
