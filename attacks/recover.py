@@ -1,51 +1,50 @@
 """Speech out of encrypted recordings whose key nobody gives: the attacks from ciphertext alone, and what to believe.
 
-The suite (`wrongkey.attacks.harness`) knows the truth and scores every answer. Here nobody does: scheme and block size
-are what a user says, and may be wrong. So success is claimed only where the attack claims it *and* the key takes the
-structure of its blocks out of the recordings (`wrongkey.attacks.waveforms.block_structure`).
+The suite (`wrongkey.attacks.harness`) knows the truth and scores every answer. Here nobody does: the scheme is what a
+user says, the block size too or what the ciphertext shows (`wrongkey.attacks.waveforms.block_size`), and both may be
+wrong. So success is claimed only where an attack claims it *and* its key takes the structure of blocks out of the
+recordings (`wrongkey.attacks.judgement`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import lcm, log
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wrongkey.attacks.base import Attack, Case, Evidence, Matrix, Recovery, Setting
-from wrongkey.attacks.waveforms.block_structure import (
-    BlockStructure,
-    StructureSettings,
-    mean_covariances,
-    stationarity_by_size,
-    structure_of,
-)
-from wrongkey.attacks.waveforms.lag_covariances import autocorrelations, block_rows
-from wrongkey.attacks.waveforms.predictability import prediction
+from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Matrix, Setting
+from wrongkey.attacks.judgement import SETTINGS, Judgement, judge, overlap_of
+from wrongkey.attacks.waveforms.block_size import Period, block_within, period_of
+from wrongkey.attacks.waveforms.block_structure import BlockStructure, stationarity_by_size
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.windows import sends_windows
 from wrongkey.keys import SecretKey, decrypt_query, get_scheme
 from wrongkey.keys.derived import check_one_matrix
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import Group, Scheme
+from wrongkey.keys.spec import parse
+from wrongkey.keys.windows import Windows
 
 Waveform = NDArray[np.floating]
 
 
-def _sample_order() -> Attack:
+def _sample_order() -> CompleteAttack:
     from wrongkey.attacks.waveforms.sample_order import SampleOrder
 
     return SampleOrder()
 
 
-def _sign_chain() -> Attack:
+def _sign_chain() -> CompleteAttack:
     from wrongkey.attacks.waveforms.sign_chain import SignChain
 
     return SignChain()
 
 
-def _polyphase() -> Attack:
+def _polyphase() -> CompleteAttack:
     """The suite asks whether the key is right; here, whether the audio is, but for weak bands that stay uncertain."""
     from wrongkey.attacks.waveforms.polyphase import Polyphase
     from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS
@@ -53,23 +52,36 @@ def _polyphase() -> Attack:
     return Polyphase(replace(DEFAULTS, agreed=AGREED))
 
 
-# What is tried, by the smallest group of matrices that holds a scheme's keys.
-ATTACKS: Mapping[Group, Callable[[], Attack]] = {
-    Group.PERMUTATIONS: _sample_order,
-    Group.SIGNS: _sign_chain,
-    Group.ORTHOGONAL: _polyphase,
-}
+# Tried in this order, as far as they apply, until one succeeds: those that use more of a scheme's structure come first.
+ATTACKS: tuple[Callable[[], CompleteAttack], ...] = (_sample_order, _sign_chain, _polyphase)
 AGREED = 0.98  # correlation: what two estimates of a key decrypt differs by at most 4 % of the energy
 LARGEST = 128  # samples of a block: the largest that these attacks were measured at
-SETTINGS = StructureSettings()
-REPEATS = 0.98  # of how the statistics vary over the places of a block: a shorter period explains at least this share
 CURVE = 40  # points of the curve of evidence, about
-WHITE_NOISE = 1e-3  # relative to the power: coded speech has empty bands, whose predictability means nothing
+WHITENING = ("flat", "lpc", "phase")  # what such preparations leave has no covariances that blocks could show in
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one attack made of the recordings.
+
+    Attributes
+    ----------
+    attack : str
+        Its name.
+    success_claimed : bool
+        Whether its key is taken for the right one.
+    evidence : tuple of str
+        Why, or why not, in sentences.
+    """
+
+    attack: str
+    success_claimed: bool
+    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """What an attack made of encrypted recordings, and how much of it to believe.
+    """What attacks made of encrypted recordings, and how much of it to believe.
 
     Attributes
     ----------
@@ -78,7 +90,7 @@ class Recovered:
     evidence : tuple of str
         Why, or why not, in sentences.
     attack : str
-        The attack that was tried.
+        The attack that found the key.
     key : SecretKey
         The best key, whether or not success is claimed. Its sign may be wrong, which nobody hears.
     plain : tuple of ndarray
@@ -91,6 +103,12 @@ class Recovered:
         What the attack measured.
     seconds : float
         Seconds of ciphertext that it had.
+    attempts : tuple of Attempt
+        All attacks that were tried, in their order.
+    period : int or None
+        Samples after which the statistics of the ciphertext repeat; None where they do not.
+    block_from_ciphertext : bool
+        Whether the block size is from there.
     """
 
     success_claimed: bool
@@ -102,10 +120,18 @@ class Recovered:
     predictable: tuple[float, float]
     measured: Mapping[str, float]
     seconds: float
+    attempts: tuple[Attempt, ...]
+    period: int | None
+    block_from_ciphertext: bool
 
 
 def recover(
-    waveforms: Sequence[Waveform], rate: int, scheme: str | Scheme, block_size: int, *, seed: int = 0
+    waveforms: Sequence[Waveform],
+    rate: int,
+    scheme: str | Scheme,
+    block_size: int | None = None,
+    *,
+    seed: int = 0,
 ) -> Recovered:
     """Find the key of encrypted recordings from nothing but them, and decrypt them.
 
@@ -114,13 +140,13 @@ def recover(
     waveforms : sequence of ndarray
         Encrypted recordings of one voice under one key, each `(samples,)`, from the beginning of a block on.
     rate : int
-        Samples per second of all of them.
+        Samples per second of all of them; of the speech in them, where a scheme sends windows.
     scheme : str or Scheme
         How the key was drawn.
-    block_size : int
-        M; the key may multiply 2 to 128 samples together.
+    block_size : int, optional
+        M; the key may multiply 2 to 128 samples together. By default the ciphertext shows it.
     seed : int
-        Of everything random in the attack.
+        Of everything random in the attacks.
 
     Returns
     -------
@@ -130,7 +156,7 @@ def recover(
     Raises
     ------
     BadInput
-        Where no attack applies, or the recordings are silent or too short for it.
+        Where no attack applies, the recordings are silent or too short for it, or show no block size.
 
     Examples
     --------
@@ -138,37 +164,46 @@ def recover(
     >>> from wrongkey.keys import encrypt_query
     >>> key = SecretKey.from_seed("rom", 5, seed=0)
     >>> voice = [load_audio(one) for one in open_corpus("bundled").utterances[:2]]
-    >>> found = recover([encrypt_query(one, key) for one in voice], 16_000, "rom", 5)
-    >>> found.success_claimed
-    True
+    >>> found = recover([encrypt_query(one, key) for one in voice], 16_000, "rom")
+    >>> found.success_claimed, found.key.block_size
+    (True, 5)
     """
     scheme = get_scheme(scheme)
     check_one_matrix(scheme, "to recover it")
-    setting = Setting(scheme, KeyCut("samples", block_size).under(scheme).merged, float(rate))
-    attack, together = _attack_on(setting), setting.block_size  # samples that the key multiplies together
+    period = period_of(waveforms, rate)
+    size = block_size if block_size is not None else _block_shown(period, scheme, waveforms)
+    setting = Setting(scheme, KeyCut("samples", size).under(scheme).merged, float(rate))
+    attacks, together = _attacks_on(setting), setting.block_size  # samples that the key multiplies together
     whole = [_whole_blocks(waveform, together) for waveform in waveforms]
     if not any(one.any() for one in whole):
         raise BadInput(f"The recordings hold no block of {together} samples that is not silent: give longer ones.")
-    evidence = Evidence(setting, Case(), seed, ciphertext=tuple(torch.from_numpy(one) for one in whole if len(one)))
-    recovery = attack.run(evidence)
-    assert recovery.key is not None  # the attacks of the table want a key
-    covariances = mean_covariances(block_rows(evidence.ciphertext, together), rate, SETTINGS)
-    structure = structure_of(covariances, recovery.key, SETTINGS)
-    before, after = (_autocorrelation(each) for each in (covariances, recovery.key @ covariances @ recovery.key.T))
-    predictable = _predictable(before), _predictable(after)
-    upright = bool(after[1] > 0)
-    claimed = bool(recovery.success_claimed) and structure.taken_away and upright
-    key = SecretKey.of(scheme, block_size, 1, recovery.key)
+    tried = _tried(attacks, setting, size, whole, seed)
+    best = max(
+        tried, key=lambda one: (one.judged.believed, one.judged.structure.taken_away, one.judged.structure.after)
+    )
+    other = _block_of(period, scheme)
+    attempts = tuple(
+        Attempt(one.attack, one.judged.believed, one.judged.sentences(None if other == size else other))
+        for one in tried
+    )
+    chosen = attempts[tried.index(best)]
+    evidence = [*chosen.evidence]
+    if block_size is None:
+        evidence += _on_block_shown(period, waveforms, rate, scheme)
+    evidence += [f"{one.attack} was tried too, and claims no success." for one in attempts if one is not chosen]
     return Recovered(
-        success_claimed=claimed,
-        evidence=_sentences(recovery, structure, predictable, upright, claimed, _period(covariances)),
-        attack=attack.name,
-        key=key,
-        plain=tuple(decrypt_query(one, key) if len(one) else one for one in whole),
-        structure=structure,
-        predictable=predictable,
-        measured=recovery.measured,
-        seconds=sum(map(len, whole)) / rate,
+        success_claimed=chosen.success_claimed,
+        evidence=tuple(evidence),
+        attack=best.attack,
+        key=best.key,
+        plain=best.plain,
+        structure=best.judged.structure,
+        predictable=best.judged.predictable,
+        measured=best.judged.recovery.measured,
+        seconds=sum(map(len, whole)) / best.rate,
+        attempts=attempts,
+        period=period.samples,
+        block_from_ciphertext=block_size is None,
     )
 
 
@@ -186,104 +221,118 @@ def structure_curve(recovered: Recovered, waveforms: Sequence[Waveform], rate: i
     return sizes, before, after
 
 
-def _attack_on(setting: Setting) -> Attack:
-    """The attack for a scheme and block size; BadInput where there is none."""
+@dataclass(frozen=True)
+class _Tried:
+    """An attack, its key, what it decrypts, and how much of it to believe; rate: samples that were sent per second."""
+
+    attack: str
+    key: SecretKey
+    plain: tuple[Waveform, ...]
+    judged: Judgement
+    rate: float
+
+
+def _attacks_on(setting: Setting) -> list[CompleteAttack]:
+    """The attacks for a scheme and block size; BadInput where there is none."""
     size, scheme = setting.block_size, setting.scheme
     if not 2 <= size <= LARGEST:
         raise BadInput(f"Keys are recovered for blocks of 2 to {LARGEST} samples, not of {size}.")
-    if scheme.group not in ATTACKS:
-        raise BadInput(f"Keys of {scheme.name} are {scheme.group}, which no attack here finds from ciphertext alone.")
-    attack = ATTACKS[scheme.group]()
-    reason = attack.inapplicable(setting)
-    if reason is not None:
-        raise BadInput(reason)
-    return attack
+    found = [attack for attack in (make() for make in ATTACKS) if applies(attack, setting)]
+    if not found:
+        kind = f"finitely many {scheme.group}" if scheme.finite(size) else str(scheme.group)
+        raise BadInput(f"No attack here finds a key of {scheme.name} from ciphertext alone: its keys are {kind}.")
+    return found
+
+
+def applies(attack: CompleteAttack, setting: Setting) -> bool:
+    """Whether an attack finds keys of this kind."""
+    return attack.inapplicable(setting) is None and (attack.any_key or setting.scheme.orthogonal)
+
+
+def _tried(
+    attacks: Sequence[CompleteAttack], setting: Setting, block_size: int, whole: Sequence[Waveform], seed: int
+) -> list[_Tried]:
+    """What the attacks find in whole blocks, up to the first that succeeds; BadInput where all have too little."""
+    tried: list[_Tried] = []
+    refused: list[BadInput] = []
+    ciphertext = tuple(torch.from_numpy(one) for one in whole if len(one))
+    for attack in attacks:
+        try:
+            tried.append(_result(attack, Evidence(setting, Case(), seed, ciphertext=ciphertext), block_size, whole))
+        except BadInput as error:
+            refused.append(error)
+            continue
+        if tried[-1].judged.believed:
+            break
+    if not tried:
+        raise refused[0]
+    return tried
+
+
+def _result(attack: CompleteAttack, evidence: Evidence, block_size: int, whole: Sequence[Waveform]) -> _Tried:
+    """What an attack finds, and what to believe of it."""
+    recovery, setting = attack.run(evidence), evidence.setting
+    scheme, size, rate = setting.scheme, setting.block_size, setting.rate
+    stride = round(recovery.measured.get("step", 0)) if sends_windows(scheme.name) else 0
+    if stride:  # the sound is then k / s times as long as the rate of speech says, which the attack could not know
+        rate *= size / stride
+        recovery = attack.run(replace(evidence, setting=replace(setting, rate=rate)))
+    assert recovery.key is not None  # the attacks of the table want a key
+    key = SecretKey.of(scheme, block_size, 1, recovery.key)
+    decrypted = [decrypt_query(one, key) if len(one) else one for one in whole]
+    whitened = any(option in WHITENING for option, _ in parse(scheme.name).options)
+    if not stride:
+        return _Tried(
+            attack.name, key, tuple(decrypted), judge(recovery, whole, decrypted, size, rate, whitened=whitened), rate
+        )
+    join = Windows(size, stride).join
+    sent, speech = (
+        [join(torch.from_numpy(one)).numpy() for one in signals if len(one)] for signals in (whole, decrypted)
+    )
+    rows, windows = ([one.reshape(-1, size) for one in signals if len(one)] for signals in (whole, decrypted))
+    overlap = overlap_of(rows, windows, stride)
+    judged = judge(recovery, sent, speech, stride, setting.rate, whitened=whitened, overlap=overlap)
+    plain = tuple(join(torch.from_numpy(one)).numpy() if len(one) else one for one in decrypted)
+    return _Tried(attack.name, key, plain, judged, rate)
 
 
 def _whole_blocks(waveform: Waveform, block_size: int) -> NDArray[np.float64]:
     return np.asarray(waveform[: len(waveform) // block_size * block_size], dtype=np.float64)
 
 
-def _autocorrelation(covariances: Matrix) -> Matrix:
-    return autocorrelations(covariances.mean(0), SETTINGS.structure_order)
+def _block_of(period: Period, scheme: Scheme) -> int | None:
+    """The block of a scheme whose super-blocks are the shortest with such a period; None where there is no period."""
+    return None if period.samples is None else lcm(period.samples, scheme.span) // scheme.span
 
 
-def _predictable(r: Matrix) -> float:
-    return 1 - float(prediction(r[None], WHITE_NOISE)[1][0] / r[0])
+def _block_shown(period: Period, scheme: Scheme, waveforms: Sequence[Waveform]) -> int:
+    """The block size that the ciphertext shows; BadInput where it shows none."""
+    block = _block_of(period, scheme)
+    if block is None:
+        silent = not any(np.any(waveform) for waveform in waveforms)
+        raise BadInput(
+            "The recordings are silent: give recordings of encrypted speech."
+            if silent
+            else f"The recordings show no blocks of 2 to {LARGEST} samples, as plain speech, noise and the output of a "
+            "stream cipher show none: give encrypted speech, more of it, or --block M to attack anyway."
+        )
+    return block
 
 
-def _period(covariances: Matrix) -> int:
-    """The smallest divisor of M after which the statistics `(2, L + 1, M, M)` of blocks repeat; M itself if none.
-
-    The covariance at lag k and place i, less its mean over all places, is multiplied between the two halves, whose
-    sampling noise is independent. A period D explains nearly all of it by the mean over the places i, i + D, i + 2 D …
-    """
-    size = covariances.shape[-1]
-    place, lag = np.arange(size)[:, None], np.arange(1, SETTINGS.structure_order + 1)
-    block, other = np.divmod(place + lag, size)
-    values = covariances[:, block, place, other]
-    one, two = values - values.mean(1, keepdims=True)
-    for period in (divisor for divisor in range(2, size) if size % divisor == 0):
-        folded = [part.reshape(-1, period, len(lag)).mean(0) for part in (one, two)]
-        if size // period * np.sum(folded[0] * folded[1]) >= REPEATS * np.sum(one * two) > 0:
-            return period
-    return size
-
-
-def _sentences(
-    recovery: Recovery,
-    structure: BlockStructure,
-    predictable: tuple[float, float],
-    upright: bool,
-    claimed: bool,
-    period: int,
-) -> tuple[str, ...]:
-    """What speaks for the key and against it; `period`: of the ciphertext's statistics, in samples."""
-    before, after = map(_percent, predictable)
+def _on_block_shown(period: Period, waveforms: Sequence[Waveform], rate: float, scheme: Scheme) -> list[str]:
+    """How the block size was found, in sentences."""
+    assert period.samples is not None
+    chance = int(-period.chance / log(10))
     said = [
-        _on_blocks(structure, claimed),
-        f"From the {SETTINGS.structure_order} samples before, {after} of the energy of the decrypted audio can be "
-        f"predicted, and {before} of the ciphertext's.",
+        f"The block size is from the ciphertext: its statistics repeat every {period.samples} samples, and without a "
+        f"period they look so with a probability below 1e-{chance}."
     ]
-    if "agreement" in recovery.measured:
-        said.append(
-            f"Independent estimates of the key decrypt audio that correlates by {recovery.measured['agreement']:.4f}, "
-            f"and {_percent(recovery.measured['linked bands'])} of the frequency bands join into one spectrum."
-        )
-    if recovery.note:
-        said.append(recovery.note)
-    if structure.taken_away and not upright:
-        said.append("It is strongest at high frequencies, as speech whose spectrum is turned around.")
-    elif not claimed and structure.seen and period < structure.block_size:
-        said.append(
-            f"The statistics repeat every {period} samples: the blocks look like M = {period}; try --block {period}."
-        )
-    elif not claimed and structure.taken_away:
-        said.append("The parts of the key are too uncertain to claim it: give more recordings under the same key.")
-    return tuple(said)
-
-
-def _on_blocks(structure: BlockStructure, claimed: bool) -> str:
-    size = structure.block_size
-    before, after = _percent(structure.before), _percent(structure.after)
-    if not structure.seen:
-        return (
-            f"Cut into blocks of {size} samples the audio is {before} stationary, as plain speech is: it is not "
-            "encrypted, or in blocks of another size, or by a key that leaves speech almost as it is."
-        )
-    if structure.taken_away:
-        return (
-            f"The statistics of the ciphertext depend on the place in a block of {size} samples ({before} stationary "
-            f"at the worst place); those of the {'decrypted audio' if claimed else 'best guess'} do not ({after})"
-            f"{', as in plain speech' if claimed else ', which a wrong key can achieve too'}."
-        )
-    return (
-        f"The best key leaves the audio {after} stationary at the worst place of a block ({before} before, plain "
-        "speech nearly 100 %): the scheme or the block size is another, the key changes, or there is too little speech."
-    )
-
-
-def _percent(share: float) -> str:
-    """A share in percent, with a decimal where it is nearly all or nothing."""
-    percent = 100 * share
-    return f"{percent:.1f} %" if 99 < percent < 100 or 0 < percent < 1 else f"{percent:.0f} %"
+    if scheme.group is Group.ORTHOGONAL and scheme.span == 1:
+        block = block_within(waveforms, period.samples, rate)
+        if block is not None and block > 1:
+            count = period.samples // block
+            said.append(
+                f"The energy of blocks of {block} samples does not depend on their place among {count}, as under "
+                f"{scheme.name}+turns={count}, +signs={count} or +order={count} with --block {block}."
+            )
+    return said

@@ -2,13 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 
+from wrongkey.attacks import recover as module
+from wrongkey.attacks.base import AttackDefaults, Recovery
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.recover import recover, structure_curve
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
-from wrongkey.keys import SecretKey, encrypt_query
+from wrongkey.keys import SecretKey, draw_keys, encrypt_query
 from wrongkey.keys.schemes import SCHEMES, Group, Scheme
+from wrongkey.keys.windows import Windows
 
 RATE = 16_000
 
@@ -153,7 +157,100 @@ def test_several_keys_in_turn_are_one_longer_key(voice):
     assert key_error(found.key.matrix, key.matrix, "samples") < 0.1
 
 
-@pytest.mark.parametrize(("scheme", "says"), [("rom+nonce", "use the scheme rom"), ("invertible", "no attack here")])
+@pytest.mark.parametrize(("scheme", "says"), [("rom+nonce", "use the scheme rom"), ("invertible", "No attack here")])
 def test_keys_that_no_attack_here_finds_are_refused(scheme, says):
     with pytest.raises(BadInput, match=says):
         recover([np.random.default_rng(0).normal(size=16_000)], 16_000, scheme, 5)
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("rom", 10), ("shuffling", 5), ("flipping", 12), ("rom+turns=2", 5)])
+def test_the_block_size_is_found_where_nobody_gives_it(voice, scheme, size):
+    key, secret = encrypted(voice, scheme, size)
+    found = recover(secret, RATE, scheme)
+    assert found.success_claimed and found.key.block_size == size and found.period == key.size
+    assert any(f"repeat every {key.size} samples" in sentence for sentence in found.evidence)
+
+
+def test_keys_in_turn_that_are_taken_for_one_are_told_of(voice):
+    _, secret = encrypted(voice, "rom+turns=2", 6)
+    found = recover(secret, RATE, "rom")
+    assert found.key.block_size == 12
+    assert "rom+turns=2, +signs=2 or +order=2 with --block 6" in found.evidence[-1]
+
+
+def test_a_wrong_block_size_is_told_of_whatever_it_is(voice):
+    _, secret = encrypted(voice, "rom", 10)
+    assert recover(secret, RATE, "rom", 7).evidence[-1].endswith("look like M = 10; try --block 10.")
+
+
+def test_speech_without_blocks_shows_no_block_size(voice):
+    keystream = np.random.default_rng(2).integers(-(2**15), 2**15, 80_000) / 2**15
+    for nothing in (voice, [keystream]):
+        with pytest.raises(BadInput, match="show no blocks of 2 to 128"):
+            recover(nothing, RATE, "rom")
+    with pytest.raises(BadInput, match="silent"):
+        recover([np.zeros(16_000)], RATE, "rom")
+
+
+class Says(AttackDefaults):
+    """An attack that returns what it was made with."""
+
+    def __init__(self, name, key, claims=True, **measured):
+        self.name, self.answer = name, Recovery(key, claims, measured=measured)
+
+    def inapplicable(self, setting):
+        return None
+
+    def run(self, evidence):
+        if self.answer.key is None:
+            raise BadInput("Too little.")
+        return self.answer
+
+
+def says(monkeypatch, *attacks):
+    monkeypatch.setattr(module, "ATTACKS", tuple(lambda attack=attack: attack for attack in attacks))
+
+
+def test_attacks_are_tried_in_turn_until_one_is_believed(voice, monkeypatch):
+    key, secret = encrypted(voice, "rom", 5)
+    right = Says("right", key.matrix)
+    says(monkeypatch, Says("short", None), Says("boastful", np.eye(5)), right, Says("late", key.matrix))
+    found = recover(secret, RATE, "rom", 5)
+    assert found.success_claimed and found.attack == "right"
+    assert [(one.attack, one.success_claimed) for one in found.attempts] == [("boastful", False), ("right", True)]
+    assert found.evidence[-1] == "boastful was tried too, and claims no success."
+
+
+def test_of_failed_attacks_the_best_guess_is_kept(voice, monkeypatch):
+    key, secret = encrypted(voice, "rom", 5)
+    says(monkeypatch, Says("modest", key.matrix, claims=False), Says("wrong", np.eye(5)))
+    found = recover(secret, RATE, "rom", 5)
+    assert not found.success_claimed and found.attack == "modest"
+
+
+def test_where_all_attacks_have_too_little_it_is_said(voice, monkeypatch):
+    says(monkeypatch, Says("short", None))
+    with pytest.raises(BadInput, match="Too little"):
+        recover(encrypted(voice, "rom", 5)[1], RATE, "rom", 5)
+
+
+def test_a_claim_on_whitened_speech_needs_no_covariances(monkeypatch):
+    noise = [np.random.default_rng(0).standard_normal(80_000)]
+    says(monkeypatch, Says("moments", np.eye(5)))
+    assert recover(noise, RATE, "rom+lpc=16", 5).success_claimed
+    assert not recover(noise, RATE, "rom", 5).success_claimed
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(10, 5), (6, 1)])
+def test_windows_are_joined_and_believed_where_they_agree(voice, monkeypatch, kernel, stride):
+    windows = Windows(kernel, stride)
+    key, wrong = draw_keys("rom", kernel, 0, 0, 2)
+    sent = [(windows.cut(torch.from_numpy(wave)).numpy().reshape(-1, kernel) @ key).ravel() for wave in voice]
+    says(monkeypatch, Says("shared", key, step=stride))
+    found = recover(sent, RATE, "rom+windows", kernel)
+    assert found.success_claimed and "one every" in found.evidence[0]
+    for plain, wave in zip(found.plain, voice, strict=True):
+        np.testing.assert_allclose(plain, wave[: len(plain)], atol=1e-6)
+        assert len(wave) - len(plain) < kernel
+    says(monkeypatch, Says("shared", wrong, step=stride))
+    assert not recover(sent, RATE, "rom+windows", kernel).success_claimed

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.attacks.test_recover import Says
+from wrongkey.attacks import recover
 from wrongkey.cli import main
 from wrongkey.evaluation.corpora import load_audio, open_corpus
+from wrongkey.keys import SecretKey
 
 RATE = 16_000
 VOICE = [load_audio(utterance) for utterance in open_corpus("bundled").utterances[:3]]
@@ -91,6 +94,28 @@ def test_plain_speech_is_not_taken_for_ciphertext(secrets, capsys):
     assert not result["success_claimed"] and "not encrypted" in result["evidence"][0] and result["plain"] == []
 
 
+def test_the_block_size_may_be_left_out(secrets, capsys):
+    assert main(["recover", "secret0.wav", "--scheme", "flipping", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["block_size"] == result["period"] == 10 and result["block_from_ciphertext"]
+    assert [(one["attack"], one["success_claimed"]) for one in result["attempts"]] == [("sign-chain", True)]
+    assert any("The block size is from the ciphertext" in sentence for sentence in result["evidence"])
+
+
+def test_windows_are_joined_as_the_file_says(tmp_path, monkeypatch, capsys):
+    """Under an attack that knows the key: whether windows of a file reach it, and come back as the speech."""
+    monkeypatch.chdir(tmp_path)
+    key = SecretKey.from_seed("rom+windows", 10, seed=1)
+    key.save(tmp_path / "key.npz")
+    wave(tmp_path / "plain.wav", VOICE[0])
+    assert main(["encrypt", "plain.wav", "--model", "tests.toys:overlapping", "--key", "key.npz", "-o", "s.wav"]) == 0
+    monkeypatch.setattr(recover, "ATTACKS", (lambda: Says("shared", key.matrix, step=5.0),))
+    assert main(["recover", "s.wav", "--scheme", "rom+windows"]) == 0
+    assert "Windows of 10 samples, one every 5, differ by 0" in capsys.readouterr().out  # 10 is in the file's comment
+    assert main(["decrypt", "s.wav", "--key", "key.npz", "-o", "d.wav"]) == 0
+    np.testing.assert_allclose(soundfile.read("s-recovered.wav")[0], soundfile.read("d.wav")[0], atol=1e-6)
+
+
 def test_spectrograms_and_the_evidence_are_drawn(secrets, tmp_path, capsys):
     (tmp_path / "other").mkdir()
     os.rename("secret1.wav", "other/secret0.wav")
@@ -120,6 +145,10 @@ def test_what_is_in_the_way_stays(secrets, capsys):
         (["missing.wav", *AS], "missing.wav is not a file"),
         (["silent.wav", *AS], "silent.wav is silent"),
         (["short.wav", *AS], "no block of 10 samples"),
+        (["plain0.wav", "--scheme", "flipping"], "show no blocks of 2 to 128 samples"),
+        (["noise.wav", "--scheme", "rom"], "show no blocks of 2 to 128 samples"),
+        (["short.wav", "--scheme", "rom"], "show no blocks of 2 to 128 samples"),
+        (["secret0.wav", "--scheme", "rom+nonce", "--block", "10"], "use the scheme rom"),
         (["stereo.wav", *AS], "2 channels"),
         (["secret0.wav", "slow.wav", *AS], "slow.wav has 8000 Hz and secret0.wav has 16000 Hz"),
         (["secret0.wav", "--scheme", "rom", "--block", "1"], "blocks of 2 to 128"),
@@ -140,6 +169,7 @@ def test_bad_input_is_refused_in_a_sentence(secrets, capsys, arguments, said):
     for name, samples, rate in (
         ("silent.wav", np.zeros(RATE), RATE),
         ("short.wav", noise[:9], RATE),
+        ("noise.wav", noise, RATE),
         ("stereo.wav", noise.reshape(-1, 2), RATE),
         ("slow.wav", noise, 8_000),
     ):

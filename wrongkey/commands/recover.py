@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,6 +19,7 @@ from wrongkey.terminal import conclude, note
 
 if TYPE_CHECKING:
     from wrongkey.attacks.recover import Recovered
+    from wrongkey.keys import SecretKey
 
 EPILOG = "Several recordings count as one voice under one key. Exit code: 0 success claimed, 1 not, 2 bad input."
 
@@ -33,7 +36,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--scheme", type=scheme_name, required=True, help="how the key was drawn: see 'wrongkey schemes'"
     )
-    parser.add_argument("--block", type=int, required=True, metavar="M", help="block size in samples")
+    parser.add_argument("--block", type=int, metavar="M", help="block size in samples (default: as ciphertext shows)")
     parser.add_argument(
         "-o", "--out", type=user_path,
         help="WAV file (32-bit float), or a folder for several (default: NAME-recovered.wav beside each recording)",
@@ -53,22 +56,30 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Attack, print what came of it, and write what was found."""
+    import numpy as np
     import torch
 
     from wrongkey.attacks.recover import recover
+    from wrongkey.commands.windows_comment import segments_of
 
     torch.set_num_threads(1)  # more make small factorisations slower
     outs = _outs(options)
     _refuse_existing(options, outs)
     recordings, rate = _read(options)
     original = _original(options, rate)
-    for file, samples in zip(options.files, recordings, strict=True):
-        if left := len(samples) % max(options.block, 1):
-            note(
-                f"{file}: {len(samples)} samples are not whole blocks of {options.block}; the last {left} are left out."
-            )
-    found = recover(recordings, rate, options.scheme, options.block)
-    plain = [_cut(path, samples) for path, samples in zip(options.files, found.plain, strict=True)]
+    windows = [_windows(options.scheme, file) for file in options.files]
+    pieces = [
+        list(segments_of(file, said, samples)[2]) if said else [samples]
+        for file, said, samples in zip(options.files, windows, recordings, strict=True)
+    ]
+    kernels = [int(said["kernel"]) for said in windows if said]
+    block = kernels[0] if options.block is None and kernels else options.block
+    found = recover(list(chain(*pieces)), rate, options.scheme, block)
+    ends = np.cumsum([len(parts) for parts in pieces])
+    plain = [
+        _plain(file, found.key, samples, said, found.plain[end - 1])
+        for file, samples, said, end in zip(options.files, recordings, windows, ends, strict=True)
+    ]
     score = None if original is None else _snr(original, plain[0])
 
     written: dict[str, list[str]] = {"plain": [], "key": [], "figures": []}
@@ -148,6 +159,28 @@ def _original(options: argparse.Namespace, rate: int) -> Any:
     if sample_rate(options.original) != rate:
         raise BadInput(f"{options.original} has another rate than {options.files[0]}: give what was encrypted.")
     return load_audio(options.original, rate, options.channels)
+
+
+def _windows(scheme: str, file: Path) -> re.Match[str] | None:
+    """What the file's comment tells of its windows; None where the scheme sends none, or there is no such comment."""
+    from wrongkey.commands.windows_comment import COMMENT
+    from wrongkey.evaluation.corpora.audio import comment
+    from wrongkey.evaluation.windows import sends_windows
+
+    return COMMENT.search(comment(file)) if sends_windows(scheme) else None
+
+
+def _plain(file: Path, key: SecretKey, samples: Any, windows: re.Match[str] | None, plain: Any) -> Any:
+    """The decrypted recording: `plain`, or its windows joined as the comment says; notes what is left out."""
+    from wrongkey.commands.windows_comment import speech_of
+    from wrongkey.keys import decrypt_query
+
+    left = len(samples) % key.size
+    if left:
+        note(f"{file}: {len(samples)} samples are not whole blocks of {key.size}; the last {left} are left out.")
+    if windows:
+        return speech_of(file, windows, decrypt_query(samples[: len(samples) - left], key))
+    return _cut(file, plain)
 
 
 def _cut(file: Path, samples: Any) -> Any:
@@ -241,6 +274,7 @@ def _print_json(
     options: argparse.Namespace, found: Recovered, score: float | None, written: dict[str, list[str]]
 ) -> None:
     import json
+    from dataclasses import asdict
 
     conclude(
         json.dumps(
@@ -252,6 +286,9 @@ def _print_json(
                 "block_size": found.key.block_size,
                 "ciphertext": [str(file) for file in options.files],
                 "seconds": found.seconds,
+                "block_from_ciphertext": found.block_from_ciphertext,
+                "period": found.period,
+                "attempts": [asdict(one) for one in found.attempts],
                 "stationarity": {"before": found.structure.before, "after": found.structure.after},
                 "predictable": dict(zip(("before", "after"), found.predictable, strict=True)),
                 "measured": dict(found.measured),

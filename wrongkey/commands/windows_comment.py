@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from wrongkey.keys.windows import Windows
 
 NUMBERS = ("samples", "kernel", "stride", "dilation", "before", "after", "segment")
-COMMENT = re.compile(r"wrongkey windows " + " ".join(rf"{name}=(\d{{1,9}})" for name in NUMBERS))
+COMMENT = re.compile(r"wrongkey windows " + " ".join(rf"{name}=(?P<{name}>\d{{1,9}})" for name in NUMBERS))
 MOST = 1000  # samples of speech for each sample of its windows: a few samples that are far apart span many
 
 
@@ -25,23 +25,28 @@ def comment_of(windows: Windows, segments: int, segment: int) -> str:
     return "wrongkey windows " + " ".join(f"{name}={value}" for name, value in zip(NUMBERS, values, strict=True))
 
 
-def speech_of(file: Path, found: re.Match[str], decrypted: Any) -> Any:
-    """The speech `(samples,)` of the decrypted windows of a file whose comment is `found`.
+def segments_of(file: Path, found: re.Match[str], sent: Any) -> tuple[Windows, int, Any]:
+    """The windows of a file whose comment is `found`, samples of a segment, and what was sent of each `(segments, n)`.
 
     Raises BadInput where the comment, which may be anybody's, does not fit the windows.
     """
-    import torch
-
     from wrongkey.keys.windows import Windows
 
     samples, kernel, stride, dilation, before, after, segment = map(int, found.groups())
     windows = Windows(kernel, stride, dilation, before, after)
     count = windows.count(segment) if min(kernel, stride, dilation, segment) > 0 else 0
     held = samples // max(segment, 1) * count * kernel
-    if not 0 < held <= len(decrypted) or samples % segment or before + samples + after > MOST * len(decrypted):
+    if not 0 < held <= len(sent) or samples % segment or before + samples + after > MOST * len(sent):
         raise BadInput(
-            f"{printable(file)}: its comment tells of other windows than its {len(decrypted)} samples hold: encrypt "
+            f"{printable(file)}: its comment tells of other windows than its {len(sent)} samples hold: encrypt "
             "the speech again with 'wrongkey encrypt --model'."
         )
-    rows = torch.from_numpy(decrypted[:held]).reshape(samples // segment, -1)
-    return windows.join(rows, segment).flatten().numpy()
+    return windows, segment, sent[:held].reshape(samples // segment, -1)
+
+
+def speech_of(file: Path, found: re.Match[str], decrypted: Any) -> Any:
+    """The speech `(samples,)` of the decrypted windows of a file whose comment is `found`; BadInput as above."""
+    import torch
+
+    windows, segment, rows = segments_of(file, found, decrypted)
+    return windows.join(torch.from_numpy(rows), segment).flatten().numpy()

@@ -1,0 +1,227 @@
+r"""How often attacks from ciphertext alone claim a success that is none: the table of null cases in docs/attacks.md.
+
+    python -m benchmarks.null_cases run --corpus kaldi:DIR --only adults.txt --esc50 DIR --out rows.csv
+    python -m benchmarks.null_cases table --out rows.csv
+
+Every attack on waveforms that needs nothing but ciphertext gets the same inputs: input i is of the kind i modulo the
+number of kinds, and has a speaker, sound, key and seed of its own. `recover` is one more attack, with the block size
+given and without. A claim is false where nothing was encrypted in blocks, or what the key decrypts is not the plain
+sound (an SNR below 20 dB). Every input is a line of the file, and what is there is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import shake_128
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.conditions import against, read, spoken
+from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Recovery, Setting
+from wrongkey.attacks.harness.offered import REGISTRY
+from wrongkey.attacks.harness.registry import open_attack
+from wrongkey.attacks.recover import ATTACKS, applies, recover
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
+from wrongkey.keys import SecretKey, decrypt_query, encrypt_query, get_scheme
+from wrongkey.keys.key_cut import KeyCut
+
+RATE = 16_000
+SCHEMES = ("rom", "flipping", "shuffling", "signed-shuffling", "invertible", "rom+turns=2", "shuffling+signs=3",
+           "flipping+order=3", "rom+windows")  # fmt: skip
+SIZES = (3, 4, 5, 7, 8, 10)
+RECOVER = ("recover", "recover without --block")
+FIELDS = ("attack", "number", "kind", "scheme", "size", "claimed", "snr", "false", "seconds", "note")
+Wave = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Where plain sounds are from, and how long they are, in samples."""
+
+    corpus: Corpus
+    esc50: Path
+    samples: int
+
+    def voice(self, number: int) -> Wave:
+        """Speech of the next speaker."""
+        speakers = self.corpus.speakers
+        return spoken(self.corpus, speakers[number % len(speakers)], self.samples)
+
+    def clip(self, number: int, category: str | None = None) -> Wave:
+        """A clip of ESC-50, of any category or of one."""
+        with (self.esc50 / "esc50.csv").open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if category in (None, row["category"])]
+        name = rows[number * 37 % len(rows)]["filename"]
+        return load_audio(self.esc50 / "audio" / f"{Path(name).stem}.ogg", RATE)[: self.samples]
+
+
+def keystream(wave: Wave, number: int) -> Wave:
+    """16-bit samples under a stream cipher, heard as samples."""
+    samples = np.round(wave * (2**15 - 1)).astype(np.int16).view(np.uint16)
+    stream = np.frombuffer(shake_128(f"null case {number}".encode()).digest(2 * len(samples)), np.uint16)
+    return (samples ^ stream).view(np.int16) / 2**15
+
+
+def fresh_keys(wave: Wave, size: int, number: int) -> Wave:
+    """A key of its own for every block."""
+    rows = wave[: len(wave) // size * size].reshape(-1, 1, size)
+    keys, _ = np.linalg.qr(np.random.default_rng(number).standard_normal((len(rows), size, size)))
+    return (rows @ keys).ravel()
+
+
+def under(scheme: str, size: int, number: int, wave: Wave) -> Wave:
+    return encrypt_query(wave, SecretKey.from_seed(scheme, size, seed=number), blocks="samples")
+
+
+def other(choices: Sequence[str], than: str, number: int) -> str:
+    left = [one for one in choices if one.split("+")[0] != than.split("+")[0]]
+    return left[number % len(left)]
+
+
+# (sounds, scheme and size that the attack assumes, number) -> plain sound, if anything is encrypted, and the input
+Kind = Callable[[Sounds, str, int, int], tuple[Wave | None, Wave]]
+KINDS: Mapping[str, Kind] = {
+    "white noise": lambda s, scheme, size, n: (None, np.random.default_rng(n).standard_normal(s.samples)),
+    "silence": lambda s, scheme, size, n: (None, np.zeros(s.samples)),
+    "plain speech": lambda s, scheme, size, n: (None, s.voice(n)),
+    "plain sound": lambda s, scheme, size, n: (None, s.clip(n)),
+    "rain": lambda s, scheme, size, n: (None, s.clip(n, "rain")),
+    "stream cipher": lambda s, scheme, size, n: (None, keystream(s.voice(n), n)),
+    "fresh keys": lambda s, scheme, size, n: (None, fresh_keys(s.voice(n), size, n)),
+    "another scheme": lambda s, scheme, size, n: (
+        voice := s.voice(n), under(other(("rom", "flipping", "shuffling"), scheme, n), size, n, voice)
+    ),
+    "another block size": lambda s, scheme, size, n: (
+        voice := s.voice(n), under(scheme.removesuffix("+windows"), size + 1 + n % 5, n, voice)
+    ),
+    "sound, another block size": lambda s, scheme, size, n: (
+        clip := s.clip(n), under(scheme.removesuffix("+windows"), size + 1 + n % 5, n, clip)
+    ),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Measure, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("--out", type=Path, required=True, help="CSV file of the inputs")
+    parser.add_argument("--corpus", default="bundled")
+    parser.add_argument("--only", type=Path, help="a list of utterances")
+    parser.add_argument("--esc50", type=Path, help="folder of ESC-50")
+    parser.add_argument("--attacks", nargs="+", metavar="NAME", help="(default: all, and recover)")
+    parser.add_argument("--schemes", nargs="+", default=SCHEMES, metavar="NAME")
+    parser.add_argument("--inputs", type=int, default=200, help="for each attack")
+    parser.add_argument("--seconds", type=float, default=4.0)
+    options = parser.parse_args()
+    if options.what == "run":
+        if options.esc50 is None:
+            parser.error("give --esc50 FOLDER.")
+        measure(options)
+    table(read(options.out))
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Give every attack the inputs that the file lacks."""
+    torch.set_num_threads(1)
+    corpus = open_corpus(options.corpus)
+    if options.only:
+        corpus = corpus.only_listed(options.only)
+    sounds = Sounds(corpus, options.esc50, round(options.seconds * RATE))
+    done = {(row["attack"], int(row["number"])) for row in read(options.out)}
+    asked = {name: schemes for name, schemes in applicable(options.schemes) if name in (options.attacks or [name])}
+    for number in range(options.inputs):
+        for name, schemes in asked.items():
+            if (name, number) not in done:
+                row = given(name, schemes[number // len(KINDS) % len(schemes)], number, sounds)
+                with options.out.open("a", newline="") as file:
+                    writer = csv.DictWriter(file, FIELDS)
+                    if file.tell() == 0:
+                        writer.writeheader()
+                    writer.writerow({"attack": name, "number": number, **row})
+
+
+def applicable(schemes: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Every attack that needs nothing but ciphertext, and recover, with the schemes that they are for."""
+    attacks = {name: open_attack(name) for name in REGISTRY.names()}
+    for name, attack in attacks.items():
+        if own := [scheme for scheme in schemes if blind_case(attack, setting_of(scheme, 5))]:
+            yield name, own
+    tried = [make() for make in ATTACKS]
+    own = [scheme for scheme in schemes if any(applies(one, setting_of(scheme, 5)) for one in tried)]
+    for name in RECOVER if own else ():
+        yield name, own
+
+
+def setting_of(scheme: str, size: int) -> Setting:
+    found = get_scheme(scheme)
+    return Setting(found, KeyCut("samples", size).under(found).merged, float(RATE))
+
+
+def blind_case(attack: CompleteAttack, setting: Setting) -> Case | None:
+    """The case of an attack that has nothing but ciphertext; None where there is none, or it does not apply."""
+    if not applies(attack, setting):
+        return None
+    return next((one for one in attack.cases(setting) if (one.needs or attack.threat.needs) == {"ciphertext"}), None)
+
+
+def given(name: str, scheme: str, number: int, sounds: Sounds) -> dict[str, object]:
+    """What an attack says of an input."""
+    kind, size = list(KINDS)[number % len(KINDS)], SIZES[number % len(SIZES)]
+    plain, wave = KINDS[kind](sounds, scheme, size, number)
+    begin, note, claimed, reached = time.process_time(), "", False, -np.inf
+    try:
+        run = partial(recovered, name) if name in RECOVER else partial(attacked, name)
+        claimed, heard = run(scheme, size, wave, number)
+        if plain is not None:
+            shared = min(len(plain), len(heard))
+            reached = against(plain[:shared], heard[:shared])
+    except BadInput as refused:
+        note = str(refused)
+    wrong = claimed and reached < DECRYPTED
+    seconds = round(time.process_time() - begin, 2)
+    return {"kind": kind, "scheme": scheme, "size": size, "claimed": int(claimed), "false": int(wrong),
+            "snr": "" if plain is None else round(reached, 1), "seconds": seconds, "note": note}  # fmt: skip
+
+
+def recovered(name: str, scheme: str, size: int, wave: Wave, number: int) -> tuple[bool, Wave]:
+    found = recover([wave], RATE, scheme, size if name == RECOVER[0] else None, seed=number)
+    return found.success_claimed, found.plain[0]
+
+
+def attacked(name: str, scheme: str, size: int, wave: Wave, number: int) -> tuple[bool, Wave]:
+    """Whether an attack of the suite claims success, and what its key decrypts."""
+    attack, setting = open_attack(name), setting_of(scheme, size)
+    whole = wave[: len(wave) // setting.size * setting.size].astype(np.float64)
+    case = blind_case(attack, setting)
+    assert case is not None
+    found: Recovery = attack.run(Evidence(setting, case, number, ciphertext=(torch.from_numpy(whole),)))
+    assert found.key is not None
+    key = SecretKey.of(get_scheme(scheme), size, 1, found.key)
+    return bool(found.success_claimed), decrypt_query(whole, key)
+
+
+def table(rows: Sequence[Mapping[str, str]]) -> None:
+    """Print a line for every attack: false claims, of which kinds, and what it took."""
+    print("| attack | inputs | refused | claims | false | of which | CPU s an input |")
+    print("|:---|---:|---:|---:|---:|:---|---:|")
+    for name in dict.fromkeys(row["attack"] for row in rows):
+        own = [row for row in rows if row["attack"] == name]
+        false = [row for row in own if row["false"] == "1"]
+        where = ", ".join(f"{row['kind']} as {row['scheme']} {row['size']}" for row in false) or "-"
+        refused, claims = sum(bool(row["note"]) for row in own), sum(row["claimed"] == "1" for row in own)
+        each = np.mean([float(row["seconds"]) for row in own])
+        print(f"| `{name}` | {len(own)} | {refused} | {claims} | {len(false)} | {where} | {each:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
