@@ -26,6 +26,7 @@ SUITE: Mapping[str, str] = {
     "sample-order": "wrongkey.attacks.waveforms.sample_order:SampleOrder",
     "shared-samples": "wrongkey.attacks.waveforms.shared_samples:SharedSamples",
     "polyphase": "wrongkey.attacks.waveforms.polyphase:Polyphase",
+    "oblique-polyphase": "wrongkey.attacks.waveforms.oblique_polyphase:ObliquePolyphase",
     "linear-prediction": "wrongkey.attacks.waveforms.linear_prediction:LinearPrediction",
     "spectrogram-moments": "wrongkey.attacks.spectrograms.moments:SpectrogramMoments",
     "learned-key": "wrongkey.attacks.through_model.learned_key:LearnedKey",
