@@ -18,7 +18,7 @@ or not.
 (I - c c^H) K^T e(f) = 0, and all columns together determine K up to its scale (direct linear transformation): C_x is no
 longer needed. From there Pham's criterion, mean log p_kt + 2 / M log |det K|, is lowered over all real matrices. Its
 floor is a share of each component's own mean power, so that it does not depend on the scale of a row, which no
-orthogonality fixes.
+orthogonality fixes. For even M it is the same for a key that turns the spectrum around, and voices decide.
 
 The sign and the scale of K stay open; a scheme that fixes the energy of its keys fixes the latter.
 
@@ -129,7 +129,21 @@ def _mixing(spectra: BlockSpectra, rate: float, settings: ObliqueSettings) -> tu
         descended(mixing, spectra, known, settings.last_floor, settings.last_steps, settings)
         for mixing, _ in starts[: settings.descents]
     ]
-    return min(ends, key=lambda end: end[1])
+    mixing, value = min(ends, key=lambda end: end[1])
+    return _upright(mixing, spectra, rate, settings), value
+
+
+def _upright(mixing: Tensor, spectra: BlockSpectra, rate: float, settings: ObliqueSettings) -> Tensor:
+    """The matrix (M, M), or the one that turns the spectrum around, whichever finds voices at low frequencies.
+
+    For even M both have the same criterion.
+    """
+    size = len(mixing)
+    if size % 2:
+        return mixing
+    turned = mixing * (-1.0) ** torch.arange(size, dtype=mixing.dtype)
+    voices = [voicing(torch.linalg.inv(one), spectra.heard, rate, settings) for one in (mixing, turned)]
+    return mixing if voices[0] >= voices[1] else turned
 
 
 def directions(spectra: BlockSpectra, settings: ObliqueSettings) -> list[Tensor]:
