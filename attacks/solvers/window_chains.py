@@ -100,7 +100,7 @@ def window_chains(rows: Sequence[Matrix], steps: Sequence[int], monomial: bool =
             f"Windows of {size} samples need {2 * size} pairs of neighbours, and there are {len(pairs)}: give longer "
             "ciphertext."
         )
-    _, values, directions = array_svd(np.linalg.qr(pairs, mode="r"))
+    _, values, directions = array_svd(np.asarray(np.linalg.qr(pairs, mode="r")))
     return max((_chains(values, directions, step, monomial) for step in steps), key=lambda found: found.gap)
 
 

@@ -99,7 +99,7 @@ class PublicModel(AttackDefaults):
                 f"of {y.shape[1]}: they are not of one architecture."
             )
         fitted, scaled = fit_scaled(setting.scheme, x, y, _kernel_of_row(plain, len(x), kernels), self.settings)
-        key = fitted.key if setting.scheme.orthogonal else np.linalg.inv(fitted.key).T
+        key: Matrix = fitted.key if setting.scheme.orthogonal else np.linalg.inv(fitted.key).T.astype(np.float64)
         rank = independent(x)
         notes = []
         if rank < setting.size:
