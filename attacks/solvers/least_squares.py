@@ -18,7 +18,7 @@ import numpy as np
 from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.solvers.stable_linalg import array_lstsq, array_singular_values, array_svd
 
-EMPTY = 1e-12  # singular values below this share of the largest are rounding
+LEAST = 1e-12  # singular values below this share of the largest are rounding
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class LeastSquares:
 def least_squares(x: Matrix, y: Matrix) -> LeastSquares:
     """The matrix between plain blocks x and encrypted ones y, both `(n, N)`, with errors in one of them."""
     count, size = x.shape
-    key = _filled_up(array_lstsq(x, y, EMPTY), x, y)
+    key = _filled_up(array_lstsq(x, y, LEAST), x, y)
     in_cipher = LeastSquares(key, y - x @ key, x, float(np.sum(key**2) / size))
-    back = array_lstsq(y, x, EMPTY)
-    if count < 2 * size or array_singular_values(back)[-1] <= EMPTY * array_singular_values(back)[0]:
+    back = array_lstsq(y, x, LEAST)
+    if count < 2 * size or array_singular_values(back)[-1] <= LEAST * array_singular_values(back)[0]:
         return in_cipher
     in_plain = LeastSquares(np.linalg.inv(back), x - y @ back, y @ back, 1.0)
     return min((in_cipher, in_plain), key=lambda fitted: _coloured(fitted.left))
@@ -62,7 +62,7 @@ def least_squares(x: Matrix, y: Matrix) -> LeastSquares:
 
 def _filled_up(key: Matrix, x: Matrix, y: Matrix) -> Matrix:
     """The key of least norm, and an arbitrary isometry, as loud, between what no known block holds of both sides."""
-    known = int((array_singular_values(x) > EMPTY * np.linalg.norm(x)).sum())
+    known = int((array_singular_values(x) > LEAST * np.linalg.norm(x)).sum())
     if known == len(key):
         return key
     unseen, free = (array_svd(side)[2][known:] for side in (x, y))

@@ -47,8 +47,7 @@ from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS as AV
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 from wrongkey.errors import BadInput
 
-EMPTY = 1e-14  # of the largest eigenvalue: what a smaller one is taken to be
-GRID = 512  # frequencies of an average spectrum, from 0 to half the sample rate
+LEAST = 1e-14  # of the largest eigenvalue: what a smaller one is taken to be
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def oblique_estimates(
     """
     size = blocks[0].shape[-1]
     covariance = torch.stack([rows.mT @ rows for rows in blocks]).sum(0)
-    if not bool(eigh(covariance)[0][0] > EMPTY * covariance.trace()):
+    if not bool(eigh(covariance)[0][0] > LEAST * covariance.trace()):
         raise BadInput(f"The ciphertext does not span blocks of {size}: it is silent, or in other blocks.")
     white = _power(covariance / covariance.trace() * size, -0.5)
     whitened = [rows.double() @ white for rows in blocks]
@@ -163,7 +162,7 @@ def average_autocorrelations(size: int, settings: ObliqueSettings) -> list[Tenso
     """Autocorrelations r(0) = 1 to r(M - 1) of average speech, flatter and steeper, pre-emphasised or not."""
     found = []
     for emphasis in settings.emphases:
-        r = average_autocorrelation(GRID + 1, emphasis, AVERAGE)
+        r = average_autocorrelation(AVERAGE.average_grid // 2 + 1, emphasis, AVERAGE)
         power = np.fft.rfft(np.concatenate([r, r[-2:0:-1]])).real
         for tilt in settings.tilts:
             tilted = np.fft.irfft(np.maximum(power, 1e-6 * power.max()) ** tilt)[:size]
@@ -255,5 +254,5 @@ def _unit(columns: Tensor) -> Tensor:
 def _power(matrices: Tensor, exponent: float) -> Tensor:
     """Powers of Hermitian positive definite matrices (..., M, M)."""
     values, vectors = eigh(matrices)
-    values = values.clamp_min(EMPTY * float(values.max()))
+    values = values.clamp_min(LEAST * float(values.max()))
     return (vectors * (values**exponent).unsqueeze(-2)) @ vectors.mH
