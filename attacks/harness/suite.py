@@ -133,8 +133,6 @@ def run_attacks(
     if report and target.model is None:  # otherwise the sweep of incorrect keys says it
         for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.background_corpus.cautions)):
             report(f"caution: {caution}")
-    if report and target.windows is not None and target.windows.factor > 1:
-        report("caution: neighbouring windows share samples under one key, and no attack here makes use of that yet")
     unfinished, tried = None, 0
     if target.model is not None:
         guessing = Guessing(target, folder.path, keys)

@@ -11,6 +11,8 @@ another key of the list) is improbable. An orthogonal matrix has a linearised er
 for the turn in the plane of the singular directions i and j of X, and the sign of the weakest direction, which costs
 `4 s_i^2`, must be certain.
 
+An invertible key is not the nearest of anything: it is fitted by `wrongkey.attacks.solvers.least_squares`.
+
 References
 ----------
 .. [1] P. H. Schönemann, "A generalized solution of the orthogonal Procrustes problem", Psychometrika 31, 1966.
@@ -27,6 +29,7 @@ from scipy.special import erfc
 
 from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.solvers.key_lists import every_key, listed
+from wrongkey.attacks.solvers.least_squares import least_squares
 from wrongkey.attacks.solvers.stable_linalg import array_polar, array_singular_values, array_svd
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.vocabulary import RECOVERED
@@ -162,10 +165,27 @@ def fit(
     """
     scheme = get_scheme(scheme)
     x, y = _pairs(plain, cipher, weights)
+    if not scheme.orthogonal:
+        return _invertible(x, y, settings.certain)
     key = nearest_key(scheme, x.T @ y)
     if not _discrete(scheme, x.shape[1]):
         key = min(key, _row_by_row(x, y), key=lambda k: float(np.linalg.norm(x @ k - y)))
     return _judged(scheme, x, y, key, settings.certain)
+
+
+def _invertible(x: Matrix, y: Matrix, least: float) -> Fit:
+    """The fit of any invertible matrix; not certain from N blocks, which leave nothing that could contradict it.
+
+    The rank counts directions whose images are known as surely as a sign is asked to be.
+    """
+    fitted, (count, size) = least_squares(x, y), x.shape
+    power = max(float(((y if fitted.plain is x else x) ** 2).sum()), 1e-300)
+    squares = float((fitted.left**2).sum())
+    variance = max(squares / max((count - size) * size, 1), ROUNDING**2 * power / (count * size))
+    rank = int((array_singular_values(fitted.plain) ** 2 / variance > least).sum())
+    expected = fitted.expected_error(variance) if rank == size else float(np.sqrt(2.0))
+    certain = count > size and rank == size and expected < RECOVERED and squares < power / 2
+    return Fit(fitted.key, float(np.sqrt(squares / power)), rank, expected, certain)
 
 
 def _discrete(scheme: Scheme, size: int) -> bool:

@@ -1,12 +1,14 @@
 """Public model: the plain checkpoint is in the open, and the provider holds the encrypted one.
 
-Its first-layer kernels `K^T e` beside the public `e` are known plaintext (`wrongkey.attacks.solvers.procrustes`): every
-block of the layer's weights is one pair. Lifting is public, so a lifted layer is compared with the lifted public one.
-The key is found exactly where the kernels span the block; where they do not, it is found on their span, which is all
-that the encrypted model ever looks at. Where the owner has fine-tuned the model, what moved is noise on the pairs.
+Its first-layer kernels `K^-1 e`, or `K^T e` where keys are orthogonal, beside the public `e` are known plaintext
+(`wrongkey.attacks.solvers.procrustes`): every block of the layer's weights is one pair. Lifting is public, so a lifted
+layer is compared with the lifted public one. The key is found exactly where the kernels span the block; where they do
+not, it is found on their span, which is all that the encrypted model ever looks at. Where the owner has fine-tuned the
+model, what moved is noise on the pairs.
 
 A batch norm that was merged into the kernels scales each of them, perhaps by a negative number. The scale of a kernel
-shows in its length, which a key leaves alone, and its sign in whether it agrees with the key that the others give.
+shows in its length, which an orthogonal key leaves alone, and its sign in whether it agrees with the key that the
+others give.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ class PublicModel(AttackDefaults):
 
     name = "public-model"
     family = 4
+    any_key = True
     needs: frozenset[Need] = frozenset({"public model", "encrypted model"})
     threat = Threat("Holds the encrypted model, as the provider does, and the plain checkpoint it comes from.", needs)
 
@@ -96,6 +99,7 @@ class PublicModel(AttackDefaults):
                 f"of {y.shape[1]}: they are not of one architecture."
             )
         fitted, scaled = fit_scaled(setting.scheme, x, y, _kernel_of_row(plain, len(x), kernels), self.settings)
+        key: Matrix = fitted.key if setting.scheme.orthogonal else np.linalg.inv(fitted.key).T.astype(np.float64)
         rank = independent(x)
         notes = []
         if rank < setting.size:
@@ -103,7 +107,7 @@ class PublicModel(AttackDefaults):
         if scaled:
             notes.append("The kernels are scaled against the public ones, as by a merged batch norm.")
         return Recovery(
-            fitted.key,
+            key,
             success_claimed=fitted.certain,
             objective=fitted.residual,
             measured={"rank": rank, "expected error": fitted.expected_error},
@@ -117,9 +121,12 @@ def fit_scaled(
     """Return the key between rows `(n, N)` whose kernels may be scaled, and whether they seem to be.
 
     kernel: `(n,)`, the number of the kernel that a row belongs to; one kernel's rows have one scale. Kernels count as
-    scaled where the residual is then much lower.
+    scaled where the residual is then much lower. Rows of kernels are multiplied by the transposed inverse of a key, so
+    that is what is returned of an invertible one.
     """
     as_is = fit(scheme, plain, cipher, settings)
+    if not scheme.orthogonal:
+        return as_is, False  # lengths say nothing of a scale where the key changes them
     scales = _scales(plain, cipher, kernel, settings.scaled)
     if as_is.residual < settings.scaled or scales is None:
         return as_is, False

@@ -35,7 +35,8 @@ def test_a_finished_run_is_read_again_with_the_block_size_that_was_asked_for(tmp
     ("attack", "scheme", "says"),
     [
         ("polyphase", "invertible", "orthogonal keys"),
-        ("known-plaintext", "invertible", "orthogonal keys"),
+        ("known-plaintext", "invertible", None),
+        ("public-statistics", "invertible", "attacks a model"),
         ("polyphase", "rom+turns=2", None),
         ("random-keys", "invertible", None),
     ],

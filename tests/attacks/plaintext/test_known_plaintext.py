@@ -49,6 +49,21 @@ def test_as_many_blocks_as_elements_give_every_key(scheme: str, size: int, speec
         assert key_error(recovery.key, key, "samples") < 1e-6 and recovery.success_claimed
 
 
+@pytest.mark.parametrize("size", [3, 10, 64])
+def test_invertible_keys_take_one_block_more_to_be_certain(size: int, speech: np.ndarray) -> None:
+    (key,) = draw_keys("invertible", size, 3, 0, 1)
+    plain = blocks_of(speech, size, size + 1)
+    recovery = attacked("invertible", plain, plain @ key)
+    assert key_error(recovery.key, key, "samples") < 1e-6 and recovery.success_claimed
+    exact = attacked("invertible", plain[:size], plain[:size] @ key)
+    assert key_error(exact.key, key, "samples") < 1e-6
+    assert not exact.success_claimed and "one more would confirm it" in exact.note
+    counts = [
+        case.known_blocks for case in KnownPlaintext().cases(setting("invertible", size)) if case.quality == "clean"
+    ]
+    assert max(map(present, counts)) == size + 1
+
+
 @pytest.mark.parametrize("scheme", ["shuffling", "flipping"])
 def test_one_block_gives_a_discrete_key(scheme: str, speech: np.ndarray) -> None:
     plain = blocks_of(speech, 10, 1)
@@ -111,6 +126,17 @@ def test_impulses_return_the_key(scheme: str, size: int) -> None:
     recovery = ChosenPlaintext().run(evidence)
     assert key_error(present(recovery.key), key, "tiles") < 1e-12
     assert recovery.success_claimed and recovery.queries == size
+
+
+def test_impulses_and_their_sum_return_an_invertible_key() -> None:
+    (key,) = draw_keys("invertible", 6, 3, 0, 1)
+    evidence = Evidence(setting("invertible", 6), Case(), 0, encrypt=lambda blocks: blocks @ key)
+    recovery = ChosenPlaintext().run(evidence)
+    assert key_error(present(recovery.key), key, "tiles") < 1e-12
+    assert recovery.success_claimed and recovery.queries == 7
+    assert ChosenPlaintext().cases(evidence.setting) == [Case(queries=7)]
+    squared = Evidence(setting("invertible", 6), Case(), 0, encrypt=lambda blocks: (blocks @ key) ** 2)
+    assert ChosenPlaintext().run(squared).success_claimed is False
 
 
 def test_a_device_that_does_something_else_is_not_believed() -> None:

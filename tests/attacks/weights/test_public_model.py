@@ -85,6 +85,20 @@ def test_every_first_layer_gives_its_key(name: str, scheme: str) -> None:
         assert recovery.measured["rank"] == where.size
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_first_layer_gives_an_invertible_key(name: str) -> None:
+    build, block, blocks = LAYERS[name]
+    torch.manual_seed(0)
+    network, where = nn.Sequential(build()), setting("invertible", block, blocks)
+    (key,) = draw_keys("invertible", where.size, 0, 0, 1)
+    recovery = attacked(network, network, where, key)
+    error = key_error(recovery.key, key, "tiles")
+    assert recovery.measured["rank"] == where.size and error < 1e-3
+    torch.manual_seed(1)
+    other = attacked(nn.Sequential(build()), network, where, key)
+    assert not other.success_claimed
+
+
 @pytest.mark.parametrize("scheme", [SIGNED, SHIFTS, TURNS])
 def test_few_kernels_give_the_key_of_a_users_finite_scheme(scheme: Scheme) -> None:
     torch.manual_seed(0)

@@ -1,0 +1,78 @@
+"""The attack `oblique-polyphase`: an invertible key from ciphertext alone, from its block spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.waveforms.block_structure import block_structure
+from wrongkey.attacks.waveforms.oblique_spectra import DEFAULTS, ObliqueSettings, oblique_estimates
+from wrongkey.keys.blocks import Blocks
+from wrongkey.keys.cutting import to_blocks
+from wrongkey.keys.schemes import Group
+
+SECONDS = (5.0, 10.0, 25.0, 75.0)  # of ciphertext
+
+
+class ObliquePolyphase(AttackDefaults):
+    """Joint diagonalisation of whitened block spectra, and one real matrix that explains all their directions."""
+
+    name = "oblique-polyphase"
+    family = 5
+    any_key = True
+    threat = Threat("Has nothing but encrypted waveforms of one speaker, all under one key.", frozenset({"ciphertext"}))
+
+    def __init__(self, settings: ObliqueSettings = DEFAULTS) -> None:
+        self.settings = settings
+
+    def inapplicable(self, setting: Setting) -> str | None:
+        """Only waveforms, and schemes whose keys are invertible and no more."""
+        if setting.blocks is not Blocks.SAMPLES:
+            return f"This attack uses the tones of a waveform; {setting.blocks} of a spectrogram have none."
+        if setting.scheme.group is not Group.INVERTIBLE:
+            return f"Keys of {setting.scheme.name} are orthogonal, and polyphase finds such keys better."
+        if not 2 <= setting.size <= self.settings.largest:
+            return f"This attack takes blocks of 2 to {self.settings.largest} samples, not of {setting.size}."
+        return None
+
+    def cases(self, setting: Setting) -> Sequence[Case]:
+        """5 to 75 seconds."""
+        return [Case(seconds=seconds) for seconds in SECONDS]
+
+    def run(self, evidence: Evidence) -> Recovery:
+        """The estimate of least criterion; its sign is open, and its energy is that of an orthogonal key.
+
+        Success is claimed where an estimate from segments of another length decrypts the same, and the key takes the
+        blocks out of the ciphertext. measured: `agreement` of the two, `stationarity` of the ciphertext and after
+        decryption, and the key's `condition` number.
+        Raises BadInput where no utterance is as long as one segment, or the ciphertext does not span the blocks.
+        """
+        setting, settings = evidence.setting, self.settings
+        blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
+        (best, value), *others = oblique_estimates(blocks, rate=setting.rate, settings=settings)
+        inverse = torch.linalg.inv(best)
+        agreement = min(correlation(blocks, inverse, torch.linalg.inv(other)) for other, _ in others)
+        rows = [each.numpy() for each in blocks]
+        structure = block_structure(rows, inverse.mT.numpy(), setting.rate, settings)
+        return Recovery(
+            best.numpy(),
+            success_claimed=agreement >= settings.agreed and structure.taken_away,
+            objective=value,
+            measured={
+                "agreement": agreement,
+                "stationarity": structure.after,
+                "stationarity of the ciphertext": structure.before,
+                "condition": float(np.linalg.cond(best.numpy())),
+            },
+        )
+
+
+def correlation(blocks: Sequence[Tensor], one: Tensor, other: Tensor) -> float:
+    """Correlation, 0 to 1 whatever sign and scale, of what two inverse keys (M, M) decrypt from blocks (t, M)."""
+    covariance = torch.stack([rows.mT @ rows for rows in blocks]).sum(0)
+    shared, *powers = (torch.trace(a.mT @ covariance @ b) for a, b in ((one, other), (one, one), (other, other)))
+    return float(shared.abs() / (powers[0] * powers[1]).sqrt())

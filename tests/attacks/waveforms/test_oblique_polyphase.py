@@ -1,0 +1,91 @@
+"""The attack `oblique-polyphase`: invertible keys that it must find, and inputs on which it must say that it failed."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.narrow import present
+from wrongkey.attacks.base import Case, Evidence, Setting
+from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.waveforms.block_spectra import tones
+from wrongkey.attacks.waveforms.oblique_polyphase import ObliquePolyphase, correlation
+from wrongkey.attacks.waveforms.oblique_spectra import DEFAULTS, fitted
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.corpora import load_audio, open_corpus
+from wrongkey.keys import draw_keys, get_scheme
+from wrongkey.keys.key_cut import KeyCut
+
+
+@pytest.fixture(scope="module")
+def voice():
+    """Eight seconds of one of the bundled voices."""
+    corpus = open_corpus("bundled")
+    spoken = [torch.from_numpy(load_audio(u)).double() for u in corpus.utterances if u.speaker == corpus.speakers[0]]
+    return spoken[:3]
+
+
+def attacked(queries, size, key=None):
+    rows = [one[: len(one) // size * size] for one in queries]
+    if key is not None:
+        rows = [(one.reshape(-1, size) @ torch.from_numpy(key)).flatten() for one in rows]
+    about = Setting(get_scheme("invertible"), KeyCut("samples", size), 16_000)
+    return ObliquePolyphase().run(Evidence(about, Case(), 0, ciphertext=tuple(rows)))
+
+
+@pytest.mark.parametrize(("size", "condition"), [(3, 10), (3, 1000), (4, 2)])
+def test_the_key_of_a_voice_is_found_from_ciphertext_alone(voice, size, condition):
+    (key,) = draw_keys(f"invertible+condition={condition}", size, 1, 0, 1)
+    found = attacked(voice, size, key)
+    assert found.success_claimed and key_error(present(found.key), key, "samples") < 0.05
+    assert np.linalg.norm(present(found.key)) == pytest.approx(np.sqrt(size))
+    assert found.measured["condition"] == pytest.approx(np.linalg.cond(key), rel=0.2)
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_white_noise_and_plain_speech_are_not_claimed(voice, size):
+    noise = torch.from_numpy(np.random.default_rng(1).standard_normal((2, 60_000)))
+    assert not attacked(list(noise), size).success_claimed
+    assert not attacked(voice, size).success_claimed
+
+
+def test_other_blocks_are_not_claimed(voice):
+    (key,) = draw_keys("invertible", 5, 2, 0, 1)
+    sent = [(one[: len(one) // 5 * 5].reshape(-1, 5) @ torch.from_numpy(key)).flatten() for one in voice]
+    assert not attacked(sent, 3).success_claimed
+
+
+def test_directions_of_tones_determine_a_matrix_up_to_its_scale():
+    truth = torch.from_numpy(draw_keys("invertible", 4, 3, 0, 1)[0])
+    known = tones(torch.tensor([0.5, 1.5, 2.5], dtype=torch.float64), 4)
+    columns = truth.to(known.dtype) @ known
+    columns = (
+        columns / columns.norm(dim=1, keepdim=True) * torch.polar(torch.ones(1, 1, 4), torch.rand(3, 1, 4)).to(known)
+    )
+    near = truth + 0.05 * torch.randn(4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = fitted(near, columns, known, DEFAULTS)
+    torch.testing.assert_close(found / found.norm(), truth / truth.norm(), rtol=0, atol=1e-6)
+
+
+def test_keys_agree_whatever_their_sign_and_scale():
+    blocks = [torch.randn(200, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))]
+    one, other = (torch.from_numpy(draw_keys("invertible", 4, seed, 0, 1)[0]) for seed in (0, 1))
+    assert float(correlation(blocks, one, -2 * one)) == pytest.approx(1)
+    assert float(correlation(blocks, one, other)) < 0.95
+
+
+def test_silence_is_refused_in_a_sentence():
+    with pytest.raises(BadInput, match="silent"):
+        attacked([torch.zeros(20_000, dtype=torch.float64)], 4)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "blocks", "size", "says"),
+    [
+        ("rom", "samples", 4, "polyphase"),
+        ("invertible", "tiles", 4, "tones"),
+        ("invertible", "samples", 64, "2 to 32"),
+    ],
+)
+def test_what_it_is_not_for_is_said(scheme, blocks, size, says):
+    about = Setting(get_scheme(scheme), KeyCut(blocks, size), 16_000)
+    assert says in present(ObliquePolyphase().inapplicable(about))
