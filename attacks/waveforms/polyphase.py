@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.waveforms.block_diagonal import independent_blocks
 from wrongkey.attacks.waveforms.block_spectra import polyphase_estimates
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.continuum import no_continuum
@@ -51,8 +52,9 @@ class Polyphase(AttackDefaults):
         setting, settings = evidence.setting, self.settings
         blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
         count = settings.estimates_of_small if setting.size < settings.small else settings.estimates
+        turns = independent_blocks(setting.scheme, setting.size)
         best, *others = polyphase_estimates(
-            blocks, seed=evidence.seed, count=count, rate=setting.rate, settings=settings
+            blocks, seed=evidence.seed, count=count, rate=setting.rate, settings=settings, turns=turns
         )
         agreement = min(agreement_of(best.key, other.key, blocks) for other in others)
         structure = block_structure([rows.numpy() for rows in blocks], best.key.numpy(), setting.rate, settings)

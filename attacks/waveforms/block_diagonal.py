@@ -1,0 +1,33 @@
+"""Keys of several independent blocks along the diagonal, as of ROMs in turn: what an attack may leave out.
+
+A key of N = P M whose P blocks are known to be all that is not zero has P M^2 unknowns in place of N^2. A plain key is
+the case P = 1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from wrongkey.attacks.solvers.stable_linalg import polar
+from wrongkey.keys.schemes import Scheme
+
+
+def independent_blocks(scheme: Scheme, size: int) -> int:
+    """P, the independent blocks along the diagonal of a scheme's keys of N = `size`; 1 where no such thing is public."""
+    structure = scheme.structure
+    if structure is None or structure.base is None or not structure.alike:
+        return 1
+    parts = structure.parts(size)
+    return len(parts) * independent_blocks(structure.base, parts[0].size)
+
+
+def diagonal_blocks(matrix: Tensor, count: int) -> Tensor:
+    """The `count` blocks (P, M, M) along the diagonal of a matrix (N, N)."""
+    size = len(matrix) // count
+    return matrix.unflatten(1, (count, size)).unflatten(0, (count, size)).diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+
+
+def nearest_key(matrix: Tensor, count: int) -> Tensor:
+    """The nearest orthogonal matrix (N, N) of so many blocks."""
+    return polar(matrix) if count == 1 else torch.block_diag(*polar(diagonal_blocks(matrix, count)))
