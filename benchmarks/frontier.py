@@ -1,7 +1,7 @@
 """Seconds of ciphertext that `polyphase` needs, against block size: the frontier of docs/attacks.md.
 
-    python -m benchmarks.frontier measure --out frontier.csv --corpus kaldi:DIR [--only LIST] [--schemes rom rom+turns=4]
-        [--blocks 5 10 20] [--seconds 10 25 75] [--speakers 1] [--trials 10]
+    python -m benchmarks.frontier measure --out frontier.csv --corpus kaldi:DIR [--only LIST]
+        [--schemes rom rom+turns=4] [--blocks 5 10 20] [--seconds 10 25 75] [--speakers 1] [--trials 10]
     python -m benchmarks.frontier table --out frontier.csv
     python -m benchmarks.frontier figure --out frontier.csv --to frontier.svg
 
@@ -39,7 +39,19 @@ from wrongkey.keys.key_cut import KeyCut
 RATE = 16_000
 BOTH = 30.0  # dB: speech as clear as it was
 CELL = ("scheme", "block", "speakers", "seconds")
-FIELDS = (*CELL, "trial", "given", "broken", "claimed", "snr", "key_error", "linked", "agreement", "stationarity", "cpu")
+FIELDS = (
+    *CELL,
+    "trial",
+    "given",
+    "broken",
+    "claimed",
+    "snr",
+    "key_error",
+    "linked",
+    "agreement",
+    "stationarity",
+    "cpu",
+)
 
 Row = dict[str, Any]
 

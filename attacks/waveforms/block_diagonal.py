@@ -14,7 +14,7 @@ from wrongkey.keys.schemes import Scheme
 
 
 def independent_blocks(scheme: Scheme, size: int) -> int:
-    """P, the independent blocks along the diagonal of a scheme's keys of N = `size`; 1 where no such thing is public."""
+    """P, the independent blocks along the diagonal of a scheme's keys of N = `size`; 1 where none are public."""
     structure = scheme.structure
     if structure is None or structure.base is None or not structure.alike:
         return 1
@@ -26,6 +26,11 @@ def diagonal_blocks(matrix: Tensor, count: int) -> Tensor:
     """The `count` blocks (P, M, M) along the diagonal of a matrix (N, N)."""
     size = len(matrix) // count
     return matrix.unflatten(1, (count, size)).unflatten(0, (count, size)).diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+
+
+def within_blocks(matrix: Tensor, count: int) -> Tensor:
+    """A matrix (N, N) without what lies outside its blocks."""
+    return matrix if count == 1 else torch.block_diag(*diagonal_blocks(matrix, count))
 
 
 def nearest_key(matrix: Tensor, count: int) -> Tensor:

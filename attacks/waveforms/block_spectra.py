@@ -23,7 +23,8 @@ frequencies (`voicing`; power alone would not decide for pre-emphasised speech).
 
 **One key.** The least-squares map, made orthogonal, is the key (Procrustes). Finally the same criterion is minimised
 over this one real orthogonal matrix for all w at once. Where the path is lost (weak bands), the bands up to there are
-fitted first and then more are let in, a few at a time.
+fitted first and then more are let in, a few at a time. For large M, keys in turn and where many bands are empty, L-BFGS
+descends (`wrongkey.attacks.waveforms.joint_descent`).
 
 **Keys in turn.** P keys of M samples in turn are one key of N = P M with nothing outside P blocks on its diagonal. The
 parts of a tone in these blocks differ by a phase alone, so all of them share one Gram matrix (M, M), and the map is
@@ -36,14 +37,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, pi
+from math import ceil, inf, pi
 
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.solvers.stable_linalg import polar
+from wrongkey.attacks.solvers.stable_linalg import eigh, polar
 from wrongkey.attacks.waveforms.block_diagonal import nearest_key
+from wrongkey.attacks.waveforms.joint_descent import descend_jointly
 from wrongkey.attacks.waveforms.joint_diagonalisation import Criterion, principal_axes, separate, separate_jointly
+from wrongkey.attacks.waveforms.mirror import harmonics, upright
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 from wrongkey.errors import BadInput
 
@@ -66,6 +69,11 @@ class BlockSpectra:
     frequencies: Tensor
     heard: Tensor
 
+    def filled(self, least: float) -> float:
+        """Share of the M bands whose power is at least this, 1 being their mean: no key changes it."""
+        densities = self.values @ self.values.mH / self.values.shape[-1]
+        return float((eigh(densities)[0] >= least).double().mean())
+
 
 @dataclass(frozen=True)
 class PolyphaseEstimate:
@@ -80,11 +88,18 @@ class PolyphaseEstimate:
         path wrong; below M = 10 random columns may be near enough to one another to be linked.
     criterion : float
         Of the joint diagonalisation, comparable among estimates from the same ciphertext.
+    filled : float
+        Share of the M bands that hold sound.
+    harmonics : float
+        By how many standard errors voices tell the key from that of the mirrored spectrum; infinite for odd M, where
+        there is none.
     """
 
     key: Tensor
     linked: float
     criterion: float
+    filled: float
+    harmonics: float
 
 
 def polyphase_estimates(
@@ -165,14 +180,28 @@ def _estimate(
         bases, _ = separate(spectra.values, bases, Criterion(floor, settings), settings.steps)
         stages.append(bases.to(known.dtype))
     key, linked = best_path(stages, known, spectra, rate, settings, turns)
+    if turns == 1:
+        key = _let_in(spectra.values, known, key, linked, settings)
     final = Criterion(settings.floors[-1], settings)
+    known, filled = tones(reference.frequencies, size), reference.filled(settings.empty)
+    if turns > 1 or size >= settings.large or filled < settings.linked:
+        key, value = descend_jointly(reference.values, known, key, final, turns)
+    else:
+        steps = 0 if reference is spectra else settings.steps
+        key, value = separate_jointly(reference.values, known, key, final, steps)
+    told = inf
+    if size % 2 == 0:
+        key, told = upright(key, reference.heard, rate, settings)
+    return PolyphaseEstimate(key, linked / size, value, filled, told)
+
+
+def _let_in(snapshots: Tensor, known: Tensor, key: Tensor, linked: int, settings: PolyphaseSettings) -> Tensor:
+    """The key after joint descents that begin with the first linked bands and let in more, up to all."""
+    final, size = Criterion(settings.floors[-1], settings), len(key)
     for apart in [*range(linked, size, settings.let_in), None]:
         steps = settings.steps if apart in (linked, None) else settings.let_in_steps
-        key, _ = separate_jointly(spectra.values, known, key, final, steps, apart, turns)
-    known = tones(reference.frequencies, size)
-    steps = 0 if reference is spectra else settings.steps
-    key, value = separate_jointly(reference.values, known, key, final, steps, turns=turns)
-    return PolyphaseEstimate(key, linked / size, value)
+        key, _ = separate_jointly(snapshots, known, key, final, steps, apart)
+    return key
 
 
 def best_path(
@@ -192,11 +221,20 @@ def best_path(
         real = (bases[0] ** 2).sum(0).abs()  # |v^T v|: 1 for a real column
         starts = real.argsort(descending=True)[: settings.starts]
         paths += [follow(bases, known, int(start), settings, turns) for start in starts]
-    voices = [voicing(decryption, spectra.heard, rate, settings) for decryption, _ in paths]
+    decryption, linked = longest(paths, [voicing(found, spectra.heard, rate, settings) for found, _ in paths], settings)
+    if decryption.shape[-1] % 2 == 0 and harmonics(spectra.heard @ decryption.mT, rate, settings) < 0:
+        heard = [harmonics(spectra.heard @ found.mT, rate, settings) for found, _ in paths]
+        decryption, linked = longest(paths, heard, settings)
+    return nearest_key(decryption, turns), linked
+
+
+def longest(
+    paths: Sequence[tuple[Tensor, int]], voices: Sequence[float], settings: PolyphaseSettings
+) -> tuple[Tensor, int]:
+    """The path of most bands among those in which voices are nearly as clear as in the best one."""
     least = settings.voiced * max(voices)
     voiced = [path for path, voice in zip(paths, voices, strict=True) if voice >= least]
-    decryption, linked = max(voiced or paths, key=lambda path: path[1])
-    return nearest_key(decryption, turns), linked
+    return max(voiced or paths, key=lambda path: path[1])
 
 
 def voicing(decryption: Tensor, segments: Tensor, rate: float, settings: PolyphaseSettings) -> float:
@@ -213,9 +251,7 @@ def voicing(decryption: Tensor, segments: Tensor, rate: float, settings: Polypha
     return float((r[:, :-1] * r[:, 1:]).sum(1).mean())
 
 
-def follow(
-    bases: Tensor, known: Tensor, start: int, settings: PolyphaseSettings, turns: int = 1
-) -> tuple[Tensor, int]:
+def follow(bases: Tensor, known: Tensor, start: int, settings: PolyphaseSettings, turns: int = 1) -> tuple[Tensor, int]:
     """Decryption along the path of columns that begins at bases[0][:, start], and the bands before it was lost.
 
     The decryption (M, M) is the least-squares map from columns to tones: small where the path has not been.
@@ -224,7 +260,7 @@ def follow(
     count, size = known.shape[:2]
     path = _Path(count, size, settings, turns)
     overlaps: list[float] = []
-    lost = False
+    determined, lost = size // turns, False  # from so many bands on the map needs no more to be extrapolated
     for band in range(size):
         positive = band % 2 == 0
         total = 0.0
@@ -234,10 +270,11 @@ def follow(
                 tone, columns = tone.conj(), columns.conj()
             total += path.begin(tone, columns, start) if band == 0 and g == 0 else path.extend(tone, columns, g)
         overlaps.append(total / count)
-        lost = sum(overlaps[-2:]) < settings.lost * len(overlaps[-2:])
+        lost = band < determined and sum(overlaps[-2:]) < settings.lost * len(overlaps[-2:])
         if lost:
             break
-    return path.decryption(), max(1, len(overlaps) - lost)
+    met = sum(overlap >= settings.lost for overlap in overlaps[determined:])
+    return path.decryption(), max(1, len(overlaps[:determined]) - lost + met)
 
 
 class _Path:

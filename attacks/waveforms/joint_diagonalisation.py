@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from wrongkey.attacks.solvers.stable_linalg import eigh, polar
-from wrongkey.attacks.waveforms.block_diagonal import nearest_key
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 
 
@@ -107,13 +106,11 @@ def separate_jointly(
     criterion: Criterion,
     steps: int,
     apart: int | None = None,
-    turns: int = 1,
 ) -> tuple[Tensor, float]:
     """One real orthogonal key K (M, M) of lower mean criterion where V_g = K^T E_g for known unitary E, and its value.
 
     snapshots: (g, M, T) complex. tones: E (g, M, M) complex128. apart: see `Criterion`. Every g asks for a step
-    E D E^H of K^T; the key follows the real part of their mean, within as many blocks along its diagonal as it has
-    `turns`.
+    E D E^H of K^T; the key follows the real part of their mean.
     """
     identity = torch.eye(len(key), dtype=key.dtype, device=key.device)
 
@@ -128,7 +125,7 @@ def separate_jointly(
         wish = criterion.directions(components, power).to(tones.dtype)
         turn = (tones @ wish @ tones.mH).mean(0).real
         while True:
-            trial = nearest_key(key.mT @ (identity + step * (turn - turn.mT) / 2), turns).mT
+            trial = polar(key.mT @ (identity + step * (turn - turn.mT) / 2)).mT
             trial_components, trial_value, trial_power = at(trial)
             if trial_value < value or step < criterion.settings.least_step:
                 break
