@@ -24,15 +24,23 @@ def independent_blocks(scheme: Scheme, size: int) -> int:
 
 def diagonal_blocks(matrix: Tensor, count: int) -> Tensor:
     """The `count` blocks (P, M, M) along the diagonal of a matrix (N, N)."""
-    size = len(matrix) // count
-    return matrix.unflatten(1, (count, size)).unflatten(0, (count, size)).diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+    size, place = len(matrix) // count, torch.arange(count)
+    return matrix.reshape(count, size, count, size)[place, :, place]
+
+
+def of_blocks(blocks: Tensor) -> Tensor:
+    """The matrix (N, N) with these blocks (P, M, M) along its diagonal, and nothing else."""
+    count, size, _ = blocks.shape
+    matrix, place = blocks.new_zeros(count, size, count, size), torch.arange(count)
+    matrix[place, :, place] = blocks
+    return matrix.reshape(count * size, count * size)
 
 
 def within_blocks(matrix: Tensor, count: int) -> Tensor:
     """A matrix (N, N) without what lies outside its blocks."""
-    return matrix if count == 1 else torch.block_diag(*diagonal_blocks(matrix, count))
+    return matrix if count == 1 else of_blocks(diagonal_blocks(matrix, count))
 
 
 def nearest_key(matrix: Tensor, count: int) -> Tensor:
     """The nearest orthogonal matrix (N, N) of so many blocks."""
-    return polar(matrix) if count == 1 else torch.block_diag(*polar(diagonal_blocks(matrix, count)))
+    return polar(matrix) if count == 1 else of_blocks(polar(diagonal_blocks(matrix, count)))

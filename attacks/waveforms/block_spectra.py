@@ -43,7 +43,7 @@ import torch
 from torch import Tensor
 
 from wrongkey.attacks.solvers.stable_linalg import eigh, polar
-from wrongkey.attacks.waveforms.block_diagonal import nearest_key
+from wrongkey.attacks.waveforms.block_diagonal import nearest_key, of_blocks
 from wrongkey.attacks.waveforms.joint_descent import descend_jointly
 from wrongkey.attacks.waveforms.joint_diagonalisation import Criterion, principal_axes, separate, separate_jointly
 from wrongkey.attacks.waveforms.mirror import harmonics, upright
@@ -306,7 +306,7 @@ class _Path:
 
     def decryption(self) -> Tensor:
         """The least-squares map (M, M) from columns to tones."""
-        return torch.block_diag(*(torch.linalg.solve(self.gram, cross.mT) for cross in self.cross))
+        return of_blocks(torch.stack([torch.linalg.solve(self.gram, cross.mT) for cross in self.cross]))
 
     def _take(self, tone: Tensor, columns: Tensor, g: int, place: int, overlap: Tensor, phase: Tensor) -> float:
         if overlap > self.taken:
