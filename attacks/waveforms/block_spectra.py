@@ -23,7 +23,12 @@ frequencies (`voicing`; power alone would not decide for pre-emphasised speech).
 
 **One key.** The least-squares map, made orthogonal, is the key (Procrustes). Finally the same criterion is minimised
 over this one real orthogonal matrix for all w at once. Where the path is lost (weak bands), the bands up to there are
-fitted first and then more are let in, a few at a time.
+fitted first and then more are let in, a few at a time. For large M, keys in turn and where many bands are empty, L-BFGS
+descends (`wrongkey.attacks.waveforms.joint_descent`).
+
+**Keys in turn.** P keys of M samples in turn are one key of N = P M with nothing outside P blocks on its diagonal. The
+parts of a tone in these blocks differ by a phase alone, so all of them share one Gram matrix (M, M), and the map is
+determined after M bands in place of N. The blocks are made orthogonal and descend one by one.
 
 The result is near the true key but not exact: the criterion treats the few leaking neighbours of a tone as noise.
 """
@@ -32,13 +37,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, pi
+from math import ceil, inf, pi
 
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.solvers.stable_linalg import polar
+from wrongkey.attacks.solvers.stable_linalg import eigh, polar
+from wrongkey.attacks.waveforms.block_diagonal import nearest_key, of_blocks
+from wrongkey.attacks.waveforms.joint_descent import descend_jointly
 from wrongkey.attacks.waveforms.joint_diagonalisation import Criterion, principal_axes, separate, separate_jointly
+from wrongkey.attacks.waveforms.mirror import harmonics, upright
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 from wrongkey.errors import BadInput
 
@@ -61,6 +69,11 @@ class BlockSpectra:
     frequencies: Tensor
     heard: Tensor
 
+    def filled(self, least: float) -> float:
+        """Share of the M bands whose power is at least this, 1 being their mean: no key changes it."""
+        densities = self.values @ self.values.mH / self.values.shape[-1]
+        return float((eigh(densities)[0] >= least).double().mean())
+
 
 @dataclass(frozen=True)
 class PolyphaseEstimate:
@@ -75,20 +88,28 @@ class PolyphaseEstimate:
         path wrong; below M = 10 random columns may be near enough to one another to be linked.
     criterion : float
         Of the joint diagonalisation, comparable among estimates from the same ciphertext.
+    filled : float
+        Share of the M bands that hold sound.
+    harmonics : float
+        By how many standard errors voices tell the key from that of the mirrored spectrum; infinite for odd M, where
+        there is none.
     """
 
     key: Tensor
     linked: float
     criterion: float
+    filled: float
+    harmonics: float
 
 
 def polyphase_estimates(
-    blocks: Sequence[Tensor], *, seed: int, count: int, rate: float, settings: PolyphaseSettings
+    blocks: Sequence[Tensor], *, seed: int, count: int, rate: float, settings: PolyphaseSettings, turns: int = 1
 ) -> list[PolyphaseEstimate]:
     """Estimates of the key from sequences of encrypted blocks, each (n, M), best first.
 
     `count` estimates come from segments of several lengths, all but the first from bases that the seed disturbs. rate:
-    samples per second. Raises BadInput where count or M is too small, or no sequence is as long as a segment.
+    samples per second. turns: the key is known to consist of so many blocks along its diagonal, a divisor of M. Raises
+    BadInput where count or M is too small, or no sequence is as long as a segment.
     """
     size = blocks[0].shape[-1] if blocks else 0
     if count < 1 or size < 2:
@@ -102,7 +123,7 @@ def polyphase_estimates(
     for i in range(count):
         width = max(8, round(own * settings.lengths[i % len(settings.lengths)]))
         spectra = reference if width == own else block_spectra(blocks, width, settings)
-        estimates.append(_estimate(spectra, reference, generator if i else None, rate, settings))
+        estimates.append(_estimate(spectra, reference, generator if i else None, rate, settings, turns))
     return sorted(estimates, key=lambda estimate: estimate.criterion)
 
 
@@ -145,6 +166,7 @@ def _estimate(
     generator: torch.Generator | None,
     rate: float,
     settings: PolyphaseSettings,
+    turns: int,
 ) -> PolyphaseEstimate:
     """The key of one set of spectra; the criterion is that of the reference, so that estimates can be compared."""
     size = spectra.values.shape[1]
@@ -157,34 +179,62 @@ def _estimate(
     for floor in settings.floors:
         bases, _ = separate(spectra.values, bases, Criterion(floor, settings), settings.steps)
         stages.append(bases.to(known.dtype))
-    key, linked = best_path(stages, known, spectra, rate, settings)
+    key, linked = best_path(stages, known, spectra, rate, settings, turns)
+    if turns == 1:
+        key = _let_in(spectra.values, known, key, linked, settings)
     final = Criterion(settings.floors[-1], settings)
+    known, filled = tones(reference.frequencies, size), reference.filled(settings.empty)
+    if turns > 1 or size >= settings.large or filled < settings.linked:
+        key, value = descend_jointly(reference.values, known, key, final, turns)
+    else:
+        steps = 0 if reference is spectra else settings.steps
+        key, value = separate_jointly(reference.values, known, key, final, steps)
+    told = inf
+    if size % 2 == 0:
+        key, told = upright(key, reference.heard, rate, settings)
+    return PolyphaseEstimate(key, linked / size, value, filled, told)
+
+
+def _let_in(snapshots: Tensor, known: Tensor, key: Tensor, linked: int, settings: PolyphaseSettings) -> Tensor:
+    """The key after joint descents that begin with the first linked bands and let in more, up to all."""
+    final, size = Criterion(settings.floors[-1], settings), len(key)
     for apart in [*range(linked, size, settings.let_in), None]:
         steps = settings.steps if apart in (linked, None) else settings.let_in_steps
-        key, _ = separate_jointly(spectra.values, known, key, final, steps, apart)
-    known = tones(reference.frequencies, size)
-    steps = 0 if reference is spectra else settings.steps
-    key, value = separate_jointly(reference.values, known, key, final, steps)
-    return PolyphaseEstimate(key, linked / size, value)
+        key, _ = separate_jointly(snapshots, known, key, final, steps, apart)
+    return key
 
 
 def best_path(
-    stages: Sequence[Tensor], known: Tensor, spectra: BlockSpectra, rate: float, settings: PolyphaseSettings
+    stages: Sequence[Tensor],
+    known: Tensor,
+    spectra: BlockSpectra,
+    rate: float,
+    settings: PolyphaseSettings,
+    turns: int = 1,
 ) -> tuple[Tensor, int]:
     """The key (M, M) of the longest path of tones among those that find voices at low frequencies, and its bands.
 
-    stages: several estimates of V (g, M, M). known: the tones.
+    stages: several estimates of V (g, M, M). known: the tones. turns: blocks along the diagonal of the key.
     """
     paths = []
     for bases in stages:
         real = (bases[0] ** 2).sum(0).abs()  # |v^T v|: 1 for a real column
         starts = real.argsort(descending=True)[: settings.starts]
-        paths += [follow(bases, known, int(start), settings) for start in starts]
-    voices = [voicing(decryption, spectra.heard, rate, settings) for decryption, _ in paths]
+        paths += [follow(bases, known, int(start), settings, turns) for start in starts]
+    decryption, linked = longest(paths, [voicing(found, spectra.heard, rate, settings) for found, _ in paths], settings)
+    if decryption.shape[-1] % 2 == 0 and harmonics(spectra.heard @ decryption.mT, rate, settings) < 0:
+        heard = [harmonics(spectra.heard @ found.mT, rate, settings) for found, _ in paths]
+        decryption, linked = longest(paths, heard, settings)
+    return nearest_key(decryption, turns), linked
+
+
+def longest(
+    paths: Sequence[tuple[Tensor, int]], voices: Sequence[float], settings: PolyphaseSettings
+) -> tuple[Tensor, int]:
+    """The path of most bands among those in which voices are nearly as clear as in the best one."""
     least = settings.voiced * max(voices)
     voiced = [path for path, voice in zip(paths, voices, strict=True) if voice >= least]
-    decryption, linked = max(voiced or paths, key=lambda path: path[1])
-    return polar(decryption), linked
+    return max(voiced or paths, key=lambda path: path[1])
 
 
 def voicing(decryption: Tensor, segments: Tensor, rate: float, settings: PolyphaseSettings) -> float:
@@ -201,16 +251,16 @@ def voicing(decryption: Tensor, segments: Tensor, rate: float, settings: Polypha
     return float((r[:, :-1] * r[:, 1:]).sum(1).mean())
 
 
-def follow(bases: Tensor, known: Tensor, start: int, settings: PolyphaseSettings) -> tuple[Tensor, int]:
+def follow(bases: Tensor, known: Tensor, start: int, settings: PolyphaseSettings, turns: int = 1) -> tuple[Tensor, int]:
     """Decryption along the path of columns that begins at bases[0][:, start], and the bands before it was lost.
 
     The decryption (M, M) is the least-squares map from columns to tones: small where the path has not been.
     bases: V (g, M, M) with columns in any order and phases. known: the tones.
     """
     count, size = known.shape[:2]
-    path = _Path(count, size, settings)
+    path = _Path(count, size, settings, turns)
     overlaps: list[float] = []
-    lost = False
+    determined, lost = size // turns, False  # from so many bands on the map needs no more to be extrapolated
     for band in range(size):
         positive = band % 2 == 0
         total = 0.0
@@ -220,19 +270,25 @@ def follow(bases: Tensor, known: Tensor, start: int, settings: PolyphaseSettings
                 tone, columns = tone.conj(), columns.conj()
             total += path.begin(tone, columns, start) if band == 0 and g == 0 else path.extend(tone, columns, g)
         overlaps.append(total / count)
-        lost = sum(overlaps[-2:]) < settings.lost * len(overlaps[-2:])
+        lost = band < determined and sum(overlaps[-2:]) < settings.lost * len(overlaps[-2:])
         if lost:
             break
-    return path.decryption(), max(1, len(overlaps) - lost)
+    met = sum(overlap >= settings.lost for overlap in overlaps[determined:])
+    return path.decryption(), max(1, len(overlaps[:determined]) - lost + met)
 
 
 class _Path:
-    """A path from column to column, as far as it has come, and the least-squares map of its tones to its columns."""
+    """A path from column to column, as far as it has come, and the least-squares map of its tones to its columns.
 
-    def __init__(self, count: int, size: int, settings: PolyphaseSettings) -> None:
+    The map K^T has nothing outside `turns` blocks on its diagonal. Of a tone the parts in these blocks differ by a
+    phase, so that they share the Gram matrix.
+    """
+
+    def __init__(self, count: int, size: int, settings: PolyphaseSettings, turns: int) -> None:
+        within = size // turns
         self.free = torch.ones(count, size, dtype=torch.bool)
-        self.cross = torch.zeros(size, size, dtype=torch.float64)
-        self.gram = settings.damping * torch.eye(size, dtype=torch.float64)
+        self.cross = torch.zeros(turns, within, within, dtype=torch.float64)
+        self.gram = settings.damping * torch.eye(within, dtype=torch.float64)
         self.taken = settings.taken
 
     def begin(self, tone: Tensor, columns: Tensor, place: int) -> float:
@@ -242,19 +298,24 @@ class _Path:
 
     def extend(self, tone: Tensor, columns: Tensor, g: int) -> float:
         """Take the free column nearest to the extrapolated one, unless that is too far; the overlap of the two."""
-        wanted = self.cross.to(tone.dtype) @ torch.linalg.solve(self.gram.to(tone.dtype), tone)
+        solved = torch.linalg.solve(self.gram.to(tone.dtype), self._parts(tone).mT).mT
+        wanted = torch.cat([cross @ part for cross, part in zip(self.cross.to(tone.dtype), solved, strict=True)])
         products = (wanted.conj() @ columns) / wanted.norm().clamp_min(1e-12)
         place = int((products.abs() * self.free[g]).argmax())
         return self._take(tone, columns, g, place, products[place].abs() * self.free[g, place], products[place].angle())
 
     def decryption(self) -> Tensor:
         """The least-squares map (M, M) from columns to tones."""
-        return torch.linalg.solve(self.gram, self.cross.mT)
+        return of_blocks(torch.stack([torch.linalg.solve(self.gram, cross.mT) for cross in self.cross]))
 
     def _take(self, tone: Tensor, columns: Tensor, g: int, place: int, overlap: Tensor, phase: Tensor) -> float:
         if overlap > self.taken:
             self.free[g, place] = False
-            column = columns[:, place] * torch.exp(-1j * phase)
-            self.cross += overlap**4 * torch.outer(column, tone.conj()).real
-            self.gram += overlap**4 * torch.outer(tone, tone.conj()).real
+            column, tone = self._parts(columns[:, place] * torch.exp(-1j * phase)), self._parts(tone)
+            self.cross += overlap**4 * (column[:, :, None] * tone.conj()[:, None, :]).real
+            self.gram += len(tone) * overlap**4 * torch.outer(tone[0], tone[0].conj()).real
         return float(overlap)
+
+    def _parts(self, vector: Tensor) -> Tensor:
+        """A vector cut into the blocks: (turns, N / turns)."""
+        return vector.view(len(self.cross), -1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import torch
 from torch import Tensor
 
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.waveforms.block_diagonal import independent_blocks
 from wrongkey.attacks.waveforms.block_spectra import polyphase_estimates
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.continuum import no_continuum
@@ -43,31 +45,46 @@ class Polyphase(AttackDefaults):
     def run(self, evidence: Evidence) -> Recovery:
         """The estimate of least criterion.
 
-        Success is claimed where its path met nearly all tones, the others agree with it, and it takes the blocks out of
-        the ciphertext. measured: `linked bands`, the share of the tones that were met, the least `agreement` with
-        another estimate, and the `stationarity` of the ciphertext and after decryption.
+        Success is claimed where its path met nearly all tones that hold sound, the others agree with it, voices tell it
+        from the key of the mirrored spectrum, and it takes the blocks out of the ciphertext. measured: `linked bands`,
+        the share of the tones that were met, `filled bands`, the share that holds sound, the least `agreement` with
+        another estimate, for even N the `harmonics` that tell it from the mirrored one, in standard errors, and the
+        `stationarity` of the ciphertext and after decryption.
         Raises BadInput where no utterance is as long as one segment (12 blocks, at least 32 ms).
         """
         setting, settings = evidence.setting, self.settings
         blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
         count = settings.estimates_of_small if setting.size < settings.small else settings.estimates
+        turns = independent_blocks(setting.scheme, setting.size)
         best, *others = polyphase_estimates(
-            blocks, seed=evidence.seed, count=count, rate=setting.rate, settings=settings
+            blocks, seed=evidence.seed, count=count, rate=setting.rate, settings=settings, turns=turns
         )
         agreement = min(agreement_of(best.key, other.key, blocks) for other in others)
         structure = block_structure([rows.numpy() for rows in blocks], best.key.numpy(), setting.rate, settings)
-        consistent = best.linked >= settings.linked and agreement >= settings.agreed
+        consistent = best.linked >= enough_linked(turns, best.filled, settings) and agreement >= settings.agreed
+        told = best.harmonics >= settings.harmonics
         return Recovery(
             best.key.numpy(),
-            success_claimed=consistent and structure.taken_away,
+            success_claimed=consistent and told and structure.taken_away,
             objective=best.criterion,
             measured={
                 "linked bands": best.linked,
+                "filled bands": best.filled,
                 "agreement": agreement,
                 "stationarity": structure.after,
                 "stationarity of the ciphertext": structure.before,
-            },
+            }
+            | ({"harmonics": best.harmonics} if isfinite(best.harmonics) else {}),
+            note="" if told else "Voices do not tell this key from that of the mirrored spectrum.",
         )
+
+
+def enough_linked(turns: int, filled: float, settings: PolyphaseSettings) -> float:
+    """The share of all bands that a path of tones must have met, for so many keys in turn."""
+    share = settings.linked
+    if turns > 1:  # by one band in `turns` the map is determined, and all others are a test of it
+        share = min(share, 1 / turns + settings.surplus * (1 - 1 / turns))
+    return share * max(filled, settings.least_filled)
 
 
 def agreement_of(one: Tensor, other: Tensor, blocks: Sequence[Tensor]) -> float:

@@ -5,28 +5,40 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.signal import butter, sosfilt
 
+from tests.attacks.waveforms.test_block_spectra import made_speech
 from tests.narrow import present
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.waveforms.block_spectra import block_spectra
 from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction
+from wrongkey.attacks.waveforms.mirror import mirrored, upright
 from wrongkey.attacks.waveforms.polyphase import Polyphase, agreement_of
-from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
+from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS, PolyphaseSettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
-from wrongkey.keys import correct_key, encrypt_query
+from wrongkey.evaluation.metrics.signal_to_noise import snr
+from wrongkey.evaluation.preparation import Preparation
+from wrongkey.keys import correct_key, decrypt_query, encrypt_query, get_scheme
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import SCHEMES, Group
 
 
-def attacked(queries, size, seed=0):
-    key = correct_key("rom", size, seed)
+def attacked(queries, size, seed=0, scheme="rom"):
+    key = correct_key(scheme, size, seed)
     cipher = tuple(encrypt_query(query[: len(query) // size * size], key, blocks="samples") for query in queries)
     evidence = Evidence(
-        Setting(SCHEMES["rom"], KeyCut("samples", size), 16_000), Case(seconds=10.0), seed, ciphertext=cipher
+        Setting(get_scheme(scheme), KeyCut("samples", size), 16_000), Case(seconds=10.0), seed, ciphertext=cipher
     )
     recovery = Polyphase().run(evidence)
     return key_error(present(recovery.key), key, "samples"), recovery
+
+
+def emphasised(query, times):
+    for _ in range(times):
+        query = torch.cat([query[:1], query[1:] - 0.97 * query[:-1]])
+    return query
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +109,51 @@ def test_settings_reach_the_estimates(voice):
     trial = Evidence(Setting(SCHEMES["rom"], KeyCut("samples", 5), 16_000), Case(), 0, ciphertext=cipher)
     assert Polyphase().run(trial).success_claimed
     assert not Polyphase(PolyphaseSettings(linked=1.1)).run(trial).success_claimed
+
+
+def test_keys_in_turn_are_found_as_blocks_from_speech_that_is_too_short_for_one_key_of_their_size(voice):
+    """Twelve keys of 4 samples; as one key of 48, the estimate from this much speech is wrong (test below)."""
+    error, recovery = attacked([query[:64_000] for query in voice[:2]], 48, scheme="rom+turns=12")
+    assert error < 0.1 and recovery.success_claimed
+    grid = recovery.key.reshape(12, 4, 12, 4)
+    assert not any(grid[p, :, q].any() for p in range(12) for q in range(12) if p != q)
+
+
+@pytest.mark.parametrize("whitened", [False, True])
+@pytest.mark.parametrize("times", [0, 1])
+def test_voices_tell_a_key_from_that_of_the_mirrored_spectrum_wherever_their_energy_is(voice, whitened, times):
+    whiten = Preparation.of("rom+lpc=16" if whitened else "rom").recording
+    queries = [emphasised(torch.as_tensor(whiten(query.float(), 16_000)).double(), times) for query in voice]
+    heard = block_spectra([query[: len(query) // 10 * 10].view(-1, 10) for query in queries], 51, DEFAULTS).heard
+    plain = torch.eye(10, dtype=torch.float64)
+    for key in (plain, mirrored(plain)):
+        found, told = upright(key, heard, 16_000, DEFAULTS)
+        assert torch.equal(found, plain) and told > 5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_white_noise_does_not_tell_a_key_from_that_of_the_mirrored_spectrum(seed):
+    noise = torch.from_numpy(np.random.default_rng(seed).standard_normal((8_000, 10)))
+    heard = block_spectra([noise], 51, DEFAULTS).heard
+    assert upright(torch.eye(10, dtype=torch.float64), heard, 16_000, DEFAULTS)[1] < DEFAULTS.harmonics
+
+
+def test_a_key_that_may_be_that_of_the_mirrored_spectrum_is_not_claimed(voice):
+    cipher = tuple(encrypt_query(query, correct_key("rom", 4, 0), blocks="samples") for query in voice[:2])
+    trial = Evidence(Setting(SCHEMES["rom"], KeyCut("samples", 4), 16_000), Case(), 0, ciphertext=cipher)
+    sure, unsure = (Polyphase(replace(DEFAULTS, harmonics=least)).run(trial) for least in (DEFAULTS.harmonics, 1e6))
+    assert sure.success_claimed and not sure.note
+    assert not unsure.success_claimed and "mirrored" in unsure.note
+
+
+def test_a_telephone_band_is_decrypted_and_claimed():
+    """What the key does to empty bands cannot be known: the speech is what counts."""
+    band = butter(8, [300, 3400], "bandpass", fs=16_000, output="sos")
+    rng, key = np.random.default_rng(0), correct_key("rom", 10, 0)
+    voices = [sosfilt(band, made_speech(6, seed).numpy()) for seed in (0, 1)]
+    narrow = [torch.from_numpy(one + 1e-4 * one.std() * rng.standard_normal(len(one))) for one in voices]
+    error, recovery = attacked(narrow, 10)
+    assert recovery.success_claimed and recovery.measured["filled bands"] < 0.8
+    heard = [decrypt_query(encrypt_query(q, key, blocks="samples"), recovery.key, blocks="samples") for q in narrow]
+    assert snr(torch.cat(narrow), torch.cat(heard), "samples") > 40
+    assert error > 0.1
