@@ -12,6 +12,7 @@ _SPECTROGRAMS = frozenset({Blocks.TILES, Blocks.FRAMES})
 BLOCKS = {
     "sign-chain": frozenset({Blocks.SAMPLES}),
     "sample-order": frozenset({Blocks.SAMPLES}),
+    "block-pattern": frozenset({Blocks.SAMPLES}),
     "polyphase": frozenset({Blocks.SAMPLES}),
     "linear-prediction": frozenset({Blocks.SAMPLES}),
     "spectrogram-moments": _SPECTROGRAMS,
@@ -41,6 +42,7 @@ OF_MODEL = frozenset(
 RULED_OUT = {"nonce": KEYLESS | OF_MODEL, "schedule": OF_MODEL, "windows": KEYLESS}  # by options
 OF_BLOCKS = frozenset({"known-plaintext", "chosen-plaintext"})  # of whatever a key multiplies together
 TOGETHER = frozenset({"turns", "signs", "order"})  # blocks, which of tiles only those read
+ONLY_WITH = {"block-pattern": frozenset({"signs", "order"})}  # options: an attack on what they add
 TASKS = {"linkability": frozenset({"asv"}), "informed": frozenset({"asv", "asc"})}
 
 
@@ -50,6 +52,8 @@ def may_apply(attack: str, place: Place) -> bool:
     if kind is OTHER and attack not in KEYLESS:
         return False
     if any(attack in RULED_OUT.get(option, ()) for option in options):
+        return False
+    if kind is not None and attack in ONLY_WITH and not options & ONLY_WITH[attack]:
         return False
     if place.blocks is Blocks.TILES and options & TOGETHER and attack not in OF_BLOCKS:
         return False

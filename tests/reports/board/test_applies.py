@@ -58,6 +58,13 @@ def test_options_keep_the_kind_of_keys_or_mix_two(scheme, after):
     assert {name for name in KEYS if may_apply(name, place(scheme, "samples"))} == after
 
 
+def test_an_attack_on_patterns_of_blocks_is_for_schemes_that_have_one():
+    assert may_apply("block-pattern", place("rom+signs=8", "samples"))
+    assert may_apply("block-pattern", place("flipping+order=4", "samples"))
+    assert not may_apply("block-pattern", place("rom+turns=2", "samples"))
+    assert not may_apply("block-pattern", place("rom+signs=8", "tiles"))
+
+
 def test_a_scheme_of_a_user_is_ruled_out_by_its_blocks_alone():
     assert may_apply("sign-chain", place("signed-permutation", "samples"))
     assert not may_apply("sign-chain", place("signed-permutation", "tiles"))
