@@ -27,6 +27,7 @@ SUITE: Mapping[str, str] = {
     "block-pattern": "wrongkey.attacks.waveforms.block_pattern:BlockPattern",
     "polyphase": "wrongkey.attacks.waveforms.polyphase:Polyphase",
     "linear-prediction": "wrongkey.attacks.waveforms.linear_prediction:LinearPrediction",
+    "independent-components": "wrongkey.attacks.waveforms.independent_components:IndependentComponents",
     "spectrogram-moments": "wrongkey.attacks.spectrograms.moments:SpectrogramMoments",
     "learned-key": "wrongkey.attacks.through_model.learned_key:LearnedKey",
     "answers-only": "wrongkey.attacks.through_model.answers_only:AnswersOnly",

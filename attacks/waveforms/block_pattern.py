@@ -172,12 +172,13 @@ class BlockPattern(AttackDefaults):
 
     def _parts(self, setting: Setting) -> tuple[Pattern, Attack]:
         """The pattern of a setting and the attack without it: the same objects as long as the setting is the same."""
-        if self._last is None or self._last[0] is not setting:
-            pattern = Pattern.of(setting)
-            attack = pattern and self._attack_on(pattern.base)
-            assert pattern is not None and attack is not None  # the attack applies
-            self._last = setting, pattern, attack
-        return self._last[1:]
+        if self._last is not None and self._last[0] is setting:
+            return self._last[1:]
+        pattern = Pattern.of(setting)
+        attack = None if pattern is None else self._attack_on(pattern.base)
+        assert pattern is not None and attack is not None  # the attack applies
+        self._last = setting, pattern, attack
+        return pattern, attack
 
     def _attack_on(self, base: Setting) -> Attack | None:
         if Pattern.of(base) is not None:

@@ -15,6 +15,7 @@ BLOCKS = {
     "block-pattern": frozenset({Blocks.SAMPLES}),
     "polyphase": frozenset({Blocks.SAMPLES}),
     "linear-prediction": frozenset({Blocks.SAMPLES}),
+    "independent-components": frozenset({Blocks.SAMPLES}),
     "spectrogram-moments": _SPECTROGRAMS,
     "shifted-kernels": frozenset({Blocks.SAMPLES, Blocks.TILES}),
 }
@@ -33,6 +34,7 @@ KEYS = {
     "sample-order": frozenset({MOVED}),
     "polyphase": frozenset({CONTINUUM}),
     "linear-prediction": frozenset({CONTINUUM}),
+    "independent-components": frozenset({CONTINUUM}),
     "spectrogram-moments": frozenset({MOVED, TURNED, CONTINUUM}),
 }
 KEYLESS = frozenset({"linkability", "informed"})  # want no key, but many people under one, cut into segments

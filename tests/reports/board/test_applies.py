@@ -43,15 +43,18 @@ def test_every_base_of_the_family_says_what_its_keys_are():
 @pytest.mark.parametrize(
     ("scheme", "after"),
     [
-        ("rom+turns=4", {"polyphase", "linear-prediction"}),
-        ("rom+signs=8", {"polyphase", "linear-prediction"}),
+        ("rom+turns=4", {"polyphase", "linear-prediction", "independent-components"}),
+        ("rom+signs=8", {"polyphase", "linear-prediction", "independent-components"}),
         ("invertible", set()),
         ("flipping+turns=2", {"sign-chain"}),
         ("shuffling+order=4+noise=20", {"sample-order"}),
         ("signed-shuffling", set()),
         ("shuffling+signs=4", set()),
         ("flipping+order=4", set()),
-        ("mine+turns=4", {"sign-chain", "sample-order", "polyphase", "linear-prediction"}),
+        (
+            "mine+turns=4",
+            {"sign-chain", "sample-order", "polyphase", "linear-prediction", "independent-components"},
+        ),
     ],
 )
 def test_options_keep_the_kind_of_keys_or_mix_two(scheme, after):
