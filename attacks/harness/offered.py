@@ -24,6 +24,7 @@ SUITE: Mapping[str, str] = {
     "shifted-kernels": "wrongkey.attacks.weights.shifted_kernels:ShiftedKernels",
     "sign-chain": "wrongkey.attacks.waveforms.sign_chain:SignChain",
     "sample-order": "wrongkey.attacks.waveforms.sample_order:SampleOrder",
+    "signed-order": "wrongkey.attacks.waveforms.signed_order:SignedOrder",
     "block-pattern": "wrongkey.attacks.waveforms.block_pattern:BlockPattern",
     "polyphase": "wrongkey.attacks.waveforms.polyphase:Polyphase",
     "linear-prediction": "wrongkey.attacks.waveforms.linear_prediction:LinearPrediction",

@@ -1,8 +1,8 @@
 """The attack `block-pattern`: one key for all blocks, whose signs or order are secret too, from ciphertext alone.
 
 The pattern of signs or places comes first, and needs no key (`wrongkey.attacks.waveforms.block_meetings`). Without it
-the ciphertext is one of the scheme by itself, whose attack finds the key: `polyphase`, `sample-order` or `sign-chain`;
-or this one again, for a pattern of patterns. So the pattern adds nothing to what the key protects.
+the ciphertext is one of the scheme by itself, whose attack finds the key: `polyphase`, `sample-order`, `sign-chain` or
+`signed-order`; or this one again, for a pattern of patterns. So the pattern adds nothing to what the key protects.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from wrongkey.attacks.waveforms.lag_covariances import block_rows
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.attacks.waveforms.sample_order import SampleOrder, key_of_order
 from wrongkey.attacks.waveforms.sign_chain import SignChain
+from wrongkey.attacks.waveforms.signed_order import SignedOrder
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import Group
@@ -32,6 +33,7 @@ ON_BASE: Mapping[Group, Callable[[], Attack]] = {
     Group.ORTHOGONAL: Polyphase,
     Group.PERMUTATIONS: SampleOrder,
     Group.SIGNS: SignChain,
+    Group.SIGNED_PERMUTATIONS: SignedOrder,
 }
 
 

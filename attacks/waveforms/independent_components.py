@@ -62,9 +62,8 @@ class IndependentComponents(AttackDefaults):
         """The key under which all moments are most stationary, from the keys of two halves.
 
         Failure is admitted where these disagree, or the moments of the ciphertext were hardly less stationary. Success
-        is never claimed. measured:
-        `agreement` of the halves and `left`, the share of the ciphertext's misfit that the key leaves. Raises BadInput
-        where the ciphertext is silent or too short.
+        is never claimed. measured: `agreement` of the halves and `left`, the share of the ciphertext's misfit that the
+        key leaves. Raises BadInput where the ciphertext is silent or too short.
         """
         settings = self.settings
         assert evidence.background is not None  # the threat model grants it

@@ -12,6 +12,7 @@ _SPECTROGRAMS = frozenset({Blocks.TILES, Blocks.FRAMES})
 BLOCKS = {
     "sign-chain": frozenset({Blocks.SAMPLES}),
     "sample-order": frozenset({Blocks.SAMPLES}),
+    "signed-order": frozenset({Blocks.SAMPLES}),
     "block-pattern": frozenset({Blocks.SAMPLES}),
     "polyphase": frozenset({Blocks.SAMPLES}),
     "linear-prediction": frozenset({Blocks.SAMPLES}),
@@ -32,6 +33,7 @@ KINDS = {
 KEYS = {
     "sign-chain": frozenset({TURNED}),
     "sample-order": frozenset({MOVED}),
+    "signed-order": frozenset({BOTH}),
     "polyphase": frozenset({CONTINUUM}),
     "linear-prediction": frozenset({CONTINUUM}),
     "independent-components": frozenset({CONTINUUM}),

@@ -52,6 +52,7 @@ def voice():
         ("shuffling+signs=4", 5),
         ("shuffling+order=4", 5),
         ("flipping+order=4", 5),
+        ("signed-shuffling+order=4", 5),
     ],
 )
 def test_key_and_pattern_are_found_from_ciphertext_alone(voice, name, size):
@@ -118,7 +119,7 @@ def test_silence_and_too_little_ciphertext_are_refused_in_a_sentence():
         ("signed-shuffling", "samples", "neither"),
         ("rom+signs=4", "frames", "frames"),
         ("rom+order=64", "samples", "up to 160"),
-        ("signed-shuffling+order=4", "samples", "no attack"),
+        ("invertible+order=4", "samples", "no attack"),
     ],
 )
 def test_what_it_is_not_for_is_said(name, blocks, word):

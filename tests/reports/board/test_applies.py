@@ -48,12 +48,12 @@ def test_every_base_of_the_family_says_what_its_keys_are():
         ("invertible", set()),
         ("flipping+turns=2", {"sign-chain"}),
         ("shuffling+order=4+noise=20", {"sample-order"}),
-        ("signed-shuffling", set()),
-        ("shuffling+signs=4", set()),
-        ("flipping+order=4", set()),
+        ("signed-shuffling", {"signed-order"}),
+        ("shuffling+signs=4", {"signed-order"}),
+        ("flipping+order=4", {"signed-order"}),
         (
             "mine+turns=4",
-            {"sign-chain", "sample-order", "polyphase", "linear-prediction", "independent-components"},
+            {"sign-chain", "sample-order", "signed-order", "polyphase", "linear-prediction", "independent-components"},
         ),
     ],
 )
