@@ -7,7 +7,7 @@ r"""What preparing speech before encryption costs the authorised user and attack
 
 Every result is a line of the file, and what is there is not measured again: stop it at any time. The attacks are
 `polyphase` as it is, `polyphase` with the settings that do best on background speech prepared in the same way, and
-`independent_components`, which learns from such speech. The SNR of a recovered key is measured against the prepared
+`independent-components`, which learns from such speech. The SNR of a recovered key is measured against the prepared
 speech; a key counts as broken from 20 dB on.
 """
 
@@ -27,10 +27,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.independent_components import Public, recovered
-from wrongkey.attacks.base import Case, Evidence, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import stoi
-from wrongkey.attacks.waveforms.lag_covariances import block_rows
+from wrongkey.attacks.waveforms.independent_components import IndependentComponents
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS, PolyphaseSettings
 from wrongkey.errors import BadInput
@@ -58,6 +57,8 @@ TUNED = {
     )
 }
 ATTACKS = ("polyphase", "tuned", "components")
+SETTING = Setting(get_scheme("rom"), KeyCut(Blocks.SAMPLES, SIZE), float(RATE))
+COMPONENTS = IndependentComponents()
 ENOUGH = 40.0  # dB: what settings gain beyond it says nothing
 
 Rows = list[dict[str, Any]]
@@ -138,7 +139,7 @@ def attacks(options: argparse.Namespace, results: Results, named: str) -> None:
     victims = voices(options.corpus, options.only)[: options.victims]
     background = voices(options.background, options.background_only)
     tried = partial(attacked, options, named)
-    how: dict[str, PolyphaseSettings | Public] = {"polyphase": DEFAULTS}
+    how: dict[str, PolyphaseSettings | BackgroundSpeech] = {"polyphase": DEFAULTS}
     if "tuned" in options.attacks:
         for settings, (number, voice) in product(TUNED, enumerate(background[: options.voices])):
             about = {"what": "tuning", "preparation": named, "settings": settings, "voice": number}
@@ -166,33 +167,37 @@ def attacked(
     named: str,
     voice: Sequence[Utterance],
     seed: int,
-    how: PolyphaseSettings | Public,
+    how: PolyphaseSettings | BackgroundSpeech,
 ) -> dict[str, Any]:
-    """SNR and STOI of what one attack decrypts: polyphase with settings, or components with public speech."""
+    """SNR and STOI of what one attack decrypts: polyphase with settings, or components with background speech."""
     key = correct_key("rom", SIZE, seed)
     plain = speech(options, named, voice, seed)
     secret = tuple(encrypt_query(wave, key, blocks=Blocks.SAMPLES) for wave in plain)
-    claimed: bool | None = None
+    evidence = Evidence(SETTING, Case(seconds=options.seconds), seed, ciphertext=secret)
     try:
         if isinstance(how, PolyphaseSettings):
-            setting = Setting(get_scheme("rom"), KeyCut(Blocks.SAMPLES, SIZE), float(RATE))
-            found = Polyphase(how).run(Evidence(setting, Case(seconds=options.seconds), seed, ciphertext=secret))
-            guess, claimed = found.key, found.success_claimed
+            found = Polyphase(how).run(evidence)
         else:
-            guess = recovered(block_rows(secret, SIZE), how, seed)
+            found = COMPONENTS.run(replace(evidence, background=how))
     except BadInput as error:
         return {"snr": 0.0, "stoi": float("nan"), "claimed": False, "note": str(error)}
-    assert guess is not None
-    heard = torch.cat([decrypt_query(wave, guess, blocks=Blocks.SAMPLES) for wave in secret])
+    assert found.key is not None
+    heard = torch.cat([decrypt_query(wave, found.key, blocks=Blocks.SAMPLES) for wave in secret])
     heard = heard * torch.sign((heard * torch.cat(plain)).sum())
     level = snr(torch.cat(plain), heard, Blocks.SAMPLES)
-    return {"snr": round(level, 2), "stoi": round(stoi(torch.cat(plain), heard, RATE), 3), "claimed": claimed}
+    return {
+        "snr": round(level, 2),
+        "stoi": round(stoi(torch.cat(plain), heard, RATE), 3),
+        "claimed": found.success_claimed,
+    }
 
 
-def public_speech(options: argparse.Namespace, named: str, background: Sequence[Sequence[Utterance]]) -> Public:
-    """What `independent_components` learns from prepared background speech."""
+def public_speech(
+    options: argparse.Namespace, named: str, background: Sequence[Sequence[Utterance]]
+) -> BackgroundSpeech:
+    """What `independent-components` learns from: prepared background speech."""
     waves = [wave for voice in background[: options.learned] for wave in speech(options, named, voice, 2000)]
-    return Public.of(block_rows(waves, SIZE), 0)
+    return BackgroundSpeech(tuple(waves), ("",) * len(waves))
 
 
 def speech(options: argparse.Namespace, named: str, voice: Sequence[Utterance], seed: int) -> list[Tensor]:

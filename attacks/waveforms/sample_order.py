@@ -218,7 +218,7 @@ def recover_order(
     size = rows[0].shape[1] if rows else 0
     lags = max(1, lags_for(settings.prediction_order, max(size, 1)))
     segments = segment_covariances(rows, lags, settings.segment * rate, settings.hop * rate, settings.gate)
-    search = _OrderSearch(segments, seed, settings)
+    search = OrderSearch(segments, seed, settings)
     if size <= settings.enumerated:
         orders = [np.array(order) for order in permutations(range(size))]
         return search.recovered(min(orders, key=search.entropy), 1)
@@ -246,7 +246,7 @@ def key_of_order(order: Order) -> Matrix:
     return key
 
 
-class _OrderSearch:
+class OrderSearch:
     """Descent of the entropy from a start."""
 
     def __init__(self, segments: Matrix, seed: int, settings: SampleOrderSettings) -> None:
@@ -259,18 +259,21 @@ class _OrderSearch:
         self.rearrangements: NDArray[np.int64] | None = None
 
     def entropy(self, order: Order) -> float:
+        """J of what an order decrypts."""
         return entropy(self._autocorrelations(order), self.shares, self.settings.white_noise)
 
     def stationarity(self, order: Order) -> float:
+        """Of what an order decrypts, at the worst place."""
         return float(stationarity(ordered(self.both, order), self.settings.judged_order).min())
 
     def recovered(self, order: Order, starts: int) -> RecoveredOrder:
+        """The order, and what supports it after so many starts."""
         return RecoveredOrder(order, self.entropy(order), self.stationarity(order), starts)
 
     def descend(self, order: Order) -> Order:
         """Annealing, then rearrangements while one leads lower."""
         temperatures = np.geomspace(*self.settings.temperatures, self.settings.stages)
-        order = self._polished(self._annealed(order, temperatures, self.settings.stage_moves))
+        order = self.polished(self._annealed(order, temperatures, self.settings.stage_moves))
         while (lower := self._rearranged(order)) is not None:
             order = lower
         return order
@@ -294,7 +297,7 @@ class _OrderSearch:
                 best, lowest = order, here
         return best
 
-    def _polished(self, order: Order) -> Order:
+    def polished(self, order: Order) -> Order:
         """A local minimum of the entropy."""
         settings = self.settings
         while True:
@@ -314,7 +317,7 @@ class _OrderSearch:
         entropies = [self.entropy(candidate) for candidate in candidates]
         for best in np.argsort(entropies)[: self.settings.rearranged]:
             temperatures = [self.settings.rearranged_temperature]
-            lower = self._polished(self._annealed(candidates[best], temperatures, self.settings.rearranged_moves))
+            lower = self.polished(self._annealed(candidates[best], temperatures, self.settings.rearranged_moves))
             if self.entropy(lower) < lowest - self.settings.rearranged_gain:
                 return lower
         return None

@@ -12,8 +12,11 @@ _SPECTROGRAMS = frozenset({Blocks.TILES, Blocks.FRAMES})
 BLOCKS = {
     "sign-chain": frozenset({Blocks.SAMPLES}),
     "sample-order": frozenset({Blocks.SAMPLES}),
+    "signed-order": frozenset({Blocks.SAMPLES}),
+    "block-pattern": frozenset({Blocks.SAMPLES}),
     "polyphase": frozenset({Blocks.SAMPLES}),
     "linear-prediction": frozenset({Blocks.SAMPLES}),
+    "independent-components": frozenset({Blocks.SAMPLES}),
     "spectrogram-moments": _SPECTROGRAMS,
     "shifted-kernels": frozenset({Blocks.SAMPLES, Blocks.TILES}),
 }
@@ -30,8 +33,10 @@ KINDS = {
 KEYS = {
     "sign-chain": frozenset({TURNED}),
     "sample-order": frozenset({MOVED}),
+    "signed-order": frozenset({BOTH}),
     "polyphase": frozenset({CONTINUUM}),
     "linear-prediction": frozenset({CONTINUUM}),
+    "independent-components": frozenset({CONTINUUM}),
     "spectrogram-moments": frozenset({MOVED, TURNED, CONTINUUM}),
 }
 KEYLESS = frozenset({"linkability", "informed"})  # want no key, but many people under one, cut into segments
@@ -41,6 +46,7 @@ OF_MODEL = frozenset(
 RULED_OUT = {"nonce": KEYLESS | OF_MODEL, "schedule": OF_MODEL, "windows": KEYLESS}  # by options
 OF_BLOCKS = frozenset({"known-plaintext", "chosen-plaintext"})  # of whatever a key multiplies together
 TOGETHER = frozenset({"turns", "signs", "order"})  # blocks, which of tiles only those read
+ONLY_WITH = {"block-pattern": frozenset({"signs", "order"})}  # options: an attack on what they add
 TASKS = {"linkability": frozenset({"asv"}), "informed": frozenset({"asv", "asc"})}
 
 
@@ -50,6 +56,8 @@ def may_apply(attack: str, place: Place) -> bool:
     if kind is OTHER and attack not in KEYLESS:
         return False
     if any(attack in RULED_OUT.get(option, ()) for option in options):
+        return False
+    if kind is not None and attack in ONLY_WITH and not options & ONLY_WITH[attack]:
         return False
     if place.blocks is Blocks.TILES and options & TOGETHER and attack not in OF_BLOCKS:
         return False

@@ -6,13 +6,27 @@ from typing import Any
 
 import pytest
 
+from wrongkey.attacks.waveforms.block_pattern import BlockPattern
+from wrongkey.attacks.waveforms.independent_components import IndependentComponents
 from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.attacks.waveforms.sample_order import SampleOrder
 from wrongkey.attacks.waveforms.sign_chain import SignChain
+from wrongkey.attacks.waveforms.signed_order import SignedOrder
 
 
-@pytest.mark.parametrize("attack", [SignChain(), SampleOrder(), Polyphase(), LinearPrediction()])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        SignChain(),
+        SampleOrder(),
+        SignedOrder(),
+        BlockPattern(),
+        Polyphase(),
+        LinearPrediction(),
+        IndependentComponents(),
+    ],
+)
 def test_settings_are_frozen_documented_and_go_to_json_and_back(attack: Any) -> None:
     settings = attack.settings
     said = json.loads(json.dumps(asdict(settings), allow_nan=False))

@@ -43,19 +43,29 @@ def test_every_base_of_the_family_says_what_its_keys_are():
 @pytest.mark.parametrize(
     ("scheme", "after"),
     [
-        ("rom+turns=4", {"polyphase", "linear-prediction"}),
-        ("rom+signs=8", {"polyphase", "linear-prediction"}),
+        ("rom+turns=4", {"polyphase", "linear-prediction", "independent-components"}),
+        ("rom+signs=8", {"polyphase", "linear-prediction", "independent-components"}),
         ("invertible", set()),
         ("flipping+turns=2", {"sign-chain"}),
         ("shuffling+order=4+noise=20", {"sample-order"}),
-        ("signed-shuffling", set()),
-        ("shuffling+signs=4", set()),
-        ("flipping+order=4", set()),
-        ("mine+turns=4", {"sign-chain", "sample-order", "polyphase", "linear-prediction"}),
+        ("signed-shuffling", {"signed-order"}),
+        ("shuffling+signs=4", {"signed-order"}),
+        ("flipping+order=4", {"signed-order"}),
+        (
+            "mine+turns=4",
+            {"sign-chain", "sample-order", "signed-order", "polyphase", "linear-prediction", "independent-components"},
+        ),
     ],
 )
 def test_options_keep_the_kind_of_keys_or_mix_two(scheme, after):
     assert {name for name in KEYS if may_apply(name, place(scheme, "samples"))} == after
+
+
+def test_an_attack_on_patterns_of_blocks_is_for_schemes_that_have_one():
+    assert may_apply("block-pattern", place("rom+signs=8", "samples"))
+    assert may_apply("block-pattern", place("flipping+order=4", "samples"))
+    assert not may_apply("block-pattern", place("rom+turns=2", "samples"))
+    assert not may_apply("block-pattern", place("rom+signs=8", "tiles"))
 
 
 def test_a_scheme_of_a_user_is_ruled_out_by_its_blocks_alone():
