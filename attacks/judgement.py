@@ -95,7 +95,7 @@ class Judgement:
             f"From the {SETTINGS.structure_order} samples before, {after} of the energy of the decrypted audio can be "
             f"predicted, and {before} of the ciphertext's."
         )
-        if "agreement" in recovery.measured:
+        if "agreement" in recovery.measured and "linked bands" in recovery.measured:
             said.append(
                 f"Independent estimates of the key decrypt audio that correlates by "
                 f"{recovery.measured['agreement']:.4f}, and {_percent(recovery.measured['linked bands'])} of the "

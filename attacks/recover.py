@@ -52,8 +52,40 @@ def _polyphase() -> CompleteAttack:
     return Polyphase(replace(DEFAULTS, agreed=AGREED))
 
 
+def _signed_order() -> CompleteAttack:
+    from wrongkey.attacks.waveforms.signed_order import SignedOrder
+
+    return SignedOrder()
+
+
+def _shared_samples() -> CompleteAttack:
+    from wrongkey.attacks.waveforms.shared_samples import SharedSamples
+
+    return SharedSamples()
+
+
+def _block_pattern() -> CompleteAttack:
+    from wrongkey.attacks.waveforms.block_pattern import ON_BASE, BlockPattern
+
+    return BlockPattern(on_base={**ON_BASE, Group.ORTHOGONAL: _polyphase})
+
+
+def _oblique_polyphase() -> CompleteAttack:
+    from wrongkey.attacks.waveforms.oblique_polyphase import ObliquePolyphase
+
+    return ObliquePolyphase()
+
+
 # Tried in this order, as far as they apply, until one succeeds: those that use more of a scheme's structure come first.
-ATTACKS: tuple[Callable[[], CompleteAttack], ...] = (_sample_order, _sign_chain, _polyphase)
+ATTACKS: tuple[Callable[[], CompleteAttack], ...] = (
+    _shared_samples,
+    _block_pattern,
+    _sample_order,
+    _sign_chain,
+    _signed_order,
+    _polyphase,
+    _oblique_polyphase,
+)
 AGREED = 0.98  # correlation: what two estimates of a key decrypt differs by at most 4 % of the energy
 LARGEST = 128  # samples of a block: the largest that these attacks were measured at
 CURVE = 40  # points of the curve of evidence, about

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wrongkey.attacks.waveforms.block_structure import StructureSettings
+
 
 @dataclass(frozen=True)
-class LagSettings:
+class LagSettings(StructureSettings):
     """How lag covariances are estimated, clustered into states of speech, and judged.
+
+    The fields of `StructureSettings` and these:
 
     Attributes
     ----------

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_descent import descend
+from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.continuum import no_continuum
 from wrongkey.attacks.waveforms.lag_covariances import lags_for
 from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, Effort, LinearPredictionSettings
@@ -57,13 +58,19 @@ class LinearPrediction(AttackDefaults):
         return [Case(seconds=seconds) for seconds in SECONDS]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The key of lowest value; success is claimed where runs agree on it and it makes speech stationary."""
+        """The key of lowest value.
+
+        Success is claimed where runs agree on it, and it makes speech stationary that is not so in the ciphertext.
+        """
         setting = evidence.setting
         blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
         recovered = recover(blocks, evidence.seed, setting.rate, self.settings)
+        key = recovered.key.numpy()
+        structure = block_structure([rows.numpy() for rows in blocks], key, setting.rate, self.settings)
+        found = recovered.agreeing >= recovered.needed and recovered.defect < self.settings.largest_defect
         return Recovery(
-            recovered.key.numpy(),
-            success_claimed=recovered.agreeing >= recovered.needed and recovered.defect < self.settings.largest_defect,
+            key,
+            success_claimed=found and structure.taken_away,
             objective=recovered.value,
             measured={
                 "runs": recovered.runs,

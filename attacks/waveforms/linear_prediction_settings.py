@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wrongkey.attacks.solvers.orthogonal_descent import DescentSettings
+from wrongkey.attacks.waveforms.block_structure import StructureSettings
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,10 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class LinearPredictionSettings(DescentSettings):
+class LinearPredictionSettings(DescentSettings, StructureSettings):
     """How linear prediction estimates its objective and searches for its minimum.
 
-    The fields of `DescentSettings` and these.
+    The fields of `DescentSettings`, of `StructureSettings`, and these.
     The fields from `starts` to `agreeing_runs` have one value for each range of block sizes, which `sizes` divides.
 
     Attributes

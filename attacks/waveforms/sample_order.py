@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting
 from wrongkey.attacks.waveforms.blind import BLIND, THREAT, cases_with_and_without_background
+from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import (
     autocorrelations,
     block_rows,
@@ -179,18 +180,27 @@ class SampleOrder(AttackDefaults):
         return cases_with_and_without_background()
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The order of lowest entropy; success is claimed where the speech that it decrypts is stationary."""
+        """The order of lowest entropy.
+
+        Success is claimed where the speech that it decrypts is stationary, and the ciphertext is not.
+        """
         setting, background = evidence.setting, evidence.background
         rows = block_rows(evidence.ciphertext, setting.block_size)
         public = []
         if background is not None and evidence.case.variant != BLIND:
             public = self._public(background, setting)
         recovered = recover_order(rows, setting.rate, public, evidence.seed, self.settings)
+        key = key_of_order(recovered.order)
+        structure = block_structure(rows, key, setting.rate, self.settings)
         return Recovery(
-            key=key_of_order(recovered.order),
-            success_claimed=recovered.convincing(self.settings),
+            key=key,
+            success_claimed=recovered.convincing(self.settings) and structure.taken_away,
             objective=recovered.entropy,
-            measured={"stationarity": recovered.stationarity, "starts": float(recovered.starts)},
+            measured={
+                "stationarity": recovered.stationarity,
+                "stationarity of the ciphertext": structure.before,
+                "starts": float(recovered.starts),
+            },
         )
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
 from wrongkey.attacks.waveforms.blind import BLIND, THREAT, cases_with_and_without_background
+from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import (
     autocorrelations,
     block_rows,
@@ -126,18 +127,27 @@ class SignChain(AttackDefaults):
         return cases_with_and_without_background()
 
     def run(self, evidence: Evidence) -> Recovery:
-        """The signs of lowest entropy; success is claimed where the speech that they decrypt is stationary."""
+        """The signs of lowest entropy.
+
+        Success is claimed where the speech that they decrypt is stationary, and the ciphertext is not: of plain speech,
+        and of blocks of another size, signs that change nothing would be as good.
+        """
         setting, background = evidence.setting, evidence.background
         rows = block_rows(evidence.ciphertext, setting.block_size)
         public = None
         if background is not None and evidence.case.variant != BLIND:
             public = self._public(background, setting)
         recovered = recover_signs(rows, setting.rate, public, evidence.seed, self.settings)
+        key = np.diag(recovered.signs)
+        structure = block_structure(rows, key, setting.rate, self.settings)
         return Recovery(
-            key=np.diag(recovered.signs),
-            success_claimed=recovered.success_claimed,
+            key=key,
+            success_claimed=recovered.success_claimed if structure.taken_away else False,
             objective=recovered.entropy,
-            measured={"stationarity": recovered.stationarity},
+            measured={
+                "stationarity": recovered.stationarity,
+                "stationarity of the ciphertext": structure.before,
+            },
             note="" if recovered.certain else UNDECIDED,
         )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Matrix, Recovery, Setting, Threat
-from wrongkey.attacks.waveforms.block_structure import StructureSettings, block_structure
+from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import block_rows, lags_for, segment_covariances, states
 from wrongkey.attacks.waveforms.order_search import Order, anneal, pair_costs
 from wrongkey.attacks.waveforms.predictability import lag_weights
@@ -34,8 +34,8 @@ ENTROPY_ROUNDING = 1e-6  # an entropy is lower only by more than this
 
 
 @dataclass(frozen=True)
-class SignedOrderSettings(SampleOrderSettings, SignChainSettings, StructureSettings):
-    """How signs and orders are searched in turn: the fields of both attacks, of `StructureSettings`, and these.
+class SignedOrderSettings(SampleOrderSettings, SignChainSettings):
+    """How signs and orders are searched in turn: the fields of both attacks and these.
 
     Attributes
     ----------
