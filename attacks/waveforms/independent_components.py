@@ -18,6 +18,7 @@ from functools import partial
 import numpy as np
 
 from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
+from wrongkey.attacks.waveforms.agreement import agreement_of
 from wrongkey.attacks.waveforms.component_matching import Components, matched
 from wrongkey.attacks.waveforms.continuum import no_continuum
 from wrongkey.attacks.waveforms.fast_ica import level
@@ -75,7 +76,7 @@ class IndependentComponents(AttackDefaults):
         misfit = Misfit(level(rows, settings), settings.descent_steps)
         ends = [misfit.descended(key) for key in halves]
         key = min(ends, key=misfit.of)
-        agreement = agreement_of(*halves, rows)
+        agreement = agreement_of(halves[0], halves[1], rows)
         left = misfit.of(key) / max(misfit.of(np.eye(len(key))), 1e-300)
         found = agreement >= settings.agreed and left <= settings.left
         return Recovery(
@@ -110,9 +111,3 @@ def recovered(
 def in_halves(sequences: Sequence[Matrix]) -> tuple[list[Matrix], list[Matrix]]:
     """The first and the second half of each sequence of block rows."""
     return [rows[: len(rows) // 2] for rows in sequences], [rows[len(rows) // 2 :] for rows in sequences]
-
-
-def agreement_of(one: Matrix, other: Matrix, sequences: Sequence[Matrix]) -> float:
-    """Correlation, 0 to 1 whatever the sign, of what two keys `(N, N)` decrypt from block rows `(t, N)`."""
-    covariance = sum((rows.T @ rows for rows in sequences), np.zeros_like(one))
-    return float(abs(np.trace(one @ covariance @ other.T)) / np.trace(covariance))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
-import torch
-from torch import Tensor
-
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.waveforms.agreement import agreement_of
 from wrongkey.attacks.waveforms.block_diagonal import independent_blocks
 from wrongkey.attacks.waveforms.block_spectra import polyphase_estimates
 from wrongkey.attacks.waveforms.block_structure import block_structure
@@ -59,12 +57,13 @@ class Polyphase(AttackDefaults):
         best, *others = polyphase_estimates(
             blocks, seed=evidence.seed, count=count, rate=setting.rate, settings=settings, turns=turns
         )
-        agreement = min(agreement_of(best.key, other.key, blocks) for other in others)
-        structure = block_structure([rows.numpy() for rows in blocks], best.key.numpy(), setting.rate, settings)
+        key, rows = best.key.numpy(), [sequence.numpy() for sequence in blocks]
+        agreement = min(agreement_of(key, other.key.numpy(), rows) for other in others)
+        structure = block_structure(rows, key, setting.rate, settings)
         consistent = best.linked >= enough_linked(turns, best.filled, settings) and agreement >= settings.agreed
         told = best.harmonics >= settings.harmonics
         return Recovery(
-            best.key.numpy(),
+            key,
             success_claimed=consistent and told and structure.taken_away,
             objective=best.criterion,
             measured={
@@ -85,10 +84,3 @@ def enough_linked(turns: int, filled: float, settings: PolyphaseSettings) -> flo
     if turns > 1:  # by one band in `turns` the map is determined, and all others are a test of it
         share = min(share, 1 / turns + settings.surplus * (1 - 1 / turns))
     return share * max(filled, settings.least_filled)
-
-
-def agreement_of(one: Tensor, other: Tensor, blocks: Sequence[Tensor]) -> float:
-    """Correlation, 0 to 1 whatever the sign, of the speech that two keys (M, M) decrypt from blocks (t, M)."""
-    covariance = torch.stack([rows.mT @ rows for rows in blocks]).sum(0)
-    shared = torch.trace(one @ covariance @ other.mT)
-    return float(shared.abs() / torch.trace(covariance))

@@ -1,7 +1,7 @@
 """A check that a user's moves leave the law of their scheme's keys invariant, and are reversible.
 
 With moves that do not, the chains run towards keys that no random draw gives as often, and the probability that they
-measure is that of nothing. Moves that leave keys as they are would pass every such test, and never mix: they are refused
+measure is that of nothing. Moves that leave keys as they are would pass every such test and never mix: they are refused
 first. Then two properties are tested on some numbers that describe a key (random projections, trace, trace of the
 square, sum of magnitudes):
 

@@ -7,9 +7,10 @@ from scipy.signal import lfilter
 
 from tests.narrow import present
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
+from wrongkey.attacks.waveforms.agreement import agreement_of
 from wrongkey.attacks.waveforms.component_matching import Components, Statistics, ordered, signs_of
 from wrongkey.attacks.waveforms.fast_ica import independent, level, whitened
-from wrongkey.attacks.waveforms.independent_components import IndependentComponents, agreement_of
+from wrongkey.attacks.waveforms.independent_components import IndependentComponents
 from wrongkey.attacks.waveforms.independent_components_settings import DEFAULTS
 from wrongkey.attacks.waveforms.stationary_moments import Misfit
 from wrongkey.errors import BadInput
