@@ -25,7 +25,7 @@ HERE = Path(__file__).parent / "protocols"
 # What each shipped protocol hashes to. `wrongkey board --protocol FILE --plan` shows the hash of a file.
 SHIPPED = {
     "smoke": "46aed7b7ad931f07aae81833584c95f52e0a07024528aec5bfed0801df83e268",
-    "speech-v1": "255a7c3256a1c13741ff56f1d65c36a810e9467bc6f24fe4d85244d44ff604ce",
+    "speech-v1": "da6c5c50eab6037d8d2c7a5f4f2c02601894fcd4149d24ee0c9173529e79ee2e",
 }
 
 Count = Annotated[int, Field(ge=1)]

@@ -21,19 +21,22 @@ from wrongkey.attacks.waveforms.block_pattern_settings import DEFAULTS, BlockPat
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
 from wrongkey.attacks.waveforms.polyphase import Polyphase
-from wrongkey.attacks.waveforms.sample_order import SampleOrder, key_of_order
-from wrongkey.attacks.waveforms.sign_chain import SignChain
-from wrongkey.attacks.waveforms.signed_order import SignedOrder
+from wrongkey.attacks.waveforms.sample_order import SampleOrder, SampleOrderSettings, key_of_order
+from wrongkey.attacks.waveforms.sign_chain import SignChain, SignChainSettings
+from wrongkey.attacks.waveforms.signed_order import SignedOrder, SignedOrderSettings
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import Group
 from wrongkey.keys.structure import Structure
 
+# One key of signs or of an order in a few is the identity, or near it: then it is the pattern alone that the whole key
+# takes out of the ciphertext, and the base's attack must not ask for more.
+ANY_STRUCTURE = {"seen": 1.0, "left": 1e9}
 ON_BASE: Mapping[Group, Callable[[], Attack]] = {
     Group.ORTHOGONAL: Polyphase,
-    Group.PERMUTATIONS: SampleOrder,
-    Group.SIGNS: SignChain,
-    Group.SIGNED_PERMUTATIONS: SignedOrder,
+    Group.PERMUTATIONS: lambda: SampleOrder(SampleOrderSettings(**ANY_STRUCTURE)),
+    Group.SIGNS: lambda: SignChain(SignChainSettings(**ANY_STRUCTURE)),
+    Group.SIGNED_PERMUTATIONS: lambda: SignedOrder(SignedOrderSettings(**ANY_STRUCTURE)),
 }
 
 

@@ -62,6 +62,12 @@ def test_key_and_pattern_are_found_from_ciphertext_alone(voice, name, size):
     assert error < 0.1 and recovery.success_claimed
 
 
+def test_a_pattern_is_claimed_though_the_key_that_blocks_share_is_the_identity(voice):
+    identity = next(seed for seed in range(99) if np.all(np.diag(correct_key("flipping+signs=4", 12, seed))[:3] == 1))
+    key = correct_key("flipping+signs=4", 12, identity)
+    assert attacked("flipping+signs=4", 3, voice, key).success_claimed
+
+
 @pytest.mark.parametrize("name", ["rom+signs=4", "rom+order=4"])
 @pytest.mark.parametrize("size", [3, 5])
 def test_no_success_is_claimed_where_there_is_none(voice, name, size):
