@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wrongkey.attacks.base import Matrix
-from wrongkey.attacks.solvers.stable_linalg import array_eigh
+from wrongkey.attacks.solvers.stable_linalg import array_eigh, array_polar
 from wrongkey.attacks.waveforms.independent_components_settings import IndependentComponentsSettings
 from wrongkey.errors import BadInput
 
@@ -45,7 +45,7 @@ def independent(z: Matrix, rng: np.random.Generator, settings: IndependentCompon
     """
     best, largest = np.eye(z.shape[1]), -np.inf
     for _ in range(settings.starts):
-        b = _descended(z, polar(rng.standard_normal((z.shape[1],) * 2)), settings)
+        b = _descended(z, array_polar(rng.standard_normal((z.shape[1],) * 2)), settings)
         contrast = float(((np.log(np.cosh(z @ b.T)).mean(0) - settings.gaussian) ** 2).sum())
         if contrast > largest:
             best, largest = b, contrast
@@ -55,13 +55,7 @@ def independent(z: Matrix, rng: np.random.Generator, settings: IndependentCompon
 def _descended(z: Matrix, b: Matrix, settings: IndependentComponentsSettings) -> Matrix:
     for _ in range(settings.steps):
         s = np.tanh(z @ b.T)
-        old, b = b, polar(s.T @ z / len(z) - (1 - s**2).mean(0)[:, None] * b)
+        old, b = b, array_polar(s.T @ z / len(z) - (1 - s**2).mean(0)[:, None] * b)
         if np.abs((old * b).sum(1)).min() > 1 - settings.converged:
             break
     return b
-
-
-def polar(a: Matrix) -> Matrix:
-    """The nearest orthogonal matrix."""
-    u, _, v = np.linalg.svd(a)
-    return np.asarray(u @ v)

@@ -50,12 +50,12 @@ def test_flipped_speech_is_found_exactly(
     key = correct_key("flipping", size, 3)
     assert recovery.key is not None
     if variant == BLIND and not plain and size % 2 == 0:  # a bright voice: a turned spectrum is as good
-        assert recovery.success_claimed is None
+        assert recovery.success_claimed is (None if size > 2 else False)
         turned = recovery.key * np.where(np.arange(size) % 2, -1.0, 1.0)
         assert 0 in (key_error(recovery.key, key, "samples"), key_error(turned, key, "samples"))
         return
     assert key_error(recovery.key, key, "samples") == 0
-    assert recovery.success_claimed
+    assert recovery.success_claimed is (size > 2)  # signs of one or two samples leave no structure of blocks to see
 
 
 def test_white_noise_is_not_claimed_as_a_success(voices: list[list[torch.Tensor]]) -> None:
