@@ -31,12 +31,12 @@ from wrongkey.keys.structure import Structure
 
 # One key of signs or of an order in a few is the identity, or near it: then it is the pattern alone that the whole key
 # takes out of the ciphertext, and the base's attack must not ask for more.
-ANY_STRUCTURE = {"seen": 1.0, "left": 1e9}
+SEEN, LEFT = 1.0, 1e9
 ON_BASE: Mapping[Group, Callable[[], Attack]] = {
     Group.ORTHOGONAL: Polyphase,
-    Group.PERMUTATIONS: lambda: SampleOrder(SampleOrderSettings(**ANY_STRUCTURE)),
-    Group.SIGNS: lambda: SignChain(SignChainSettings(**ANY_STRUCTURE)),
-    Group.SIGNED_PERMUTATIONS: lambda: SignedOrder(SignedOrderSettings(**ANY_STRUCTURE)),
+    Group.PERMUTATIONS: lambda: SampleOrder(SampleOrderSettings(seen=SEEN, left=LEFT)),
+    Group.SIGNS: lambda: SignChain(SignChainSettings(seen=SEEN, left=LEFT)),
+    Group.SIGNED_PERMUTATIONS: lambda: SignedOrder(SignedOrderSettings(seen=SEEN, left=LEFT)),
 }
 
 
