@@ -31,12 +31,11 @@ from wrongkey.keys.structure import Structure
 
 # One key of signs or of an order in a few is the identity, or near it: then it is the pattern alone that the whole key
 # takes out of the ciphertext, and the base's attack must not ask for more.
-SEEN, LEFT = 1.0, 1e9
 ON_BASE: Mapping[Group, Callable[[], Attack]] = {
     Group.ORTHOGONAL: Polyphase,
-    Group.PERMUTATIONS: lambda: SampleOrder(SampleOrderSettings(seen=SEEN, left=LEFT)),
-    Group.SIGNS: lambda: SignChain(SignChainSettings(seen=SEEN, left=LEFT)),
-    Group.SIGNED_PERMUTATIONS: lambda: SignedOrder(SignedOrderSettings(seen=SEEN, left=LEFT)),
+    Group.PERMUTATIONS: lambda: SampleOrder(SampleOrderSettings(seen=1.0, left=1e9)),
+    Group.SIGNS: lambda: SignChain(SignChainSettings(seen=1.0, left=1e9)),
+    Group.SIGNED_PERMUTATIONS: lambda: SignedOrder(SignedOrderSettings(seen=1.0, left=1e9)),
 }
 
 

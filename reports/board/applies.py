@@ -14,7 +14,9 @@ BLOCKS = {
     "sample-order": frozenset({Blocks.SAMPLES}),
     "signed-order": frozenset({Blocks.SAMPLES}),
     "block-pattern": frozenset({Blocks.SAMPLES}),
+    "shared-samples": frozenset({Blocks.SAMPLES}),
     "polyphase": frozenset({Blocks.SAMPLES}),
+    "oblique-polyphase": frozenset({Blocks.SAMPLES}),
     "linear-prediction": frozenset({Blocks.SAMPLES}),
     "independent-components": frozenset({Blocks.SAMPLES}),
     "spectrogram-moments": _SPECTROGRAMS,
@@ -22,7 +24,7 @@ BLOCKS = {
 }
 # What the keys of a scheme are, by its base, and what kinds of keys an attack is after.
 MOVED, TURNED, BOTH, CONTINUUM = "permutations", "signs", "signed permutations", "orthogonal matrices"
-OTHER = "invertible matrices"  # which no attack that wants a key finds
+OTHER = "invertible matrices"
 KINDS = {
     "shuffling": MOVED,
     "flipping": TURNED,
@@ -34,7 +36,9 @@ KEYS = {
     "sign-chain": frozenset({TURNED}),
     "sample-order": frozenset({MOVED}),
     "signed-order": frozenset({BOTH}),
+    "shared-samples": frozenset({MOVED, TURNED, BOTH, CONTINUUM}),
     "polyphase": frozenset({CONTINUUM}),
+    "oblique-polyphase": frozenset({OTHER}),
     "linear-prediction": frozenset({CONTINUUM}),
     "independent-components": frozenset({CONTINUUM}),
     "spectrogram-moments": frozenset({MOVED, TURNED, CONTINUUM}),
@@ -45,15 +49,19 @@ OF_MODEL = frozenset(
 )
 RULED_OUT = {"nonce": KEYLESS | OF_MODEL, "schedule": OF_MODEL, "windows": KEYLESS}  # by options
 OF_BLOCKS = frozenset({"known-plaintext", "chosen-plaintext"})  # of whatever a key multiplies together
+OF_INVERTIBLE = (
+    KEYLESS | OF_BLOCKS | {"public-model", "oblique-polyphase"}
+)  # all that find keys that are not orthogonal
 TOGETHER = frozenset({"turns", "signs", "order"})  # blocks, which of tiles only those read
-ONLY_WITH = {"block-pattern": frozenset({"signs", "order"})}  # options: an attack on what they add
+# Options: an attack on what they add.
+ONLY_WITH = {"block-pattern": frozenset({"signs", "order"}), "shared-samples": frozenset({"windows"})}
 TASKS = {"linkability": frozenset({"asv"}), "informed": frozenset({"asv", "asc"})}
 
 
 def may_apply(attack: str, place: Place) -> bool:
     """Whether nothing that the row says rules the attack out."""
     kind, options = kind_of(place.scheme), {option for option, _ in taken_apart(place.scheme).options}
-    if kind is OTHER and attack not in KEYLESS:
+    if kind is OTHER and attack not in OF_INVERTIBLE:
         return False
     if any(attack in RULED_OUT.get(option, ()) for option in options):
         return False
