@@ -26,6 +26,7 @@ from wrongkey.attacks.waveforms.independent_components_settings import DEFAULTS,
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
 from wrongkey.attacks.waveforms.learned_once import LearnedOnce
 from wrongkey.attacks.waveforms.stationary_moments import Misfit
+from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
 
 SECONDS = (10.0, 25.0)  # of ciphertext
@@ -64,10 +65,11 @@ class IndependentComponents(AttackDefaults):
 
         Failure is admitted where these disagree, or the moments of the ciphertext were hardly less stationary. Success
         is never claimed. measured: `agreement` of the halves and `left`, the share of the ciphertext's misfit that the
-        key leaves. Raises BadInput where the ciphertext is silent or too short.
+        key leaves. Raises BadInput where the ciphertext is silent or too short, or evidence is missing.
         """
         settings = self.settings
-        assert evidence.background is not None  # the threat model grants it
+        if evidence.background is None or not evidence.background.queries or not evidence.ciphertext:
+            raise BadInput("This attack needs ciphertext, and speech of background speakers to compare it with.")
         public = self._public(evidence.background, evidence.setting)
         rows = block_rows(evidence.ciphertext, evidence.setting.block_size)
         halves = [
