@@ -136,7 +136,7 @@ class Recovered:
     seconds : float
         Seconds of ciphertext that it had.
     attempts : tuple of Attempt
-        All attacks that were tried, in their order.
+        All attacks that were tried: those that found a key, then those that had too little to begin.
     period : int or None
         Samples after which the statistics of the ciphertext repeat; None where they do not.
     block_from_ciphertext : bool
@@ -200,6 +200,7 @@ def recover(
     >>> found.success_claimed, found.key.block_size
     (True, 5)
     """
+    _check(waveforms)
     scheme = get_scheme(scheme)
     check_one_matrix(scheme, "to recover it")
     period = period_of(waveforms, rate)
@@ -209,7 +210,7 @@ def recover(
     whole = [_whole_blocks(waveform, together) for waveform in waveforms]
     if not any(one.any() for one in whole):
         raise BadInput(f"The recordings hold no block of {together} samples that is not silent: give longer ones.")
-    tried = _tried(attacks, setting, size, whole, seed)
+    tried, refused = _tried(attacks, setting, size, whole, seed)
     best = max(
         tried, key=lambda one: (one.judged.believed, one.judged.structure.taken_away, one.judged.structure.after)
     )
@@ -221,8 +222,9 @@ def recover(
     chosen = attempts[tried.index(best)]
     evidence = [*chosen.evidence]
     if block_size is None:
-        evidence += _on_block_shown(period, waveforms, rate, scheme)
-    evidence += [f"{one.attack} was tried too, and claims no success." for one in attempts if one is not chosen]
+        evidence += _on_block_shown(period, waveforms, rate, scheme, chosen.success_claimed)
+    evidence += [f"{one.attack} was tried too, and its key is not believed." for one in attempts if one is not chosen]
+    evidence += [f"{one.attack} was tried too: {one.evidence[0]}" for one in refused]
     return Recovered(
         success_claimed=chosen.success_claimed,
         evidence=tuple(evidence),
@@ -233,7 +235,7 @@ def recover(
         predictable=best.judged.predictable,
         measured=best.judged.recovery.measured,
         seconds=sum(map(len, whole)) / best.rate,
-        attempts=attempts,
+        attempts=(*attempts, *refused),
         period=period.samples,
         block_from_ciphertext=block_size is None,
     )
@@ -264,12 +266,27 @@ class _Tried:
     rate: float
 
 
+def _check(waveforms: Sequence[Waveform]) -> None:
+    if not waveforms:
+        raise BadInput("There is no recording: give at least one.")
+    for number, one in enumerate(map(np.asarray, waveforms), start=1):
+        if one.ndim != 1:
+            raise BadInput(f"Recording {number} has the shape {one.shape}: give its samples alone, (samples,).")
+        if not np.isfinite(one).all():
+            raise BadInput(f"Recording {number} holds samples that are not finite: repair it, or leave it out.")
+
+
 def _attacks_on(setting: Setting) -> list[CompleteAttack]:
     """The attacks for a scheme and block size; BadInput where there is none."""
     size, scheme = setting.block_size, setting.scheme
-    if not 2 <= size <= LARGEST:
-        raise BadInput(f"Keys are recovered for blocks of 2 to {LARGEST} samples, not of {size}.")
-    found = [attack for attack in (make() for make in ATTACKS) if applies(attack, setting)]
+    block = size // scheme.span
+    if size < 2 or block > LARGEST:
+        raise BadInput(f"Keys are recovered for blocks of 2 to {LARGEST} samples, not of {block}.")
+    attacks = [make() for make in ATTACKS]
+    found = [attack for attack in attacks if applies(attack, setting)]
+    too_long = [reason for one in attacks if str(reason := one.inapplicable(setting)).endswith(f", not of {size}.")]
+    if not found and too_long:
+        raise BadInput(str(too_long[0]))
     if not found:
         kind = f"finitely many {scheme.group}" if scheme.finite(size) else str(scheme.group)
         raise BadInput(f"No attack here finds a key of {scheme.name} from ciphertext alone: its keys are {kind}.")
@@ -283,22 +300,25 @@ def applies(attack: CompleteAttack, setting: Setting) -> bool:
 
 def _tried(
     attacks: Sequence[CompleteAttack], setting: Setting, block_size: int, whole: Sequence[Waveform], seed: int
-) -> list[_Tried]:
-    """What the attacks find in whole blocks, up to the first that succeeds; BadInput where all have too little."""
+) -> tuple[list[_Tried], list[Attempt]]:
+    """What the attacks find in whole blocks, up to the first that succeeds, and those that have too little to begin.
+
+    BadInput where all have.
+    """
     tried: list[_Tried] = []
-    refused: list[BadInput] = []
+    refused: list[Attempt] = []
     ciphertext = tuple(torch.from_numpy(one) for one in whole if len(one))
     for attack in attacks:
         try:
             tried.append(_result(attack, Evidence(setting, Case(), seed, ciphertext=ciphertext), block_size, whole))
         except BadInput as error:
-            refused.append(error)
+            refused.append(Attempt(attack.name, False, (str(error),)))
             continue
         if tried[-1].judged.believed:
             break
     if not tried:
-        raise refused[0]
-    return tried
+        raise BadInput(refused[0].evidence[0])
+    return tried, refused
 
 
 def _result(attack: CompleteAttack, evidence: Evidence, block_size: int, whole: Sequence[Waveform]) -> _Tried:
@@ -351,20 +371,22 @@ def _block_shown(period: Period, scheme: Scheme, waveforms: Sequence[Waveform]) 
     return block
 
 
-def _on_block_shown(period: Period, waveforms: Sequence[Waveform], rate: float, scheme: Scheme) -> list[str]:
-    """How the block size was found, in sentences."""
+def _on_block_shown(
+    period: Period, waveforms: Sequence[Waveform], rate: float, scheme: Scheme, believed: bool
+) -> list[str]:
+    """How the block size was found, and which other scheme has such a period where no key is believed, in sentences."""
     assert period.samples is not None
     chance = int(-period.chance / log(10))
     said = [
         f"The block size is from the ciphertext: its statistics repeat every {period.samples} samples, and without a "
         f"period they look so with a probability below 1e-{chance}."
     ]
-    if scheme.group is Group.ORTHOGONAL and scheme.span == 1:
+    if not believed and scheme.group is Group.ORTHOGONAL and scheme.span == 1 and not sends_windows(scheme.name):
         block = block_within(waveforms, period.samples, rate)
         if block is not None and block > 1:
             count = period.samples // block
             said.append(
-                f"The energy of blocks of {block} samples does not depend on their place among {count}, as under "
-                f"{scheme.name}+turns={count}, +signs={count} or +order={count} with --block {block}."
+                f"The energy of blocks of {block} samples is not seen to depend on their place among {count}: they may "
+                f"be those of {scheme.name}+turns={count}, +signs={count} or +order={count} with --block {block}."
             )
     return said

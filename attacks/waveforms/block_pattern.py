@@ -18,9 +18,12 @@ from wrongkey.attacks.base import Attack, AttackDefaults, Case, Evidence, Matrix
 from wrongkey.attacks.waveforms.blind import THREAT
 from wrongkey.attacks.waveforms.block_meetings import alike, block_order, block_signs, meetings, signed
 from wrongkey.attacks.waveforms.block_pattern_settings import DEFAULTS, BlockPatternSettings
+from wrongkey.attacks.waveforms.block_spectra import block_spectra
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
+from wrongkey.attacks.waveforms.mirror import NOT_TOLD, harmonics
 from wrongkey.attacks.waveforms.polyphase import Polyphase
+from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
 from wrongkey.attacks.waveforms.sample_order import SampleOrder, SampleOrderSettings, key_of_order
 from wrongkey.attacks.waveforms.sign_chain import SignChain, SignChainSettings
 from wrongkey.attacks.waveforms.signed_order import SignedOrder, SignedOrderSettings
@@ -72,6 +75,11 @@ class Pattern:
         key, pattern = parts
         cut = KeyCut(Blocks.SAMPLES, key.size)
         return cls(structure, pattern.scheme.name, pattern.size, replace(setting, scheme=structure.base, cut=cut))
+
+    @property
+    def hides_the_mirror(self) -> bool:
+        """Whether a pattern of signs mirrors the spectrum of super-blocks, which odd blocks of the base never show."""
+        return self.kind == "flipping" and self.base.size % 2 == 1 and self.structure.span % 2 == 0
 
     def key(self, base: Matrix, pattern: Matrix) -> Matrix:
         """The merged key `(N, N)` of the base's key `(M, M)` and a pattern's."""
@@ -138,9 +146,9 @@ class BlockPattern(AttackDefaults):
         """The key of the first pattern under which success is claimed, else of the lowest objective.
 
         Success is claimed where the attack on the scheme without the pattern claims it and the whole key takes the
-        structure of super-blocks out of the ciphertext. measured: what that attack measured, `alike`, how well the
-        covariances of blocks agree, 0 to 1, and the `stationarity` of the ciphertext and after decryption. Raises
-        BadInput where there is too little ciphertext.
+        structure of super-blocks out of the ciphertext; where signs may mirror the spectrum, voices must tell.
+        measured: what that attack measured, `alike`, how well the covariances of blocks agree, 0 to 1, and the
+        `stationarity` of the ciphertext and after decryption. Raises BadInput where there is too little ciphertext.
         """
         setting = evidence.setting
         pattern, _ = self._parts(setting)
@@ -166,13 +174,24 @@ class BlockPattern(AttackDefaults):
         assert recovery.key is not None  # the attacks on the base want a key
         merged = pattern.key(recovery.key, key)
         structure = block_structure(rows, merged, setting.rate, self.settings)
+        claimed = recovery.success_claimed if structure.taken_away else False
+        if claimed and pattern.hides_the_mirror and self._voices(rows, merged, setting.rate) < POLYPHASE.harmonics:
+            claimed, recovery = None, replace(recovery, note=NOT_TOLD)
         measured = {"stationarity": structure.after, "stationarity of the ciphertext": structure.before}
         return replace(
             recovery,
             key=merged,
-            success_claimed=recovery.success_claimed if structure.taken_away else False,
+            success_claimed=claimed,
             measured={**recovery.measured, "alike": agreeing, **measured},
         )
+
+    @staticmethod
+    def _voices(rows: Sequence[Matrix], key: Matrix, rate: float) -> float:
+        """By how many standard errors voices tell a key `(N, N)` from that of the mirrored spectrum."""
+        blocks = [torch.from_numpy(one) for one in rows]
+        width = max(POLYPHASE.least_blocks, round(POLYPHASE.segment * rate / len(key)))
+        heard = block_spectra(blocks, width, POLYPHASE).heard
+        return harmonics(heard @ torch.from_numpy(key).mT, rate, POLYPHASE)
 
     def _parts(self, setting: Setting) -> tuple[Pattern, Attack]:
         """The pattern of a setting and the attack without it: the same objects as long as the setting is the same."""

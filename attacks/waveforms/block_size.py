@@ -109,7 +109,7 @@ def period_of(waveforms: Sequence[Waveform], rate: float, settings: PeriodSettin
     products = _products_of(waveforms, rate, settings)
     tested = range(2, settings.largest + 1)
     lines = {q: _logarithms(products, q, rate, settings) for q in tested}
-    together = {q: float(chi2.logsf(-2 * each.sum(), 2 * len(each))) for q, each in lines.items()}
+    together = {q: max(float(chi2.logsf(-2 * each.sum(), 2 * len(each))), LEAST) for q, each in lines.items()}
     first, *others = sorted(together, key=together.__getitem__)
     chance = min(together[first] + log(len(tested)), 0.0)
     if chance > log(settings.chance):

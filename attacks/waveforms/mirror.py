@@ -18,6 +18,8 @@ from torch import Tensor
 
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 
+NOT_TOLD = "Voices do not tell this key from that of the mirrored spectrum."
+
 
 def mirrored(key: Tensor) -> Tensor:
     """The key (N, N), N even, that decrypts the mirrored spectrum."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.waveforms.block_structure import block_structure
+from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.attacks.waveforms.oblique_spectra import DEFAULTS, ObliqueSettings, oblique_estimates
+from wrongkey.evaluation.windows import overlapping
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import to_blocks
 from wrongkey.keys.schemes import Group
@@ -35,6 +38,8 @@ class ObliquePolyphase(AttackDefaults):
             return f"This attack uses the tones of a waveform; {setting.blocks} of a spectrogram have none."
         if setting.scheme.group is not Group.INVERTIBLE:
             return f"Keys of {setting.scheme.name} are orthogonal, and polyphase finds such keys better."
+        if setting.scheme.span > 1 or overlapping(setting.model):
+            return f"This attack is for one matrix that all blocks share, and {setting.scheme.name} is built otherwise."
         if not 2 <= setting.size <= self.settings.largest:
             return f"This attack takes blocks of 2 to {self.settings.largest} samples, not of {setting.size}."
         return None
@@ -46,28 +51,32 @@ class ObliquePolyphase(AttackDefaults):
     def run(self, evidence: Evidence) -> Recovery:
         """The estimate of least criterion; its sign is open, and its energy is that of an orthogonal key.
 
-        Success is claimed where an estimate from segments of another length decrypts the same, and the key takes the
-        blocks out of the ciphertext. measured: `agreement` of the two, `stationarity` of the ciphertext and after
-        decryption, and the key's `condition` number.
+        Success is claimed where an estimate from segments of another length decrypts the same, voices tell the key from
+        that of the mirrored spectrum, and it takes the blocks out of the ciphertext. measured: `agreement` of the two,
+        `stationarity` of the ciphertext and after decryption, the key's `condition` number, and for even M the
+        `harmonics` that tell it from the mirrored one, in standard errors.
         Raises BadInput where no utterance is as long as one segment, or the ciphertext does not span the blocks.
         """
         setting, settings = evidence.setting, self.settings
         blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
-        (best, value), *others = oblique_estimates(blocks, rate=setting.rate, settings=settings)
-        inverse = torch.linalg.inv(best)
-        agreement = min(correlation(blocks, inverse, torch.linalg.inv(other)) for other, _ in others)
+        best, *others = oblique_estimates(blocks, rate=setting.rate, settings=settings)
+        key, inverse = best.key.numpy(), torch.linalg.inv(best.key)
+        agreement = min(correlation(blocks, inverse, torch.linalg.inv(other.key)) for other in others)
         rows = [each.numpy() for each in blocks]
         structure = block_structure(rows, inverse.mT.numpy(), setting.rate, settings)
+        told = best.harmonics >= settings.harmonics
         return Recovery(
-            best.numpy(),
-            success_claimed=agreement >= settings.agreed and structure.taken_away,
-            objective=value,
+            key,
+            success_claimed=agreement >= settings.agreed and told and structure.taken_away,
+            objective=best.criterion,
             measured={
                 "agreement": agreement,
                 "stationarity": structure.after,
                 "stationarity of the ciphertext": structure.before,
-                "condition": float(np.linalg.cond(best.numpy())),
-            },
+                "condition": float(np.linalg.cond(key)),
+            }
+            | ({"harmonics": best.harmonics} if isfinite(best.harmonics) else {}),
+            note="" if told else NOT_TOLD,
         )
 
 

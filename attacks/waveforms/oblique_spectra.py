@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ from wrongkey.attacks.waveforms.average_speech import average_autocorrelation
 from wrongkey.attacks.waveforms.block_spectra import BlockSpectra, block_spectra, follow, tones, voicing
 from wrongkey.attacks.waveforms.joint_diagonalisation import Criterion, separate
 from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS as AVERAGE
+from wrongkey.attacks.waveforms.mirror import harmonics, mirrored
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 from wrongkey.errors import BadInput
 
@@ -86,14 +88,30 @@ class ObliqueSettings(PolyphaseSettings):
 DEFAULTS = ObliqueSettings()
 
 
-def oblique_estimates(
-    blocks: Sequence[Tensor], *, rate: float, settings: ObliqueSettings
-) -> list[tuple[Tensor, float]]:
-    """Estimates of the key from sequences of encrypted blocks (n, M), best first, with their criteria.
+@dataclass(frozen=True)
+class ObliqueEstimate:
+    """A key and what is known about it without the truth.
 
-    There is one from segments of each of `settings.lengths`; their criteria are of segments of the first. Keys (M, M)
-    are float64, of norm sqrt(M). rate: samples per second. Raises BadInput where no sequence is as long as a segment,
-    or the blocks do not span M dimensions.
+    Attributes
+    ----------
+    key : Tensor
+        (M, M) float64, of norm sqrt(M).
+    criterion : float
+        Of segments of the first length.
+    harmonics : float
+        By how many standard errors voices tell the key from that of the mirrored spectrum; infinite for odd M.
+    """
+
+    key: Tensor
+    criterion: float
+    harmonics: float
+
+
+def oblique_estimates(blocks: Sequence[Tensor], *, rate: float, settings: ObliqueSettings) -> list[ObliqueEstimate]:
+    """Estimates of the key from sequences of encrypted blocks (n, M), best first.
+
+    There is one from segments of each of `settings.lengths`. rate: samples per second. Raises BadInput where no
+    sequence is as long as a segment, or the blocks do not span M dimensions.
     """
     size = blocks[0].shape[-1]
     covariance = torch.stack([rows.mT @ rows for rows in blocks]).sum(0)
@@ -108,8 +126,17 @@ def oblique_estimates(
     for spectra in others:
         mixing, _ = _mixing(spectra, rate, settings)
         found.append(descended(mixing, reference, known, settings.last_floor, settings.last_steps, settings))
-    keys = [(mixing.mT @ torch.linalg.inv(white), value) for mixing, value in found]
-    return sorted(((key * (size**0.5 / key.norm()), value) for key, value in keys), key=lambda one: one[1])
+    estimates = []
+    for mixing, value in found:
+        key = mixing.mT @ torch.linalg.inv(white)
+        told = harmonics(_decrypted(reference, mixing), rate, settings) if size % 2 == 0 else inf
+        estimates.append(ObliqueEstimate(key * (size**0.5 / key.norm()), value, told))
+    return sorted(estimates, key=lambda one: one.criterion)
+
+
+def _decrypted(spectra: BlockSpectra, mixing: Tensor) -> Tensor:
+    """Segments (s, blocks, M) of plain speech x where the whitened ciphertext is z = x A^T."""
+    return spectra.heard @ torch.linalg.inv(mixing).mT
 
 
 def _mixing(spectra: BlockSpectra, rate: float, settings: ObliqueSettings) -> tuple[Tensor, float]:
@@ -133,16 +160,10 @@ def _mixing(spectra: BlockSpectra, rate: float, settings: ObliqueSettings) -> tu
 
 
 def _upright(mixing: Tensor, spectra: BlockSpectra, rate: float, settings: ObliqueSettings) -> Tensor:
-    """The matrix (M, M), or the one that turns the spectrum around, whichever finds voices at low frequencies.
-
-    For even M both have the same criterion.
-    """
-    size = len(mixing)
-    if size % 2:
+    """The matrix (M, M), or for even M that of the mirrored spectrum, whichever lets voices be heard."""
+    if len(mixing) % 2 or harmonics(_decrypted(spectra, mixing), rate, settings) >= 0:
         return mixing
-    turned = mixing * (-1.0) ** torch.arange(size, dtype=mixing.dtype)
-    voices = [voicing(torch.linalg.inv(one), spectra.heard, rate, settings) for one in (mixing, turned)]
-    return mixing if voices[0] >= voices[1] else turned
+    return mirrored(mixing.mT).mT  # x = D x' where z = x A^T, with D the alternating signs
 
 
 def directions(spectra: BlockSpectra, settings: ObliqueSettings) -> list[Tensor]:

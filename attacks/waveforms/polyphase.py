@@ -11,6 +11,7 @@ from wrongkey.attacks.waveforms.block_diagonal import independent_blocks
 from wrongkey.attacks.waveforms.block_spectra import polyphase_estimates
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.continuum import no_continuum
+from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS, PolyphaseSettings
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import to_blocks
@@ -74,7 +75,7 @@ class Polyphase(AttackDefaults):
                 "stationarity of the ciphertext": structure.before,
             }
             | ({"harmonics": best.harmonics} if isfinite(best.harmonics) else {}),
-            note="" if told else "Voices do not tell this key from that of the mirrored spectrum.",
+            note="" if told else NOT_TOLD,
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import gcd
+from math import gcd, inf
 
 import numpy as np
 import torch
@@ -159,8 +159,9 @@ def _on_blocks(attack: Attack, evidence: Evidence) -> Recovery:
     assert found.key is not None
     least = {"linked bands": POLYPHASE.linked, "agreement": POLYPHASE.agreed, "stationarity": POLYPHASE.seen}
     sure = all(found.measured.get(name, 0.0) >= value for name, value in least.items())
+    told = found.measured.get("harmonics", inf) >= POLYPHASE.harmonics
     key = nearest_key(scheme, found.key) if scheme.monomial else found.key
-    return replace(found, key=key, success_claimed=sure or found.success_claimed)
+    return replace(found, key=key, success_claimed=(sure and told) or found.success_claimed)
 
 
 def _in_groups(found: Recovery, groups: Sequence[int], mixed: float) -> Recovery:

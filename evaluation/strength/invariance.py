@@ -64,7 +64,7 @@ def _check_moving(scheme: Scheme, before: Matrices, after: Matrices, scale: floa
     if moving < LEAST_MOVING:
         raise BadInput(
             f"The moves of the scheme {scheme.name!r} leave {1 - moving:.0%} of keys as they are at scale {scale:g} "
-            f"(most: {1 - LEAST_MOVING:.0%}), and chains would look as if they mixed: let every move change the key."
+            f"(most: {1 - LEAST_MOVING:.0%}), and chains would look as if they mixed: let more moves change the key."
         )
 
 

@@ -151,6 +151,27 @@ def test_several_keys_in_turn_are_one_longer_key(voice):
     assert key_error(found.key.matrix, key.matrix, "samples") < 0.1
 
 
+@pytest.mark.parametrize(
+    ("waves", "said"),
+    [([], "no recording"), ([np.zeros((2, 9))], r"shape \(2, 9\)"), ([np.full(9_000, np.nan)], "not finite")],
+)
+def test_what_is_no_recording_is_refused(waves, said):
+    with pytest.raises(BadInput, match=said):
+        recover(waves, RATE, "rom", 5)
+
+
+def test_a_period_beyond_all_doubt_is_said_in_numbers():
+    long = [load_audio(utterance) for utterance in open_corpus("bundled").utterances[:8]]
+    _, secret = encrypted(long, "flipping", 64)
+    found = recover(secret, RATE, "flipping")
+    assert found.key.block_size == 64 and any("below 1e-30" in sentence for sentence in found.evidence)
+
+
+def test_blocks_that_no_attack_reaches_are_refused_with_its_limit():
+    with pytest.raises(BadInput, match="blocks of 2 to 32 samples, not of 64"):
+        recover([np.random.default_rng(0).normal(size=64_000)], RATE, "invertible", 64)
+
+
 def test_keys_that_change_are_refused():
     with pytest.raises(BadInput, match="use the scheme rom"):
         recover([np.random.default_rng(0).normal(size=16_000)], 16_000, "rom+nonce", 5)

@@ -48,6 +48,21 @@ def test_white_noise_and_plain_speech_are_not_claimed(voice, size):
     assert not attacked(voice, size).success_claimed
 
 
+def test_the_mirrored_key_of_bright_speech_is_not_claimed(voice):
+    for _ in range(3):
+        voice = [torch.cat([one[:1], one[1:] - 0.97 * one[:-1]]) for one in voice]
+    (key,) = draw_keys("invertible", 2, 1, 0, 1)
+    found = attacked(voice, 2, key)
+    assert "harmonics" in found.measured
+    assert not found.success_claimed or key_error(present(found.key), key, "samples") < 0.05
+
+
+@pytest.mark.parametrize("scheme", ["invertible+turns=2", "invertible+signs=2"])
+def test_structures_of_several_matrices_are_not_for_it(scheme):
+    about = Setting(get_scheme(scheme), KeyCut("samples", 3).under(get_scheme(scheme)).merged, 16_000)
+    assert "built otherwise" in ObliquePolyphase().inapplicable(about)
+
+
 def test_other_blocks_are_not_claimed(voice):
     (key,) = draw_keys("invertible", 5, 2, 0, 1)
     sent = [(one[: len(one) // 5 * 5].reshape(-1, 5) @ torch.from_numpy(key)).flatten() for one in voice]
