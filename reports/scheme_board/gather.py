@@ -26,7 +26,8 @@ FILE = "board.json"
 ORDER = (
     "By the weakest adversary who breaks a scheme: first what nobody breaks here, then what takes the most demanding "
     "adversary, last what the weakest one breaks. Among equals, what takes more ciphertext to break comes first, then "
-    "the scheme and the block size. The reference row stands first."
+    "the scheme and the block size. Rows in which speech alone was attacked follow those with a model, in the same "
+    "order: of adversaries who have a model they say nothing. The reference row stands first."
 )
 
 
@@ -68,7 +69,8 @@ def merged(boards: Sequence[tuple[Path, SchemeBoard]]) -> SchemeBoard:
     Raises
     ------
     BadInput
-        For boards of different protocols, and where two have different results for one scheme and block size.
+        For boards of different protocols, and where two have different results for one scheme and block size. The
+        reference row of each board is kept.
     """
     first_path, first = boards[0]
     rows: dict[tuple[Any, ...], tuple[Path, Row]] = {}
@@ -79,7 +81,8 @@ def merged(boards: Sequence[tuple[Path, SchemeBoard]]) -> SchemeBoard:
                 f"{first.protocol.name} ({first.protocol.hash[:12]}): merge boards of one protocol only."
             )
         for row in one.rows:
-            place = (row.scheme, row.block, row.source.hash)
+            # every board has a reference of its own, under other random keys
+            place = (row.scheme, row.block, row.source.hash, row.model_dump_json() if row.reference else "")
             there, known = rows.setdefault(place, (path, row))
             if known != row:
                 at = f" at M = {row.block}" if row.block else ""
@@ -135,18 +138,30 @@ def _place(row: Row) -> tuple[Any, ...]:
     tried = any(cell.state not in ("not run", "does not apply") for cell in row.cells)
     amount = seconds_to_break(row)
     scheme = place_of_scheme(row.scheme)
-    return not row.reference, not tried, -breaker, -(inf if amount is None else amount), scheme, row.block or 0
+    return (
+        not row.reference,
+        not tried,
+        not row.model,
+        -breaker,
+        -(inf if amount is None else amount),
+        scheme,
+        row.block or 0,
+    )
+
+
+def on_ciphertext(row: Row) -> list[tuple[float, str]]:
+    """Seconds and verdict of every attack that needs ciphertext alone and is not after who speaks."""
+    alone = {"ciphertext", "other speech", "ciphertext of many"}
+    return [
+        (one.seconds, one.verdict)
+        for one in row.attacks
+        if one.seconds is not None and set(one.needs) <= alone and one.asset != "identity"
+    ]
 
 
 def seconds_to_break(row: Row) -> float | None:
     """The fewest seconds of ciphertext with which an attack on ciphertext alone breaks; None where none does."""
-    alone = {"ciphertext", "other speech", "ciphertext of many"}
-    found = [
-        one.seconds
-        for one in row.attacks
-        if one.seconds is not None and one.verdict == "broken" and set(one.needs) <= alone and one.asset != "identity"
-    ]
-    return min(found, default=None)
+    return min((seconds for seconds, verdict in on_ciphertext(row) if verdict == "broken"), default=None)
 
 
 def _cautions(rows: Sequence[Row]) -> list[str]:
@@ -155,7 +170,7 @@ def _cautions(rows: Sequence[Row]) -> list[str]:
     if len({json.dumps(row.speech, sort_keys=True) for row in rows if row.speech}) > 1:
         found.append("The rows are not all of the same recordings: see “speech” in board.json.")
     standing = [row for row in rows if row.reference]
-    if any(row.weakest or any((one.claimed_wrong or 0) for one in row.attacks) for row in standing):
+    if any(one.successes or one.claimed for row in standing for one in row.attacks):
         found.append("The reference row does not stand: an attack claims or breaks what nobody can, so trust no row.")
     if not standing:
         found.append("The reference row was not run: nothing shows that attacks which fail say so.")

@@ -30,8 +30,8 @@ class Break(Part):
         Trials that succeeded, and that ended; of guessing, keys near plain and keys asked.
     share_low, share_high : float or None
         Wilson's 95 % interval of the share, 0 to 1; of guessing, Clopper and Pearson's.
-    claimed_wrong : int or None
-        Trials in which the attack claimed success and had none; None where it makes no claims.
+    claimed, claimed_wrong : int or None
+        Trials in which the attack claimed success, and those of them that had none; None where it makes no claims.
     """
 
     attack: str
@@ -45,6 +45,7 @@ class Break(Part):
     trials: Count | None = None
     share_low: FiniteFloat | None = None
     share_high: FiniteFloat | None = None
+    claimed: Count | None = None
     claimed_wrong: Count | None = None
 
 

@@ -59,7 +59,9 @@ def result(row: Row) -> str:
     """The result of a row in a few words: who breaks it, or else the worst state of its cells."""
     if row.weakest is not None:
         return f"broken by the {row.weakest}"
-    return min((cell.state for cell in row.cells), key=get_args(State).index)
+    worst = min((cell.state for cell in row.cells), key=get_args(State).index)
+    alone = not (row.model or row.reference) and worst not in ("not run", "does not apply")
+    return f"{worst}, of speech alone" if alone else worst
 
 
 def claims_words(one: Tried) -> str:
@@ -83,12 +85,13 @@ def _row(row: Row) -> dict[str, str]:
 
 
 def like(row: Row, cell: Cell) -> str:
-    """The first adversary of a row whose cell rests on the same case; empty where this one is the first."""
+    """The first adversary of a row whose cell says the same of the same case; empty where this one is the first.
+
+    The words have the cautions, such as what was not tried, which differ between adversaries.
+    """
     before = row.cells[: row.cells.index(cell)]
-    alike = (
-        one.adversary for one in before if one.case is not None and (one.state, one.case) == (cell.state, cell.case)
-    )
-    return next(alike, "")
+    said = (cell.state, cell.case, cell.words)
+    return next((one.adversary for one in before if one.case and (one.state, one.case, one.words) == said), "")
 
 
 def _words(row: Row, cell: Cell) -> str:

@@ -62,6 +62,23 @@ def test_the_figure_shows_the_fewest_seconds_and_what_was_not_broken(folder):
     assert set(figures_of(board)) == {"seconds-to-break"}
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, "ROM: M = 8: not shown to break with 5 s."),
+        ({"verdict": "undecided"}, "ROM: M = 8: weakened or undecided with 5 s."),
+        ({"verdict": "weakened"}, "ROM: M = 8: weakened or undecided with 5 s."),
+        ({"needs": ["ciphertext", "known plaintext"]}, ""),
+    ],
+)
+def test_the_figure_tells_failures_from_what_is_open(folder, changed, words):
+    board = gather(folder)
+    (row,) = (row for row in board.rows if row.block == 8)
+    row = row.model_copy(update={"attacks": [row.attacks[0].model_copy(update=changed)]})
+    shown = board.model_copy(update={"rows": [row]})
+    assert seconds_words(shown) == words and (seconds_figure(shown) is not None) == bool(words)
+
+
 def test_strengths_survive_in_the_file_and_are_drawn(folder):
     write_strength(folder / "runs" / write_record(folder, "flipping", 10, model="asv-raw10"))
     board = gather(folder)
