@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import wrongkey.keys
-from wrongkey.errors import BadInput
+from wrongkey.errors import BadInput, in_one_line
 from wrongkey.files import explained_errors
 from wrongkey.keys.family import REGISTRY, get_scheme
 from wrongkey.keys.schemes import Scheme
@@ -36,6 +37,25 @@ class Entry:
     spec: str
     scheme: Scheme
     source: Mapping[str, Any]
+
+
+@contextmanager
+def explained_scheme(spec: str) -> Iterator[None]:
+    """Turn what the code of a user's scheme raises into one sentence; wrongkey's own schemes keep their traceback.
+
+    Raises
+    ------
+    BadInput
+        In place of any exception while a user's scheme is used.
+    """
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        if parse(spec).base in BASES:
+            raise
+        raise BadInput(f"The scheme {spec} failed ({in_one_line(error)}): mend its code.") from error
 
 
 def open_entry(spec: str) -> Entry:

@@ -3,9 +3,11 @@
 import sys
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 
+from wrongkey.attacks.board import running
 from wrongkey.attacks.board.cells import planned_cells
 from wrongkey.attacks.board.entries import open_entry
 from wrongkey.attacks.board.folder import BoardFolder
@@ -36,18 +38,20 @@ def asked(tmp_path, **attacks):
     return open_protocol(str(path))
 
 
-def trials(protocol, seconds):
+def trials(protocol, seconds, before=0):
     """The rounds of two attacks of which one takes `seconds` a trial, and what was shortened."""
     attacks = [open_attack(name) for name in ("polyphase", "known-plaintext")]
     took = {"polyphase": seconds, "known-plaintext": 0.1}
+    had: dict[str, int] = {}
 
-    def there():
-        import pandas as pd
-
-        return SimpleNamespace(rows=lambda name: pd.DataFrame({"given": ["5 s"], "seconds": [took[name]]}))
+    def rows(name):
+        return pd.DataFrame({"given": "5 s", "seconds": took[name]}, index=range(max(before, had[name])))
 
     shortened: dict[str, str] = {}
-    found = [(one["polyphase"], one["known-plaintext"]) for one in rounds(protocol, attacks, there, shortened)]
+    found = []
+    for one in rounds(protocol, attacks, lambda: SimpleNamespace(rows=rows), shortened):
+        had = one
+        found.append((one["polyphase"], one["known-plaintext"]))
     return found, shortened
 
 
@@ -65,6 +69,57 @@ def test_an_attack_beyond_its_budget_has_one_trial(tmp_path):
     found, shortened = trials(asked(tmp_path, budget=600), 61.0)
     assert found == [(1, 1), (1, 10), (1, 30)]
     assert "1 of 30 trials" in shortened["polyphase"] and "budget of 600 s" in shortened["polyphase"]
+
+
+def test_the_budget_counts_before_the_last_round_too(tmp_path):
+    found, shortened = trials(asked(tmp_path, budget=600), 30.0)
+    assert found == [(1, 1), (10, 10), (10, 30)]
+    assert shortened["polyphase"].startswith("polyphase: 10 of 30 trials, since 30 of them would take more than the")
+
+
+def test_trials_of_an_earlier_session_are_not_called_missing(tmp_path):
+    assert trials(asked(tmp_path), 61.0, before=30)[1] == {}
+    assert trials(asked(tmp_path), 61.0, before=20)[1]["polyphase"].startswith("polyphase: 20 of 30 trials")
+
+
+def test_a_failed_round_keeps_no_other_from_running_and_the_shortened_are_kept(tmp_path, monkeypatch):
+    protocol, folder = asked(tmp_path, budget=600), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("rom")], [20])
+    ran = []
+
+    def failing(config, attacks, out, **_):
+        ran.append([attack.most_trials for attack in attacks])
+        raise BadInput("A trial failed.")
+
+    monkeypatch.setattr(running, "attack_config", lambda *_: None)
+    monkeypatch.setattr(running, "run_attacks", failing)
+    monkeypatch.setattr(running, "seconds_of", lambda _, name: [61.0 if name == "polyphase" else 1.0])
+    monkeypatch.setattr(running, "trials_of", lambda *_: 1)
+    (error,) = run_cell(protocol, None, folder, cell, ("attacks",), How())  # type: ignore[arg-type]
+    found = folder.cell(cell)
+    assert str(error) == "A trial failed." and len(ran) == 3
+    assert found is not None and found["shortened"]["polyphase"].startswith("polyphase: 1 of 30 trials")
+    assert found["parts"]["attacks"] == {"state": "not run", "why": "A trial failed."}
+
+
+def test_what_a_users_scheme_raises_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "raising.py").write_text(MINE.format(name="raising"))
+    protocol, folder = asked(tmp_path), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("raising:scheme")], [20])
+
+    def raising(*_):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setitem(running.RUN, "cost", raising)
+    (error,) = run_cell(protocol, None, folder, cell, ("cost",), How())  # type: ignore[arg-type]
+    assert str(error) == "The scheme raising:scheme failed (ZeroDivisionError: by zero): mend its code."
+    monkeypatch.setattr(running, "countable", raising)
+    with pytest.raises(BadInput, match="The scheme raising:scheme failed"):
+        running.nominal(cell)
 
 
 def test_a_number_of_its_own(tmp_path):
