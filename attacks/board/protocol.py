@@ -6,8 +6,6 @@ that are shipped are known by their hashes: an edited one has to take a name of 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import reprlib
 import tomllib
 from collections.abc import Mapping
@@ -19,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from wrongkey.attacks.harness.offered import attack_names
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.board_cell import digest
 from wrongkey.files import explained_errors, user_path
 
 HERE = Path(__file__).parent / "protocols"
@@ -172,18 +171,6 @@ class Protocol:
     def model(self, block: int) -> str | None:
         """The model of a block size; None where speech alone is attacked."""
         return self.content.models.get(str(block))
-
-
-def digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 (hexadecimal) of the content of a protocol: of its JSON, with sorted names and without spaces.
-
-    Examples
-    --------
-    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-    True
-    """
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def open_protocol(named: str) -> Protocol:

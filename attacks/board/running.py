@@ -153,7 +153,7 @@ def run_cell(
     BadInput
         For a cell that was made with other code of the scheme.
     """
-    record = folder.cell(cell)
+    record = folder.cell(cell, protocol)
     if record is None:
         record = _begun(protocol, cell)
         folder.write_cell(cell.name, Cell.FORMAT, record)

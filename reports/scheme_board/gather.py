@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from math import inf
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 from wrongkey import __version__
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Claimed
+from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Cell, Claimed, Keystream, check_protocol, check_same
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.keys.labels import place_of_scheme
 from wrongkey.reports.attacks.threats import ADVERSARIES
@@ -48,7 +49,8 @@ def gather(folder: Path) -> SchemeBoard:
     if not path.is_file():
         raise BadInput(f"{folder} holds no board (it has no {PROTOCOL}): name a folder that wrongkey board made.")
     protocol = read_json(path, cast(Any, Claimed))
-    records = [(file, json.loads(file.read_text(encoding="utf-8"))) for file in _records(folder)]
+    check_protocol(path, protocol, protocol["content"])
+    records = [(file, _record(file, protocol)) for file in _records(folder)]
     found = [
         reference_row(file) if "cipher" in record else row_of(file, folder / "runs" / file.stem)
         for file, record in records
@@ -102,7 +104,17 @@ def read_board(path: Path) -> SchemeBoard:
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise BadInput(f"{path} holds no {FILE}: name a folder that wrongkey board made.")
-    return SchemeBoard.model_validate(read_json(file, cast(Any, SchemeBoard)))
+    found = SchemeBoard.model_validate(read_json(file, cast(Any, SchemeBoard)))
+    check_protocol(file, found.protocol.model_dump(), found.content)
+    return found
+
+
+def _record(path: Path, protocol: dict[str, Any]) -> dict[str, Any]:
+    """The record of a cell, or of the reference row, under this protocol."""
+    schema = Cell if re.search(r"-m\d+$", path.stem) else Keystream  # NAME-mBLOCK, or the name of a cipher
+    found = read_json(path, cast(Any, schema))
+    check_same(path, found["protocol"], protocol)
+    return found
 
 
 def _records(folder: Path) -> list[Path]:

@@ -149,7 +149,9 @@ def _list(options: argparse.Namespace, protocol: Protocol, cells: Sequence[Plann
     from wrongkey.terminal import answer, say
 
     folder = BoardFolder(out)
-    states = {cell.name: {part: _state(folder, cell, part) for part in BOARD_PARTS} for cell in cells}
+    folder.check_claim(protocol)
+    records = {cell.name: folder.cell(cell, protocol) for cell in cells}
+    states = {cell.name: {part: _state(records[cell.name], cell, part) for part in BOARD_PARTS} for cell in cells}
     if options.json:
         listed = [
             {
@@ -169,8 +171,7 @@ def _list(options: argparse.Namespace, protocol: Protocol, cells: Sequence[Plann
         say(f"{cell.name}  {cell.model or 'speech alone'}: {parts}")
 
 
-def _state(folder: Any, cell: PlannedCell, part: str) -> str:
-    record = folder.cell(cell)
+def _state(record: dict[str, Any] | None, cell: PlannedCell, part: str) -> str:
     if record is not None:
         return str(record["parts"][part]["state"])
     return "does not apply" if part in cell.obstacles else "not run"

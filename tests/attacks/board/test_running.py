@@ -97,7 +97,7 @@ def test_a_failed_round_keeps_no_other_from_running_and_the_shortened_are_kept(t
     monkeypatch.setattr(running, "seconds_of", lambda _, name: [61.0 if name == "polyphase" else 1.0])
     monkeypatch.setattr(running, "trials_of", lambda *_: 1)
     (error,) = run_cell(protocol, None, folder, cell, ("attacks",), How())  # type: ignore[arg-type]
-    found = folder.cell(cell)
+    found = folder.cell(cell, protocol)
     assert str(error) == "A trial failed." and len(ran) == 3
     assert found is not None and found["shortened"]["polyphase"].startswith("polyphase: 1 of 30 trials")
     assert found["parts"]["attacks"] == {"state": "not run", "why": "A trial failed."}
@@ -166,9 +166,20 @@ def test_a_cell_of_which_nothing_applies_is_recorded_with_its_reason(tmp_path):
     folder.claim_board(protocol)
     (cell,) = planned_cells(protocol, [open_entry("rom+windows")], [20])
     assert run_cell(protocol, None, folder, cell, ("attacks", "cost"), How()) == []  # type: ignore[arg-type]
-    found = folder.cell(cell)
+    found = folder.cell(cell, protocol)
     assert found is not None and found["parts"]["attacks"]["state"] == "does not apply"
     assert found["parts"]["attacks"]["why"].startswith("This scheme sends the windows")
+
+
+def test_a_folder_of_another_protocol_is_not_planned_or_continued(tmp_path):
+    protocol, other, folder = open_protocol("smoke"), asked(tmp_path), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("rom+windows")], [20])
+    run_cell(protocol, None, folder, cell, (), How())  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="holds the board of the protocol smoke"):
+        folder.check_claim(other)
+    with pytest.raises(BadInput, match="was made under the protocol smoke"):
+        folder.cell(cell, other)
 
 
 def test_a_keystream_is_undone_by_itself_and_by_no_other_nonce():

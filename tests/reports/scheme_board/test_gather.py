@@ -187,11 +187,35 @@ def test_every_board_keeps_its_own_reference(tmp_path):
 
 def test_boards_of_different_protocols_are_refused(tmp_path):
     boards = []
-    for name, hash in (("a", "a" * 64), ("b", "b" * 64)):
-        folder = write_protocol(tmp_path / name, hash)
+    for name in ("a", "b"):
+        folder = write_protocol(tmp_path / name, name)
         boards.append((folder / FILE, gather(folder)))
     with pytest.raises(BadInput, match=r"merge boards of one protocol only\.$"):
         merged(boards)
+
+
+@pytest.mark.parametrize("name", ["protocol.json", "board.json", "cells/rom-m004.json", "cells/aes-256-ctr.json"])
+def test_hashes_are_checked(folder, name):
+    """Other content under the same hash, and cells of another protocol."""
+    write_cell(folder)
+    write_keystream(folder)
+    write_board(gather(folder), folder)
+    path = folder / name
+    found = json.loads(path.read_text())
+    if "content" in found:
+        found["content"]["seed"] = 1
+    else:
+        found["protocol"]["hash"] = "0" * 64
+    path.write_text(json.dumps(found))
+    with pytest.raises(BadInput, match=f"{re.escape(str(path))} (holds a protocol toy whose|was made under the prot)"):
+        read_board(folder) if name == FILE else gather(folder)
+
+
+@pytest.mark.parametrize("content", [b"{", b"5", b"\xff\xfe", b"[]", b'{"cipher": "aes-256-ctr"}'])
+def test_a_broken_record_is_one_sentence(folder, content):
+    (folder / "cells" / "x.json").write_bytes(content)
+    with pytest.raises(BadInput, match=r"x\.json is broken .*: delete that file: the same"):
+        gather(folder)
 
 
 def test_different_results_of_one_scheme_are_refused_and_equal_ones_kept_once(tmp_path):
