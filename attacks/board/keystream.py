@@ -178,7 +178,7 @@ def _begun(protocol: Protocol, speech: Speech, asked: Reference) -> dict[str, An
     return {
         "protocol": protocol.named,
         "cipher": asked.cipher,
-        "source": source_of([Path(__file__)]),
+        "source": source_of({Path(__file__).name: Path(__file__)}),
         "recordings": speech.victims.recordings,
         "needs": {},
         "trials": [],

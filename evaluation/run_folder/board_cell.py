@@ -109,9 +109,9 @@ class Cost(Part):
         Samples that are sent for each sample of speech.
     """
 
-    owner_seconds: FiniteFloat | None = None
-    user_seconds: FiniteFloat
-    data_factor: FiniteFloat = 1.0
+    owner_seconds: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    user_seconds: Annotated[FiniteFloat, Field(ge=0)]
+    data_factor: Annotated[FiniteFloat, Field(gt=0)] = 1.0
 
 
 class Cell(Part):

@@ -106,7 +106,8 @@ def read_board(path: Path) -> SchemeBoard:
         raise BadInput(f"{path} holds no {FILE}: name a folder that wrongkey board made.")
     found = SchemeBoard.model_validate(read_json(file, cast(Any, SchemeBoard)))
     check_protocol(file, found.protocol.model_dump(), found.content)
-    return found
+    shown = without_paths(found.model_dump(exclude={"content"}))  # a stranger's texts, for a terminal
+    return SchemeBoard.model_validate(shown | {"content": found.content})
 
 
 def _record(path: Path, protocol: dict[str, Any]) -> dict[str, Any]:

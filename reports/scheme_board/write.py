@@ -13,7 +13,7 @@ from wrongkey.reports.scheme_board.gather import FILE
 from wrongkey.reports.scheme_board.page import CAPTION, render_board
 from wrongkey.reports.scheme_board.schema import SchemeBoard
 from wrongkey.reports.scheme_board.table import attack_table, scheme_board_table
-from wrongkey.reports.tables import markdown_text, to_markdown
+from wrongkey.reports.tables import markdown_text, to_csv, to_markdown
 
 REMEDY = "free space or change its permissions"
 
@@ -59,7 +59,7 @@ def write_board(board: SchemeBoard, folder: Path) -> Written:
             file.write((board.model_dump_json(indent=2) + "\n").encode("utf-8", "backslashreplace"))
         write_text_atomically(files.page, render_board(board, figures, media))
         write_text_atomically(files.markdown, to_text(board))
-        write_text_atomically(files.table, scheme_board_table(board).to_csv(index=False))
+        write_text_atomically(files.table, to_csv(scheme_board_table(board)))
     return files
 
 

@@ -126,21 +126,62 @@ def test_a_number_of_its_own(tmp_path):
     assert trials(asked(tmp_path, trials_of="{polyphase = 4}"), 1.0)[0] == [(4, 10), (4, 30)]
 
 
-def test_the_hash_is_that_of_the_code(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    hashes = set()
-    for number in range(2):
-        (tmp_path / f"entered{number}.py").write_text(MINE.format(name=f"mine{number}"))
-        entry = open_entry(f"entered{number}:scheme")
-        assert entry.source["files"] == [f"entered{number}.py"]
-        hashes.add(entry.source["hash"])
-    assert len(hashes) == 2
-    monkeypatch.setattr(sys, "path", [*sys.path])
+@pytest.fixture
+def opened(monkeypatch):
+    """Opens a scheme from a folder, as a process does that has imported nothing of it."""
+
+    def open_in(folder, spec):
+        monkeypatch.chdir(folder)
+        with monkeypatch.context() as patched:
+            patched.syspath_prepend(folder)
+            before = set(sys.modules)
+            source = open_entry(spec).source
+            for name in set(sys.modules) - before:
+                del sys.modules[name]
+        return source
+
+    return open_in
+
+
+def code(folder, **files):
+    """A folder with these modules; `__` stands for a folder."""
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_the_hash_is_that_of_the_code(tmp_path, opened):
+    """Files of one name in two folders: the contents alone tell them apart."""
+    folders = [code(tmp_path / name, entered=MINE.format(name=name)) for name in ("one", "two")]
+    one, two = (opened(folder, "entered:scheme") for folder in folders)
+    assert one["files"] == two["files"] == ["entered.py"] and one["hash"] != two["hash"]
+    assert opened(folders[0], "entered:scheme") == one
+
+
+def test_every_file_of_a_package_counts_imported_or_not(tmp_path, opened):
+    files = {"pkg__init": "", "pkg__a__core": "x = 1", "pkg__b__core": "x = 1", "pkg__own": MINE.format(name="own")}
+    first = opened(code(tmp_path / "one", **files), "pkg.own:scheme")
+    assert first["files"] == ["pkg/a/core.py", "pkg/b/core.py", "pkg/init.py", "pkg/own.py"]
+    for changed in ("pkg__a__core", "pkg__b__core"):
+        other = opened(code(tmp_path / changed, **files | {changed: "x = 2"}), "pkg.own:scheme")
+        assert other["files"] == first["files"] and other["hash"] != first["hash"]
+
+
+def test_a_module_counts_with_those_beside_it_that_it_imports(tmp_path, opened):
+    files = {"mine": f"import helping\n{MINE.format(name='mine')}", "helping": "import far", "far": "", "unused": ""}
+    assert opened(code(tmp_path / "one", **files), "mine:scheme")["files"] == ["far.py", "helping.py", "mine.py"]
+
+
+def test_options_that_change_speech_count_with_their_code():
+    assert "evaluation/windows.py" in open_entry("rom+windows").source["files"]
+    assert "evaluation/preparation.py" in open_entry("rom+lpc=16").source["files"]
 
 
 def test_schemes_of_the_family_share_their_code():
     assert open_entry("rom").source == open_entry("flipping+turns=2").source
-    assert "schemes.py" in open_entry("rom").source["files"]
+    assert "keys/schemes.py" in open_entry("rom").source["files"]
 
 
 def test_a_scheme_that_cannot_be_loaded_is_one_sentence():

@@ -218,6 +218,40 @@ def test_a_broken_record_is_one_sentence(folder, content):
         gather(folder)
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"weakest": "nobody"}, "rows.0.weakest is 'nobody'"),
+        ({"obstacles": [["a"]]}, "rows.0.obstacles.0 is"),
+        ({"strength": {"x": 1}}, "should be what strength.json holds"),
+        ({"cells": []}, "rows.0.cells is"),
+        ({"cost": {"user_seconds": -1.0}}, "rows.0.cost.user_seconds is -1.0"),
+        ({"source": {"hash": "=1+1", "files": []}}, "rows.0.source.hash is"),
+        ({"attacks": [{"seconds": -5.0}]}, "rows.0.attacks.0.seconds is -5.0"),
+        ({"attacks": [{"verdict": "fine"}]}, "rows.0.attacks.0.verdict is 'fine'"),
+    ],
+)
+def test_what_a_stranger_writes_into_a_board_is_checked(folder, changed, said):
+    write_cell(folder)
+    found = json.loads(gather(folder).model_dump_json())
+    row = found["rows"][0]
+    if "attacks" in changed:
+        changed = {"attacks": [row["attacks"][0] | changed["attacks"][0]]}
+    row |= changed
+    (folder / FILE).write_text(json.dumps(found))
+    with pytest.raises(BadInput, match=re.escape(said)) as refused:
+        read_board(folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_names_of_a_strangers_board_are_printable(folder):
+    write_cell(folder)
+    found = json.loads(gather(folder).model_dump_json())
+    found["rows"][0]["label"] = "mine\x1b[31m"
+    (folder / FILE).write_text(json.dumps(found))
+    assert "\x1b" not in read_board(folder).rows[0].label
+
+
 def test_different_results_of_one_scheme_are_refused_and_equal_ones_kept_once(tmp_path):
     boards = []
     for name, broken in (("a", True), ("b", True), ("c", False)):

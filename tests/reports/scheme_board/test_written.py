@@ -48,6 +48,12 @@ def test_names_from_a_folder_are_shown_and_not_obeyed(folder):
     assert "<script" not in page and "&lt;script&gt;" in page and "\x1b" not in page
 
 
+def test_a_name_that_a_spreadsheet_would_compute_is_text(folder):
+    write_record(folder, "=1+1")
+    table = write_board(gather(folder), folder).table.read_text()
+    assert "\n'=1+1," in table and "\n=1+1" not in table
+
+
 def test_no_path_of_the_machine_is_handed_out(folder):
     why = "/home/somebody/data/secret.wav cannot be read (Permission denied): check its permissions."
     write_record(folder, "mine", parts={"attacks": {"state": "not run", "why": why}})
