@@ -18,6 +18,7 @@ from wrongkey.reports.figures.strength import strength_caption, strength_figure
 from wrongkey.reports.figures.style import INK, LINES, MARKERS, legend_below, middle, new_figure, scheme_colours, styled
 from wrongkey.reports.scheme_board.gather import on_ciphertext, seconds_to_break
 from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
+from wrongkey.reports.scheme_board.table import name_of
 from wrongkey.reports.strength.runs import NAMES, StrengthRun, ordered
 from wrongkey.reports.strength.words import short_words
 
@@ -42,17 +43,16 @@ def seconds_figure(board: SchemeBoard) -> Figure | None:
     lines = _lines(board)
     if not lines:
         return None
-    colours = scheme_colours(lines)
+    colours = scheme_colours([scheme for scheme, _ in lines])
     with styled():
         figure = new_figure(6.4, 4.4)
         axes = figure.subplots()
         handles = []
-        for number, (scheme, points) in enumerate(lines.items()):
+        for number, ((scheme, name), points) in enumerate(lines.items()):
             look: dict[str, Any] = {"color": colours[scheme], "marker": MARKERS[number % len(MARKERS)]}
             line = LINES[number % len(LINES)]
             _draw(axes, _aside(points, number - (len(lines) - 1) / 2), look, line)
-            name = middle(next(row.label for row in board.rows if row.scheme == scheme), 40)
-            handles.append(Line2D([], [], **look, linestyle=line, markersize=7, label=name))
+            handles.append(Line2D([], [], **look, linestyle=line, markersize=7, label=middle(name, 40)))
         states = {state for points in lines.values() for _, state in points.values()}
         for state in (one for one in UNBROKEN if one in states):
             mark: dict[str, Any] = {"marker": UNBROKEN[state], "markerfacecolor": "white"}
@@ -65,8 +65,7 @@ def seconds_figure(board: SchemeBoard) -> Figure | None:
 def seconds_words(board: SchemeBoard) -> str:
     """What the figure shows, in values."""
     parts = []
-    for scheme, points in _lines(board).items():
-        name = next(row.label for row in board.rows if row.scheme == scheme)
+    for (_, name), points in _lines(board).items():
         values = [
             f"M = {size}: {seconds:g} s" if state == BROKEN else f"M = {size}: {state} with {seconds:g} s"
             for size, (seconds, state) in sorted(points.items())
@@ -101,11 +100,12 @@ def figures_of(board: SchemeBoard) -> Mapping[str, tuple[Figure, str, str]]:
 Points = Mapping[float, tuple[float, str]]  # block size -> seconds, and whether they break
 
 
-def _lines(board: SchemeBoard) -> dict[str, Points]:
-    lines: dict[str, dict[float, tuple[float, str]]] = {}
+def _lines(board: SchemeBoard) -> dict[tuple[str, str], Points]:
+    """The points of each scheme and code, by the scheme and the name that stands in the legend."""
+    lines: dict[tuple[str, str], dict[float, tuple[float, str]]] = {}
     for row in board.rows:
         if not row.reference and row.block is not None and (point := _point(row)):
-            lines.setdefault(row.scheme, {})[row.block] = point
+            lines.setdefault((row.scheme, name_of(row, board)), {})[row.block] = point
     return dict(lines)
 
 
@@ -134,7 +134,7 @@ def _draw(axes: Axes, points: Points, look: Mapping[str, Any], line: Any) -> Non
             axes.plot(size, seconds, **mark, color=look["color"], markersize=8, linestyle="none")
 
 
-def _amounts(lines: Mapping[str, Points]) -> list[float]:
+def _amounts(lines: Mapping[tuple[str, str], Points]) -> list[float]:
     return sorted({round(seconds, 1) for points in lines.values() for seconds, _ in points.values()})
 
 

@@ -144,6 +144,8 @@ def _cell(shown: Shown, run: AttackRun | None, record: Record) -> Cell:
         parts = ", ".join(filter(None, (shown.price, shown.sure, _claims_words(case))))
         attack = f"{state} ({case.attack})" if case and shown.state in (State.BROKEN, State.WEAKENED) else state
         words = ". ".join(filter(None, (f"{attack}: {parts}" if parts else attack, shown.caution.rstrip("."))))
+        if shown.also:
+            words += f". Also {shown.also}"
         if why and shown.state is State.WEAKENED:
             words += f". {why.rstrip('.')}"
     return Cell(
@@ -152,6 +154,7 @@ def _cell(shown: Shown, run: AttackRun | None, record: Record) -> Cell:
         words=printable(words),
         sentence=printable(" ".join(filter(None, (shown.sentence, shown.also and f"Also {shown.also}.")))),
         case=case,
+        also=printable(shown.also),
     )
 
 

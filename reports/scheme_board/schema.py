@@ -62,9 +62,9 @@ class Break(Part):
     cpu_seconds : float or None
         Processor time of a trial, the median.
     successes, trials : int or None
-        Trials that succeeded, and that ended; of guessing, keys near plain and keys asked.
+        Trials that succeeded, and that ended; of guessing, None and the keys that were tried.
     share_low, share_high : float or None
-        Wilson's 95 % interval of the share, 0 to 1; of guessing, Clopper and Pearson's.
+        Wilson's 95 % interval of the share, 0 to 1; None of guessing.
     claimed, claimed_wrong : int or None
         Trials in which the attack claimed success, and those of them that had none; None where it makes no claims.
     """
@@ -85,13 +85,24 @@ class Break(Part):
 
 
 class Cell(Part):
-    """What one adversary achieves. `words`: as tables have it, never empty; `sentence`: all of it."""
+    """What one adversary achieves.
+
+    Attributes
+    ----------
+    words, sentence : str
+        As tables have it, never empty, and all of it.
+    case : Break or None
+        The cheapest case that gives the state.
+    also : str
+        The quickest case that breaks by something that the cheapest does without, in words; empty if there is none.
+    """
 
     adversary: Adversary
     state: State
     words: str
     sentence: str
     case: Break | None = None
+    also: str = ""
 
 
 class Tried(Part):

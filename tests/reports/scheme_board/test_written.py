@@ -10,10 +10,12 @@ import pytest
 
 from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
 from tests.reports.strength_folders import write_strength
+from wrongkey.errors import BadInput
 from wrongkey.reports.scheme_board.figures import figures_of, seconds_figure, seconds_words
 from wrongkey.reports.scheme_board.gather import gather, read_board
 from wrongkey.reports.scheme_board.schema import SchemeBoard
-from wrongkey.reports.scheme_board.write import write_board
+from wrongkey.reports.scheme_board.table import attack_table
+from wrongkey.reports.scheme_board.write import check_free, write_board
 
 ROOT = Path(__file__).parents[3]
 
@@ -83,6 +85,35 @@ def test_the_figure_tells_failures_from_what_is_open(folder, changed, words):
     row = row.model_copy(update={"attacks": [row.attacks[0].model_copy(update=changed)]})
     shown = board.model_copy(update={"rows": [row]})
     assert seconds_words(shown) == words and (seconds_figure(shown) is not None) == bool(words)
+
+
+def test_two_entries_of_one_name_are_two_lines(folder):
+    board = gather(folder)
+    row = next(row for row in board.rows if row.block == 4)
+    other = row.model_copy(update={"source": row.source.model_copy(update={"hash": "e" * 64}), "block": 5})
+    shown = board.model_copy(update={"rows": [row, other]})
+    assert seconds_words(shown) == "ROM (cccccc): M = 4: 5 s. ROM (eeeeee): M = 5: 5 s."
+    assert list(attack_table(shown)["Scheme"].unique()) == ["ROM (cccccc), M = 4", "ROM (eeeeee), M = 5"]
+
+
+def test_an_attack_of_which_every_trial_broke_down_is_not_judged(folder):
+    board = gather(folder)
+    (row,) = (row for row in board.rows if row.block == 8)
+    changed = {"trials": 0, "failed": 12, "successes": None, "cpu_seconds": None}
+    row = row.model_copy(update={"attacks": [row.attacks[0].model_copy(update=changed)]})
+    (shown,) = attack_table(board.model_copy(update={"rows": [row]})).to_dict("records")
+    assert (shown["Successes"], shown["CPU s"]) == ("all 12 trials broke down", "not measured")
+
+
+def test_a_joined_board_overwrites_nothing_else(folder, tmp_path):
+    write_board(gather(folder), folder)
+    with pytest.raises(BadInput, match=r"holds one of the boards that are joined: choose another --out\.$"):
+        check_free(folder, [folder / "board.json"])
+    with pytest.raises(BadInput, match=r"holds cells: choose an empty or new folder with --out\.$"):
+        check_free(folder, [])
+    write_board(gather(folder), tmp_path / "joined")
+    check_free(tmp_path / "joined", [folder / "board.json"])
+    check_free(tmp_path / "new", [folder / "board.json"])
 
 
 def test_strengths_survive_in_the_file_and_are_drawn(folder):
