@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.reports.attack_folders import random_keys, rows, write_attacks
 from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
 from wrongkey.errors import BadInput
 from wrongkey.reports.attacks.threats import ADVERSARIES
@@ -77,6 +78,16 @@ def test_what_was_not_tried_is_said_of_the_adversary_who_could(folder):
     assert "Not tried: told" in room.words and "Not tried" not in heard.words
 
 
+def test_a_quicker_break_that_needs_more_is_shown_too(folder):
+    quick = [{**row, "seconds": 0.5} for row in rows("told", "9 known blocks", [0.01] * 12)]
+    slow = rows("order", "5 s of ciphertext", [0.01] * 12, seconds=5.0, had_seconds=5)
+    write_attacks(folder / "runs" / write_record(folder), slow + quick + random_keys())
+    (row,) = gather(folder).rows
+    room, heard = cell(row, "someone in the room"), cell(row, "eavesdropper")
+    assert room.case.attack == "order" and room.also.startswith("told: ") and f"Also {room.also}" in room.words
+    assert heard.also == "" and like(row, room) == ""
+
+
 def test_wrong_claims_are_counted_among_claims(folder):
     write_cell(folder, broken=False, claims=[True] * 2 + [False] * 10)
     heard = cell(gather(folder).rows[0], "eavesdropper")
@@ -109,9 +120,9 @@ def test_what_nobody_breaks_comes_first_then_what_takes_more_ciphertext(folder):
     write_cell(folder, "flipping", 4, broken=False, claims=False)
     write_record(folder, "shuffling", 4)
     write_keystream(folder)
-    rows = gather(folder).rows
+    found = gather(folder).rows
     order = [("aes-256-ctr", None), ("flipping", 4), ("rom", 8), ("rom", 4), ("shuffling", 4)]
-    assert [(row.scheme, row.block) for row in rows] == order
+    assert [(row.scheme, row.block) for row in found] == order
 
 
 def test_the_reference_row_stands(folder):
