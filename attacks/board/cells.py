@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wrongkey.attacks.analyses.measurable import check_measurable
-from wrongkey.attacks.board.entries import Entry
+from wrongkey.attacks.board.entries import Entry, explained_scheme
 from wrongkey.attacks.board.protocol import Protocol
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.preparation import Preparation
@@ -72,7 +72,8 @@ def _planned(protocol: Protocol, entry: Entry, block: int) -> PlannedCell:
         why = f"The protocol has no model whose blocks have M = {block}."
     elif entry.scheme.derived is not None:
         model, why = None, OF_DERIVED
-    return PlannedCell(entry, block, model, why, dict(_obstacles(protocol, entry, model, why)))
+    with explained_scheme(entry.spec):
+        return PlannedCell(entry, block, model, why, dict(_obstacles(protocol, entry, model, why)))
 
 
 def _obstacles(protocol: Protocol, entry: Entry, model: str | None, why_no_model: str) -> Iterator[tuple[str, str]]:

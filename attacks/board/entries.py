@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -12,7 +14,10 @@ from types import ModuleType
 from typing import Any
 
 import wrongkey.keys
-from wrongkey.errors import BadInput
+from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation import preparation, windows
+from wrongkey.evaluation.preparation import Preparation
+from wrongkey.evaluation.windows import sends_windows
 from wrongkey.files import explained_errors
 from wrongkey.keys.family import REGISTRY, get_scheme
 from wrongkey.keys.schemes import Scheme
@@ -38,6 +43,25 @@ class Entry:
     source: Mapping[str, Any]
 
 
+@contextmanager
+def explained_scheme(spec: str) -> Iterator[None]:
+    """Turn what the code of a user's scheme raises into one sentence; wrongkey's own schemes keep their traceback.
+
+    Raises
+    ------
+    BadInput
+        In place of any exception while a user's scheme is used.
+    """
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        if parse(spec).base in BASES:
+            raise
+        raise BadInput(f"The scheme {spec} failed ({in_one_line(error)}): mend its code.") from error
+
+
 def open_entry(spec: str) -> Entry:
     """Open a scheme and hash its code.
 
@@ -53,18 +77,19 @@ def open_entry(spec: str) -> Entry:
     """
     scheme = get_scheme(spec)
     base = parse(spec).base
-    files = sorted(_folder(wrongkey.keys).glob("*.py")) if base in BASES else _files(_module(base))
+    with explained_scheme(spec):
+        files = _keys() if base in BASES else _files(_module(base))
     if not files:
         raise BadInput(f"The code of the scheme {spec} lies in no file that could be hashed: put it into a module.")
-    return Entry(spec, scheme, source_of(files))
+    return Entry(spec, scheme, source_of(files | _of_options(spec)))
 
 
-def source_of(files: Iterable[Path]) -> dict[str, Any]:
+def source_of(files: Mapping[str, Path]) -> dict[str, Any]:
     """The SHA-256 (hexadecimal) over names and contents of some files, and their names in alphabetical order."""
     contents = {}
-    for path in files:
+    for name, path in files.items():
         with explained_errors(path, "check its permissions", action="read"):
-            contents[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            contents[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     lines = "".join(f"{name} {contents[name]}\n" for name in sorted(contents))
     return {"hash": hashlib.sha256(lines.encode()).hexdigest(), "files": sorted(contents)}
 
@@ -75,16 +100,57 @@ def _module(base: str) -> str:
     return base.partition(":")[0] if entry is None else entry.module
 
 
-def _files(module: str) -> list[Path]:
-    """The file of a module; where it belongs to a package, those of all of its modules that were imported."""
-    found = sys.modules[module]
-    top = module.partition(".")[0]
-    alone = "." not in module and not hasattr(found, "__path__")
-    named = (
-        [found] if alone else [one for name, one in sys.modules.items() if name == top or name.startswith(f"{top}.")]
-    )
-    paths = (Path(file) for one in named if (file := getattr(one, "__file__", None)))
-    return sorted({path for path in paths if path.suffix == ".py"})
+def _keys() -> dict[str, Path]:
+    """The files of the family."""
+    return {f"keys/{path.name}": path for path in _folder(wrongkey.keys).glob("*.py")}
+
+
+def _of_options(spec: str) -> dict[str, Path]:
+    """The files of options that change speech before it is encrypted, or how it is cut."""
+    used = {preparation: bool(Preparation.of(spec)), windows: sends_windows(spec)}
+    files = [Path(str(module.__file__)) for module, needed in used.items() if needed]
+    return {f"evaluation/{path.name}": path for path in files}
+
+
+def _files(module: str) -> dict[str, Path]:
+    """The file of a module and those beside it that it imports; of a package all files, imported or not.
+
+    What happens to be imported in this process counts for nothing, so that the same code has the same hash.
+    """
+    top = sys.modules[module.partition(".")[0]]
+    if hasattr(top, "__path__"):
+        return {name: path for folder in top.__path__ for name, path in _below(Path(folder)).items()}
+    return _imported(Path(top.__file__)) if top.__file__ and top.__file__.endswith(".py") else {}
+
+
+def _below(package: Path) -> dict[str, Path]:
+    """The files of a package, by their paths from the folder that it lies in."""
+    return {path.relative_to(package.parent).as_posix(): path for path in package.rglob("*.py")}
+
+
+def _imported(module: Path) -> dict[str, Path]:
+    """A module and the modules and packages of its folder that it imports, directly or through others of them."""
+    found: dict[str, Path] = {}
+    left = [module]
+    while left:
+        path = left.pop()
+        found[path.name] = path
+        for name in _imports(path):
+            beside, package = module.parent / f"{name}.py", module.parent / name
+            if beside.is_file() and beside.name not in found:
+                left.append(beside)
+            elif (package / "__init__.py").is_file():
+                found |= _below(package)
+    return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The first names of all modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
 
 
 def _folder(package: ModuleType) -> Path:

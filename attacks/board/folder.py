@@ -16,7 +16,7 @@ from typing import Any, cast
 from wrongkey.attacks.board.cells import PlannedCell
 from wrongkey.attacks.board.protocol import Protocol
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Cell, Claimed
+from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Cell, Claimed, check_protocol, check_same
 from wrongkey.evaluation.run_folder.folder import LOCK, RunFolder
 from wrongkey.evaluation.run_folder.manifest import now, versions
 from wrongkey.evaluation.run_folder.schema import read_json
@@ -41,16 +41,30 @@ class BoardFolder(RunFolder):
         """
         path = self.path / PROTOCOL
         if path.exists():
-            found = read_json(path, cast(Any, Claimed))
-            if found["hash"] != protocol.hash:
-                raise BadInput(
-                    f"{self.path} holds the board of the protocol {found['name']} ({found['hash'][:12]}), and this one "
-                    f"is {protocol.name} ({protocol.hash[:12]}): choose another --out."
-                )
+            self.check_claim(protocol)
         else:
             self._begin(protocol)
         for name in ("cells", "runs", "lists"):
             self.make(name)
+
+    def check_claim(self, protocol: Protocol) -> None:
+        """Check that the folder holds no board, or one of this protocol.
+
+        Raises
+        ------
+        BadInput
+            For the board of another protocol, and one whose protocol was edited.
+        """
+        path = self.path / PROTOCOL
+        if not path.exists():
+            return
+        found = read_json(path, cast(Any, Claimed))
+        check_protocol(path, found, found["content"])
+        if found["hash"] != protocol.hash:
+            raise BadInput(
+                f"{self.path} holds the board of the protocol {found['name']} ({found['hash'][:12]}), and this one is "
+                f"{protocol.name} ({protocol.hash[:12]}): choose another --out."
+            )
 
     def _begin(self, protocol: Protocol) -> None:
         if self.path.is_dir() and any(one.name != LOCK for one in self.path.iterdir()):
@@ -62,18 +76,19 @@ class BoardFolder(RunFolder):
         """The run folder of a cell."""
         return self.path / "runs" / cell.name
 
-    def cell(self, cell: PlannedCell) -> dict[str, Any] | None:
+    def cell(self, cell: PlannedCell, protocol: Protocol) -> dict[str, Any] | None:
         """What was run of a cell; None where nothing was.
 
         Raises
         ------
         BadInput
-            For one of another scheme or another version of its code, and a broken file.
+            For one of another protocol, another scheme or another version of its code, and a broken file.
         """
         path = self.path / "cells" / f"{cell.name}.json"
         if not os.path.lexists(path):
             return None
         found = read_json(path, cast(Any, Cell))
+        check_same(path, found["protocol"], protocol.named)
         if found["scheme"] != cell.entry.spec or found["source"] != cell.entry.source:
             other = "other code of it" if found["scheme"] == cell.entry.spec else f"the scheme {found['scheme']}"
             raise BadInput(

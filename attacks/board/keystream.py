@@ -36,7 +36,7 @@ from wrongkey.attacks.harness.suite import planned
 from wrongkey.attacks.harness.target import SPEECH_RATE, Target, whole_blocks
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.metrics.signal_to_noise import snr
-from wrongkey.evaluation.run_folder.board_cell import Keystream
+from wrongkey.evaluation.run_folder.board_cell import Keystream, check_same
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.keys import decrypt_query
 
@@ -79,6 +79,7 @@ def run_keystream(protocol: Protocol, speech: Speech, folder: BoardFolder, how: 
     assert asked is not None
     path = folder.path / "cells" / f"{asked.cipher}.json"
     record = read_json(path, cast(Any, Keystream)) if path.is_file() else _begun(protocol, speech, asked)
+    check_same(path, record["protocol"], protocol.named)
     if record["complete"]:
         how.say(f"{asked.cipher}: done before")
         return
@@ -177,7 +178,7 @@ def _begun(protocol: Protocol, speech: Speech, asked: Reference) -> dict[str, An
     return {
         "protocol": protocol.named,
         "cipher": asked.cipher,
-        "source": source_of([Path(__file__)]),
+        "source": source_of({Path(__file__).name: Path(__file__)}),
         "recordings": speech.victims.recordings,
         "needs": {},
         "trials": [],

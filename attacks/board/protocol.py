@@ -6,8 +6,6 @@ that are shipped are known by their hashes: an edited one has to take a name of 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import reprlib
 import tomllib
 from collections.abc import Mapping
@@ -19,17 +17,19 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from wrongkey.attacks.harness.offered import attack_names
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.board_cell import digest
+from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.files import explained_errors, user_path
 
 HERE = Path(__file__).parent / "protocols"
 # What each shipped protocol hashes to. `wrongkey board --protocol FILE --plan` shows the hash of a file.
 SHIPPED = {
     "smoke": "46aed7b7ad931f07aae81833584c95f52e0a07024528aec5bfed0801df83e268",
-    "speech-v1": "da6c5c50eab6037d8d2c7a5f4f2c02601894fcd4149d24ee0c9173529e79ee2e",
+    "speech-v1": "620755df50520d9b8db41d516283e3760c0cf3e4863682a0f45ba6eb0c967ce7",
 }
 
 Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[FiniteFloat, Field(gt=0)]
+Seconds = Annotated[FiniteFloat, Field(gt=0, le=1e6)]
 
 
 class Part(BaseModel):
@@ -174,18 +174,6 @@ class Protocol:
         return self.content.models.get(str(block))
 
 
-def digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 (hexadecimal) of the content of a protocol: of its JSON, with sorted names and without spaces.
-
-    Examples
-    --------
-    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-    True
-    """
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def open_protocol(named: str) -> Protocol:
     """Read a protocol.
 
@@ -248,10 +236,33 @@ def _check(content: Content, path: Path) -> None:
     both = set(corpus.victims.speakers) & set(corpus.background.speakers)
     if both and corpus.victims.part == corpus.background.part:
         raise BadInput(f"{path} has the speaker {min(both)} as victim and in the background: leave one out.")
+    for what, names in _listed(content).items():
+        if twice := next((name for place, name in enumerate(names) if name in names[:place]), None):
+            raise BadInput(f"{path} names {twice} twice in {what}: leave one out.")
+    if content.strength is not None:
+        try:
+            StrengthConfig(**{**content.strength.model_dump(), "within": tuple(content.strength.within)})
+        except BadInput as error:
+            raise BadInput(f"{path} asks for a strength that cannot be measured: {error}") from None
     if attacks.fewest > attacks.trials:
         raise BadInput(f"{path} asks for {attacks.fewest} trials at the fewest and {attacks.trials} in all: swap them.")
     if unknown := [name for name in attacks.trials_of if name not in attacks.names]:
         raise BadInput(f"{path} gives trials_of {unknown[0]}, which is not one of its attacks: name it there.")
+
+
+def _listed(content: Content) -> dict[str, list[Any]]:
+    """What may be named once only."""
+    found: dict[str, list[Any]] = {
+        "schemes": content.schemes,
+        "blocks": content.blocks,
+        "corpus.victims.speakers": content.corpus.victims.speakers,
+        "corpus.background.speakers": content.corpus.background.speakers,
+        "attacks.names": content.attacks.names,
+        "attacks.seconds": content.attacks.seconds,
+    }
+    if (reference := content.reference) is not None:
+        found |= {f"reference.{name}": getattr(reference, name) for name in ("schemes", "blocks", "seconds")}
+    return found
 
 
 def _first(error: ValidationError) -> str:

@@ -16,6 +16,7 @@ from wrongkey.attacks.analyses.leaks.analysis import Leaks
 from wrongkey.attacks.base import CompleteAttack
 from wrongkey.attacks.board.cells import PlannedCell
 from wrongkey.attacks.board.costs import cost_of
+from wrongkey.attacks.board.entries import explained_scheme
 from wrongkey.attacks.board.folder import BoardFolder
 from wrongkey.attacks.board.protocol import Protocol, Side
 from wrongkey.attacks.harness.config import AttackConfig
@@ -152,7 +153,7 @@ def run_cell(
     BadInput
         For a cell that was made with other code of the scheme.
     """
-    record = folder.cell(cell)
+    record = folder.cell(cell, protocol)
     if record is None:
         record = _begun(protocol, cell)
         folder.write_cell(cell.name, Cell.FORMAT, record)
@@ -161,7 +162,8 @@ def run_cell(
     for part in missing:
         how.say(f"{cell.name}: {part} …")
         try:
-            record |= RUN[part](protocol, speech, folder, cell, how)
+            with explained_scheme(cell.entry.spec):
+                RUN[part](protocol, speech, folder, cell, how, record)
         except BadInput as error:
             failed.append(error)
             how.say(f"{cell.name}: {part} failed ({str(error).rstrip('.')}){SAID}")
@@ -196,32 +198,43 @@ def _begun(protocol: Protocol, cell: PlannedCell) -> dict[str, Any]:
 def nominal(cell: PlannedCell) -> dict[str, float | None]:
     """Nominal bits of the key, and the tolerance at which a continuum is counted."""
     scheme = cell.entry.scheme
-    space = countable(scheme, scheme.span * cell.block)
+    with explained_scheme(cell.entry.spec):
+        space = countable(scheme, scheme.span * cell.block)
     return {
         "nominal_bits": None if space is None else space.bits(TOLERANCE),
         "tolerance": TOLERANCE if space is not None and space.copies else None,
     }
 
 
-def _attacks(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How) -> dict[str, Any]:
-    """A trial of each attack, the fewest where they fit the budget, and all trials of those that take little time."""
+def _attacks(
+    protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How, record: dict[str, Any]
+) -> None:
+    """A trial of each attack, the fewest where they fit the budget, and all trials of those that take little time.
+
+    A trial that fails keeps no further round from running; its error is raised at the end.
+    """
     config, out = attack_config(protocol, speech, cell), folder.run_folder(cell)
     attacks = [open_attack(name) for name in protocol.content.attacks.names]
-    shortened: dict[str, str] = {}
+    shortened = record["shortened"] = {}
+    failed: list[BadInput] = []
     for trials in rounds(protocol, attacks, lambda: AttackFolder(out), shortened):
-        run_attacks(
-            config,
-            [limited(attack, trials[attack.name]) for attack in attacks if trials[attack.name]],
-            out,
-            keys=protocol.content.scoring.random_keys,
-            workers=how.workers,
-            timeout=how.timeout,
-            command=how.command,
-            progress=how.progress,
-            stages=lambda stage, done, total: how.show(f"{cell.name}: {stage}", done, total),
-            report=lambda line: how.say(f"{cell.name}: {line}"),
-        )
-    return {"shortened": shortened}
+        try:
+            run_attacks(
+                config,
+                [limited(attack, trials[attack.name]) for attack in attacks],
+                out,
+                keys=protocol.content.scoring.random_keys,
+                workers=how.workers,
+                timeout=how.timeout,
+                command=how.command,
+                progress=how.progress,
+                stages=lambda stage, done, total: how.show(f"{cell.name}: {stage}", done, total),
+                report=lambda line: how.say(f"{cell.name}: {line}"),
+            )
+        except BadInput as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def rounds(
@@ -236,36 +249,35 @@ def rounds(
     """
     asked = protocol.content.attacks
     wanted = {one.name: _wanted(protocol, one) for one in attacks}
-    trials = {name: 1 if asked.budget else min(number, asked.fewest) for name, number in wanted.items()}
+    fewest = {name: min(number, asked.fewest) for name, number in wanted.items()}
+    trials = dict.fromkeys(wanted, 1) if asked.budget else fewest
+    why: dict[str, str] = {}
     yield trials
-    if asked.budget:
+    for more in (fewest, wanted):
         spent = {name: seconds_of(there(), name) for name in trials}
-        fewest = {name: min(number, asked.fewest) for name, number in wanted.items()}
-        over = {name for name, number in fewest.items() if number > 1 and number * sum(spent[name]) > asked.budget}
-        for name in over:
-            shortened[name] = (
-                f"{name}: 1 of {wanted[name]} trials, since {fewest[name]} of them would take more than the budget of "
-                f"{asked.budget:,.0f} s."
-            )
-        if (more := {name: 1 if name in over else number for name, number in fewest.items()}) != trials:
-            trials = more
+        for name in trials.keys() - why.keys():
+            if asked.budget and more[name] > trials[name] and more[name] * sum(spent[name]) > asked.budget:
+                why[name] = f"{more[name]} of them would take more than the budget of {asked.budget:,.0f} s"
+            elif more is wanted and trials[name] < wanted[name] and max(spent[name], default=0) > asked.costly_after:
+                why[name] = f"one takes more than {asked.costly_after:g} s"
+        if (after := {name: trials[name] if name in why else number for name, number in more.items()}) != trials:
+            trials = after
             yield trials
-    spent = {name: seconds_of(there(), name) for name in trials}
-    costly = {name for name in trials if max(spent[name], default=0.0) > asked.costly_after}
-    whole = {name: trials[name] if name in shortened or name in costly else number for name, number in wanted.items()}
-    for name in costly - shortened.keys():
-        if trials[name] < wanted[name]:
-            shortened[name] = (
-                f"{name}: {trials[name]} of {wanted[name]} trials, since one takes more than {asked.costly_after:g} s."
-            )
-    if whole != trials:
-        yield whole
+    for name, reason in why.items():  # rows of an earlier session count, whatever a trial takes in this one
+        if (number := trials_of(there(), name)) < wanted[name]:
+            shortened[name] = f"{name}: {number} of {wanted[name]} trials, since {reason}."
 
 
 def seconds_of(folder: AttackFolder, attack: str) -> list[float]:
     """Median CPU seconds of a trial, for each case of an attack that has rows."""
     rows = folder.rows(attack)
     return [] if rows.empty else [float(case["seconds"].median()) for _, case in rows.groupby("given")]
+
+
+def trials_of(folder: AttackFolder, attack: str) -> int:
+    """The trials of an attack that have rows, in the case that has fewest."""
+    rows = folder.rows(attack)
+    return 0 if rows.empty else int(rows.groupby("given").size().min())
 
 
 def _wanted(protocol: Protocol, attack: CompleteAttack) -> int:
@@ -280,7 +292,9 @@ def limited(attack: CompleteAttack, trials: int) -> CompleteAttack:
     return cast(CompleteAttack, Completed(attack, {"most_trials": trials}))
 
 
-def _strength(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How) -> dict[str, Any]:
+def _strength(
+    protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How, record: dict[str, Any]
+) -> None:
     asked = protocol.content.strength
     assert asked is not None
     target = Target(attack_config(protocol, speech, cell), folder.run_folder(cell))
@@ -294,10 +308,11 @@ def _strength(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: Pla
         command=how.command,
         report=lambda line: how.say(f"{cell.name}: {line}"),
     )
-    return {}
 
 
-def _leaks(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How) -> dict[str, Any]:
+def _leaks(
+    protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How, record: dict[str, Any]
+) -> None:
     asked = protocol.content.leaks
     assert asked is not None
     analysis = Leaks(
@@ -311,15 +326,16 @@ def _leaks(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: Planne
         blocks=("samples",),
     )
     analyse(analysis, folder.run_folder(cell), command=how.command)
-    return {}
 
 
-def _cost(protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How) -> dict[str, Any]:
+def _cost(
+    protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How, record: dict[str, Any]
+) -> None:
     target = Target(attack_config(protocol, speech, cell), folder.run_folder(cell))
-    return {"cost": cost_of(target, protocol.content.cost.repeats)}
+    record["cost"] = cost_of(target, protocol.content.cost.repeats)
 
 
-RUN: Mapping[str, Callable[[Protocol, Speech, BoardFolder, PlannedCell, How], dict[str, Any]]] = {
+RUN: Mapping[str, Callable[[Protocol, Speech, BoardFolder, PlannedCell, How, dict[str, Any]], None]] = {
     "attacks": _attacks,
     "strength": _strength,
     "leaks": _leaks,

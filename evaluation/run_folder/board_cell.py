@@ -6,21 +6,69 @@ with which code it was made, which parts were run, and what encryption costs. Im
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat
 
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import Count, Part, Positive, Text
 
 PROTOCOL = "protocol.json"
 State = Literal["done", "not run", "does not apply"]
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 (hexadecimal) of the content of a protocol: of its JSON, with sorted names and without spaces.
+
+    Examples
+    --------
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_protocol(path: Path, named: Mapping[str, str], content: Mapping[str, Any]) -> None:
+    """Check that the content of a protocol has the hash that stands beside it.
+
+    Raises
+    ------
+    BadInput
+        Where it has another.
+    """
+    if digest(content) != named["hash"]:
+        raise BadInput(f"{path} holds a protocol {named['name']} whose content has another hash: it was edited.")
+
+
+def check_same(path: Path, of: Mapping[str, str], protocol: Mapping[str, str]) -> None:
+    """Check that what was made under one protocol belongs to a board of another.
+
+    Raises
+    ------
+    BadInput
+        Where the protocols differ.
+    """
+    if of["hash"] != protocol["hash"]:
+        raise BadInput(
+            f"{path} was made under the protocol {of['name']} ({of['hash'][:12]}), and this board is of "
+            f"{protocol['name']} ({protocol['hash'][:12]}): delete that file, or choose another --out."
+        )
+
+
 class Named(Part):
     """A protocol by its name and the SHA-256 of its content."""
 
-    name: str
-    hash: str
+    name: ProtocolName
+    hash: Sha256
 
 
 class Claimed(Part):
@@ -29,15 +77,15 @@ class Claimed(Part):
     FORMAT: ClassVar[str] = "wrongkey-board-protocol/1"
     REMEDY: ClassVar[str] = "run the board again into another folder with --out"
 
-    name: str
-    hash: str
+    name: ProtocolName
+    hash: Sha256
     content: dict[str, Any]
 
 
 class Source(Part):
     """The code of a scheme: the SHA-256 of its files, and their names."""
 
-    hash: str
+    hash: Sha256
     files: list[str]
 
 
@@ -61,9 +109,9 @@ class Cost(Part):
         Samples that are sent for each sample of speech.
     """
 
-    owner_seconds: FiniteFloat | None = None
-    user_seconds: FiniteFloat
-    data_factor: FiniteFloat = 1.0
+    owner_seconds: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    user_seconds: Annotated[FiniteFloat, Field(ge=0)]
+    data_factor: Annotated[FiniteFloat, Field(gt=0)] = 1.0
 
 
 class Cell(Part):
@@ -80,7 +128,7 @@ class Cell(Part):
     """
 
     FORMAT: ClassVar[str] = "wrongkey-board-cell/1"
-    REMEDY: ClassVar[str] = "delete its folder: the same wrongkey board command makes it again"
+    REMEDY: ClassVar[str] = "delete that file: the same wrongkey board command makes it again"
 
     protocol: Named
     scheme: str
@@ -125,7 +173,7 @@ class Keystream(Part):
     """`keystream.json`: the reference row. `needs`: what each attack needs, by name."""
 
     FORMAT: ClassVar[str] = "wrongkey-board-keystream/1"
-    REMEDY: ClassVar[str] = "delete its folder: the same wrongkey board command makes it again"
+    REMEDY: ClassVar[str] = "delete that file: the same wrongkey board command makes it again"
 
     protocol: Named
     cipher: str

@@ -16,16 +16,19 @@ from wrongkey.evaluation.run_folder.strength import Strength
 from wrongkey.printable import printable
 from wrongkey.reports.figures.strength import strength_caption, strength_figure
 from wrongkey.reports.figures.style import INK, LINES, MARKERS, legend_below, middle, new_figure, scheme_colours, styled
-from wrongkey.reports.scheme_board.gather import seconds_to_break
+from wrongkey.reports.scheme_board.gather import on_ciphertext, seconds_to_break
 from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
+from wrongkey.reports.scheme_board.table import name_of
 from wrongkey.reports.strength.runs import NAMES, StrengthRun, ordered
 from wrongkey.reports.strength.words import short_words
 
+BROKEN, HELD, UNCLEAR = "broken", "not shown to break", "weakened or undecided"
+UNBROKEN = {HELD: "^", UNCLEAR: "D"}  # marks
 ASIDE = 0.02  # of a line beside the next one, as a factor of the block size
 SECONDS_CAPTION = (
     "Seconds of ciphertext with which an attack on ciphertext alone breaks a scheme, against block size M; a line for "
-    "each scheme. Only the amounts of the protocol were tried, so that a mark is an upper end. An arrow: not shown to "
-    "break with the most that was tried."
+    "each scheme. Only the amounts of the protocol were tried, so that a mark is an upper end. An open mark stands at "
+    "the most that was tried: an arrow where it is not shown to break, a diamond where it is weakened or undecided."
 )
 
 
@@ -40,23 +43,20 @@ def seconds_figure(board: SchemeBoard) -> Figure | None:
     lines = _lines(board)
     if not lines:
         return None
-    colours = scheme_colours(lines)
+    colours = scheme_colours([scheme for scheme, _ in lines])
     with styled():
         figure = new_figure(6.4, 4.4)
         axes = figure.subplots()
         handles = []
-        for number, (scheme, points) in enumerate(lines.items()):
+        for number, ((scheme, name), points) in enumerate(lines.items()):
             look: dict[str, Any] = {"color": colours[scheme], "marker": MARKERS[number % len(MARKERS)]}
             line = LINES[number % len(LINES)]
             _draw(axes, _aside(points, number - (len(lines) - 1) / 2), look, line)
-            name = middle(next(row.label for row in board.rows if row.scheme == scheme), 40)
-            handles.append(Line2D([], [], **look, linestyle=line, markersize=7, label=name))
-        if any(not broken for points in lines.values() for _, broken in points.values()):
-            handles.append(
-                Line2D(
-                    [], [], color=INK, marker="^", markerfacecolor="white", linestyle="none", label="not shown to break"
-                )
-            )
+            handles.append(Line2D([], [], **look, linestyle=line, markersize=7, label=middle(name, 40)))
+        states = {state for points in lines.values() for _, state in points.values()}
+        for state in (one for one in UNBROKEN if one in states):
+            mark: dict[str, Any] = {"marker": UNBROKEN[state], "markerfacecolor": "white"}
+            handles.append(Line2D([], [], color=INK, **mark, linestyle="none", label=state))
         _finish(axes, sorted({size for points in lines.values() for size in points}), _amounts(lines))
         legend_below(figure, handles)
     return figure
@@ -65,11 +65,10 @@ def seconds_figure(board: SchemeBoard) -> Figure | None:
 def seconds_words(board: SchemeBoard) -> str:
     """What the figure shows, in values."""
     parts = []
-    for scheme, points in _lines(board).items():
-        name = next(row.label for row in board.rows if row.scheme == scheme)
+    for (_, name), points in _lines(board).items():
         values = [
-            f"M = {size}: {seconds:g} s" if broken else f"M = {size}: not shown to break with {seconds:g} s"
-            for size, (seconds, broken) in sorted(points.items())
+            f"M = {size}: {seconds:g} s" if state == BROKEN else f"M = {size}: {state} with {seconds:g} s"
+            for size, (seconds, state) in sorted(points.items())
         ]
         parts.append(f"{name}: {', '.join(values)}.")
     return " ".join(parts)
@@ -98,23 +97,26 @@ def figures_of(board: SchemeBoard) -> Mapping[str, tuple[Figure, str, str]]:
     return found
 
 
-Points = Mapping[float, tuple[float, bool]]  # block size -> seconds, and whether they break
+Points = Mapping[float, tuple[float, str]]  # block size -> seconds, and whether they break
 
 
-def _lines(board: SchemeBoard) -> dict[str, Points]:
-    lines: dict[str, dict[float, tuple[float, bool]]] = {}
+def _lines(board: SchemeBoard) -> dict[tuple[str, str], Points]:
+    """The points of each scheme and code, by the scheme and the name that stands in the legend."""
+    lines: dict[tuple[str, str], dict[float, tuple[float, str]]] = {}
     for row in board.rows:
         if not row.reference and row.block is not None and (point := _point(row)):
-            lines.setdefault(row.scheme, {})[row.block] = point
+            lines.setdefault((row.scheme, name_of(row, board)), {})[row.block] = point
     return dict(lines)
 
 
-def _point(row: Row) -> tuple[float, bool] | None:
+def _point(row: Row) -> tuple[float, str] | None:
     """The fewest seconds that break; where none do, the most that were tried; None where nothing was."""
     if (seconds := seconds_to_break(row)) is not None:
-        return seconds, True
-    tried = [one.seconds for one in row.attacks if one.seconds is not None and one.asset != "identity"]
-    return (max(tried), False) if tried else None
+        return seconds, BROKEN
+    tried = on_ciphertext(row)
+    if not tried:
+        return None
+    return max(seconds for seconds, _ in tried), HELD if {verdict for _, verdict in tried} == {HELD} else UNCLEAR
 
 
 def _aside(points: Points, places: float) -> Points:
@@ -123,17 +125,16 @@ def _aside(points: Points, places: float) -> Points:
 
 
 def _draw(axes: Axes, points: Points, look: Mapping[str, Any], line: Any) -> None:
-    broken = sorted((size, seconds) for size, (seconds, breaks) in points.items() if breaks)
-    held = sorted((size, seconds) for size, (seconds, breaks) in points.items() if not breaks)
+    broken = sorted((size, seconds) for size, (seconds, state) in points.items() if state == BROKEN)
     if broken:
         axes.plot(*zip(*broken, strict=True), **look, linestyle=line, markersize=7)
-    for size, seconds in held:
-        axes.plot(
-            size, seconds, marker="^", color=look["color"], markerfacecolor="white", markersize=8, linestyle="none"
-        )
+    for size, (seconds, state) in points.items():
+        if state != BROKEN:
+            mark: dict[str, Any] = {"marker": UNBROKEN[state], "markerfacecolor": "white"}
+            axes.plot(size, seconds, **mark, color=look["color"], markersize=8, linestyle="none")
 
 
-def _amounts(lines: Mapping[str, Points]) -> list[float]:
+def _amounts(lines: Mapping[tuple[str, str], Points]) -> list[float]:
     return sorted({round(seconds, 1) for points in lines.values() for seconds, _ in points.values()})
 
 

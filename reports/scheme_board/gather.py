@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from math import inf
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 from wrongkey import __version__
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Claimed
+from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Cell, Claimed, Keystream, check_protocol, check_same
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.keys.labels import place_of_scheme
 from wrongkey.reports.attacks.threats import ADVERSARIES
@@ -26,7 +27,8 @@ FILE = "board.json"
 ORDER = (
     "By the weakest adversary who breaks a scheme: first what nobody breaks here, then what takes the most demanding "
     "adversary, last what the weakest one breaks. Among equals, what takes more ciphertext to break comes first, then "
-    "the scheme and the block size. The reference row stands first."
+    "the scheme and the block size. Rows in which speech alone was attacked follow those with a model, in the same "
+    "order: of adversaries who have a model they say nothing. The reference row stands first."
 )
 
 
@@ -47,7 +49,8 @@ def gather(folder: Path) -> SchemeBoard:
     if not path.is_file():
         raise BadInput(f"{folder} holds no board (it has no {PROTOCOL}): name a folder that wrongkey board made.")
     protocol = read_json(path, cast(Any, Claimed))
-    records = [(file, json.loads(file.read_text(encoding="utf-8"))) for file in _records(folder)]
+    check_protocol(path, protocol, protocol["content"])
+    records = [(file, _record(file, protocol)) for file in _records(folder)]
     found = [
         reference_row(file) if "cipher" in record else row_of(file, folder / "runs" / file.stem)
         for file, record in records
@@ -68,7 +71,8 @@ def merged(boards: Sequence[tuple[Path, SchemeBoard]]) -> SchemeBoard:
     Raises
     ------
     BadInput
-        For boards of different protocols, and where two have different results for one scheme and block size.
+        For boards of different protocols, and where two have different results for one scheme and block size. The
+        reference row of each board is kept.
     """
     first_path, first = boards[0]
     rows: dict[tuple[Any, ...], tuple[Path, Row]] = {}
@@ -79,7 +83,8 @@ def merged(boards: Sequence[tuple[Path, SchemeBoard]]) -> SchemeBoard:
                 f"{first.protocol.name} ({first.protocol.hash[:12]}): merge boards of one protocol only."
             )
         for row in one.rows:
-            place = (row.scheme, row.block, row.source.hash)
+            # every board has a reference of its own, under other random keys
+            place = (row.scheme, row.block, row.source.hash, row.model_dump_json() if row.reference else "")
             there, known = rows.setdefault(place, (path, row))
             if known != row:
                 at = f" at M = {row.block}" if row.block else ""
@@ -99,7 +104,18 @@ def read_board(path: Path) -> SchemeBoard:
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise BadInput(f"{path} holds no {FILE}: name a folder that wrongkey board made.")
-    return SchemeBoard.model_validate(read_json(file, cast(Any, SchemeBoard)))
+    found = SchemeBoard.model_validate(read_json(file, cast(Any, SchemeBoard)))
+    check_protocol(file, found.protocol.model_dump(), found.content)
+    shown = without_paths(found.model_dump(exclude={"content"}))  # a stranger's texts, for a terminal
+    return SchemeBoard.model_validate(shown | {"content": found.content})
+
+
+def _record(path: Path, protocol: dict[str, Any]) -> dict[str, Any]:
+    """The record of a cell, or of the reference row, under this protocol."""
+    schema = Cell if re.search(r"-m\d+$", path.stem) else Keystream  # NAME-mBLOCK, or the name of a cipher
+    found = read_json(path, cast(Any, schema))
+    check_same(path, found["protocol"], protocol)
+    return found
 
 
 def _records(folder: Path) -> list[Path]:
@@ -135,18 +151,30 @@ def _place(row: Row) -> tuple[Any, ...]:
     tried = any(cell.state not in ("not run", "does not apply") for cell in row.cells)
     amount = seconds_to_break(row)
     scheme = place_of_scheme(row.scheme)
-    return not row.reference, not tried, -breaker, -(inf if amount is None else amount), scheme, row.block or 0
+    return (
+        not row.reference,
+        not tried,
+        not row.model,
+        -breaker,
+        -(inf if amount is None else amount),
+        scheme,
+        row.block or 0,
+    )
+
+
+def on_ciphertext(row: Row) -> list[tuple[float, str]]:
+    """Seconds and verdict of every attack that needs ciphertext alone and is not after who speaks."""
+    alone = {"ciphertext", "other speech", "ciphertext of many"}
+    return [
+        (one.seconds, one.verdict)
+        for one in row.attacks
+        if one.seconds is not None and set(one.needs) <= alone and one.asset != "identity"
+    ]
 
 
 def seconds_to_break(row: Row) -> float | None:
     """The fewest seconds of ciphertext with which an attack on ciphertext alone breaks; None where none does."""
-    alone = {"ciphertext", "other speech", "ciphertext of many"}
-    found = [
-        one.seconds
-        for one in row.attacks
-        if one.seconds is not None and one.verdict == "broken" and set(one.needs) <= alone and one.asset != "identity"
-    ]
-    return min(found, default=None)
+    return min((seconds for seconds, verdict in on_ciphertext(row) if verdict == "broken"), default=None)
 
 
 def _cautions(rows: Sequence[Row]) -> list[str]:
@@ -155,7 +183,7 @@ def _cautions(rows: Sequence[Row]) -> list[str]:
     if len({json.dumps(row.speech, sort_keys=True) for row in rows if row.speech}) > 1:
         found.append("The rows are not all of the same recordings: see “speech” in board.json.")
     standing = [row for row in rows if row.reference]
-    if any(row.weakest or any((one.claimed_wrong or 0) for one in row.attacks) for row in standing):
+    if any(one.successes or one.claimed for row in standing for one in row.attacks):
         found.append("The reference row does not stand: an attack claims or breaks what nobody can, so trust no row.")
     if not standing:
         found.append("The reference row was not run: nothing shows that attacks which fail say so.")

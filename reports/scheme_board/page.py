@@ -43,7 +43,7 @@ def render_board(board: SchemeBoard, figures: Mapping[str, Figure], media: Mappi
         media=media,
         uri=lambda name: data_uri(name, media[name]),
         attacks=as_table(attack_table(board), CAPTION),
-        obstacles=[(f"{label(row)}: {name}", why) for row in board.rows for name, why in row.obstacles],
+        obstacles=[(f"{label(row, board)}: {name}", why) for row in board.rows for name, why in row.obstacles],
         style=style("report.css"),
         icons={STATES[state]: icon for state, icon in ICONS.items()},
         classes={STATES[state]: f"state-{state.value.replace(' ', '-')}" for state in State},

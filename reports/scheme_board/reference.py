@@ -15,7 +15,7 @@ from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
 from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS, LEAST_SHARE, share_interval
-from wrongkey.reports.attacks.threats import ADVERSARIES, Adversary, Word
+from wrongkey.reports.attacks.threats import ADVERSARIES, Adversary, Word, worst
 from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, State, Tried
 from wrongkey.reports.scheme_board.words import NOT_RUN, cost_words, does_not_apply
 
@@ -74,6 +74,7 @@ def _tried(found: Keystream) -> Iterator[Tried]:
         ended = [trial for trial in trials if not trial.failed]
         heard = [trial.snr for trial in ended if trial.snr is not None and isfinite(trial.snr)]
         claims = [trial for trial in ended if trial.claimed]
+        tells = any(trial.claimed is not None for trial in ended)
         hits = sum(_decrypted(trial) for trial in ended)
         low, high = share_interval(hits, len(ended))
         yield Tried(
@@ -88,24 +89,25 @@ def _tried(found: Keystream) -> Iterator[Tried]:
             failed=len(trials) - len(ended),
             share_low=low,
             share_high=high,
-            claimed=len(claims),
-            claimed_wrong=sum(not _decrypted(trial) for trial in claims),
+            claimed=len(claims) if tells else None,
+            claimed_wrong=sum(not _decrypted(trial) for trial in claims) if tells else None,
             snr=median(heard) if heard else None,
             cpu_seconds=median(trial.cpu_seconds for trial in trials),
         )
 
 
 def _cell(found: Keystream, tried: list[Tried], adversary: Adversary) -> Cell:
-    """All attacks that an adversary can run, pooled: here each is a trial of the cipher."""
+    """All attacks that an adversary can run, pooled, since each is a trial of the cipher; the state is the worst."""
     if "ciphertext" not in adversary.has:
         return Cell(adversary=adversary.name, state="does not apply", words=does_not_apply(NO_MODEL), sentence=NO_MODEL)
     own = [one for one in tried if adversary.can(one.needs) and one.trials]
     if not own:
         return Cell(adversary=adversary.name, state="not run", words=NOT_RUN, sentence="No attack was run.")
     hits, trials = (sum(getattr(one, name) or 0 for one in own) for name in ("successes", "trials"))
-    wrong = sum(one.claimed_wrong or 0 for one in own)
+    claimed, wrong = (_total(own, name) for name in ("claimed", "claimed_wrong"))
+    claims = "no attack makes claims" if claimed is None else f"{claimed} claims of success"
     low, high = share_interval(hits, trials)
-    state = STATES[_word(hits, trials)]
+    state = STATES[worst([_word(hits, trials), *(Word(one.verdict) for one in own if one.successes)])]
     names = sorted({one.attack for one in own})
     interval = f"{hits} of {trials} [{100 * low:.0f}, {100 * high:.1f} %]"
     more = f" {NO_BLOCKS}" if {"known plaintext", "chosen plaintext"} & adversary.has else ""
@@ -113,8 +115,8 @@ def _cell(found: Keystream, tried: list[Tried], adversary: Adversary) -> Cell:
     return Cell(
         adversary=adversary.name,
         state=state,
-        words=f"{state}: {interval}, {wrong} false claims",
-        sentence=f"{', '.join(names)} decrypt {interval} of the ciphertexts, and claim success {wrong} times.{more}",
+        words=f"{state}: {interval}, {claims}",
+        sentence=f"{', '.join(names)} decrypt {interval} of the ciphertexts; {claims}.{more}",
         case=Break(
             attack=", ".join(names),
             given="all ciphertexts of the reference",
@@ -124,9 +126,16 @@ def _cell(found: Keystream, tried: list[Tried], adversary: Adversary) -> Cell:
             trials=trials,
             share_low=low,
             share_high=high,
+            claimed=claimed,
             claimed_wrong=wrong,
         ),
     )
+
+
+def _total(tried: list[Tried], name: str) -> int | None:
+    """The sum over attacks that have the value; None where none has it."""
+    values = [value for one in tried if (value := getattr(one, name)) is not None]
+    return sum(values) if values else None
 
 
 def _decrypted(trial: KeystreamTrial) -> bool:

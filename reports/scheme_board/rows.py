@@ -12,6 +12,7 @@ import numpy as np
 from wrongkey.evaluation.run_folder.board_cell import Cell as Record
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.evaluation.run_folder.strength import strength_content
+from wrongkey.evaluation.run_folder.vocabulary import OF_A_MODEL
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import printable
@@ -28,7 +29,7 @@ from wrongkey.reports.board.verdict_board import board
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, Tried
 from wrongkey.reports.scheme_board.schema import State as ShownState
-from wrongkey.reports.scheme_board.words import NOT_RUN, cost_words, does_not_apply, percent_words
+from wrongkey.reports.scheme_board.words import NOT_RUN, cost_words, does_not_apply, not_run, percent_words
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise
 from wrongkey.reports.strength.runs import StrengthRun, load_strength, strength_alone
 from wrongkey.reports.strength.words import bits_words, effective_words
@@ -41,6 +42,7 @@ STATES: Mapping[State, ShownState] = {
     State.NOT_TRIED: "not run",
     State.NOT_APPLICABLE: "does not apply",
 }
+ADVERSARY = {one.name: one for one in ADVERSARIES}
 
 
 def row_of(path: Path, folder: Path) -> Row:
@@ -122,24 +124,37 @@ def _cells(
             yield Cell(adversary=adversary.name, state=state, words=words, sentence=words)
         return
     for cell in shown[0].cells:
-        yield _cell(cell, run)
+        yield _cell(cell, run, record)
 
 
-def _cell(shown: Shown, run: AttackRun | None) -> Cell:
+def _cell(shown: Shown, run: AttackRun | None, record: Record) -> Cell:
     state = STATES[shown.state]
+    why = record.why_no_model if record.model is None and ADVERSARY[shown.adversary].has & OF_A_MODEL else ""
+    if why and shown.state in (State.UNCLEAR, State.HELD):  # speech alone does not tell what a model gives away
+        return Cell(
+            adversary=shown.adversary,
+            state="not run",
+            words=printable(not_run(why)),
+            sentence=printable(f"{why} Of speech alone: {shown.sentence}"),
+        )
     case = _break(shown, run)
     if shown.state in (State.NOT_TRIED, State.NOT_APPLICABLE):
-        words = NOT_RUN if shown.state is State.NOT_TRIED else does_not_apply(shown.sentence)
+        words = not_run(why) if shown.state is State.NOT_TRIED else does_not_apply(shown.sentence)
     else:
         parts = ", ".join(filter(None, (shown.price, shown.sure, _claims_words(case))))
         attack = f"{state} ({case.attack})" if case and shown.state in (State.BROKEN, State.WEAKENED) else state
         words = ". ".join(filter(None, (f"{attack}: {parts}" if parts else attack, shown.caution.rstrip("."))))
+        if shown.also:
+            words += f". Also {shown.also}"
+        if why and shown.state is State.WEAKENED:
+            words += f". {why.rstrip('.')}"
     return Cell(
         adversary=shown.adversary,
         state=state,
         words=printable(words),
         sentence=printable(" ".join(filter(None, (shown.sentence, shown.also and f"Also {shown.also}.")))),
         case=case,
+        also=printable(shown.also),
     )
 
 
@@ -169,6 +184,7 @@ def _break(shown: Shown, run: AttackRun | None) -> Break | None:
         trials=case.trials,
         share_low=_finite(case.interval[0]),
         share_high=_finite(case.interval[1]),
+        claimed=claimed[0] if claimed else None,
         claimed_wrong=claimed[1] if claimed else None,
     )
 
@@ -228,7 +244,7 @@ def _claims(outcome: Outcome, case: Judged) -> tuple[int, int] | None:
 def _claims_words(case: Break | None) -> str:
     if case is None or case.claimed_wrong is None:
         return ""
-    return f"{case.claimed_wrong} of {case.trials} claims wrong" if case.claimed_wrong else "no false claim"
+    return f"{case.claimed_wrong} of {case.claimed} claims wrong" if case.claimed_wrong else "no false claim"
 
 
 def _seconds(outcome: Outcome) -> float | None:

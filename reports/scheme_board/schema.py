@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
 
 from wrongkey.evaluation.run_folder.board_cell import Cost, Named, Source
 from wrongkey.evaluation.run_folder.schema import Count, Positive
+from wrongkey.evaluation.run_folder.strength import Strength
+from wrongkey.reports.attacks.threats import ADVERSARIES, Word
 from wrongkey.reports.content.schema import Column, Part
 
 State = Literal[
     "broken", "weakened", "undecided", "not shown to break", "not run", "does not apply"
 ]  # of a cell, the worst first
+NAMES = [one.name for one in ADVERSARIES]
+
+
+def _adversary(name: str) -> str:
+    if name not in NAMES:
+        raise ValueError(f"should be one of {', '.join(NAMES)}")
+    return name
+
+
+def _verdict(word: str) -> str:
+    if word not in list(Word):
+        raise ValueError(f"should be one of {', '.join(Word)}")
+    return word
+
+
+def _strength(content: dict[str, Any]) -> dict[str, Any]:
+    try:
+        Strength.model_validate(content)
+    except ValidationError:
+        raise ValueError("should be what strength.json holds") from None
+    return content
+
+
+def _each_adversary(found: list[Any]) -> list[Any]:
+    """Cells or columns: one of each adversary, in their order."""
+    if [one.name if isinstance(one, Column) else one.adversary for one in found] != NAMES:
+        raise ValueError(f"should be of {', '.join(NAMES)}, in this order")
+    return found
+
+
+Amount = Annotated[FiniteFloat, Field(ge=0)]
+Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
+Adversary = Annotated[str, AfterValidator(_adversary)]
 
 
 class Break(Part):
@@ -27,35 +62,47 @@ class Break(Part):
     cpu_seconds : float or None
         Processor time of a trial, the median.
     successes, trials : int or None
-        Trials that succeeded, and that ended; of guessing, keys near plain and keys asked.
+        Trials that succeeded, and that ended; of guessing, None and the keys that were tried.
     share_low, share_high : float or None
-        Wilson's 95 % interval of the share, 0 to 1; of guessing, Clopper and Pearson's.
-    claimed_wrong : int or None
-        Trials in which the attack claimed success and had none; None where it makes no claims.
+        Wilson's 95 % interval of the share, 0 to 1; None of guessing.
+    claimed, claimed_wrong : int or None
+        Trials in which the attack claimed success, and those of them that had none; None where it makes no claims.
     """
 
     attack: str
     given: str
     asset: str
-    seconds: FiniteFloat | None = None
-    known_blocks: FiniteFloat | None = None
-    queries: FiniteFloat | None = None
-    cpu_seconds: FiniteFloat | None = None
+    seconds: Amount | None = None
+    known_blocks: Amount | None = None
+    queries: Amount | None = None
+    cpu_seconds: Amount | None = None
     successes: Count | None = None
     trials: Count | None = None
-    share_low: FiniteFloat | None = None
-    share_high: FiniteFloat | None = None
+    share_low: Share | None = None
+    share_high: Share | None = None
+    claimed: Count | None = None
     claimed_wrong: Count | None = None
 
 
 class Cell(Part):
-    """What one adversary achieves. `words`: as tables have it, never empty; `sentence`: all of it."""
+    """What one adversary achieves.
 
-    adversary: str
+    Attributes
+    ----------
+    words, sentence : str
+        As tables have it, never empty, and all of it.
+    case : Break or None
+        The cheapest case that gives the state.
+    also : str
+        The quickest case that breaks by something that the cheapest does without, in words; empty if there is none.
+    """
+
+    adversary: Adversary
     state: State
     words: str
     sentence: str
     case: Break | None = None
+    also: str = ""
 
 
 class Tried(Part):
@@ -76,19 +123,19 @@ class Tried(Part):
     attack: str
     given: str
     asset: str
-    verdict: str
+    verdict: Annotated[str, AfterValidator(_verdict)]
     needs: list[str]
-    seconds: FiniteFloat | None = None
+    seconds: Amount | None = None
     successes: Count | None = None
     trials: Count
     failed: Count = 0
-    share_low: FiniteFloat | None = None
-    share_high: FiniteFloat | None = None
+    share_low: Share | None = None
+    share_high: Share | None = None
     claimed: Count | None = None
     claimed_wrong: Count | None = None
     snr: FiniteFloat | None = None
     error: FiniteFloat | None = None
-    cpu_seconds: FiniteFloat | None = None
+    cpu_seconds: Amount | None = None
 
 
 class Measured(Part):
@@ -152,18 +199,18 @@ class Row(Part):
     corpus: str | None = None
     recordings: str = "unknown"
     speech: dict[str, str] = Field(default_factory=dict)
-    weakest: str | None = None
+    weakest: Adversary | None = None
     nominal_bits: Measured
     effective_bits: Measured
     best_key: BestKey
-    cells: list[Cell]
+    cells: Annotated[list[Cell], AfterValidator(_each_adversary)]
     leaks: str
     linkability: Measured
     cost: Cost | None = None
     cost_words: str
-    strength: dict[str, Any] | None = None
+    strength: Annotated[dict[str, Any], AfterValidator(_strength)] | None = None
     attacks: list[Tried] = Field(default_factory=list)
-    obstacles: list[list[str]] = Field(default_factory=list)
+    obstacles: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     versions: list[dict[str, str]] = Field(default_factory=list)
 
@@ -196,5 +243,5 @@ class SchemeBoard(Part):
     order: str
     criteria: str
     cautions: list[str]
-    columns: list[Column]
+    columns: Annotated[list[Column], AfterValidator(_each_adversary)]
     rows: list[Row]

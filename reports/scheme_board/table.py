@@ -8,7 +8,6 @@ import pandas as pd
 
 from wrongkey.reports.rounding import decibels
 from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard, State, Tried
-from wrongkey.reports.scheme_board.words import NOT_RUN
 
 NONE = "does not apply"
 
@@ -36,7 +35,7 @@ def attack_table(board: SchemeBoard) -> pd.DataFrame:
         for one in row.attacks:
             rows.append(
                 {
-                    "Scheme": label(row),
+                    "Scheme": label(row, board),
                     "Attack": one.attack,
                     "Given": one.given,
                     "Verdict": one.verdict,
@@ -44,22 +43,30 @@ def attack_table(board: SchemeBoard) -> pd.DataFrame:
                     "Claimed and wrong": claims_words(one),
                     "SNR, dB": NONE if one.snr is None else decibels(one.snr),
                     "Error, %": NONE if one.error is None else f"{one.error:.1f}",
-                    "CPU s": NOT_RUN if one.cpu_seconds is None else f"{one.cpu_seconds:.2g}",
+                    "CPU s": "not measured" if one.cpu_seconds is None else f"{one.cpu_seconds:.2g}",
                 }
             )
     return pd.DataFrame(rows)
 
 
-def label(row: Row) -> str:
+def label(row: Row, board: SchemeBoard) -> str:
     """Such as "ROM, M = 10"."""
-    return row.label if row.block is None else f"{row.label}, M = {row.block}"
+    return name_of(row, board) if row.block is None else f"{name_of(row, board)}, M = {row.block}"
+
+
+def name_of(row: Row, board: SchemeBoard) -> str:
+    """The label of a scheme; with the first digits of its code's hash where a board has it with several codes."""
+    several = len({one.source.hash for one in board.rows if one.label == row.label}) > 1
+    return f"{row.label} ({row.source.hash[:6]})" if several else row.label
 
 
 def result(row: Row) -> str:
     """The result of a row in a few words: who breaks it, or else the worst state of its cells."""
     if row.weakest is not None:
         return f"broken by the {row.weakest}"
-    return min((cell.state for cell in row.cells), key=get_args(State).index)
+    worst = min((cell.state for cell in row.cells), key=get_args(State).index)
+    alone = not (row.model or row.reference) and worst not in ("not run", "does not apply")
+    return f"{worst}, of speech alone" if alone else worst
 
 
 def claims_words(one: Tried) -> str:
@@ -83,12 +90,13 @@ def _row(row: Row) -> dict[str, str]:
 
 
 def like(row: Row, cell: Cell) -> str:
-    """The first adversary of a row whose cell rests on the same case; empty where this one is the first."""
+    """The first adversary of a row whose cell says the same of the same case; empty where this one is the first.
+
+    The words have the cautions, such as what was not tried, which differ between adversaries.
+    """
     before = row.cells[: row.cells.index(cell)]
-    alike = (
-        one.adversary for one in before if one.case is not None and (one.state, one.case) == (cell.state, cell.case)
-    )
-    return next(alike, "")
+    said = (cell.state, cell.case, cell.words)
+    return next((one.adversary for one in before if one.case and (one.state, one.case, one.words) == said), "")
 
 
 def _words(row: Row, cell: Cell) -> str:
@@ -96,6 +104,8 @@ def _words(row: Row, cell: Cell) -> str:
 
 
 def _successes(one: Tried) -> str:
+    if one.failed and not one.trials:
+        return f"all {one.failed} trials broke down"
     failed = f", {one.failed} broke down" if one.failed else ""
     if one.successes is None or one.share_low is None or one.share_high is None:
         return f"judged by its error, {one.trials} trials{failed}"

@@ -18,6 +18,17 @@ def does_not_apply(why: str) -> str:
     return f"does not apply: {reason[:1].lower()}{reason[1:]}" if reason else "does not apply"
 
 
+def not_run(why: str) -> str:
+    """That something was not run, with its reason if there is one.
+
+    Examples
+    --------
+    >>> not_run("There is no model."), not_run("")
+    ('not run: there is no model', 'not run')
+    """
+    return does_not_apply(why).replace("does not apply", NOT_RUN, 1)
+
+
 def percent_words(value: float) -> str:
     """Such as "12.3 % EER"."""
     return f"{value:.1f} % EER"

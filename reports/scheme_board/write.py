@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from wrongkey.errors import BadInput
 from wrongkey.files import atomic_write, explained_errors, write_text_atomically
+from wrongkey.printable import printable
 from wrongkey.reports.content.schema import Figure
 from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.scheme_board.figures import figures_of
@@ -13,7 +16,7 @@ from wrongkey.reports.scheme_board.gather import FILE
 from wrongkey.reports.scheme_board.page import CAPTION, render_board
 from wrongkey.reports.scheme_board.schema import SchemeBoard
 from wrongkey.reports.scheme_board.table import attack_table, scheme_board_table
-from wrongkey.reports.tables import markdown_text, to_markdown
+from wrongkey.reports.tables import markdown_text, to_csv, to_markdown
 
 REMEDY = "free space or change its permissions"
 
@@ -59,15 +62,38 @@ def write_board(board: SchemeBoard, folder: Path) -> Written:
             file.write((board.model_dump_json(indent=2) + "\n").encode("utf-8", "backslashreplace"))
         write_text_atomically(files.page, render_board(board, figures, media))
         write_text_atomically(files.markdown, to_text(board))
-        write_text_atomically(files.table, scheme_board_table(board).to_csv(index=False))
+        write_text_atomically(files.table, to_csv(scheme_board_table(board)))
     return files
+
+
+def check_free(folder: Path, sources: Collection[Path]) -> None:
+    """Check that a joined board overwrites nothing but an earlier one in its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is to be written.
+    sources : collection of Path
+        The `board.json` of each board that is joined.
+
+    Raises
+    ------
+    BadInput
+        For a folder with other files, and for that of one of the boards.
+    """
+    if (folder / FILE).resolve() in {source.resolve() for source in sources}:
+        raise BadInput(f"{folder} holds one of the boards that are joined: choose another --out.")
+    made = {FILE, "figures", *(f"board.{ending}" for ending in ("html", "md", "csv"))}
+    if folder.is_dir() and (other := sorted(path.name for path in folder.iterdir() if path.name not in made)):
+        raise BadInput(f"{folder} holds {printable(other[0])}: choose an empty or new folder with --out.")
 
 
 def to_text(board: SchemeBoard) -> str:
     """The board as Markdown."""
-    lines = [f"# Board of schemes, protocol {board.protocol.name}", ""]
+    name = markdown_text(board.protocol.name)
+    lines = [f"# Board of schemes, protocol {name}", ""]
     lines += [f"- {markdown_text(caution)}" for caution in board.cautions]
-    lines += ["", f"Protocol {board.protocol.name}, SHA-256 `{board.protocol.hash}`; wrongkey {board.wrongkey}.", ""]
+    lines += ["", f"Protocol {name}, SHA-256 `{board.protocol.hash}`; wrongkey {board.wrongkey}.", ""]
     lines += [to_markdown(scheme_board_table(board))] if board.rows else ["Nothing was run yet.", ""]
     lines += [f"Order. {markdown_text(board.order)}", "", f"Criteria. {markdown_text(board.criteria)}", ""]
     if any(row.attacks for row in board.rows):

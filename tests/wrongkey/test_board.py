@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from wrongkey.attacks.board.folder import BoardFolder
 from wrongkey.attacks.board.protocol import HERE
 from wrongkey.cli import main
+from wrongkey.evaluation.run_folder.board_cell import digest
 
 ROOT = Path(__file__).parents[2]
 TINY = """
@@ -163,16 +165,37 @@ def test_an_entry_of_a_users_own_has_its_hash_and_is_not_continued_with_other_co
 
 
 def test_boards_are_merged(made, protocol, tmp_path, capsys):
-    assert board(protocol, tmp_path / "more", "--schemes", "rom", "--only", "cost") == 0
+    assert board(protocol, tmp_path / "more", "--schemes", "rom", "--only", "cost,reference") == 0
     assert (
         main(["board", "merge", str(made), str(tmp_path / "more" / "board.json"), "--out", str(tmp_path / "all")]) == 0
     )
-    assert [row["scheme"] for row in rows(tmp_path / "all")] == ["aes-256-ctr", "flipping", "rom"]
+    assert [row["scheme"] for row in rows(tmp_path / "all")] == ["aes-256-ctr"] * 2 + ["flipping", "rom"]
     content = json.loads((tmp_path / "more" / "board.json").read_text())
-    content["protocol"]["hash"] = "f" * 64
+    content["content"]["seed"] = 1
+    content["protocol"]["hash"] = digest(content["content"])
     (tmp_path / "more" / "board.json").write_text(json.dumps(content))
     assert main(["board", "merge", str(made), str(tmp_path / "more"), "--out", str(tmp_path / "none")]) == 2
     assert "merge boards of one protocol only" in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
+def test_a_live_board_is_not_overwritten_by_a_joined_one(made, tmp_path, capsys):
+    before = contents(made)
+    (tmp_path / "entry.json").write_bytes((made / "board.json").read_bytes())
+    assert main(["board", "merge", str(tmp_path / "entry.json"), "--out", str(made)]) == 2
+    assert "choose an empty or new folder with --out." in capsys.readouterr().err and contents(made) == before
+
+
+def test_a_board_that_another_process_makes_is_left_alone(made, protocol, capsys):
+    with BoardFolder(made).locked():
+        assert board(protocol, made, "--only", "cost") == 2
+    assert "is being written by another wrongkey" in capsys.readouterr().err
+
+
+def test_an_unknown_scheme_of_the_reference_is_refused_at_once(tmp_path, capsys):
+    other = tmp_path / "other.toml"
+    other.write_text(TINY.replace('"aes-256-ctr"\nschemes = ["flipping"]', '"aes-256-ctr"\nschemes = ["of-tomorrow"]'))
+    assert board(other, tmp_path / "out") == 2
+    assert "of-tomorrow" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_a_killed_board_goes_on(protocol, tmp_path):

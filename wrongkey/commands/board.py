@@ -14,6 +14,7 @@ from wrongkey.flags import Groups, add_json, add_running, scheme_names
 
 if TYPE_CHECKING:
     from wrongkey.attacks.board.cells import PlannedCell
+    from wrongkey.attacks.board.folder import BoardFolder
     from wrongkey.attacks.board.protocol import Protocol
     from wrongkey.reports.scheme_board.schema import SchemeBoard
 
@@ -74,6 +75,8 @@ def run(options: argparse.Namespace) -> int:
     schemes = list(dict.fromkeys((options.schemes or ",".join(protocol.content.schemes)).split(",")))
     blocks = _blocks(options.blocks) or protocol.content.blocks
     cells = planned_cells(protocol, [open_entry(scheme) for scheme in schemes], blocks)
+    for scheme in protocol.content.reference.schemes if protocol.content.reference else ():
+        open_entry(scheme)  # one that does not exist is refused before anything is run
     out = options.out or Path("runs") / f"board-{protocol.name}"
     if options.plan:
         _list(options, protocol, cells, out)
@@ -89,8 +92,10 @@ def run(options: argparse.Namespace) -> int:
 def run_merge(options: argparse.Namespace) -> int:
     """Join boards of one protocol."""
     from wrongkey.reports.scheme_board.gather import FILE, merged, read_board
+    from wrongkey.reports.scheme_board.write import check_free
 
     found = [(folder / FILE if folder.is_dir() else folder, read_board(folder)) for folder in options.folders]
+    check_free(options.out, [path for path, _ in found])
     _conclude(options, merged(found), options.out)
     return 0
 
@@ -100,6 +105,19 @@ def _run(
 ) -> None:
     """Run the cells and the reference row; the board is written also where this is stopped."""
     from wrongkey.attacks.board.folder import BoardFolder
+
+    folder = BoardFolder(out)
+    with folder.locked():
+        _run_alone(options, protocol, cells, parts, folder)
+
+
+def _run_alone(
+    options: argparse.Namespace,
+    protocol: Protocol,
+    cells: Sequence[PlannedCell],
+    parts: Collection[str],
+    folder: BoardFolder,
+) -> None:
     from wrongkey.attacks.board.keystream import run_keystream
     from wrongkey.attacks.board.running import How, Speech, run_cell
     from wrongkey.progress import progress, stages
@@ -108,7 +126,7 @@ def _run(
     from wrongkey.reports.scheme_board.write import write_board
     from wrongkey.terminal import note
 
-    folder = BoardFolder(out)
+    out = folder.path
     folder.claim_board(protocol)
     speech = Speech(protocol, options.corpus, folder)
     how = How(options.workers, options.timeout, options.command, progress(), stages("trial"), note)
@@ -139,7 +157,9 @@ def _conclude(options: argparse.Namespace, board: SchemeBoard, out: Path) -> Non
         answer({"folder": out, **board.model_dump()})
         return
     conclude(
-        *(f"{label(row)}: {result(row)}." for row in board.rows), *board.cautions, f"The board: {files.page.resolve()}"
+        *(f"{label(row, board)}: {result(row)}." for row in board.rows),
+        *board.cautions,
+        f"The board: {files.page.resolve()}",
     )
 
 
@@ -149,7 +169,9 @@ def _list(options: argparse.Namespace, protocol: Protocol, cells: Sequence[Plann
     from wrongkey.terminal import answer, say
 
     folder = BoardFolder(out)
-    states = {cell.name: {part: _state(folder, cell, part) for part in BOARD_PARTS} for cell in cells}
+    folder.check_claim(protocol)
+    records = {cell.name: folder.cell(cell, protocol) for cell in cells}
+    states = {cell.name: {part: _state(records[cell.name], cell, part) for part in BOARD_PARTS} for cell in cells}
     if options.json:
         listed = [
             {
@@ -169,8 +191,7 @@ def _list(options: argparse.Namespace, protocol: Protocol, cells: Sequence[Plann
         say(f"{cell.name}  {cell.model or 'speech alone'}: {parts}")
 
 
-def _state(folder: Any, cell: PlannedCell, part: str) -> str:
-    record = folder.cell(cell)
+def _state(record: dict[str, Any] | None, cell: PlannedCell, part: str) -> str:
     if record is not None:
         return str(record["parts"][part]["state"])
     return "does not apply" if part in cell.obstacles else "not run"

@@ -67,6 +67,11 @@ def test_an_attack_that_this_version_lacks_is_refused(tmp_path):
         ("fewest = 4", "fewest = 4\ntrials_of = {learned-key = 2}", "gives trials_of learned-key"),
         ('10 = "asv-raw10"', 'ten = "asv-raw10"', "is not a protocol"),
         ("seed = 0", "seed = = 0", "is not TOML"),
+        ('"af_bella", ', '"af_bella", "af_bella", ', "names af_bella twice in corpus.victims.speakers"),
+        ('"polyphase"]', '"polyphase", "polyphase"]', "names polyphase twice in attacks.names"),
+        ("share = 0.2", "share = -3.0", "asks for a strength that cannot be measured: --share must be above 0"),
+        ("within = [5]", "within = [5, 5]", "asks for a strength that cannot be measured: --within names some"),
+        ("seconds = [5]", "seconds = [1e300]", "attacks.seconds.0 is 1e+300"),
     ],
 )
 def test_what_is_no_protocol_is_one_sentence(tmp_path, line, instead, said):

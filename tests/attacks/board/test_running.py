@@ -3,9 +3,11 @@
 import sys
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 
+from wrongkey.attacks.board import running
 from wrongkey.attacks.board.cells import planned_cells
 from wrongkey.attacks.board.entries import open_entry
 from wrongkey.attacks.board.folder import BoardFolder
@@ -36,18 +38,20 @@ def asked(tmp_path, **attacks):
     return open_protocol(str(path))
 
 
-def trials(protocol, seconds):
+def trials(protocol, seconds, before=0):
     """The rounds of two attacks of which one takes `seconds` a trial, and what was shortened."""
     attacks = [open_attack(name) for name in ("polyphase", "known-plaintext")]
     took = {"polyphase": seconds, "known-plaintext": 0.1}
+    had: dict[str, int] = {}
 
-    def there():
-        import pandas as pd
-
-        return SimpleNamespace(rows=lambda name: pd.DataFrame({"given": ["5 s"], "seconds": [took[name]]}))
+    def rows(name):
+        return pd.DataFrame({"given": "5 s", "seconds": took[name]}, index=range(max(before, had[name])))
 
     shortened: dict[str, str] = {}
-    found = [(one["polyphase"], one["known-plaintext"]) for one in rounds(protocol, attacks, there, shortened)]
+    found = []
+    for one in rounds(protocol, attacks, lambda: SimpleNamespace(rows=rows), shortened):
+        had = one
+        found.append((one["polyphase"], one["known-plaintext"]))
     return found, shortened
 
 
@@ -67,25 +71,117 @@ def test_an_attack_beyond_its_budget_has_one_trial(tmp_path):
     assert "1 of 30 trials" in shortened["polyphase"] and "budget of 600 s" in shortened["polyphase"]
 
 
+def test_the_budget_counts_before_the_last_round_too(tmp_path):
+    found, shortened = trials(asked(tmp_path, budget=600), 30.0)
+    assert found == [(1, 1), (10, 10), (10, 30)]
+    assert shortened["polyphase"].startswith("polyphase: 10 of 30 trials, since 30 of them would take more than the")
+
+
+def test_trials_of_an_earlier_session_are_not_called_missing(tmp_path):
+    assert trials(asked(tmp_path), 61.0, before=30)[1] == {}
+    assert trials(asked(tmp_path), 61.0, before=20)[1]["polyphase"].startswith("polyphase: 20 of 30 trials")
+
+
+def test_a_failed_round_keeps_no_other_from_running_and_the_shortened_are_kept(tmp_path, monkeypatch):
+    protocol, folder = asked(tmp_path, budget=600), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("rom")], [20])
+    ran = []
+
+    def failing(config, attacks, out, **_):
+        ran.append([attack.most_trials for attack in attacks])
+        raise BadInput("A trial failed.")
+
+    monkeypatch.setattr(running, "attack_config", lambda *_: None)
+    monkeypatch.setattr(running, "run_attacks", failing)
+    monkeypatch.setattr(running, "seconds_of", lambda _, name: [61.0 if name == "polyphase" else 1.0])
+    monkeypatch.setattr(running, "trials_of", lambda *_: 1)
+    (error,) = run_cell(protocol, None, folder, cell, ("attacks",), How())  # type: ignore[arg-type]
+    found = folder.cell(cell, protocol)
+    assert str(error) == "A trial failed." and len(ran) == 3
+    assert found is not None and found["shortened"]["polyphase"].startswith("polyphase: 1 of 30 trials")
+    assert found["parts"]["attacks"] == {"state": "not run", "why": "A trial failed."}
+
+
+def test_what_a_users_scheme_raises_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "raising.py").write_text(MINE.format(name="raising"))
+    protocol, folder = asked(tmp_path), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("raising:scheme")], [20])
+
+    def raising(*_):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setitem(running.RUN, "cost", raising)
+    (error,) = run_cell(protocol, None, folder, cell, ("cost",), How())  # type: ignore[arg-type]
+    assert str(error) == "The scheme raising:scheme failed (ZeroDivisionError: by zero): mend its code."
+    monkeypatch.setattr(running, "countable", raising)
+    with pytest.raises(BadInput, match="The scheme raising:scheme failed"):
+        running.nominal(cell)
+
+
 def test_a_number_of_its_own(tmp_path):
     assert trials(asked(tmp_path, trials_of="{polyphase = 4}"), 1.0)[0] == [(4, 10), (4, 30)]
 
 
-def test_the_hash_is_that_of_the_code(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    hashes = set()
-    for number in range(2):
-        (tmp_path / f"entered{number}.py").write_text(MINE.format(name=f"mine{number}"))
-        entry = open_entry(f"entered{number}:scheme")
-        assert entry.source["files"] == [f"entered{number}.py"]
-        hashes.add(entry.source["hash"])
-    assert len(hashes) == 2
-    monkeypatch.setattr(sys, "path", [*sys.path])
+@pytest.fixture
+def opened(monkeypatch):
+    """Opens a scheme from a folder, as a process does that has imported nothing of it."""
+
+    def open_in(folder, spec):
+        monkeypatch.chdir(folder)
+        with monkeypatch.context() as patched:
+            patched.syspath_prepend(folder)
+            before = set(sys.modules)
+            source = open_entry(spec).source
+            for name in set(sys.modules) - before:
+                del sys.modules[name]
+        return source
+
+    return open_in
+
+
+def code(folder, **files):
+    """A folder with these modules; `__` stands for a folder."""
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_the_hash_is_that_of_the_code(tmp_path, opened):
+    """Files of one name in two folders: the contents alone tell them apart."""
+    folders = [code(tmp_path / name, entered=MINE.format(name=name)) for name in ("one", "two")]
+    one, two = (opened(folder, "entered:scheme") for folder in folders)
+    assert one["files"] == two["files"] == ["entered.py"] and one["hash"] != two["hash"]
+    assert opened(folders[0], "entered:scheme") == one
+
+
+def test_every_file_of_a_package_counts_imported_or_not(tmp_path, opened):
+    files = {"pkg__init": "", "pkg__a__core": "x = 1", "pkg__b__core": "x = 1", "pkg__own": MINE.format(name="own")}
+    first = opened(code(tmp_path / "one", **files), "pkg.own:scheme")
+    assert first["files"] == ["pkg/a/core.py", "pkg/b/core.py", "pkg/init.py", "pkg/own.py"]
+    for changed in ("pkg__a__core", "pkg__b__core"):
+        other = opened(code(tmp_path / changed, **files | {changed: "x = 2"}), "pkg.own:scheme")
+        assert other["files"] == first["files"] and other["hash"] != first["hash"]
+
+
+def test_a_module_counts_with_those_beside_it_that_it_imports(tmp_path, opened):
+    files = {"mine": f"import helping\n{MINE.format(name='mine')}", "helping": "import far", "far": "", "unused": ""}
+    assert opened(code(tmp_path / "one", **files), "mine:scheme")["files"] == ["far.py", "helping.py", "mine.py"]
+
+
+def test_options_that_change_speech_count_with_their_code():
+    assert "evaluation/windows.py" in open_entry("rom+windows").source["files"]
+    assert "evaluation/preparation.py" in open_entry("rom+lpc=16").source["files"]
 
 
 def test_schemes_of_the_family_share_their_code():
     assert open_entry("rom").source == open_entry("flipping+turns=2").source
-    assert "schemes.py" in open_entry("rom").source["files"]
+    assert "keys/schemes.py" in open_entry("rom").source["files"]
 
 
 def test_a_scheme_that_cannot_be_loaded_is_one_sentence():
@@ -111,9 +207,20 @@ def test_a_cell_of_which_nothing_applies_is_recorded_with_its_reason(tmp_path):
     folder.claim_board(protocol)
     (cell,) = planned_cells(protocol, [open_entry("rom+windows")], [20])
     assert run_cell(protocol, None, folder, cell, ("attacks", "cost"), How()) == []  # type: ignore[arg-type]
-    found = folder.cell(cell)
+    found = folder.cell(cell, protocol)
     assert found is not None and found["parts"]["attacks"]["state"] == "does not apply"
     assert found["parts"]["attacks"]["why"].startswith("This scheme sends the windows")
+
+
+def test_a_folder_of_another_protocol_is_not_planned_or_continued(tmp_path):
+    protocol, other, folder = open_protocol("smoke"), asked(tmp_path), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("rom+windows")], [20])
+    run_cell(protocol, None, folder, cell, (), How())  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="holds the board of the protocol smoke"):
+        folder.check_claim(other)
+    with pytest.raises(BadInput, match="was made under the protocol smoke"):
+        folder.cell(cell, other)
 
 
 def test_a_keystream_is_undone_by_itself_and_by_no_other_nonce():

@@ -5,16 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from tests.reports.attack_folders import random_keys, rows, write_attacks
+from wrongkey.evaluation.run_folder.board_cell import digest
 
-HASH = "a" * 64
+HASH = digest({"name": "toy"})
 VERSIONS = [{"python": "3.11", "wrongkey": "1", "torch": "2", "numpy": "2"}]
 COST = {"owner_seconds": None, "user_seconds": 0.002, "data_factor": 1.0}
 
 
-def write_protocol(folder: Path, hash: str = HASH, name: str = "toy") -> Path:
+def write_protocol(folder: Path, name: str = "toy") -> Path:
     for part in ("cells", "runs"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    claimed = {"format": "wrongkey-board-protocol/1", "name": name, "hash": hash, "content": {"name": name}}
+    claimed = {
+        "format": "wrongkey-board-protocol/1",
+        "name": name,
+        "hash": digest({"name": name}),
+        "content": {"name": name},
+    }
     (folder / "protocol.json").write_text(json.dumps(claimed))
     return folder
 

@@ -5,10 +5,12 @@ import re
 
 import pytest
 
+from tests.reports.attack_folders import random_keys, rows, write_attacks
 from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
 from wrongkey.errors import BadInput
 from wrongkey.reports.attacks.threats import ADVERSARIES
 from wrongkey.reports.scheme_board.gather import FILE, gather, merged, read_board
+from wrongkey.reports.scheme_board.table import claims_words, like, result
 from wrongkey.reports.scheme_board.write import write_board
 
 
@@ -48,6 +50,50 @@ def test_an_adversary_without_a_model_to_ask_has_nothing_to_attack(folder):
     assert cell(row, "unauthorised user").words.startswith("does not apply: speech alone was attacked")
 
 
+def test_speech_alone_tells_nothing_of_adversaries_who_have_a_model(folder):
+    write_cell(folder, broken=False, claims=False)
+    (row,) = gather(folder).rows
+    for adversary in ("provider", "provider of a public model", "insider with names"):
+        assert cell(row, adversary).state == "not run" and cell(row, adversary).case is None
+        assert cell(row, adversary).words == "not run: the protocol has no model whose blocks have M = 4"
+    assert result(row) == "not shown to break, of speech alone"
+
+
+def test_a_break_of_speech_alone_holds_for_those_who_have_a_model(folder):
+    write_cell(folder, broken=True)
+    assert cell(gather(folder).rows[0], "provider").state == "broken"
+
+
+def test_rows_of_speech_alone_follow_those_with_a_model(folder):
+    write_cell(folder, "flipping", broken=False, claims=False)
+    write_cell(folder, "rom", model="toy", why_no_model="")
+    assert [row.scheme for row in gather(folder).rows] == ["rom", "flipping"]
+
+
+def test_what_was_not_tried_is_said_of_the_adversary_who_could(folder):
+    write_cell(folder, broken=False, claims=False)
+    (row,) = gather(folder).rows
+    heard, room = cell(row, "eavesdropper"), cell(row, "someone in the room")
+    assert heard.case == room.case and like(row, room) == ""
+    assert "Not tried: told" in room.words and "Not tried" not in heard.words
+
+
+def test_a_quicker_break_that_needs_more_is_shown_too(folder):
+    quick = [{**row, "seconds": 0.5} for row in rows("told", "9 known blocks", [0.01] * 12)]
+    slow = rows("order", "5 s of ciphertext", [0.01] * 12, seconds=5.0, had_seconds=5)
+    write_attacks(folder / "runs" / write_record(folder), slow + quick + random_keys())
+    (row,) = gather(folder).rows
+    room, heard = cell(row, "someone in the room"), cell(row, "eavesdropper")
+    assert room.case.attack == "order" and room.also.startswith("told: ") and f"Also {room.also}" in room.words
+    assert heard.also == "" and like(row, room) == ""
+
+
+def test_wrong_claims_are_counted_among_claims(folder):
+    write_cell(folder, broken=False, claims=[True] * 2 + [False] * 10)
+    heard = cell(gather(folder).rows[0], "eavesdropper")
+    assert heard.words.endswith("2 of 2 claims wrong") and (heard.case.claimed, heard.case.claimed_wrong) == (2, 2)
+
+
 def test_failures_in_enough_trials_are_not_shown_to_break(folder):
     write_cell(folder, broken=False, claims=False)
     (row,) = gather(folder).rows
@@ -74,9 +120,9 @@ def test_what_nobody_breaks_comes_first_then_what_takes_more_ciphertext(folder):
     write_cell(folder, "flipping", 4, broken=False, claims=False)
     write_record(folder, "shuffling", 4)
     write_keystream(folder)
-    rows = gather(folder).rows
+    found = gather(folder).rows
     order = [("aes-256-ctr", None), ("flipping", 4), ("rom", 8), ("rom", 4), ("shuffling", 4)]
-    assert [(row.scheme, row.block) for row in rows] == order
+    assert [(row.scheme, row.block) for row in found] == order
 
 
 def test_the_reference_row_stands(folder):
@@ -84,7 +130,7 @@ def test_the_reference_row_stands(folder):
     board = gather(folder)
     (row,) = board.rows
     assert row.reference and row.weakest is None
-    assert cell(row, "eavesdropper").words == "not shown to break: 0 of 12 [0, 24.2 %], 0 false claims"
+    assert cell(row, "eavesdropper").words == "not shown to break: 0 of 12 [0, 24.2 %], 0 claims of success"
     assert cell(row, "unauthorised user").state == "does not apply"
     assert not any("does not stand" in caution for caution in board.cautions)
 
@@ -93,6 +139,35 @@ def test_the_reference_row_stands(folder):
 def test_a_reference_row_that_is_claimed_or_broken_does_not_stand(folder, found):
     write_keystream(folder, **found)
     assert any("does not stand" in caution for caution in gather(folder).cautions)
+
+
+def test_one_decryption_that_is_claimed_is_enough(folder):
+    write_keystream(folder)
+    path = folder / "cells" / "aes-256-ctr.json"
+    record = json.loads(path.read_text())
+    record["trials"][0] |= {"claimed": True, "snr": 40.0}
+    path.write_text(json.dumps(record))
+    board = gather(folder)
+    heard = cell(board.rows[0], "eavesdropper")
+    assert heard.state == "undecided" and "1 claims of success" in heard.words
+    assert any("does not stand" in caution for caution in board.cautions)
+
+
+def test_the_reference_is_as_bad_as_the_attack_that_breaks_it(folder):
+    """Three of three trials of one attack break, and drown among 100 of another."""
+    write_keystream(folder, trials=100)
+    path = folder / "cells" / "aes-256-ctr.json"
+    record = json.loads(path.read_text())
+    record["trials"] += [{**one, "attack": "order", "snr": 40.0} for one in record["trials"][:3]]
+    path.write_text(json.dumps(record))
+    assert cell(gather(folder).rows[0], "eavesdropper").state == "broken"
+
+
+def test_attacks_on_the_reference_that_cannot_tell_make_no_claims(folder):
+    write_keystream(folder, claimed=None)
+    (row,) = gather(folder).rows
+    assert row.attacks[0].claimed_wrong is None and claims_words(row.attacks[0]) == "makes no claims"
+    assert cell(row, "eavesdropper").words.endswith("no attack makes claims")
 
 
 def test_a_board_without_its_reference_says_so(folder):
@@ -111,13 +186,81 @@ def test_two_boards_of_one_protocol_are_joined(tmp_path):
     assert [row.scheme for row in merged(boards).rows] == ["aes-256-ctr", "rom", "flipping"]
 
 
+def test_every_board_keeps_its_own_reference(tmp_path):
+    boards = []
+    for name, scheme, snr in (("a", "rom", -3.0), ("b", "flipping", -2.5), ("c", "shuffling", -2.5)):
+        folder = write_protocol(tmp_path / name)
+        write_cell(folder, scheme)
+        write_keystream(folder, snr=snr)
+        boards.append((folder / FILE, gather(folder)))
+    assert [row.reference for row in merged(boards).rows] == [True, True, False, False, False]
+
+
 def test_boards_of_different_protocols_are_refused(tmp_path):
     boards = []
-    for name, hash in (("a", "a" * 64), ("b", "b" * 64)):
-        folder = write_protocol(tmp_path / name, hash)
+    for name in ("a", "b"):
+        folder = write_protocol(tmp_path / name, name)
         boards.append((folder / FILE, gather(folder)))
     with pytest.raises(BadInput, match=r"merge boards of one protocol only\.$"):
         merged(boards)
+
+
+@pytest.mark.parametrize("name", ["protocol.json", "board.json", "cells/rom-m004.json", "cells/aes-256-ctr.json"])
+def test_hashes_are_checked(folder, name):
+    """Other content under the same hash, and cells of another protocol."""
+    write_cell(folder)
+    write_keystream(folder)
+    write_board(gather(folder), folder)
+    path = folder / name
+    found = json.loads(path.read_text())
+    if "content" in found:
+        found["content"]["seed"] = 1
+    else:
+        found["protocol"]["hash"] = "0" * 64
+    path.write_text(json.dumps(found))
+    with pytest.raises(BadInput, match=f"{re.escape(str(path))} (holds a protocol toy whose|was made under the prot)"):
+        read_board(folder) if name == FILE else gather(folder)
+
+
+@pytest.mark.parametrize("content", [b"{", b"5", b"\xff\xfe", b"[]", b'{"cipher": "aes-256-ctr"}'])
+def test_a_broken_record_is_one_sentence(folder, content):
+    (folder / "cells" / "x.json").write_bytes(content)
+    with pytest.raises(BadInput, match=r"x\.json is broken .*: delete that file: the same"):
+        gather(folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"weakest": "nobody"}, "rows.0.weakest is 'nobody'"),
+        ({"obstacles": [["a"]]}, "rows.0.obstacles.0 is"),
+        ({"strength": {"x": 1}}, "should be what strength.json holds"),
+        ({"cells": []}, "rows.0.cells is"),
+        ({"cost": {"user_seconds": -1.0}}, "rows.0.cost.user_seconds is -1.0"),
+        ({"source": {"hash": "=1+1", "files": []}}, "rows.0.source.hash is"),
+        ({"attacks": [{"seconds": -5.0}]}, "rows.0.attacks.0.seconds is -5.0"),
+        ({"attacks": [{"verdict": "fine"}]}, "rows.0.attacks.0.verdict is 'fine'"),
+    ],
+)
+def test_what_a_stranger_writes_into_a_board_is_checked(folder, changed, said):
+    write_cell(folder)
+    found = json.loads(gather(folder).model_dump_json())
+    row = found["rows"][0]
+    if "attacks" in changed:
+        changed = {"attacks": [row["attacks"][0] | changed["attacks"][0]]}
+    row |= changed
+    (folder / FILE).write_text(json.dumps(found))
+    with pytest.raises(BadInput, match=re.escape(said)) as refused:
+        read_board(folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_names_of_a_strangers_board_are_printable(folder):
+    write_cell(folder)
+    found = json.loads(gather(folder).model_dump_json())
+    found["rows"][0]["label"] = "mine\x1b[31m"
+    (folder / FILE).write_text(json.dumps(found))
+    assert "\x1b" not in read_board(folder).rows[0].label
 
 
 def test_different_results_of_one_scheme_are_refused_and_equal_ones_kept_once(tmp_path):

@@ -10,10 +10,12 @@ import pytest
 
 from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
 from tests.reports.strength_folders import write_strength
+from wrongkey.errors import BadInput
 from wrongkey.reports.scheme_board.figures import figures_of, seconds_figure, seconds_words
 from wrongkey.reports.scheme_board.gather import gather, read_board
 from wrongkey.reports.scheme_board.schema import SchemeBoard
-from wrongkey.reports.scheme_board.write import write_board
+from wrongkey.reports.scheme_board.table import attack_table
+from wrongkey.reports.scheme_board.write import check_free, write_board
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,6 +50,12 @@ def test_names_from_a_folder_are_shown_and_not_obeyed(folder):
     assert "<script" not in page and "&lt;script&gt;" in page and "\x1b" not in page
 
 
+def test_a_name_that_a_spreadsheet_would_compute_is_text(folder):
+    write_record(folder, "=1+1")
+    table = write_board(gather(folder), folder).table.read_text()
+    assert "\n'=1+1," in table and "\n=1+1" not in table
+
+
 def test_no_path_of_the_machine_is_handed_out(folder):
     why = "/home/somebody/data/secret.wav cannot be read (Permission denied): check its permissions."
     write_record(folder, "mine", parts={"attacks": {"state": "not run", "why": why}})
@@ -60,6 +68,52 @@ def test_the_figure_shows_the_fewest_seconds_and_what_was_not_broken(folder):
     assert seconds_words(board) == "ROM: M = 4: 5 s, M = 8: not shown to break with 5 s."
     assert seconds_figure(board) is not None
     assert set(figures_of(board)) == {"seconds-to-break"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, "ROM: M = 8: not shown to break with 5 s."),
+        ({"verdict": "undecided"}, "ROM: M = 8: weakened or undecided with 5 s."),
+        ({"verdict": "weakened"}, "ROM: M = 8: weakened or undecided with 5 s."),
+        ({"needs": ["ciphertext", "known plaintext"]}, ""),
+    ],
+)
+def test_the_figure_tells_failures_from_what_is_open(folder, changed, words):
+    board = gather(folder)
+    (row,) = (row for row in board.rows if row.block == 8)
+    row = row.model_copy(update={"attacks": [row.attacks[0].model_copy(update=changed)]})
+    shown = board.model_copy(update={"rows": [row]})
+    assert seconds_words(shown) == words and (seconds_figure(shown) is not None) == bool(words)
+
+
+def test_two_entries_of_one_name_are_two_lines(folder):
+    board = gather(folder)
+    row = next(row for row in board.rows if row.block == 4)
+    other = row.model_copy(update={"source": row.source.model_copy(update={"hash": "e" * 64}), "block": 5})
+    shown = board.model_copy(update={"rows": [row, other]})
+    assert seconds_words(shown) == "ROM (cccccc): M = 4: 5 s. ROM (eeeeee): M = 5: 5 s."
+    assert list(attack_table(shown)["Scheme"].unique()) == ["ROM (cccccc), M = 4", "ROM (eeeeee), M = 5"]
+
+
+def test_an_attack_of_which_every_trial_broke_down_is_not_judged(folder):
+    board = gather(folder)
+    (row,) = (row for row in board.rows if row.block == 8)
+    changed = {"trials": 0, "failed": 12, "successes": None, "cpu_seconds": None}
+    row = row.model_copy(update={"attacks": [row.attacks[0].model_copy(update=changed)]})
+    (shown,) = attack_table(board.model_copy(update={"rows": [row]})).to_dict("records")
+    assert (shown["Successes"], shown["CPU s"]) == ("all 12 trials broke down", "not measured")
+
+
+def test_a_joined_board_overwrites_nothing_else(folder, tmp_path):
+    write_board(gather(folder), folder)
+    with pytest.raises(BadInput, match=r"holds one of the boards that are joined: choose another --out\.$"):
+        check_free(folder, [folder / "board.json"])
+    with pytest.raises(BadInput, match=r"holds cells: choose an empty or new folder with --out\.$"):
+        check_free(folder, [])
+    write_board(gather(folder), tmp_path / "joined")
+    check_free(tmp_path / "joined", [folder / "board.json"])
+    check_free(tmp_path / "new", [folder / "board.json"])
 
 
 def test_strengths_survive_in_the_file_and_are_drawn(folder):
