@@ -222,7 +222,7 @@ def recover(
     chosen = attempts[tried.index(best)]
     evidence = [*chosen.evidence]
     if block_size is None:
-        evidence += _on_block_shown(period, waveforms, rate, scheme, chosen.success_claimed)
+        evidence += _on_block_shown(period, waveforms, rate, scheme)
     evidence += [f"{one.attack} was tried too, and its key is not believed." for one in attempts if one is not chosen]
     evidence += [f"{one.attack} was tried too: {one.evidence[0]}" for one in refused]
     return Recovered(
@@ -371,17 +371,15 @@ def _block_shown(period: Period, scheme: Scheme, waveforms: Sequence[Waveform]) 
     return block
 
 
-def _on_block_shown(
-    period: Period, waveforms: Sequence[Waveform], rate: float, scheme: Scheme, believed: bool
-) -> list[str]:
-    """How the block size was found, and which other scheme has such a period where no key is believed, in sentences."""
+def _on_block_shown(period: Period, waveforms: Sequence[Waveform], rate: float, scheme: Scheme) -> list[str]:
+    """How the block size was found, and which other schemes may have such a period, in sentences."""
     assert period.samples is not None
     chance = int(-period.chance / log(10))
     said = [
         f"The block size is from the ciphertext: its statistics repeat every {period.samples} samples, and without a "
         f"period they look so with a probability below 1e-{chance}."
     ]
-    if not believed and scheme.group is Group.ORTHOGONAL and scheme.span == 1 and not sends_windows(scheme.name):
+    if scheme.group is Group.ORTHOGONAL and scheme.span == 1 and not sends_windows(scheme.name):
         block = block_within(waveforms, period.samples, rate)
         if block is not None and block > 1:
             count = period.samples // block

@@ -2,6 +2,7 @@
 
 import sys
 from types import SimpleNamespace
+from typing import cast
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from wrongkey.attacks.board.keystream import encrypt_samples
 from wrongkey.attacks.board.protocol import HERE, open_protocol
 from wrongkey.attacks.board.running import How, rounds, run_cell
 from wrongkey.attacks.harness.registry import open_attack
+from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.errors import BadInput
 
 MINE = """from dataclasses import replace
@@ -49,7 +51,7 @@ def trials(protocol, seconds, before=0):
 
     shortened: dict[str, str] = {}
     found = []
-    for one in rounds(protocol, attacks, lambda: SimpleNamespace(rows=rows), shortened):
+    for one in rounds(protocol, attacks, lambda: cast(AttackFolder, SimpleNamespace(rows=rows)), shortened):
         had = one
         found.append((one["polyphase"], one["known-plaintext"]))
     return found, shortened
