@@ -100,12 +100,7 @@ def separate(snapshots: Tensor, starts: Tensor, criterion: Criterion, steps: int
 
 
 def separate_jointly(
-    snapshots: Tensor,
-    tones: Tensor,
-    key: Tensor,
-    criterion: Criterion,
-    steps: int,
-    apart: int | None = None,
+    snapshots: Tensor, tones: Tensor, key: Tensor, criterion: Criterion, steps: int, apart: int | None = None
 ) -> tuple[Tensor, float]:
     """One real orthogonal key K (M, M) of lower mean criterion where V_g = K^T E_g for known unitary E, and its value.
 
