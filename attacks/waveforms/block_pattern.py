@@ -22,23 +22,20 @@ from wrongkey.attacks.waveforms.block_spectra import block_spectra
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD, harmonics
+from wrongkey.attacks.waveforms.on_blocks import sample_order, sign_chain, signed_order
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
-from wrongkey.attacks.waveforms.sample_order import SampleOrder, SampleOrderSettings, key_of_order
-from wrongkey.attacks.waveforms.sign_chain import SignChain, SignChainSettings
-from wrongkey.attacks.waveforms.signed_order import SignedOrder, SignedOrderSettings
+from wrongkey.attacks.waveforms.sample_order import key_of_order
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import Group
 from wrongkey.keys.structure import Structure
 
-# One key of signs or of an order in a few is the identity, or near it: then it is the pattern alone that the whole key
-# takes out of the ciphertext, and the base's attack must not ask for more.
 ON_BASE: Mapping[Group, Callable[[], Attack]] = {
     Group.ORTHOGONAL: Polyphase,
-    Group.PERMUTATIONS: lambda: SampleOrder(SampleOrderSettings(seen=1.0, left=1e9)),
-    Group.SIGNS: lambda: SignChain(SignChainSettings(seen=1.0, left=1e9)),
-    Group.SIGNED_PERMUTATIONS: lambda: SignedOrder(SignedOrderSettings(seen=1.0, left=1e9)),
+    Group.PERMUTATIONS: sample_order,
+    Group.SIGNS: sign_chain,
+    Group.SIGNED_PERMUTATIONS: signed_order,
 }
 
 

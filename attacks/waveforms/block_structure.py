@@ -33,6 +33,9 @@ class StructureSettings:
 
     Attributes
     ----------
+    known : bool
+        Whether another attack, of which this one is a part, knows of the blocks and judges the whole key. Then nothing
+        need be taken away: keys of signs or of an order may be the identity.
     structure_segment : float
         Length in seconds of the segments whose covariances are averaged; they overlap by half.
     structure_segments : int
@@ -52,6 +55,7 @@ class StructureSettings:
         0.02; keys for wrong blocks that share a divisor with the right ones seldom less than 0.1.
     """
 
+    known: bool = False
     structure_segment: float = 0.032
     structure_segments: int = 1000
     structure_gate: float = 30.0
@@ -87,8 +91,8 @@ class BlockStructure:
 
     @property
     def taken_away(self) -> bool:
-        """Whether it has that structure, and the key takes it away."""
-        return self.seen and 1 - self.after <= self.settings.left * (1 - self.before)
+        """Whether it has that structure, and the key takes it away; or the blocks are `known`."""
+        return self.settings.known or (self.seen and 1 - self.after <= self.settings.left * (1 - self.before))
 
 
 def block_structure(

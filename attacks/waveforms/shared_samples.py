@@ -22,10 +22,9 @@ from wrongkey.attacks.solvers.procrustes import nearest_key
 from wrongkey.attacks.solvers.stable_linalg import array_polar
 from wrongkey.attacks.solvers.window_chains import Chains, window_chains
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
+from wrongkey.attacks.waveforms.on_blocks import sample_order, sign_chain
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
-from wrongkey.attacks.waveforms.sample_order import SampleOrder
-from wrongkey.attacks.waveforms.sign_chain import SignChain
 from wrongkey.evaluation.windows import sends_windows, windows_of
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -34,8 +33,8 @@ from wrongkey.keys.windows import Windows
 
 # The attacks on blocks of s samples, by the group of the keys; they are tried in turn until one claims success.
 ON_BLOCKS: Mapping[Group, Sequence[Callable[[], Attack]]] = {
-    Group.PERMUTATIONS: (SampleOrder,),
-    Group.SIGNS: (SignChain, Polyphase),  # without other speech the first cannot tell a spectrum that is turned around
+    Group.PERMUTATIONS: (sample_order,),
+    Group.SIGNS: (sign_chain, Polyphase),  # without other speech the first cannot tell a spectrum that is turned around
     Group.SIGNED_PERMUTATIONS: (Polyphase,),
     Group.ORTHOGONAL: (Polyphase,),
 }

@@ -1,5 +1,6 @@
 """The attack `shared-samples`: keys of overlapping windows that it must find, and inputs on which it must find none."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,11 @@ from tests.toys import Toy, overlapping
 from wrongkey.attacks.base import Case, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.shared_samples import SharedSamples
-from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.models.completed import completed
 from wrongkey.evaluation.windows import windowed
 from wrongkey.keys import draw_keys, get_scheme
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.windows import Windows
-
-
-@pytest.fixture(scope="module")
-def voice():
-    """Eight seconds of one of the bundled voices."""
-    corpus = open_corpus("bundled")
-    spoken = [torch.from_numpy(load_audio(u)).double() for u in corpus.utterances if u.speaker == corpus.speakers[0]]
-    return spoken[:3]
 
 
 def setting(scheme: str, size: int, step: float, model: Any = None) -> Setting:
@@ -64,6 +56,14 @@ def test_keys_of_windows_are_found_from_ciphertext_alone(voice, scheme, size, st
     assert key_error(present(found.key), key, "samples") < (0.05 if scheme == "rom" else 1e-9)
     merged = present(found.key)
     np.testing.assert_allclose(merged @ merged.T, np.eye(size), atol=1e-9)
+
+
+def test_a_key_is_claimed_whatever_is_left_of_it(voice):
+    """Of an order of two samples every second one is the identity, and of three every sixth."""
+    for size, step, index in product((6, 7), (2, 3), range(4)):
+        (key,) = draw_keys("shuffling+windows", size, 5, index, 1)
+        found = attacked(setting("shuffling+windows", size, step), encrypted(voice, Windows(size, step), key))
+        assert found.success_claimed and key_error(present(found.key), key, "samples") == 0
 
 
 def test_the_step_of_a_model_is_public_and_dilated_windows_share_samples_further_apart(voice):
