@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.solvers.stable_linalg import array_eigh
 from wrongkey.attacks.waveforms.block_pattern_settings import BlockPatternSettings
+from wrongkey.attacks.waveforms.lag_covariances import moving_energy
 from wrongkey.attacks.waveforms.order_search import Order
 from wrongkey.attacks.waveforms.sign_chain import descended_signs
 from wrongkey.errors import BadInput
@@ -48,7 +49,7 @@ def meetings(sequences: Sequence[Matrix], count: int, rate: float, settings: Blo
         raise BadInput("No query holds two super-blocks: give longer ciphertext.")
     size = sequences[0].shape[1]
     width = max(1, round(settings.level * rate / size))
-    energies = [np.convolve((rows**2).mean(1), np.ones(width) / width, "same")[: len(rows)] for rows in sequences]
+    energies = [moving_energy(rows, width) for rows in sequences]
     loud = max(np.percentile(np.concatenate(energies), 98) * 10 ** (-settings.gate / 10), 1e-30)
     total = np.zeros((2, size, size))
     for rows, energy in zip(sequences, energies, strict=True):

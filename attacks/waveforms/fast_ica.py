@@ -9,6 +9,7 @@ import numpy as np
 from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.solvers.stable_linalg import array_eigh, array_polar
 from wrongkey.attacks.waveforms.independent_components_settings import IndependentComponentsSettings
+from wrongkey.attacks.waveforms.lag_covariances import moving_energy
 from wrongkey.errors import BadInput
 
 
@@ -20,9 +21,8 @@ def level(sequences: Sequence[Matrix], settings: IndependentComponentsSettings) 
     kept = []
     total = sum(float((rows**2).sum()) for rows in sequences)
     loud = settings.gate * total / max(sum(rows.size for rows in sequences), 1)
-    width = np.ones(settings.level_blocks) / settings.level_blocks
     for rows in sequences:
-        energy = np.convolve((rows**2).mean(1), width, "same")[: len(rows)]
+        energy = moving_energy(rows, settings.level_blocks)
         heard = energy > max(loud, 1e-30)
         kept.append(rows[heard] / np.sqrt(energy[heard, None]))
     kept = [rows for rows in kept if len(rows) > 1]

@@ -21,6 +21,11 @@ from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import to_blocks
 
 
+def moving_energy(rows: Matrix, width: int) -> Matrix:
+    """The mean square `(t,)` of block rows `(t, N)`, averaged over the `width` rows around each."""
+    return np.convolve((rows**2).mean(1), np.ones(width) / width, "same")[: len(rows)]
+
+
 def block_rows(queries: Sequence[Tensor], block_size: int, blocks: Blocks = Blocks.SAMPLES) -> list[Matrix]:
     """The block rows `(t, N)`, float64, of every query `(samples,)`; a tail shorter than a block is left out."""
     whole = (query.detach().cpu().double() for query in queries if query.shape[-1] >= block_size)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from math import isfinite
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.waveforms.agreement import agreement_of
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.attacks.waveforms.oblique_spectra import DEFAULTS, ObliqueSettings, oblique_estimates
@@ -60,10 +59,10 @@ class ObliquePolyphase(AttackDefaults):
         setting, settings = evidence.setting, self.settings
         blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
         best, *others = oblique_estimates(blocks, rate=setting.rate, settings=settings)
-        key, inverse = best.key.numpy(), torch.linalg.inv(best.key)
-        agreement = min(correlation(blocks, inverse, torch.linalg.inv(other.key)) for other in others)
-        rows = [each.numpy() for each in blocks]
-        structure = block_structure(rows, inverse.mT.numpy(), setting.rate, settings)
+        key, rows = best.key.numpy(), [each.numpy() for each in blocks]
+        decrypting, *again = (np.linalg.inv(one.key.numpy()).T for one in (best, *others))
+        agreement = min(agreement_of(decrypting, other, rows) for other in again)
+        structure = block_structure(rows, decrypting, setting.rate, settings)
         told = best.harmonics >= settings.harmonics
         return Recovery(
             key,
@@ -78,10 +77,3 @@ class ObliquePolyphase(AttackDefaults):
             | ({"harmonics": best.harmonics} if isfinite(best.harmonics) else {}),
             note="" if told else NOT_TOLD,
         )
-
-
-def correlation(blocks: Sequence[Tensor], one: Tensor, other: Tensor) -> float:
-    """Correlation, 0 to 1 whatever sign and scale, of what two inverse keys (M, M) decrypt from blocks (t, M)."""
-    covariance = torch.stack([rows.mT @ rows for rows in blocks]).sum(0)
-    shared, *powers = (torch.trace(a.mT @ covariance @ b) for a, b in ((one, other), (one, one), (other, other)))
-    return float(shared.abs() / (powers[0] * powers[1]).sqrt())

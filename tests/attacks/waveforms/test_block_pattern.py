@@ -12,7 +12,6 @@ from wrongkey.attacks.waveforms.block_pattern import BlockPattern, Pattern
 from wrongkey.attacks.waveforms.block_pattern_settings import DEFAULTS
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys import correct_key, encrypt_query, get_scheme
 from wrongkey.keys.key_cut import KeyCut
 
@@ -37,14 +36,6 @@ def brightened(query):
     for _ in range(3):
         query = torch.cat([query[:1], query[1:] - 0.97 * query[:-1]])
     return query
-
-
-@pytest.fixture(scope="module")
-def voice():
-    """Seconds of one of the bundled voices."""
-    corpus = open_corpus("bundled")
-    waveforms = [torch.from_numpy(load_audio(u)).double() for u in corpus.utterances if u.speaker == corpus.speakers[0]]
-    return waveforms[:3]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from wrongkey.attacks.waveforms.mirror import mirrored, upright
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS, PolyphaseSettings
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.keys import correct_key, decrypt_query, encrypt_query, get_scheme
@@ -40,14 +39,6 @@ def emphasised(query, times):
     for _ in range(times):
         query = torch.cat([query[:1], query[1:] - 0.97 * query[:-1]])
     return query
-
-
-@pytest.fixture(scope="module")
-def voice():
-    """Ten seconds of one of the bundled voices."""
-    corpus = open_corpus("bundled")
-    waveforms = [torch.from_numpy(load_audio(u)).double() for u in corpus.utterances if u.speaker == corpus.speakers[0]]
-    return waveforms[:3]
 
 
 @pytest.mark.parametrize("size", [3, 5, 10])

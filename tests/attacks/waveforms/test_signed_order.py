@@ -9,7 +9,6 @@ from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.signed_order import SignedOrder
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys import correct_key, encrypt_query, get_scheme
 from wrongkey.keys.key_cut import KeyCut
 
@@ -24,14 +23,6 @@ def setting(name, size, blocks="samples"):
 def run(where, queries):
     whole = tuple(query[: len(query) // where.size * where.size] for query in queries)
     return SignedOrder().run(Evidence(where, Case(), 0, ciphertext=whole))
-
-
-@pytest.fixture(scope="module")
-def voice():
-    """Seconds of one of the bundled voices."""
-    corpus = open_corpus("bundled")
-    waveforms = [torch.from_numpy(load_audio(u)).double() for u in corpus.utterances if u.speaker == corpus.speakers[0]]
-    return waveforms[:3]
 
 
 @pytest.mark.parametrize(
