@@ -284,12 +284,15 @@ def _attacks_on(setting: Setting) -> list[CompleteAttack]:
         raise BadInput(f"Keys are recovered for blocks of 2 to {LARGEST} samples, not of {block}.")
     attacks = [make() for make in ATTACKS]
     found = [attack for attack in attacks if applies(attack, setting)]
-    too_long = [reason for one in attacks if str(reason := one.inapplicable(setting)).endswith(f", not of {size}.")]
-    if not found and too_long:
-        raise BadInput(str(too_long[0]))
     if not found:
+        smallest = replace(setting, cut=KeyCut("samples", 1 if scheme.span > 1 else 2).under(scheme).merged)
+        beyond = [str(one.inapplicable(setting)) for one in attacks if applies(one, smallest)]
+        if beyond:
+            raise BadInput(beyond[0])
         kind = f"finitely many {scheme.group}" if scheme.finite(size) else str(scheme.group)
-        raise BadInput(f"No attack here finds a key of {scheme.name} from ciphertext alone: its keys are {kind}.")
+        raise BadInput(
+            f"No attack here finds a key of {scheme.name} from ciphertext alone: its keys are {kind}, {size} x {size}."
+        )
     return found
 
 

@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.signal import butter, correlate, fftconvolve, resample_poly, sosfiltfilt
 
+from benchmarks.rows import append, read
 from wrongkey.attacks.recover import recover
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
@@ -197,7 +198,8 @@ def measure(options: argparse.Namespace) -> None:
                     continue
                 speech = recorded(condition.source, corpus, options.esc50, number, round(options.seconds * RATE))
                 row = trial(condition, speech, scheme, options.block, number)
-                write(options.out, {"condition": name, "scheme": scheme, "size": options.block, "trial": number, **row})
+                about = {"condition": name, "scheme": scheme, "size": options.block, "trial": number}
+                append(options.out, {**about, **row}, FIELDS)
     table(read(options.out))
 
 
@@ -265,24 +267,6 @@ def trial(condition: Condition, speech: Wave, scheme: str, size: int, number: in
 
 def against(plain: Wave, heard: Wave) -> float:
     return snr(torch.from_numpy(plain).double(), torch.from_numpy(heard).double(), "samples")
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """The trials of a file, none where it is not there."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, row: Mapping[str, object]) -> None:
-    """Append a trial."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> None:

@@ -14,7 +14,6 @@ what the truth is.
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -25,11 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.rows import append, read
+from benchmarks.voices import voices
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.corpora import Utterance, load_audio, open_corpus
+from wrongkey.evaluation.corpora import Utterance, load_audio
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.keys import correct_key, decrypt_query, encrypt_query, get_scheme
@@ -75,15 +76,15 @@ def main() -> None:
         for row in measured(options):
             print(*(f"{name} {row[name]}" for name in FIELDS), sep=", ", flush=True)
     elif options.what == "table":
-        print(*table(read(options.out)), sep="\n")
+        print(*table(rows_of(options.out)), sep="\n")
     else:
-        figure(read(options.out), options.to)
+        figure(rows_of(options.out), options.to)
 
 
 def measured(options: argparse.Namespace) -> Iterator[Row]:
     """The rows that the file lacks, each written when it is there; cell by cell, from the least ciphertext on."""
-    people = speakers(options.corpus, options.only)
-    there = {tuple(row[name] for name in (*CELL, "trial")) for row in read(options.out)}
+    people = voices(options.corpus, options.only)
+    there = {tuple(row[name] for name in (*CELL, "trial")) for row in rows_of(options.out)}
     for block, scheme, seconds in product(options.blocks, options.schemes, sorted(options.seconds)):
         for trial in range(options.trials):
             cell = (scheme, block, options.speakers, seconds, trial)
@@ -92,7 +93,7 @@ def measured(options: argparse.Namespace) -> Iterator[Row]:
             first = trial * options.speakers
             spoken = [people[(first + i) % len(people)] for i in range(options.speakers)]
             row = dict(zip((*CELL, "trial"), cell, strict=True)) | attacked(scheme, block, spoken, seconds, trial)
-            write(options.out, row)
+            append(options.out, row, FIELDS)
             yield row
 
 
@@ -124,13 +125,6 @@ def attacked(scheme: str, block: int, spoken: Sequence[Sequence[Utterance]], sec
     }
 
 
-def speakers(corpus: str, only: Path | None) -> list[list[Utterance]]:
-    """The utterances of every speaker, speakers in the order of the corpus."""
-    opened = open_corpus(corpus)
-    opened = opened.only_listed(only) if only else opened
-    return [[u for u in opened.utterances if u.speaker == speaker] for speaker in opened.speakers]
-
-
 def speech(utterances: Sequence[Utterance], seconds: float, size: int) -> Iterator[Tensor]:
     """Waveforms of one person in whole blocks of `size` samples, until there are enough seconds."""
     left = round(seconds * RATE)
@@ -143,27 +137,14 @@ def speech(utterances: Sequence[Utterance], seconds: float, size: int) -> Iterat
             return
 
 
-def read(path: Path) -> list[Row]:
-    """The rows of a file; none where it does not exist."""
-    if not path.exists():
-        return []
+def rows_of(path: Path) -> list[Row]:
+    """The rows of the file, with numbers."""
     kinds: dict[str, Any] = {"scheme": str, "block": int, "speakers": int, "trial": int}
     kinds |= {"broken": "True".__eq__, "claimed": "True".__eq__}
-    with path.open(newline="") as file:
-        return [
-            {name: kinds.get(name, float)(text) if text else float("nan") for name, text in row.items()}
-            for row in csv.DictReader(file)
-        ]
-
-
-def write(path: Path, row: Row) -> None:
-    """Add a row to a file."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    return [
+        {name: kinds.get(name, float)(text) if text else float("nan") for name, text in row.items()}
+        for row in read(path)
+    ]
 
 
 def cells(rows: Sequence[Row]) -> dict[tuple[Any, ...], list[Row]]:

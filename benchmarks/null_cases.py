@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.conditions import against, read, spoken
+from benchmarks.conditions import against, spoken
+from benchmarks.rows import append, read
 from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.offered import REGISTRY
 from wrongkey.attacks.harness.registry import open_attack
@@ -143,11 +144,7 @@ def measure(options: argparse.Namespace) -> None:
         for name, schemes in asked.items():
             if (name, number) not in done:
                 row = given(name, schemes[number // len(KINDS) % len(schemes)], number, sounds)
-                with options.out.open("a", newline="") as file:
-                    writer = csv.DictWriter(file, FIELDS)
-                    if file.tell() == 0:
-                        writer.writeheader()
-                    writer.writerow({"attack": name, "number": number, **row})
+                append(options.out, {"attack": name, "number": number, **row}, FIELDS)
 
 
 def applicable(schemes: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.voices import voices
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import stoi
 from wrongkey.attacks.waveforms.independent_components import IndependentComponents
@@ -34,7 +35,7 @@ from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS, PolyphaseSettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
-from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio, open_corpus
+from wrongkey.evaluation.corpora import Utterance, load_audio
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.models.registry import open_model
@@ -216,13 +217,6 @@ def speech(options: argparse.Namespace, named: str, voice: Sequence[Utterance], 
 
 
 opened = cache(open_model)
-
-
-def voices(corpus: str, only: Path | None) -> list[list[Utterance]]:
-    """The utterances of every speaker, speakers in the order of the corpus."""
-    opened: Corpus = open_corpus(corpus)
-    opened = opened.only_listed(only) if only else opened
-    return [[u for u in opened.utterances if u.speaker == speaker] for speaker in opened.speakers]
 
 
 def scheme_of(named: str) -> str:

@@ -102,11 +102,7 @@ def block_structure(
 
     rate: samples per second. Raises BadInput where no sequence is as long as one segment, or all are silent.
     """
-    return structure_of(mean_covariances(sequences, rate, settings), key, settings)
-
-
-def structure_of(covariances: Matrix, key: Matrix, settings: StructureSettings) -> BlockStructure:
-    """As `block_structure`, of `mean_covariances`."""
+    covariances = mean_covariances(sequences, rate, settings)
     order = settings.structure_order
     before, after = (stationarity(both, order).min() for both in (covariances, key @ covariances @ key.T))
     return BlockStructure(float(before), float(after), len(key), settings)
