@@ -1,4 +1,4 @@
-"""The attacks on waveforms that may use background speech: their adversary, and the cases with it and without it."""
+"""The adversaries of attacks on waveforms: with ciphertext alone, and with background speech, perhaps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ THREAT = Threat(
     "Holds seconds of one victim's encrypted waveforms and, but for the cases without, plain speech of others.",
     frozenset({"ciphertext", "other speech"}),
 )
+ALONE = Threat("Has nothing but encrypted waveforms of one speaker, all under one key.", frozenset({"ciphertext"}))
 BLIND = "no other speech"  # variant of a case
 SECONDS, SECONDS_BLIND = (1, 2, 5, 10), (2, 5)  # of ciphertext
 NEEDS_BLIND: frozenset[Need] = frozenset({"ciphertext"})

@@ -7,8 +7,9 @@ from math import isfinite
 
 import numpy as np
 
-from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting
 from wrongkey.attacks.waveforms.agreement import agreement_of
+from wrongkey.attacks.waveforms.blind import ALONE
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.attacks.waveforms.oblique_spectra import DEFAULTS, ObliqueSettings, oblique_estimates
@@ -26,7 +27,7 @@ class ObliquePolyphase(AttackDefaults):
     name = "oblique-polyphase"
     family = 5
     any_key = True
-    threat = Threat("Has nothing but encrypted waveforms of one speaker, all under one key.", frozenset({"ciphertext"}))
+    threat = ALONE
 
     def __init__(self, settings: ObliqueSettings = DEFAULTS) -> None:
         self.settings = settings

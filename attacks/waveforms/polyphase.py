@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
-from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting
 from wrongkey.attacks.waveforms.agreement import agreement_of
+from wrongkey.attacks.waveforms.blind import ALONE
 from wrongkey.attacks.waveforms.block_diagonal import independent_blocks
 from wrongkey.attacks.waveforms.block_spectra import polyphase_estimates
 from wrongkey.attacks.waveforms.block_structure import block_structure
@@ -24,7 +25,7 @@ class Polyphase(AttackDefaults):
 
     name = "polyphase"
     family = 5
-    threat = Threat("Has nothing but encrypted waveforms of one speaker, all under one key.", frozenset({"ciphertext"}))
+    threat = ALONE
 
     def __init__(self, settings: PolyphaseSettings = DEFAULTS) -> None:
         self.settings = settings

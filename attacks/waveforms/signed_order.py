@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Matrix, Recovery, Setting, Threat
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Matrix, Recovery, Setting
+from wrongkey.attacks.waveforms.blind import ALONE
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import block_rows, lags_for, segment_covariances, states
 from wrongkey.attacks.waveforms.order_search import Order, anneal, pair_costs
@@ -70,7 +71,7 @@ class SignedOrder(AttackDefaults):
 
     name = "signed-order"
     family = 5
-    threat = Threat("Has nothing but encrypted waveforms of one speaker, all under one key.", frozenset({"ciphertext"}))
+    threat = ALONE
 
     def __init__(self, settings: SignedOrderSettings = SignedOrderSettings()) -> None:
         self.settings = settings
