@@ -25,7 +25,7 @@ HERE = Path(__file__).parent / "protocols"
 # What each shipped protocol hashes to. `wrongkey board --protocol FILE --plan` shows the hash of a file.
 SHIPPED = {
     "smoke": "46aed7b7ad931f07aae81833584c95f52e0a07024528aec5bfed0801df83e268",
-    "speech-v1": "620755df50520d9b8db41d516283e3760c0cf3e4863682a0f45ba6eb0c967ce7",
+    "speech-v1": "8dc61138c0b5d9aca0703f2e0de07d6ea7be52035c14611ecc5129407145b0c5",
 }
 
 Count = Annotated[int, Field(ge=1)]
@@ -78,6 +78,8 @@ class Attacks(Part):
         CPU seconds of an attack in a cell, beyond which no further trials are begun.
     trials_of : dict of str to int
         Attacks with a number of trials of their own.
+    where_needed : list of str
+        Some of `names`, which are run after the others, and where `settled` says that they are needed.
     """
 
     names: Annotated[list[str], Field(min_length=1)]
@@ -87,6 +89,7 @@ class Attacks(Part):
     costly_after: Seconds
     budget: Seconds | None = None
     trials_of: dict[str, Count] = Field(default_factory=dict)
+    where_needed: list[str] = Field(default_factory=list)
 
 
 class StrengthOf(Part):
@@ -246,8 +249,9 @@ def _check(content: Content, path: Path) -> None:
             raise BadInput(f"{path} asks for a strength that cannot be measured: {error}") from None
     if attacks.fewest > attacks.trials:
         raise BadInput(f"{path} asks for {attacks.fewest} trials at the fewest and {attacks.trials} in all: swap them.")
-    if unknown := [name for name in attacks.trials_of if name not in attacks.names]:
-        raise BadInput(f"{path} gives trials_of {unknown[0]}, which is not one of its attacks: name it there.")
+    for setting, named in (("trials_of", attacks.trials_of), ("where_needed", attacks.where_needed)):
+        if unknown := [name for name in named if name not in attacks.names]:
+            raise BadInput(f"{path} gives {setting} {unknown[0]}, which is not one of its attacks: name it there.")
 
 
 def _listed(content: Content) -> dict[str, list[Any]]:
@@ -259,6 +263,7 @@ def _listed(content: Content) -> dict[str, list[Any]]:
         "corpus.background.speakers": content.corpus.background.speakers,
         "attacks.names": content.attacks.names,
         "attacks.seconds": content.attacks.seconds,
+        "attacks.where_needed": content.attacks.where_needed,
     }
     if (reference := content.reference) is not None:
         found |= {f"reference.{name}": getattr(reference, name) for name in ("schemes", "blocks", "seconds")}

@@ -19,6 +19,7 @@ from wrongkey.attacks.board.costs import cost_of
 from wrongkey.attacks.board.entries import explained_scheme
 from wrongkey.attacks.board.folder import BoardFolder
 from wrongkey.attacks.board.protocol import Protocol, Side
+from wrongkey.attacks.board.settled import needed, settling
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.results import AttackFolder
@@ -191,6 +192,7 @@ def _begun(protocol: Protocol, cell: PlannedCell) -> dict[str, Any]:
         "parts": states,
         "cost": None,
         "shortened": {},
+        "left_out": [],
         "versions": [],
     }
 
@@ -209,15 +211,36 @@ def nominal(cell: PlannedCell) -> dict[str, float | None]:
 def _attacks(
     protocol: Protocol, speech: Speech, folder: BoardFolder, cell: PlannedCell, how: How, record: dict[str, Any]
 ) -> None:
+    """The attacks that every cell has, and then those of `where_needed` that this one still needs."""
+    asked, out = protocol.content.attacks, folder.run_folder(cell)
+    later = set(asked.where_needed)
+    record["shortened"] = {}
+    failed = _run(protocol, [name for name in asked.names if name not in later], speech, folder, cell, how, record)
+    settled = settling(AttackFolder(out), [name for name in asked.names if name not in later], asked.fewest)
+    still = {name: needed(open_attack(name), settled) for name in asked.names if name in later}
+    record["left_out"] = [name for name, is_needed in still.items() if not is_needed]
+    failed += _run(protocol, [name for name in still if still[name]], speech, folder, cell, how, record)
+    if failed:
+        raise failed[0]
+
+
+def _run(
+    protocol: Protocol,
+    names: Sequence[str],
+    speech: Speech,
+    folder: BoardFolder,
+    cell: PlannedCell,
+    how: How,
+    record: dict[str, Any],
+) -> list[BadInput]:
     """A trial of each attack, the fewest where they fit the budget, and all trials of those that take little time.
 
-    A trial that fails keeps no further round from running; its error is raised at the end.
+    A trial that fails keeps no further round from running; the errors are returned.
     """
     config, out = attack_config(protocol, speech, cell), folder.run_folder(cell)
-    attacks = [open_attack(name) for name in protocol.content.attacks.names]
-    shortened = record["shortened"] = {}
+    attacks = [open_attack(name) for name in names]
     failed: list[BadInput] = []
-    for trials in rounds(protocol, attacks, lambda: AttackFolder(out), shortened):
+    for trials in rounds(protocol, attacks, lambda: AttackFolder(out), record["shortened"]):
         try:
             run_attacks(
                 config,
@@ -233,8 +256,7 @@ def _attacks(
             )
         except BadInput as error:
             failed.append(error)
-    if failed:
-        raise failed[0]
+    return failed
 
 
 def rounds(
@@ -248,6 +270,8 @@ def rounds(
     `there` gives what was run so far; `shortened` receives the attacks with fewer trials than asked for, and why.
     """
     asked = protocol.content.attacks
+    if not attacks:
+        return
     wanted = {one.name: _wanted(protocol, one) for one in attacks}
     fewest = {name: min(number, asked.fewest) for name, number in wanted.items()}
     trials = dict.fromkeys(wanted, 1) if asked.budget else fewest

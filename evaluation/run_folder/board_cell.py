@@ -125,6 +125,8 @@ class Cell(Part):
         log2 of the number of keys, of a continuum at this relative key error; None where it cannot be counted.
     shortened : dict of str to str
         Attacks with fewer trials than the protocol asks for, and why, as a sentence.
+    left_out : list of str
+        Attacks that were not needed, since others break the scheme for everybody who could run them.
     """
 
     FORMAT: ClassVar[str] = "wrongkey-board-cell/1"
@@ -141,6 +143,7 @@ class Cell(Part):
     parts: dict[str, Step] = Field(default_factory=dict)
     cost: Cost | None = None
     shortened: dict[str, str] = Field(default_factory=dict)
+    left_out: list[str] = Field(default_factory=list)
     versions: list[dict[str, str]] = Field(default_factory=list)
     made: Text = None
 

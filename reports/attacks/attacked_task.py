@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from wrongkey.evaluation.run_folder.successes import UNLOCKED, Array, unlocked
 from wrongkey.reports.attacks.decisions import median_interval
-from wrongkey.reports.attacks.successes import UNLOCKED, Array, unlocked
 from wrongkey.reports.effective_error import effective_error, is_two_sided
 from wrongkey.reports.metrics import METRICS
 

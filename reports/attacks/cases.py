@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from wrongkey.evaluation.run_folder.successes import UNLOCKED, decrypted, numbers, recovered, unlocked
 from wrongkey.reports.attacks.attacked_task import AttackedTask
 from wrongkey.reports.attacks.decisions import (
     ALPHA,
@@ -28,7 +29,6 @@ from wrongkey.reports.attacks.decisions import (
     significant,
 )
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
-from wrongkey.reports.attacks.successes import UNLOCKED, decrypted, numbers, recovered, unlocked
 from wrongkey.reports.attacks.threats import Word
 from wrongkey.reports.effective_error import effective_interval
 from wrongkey.reports.rounding import decibels, rounded

@@ -20,13 +20,13 @@ from wrongkey.evaluation.run_folder.attack_rows import REPEATS, measured_numbers
 from wrongkey.evaluation.run_folder.folder import find_files
 from wrongkey.evaluation.run_folder.schema import Suite, read_json, read_manifest
 from wrongkey.evaluation.run_folder.scores import old_files, read_scores
+from wrongkey.evaluation.run_folder.successes import decrypted, ended, numbers, recovered
 from wrongkey.evaluation.run_folder.tables import Damaged, table_files
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, error_percent
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import brief, facts_html
 from wrongkey.reports.attacks.attacked_task import AttackedTask, error_name, task_of
-from wrongkey.reports.attacks.successes import decrypted, ended, numbers, recovered
 from wrongkey.reports.metrics import METRICS
 
 GUESSING = "incorrect-keys"

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
+from wrongkey.evaluation.run_folder.successes import numbers
 from wrongkey.reports.attacks.cases import Judged
 from wrongkey.reports.attacks.decisions import share_interval
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
-from wrongkey.reports.attacks.successes import numbers
-from wrongkey.reports.attacks.threats import ADVERSARIES, ASSETS
+from wrongkey.reports.attacks.threats import ASSETS
 from wrongkey.reports.attacks.verdicts import AttackVerdict, best_cases
 from wrongkey.reports.rounding import decibels, rounded
 

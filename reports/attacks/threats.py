@@ -1,10 +1,10 @@
 """Who attacks what: the assets, the adversaries and the words of a verdict (docs/threat-model.md)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.vocabulary import NEEDS
 
 ASSETS = {"key": "the key", "speech": "the speech", "use": "the use of the model", "identity": "who speaks"}
@@ -33,29 +33,6 @@ def _plain(name: str) -> str:
 FAIL_IF = {"open" if word is Word.OPEN else _plain(word): word for word in SEVERITY}
 
 
-@dataclass(frozen=True)
-class Adversary:
-    """A name, and all that they may have: an attack counts for every adversary who has what it needs."""
-
-    name: str
-    has: frozenset[str]
-
-    def can(self, needs: Iterable[str]) -> bool:
-        """Whether they can run an attack with these needs."""
-        return self.has >= set(needs)
-
-
-_LISTENS = frozenset({"ciphertext", "ciphertext of many", "other speech"})
-_PROVIDES = _LISTENS | {"encrypted model", "answers"}
-ADVERSARIES = (  # the weakest first
-    Adversary("unauthorised user", frozenset({"answers", "other speech"})),
-    Adversary("eavesdropper", _LISTENS),
-    Adversary("provider", _PROVIDES),
-    Adversary("provider of a public model", _PROVIDES | {"public model"}),
-    Adversary("someone in the room", _LISTENS | {"known plaintext"}),
-    Adversary("borrowed device", _LISTENS | {"known plaintext", "chosen plaintext"}),
-    Adversary("insider with names", _LISTENS | {"public model", "plain enrolment", "labelled ciphertext"}),
-)
 RENAMED = {"somebody-in-the-room": "someone in the room"}  # names that `--adversary` still takes
 
 

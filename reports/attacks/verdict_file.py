@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from wrongkey.evaluation.run_folder.schema import Verdicts
+from wrongkey.evaluation.run_folder.successes import NEAR_CORRECT_SNR, NEAR_CORRECT_STOI, UNLOCKED
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.files import atomic_write, explained_errors
 from wrongkey.reports.attacks.attacked_task import MARGIN, NEAR_CHANCE
@@ -14,7 +15,6 @@ from wrongkey.reports.attacks.cases import GRADED, NEARER, Judged
 from wrongkey.reports.attacks.decisions import ALPHA, ALWAYS, ENOUGH_TRIALS, FEWEST_TRIALS, LEAST_SHARE, OVERWHELMING
 from wrongkey.reports.attacks.guessing import EXCLUDED, MOST_GUESSES
 from wrongkey.reports.attacks.rows import AttackRun, load_attacks
-from wrongkey.reports.attacks.successes import NEAR_CORRECT_SNR, NEAR_CORRECT_STOI, UNLOCKED
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
 
 LIMITS = {

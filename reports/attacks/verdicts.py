@@ -10,13 +10,14 @@ from html import escape
 
 import numpy as np
 
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES, Adversary
 from wrongkey.evaluation.run_folder.vocabulary import OF_A_MODEL
 from wrongkey.printable import brief, printable
 from wrongkey.reports.attacks.cases import KEYED, Judged, judge, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, Guess, guessed
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
-from wrongkey.reports.attacks.threats import ADVERSARIES, ASSETS, SEVERITY, Adversary, Word, price, worst
+from wrongkey.reports.attacks.threats import ASSETS, SEVERITY, Word, price, worst
 from wrongkey.reports.attacks.without_attack import opened, percent
 from wrongkey.reports.rounding import decibels
 

@@ -1,9 +1,9 @@
 """What needs no attack: random keys that do as well as the correct one."""
 
+from wrongkey.evaluation.run_folder.successes import decrypted, recovered
 from wrongkey.reports.attacks.attacked_task import AttackedTask
 from wrongkey.reports.attacks.decisions import ALWAYS, share_interval
 from wrongkey.reports.attacks.rows import AttackRun
-from wrongkey.reports.attacks.successes import decrypted, recovered
 from wrongkey.reports.attacks.threats import Word
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from wrongkey.evaluation.run_folder.adversaries import Adversary
 from wrongkey.evaluation.run_folder.vocabulary import OF_A_MODEL
 from wrongkey.printable import listed, printable
 from wrongkey.reports.attacks.cases import Judged, model_error
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
 from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, guessed
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
-from wrongkey.reports.attacks.threats import ASSETS, Adversary, Word, price
+from wrongkey.reports.attacks.threats import ASSETS, Word, price
 from wrongkey.reports.attacks.verdicts import Cell as Found
 from wrongkey.reports.attacks.verdicts import unfinished
 from wrongkey.reports.attacks.without_attack import open_model, percent

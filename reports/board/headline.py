@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.vocabulary import NEEDS
 from wrongkey.printable import listed
 from wrongkey.reports.attacks.rows import Outcome
-from wrongkey.reports.attacks.threats import ADVERSARIES
 from wrongkey.reports.board.cells import Cell
 from wrongkey.reports.board.joining import Place
 from wrongkey.reports.board.states import TRIED, State

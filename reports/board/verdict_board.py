@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
+from wrongkey.evaluation.run_folder.successes import UNLOCKED
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.printable import listed, printable
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS, LEAST_SHARE
 from wrongkey.reports.attacks.guessing import EXCLUDED, MOST_GUESSES
 from wrongkey.reports.attacks.rows import AttackRun
-from wrongkey.reports.attacks.successes import UNLOCKED
-from wrongkey.reports.attacks.threats import ADVERSARIES
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
 from wrongkey.reports.board.cautions import cautions
 from wrongkey.reports.board.cells import Cell, cell_of

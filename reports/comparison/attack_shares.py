@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from wrongkey.evaluation.run_folder.successes import numbers, unlocked
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome
-from wrongkey.reports.attacks.successes import numbers, unlocked
 from wrongkey.reports.comparison.attack_gains import Attacked
 from wrongkey.reports.comparison.gain_of_errors import TaskError
 from wrongkey.reports.comparison.gain_of_shares import Share

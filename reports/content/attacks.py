@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from wrongkey.evaluation.run_folder.successes import NEAR_CORRECT_STOI, UNLOCKED
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.reports.attacks.decisions import ALPHA, ENOUGH_TRIALS, LEAST_SHARE
 from wrongkey.reports.attacks.rows import AttackRun
-from wrongkey.reports.attacks.successes import NEAR_CORRECT_STOI, UNLOCKED
 from wrongkey.reports.attacks.tables import attack_table, measurement_table, verdict_table
 from wrongkey.reports.attacks.threats import ASSETS
 from wrongkey.reports.attacks.verdict_file import content as verdict_content

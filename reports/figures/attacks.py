@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from wrongkey.evaluation.run_folder.successes import numbers
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.keys.labels import scheme_label, taken_apart
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.rows import AttackRun, Outcome
-from wrongkey.reports.attacks.successes import numbers
 from wrongkey.reports.figures.style import LINES, MARKERS, legend_below, new_figure, scheme_colours, styled
 
 SIZE = (8.6, 4.4)  # inches, of two panels side by side

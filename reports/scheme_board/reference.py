@@ -9,13 +9,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES, Adversary
 from wrongkey.evaluation.run_folder.board_cell import Keystream, KeystreamTrial
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
 from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS, LEAST_SHARE, share_interval
-from wrongkey.reports.attacks.threats import ADVERSARIES, Adversary, Word, worst
+from wrongkey.reports.attacks.threats import Word, worst
 from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, State, Tried
 from wrongkey.reports.scheme_board.words import NOT_RUN, cost_words, does_not_apply
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.board_cell import Cell as Record
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.evaluation.run_folder.strength import strength_content
@@ -20,7 +21,7 @@ from wrongkey.reports.analyses import Analysis, find_analyses
 from wrongkey.reports.attacks.cases import Judged
 from wrongkey.reports.attacks.guessing import Guess
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome, load_attacks
-from wrongkey.reports.attacks.threats import ADVERSARIES, Word
+from wrongkey.reports.attacks.threats import Word
 from wrongkey.reports.attacks.verdicts import AttackVerdict, verdict
 from wrongkey.reports.board.cells import Cell as Shown
 from wrongkey.reports.board.leaks import leak_sentence, rows_about
@@ -330,6 +331,9 @@ def _notes(record: Record, run: AttackRun | None) -> Iterator[str]:
     if record.why_no_model:
         yield f"Speech alone was attacked. {record.why_no_model}"
     yield from record.shortened.values()
+    if record.left_out:
+        names = ", ".join(record.left_out)
+        yield f"Not needed, since other attacks break it for everyone who could run these: {names}."
     if run:
         yield from run.cautions
         if not run.suite.get("ended"):

@@ -6,10 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
 
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.board_cell import Cost, Named, Source
 from wrongkey.evaluation.run_folder.schema import Count, Positive
 from wrongkey.evaluation.run_folder.strength import Strength
-from wrongkey.reports.attacks.threats import ADVERSARIES, Word
+from wrongkey.reports.attacks.threats import Word
 from wrongkey.reports.content.schema import Column, Part
 
 State = Literal[

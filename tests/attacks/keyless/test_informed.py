@@ -27,11 +27,11 @@ from wrongkey.attacks.keyless.settings import InformedSettings
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.models.registry import checked
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.vocabulary import NEEDS as PRICED
 from wrongkey.keys import Blocks, correct_key, draw_keys, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import SCHEMES
-from wrongkey.reports.attacks.threats import ADVERSARIES
 
 SPEAKERS, EACH, SAMPLES = 6, 5, 4_800
 DULL = 0.2  # a pole's radius at which an untrained model takes some speakers for one another

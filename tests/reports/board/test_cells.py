@@ -10,9 +10,9 @@ import pytest
 from tests.narrow import present
 from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
 from wrongkey.cli import parser
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import load_attacks
-from wrongkey.reports.attacks.threats import ADVERSARIES
 from wrongkey.reports.board import State, board
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.statistics.key_statistics import summarise

@@ -8,7 +8,7 @@ import pytest
 from tests.reports.attack_folders import random_keys, rows, write_attacks
 from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
 from wrongkey.errors import BadInput
-from wrongkey.reports.attacks.threats import ADVERSARIES
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.reports.scheme_board.gather import FILE, gather, merged, read_board
 from wrongkey.reports.scheme_board.table import claims_words, like, result
 from wrongkey.reports.scheme_board.write import write_board

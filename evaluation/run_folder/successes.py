@@ -1,4 +1,4 @@
-"""What counts as success in one trial: on rows of attacks and on those of random keys alike.
+"""What counts as success in one trial: on rows of attacks and on those of random keys alike. Imports no torch.
 
 Rows of an older wrongkey lack some columns: their ciphertext was clean, and no failure was marked.
 """

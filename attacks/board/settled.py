@@ -1,0 +1,53 @@
+"""Which attacks a cell still needs, as AutoAttack asks only for the points that still stand (Croce and Hein, 2020).
+
+A case settles a cell for everybody who has what it needs: it recovers nearly every key, or decrypts nearly all speech.
+An attack is needed as long as it may change what the board says of one adversary who could run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wrongkey.attacks.base import CompleteAttack
+from wrongkey.attacks.harness.results import AttackFolder
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
+from wrongkey.evaluation.run_folder.successes import decrypted, ended, recovered
+
+SHARE = (
+    0.9  # of the trials of a case; "broken" asks for a share of 0.1 (docs/threat-model.md), so a cell is broken then
+)
+
+Needs = frozenset[str]
+
+
+def settling(folder: AttackFolder, names: Iterable[str], fewest: int) -> set[Needs]:
+    """What those cases need that settle a cell.
+
+    Parameters
+    ----------
+    folder : AttackFolder
+        The attacks that were run on it.
+    names : iterable of str
+        Which of them to ask.
+    fewest : int
+        Trials that a case must have.
+    """
+    known = (folder.suite() or {}).get("attacks", {})
+    found = set()
+    for name in names:
+        rows = folder.rows(name)
+        if rows.empty or not known[name].get("wants_key", True):
+            continue
+        for given, case in ended(rows).groupby("given"):
+            successes = recovered(case) | decrypted(case)
+            if len(case) >= fewest and successes.mean() >= SHARE:
+                about = known[name]
+                found.add(frozenset(about.get("cases", {}).get(given, about)["needs"]))
+    return found
+
+
+def needed(attack: CompleteAttack, settled: Iterable[Needs]) -> bool:
+    """Whether one of those who could run the attack has no case that settles the cell."""
+    settled = list(settled)
+    able = [one for one in ADVERSARIES if one.can(attack.threat.needs)]
+    return not all(any(one.can(needs) for needs in settled) for one in able)
