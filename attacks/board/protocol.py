@@ -25,7 +25,7 @@ HERE = Path(__file__).parent / "protocols"
 # What each shipped protocol hashes to. `wrongkey board --protocol FILE --plan` shows the hash of a file.
 SHIPPED = {
     "smoke": "46aed7b7ad931f07aae81833584c95f52e0a07024528aec5bfed0801df83e268",
-    "speech-v1": "8dc61138c0b5d9aca0703f2e0de07d6ea7be52035c14611ecc5129407145b0c5",
+    "speech-v1": "cebbabf1d23837f2e470e9c3fadfc4329526e3cb1e277baf4495c42835dfad42",
 }
 
 Count = Annotated[int, Field(ge=1)]
@@ -56,9 +56,13 @@ class CorpusOf(Part):
 
 
 class Scoring(Part):
-    """How the use of a model is scored, and how many keys are drawn at random."""
+    """How the use of a model is scored, and how many keys are drawn at random.
+
+    `random_keys` of a sweep, `baseline` of those that are scored as an attack is (as many where None).
+    """
 
     random_keys: Count
+    baseline: Count | None = None
     per_speaker: Count
     same_gender: bool = False
 

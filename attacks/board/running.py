@@ -247,6 +247,7 @@ def _run(
                 [limited(attack, trials[attack.name]) for attack in attacks],
                 out,
                 keys=protocol.content.scoring.random_keys,
+                baseline=protocol.content.scoring.baseline,
                 workers=how.workers,
                 timeout=how.timeout,
                 command=how.command,

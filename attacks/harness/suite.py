@@ -67,6 +67,7 @@ def run_attacks(
     out: Path,
     *,
     keys: int = 100,
+    baseline: int | None = None,
     workers: int | None = None,
     timeout: float | None = None,
     command: str | None = None,
@@ -90,7 +91,9 @@ def run_attacks(
     out : Path
         The run folder; it is made if it is missing.
     keys : int
-        Random keys that are scored, and incorrect keys under which the model is asked.
+        Incorrect keys under which the model is asked.
+    baseline : int, optional
+        Random keys that are scored as an attack is; as many as `keys` by default.
     workers : int, optional
         Processes that run trials; one per core by default.
     timeout : float, optional
@@ -143,7 +146,7 @@ def run_attacks(
             plan = [planned(guessing, target), *plan]
         except SomeFailed as error:  # the other attacks need none of these keys
             unfinished = error
-    plan = [planned(RandomKeys(keys), target), *plan]
+    plan = [planned(RandomKeys(baseline or keys), target), *plan]
     with folder.locked(), ExitStack() as kept:
         folder.claim_attacks(config, target, [one.attack for one in plan], command)
         clips = kept.enter_context(kept_clips(folder.path))  # in no file while attacks run, nor is the salt
