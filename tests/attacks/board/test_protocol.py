@@ -26,7 +26,7 @@ def test_a_shipped_protocol_has_its_hash_and_its_name(name):
 def test_speech_v1_means_every_attack_on_waveforms_and_models():
     """An attack that is added to the suite is added here as well, and the protocol gets a new name.
 
-    But for answers-only, whose 1,000 queries a trial would take days, and which guessing stands for.
+    But for answers-only, whose 1,000 queries a trial would take a day, and which guessing stands for.
     """
     left = {"spectrogram-moments", "answers-only"}
     assert set(open_protocol("speech-v1").content.attacks.names) == SUITE.keys() - left
