@@ -16,10 +16,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
+from functools import cache
 from multiprocessing import resource_tracker
+from multiprocessing.util import Finalize
 from queue import Empty
 from typing import Any
 
+from joblib.externals.loky import process_executor
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
 from wrongkey.plugins import OURS, SAFE_PATH, leave_environment, workers_import_nothing_here
@@ -88,12 +91,27 @@ def processes(count: int, threads: int, keep: bool = True, purpose: str = "") ->
     if not keep:
         pool.kill()
         return
+    _end_with(os.getpid())
     with _lock:
         replaced = list(_idle.values())
         _idle.clear()
         _idle[key] = pool
     for other in replaced:
         other.shutdown(wait=False)
+
+
+@cache
+def _end_with(process: int) -> None:
+    """End what waits for work when this process ends: multiprocessing waits for it before loky tells it to end."""
+    Finalize(None, _end_idle, exitpriority=100)
+
+
+def _end_idle() -> None:
+    with _lock:
+        idle = list(_idle.values())
+        _idle.clear()
+    for pool in idle:
+        pool.kill()
 
 
 def _taken(key: tuple[Any, ...]) -> Pool | None:
@@ -154,6 +172,8 @@ def _bind_to(caller: int, thread_lasts: bool) -> None:
     used only where that is the main thread. Elsewhere a thread polls whenever Python lets it run.
     """
     leave_environment()
+    # What a worker prepared is no leak, for which loky would replace a process that has grown by 300 MB.
+    process_executor._USE_PSUTIL = False
     if thread_lasts and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     threading.Thread(target=_watch, args=(caller,), daemon=True).start()
