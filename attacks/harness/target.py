@@ -44,6 +44,7 @@ SPEECH_RATE = 16_000  # hertz of speech that is attacked without a model
 BACKGROUND_SECONDS = 1200.0  # of background speech that an adversary learns from, some of every speaker
 ASKED_SPEAKERS, ASKED_EACH = 12, 4  # background speakers, and utterances of each, that the encrypted model answers to
 REPLICATES = 200  # of the bootstrap, where an attack returns a model
+KEPT_BYTES = 256_000_000  # of victims' queries that are kept from trial to trial
 NOISE_SECONDS = 30.0  # of noise through a front end, to learn how many frames a second makes
 LABELS = {"asv": "speaker", "asr": "text", "asc": "label"}  # of an utterance, as the task has them
 
@@ -103,6 +104,7 @@ class Target:
         self.setting = self._setting()
         self.recogniser = self._recogniser()
         self._fine_tuned: dict[str, Model] = {}
+        self._read: dict[Utterance, Tensor] = {}
         self.understood: dict[str, float] = {}
 
     @cached_property
@@ -132,7 +134,7 @@ class Target:
         """Queries of utterances, prepared but for noise: `(samples,)` or `(bins, frames)` float64, in whole blocks."""
         found = []
         for utterance in utterances:
-            query = self._query(utterance, self.preparation)
+            query = self._victim_query(utterance)
             if self.windows is not None:
                 query = self.windows.cut(query)
             axes = () if self.cut.blocks is Blocks.FRAMES else zip(self.cut.axes, self.cut.lengths, strict=True)
@@ -277,6 +279,15 @@ class Target:
         label = LABELS[self.config.task if self.model else "asv"]
         queries = tuple(self._query(utterance, Preparation()) for utterance in used)
         return BackgroundSpeech(queries, tuple(getattr(utterance, label) or "" for utterance in used))
+
+    def _victim_query(self, utterance: Utterance) -> Tensor:
+        """The prepared query of an utterance, which each case's trials ask for again: read once as long as it fits."""
+        if (known := self._read.get(utterance)) is not None:
+            return known
+        query = self._query(utterance, self.preparation)
+        if sum(one.nbytes for one in self._read.values()) + query.nbytes <= KEPT_BYTES:
+            self._read[utterance] = query
+        return query
 
     def _query(self, utterance: Utterance, preparation: Preparation) -> Tensor:
         """The query of an utterance whose recording is prepared, before any noise."""

@@ -8,6 +8,7 @@ The module imports little: a new process reads it before anything else and is bo
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import sys
@@ -172,8 +173,8 @@ def _bind_to(caller: int, thread_lasts: bool) -> None:
     used only where that is the main thread. Elsewhere a thread polls whenever Python lets it run.
     """
     leave_environment()
-    # What a worker prepared is no leak, for which loky would replace a process that has grown by 300 MB.
-    process_executor._USE_PSUTIL = False
+    # loky would take what a worker prepared for a leak and replace the worker, or collect garbage once a second.
+    process_executor._MEMORY_LEAK_CHECK_DELAY = math.inf
     if thread_lasts and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     threading.Thread(target=_watch, args=(caller,), daemon=True).start()

@@ -6,11 +6,13 @@ import torch
 
 from tests.narrow import of_type
 from wrongkey.attacks.base import Case
+from wrongkey.attacks.harness import target as target_module
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import ciphertext, enrolled_of, known_blocks, trial_of
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.salt import Salt
 from wrongkey.attacks.harness.target import Target
+from wrongkey.evaluation.corpora import load_audio
 from wrongkey.keys import decrypt_query
 
 SALT = Salt(bytes(range(32)))
@@ -96,3 +98,16 @@ def test_the_adversarys_own_queries_are_not_prepared(tmp_path):
     )
     users, others = (of_type(torch.Tensor, one.experiment.plain()) for one in (prepared, clean))
     assert not torch.equal(users, others)
+
+
+def test_a_victims_speech_is_read_once(tmp_path, monkeypatch):
+    of = target("rom", tmp_path)
+    read = []
+    monkeypatch.setattr(target_module, "load_audio", lambda one, *rest: read.append(one.id) or load_audio(one, *rest))
+    _, utterances = of.victims[0]
+    first, again = of.queries(utterances[:2]), of.queries(utterances[:2])
+    assert read == [one.id for one in utterances[:2]]
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    monkeypatch.setattr(target_module, "KEPT_BYTES", 0)
+    assert len(of.queries(utterances[2:3])) == len(of.queries(utterances[2:3])) == 1
+    assert read[2:] == [utterances[2].id] * 2
