@@ -1,6 +1,6 @@
 """Which attacks a cell still needs, as AutoAttack asks only for the points that still stand (Croce and Hein, 2020).
 
-A case settles a cell for everybody who has what it needs: it recovers nearly every key, or decrypts nearly all speech.
+A case settles a cell for everybody who has what it needs: it recovers most keys, or decrypts most speech.
 An attack is needed as long as it may change what the board says of one adversary who could run it.
 """
 

@@ -26,11 +26,11 @@ def folder(successes, failed=0, cases=None, **about):
     return cast(AttackFolder, SimpleNamespace(suite=lambda: suite, rows=lambda name: rows))
 
 
-def test_a_case_that_recovers_nearly_every_key_settles():
-    assert settling(folder([True] * 9 + [False]), ["mine"], 10) == {LISTENING}
+def test_a_case_that_recovers_most_keys_settles():
+    assert settling(folder([True] * 7 + [False] * 3), ["mine"], 10) == {LISTENING}
 
 
-@pytest.mark.parametrize("successes", [[True] * 9, [True] * 8 + [False] * 2])
+@pytest.mark.parametrize("successes", [[True] * 9, [True] * 6 + [False] * 4])
 def test_few_trials_or_some_failures_settle_nothing(successes):
     assert settling(folder(successes), ["mine"], 10) == set()
 
