@@ -13,9 +13,7 @@ from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.successes import decrypted, ended, recovered
 
-SHARE = (
-    0.9  # of the trials of a case; "broken" asks for a share of 0.1 (docs/threat-model.md), so a cell is broken then
-)
+SHARE = 2 / 3  # of the trials of a case; "broken" asks for less (docs/threat-model.md), so that such a cell is broken
 
 Needs = frozenset[str]
 
