@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from wrongkey.evaluation.run_folder.tables import (
     table_files,
     write_table,
 )
-from wrongkey.files import atomic_write, explained_errors
+from wrongkey.files import atomic_write, explained_errors, is_part
 from wrongkey.printable import brief, facts_html
 
 FORMAT = Manifest.FORMAT
@@ -128,6 +129,7 @@ class RunFolder:
             except NotImplementedError:
                 raise BadInput(f"{self.path} is on a disk that cannot lock files: choose another --out.") from None
         try:
+            self._clear()
             yield
         finally:
             with suppress(OSError):
@@ -251,6 +253,13 @@ class RunFolder:
         return any(entry.name not in OWN for entry in self.path.glob("[!.]*")) or any(
             self.path.glob("scores/incorrect-*")
         )
+
+    def _clear(self) -> None:
+        """Remove what a killed command was writing; whoever holds the lock is the only one who writes here."""
+        places = [self.path.iterdir(), *((self.path / name).rglob(".*") for name in OWN)]
+        for path in filter(is_part, chain.from_iterable(places)):
+            with suppress(OSError):
+                path.unlink()
 
     def _mend(self) -> None:
         """Set aside every table that is damaged or repeats keys of another, and seal those of an older wrongkey.
