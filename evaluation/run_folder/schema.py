@@ -124,6 +124,13 @@ class Check(Part):
     text: str = ""
 
 
+class FailedKey(Part):
+    """An incorrect key that has no score, and why."""
+
+    key: Count
+    reason: str
+
+
 class Manifest(Part):
     """`manifest.json`: what was asked, and what answered."""
 
@@ -149,6 +156,8 @@ class Manifest(Part):
     self_checks: list[Check] | None = None
     cautions: list[str] = []
     tied_keys: list[Count] = []
+    failed_keys: list[FailedKey] = []
+    late_shards: Count = 0
     key_space: Count | None = None
     enumerated: bool | None = None
     keys_done: Count | None = None
