@@ -105,6 +105,17 @@ class RunFolder:
         """
         return read_json(self.manifest_path, Manifest) if os.path.lexists(self.manifest_path) else None
 
+    def digest(self) -> str | None:
+        """Return the digest of the run's identity, by which its files know it; None for a folder without a sweep.
+
+        Raises
+        ------
+        BadInput
+            If the manifest is broken.
+        """
+        identity = (self.manifest() or {}).get("identity")
+        return identity_digest(identity) if identity else None
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process alone; the lock ends with the process, however that ends.

@@ -390,11 +390,12 @@ class Summary(Part):
 
 
 class Analysis(Part):
-    """`analyses/NAME.json`."""
+    """`analyses/NAME.json`. `run`: digest of the identity of the sweep that it lies beside, if there was one."""
 
     FORMAT: ClassVar[str] = "wrongkey-analysis/1"
     REMEDY: ClassVar[str] = "delete it and run its analysis again"
 
+    run: Text = None
     tables: dict[str, str] | None = None
     setting: Setting = Setting()
     metric: Text = None

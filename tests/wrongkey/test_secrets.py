@@ -19,7 +19,7 @@ from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.keys import SecretKey, correct_key, draw_keys
 
 ROM, SHUFFLING = draw_keys("rom", 10, 41, 0, 1)[0], draw_keys("shuffling", 10, 41, 0, 1)[0]
-SMALL = "--corpus bundled --per-speaker 2 --device cpu --workers 1".split()
+SMALL = "--corpus bundled --per-speaker 2 --device cpu --replicates 0 --keep-outputs --workers 1".split()
 
 
 def parquet(path: Path, key: np.ndarray) -> None:
@@ -99,7 +99,7 @@ def full_run(tmp_path_factory, victims):
         "encrypt-model --model asv-raw3 --key secret.npz --out model.safetensors",
         "encrypt-model --model asv-raw10 --key order.safetensors --out shuffled.safetensors",
         f"encrypt {recording} --key model.safetensors --out x.wav",  # refused
-        "sweep --model tests.toys:raw3 --keys 24 --replicates 0 --keep-outputs --out run",
+        "sweep --model tests.toys:raw3 --keys 40 --out run",
         "attack known-plaintext --scheme rom --trials 2 --keys 4 --seconds 1 --corpus bundled --block 3 --out attacks",
         "strength --model tests.toys:raw3 --within 5 --population 50 --repetitions 1 --moves 2 --out run",
         "analyse keys run --trust",
@@ -113,10 +113,10 @@ def full_run(tmp_path_factory, victims):
         patch.setattr("tempfile.tempdir", None)
         patch.setattr("sys.stdout", printed)
         patch.setattr("sys.stderr", printed)
-        codes = [
-            main([*command.split(), *(SMALL if command.startswith(("sweep", "stren")) else [])]) for command in commands
-        ]
-    assert codes == [2 if "x.wav" in command else 0 for command in commands], (place / "printed.txt").read_text()
+        for command in commands:
+            more = SMALL if command.startswith(("sweep", "strength")) else []
+            code = main([*command.split(), *more])
+            assert code == (2 if "x.wav" in command else 0), (command, (place / "printed.txt").read_text()[-500:])
     return place
 
 
