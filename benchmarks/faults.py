@@ -1,97 +1,57 @@
-"""What a sweep survives: faults that are injected into it, and what is left afterwards. Linux only.
+"""What wrongkey survives: faults that are injected into its commands, and what is left afterwards. Linux only.
 
-``python benchmarks/faults.py [FAULT …] [--rounds 15]``
+``python -m benchmarks.faults [FAULT …] [--rounds 50] [--rows faults.csv]``
 
-kill-caller  SIGKILL of the calling process, each round 0.2 s later after its first worker was started: no process may
-             be left ten seconds later, and the same command continues
-stubborn     the same while a worker computes and holds the interpreter
-interrupt    Ctrl-C to all processes at such a moment: exit code 130, a sentence, nothing left
-kill-worker  SIGKILL of one worker: a sentence
-hang         a model that never answers to two keys, under --timeout: a sentence
-raise        a model that raises at two keys: a sentence, and all other keys are there
-full-disk    files of 2 kB at most: a sentence
-resume       SIGKILL of the caller again and again until the sweep is done: the score files of an undisturbed one
+COMMAND-SIGNAL  a command (sweep, attack, strength, analyse, report) stopped by a signal (SIGKILL, SIGTERM, SIGINT,
+                SIGSTOP) at a random moment, and given again (`benchmarks.stopped_commands`)
+disk-…          a disk that is full at each write, has no inodes, turns read-only, or loses the folder
+                (`benchmarks.full_disks`; root alone can run these)
+kill-caller     SIGKILL of the calling process, each round 0.2 s later after its first worker was started: no process
+                may be left ten seconds later
+stubborn        the same while a worker computes and holds the interpreter
+interrupt       Ctrl-C to all processes at such a moment: exit code 130, a sentence, nothing left
+kill-worker     SIGKILL of one worker: a sentence
+hang            a model that never answers to two keys, under --timeout: a sentence, and all other keys are there
+raise           a model that raises at two keys: the same
+nan             a model that answers NaN to two keys: the same
+two-writers     a second sweep into the same folder while the first one computes: a sentence, and the first one ends
+resume          SIGKILL of the caller again and again until the sweep is done: the score files of an undisturbed one
 
-Every sentence must be one line on standard error with exit code 2, and what was done must stay. Prints a table.
+Every sentence must be one line on standard error with exit code 2, and what was done must stay. Each round is a row of
+the CSV file; the same command continues where it was stopped, first rounds of all faults before second ones. Prints a
+table of the file.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-ROOT = Path(__file__).parents[1]
-STEP, GRACE, LONGEST = 0.2, 10.0, 300.0  # seconds
+from benchmarks.full_disks import DISKS
+from benchmarks.rows import append, read
+from benchmarks.started import Started, unclean
+from benchmarks.stopped_commands import COMMANDS, SIGNALS, Stops
+
+STEP = 0.2  # seconds
 KEYS = 20  # of the toy models, which fail at two of them
+FIELDS = ("fault", "round", "date", "seconds", "moment", "wrong")
 
 
-class Run:
-    """A sweep as a user starts it, in a session of its own."""
+class Run(Started):
+    """A sweep."""
 
-    def __init__(self, out: Path, settings: str, before: tuple[str, ...] = ()) -> None:
-        self.out = out
-        command = [*before, sys.executable, "-m", "wrongkey", "sweep", *settings.split(), "--out", str(out)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=self.errors, stderr=self.errors, start_new_session=True
-        )
-
-    def finish(self) -> tuple[int, str]:
-        """Exit code and what was printed."""
-        code = self.process.wait(LONGEST)
-        self.errors.seek(0)
-        return code, self.errors.read().decode()
-
-    def left(self) -> list[int]:
-        """Processes of the session that are there and no zombies."""
-        found = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
-            except OSError:  # it has just ended
-                continue
-            if int(session) == self.process.pid and state != "Z":
-                found.append(int(stat.parent.name))
-        return found
-
-    def workers(self) -> list[int]:
-        """Processes of the session that compute for it."""
-        found = []
-        for pid in self.left():
-            try:
-                if b"popen_loky" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(pid)
-            except OSError:
-                continue
-        return found
-
-    def until(self, condition: Callable[[], object]) -> None:
-        """Wait for a condition, for the end of the run, or for `LONGEST` seconds."""
-        deadline = time.monotonic() + LONGEST
-        while not condition() and self.process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-
-    def emptied(self) -> str | None:
-        """What is wrong ten seconds after the caller ended."""
-        deadline = time.monotonic() + GRACE
-        while self.left() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        left = self.left()
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        return f"{len(left)} processes left" if left else None
+    def __init__(self, out: Path, settings: str) -> None:
+        super().__init__(["sweep", *settings.split(), "--out", str(out)])
 
 
 def toy(model: str, workers: int = 2, keys: int = KEYS, more: str = "") -> str:
@@ -143,29 +103,38 @@ def kill_worker(folder: Path, number: int) -> str | None:
     time.sleep(STEP * number)
     if workers := run.workers():
         os.kill(workers[number % len(workers)], signal.SIGKILL)
-    return sentence(run, "A worker was killed", or_done=True)
+    return run.refused("A worker was killed", or_done=True)
 
 
 def hang(folder: Path, number: int) -> str | None:
     """A model that never answers to two keys, with a time-out."""
-    run = Run(folder / "run", toy("hanging", workers=1 + number % 2, more="--timeout 20"))
-    return sentence(run, "took longer than --timeout 20 s")
+    settings = toy("hanging", workers=1 + number % 2, more="--timeout 20")
+    return but_two(folder / "run", Run(folder / "run", settings))
 
 
 def raising(folder: Path, number: int) -> str | None:
     """A model that raises under two keys."""
-    wrong = sentence(
-        Run(folder / "run", toy("raising", workers=1 + number % 2)), "2 of 20 keys failed, number 10 first"
-    )
-    kept = keys_done(folder / "run")
+    return but_two(folder / "run", Run(folder / "run", toy("raising", workers=1 + number % 2)))
+
+
+def silent(folder: Path, number: int) -> str | None:
+    """A model that answers NaN to two keys."""
+    return but_two(folder / "run", Run(folder / "run", toy("silent", workers=1 + number % 2)))
+
+
+def but_two(out: Path, run: Run) -> str | None:
+    """What is wrong with a sweep that should have lost two keys, and said so."""
+    wrong = run.refused("2 of 20 keys failed; the first was number 10")
+    kept = keys_done(out)
     return wrong or (None if kept == set(range(KEYS)) - {10, 13} else f"kept {sorted(kept)}")
 
 
-def full_disk(folder: Path, number: int) -> str | None:
-    """A file-size limit in place of a full disk."""
-    size = 1000 + 500 * number
-    run = Run(folder / "run", toy("sound", workers=1), before=("prlimit", f"--fsize={size}"))
-    return sentence(run, "cannot be written", or_done=True)
+def two_writers(folder: Path, number: int) -> str | None:
+    """A second sweep into the folder of one that computes."""
+    first = Run(folder / "run", SMALL)
+    first.until(first.workers)
+    second = Run(folder / "run", SMALL)
+    return second.refused("is being written by another wrongkey") or first.done()
 
 
 def resume(folder: Path, number: int) -> str | None:
@@ -193,20 +162,6 @@ def resume(folder: Path, number: int) -> str | None:
     return None if whole.equals(pieces) else f"other scores after {kills} kills"
 
 
-def sentence(run: Run, wanted: str, or_done: bool = False) -> str | None:
-    """What is wrong with the end of a run that should have ended with a sentence."""
-    code, said = run.finish()
-    if not (code == 0 and or_done) and (code != 2 or wanted not in said):
-        return f"exit code {code}: {said}"
-    return unclean(said) or run.emptied()
-
-
-def unclean(said: str) -> str | None:
-    """What a run printed that is not meant for a user."""
-    noise = re.search(r"Traceback|leaked|Warning|Fatal Python", said)
-    return f"noise: {said}" if noise else None
-
-
 def more_keys_done(folder: Path, before: int) -> bool:
     return len(keys_done(folder)) > before
 
@@ -226,34 +181,72 @@ def scores(folder: Path) -> pd.DataFrame:
     return table.sort_values(["condition", "metric", "key_index"], ignore_index=True)
 
 
-FAULTS = {
+SWEEPS = {
     "kill-caller": kill_caller,
     "stubborn": stubborn,
     "interrupt": interrupt,
     "kill-worker": kill_worker,
     "hang": hang,
     "raise": raising,
-    "full-disk": full_disk,
+    "nan": silent,
+    "two-writers": two_writers,
     "resume": resume,
 }
+STOPS = {f"{command}-{stop}": (command, stop) for command in COMMANDS for stop in SIGNALS}
+FAULTS = (*STOPS, *DISKS, *SWEEPS)
+
+
+def injected(fault: str, number: int, stops: Stops) -> dict[str, object]:
+    """One round of a fault, as a row of the file; nothing is wrong where `wrong` is empty."""
+    begin, moment = time.monotonic(), None
+    if fault in STOPS:
+        moment, wrong = stops.once(*STOPS[fault], number)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            wrong = (DISKS | SWEEPS)[fault](Path(folder), number)
+    return {
+        "fault": fault,
+        "round": number,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": f"{time.monotonic() - begin:.1f}",
+        "moment": "" if moment is None else f"{moment:.1f}",
+        "wrong": wrong or "",
+    }
+
+
+def table(rows: list[dict[str, str]]) -> Iterator[str]:
+    """Lines of the table of all rounds; a signal that came after the end of its command was not tried."""
+    yield "| fault | tried | survived |"
+    yield "| :--- | ---: | ---: |"
+    for fault in FAULTS:
+        outcomes = [row["wrong"] for row in rows if row["fault"] == fault and row["wrong"] != "late"]
+        if outcomes:
+            yield f"| {fault} | {len(outcomes):,} | {outcomes.count(''):,} |"
 
 
 def main() -> None:
-    """Inject the faults and count what was left."""
+    """Inject the faults and count what was survived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faults", nargs="*", metavar="FAULT", default=list(FAULTS), help=f"{', '.join(FAULTS)}")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--rows", type=Path, default=Path("faults.csv"), help="the file (default faults.csv)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no round begins")
     options = parser.parse_args()
-    print("| fault | tried | survived |\n| :--- | ---: | ---: |", flush=True)
-    for name in options.faults:
-        survived = 0
+    if unknown := set(options.faults) - set(FAULTS):
+        parser.error(f"there is no fault {', '.join(sorted(unknown))}")
+    end = time.monotonic() + 60 * options.minutes
+    there = {(row["fault"], int(row["round"])) for row in read(options.rows)}
+    with tempfile.TemporaryDirectory() as place:
+        stops = Stops(Path(place))
         for number in range(options.rounds):
-            with tempfile.TemporaryDirectory() as folder:
-                wrong = FAULTS[name](Path(folder), number)
-            survived += wrong is None
-            if wrong:
-                print(f"{name}, round {number}: {wrong}", file=sys.stderr, flush=True)
-        print(f"| {name} | {options.rounds} | {survived} |", flush=True)
+            for fault in options.faults:
+                if (fault, number) in there or time.monotonic() > end:
+                    continue
+                row = injected(fault, number, stops)
+                append(options.rows, row, FIELDS)
+                if row["wrong"]:
+                    print(f"{fault}, round {number}: {row['wrong']}", file=sys.stderr, flush=True)
+    print(*table(read(options.rows)), sep="\n")
 
 
 if __name__ == "__main__":

@@ -67,13 +67,19 @@ def begin_run(
     manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers, timeout, report)]
     experiment.check_unchanged()
     done = folder.keys_done()
-    manifest |= {"keys_done": len(done), "tied_keys": sorted(done & set((before or {}).get("tied_keys") or []))}
+    kept: Mapping[str, Any] = before or {}
+    manifest |= {
+        "keys_done": len(done),
+        "tied_keys": sorted(done & set(kept.get("tied_keys") or [])),
+        "failed_keys": [one for one in kept.get("failed_keys", []) if one["key"] not in done],
+        "late_shards": kept.get("late_shards", 0),
+    }
     folder.write_manifest(manifest)
     for name, text in experiment.task.files().items():
         folder.write_text(name, text)
     rows = _write_conditions(folder, experiment, correct)
     known = _cautions(experiment, rows)
-    folder.write_manifest(manifest | {"cautions": known + cautions.of_tied_keys(manifest["tied_keys"], len(done))})
+    folder.write_manifest(manifest | {"cautions": known + cautions.of_keys(manifest)})
     manifest["cautions"] = known
     say(_describe(experiment, keys))
     if windows := windows_of(experiment.model):

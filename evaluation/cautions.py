@@ -6,7 +6,7 @@ the same. These are sentences, not refusals: the run can still be read, and the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -76,6 +76,23 @@ def of_tied_keys(keys: Collection[int], done: int) -> list[str]:
         f"under {len(keys):,} of {done:,} incorrect keys everything is answered alike (key {min(keys)} first): their "
         "scores show that the model breaks down there, not that the speech is protected"
     ]
+
+
+def of_failed_keys(failed: Sequence[Mapping[str, Any]], done: int) -> list[str]:
+    """A sentence about the incorrect keys that have no score; ``failed`` as a manifest has them (``failed_keys``)."""
+    if not failed:
+        return []
+    first = min(failed, key=lambda one: int(one["key"]))
+    return [
+        f"{len(failed):,} incorrect {'key has' if len(failed) == 1 else 'keys have'} no score, since the model failed "
+        f"there (key {first['key']} first: {first['reason']}): all numbers are of the {done:,} others"
+    ]
+
+
+def of_keys(manifest: Mapping[str, Any]) -> list[str]:
+    """Sentences about what a manifest says of its incorrect keys."""
+    done = manifest["keys_done"]
+    return of_tied_keys(manifest["tied_keys"], done) + of_failed_keys(manifest["failed_keys"], done)
 
 
 def _of_eer(row: Mapping[str, Any], classes: int | None) -> list[str]:

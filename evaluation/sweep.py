@@ -59,8 +59,8 @@ def sweep(
     backend, scheduler
         ``loky`` (this machine) or ``dask`` with the address of a scheduler.
     timeout
-        Seconds that a shard (about ten seconds of work, and in a new worker its start) may take; None waits
-        indefinitely.
+        Seconds that a shard (about ten seconds of work, and in a new worker its start) may take before it is given to
+        another worker; None waits indefinitely.
     command
         The line that a reader types to repeat the run, for the manifest.
     prepared
@@ -97,6 +97,8 @@ def sweep(
                 folder, experiment, identity, _keys_asked(experiment), workers, timeout, command, report
             )
             total, tied = experiment.total, set(manifest["tied_keys"])
+            failed = {one["key"]: one["reason"] for one in manifest["failed_keys"]}  # of this session or an earlier one
+            late = manifest["late_shards"]
             wanted, spent, known = set(range(total)), manifest["seconds"], manifest["cautions"]
             if progress:
                 progress(len(done & wanted), total)
@@ -104,7 +106,9 @@ def sweep(
         failures = Failures("keys", worked=bool(done))
         with (
             Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
-            closing(answers(experiment, identity, shards, workers, backend, scheduler, watch, timeout)) as arriving,
+            closing(
+                answers(experiment, identity, shards, workers, backend, scheduler, watch, timeout, worked=bool(done))
+            ) as arriving,
         ):
             for answered in arriving:
                 for shard in answered.shards:
@@ -113,14 +117,17 @@ def sweep(
                     folder.write_scores(shard_name(shard.start, shard.stop), shard.rows)
                     done |= set(range(shard.start, shard.stop))
                     tied |= set(shard.tied)
+                failed |= {one.number: one.reason for one in answered.failures}
+                failed = {key: reason for key, reason in failed.items() if key not in done}
                 failures.worked |= bool(answered.shards)
                 failures.add(answered.failures)
                 manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
-                manifest |= {"tied_keys": sorted(tied), "cautions": known + cautions.of_tied_keys(tied, len(done))}
-                folder.write_manifest(manifest)
+                manifest |= {"tied_keys": sorted(tied), "late_shards": late + watch.late}
+                manifest["failed_keys"] = [{"key": key, "reason": failed[key]} for key in sorted(failed)]
+                folder.write_manifest(manifest | {"cautions": known + cautions.of_keys(manifest)})
                 if progress:
                     progress(len(done & wanted), total)
-        manifest["cautions"] = known + cautions.of_tied_keys(tied, len(done))
+        manifest["cautions"] = known + cautions.of_keys(manifest)
         for sentence in manifest["cautions"][len(known) :]:
             say(f"caution: {sentence}")
         failures.check(total)

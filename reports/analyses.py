@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.run_folder.folder import find_files
+from wrongkey.evaluation.run_folder.folder import RunFolder, find_files
 from wrongkey.evaluation.run_folder.schema import Analysis as Description
 from wrongkey.evaluation.run_folder.schema import Measure, read_json
 from wrongkey.evaluation.run_folder.scores import old_files
@@ -238,6 +238,9 @@ def _missing(value: object) -> bool:
 
 def _read(path: Path) -> Analysis:
     about = read_json(path, Schema)
+    run = RunFolder(path.parent.parent).digest()
+    if run is not None and about.get("run") not in (None, run):
+        raise BadInput(f"{path} is of another run than the one in this folder: run its analysis again.")
     rows = _read_rows(path.with_suffix(".parquet"), ANALYSIS_COLUMNS[path.stem], about)
     cautions = tuple(old_files([rows], "rows"))
     return Analysis(path.parent.parent, path.stem, about, rows.table, cautions)

@@ -3,10 +3,12 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
 from functools import partial
 from itertools import repeat
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +59,17 @@ class Hanging(Faulty):
         return answers
 
 
+class HangingOnce(Faulty):
+    """Hangs in the first worker of a caller that meets a bad key."""
+
+    def fail(self, answers: Tensor, bad: Tensor) -> Tensor:
+        met = has_hung(os.getppid())
+        if in_worker() and not met.exists():
+            met.touch()
+            time.sleep(3600)
+        return answers
+
+
 class Dying(Faulty):
     """Ends its worker as the system does where memory is short."""
 
@@ -83,6 +96,11 @@ class Slow(Faulty):
         return answers
 
 
+def has_hung(caller: int) -> Path:
+    """The file that is there once a worker of this process has hung: its workers may be older than any environment."""
+    return Path(tempfile.gettempdir()) / f"wrongkey-test-hung-{caller}"
+
+
 def in_worker() -> bool:
     return multiprocessing.current_process().name.startswith("Loky")
 
@@ -97,6 +115,7 @@ silent = partial(_made, Silent)
 out_of_memory = partial(_made, OutOfMemory)
 unpicklable = partial(_made, Unpicklable)
 hanging = partial(_made, Hanging)
+hanging_once = partial(_made, HangingOnce)
 dying = partial(_made, Dying)
 stubborn = partial(_made, Stubborn)
 slow = partial(_made, Slow)

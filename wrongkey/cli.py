@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             complain(str(error))
             return 2
         except MemoryError as error:
-            complain(f"Memory ran out ({error}): ask for less at a time.")
+            complain(f"Memory ran out ({str(error) or 'of this process'}): ask for less at a time.")
             return 2
         except KeyboardInterrupt as error:
             complain("Stopped; finished shards are kept, and the same command continues.")

@@ -16,6 +16,8 @@ PRIVATE = 0o600
 # A new file only: no link that is already there is followed, and no existing file is opened.
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
+PART = re.compile(r"\.[0-9a-f]{16}\.part")  # the random name of a file that is being written
+
 
 @contextmanager
 def atomic_write(path: Path, *, mode: int | None = None, overwrite: bool = True) -> Iterator[BinaryIO]:
@@ -73,6 +75,11 @@ def atomic_write(path: Path, *, mode: int | None = None, overwrite: bool = True)
                     left.unlink()
             raise
     _sync_folder(path.parent)
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file has the name of one that `atomic_write` has not finished: a killed command leaves such files."""
+    return PART.fullmatch(path.name) is not None
 
 
 def write_text_atomically(path: Path, text: str) -> None:

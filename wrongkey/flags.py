@@ -41,13 +41,13 @@ def add_flags(
 
 
 def add_running(group: argparse._ActionsContainer, workers: str, timed: str) -> None:
-    """Add ``--workers`` and ``--timeout``: processes by default, and the work that ends a run by taking longer."""
+    """Add ``--workers`` and ``--timeout``: processes by default, and what may take so long."""
     group.add_argument("--workers", type=int, help=f"processes (default: {workers})")
     group.add_argument(
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help=f"end the run where {timed} takes longer (default: no limit)",
+        help=f"the most that {timed} may take (default: no limit)",
     )
 
 

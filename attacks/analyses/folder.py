@@ -50,6 +50,7 @@ class AnalysisFolder(RunFolder):
             "format": FORMAT,
             "name": name,
             **about,
+            "run": self.digest(),
             "tables": checksums,
             "command": command,
             "versions": versions(),

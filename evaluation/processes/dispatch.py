@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +31,23 @@ class Call:
 
     name: str
     arguments: tuple[Any, ...]
+
+
+class TookTooLong(BadInput):
+    """Calls took longer than they may.
+
+    Attributes
+    ----------
+    late, others : list of Call
+        Those that took too long, and those that have no answer for another reason.
+    timeout : float
+        Seconds that each may take.
+    """
+
+    def __init__(self, late: Sequence[Call], others: Sequence[Call], timeout: float) -> None:
+        self.late, self.others, self.timeout = list(late), list(others), timeout
+        self.what = f"{_capital(some_of([call.name for call in late]))} took longer than --timeout {timeout:g} s"
+        super().__init__(f"{self.what}: {CONTINUES}, with more time.")
 
 
 def described(error: BaseException) -> str:
@@ -93,8 +110,10 @@ def collect(
 
     Raises
     ------
+    TookTooLong
+        For calls that take longer.
     BadInput
-        For a call that takes longer, and for a process that is killed or cannot start.
+        For a process that is killed or cannot start.
     """
     remaining = iter(calls)
     in_flight: dict[Future[Any], Call] = {}
@@ -117,10 +136,8 @@ def collect(
                 yield answer
             late = [f for f in begun if not f.done() and monotonic() - begun[f] >= (timeout or math.inf)]
             if late:
-                names = some_of([in_flight[future].name for future in late])
-                raise BadInput(
-                    f"{_capital(names)} took longer than --timeout {timeout:g} s: {CONTINUES}, with more time."
-                )
+                names = [in_flight.pop(future) for future in late]
+                raise TookTooLong(names, [*in_flight.values(), *remaining], timeout or math.inf)
     except BrokenExecutor as error:
         raise BadInput(_why_broken(error, watch.doing)) from None
 

@@ -26,11 +26,17 @@ class Watch:
         Called with each line, in a thread of its own; None prints nothing.
     done
         Says how much is done, ``20 of 100 keys``.
+
+    Attributes
+    ----------
+    late : int
+        How many took longer than they may and were given to another process.
     """
 
     def __init__(self, unit: str, report: Report | None, done: Callable[[], str]) -> None:
         self.unit, self.report, self.done = unit, report, done
         self.busy: Sequence[str] = ()
+        self.late = 0
         self._last = monotonic()
         self._over = threading.Event()
 
@@ -42,6 +48,11 @@ class Watch:
     def heard(self) -> None:
         """Something arrived."""
         self._last = monotonic()
+
+    def say(self, line: str) -> None:
+        """Report a line."""
+        if self.report is not None:
+            self.report(line)
 
     def __enter__(self) -> Watch:
         if self.report is not None:

@@ -27,8 +27,9 @@ from wrongkey.evaluation.cautions import tied
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import available_cores
-from wrongkey.evaluation.processes.dispatch import Call, accepted, collect, described, sheltered
+from wrongkey.evaluation.processes.dispatch import Call, TookTooLong, accepted, collect, described, sheltered
 from wrongkey.evaluation.processes.failures import Failure
+from wrongkey.evaluation.processes.late import Late
 from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Watch
 from wrongkey.evaluation.run_folder.folder import same
@@ -149,14 +150,28 @@ def answers(
     scheduler: str | None,
     watch: Watch,
     timeout: float | None = None,
+    worked: bool = False,
 ) -> Generator[Answered, None, None]:
-    """Every shard, as it is done.
+    """Every shard, as it is done; ``worked`` says whether any was before.
 
-    Raises BadInput for a cluster that cannot be reached, a worker that dies, and a shard that takes longer than
-    ``timeout`` seconds. Only another process can be timed out, so with a time-out one worker is another process too.
+    A shard that takes longer than ``timeout`` seconds is given to another worker (`Late`). Raises BadInput for a
+    cluster that cannot be reached, a worker that dies, and where every shard takes longer. Only another process can be
+    timed out, so with a time-out one worker is another process too.
     """
-    calls = [Call(_keys(start, stop), (start, stop)) for start, stop in shards]
-    yield from asked(answer, experiment, identity, calls, workers, backend, scheduler, watch, timeout)
+    late, failures = Late(watch, worked), list[Failure]()
+    while shards:
+        calls = [Call(_keys(start, stop), (start, stop)) for start, stop in shards]
+        try:
+            for found in asked(answer, experiment, identity, calls, workers, backend, scheduler, watch, timeout):
+                late.worked = True
+                yield found
+            return
+        except TookTooLong as error:
+            if backend == "dask":  # its workers are not ours to end, and go on with what is late
+                raise
+            shards, failures = late.again(error)
+        if failures:
+            yield Answered([], failures)
 
 
 def asked(
@@ -170,9 +185,9 @@ def asked(
     watch: Watch,
     timeout: float | None = None,
 ) -> Generator[Any, None, None]:
-    """What ``ask(experiment, *call.arguments)`` answers to every call, as it is done; raises BadInput as ``answers``.
+    """What ``ask(experiment, *call.arguments)`` answers to every call, as it is done.
 
-    ``ask`` must be importable in another process.
+    ``ask`` must be importable in another process. Raises BadInput as ``answers``, and for a call that takes longer.
     """
     here = backend == "loky"
     if workers == 1 and here and timeout is None:

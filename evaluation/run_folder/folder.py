@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from wrongkey.evaluation.run_folder.tables import (
     table_files,
     write_table,
 )
-from wrongkey.files import atomic_write, explained_errors
+from wrongkey.files import atomic_write, explained_errors, is_part
 from wrongkey.printable import brief, facts_html
 
 FORMAT = Manifest.FORMAT
@@ -104,6 +105,17 @@ class RunFolder:
         """
         return read_json(self.manifest_path, Manifest) if os.path.lexists(self.manifest_path) else None
 
+    def digest(self) -> str | None:
+        """Return the digest of the run's identity, by which its files know it; None for a folder without a sweep.
+
+        Raises
+        ------
+        BadInput
+            If the manifest is broken.
+        """
+        identity = (self.manifest() or {}).get("identity")
+        return identity_digest(identity) if identity else None
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process alone; the lock ends with the process, however that ends.
@@ -128,6 +140,7 @@ class RunFolder:
             except NotImplementedError:
                 raise BadInput(f"{self.path} is on a disk that cannot lock files: choose another --out.") from None
         try:
+            self._clear()
             yield
         finally:
             with suppress(OSError):
@@ -251,6 +264,13 @@ class RunFolder:
         return any(entry.name not in OWN for entry in self.path.glob("[!.]*")) or any(
             self.path.glob("scores/incorrect-*")
         )
+
+    def _clear(self) -> None:
+        """Remove what a killed command was writing; whoever holds the lock is the only one who writes here."""
+        places = [self.path.iterdir(), *((self.path / name).rglob(".*") for name in OWN)]
+        for path in filter(is_part, chain.from_iterable(places)):
+            with suppress(OSError):
+                path.unlink()
 
     def _mend(self) -> None:
         """Set aside every table that is damaged or repeats keys of another, and seal those of an older wrongkey.

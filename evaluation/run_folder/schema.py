@@ -124,6 +124,13 @@ class Check(Part):
     text: str = ""
 
 
+class FailedKey(Part):
+    """An incorrect key that has no score, and why."""
+
+    key: Count
+    reason: str
+
+
 class Manifest(Part):
     """`manifest.json`: what was asked, and what answered."""
 
@@ -149,6 +156,8 @@ class Manifest(Part):
     self_checks: list[Check] | None = None
     cautions: list[str] = []
     tied_keys: list[Count] = []
+    failed_keys: list[FailedKey] = []
+    late_shards: Count = 0
     key_space: Count | None = None
     enumerated: bool | None = None
     keys_done: Count | None = None
@@ -381,11 +390,12 @@ class Summary(Part):
 
 
 class Analysis(Part):
-    """`analyses/NAME.json`."""
+    """`analyses/NAME.json`. `run`: digest of the identity of the sweep that it lies beside, if there was one."""
 
     FORMAT: ClassVar[str] = "wrongkey-analysis/1"
     REMEDY: ClassVar[str] = "delete it and run its analysis again"
 
+    run: Text = None
     tables: dict[str, str] | None = None
     setting: Setting = Setting()
     metric: Text = None

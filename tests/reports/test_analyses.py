@@ -245,6 +245,22 @@ def test_what_is_broken_is_named(tmp_path: Path, part: str) -> None:
         find_analyses([folder])
 
 
+def test_an_analysis_of_another_run_is_named(make_run: MakeRun, tmp_path: Path) -> None:
+    """Its two files fit each other, but lie beside other scores than those that they were made of."""
+    identities = {"one": {"seed": 0}, "other": {"seed": 1}}
+    one, other = (AnalysisFolder(make_run(name, [20.0, 30.0], identity=identities[name])) for name in identities)
+    rows_of(tmp_path / "rows", "leaks")
+    for folder in (one, other):
+        table = pd.read_parquet(tmp_path / "rows" / "analyses" / "leaks.parquet")
+        folder.write_analysis("leaks", table, {"setting": SETTING}, None)
+        assert len(find_analyses([folder.path])) == 1
+    shutil.copytree(one.path / "analyses", other.path / "analyses", dirs_exist_ok=True)
+    with pytest.raises(BadInput, match=r"leaks\.json is of another run than the one in this folder"):
+        find_analyses([other.path])
+    shutil.copytree(one.path / "analyses", tmp_path / "alone" / "analyses")
+    assert len(find_analyses([tmp_path / "alone"])) == 1
+
+
 def test_rows_are_those_that_the_analysis_wrote(tmp_path: Path) -> None:
     run, other = AnalysisFolder(tmp_path / "run"), AnalysisFolder(tmp_path / "other")
     for folder, value in ((run, 1.0), (other, 2.0)):

@@ -382,6 +382,15 @@ def test_too_few_to_resample_is_said_before_anything_is_written(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_what_a_killed_command_was_writing_goes_away(three):
+    parts = [three.path / f".{'0' * 16}.part", three.path / "scores" / f".{'a1' * 8}.part"]
+    kept = [three.path / ".mine.part", three.path / "scores" / ".hidden"]
+    for path in (*parts, *kept):
+        path.write_bytes(b"half")
+    with RunFolder(three.path).locked():
+        assert not any(path.exists() for path in parts) and all(path.exists() for path in kept)
+
+
 @pytest.mark.parametrize("sealed", [True, False])
 def test_a_run_from_before_a_measure_existed_is_extended_with_it(three, sealed):
     """Its own keys stay whole without the measure; reports leave out what only some keys have."""

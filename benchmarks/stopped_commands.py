@@ -1,0 +1,199 @@
+"""Commands that are stopped at a random moment, and what is there when the same command has been given again.
+
+SIGKILL and SIGTERM go to the calling process, SIGINT to all of them, as Ctrl-C does; SIGSTOP stops all of them for a
+second, after which they continue. Then nothing may be left running, the same command must end well, its results must be
+those of a command that was left alone, and what was finished before must not have been made again. Linux only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.started import Started, unclean
+
+STOPPED = 1.0  # seconds between SIGSTOP and SIGCONT
+SALT = "0123456789abcdef" * 4  # of the victims' keys of both attacks: else they would have other victims
+SPEECH = "--corpus bundled --per-speaker 2 --device cpu"
+SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGSTOP": signal.SIGSTOP}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that writes into the folder `run` of its working directory.
+
+    words: without ``wrongkey``. result: what must be the same however often it was stopped. finished: what must not be
+    made again, by name. on_a_sweep: whether it needs a finished sweep in `run`.
+    """
+
+    words: str
+    result: Callable[[Path], Any]
+    finished: Callable[[Path], dict[str, Any]]
+    on_a_sweep: bool = False
+
+
+def scores(run: Path) -> str:
+    """All score rows of a run folder, in one order, and whether its sweep ended."""
+    table = pd.concat(pd.read_parquet(file) for file in run.glob("scores/*.parquet"))
+    rows = table.sort_values(["condition", "metric", "key_index"], ignore_index=True)
+    return str(bool(_json(run / "manifest.json")["ended"])) + rows.to_csv(index=False)
+
+
+def trials(run: Path) -> str:
+    """Rows of all attacks without their times, and whether the attacks ended."""
+    found = []
+    for file in sorted(run.glob("attacks/*.parquet")):
+        rows = pd.read_parquet(file).sort_values(["given", "trial"])
+        found.append(rows.drop(columns=["seconds"]).to_csv(index=False))
+    return str(bool(_json(run / "attacks/suite.json")["ended"])) + "".join(found)
+
+
+def strength(run: Path) -> dict[str, Any]:
+    """Estimates of a strength."""
+    content = _json(run / "strength/strength.json")
+    return {name: content[name] for name in ("estimates", "evaluations", "best", "state")}
+
+
+def analysis(run: Path) -> tuple[Any, str]:
+    """Rows and measures of the analysis of keys."""
+    return _json(run / "analyses/keys.json")["measures"], pd.read_parquet(run / "analyses/keys.parquet").to_csv()
+
+
+def report(run: Path) -> Any:
+    """The report as JSON; its page must be whole."""
+    assert (run.parent / "report.html").read_text().rstrip().endswith("</html>"), "the page is cut"
+    return _json(run.parent / "report.json")
+
+
+def shards(run: Path) -> dict[str, Any]:
+    """When each shard of keys was written."""
+    return {file.name: file.stat().st_mtime_ns for file in run.glob("scores/incorrect-*.parquet")}
+
+
+def rows_with_times(run: Path) -> dict[str, Any]:
+    """Seconds of each trial that has a row: a trial that is made again has others."""
+    tables = [pd.read_parquet(file) for file in run.glob("attacks/*.parquet")]
+    rows = [row for table in tables for row in table.to_dict("records")]
+    return {f"{row['attack']}, {row['given']}, {row['trial']}": row["seconds"] for row in rows}
+
+
+def _nothing(run: Path) -> dict[str, Any]:
+    return {}
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+SWEEP = f"sweep --model tests.toys:raw3 {SPEECH} --keys 48 --workers 1 --replicates 0 --out run"
+COMMANDS = {
+    "sweep": Command(SWEEP, scores, shards),
+    "attack": Command(
+        "attack known-plaintext,shared-samples --corpus bundled --scheme rom --block 3 --trials 3 --keys 5 "
+        "--seconds 1 --workers 1 --salt salt.json --out run",
+        trials,
+        rows_with_times,
+    ),
+    "strength": Command(
+        f"strength --model tests.toys:raw3 {SPEECH} --within 5 --population 50 --repetitions 1 --moves 2 --workers 1 "
+        "--out run",
+        strength,
+        _nothing,
+    ),
+    "analyse": Command("analyse keys run --trust", analysis, _nothing, on_a_sweep=True),
+    "report": Command("report run --format html,json --out report.html", report, _nothing, on_a_sweep=True),
+}
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A command that was left alone: its result, and the seconds that it took."""
+
+    result: Any
+    seconds: float
+
+
+class Stops:
+    """Commands that are stopped, compared with some that were left alone.
+
+    Parameters
+    ----------
+    place
+        An empty folder. Each command is left alone once here, when it is first asked for.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._alone: dict[str, Undisturbed] = {}
+
+    def once(self, name: str, stop: str, number: int) -> tuple[float, str | None]:
+        """One command, stopped once: the moment in seconds, and what was wrong, "late" where it had ended before."""
+        command, alone = COMMANDS[name], self._left_alone(name)
+        moment = random.Random(f"{name}, {stop}, {number}").uniform(0, alone.seconds)
+        here = self._begun(f"{name}-{stop}-{number}", command)
+        try:
+            return moment, self._stopped(here, command, stop, moment) or self._again(here, command, alone.result)
+        finally:
+            shutil.rmtree(here)
+
+    def _stopped(self, here: Path, command: Command, stop: str, moment: float) -> str | None:
+        started = Started(command.words.split(), here)
+        started.until(lambda: False, moment)
+        if started.process.poll() is not None:
+            return started.done() or "late"
+        if stop == "SIGSTOP":
+            os.killpg(started.process.pid, signal.SIGSTOP)
+            time.sleep(STOPPED)
+            os.killpg(started.process.pid, signal.SIGCONT)
+            return started.done()
+        (os.killpg if stop == "SIGINT" else os.kill)(started.process.pid, SIGNALS[stop])
+        code, said = started.finish()
+        # 0: it was about to end. Negative: by the signal itself, before there was a handler, or SIGKILL.
+        expected = {0, -SIGNALS[stop], 128 + SIGNALS[stop]}
+        if code not in expected:
+            return f"exit code {code}: {said}"
+        # After SIGKILL nobody is left to keep a helper process of joblib from saying what it tidies up.
+        return (None if stop == "SIGKILL" else unclean(said)) or started.emptied()
+
+    def _again(self, here: Path, command: Command, wanted: Any) -> str | None:
+        finished = command.finished(here / "run")
+        if wrong := Started(command.words.split(), here).done():
+            return f"again: {wrong}"
+        if command.result(here / "run") != wanted:
+            return "other results than those of the command that was left alone"
+        now = command.finished(here / "run")
+        if again := [name for name, what in finished.items() if now.get(name) != what]:
+            return f"made again: {', '.join(again)}"
+        if left := [path.name for path in here.rglob(".*")]:
+            return f"files left: {', '.join(left)}"
+        return None
+
+    def _left_alone(self, name: str) -> Undisturbed:
+        if name not in self._alone:
+            here = self._begun(f"{name}-alone", COMMANDS[name])
+            begin = time.monotonic()
+            if wrong := Started(COMMANDS[name].words.split(), here).done():
+                raise SystemExit(f"wrongkey {COMMANDS[name].words} fails without any fault: {wrong}")
+            seconds = time.monotonic() - begin
+            self._alone[name] = Undisturbed(COMMANDS[name].result(here / "run"), seconds)
+        return self._alone[name]
+
+    def _begun(self, name: str, command: Command) -> Path:
+        """A new working directory, with what the command needs."""
+        here = self.place / name
+        here.mkdir()
+        (here / "salt.json").write_text(json.dumps({"format": "wrongkey-salt/1", "salt": SALT}))
+        if command.on_a_sweep:
+            self._left_alone("sweep")
+            shutil.copytree(self.place / "sweep-alone" / "run", here / "run")
+        return here

@@ -1,0 +1,37 @@
+"""The fault campaign in short: one round of some faults. `benchmarks/faults.py` has all of them, and many rounds."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faults import FAULTS, injected, table
+from benchmarks.full_disks import DISKS, disk
+from benchmarks.stopped_commands import Stops
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at the processes of Linux")
+
+
+def may_mount(place: Path) -> bool:
+    """Whether this user may make disks in memory; root may, outside of most containers."""
+    try:
+        with disk(place, "size=64k"):
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+@pytest.mark.parametrize("fault", ["attack-SIGTERM", "strength-SIGKILL", "disk-full"])
+def test_a_command_survives(fault, tmp_path):
+    if fault in DISKS and not may_mount(tmp_path):
+        pytest.skip("may not mount a disk")
+    assert injected(fault, 5, Stops(tmp_path))["wrong"] in ("", "late")
+
+
+def test_the_table_counts_what_was_tried():
+    """A signal that came after the end of its command was not tried."""
+    outcomes = {"sweep-SIGKILL": ["", "late", "other results"], "disk-full": [""], "hang": ["late"]}
+    rows = [{"fault": fault, "wrong": wrong} for fault, found in outcomes.items() for wrong in found]
+    assert list(table(rows))[2:] == ["| sweep-SIGKILL | 2 | 1 |", "| disk-full | 1 | 1 |"]
+    assert set(outcomes) <= set(FAULTS)

@@ -1,0 +1,148 @@
+"""No artefact of a full run holds a secret key: in text or binary, whole or packed, except the key's own file."""
+
+import base64
+import gzip
+import json
+import stat
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.needles import Needles, files_with
+from wrongkey.attacks.harness.salt import Salt
+from wrongkey.cli import main
+from wrongkey.evaluation.corpora import open_corpus
+from wrongkey.keys import SecretKey, correct_key, draw_keys
+
+ROM, SHUFFLING = draw_keys("rom", 10, 41, 0, 1)[0], draw_keys("shuffling", 10, 41, 0, 1)[0]
+SMALL = "--corpus bundled --per-speaker 2 --device cpu --replicates 0 --keep-outputs --workers 1".split()
+
+
+def parquet(path: Path, key: np.ndarray) -> None:
+    pd.DataFrame({"state": list(key)}).to_parquet(path)
+
+
+def page(path: Path, key: np.ndarray) -> None:
+    path.write_bytes(b"<audio src='data:audio/ogg;base64," + base64.b64encode(key.astype("<f4").tobytes()) + b"'>")
+
+
+WRITERS = {
+    "f4": lambda path, key: path.write_bytes(b"123" + key.astype("<f4").tobytes()),
+    "big-endian f8": lambda path, key: path.write_bytes(key.astype(">f8").tobytes()),
+    "transposed": lambda path, key: path.write_bytes(np.ascontiguousarray(key.T).tobytes()),
+    "f2": lambda path, key: path.write_bytes(key.astype("<f2").tobytes()),
+    "npz": lambda path, key: np.savez_compressed(path.with_suffix(".npz"), key=key),
+    "safetensors": lambda path, key: save_file({"key": torch.from_numpy(key.copy())}, path),
+    "gzip": lambda path, key: path.write_bytes(gzip.compress(key.tobytes())),
+    "parquet": parquet,
+    "page": page,
+    "repr": lambda path, key: path.write_text(repr(key.tolist())),
+    "json": lambda path, key: path.write_text(json.dumps(key.tolist(), indent=1)),
+    "numpy": lambda path, key: path.write_text(str(key)),
+    "torch": lambda path, key: path.write_text(str(torch.from_numpy(key))),
+    "%.5f": lambda path, key: np.savetxt(path, key, fmt="%.5f", delimiter=","),
+    "%.4e": lambda path, key: np.savetxt(path, key, fmt="%.4e"),
+}
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_a_key_would_be_found(form, tmp_path):
+    WRITERS[form](tmp_path / "file", ROM)
+    assert files_with(Needles(ROM), tmp_path)
+    assert not files_with(Needles(draw_keys("rom", 10, 42, 0, 1)[0]), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["i1", ">i4", "<i8", "<f4", "text"])
+def test_an_order_would_be_found(kind, tmp_path):
+    order = SHUFFLING.argmax(0)
+    whole = SHUFFLING if kind == "<f4" else order
+    content = str(order.tolist()).encode() if kind == "text" else whole.astype(kind).tobytes()
+    (tmp_path / "file").write_bytes(content)
+    assert files_with(Needles(SHUFFLING), tmp_path) == {"file"}
+
+
+@pytest.fixture(scope="module")
+def victims():
+    """Keys and salts of the victims of attacks, noted as they are drawn."""
+    keys: list[np.ndarray] = []
+    salts: set[bytes] = set()
+    drawn = Salt.key
+
+    def noted(salt, *what):
+        keys.append(drawn(salt, *what))
+        salts.add(salt.secret)
+        return keys[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Salt, "key", noted)
+        yield keys, salts
+
+
+@pytest.fixture(scope="module")
+def full_run(tmp_path_factory, victims):
+    """A folder with all that a user makes, with what was printed, and with what was left for temporary use."""
+    place = tmp_path_factory.mktemp("full")
+    (place / "tmp").mkdir()
+    recording = open_corpus("bundled").utterances[0].path
+    commands = [
+        "keys draw --scheme rom --block 3 --out secret.npz",
+        "keys draw --scheme shuffling --block 10 --out order.safetensors",
+        "keys show secret.npz",
+        "keys show order.safetensors --json",
+        f"encrypt {recording} --key secret.npz --out encrypted.wav",
+        f"encrypt {recording} --key order.safetensors --out shuffled.wav",
+        "decrypt encrypted.wav --key secret.npz --out decrypted.wav",
+        "encrypt-model --model asv-raw3 --key secret.npz --out model.safetensors",
+        "encrypt-model --model asv-raw10 --key order.safetensors --out shuffled.safetensors",
+        f"encrypt {recording} --key model.safetensors --out x.wav",  # refused
+        "sweep --model tests.toys:raw3 --keys 40 --out run",
+        "attack known-plaintext --scheme rom --trials 2 --keys 4 --seconds 1 --corpus bundled --block 3 --out attacks",
+        "strength --model tests.toys:raw3 --within 5 --population 50 --repetitions 1 --moves 2 --out run",
+        "analyse keys run --trust",
+        "report run attacks --out report.html --format html,json,md",
+        "ls .",
+        "ls . --json",
+    ]
+    with pytest.MonkeyPatch.context() as patch, (place / "printed.txt").open("w") as printed:
+        patch.chdir(place)
+        patch.setenv("TMPDIR", str(place / "tmp"))
+        patch.setattr("tempfile.tempdir", None)
+        patch.setattr("sys.stdout", printed)
+        patch.setattr("sys.stderr", printed)
+        for command in commands:
+            more = SMALL if command.startswith(("sweep", "strength")) else []
+            code = main([*command.split(), *more])
+            assert code == (2 if "x.wav" in command else 0), (command, (place / "printed.txt").read_text()[-500:])
+    return place
+
+
+def test_a_users_keys_are_in_their_files_alone(full_run):
+    for name in ("secret.npz", "order.safetensors"):
+        key = SecretKey.load(full_run / name)
+        assert files_with(Needles(np.asarray(key.matrix)), full_run) == {name}
+        assert stat.S_IMODE((full_run / name).stat().st_mode) == 0o600
+
+
+def test_the_correct_key_of_a_sweep_is_in_no_file(full_run):
+    """Although anybody can draw it again who knows the seed."""
+    assert not files_with(Needles(correct_key("rom", 3, 0)), full_run)
+
+
+def test_victims_keys_and_their_salt_are_in_no_file_but_its_own(full_run, victims):
+    keys, salts = victims
+    assert len(keys) >= 2 and len(salts) == 1
+    for key in keys:
+        assert not files_with(Needles(key), full_run)
+    (salt,) = salts
+    files = [path for path in full_run.rglob("*") if path.is_file()]
+    holding = [path for path in files if salt in path.read_bytes() or salt.hex().encode() in path.read_bytes()]
+    assert [path.name for path in holding] == ["salt.json"]
+    assert stat.S_IMODE(holding[0].stat().st_mode) == 0o600
+
+
+def test_nothing_is_left_for_temporary_use(full_run):
+    assert not list((full_run / "tmp").rglob("*.npz")) and not list(full_run.rglob(".*.part"))
