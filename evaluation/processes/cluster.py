@@ -38,7 +38,8 @@ class Cluster(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Cancel what was submitted and is not computed yet; the workers are not ours to end."""
-        self._dask.shutdown(wait=wait)
+        if self._client.status == "running":  # of a lost scheduler there is nothing to cancel
+            self._dask.shutdown(wait=wait)
 
 
 def check_backend(backend: str, scheduler: str | None) -> None:
