@@ -30,7 +30,7 @@ from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Keeping, Queries, QueryGroup, check_bins, group_queries
 from wrongkey.evaluation.reader import Reader
-from wrongkey.evaluation.segment_files import SegmentFiles, Spooled, mapped_queries
+from wrongkey.evaluation.segment_files import SegmentFiles, Spooled, machine_folder, mapped_queries
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.evaluation.windows import as_sent, sends_windows, windows_of
@@ -48,9 +48,9 @@ class Experiment:
     """A configuration with its model, corpus, task and keys in memory, ready to be asked.
 
     ``numbers`` prepares some of the utterances only, by their place in the task's list: enough to ask the model about
-    them, not to score. ``mapped`` is the folder in which another process of this machine keeps the segments. ``like``
-    is an experiment whose model, speech and plain answers this one takes over; its configuration may differ in the keys
-    alone (``with_keys_of``).
+    them, not to score. ``mapped`` names the folder of temporary files in which another process of this machine keeps
+    the segments, or this one keeps them for others. ``like`` is an experiment whose model, speech and plain answers
+    this one takes over; its configuration may differ in the keys alone (``with_keys_of``).
     """
 
     model: Model
@@ -318,7 +318,7 @@ class Experiment:
             self.used = tuple(self.used[number] for number in numbers)
         self.waveforms = []
         self.files = None
-        queries, self.seconds = mapped_queries(Path(mapped)) if mapped else self._queries()
+        queries, self.seconds = self._shared_queries(mapped) if mapped else self._queries()
         self._probe(queries.groups[0])
         kind = Engine if self.keys is None else DerivedEngine
         self.engine = kind.of(
@@ -341,7 +341,12 @@ class Experiment:
         self.files = other.files
         self._plain, self._clean, self._first_answers = other._plain, other._clean, other._first_answers
 
-    def _queries(self) -> tuple[Queries, float]:
+    def _shared_queries(self, name: str) -> tuple[Queries, float]:
+        """The queries that a folder of this machine holds, or will hold for others from now on."""
+        with machine_folder(name) as folder:
+            return mapped_queries(folder) or self._queries(folder)
+
+    def _queries(self, folder: Path | None = None) -> tuple[Queries, float]:
         """The segments of every utterance in use, and the seconds of speech they were cut from."""
         samples = 0
 
@@ -357,7 +362,7 @@ class Experiment:
                     check_bins(self.model, cut, self.cut)
                 yield cut
 
-        keeping = Spooled(self._most_in_memory(), self.dtype)
+        keeping = Spooled(0 if folder else self._most_in_memory(), self.dtype, folder)
         queries = self._grouped(segments(), keeping)
         seconds = samples / self.model.sample_rate
         if keeping.files is not None:

@@ -5,6 +5,8 @@ A scheduler hands the calls to its workers. A call whose worker dies goes to ano
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
@@ -14,6 +16,7 @@ from typing import Any
 from wrongkey.errors import BadInput
 
 ANSWERS_WITHIN = 10.0  # seconds that a scheduler may take to answer; one that restarts is waited for as long
+LOGS = ("distributed", "distributed.client", "tornado.application")
 
 
 class Cluster(Executor):
@@ -27,7 +30,7 @@ class Cluster(Executor):
     @property
     def size(self) -> int:
         """Worker processes at present; at the last count where the scheduler does not answer."""
-        with suppress(OSError, RuntimeError):  # of a lost connection, which the calls in flight report
+        with suppress(OSError, RuntimeError, AttributeError):  # of a lost connection: the calls in flight report it
             self._size = len(self._client.nthreads())
         return self._size
 
@@ -50,6 +53,8 @@ def check_backend(backend: str, scheduler: str | None) -> None:
         raise BadInput("--scheduler is for a cluster: add --backend dask.")
     if backend == "dask" and scheduler is None:
         raise BadInput("--backend dask needs the scheduler's address: --scheduler tcp://host:8786.")
+    if scheduler is not None and not re.fullmatch(r"((tcp|tls|wss?|ucx)://)?[^/\s]+:\d{1,5}", scheduler):
+        raise BadInput(f"--scheduler must be an address such as tcp://host:8786, not {scheduler!r}.")
     if backend == "dask" and find_spec("distributed") is None:
         raise BadInput("--backend dask needs Dask: pip install 'wrongkey[cluster]'.")
 
@@ -57,19 +62,33 @@ def check_backend(backend: str, scheduler: str | None) -> None:
 @contextmanager
 def cluster(scheduler: str) -> Iterator[Cluster]:
     """The cluster of a scheduler; what it still computes is cancelled at the end of the block, however that ends."""
-    from dask.distributed import Client
+    from dask.distributed import Client  # sets up its log
 
-    try:
-        client = Client(scheduler, timeout=ANSWERS_WITHIN)  # type: ignore[no-untyped-call,unused-ignore]
-    except (OSError, ValueError) as error:
-        why = "" if isinstance(error, OSError) else f" ({error})"  # an address that is none
-        raise BadInput(f"No Dask scheduler answers at {scheduler}{why}: start one with 'dask scheduler'.") from None
-    with client:
-        workers = Cluster(client)
+    with _quietly():
         try:
-            yield workers
-        finally:
-            workers.shutdown(wait=False)
+            client = Client(scheduler, timeout=ANSWERS_WITHIN)  # type: ignore[no-untyped-call,unused-ignore]
+        except OSError:
+            raise BadInput(f"No Dask scheduler answers at {scheduler}: start one with 'dask scheduler'.") from None
+        with client:
+            workers = Cluster(client)
+            try:
+                yield workers
+            finally:
+                workers.shutdown(wait=False)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Dask's log, which shows a lost connection as tracebacks; its warnings are shown."""
+    loggers = [logging.getLogger(name) for name in LOGS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def cluster_size(scheduler: str) -> int:

@@ -178,9 +178,11 @@ def asked(
             yield found
         return
     threads = max(available_cores() // workers, 1)
-    files = experiment.files
-    local = (threads, str(files.folder) if files else None) if scheduler is None else (None, None)
-    shared = (ask, experiment.config, tuple(identity.items()), Batch.of(experiment), *local)
+    folder = experiment.files and experiment.files.folder
+    here = (threads, folder and str(folder))
+    there = (None, folder and folder.name)  # of a folder beside the other temporary files of each machine
+    shared: tuple[Any, ...] = (ask, experiment.config, tuple(identity.items()), Batch.of(experiment))
+    shared += here if scheduler is None else there
     calls = [replace(call, arguments=(*shared, *call.arguments)) for call in calls]
     if scheduler is None:
         with processes(workers, threads) as pool:
@@ -228,8 +230,8 @@ def run_shard(
 ) -> Any:
     """``ask(experiment, *arguments)`` in a worker.
 
-    ``threads`` are those of PyTorch; None takes those of the Dask worker, which take turns here. ``segments`` is the
-    folder in which the caller keeps them, on the same machine; None reads the corpus.
+    ``threads`` are those of PyTorch; None takes those of the Dask worker, which take turns here. ``segments`` is
+    where processes of this machine share those of the corpus (``machine_folder``); None reads the corpus.
     """
     with _one_at_a_time:
         torch.set_num_threads(threads or threads_of_worker())

@@ -76,6 +76,27 @@ def test_mapped_segments_are_those_in_memory(settings, temporary, monkeypatch):
     assert folders(temporary) == []
 
 
+def test_workers_of_another_machine_share_what_the_first_one_reads(temporary, monkeypatch):
+    name = f"{PREFIX}of-a-caller-elsewhere"
+    (temporary / name).mkdir(0o700)
+    (temporary / name / "1x4800").write_bytes(b"of a worker that was killed while it wrote")
+    first = Experiment(config(), mapped=name)
+    assert present(first.files).folder == temporary / name
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "load_audio", None)
+        second = Experiment(config(), mapped=name)
+    assert second.files is None
+    keys = first.incorrect.batch(0, 2)
+    expected = of_type(torch.Tensor, first.answers(keys))
+    assert torch.equal(expected, of_type(torch.Tensor, Experiment(config()).answers(keys)))
+    del first
+    assert folders(temporary) == []
+    assert torch.equal(expected, of_type(torch.Tensor, second.answers(keys)))  # it keeps what it has mapped
+    third = Experiment(config(), mapped=name)
+    assert torch.equal(expected, of_type(torch.Tensor, third.answers(keys)))
+    assert folders(temporary) == [temporary / name]
+
+
 def test_a_sweep_that_maps_its_segments_finds_the_same_scores(temporary, tmp_path, monkeypatch):
     monkeypatch.setattr(Experiment, "tune", lambda experiment: setattr(experiment.engine.batch, "rows", 4))
     found = []

@@ -205,6 +205,14 @@ def test_a_scheduler_that_restarts_ends_the_sweep_and_the_same_command_continues
     pd.testing.assert_frame_equal(on(machines, tmp_path / "run", config()), undisturbed, check_exact=True)
 
 
+@pytest.mark.parametrize(
+    "address", ["", "host", "http://host:8786", "tcp://host", "tcp://ho st:1", "tcp://host:8786/x"]
+)
+def test_what_is_no_address_is_refused(address, tmp_path):
+    with pytest.raises(BadInput, match=r"^--scheduler must be an address such as tcp://host:8786, not '"):
+        sweep(config(), tmp_path / "run", backend="dask", scheduler=address)
+
+
 class Growing(Executor):
     """An executor that computes at once and counts what it holds at a time; its workers come one by one."""
 
