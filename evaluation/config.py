@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.memory import bytes_of
 from wrongkey.evaluation.settings import Flag, Group, check
 from wrongkey.keys.blocks import Blocks
 
@@ -107,6 +108,9 @@ class SweepConfig:
         Bootstrap replicates over speakers (ASV) or utterances for the interval of every key; 0 for no intervals.
     keep_outputs : bool
         Whether the trial scores, hypotheses or predictions of every key are kept.
+    memory : str, optional
+        Size, such as ``2GB``, above which the segments of the corpus lie in a temporary file that all processes of the
+        machine map, and not in the memory of each; None chooses by what is free. It changes no score.
     media : {"synthetic", "real", "none"}
         Whose voices are kept as short clips, plain and decrypted (`wrongkey.evaluation.run_folder.media`).
 
@@ -179,10 +183,21 @@ class SweepConfig:
     device: Annotated[Device, RUNNING] = "auto"
     replicates: Annotated[int, Flag("bootstrap replicates per key, 0 for no intervals", least=0), RUNNING] = 200
     keep_outputs: Annotated[bool, Flag("keep every key's trial scores, texts or classes"), RUNNING] = False
+    memory: Annotated[
+        str | None,
+        Flag(
+            "segments of the corpus beyond this size, such as 2GB, lie in a temporary file that all processes share "
+            "(default: by what is free)",
+            metavar="SIZE",
+        ),
+        RUNNING,
+    ] = None
     media: Annotated[Media, RUNNING] = "synthetic"
 
     def __post_init__(self) -> None:
         check(self)
+        if self.memory is not None:
+            bytes_of(self.memory)
         if self.variant not in VARIANTS[self.task]:
             known = " or ".join(VARIANTS[self.task])
             raise BadInput(f"--variant {self.variant} is none of task {self.task}: choose {known}.")

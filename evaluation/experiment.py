@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +21,16 @@ from wrongkey.evaluation.derived_keys import DerivedEngine, EncryptedPerUtteranc
 from wrongkey.evaluation.digests import digest_of_shapes, digest_of_weights, magnitude
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import encrypt_first_layer
-from wrongkey.evaluation.hardware import TOLERANCE, choose_device, choose_precision, keep_freed_memory
+from wrongkey.evaluation.hardware import TOLERANCE, available_cores, choose_device, choose_precision, keep_freed_memory
+from wrongkey.evaluation.memory import bytes_of, free_memory
 from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.probe import probe
-from wrongkey.evaluation.queries import Queries, QueryGroup, check_bins, group_queries
+from wrongkey.evaluation.queries import Keeping, Queries, QueryGroup, check_bins, group_queries
 from wrongkey.evaluation.reader import Reader
+from wrongkey.evaluation.segment_files import SegmentFiles, Spooled, machine_folder, mapped_queries
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.evaluation.windows import as_sent, sends_windows, windows_of
@@ -46,8 +48,9 @@ class Experiment:
     """A configuration with its model, corpus, task and keys in memory, ready to be asked.
 
     ``numbers`` prepares some of the utterances only, by their place in the task's list: enough to ask the model about
-    them, not to score. ``like`` is an experiment whose model, speech and plain answers this one takes over; its
-    configuration may differ in the keys alone (``with_keys_of``).
+    them, not to score. ``mapped`` names the folder of temporary files in which another process of this machine keeps
+    the segments, or this one keeps them for others. ``like`` is an experiment whose model, speech and plain answers
+    this one takes over; its configuration may differ in the keys alone (``with_keys_of``).
     """
 
     model: Model
@@ -57,6 +60,7 @@ class Experiment:
     waveforms: list[Tensor]  # kept where every key encrypts them again
     seconds: float  # of speech in use
     engine: Engine
+    files: SegmentFiles | None  # of the segments, where they are too large for the memory
     keys: UtteranceKeys | None  # where a key is a seed
     correct: np.ndarray  # (N, N), or a seed (4,)
     incorrect: IncorrectKeys | IncorrectSeeds
@@ -65,7 +69,12 @@ class Experiment:
     _first_answers: list[Answers] | None
 
     def __init__(
-        self, config: SweepConfig, numbers: Sequence[int] | None = None, *, like: Experiment | None = None
+        self,
+        config: SweepConfig,
+        numbers: Sequence[int] | None = None,
+        *,
+        mapped: str | None = None,
+        like: Experiment | None = None,
     ) -> None:
         keep_freed_memory()
         self.config = config
@@ -81,7 +90,7 @@ class Experiment:
         if like:
             self._take_speech_of(like)
         else:
-            self._read_speech(numbers)
+            self._read_speech(numbers, mapped)
 
     def with_keys_of(self, config: SweepConfig) -> Experiment | None:
         """The same plain model, speech and plain answers under other keys, or None where ``config`` asks for more.
@@ -300,7 +309,7 @@ class Experiment:
         key = SecretKey.of(self.scheme, self.cut.block_size, self.cut.dims, self.correct)
         return encrypt_first_layer(self.model, key, self.cut, dtype)
 
-    def _read_speech(self, numbers: Sequence[int] | None) -> None:
+    def _read_speech(self, numbers: Sequence[int] | None, mapped: str | None) -> None:
         """Open the corpus and the task, and prepare the utterances in use."""
         self.corpus = _corpus(self.config)
         self.task = make_task(self.config, self.corpus, self.model)
@@ -308,7 +317,9 @@ class Experiment:
         if numbers is not None:
             self.used = tuple(self.used[number] for number in numbers)
         self.waveforms = []
-        queries, self.seconds = self._queries()
+        self.files = None
+        queries, self.seconds = self._shared_queries(mapped) if mapped else self._queries()
+        self._probe(queries.groups[0])
         kind = Engine if self.keys is None else DerivedEngine
         self.engine = kind.of(
             self.model,
@@ -327,27 +338,54 @@ class Experiment:
     def _take_speech_of(self, other: Experiment) -> None:
         self.corpus, self.task, self.used = other.corpus, other.task, other.used
         self.waveforms, self.seconds, self.engine = other.waveforms, other.seconds, other.engine
+        self.files = other.files
         self._plain, self._clean, self._first_answers = other._plain, other._clean, other._first_answers
 
-    def _queries(self) -> tuple[Queries, float]:
-        """The segments of every utterance in use, and the seconds of speech they were cut from."""
-        segments, samples = [], 0
-        for utterance in self.used:
-            waveform = self.reader.waveform(utterance)
-            samples += len(waveform)
-            segments.append(self.reader.segments(waveform, utterance))
-            if self.on_waveforms:
-                self.waveforms.append(waveform)
-        if not self.on_waveforms:
-            check_bins(self.model, segments[0], self.cut)
-        queries = self._grouped(segments)
-        self._probe(queries.groups[0])
-        return queries, samples / self.model.sample_rate
+    def _shared_queries(self, name: str) -> tuple[Queries, float]:
+        """The queries that a folder of this machine holds, or will hold for others from now on."""
+        with machine_folder(name) as folder:
+            return mapped_queries(folder) or self._queries(folder)
 
-    def _grouped(self, segments: Sequence[Tensor]) -> Queries:
+    def _queries(self, folder: Path | None = None) -> tuple[Queries, float]:
+        """The segments of every utterance in use, and the seconds of speech they were cut from."""
+        samples = 0
+
+        def segments() -> Iterator[Tensor]:
+            nonlocal samples
+            for number, utterance in enumerate(self.used):
+                waveform = self.reader.waveform(utterance)
+                samples += len(waveform)
+                if self.on_waveforms:
+                    self.waveforms.append(waveform)
+                cut = self.reader.segments(waveform, utterance)
+                if number == 0 and not self.on_waveforms:
+                    check_bins(self.model, cut, self.cut)
+                yield cut
+
+        keeping = Spooled(0 if folder else self._most_in_memory(), self.dtype, folder)
+        queries = self._grouped(segments(), keeping)
+        seconds = samples / self.model.sample_rate
+        if keeping.files is not None:
+            keeping.files.write_index(queries, seconds)
+            self.files = keeping.files
+        return queries, seconds
+
+    def _most_in_memory(self) -> float:
+        """Bytes of segments up to which every process holds them itself.
+
+        By default those of all workers then fit into half of what is free. A GPU has its own copy in any case, and
+        waveforms that every key encrypts again are not kept as segments.
+        """
+        if self.device.type != "cpu" or self.on_waveforms:
+            return float("inf")
+        if self.config.memory is not None:
+            return bytes_of(self.config.memory)
+        return free_memory() / (2 * (available_cores() + 1))
+
+    def _grouped(self, segments: Iterable[Tensor], keeping: Keeping | None = None) -> Queries:
         if self.on_waveforms:
-            return group_queries(segments, KeyCut(Blocks.SAMPLES, 1), whole=False)
-        return group_queries(segments, self.cut, self._whole_blocks)
+            return group_queries(segments, KeyCut(Blocks.SAMPLES, 1), whole=False, keeping=keeping)
+        return group_queries(segments, self.cut, self._whole_blocks, keeping)
 
     def _encrypted_queries(self, key: np.ndarray) -> Queries:
         """The segments of every utterance whose waveform was encrypted with ``key (N, N)``."""

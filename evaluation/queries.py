@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -89,22 +92,50 @@ class Queries:
         ]
 
 
-def group_queries(segments: Sequence[Tensor], cut: KeyCut, whole: bool) -> Queries:
+class Keeping(Protocol):
+    """Where segments are kept while a corpus is read."""
+
+    def append(self, segments: Tensor) -> None:
+        """Put segments behind those of the same shape."""
+
+    def joined(self, shape: Shape) -> Tensor:
+        """All segments of a shape, one behind the other."""
+
+
+class InMemory:
+    """Segments in the memory of this process."""
+
+    def __init__(self) -> None:
+        self._held: dict[Shape, list[Tensor]] = {}
+
+    def append(self, segments: Tensor) -> None:
+        """Put segments behind those of the same shape."""
+        self._held.setdefault(tuple(segments.shape), []).append(segments)
+
+    def joined(self, shape: Shape) -> Tensor:
+        """All segments of a shape, one behind the other; they are no longer kept here."""
+        return torch.cat(self._held.pop(shape))
+
+    def all(self) -> Iterator[Tensor]:
+        """What was appended, one shape after another; it is no longer kept here."""
+        while self._held:
+            yield from self._held.popitem()[1]
+
+
+def group_queries(segments: Iterable[Tensor], cut: KeyCut, whole: bool, keeping: Keeping | None = None) -> Queries:
     """Sort the segments ``(pieces_i, …)`` of utterances ``i`` into groups of equal shape and number.
 
     ``whole`` says that the first layer reads whole blocks only: what is behind the last one, along each axis that the
-    key cuts, is left out. Any other layer reads the tail too: time is padded with zeros to a whole block.
+    key cuts, is left out. Any other layer reads the tail too: time is padded with zeros to a whole block. ``keeping``
+    has them while they come, and joins them; None keeps them in memory.
     """
-    by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
+    keeping = keeping or InMemory()
+    numbers: dict[Shape, list[int]] = {}
     for index, pieces in enumerate(segments):
         fitted = _cut_tail(pieces, cut) if whole else _pad_tail(pieces, cut)
-        by_shape.setdefault(tuple(fitted.shape), []).append((index, fitted))
-    return Queries(
-        tuple(
-            QueryGroup(torch.cat([fitted for _, fitted in members]), torch.tensor([index for index, _ in members]))
-            for _, members in sorted(by_shape.items(), key=lambda item: item[0])
-        )
-    )
+        numbers.setdefault(tuple(fitted.shape), []).append(index)
+        keeping.append(fitted)
+    return Queries(tuple(QueryGroup(keeping.joined(shape), torch.tensor(numbers[shape])) for shape in sorted(numbers)))
 
 
 def check_bins(model: Model, segments: Tensor, cut: KeyCut) -> None:

@@ -17,12 +17,13 @@ from wrongkey.evaluation.begin import begin_run, threads_of_this_process
 from wrongkey.evaluation.clips import keep_sweep
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import available_cores, choose_device, choose_workers
+from wrongkey.evaluation.hardware import available_cores, choose_device
 from wrongkey.evaluation.models.asking import model_at_fault
+from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import check_timeout
 from wrongkey.evaluation.processes.failures import Failures
 from wrongkey.evaluation.processes.watch import Report, Watch
-from wrongkey.evaluation.processes.workers import answers, check_backend
+from wrongkey.evaluation.processes.workers import answers, places
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.manifest import now
 
@@ -55,7 +56,7 @@ def sweep(
     out
         The run folder; one that is there is continued if it holds the same experiment.
     workers
-        Processes; None takes one per core on a CPU and one per GPU.
+        Processes; None takes one per core on a CPU and one per GPU, or as many as the cluster has workers.
     backend, scheduler
         ``loky`` (this machine) or ``dask`` with the address of a scheduler.
     timeout
@@ -83,10 +84,10 @@ def sweep(
     """
     check_backend(backend, scheduler)
     check_timeout(timeout)
-    workers = choose_workers(workers, choose_device(config.device))
+    here, workers = places(workers, choose_device(config.device), scheduler)
     folder = RunFolder(out)
     say = report or (lambda line: None)
-    with folder.locked(), threads_of_this_process(max(available_cores() // workers, 1)):
+    with folder.locked(), threads_of_this_process(max(available_cores() // here, 1)):
         begin = perf_counter()
         with model_at_fault(config.model):
             if prepared is None:
@@ -94,7 +95,7 @@ def sweep(
             experiment = prepared or Experiment(config)
             identity = experiment.identity()
             manifest, done = begin_run(
-                folder, experiment, identity, _keys_asked(experiment), workers, timeout, command, report
+                folder, experiment, identity, _keys_asked(experiment), here, timeout, command, report
             )
             total, tied = experiment.total, set(manifest["tied_keys"])
             failed = {one["key"]: one["reason"] for one in manifest["failed_keys"]}  # of this session or an earlier one
@@ -107,7 +108,7 @@ def sweep(
         with (
             Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
             closing(
-                answers(experiment, identity, shards, workers, backend, scheduler, watch, timeout, worked=bool(done))
+                answers(experiment, identity, shards, workers, scheduler, watch, timeout, worked=bool(done))
             ) as arriving,
         ):
             for answered in arriving:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
@@ -82,7 +82,7 @@ def collect(
     executor: Executor,
     function: Callable[..., Any],
     calls: Iterable[Call],
-    slots: int,
+    slots: int | Callable[[], int],
     watch: Watch,
     *,
     timeout: float | None = None,
@@ -99,7 +99,8 @@ def collect(
     calls
         Arguments and a name for each call.
     slots
-        Processes of the executor; as many calls wait as are being computed.
+        Processes of the executor, or what counts them, where they come and go; as many calls wait as are being
+        computed.
     watch
         Told of every answer, and of what is being computed.
     timeout
@@ -120,17 +121,18 @@ def collect(
     begun: dict[Future[Any], float] = {}
     try:
         while True:
-            for call in islice(remaining, 2 * slots - len(in_flight)):
+            places = slots if isinstance(slots, int) else slots()
+            for call in islice(remaining, max(2 * places - len(in_flight), 0)):
                 in_flight[executor.submit(sheltered, function, *call.arguments)] = call
             if not in_flight:
                 return
             now = monotonic()
-            computed = list(in_flight)[: slots if in_order else None]
+            computed = list(in_flight)[: places if in_order else None]
             begun = {future: begun.get(future, now) if in_order else now for future in computed}
             watch.busy = [in_flight[future].name for future in computed]
             left = timeout and max(min(begun.values()) + timeout - now, 0)
             done, _ = wait(in_flight, left, FIRST_COMPLETED)
-            for future in sorted(done, key=lambda future: future.exception() is not None):  # keep what there is
+            for future in sorted(done, key=_failed):  # keep what there is
                 answer = _answer(future, in_flight.pop(future))
                 watch.heard()
                 yield answer
@@ -142,11 +144,17 @@ def collect(
         raise BadInput(_why_broken(error, watch.doing)) from None
 
 
+def _failed(future: Future[Any]) -> bool:
+    return future.cancelled() or future.exception() is not None
+
+
 def _answer(future: Future[Any], call: Call) -> Any:
     try:
         return accepted(future.result())
     except (BadInput, BrokenExecutor):
         raise
+    except CancelledError:  # by Dask: nothing here cancels a call that it still waits for
+        raise BadInput(f"The connection to the scheduler was lost at {call.name}: {CONTINUES}.") from None
     except (Exception, SystemExit) as error:  # of the way there or back, or a model that calls sys.exit()
         name = _capital(call.name)
         raise BadInput(f"{name} got no answer from a worker ({described(error)}): {CONTINUES}.") from None

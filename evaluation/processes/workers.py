@@ -9,12 +9,9 @@ import multiprocessing
 import platform
 import re
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.util import find_spec
 from itertools import groupby
 from typing import Any
 
@@ -26,7 +23,8 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.cautions import tied
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import available_cores
+from wrongkey.evaluation.hardware import available_cores, choose_workers, describe_device
+from wrongkey.evaluation.processes.cluster import cluster, cluster_size, threads_of_worker
 from wrongkey.evaluation.processes.dispatch import Call, TookTooLong, accepted, collect, described, sheltered
 from wrongkey.evaluation.processes.failures import Failure
 from wrongkey.evaluation.processes.late import Late
@@ -146,7 +144,6 @@ def answers(
     identity: dict[str, Any],
     shards: list[tuple[int, int]],
     workers: int,
-    backend: str,
     scheduler: str | None,
     watch: Watch,
     timeout: float | None = None,
@@ -162,12 +159,12 @@ def answers(
     while shards:
         calls = [Call(_keys(start, stop), (start, stop)) for start, stop in shards]
         try:
-            for found in asked(answer, experiment, identity, calls, workers, backend, scheduler, watch, timeout):
+            for found in asked(answer, experiment, identity, calls, workers, scheduler, watch, timeout):
                 late.worked = True
                 yield found
             return
         except TookTooLong as error:
-            if backend == "dask":  # its workers are not ours to end, and go on with what is late
+            if scheduler is not None:  # its workers are not ours to end, and go on with what is late
                 raise
             shards, failures = late.again(error)
         if failures:
@@ -180,63 +177,104 @@ def asked(
     identity: dict[str, Any],
     calls: Sequence[Call],
     workers: int,
-    backend: str,
     scheduler: str | None,
     watch: Watch,
     timeout: float | None = None,
 ) -> Generator[Any, None, None]:
     """What ``ask(experiment, *call.arguments)`` answers to every call, as it is done.
 
-    ``ask`` must be importable in another process. Raises BadInput as ``answers``, and for a call that takes longer.
+    ``ask`` must be importable in another process. ``scheduler`` is that of a Dask cluster, None for this machine. Raises
+    BadInput as ``answers``, and for a call that takes longer.
     """
-    here = backend == "loky"
-    if workers == 1 and here and timeout is None:
+    if workers == 1 and scheduler is None and timeout is None:
         for call in calls:
             watch.busy = [call.name]
             found = accepted(sheltered(ask, experiment, *call.arguments))
             watch.heard()
             yield found
         return
-    # Machines of a cluster measure their own batch; the processes of this one share what was measured here.
     threads = max(available_cores() // workers, 1)
-    shared = (experiment.engine.batch.rows, threads) if here else (None, None)
-    prepared = (ask, experiment.config, tuple(identity.items()), *shared)
-    calls = [replace(call, arguments=(*prepared, *call.arguments)) for call in calls]
-    with processes(workers, threads) if here else _cluster(scheduler) as executor:
-        yield from collect(executor, run_shard, calls, workers, watch, timeout=timeout, in_order=here)
+    folder = experiment.files and experiment.files.folder
+    here = (threads, folder and str(folder))
+    there = (None, folder and folder.name)  # of a folder beside the other temporary files of each machine
+    shared: tuple[Any, ...] = (ask, experiment.config, tuple(identity.items()), Batch.of(experiment))
+    shared += here if scheduler is None else there
+    calls = [replace(call, arguments=(*shared, *call.arguments)) for call in calls]
+    if scheduler is None:
+        with processes(workers, threads) as pool:
+            yield from collect(pool, run_shard, calls, workers, watch, timeout=timeout)
+        return
+    with cluster(scheduler) as machines:
+        yield from collect(
+            machines, run_shard, calls, lambda: max(machines.size, workers), watch, timeout=timeout, in_order=False
+        )
+
+
+def places(workers: int | None, device: torch.device, scheduler: str | None) -> tuple[int, int]:
+    """Processes that compute here, and shards that are computed at a time: here, or by the workers of a scheduler."""
+    if scheduler is None:
+        here = choose_workers(workers, device)
+        return here, here
+    return 1, choose_workers(workers or cluster_size(scheduler), device)
 
 
 def _keys(start: int, stop: int) -> str:
     return f"key {start:,}" if stop == start + 1 else f"keys {start:,} … {stop - 1:,}"
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a pass, as they were measured on a kind of device: ``cpu``, or the name of a GPU."""
+
+    rows: int
+    kind: str
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Batch:
+        """The batch size of an experiment."""
+        return cls(experiment.engine.batch.rows, _kind(experiment.device))
+
+
 def run_shard(
-    ask: Ask, config: SweepConfig, identity: Identity, rows: int | None, threads: int | None, *arguments: Any
+    ask: Ask,
+    config: SweepConfig,
+    identity: Identity,
+    batch: Batch,
+    threads: int | None,
+    segments: str | None,
+    *arguments: Any,
 ) -> Any:
-    """``ask(experiment, *arguments)`` in a worker; the threads of a Dask worker take turns."""
+    """``ask(experiment, *arguments)`` in a worker.
+
+    ``threads`` are those of PyTorch; None takes those of the Dask worker, which take turns here. ``segments`` is
+    where processes of this machine share those of the corpus (``machine_folder``); None reads the corpus.
+    """
     with _one_at_a_time:
-        if threads:
-            torch.set_num_threads(threads)
-        return ask(_prepared(config, identity, rows), *arguments)
+        torch.set_num_threads(threads or threads_of_worker())
+        return ask(_prepared(config, identity, batch, segments), *arguments)
 
 
 @lru_cache(maxsize=1)
-def _prepared(config: SweepConfig, identity: Identity, rows: int | None) -> Experiment:
-    """Prepared once per worker, with ``rows`` per pass or, where None, the fastest here.
+def _prepared(config: SweepConfig, identity: Identity, batch: Batch, segments: str | None) -> Experiment:
+    """Prepared once per worker, with the caller's rows per pass or, on another device, the fastest ones.
 
     Raises BadInput where the worker finds another model or other speech than the caller, as on a cluster whose
     machines hold different files.
     """
-    experiment = Experiment(replace(config, device=_own_gpu(config.device)))
+    experiment = Experiment(replace(config, device=_own_gpu(config.device)), mapped=segments)
     found = experiment.identity()
     if differing := [name for name, value in found.items() if not same(dict(identity)[name], value)]:
         raise BadInput(f"The worker {platform.node()} sees another {differing[0]}: give every worker the same files.")
-    if rows is None:
-        experiment.tune()
+    if _kind(experiment.device) == batch.kind:
+        experiment.engine.batch.rows = batch.rows  # answers of other batches differ by rounding
     else:
-        experiment.engine.batch.rows = rows
+        experiment.tune()
     experiment.check_unchanged()
     return experiment
+
+
+def _kind(device: torch.device) -> str:
+    return "cpu" if device.type == "cpu" else describe_device(device)
 
 
 def _own_gpu(device: str) -> str:
@@ -245,32 +283,3 @@ def _own_gpu(device: str) -> str:
         return device
     number = re.search(r"\d+$", multiprocessing.current_process().name)
     return f"cuda:{int(number[0]) % torch.cuda.device_count()}" if number else device
-
-
-def check_backend(backend: str, scheduler: str | None) -> None:
-    """Raise BadInput for a backend that is unknown, not installed or without its scheduler's address."""
-    if backend not in ("loky", "dask"):
-        raise BadInput(f"The backend {backend!r} is unknown: choose loky or dask.")
-    if backend == "loky" and scheduler is not None:
-        raise BadInput("--scheduler is for a cluster: add --backend dask.")
-    if backend == "dask" and scheduler is None:
-        raise BadInput("--backend dask needs the scheduler's address: --scheduler tcp://host:8786.")
-    if backend == "dask" and find_spec("distributed") is None:
-        raise BadInput("--backend dask needs Dask: pip install 'wrongkey[cluster]'.")
-
-
-@contextmanager
-def _cluster(scheduler: str | None) -> Iterator[Executor]:
-    """A Dask cluster as an executor; what it still computes is cancelled where an exception leaves the block."""
-    from dask.distributed import Client
-
-    try:
-        client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call,unused-ignore]
-    except OSError:
-        raise BadInput(f"No Dask scheduler answers at {scheduler}: start one with 'dask scheduler'.") from None
-    with client:
-        executor: Executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call,unused-ignore]
-        try:
-            yield executor
-        finally:
-            executor.shutdown(wait=False)

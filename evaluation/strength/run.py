@@ -25,11 +25,12 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.begin import begin_run, threads_of_this_process
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import available_cores, choose_device, choose_workers
+from wrongkey.evaluation.hardware import available_cores, choose_device
 from wrongkey.evaluation.models.asking import model_at_fault
+from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout
 from wrongkey.evaluation.processes.watch import Report, Watch
-from wrongkey.evaluation.processes.workers import asked, check_backend
+from wrongkey.evaluation.processes.workers import asked, places
 from wrongkey.evaluation.run_folder.folder import RunFolder
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.estimate import Estimate, counted, estimate, read
@@ -98,9 +99,9 @@ def strength(
     """
     check_backend(backend, scheduler)
     check_timeout(timeout)
-    workers = choose_workers(workers, choose_device(config.device))
+    here, workers = places(workers, choose_device(config.device), scheduler)
     folder, say = RunFolder(out), report or (lambda line: None)
-    with folder.locked(), threads_of_this_process(max(available_cores() // workers, 1)):
+    with folder.locked(), threads_of_this_process(max(available_cores() // here, 1)):
         with model_at_fault(config.model):
             say(f"Reading {config.corpus} for {config.model} …")
             experiment = Experiment(replace(config, keys=1))
@@ -111,13 +112,12 @@ def strength(
             identity = experiment.identity()
             ended = (folder.manifest() or {}).get("ended")
             what = _what(experiment, settings)
-            manifest, _ = begin_run(folder, experiment, identity, what, workers, timeout, command, report)
+            manifest, _ = begin_run(folder, experiment, identity, what, here, timeout, command, report)
             folder.write_manifest(manifest | {"ended": ended})  # of the sweep that lies here, if any
             plain = plain_error(experiment)
         ask = partial(
-            asked, experiment=experiment, identity=identity, workers=workers, backend=backend, scheduler=scheduler,
-            timeout=timeout,
-        )  # fmt: skip
+            asked, experiment=experiment, identity=identity, workers=workers, scheduler=scheduler, timeout=timeout
+        )
         run = _Run(experiment, settings, plain, StrengthFolder(folder, _sealed(settings, config.seed)), ask, say)
         run.begin()
         with Watch("shard", report, lambda: run.done) as run.watch, model_at_fault(config.model):

@@ -1,0 +1,109 @@
+"""How a sweep scales with the workers of a Dask cluster: ``python benchmarks/cluster.py`` (some minutes).
+
+Starts a scheduler and workers on this machine, each a process of one thread, and sweeps with one worker and with two,
+in turn. Prints the keys per second of each, from the moment when a fifth of the keys is done (workers open model and
+corpus before), the ratio, and by how much scores differ from those of a sweep without Dask. It means something on a
+machine with three idle cores: the caller and the scheduler take a part of one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import pandas as pd
+
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.hardware import available_cores
+from wrongkey.evaluation.processes.cluster import cluster_size
+from wrongkey.evaluation.sweep import sweep
+
+FIRST = 0.2  # share of the keys that are not timed
+
+
+@contextmanager
+def machines(workers: int, folder: Path) -> Iterator[str]:
+    """The address of a scheduler with as many workers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    commands = [["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]]
+    commands += [["worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]] * workers
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with (folder / "dask.log").open("ab") as log:
+        started = [
+            subprocess.Popen([sys.executable, "-m", "dask", *command], env=environment, stdout=log, stderr=log)
+            for command in commands
+        ]
+    try:
+        with socket.socket() as asking:
+            while asking.connect_ex(("127.0.0.1", port)):
+                pass
+        while cluster_size(address) < workers:
+            pass
+        yield address
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def rate(config: SweepConfig, out: Path, address: str | None) -> float:
+    """Keys per second of a sweep once its workers are ready."""
+    arrivals: list[tuple[float, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        if done >= FIRST * total:
+            arrivals.append((perf_counter(), done))
+
+    backend = "dask" if address else "loky"
+    sweep(config, out, workers=None if address else 1, backend=backend, scheduler=address, progress=progress)
+    (begin, first), (end, last) = arrivals[0], arrivals[-1]
+    return (last - first) / (end - begin)
+
+
+def scores(out: Path) -> pd.DataFrame:
+    """All score rows of incorrect keys, in order."""
+    table = pd.concat(pd.read_parquet(file) for file in sorted((out / "scores").glob("incorrect-*.parquet")))
+    return table.sort_values(["metric", "key_index"], ignore_index=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="asv-raw10")
+    parser.add_argument("--keys", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    config = SweepConfig(options.model, "bundled", trials="corpus", keys=options.keys, device="cpu", media="none")
+    print(f"{available_cores()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        here = rate(config, folder / "here", None)
+        print(f"without Dask, in one process: {here:.2f} keys/s", flush=True)
+        rates: dict[int, list[float]] = {1: [], 2: []}
+        differing = 0.0
+        for turn in range(options.rounds):
+            for workers, found in rates.items():
+                out = folder / f"{workers}-{turn}"
+                with machines(workers, folder) as address:
+                    found.append(rate(config, out, address))
+                print(f"{workers} workers: {found[-1]:.2f} keys/s", flush=True)
+                difference = scores(out).value - scores(folder / "here").value
+                differing = max(differing, float(difference.abs().max()))
+        print(f"two workers to one: {median(rates[2]) / median(rates[1]):.2f}; one to no Dask: ", end="")
+        print(f"{median(rates[1]) / here:.2f}; largest difference of a score: {differing:.1e}")
+
+
+if __name__ == "__main__":
+    main()

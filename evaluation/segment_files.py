@@ -1,0 +1,155 @@
+"""Segments of a long corpus in files, which all processes of a machine map: they are in its memory once.
+
+The process that reads the corpus writes the files, one for each shape, into a private temporary folder, and removes it
+when it ends; who has mapped a file by then keeps it. On another machine of a cluster the first worker does the same for
+the others. The folder of a process that was killed goes when the next one makes its own: a lock, which ends with its
+owner, says which folders are in use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from wrongkey.evaluation.queries import InMemory, Queries, QueryGroup, Shape
+from wrongkey.files import explained_errors
+
+PREFIX = "wrongkey-segments-"
+INDEX, LOCK, READING = "index.json", "lock", "reading"
+REMEDY = "make room there, name another folder in TMPDIR, or raise --memory"
+UNLOCKED_SECONDS = 60.0  # after which a folder without a locked file is of no process that is about to lock it
+
+
+class SegmentFiles:
+    """A private temporary folder of segments; it goes with this object, or with the process.
+
+    Parameters
+    ----------
+    dtype
+        The precision in which the segments are kept: that of the engine, which then copies nothing.
+    folder
+        A folder of ``machine_folder`` that holds no index; None makes one.
+    """
+
+    def __init__(self, dtype: torch.dtype, folder: Path | None = None) -> None:
+        _remove_abandoned()
+        with explained_errors(folder or Path(tempfile.gettempdir()), REMEDY):
+            self.folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
+            lock = FileLock(self.folder / LOCK)
+            lock.acquire(timeout=0)
+            for left in self.folder.glob("*x*"):  # by a process that was killed while it wrote
+                left.unlink()
+        self._end = weakref.finalize(self, _remove, self.folder, lock)
+        self._dtype = dtype
+
+    def append(self, segments: Tensor) -> None:
+        """Put segments behind those of the same shape."""
+        content = segments.to(self._dtype).contiguous().flatten().view(torch.uint8).numpy()
+        with explained_errors(self.folder, REMEDY), _file(self.folder, segments.shape).open("ab") as file:
+            file.write(content.data)
+
+    def joined(self, shape: Shape) -> Tensor:
+        """All segments of a shape, one behind the other, mapped."""
+        return _mapped(self.folder, shape, self._dtype)
+
+    def write_index(self, queries: Queries, seconds: float) -> None:
+        """Write what another process needs to map the same queries: see ``mapped_queries``."""
+        groups = [((group.pieces, *group.segments.shape[1:]), group.utterance.tolist()) for group in queries.groups]
+        index = {"dtype": str(self._dtype).removeprefix("torch."), "seconds": seconds, "groups": groups}
+        with explained_errors(self.folder, REMEDY):
+            (self.folder / INDEX).write_text(json.dumps(index))
+
+
+class Spooled:
+    """Segments in memory as long as they are no more than ``most`` bytes, and all of them in files from then on."""
+
+    def __init__(self, most: float, dtype: torch.dtype, folder: Path | None = None) -> None:
+        self.files: SegmentFiles | None = None
+        self._most, self._dtype, self._folder, self._bytes = most, dtype, folder, 0
+        self._held = InMemory()
+
+    def append(self, segments: Tensor) -> None:
+        """Put segments behind those of the same shape."""
+        self._bytes += segments.numel() * self._dtype.itemsize
+        if self.files is None and self._bytes > self._most:
+            self.files = SegmentFiles(self._dtype, self._folder)
+            for part in self._held.all():
+                self.files.append(part)
+        (self.files or self._held).append(segments)
+
+    def joined(self, shape: Shape) -> Tensor:
+        """All segments of a shape, one behind the other."""
+        return (self.files or self._held).joined(shape)
+
+
+@contextmanager
+def machine_folder(name: str) -> Iterator[Path]:
+    """A private folder of temporary files by its name, or by its path, for one process of this machine at a time."""
+    folder = Path(tempfile.gettempdir(), name)
+    with explained_errors(folder, REMEDY):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if not _is_own(folder):
+            raise PermissionError("it belongs to another user")
+        lock = FileLock(folder / READING)
+        lock.acquire()
+    try:
+        yield folder
+    finally:
+        lock.release()
+
+
+def mapped_queries(folder: Path) -> tuple[Queries, float] | None:
+    """The queries that another process keeps in a folder, and the seconds of speech in them; None where it has none."""
+    try:
+        index = json.loads((folder / INDEX).read_text())
+        dtype = getattr(torch, index["dtype"])
+        groups = tuple(
+            QueryGroup(_mapped(folder, tuple(shape), dtype), torch.tensor(utterance))
+            for shape, utterance in index["groups"]
+        )
+    except FileNotFoundError:  # not written, or removed at this moment
+        return None
+    return Queries(groups), index["seconds"]
+
+
+def _file(folder: Path, shape: Shape) -> Path:
+    return folder / "x".join(map(str, shape))
+
+
+def _mapped(folder: Path, shape: Shape, dtype: torch.dtype) -> Tensor:
+    """The segments ``(utterances · pieces, …)`` of a shape; whoever writes to them has a copy of the page."""
+    file = _file(folder, shape)
+    count = file.stat().st_size // dtype.itemsize
+    return torch.from_file(str(file), shared=False, size=count, dtype=dtype).view(-1, *shape[1:])
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError, Timeout):
+            if not _is_own(folder) or time.time() - folder.stat().st_mtime < UNLOCKED_SECONDS:
+                continue
+            lock = FileLock(folder / LOCK)
+            with FileLock(folder / READING, timeout=0):
+                lock.acquire(timeout=0)
+                _remove(folder, lock)
+
+
+def _is_own(folder: Path) -> bool:
+    return not folder.is_symlink() and folder.stat().st_uid == getattr(os, "getuid", int)()
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release(force=True)

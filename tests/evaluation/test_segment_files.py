@@ -1,0 +1,159 @@
+"""Segments in files that processes map: the same scores, private, and gone afterwards."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from tests.narrow import of_type, present
+from wrongkey.errors import BadInput
+from wrongkey.evaluation import reader
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.finished import is_finished
+from wrongkey.evaluation.memory import bytes_of, free_memory
+from wrongkey.evaluation.segment_files import PREFIX, SegmentFiles
+from wrongkey.evaluation.sweep import sweep
+
+ROOT = Path(__file__).parents[2]
+FEW = ROOT / "tests/data/two_speakers.txt"
+
+
+def config(model: str = "raw3", **settings) -> SweepConfig:
+    shared: dict[str, Any] = {"corpus": "bundled", "only": str(FEW), "replicates": 0, "device": "cpu", "keys": 6}
+    return SweepConfig(model=f"tests.toys:{model}", **shared | settings)
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch):
+    """A folder for temporary files that is empty at first."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def folders(temporary: Path) -> list[Path]:
+    return sorted(temporary.glob(f"{PREFIX}*"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "segmented"},
+        {"model": "whole_utterances"},
+        {"model": "raw3", "precision": "float64"},
+        {"model": "raw3", "precision": "bfloat16"},
+        {"model": "recurrent", "block": 5},
+    ],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_mapped_segments_are_those_in_memory(settings, temporary, monkeypatch):
+    inside, outside = Experiment(config(**settings)), Experiment(config(**settings, memory="5KB"))
+    assert inside.files is None
+    folder = present(outside.files).folder
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "load_audio", None)  # another process reads no recording
+        mapped = Experiment(config(**settings), mapped=str(folder))
+    keys = inside.incorrect.batch(0, 2)
+    for other in (outside, mapped):
+        assert other.seconds == inside.seconds
+        assert len(other.engine.queries.groups) == len(inside.engine.queries.groups)
+        for one, two in zip(other.engine.queries.groups, inside.engine.queries.groups, strict=True):
+            assert torch.equal(one.segments, two.segments) and torch.equal(one.utterance, two.utterance)
+            assert one.segments.dtype == two.segments.dtype == inside.dtype
+        assert torch.equal(of_type(torch.Tensor, other.answers(keys)), of_type(torch.Tensor, inside.answers(keys)))
+    del outside, other
+    assert folders(temporary) == []
+
+
+def test_workers_of_another_machine_share_what_the_first_one_reads(temporary, monkeypatch):
+    name = f"{PREFIX}of-a-caller-elsewhere"
+    (temporary / name).mkdir(0o700)
+    (temporary / name / "1x4800").write_bytes(b"of a worker that was killed while it wrote")
+    first = Experiment(config(), mapped=name)
+    assert present(first.files).folder == temporary / name
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "load_audio", None)
+        second = Experiment(config(), mapped=name)
+    assert second.files is None
+    keys = first.incorrect.batch(0, 2)
+    expected = of_type(torch.Tensor, first.answers(keys))
+    assert torch.equal(expected, of_type(torch.Tensor, Experiment(config()).answers(keys)))
+    del first
+    assert folders(temporary) == []
+    assert torch.equal(expected, of_type(torch.Tensor, second.answers(keys)))  # it keeps what it has mapped
+    third = Experiment(config(), mapped=name)
+    assert torch.equal(expected, of_type(torch.Tensor, third.answers(keys)))
+    assert folders(temporary) == [temporary / name]
+
+
+def test_a_sweep_that_maps_its_segments_finds_the_same_scores(temporary, tmp_path, monkeypatch):
+    monkeypatch.setattr(Experiment, "tune", lambda experiment: setattr(experiment.engine.batch, "rows", 4))
+    found = []
+    for memory in (None, "0"):
+        out = sweep(config(memory=memory), tmp_path / f"run{memory}", workers=1, timeout=600.0).path
+        table = pd.concat(pd.read_parquet(file) for file in sorted((out / "scores").glob("incorrect-*.parquet")))
+        found.append(table.sort_values(["metric", "key_index"], ignore_index=True))
+        assert folders(temporary) == []
+    pd.testing.assert_frame_equal(*found, check_exact=True)
+    assert is_finished(config(memory="3GB"), tmp_path / "run0")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(temporary):
+    kill = f"import os, signal, tempfile, torch; tempfile.tempdir = {str(temporary)!r}\n"
+    kill += "from wrongkey.evaluation.segment_files import SegmentFiles\n"
+    kill += "files = SegmentFiles(torch.float32); files.append(torch.ones(1, 3)); os.kill(os.getpid(), signal.SIGKILL)"
+    killed = subprocess.run([sys.executable, "-c", kill], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = folders(temporary)
+    in_use = SegmentFiles(torch.float32)
+    assert left.exists()  # a folder this young may be about to be locked
+    for folder in (left, in_use.folder):
+        os.utime(folder, (0, 0))
+    new = SegmentFiles(torch.float32)
+    assert folders(temporary) == sorted([in_use.folder, new.folder])
+
+
+def test_no_room_for_segments_is_a_sentence(temporary):
+    files = SegmentFiles(torch.float32)
+    (files.folder / "1x3").symlink_to("/dev/full")
+    with pytest.raises(BadInput, match=r"cannot be written \(No space left on device\): make room there, name another"):
+        files.append(torch.ones(1, 3))
+    temporary.rename(temporary.with_name("elsewhere"))
+    with pytest.raises(BadInput, match=r"cannot be written \(No such file or directory\): make room there"):
+        SegmentFiles(torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [("0", 0), ("500", 500), ("2GB", 2 * 10**9), ("1.5 kB", 1500), ("2GiB", 2**31), ("3m", 3 * 10**6)],
+)
+def test_sizes(size, count):
+    assert bytes_of(size) == count
+
+
+@pytest.mark.parametrize("size", ["", "GB", "-1GB", "2 cows", "1e3", "٣GB", "nan"])
+def test_what_is_no_size_is_refused(size):
+    with pytest.raises(BadInput, match="--memory must be a size such as 500MB or 2GB"):
+        config(memory=size)
+
+
+def test_free_memory_is_that_of_the_container(tmp_path):
+    machine = free_memory(tmp_path)
+    assert machine > 10**8
+    (tmp_path / "memory.current").write_text("30000000\n")
+    for limit, free in (("80000000\n", 5 * 10**7), ("20000000\n", 0)):
+        (tmp_path / "memory.max").write_text(limit)
+        assert free_memory(tmp_path) == free
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory(tmp_path) > 10**8
