@@ -10,10 +10,11 @@ from contextlib import closing
 from pathlib import Path
 from time import perf_counter
 
+import torch
 from torch import Tensor
 
 from wrongkey.evaluation import cautions
-from wrongkey.evaluation.begin import begin_run, threads_of_this_process
+from wrongkey.evaluation.begin import begin_run, choose_processes, threads_of_this_process
 from wrongkey.evaluation.clips import keep_sweep
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
@@ -55,7 +56,7 @@ def sweep(
     out
         The run folder; one that is there is continued if it holds the same experiment.
     workers
-        Processes; None takes one per core on a CPU and one per GPU.
+        Processes; None takes one per GPU, and on a CPU one per core where the keys are worth their start.
     backend, scheduler
         ``loky`` (this machine) or ``dask`` with the address of a scheduler.
     timeout
@@ -83,19 +84,23 @@ def sweep(
     """
     check_backend(backend, scheduler)
     check_timeout(timeout)
-    workers = choose_workers(workers, choose_device(config.device))
+    most = choose_workers(workers, choose_device(config.device))
     folder = RunFolder(out)
     say = report or (lambda line: None)
-    with folder.locked(), threads_of_this_process(max(available_cores() // workers, 1)):
+    with folder.locked(), threads_of_this_process(max(available_cores() // most, 1)):
         begin = perf_counter()
         with model_at_fault(config.model):
             if prepared is None:
                 say(f"Reading {config.corpus} for {config.model} …")
             experiment = prepared or Experiment(config)
+            chosen = choose_processes(experiment, workers, backend, perf_counter() - begin)
+            torch.set_num_threads(max(available_cores() // chosen.count, 1))
+            workers = chosen.count
             identity = experiment.identity()
             manifest, done = begin_run(
                 folder, experiment, identity, _keys_asked(experiment), workers, timeout, command, report
             )
+            manifest["sessions"][-1] |= {"workers": chosen.count, "workers_because": chosen.why}
             total, tied = experiment.total, set(manifest["tied_keys"])
             wanted, spent, known = set(range(total)), manifest["seconds"], manifest["cautions"]
             if progress:
