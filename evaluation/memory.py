@@ -34,6 +34,11 @@ class PeakMemory(TorchDispatchMode):
         self.peak = self._now = 0
         self._alive: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No need: nothing is compiled within a mode, and to skip it PyTorch would import it, which takes a second."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and count what it made."""
         before = {_place(one) for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
