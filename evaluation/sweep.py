@@ -22,6 +22,7 @@ from wrongkey.evaluation.hardware import available_cores, choose_device, choose_
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.dispatch import check_timeout
 from wrongkey.evaluation.processes.failures import Failures
+from wrongkey.evaluation.processes.pool import start
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.processes.workers import answers, check_backend
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
@@ -94,8 +95,9 @@ def sweep(
                 say(f"Reading {config.corpus} for {config.model} …")
             experiment = prepared or Experiment(config)
             chosen = choose_processes(experiment, workers, backend, perf_counter() - begin)
-            torch.set_num_threads(max(available_cores() // chosen.count, 1))
-            workers = chosen.count
+            workers, threads = chosen.count, max(available_cores() // chosen.count, 1)
+            torch.set_num_threads(threads)
+            start(workers, threads)
             identity = experiment.identity()
             manifest, done = begin_run(
                 folder, experiment, identity, _keys_asked(experiment), workers, timeout, command, report

@@ -94,26 +94,32 @@ def processes(count: int, threads: int, keep: bool = True, purpose: str = "") ->
     _keep(key, pool)
 
 
-@contextmanager
-def started(workers: int | None) -> Iterator[None]:
-    """Start the processes that a sweep with ``workers`` asks for in the block, unless they are there; None is one.
+def start(count: int, threads: int) -> None:
+    """Start the processes that `processes` is going to be asked for, unless they are there.
 
-    They import what they need while this process imports the same, instead of after it. Those that nobody took are
-    killed where an exception leaves the block, which would wait for them otherwise.
+    They import what a sweep needs while this process does something else.
     """
-    count = max(workers or 1, 1)  # the sweep says what is wrong with a number below 1
-    threads = max(int(cpu_count()) // count, 1)
-    key = _key(count, threads)
     if not is_ready(count, threads):
         pool = Pool(count, threads)
         for _ in range(count):
             pool.submit(import_module, NEEDED)
-        _keep(key, pool)
+        _keep(_key(count, threads), pool)
+
+
+@contextmanager
+def started(workers: int | None) -> Iterator[None]:
+    """`start` the processes of a sweep with ``workers``, or one where that is None.
+
+    Those that nobody took are killed where an exception leaves the block, which would wait for them otherwise.
+    """
+    count = max(workers or 1, 1)  # the sweep says what is wrong with a number below 1
+    threads = max(int(cpu_count()) // count, 1)
+    start(count, threads)
     try:
         yield
     except BaseException:
         with _lock:
-            unused = _idle.pop(key, None)
+            unused = _idle.pop(_key(count, threads), None)
         if unused is not None:
             unused.kill()
         raise
