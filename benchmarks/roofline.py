@@ -1,6 +1,6 @@
 """How near the networks come to what one core can do.
 
-``python benchmarks/roofline.py [--whisper FOLDER] [--out FILE]``
+``python benchmarks/roofline.py [NETWORK …] [--whisper FOLDER] [--out FILE]``
 
 For each bundled model, RawNeXt at its published size (random weights) and, where a folder is given, Whisper's encoder:
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
 from time import perf_counter
@@ -34,6 +34,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, RawNeXt, RawNeXtModel, fold_linear_pairs
+from wrongkey.evaluation.models.offered import BUNDLED
 from wrongkey.evaluation.models.registry import open_model
 
 BATCHES = (1, 2, 4, 8, 16)
@@ -99,7 +100,7 @@ def main() -> None:
     """Write the table."""
     options = _options()
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     a, b = torch.randn(SQUARE, SQUARE), torch.randn(SQUARE, SQUARE)
     peak = 2 * SQUARE**3 / _best(lambda: a @ b) / 1e9
@@ -111,34 +112,31 @@ def main() -> None:
         HEADER,
     ]
     print("\n".join(lines), flush=True)
-    for name, ask, row in _networks(options.whisper):
+    for name, ask, row in _networks(options.networks, options.whisper):
         lines.append(_row(name, ask, row))
         print(lines[-1], flush=True)
     if options.out:
         options.out.write_text("\n".join(lines) + "\n")
 
 
-def _networks(whisper: Path | None) -> list[tuple[str, Callable[[Tensor], Any], Tensor]]:
-    """Name, the function that asks, and one row."""
+def _networks(asked: list[str], whisper: Path | None) -> Iterator[tuple[str, Callable[[Tensor], Any], Tensor]]:
+    """Name, the function that asks, and one row of each network that was asked for."""
     noise = 0.1 * torch.randn(SECONDS * 16_000)
-    found = []
-    for name, function in (
-        ("asv-raw3", "embed"),
-        ("asv-raw5", "embed"),
-        ("asv-raw10", "embed"),
-        ("asr-words", "encode"),
-        ("asc-convmixer", "classify"),
-    ):
-        model = open_model(name)
-        found.append((name, getattr(model, function), model.segments(model.front_end(noise))[:1]))
-    network = RawNeXt().eval().requires_grad_(False)
-    rawnext = RawNeXtModel(fold_linear_pairs(network))
-    found.append(("RawNeXt, 20.3 M parameters", rawnext.embed, 0.1 * torch.randn(1, SEGMENT)))
+    for name in asked:
+        if name == "rawnext":
+            network = RawNeXt().eval().requires_grad_(False)
+            rawnext = RawNeXtModel(fold_linear_pairs(network))
+            yield "RawNeXt, 20.3 M parameters", rawnext.embed, 0.1 * torch.randn(1, SEGMENT)
+        else:
+            yield name, *_of(name, noise)
     if whisper is not None:
-        model = open_model(f"whisper:{whisper}")
-        encode = model.encode  # type: ignore[attr-defined]
-        found.append((f"{whisper.name}, encoder", encode, model.segments(model.front_end(noise))))
-    return found
+        yield f"{whisper.name}, encoder", *_of(f"whisper:{whisper}", noise)
+
+
+def _of(name: str, noise: Tensor) -> tuple[Callable[[Tensor], Any], Tensor]:
+    model = open_model(name)
+    ask = next(getattr(model, way) for way in ("embed", "classify", "encode") if hasattr(model, way))
+    return ask, model.segments(model.front_end(noise))[:1]
 
 
 def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> str:
@@ -150,6 +148,10 @@ def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> str:
         ask(_rows(row, batch))
     products = sum(count * _best(_multiply(shape)) for shape, count in operators.products.items()) / batch
     counted = sum(count * 2 * prod(shape) for shape, count in operators.products.items()) / batch
+    if not 0.99 < counted / operations < 1.01:
+        raise SystemExit(
+            f"{name} makes {counted:,.0f} operations in products of {operations:,} in all: teach _product."
+        )
     return (
         f"| {name} | {batch} | {operations / 1e9:.3f} | {operators.bytes / batch / 1e6:.1f} | {1e3 * taken:.2f} | "
         f"{operations / taken / 1e9:.1f} | {counted / products / 1e9:.1f} | {100 * products / taken:.0f} % |"
@@ -185,6 +187,7 @@ def _best(work: Callable[[], Any], least: float = LEAST) -> float:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", default=[*BUNDLED, "rawnext"], help="bundled models and rawnext (all)")
     parser.add_argument("--whisper", type=Path, help="folder of a Whisper checkpoint")
     parser.add_argument("--out", type=Path, help="also write the table to this file")
     return parser.parse_args()
