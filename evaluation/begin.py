@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 import pandas as pd
@@ -13,12 +14,55 @@ from wrongkey.evaluation import cautions
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.checks import self_checks
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import describe_device
+from wrongkey.evaluation.hardware import Workers, available_cores, choose_workers, describe_device, worthwhile_workers
+from wrongkey.evaluation.processes.pool import is_ready
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.processes.workers import score_rows
 from wrongkey.evaluation.run_folder.folder import RunFolder
 from wrongkey.evaluation.run_folder.manifest import describe_run
 from wrongkey.evaluation.windows import described, windows_of
+
+IMPORTING = 1.5  # seconds in which a new process imports PyTorch
+PROBED_SEGMENTS = (1, 8)  # whose time says how much a key is: the first of them warms up
+LONG = 0.2  # seconds after which one segment tells enough
+
+
+def choose_processes(experiment: Experiment, asked: int | None, scheduler: str | None, reading: float) -> Workers:
+    """How many processes ask the model, from the number that was named, or from what they cost.
+
+    Parameters
+    ----------
+    experiment
+        What is asked.
+    asked
+        The number that was named, or None.
+    scheduler
+        That of a cluster, whose processes are not counted.
+    reading
+        Seconds that it took to make the experiment, as each process does.
+    """
+    if scheduler is not None:
+        return Workers(1, "a cluster has its own")
+    count = choose_workers(asked, experiment.device)
+    if asked is not None:
+        return Workers(count, "as asked")
+    most = min(count, experiment.total)
+    start = reading if is_ready(most, max(available_cores() // most, 1)) else IMPORTING + reading
+    return worthwhile_workers(
+        experiment.total * _seconds_per_key(experiment), start, experiment.total, experiment.device
+    )
+
+
+def _seconds_per_key(experiment: Experiment) -> float:
+    engine, spent = experiment.engine, 0.0
+    for segments in PROBED_SEGMENTS:
+        few = engine.queries.first(segments)
+        begin = perf_counter()
+        engine.on(few).plain(rows=few.segments)
+        spent = (perf_counter() - begin) * engine.queries.segments / few.segments
+        if perf_counter() - begin > LONG:
+            break
+    return spent
 
 
 def begin_run(

@@ -24,17 +24,19 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers, Gathered
 from wrongkey.evaluation.first_layer import KeyedFirstLayer, with_first_layer
-from wrongkey.evaluation.hardware import is_out_of_memory
+from wrongkey.evaluation.hardware import free_memory, is_out_of_memory
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import Model
+from wrongkey.evaluation.pass_memory import PeakMemory
 from wrongkey.evaluation.queries import Queries, QueryGroup
 from wrongkey.keys import encrypt_query, relative_kernels
-from wrongkey.keys.cutting import cut
+from wrongkey.keys.cutting import cut, rows_of, speech_of
 from wrongkey.keys.inverse import inverse_of
 from wrongkey.keys.key_cut import KeyCut
 
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
-TUNING_SECONDS = 0.3  # shortest measurement that decides a batch size
+TUNING_SECONDS = (0.05, 0.3)  # shortest and longest measurement of a batch size
+TUNING_SHARE = 0.02  # of the time that the sweep itself is going to take, between these two
 
 
 @dataclass
@@ -189,10 +191,10 @@ class Engine:
 
     def _under_rotations(self, rotations: Tensor, rows: int | None) -> Answers:
         """The plain model on queries whose blocks were multiplied by ``rotations (n, N, N)``."""
+        rotations = rotations.to(self.device, torch.promote_types(self.dtype, torch.float32))
 
         def answer(chosen: slice, x: Tensor, _: Tensor) -> Any:
-            rotated = encrypt_query(x, rotations[chosen], blocks=self.cut)  # (keys, batch, …)
-            return self._asked(self.model, cut_bins(rotated, x).flatten(0, 1))
+            return self._asked(self.model, cut_bins(rotated(x, rotations[chosen], self.cut), x).flatten(0, 1))
 
         return self._collect(len(rotations), answer, rows)
 
@@ -226,52 +228,92 @@ class Engine:
             return False
         return True
 
-    def tune(self, largest: int = 4096) -> Mapping[int, float]:
+    def tune(self, largest: int = 4096, asked: int | None = None) -> Mapping[int, float]:
         """Measure rows per pass, keep the fastest, and return rows -> rows per second.
 
         On a CPU small batches win (cache); a GPU wants thousands of rows. The number doubles until twice in a row
-        nothing is gained, or memory runs out.
+        nothing is gained, or until the next pass would not fit the memory, by what the last one took.
+
+        Parameters
+        ----------
+        largest
+            Rows of the largest pass.
+        asked
+            Rows that are going to be asked: where they are few, a size is measured for a shorter time.
         """
         rates: dict[int, float] = {}
         group = max(self.queries.groups, key=lambda g: g.segments.numel())
-        rows = 1
+        rows, each, (least, seconds) = 1, 0.0, TUNING_SECONDS
         while rows <= largest and len([r for r in rates if r > max(rates, key=rates.__getitem__)]) < PATIENCE:
+            if each * _asked_of(group, rows) > free_memory(self.device):
+                break
             try:
-                rates[rows] = self._rate(group, rows)
+                each = self._peak(group, rows) / _asked_of(group, rows)
+                rates[rows] = self._rate(group, rows, seconds if asked is None or rates else least)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or not rates:
                     raise
                 break
+            if rows == 1 and asked is not None:
+                seconds = min(seconds, max(least, TUNING_SHARE * asked / rates[rows]))
             rows *= 2
         self.batch.rows = max(rates, key=rates.__getitem__)
         return rates
 
     @torch.inference_mode()
-    def _rate(self, group: QueryGroup, rows: int) -> float:
-        batch = min(rows, len(group))
-        stack = rows // batch
-        starts = range(0, len(group) - batch + 1, batch)
-        if self.layer is not None:
-            weight = self.layer.plain_weight
-            self.layer.kernels = weight[None].to(self.device, self.dtype).expand(stack, *weight.shape)
+    def _peak(self, group: QueryGroup, rows: int) -> int:
+        """Bytes that a pass of so many rows holds at once; it also warms up the measurement that follows."""
+        self._under_plain_kernels(group, rows)
+        with PeakMemory() as held:
+            self._ask_some(group, rows, 0)
+        return held.peak
 
-        def ask(start: int) -> None:
-            x = group.segments[start : start + batch]
-            self._asked(self.model, x if self.layer is not None else x.repeat(stack, *[1] * (x.ndim - 1)))
-
-        ask(0)  # warm up
+    @torch.inference_mode()
+    def _rate(self, group: QueryGroup, rows: int, seconds: float) -> float:
+        """Rows per second, measured for ``seconds``, or for one pass where that takes longer."""
+        self._under_plain_kernels(group, rows)
         done, begin = 0, self._clock()
         while True:
-            for start in starts:
-                ask(start)
-                done += batch * stack
-                if (elapsed := self._clock() - begin) > TUNING_SECONDS:
+            for start in range(0, len(group) - min(rows, len(group)) + 1, min(rows, len(group))):
+                self._ask_some(group, rows, start)
+                done += _asked_of(group, rows)
+                if (elapsed := self._clock() - begin) > seconds:
                     return done / elapsed
+
+    def _under_plain_kernels(self, group: QueryGroup, rows: int) -> None:
+        """As many times the plain kernels as a pass of so many rows has keys."""
+        if self.layer is not None:
+            weight = self.layer.plain_weight
+            stack = rows // min(rows, len(group))
+            self.layer.kernels = weight[None].to(self.device, self.dtype).expand(stack, *weight.shape)
+
+    def _ask_some(self, group: QueryGroup, rows: int, start: int) -> None:
+        """One pass over ``rows`` rows from segment ``start`` on."""
+        batch = min(rows, len(group))
+        x = group.segments[start : start + batch]
+        self._asked(self.model, x if self.layer is not None else x.repeat(rows // batch, *[1] * (x.ndim - 1)))
 
     def _clock(self) -> float:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return perf_counter()
+
+
+def _asked_of(group: QueryGroup, rows: int) -> int:
+    """Rows of a pass of at most ``rows``: some segments, or all of them under several keys."""
+    batch = min(rows, len(group))
+    return rows // batch * batch
+
+
+def rotated(x: Tensor, rotations: Tensor, key_cut: KeyCut) -> Tensor:
+    """``encrypt_query`` of ``x (batch, …)`` under ``(keys, N, N)`` on its device: ``(keys, batch, …)``.
+
+    Whether the queries are finite was looked at when they were read: to look again would make the host wait for the
+    device in every pass.
+    """
+    blocks = rows_of(x, key_cut)
+    product = blocks.reshape(-1, blocks.shape[-1]).to(rotations.dtype) @ rotations
+    return speech_of(product.to(x.dtype).reshape(len(rotations), *blocks.shape), key_cut)
 
 
 def cut_bins(rotated: Tensor, plain: Tensor) -> Tensor:

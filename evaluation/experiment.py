@@ -213,7 +213,8 @@ class Experiment:
     def tune(self) -> None:
         """Find the fastest rows per pass; a recogniser's decoder is slow to measure, and gains nothing on a CPU."""
         decoder = self.config.task == "asr"
-        self.engine.tune((8 if self.device.type == "cpu" else 64) if decoder else 4096)
+        largest = (8 if self.device.type == "cpu" else 64) if decoder else 4096
+        self.engine.tune(largest, self.total * self.engine.queries.segments)
 
     def identity(self) -> dict[str, Any]:
         """What the scores depend on: a run folder with another identity is another experiment.

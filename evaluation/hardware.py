@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
 import joblib
 import torch
 
@@ -59,6 +63,45 @@ def choose_workers(workers: int | None, device: torch.device) -> int:
     return workers
 
 
+@dataclass(frozen=True)
+class Workers:
+    """How many processes ask, and why: what a manifest says."""
+
+    count: int
+    why: str
+
+
+def worthwhile_workers(work: float, start: float, keys: int, device: torch.device) -> Workers:
+    """Processes of a sweep that nobody named a number for: as many as there are cores, or none but this one.
+
+    The other processes need ``start`` seconds before their first answer, and this one does not compute meanwhile: they
+    are worth it where ``start + work / processes < work``.
+
+    Parameters
+    ----------
+    work
+        Seconds that one process would take for all keys.
+    start
+        Seconds until another process answers.
+    keys
+        Incorrect keys, of which each process needs one at least.
+    device
+        Where the model runs. On GPUs it is one process for each.
+    """
+    most = choose_workers(None, device)
+    if device.type != "cpu":
+        return Workers(most, "one per GPU")
+    most = min(most, keys)
+    estimate = f"{_seconds(work)} of work in one process, {_seconds(start)} until others answer"
+    if start + work / most < work:
+        return Workers(most, f"one per core or key: {estimate}")
+    return Workers(1, f"more would take longer: {estimate}")
+
+
+def _seconds(amount: float) -> str:
+    return f"{amount:,.1f} s"
+
+
 def available_cores() -> int:
     """Cores that this process may use: affinity and container quotas included."""
     return int(joblib.cpu_count())
@@ -71,6 +114,24 @@ def keep_freed_memory() -> None:
     just under 32 MB raises its threshold permanently (mallopt(3), M_MMAP_THRESHOLD). Other C libraries are unaffected.
     """
     torch.empty(7_500_000).fill_(0)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that a pass may take: of a GPU what is free there, of this machine's memory an equal part for each core.
+
+    A container's limit counts. Infinite where the system does not say: memory that runs out halves the batch then.
+    """
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + unused)
+    found = [float("inf")]
+    with suppress(OSError, ValueError, KeyError):
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        found.append(1024 * int(lines["MemAvailable"].split()[0]))
+    with suppress(OSError, ValueError):  # "max" is no number
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        found.append(limit - used)
+    return min(found) / available_cores()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,10 +10,11 @@ from contextlib import closing
 from pathlib import Path
 from time import perf_counter
 
+import torch
 from torch import Tensor
 
 from wrongkey.evaluation import cautions
-from wrongkey.evaluation.begin import begin_run, threads_of_this_process
+from wrongkey.evaluation.begin import begin_run, choose_processes, threads_of_this_process
 from wrongkey.evaluation.clips import keep_sweep
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
@@ -22,6 +23,7 @@ from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import check_timeout
 from wrongkey.evaluation.processes.failures import Failures
+from wrongkey.evaluation.processes.pool import start
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.processes.workers import answers, places
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
@@ -56,7 +58,8 @@ def sweep(
     out
         The run folder; one that is there is continued if it holds the same experiment.
     workers
-        Processes; None takes one per core on a CPU and one per GPU, or as many as the cluster has workers.
+        Processes; None takes one per GPU, on a CPU one per core where the keys are worth their start, or as many as the
+        cluster has workers.
     backend, scheduler
         ``loky`` (this machine) or ``dask`` with the address of a scheduler.
     timeout
@@ -84,31 +87,38 @@ def sweep(
     """
     check_backend(backend, scheduler)
     check_timeout(timeout)
-    here, workers = places(workers, choose_device(config.device), scheduler)
+    most, workers_of_cluster = places(workers, choose_device(config.device), scheduler)
     folder = RunFolder(out)
     say = report or (lambda line: None)
-    with folder.locked(), threads_of_this_process(max(available_cores() // here, 1)):
+    with folder.locked(), threads_of_this_process(max(available_cores() // most, 1)):
         begin = perf_counter()
         with model_at_fault(config.model):
             if prepared is None:
                 say(f"Reading {config.corpus} for {config.model} …")
             experiment = prepared or Experiment(config)
+            chosen = choose_processes(experiment, workers, scheduler, perf_counter() - begin)
+            threads = max(available_cores() // chosen.count, 1)
+            torch.set_num_threads(threads)
+            if scheduler is None:
+                start(chosen.count, threads)
+            at_once = chosen.count if scheduler is None else workers_of_cluster
             identity = experiment.identity()
             manifest, done = begin_run(
-                folder, experiment, identity, _keys_asked(experiment), here, timeout, command, report
+                folder, experiment, identity, _keys_asked(experiment), chosen.count, timeout, command, report
             )
+            manifest["sessions"][-1] |= {"workers": chosen.count, "workers_because": chosen.why}
             total, tied = experiment.total, set(manifest["tied_keys"])
             failed = {one["key"]: one["reason"] for one in manifest["failed_keys"]}  # of this session or an earlier one
             late = manifest["late_shards"]
             wanted, spent, known = set(range(total)), manifest["seconds"], manifest["cautions"]
             if progress:
                 progress(len(done & wanted), total)
-            shards = folder.missing(total, _shard_size(experiment, total, workers), done)
+            shards = folder.missing(total, _shard_size(experiment, total, at_once), done)
         failures = Failures("keys", worked=bool(done))
         with (
             Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
             closing(
-                answers(experiment, identity, shards, workers, scheduler, watch, timeout, worked=bool(done))
+                answers(experiment, identity, shards, at_once, scheduler, watch, timeout, worked=bool(done))
             ) as arriving,
         ):
             for answered in arriving:

@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from multiprocessing import resource_tracker
 from multiprocessing.util import Finalize
 from queue import Empty
 from typing import Any
 
+from joblib import cpu_count
 from joblib.externals.loky import process_executor
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
@@ -30,6 +32,7 @@ from wrongkey.plugins import OURS, SAFE_PATH, leave_environment, workers_import_
 
 WATCH_SECONDS = 2.0
 IDLE_SECONDS = 300.0  # after which processes without work end by themselves
+NEEDED = "wrongkey.evaluation.processes.elsewhere"  # what a sweep's processes are asked for first
 PR_SET_PDEATHSIG = 1  # prctl(2)
 THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
@@ -82,7 +85,7 @@ def processes(count: int, threads: int, keep: bool = True, purpose: str = "") ->
     Those of another ``purpose`` are not taken. They are kept when the block ends normally, unless ``keep`` is False,
     and killed when an exception leaves it (Ctrl-C included).
     """
-    key = (count, threads, purpose, os.getpid(), _in_main_thread(), _here(), tuple(sys.path))
+    key = _key(count, threads, purpose)
     pool = _taken(key) or Pool(count, threads)
     try:
         yield pool
@@ -92,6 +95,52 @@ def processes(count: int, threads: int, keep: bool = True, purpose: str = "") ->
     if not keep:
         pool.kill()
         return
+    _keep(key, pool)
+
+
+def start(count: int, threads: int) -> None:
+    """Start the processes that `processes` is going to be asked for, unless they are there.
+
+    They import what a sweep needs while this process does something else.
+    """
+    if not is_ready(count, threads):
+        pool = Pool(count, threads)
+        for _ in range(count):
+            pool.submit(import_module, NEEDED)
+        _keep(_key(count, threads), pool)
+
+
+@contextmanager
+def started(workers: int | None) -> Iterator[None]:
+    """`start` the processes of a sweep with ``workers``, or one where that is None.
+
+    Those that nobody took are killed where an exception leaves the block, which would wait for them otherwise.
+    """
+    count = max(workers or 1, 1)  # the sweep says what is wrong with a number below 1
+    threads = max(int(cpu_count()) // count, 1)
+    start(count, threads)
+    try:
+        yield
+    except BaseException:
+        with _lock:
+            unused = _idle.pop(_key(count, threads), None)
+        if unused is not None:
+            unused.kill()
+        raise
+
+
+def is_ready(count: int, threads: int) -> bool:
+    """Whether `processes` would take processes that were started before."""
+    with _lock:
+        return _key(count, threads) in _idle
+
+
+def _key(count: int, threads: int, purpose: str = "") -> tuple[Any, ...]:
+    return count, threads, purpose, os.getpid(), _in_main_thread(), _here(), tuple(sys.path)
+
+
+def _keep(key: tuple[Any, ...], pool: Pool) -> None:
+    """Keep a pool for the next call of `processes`, and end those that waited for it before."""
     _end_with(os.getpid())
     with _lock:
         replaced = list(_idle.values())

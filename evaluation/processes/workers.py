@@ -183,8 +183,8 @@ def asked(
 ) -> Generator[Any, None, None]:
     """What ``ask(experiment, *call.arguments)`` answers to every call, as it is done.
 
-    ``ask`` must be importable in another process. ``scheduler`` is that of a Dask cluster, None for this machine. Raises
-    BadInput as ``answers``, and for a call that takes longer.
+    ``ask`` must be importable in another process. ``scheduler`` is that of a Dask cluster, None for this machine.
+    Raises BadInput as ``answers``, and for a call that takes longer.
     """
     if workers == 1 and scheduler is None and timeout is None:
         for call in calls:

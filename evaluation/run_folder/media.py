@@ -18,7 +18,6 @@ from typing import Any, Literal
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from wrongkey.evaluation.run_folder.schema import Clips, KeptClip, KeptClips, read_json
 from wrongkey.evaluation.run_folder.tables import Damaged
@@ -192,6 +191,8 @@ def opus(samples: NDArray[np.float64], rate: float) -> bytes:
     """Mono Ogg Opus, at the lowest of its rates that loses no frequency."""
     chosen = next((known for known in OPUS_RATES if known >= rate), OPUS_RATES[-1])
     if chosen != rate:
+        from scipy.signal import resample_poly  # a fifth of a second to import, and speech has one of these rates
+
         samples = resample_poly(samples, chosen, round(rate))
     file = io.BytesIO()
     samples = np.clip(samples, -1, 1)

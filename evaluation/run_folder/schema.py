@@ -78,6 +78,8 @@ class Session(Part):
     versions: dict[str, str] | None = None
     git: Text = None
     command: str | list[str] | None = None
+    workers: Positive | None = None
+    workers_because: Text = None  # how that number was chosen
 
 
 class Batch(Part):

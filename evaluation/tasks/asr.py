@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, cast
 
 import pandas as pd
@@ -118,7 +118,7 @@ class SpeechRecognition:
         ``answers`` holds, for each key, one hypothesis per utterance, as heard; ``runaway`` becomes 0 or 1.
         """
         hypotheses = cast(Texts, answers)
-        normal = normaliser(self.normalise)
+        normal = cache(normaliser(self.normalise))  # incorrect keys make the same few texts of much speech
         said = [(reference.split(), characters(reference)) for reference in self.references]
         counts = [
             [

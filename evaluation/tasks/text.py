@@ -30,6 +30,7 @@ _APOSTROPHE = re.compile(f"[\u2019\u02bc\u055a\u05f3]|(?<={_LETTER})[`\u2018\u20
 _QUOTED = re.compile(r"(?<!\w)\u2018([^\u2018\u2019]*)\u2019(?!\w)")
 _FEW_LETTERS = rf"[(\[]([^\W\d_{UNSPACED}]{{1,2}})[)\]]"
 _PART_OF_WORD = re.compile(f"(?<={_LETTER}){_FEW_LETTERS}|{_FEW_LETTERS}(?={_LETTER})")  # word(s), [t]he
+_BRACKET = re.compile(r"[(\[<]")  # with which tags and parts of words begin
 _DASHES = {"-", *map(chr, range(0x2010, 0x2016))}
 
 
@@ -63,15 +64,28 @@ def _basic() -> Normaliser:
     import jiwer
 
     marks = set(jiwer.RemovePunctuation().tokens_to_remove) - {"'"}  # type: ignore[no-untyped-call]
-    mark = re.compile(_any_of(marks))
+    any_mark = re.compile(_any_of(marks))
+    ascii_mark = re.compile(_any_of(set(filter(str.isascii, marks))))  # ten times as fast as a class of 800 characters
     within_word = re.compile("|".join(_within_words(_any_of(marks - _DASHES))))
+
+    def joined(text: str, mark: re.Pattern[str]) -> str:
+        """Without punctuation within words: ``within_word.sub``, tried at punctuation alone, which is the faster."""
+        kept, begin, place = "", 0, 0
+        while found := mark.search(text, place):
+            place = found.end()
+            if within := within_word.match(text, found.start()):
+                kept += text[begin : within.start()]
+                begin = place = within.end()
+        return kept + text[begin:]
 
     def normalise(text: str) -> str:
         text = _APOSTROPHE.sub("'", text if text.isascii() else _plain_characters(text))
         text = text.casefold().replace("i\u0307", "i")
+        mark = ascii_mark if text.isascii() else any_mark
         if mark.search(text) or "<" in text:
-            text = TAG.sub(" ", _PART_OF_WORD.sub(r"\1\2", text))
-            text = mark.sub(" ", within_word.sub("", text))
+            if _BRACKET.search(text):
+                text = TAG.sub(" ", _PART_OF_WORD.sub(r"\1\2", text))
+            text = mark.sub(" ", joined(text, mark))
         return " ".join(normalize("NFC", text.upper()).split())
 
     return normalise

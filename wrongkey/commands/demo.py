@@ -49,14 +49,17 @@ def add(commands: Any) -> None:
         help="incorrect ROM keys per speaker-verification sweep, fewer in the others (default 1000)",
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
-    add_running(parser, "one per core, or one per GPU", A_SHARD)
+    add_running(parser, "one per GPU; one per core where the keys are worth it", A_SHARD)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the sweeps, the attacks and an analysis, and write the report."""
     note(f"The demo's folder is {options.out}; loading …")
-    folders = _sweeps(options)
+    from wrongkey.evaluation.processes.pool import started
+
+    with started(options.workers):
+        folders = _sweeps(options)
     _attacks(options)
     _analysis(options)
     conclude(*_report(options.out, folders))

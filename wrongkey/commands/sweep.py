@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
     groups = Groups(parser)
     add_flags(groups, SweepConfig, "what is asked")
     how = groups[RUNNING.title]
-    add_running(how, "one per core, or one per GPU", A_SHARD)
+    add_running(how, "one per GPU; one per core where the keys are worth it", A_SHARD)
     add_backend(how)
     add_check(how)
     parser.add_argument(
@@ -111,18 +111,21 @@ def _sweep(options: argparse.Namespace, config: SweepConfig, out: Path) -> Run:
     from wrongkey.terminal import note
 
     note(f"Loading {config.model} …")
-    from wrongkey.evaluation.sweep import sweep
-    from wrongkey.reports.runs import load_run
+    from wrongkey.evaluation.processes.pool import started
 
-    folder = sweep(
-        config,
-        out,
-        workers=options.workers,
-        timeout=options.timeout,
-        backend=options.backend,
-        scheduler=options.scheduler,
-        command=options.command,
-        progress=progress(),
-        report=note,
-    )
-    return load_run(folder.path)
+    with started(options.workers):
+        from wrongkey.evaluation.sweep import sweep
+        from wrongkey.reports.runs import load_run
+
+        folder = sweep(
+            config,
+            out,
+            workers=options.workers,
+            timeout=options.timeout,
+            backend=options.backend,
+            scheduler=options.scheduler,
+            command=options.command,
+            progress=progress(),
+            report=note,
+        )
+        return load_run(folder.path)

@@ -24,6 +24,8 @@ from wrongkey.evaluation.models.adapters.pretrained import import_transformers, 
 from wrongkey.evaluation.models.protocol import Hypothesis
 
 MULTILINGUAL = 51_865  # with at least this many tokens a vocabulary knows languages and tasks
+LOOK = 8  # steps of the decoder on a GPU after which it is looked which texts have ended
+COPYING = 2  # steps of a row that cost as much as to copy its keys and values, which a step reads once
 LOG_FLOOR, LOG_RANGE = 1e-10, 8.0  # decades that lie below the loudest value of a piece are cut
 
 
@@ -229,44 +231,50 @@ def greedy(
 ) -> list[list[int]]:
     """The likeliest next token, step by step: rows ``(batch, frames, dim)`` to at most ``bound`` tokens each.
 
-    A text of ``bound`` tokens did not end by itself. Rows that have ended leave the batch once they are half of it.
+    A text of ``bound`` tokens did not end by itself. Rows that have ended leave the batch once they have cost as much
+    as it costs to copy the others. On a GPU it is looked every few steps whether any have, since looking means waiting.
     """
     decoder: Any = network.get_submodule("model.decoder")
     vocabulary = decoder.embed_tokens.weight[: end + 1]  # tied to the output; what follows is special
     positions = decoder.embed_positions.weight
     memory = Memory([keys_values(layer.encoder_attn, encoded) for layer in decoder.layers])
     heads, width = decoder.layers[0].self_attn.num_heads, decoder.layers[0].self_attn.head_dim
-    batch, length = len(encoded), len(prompt) + bound
+    batch, length, device = len(encoded), len(prompt) + bound, encoded.device
     memory.own = [
         (encoded.new_empty(batch, heads, length, width), encoded.new_empty(batch, heads, length, width))
         for _ in decoder.layers
     ]
-    texts: list[list[int]] = [[] for _ in range(batch)]
-    rows, done = list(range(batch)), [False] * batch
-    tokens = torch.tensor(prompt, device=encoded.device).expand(batch, -1)
-    past = 0
+    banned = torch.tensor(silent, dtype=torch.int64, device=device)
+    banned_first = torch.tensor([*silent, *silent_first], dtype=torch.int64, device=device)
+    texts = torch.full((batch, bound), end, device=device)
+    rows, done = torch.arange(batch, device=device), torch.zeros(batch, dtype=torch.bool, device=device)
+    tokens = torch.tensor(prompt, device=device).expand(batch, -1)
+    look = steps_between_looks(device)
+    past = idle = 0
     for step in range(bound):
         hidden = decoder.embed_tokens(tokens) + positions[past : past + tokens.shape[1]]
         hidden = decode_step(decoder, hidden, memory, past)
         past += tokens.shape[1]
         logits = hidden[:, -1] @ vocabulary.T
-        logits[:, list(silent) + list(silent_first if step == 0 else ())] = -torch.inf
-        chosen = logits.argmax(-1)
-        for row, token in zip(rows, chosen.tolist(), strict=True):
-            if not done[row]:
-                if token == end:
-                    done[row] = True
-                else:
-                    texts[row].append(token)
-        awake = [i for i, row in enumerate(rows) if not done[row]]
-        if not awake:
-            break
-        if 2 * len(awake) <= len(rows):
-            kept = torch.tensor(awake, device=encoded.device)
-            memory.keep(kept)
-            chosen, rows = chosen[kept], [rows[i] for i in awake]
+        logits.index_fill_(1, banned if step else banned_first, -torch.inf)
+        chosen = torch.where(done, end, logits.argmax(-1))
+        texts[rows, step] = chosen
+        done = chosen == end
+        if (step + 1) % look == 0:
+            awake = done.logical_not().nonzero()[:, 0]
+            if not len(awake):
+                break
+            idle += look * (len(rows) - len(awake))
+            if idle >= COPYING * len(awake):
+                memory.keep(awake)
+                chosen, rows, done, idle = chosen[awake], rows[awake], done[awake], 0
         tokens = chosen[:, None]
-    return texts
+    return [text[: text.index(end)] if end in text else text for text in texts.tolist()]
+
+
+def steps_between_looks(device: torch.device) -> int:
+    """After how many steps it is looked which texts have ended: on a CPU there is nothing to wait for."""
+    return 1 if device.type == "cpu" else LOOK
 
 
 def decode_step(decoder: Any, hidden: Tensor, memory: Memory, past: int) -> Tensor:

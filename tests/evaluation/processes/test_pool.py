@@ -1,10 +1,13 @@
-"""Processes inside processes, and processes that hold much."""
+"""Processes that are started early, that stay, that hold much, and that have processes of their own."""
 
 import multiprocessing
 import os
 import time
 
-from wrongkey.evaluation.processes.pool import processes
+import pytest
+
+from wrongkey.evaluation.processes import pool as pool_module
+from wrongkey.evaluation.processes.pool import is_ready, processes, started
 
 MUCH = 350_000_000  # bytes; loky takes 300 MB for a leak
 
@@ -34,3 +37,29 @@ def test_a_process_that_holds_what_it_prepared_is_kept():
     with processes(1, 1, keep=False) as pool:
         pool.submit(int).result()  # loky compares with what a process holds after its first call
         assert pool.submit(holds_much).result() == pool.submit(holds_much).result()
+
+
+def test_what_is_started_is_taken_and_kept_for_the_next_sweep():
+    threads = max(int(pool_module.cpu_count()), 1)
+    with started(None):
+        assert is_ready(1, threads)
+        with processes(1, threads) as pool:
+            first = pool.submit(os.getpid).result(120)
+        with started(None), processes(1, threads) as pool:
+            assert pool.submit(os.getpid).result(120) == first != os.getpid()
+            assert not is_ready(1, threads)
+    assert is_ready(1, threads)
+    assert not is_ready(2, threads)
+
+
+def test_what_nobody_took_ends_with_a_sweep_that_fails():
+    threads = max(int(pool_module.cpu_count()) // 2, 1)
+    with pytest.raises(ValueError, match="no such model"), started(2):
+        (pool,) = pool_module._idle.values()
+        workers = list(pool._loky._processes.values())
+        raise ValueError("no such model")
+    assert len(workers) == 2
+    assert not is_ready(2, threads)
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode is not None

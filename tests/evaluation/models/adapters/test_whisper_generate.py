@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from wrongkey.evaluation.models.adapters import whisper as adapter
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
 from wrongkey.evaluation.models.registry import open_model
 
@@ -88,3 +90,27 @@ def test_greedy_texts_are_those_of_generate(whisper):
 def test_a_text_does_not_depend_on_what_is_decoded_beside_it(whisper):
     asked = queries(5)
     assert whisper.transcribe(asked) == [whisper.transcribe(query[None])[0] for query in asked]
+
+
+class Looks(TorchDispatchMode):
+    """Counts how often a program asks which entries are true, for which it must wait for the device."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func in (torch.ops.aten.nonzero.default, torch.ops.aten._local_scalar_dense.default)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("steps", [3, 8])
+def test_a_decoder_that_looks_seldom_hears_the_same(whisper, monkeypatch, steps):
+    asked = queries(12)
+    with Looks() as often:
+        expected = whisper.transcribe(asked)
+    monkeypatch.setattr(adapter, "steps_between_looks", lambda device: steps)
+    with Looks() as seldom:
+        assert whisper.transcribe(asked) == expected
+    assert any(text.runaway for text in expected)
+    assert (often.count, seldom.count) == (whisper.max_tokens, whisper.max_tokens // steps)

@@ -1,0 +1,100 @@
+"""What a key costs a recogniser's sweep, beside the recogniser's own fastest decoding of the same speech.
+
+``python benchmarks/recognisers.py whisper:FOLDER [asr-words …] [--keys 3] [--speech 16] [--rounds 3]``
+
+The same speech is what the keys make of it: texts under incorrect keys are shorter or longer than the plain ones. The
+fastest decoding is that of the best batch size, of queries that were encrypted before. To it a sweep adds the keys'
+product with the queries, the texts of each key, their words' alignment, rates and intervals. Everything runs on one
+core with one thread, in alternation; the seconds are the processor's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from time import process_time
+
+import torch
+from torch import Tensor
+
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.corpora import open_corpus
+from wrongkey.evaluation.engine import rotated
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.spacing import evenly_spaced
+from wrongkey.evaluation.tasks.asr import SpeechRecognition
+from wrongkey.keys.inverse import inverse_of
+
+BATCHES = (1, 2, 4, 8, 16)
+
+
+def main() -> None:
+    """Print a row for each recogniser."""
+    options = _options()
+    torch.set_num_threads(1)
+    print("| recogniser | utterances | best batch | own decoding, s per key | sweep, s per key | ratio |")
+    print("| --- | --- | --- | --- | --- | --- |", flush=True)
+    for name in options.models:
+        print(_row(name, options), flush=True)
+
+
+def _row(name: str, options: argparse.Namespace) -> str:
+    corpus = "bundled-words" if name == "asr-words" else "bundled"
+    every = range(len(open_corpus(corpus).utterances))
+    config = SweepConfig(name, options.corpus or corpus, task="asr", keys=options.keys, device="cpu")
+    experiment = Experiment(config, None if options.corpus else evenly_spaced(every, options.speech))
+    experiment.tune()
+    of_some = SpeechRecognition.of(experiment.used, config.text, config.replicates, config.seed)
+    encrypted = _encrypted(experiment)
+
+    def swept() -> None:
+        scores = of_some.scores(experiment.answers(experiment.incorrect.batch(0, options.keys)))
+        of_some.measure(scores)
+
+    ratios = []
+    for _ in range(options.rounds):
+        own, batch = min((_seconds(lambda b=b: _decoded(experiment, encrypted, b)), b) for b in BATCHES)
+        whole = _seconds(swept)
+        ratios.append((whole / own, own / options.keys, whole / options.keys, batch))
+    ratio, own, whole, batch = sorted(ratios)[len(ratios) // 2]
+    return f"| {Path(name).name} | {len(experiment.used)} | {batch} | {own:.2f} | {whole:.2f} | {ratio:.3f} |"
+
+
+def _encrypted(experiment: Experiment) -> list[Tensor]:
+    """The queries of every key, each key's groups one after another."""
+    relative = torch.from_numpy(experiment.incorrect.batch(0, experiment.total)) @ inverse_of(
+        experiment.engine.model_key
+    )
+    found = []
+    for key in relative.to(experiment.dtype):
+        for group in experiment.engine.queries.groups:
+            found.append(rotated(group.segments, key[None], experiment.cut)[0])
+    return found
+
+
+@torch.inference_mode()
+def _decoded(experiment: Experiment, encrypted: list[Tensor], batch: int) -> None:
+    for queries in encrypted:
+        for some in torch.split(queries, batch):
+            experiment.engine.model.transcribe(some)
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    begin = process_time()
+    work()
+    return process_time() - begin
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--corpus", help="instead of the bundled one")
+    parser.add_argument("--keys", type=int, default=3)
+    parser.add_argument("--speech", type=int, default=16, help="bundled utterances")
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

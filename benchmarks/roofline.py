@@ -1,0 +1,197 @@
+"""How near the networks come to what one core can do.
+
+``python benchmarks/roofline.py [NETWORK …] [--whisper FOLDER] [--out FILE]``
+
+For each bundled model, RawNeXt at its published size (random weights) and, where a folder is given, Whisper's encoder:
+
+- operations of one row (a segment; torch.utils.flop_counter), and the bytes that its operators read and write if
+  nothing stays in a cache;
+- the time of a row at the best of a few batch sizes, and so the rate;
+- the rate of matrix products alone, of the very shapes that the network needs: each convolution, linear layer and
+  attention as the product that it comes down to, its operands laid out as a product likes them best. The share reached
+  is that time beside the network's own. What is missing is everything else: copies, activations, normalisation.
+
+The largest rate of all, of a square product that fits a cache, and the rate of a copy in memory are measured first.
+One core, one thread, float32; the best of several measurements each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from math import prod
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, RawNeXt, RawNeXtModel, fold_linear_pairs
+from wrongkey.evaluation.models.offered import BUNDLED
+from wrongkey.evaluation.models.registry import open_model
+
+BATCHES = (1, 2, 4, 8, 16)
+LEAST = 0.2  # seconds of a measurement
+SECONDS = 4  # of speech that the bundled models are asked about
+SQUARE = 512  # rows of the product that shows the core's largest rate
+COPIED = 2**26  # float32 entries of the copy: 256 MB, which no cache holds
+HEADER = (
+    "| network | rows | operations, GFLOP a row | bytes, MB a row | ms a row | GFLOP/s | products alone, GFLOP/s | "
+    "share reached |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+Product = tuple[int, int, int, int]  # (b, m, k) @ (b, k, n)
+aten = torch.ops.aten
+
+
+class Operators(TorchDispatchMode):
+    """The matrix products within a block, by shape, and the bytes that all its operators read and write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products: Counter[Product] = Counter()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator, and note it; where no gradients are kept, linear layers arrive whole and are taken apart."""
+        with self:
+            parts = func.decompose(*args, **(kwargs or {}))
+        if parts is not NotImplemented:
+            return parts
+        found = func(*args, **(kwargs or {}))
+        read, made = _tensors((args, kwargs)), _tensors(found)
+        if not func.is_view:
+            self.bytes += sum(one.numel() * one.element_size() for one in (*read, *made))
+        if (product := _product(func.overloadpacket, args, found)) is not None:
+            self.products[product] += 1
+        return found
+
+
+def _product(operator: Any, args: Any, found: Any) -> Product | None:
+    """The product that an operator comes down to; None for others."""
+    if operator in (aten.addmm, aten.baddbmm):
+        args = args[1:]
+    if operator in (aten.mm, aten.addmm):
+        return 1, *args[0].shape, args[1].shape[1]
+    if operator in (aten.bmm, aten.baddbmm):
+        return *args[0].shape, args[1].shape[2]
+    if operator is aten.convolution:
+        x, weight, groups = args[0], args[1], args[8]
+        transposed = args[6]
+        places = len(x) * prod((x if transposed else found).shape[2:])
+        if transposed:  # every input place gives a kernel of outputs
+            return groups, prod(weight.shape[1:]), weight.shape[0] // groups, places
+        return groups, weight.shape[0] // groups, prod(weight.shape[1:]), places
+    return None
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [one for one in tree_leaves(tree) if isinstance(one, Tensor)]
+
+
+@torch.no_grad()
+def main() -> None:
+    """Write the table."""
+    options = _options()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    a, b = torch.randn(SQUARE, SQUARE), torch.randn(SQUARE, SQUARE)
+    peak = 2 * SQUARE**3 / _best(lambda: a @ b) / 1e9
+    source, target = torch.zeros(COPIED), torch.empty(COPIED)
+    copied = 8 * COPIED / _best(lambda: target.copy_(source)) / 1e9
+    lines = [
+        f"One core's largest rate: {peak:.0f} GFLOP/s (a product of {SQUARE} x {SQUARE}); a copy in memory moves "
+        f"{copied:.1f} GB/s. torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}.\n",
+        HEADER,
+    ]
+    print("\n".join(lines), flush=True)
+    for name, ask, row in _networks(options.networks, options.whisper):
+        lines.append(_row(name, ask, row))
+        print(lines[-1], flush=True)
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n")
+
+
+def _networks(asked: list[str], whisper: Path | None) -> Iterator[tuple[str, Callable[[Tensor], Any], Tensor]]:
+    """Name, the function that asks, and one row of each network that was asked for."""
+    noise = 0.1 * torch.randn(SECONDS * 16_000)
+    for name in asked:
+        if name == "rawnext":
+            network = RawNeXt().eval().requires_grad_(False)
+            rawnext = RawNeXtModel(fold_linear_pairs(network))
+            yield "RawNeXt, 20.3 M parameters", rawnext.embed, 0.1 * torch.randn(1, SEGMENT)
+        else:
+            yield name, *_of(name, noise)
+    if whisper is not None:
+        yield f"{whisper.name}, encoder", *_of(f"whisper:{whisper}", noise)
+
+
+def _of(name: str, noise: Tensor) -> tuple[Callable[[Tensor], Any], Tensor]:
+    model = open_model(name)
+    ask = next(getattr(model, way) for way in ("embed", "classify", "encode") if hasattr(model, way))
+    return ask, model.segments(model.front_end(noise))[:1]
+
+
+def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> str:
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        ask(row)
+    operations = counter.get_total_flops()
+    taken, batch = min((_best(lambda b=b: ask(_rows(row, b))) / b, b) for b in BATCHES)
+    with Operators() as operators, sdpa_kernel(SDPBackend.MATH):
+        ask(_rows(row, batch))
+    products = sum(count * _best(_multiply(shape)) for shape, count in operators.products.items()) / batch
+    counted = sum(count * 2 * prod(shape) for shape, count in operators.products.items()) / batch
+    if not 0.99 < counted / operations < 1.01:
+        raise SystemExit(
+            f"{name} makes {counted:,.0f} operations in products of {operations:,} in all: teach _product."
+        )
+    return (
+        f"| {name} | {batch} | {operations / 1e9:.3f} | {operators.bytes / batch / 1e6:.1f} | {1e3 * taken:.2f} | "
+        f"{operations / taken / 1e9:.1f} | {counted / products / 1e9:.1f} | {100 * products / taken:.0f} % |"
+    )
+
+
+def _rows(row: Tensor, batch: int) -> Tensor:
+    return row.repeat(batch, *[1] * (row.ndim - 1))
+
+
+def _multiply(shape: Product) -> Callable[[], Tensor]:
+    """The faster of the two orders: rows of the left operand, or those of the right one, first."""
+    groups, m, k, n = shape
+    left, right = torch.randn(groups, m, k), torch.randn(groups, k, n)
+    out, mirrored = torch.empty(groups, m, n), torch.empty(groups, n, m)
+    other = torch.randn(groups, n, k), torch.randn(groups, k, m)
+    ways = (lambda: torch.bmm(left, right, out=out), lambda: torch.bmm(*other, out=mirrored))
+    return min(ways, key=lambda way: _best(way, LEAST / 4))
+
+
+def _best(work: Callable[[], Any], least: float = LEAST) -> float:
+    """Seconds of the fastest of several runs."""
+    work()
+    best, end = float("inf"), perf_counter() + least
+    while True:
+        begin = perf_counter()
+        work()
+        now = perf_counter()
+        best = min(best, now - begin)
+        if now > end:
+            return best
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", default=[*BUNDLED, "rawnext"], help="bundled models and rawnext (all)")
+    parser.add_argument("--whisper", type=Path, help="folder of a Whisper checkpoint")
+    parser.add_argument("--out", type=Path, help="also write the table to this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""What scoring costs: trials of the size of VoxCeleb1 and transcripts of the size of LibriSpeech's test-clean.
+
+``python benchmarks/scoring.py [--keys 8] [--rounds 3]``
+
+1. Seconds per key of everything behind the embeddings (cosines of 37,720 trials, EER, minDCF, their intervals over
+   speakers, Cllr, linkability, ZEBRA's disclosures, the rows of the score file) and of everything behind the texts
+   (normalisation, alignment of words and characters, rates, intervals, rows), and their share of a key that asks the
+   bundled models about as many utterances.
+2. The same numbers from other libraries, in alternation: the EER of scikit-learn's ``roc_curve`` and of SpeechBrain
+   (where it is installed), the WER of jiwer. One EER, without intervals, each.
+
+One core, one thread; the seconds are the processor's, medians over the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from time import process_time
+
+import jiwer
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_curve
+from torch import Tensor
+
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.corpora import Utterance
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.metrics.error_rates import eer
+from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.tasks.asr import SpeechRecognition
+from wrongkey.evaluation.tasks.asv import SpeakerVerification
+from wrongkey.evaluation.tasks.text import normaliser
+from wrongkey.evaluation.tasks.trials import Trials
+
+SPEAKERS, UTTERANCES, TRIALS, DIM = 40, 4_708, 37_720, 256  # VoxCeleb1's test part
+TEXTS, WORDS, VOCABULARY, ERRORS = 2_620, 20, 5_000, 0.3  # LibriSpeech's test-clean; a noisy hypothesis
+
+
+def main() -> None:
+    """Print both tables."""
+    options = _options()
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    task, embeddings = _verification(rng), _embeddings(rng, options.keys)
+    recognition, heard = _recognition(rng, options.keys)
+    scores = task.scores(embeddings, lambda: embeddings)
+    task.prepare()
+    recognition.prepare()
+    behind = {
+        "asv-raw10": (partial(_behind, task, embeddings), UTTERANCES),
+        "asr-words": (partial(_behind, recognition, heard), TEXTS),
+    }
+    print("| model | scoring, ms per key | asking, ms per key | share of a key |\n| --- | --- | --- | --- |")
+    for model, (work, utterances) in behind.items():
+        scoring = median(_seconds(work) for _ in range(options.rounds)) / options.keys
+        asking = median(_asking(model) for _ in range(options.rounds)) * utterances
+        share = 100 * scoring / (scoring + asking)
+        print(f"| {model} | {1e3 * scoring:.1f} | {1e3 * asking:.0f} | {share:.2f} % |", flush=True)
+
+    target = torch.from_numpy(task.trials.target)
+    ways = {
+        "EER, wrongkey (all keys at once)": lambda: eer(scores, target),
+        "EER, scikit-learn's roc_curve": lambda: [_crossing(target, row) for row in scores.numpy()],
+        "WER counts, wrongkey": lambda: recognition.scores(heard),
+        "WER counts, jiwer": lambda: [_jiwer(recognition, texts) for texts in heard],
+    }
+    if find_spec("speechbrain"):
+        from speechbrain.utils.metric_stats import EER
+
+        ways["EER, SpeechBrain"] = lambda: [EER(row[target], row[~target]) for row in scores]
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(options.rounds):
+        for name, way in ways.items():
+            found[name].append(_seconds(way) / options.keys)
+    print("\n| | ms per key |\n| --- | --- |")
+    for name, seconds in found.items():
+        print(f"| {name} | {1e3 * median(seconds):.2f} |")
+    if not find_spec("speechbrain"):
+        print("\nSpeechBrain is not installed: pip install speechbrain adds its EER.")
+
+
+def _behind(task: SpeakerVerification | SpeechRecognition, answers: Tensor | list[list[Hypothesis]]) -> None:
+    """All that a shard does with the answers, and its file."""
+    found = task.measure(task.scores(answers, lambda: answers))
+    with tempfile.TemporaryDirectory() as folder:
+        pd.DataFrame(found).to_parquet(Path(folder) / "scores.parquet")
+
+
+def _asking(model: str) -> float:
+    """Seconds per utterance of the bundled corpus that the engine needs for a key."""
+    asr = model == "asr-words"
+    speech = {"corpus": "bundled-words", "task": "asr"} if asr else {"corpus": "bundled", "trials": "corpus"}
+    experiment = Experiment(SweepConfig(model, keys=8, device="cpu", **speech))
+    experiment.tune()
+    keys = experiment.incorrect.batch(0, 8)
+    return _seconds(lambda: experiment.answers(keys)) / (8 * len(experiment.used))
+
+
+def _verification(rng: np.random.Generator) -> SpeakerVerification:
+    """Trials of random utterances, half of them of one speaker."""
+    speaker = np.sort(np.arange(UTTERANCES) % SPEAKERS)
+    target = np.arange(TRIALS) % 2 == 0
+    enrolment = rng.integers(0, UTTERANCES, TRIALS)
+    own = UTTERANCES // SPEAKERS  # utterances of each speaker, at least
+    other = (speaker[enrolment] + rng.integers(1, SPEAKERS, TRIALS)) % SPEAKERS
+    first = np.searchsorted(speaker, np.where(target, speaker[enrolment], other))
+    test = first + rng.integers(0, own, TRIALS)
+    trials = Trials(
+        tuple(f"u{i}" for i in range(UTTERANCES)),
+        enrolment,
+        test,
+        target,
+        speaker,
+        tuple(f"s{i}" for i in range(SPEAKERS)),
+        "drawn",
+    )
+    utterances = tuple(
+        Utterance(id, f"s{number}", Path("none"), "fm"[number % 2])
+        for id, number in zip(trials.ids, speaker.tolist(), strict=True)
+    )
+    return SpeakerVerification(trials, utterances)
+
+
+def _embeddings(rng: np.random.Generator, keys: int) -> Tensor:
+    """Embeddings ``(keys, utterances, dim)`` whose EER is some 20 %."""
+    speaker = np.sort(np.arange(UTTERANCES) % SPEAKERS)
+    centres = rng.normal(size=(keys, SPEAKERS, DIM)).astype(np.float32)
+    return torch.from_numpy(centres[:, speaker] + 3 * rng.normal(size=(keys, UTTERANCES, DIM)).astype(np.float32))
+
+
+def _recognition(rng: np.random.Generator, keys: int) -> tuple[SpeechRecognition, list[list[Hypothesis]]]:
+    """Transcripts of random words, and hypotheses in which some of them are others, in a recogniser's spelling."""
+    words = np.array(["".join(map(chr, rng.integers(97, 123, rng.integers(2, 9)))) for _ in range(VOCABULARY)])
+    said = [words[rng.integers(0, VOCABULARY, rng.integers(WORDS // 2, 2 * WORDS))] for _ in range(TEXTS)]
+    utterances = [Utterance(f"u{i}", "", Path("none"), text=" ".join(text)) for i, text in enumerate(said)]
+
+    def misheard(text: np.ndarray) -> Hypothesis:
+        wrong = rng.random(len(text)) < ERRORS
+        heard = " ".join(np.where(wrong, words[rng.integers(0, VOCABULARY, len(text))], text))
+        return Hypothesis(f"{heard.capitalize()}.")
+
+    task = SpeechRecognition.of(utterances, "basic", 200, 0)
+    return task, [[misheard(text) for text in said] for _ in range(keys)]
+
+
+def _crossing(target: Tensor, scores: np.ndarray) -> float:
+    """The EER in percent where scikit-learn's curve crosses the diagonal."""
+    alarms, hits, _ = roc_curve(target.numpy(), scores, drop_intermediate=False)
+    return 100 * float(np.interp(0, (1 - hits - alarms)[::-1], alarms[::-1]))
+
+
+def _jiwer(task: SpeechRecognition, texts: list[Hypothesis]) -> None:
+    normal = normaliser(task.normalise)
+    heard = [normal(one.text) for one in texts]
+    jiwer.process_words(list(task.references), heard)
+    jiwer.process_characters(list(task.references), heard)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begin = process_time()
+    work()
+    return process_time() - begin
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keys", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
