@@ -141,9 +141,13 @@ def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
     answers = experiment.plain()
     scores = experiment.scores(answers)
     experiment.task.measure(scores)
-    in_time = int(SHARD_SECONDS / (asking + perf_counter() - begin))
-    in_memory = SHARD_BYTES // (scores.nbytes + (answers.nbytes if isinstance(answers, Tensor) else 0))
-    return max(1, min(in_time, in_memory, -(-total // (4 * workers)), 1000))
+    size = scores.nbytes + (answers.nbytes if isinstance(answers, Tensor) else 0)
+    return keys_per_shard(asking + perf_counter() - begin, size, total, workers)
+
+
+def keys_per_shard(seconds: float, size: int, total: int, workers: int) -> int:
+    """Keys that are asked together, where one takes some `seconds`, and `size` bytes of answers and scores."""
+    return max(1, min(int(SHARD_SECONDS / seconds), SHARD_BYTES // size, -(-total // (4 * workers)), 1000))
 
 
 def _keys_asked(experiment: Experiment) -> str:

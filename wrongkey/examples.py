@@ -10,6 +10,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "wrongkey sweep --model asv-raw10 --corpus bundled --trials corpus",
         "wrongkey sweep --model asv-raw10 --corpus bundled --scheme shuffling --keys 5000 --out runs/shuffling",
         "wrongkey sweep --config sweep.toml --keys 200 --json",
+        "wrongkey sweep --model asv-raw10 --corpus bundled --keys 100000 --plan",
     ),
     "wrongkey strength": (
         "wrongkey strength --model asv-raw10 --corpus bundled --trials corpus --within 1,2,5",
