@@ -5,7 +5,7 @@ The same call again finishes what is missing; a larger ``keys`` extends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import closing
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +13,7 @@ from time import perf_counter
 from torch import Tensor
 
 from wrongkey.evaluation import cautions
-from wrongkey.evaluation.begin import begin_run, threads_of_this_process
+from wrongkey.evaluation.begin import begin_run, set_batch_size, threads_of_this_process
 from wrongkey.evaluation.clips import keep_sweep
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
@@ -43,6 +43,7 @@ def sweep(
     timeout: float | None = None,
     command: str | None = None,
     prepared: Experiment | None = None,
+    again: RunFolder | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
 ) -> RunFolder:
@@ -65,6 +66,8 @@ def sweep(
         The line that a reader types to repeat the run, for the manifest.
     prepared
         The experiment of ``config``, where the caller has it already.
+    again
+        A run of the same experiment, whose batch size and shards are taken, so that rounding makes no difference.
     progress
         Called with keys done and keys in all whenever a shard is written.
     report
@@ -93,6 +96,8 @@ def sweep(
                 say(f"Reading {config.corpus} for {config.model} …")
             experiment = prepared or Experiment(config)
             identity = experiment.identity()
+            if again:
+                set_batch_size(experiment, again.manifest())
             manifest, done = begin_run(
                 folder, experiment, identity, _keys_asked(experiment), workers, timeout, command, report
             )
@@ -100,7 +105,9 @@ def sweep(
             wanted, spent, known = set(range(total)), manifest["seconds"], manifest["cautions"]
             if progress:
                 progress(len(done & wanted), total)
-            shards = folder.missing(total, _shard_size(experiment, total, workers), done)
+            shards = _shards_again(again, total, done) if again else []
+            others = done.union(*(range(*keys) for keys in shards))
+            shards += folder.missing(total, _shard_size(experiment, total, workers), others)
         failures = Failures("keys", worked=bool(done))
         with (
             Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
@@ -127,6 +134,11 @@ def sweep(
         folder.write_manifest(manifest | {"ended": now(), "seconds": spent + perf_counter() - begin})
         keep_sweep(experiment, folder.path)
     return folder
+
+
+def _shards_again(again: RunFolder, total: int, done: Set[int]) -> list[tuple[int, int]]:
+    """The shards of an earlier run, which keys are asked in together, where none of their keys is done."""
+    return [keys for keys in again.shards() if keys[1] <= total and done.isdisjoint(range(*keys))]
 
 
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
