@@ -28,8 +28,8 @@ def of_scores(found: Compared) -> list[str]:
     lines = [f"The scores are {words}: {differ}."]
     if found.changed:
         lines.append(
-            f"{ROUNDED} {listed(found.changed)}. {label} may then differ by {found.allowed:.3g}: {found.tolerance:g} of "
-            "its range, which is what the self-checks allow of the answers, or one trial or utterance."
+            f"{ROUNDED} {listed(found.changed)}. {label} may then differ by {found.allowed:.3g}: {found.tolerance:g} "
+            "of its range, as the self-checks allow of the answers, or one trial or utterance."
         )
     else:
         lines.append("Machine and versions are the same, so that every bit should be.")

@@ -108,7 +108,7 @@ def compare_runs(there: Path, here: Path) -> Compared:
     old, new = read_scores(there, before)[0], read_scores(here, now)[0]
     config = before["config"]
     metric = config.get("metric") or PRIMARY_METRIC[config["task"]]
-    tolerance = TOLERANCE[config["precision"]]
+    tolerance = TOLERANCE[config.get("precision", "float32")]
     kept = (there / "outputs").is_dir() and (here / "outputs").is_dir()
     return Compared(
         keys=old.loc[old["condition"] == "incorrect", "key_index"].nunique(),
