@@ -67,7 +67,8 @@ def measure_disk(
         folder = RunFolder(Path(scratch) / "run")
         folder.claim(identity)
         manifest = describe_run(experiment, before, identity, None)
-        folder.write_manifest(manifest | {"self_checks": [check.to_json() for check in checks]})
+        manifest |= {"self_checks": [check.to_json() for check in checks]}
+        folder.write_manifest(manifest)
         for name, text in experiment.task.files().items():
             folder.write_text(name, text)
         folder.write_scores("conditions", _of_conditions(rows))
@@ -82,8 +83,9 @@ def measure_disk(
             outputs = _bytes(folder.path / "outputs")
         few, _ = _score_file(folder, rows, FEW)
         many, writing = _score_file(folder, rows, MANY)
+        _, noting = timed(lambda: folder.write_manifest(manifest))  # as after every shard
     key = (many - few) / (MANY - FEW)
-    return Disk(fixed, few - FEW * key, key + outputs / keys, 1 / keys * keeping, writing, ending)
+    return Disk(fixed, few - FEW * key, key + outputs / keys, 1 / keys * keeping, writing + noting, ending)
 
 
 def _of_conditions(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

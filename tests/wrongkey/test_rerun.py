@@ -10,7 +10,7 @@ from tests.wrongkey.test_finished import ATTACK
 from wrongkey.cli import main
 from wrongkey.evaluation.run_folder.folder import RunFolder
 
-SWEEP = "sweep --model tests.toys:raw3 --per-speaker 1 --replicates 5 --workers 1 --keys 5 --keep-outputs".split()
+SWEEP = "sweep --model tests.toys:raw3 --per-speaker 2 --replicates 5 --workers 1 --keys 5 --keep-outputs".split()
 
 
 @pytest.fixture(scope="module")
@@ -97,14 +97,14 @@ def test_speech_that_has_changed_is_named(run, speech, tmp_path, capsys):
 
 def test_attacks_made_again_meet_the_same_keys(attacked, tmp_path, capsys):
     assert main(["rerun", str(attacked), "--out", str(tmp_path / "again"), "--workers", "1"]) == 0
-    assert "All results of 7 trials of attacks are equal bit for bit." in capsys.readouterr().out
+    assert "All results of 21 trials of attacks are equal bit for bit." in capsys.readouterr().out
 
 
 def test_without_their_salt_keys_are_drawn_anew(attacked, tmp_path, capsys):
     copy = shutil.copytree(attacked, tmp_path / "copy")
     (copy / "attacks" / "salt.json").unlink()
     assert main(["rerun", str(copy), "--workers", "1"]) == 3
-    assert "7 trials of attacks had keys whose salt was not kept" in capsys.readouterr().out
+    assert "21 trials of attacks had keys whose salt was not kept" in capsys.readouterr().out
 
 
 def test_code_and_settings_of_attacks_are_looked_at_first(attacked, tmp_path, capsys):
