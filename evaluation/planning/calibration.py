@@ -135,7 +135,7 @@ def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = No
         scored = _scored(experiment, asked)
         disk = measure_disk(experiment, identity, before, checks, scored.rows, asked.answers, scored.scores)
     conditions = 1 if experiment.encrypted is None else 3  # plain, correct key, plain queries
-    begin = asked.tuning + checking + asked.plain_and_correct + (conditions + 1) * scored.key
+    begin = asked.tuning + checking + asked.plain_and_correct + (conditions + 1) * (scored.key + scored.together)
     begin += asked.key if conditions == 3 else Cost()
     if experiment.preparation:  # the plain model is also asked about speech as it was recorded
         begin += asked.plain + reading
@@ -144,7 +144,7 @@ def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = No
         prepare=opening + reading + hashing,
         begin=begin,
         key=asked.key + scored.key + disk.key_cost,
-        shard=asked.unchanged + disk.shard_cost,
+        shard=asked.unchanged + scored.together + disk.shard_cost,
         end=disk.end_cost,
         memory=_memory(experiment, sample, asked, scored, other),
         disk=disk,
@@ -258,20 +258,24 @@ def _other_process() -> Process:
 
 @dataclass(frozen=True)
 class _Scored:
-    """Scores under some keys, their rows, and the cost of one key's."""
+    """Scores under some keys and their rows; the costs of one key's, and of scoring any number of keys together."""
 
     scores: Tensor
     rows: list[dict[str, Any]]
     key: Cost
+    together: Cost
 
 
 def _scored(experiment: Experiment, asked: _Asked) -> _Scored:
-    def score() -> tuple[Tensor, list[dict[str, Any]]]:
-        scores = experiment.task.scores(asked.answers, lambda: asked.plain_answers)
+    def score(keys: int | None) -> tuple[Tensor, list[dict[str, Any]]]:
+        scores = experiment.task.scores(asked.answers[:keys], lambda: asked.plain_answers)
         return scores, score_rows(experiment, "incorrect", scores, 0)
 
-    (scores, rows), cost = timed(score)
-    return _Scored(scores, rows, 1 / len(scores) * cost)
+    (scores, rows), all_keys = timed(lambda: score(None))
+    _, one = timed(lambda: score(1))
+    others = len(scores) - 1
+    key = 1 / others * (all_keys - one) if others else one
+    return _Scored(scores, rows, key, one - key)
 
 
 def _memory(experiment: Experiment, sample: Sample, asked: _Asked, scored: _Scored, other: Process) -> Memory:

@@ -48,7 +48,7 @@ def timed(work: Callable[[], Answer]) -> tuple[Answer, Cost]:
 
 
 def _now() -> float:
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
     return perf_counter()
 
