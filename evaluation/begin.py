@@ -183,8 +183,8 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
 def set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> None:
     """Take the batch size that the run began with, so that its scores stay the same; on another device, the fastest."""
     if before and before.get("batch") and before.get("device") == describe_device(experiment.device):
-        experiment.engine.batch.rows = before["batch"]["rows"]
-    elif experiment.engine.batch.rows == 1:  # not yet tuned, as an experiment prepared for an earlier sweep is
+        experiment.engine.batch.rows, experiment.engine.batch.chosen = before["batch"]["rows"], True
+    elif not experiment.engine.batch.chosen:  # an experiment prepared for an earlier sweep has been tuned
         experiment.tune()
 
 

@@ -44,6 +44,7 @@ class BatchSize:
     """Rows of a pass (keys · segments): all that changes about an engine, when it is tuned or memory runs out."""
 
     rows: int = 1
+    chosen: bool = False  # as the fastest, or as those of an earlier run
 
     def halve(self, device: torch.device) -> None:
         """Take half the rows from now on; raises BadInput where a single row does not fit."""
@@ -257,7 +258,7 @@ class Engine:
             if rows == 1 and asked is not None:
                 seconds = min(seconds, max(least, TUNING_SHARE * asked / rates[rows]))
             rows *= 2
-        self.batch.rows = max(rates, key=rates.__getitem__)
+        self.batch.rows, self.batch.chosen = max(rates, key=rates.__getitem__), True
         return rates
 
     @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -57,6 +58,7 @@ class Experiment:
     corpus: Corpus
     task: Task
     used: tuple[Utterance, ...]
+    numbers: Sequence[int]  # of the utterances in use, in the task's list
     waveforms: list[Tensor]  # kept where every key encrypts them again
     seconds: float  # of speech in use
     engine: Engine
@@ -105,6 +107,12 @@ class Experiment:
         if Preparation.of(config.scheme) != self.preparation:
             return None
         return Experiment(config, like=self)
+
+    def among(self, numbers: Sequence[int]) -> Experiment:
+        """The same model and task, with some of the utterances, by their place in the task's list."""
+        other = copy.copy(self)
+        other._read(numbers)
+        return other
 
     def plain_model(self) -> Model:
         """The model as it is opened: one that reads speech, also where a key's scheme sends windows."""
@@ -314,9 +322,12 @@ class Experiment:
         """Open the corpus and the task, and prepare the utterances in use."""
         self.corpus = _corpus(self.config)
         self.task = make_task(self.config, self.corpus, self.model)
-        self.used = self.task.utterances
-        if numbers is not None:
-            self.used = tuple(self.used[number] for number in numbers)
+        self._read(range(len(self.task.utterances)) if numbers is None else numbers, mapped)
+
+    def _read(self, numbers: Sequence[int], mapped: str | None = None) -> None:
+        """Prepare some of the utterances, by their place in the task's list."""
+        self.numbers = numbers
+        self.used = tuple(self.task.utterances[number] for number in numbers)
         self.waveforms = []
         self.files = None
         queries, self.seconds = self._shared_queries(mapped) if mapped else self._queries()
@@ -337,7 +348,7 @@ class Experiment:
         self._plain = self._clean = self._first_answers = None
 
     def _take_speech_of(self, other: Experiment) -> None:
-        self.corpus, self.task, self.used = other.corpus, other.task, other.used
+        self.corpus, self.task, self.used, self.numbers = other.corpus, other.task, other.used, other.numbers
         self.waveforms, self.seconds, self.engine = other.waveforms, other.seconds, other.engine
         self.files = other.files
         self._plain, self._clean, self._first_answers = other._plain, other._clean, other._first_answers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,3 +146,12 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu, {available_cores()} cores"
+
+
+def describe_processor() -> str:
+    """The processor's name, and the instructions for which PyTorch chooses its kernels."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):  # Linux alone has the file
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(errors="replace"), re.MULTILINE)
+        name = found[1] if found else name
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"

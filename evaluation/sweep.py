@@ -5,7 +5,7 @@ The same call again finishes what is missing; a larger ``keys`` extends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import closing
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from wrongkey.evaluation import cautions
-from wrongkey.evaluation.begin import begin_run, choose_processes, threads_of_this_process
+from wrongkey.evaluation.begin import begin_run, choose_processes, set_batch_size, threads_of_this_process
 from wrongkey.evaluation.clips import keep_sweep
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
@@ -46,6 +46,7 @@ def sweep(
     timeout: float | None = None,
     command: str | None = None,
     prepared: Experiment | None = None,
+    again: RunFolder | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
 ) -> RunFolder:
@@ -69,6 +70,8 @@ def sweep(
         The line that a reader types to repeat the run, for the manifest.
     prepared
         The experiment of ``config``, where the caller has it already.
+    again
+        A run of the same experiment, whose batch size and shards are taken, so that rounding makes no difference.
     progress
         Called with keys done and keys in all whenever a shard is written.
     report
@@ -103,6 +106,8 @@ def sweep(
                 start(chosen.count, threads)
             at_once = chosen.count if scheduler is None else workers_of_cluster
             identity = experiment.identity()
+            if again:
+                set_batch_size(experiment, again.manifest())
             manifest, done = begin_run(
                 folder, experiment, identity, _keys_asked(experiment), chosen.count, timeout, command, report
             )
@@ -113,7 +118,9 @@ def sweep(
             wanted, spent, known = set(range(total)), manifest["seconds"], manifest["cautions"]
             if progress:
                 progress(len(done & wanted), total)
-            shards = folder.missing(total, _shard_size(experiment, total, at_once), done)
+            shards = _shards_again(again, total, done) if again else []
+            others = done.union(*(range(*keys) for keys in shards))
+            shards += folder.missing(total, _shard_size(experiment, total, at_once), others)
         failures = Failures("keys", worked=bool(done))
         with (
             Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
@@ -147,6 +154,11 @@ def sweep(
     return folder
 
 
+def _shards_again(again: RunFolder, total: int, done: Set[int]) -> list[tuple[int, int]]:
+    """The shards of an earlier run, which keys are asked in together, where none of their keys is done."""
+    return [keys for keys in again.shards() if keys[1] <= total and done.isdisjoint(range(*keys))]
+
+
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
     """Keys per shard: some seconds of work, answers that fit the memory, and enough shards for every worker."""
     begin = perf_counter()
@@ -159,9 +171,13 @@ def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
     answers = experiment.plain()
     scores = experiment.scores(answers)
     experiment.task.measure(scores)
-    in_time = int(SHARD_SECONDS / (asking + perf_counter() - begin))
-    in_memory = SHARD_BYTES // (scores.nbytes + (answers.nbytes if isinstance(answers, Tensor) else 0))
-    return max(1, min(in_time, in_memory, -(-total // (4 * workers)), 1000))
+    size = scores.nbytes + (answers.nbytes if isinstance(answers, Tensor) else 0)
+    return keys_per_shard(asking + perf_counter() - begin, size, total, workers)
+
+
+def keys_per_shard(seconds: float, size: int, total: int, workers: int) -> int:
+    """Keys that are asked together, where one takes some `seconds`, and `size` bytes of answers and scores."""
+    return max(1, min(int(SHARD_SECONDS / seconds), SHARD_BYTES // size, -(-total // (4 * workers)), 1000))
 
 
 def _keys_asked(experiment: Experiment) -> str:

@@ -1,8 +1,8 @@
 """The command line: one parser, one file per command, one place that turns a user's mistake into a sentence.
 
-Exit codes: 0 done; 1 the answer to the question is negative (``compare``, ``doctor``); 2 bad input; 3 undecided
-(``compare``); as in a shell, 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP, and 141 where the reader of the
-output went away before its end.
+Exit codes: 0 done; 1 the answer to the question is negative (``compare``, ``doctor``, ``rerun``); 2 bad input; 3
+undecided (``compare``, ``rerun``); as in a shell, 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP, and 141 where
+the reader of the output went away before its end.
 Commands import torch and whatever else is slow only when they run, so that ``wrongkey --help`` answers at once.
 """
 
@@ -27,8 +27,8 @@ from wrongkey.stops import stop_on_signals
 from wrongkey.terminal import complain, flush, hang_up, prepare_streams, silent
 
 COMMANDS = (
-    "demo", "sweep", "strength", "attack", "board", "analyse", "report", "view", "compare", "reproduce", "keys",
-    "crypt", "recover", "models", "schemes", "corpora", "doctor", "ls", "completion",
+    "demo", "sweep", "strength", "attack", "board", "analyse", "report", "view", "compare", "reproduce", "rerun",
+    "keys", "crypt", "recover", "models", "schemes", "corpora", "doctor", "ls", "completion",
 )  # fmt: skip
 READER_GONE = 141  # 128 + SIGPIPE
 OUTPUT = ("--json", "--quiet", "--check")  # flags that change what is printed or read again, and no result

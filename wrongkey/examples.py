@@ -10,6 +10,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "wrongkey sweep --model asv-raw10 --corpus bundled --trials corpus",
         "wrongkey sweep --model asv-raw10 --corpus bundled --scheme shuffling --keys 5000 --out runs/shuffling",
         "wrongkey sweep --config sweep.toml --keys 200 --json",
+        "wrongkey sweep --model asv-raw10 --corpus bundled --keys 100000 --plan",
     ),
     "wrongkey strength": (
         "wrongkey strength --model asv-raw10 --corpus bundled --trials corpus --within 1,2,5",
@@ -51,6 +52,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "wrongkey reproduce": (
         "wrongkey reproduce fig9 --model asv-raw3 asv-raw10 --corpus bundled --out runs/fig9 --keys 200",
     ),
+    "wrongkey rerun": ("wrongkey rerun runs/asv-raw10-rom", "wrongkey rerun runs/suite --out /tmp/suite --json"),
     "wrongkey keys draw": (
         "wrongkey keys draw --scheme rom --block 10 -o secret.npz",
         "wrongkey keys draw --scheme rom --block 10 --seed 0 --index 590 -o wrong-590.npz",

@@ -7,7 +7,7 @@ package, and models of transformers and ESPnet, whose folders name classes.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from wrongkey.errors import BadInput
@@ -42,24 +42,38 @@ def refuse_code(config: SweepConfig, manifest: Path, trusted: Collection[str] = 
     ------
     BadInput
     """
-    for name, spec, does in (
-        ("model", config.model, model_risk(config.model)),
-        ("corpus", config.corpus, corpus_risk(config.corpus)),
-        ("scheme", config.scheme, scheme_risk(config.scheme)),
-    ):
-        if does and spec not in trusted and EVERYTHING not in trusted:
-            raise BadInput(
-                f"{manifest} names the {name} {spec!r}, which {does}: add --trust if you trust whoever made this run."
-            )
-    for named in filter(None, (config.model, config.corpus, config.only, config.trials)):
-        for place in (named, named.partition(":")[2]):
-            path = Path(place).expanduser()
-            if place and path.exists() and not (path.is_file() or path.is_dir()):
-                raise BadInput(f"{manifest} names {place}, which is neither a file nor a folder: sweep again yourself.")
+    refuse_risks(
+        (
+            ("model", config.model, model_risk(config.model)),
+            ("corpus", config.corpus, corpus_risk(config.corpus)),
+            ("scheme", config.scheme, scheme_risk(config.scheme)),
+        ),
+        manifest,
+        trusted,
+    )
+    refuse_devices((config.model, config.corpus, config.only, config.trials), manifest)
     for flag, listed in (("--only", config.only), ("--trials", config.trials)):
         if listed and not Path(listed).exists() and not (flag == "--trials" and listed == "corpus"):
             remedy = "put it back" if Path(listed).is_absolute() else "run this in the folder where the sweep was run"
             raise BadInput(f"The sweep's {flag} {listed} ({manifest}) is not there: {remedy}.")
+
+
+def refuse_risks(named: Iterable[tuple[str, str, str | None]], manifest: Path, trusted: Collection[str] = ()) -> None:
+    """Raise BadInput for the first name that would run code: what it names, the name, and what opening it does."""
+    for what, spec, does in named:
+        if does and spec not in trusted and EVERYTHING not in trusted:
+            raise BadInput(
+                f"{manifest} names the {what} {spec!r}, which {does}: add --trust if you trust whoever made this run."
+            )
+
+
+def refuse_devices(named: Iterable[str | None], manifest: Path) -> None:
+    """Raise BadInput for a name that is neither a file nor a folder, though something is there."""
+    for name in filter(None, named):
+        for place in (name, name.partition(":")[2]):
+            path = Path(place).expanduser()
+            if place and path.exists() and not (path.is_file() or path.is_dir()):
+                raise BadInput(f"{manifest} names {place}, which is neither a file nor a folder: sweep again yourself.")
 
 
 def model_risk(spec: str) -> str | None:
@@ -72,7 +86,7 @@ def model_risk(spec: str) -> str | None:
     if colon and prefix in LOADERS:
         library = "ESPnet" if prefix == "espnet" else "transformers"
         return f"has {library} open files that may name code to run"
-    return _code_risk(spec, registry.REGISTRY)
+    return code_risk(spec, registry.REGISTRY)
 
 
 def corpus_risk(spec: str) -> str | None:
@@ -83,16 +97,16 @@ def corpus_risk(spec: str) -> str | None:
     path = Path(spec).expanduser()
     if path.is_dir() or (path.is_file() and path.suffix in layouts.BY_SUFFIX):
         return None
-    return _code_risk(spec, layouts.REGISTRY)
+    return code_risk(spec, layouts.REGISTRY)
 
 
 def scheme_risk(spec: str) -> str | None:
     """Return what opening a scheme would do beyond looking it up; None for nothing."""
-    return _code_risk(parse(spec).base, family.REGISTRY)
+    return code_risk(parse(spec).base, family.REGISTRY)
 
 
-def _code_risk(spec: str, known: Registry) -> str | None:
-    """What runs where a name is opened; an unknown word runs nothing, and is refused where it is opened."""
+def code_risk(spec: str, known: Registry) -> str | None:
+    """Return what runs where a name is opened; an unknown word runs nothing, and is refused where it is opened."""
     if spec in known.builtin:
         return None
     if spec in known.registered():

@@ -27,9 +27,10 @@ from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.digests import digest_of_weights
 from wrongkey.evaluation.front_end import WAVEFORM, front_end_of
+from wrongkey.evaluation.hardware import available_cores
 from wrongkey.evaluation.run_folder.attack_rows import read_attack
 from wrongkey.evaluation.run_folder.folder import RunFolder, same
-from wrongkey.evaluation.run_folder.manifest import git_revision, now, versions
+from wrongkey.evaluation.run_folder.manifest import git_revision, machine, now, versions
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
 from wrongkey.evaluation.run_folder.scores import read_scores
 from wrongkey.evaluation.run_folder.tables import FORMAT as TABLES
@@ -83,9 +84,14 @@ class AttackFolder(RunFolder):
             yield salt
 
     def claim_attacks(
-        self, config: AttackConfig, target: Target, attacks: Iterable[CompleteAttack], command: str | None
+        self,
+        config: AttackConfig,
+        target: Target,
+        attacks: Iterable[CompleteAttack],
+        command: str | None,
+        threads: int | None = None,
     ) -> None:
-        """Begin, or continue an earlier run.
+        """Begin, or continue an earlier run; `threads` are those of each process, for the record.
 
         Damaged result files are set aside, and named in `damaged`: their trials are missing again. A folder without
         rows, which a command leaves that failed early, claims nothing. Raises BadInput where it has rows of another
@@ -96,7 +102,8 @@ class AttackFolder(RunFolder):
         before = found or {}
         self._check_settings(before.get("attacks", {}), attacks)
         self.make("attacks")
-        session = {"started": now(), "versions": versions(), "git": git_revision(), "command": command}
+        session = {"started": now(), **machine(threads or available_cores()), "versions": versions()}
+        session |= {"git": git_revision(), "command": command}
         begun = before.get("config", {}).get("trials", 0)
         self._suite = {
             "format": FORMAT,

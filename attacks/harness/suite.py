@@ -125,6 +125,7 @@ def run_attacks(
     attacks = [open_attack(name) for name in names]
     _check_names(attacks)
     workers = workers or available_cores()
+    threads = max(available_cores() // workers, 1)
     if salt is not None:
         read_salt(salt)  # refused before anything runs
     if report:
@@ -140,7 +141,7 @@ def run_attacks(
     if target.model is not None:
         guessing = Guessing(target, folder.path, keys)
         with folder.locked():  # refused before the sweep, not after it
-            folder.claim_attacks(config, target, attacks, command)
+            folder.claim_attacks(config, target, attacks, command, threads)
         try:
             guessing.sweep(workers, timeout, command, progress, report)
             plan = [planned(guessing, target), *plan]
@@ -148,7 +149,7 @@ def run_attacks(
             unfinished = error
     plan = [planned(RandomKeys(baseline or keys), target), *plan]
     with folder.locked(), ExitStack() as kept:
-        folder.claim_attacks(config, target, [one.attack for one in plan], command)
+        folder.claim_attacks(config, target, [one.attack for one in plan], command, threads)
         clips = kept.enter_context(kept_clips(folder.path))  # in no file while attacks run, nor is the salt
         secret = kept.enter_context(folder.kept_salt(salt))
         folder.note_salt(secret.fingerprint, repeats=salt is not None)

@@ -59,7 +59,8 @@ def ask_elsewhere(
     if on_gpu:
         torch.cuda.empty_cache()  # what finding the batch size left would be missing there
     threads = max(available_cores() // workers, 1)
-    asked = (experiment.config, numbers, experiment.engine.batch.rows, threads, _of_notebook(experiment.config))
+    places = [experiment.numbers[number] for number in numbers]
+    asked = (experiment.config, places, experiment.engine.batch.rows, threads, _of_notebook(experiment.config))
     call = Call("the questions of the self-checks, in another process", asked)
     keep = not on_gpu or workers > 1  # else it would hold its share of the GPU's memory for nothing
     with processes(workers, threads, keep) as pool, Watch("answer", report, lambda: "no key") as watch:

@@ -225,11 +225,11 @@ class RunFolder:
 
     def keys_done(self) -> set[int]:
         """Return the indices of the incorrect keys whose shards are sound."""
-        manifest = self._manifest or self.manifest()
-        done: set[int] = set()
-        for _, start, stop, _ in self._sound(manifest, []):
-            done.update(range(start, stop))
-        return done
+        return set().union(*(range(*keys) for keys in self.shards()))
+
+    def shards(self) -> list[tuple[int, int]]:
+        """List the sound shards of the folder as ranges `[start, stop)` of keys, in order."""
+        return [(start, stop) for _, start, stop, _ in self._sound(self._manifest or self.manifest(), [])]
 
     def missing(self, total: int, shard_size: int, done: Set[int] | None = None) -> list[tuple[int, int]]:
         """List the shards of keys that are still to be done.

@@ -12,10 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.front_end import front_end_of
-from wrongkey.evaluation.hardware import describe_device
+from wrongkey.evaluation.hardware import describe_device, describe_processor
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC
 from wrongkey.evaluation.tasks.text import VERSION as TEXT_VERSION
 
@@ -64,6 +66,7 @@ def describe_run(
     session = {
         "started": now(),
         "device": describe_device(experiment.device),
+        **machine(torch.get_num_threads()),
         "versions": versions(),
         "git": git_revision(),
         "command": command,
@@ -111,6 +114,11 @@ def describe_run(
         "ended": None,
         "seconds": before.get("seconds") or 0.0,
     }
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """Return what rounding depends on beside the versions: the processor, and the threads of each process."""
+    return {"processor": describe_processor(), "threads": threads}
 
 
 def now() -> str:

@@ -75,6 +75,8 @@ class Session(Part):
 
     started: Text = None
     device: Text = None
+    processor: Text = None
+    threads: Positive | None = None  # of each process
     versions: dict[str, str] | None = None
     git: Text = None
     command: str | list[str] | None = None

@@ -42,6 +42,11 @@ def add(commands: Any) -> None:
     add_running(how, "one per GPU; one per core where the keys are worth it", A_SHARD)
     add_backend(how)
     add_check(how)
+    how.add_argument(
+        "--plan",
+        action="store_true",
+        help="say what time, memory and disk the sweep would take, after a short calibration, and run nothing",
+    )
     parser.add_argument(
         "--out", type=Path, help="run folder, made if missing (default runs/MODEL-SCHEME, or runs/MODEL-SCHEME-mM)"
     )
@@ -58,6 +63,9 @@ def run(options: argparse.Namespace) -> int:
     settings = {name: value for name, value in given(options, SweepConfig).items() if value is not None}
     config = SweepConfig.of(settings)
     out = folder_of(options, config)
+    if options.plan:
+        _plan(options, config, out)
+        return 0
     run = None if options.check or not is_finished(config, out) else _finished(out)
     if run is not None:
         note(finished_before(out))
@@ -72,6 +80,24 @@ def run(options: argparse.Namespace) -> int:
 
         conclude(*sentences(run), f"{out} is done; look at it with: {report_hint([out])}")
     return 0
+
+
+def _plan(options: argparse.Namespace, config: SweepConfig, out: Path) -> None:
+    """Print what the sweep would take."""
+    from wrongkey.terminal import answer, conclude, note
+
+    if options.backend != "loky":
+        raise BadInput("--plan measures this machine, not those of a cluster: leave --backend out.")
+    note(f"Loading {config.model} …")
+    from wrongkey.evaluation.planning.plan import plan_sweep
+
+    plan = plan_sweep(config, out, options.workers, report=note)
+    if options.json:
+        answer(plan.to_json())
+    else:
+        from wrongkey.plan_summary import sentences
+
+        conclude(*sentences(plan))
 
 
 def folder_of(options: argparse.Namespace, config: SweepConfig) -> Path:

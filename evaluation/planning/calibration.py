@@ -1,0 +1,293 @@
+"""What the parts of a sweep cost here, measured as the sweep does them, on some of its utterances and keys.
+
+Work that grows with the corpus is timed on the sampled utterances, each of which stands for several. Scores are
+computed from as many answers as the sweep has, so that they cost what they will.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from wrongkey.errors import BadInput
+from wrongkey.evaluation.answers import Answers
+from wrongkey.evaluation.begin import set_batch_size
+from wrongkey.evaluation.checks import self_checks
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.hardware import available_cores
+from wrongkey.evaluation.models.asking import model_at_fault
+from wrongkey.evaluation.planning.cost import Cost, Process, timed
+from wrongkey.evaluation.planning.disk import Disk, measure_disk
+from wrongkey.evaluation.planning.sample import MEASURED, Sample, sample_of
+from wrongkey.evaluation.processes.pool import processes
+from wrongkey.evaluation.processes.watch import Report
+from wrongkey.evaluation.processes.workers import score_rows
+from wrongkey.evaluation.run_folder.folder import RunFolder, same
+
+ASKING_SECONDS = 1.0  # of CPU, that asking under some keys takes where there are as many
+MOST_KEYS = 32  # that are asked under
+OF_EVERY_UTTERANCE = ("corpus", "segments", "plain answers")  # what an identity says of them
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of memory. Resident sizes are None where the system does not tell them.
+
+    Attributes
+    ----------
+    main, other : int or None
+        Largest resident size of this process, and of the one that the self-checks ask.
+    speech_here, speech : int
+        Queries of the sampled utterances, and of all.
+    key : int
+        Answers and scores of a key.
+    keys_here : int
+        Keys whose answers this process held.
+    """
+
+    main: int | None
+    other: int | None
+    speech_here: int
+    speech: int
+    key: int
+    keys_here: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured; costs are those of the whole corpus.
+
+    Attributes
+    ----------
+    start : Cost
+        A new process, until it has imported what it needs.
+    prepare : Cost
+        Model, speech and keys made ready to be asked.
+    begin : Cost
+        Batch size, self-checks, and scores of the conditions without a key.
+    key, shard, end : Cost
+        One key; what a shard takes beside its keys; what follows the last shard.
+    memory : Memory
+        Of the processes.
+    disk : Disk
+        Of the run folder.
+    total : int
+        Incorrect keys that are asked for, or all there are.
+    measured, utterances : int
+        Utterances of the sample, and of the sweep.
+    seconds : float
+        Of speech.
+    summary : str
+        What is asked, for readers: utterances and trials.
+    device : str
+        "cpu" or "cuda".
+    """
+
+    start: Cost
+    prepare: Cost
+    begin: Cost
+    key: Cost
+    shard: Cost
+    end: Cost
+    memory: Memory
+    disk: Disk
+    total: int
+    measured: int
+    utterances: int
+    seconds: float
+    summary: str
+    device: str
+
+
+def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = None) -> Calibration:
+    """Measure what the parts of a sweep cost.
+
+    Parameters
+    ----------
+    config
+        What is asked for.
+    folder
+        Where the sweep would write; it is only read.
+    report
+        Called with a line of text at each stage.
+
+    Raises
+    ------
+    BadInput
+        As the sweep would, for what the user can correct, and for a folder of another experiment.
+    """
+    say, before = report or (lambda line: None), folder.manifest()
+    with model_at_fault(config.model):
+        say(f"Reading {config.corpus} for {config.model} …")
+        start = _start()
+        experiment, sample, opening, reading = _prepared(config)
+        identity, hashing = _identity(experiment, sample)
+        _check(folder, before, identity, sample)
+        say(f"Timing {len(sample.numbers):,} of {len(sample.stands_for):,} utterances …")
+        asked = _asked(experiment, sample, before)
+        say("Timing the self-checks …")
+        checks, checking, other = _checked(experiment, asked.correct, say)
+        scored = _scored(experiment, asked)
+        disk = measure_disk(experiment, identity, before, checks, scored.rows, asked.answers, scored.scores)
+    conditions = 1 if experiment.encrypted is None else 3  # plain, correct key, plain queries
+    begin = asked.tuning + checking + asked.plain_and_correct + (conditions + 1) * (scored.key + scored.together)
+    begin += asked.key if conditions == 3 else Cost()
+    if experiment.preparation:  # the plain model is also asked about speech as it was recorded
+        begin += asked.plain + reading
+    return Calibration(
+        start=start,
+        prepare=opening + reading + hashing,
+        begin=begin,
+        key=asked.key + scored.key + disk.key_cost,
+        shard=asked.unchanged + scored.together + disk.shard_cost,
+        end=disk.end_cost,
+        memory=_memory(experiment, sample, asked, scored, other),
+        disk=disk,
+        total=experiment.total,
+        measured=len(sample.numbers),
+        utterances=len(sample.stands_for),
+        seconds=sample.seconds,
+        summary=experiment.task.summary(),
+        device=experiment.device.type,
+    )
+
+
+def _start() -> Cost:
+    """Cost of a new process, the one that the self-checks will ask: it imports what the sweep's own does."""
+    with processes(1, available_cores()) as pool:
+        new, start = timed(pool.submit(_process).result)
+    return Cost(start.clock, new.cpu)
+
+
+def _process() -> Process:
+    return Process.here()
+
+
+def _prepared(config: SweepConfig) -> tuple[Experiment, Sample, Cost, Cost]:
+    """The experiment with the sampled utterances, and the costs of opening it and of reading all utterances."""
+    opened, opening = timed(lambda: Experiment(config, [0]))
+    sample = sample_of(opened.task.utterances, MEASURED[config.task])
+    experiment = opened.among(sample.numbers)
+    _, reading = timed(lambda: experiment.cut_again(range(len(sample.numbers))))
+    return experiment, sample, opening, sample.factor * reading
+
+
+def _identity(experiment: Experiment, sample: Sample) -> tuple[dict[str, Any], Cost]:
+    """What the scores depend on, as far as the sample shows it, and the cost of finding that out for all utterances."""
+    _, hashing = timed(replace(experiment.corpus, utterances=experiment.used).digest)
+    identity, whole = timed(experiment.identity)
+    return identity, whole - hashing + sample.factor * hashing
+
+
+def _check(folder: RunFolder, before: Mapping[str, Any] | None, identity: Mapping[str, Any], sample: Sample) -> None:
+    """Raise BadInput for a folder of another experiment."""
+    unknown = OF_EVERY_UTTERANCE if sample.factor > 1 else ()
+    there = (before or {}).get("identity") or {}
+    differing = [name for name in identity if name not in unknown and not same(there.get(name), identity[name])]
+    if there and differing:
+        raise BadInput(f"{folder.path} was made with another {', '.join(differing)}: choose another --out.")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Answers to all utterances, each that of the one that stands for it, and what asking about all costs."""
+
+    plain_answers: Answers
+    answers: Answers
+    correct: Answers | None  # of the sampled utterances
+    tuning: Cost
+    plain: Cost
+    plain_and_correct: Cost
+    unchanged: Cost
+    key: Cost
+
+
+def _asked(experiment: Experiment, sample: Sample, before: dict[str, Any] | None) -> _Asked:
+    _, tuning = timed(lambda: set_batch_size(experiment, before))
+    plain, plainly = timed(experiment.plain)
+    explicitly, correct = Cost(), None
+    if experiment.encrypted is not None:
+        correct, explicitly = timed(lambda: experiment.explicit(experiment.correct))
+    answers, keyed = _under_some_keys(experiment)
+    experiment.check_unchanged()  # the first time, it only remembers the answers
+    _, unchanged = timed(experiment.check_unchanged)
+    return _Asked(
+        plain_answers=sample.of_all(plain),
+        answers=sample.of_all(answers),
+        correct=correct,
+        tuning=tuning,
+        plain=sample.factor * plainly,
+        plain_and_correct=sample.factor * (plainly + explicitly),
+        unchanged=unchanged,
+        key=sample.factor / len(answers) * keyed,
+    )
+
+
+def _under_some_keys(experiment: Experiment) -> tuple[Answers, Cost]:
+    """Answers under as many keys as take `ASKING_SECONDS`, at least one."""
+    keys = 1
+    while True:
+        answers, cost = timed(partial(_under_keys, experiment, keys))
+        if cost.cpu >= ASKING_SECONDS or keys >= min(MOST_KEYS, experiment.total):
+            return answers, cost
+        keys = min(2 * keys, MOST_KEYS, experiment.total)
+
+
+def _under_keys(experiment: Experiment, keys: int) -> Answers:
+    return experiment.answers(experiment.incorrect.batch(0, keys))
+
+
+def _checked(experiment: Experiment, correct: Answers | None, say: Report) -> tuple[list[Any], Cost, Process]:
+    """The self-checks, their cost in both processes, and the process that they asked."""
+    before = _other_process()
+    checks, here = timed(lambda: self_checks(experiment, correct, report=say))
+    after = _other_process()
+    return checks, here + Cost(0.0, max(after.cpu - before.cpu, 0.0)), after
+
+
+def _other_process() -> Process:
+    with processes(1, available_cores()) as pool:
+        found: Process = pool.submit(_process).result()
+    return found
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Scores under some keys and their rows; the costs of one key's, and of scoring any number of keys together."""
+
+    scores: Tensor
+    rows: list[dict[str, Any]]
+    key: Cost
+    together: Cost
+
+
+def _scored(experiment: Experiment, asked: _Asked) -> _Scored:
+    def score(keys: int | None) -> tuple[Tensor, list[dict[str, Any]]]:
+        scores = experiment.task.scores(asked.answers[:keys], lambda: asked.plain_answers)
+        return scores, score_rows(experiment, "incorrect", scores, 0)
+
+    (scores, rows), all_keys = timed(lambda: score(None))
+    _, one = timed(lambda: score(1))
+    others = len(scores) - 1
+    key = 1 / others * (all_keys - one) if others else one
+    return _Scored(scores, rows, key, one - key)
+
+
+def _memory(experiment: Experiment, sample: Sample, asked: _Asked, scored: _Scored, other: Process) -> Memory:
+    on_cpu = experiment.device.type == "cpu"
+    tensors = [group.segments for group in experiment.engine.queries.groups] if on_cpu else []
+    speech = sum(tensor.nbytes for tensor in (*tensors, *experiment.waveforms))
+    answered = asked.answers.nbytes if isinstance(asked.answers, Tensor) else 0
+    return Memory(
+        main=Process.here().peak,
+        other=other.peak,
+        speech_here=speech,
+        speech=round(sample.factor * speech),
+        key=(answered + scored.scores.nbytes) // len(scored.scores),
+        keys_here=len(scored.scores),
+    )

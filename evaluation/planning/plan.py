@@ -1,0 +1,86 @@
+"""The plan of a sweep: what is there already, and what the rest will take. Nothing is written where it would go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wrongkey.evaluation.begin import threads_of_this_process
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.hardware import available_cores, choose_device, choose_workers
+from wrongkey.evaluation.planning.calibration import Calibration, calibrate
+from wrongkey.evaluation.planning.cost import Cost, timed
+from wrongkey.evaluation.planning.prediction import Prediction, predict
+from wrongkey.evaluation.processes.watch import Report
+from wrongkey.evaluation.run_folder.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep will take.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it would write.
+    there : int
+        Keys that the folder holds.
+    measured : Calibration
+        What the prediction rests on.
+    prediction : Prediction or None
+        None where no key is missing.
+    took : Cost
+        The calibration itself.
+    """
+
+    folder: Path
+    there: int
+    measured: Calibration
+    prediction: Prediction | None
+    took: Cost
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as a document."""
+        measured = self.measured
+        return {
+            "folder": str(self.folder),
+            "keys_asked": measured.total,
+            "keys_there": self.there,
+            "utterances": measured.utterances,
+            "utterances_measured": measured.measured,
+            "speech_seconds": measured.seconds,
+            "device": measured.device,
+            "key_seconds": measured.key.clock,
+            "key_cpu_seconds": measured.key.cpu,
+            "calibration_seconds": self.took.clock,
+            "prediction": self.prediction and self.prediction.to_json(),
+        }
+
+
+def plan_sweep(config: SweepConfig, out: Path, workers: int | None = None, report: Report | None = None) -> Plan:
+    """Predict what `wrongkey.evaluation.sweep.sweep` will take with the same arguments.
+
+    Parameters
+    ----------
+    config
+        What is asked for.
+    out
+        The run folder, which need not exist; keys that it holds are not asked again.
+    workers
+        Processes; None takes one per core on a CPU and one per GPU.
+    report
+        Called with a line of text at each stage.
+
+    Raises
+    ------
+    BadInput
+        As the sweep would.
+    """
+    workers = choose_workers(workers, choose_device(config.device))
+    folder = RunFolder(out)
+    with threads_of_this_process(max(available_cores() // workers, 1)):
+        measured, took = timed(lambda: calibrate(config, folder, report))
+    there = len(folder.keys_done() & set(range(measured.total)))
+    missing = measured.total - there
+    return Plan(folder.path, there, measured, predict(measured, missing, workers) if missing else None, took)

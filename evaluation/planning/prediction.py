@@ -1,0 +1,108 @@
+"""From what was measured to what a whole sweep takes: arithmetic alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wrongkey.evaluation.planning.calibration import Calibration
+from wrongkey.evaluation.planning.cost import Cost
+from wrongkey.evaluation.sweep import keys_per_shard
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a sweep takes.
+
+    Attributes
+    ----------
+    keys : int
+        Incorrect keys that are asked.
+    workers, shards : int
+        Processes, and score files.
+    time : dict of str to Cost
+        Seconds by the parts of the sweep; that of `keys` is divided among the processes.
+    memory : dict of str to int or None
+        Largest resident bytes: of the sweep's own process, of each other one, and of all together; None where the
+        system does not tell.
+    disk : int
+        Bytes that are written.
+    """
+
+    keys: int
+    workers: int
+    shards: int
+    time: dict[str, Cost]
+    memory: dict[str, int | None]
+    disk: int
+
+    @property
+    def total(self) -> Cost:
+        """Cost of the whole."""
+        return sum(self.time.values(), Cost())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the prediction as a document."""
+        return {
+            "keys": self.keys,
+            "workers": self.workers,
+            "shards": self.shards,
+            "seconds": self.total.clock,
+            "cpu_seconds": self.total.cpu,
+            "parts": {name: {"seconds": one.clock, "cpu_seconds": one.cpu} for name, one in self.time.items()},
+            "memory_bytes": self.memory,
+            "disk_bytes": self.disk,
+        }
+
+
+def predict(measured: Calibration, missing: int, workers: int) -> Prediction:
+    """Say what a sweep takes.
+
+    Parameters
+    ----------
+    measured
+        What its parts cost.
+    missing
+        Incorrect keys that the run folder lacks, at least 1.
+    workers
+        Processes, at least 1; a single one is the sweep's own. Each is reckoned to be as fast as one alone.
+    """
+    size = keys_per_shard(measured.key.clock, measured.memory.key, measured.total, workers)
+    shards = -(-missing // size)
+    in_turn = -(-shards // workers)  # shards of the busiest process
+    keys, shard = measured.key, measured.shard
+    others = workers if workers > 1 else 0  # that prepare what the sweep's own process has prepared
+    asking = Cost(
+        min(in_turn * size, missing) * keys.clock + in_turn * shard.clock + bool(others) * measured.prepare.clock,
+        missing * keys.cpu + shards * shard.cpu + others * measured.prepare.cpu,
+    )
+    started = Cost(2 * measured.start.clock, (1 + workers) * measured.start.cpu)  # one waits for its first worker
+    time = {
+        "start": started,
+        "prepare": measured.prepare,
+        "check": measured.begin,
+        "keys": asking,
+        "finish": measured.end,
+    }
+    return Prediction(
+        missing, workers, shards, time, _memory(measured, size, workers), _disk(measured, shards, missing)
+    )
+
+
+def _memory(measured: Calibration, size: int, workers: int) -> dict[str, int | None]:
+    """Resident bytes: what was measured, and what all of the speech and a whole shard add to it."""
+    memory = measured.memory
+    if memory.main is None or memory.other is None:
+        return {"main": None, "worker": None, "total": None}
+    shard = size * memory.key
+    main = memory.main + memory.speech - memory.speech_here
+    if workers == 1:  # it asks by itself; the other process has answered the self-checks
+        main += max(shard - memory.keys_here * memory.key, 0)
+        worker = memory.other
+    else:
+        worker = memory.other + memory.speech + shard
+    return {"main": main, "worker": worker, "total": main + workers * worker}
+
+
+def _disk(measured: Calibration, shards: int, keys: int) -> int:
+    return round(measured.disk.fixed + shards * measured.disk.shard + keys * measured.disk.key)

@@ -1,0 +1,49 @@
+"""From measured parts to a whole sweep."""
+
+from dataclasses import replace
+
+import pytest
+
+from wrongkey.evaluation.planning.calibration import Calibration, Memory
+from wrongkey.evaluation.planning.cost import Cost
+from wrongkey.evaluation.planning.disk import Disk
+from wrongkey.evaluation.planning.prediction import predict
+
+SECOND = Cost(1.0, 0.5)
+MEASURED = Calibration(
+    start=2 * SECOND, prepare=3 * SECOND, begin=5 * SECOND, key=0.1 * SECOND, shard=0.01 * SECOND, end=SECOND,
+    memory=Memory(main=1_000, other=500, speech_here=100, speech=700, key=10, keys_here=2),
+    disk=Disk(fixed=5_000, shard=100, key=7, key_cost=Cost(), shard_cost=Cost(), end_cost=Cost()),
+    total=800, measured=10, utterances=70, seconds=60.0, summary="70 utterances", device="cpu",
+)  # fmt: skip
+
+
+def test_one_process_asks_one_key_after_the_other():
+    plan = predict(MEASURED, missing=800, workers=1)
+    assert plan.shards == 8  # some ten seconds each
+    assert plan.total.clock == pytest.approx(2 * 2 + 3 + 5 + 800 * 0.1 + 8 * 0.01 + 1)
+    assert plan.total.cpu == pytest.approx(plan.total.clock / 2)
+    assert plan.disk == 5_000 + 8 * 100 + 800 * 7
+
+
+def test_only_missing_keys_are_counted():
+    whole, half = (predict(MEASURED, missing, workers=1) for missing in (800, 400))
+    assert half.time["keys"].clock == pytest.approx(whole.time["keys"].clock / 2)
+    assert half.time["check"] == whole.time["check"]
+
+
+def test_two_processes_halve_the_keys_and_prepare_twice():
+    one, two = (predict(MEASURED, 800, workers) for workers in (1, 2))
+    assert two.time["keys"].clock == pytest.approx(one.time["keys"].clock / 2 + 3)
+    assert two.time["keys"].cpu == pytest.approx(one.time["keys"].cpu + 2 * 1.5)
+    assert two.time["start"].cpu == pytest.approx(1.5 * one.time["start"].cpu)
+
+
+def test_memory_grows_with_the_speech_and_with_the_keys_of_a_shard():
+    assert predict(MEASURED, 800, 1).memory == {"main": 1_000 + 600 + 98 * 10, "worker": 500, "total": 3_080}
+    assert predict(MEASURED, 800, 2).memory == {"main": 1_600, "worker": 500 + 700 + 1_000, "total": 6_000}
+
+
+def test_a_system_that_tells_no_sizes_has_no_prediction_of_memory():
+    silent = replace(MEASURED, memory=replace(MEASURED.memory, main=None))
+    assert predict(silent, 800, 1).memory["total"] is None
