@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import reprlib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from wrongkey.attacks.harness.offered import SUITE, attack_names
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.board_cell import digest
-from wrongkey.evaluation.run_folder.private import last_parts
+from wrongkey.evaluation.run_folder.private import path_within
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.files import explained_errors, user_path
 
@@ -240,7 +240,7 @@ def _read(path: Path) -> Protocol:
     except ValueError as error:  # of TOML, or of UTF-8
         raise BadInput(f"{path} is not TOML ({error}): see docs/board.md.") from None
     _check(content, path)
-    if named := next((text for text in _texts(raw) if last_parts(text) != text), None):
+    if named := path_within(raw):
         raise BadInput(
             f"{path} names the path {reprlib.repr(named)}, which board.json would hand out and others do not have: "
             "give a model as package.module:name, and folders by --corpus."
@@ -281,17 +281,6 @@ def _listed(content: Content) -> dict[str, list[Any]]:
     if (reference := content.reference) is not None:
         found |= {f"reference.{name}": getattr(reference, name) for name in ("schemes", "blocks", "seconds")}
     return found
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All texts of the file: names of its settings and what they are set to."""
-    if isinstance(value, Mapping):
-        value = [*value.keys(), *value.values()]
-    if isinstance(value, list):
-        for part in value:
-            yield from _texts(part)
-    elif isinstance(value, str):
-        yield value
 
 
 def _first(error: ValidationError) -> str:

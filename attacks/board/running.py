@@ -76,6 +76,8 @@ class How:
 class Speech:
     """The speech of a board: the corpus as the user names it, and the lists of who speaks in it.
 
+    The folder keeps its digests.
+
     Raises
     ------
     BadInput
