@@ -32,7 +32,7 @@ def named(adversary: str) -> set[str]:
 
 def possible(adversary: Adversary) -> set[str]:
     """The attacks that an adversary has all for."""
-    needs = {name: open_attack(name).threat.needs for name in SUITE if name != "informed"}
+    needs: dict[str, frozenset[str]] = {name: open_attack(name).threat.needs for name in SUITE if name != "informed"}
     needs |= {GUESSING: GUESSING_NEEDS, **INFORMED}
     found = {name for name, needed in needs.items() if adversary.can(needed)}
     return found | ({"informed"} if found & INFORMED.keys() else set())

@@ -104,11 +104,11 @@ def test_encrypted_kernels_that_do_not_span_the_block_give_no_invertible_key(rou
     """A stranger's checkpoint: one place of the block is zero in all encrypted kernels, or nothing but rounding."""
     torch.manual_seed(0)
     network, where = nn.Sequential(nn.Conv1d(1, 16, 6, 6)), setting("invertible", 6, "samples")
-    owners = nn.Sequential(nn.Conv1d(1, 16, 6, 6))
-    owners[0].load_state_dict(network[0].state_dict())
+    first = nn.Conv1d(1, 16, 6, 6)
+    first.load_state_dict(network[0].state_dict())
     with torch.no_grad():
-        owners[0].weight[..., 2] *= rounding
-    evidence = Evidence(where, Case(), 0, public=Toy(network), encrypted=Toy(owners))
+        first.weight[..., 2] *= rounding
+    evidence = Evidence(where, Case(), 0, public=Toy(network), encrypted=Toy(nn.Sequential(first)))
     recovery = PublicModel().run(evidence)
     assert recovery.key is None and recovery.success_claimed is False and recovery.measured["rank"] == 6
     assert "span fewer directions than the public ones" in recovery.note
