@@ -78,7 +78,6 @@ def _oblique_polyphase() -> CompleteAttack:
 
 # Tried in this order, as far as they apply, until one succeeds: those that use more of a scheme's structure come first.
 ATTACKS: tuple[Callable[[], CompleteAttack], ...] = (
-    _shared_samples,
     _block_pattern,
     _sample_order,
     _sign_chain,
@@ -86,6 +85,7 @@ ATTACKS: tuple[Callable[[], CompleteAttack], ...] = (
     _polyphase,
     _oblique_polyphase,
 )
+ON_WINDOWS: tuple[Callable[[], CompleteAttack], ...] = (_shared_samples,)  # windows that overlap are no blocks
 AGREED = 0.98  # correlation: what two estimates of a key decrypt differs by at most 4 % of the energy
 LARGEST = 128  # samples of a block: the largest that these attacks were measured at
 CURVE = 40  # points of the curve of evidence, about
@@ -221,6 +221,8 @@ def recover(
     )
     chosen = attempts[tried.index(best)]
     evidence = [*chosen.evidence]
+    if sends_windows(scheme.name) and not chosen.success_claimed:
+        evidence.append("Windows that share no samples are blocks: name the scheme without +windows for them.")
     if block_size is None:
         evidence += _on_block_shown(period, waveforms, rate, scheme)
     evidence += [f"{one.attack} was tried too, and its key is not believed." for one in attempts if one is not chosen]
@@ -282,7 +284,7 @@ def _attacks_on(setting: Setting) -> list[CompleteAttack]:
     block = size // scheme.span
     if size < 2 or block > LARGEST:
         raise BadInput(f"Keys are recovered for blocks of 2 to {LARGEST} samples, not of {block}.")
-    attacks = [make() for make in ATTACKS]
+    attacks = [make() for make in (ON_WINDOWS if sends_windows(scheme.name) else ATTACKS)]
     found = [attack for attack in attacks if applies(attack, setting)]
     if not found:
         smallest = replace(setting, cut=KeyCut("samples", 1 if scheme.span > 1 else 2).under(scheme).merged)

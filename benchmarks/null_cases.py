@@ -29,7 +29,7 @@ from benchmarks.rows import append, read
 from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.offered import REGISTRY
 from wrongkey.attacks.harness.registry import open_attack
-from wrongkey.attacks.recover import ATTACKS, applies, recover
+from wrongkey.attacks.recover import ATTACKS, ON_WINDOWS, applies, recover
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
@@ -153,7 +153,7 @@ def applicable(schemes: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     for name, attack in attacks.items():
         if own := [scheme for scheme in schemes if blind_case(attack, setting_of(scheme, 5))]:
             yield name, own
-    tried = [make() for make in ATTACKS]
+    tried = [make() for make in (*ON_WINDOWS, *ATTACKS)]
     own = [scheme for scheme in schemes if any(applies(one, setting_of(scheme, 5)) for one in tried)]
     for name in RECOVER if own else ():
         yield name, own

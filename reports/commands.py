@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.run_folder.private import last_parts
 from wrongkey.evaluation.settings import options_of
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
-from wrongkey.reports.private import last_parts
 from wrongkey.reports.runs import Run
 from wrongkey.reports.strength.runs import StrengthRun
 

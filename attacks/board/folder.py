@@ -1,6 +1,7 @@
 """The folder of a board: its protocol, a run folder for each cell, and beside it what `board_cell` describes.
 
 protocol.json         the protocol, by which the folder knows what it holds
+speech.json           SHA-256 of the speech of victims and of background speakers
 runs/NAME/            the run folder of a cell
 cells/NAME.json       what was run in it, and what the run folder does not hold
 lists/*.txt           utterances of victims and of background speakers
@@ -11,15 +12,27 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from wrongkey.attacks.board.cells import PlannedCell
 from wrongkey.attacks.board.protocol import Protocol
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Cell, Claimed, check_protocol, check_same
+from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Cell, Claimed, Sha256, check_protocol, check_same
 from wrongkey.evaluation.run_folder.folder import LOCK, RunFolder
 from wrongkey.evaluation.run_folder.manifest import now, versions
-from wrongkey.evaluation.run_folder.schema import read_json
+from wrongkey.evaluation.run_folder.schema import Part, read_json
+
+SPEECH = "speech.json"
+
+
+class Heard(Part):
+    """`speech.json`: the digests of the speech that the folder's results are of."""
+
+    FORMAT: ClassVar[str] = "wrongkey-board-speech/1"
+    REMEDY: ClassVar[str] = "run the board again into another folder with --out"
+
+    victims: Sha256
+    background: Sha256
 
 
 class BoardFolder(RunFolder):
@@ -72,6 +85,25 @@ class BoardFolder(RunFolder):
         self.make("")
         self.write_json(PROTOCOL, {"format": Claimed.FORMAT, **protocol.named, "content": protocol.raw})
 
+    def claim_speech(self, spec: str, digests: Mapping[str, str]) -> None:
+        """Keep the digests of `victims` and `background`, or compare them with those of the folder.
+
+        Raises
+        ------
+        BadInput
+            Where the folder is of other speech than that of the corpus `spec`; nothing is written then.
+        """
+        path = self.path / SPEECH
+        if not path.exists():
+            self.write_json(SPEECH, {"format": Heard.FORMAT, **digests})
+            return
+        found = read_json(path, cast(Any, Heard))
+        if other := [side for side, one in digests.items() if found[side] != one]:
+            raise BadInput(
+                f"{self.path} holds a board of other speech than {spec} (of the {other[0]}): give the --corpus that it "
+                "was made with, or choose another --out."
+            )
+
     def run_folder(self, cell: PlannedCell) -> Path:
         """The run folder of a cell."""
         return self.path / "runs" / cell.name
@@ -105,8 +137,19 @@ class BoardFolder(RunFolder):
         )
 
     def write_list(self, name: str, ids: list[str]) -> Path:
-        """Write the ids of utterances, one a line, where the list is not there already; its path."""
+        """Write the ids of utterances, one a line, where the list is not there already; its path.
+
+        Raises
+        ------
+        BadInput
+            Where the list that is there has other ids.
+        """
         path, text = self.path / "lists" / f"{name}.txt", "".join(f"{one}\n" for one in ids)
-        if not path.is_file() or path.read_text(encoding="utf-8", errors="surrogateescape") != text:
+        if not path.is_file():
             self.write_text(f"lists/{name}.txt", text)
+        elif path.read_text(encoding="utf-8", errors="surrogateescape") != text:
+            raise BadInput(
+                f"{path} lists other utterances than --corpus has: give the --corpus that the board was made with, or "
+                "choose another --out."
+            )
         return path

@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from wrongkey.attacks.harness.offered import attack_names
+from wrongkey.attacks.harness.offered import SUITE, attack_names
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.board_cell import digest
+from wrongkey.evaluation.run_folder.private import path_within
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.files import explained_errors, user_path
 
@@ -192,13 +193,13 @@ def open_protocol(named: str) -> Protocol:
     Returns
     -------
     Protocol
-        Checked; every attack that it names is one of this wrongkey.
+        Checked; every attack that it names can be run.
 
     Raises
     ------
     BadInput
         For a file that cannot be read or says something else than a protocol, for an edited one under the name of a
-        shipped one, and for attacks that this wrongkey does not have.
+        shipped one, for one that names a path, and for attacks that this wrongkey does not have or cannot load.
 
     Examples
     --------
@@ -220,7 +221,19 @@ def open_protocol(named: str) -> Protocol:
             f"The protocol {protocol.name} asks for the attack {unknown[0]}, which this wrongkey does not have: use a "
             "wrongkey that has it, or a protocol without it."
         )
+    _load(protocol)
     return protocol
+
+
+def _load(protocol: Protocol) -> None:
+    """Check that the attacks of packages and of the user can be loaded; those of the suite can."""
+    for name in (one for one in protocol.content.attacks.names if one not in SUITE):
+        from wrongkey.attacks.harness.registry import open_attack  # it imports torch
+
+        try:
+            open_attack(name)
+        except BadInput as error:
+            raise BadInput(f"The protocol {protocol.name} asks for an attack that cannot be run: {error}") from None
 
 
 def _read(path: Path) -> Protocol:
@@ -234,6 +247,11 @@ def _read(path: Path) -> Protocol:
     except ValueError as error:  # of TOML, or of UTF-8
         raise BadInput(f"{path} is not TOML ({error}): see docs/board.md.") from None
     _check(content, path)
+    if named := path_within(raw):
+        raise BadInput(
+            f"{path} names the path {reprlib.repr(named)}, which board.json would hand out and others do not have: "
+            "give a model as package.module:name, and folders by --corpus."
+        )
     return Protocol(content, raw)
 
 

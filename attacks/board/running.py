@@ -77,10 +77,12 @@ class How:
 class Speech:
     """The speech of a board: the corpus as the user names it, and the lists of who speaks in it.
 
+    The folder keeps its digests.
+
     Raises
     ------
     BadInput
-        Where it cannot be read, or lacks a speaker whom the protocol names.
+        Where it cannot be read, lacks a speaker whom the protocol names, or is not that of the folder.
     """
 
     protocol: Protocol
@@ -93,6 +95,8 @@ class Speech:
         sides = self.protocol.content.corpus
         for name, side in (("victims", sides.victims), ("background", sides.background)):
             object.__setattr__(self, name, self._of(side))
+        digests = {"victims": self.victims.digest(), "background": self.background.digest()}
+        self.folder.claim_speech(self.spec, digests)
 
     @cached_property
     def lists(self) -> tuple[Path, Path]:

@@ -54,7 +54,7 @@ def least_squares(x: Matrix, y: Matrix) -> LeastSquares:
     key = _filled_up(array_lstsq(x, y, LEAST), x, y)
     in_cipher = LeastSquares(key, y - x @ key, x, float(np.sum(key**2) / size))
     back = array_lstsq(y, x, LEAST)
-    if count < 2 * size or array_singular_values(back)[-1] <= LEAST * array_singular_values(back)[0]:
+    if count < 2 * size or _rank(back) < size:
         return in_cipher
     in_plain = LeastSquares(np.linalg.inv(back), x - y @ back, y @ back, 1.0)
     return min((in_cipher, in_plain), key=lambda fitted: _coloured(fitted.left))
@@ -62,12 +62,18 @@ def least_squares(x: Matrix, y: Matrix) -> LeastSquares:
 
 def _filled_up(key: Matrix, x: Matrix, y: Matrix) -> Matrix:
     """The key of least norm, and an arbitrary isometry, as loud, between what no known block holds of both sides."""
-    known = int((array_singular_values(x) > LEAST * np.linalg.norm(x)).sum())
+    known = _rank(x)
     if known == len(key):
         return key
     unseen, free = (array_svd(side)[2][known:] for side in (x, y))
     loud = np.linalg.norm(key) / np.sqrt(max(known, 1))
     return np.asarray(key + loud * unseen.T @ free)
+
+
+def _rank(matrix: Matrix) -> int:
+    """Singular values that are no rounding, as `array_lstsq` counts them."""
+    values = array_singular_values(matrix)
+    return int((values > LEAST * values[0]).sum())
 
 
 def _coloured(left: Matrix) -> float:

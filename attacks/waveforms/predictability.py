@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from wrongkey.attacks.base import Matrix
 from wrongkey.attacks.waveforms.lag_covariances import scalar_lags
 
+ENTROPY_ROUNDING = 1e-9  # an entropy is lower only by more than this
+
 
 def prediction(r: Matrix, white: float) -> tuple[Matrix, Matrix]:
     """Prediction error filters `a (C, p + 1)` and error variances `σ² (C,)` of autocorrelations `(C, p + 1)`.

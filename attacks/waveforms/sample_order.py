@@ -44,11 +44,9 @@ from wrongkey.attacks.waveforms.order_search import (
     polish,
     rearrangements,
 )
-from wrongkey.attacks.waveforms.predictability import entropy, lag_weights, ordered
+from wrongkey.attacks.waveforms.predictability import ENTROPY_ROUNDING, entropy, lag_weights, ordered
 from wrongkey.attacks.waveforms.public_lags import LagLikelihoods, learned
 from wrongkey.keys.blocks import Blocks
-
-ENTROPY_ROUNDING = 1e-9  # an entropy is lower only by more than this
 
 
 @dataclass(frozen=True)

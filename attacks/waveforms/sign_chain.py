@@ -35,13 +35,12 @@ from wrongkey.attacks.waveforms.lag_covariances import (
 )
 from wrongkey.attacks.waveforms.lag_settings import LagSettings
 from wrongkey.attacks.waveforms.learned_once import LearnedOnce
-from wrongkey.attacks.waveforms.predictability import entropy, entry_weights, lag_weights
+from wrongkey.attacks.waveforms.predictability import ENTROPY_ROUNDING, entropy, entry_weights, lag_weights
 from wrongkey.attacks.waveforms.public_lags import LagLikelihoods, learned
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.schemes import Group
 
 UNDECIDED = "The key may be this one with every second sign turned, because neighbours hardly correlate."
-ENTROPY_ROUNDING = 1e-9  # an entropy is lower only by more than this
 
 
 @dataclass(frozen=True)

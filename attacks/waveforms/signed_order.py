@@ -18,7 +18,7 @@ from wrongkey.attacks.waveforms.blind import ALONE
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import block_rows, lags_for, segment_covariances, states
 from wrongkey.attacks.waveforms.order_search import Order, anneal, pair_costs
-from wrongkey.attacks.waveforms.predictability import lag_weights
+from wrongkey.attacks.waveforms.predictability import ENTROPY_ROUNDING, lag_weights
 from wrongkey.attacks.waveforms.sample_order import OrderSearch, SampleOrderSettings, key_of_order
 from wrongkey.attacks.waveforms.sign_chain import (
     UNDECIDED,
@@ -31,7 +31,6 @@ from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.schemes import Group
 
 SECONDS = (2.0, 5.0, 10.0)  # of ciphertext
-ENTROPY_ROUNDING = 1e-6  # an entropy is lower only by more than this
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from wrongkey.errors import BadInput
 from wrongkey.keys.compatibility import keyed_weights
 from wrongkey.keys.schemes import Scheme
 
+SINGULAR = "The encrypted kernels span fewer directions than the public ones, so that no key is between them."
 FINE_TUNED = ("first layer fine-tuned", "all fine-tuned")
 
 
@@ -99,8 +100,11 @@ class PublicModel(AttackDefaults):
                 f"of {y.shape[1]}: they are not of one architecture."
             )
         fitted, scaled = fit_scaled(setting.scheme, x, y, _kernel_of_row(plain, len(x), kernels), self.settings)
-        key: Matrix = fitted.key if setting.scheme.orthogonal else np.linalg.inv(fitted.key).T.astype(np.float64)
         rank = independent(x)
+        measured = {"rank": rank, "expected error": fitted.expected_error}
+        if not setting.scheme.orthogonal and independent(fitted.key) < setting.size:
+            return Recovery(None, success_claimed=False, objective=fitted.residual, measured=measured, note=SINGULAR)
+        key: Matrix = fitted.key if setting.scheme.orthogonal else np.linalg.inv(fitted.key).T.astype(np.float64)
         notes = []
         if rank < setting.size:
             notes.append(f"The kernels span {rank} of {setting.size} directions; the model looks at no other.")
@@ -110,7 +114,7 @@ class PublicModel(AttackDefaults):
             key,
             success_claimed=fitted.certain,
             objective=fitted.residual,
-            measured={"rank": rank, "expected error": fitted.expected_error},
+            measured=measured,
             note=" ".join(notes),
         )
 

@@ -99,10 +99,14 @@ class Near:
 
 @dataclass(frozen=True)
 class Guess:
-    """What guessing achieves: the verdict with its sentence, and in short the price and how sure it is."""
+    """What guessing achieves: the verdict with its sentence, and in short the price and how sure it is.
+
+    near: the incorrect keys near plain that decide.
+    """
 
     word: Word
     sentence: str
+    near: Near
     price: str = ""
     sure: str = ""
     guesses: float = math.inf
@@ -117,26 +121,28 @@ def guessed(task: AttackedTask) -> Guess | None:
     """
     if not len(task.incorrect):
         return None
-    if task.unusable:
-        return Guess(Word.UNDECIDED, f"Guessing: {task.unusable}.")
     near, far = (_near(task, distance) for distance in (task.distances[0], task.distances[-1]))
+    if task.unusable:
+        return Guess(Word.UNDECIDED, f"Guessing: {task.unusable}.", far)
     if near.most <= MOST_GUESSES:
         return _cheap(Word.BROKEN, near)
     if far.most <= MOST_GUESSES:
         return _cheap(Word.WEAKENED, far, "" if near.coarse else f"{_hits(near)} within {_points(near.distance)}")
     if far.coarse:
-        return Guess(Word.UNDECIDED, f"{far.begins}.")
+        return Guess(Word.UNDECIDED, f"{far.begins}.", far)
     in_vain = not far.hits and far.interval[1] <= EXCLUDED
     if in_vain or far.fewest > MOST_GUESSES:
         least = f"{math.floor(far.fewest):,} guesses"
-        return Guess(Word.NOT_SHOWN, f"{far.begins}: at least {least} on average.", f"at least {least}", far.found)
+        sentence = f"{far.begins}: at least {least} on average."
+        return Guess(Word.NOT_SHOWN, sentence, far, f"at least {least}", far.found)
     if not far.hits:
         few = f"{ENOUGH_KEYS} keys are needed to exclude that one in {1 / EXCLUDED:.0f} does"
-        return Guess(Word.UNDECIDED, f"{far.begins}; {few}.", sure=far.found)
+        return Guess(Word.UNDECIDED, f"{far.begins}; {few}.", far, sure=far.found)
     best = near if near.expected <= MOST_GUESSES else far
     number = f"{_guesses(best)}{best.span}; more keys must show whether {MOST_GUESSES:,} are enough"
     price = _guesses(best) + ("" if best is near else f" to within {_points(far.distance)}")
-    return Guess(Word.UNDECIDED, f"{best.begins}: {number}.", price, f"{best.found}{best.span}", best.expected)
+    sentence, sure = f"{best.begins}: {number}.", f"{best.found}{best.span}"
+    return Guess(Word.UNDECIDED, sentence, best, price, sure, best.expected)
 
 
 def _near(task: AttackedTask, distance: float) -> Near:
@@ -152,7 +158,7 @@ def _cheap(word: Word, near: Near, beside: str = "") -> Guess:
     price = _guesses(near) + ("" if word is Word.BROKEN else f" to within {_points(near.distance)}")
     sentence = f"{'; '.join(filter(None, (near.begins, facts)))}: {_guesses(near)} on average{near.span}."
     counted = "" if near.coarse else f"{near.found}{near.span}"
-    return Guess(word, sentence, price, "; ".join(filter(None, (counted, facts))), near.expected)
+    return Guess(word, sentence, near, price, "; ".join(filter(None, (counted, facts))), near.expected)
 
 
 def _guesses(near: Near) -> str:

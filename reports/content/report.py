@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from wrongkey import __version__
+from wrongkey.evaluation.run_folder.private import without_paths
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.board import board as board_of
@@ -19,7 +20,6 @@ from wrongkey.reports.content.gather import Gathered, gather
 from wrongkey.reports.content.schema import FORMAT, Board, Figure, Listen, Report, Table
 from wrongkey.reports.content.sections import reading, sections
 from wrongkey.reports.content.strength import lead, strength
-from wrongkey.reports.private import without_paths
 from wrongkey.reports.runs import Run
 from wrongkey.reports.strength.runs import StrengthRun
 from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE, cautions, check_rows, verdicts

@@ -75,12 +75,18 @@ def seconds_words(board: SchemeBoard) -> str:
 
 
 def strength_of(board: SchemeBoard) -> list[StrengthRun]:
-    """The strengths that the rows keep, as reports read them from run folders."""
+    """The strengths that the rows keep, as reports read them from run folders.
+
+    Of a scheme that the board has with several codes, the name tells them apart, so that they have marks of their own.
+    """
     found = []
     for row in board.rows:
         if row.strength is not None:
             content = Strength.model_validate(row.strength)
-            content = content.model_copy(update={name: printable(getattr(content, name)) for name in NAMES})
+            shown = {name: printable(getattr(content, name)) for name in NAMES}
+            if (name := name_of(row, board)) != row.label:
+                shown["scheme"] = name
+            content = content.model_copy(update=shown)
             found.append(StrengthRun(Path(f"{row.scheme}-m{row.block}"), content, {}, ""))
     return ordered(found)
 

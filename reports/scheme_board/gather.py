@@ -13,11 +13,11 @@ from wrongkey import __version__
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Cell, Claimed, Keystream, check_protocol, check_same
+from wrongkey.evaluation.run_folder.private import without_paths
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.keys.labels import place_of_scheme
 from wrongkey.reports.board.verdict_board import CRITERIA, HAS
 from wrongkey.reports.content.schema import Column
-from wrongkey.reports.private import without_paths
 from wrongkey.reports.scheme_board.reference import reference_row
 from wrongkey.reports.scheme_board.rows import row_of
 from wrongkey.reports.scheme_board.schema import Row, SchemeBoard

@@ -164,7 +164,7 @@ def _break(shown: Shown, run: AttackRun | None) -> Break | None:
     if found is None or run is None:
         return None
     if found.guess:
-        return _guess(found.guess, found.asset, run)
+        return _guess(found.guess, found.asset)
     if found.case is None:
         return (
             Break(attack="no attack", given="a typical wrong key", asset=found.asset)
@@ -190,13 +190,19 @@ def _break(shown: Shown, run: AttackRun | None) -> Break | None:
     )
 
 
-def _guess(guess: Guess, asset: str, run: AttackRun) -> Break:
+def _guess(guess: Guess, asset: str) -> Break:
+    """Of guessing, the trials are the keys that were tried, and the successes those near plain."""
+    near = guess.near
+    low, high = (None, None) if near.coarse else near.interval
     return Break(
         attack=GUESSING,
         given=printable(guess.price or guess.sure or GUESSING),
         asset=asset,
         queries=_finite(guess.guesses),
-        trials=len(run.task.incorrect) if run.task else None,
+        successes=None if near.coarse else near.hits,
+        trials=near.tried,
+        share_low=low,
+        share_high=high,
     )
 
 

@@ -63,9 +63,10 @@ class Break(Part):
     cpu_seconds : float or None
         Processor time of a trial, the median.
     successes, trials : int or None
-        Trials that succeeded, and that ended; of guessing, None and the keys that were tried.
+        Trials that succeeded, and that ended; of guessing, the keys near plain, and the keys that were tried.
     share_low, share_high : float or None
-        Wilson's 95 % interval of the share, 0 to 1; None of guessing.
+        Wilson's 95 % interval of the share, 0 to 1; of guessing Clopper and Pearson's, or the share itself where every
+        key was tried. None where the error is too coarse to tell.
     claimed, claimed_wrong : int or None
         Trials in which the attack claimed success, and those of them that had none; None where it makes no claims.
     """

@@ -237,8 +237,8 @@ class Says(AttackDefaults):
         return self.answer
 
 
-def says(monkeypatch, *attacks):
-    monkeypatch.setattr(module, "ATTACKS", tuple(lambda attack=attack: attack for attack in attacks))
+def says(monkeypatch, *attacks, of="ATTACKS"):
+    monkeypatch.setattr(module, of, tuple(lambda attack=attack: attack for attack in attacks))
 
 
 def test_attacks_are_tried_in_turn_until_one_is_believed(voice, monkeypatch):
@@ -281,11 +281,14 @@ def test_windows_are_joined_and_believed_where_they_agree(voice, monkeypatch, ke
     windows = Windows(kernel, stride)
     key, wrong = draw_keys("rom", kernel, 0, 0, 2)
     sent = [(windows.cut(torch.from_numpy(wave)).numpy().reshape(-1, kernel) @ key).ravel() for wave in voice]
-    says(monkeypatch, Says("shared", key, step=stride))
+    says(monkeypatch, Says("shared", key, step=stride), of="ON_WINDOWS")
     found = recover(sent, RATE, "rom+windows", kernel)
     assert found.success_claimed and "one every" in found.evidence[0]
     for plain, wave in zip(found.plain, voice, strict=True):
         np.testing.assert_allclose(plain, wave[: len(plain)], atol=1e-6)
         assert len(wave) - len(plain) < kernel
-    says(monkeypatch, Says("shared", wrong, step=stride))
-    assert not recover(sent, RATE, "rom+windows", kernel).success_claimed
+    says(monkeypatch, Says("shared", wrong, step=stride), of="ON_WINDOWS")
+    says(monkeypatch, Says("blocks", key))  # windows that overlap are no blocks, so that this is not tried
+    found = recover(sent, RATE, "rom+windows", kernel)
+    assert not found.success_claimed and [one.attack for one in found.attempts] == ["shared"]
+    assert "Windows that share no samples are blocks: name the scheme without +windows for them." in found.evidence

@@ -11,11 +11,11 @@ from tests.narrow import present
 from tests.reports.attack_folders import random_keys, rows, write_attacks
 from wrongkey.commands.sweep import add
 from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.run_folder.private import last_parts
 from wrongkey.flags import given
 from wrongkey.parser import Parser
 from wrongkey.reports.attacks.rows import load_attacks
 from wrongkey.reports.commands import full_command, sweep_command
-from wrongkey.reports.private import last_parts
 from wrongkey.reports.runs import load_run
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +118,19 @@ def test_a_board_of_another_protocol_is_refused(made, tmp_path, capsys):
     assert board(other, made) == 2
     assert "holds the board of the protocol tiny" in capsys.readouterr().err
     assert contents(made) == before
+
+
+def test_a_board_is_not_continued_with_other_speech(made, protocol, tmp_path, capsys):
+    """The same utterances in another folder, of which one was recorded again."""
+    shutil.copytree(ROOT / "evaluation" / "corpora" / "bundled", tmp_path / "corpus")
+    one, other = (tmp_path / "corpus" / "audio" / "am_adam" / f"am_adam-sentence{number}.ogg" for number in (1, 2))
+    shutil.copy(one, other)
+    before = contents(made)
+    words = ["--corpus", f"kaldi:{tmp_path / 'corpus'}", "--workers", "1", "--out", str(made), "--blocks", "4,8"]
+    assert main(["board", "--protocol", str(protocol), *words]) == 2
+    error = capsys.readouterr().err
+    assert "holds a board of other speech than" in error and "(of the background)" in error
+    assert "Traceback" not in error and contents(made) == before
 
 
 def test_an_edited_protocol_is_refused_under_its_name(tmp_path, capsys):

@@ -109,7 +109,7 @@ def test_windows_are_joined_as_the_file_says(tmp_path, monkeypatch, capsys):
     key.save(tmp_path / "key.npz")
     wave(tmp_path / "plain.wav", VOICE[0])
     assert main(["encrypt", "plain.wav", "--model", "tests.toys:overlapping", "--key", "key.npz", "-o", "s.wav"]) == 0
-    monkeypatch.setattr(recover, "ATTACKS", (lambda: Says("shared", key.matrix, step=5.0),))
+    monkeypatch.setattr(recover, "ON_WINDOWS", (lambda: Says("shared", key.matrix, step=5.0),))
     assert main(["recover", "s.wav", "--scheme", "rom+windows"]) == 0
     assert "Windows of 10 samples, one every 5, differ by 0" in capsys.readouterr().out  # 10 is in the file's comment
     assert main(["decrypt", "s.wav", "--key", "key.npz", "-o", "d.wav"]) == 0

@@ -1,6 +1,7 @@
 """Protocol files: their hash, what is refused, and the attacks that they mean."""
 
 import re
+import sys
 
 import pytest
 
@@ -56,6 +57,40 @@ def test_an_edited_protocol_is_refused_under_its_old_name_and_has_one_of_its_own
 def test_an_attack_that_this_version_lacks_is_refused(tmp_path):
     text = SMOKE.replace('"polyphase"]', '"polyphase", "of-tomorrow"]').replace('name = "smoke"', 'name = "mine"')
     with pytest.raises(BadInput, match="asks for the attack of-tomorrow, which this wrongkey does not have"):
+        opened(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["anything:goes", "json:dumps"])
+def test_an_attack_that_cannot_be_loaded_is_refused(tmp_path, name):
+    text = SMOKE.replace('"polyphase"]', f'"polyphase", "{name}"]').replace('name = "smoke"', 'name = "mine"')
+    with pytest.raises(BadInput, match=f"The protocol mine asks for an attack that cannot be run: Attack '{name}'"):
+        opened(tmp_path, text)
+
+
+def test_an_attack_of_ones_own_is_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "ownattack.py").write_text(
+        "from wrongkey.attacks.waveforms.polyphase import Polyphase\nclass Mine(Polyphase):\n    name = 'mine'\n"
+    )
+    text = SMOKE.replace('"polyphase"]', '"ownattack:Mine"]').replace('name = "smoke"', 'name = "mine"')
+    assert opened(tmp_path, text).content.attacks.names[-1] == "ownattack:Mine"
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "path"),
+    [
+        ('10 = "asv-raw10"', '10 = "torch:/home/me/model.pt"', "torch:/home/me/model.pt"),
+        ('name = "bundled"', 'name = "~/data/bundled"', "~/data/bundled"),
+        ("[corpus.victims]", '[corpus.victims]\npart = "../private"', "../private"),
+        ("seed = 0", "seed = 0\ndescription = 'of /home/somebody/data'", "of /home/somebody/data"),
+    ],
+)
+def test_a_protocol_that_names_a_path_is_refused(tmp_path, line, instead, path):
+    kept = "\n".join(one for one in SMOKE.splitlines() if not one.startswith("description"))
+    text = kept.replace('name = "smoke"', 'name = "mine"').replace(line, instead, 1)
+    assert line in kept
+    with pytest.raises(BadInput, match=re.escape(f"mine.toml names the path '{path}', which board.json would hand")):
         opened(tmp_path, text)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.solvers.least_squares import LEAST, least_squares
 from wrongkey.attacks.solvers.procrustes import FitSettings, fit
 from wrongkey.keys import draw_keys
 
@@ -49,6 +50,14 @@ def test_too_few_blocks_leave_a_key_that_can_be_inverted_and_fits_them(speechlik
     assert not found.certain and found.rank == 5
     np.testing.assert_allclose(plain @ found.key, plain @ key, atol=1e-9)
     assert np.linalg.cond(found.key) < 1e4
+
+
+def test_a_direction_near_rounding_is_counted_once():
+    """It lies above the least share of the largest singular value, and below that of the norm of all."""
+    (key,) = draw_keys("invertible", SIZE, 4, 0, 1)
+    plain = np.diag([*np.ones(SIZE - 1), 2 * LEAST])
+    assert LEAST * np.linalg.norm(plain) > 2 * LEAST
+    assert key_error(least_squares(plain, plain @ key).key, key, "frames") < 1e-3
 
 
 def test_unrelated_blocks_are_not_certain(speechlike):

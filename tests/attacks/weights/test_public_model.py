@@ -99,6 +99,21 @@ def test_every_first_layer_gives_an_invertible_key(name: str) -> None:
     assert not other.success_claimed
 
 
+@pytest.mark.parametrize("rounding", [0.0, 1e-8])
+def test_encrypted_kernels_that_do_not_span_the_block_give_no_invertible_key(rounding: float) -> None:
+    """A stranger's checkpoint: one place of the block is zero in all encrypted kernels, or nothing but rounding."""
+    torch.manual_seed(0)
+    network, where = nn.Sequential(nn.Conv1d(1, 16, 6, 6)), setting("invertible", 6, "samples")
+    first = nn.Conv1d(1, 16, 6, 6)
+    first.load_state_dict(network[0].state_dict())
+    with torch.no_grad():
+        first.weight[..., 2] *= rounding
+    evidence = Evidence(where, Case(), 0, public=Toy(network), encrypted=Toy(nn.Sequential(first)))
+    recovery = PublicModel().run(evidence)
+    assert recovery.key is None and recovery.success_claimed is False and recovery.measured["rank"] == 6
+    assert "span fewer directions than the public ones" in recovery.note
+
+
 @pytest.mark.parametrize("scheme", [SIGNED, SHIFTS, TURNS])
 def test_few_kernels_give_the_key_of_a_users_finite_scheme(scheme: Scheme) -> None:
     torch.manual_seed(0)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.reports.attack_folders import random_keys, rows, write_attacks
+from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
 from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
@@ -86,6 +86,25 @@ def test_a_quicker_break_that_needs_more_is_shown_too(folder):
     room, heard = cell(row, "someone in the room"), cell(row, "eavesdropper")
     assert room.case.attack == "order" and room.also.startswith("told: ") and f"Also {room.also}" in room.words
     assert heard.also == "" and like(row, room) == ""
+
+
+@pytest.mark.parametrize(("near", "low", "high"), [(40, 0.0725, 0.1336), (0, 0.0, 0.0075)])
+def test_guessing_has_the_share_of_keys_and_its_interval(folder, near, low, high):
+    """Clopper and Pearson's interval, of no key near plain the rule of three."""
+    run = folder / "runs" / write_record(folder, model="toy", why_no_model="")
+    write_attacks(run, random_keys(), model="toy")
+    write_scores(run, 8.0, [8.5] * near + [45.0] * (400 - near))
+    case = cell(gather(folder).rows[0], "unauthorised user").case
+    assert (case.attack, case.successes, case.trials) == ("incorrect-keys", near, 400)
+    assert (case.share_low, case.share_high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_of_an_error_too_coarse_for_guessing_no_share_is_given(folder):
+    run = folder / "runs" / write_record(folder, model="toy", why_no_model="")
+    write_attacks(run, random_keys(), model="toy")
+    write_scores(run, 8.0, [8.5] * 40 + [45.0] * 360, trials=(6, 6))
+    case = cell(gather(folder).rows[0], "unauthorised user").case
+    assert (case.successes, case.trials, case.share_low, case.share_high) == (None, 400, None, None)
 
 
 def test_wrong_claims_are_counted_among_claims(folder):

@@ -125,6 +125,17 @@ def test_strengths_survive_in_the_file_and_are_drawn(folder):
     assert "strength" in figures_of(read_board(folder))
 
 
+def test_strengths_of_two_entries_of_one_name_have_marks_of_their_own(folder):
+    write_strength(folder / "runs" / write_record(folder, "flipping", 10, model="asv-raw10"))
+    board = gather(folder)
+    row = next(row for row in board.rows if row.scheme == "flipping")
+    other = row.model_copy(update={"source": row.source.model_copy(update={"hash": "e" * 64})})
+    figure, _, words = figures_of(board.model_copy(update={"rows": [row, other]}))["strength"]
+    assert "Flipping (cccccc), M = 10: " in words and "Flipping (eeeeee), M = 10: " in words
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"Flipping (cccccc)", "Flipping (eeeeee)"} <= set(labels)
+
+
 def test_a_board_needs_no_torch():
     code = "import sys, wrongkey.reports.scheme_board.write; print(*{'torch', 'wrongkey.attacks'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -31,6 +31,21 @@ def without_paths(value: Any) -> Any:
     return printable(last_parts(value), keep="\n") if isinstance(value, str) else value
 
 
+def path_within(value: Any) -> str:
+    """The first text with a path within JSON; empty where there is none.
+
+    Examples
+    --------
+    >>> path_within({"models": {"10": "torch:/data/model.pt"}}), path_within(["asv-raw10", 5])
+    ('torch:/data/model.pt', '')
+    """
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(path_within, value)), "")
+    return value if isinstance(value, str) and last_parts(value) != value else ""
+
+
 def last_parts(text: str) -> str:
     """A text in which every path is its last part; also within a shell command that quotes some."""
     if text.startswith("wrongkey ") and "\n" not in text:
