@@ -6,7 +6,8 @@ r"""What recordings of the field do to attacks from ciphertext alone: the table 
 Each trial has its own speaker and key, and is a line of the file; what is there is not measured again, so stop it at
 any time. A trial is recovered where the SNR reaches 20 dB, or what the correct key gives on the same ciphertext less
 1 dB, whichever is less: the rule of docs/threat-model.md. SNR is against the speech as it was encrypted. In much noise
-the rule says little: "undisturbed" is what the found key gives on ciphertext that nothing happened to.
+the rule says little: "undisturbed" is what the found key gives on ciphertext that nothing happened to, and "key" counts
+the trials in which that is 20 dB or more.
 """
 
 from __future__ import annotations
@@ -258,15 +259,16 @@ def against(plain: Wave, heard: Wave) -> float:
 
 def table(rows: Sequence[Mapping[str, str]]) -> None:
     """Print a line for every condition and scheme; shares have 95 % intervals (Wilson), numbers are medians."""
-    print("| condition | scheme, M | recovered | claimed | and wrong | SNR, dB | correct key | undisturbed | CPU s |")
-    print("|:---|:---|---:|---:|---:|---:|---:|---:|---:|")
+    print("| condition | scheme, M | recovered | claimed | and wrong | key | SNR, dB | correct | undisturbed | CPU s |")
+    print("|:---|:---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for (name, scheme, size), own in grouped(rows):
         recovered, claimed = (sum(int(row[field]) for row in own) for field in ("recovered", "claimed"))
         wrong = sum(row["claimed"] == "1" and row["recovered"] == "0" for row in own)
+        right = sum(row["undisturbed"] != "" and float(row["undisturbed"]) >= DECRYPTED for row in own)
         low, high = (round(100 * end) for end in share_interval(recovered, len(own)))
         share = f"{recovered} of {len(own)} [{low}, {high} %]"
         medians = [median(own, field) for field in ("snr", "correct", "undisturbed", "seconds")]
-        print(f"| {' | '.join([name, f'{scheme}, {size}', share, str(claimed), str(wrong), *medians])} |")
+        print(f"| {' | '.join([name, f'{scheme}, {size}', share, str(claimed), str(wrong), str(right), *medians])} |")
 
 
 def median(rows: Sequence[Mapping[str, str]], field: str) -> str:
