@@ -111,7 +111,7 @@ class Judgement:
             said.append(
                 f"By the period of their statistics the blocks look like M = {looks_like}; try --block {looks_like}."
             )
-        elif not self.believed and structure.taken_away:
+        elif not self.believed and structure.taken_away and not recovery.note:
             said.append("The parts of the key are too uncertain to claim it: give more recordings under the same key.")
         return tuple(said)
 

@@ -6,7 +6,8 @@ r"""What recordings of the field do to attacks from ciphertext alone: the table 
 Each trial has its own speaker and key, and is a line of the file; what is there is not measured again, so stop it at
 any time. A trial is recovered where the SNR reaches 20 dB, or what the correct key gives on the same ciphertext less
 1 dB, whichever is less: the rule of docs/threat-model.md. SNR is against the speech as it was encrypted. In much noise
-the rule says little: "undisturbed" is what the found key gives on ciphertext that nothing happened to.
+the rule says little: "undisturbed" is what the found key gives on ciphertext that nothing happened to, and "key" counts
+the trials in which that is 20 dB or more.
 """
 
 from __future__ import annotations
@@ -32,23 +33,13 @@ from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
 from wrongkey.keys import correct_key, decrypt_query, encrypt_query
+from wrongkey.reports.attacks.decisions import share_interval
 
 RATE = 16_000
 SOUNDS = ("church_bells", "rain")  # categories of ESC-50
 WITHIN = 1.0  # dB of the correct key's SNR
-FIELDS = (
-    "condition",
-    "scheme",
-    "size",
-    "trial",
-    "recovered",
-    "claimed",
-    "snr",
-    "correct",
-    "undisturbed",
-    "seconds",
-    "note",
-)
+FIELDS = ("condition", "scheme", "size", "trial", "recovered", "claimed", "snr", "correct", "undisturbed", "seconds",
+          "note")  # fmt: skip
 Wave = NDArray[np.floating]
 Change = Callable[[Wave, np.random.Generator], Wave]
 
@@ -67,9 +58,14 @@ def noise(decibels: float) -> Change:
     return add
 
 
+def band(wave: Wave, rng: np.random.Generator) -> Wave:
+    """300 to 3400 Hz."""
+    return sosfiltfilt(butter(4, (300, 3400), "bandpass", fs=RATE, output="sos"), wave)
+
+
 def telephone(wave: Wave, rng: np.random.Generator) -> Wave:
-    """300 to 3400 Hz, at 8 kHz."""
-    return resample_poly(sosfiltfilt(butter(4, (300, 3400), "bandpass", fs=RATE, output="sos"), wave), 1, 2)
+    """The same at 8 kHz."""
+    return resample_poly(band(wave, rng), 1, 2)
 
 
 def high_pass(wave: Wave, rng: np.random.Generator) -> Wave:
@@ -142,6 +138,7 @@ class Condition:
 CONDITIONS: Mapping[str, Condition] = {
     "as it is": Condition(),
     "telephone band, 8 kHz": Condition(telephone, rate=8_000),
+    "telephone band, 16 kHz": Condition(band),
     **{f"speech in noise, {level} dB": Condition(noise(level)) for level in (20, 10, 0)},
     **{f"noise on the ciphertext, {level} dB": Condition(after=noise(level)) for level in (20, 10, 0)},
     "reverberation, 0.4 s": Condition(reverberation),
@@ -235,7 +232,7 @@ def trial(condition: Condition, speech: Wave, scheme: str, size: int, number: in
     """What `recover` makes of one recording, and what the correct key does."""
     rng = np.random.default_rng(number)
     plain = condition.before(speech.astype(np.float64), rng)
-    plain = plain[: len(plain) // size * size]
+    plain = np.ascontiguousarray(plain[: len(plain) // size * size])
     key = correct_key(scheme, size, number)
     undisturbed = encrypt_query(plain, key, blocks="samples")
     secret = condition.after(undisturbed, rng)
@@ -244,15 +241,7 @@ def trial(condition: Condition, speech: Wave, scheme: str, size: int, number: in
     try:
         found = recover([secret], condition.rate, scheme, size, seed=number)
     except BadInput as refused:
-        return {
-            "recovered": 0,
-            "claimed": 0,
-            "snr": "",
-            "correct": correct,
-            "undisturbed": "",
-            "seconds": "",
-            "note": str(refused),
-        }
+        return {"recovered": 0, "claimed": 0, "correct": round(correct, 2), "note": str(refused)}
     reached = against(plain, found.plain[0])
     return {
         "recovered": int(reached >= min(DECRYPTED, correct - WITHIN)),
@@ -261,7 +250,6 @@ def trial(condition: Condition, speech: Wave, scheme: str, size: int, number: in
         "correct": round(correct, 2),
         "undisturbed": round(against(plain, decrypt_query(undisturbed, found.key)), 2),
         "seconds": round(time.process_time() - begin, 2),
-        "note": "",
     }
 
 
@@ -270,27 +258,23 @@ def against(plain: Wave, heard: Wave) -> float:
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> None:
-    """Print a line for every condition and scheme."""
-    print("| condition | scheme, M | recovered | claimed | and wrong | SNR, dB | correct key | undisturbed | CPU s |")
-    print("|:---|:---|---:|---:|---:|---:|---:|---:|---:|")
+    """Print a line for every condition and scheme; shares have 95 % intervals (Wilson), numbers are medians."""
+    print("| condition | scheme, M | recovered | claimed | and wrong | key | SNR, dB | correct | undisturbed | CPU s |")
+    print("|:---|:---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for (name, scheme, size), own in grouped(rows):
-        count, recovered, claimed = (
-            len(own),
-            *(sum(int(row[field]) for row in own) for field in ("recovered", "claimed")),
-        )
+        recovered, claimed = (sum(int(row[field]) for row in own) for field in ("recovered", "claimed"))
         wrong = sum(row["claimed"] == "1" and row["recovered"] == "0" for row in own)
-        heard = [row for row in own if row["snr"]]
-        median = [
-            f"{np.median(values):.1f}" if values else "-"
-            for values in (
-                [float(row["snr"]) for row in heard],
-                [float(row["correct"]) for row in heard],
-                [float(row["undisturbed"]) for row in heard if row["undisturbed"]],
-                [float(row["seconds"]) for row in heard],
-            )
-        ]
-        cells = [name, f"{scheme}, {size}", f"{recovered} of {count}", str(claimed), str(wrong), *median]
-        print(f"| {' | '.join(cells)} |")
+        right = sum(row["undisturbed"] != "" and float(row["undisturbed"]) >= DECRYPTED for row in own)
+        low, high = (round(100 * end) for end in share_interval(recovered, len(own)))
+        share = f"{recovered} of {len(own)} [{low}, {high} %]"
+        medians = [median(own, field) for field in ("snr", "correct", "undisturbed", "seconds")]
+        print(f"| {' | '.join([name, f'{scheme}, {size}', share, str(claimed), str(wrong), str(right), *medians])} |")
+
+
+def median(rows: Sequence[Mapping[str, str]], field: str) -> str:
+    """Of the trials that the attack did not refuse."""
+    values = [float(row[field]) for row in rows if row["snr"]]
+    return f"{np.median(values):.1f}" if values else "-"
 
 
 def grouped(rows: Sequence[Mapping[str, str]]) -> Iterator[tuple[tuple[str, str, str], list[Mapping[str, str]]]]:

@@ -4,7 +4,8 @@
 
 A claim is false where the decrypted audio is not the plain speech (an SNR below 20 dB), or nothing was encrypted.
 Every try has a speaker, key and seed of its own. Beside the claims of recover stand those of the suite's polyphase, and
-those it would make from bands and agreement alone, without the structure of blocks. False ones are in brackets.
+those it would make from bands, agreement and harmonics alone, without the structure of blocks. False ones are in
+brackets.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from wrongkey.attacks.recover import Recovered, recover
+from wrongkey.attacks.waveforms.polyphase import enough_linked
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Utterance, load_audio, open_corpus
@@ -168,8 +171,9 @@ def claims_of(found: Recovered) -> tuple[bool, bool, bool]:
     measured = found.measured
     consistent = (
         found.attack == "polyphase"
-        and measured["linked bands"] >= DEFAULTS.linked
+        and measured["linked bands"] >= enough_linked(1, measured["filled bands"], DEFAULTS)
         and measured["agreement"] >= DEFAULTS.agreed
+        and measured.get("harmonics", inf) >= DEFAULTS.harmonics
     )
     return found.success_claimed, consistent and found.structure.taken_away, consistent
 

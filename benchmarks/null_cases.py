@@ -4,7 +4,8 @@ r"""How often attacks from ciphertext alone claim a success that is none: the ta
     python -m benchmarks.null_cases table --out rows.csv
 
 Every attack on waveforms that needs nothing but ciphertext gets the same inputs: input i is of the kind i modulo the
-number of kinds, and has a speaker, sound, key and seed of its own. `recover` is one more attack, with the block size
+number of kinds, and has a speaker, sound, block size, key and seed of its own; the scheme is one of those that the
+attack is for. `recover` is one more attack, with the block size
 given and without. A claim is false where nothing was encrypted in blocks, or what the key decrypts is not the plain
 sound (an SNR below 20 dB). Every input is a line of the file, and what is there is not measured again.
 """
@@ -33,8 +34,10 @@ from wrongkey.attacks.recover import ATTACKS, ON_WINDOWS, applies, recover
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
+from wrongkey.evaluation.whitening import prediction_error
 from wrongkey.keys import SecretKey, decrypt_query, encrypt_query, get_scheme
 from wrongkey.keys.key_cut import KeyCut
+from wrongkey.reports.statistics.proportions import exact_interval
 
 RATE = 16_000
 SCHEMES = ("rom", "flipping", "shuffling", "signed-shuffling", "invertible", "rom+turns=2", "shuffling+signs=3",
@@ -42,6 +45,7 @@ SCHEMES = ("rom", "flipping", "shuffling", "signed-shuffling", "invertible", "ro
 SIZES = (3, 4, 5, 7, 8, 10)
 RECOVER = ("recover", "recover without --block")
 FIELDS = ("attack", "number", "kind", "scheme", "size", "claimed", "snr", "false", "seconds", "note")
+EMPHASIS = 0.97
 Wave = NDArray[np.floating]
 
 
@@ -73,6 +77,20 @@ def keystream(wave: Wave, number: int) -> Wave:
     return (samples ^ stream).view(np.int16) / 2**15
 
 
+def hiss(samples: int, number: int) -> Wave:
+    """What a microphone in a silent room records: the last bit of 16."""
+    return np.random.default_rng(number).integers(-1, 2, samples) / 2**15
+
+
+def pre_emphasised(wave: Wave) -> Wave:
+    return np.append(wave[:1], wave[1:] - EMPHASIS * wave[:-1])
+
+
+def whitened(wave: Wave) -> Wave:
+    """What linear prediction of 16 coefficients leaves."""
+    return prediction_error(torch.from_numpy(wave), RATE, 16).numpy()
+
+
 def fresh_keys(wave: Wave, size: int, number: int) -> Wave:
     """A key of its own for every block."""
     rows = wave[: len(wave) // size * size].reshape(-1, 1, size)
@@ -94,7 +112,10 @@ Kind = Callable[[Sounds, str, int, int], tuple[Wave | None, Wave]]
 KINDS: Mapping[str, Kind] = {
     "white noise": lambda s, scheme, size, n: (None, np.random.default_rng(n).standard_normal(s.samples)),
     "silence": lambda s, scheme, size, n: (None, np.zeros(s.samples)),
+    "near silence": lambda s, scheme, size, n: (None, hiss(s.samples, n)),
     "plain speech": lambda s, scheme, size, n: (None, s.voice(n)),
+    "pre-emphasised speech": lambda s, scheme, size, n: (None, pre_emphasised(s.voice(n))),
+    "whitened speech": lambda s, scheme, size, n: (None, whitened(s.voice(n))),
     "plain sound": lambda s, scheme, size, n: (None, s.clip(n)),
     "rain": lambda s, scheme, size, n: (None, s.clip(n, "rain")),
     "stream cipher": lambda s, scheme, size, n: (None, keystream(s.voice(n), n)),
@@ -122,6 +143,7 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="+", metavar="NAME", help="(default: all, and recover)")
     parser.add_argument("--schemes", nargs="+", default=SCHEMES, metavar="NAME")
     parser.add_argument("--inputs", type=int, default=200, help="for each attack")
+    parser.add_argument("--first", type=int, default=0, help="the first input; others are fresh")
     parser.add_argument("--seconds", type=float, default=4.0)
     options = parser.parse_args()
     if options.what == "run":
@@ -140,10 +162,10 @@ def measure(options: argparse.Namespace) -> None:
     sounds = Sounds(corpus, options.esc50, round(options.seconds * RATE))
     done = {(row["attack"], int(row["number"])) for row in read(options.out)}
     asked = {name: schemes for name, schemes in applicable(options.schemes) if name in (options.attacks or [name])}
-    for number in range(options.inputs):
+    for number in range(options.first, options.first + options.inputs):
         for name, schemes in asked.items():
             if (name, number) not in done:
-                row = given(name, schemes[number // len(KINDS) % len(schemes)], number, sounds)
+                row = given(name, schemes[drawn(number, 0) % len(schemes)], number, sounds)
                 append(options.out, {"attack": name, "number": number, **row}, FIELDS)
 
 
@@ -171,9 +193,14 @@ def blind_case(attack: CompleteAttack, setting: Setting) -> Case | None:
     return next((one for one in attack.cases(setting) if (one.needs or attack.threat.needs) == {"ciphertext"}), None)
 
 
+def drawn(number: int, which: int) -> int:
+    """A number of an input that nothing else about it depends on."""
+    return int(np.random.default_rng((number, which)).integers(2**31))
+
+
 def given(name: str, scheme: str, number: int, sounds: Sounds) -> dict[str, object]:
     """What an attack says of an input."""
-    kind, size = list(KINDS)[number % len(KINDS)], SIZES[number % len(SIZES)]
+    kind, size = list(KINDS)[number % len(KINDS)], SIZES[drawn(number, 1) % len(SIZES)]
     plain, wave = KINDS[kind](sounds, scheme, size, number)
     begin, note, claimed, reached = time.process_time(), "", False, -np.inf
     try:
@@ -208,16 +235,32 @@ def attacked(name: str, scheme: str, size: int, wave: Wave, number: int) -> tupl
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> None:
-    """Print a line for every attack: false claims, of which kinds, and what it took."""
-    print("| attack | inputs | refused | claims | false | of which | CPU s an input |")
-    print("|:---|---:|---:|---:|---:|:---|---:|")
-    for name in dict.fromkeys(row["attack"] for row in rows):
-        own = [row for row in rows if row["attack"] == name]
+    """Print a line for every attack, and one for every kind of input."""
+    print("| attack | inputs | refused | claims | false | 95 % interval | of which | CPU s an input |")
+    print("|:---|---:|---:|---:|---:|---:|:---|---:|")
+    for name, own in grouped(rows, "attack"):
         false = [row for row in own if row["false"] == "1"]
         where = ", ".join(f"{row['kind']} as {row['scheme']} {row['size']}" for row in false) or "-"
-        refused, claims = sum(bool(row["note"]) for row in own), sum(row["claimed"] == "1" for row in own)
         each = np.mean([float(row["seconds"]) for row in own])
-        print(f"| `{name}` | {len(own)} | {refused} | {claims} | {len(false)} | {where} | {each:.1f} |")
+        print(f"| `{name}` | {counts(own)} | {where} | {each:.1f} |")
+    print("\n| input | inputs | refused | claims | false | 95 % interval |")
+    print("|:---|---:|---:|---:|---:|---:|")
+    for kind, own in grouped(rows, "kind"):
+        print(f"| {kind} | {counts(own)} |")
+
+
+def grouped(rows: Sequence[Mapping[str, str]], field: str) -> Iterator[tuple[str, list[Mapping[str, str]]]]:
+    """The rows of every value of a field, in the order in which values first come."""
+    for value in dict.fromkeys(row[field] for row in rows):
+        yield value, [row for row in rows if row[field] == value]
+
+
+def counts(rows: Sequence[Mapping[str, str]]) -> str:
+    """Cells: inputs, refusals, claims, false claims and their exact 95 % interval (Clopper and Pearson)."""
+    refused, claims = sum(bool(row["note"]) for row in rows), sum(row["claimed"] == "1" for row in rows)
+    false = sum(row["false"] == "1" for row in rows)
+    low, high = exact_interval(false, len(rows))
+    return f"{len(rows)} | {refused} | {claims} | {false} | {low:.1%} to {high:.1%}"
 
 
 if __name__ == "__main__":

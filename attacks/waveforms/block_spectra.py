@@ -107,9 +107,9 @@ def polyphase_estimates(
 ) -> list[PolyphaseEstimate]:
     """Estimates of the key from sequences of encrypted blocks, each (n, M), best first.
 
-    `count` estimates come from segments of several lengths, all but the first from bases that the seed disturbs. rate:
-    samples per second. turns: the key is known to consist of so many blocks along its diagonal, a divisor of M. Raises
-    BadInput where count or M is too small, or no sequence is as long as a segment.
+    `count` estimates, or more where bands are empty, come from segments of several lengths, all but the first from
+    bases that the seed disturbs. rate: samples per second. turns: the key is known to consist of so many blocks along
+    its diagonal, a divisor of M. Raises BadInput where count or M is too small, or no sequence is as long as a segment.
     """
     size = blocks[0].shape[-1] if blocks else 0
     if count < 1 or size < 2:
@@ -120,6 +120,8 @@ def polyphase_estimates(
     reference = block_spectra(blocks, own, settings)
     generator = torch.Generator().manual_seed(seed)
     estimates = []
+    if reference.filled(settings.empty) < settings.linked:  # a path that begins in an empty band is often lost
+        count = max(count, settings.estimates_of_empty)
     for i in range(count):
         width = max(8, round(own * settings.lengths[i % len(settings.lengths)]))
         spectra = reference if width == own else block_spectra(blocks, width, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from math import inf, isfinite
 
 import numpy as np
 
@@ -16,8 +16,11 @@ from wrongkey.attacks.waveforms.oblique_spectra import DEFAULTS, ObliqueSettings
 from wrongkey.evaluation.windows import overlapping
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import to_blocks
-from wrongkey.keys.schemes import Group
+from wrongkey.keys.invertible import CONDITION
+from wrongkey.keys.schemes import Group, Scheme
+from wrongkey.keys.spec import parse
 
+NOT_DRAWN = "The condition number of this key is larger than that of any key of the scheme."
 SECONDS = (5.0, 10.0, 25.0, 75.0)  # of ciphertext
 
 
@@ -52,9 +55,10 @@ class ObliquePolyphase(AttackDefaults):
         """The estimate of least criterion; its sign is open, and its energy is that of an orthogonal key.
 
         Success is claimed where an estimate from segments of another length decrypts the same, voices tell the key from
-        that of the mirrored spectrum, and it takes the blocks out of the ciphertext. measured: `agreement` of the two,
-        `stationarity` of the ciphertext and after decryption, the key's `condition` number, and for even M the
-        `harmonics` that tell it from the mirrored one, in standard errors.
+        that of the mirrored spectrum, the scheme may have drawn it, and it takes the blocks out of the ciphertext.
+        Where bands are empty the key may filter the sound, which leaves it stationary, and is then badly conditioned.
+        measured: `agreement` of the two, `stationarity` of the ciphertext and after decryption, the key's `condition`
+        number, and for even M the `harmonics` that tell it from the mirrored one, in standard errors.
         Raises BadInput where no utterance is as long as one segment, or the ciphertext does not span the blocks.
         """
         setting, settings = evidence.setting, self.settings
@@ -65,16 +69,24 @@ class ObliquePolyphase(AttackDefaults):
         agreement = min(agreement_of(decrypting, other, rows) for other in again)
         structure = block_structure(rows, decrypting, setting.rate, settings)
         told = best.harmonics >= settings.harmonics
+        condition = float(np.linalg.cond(key))
+        drawn = condition <= settings.beyond * largest_condition(setting.scheme)
         return Recovery(
             key,
-            success_claimed=agreement >= settings.agreed and told and structure.taken_away,
+            success_claimed=agreement >= settings.agreed and told and drawn and structure.taken_away,
             objective=best.criterion,
             measured={
                 "agreement": agreement,
                 "stationarity": structure.after,
                 "stationarity of the ciphertext": structure.before,
-                "condition": float(np.linalg.cond(key)),
+                "condition": condition,
             }
             | ({"harmonics": best.harmonics} if isfinite(best.harmonics) else {}),
-            note="" if told else NOT_TOLD,
+            note=NOT_DRAWN if not drawn else "" if told else NOT_TOLD,
         )
+
+
+def largest_condition(scheme: Scheme) -> float:
+    """The largest condition number that a scheme draws; infinite where its name does not say."""
+    spec = parse(scheme.name)
+    return float(spec.value("condition") or CONDITION) if spec.base == "invertible" else inf

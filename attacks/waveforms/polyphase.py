@@ -48,8 +48,8 @@ class Polyphase(AttackDefaults):
         Success is claimed where its path met nearly all tones that hold sound, the others agree with it, voices tell it
         from the key of the mirrored spectrum, and it takes the blocks out of the ciphertext. measured: `linked bands`,
         the share of the tones that were met, `filled bands`, the share that holds sound, the least `agreement` with
-        another estimate, for even N the `harmonics` that tell it from the mirrored one, in standard errors, and the
-        `stationarity` of the ciphertext and after decryption.
+        another estimate (the largest where bands are empty), for even N the `harmonics` that tell it from the mirrored
+        one, in standard errors, and the `stationarity` of the ciphertext and after decryption.
         Raises BadInput where no utterance is as long as one segment (12 blocks, at least 32 ms).
         """
         setting, settings = evidence.setting, self.settings
@@ -60,7 +60,8 @@ class Polyphase(AttackDefaults):
             blocks, seed=evidence.seed, count=count, rate=setting.rate, settings=settings, turns=turns
         )
         key, rows = best.key.numpy(), [sequence.numpy() for sequence in blocks]
-        agreement = min(agreement_of(key, other.key.numpy(), rows) for other in others)
+        one_is_enough = best.filled < settings.linked and setting.size >= settings.small
+        agreement = (max if one_is_enough else min)(agreement_of(key, other.key.numpy(), rows) for other in others)
         structure = block_structure(rows, key, setting.rate, settings)
         consistent = best.linked >= enough_linked(turns, best.filled, settings) and agreement >= settings.agreed
         told = best.harmonics >= settings.harmonics

@@ -7,7 +7,10 @@ import torch
 from wrongkey.attacks import recover as module
 from wrongkey.attacks.base import AttackDefaults, Recovery
 from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.judgement import SETTINGS, Judgement
 from wrongkey.attacks.recover import recover, structure_curve
+from wrongkey.attacks.waveforms.block_structure import BlockStructure
+from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 from wrongkey.keys import SecretKey, draw_keys, encrypt_query
@@ -102,6 +105,14 @@ def test_a_little_speech_that_is_uncertain_is_said_to_be(voice):
     found = recover(secret, RATE, "rom", 20)
     assert not found.success_claimed and found.structure.seen
     assert "more recordings" in found.evidence[-1]
+
+
+def test_an_attack_that_says_what_withholds_its_claim_is_not_contradicted():
+    structure = BlockStructure(0.1, 1.0, 2, SETTINGS)
+    for note, said in ((NOT_TOLD, NOT_TOLD), ("", "give more recordings")):
+        recovery = Recovery(np.eye(2), success_claimed=False, note=note)
+        *_, last = Judgement(recovery, structure, (0.1, 0.9), upright=True).sentences()
+        assert said in last
 
 
 def test_white_noise_is_not_claimed():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.signal import butter, sosfilt
 from torch import Tensor
 
 from wrongkey.attacks.harness.scores import key_error
@@ -141,6 +142,15 @@ def test_keys_are_orthogonal_and_the_same_for_the_same_seed() -> None:
     assert keys.shape == (2, 8, 8) and keys.dtype == torch.float64
     assert torch.allclose(keys @ keys.mT, torch.eye(8, dtype=torch.float64).expand(2, -1, -1), atol=1e-10)
     assert torch.equal(keys, again)
+
+
+@pytest.mark.parametrize(("highest", "count"), [(None, 2), (3400, 4)])
+def test_more_estimates_are_made_where_bands_are_empty(highest: int | None, count: int) -> None:
+    speech = made_speech(2, 0).numpy()
+    if highest is not None:
+        speech = sosfilt(butter(8, highest, fs=16_000, output="sos"), speech)
+    blocks = [to_blocks(torch.from_numpy(speech), 5, "samples")]
+    assert len(polyphase_estimates(blocks, seed=0, count=2, rate=16_000.0, settings=DEFAULTS)) == count
 
 
 def test_what_cannot_be_attacked_is_refused_in_one_sentence() -> None:

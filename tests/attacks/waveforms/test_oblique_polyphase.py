@@ -9,28 +9,36 @@ from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.agreement import agreement_of
 from wrongkey.attacks.waveforms.block_spectra import tones
-from wrongkey.attacks.waveforms.oblique_polyphase import ObliquePolyphase
+from wrongkey.attacks.waveforms.oblique_polyphase import NOT_DRAWN, ObliquePolyphase
 from wrongkey.attacks.waveforms.oblique_spectra import DEFAULTS, fitted
 from wrongkey.errors import BadInput
 from wrongkey.keys import draw_keys, get_scheme
 from wrongkey.keys.key_cut import KeyCut
 
 
-def attacked(queries, size, key=None):
+def attacked(queries, size, key=None, scheme="invertible"):
     rows = [one[: len(one) // size * size] for one in queries]
     if key is not None:
         rows = [(one.reshape(-1, size) @ torch.from_numpy(key)).flatten() for one in rows]
-    about = Setting(get_scheme("invertible"), KeyCut("samples", size), 16_000)
+    about = Setting(get_scheme(scheme), KeyCut("samples", size), 16_000)
     return ObliquePolyphase().run(Evidence(about, Case(), 0, ciphertext=tuple(rows)))
 
 
 @pytest.mark.parametrize(("size", "condition"), [(3, 10), (3, 1000), (4, 2)])
 def test_the_key_of_a_voice_is_found_from_ciphertext_alone(voice, size, condition):
-    (key,) = draw_keys(f"invertible+condition={condition}", size, 1, 0, 1)
-    found = attacked(voice, size, key)
+    scheme = f"invertible+condition={condition}"
+    (key,) = draw_keys(scheme, size, 1, 0, 1)
+    found = attacked(voice, size, key, scheme)
     assert found.success_claimed and key_error(present(found.key), key, "samples") < 0.05
     assert np.linalg.norm(present(found.key)) == pytest.approx(np.sqrt(size))
     assert found.measured["condition"] == pytest.approx(np.linalg.cond(key), rel=0.2)
+
+
+def test_a_key_that_the_scheme_does_not_draw_is_not_claimed(voice):
+    (key,) = draw_keys("invertible+condition=1000", 3, 2, 0, 1)
+    assert np.linalg.cond(key) > 20
+    found = attacked(voice, 3, key, "invertible+condition=10")
+    assert found.note == NOT_DRAWN and not found.success_claimed
 
 
 @pytest.mark.parametrize("size", [3, 4])

@@ -12,7 +12,7 @@ from tests.narrow import present
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.agreement import agreement_of
-from wrongkey.attacks.waveforms.block_spectra import block_spectra
+from wrongkey.attacks.waveforms.block_spectra import PolyphaseEstimate, block_spectra
 from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction
 from wrongkey.attacks.waveforms.mirror import mirrored, upright
 from wrongkey.attacks.waveforms.polyphase import Polyphase
@@ -136,6 +136,14 @@ def test_a_key_that_may_be_that_of_the_mirrored_spectrum_is_not_claimed(voice):
     sure, unsure = (Polyphase(replace(DEFAULTS, harmonics=least)).run(trial) for least in (DEFAULTS.harmonics, 1e6))
     assert sure.success_claimed and not sure.note
     assert not unsure.success_claimed and "mirrored" in unsure.note
+
+
+@pytest.mark.parametrize(("filled", "claimed"), [(0.5, True), (1.0, False)])
+def test_a_lost_path_counts_against_a_key_only_where_no_band_is_empty(voice, monkeypatch, filled, claimed):
+    key, other = (torch.from_numpy(correct_key("rom", 5, seed)) for seed in (0, 1))
+    estimates = [PolyphaseEstimate(one, 1.0, 0.0, filled, np.inf) for one in (key, key, other)]
+    monkeypatch.setattr("wrongkey.attacks.waveforms.polyphase.polyphase_estimates", lambda *_, **__: estimates)
+    assert attacked(voice, 5)[1].success_claimed == claimed
 
 
 def test_a_telephone_band_is_decrypted_and_claimed():
