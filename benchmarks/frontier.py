@@ -1,14 +1,14 @@
-"""Seconds of ciphertext that `polyphase` needs, against block size: the frontier of docs/attacks.md.
+"""Seconds of ciphertext that an attack from it alone needs, against block size: the frontier of docs/attacks.md.
 
     python -m benchmarks.frontier measure --out frontier.csv --corpus kaldi:DIR [--only LIST]
         [--schemes rom rom+turns=4] [--blocks 5 10 20] [--seconds 10 25 75] [--speakers 1] [--trials 10]
     python -m benchmarks.frontier table --out frontier.csv
     python -m benchmarks.frontier figure --out frontier.csv --to frontier.svg
 
-A trial is one key, and the ciphertext of `--speakers` people of the corpus, each of whom speaks for an equal part of
-`--seconds` or for all that there is. Trials take people in turn, so with one speaker each trial has another victim.
-`measure` adds rows that are missing and goes on where it was interrupted; each row says what the attack claimed, and
-what the truth is.
+The attack is `sign-chain`, `sample-order` or `polyphase`, whichever is made for the scheme. A trial is one key, and the
+ciphertext of `--speakers` people of the corpus, each of whom speaks for an equal part of `--seconds` or for all that
+there is. Trials take people in turn, so with one speaker each trial has another victim. `measure` adds rows that are
+missing and goes on where it was interrupted; each row says what the attack claimed, and what the truth is.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from torch import Tensor
 
 from benchmarks.rows import append, read
 from benchmarks.voices import voices
-from wrongkey.attacks.base import Case, Evidence, Setting
+from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Setting
+from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.scores import key_error
-from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Utterance, load_audio
 from wrongkey.evaluation.metrics.signal_to_noise import snr
@@ -36,7 +36,9 @@ from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.keys import correct_key, decrypt_query, encrypt_query, get_scheme
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
+from wrongkey.reports.attacks.decisions import share_interval
 
+ATTACKS = ("sign-chain", "sample-order", "polyphase")
 RATE = 16_000
 BOTH = 30.0  # dB: speech as clear as it was
 CELL = ("scheme", "block", "speakers", "seconds")
@@ -105,7 +107,7 @@ def attacked(scheme: str, block: int, spoken: Sequence[Sequence[Utterance]], sec
     secret = tuple(encrypt_query(wave, key, blocks=setting.cut) for wave in plain)
     begin = time.process_time()
     try:
-        found = Polyphase().run(Evidence(setting, Case(), seed, ciphertext=secret))
+        found = attack_on(setting).run(Evidence(setting, Case(), seed, ciphertext=secret))
     except BadInput:  # too little ciphertext is a miss
         return {name: "" for name in FIELDS} | {"broken": False, "claimed": False, "given": seconds}
     cpu = time.process_time() - begin
@@ -118,11 +120,19 @@ def attacked(scheme: str, block: int, spoken: Sequence[Sequence[Utterance]], sec
         "claimed": bool(found.success_claimed),
         "snr": round(level, 2),
         "key_error": round(error, 4),
-        "linked": round(found.measured["linked bands"], 4),
-        "agreement": round(found.measured["agreement"], 5),
+        "linked": round(found.measured.get("linked bands", np.nan), 4),
+        "agreement": round(found.measured.get("agreement", np.nan), 5),
         "stationarity": round(found.measured["stationarity"], 5),
         "cpu": round(cpu, 2),
     }
+
+
+def attack_on(setting: Setting) -> CompleteAttack:
+    """The attack that is made for a scheme; BadInput where none is."""
+    for attack in map(open_attack, ATTACKS):
+        if attack.inapplicable(setting) is None:
+            return attack
+    raise BadInput(f"No attack of {', '.join(ATTACKS)} is made for {setting.scheme.name}: give other --schemes.")
 
 
 def speech(utterances: Sequence[Utterance], seconds: float, size: int) -> Iterator[Tensor]:
@@ -167,25 +177,31 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
             sum(row["claimed"] for row in trials),
             sum(row["claimed"] and not row["broken"] for row in trials),
         ]
-        of = " | ".join(f"{count} of {len(trials)}" for count in counts)
+        low, high = share_interval(counts[0], len(trials))
+        broken, *others = (f"{count} of {len(trials)}" for count in counts)
+        broken += f" [{100 * low:.0f}, {100 * high:.0f} %]"
+        of = " | ".join([broken, *others])
         yield f"| `{scheme}` | {block} | {people} | {given:.0f} s | {of} | {level:.0f} | {cpu:.1f} |"
 
 
 def figure(rows: Sequence[Row], path: Path) -> None:
-    """The least seconds of ciphertext that broke half of the keys, against block size; a line for every scheme."""
+    """The least seconds of ciphertext that broke half of the keys, against block size.
+
+    There is a line for every scheme, and one more where the ciphertext is that of several speakers.
+    """
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(6, 4), layout="constrained")
     axes = drawn.subplots()
     needed: dict[str, dict[int, float]] = {}
-    for (scheme, block, _, _), trials in cells(rows).items():
+    for (scheme, block, people, _), trials in cells(rows).items():
         if np.mean([row["broken"] for row in trials]) >= 0.5:
             given = float(np.median([row["given"] for row in trials]))
-            of_scheme = needed.setdefault(scheme, {})
-            of_scheme[block] = min(given, of_scheme.get(block, given))
-    for scheme, by_block in sorted(needed.items()):
+            of_line = needed.setdefault(scheme if people == 1 else f"{scheme}, {people} speakers", {})
+            of_line[block] = min(given, of_line.get(block, given))
+    for label, by_block in sorted(needed.items()):
         blocks = sorted(by_block)
-        axes.plot(blocks, [by_block[block] for block in blocks], "o-", label=scheme)
+        axes.plot(blocks, [by_block[block] for block in blocks], "o-", label=label)
     axes.set(xscale="log", yscale="log", xlabel="block size M, samples", ylabel="ciphertext that breaks half, s")
     axes.set_xticks(ticks := sorted({row["block"] for row in rows}), labels=map(str, ticks))
     axes.minorticks_off()

@@ -28,6 +28,7 @@ SUITE: Mapping[str, str] = {
     "signed-order": "wrongkey.attacks.waveforms.signed_order:SignedOrder",
     "block-pattern": "wrongkey.attacks.waveforms.block_pattern:BlockPattern",
     "polyphase": "wrongkey.attacks.waveforms.polyphase:Polyphase",
+    "polyphase-of-many": "wrongkey.attacks.waveforms.polyphase_of_many:PolyphaseOfMany",
     "oblique-polyphase": "wrongkey.attacks.waveforms.oblique_polyphase:ObliquePolyphase",
     "linear-prediction": "wrongkey.attacks.waveforms.linear_prediction:LinearPrediction",
     "independent-components": "wrongkey.attacks.waveforms.independent_components:IndependentComponents",

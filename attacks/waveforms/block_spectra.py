@@ -23,8 +23,8 @@ frequencies (`voicing`; power alone would not decide for pre-emphasised speech).
 
 **One key.** The least-squares map, made orthogonal, is the key (Procrustes). Finally the same criterion is minimised
 over this one real orthogonal matrix for all w at once. Where the path is lost (weak bands), the bands up to there are
-fitted first and then more are let in, a few at a time. For large M, keys in turn and where many bands are empty, L-BFGS
-descends (`wrongkey.attacks.waveforms.joint_descent`).
+fitted first and then more are let in, a few at a time. For large M, keys in turn and where many bands are empty, Newton
+steps descend (`wrongkey.attacks.waveforms.joint_descent`).
 
 **Keys in turn.** P keys of M samples in turn are one key of N = P M with nothing outside P blocks on its diagonal. The
 parts of a tone in these blocks differ by a phase alone, so all of them share one Gram matrix (M, M), and the map is

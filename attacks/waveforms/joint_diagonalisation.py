@@ -56,15 +56,22 @@ class Criterion:
         reach = self.settings.reach
         return torch.nn.functional.avg_pool1d(values, 2 * reach + 1, 1, reach, count_include_pad=False)
 
-    def directions(self, components: Tensor, power: Tensor) -> Tensor:
-        """Skew-Hermitian D (g, M, M): V (I + D) is the quasi-Newton step of every pair."""
+    def model(self, components: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
+        """Slope and curvature (g, M, M): M f(V (I + D)) is about M f(V) - Re<slope, D> + 1/2 <curvature, |D|^2>.
+
+        D is skew-Hermitian, as the slope is; the curvature is real and symmetric.
+        """
         weight = self.smooth(1 / power)
         length = components.shape[-1]
         moments = weight @ (components.abs() ** 2).mT / length  # E[u_i |s_j|^2]
         cross = (weight * components) @ components.mH / length  # E[u_i s_i s_j^*]
         slope = cross - cross.mH
         excess = moments - moments.diagonal(dim1=-2, dim2=-1)[..., None]
-        curvature = (excess + excess.mT).clamp_min(self.settings.least_curvature)
+        return slope, (excess + excess.mT).clamp_min(self.settings.least_curvature)
+
+    def directions(self, components: Tensor, power: Tensor) -> Tensor:
+        """Skew-Hermitian D (g, M, M): V (I + D) is the quasi-Newton step of every pair."""
+        slope, curvature = self.model(components, power)
         turn = -slope.conj().mT / curvature
         largest = self.settings.largest_angle
         return turn * (largest / turn.abs().clamp_min(largest))

@@ -37,10 +37,12 @@ class PolyphaseSettings(StructureSettings):
     least_filled : float
         Of bands at least this share counts as holding sound.
     large : int
-        From this block size on the joint descent of one key is that of L-BFGS, as it is for keys in turn and where
+        From this block size on the joint descent of one key is that of Newton, as it is for keys in turn and where
         bands are empty.
     joint_steps : int
         The most steps of it.
+    joint_inner : int
+        The most steps of the conjugate gradients that solve for one of them.
     agreed : float
         Success is claimed only if what all estimates decrypt correlates by at least this; or two, where bands are
         empty and blocks are not small.
@@ -117,7 +119,8 @@ class PolyphaseSettings(StructureSettings):
     empty: float = 1e-3
     least_filled: float = 0.5
     large: int = 33
-    joint_steps: int = 100
+    joint_steps: int = 30
+    joint_inner: int = 60
     agreed: float = 0.998
     segment: float = 0.032
     least_blocks: int = 12

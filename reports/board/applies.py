@@ -16,6 +16,7 @@ BLOCKS = {
     "block-pattern": frozenset({Blocks.SAMPLES}),
     "shared-samples": frozenset({Blocks.SAMPLES}),
     "polyphase": frozenset({Blocks.SAMPLES}),
+    "polyphase-of-many": frozenset({Blocks.SAMPLES}),
     "oblique-polyphase": frozenset({Blocks.SAMPLES}),
     "linear-prediction": frozenset({Blocks.SAMPLES}),
     "independent-components": frozenset({Blocks.SAMPLES}),
@@ -38,6 +39,7 @@ KEYS = {
     "signed-order": frozenset({BOTH}),
     "shared-samples": frozenset({MOVED, TURNED, BOTH, CONTINUUM}),
     "polyphase": frozenset({CONTINUUM}),
+    "polyphase-of-many": frozenset({CONTINUUM}),
     "oblique-polyphase": frozenset({OTHER}),
     "linear-prediction": frozenset({CONTINUUM}),
     "independent-components": frozenset({CONTINUUM}),
@@ -47,7 +49,8 @@ KEYLESS = frozenset({"linkability", "informed"})  # want no key, but many people
 OF_MODEL = frozenset(
     {"public-model", "public-statistics", "shifted-kernels", "learned-key", "answers-only", "informed"}
 )
-RULED_OUT = {"nonce": KEYLESS | OF_MODEL, "schedule": OF_MODEL, "windows": KEYLESS}  # by options
+OF_MANY = KEYLESS | {"polyphase-of-many"}  # need the ciphertext of many people under one key
+RULED_OUT = {"nonce": OF_MANY | OF_MODEL, "schedule": OF_MODEL, "windows": OF_MANY}  # by options
 OF_BLOCKS = frozenset({"known-plaintext", "chosen-plaintext"})  # of whatever a key multiplies together
 OF_INVERTIBLE = (
     KEYLESS | OF_BLOCKS | {"public-model", "oblique-polyphase"}
@@ -55,6 +58,7 @@ OF_INVERTIBLE = (
 TOGETHER = frozenset({"turns", "signs", "order"})  # blocks, which of tiles only those read
 # Options: an attack on what they add.
 ONLY_WITH = {"block-pattern": frozenset({"signs", "order"}), "shared-samples": frozenset({"windows"})}
+SMALLEST = {"polyphase-of-many": 32}  # samples of a block
 TASKS = {"linkability": frozenset({"asv"}), "informed": frozenset({"asv", "asc"})}
 
 
@@ -71,6 +75,7 @@ def may_apply(attack: str, place: Place) -> bool:
         return False
     return (
         place.blocks in BLOCKS.get(attack, frozenset(Blocks))
+        and place.block_size >= SMALLEST.get(attack, 0)
         and (kind is None or kind in KEYS.get(attack, {kind}))
         and (not place.task or place.task in TASKS.get(attack, {place.task}))
     )

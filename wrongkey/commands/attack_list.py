@@ -12,7 +12,7 @@ from wrongkey.terminal import answer, say
 if TYPE_CHECKING:
     from wrongkey.attacks.base import CompleteAttack
 
-BLOCK_SIZES = {"samples": 10, "tiles": 3, "frames": 10}  # with which attacks are asked whether they apply
+BLOCK_SIZES = {"samples": (10, 32), "tiles": (3,), "frames": (10,)}  # with which attacks are asked whether they apply
 OF_ITS_MODEL = "whatever its model reads"
 
 
@@ -61,8 +61,8 @@ def _applies_to(attack: CompleteAttack) -> dict[str, list[str]]:
     if attack.threat.needs & OF_A_MODEL:
         return {}
     found: dict[str, list[str]] = {}
-    for (blocks, size), scheme in product(BLOCK_SIZES.items(), FAMILY):
-        setting = Setting(get_scheme(scheme), KeyCut(blocks, size), rate=100.0, task="asv")
-        if inapplicable(attack, setting) is None:
+    for (blocks, sizes), scheme in product(BLOCK_SIZES.items(), FAMILY):
+        settings = [Setting(get_scheme(scheme), KeyCut(blocks, size), rate=100.0, task="asv") for size in sizes]
+        if any(inapplicable(attack, setting) is None for setting in settings):
             found.setdefault(blocks, []).append(scheme)
     return found

@@ -12,7 +12,7 @@ from wrongkey.reports.board.joining import Place
 
 
 def place(scheme, blocks, task="asv"):
-    return Place(task, scheme, 10, blocks, "own", "a model")
+    return Place(task, scheme, 32, blocks, "own", "a model")
 
 
 @pytest.mark.parametrize("name", attack_names())
@@ -43,8 +43,8 @@ def test_every_base_of_the_family_says_what_its_keys_are():
 @pytest.mark.parametrize(
     ("scheme", "after"),
     [
-        ("rom+turns=4", {"polyphase", "linear-prediction", "independent-components"}),
-        ("rom+signs=8", {"polyphase", "linear-prediction", "independent-components"}),
+        ("rom+turns=4", {"polyphase", "polyphase-of-many", "linear-prediction", "independent-components"}),
+        ("rom+signs=8", {"polyphase", "polyphase-of-many", "linear-prediction", "independent-components"}),
         ("invertible", {"oblique-polyphase"}),
         ("flipping+windows", {"sign-chain", "shared-samples"}),
         ("flipping+turns=2", {"sign-chain"}),
