@@ -52,14 +52,20 @@ class Objective(Protocol):
 
 
 def descend(
-    objective: Objective, starts: Tensor, steps: int, tolerance: float, settings: DescentSettings
+    objective: Objective,
+    starts: Tensor,
+    steps: int,
+    tolerance: float,
+    settings: DescentSettings,
+    scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Keys (n, N, N) of lower value than the starts, and their values (n,).
 
     Each key takes at most `steps` steps; it ends earlier when `descent_still` steps in a row gained less than the
-    tolerance.
+    tolerance. `scale` (N, N), symmetric, is the first guess of the inverse Hessian, by planes of two rows; without it,
+    all planes count alike.
     """
-    descent = _Descent(objective, starts, tolerance, settings)
+    descent = _Descent(objective, starts, tolerance, settings, scale)
     for _ in range(steps):
         if not descent.step():
             break
@@ -79,8 +85,15 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 class _Descent:
     """The keys that still move, with their L-BFGS memory: pairs (m, b, N, N), the newest last."""
 
-    def __init__(self, objective: Objective, starts: Tensor, tolerance: float, settings: DescentSettings) -> None:
-        self.objective, self.tolerance, self.settings = objective, tolerance, settings
+    def __init__(
+        self,
+        objective: Objective,
+        starts: Tensor,
+        tolerance: float,
+        settings: DescentSettings,
+        scale: Tensor | None = None,
+    ) -> None:
+        self.objective, self.tolerance, self.settings, self.scale = objective, tolerance, settings, scale
         self.keys, self.values = starts.clone(), starts.new_full((len(starts),), float("inf"))
         self.who = torch.arange(len(starts), device=starts.device)
         self.key = starts.clone()
@@ -150,11 +163,14 @@ class _Descent:
         return -q
 
     def _initial(self, q: Tensor) -> Tensor:
-        """Scale q by <s, y> / <y, y> of the newest pair, the usual first Hessian."""
+        """Scale q by <s, y> / <y, H y> of the newest pair: the usual first Hessian, where H, `scale`, is one."""
+        if self.scale is not None:
+            q = q * self.scale
         if not self.moves:
             return q
         move, change = self.moves[-1], self.changes[-1]
-        gamma = _dot(move, change) / _dot(change, change).clamp_min(1e-300)
+        turned = change if self.scale is None else change * self.scale
+        gamma = _dot(move, change) / _dot(change, turned).clamp_min(1e-300)
         return q * torch.where(gamma > 0, gamma, torch.ones_like(gamma))[:, None, None]
 
     def _retire(self, ended: Tensor) -> bool:

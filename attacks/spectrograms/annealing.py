@@ -1,7 +1,9 @@
 """Simulated annealing over the order of a block's positions: for Shuffling keys, where local search is too weak.
 
-The energy is J of module `likelihood`, a sum of quadratic assignments: an exchange of two positions costs O(k N), which
-numba makes microseconds [1]_.
+The energy is J of module `likelihood`, or another sum of quadratic assignments: an exchange of two positions costs
+O(k N), which numba makes microseconds [1]_. Tiles are annealed by exchanges (`annealed_order`). A frame's bins form
+a line whose pieces come out right before they come to the right place: there pieces are moved and reversed as well
+(`rearranged`).
 
 References
 ----------
@@ -10,6 +12,8 @@ References
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -41,6 +45,87 @@ def annealed_order(objective: TileLikelihood, start: Tensor, seed: int, settings
     key = torch.zeros_like(start)
     key[torch.arange(size), torch.from_numpy(best)] = 1
     return key
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Σ_k ⟨A_k, P B_k Pᵀ⟩ - ⟨L, P⟩ of orders P: A `(k, N, N)`, B `(k, N, N)`, L `(N, N)`."""
+
+    inverse: Tensor
+    seen: Tensor
+    linear: Tensor
+
+
+def rearranged(
+    problem: Assignment | TileLikelihood,
+    start: Tensor,
+    seed: int,
+    temperatures: tuple[float, float],
+    settings: SpectrogramMomentsSettings,
+) -> Tensor:
+    """Return a Shuffling key `(N, N)` of small energy, from `start`, by exchanges and by moved and reversed pieces.
+
+    The unit of temperature is the median change that an exchange of neighbours makes in the start.
+    """
+    a = np.ascontiguousarray(problem.inverse.permute(1, 2, 0).numpy())
+    b = np.ascontiguousarray(problem.seen.permute(1, 2, 0).numpy())
+    linear, order = problem.linear.numpy(), start.argmax(1).numpy().astype(np.int64)
+    unit = float(np.median([abs(_change(a, b, linear, order, i, i + 1)) for i in range(len(order) - 1)]))
+    hot, cold = (unit * temperature for temperature in temperatures)
+    best = _rearrange(a, b, linear, order, settings.exchanges, seed % 2**32, hot, cold)
+    key = torch.zeros_like(start)
+    key[torch.arange(len(order)), torch.from_numpy(best)] = 1
+    return key
+
+
+@njit(cache=True)
+def _exchange(a: Terms, b: Terms, linear: Terms, order: Order, i: int, j: int) -> float:
+    """Exchange positions i and j; the change of the energy."""
+    change: float = _change(a, b, linear, order, i, j)
+    order[i], order[j] = order[j], order[i]
+    return change
+
+
+@njit(cache=True)
+def _rearrange(
+    a: Terms, b: Terms, linear: Terms, order: Order, exchanges: int, seed: int, hot: float, cold: float
+) -> Order:
+    """The best order that so many exchanges find, where a moved or reversed piece is a chain of them.
+
+    Of three moves one exchanges any two positions, one moves an element, and one reverses a piece; short ways come
+    more often than long ones (uniform on a logarithmic scale).
+    """
+    np.random.seed(seed)
+    size, done, energy, least = len(order), 0, 0.0, 0.0
+    best, before = order.copy(), order.copy()
+    while done < exchanges:
+        temperature = hot * (cold / hot) ** (done / exchanges)
+        move, i = np.random.randint(3), np.random.randint(size)
+        way = 1 + int(np.exp(np.random.random() * np.log(size / 2)))
+        j = np.random.randint(size) if move == 0 else i + way * (2 * np.random.randint(2) - 1)
+        if i == j or not 0 <= j < size:
+            continue
+        before[:] = order
+        change, step = 0.0, 1 if j > i else -1
+        if move == 0:
+            change = _exchange(a, b, linear, order, i, j)
+            done += 1
+        elif move == 1:
+            for at in range(i, j, step):
+                change += _exchange(a, b, linear, order, at, at + step)
+                done += 1
+        else:
+            for offset in range((abs(j - i) + 1) // 2):
+                change += _exchange(a, b, linear, order, i + offset * step, j - offset * step)
+                done += 1
+        if change <= 0 or np.random.random() < np.exp(-change / temperature):
+            energy += change
+            if energy < least - ROUNDING:
+                least = energy
+                best[:] = order
+        else:
+            order[:] = before
+    return best
 
 
 @njit(cache=True)

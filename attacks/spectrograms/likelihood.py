@@ -88,6 +88,17 @@ class TileLikelihood:
         value = (keys * half).sum((1, 2)) - (keys * self.linear).sum((1, 2)) + self.constant
         return value, 2 * half - self.linear
 
+    def curvatures(self) -> Tensor:
+        """Return `(N, N)`: half of how J curves at K = 1 along the rotation of each plane of two directions.
+
+        The linear term is left out.
+        """
+        a, b = self.inverse, self.seen
+        own = a.diagonal(dim1=1, dim2=2).mT @ b.diagonal(dim1=1, dim2=2)
+        kept = own.diagonal()
+        curved = own + own.mT - kept[:, None] - kept - ((a + a.mT) * b.mT).sum(0)
+        return (curved + curved.mT) / 2
+
     def value(self, keys: Tensor) -> Tensor:
         """Return J `(b,)`."""
         return self.value_and_gradient(keys)[0]

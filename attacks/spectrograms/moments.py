@@ -3,10 +3,14 @@
 What a key hides is which direction of a block is which. It does not hide where a block stands: the row (which bins) and
 the neighbours. Plain background speech shows how a block of each row follows from its neighbours (module `likelihood`),
 and the right key is the one under which the victim's blocks fit: Flipping by local search over signs, Shuffling over
-orders (module `signs_and_orders`), ROM by a search from few directions to all (module `search`).
+orders (module `signs_and_orders`; of the bins of whole frames first by what every order shows, `bin_order`), ROM by a
+search from few directions to all (module `search`).
 
 Where a front end takes each bin's mean away, covariances leave the global sign open; the skewness of what neighbours
 do not explain settles it: the noise of a logarithmic spectrum has its long tail downwards.
+
+An order moves magnitudes and changes none, so under Shuffling spectrograms that are nowhere negative are read as their
+logarithms, for which the statistics hold.
 """
 
 from __future__ import annotations
@@ -18,9 +22,10 @@ from torch import Tensor
 
 from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.key_lists import part_of_its_group
-from wrongkey.attacks.spectrograms.annealing import annealed_order
+from wrongkey.attacks.spectrograms.annealing import annealed_order, rearranged
+from wrongkey.attacks.spectrograms.bin_order import PublicBins, bin_statistics, groups, likely_order, public_bins
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, third_moments, whitening
-from wrongkey.attacks.spectrograms.search import polished, search
+from wrongkey.attacks.spectrograms.search import polished, polished_along, search
 from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
 from wrongkey.attacks.spectrograms.signs_and_orders import find_flips, find_order, nearest_order, order_by_variance
 from wrongkey.attacks.spectrograms.statistics import Moments, block_grid, moments
@@ -33,6 +38,7 @@ from wrongkey.keys.schemes import Group
 DEFAULTS = SpectrogramMomentsSettings()
 SECONDS = (10.0, 30.0, 75.0)  # of ciphertext
 INDECISIVE = "keys with single directions wrong fit nearly as well in blocks so large, so that J does not tell"
+PLAIN = "The spectrograms look like plain speech as they are."
 
 
 class SpectrogramMoments(AttackDefaults):
@@ -70,14 +76,16 @@ class SpectrogramMoments(AttackDefaults):
     def run(self, evidence: Evidence) -> Recovery:
         """Find the key of least J.
 
-        Success is left open (None) where blocks are so large that J alone would have to tell a right key from one with
-        single directions wrong: it does not (`search`). Raises BadInput without ciphertext or background speech.
+        In large blocks J does not tell a right key from one with single directions wrong, so a second search must end
+        in the same key: of half of the ciphertext under ROM, from another start under Shuffling. Success is left open
+        (None) where it does not, and for whole frames under ROM. Raises BadInput without ciphertext or background
+        speech.
         """
         if evidence.background is None or not evidence.background.queries:
             raise BadInput("The attack spectrogram-moments learns from plain speech of other people: name its corpus.")
         setting, settings, seed = evidence.setting, self.settings, evidence.seed
-        public = self._learned(evidence.background, setting.cut)
-        grids = [block_grid(query, setting.cut) for query in evidence.ciphertext]
+        public = self._learned(evidence.background, setting)
+        grids = [public.grid(query) for query in evidence.ciphertext]
         cipher = moments(grids)
         objective = TileLikelihood(public.white, cipher, means=True, negligible=settings.negligible)
         decisive, note = setting.size <= settings.small, ""
@@ -85,37 +93,64 @@ class SpectrogramMoments(AttackDefaults):
             case Group.SIGNS:
                 key, decisive = find_flips(objective, public.plain, cipher, seed, settings.flip_starts), True
             case Group.PERMUTATIONS:
-                key, agreed = _order(public, cipher, seed, settings)
+                key, agreed = _order(public, grids, cipher, seed, settings)
                 decisive = decisive or agreed
                 note = "" if decisive else INDECISIVE
             case _:
                 best = search(public.plain, cipher, seed, settings)
-                key, _ = polished(objective, torch.cat([best.keys[:1], -best.keys[:1]]), settings)
+                both = torch.cat([best.keys[:1], -best.keys[:1]])
+                if decisive:
+                    key, _ = polished(objective, both, settings)
+                else:
+                    key = polished_along(public.plain, cipher, both, settings)
+                    decisive = len(grids[0]) > 1 and _half_agrees(public, grids, cipher, key, seed, settings)
                 note = f"{best.agreed} starts of the first stage agree" + ("" if decisive else f"; {INDECISIVE}")
         if setting.scheme.signed:
             key = with_sign(key, objective, public, grids, settings.sign_difference)
         success_claimed: bool | None = False
-        if fits(objective, key, seed, settings):
+        if float((key - torch.eye(len(key))).norm()) < settings.plain * len(key) ** 0.5:
+            note = PLAIN
+        elif fits(objective, key, seed, settings):
             success_claimed = True if decisive else None
         return Recovery(key.numpy(), success_claimed, objective=float(objective.value(key[None])[0]), note=note)
 
-    def _learned(self, background: BackgroundSpeech, cut: KeyCut) -> _Public:
+    def _learned(self, background: BackgroundSpeech, setting: Setting) -> _Public:
         """Statistics of the background speech, kept from trial to trial."""
-        if self._public is None or self._public.background is not background or self._public.cut != cut:
-            self._public = _Public(background, cut, self.settings)
-        return self._public
+        known, orders = self._public, setting.scheme.group is Group.PERMUTATIONS
+        if known is None or known.background is not background or (known.cut, known.orders) != (setting.cut, orders):
+            self._public = known = _Public(background, setting.cut, orders, self.settings)
+        return known
 
 
 class _Public:
-    """Statistics of plain background blocks: moments, what whitens them, third moments of the residuals."""
+    """Statistics of plain background blocks: moments, what whitens them, third moments of the residuals.
 
-    def __init__(self, background: BackgroundSpeech, cut: KeyCut, settings: SpectrogramMomentsSettings) -> None:
+    orders: whether keys are orders, so that magnitudes are read as logarithms.
+    """
+
+    def __init__(
+        self, background: BackgroundSpeech, cut: KeyCut, orders: bool, settings: SpectrogramMomentsSettings
+    ) -> None:
         queries = background.as_users
-        self.background, self.cut = background, cut
-        self.plain = moments(block_grid(query, cut) for query in queries)
+        self.background, self.cut, self.orders, self.settings = background, cut, orders, settings
+        self.quietest = 0.0  # magnitude, where logarithms are taken
+        if orders and all(bool((query >= 0).all()) for query in queries):
+            self.quietest = settings.quietest * float(torch.stack([query.double().mean() for query in queries]).mean())
+        self.plain = moments(self.grid(query) for query in queries)
         self.white = whitening(self.plain, settings.noise)
         heard = queries[: settings.skewness_queries]
-        self.third = third_moments(self.white, [block_grid(query, cut) for query in heard])
+        self.third = third_moments(self.white, [self.grid(query) for query in heard])
+
+    def grid(self, query: Tensor) -> Tensor:
+        """The blocks `(rows, columns, N)` of a query, as the attack reads them."""
+        grid = block_grid(query, self.cut)
+        return grid.clamp(min=self.quietest).log() if self.quietest else grid
+
+    def bins(self, frames: int) -> PublicBins:
+        """What groups of background speech of so many whole frames have in common."""
+        queries = [self.grid(query)[0] for query in self.background.as_users]
+        most = sum(map(len, queries)) // self.settings.groups  # there must be some groups to compare
+        return public_bins(list(groups(queries, min(frames, most))), self.settings.variance_floor)
 
 
 def with_sign(
@@ -136,17 +171,35 @@ def fits(objective: TileLikelihood, key: Tensor, seed: int, settings: Spectrogra
     return value < settings.loose and value < settings.fits * float(objective.value(random).median())
 
 
-def _order(public: _Public, cipher: Moments, seed: int, settings: SpectrogramMomentsSettings) -> tuple[Tensor, bool]:
+def agreement(one: Tensor, other: Tensor, covariance: Tensor) -> float:
+    """Correlation, 0 to 1 whatever the sign, of what two orthogonal keys `(N, N)` decrypt of such ciphertext."""
+    return abs(float((one @ covariance @ other.mT).trace() / covariance.trace()))
+
+
+def _half_agrees(
+    public: _Public, grids: list[Tensor], cipher: Moments, key: Tensor, seed: int, settings: SpectrogramMomentsSettings
+) -> bool:
+    """Whether a search of the second half of each query decrypts what the key does, up to the sign."""
+    half = moments(grid[:, grid.shape[1] // 2 :] for grid in grids)
+    other = search(public.plain, half, seed + 1, settings).keys[0]
+    return agreement(key, other, cipher.covariance[:, 0, :, 0].mean(0)) >= settings.agreed
+
+
+def _order(
+    public: _Public, grids: list[Tensor], cipher: Moments, seed: int, settings: SpectrogramMomentsSettings
+) -> tuple[Tensor, bool]:
     """The Shuffling key of least J, and whether two searches ended in it.
 
     The searches start at the order by variances, and at the orders nearest to the orthogonal key of small blocks, or
-    at annealed orders of large ones.
+    at annealed orders of large ones, of whole frames by their bins' statistics first.
     """
     last = TileLikelihood(public.white, cipher, means=True, negligible=settings.negligible)
     starts = [order_by_variance(public.plain, cipher)]
     if cipher.mean.shape[-1] <= settings.small:
         orthogonal = search(public.plain, cipher, seed, settings).keys[0]
         starts += [nearest_order(orthogonal), nearest_order(-orthogonal)]
+    elif public.cut.blocks is Blocks.FRAMES and len(cipher.mean) == 1:
+        starts += _frame_orders(public, [grid[0] for grid in grids], cipher, seed, settings)
     else:
         for number, noise in enumerate(settings.annealing_noises):
             white, negligible = whitening(public.plain, noise), settings.annealing_negligible
@@ -155,3 +208,17 @@ def _order(public: _Public, cipher: Moments, seed: int, settings: SpectrogramMom
     ends = [find_order(last, start, settings.order_rounds) for start in starts]
     best = min(ends, key=lambda pair: pair[1])[0]
     return best, sum(torch.equal(best, key) for key, _ in ends) > 1
+
+
+def _frame_orders(
+    public: _Public, frames: list[Tensor], cipher: Moments, seed: int, settings: SpectrogramMomentsSettings
+) -> list[Tensor]:
+    """Orders of whole frames `(t, N)`, annealed by the statistics of bins and then by J."""
+    known, seen = public.bins(sum(map(len, frames))), bin_statistics(frames)
+    white, negligible = whitening(public.plain, settings.frame_noise), settings.annealing_negligible
+    rough = TileLikelihood(white, cipher, means=True, negligible=negligible)
+    orders = []
+    for number in range(seed, seed + settings.frame_starts):
+        likely = likely_order(known, seen, number, settings)
+        orders.append(rearranged(rough, likely, number, settings.likelihood_temperatures, settings))
+    return orders

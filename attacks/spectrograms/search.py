@@ -5,6 +5,11 @@ directions span nearly what the ciphertext's do, so a key of those few is found 
 the next directions are matched by energy, with signs synchronised to what is known. After each extension J is
 descended with little noise in the public statistics, and a key that went wrong is mended: nearly always one direction
 was taken for its negative, or two for each other, and both moves are known in closed form (module `signs_and_orders`).
+
+With many directions, J curves 10⁵ times more along some rotations than along others, and a plain descent creeps. Near
+the right key the plane of two principal directions curves as it does in plain speech (`TileLikelihood.curvatures`), so
+these descents begin with that as their Hessian, and new directions with the rotation that fits their covariances with
+the old ones best.
 """
 
 from __future__ import annotations
@@ -77,7 +82,10 @@ def search(plain: Moments, cipher: Moments, seed: int, settings: SpectrogramMome
     ranked, agreed = _run(first, p, c, _first_starts(p, c, seed, settings), settings)
     for stage in rest:
         p, c = _leading(plain, stage.directions), _leading(cipher, stage.directions)
-        ranked, _ = _run(stage, p, c, torch.stack([_extended(key, p, c) for key in ranked.keys]), settings)
+        starts = torch.stack([_extended(key, p, c, settings) for key in ranked.keys])
+        if stage.directions > settings.small:
+            starts = _gently(p, c, starts, settings)
+        ranked, _ = _run(stage, p, c, starts, settings)
     return Ranked(ours @ ranked.keys @ theirs.mT, ranked.values, agreed)
 
 
@@ -95,11 +103,28 @@ def _run(
 ) -> tuple[Ranked, int]:
     """The best different keys after descents and mending, and how many starts agreed before it."""
     objective = _covariance_objective(plain, cipher, settings.noise, settings)
-    ends = descend(objective, starts, settings.long, settings.tolerance, settings)
+    scale = _scale(plain, settings.noise, settings)
+    ends = descend(objective, starts, settings.long, settings.tolerance, settings, scale)
     descended = different(*ends, stage.kept, settings.same)
-    mended = [mend(objective, key, stage, settings) for key in descended.keys]
+    mended = [mend(objective, key, stage, settings, scale) for key in descended.keys]
     keys, values = torch.stack([key for key, _ in mended]), torch.stack([value for _, value in mended])
     return different(keys, values, stage.kept, settings.same), descended.agreed
+
+
+def _gently(plain: Moments, cipher: Moments, keys: Tensor, settings: SpectrogramMomentsSettings) -> Tensor:
+    """Keys descended with less and less noise in the public statistics."""
+    for noise in settings.later_noises:
+        objective, scale = _covariance_objective(plain, cipher, noise, settings), _scale(plain, noise, settings)
+        keys, _ = descend(objective, keys, settings.long, settings.tolerance, settings, scale)
+    return keys
+
+
+def _scale(plain: Moments, noise: float, settings: SpectrogramMomentsSettings) -> Tensor | None:
+    """The inverse Hessian `(N, N)` of plain speech by planes, for moments along principal directions, if many."""
+    if plain.mean.shape[-1] <= settings.small:
+        return None
+    curved = _covariance_objective(plain, plain, noise, settings).curvatures()
+    return 1 / curved.clamp(min=settings.flattest * float(curved.max()))
 
 
 def _covariance_objective(
@@ -109,7 +134,11 @@ def _covariance_objective(
 
 
 def mend(
-    objective: TileLikelihood, key: Tensor, stage: Stage, settings: SpectrogramMomentsSettings
+    objective: TileLikelihood,
+    key: Tensor,
+    stage: Stage,
+    settings: SpectrogramMomentsSettings,
+    scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Leave local minima by reflections and exchanges of the rows of a key `(N, N)`; returns the key and its J.
 
@@ -118,7 +147,7 @@ def mend(
     value = objective.value(key[None])[0]
     for _ in range(stage.rounds):
         moved = _moves(objective, key, stage.tried)
-        descended, reached = descend(objective, moved, settings.short, settings.tolerance, settings)
+        descended, reached = descend(objective, moved, settings.short, settings.tolerance, settings, scale)
         winner = int(reached.argmin())
         if float(reached[winner]) > float(value) - settings.gain:
             break
@@ -150,11 +179,22 @@ def principal(of: Moments) -> Tensor:
     return eigh((own + own.mT) / 2)[1].flip(1)
 
 
-def polished(objective: TileLikelihood, keys: Tensor, settings: SpectrogramMomentsSettings) -> tuple[Tensor, float]:
+def polished(
+    objective: TileLikelihood, keys: Tensor, settings: SpectrogramMomentsSettings, scale: Tensor | None = None
+) -> tuple[Tensor, float]:
     """Return the best of keys `(n, N, N)` after a long descent, and its J."""
-    ends, values = descend(objective, keys, 2 * settings.long, settings.last_tolerance, settings)
+    ends, values = descend(objective, keys, 2 * settings.long, settings.last_tolerance, settings, scale)
     best = int(values.argmin())
     return polar(ends[best : best + 1])[0], float(values[best])
+
+
+def polished_along(plain: Moments, cipher: Moments, keys: Tensor, settings: SpectrogramMomentsSettings) -> Tensor:
+    """Return what `polished` does, `(N, N)`, by a descent along principal directions, with means."""
+    ours, theirs = principal(plain), principal(cipher)
+    plain, cipher = plain.along(ours), cipher.along(theirs)
+    objective = TileLikelihood(whitening(plain, settings.noise), cipher, means=True, negligible=settings.negligible)
+    scale = _scale(plain, settings.noise, settings)
+    return ours @ polished(objective, ours.mT @ keys @ theirs, settings, scale)[0] @ theirs.mT
 
 
 def _leading(of: Moments, few: int) -> Moments:
@@ -162,12 +202,24 @@ def _leading(of: Moments, few: int) -> Moments:
     return Moments(of.mean[..., :few], of.second[:, :, :few, :, :few], of.count)
 
 
-def _extended(key: Tensor, plain: Moments, cipher: Moments) -> Tensor:
-    """A key of fewer directions, extended to all of `plain` one to one; signs by covariances with the old ones."""
+def _extended(key: Tensor, plain: Moments, cipher: Moments, settings: SpectrogramMomentsSettings) -> Tensor:
+    """A key of fewer directions, extended to all of `plain` by the new ones' covariances with the old ones.
+
+    Few new directions are matched one to one, with signs; of many the rotation is found (Procrustes).
+    """
     known, size = len(key), plain.mean.shape[-1]
     whole = torch.eye(size, dtype=key.dtype)
     whole[:known, :known] = key
-    agreement = (_from_first(plain) * (whole @ _from_first(cipher) @ whole.mT)).sum(0)
+    ours, theirs = _from_first(plain), whole @ _from_first(cipher) @ whole.mT
+    if size > settings.small:
+        deviation = plain.covariance[:, 0, :, 0].mean(0).diagonal().sqrt()
+        weights = 1 / (deviation[:, None] * deviation)
+        ours, theirs = ours * weights, theirs * weights
+        before = ours[:, :known, known:].mT @ theirs[:, :known, known:]
+        behind = ours[:, known:, :known] @ theirs[:, known:, :known].mT
+        whole[known:, known:] = polar((before + behind).sum(0, keepdim=True))[0]
+        return whole
+    agreement = (ours * theirs).sum(0)
     signs = torch.ones(1, size, dtype=key.dtype)
     return best_signs(-(agreement + agreement.mT) / 2, torch.zeros_like(signs[0]), signs, held=known)[:, None] * whole
 

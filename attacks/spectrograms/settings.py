@@ -47,6 +47,25 @@ class SpectrogramMomentsSettings(DescentSettings):
         Random exchanges whose median change is the unit of temperature.
     annealing_negligible : float
         Terms of J that annealing leaves out, relative to the largest.
+    exchanges : int
+        Exchanges of one annealing of the bins of frames.
+    rough_temperatures, likelihood_temperatures : tuple of float
+        First and last temperature of annealing the bins of frames by their statistics, and by J, in units of the median
+        change that an exchange of neighbours makes.
+    frame_starts : int
+        Annealings of the bins of frames.
+    frame_noise : float
+        Noise in the public statistics while bins are annealed by J.
+    groups : int
+        Groups of background speech, at least, whose statistics are compared.
+    variance_floor : float
+        Variances of the bins' statistics count as larger by this share of their mean.
+    quietest : float
+        Magnitudes below this share of their mean in background speech count as that, before their logarithm.
+    agreed : float
+        Correlation of what two keys of large blocks decrypt from which they count as one: 0.995 stands for 23 dB each.
+    plain : float
+        A key nearer to the unit matrix than this, relative to its norm, means that nothing was encrypted.
     hottest, coldest : float
         First and last temperature of an annealing, in units of the median change that a random exchange makes.
     directions : tuple of int
@@ -62,6 +81,10 @@ class SpectrogramMomentsSettings(DescentSettings):
         Random keys with which the first stage begins.
     first_noises : tuple of float
         Noise in the public statistics during the first descents, one after the other.
+    later_noises : tuple of float
+        The same at the beginning of each stage of more than `small` directions.
+    flattest : float
+        Least curvature of J, relative to the greatest, that a descent in such a stage counts with.
     short, long : int
         Steps at most of a descent behind a move, and of any other. The last descent takes twice as many as `long`.
     tolerance, last_tolerance : float
@@ -90,6 +113,16 @@ class SpectrogramMomentsSettings(DescentSettings):
     annealing_least_steps: int = 1000
     annealing_sampled: int = 200
     annealing_negligible: float = 1e-3
+    exchanges: int = 500_000
+    rough_temperatures: tuple[float, float] = (1.0, 0.01)
+    likelihood_temperatures: tuple[float, float] = (0.1, 0.001)
+    frame_starts: int = 3
+    frame_noise: float = 0.01
+    groups: int = 8
+    variance_floor: float = 0.1
+    quietest: float = 1e-5
+    agreed: float = 0.995
+    plain: float = 0.5
     hottest: float = 0.5
     coldest: float = 1e-4
     directions: tuple[int, ...] = (6, 10, 16, 24, 40, 64, 100, 160)
@@ -98,6 +131,8 @@ class SpectrogramMomentsSettings(DescentSettings):
     kept: int = 4
     starts: int = 32
     first_noises: tuple[float, ...] = (1.0, 0.1, 0.01)
+    later_noises: tuple[float, ...] = (0.1, 0.01)
+    flattest: float = 1e-4
     short: int = 30
     long: int = 100
     tolerance: float = 1e-7
