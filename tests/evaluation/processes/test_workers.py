@@ -217,7 +217,7 @@ def test_only_the_keys_under_which_a_model_hangs_are_given_up(bad, monkeypatch):
     failures = []
     with Watch("shard", None, str) as watching:
         shards = [(0, 4), (4, 8)]
-        for answered in workers.answers(*[None] * 2, shards, 1, "loky", None, watching, 8.0, worked=True):  # type: ignore[arg-type]
+        for answered in workers.answers(*[None] * 2, shards, 1, None, watching, 8.0, worked=True):  # type: ignore[arg-type]
             failures += answered.failures
     assert sorted(done) == sorted(set(range(8)) - bad)
     assert sorted(failure.number for failure in failures) == sorted(bad)
