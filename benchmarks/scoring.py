@@ -1,11 +1,12 @@
 """What scoring costs: trials of the size of VoxCeleb1 and transcripts of the size of LibriSpeech's test-clean.
 
-``python benchmarks/scoring.py [--keys 8] [--rounds 3]``
+``python benchmarks/scoring.py [--keys 8] [--rounds 3] [--whisper FOLDER]``
 
 1. Seconds per key of everything behind the embeddings (cosines of 37,720 trials, EER, minDCF, their intervals over
    speakers, Cllr, linkability, ZEBRA's disclosures, the rows of the score file) and of everything behind the texts
    (normalisation, alignment of words and characters, rates, intervals, rows), and their share of a key that asks the
-   bundled models about as many utterances.
+   models about as many utterances: the bundled ones, which are the smallest anyone would ask, RawNeXt at its published
+   size in its protocol of ten segments, and Whisper, where its folder is given.
 2. The same numbers from other libraries, in alternation: the EER of scikit-learn's ``roc_curve`` and of SpeechBrain
    (where it is installed), the WER of jiwer. One EER, without intervals, each.
 
@@ -22,6 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import process_time
+from typing import Any
 
 import jiwer
 import numpy as np
@@ -34,6 +36,7 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Utterance
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.metrics.error_rates import eer
+from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, SEGMENTS, RawNeXt, fold_linear_pairs
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
@@ -54,16 +57,21 @@ def main() -> None:
     scores = task.scores(embeddings, lambda: embeddings)
     task.prepare()
     recognition.prepare()
-    behind = {
-        "asv-raw10": (partial(_behind, task, embeddings), UTTERANCES),
-        "asr-words": (partial(_behind, recognition, heard), TEXTS),
+    of_scores = partial(_behind, task, embeddings), UTTERANCES
+    of_texts = partial(_behind, recognition, heard), TEXTS
+    asked: dict[str, tuple[Any, Callable[[], float]]] = {
+        "asv-raw10": (of_scores, partial(_asking, "asv-raw10")),
+        "RawNeXt, 20.3 M parameters": (of_scores, _asking_rawnext),
+        "asr-words": (of_texts, partial(_asking, "asr-words")),
     }
+    if options.whisper is not None:
+        asked[options.whisper.name] = of_texts, partial(_asking, f"whisper:{options.whisper}", 4, 1)
     print("| model | scoring, ms per key | asking, ms per key | share of a key |\n| --- | --- | --- | --- |")
-    for model, (work, utterances) in behind.items():
+    for model, ((work, utterances), asking) in asked.items():
         scoring = median(_seconds(work) for _ in range(options.rounds)) / options.keys
-        asking = median(_asking(model) for _ in range(options.rounds)) * utterances
-        share = 100 * scoring / (scoring + asking)
-        print(f"| {model} | {1e3 * scoring:.1f} | {1e3 * asking:.0f} | {share:.2f} % |", flush=True)
+        whole = median(asking() for _ in range(options.rounds)) * utterances
+        share = 100 * scoring / (scoring + whole)
+        print(f"| {model} | {1e3 * scoring:.1f} | {1e3 * whole:,.0f} | {share:.3f} % |", flush=True)
 
     target = torch.from_numpy(task.trials.target)
     ways = {
@@ -94,14 +102,26 @@ def _behind(task: SpeakerVerification | SpeechRecognition, answers: Tensor | lis
         pd.DataFrame(found).to_parquet(Path(folder) / "scores.parquet")
 
 
-def _asking(model: str) -> float:
+def _asking(model: str, utterances: int | None = None, keys: int = 8) -> float:
     """Seconds per utterance of the bundled corpus that the engine needs for a key."""
-    asr = model == "asr-words"
-    speech = {"corpus": "bundled-words", "task": "asr"} if asr else {"corpus": "bundled", "trials": "corpus"}
-    experiment = Experiment(SweepConfig(model, keys=8, device="cpu", **speech))
+    of_model = {"asv-raw10": {"corpus": "bundled", "trials": "corpus"}, "asr-words": {"corpus": "bundled-words"}}
+    speech = of_model.get(model, {"corpus": "bundled"})
+    task = "asv" if model == "asv-raw10" else "asr"
+    experiment = Experiment(
+        SweepConfig(model, task=task, keys=keys, device="cpu", **speech), utterances and range(utterances)
+    )
     experiment.tune()
-    keys = experiment.incorrect.batch(0, 8)
-    return _seconds(lambda: experiment.answers(keys)) / (8 * len(experiment.used))
+    drawn = experiment.incorrect.batch(0, keys)
+    return _seconds(lambda: experiment.answers(drawn)) / (keys * len(experiment.used))
+
+
+@torch.inference_mode()
+def _asking_rawnext() -> float:
+    """The same for RawNeXt with random weights, from one segment of the ten of an utterance."""
+    network = fold_linear_pairs(RawNeXt().eval().requires_grad_(False))
+    segment = 0.1 * torch.randn(1, SEGMENT)
+    network(segment)
+    return SEGMENTS * _seconds(lambda: network(segment))
 
 
 def _verification(rng: np.random.Generator) -> SpeakerVerification:
@@ -174,6 +194,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--whisper", type=Path, help="folder of a Whisper checkpoint")
     return parser.parse_args()
 
 
