@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import process_time
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.engine import rotated
 from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.models.protocol import Recogniser
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.keys.inverse import inverse_of
@@ -54,7 +57,7 @@ def _row(name: str, options: argparse.Namespace) -> str:
 
     ratios = []
     for _ in range(options.rounds):
-        own, batch = min((_seconds(lambda b=b: _decoded(experiment, encrypted, b)), b) for b in BATCHES)
+        own, batch = min((_seconds(partial(_decoded, experiment, encrypted, b)), b) for b in BATCHES)
         whole = _seconds(swept)
         ratios.append((whole / own, own / options.keys, whole / options.keys, batch))
     ratio, own, whole, batch = sorted(ratios)[len(ratios) // 2]
@@ -75,9 +78,10 @@ def _encrypted(experiment: Experiment) -> list[Tensor]:
 
 @torch.inference_mode()
 def _decoded(experiment: Experiment, encrypted: list[Tensor], batch: int) -> None:
+    recogniser = cast(Recogniser, experiment.engine.model)
     for queries in encrypted:
         for some in torch.split(queries, batch):
-            experiment.engine.model.transcribe(some)
+            recogniser.transcribe(some)
 
 
 def _seconds(work: Callable[[], None]) -> float:

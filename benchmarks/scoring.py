@@ -81,7 +81,7 @@ def main() -> None:
         "WER counts, jiwer": lambda: [_jiwer(recognition, texts) for texts in heard],
     }
     if find_spec("speechbrain"):
-        from speechbrain.utils.metric_stats import EER
+        from speechbrain.utils.metric_stats import EER  # type: ignore[import-not-found,unused-ignore]
 
         ways["EER, SpeechBrain"] = lambda: [EER(row[target], row[~target]) for row in scores]
     found: dict[str, list[float]] = {name: [] for name in ways}
@@ -104,12 +104,10 @@ def _behind(task: SpeakerVerification | SpeechRecognition, answers: Tensor | lis
 
 def _asking(model: str, utterances: int | None = None, keys: int = 8) -> float:
     """Seconds per utterance of the bundled corpus that the engine needs for a key."""
-    of_model = {"asv-raw10": {"corpus": "bundled", "trials": "corpus"}, "asr-words": {"corpus": "bundled-words"}}
-    speech = of_model.get(model, {"corpus": "bundled"})
-    task = "asv" if model == "asv-raw10" else "asr"
-    experiment = Experiment(
-        SweepConfig(model, task=task, keys=keys, device="cpu", **speech), utterances and range(utterances)
-    )
+    corpus = "bundled-words" if model == "asr-words" else "bundled"
+    task, trials = ("asv", "corpus") if model == "asv-raw10" else ("asr", None)
+    config = SweepConfig(model, corpus, task=task, trials=trials, keys=keys, device="cpu")
+    experiment = Experiment(config, None if utterances is None else range(utterances))
     experiment.tune()
     drawn = experiment.incorrect.batch(0, keys)
     return _seconds(lambda: experiment.answers(drawn)) / (keys * len(experiment.used))
@@ -143,7 +141,7 @@ def _verification(rng: np.random.Generator) -> SpeakerVerification:
         "drawn",
     )
     utterances = tuple(
-        Utterance(id, f"s{number}", Path("none"), "fm"[number % 2])
+        Utterance(id, f"s{number}", Path("none"), "f" if number % 2 else "m")
         for id, number in zip(trials.ids, speaker.tolist(), strict=True)
     )
     return SpeakerVerification(trials, utterances)
@@ -177,11 +175,11 @@ def _crossing(target: Tensor, scores: np.ndarray) -> float:
     return 100 * float(np.interp(0, (1 - hits - alarms)[::-1], alarms[::-1]))
 
 
-def _jiwer(task: SpeechRecognition, texts: list[Hypothesis]) -> None:
+def _jiwer(task: SpeechRecognition, texts: list[Hypothesis]) -> tuple[float, float]:
     normal = normaliser(task.normalise)
     heard = [normal(one.text) for one in texts]
-    jiwer.process_words(list(task.references), heard)
-    jiwer.process_characters(list(task.references), heard)
+    said = list(task.references)
+    return jiwer.process_words(said, heard).wer, jiwer.process_characters(said, heard).cer
 
 
 def _seconds(work: Callable[[], object]) -> float:
