@@ -65,15 +65,11 @@ def _row(name: str, options: argparse.Namespace) -> str:
 
 
 def _encrypted(experiment: Experiment) -> list[Tensor]:
-    """The queries of every key, each key's groups one after another."""
-    relative = torch.from_numpy(experiment.incorrect.batch(0, experiment.total)) @ inverse_of(
-        experiment.engine.model_key
-    )
-    found = []
-    for key in relative.to(experiment.dtype):
-        for group in experiment.engine.queries.groups:
-            found.append(rotated(group.segments, key[None], experiment.cut)[0])
-    return found
+    """The queries of each group under all keys: the fastest decoding may put several keys into a batch, too."""
+    keys = torch.from_numpy(experiment.incorrect.batch(0, experiment.total))
+    relative = (keys @ inverse_of(experiment.engine.model_key)).to(experiment.dtype)
+    groups = experiment.engine.queries.groups
+    return [rotated(group.segments, relative, experiment.cut).flatten(0, 1) for group in groups]
 
 
 @torch.inference_mode()

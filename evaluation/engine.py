@@ -36,6 +36,7 @@ from wrongkey.keys.key_cut import KeyCut
 
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
 TUNING_SECONDS = (0.05, 0.3)  # shortest and longest measurement of a batch size
+LONG_PASS = 1.0  # seconds: a pass that takes longer is measured by itself, and not asked again
 TUNING_SHARE = 0.02  # of the time that the sweep itself is going to take, between these two
 
 
@@ -248,8 +249,11 @@ class Engine:
             if each * _asked_of(group, rows) > free_memory(self.device):
                 break
             try:
-                each = self._peak(group, rows) / _asked_of(group, rows)
-                rates[rows] = self._rate(group, rows, seconds if asked is None or rates else least)
+                begin, asked_once = self._clock(), _asked_of(group, rows)
+                each = self._peak(group, rows) / asked_once
+                once = self._clock() - begin
+                limit = seconds if asked is None or rates else least
+                rates[rows] = asked_once / once if once > LONG_PASS else self._rate(group, rows, limit)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or not rates:
                     raise
