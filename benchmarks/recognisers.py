@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import process_time
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.engine import rotated
 from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.models.protocol import Recogniser
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.keys.inverse import inverse_of
@@ -54,7 +57,7 @@ def _row(name: str, options: argparse.Namespace) -> str:
 
     ratios = []
     for _ in range(options.rounds):
-        own, batch = min((_seconds(lambda b=b: _decoded(experiment, encrypted, b)), b) for b in BATCHES)
+        own, batch = min((_seconds(partial(_decoded, experiment, encrypted, b)), b) for b in BATCHES)
         whole = _seconds(swept)
         ratios.append((whole / own, own / options.keys, whole / options.keys, batch))
     ratio, own, whole, batch = sorted(ratios)[len(ratios) // 2]
@@ -62,22 +65,19 @@ def _row(name: str, options: argparse.Namespace) -> str:
 
 
 def _encrypted(experiment: Experiment) -> list[Tensor]:
-    """The queries of every key, each key's groups one after another."""
-    relative = torch.from_numpy(experiment.incorrect.batch(0, experiment.total)) @ inverse_of(
-        experiment.engine.model_key
-    )
-    found = []
-    for key in relative.to(experiment.dtype):
-        for group in experiment.engine.queries.groups:
-            found.append(rotated(group.segments, key[None], experiment.cut)[0])
-    return found
+    """The queries of each group under all keys: the fastest decoding may put several keys into a batch, too."""
+    keys = torch.from_numpy(experiment.incorrect.batch(0, experiment.total))
+    relative = (keys @ inverse_of(experiment.engine.model_key)).to(experiment.dtype)
+    groups = experiment.engine.queries.groups
+    return [rotated(group.segments, relative, experiment.cut).flatten(0, 1) for group in groups]
 
 
 @torch.inference_mode()
 def _decoded(experiment: Experiment, encrypted: list[Tensor], batch: int) -> None:
+    recogniser = cast(Recogniser, experiment.engine.model)
     for queries in encrypted:
         for some in torch.split(queries, batch):
-            experiment.engine.model.transcribe(some)
+            recogniser.transcribe(some)
 
 
 def _seconds(work: Callable[[], None]) -> float:

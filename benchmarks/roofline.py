@@ -21,6 +21,7 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import prod
 from pathlib import Path
 from time import perf_counter
@@ -50,11 +51,11 @@ Product = tuple[int, int, int, int]  # (b, m, k) @ (b, k, n)
 aten = torch.ops.aten
 
 
-class Operators(TorchDispatchMode):
+class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
     """The matrix products within a block, by shape, and the bytes that all its operators read and write."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         self.products: Counter[Product] = Counter()
         self.bytes = 0
 
@@ -143,7 +144,7 @@ def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> str:
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         ask(row)
     operations = counter.get_total_flops()
-    taken, batch = min((_best(lambda b=b: ask(_rows(row, b))) / b, b) for b in BATCHES)
+    taken, batch = min((_best(partial(ask, _rows(row, b))) / b, b) for b in BATCHES)
     with Operators() as operators, sdpa_kernel(SDPBackend.MATH):
         ask(_rows(row, batch))
     products = sum(count * _best(_multiply(shape)) for shape, count in operators.products.items()) / batch

@@ -1,11 +1,12 @@
 """What scoring costs: trials of the size of VoxCeleb1 and transcripts of the size of LibriSpeech's test-clean.
 
-``python benchmarks/scoring.py [--keys 8] [--rounds 3]``
+``python benchmarks/scoring.py [--keys 8] [--rounds 3] [--whisper FOLDER]``
 
 1. Seconds per key of everything behind the embeddings (cosines of 37,720 trials, EER, minDCF, their intervals over
    speakers, Cllr, linkability, ZEBRA's disclosures, the rows of the score file) and of everything behind the texts
    (normalisation, alignment of words and characters, rates, intervals, rows), and their share of a key that asks the
-   bundled models about as many utterances.
+   models about as many utterances: the bundled ones, which are the smallest anyone would ask, RawNeXt at its published
+   size in its protocol of ten segments, and Whisper, where its folder is given.
 2. The same numbers from other libraries, in alternation: the EER of scikit-learn's ``roc_curve`` and of SpeechBrain
    (where it is installed), the WER of jiwer. One EER, without intervals, each.
 
@@ -22,6 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import process_time
+from typing import Any
 
 import jiwer
 import numpy as np
@@ -34,6 +36,7 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Utterance
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.metrics.error_rates import eer
+from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, SEGMENTS, RawNeXt, fold_linear_pairs
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
@@ -54,16 +57,21 @@ def main() -> None:
     scores = task.scores(embeddings, lambda: embeddings)
     task.prepare()
     recognition.prepare()
-    behind = {
-        "asv-raw10": (partial(_behind, task, embeddings), UTTERANCES),
-        "asr-words": (partial(_behind, recognition, heard), TEXTS),
+    of_scores = partial(_behind, task, embeddings), UTTERANCES
+    of_texts = partial(_behind, recognition, heard), TEXTS
+    asked: dict[str, tuple[Any, Callable[[], float]]] = {
+        "asv-raw10": (of_scores, partial(_asking, "asv-raw10")),
+        "RawNeXt, 20.3 M parameters": (of_scores, _asking_rawnext),
+        "asr-words": (of_texts, partial(_asking, "asr-words")),
     }
+    if options.whisper is not None:
+        asked[options.whisper.name] = of_texts, partial(_asking, f"whisper:{options.whisper}", 4, 1)
     print("| model | scoring, ms per key | asking, ms per key | share of a key |\n| --- | --- | --- | --- |")
-    for model, (work, utterances) in behind.items():
+    for model, ((work, utterances), asking) in asked.items():
         scoring = median(_seconds(work) for _ in range(options.rounds)) / options.keys
-        asking = median(_asking(model) for _ in range(options.rounds)) * utterances
-        share = 100 * scoring / (scoring + asking)
-        print(f"| {model} | {1e3 * scoring:.1f} | {1e3 * asking:.0f} | {share:.2f} % |", flush=True)
+        whole = median(asking() for _ in range(options.rounds)) * utterances
+        share = 100 * scoring / (scoring + whole)
+        print(f"| {model} | {1e3 * scoring:.1f} | {1e3 * whole:,.0f} | {share:.3f} % |", flush=True)
 
     target = torch.from_numpy(task.trials.target)
     ways = {
@@ -73,7 +81,7 @@ def main() -> None:
         "WER counts, jiwer": lambda: [_jiwer(recognition, texts) for texts in heard],
     }
     if find_spec("speechbrain"):
-        from speechbrain.utils.metric_stats import EER
+        from speechbrain.utils.metric_stats import EER  # type: ignore[import-not-found,unused-ignore]
 
         ways["EER, SpeechBrain"] = lambda: [EER(row[target], row[~target]) for row in scores]
     found: dict[str, list[float]] = {name: [] for name in ways}
@@ -94,14 +102,24 @@ def _behind(task: SpeakerVerification | SpeechRecognition, answers: Tensor | lis
         pd.DataFrame(found).to_parquet(Path(folder) / "scores.parquet")
 
 
-def _asking(model: str) -> float:
+def _asking(model: str, utterances: int | None = None, keys: int = 8) -> float:
     """Seconds per utterance of the bundled corpus that the engine needs for a key."""
-    asr = model == "asr-words"
-    speech = {"corpus": "bundled-words", "task": "asr"} if asr else {"corpus": "bundled", "trials": "corpus"}
-    experiment = Experiment(SweepConfig(model, keys=8, device="cpu", **speech))
+    corpus = "bundled-words" if model == "asr-words" else "bundled"
+    task, trials = ("asv", "corpus") if model == "asv-raw10" else ("asr", None)
+    config = SweepConfig(model, corpus, task=task, trials=trials, keys=keys, device="cpu")
+    experiment = Experiment(config, None if utterances is None else range(utterances))
     experiment.tune()
-    keys = experiment.incorrect.batch(0, 8)
-    return _seconds(lambda: experiment.answers(keys)) / (8 * len(experiment.used))
+    drawn = experiment.incorrect.batch(0, keys)
+    return _seconds(lambda: experiment.answers(drawn)) / (keys * len(experiment.used))
+
+
+@torch.inference_mode()
+def _asking_rawnext() -> float:
+    """The same for RawNeXt with random weights, from one segment of the ten of an utterance."""
+    network = fold_linear_pairs(RawNeXt().eval().requires_grad_(False))
+    segment = 0.1 * torch.randn(1, SEGMENT)
+    network(segment)
+    return SEGMENTS * _seconds(lambda: network(segment))
 
 
 def _verification(rng: np.random.Generator) -> SpeakerVerification:
@@ -123,7 +141,7 @@ def _verification(rng: np.random.Generator) -> SpeakerVerification:
         "drawn",
     )
     utterances = tuple(
-        Utterance(id, f"s{number}", Path("none"), "fm"[number % 2])
+        Utterance(id, f"s{number}", Path("none"), "f" if number % 2 else "m")
         for id, number in zip(trials.ids, speaker.tolist(), strict=True)
     )
     return SpeakerVerification(trials, utterances)
@@ -157,11 +175,11 @@ def _crossing(target: Tensor, scores: np.ndarray) -> float:
     return 100 * float(np.interp(0, (1 - hits - alarms)[::-1], alarms[::-1]))
 
 
-def _jiwer(task: SpeechRecognition, texts: list[Hypothesis]) -> None:
+def _jiwer(task: SpeechRecognition, texts: list[Hypothesis]) -> tuple[float, float]:
     normal = normaliser(task.normalise)
     heard = [normal(one.text) for one in texts]
-    jiwer.process_words(list(task.references), heard)
-    jiwer.process_characters(list(task.references), heard)
+    said = list(task.references)
+    return jiwer.process_words(said, heard).wer, jiwer.process_characters(said, heard).cer
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -174,6 +192,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--whisper", type=Path, help="folder of a Whisper checkpoint")
     return parser.parse_args()
 
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers, Gathered
 from wrongkey.evaluation.first_layer import KeyedFirstLayer, with_first_layer
-from wrongkey.evaluation.hardware import free_memory, is_out_of_memory
+from wrongkey.evaluation.hardware import is_out_of_memory, memory_of_a_pass
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.pass_memory import PeakMemory
@@ -36,6 +36,7 @@ from wrongkey.keys.key_cut import KeyCut
 
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
 TUNING_SECONDS = (0.05, 0.3)  # shortest and longest measurement of a batch size
+LONG_PASS = 1.0  # seconds: a pass that takes longer is measured by itself, and not asked again
 TUNING_SHARE = 0.02  # of the time that the sweep itself is going to take, between these two
 
 
@@ -246,11 +247,14 @@ class Engine:
         group = max(self.queries.groups, key=lambda g: g.segments.numel())
         rows, each, (least, seconds) = 1, 0.0, TUNING_SECONDS
         while rows <= largest and len([r for r in rates if r > max(rates, key=rates.__getitem__)]) < PATIENCE:
-            if each * _asked_of(group, rows) > free_memory(self.device):
+            if each * _asked_of(group, rows) > memory_of_a_pass(self.device):
                 break
             try:
-                each = self._peak(group, rows) / _asked_of(group, rows)
-                rates[rows] = self._rate(group, rows, seconds if asked is None or rates else least)
+                begin, asked_once = self._clock(), _asked_of(group, rows)
+                each = self._peak(group, rows) / asked_once
+                once = self._clock() - begin
+                limit = seconds if asked is None or rates else least
+                rates[rows] = asked_once / once if once > LONG_PASS else self._rate(group, rows, limit)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or not rates:
                     raise

@@ -12,6 +12,7 @@ import joblib
 import torch
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.memory import free_memory
 
 PRECISIONS = {
     "float64": torch.float64,
@@ -118,22 +119,12 @@ def keep_freed_memory() -> None:
     torch.empty(7_500_000).fill_(0)
 
 
-def free_memory(device: torch.device) -> float:
-    """Bytes that a pass may take: of a GPU what is free there, of this machine's memory an equal part for each core.
-
-    A container's limit counts. Infinite where the system does not say: memory that runs out halves the batch then.
-    """
+def memory_of_a_pass(device: torch.device) -> float:
+    """Bytes that a pass may take: of a GPU what is free there, of this machine's memory an equal part for each core."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return float(torch.cuda.mem_get_info(device)[0] + unused)
-    found = [float("inf")]
-    with suppress(OSError, ValueError, KeyError):
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        found.append(1024 * int(lines["MemAvailable"].split()[0]))
-    with suppress(OSError, ValueError):  # "max" is no number
-        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
-        found.append(limit - used)
-    return min(found) / available_cores()
+    return free_memory() / available_cores()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class PeakMemory(TorchDispatchMode):
+class PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
     """Counts the bytes of tensors that are alive at once, within a ``with`` block.
 
     What was there before is not counted, nor what an operation uses inside itself.
@@ -30,7 +30,7 @@ class PeakMemory(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         self.peak = self._now = 0
         self._alive: set[int] = set()
 

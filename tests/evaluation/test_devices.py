@@ -12,9 +12,10 @@ from torch.utils._pytree import tree_leaves
 
 from tests import toys
 from tests.evaluation.test_engine import SPEECH, engine_of
+from tests.narrow import of_type
 from wrongkey.evaluation import engine as engine_module
 from wrongkey.evaluation.engine import Engine
-from wrongkey.evaluation.hardware import free_memory
+from wrongkey.evaluation.hardware import memory_of_a_pass
 from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.pass_memory import PeakMemory
 from wrongkey.evaluation.queries import group_queries
@@ -61,7 +62,7 @@ def test_no_pass_waits_for_the_device(make, kernels, dtype):
     engine = engine_of(make(), correct_key("rom", 3, 0), kernels, device=META, dtype=dtype)
     for rows in (1, 64):
         with Waits() as waits:
-            answers = engine.answers(keys, rows=rows)
+            answers = of_type(torch.Tensor, engine.answers(keys, rows=rows))
         assert answers.shape[:2] == (5, len(SPEECH)) and answers.device == META
         waited.append((waits.read, waits.copied))
     assert waited[0] == waited[1] <= (1, 2)  # the key is looked at on the CPU, before the first pass
@@ -86,7 +87,8 @@ def test_no_bundled_model_reads_a_value(name, ask):
         kernels=False,
         device=META,
     )
-    assert engine.answers(draw_keys("rom", size, 0, 0, 2), rows=1).shape[:2] == (2, 2)
+    answers = of_type(torch.Tensor, engine.answers(draw_keys("rom", size, 0, 0, 2), rows=1))
+    assert answers.shape[:2] == (2, 2)
 
 
 def test_the_memory_of_a_pass_is_what_its_tensors_hold_at_once():
@@ -112,12 +114,12 @@ def test_no_pass_is_tried_that_would_not_fit(kernels, monkeypatch):
         ask(self, group, rows, start)
 
     monkeypatch.setattr(Engine, "_ask_some", noted)
-    monkeypatch.setattr(engine_module, "free_memory", lambda device: 2.5 * four)
+    monkeypatch.setattr(engine_module, "memory_of_a_pass", lambda device: 2.5 * four)
     monkeypatch.setattr(engine_module, "TUNING_SECONDS", (0.0, 0.0))
     monkeypatch.setattr(engine_module, "PATIENCE", 100)
     rates = engine.tune(largest=1024)
     assert max(tried) == max(rates) <= 8
-    assert free_memory(torch.device("cpu")) > 0
+    assert memory_of_a_pass(torch.device("cpu")) > 0
 
 
 def test_where_little_is_asked_little_is_measured(monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wrongkey.evaluation import hardware
-from wrongkey.evaluation.hardware import Workers, free_memory, worthwhile_workers
+from wrongkey.evaluation.hardware import Workers, memory_of_a_pass, worthwhile_workers
 
 CPU = torch.device("cpu")
 
@@ -35,6 +35,6 @@ def test_a_gpu_has_a_process_of_its_own():
 
 def test_every_core_has_its_part_of_the_memory(monkeypatch):
     monkeypatch.setattr(hardware, "available_cores", lambda: 1)
-    whole = free_memory(CPU)
+    whole = memory_of_a_pass(CPU)
     monkeypatch.setattr(hardware, "available_cores", lambda: 4)
-    assert 2**20 < free_memory(CPU) < whole / 3
+    assert 2**20 < memory_of_a_pass(CPU) < whole / 3

@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+from joblib import cpu_count
 
 from wrongkey.evaluation.processes import pool as pool_module
 from wrongkey.evaluation.processes.pool import is_ready, processes, started
@@ -40,7 +41,7 @@ def test_a_process_that_holds_what_it_prepared_is_kept():
 
 
 def test_what_is_started_is_taken_and_kept_for_the_next_sweep():
-    threads = max(int(pool_module.cpu_count()), 1)
+    threads = max(int(cpu_count()), 1)
     with started(None):
         assert is_ready(1, threads)
         with processes(1, threads) as pool:
@@ -53,7 +54,7 @@ def test_what_is_started_is_taken_and_kept_for_the_next_sweep():
 
 
 def test_what_nobody_took_ends_with_a_sweep_that_fails():
-    threads = max(int(pool_module.cpu_count()) // 2, 1)
+    threads = max(int(cpu_count()) // 2, 1)
     with pytest.raises(ValueError, match="no such model"), started(2):
         (pool,) = pool_module._idle.values()
         workers = list(pool._loky._processes.values())
