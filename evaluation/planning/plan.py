@@ -8,7 +8,7 @@ from typing import Any
 
 from wrongkey.evaluation.begin import threads_of_this_process
 from wrongkey.evaluation.config import SweepConfig
-from wrongkey.evaluation.hardware import available_cores, choose_device, choose_workers
+from wrongkey.evaluation.hardware import available_cores, choose_device, choose_workers, worthwhile_workers
 from wrongkey.evaluation.planning.calibration import Calibration, calibrate
 from wrongkey.evaluation.planning.cost import Cost, timed
 from wrongkey.evaluation.planning.prediction import Prediction, predict
@@ -68,7 +68,7 @@ def plan_sweep(config: SweepConfig, out: Path, workers: int | None = None, repor
     out
         The run folder, which need not exist; keys that it holds are not asked again.
     workers
-        Processes; None takes one per core on a CPU and one per GPU.
+        Processes; None takes as many as the sweep would by what a key and their start cost.
     report
         Called with a line of text at each stage.
 
@@ -77,10 +77,12 @@ def plan_sweep(config: SweepConfig, out: Path, workers: int | None = None, repor
     BadInput
         As the sweep would.
     """
-    workers = choose_workers(workers, choose_device(config.device))
-    folder = RunFolder(out)
-    with threads_of_this_process(max(available_cores() // workers, 1)):
+    device, folder = choose_device(config.device), RunFolder(out)
+    with threads_of_this_process(max(available_cores() // choose_workers(workers, device), 1)):
         measured, took = timed(lambda: calibrate(config, folder, report))
     there = len(folder.keys_done() & set(range(measured.total)))
     missing = measured.total - there
+    if workers is None:
+        start = measured.start.clock + measured.prepare.clock
+        workers = worthwhile_workers(measured.total * measured.key.clock, start, measured.total, device).count
     return Plan(folder.path, there, measured, predict(measured, missing, workers) if missing else None, took)
