@@ -29,7 +29,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Utterance, load_audio, open_corpus
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
-from wrongkey.keys import correct_key, encrypt_query
+from wrongkey.keys import correct_key, draw_keys, encrypt_query
 from wrongkey.keys.labels import PAPER
 
 RATE = 16_000
@@ -61,8 +61,7 @@ def fresh_keys(size: int) -> Callable[[NDArray[np.floating], int], NDArray[np.fl
 
     def encrypt(wave: NDArray[np.floating], seed: int) -> NDArray[np.floating]:
         rows = wave[: len(wave) // size * size].reshape(-1, 1, size)
-        turns, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((len(rows), size, size)))
-        return (rows @ turns).ravel()
+        return (rows @ draw_keys("rom", size, seed, 0, len(rows))).ravel()
 
     return encrypt
 

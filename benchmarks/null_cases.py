@@ -35,7 +35,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
 from wrongkey.evaluation.whitening import prediction_error
-from wrongkey.keys import SecretKey, decrypt_query, encrypt_query, get_scheme
+from wrongkey.keys import SecretKey, decrypt_query, draw_keys, encrypt_query, get_scheme
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.reports.statistics.proportions import exact_interval
 
@@ -92,10 +92,9 @@ def whitened(wave: Wave) -> Wave:
 
 
 def fresh_keys(wave: Wave, size: int, number: int) -> Wave:
-    """A key of its own for every block."""
+    """A key of its own for every block, as ROM draws it: what QR leaves as it is has a mean, and that is one key."""
     rows = wave[: len(wave) // size * size].reshape(-1, 1, size)
-    keys, _ = np.linalg.qr(np.random.default_rng(number).standard_normal((len(rows), size, size)))
-    return (rows @ keys).ravel()
+    return (rows @ draw_keys("rom", size, number, 0, len(rows))).ravel()
 
 
 def under(scheme: str, size: int, number: int, wave: Wave) -> Wave:

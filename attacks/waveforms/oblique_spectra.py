@@ -71,8 +71,8 @@ class ObliqueSettings(PolyphaseSettings):
     descents : int
         Starts that descend to the last floor.
     beyond : float
-        Success is claimed only if the condition number is at most this times the largest that the scheme draws. Of 20
-        right claims on the train part (4 to 10 samples, 5 s) the estimate had 0.94 to 1.09 times that of the key.
+        Success is claimed only if the condition number is at most this times the largest that the scheme draws. Of 19
+        right claims on the train part (4 to 10 samples, 5 s) the estimate had 0.93 to 1.09 times that of the key.
     """
 
     largest: int = 32
