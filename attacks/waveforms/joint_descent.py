@@ -23,8 +23,7 @@ from wrongkey.attacks.solvers.orthogonal_group import cayley
 from wrongkey.attacks.solvers.stable_linalg import polar
 from wrongkey.attacks.waveforms.block_diagonal import within_blocks
 from wrongkey.attacks.waveforms.joint_diagonalisation import Criterion
-
-ENOUGH = 1e-6  # conjugate gradients end where the squared residual is this share of the first
+from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 
 
 def descend_jointly(
@@ -44,7 +43,7 @@ def descend_jointly(
     components, value, power = at(key)
     step = 1.0
     for _ in range(settings.joint_steps):
-        direction = newton_step(tones, *criterion.model(components, power), turns, settings.joint_inner)
+        direction = newton_step(tones, *criterion.model(components, power), turns, settings)
         while True:
             trial = cayley(-step * direction[None])[0] @ key
             trial_components, trial_value, trial_power = at(trial)
@@ -61,10 +60,10 @@ def descend_jointly(
     return polar(key), value
 
 
-def newton_step(tones: Tensor, slope: Tensor, curvature: Tensor, turns: int, steps: int) -> Tensor:
+def newton_step(tones: Tensor, slope: Tensor, curvature: Tensor, turns: int, settings: PolyphaseSettings) -> Tensor:
     """The real skew A (N, N), within the blocks, that the models of all frequencies together ask for.
 
-    slope, curvature: (g, N, N). steps: the most steps of the conjugate gradients.
+    slope, curvature: (g, N, N).
     """
     slope, curvature = slope.to(tones.dtype), curvature.to(torch.float64)
     middle, mean = tones[len(tones) // 2], curvature.mean(0)
@@ -85,8 +84,8 @@ def newton_step(tones: Tensor, slope: Tensor, curvature: Tensor, turns: int, ste
     found = torch.zeros_like(residual)
     direction = ahead = preconditioned(residual)
     product = first = (residual * ahead).sum()
-    for _ in range(steps):
-        if product <= ENOUGH * first or product <= 0:
+    for _ in range(settings.joint_inner):
+        if product <= settings.joint_residual**2 * first or product <= 0:
             break
         change = curved(direction)
         size = product / (direction * change).sum()

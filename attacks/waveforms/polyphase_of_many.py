@@ -12,8 +12,6 @@ from dataclasses import replace
 from wrongkey.attacks.base import Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 
-SMALLEST = 32  # samples of a block: of smaller ones a single speaker's ciphertext gives the key away
-
 
 class PolyphaseOfMany(Polyphase):
     """`Polyphase` on the ciphertext of many speakers."""
@@ -27,9 +25,9 @@ class PolyphaseOfMany(Polyphase):
 
     def inapplicable(self, setting: Setting) -> str | None:
         """As `Polyphase`, and only large blocks."""
-        reason = super().inapplicable(setting)
-        if reason is None and setting.size < SMALLEST:
-            return f"Blocks of fewer than {SMALLEST} samples need no more than one speaker's ciphertext: polyphase."
+        reason, least = super().inapplicable(setting), self.settings.smallest_of_many
+        if reason is None and setting.size < least:
+            return f"Blocks of fewer than {least} samples need no more than one speaker's ciphertext: polyphase."
         return reason
 
     def cases(self, setting: Setting) -> Sequence[Case]:

@@ -17,6 +17,9 @@ class PolyphaseSettings(StructureSettings):
     ----------
     largest : int
         The largest block size in samples; of larger blocks a victim does not speak long enough.
+    smallest_of_many : int
+        The smallest block size at which the ciphertext of many is attacked; of smaller blocks that of a single speaker
+        gives the key away.
     estimates : int
         Estimates of the key, each from segments of another length.
     small : int
@@ -43,6 +46,8 @@ class PolyphaseSettings(StructureSettings):
         The most steps of it.
     joint_inner : int
         The most steps of the conjugate gradients that solve for one of them.
+    joint_residual : float
+        They end earlier where the residual is this share of the first.
     agreed : float
         Success is claimed only if what all estimates decrypt correlates by at least this; or two, where bands are
         empty and blocks are not small.
@@ -110,6 +115,7 @@ class PolyphaseSettings(StructureSettings):
     """
 
     largest: int = 128
+    smallest_of_many: int = 32
     estimates: int = 2
     small: int = 5
     estimates_of_small: int = 4
@@ -121,6 +127,7 @@ class PolyphaseSettings(StructureSettings):
     large: int = 33
     joint_steps: int = 30
     joint_inner: int = 60
+    joint_residual: float = 1e-3
     agreed: float = 0.998
     segment: float = 0.032
     least_blocks: int = 12

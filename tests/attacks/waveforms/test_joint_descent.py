@@ -61,5 +61,5 @@ def test_where_curvature_is_the_same_everywhere_the_step_is_the_mean_slope() -> 
     slope = torch.complex(*parts)
     slope = slope - slope.mH
     mean = (known @ slope @ known.mH).mean(0).real
-    found = newton_step(known, slope, torch.full(known.shape, 2.0), 1, 50)
+    found = newton_step(known, slope, torch.full(known.shape, 2.0), 1, DEFAULTS)
     torch.testing.assert_close(found, (mean - mean.mT) / 4, rtol=1e-2, atol=1e-3)

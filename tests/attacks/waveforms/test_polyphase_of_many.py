@@ -10,7 +10,8 @@ from tests.narrow import present
 from wrongkey.attacks.base import BackgroundSpeech, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.polyphase import Polyphase
-from wrongkey.attacks.waveforms.polyphase_of_many import SMALLEST, PolyphaseOfMany
+from wrongkey.attacks.waveforms.polyphase_of_many import PolyphaseOfMany
+from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS
 from wrongkey.errors import BadInput
 from wrongkey.keys import correct_key, encrypt_query, get_scheme
 from wrongkey.keys.key_cut import KeyCut
@@ -49,5 +50,5 @@ def test_the_rest_of_a_block_at_the_end_of_a_query_is_left_out(voice):
 
 
 def test_it_leaves_small_blocks_to_the_attack_on_one_speaker():
-    assert PolyphaseOfMany().inapplicable(setting(SMALLEST)) is None
-    assert "polyphase" in present(PolyphaseOfMany().inapplicable(setting(SMALLEST - 1)))
+    assert PolyphaseOfMany().inapplicable(setting(DEFAULTS.smallest_of_many)) is None
+    assert "polyphase" in present(PolyphaseOfMany().inapplicable(setting(DEFAULTS.smallest_of_many - 1)))
