@@ -27,9 +27,9 @@ from wrongkey.evaluation.corpora import load_audio, open_corpus
 
 ROOT = Path(__file__).parents[1]
 RATE = 16_000
-PIECES, PIECE = 4, 2 * RATE  # segments of an utterance, and their samples: half a megabyte
+PIECES, PIECE = 2, 2 * RATE  # segments of an utterance, and their samples: a quarter of a megabyte
 SPEEDS = (90, 95, 97, 99, 101, 103, 105, 110)  # percent
-EVERY = 0.1  # seconds between two looks at the processes
+EVERY = 0.5  # seconds between two looks at the processes
 
 
 class Small:

@@ -107,7 +107,7 @@ def wait_for(condition) -> None:
 
 def once(after: int, action) -> Any:
     """A callback of progress that acts when ``after`` keys are done."""
-    acted = []
+    acted: list[int] = []
 
     def progress(keys: int, total: int) -> None:
         if keys >= after and not acted:
