@@ -76,7 +76,8 @@ def test_white_noise_tells_nothing_and_the_attack_says_so(scheme):
 
 def taller(magnitudes: bool, bins: int = 24) -> tuple[list[Tensor], BackgroundSpeech]:
     """Two spectrograms of a victim, and those of others."""
-    heard = [spectrogram(s, bins=bins) for s in range(10)]
+    tilt = torch.linspace(4, -4, bins, dtype=torch.float64)[:, None]  # as of speech, which falls with frequency
+    heard = [spectrogram(s, bins=bins) + tilt for s in range(10)]
     if magnitudes:
         heard = [(query / 2).exp() for query in heard]
     return heard[:2], BackgroundSpeech(tuple(heard[2:]), ())
