@@ -71,6 +71,8 @@ def rearranged(
     b = np.ascontiguousarray(problem.seen.permute(1, 2, 0).numpy())
     linear, order = problem.linear.numpy(), start.argmax(1).numpy().astype(np.int64)
     unit = float(np.median([abs(_change(a, b, linear, order, i, i + 1)) for i in range(len(order) - 1)]))
+    if unit == 0:  # of bins that are all alike no order is better
+        return start
     hot, cold = (unit * temperature for temperature in temperatures)
     best = _rearrange(a, b, linear, order, settings.exchanges, seed % 2**32, hot, cold)
     key = torch.zeros_like(start)

@@ -94,10 +94,10 @@ class TileLikelihood:
         The linear term is left out.
         """
         a, b = self.inverse, self.seen
-        own = a.diagonal(dim1=1, dim2=2).mT @ b.diagonal(dim1=1, dim2=2)
-        kept = own.diagonal()
-        curved = own + own.mT - kept[:, None] - kept - ((a + a.mT) * b.mT).sum(0)
-        return (curved + curved.mT) / 2
+        exchanged = a.diagonal(dim1=1, dim2=2).mT @ b.diagonal(dim1=1, dim2=2) - (a * b.mT).sum(0)
+        product = (a * b).sum(0)
+        kept = (product.sum(0) + product.sum(1)) / 2
+        return exchanged + exchanged.mT - kept[:, None] - kept
 
     def value(self, keys: Tensor) -> Tensor:
         """Return J `(b,)`."""

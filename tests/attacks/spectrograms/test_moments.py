@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.attacks.solvers.finite_schemes import SIGNED
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.scores import key_error
-from wrongkey.attacks.spectrograms.annealing import annealed_order
+from wrongkey.attacks.spectrograms.annealing import annealed_order, rearranged
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, whitening
 from wrongkey.attacks.spectrograms.moments import SpectrogramMoments
 from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
@@ -48,10 +48,12 @@ OTHERS = {
 }
 
 
-def attacked(scheme: str, key: np.ndarray, queries: list[Tensor], background: BackgroundSpeech) -> Recovery:
-    size = len(key)
-    setting = Setting(SCHEMES[scheme], KeyCut("tiles", round(size**0.5)), rate=100.0)
-    ciphertext = tuple(encrypt_query(query.double(), key, blocks="tiles") for query in queries)
+def attacked(
+    scheme: str, key: np.ndarray, queries: list[Tensor], background: BackgroundSpeech, blocks: str = "tiles"
+) -> Recovery:
+    cut = KeyCut(blocks, len(key) if blocks == "frames" else round(len(key) ** 0.5))
+    setting = Setting(SCHEMES[scheme], cut, rate=100.0)
+    ciphertext = tuple(encrypt_query(query.double(), key, blocks=blocks) for query in queries)
     return SpectrogramMoments().run(Evidence(setting, Case(), seed=3, ciphertext=ciphertext, background=background))
 
 
@@ -70,6 +72,52 @@ def test_white_noise_tells_nothing_and_the_attack_says_so(scheme):
     key = draw_keys(scheme, 9, 1, 0, 1)[0]
     noise = [torch.from_numpy(np.random.default_rng(s).standard_normal((BINS, FRAMES))) for s in range(4)]
     assert not attacked(scheme, key, noise, OTHERS[True]).success_claimed
+
+
+def taller(magnitudes: bool, bins: int = 24) -> tuple[list[Tensor], BackgroundSpeech]:
+    """Two spectrograms of a victim, and those of others."""
+    tilt = torch.linspace(4, -4, bins, dtype=torch.float64)[:, None]  # as of speech, which falls with frequency
+    heard = [spectrogram(s, bins=bins) + tilt for s in range(10)]
+    if magnitudes:
+        heard = [(query / 2).exp() for query in heard]
+    return heard[:2], BackgroundSpeech(tuple(heard[2:]), ())
+
+
+@pytest.mark.parametrize("magnitudes", [False, True])
+def test_the_order_of_whole_frames_is_found(magnitudes):
+    queries, others = taller(magnitudes)
+    key = draw_keys("shuffling", 24, 1, 0, 1)[0]
+    found = attacked("shuffling", key, queries, others, "frames")
+    assert found.key is not None
+    assert np.array_equal(found.key, key)
+    assert found.success_claimed
+
+
+def test_a_rom_key_of_large_tiles_is_found_and_the_second_search_says_so():
+    queries, others = taller(False, bins=25)
+    key = draw_keys("rom", 25, 1, 0, 1)[0]
+    found = attacked("rom", key, queries, others)
+    assert found.key is not None
+    assert key_error(found.key, key, "tiles") < 0.2
+    assert found.success_claimed
+
+
+@pytest.mark.parametrize("scheme", ["flipping", "shuffling", "rom"])
+def test_plain_spectrograms_hold_no_key(scheme):
+    found = attacked(scheme, np.eye(9), [spectrogram(100 + s) for s in range(4)], OTHERS[False])
+    assert found.success_claimed is False
+    assert "plain" in found.note
+
+
+@pytest.mark.parametrize("given", ["noise", "plain", "rom", "one sound"])
+def test_no_order_of_whole_frames_is_claimed_where_there_is_none(given):
+    queries, others = taller(False)
+    key = draw_keys("rom", 24, 5, 0, 1)[0] if given == "rom" else np.eye(24)
+    if given == "noise":
+        queries = [torch.randn(24, FRAMES, generator=torch.Generator().manual_seed(s)) for s in range(2)]
+    if given == "one sound":  # all bins change together
+        queries = [query[:1].expand(24, -1) for query in queries]
+    assert not attacked("shuffling", key, queries, others, "frames").success_claimed
 
 
 @pytest.fixture
@@ -110,6 +158,26 @@ def test_annealing_leaves_a_minimum_of_single_exchanges(objective):
     assert sorted(annealed.argmax(1).tolist()) == list(range(9))
     assert value(objective, annealed) <= reached + 1e-9
     assert value(objective, stuck) <= value(objective, start)
+
+
+def test_rearranging_lowers_j_from_a_reversed_order(objective):
+    start = torch.eye(9, dtype=torch.float64).flip(0)
+    found = rearranged(objective, start, 0, (0.1, 0.001), replace(SETTINGS, exchanges=3000))
+    assert sorted(found.argmax(1).tolist()) == list(range(9))
+    assert value(objective, found) <= value(objective, start)
+
+
+def test_curvatures_are_second_differences_along_rotations():
+    plain = moments(block_grid(query, TILES) for query in OTHERS[False].queries)
+    own = TileLikelihood(whitening(plain, 0.01), plain, means=False, negligible=0.0)
+    step = 1e-3
+    for i, j in ((0, 1), (2, 7)):
+        turned = torch.eye(9, dtype=torch.float64).repeat(2, 1, 1)
+        for key, angle in zip(turned, (step, -step), strict=True):
+            key[i, i] = key[j, j] = np.cos(angle)
+            key[i, j], key[j, i] = np.sin(angle), -np.sin(angle)
+        bent = float(own.value(turned).sum() - 2 * own.value(torch.eye(9, dtype=torch.float64)[None])[0]) / step**2
+        assert float(own.curvatures()[i, j]) == pytest.approx(bent / 2, rel=1e-3)
 
 
 def test_groups_that_are_right_by_themselves_are_joined():
