@@ -52,7 +52,7 @@ def _table(plan: Plan, predicted: Prediction) -> list[str]:
     key, processes = plan.measured.key.clock, predicted.workers
     by = f" by {processes} processes" if processes > 1 else ""
     names = {
-        "start": f"start of {1 + processes} processes",
+        "start": f"start and end of {1 + processes} processes",
         "prepare": "model and speech",
         "check": "self-checks, conditions without a key",
         "keys": f"{predicted.keys:,} keys of {key:.2g} s{by}",
