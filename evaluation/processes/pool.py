@@ -20,7 +20,7 @@ from multiprocessing import resource_tracker
 from queue import Empty
 from typing import Any
 
-from joblib.externals.loky.process_executor import ProcessPoolExecutor
+from joblib.externals.loky import process_executor
 
 from wrongkey.plugins import OURS, SAFE_PATH, leave_environment, workers_import_nothing_here
 
@@ -46,7 +46,7 @@ class Pool(Executor):
         settings = {"PYTHONFAULTHANDLER": "", SAFE_PATH: OURS} | {name: str(threads) for name in THREADS}
         with _held_back():
             resource_tracker.ensure_running()  # it lets the signals in again, once
-            self._loky = ProcessPoolExecutor(
+            self._loky = process_executor.ProcessPoolExecutor(
                 count,
                 timeout=IDLE_SECONDS,
                 initializer=_bind_to,
@@ -154,6 +154,8 @@ def _bind_to(caller: int, thread_lasts: bool) -> None:
     used only where that is the main thread. Elsewhere a thread polls whenever Python lets it run.
     """
     leave_environment()
+    # loky would end a process, with a warning, whose memory grows by 300 MB after its first call: a corpus is no leak.
+    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
     if thread_lasts and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     threading.Thread(target=_watch, args=(caller,), daemon=True).start()
