@@ -26,7 +26,6 @@ from typing import Any
 
 from joblib import cpu_count
 from joblib.externals.loky import process_executor
-from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
 from wrongkey.plugins import OURS, SAFE_PATH, leave_environment, workers_import_nothing_here
 
@@ -53,7 +52,7 @@ class Pool(Executor):
         settings = {"PYTHONFAULTHANDLER": "", SAFE_PATH: OURS} | {name: str(threads) for name in THREADS}
         with _held_back():
             resource_tracker.ensure_running()  # it lets the signals in again, once
-            self._loky = ProcessPoolExecutor(
+            self._loky = process_executor.ProcessPoolExecutor(
                 count,
                 timeout=IDLE_SECONDS,
                 initializer=_bind_to,

@@ -182,10 +182,13 @@ def has_not_hung():
 
 def test_the_shard_of_a_worker_that_hangs_is_given_to_another(sound, tmp_path, has_not_hung):
     """However often the start of a worker takes longer on a busy machine."""
+    begin = time.monotonic()
+    sweep(config("sound", keys=1), tmp_path / "measured", workers=1)
+    timeout = 5 + 5 * (time.monotonic() - begin)
     said: list[str] = []
-    sweep(config("hanging_once"), tmp_path / "run", workers=1, timeout=15.0, report=said.append)
+    sweep(config("hanging_once"), tmp_path / "run", workers=1, timeout=timeout, report=said.append)
     np.testing.assert_allclose(scores(tmp_path / "run"), sound, atol=1e-4)
-    assert any("took longer than --timeout 15 s and will be given to another worker" in line for line in said)
+    assert any(re.search("took longer than --timeout .* s and will be given to another worker", line) for line in said)
     manifest = json.loads((tmp_path / "run/manifest.json").read_text())
     assert manifest["late_shards"] >= 1 and manifest["ended"]
 
@@ -196,7 +199,7 @@ def test_a_model_that_always_hangs_ends_the_run(tmp_path, monkeypatch):
 
     monkeypatch.setattr(workers, "asked", never)
     with pytest.raises(BadInput, match=r"^Keys 0 … 4 took longer than --timeout 8 s: what is done is kept"):
-        sweep(config("sound"), tmp_path / "run", workers=1, timeout=8.0)
+        sweep(config("sound"), tmp_path / "run", workers=1, timeout=600.0)
 
 
 @pytest.mark.parametrize("bad", [set(), {3}, {0, 7}, {4, 5}, set(range(8))])
@@ -309,6 +312,14 @@ def test_processes_are_kept_after_good_work_and_killed_after_bad():
         raise KeyboardInterrupt
     assert all(call.exception(60) for call in calls)
     assert second not in children()
+
+
+def test_a_process_may_need_much_memory_after_its_first_call():
+    """As for a corpus, after the few utterances of the self-checks: loky takes that for a leak."""
+    with processes(1, 1, keep=False) as pool:
+        first = pool.submit(os.getpid).result(60)
+        pool.submit(exec, "import builtins, time; builtins.corpus = b'x' * 350_000_000; time.sleep(1.1)").result(60)
+        assert pool.submit(os.getpid).result(60) == first
 
 
 def test_ctrl_c_waits_until_a_process_is_started():
