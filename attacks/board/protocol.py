@@ -26,7 +26,7 @@ HERE = Path(__file__).parent / "protocols"
 # What each shipped protocol hashes to. `wrongkey board --protocol FILE --plan` shows the hash of a file.
 SHIPPED = {
     "smoke": "46aed7b7ad931f07aae81833584c95f52e0a07024528aec5bfed0801df83e268",
-    "speech-v1": "cebbabf1d23837f2e470e9c3fadfc4329526e3cb1e277baf4495c42835dfad42",
+    "speech-v1": "b84bf3b9a81badb397e5ab4079cc6da4841c58c3ab7d6bb02d38fcfc81a42d26",
 }
 
 Count = Annotated[int, Field(ge=1)]

@@ -102,8 +102,13 @@ def test_the_adversarys_own_queries_are_not_prepared(tmp_path):
 
 def test_a_victims_speech_is_read_once(tmp_path, monkeypatch):
     of = target("rom", tmp_path)
-    read = []
-    monkeypatch.setattr(target_module, "load_audio", lambda one, *rest: read.append(one.id) or load_audio(one, *rest))
+    read: list[str] = []
+
+    def counted(one, *rest):
+        read.append(one.id)
+        return load_audio(one, *rest)
+
+    monkeypatch.setattr(target_module, "load_audio", counted)
     _, utterances = of.victims[0]
     first, again = of.queries(utterances[:2]), of.queries(utterances[:2])
     assert read == [one.id for one in utterances[:2]]

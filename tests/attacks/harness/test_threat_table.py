@@ -8,9 +8,9 @@ import pytest
 from wrongkey.attacks.harness.offered import SUITE
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.keyless.informed import NEEDS as INFORMED
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES, Adversary
 from wrongkey.reports.attacks.guessing import GUESSING_NEEDS
 from wrongkey.reports.attacks.rows import GUESSING
-from wrongkey.reports.attacks.threats import ADVERSARIES, Adversary
 
 PAGE = (Path(__file__).parents[3] / "docs" / "threat-model.md").read_text(encoding="utf-8")
 TABLE = PAGE.partition("| adversary | has |")[2].partition("\n\n")[0]

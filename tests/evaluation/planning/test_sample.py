@@ -6,6 +6,7 @@ import soundfile
 import torch
 
 from wrongkey.evaluation.corpora import Utterance
+from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.planning.sample import sample_of
 
 RATE = 8_000
@@ -36,5 +37,6 @@ def test_few_utterances_are_all_measured(utterances):
 def test_answers_of_the_sample_stand_for_all(utterances):
     sample = sample_of(utterances, 3)
     answers = torch.tensor([[[5.0], [2.0], [8.0]]])  # of one key
-    assert sample.of_all(answers).flatten().tolist() == [2, 8, 2, 5, 2, 8, 5, 8, 5]
-    assert sample.of_all([["five", "two", "eight"]])[0][:2] == ["two", "eight"]
+    assert torch.as_tensor(sample.of_all(answers)).flatten().tolist() == [2, 8, 2, 5, 2, 8, 5, 8, 5]
+    heard = [Hypothesis("five"), Hypothesis("two"), Hypothesis("eight")]
+    assert list(sample.of_all([heard])[0][:2]) == heard[1:]

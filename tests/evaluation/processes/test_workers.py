@@ -24,7 +24,7 @@ from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.processes import pool as pool_module
 from wrongkey.evaluation.processes import watch, workers
 from wrongkey.evaluation.processes.dispatch import Call, Refusal, TookTooLong, collect, described, sheltered
-from wrongkey.evaluation.processes.failures import SomeFailed
+from wrongkey.evaluation.processes.failures import Failure, SomeFailed
 from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Watch, some_of
 from wrongkey.evaluation.processes.workers import Answered
@@ -205,7 +205,8 @@ def test_a_model_that_always_hangs_ends_the_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("bad", [set(), {3}, {0, 7}, {4, 5}, set(range(8))])
 def test_only_the_keys_under_which_a_model_hangs_are_given_up(bad, monkeypatch):
     """Every other key is answered once, and late keys after those that are not."""
-    done, tried = [], []
+    done: list[int] = []
+    tried: list[set[int]] = []
 
     def hangs_under_bad(ask, experiment, identity, calls, *settings):
         for place, call in enumerate(calls):
@@ -217,10 +218,11 @@ def test_only_the_keys_under_which_a_model_hangs_are_given_up(bad, monkeypatch):
             yield Answered([])
 
     monkeypatch.setattr(workers, "asked", hangs_under_bad)
-    failures = []
+    failures: list[Failure] = []
     with Watch("shard", None, str) as watching:
         shards = [(0, 4), (4, 8)]
-        for answered in workers.answers(*[None] * 2, shards, 1, None, watching, 8.0, worked=True):  # type: ignore[arg-type]
+        nobody: Any = None
+        for answered in workers.answers(nobody, nobody, shards, 1, None, watching, 8.0, worked=True):
             failures += answered.failures
     assert sorted(done) == sorted(set(range(8)) - bad)
     assert sorted(failure.number for failure in failures) == sorted(bad)
