@@ -14,7 +14,7 @@ from wrongkey.evaluation import cautions
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.checks import self_checks
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import Workers, available_cores, choose_workers, describe_device, worthwhile_workers
+from wrongkey.evaluation.hardware import Workers, choose_workers, describe_device, threads_each, worthwhile_workers
 from wrongkey.evaluation.processes.pool import is_ready
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.processes.workers import score_rows
@@ -27,13 +27,17 @@ PROBED_SEGMENTS = (1, 8)  # whose time says how much a key is: the first of them
 LONG = 0.2  # seconds after which one segment tells enough
 
 
-def choose_processes(experiment: Experiment, asked: int | None, scheduler: str | None, reading: float) -> Workers:
+def choose_processes(
+    experiment: Experiment, keys: int, asked: int | None, scheduler: str | None, reading: float
+) -> Workers:
     """How many processes ask the model, from the number that was named, or from what they cost.
 
     Parameters
     ----------
     experiment
         What is asked.
+    keys
+        How many are still to be asked.
     asked
         The number that was named, or None.
     scheduler
@@ -46,11 +50,9 @@ def choose_processes(experiment: Experiment, asked: int | None, scheduler: str |
     count = choose_workers(asked, experiment.device)
     if asked is not None:
         return Workers(count, "as asked")
-    most = min(count, experiment.total)
-    start = reading if is_ready(most, max(available_cores() // most, 1)) else IMPORTING + reading
-    return worthwhile_workers(
-        experiment.total * _seconds_per_key(experiment), start, experiment.total, experiment.device
-    )
+    most = max(min(count, keys), 1)
+    start = reading if is_ready(most, threads_each(most)) else IMPORTING + reading
+    return worthwhile_workers(keys * _seconds_per_key(experiment), start, keys, experiment.device)
 
 
 def _seconds_per_key(experiment: Experiment) -> float:

@@ -94,7 +94,7 @@ def worthwhile_workers(work: float, start: float, keys: int, device: torch.devic
     most = choose_workers(None, device)
     if device.type != "cpu":
         return Workers(most, "one per GPU")
-    most = min(most, keys)
+    most = max(min(most, keys), 1)
     estimate = f"{_seconds(work)} of work in one process, {_seconds(start)} until others answer"
     if start + work / most < work:
         return Workers(most, f"one per core or key: {estimate}")
@@ -108,6 +108,11 @@ def _seconds(amount: float) -> str:
 def available_cores() -> int:
     """Cores that this process may use: affinity and container quotas included."""
     return int(joblib.cpu_count())
+
+
+def threads_each(processes: int) -> int:
+    """Threads of each of some processes that share the cores."""
+    return max(available_cores() // processes, 1)
 
 
 def keep_freed_memory() -> None:

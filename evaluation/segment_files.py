@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from wrongkey.evaluation.queries import InMemory, Queries, QueryGroup, Shape
-from wrongkey.files import explained_errors
+from wrongkey.files import explained_errors, write_text_atomically
 
 PREFIX = "wrongkey-segments-"
 INDEX, LOCK, READING = "index.json", "lock", "reading"
@@ -68,7 +68,7 @@ class SegmentFiles:
         groups = [((group.pieces, *group.segments.shape[1:]), group.utterance.tolist()) for group in queries.groups]
         index = {"dtype": str(self._dtype).removeprefix("torch."), "seconds": seconds, "groups": groups}
         with explained_errors(self.folder, REMEDY):
-            (self.folder / INDEX).write_text(json.dumps(index))
+            write_text_atomically(self.folder / INDEX, json.dumps(index))
 
 
 class Spooled:

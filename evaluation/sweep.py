@@ -18,7 +18,7 @@ from wrongkey.evaluation.begin import begin_run, choose_processes, set_batch_siz
 from wrongkey.evaluation.clips import keep_sweep
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import available_cores, choose_device
+from wrongkey.evaluation.hardware import choose_device, threads_each
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import check_timeout
@@ -93,14 +93,16 @@ def sweep(
     most, workers_of_cluster = places(workers, choose_device(config.device), scheduler)
     folder = RunFolder(out)
     say = report or (lambda line: None)
-    with folder.locked(), threads_of_this_process(max(available_cores() // most, 1)):
+    with folder.locked(), threads_of_this_process(threads_each(most)):
         begin = perf_counter()
         with model_at_fault(config.model):
             if prepared is None:
                 say(f"Reading {config.corpus} for {config.model} …")
             experiment = prepared or Experiment(config)
-            chosen = choose_processes(experiment, workers, scheduler, perf_counter() - begin)
-            threads = max(available_cores() // chosen.count, 1)
+            chosen = choose_processes(
+                experiment, _missing(experiment, folder), workers, scheduler, perf_counter() - begin
+            )
+            threads = threads_each(chosen.count)
             torch.set_num_threads(threads)
             if scheduler is None:
                 start(chosen.count, threads)
@@ -111,7 +113,9 @@ def sweep(
             manifest, done = begin_run(
                 folder, experiment, identity, _keys_asked(experiment), chosen.count, timeout, command, report
             )
-            manifest["sessions"][-1] |= {"workers": chosen.count, "workers_because": chosen.why}
+            manifest["sessions"][-1] |= {"workers": at_once, "workers_because": chosen.why}
+            if scheduler is not None:  # its workers have threads of their own
+                manifest["sessions"][-1]["threads"] = None
             total, tied = experiment.total, set(manifest["tied_keys"])
             failed = {one["key"]: one["reason"] for one in manifest["failed_keys"]}  # of this session or an earlier one
             late = manifest["late_shards"]
@@ -157,6 +161,11 @@ def sweep(
 def _shards_again(again: RunFolder, total: int, done: Set[int]) -> list[tuple[int, int]]:
     """The shards of an earlier run, which keys are asked in together, where none of their keys is done."""
     return [keys for keys in again.shards() if keys[1] <= total and done.isdisjoint(range(*keys))]
+
+
+def _missing(experiment: Experiment, folder: RunFolder) -> int:
+    """Incorrect keys that a folder lacks, if it is one of this experiment."""
+    return len(set(range(experiment.total)) - folder.keys_done())
 
 
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:

@@ -42,7 +42,7 @@ from wrongkey.attacks.harness.task_errors import error_rates
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.clips import effective_errors, row_of_sweep
-from wrongkey.evaluation.hardware import available_cores
+from wrongkey.evaluation.hardware import available_cores, threads_each
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout, collect, described
 from wrongkey.evaluation.processes.failures import Failure, Failures, SomeFailed
@@ -125,7 +125,7 @@ def run_attacks(
     attacks = [open_attack(name) for name in names]
     _check_names(attacks)
     workers = workers or available_cores()
-    threads = max(available_cores() // workers, 1)
+    threads = threads_each(workers)
     if salt is not None:
         read_salt(salt)  # refused before anything runs
     if report:
@@ -459,7 +459,7 @@ def _outcomes(
             watch.heard()
             yield outcome
         return
-    threads = max(available_cores() // workers, 1)
+    threads = threads_each(workers)
     asked = (run.target.config, str(run.target.folder), run.salt, attack, case, threads)
     calls = [Call(_name(attack, case, number), (*asked, number)) for number in trials]
     with processes(workers, threads) as pool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from wrongkey.evaluation.begin import threads_of_this_process
 from wrongkey.evaluation.config import SweepConfig
-from wrongkey.evaluation.hardware import available_cores, choose_device, choose_workers, worthwhile_workers
+from wrongkey.evaluation.hardware import choose_device, choose_workers, threads_each, worthwhile_workers
 from wrongkey.evaluation.planning.calibration import Calibration, calibrate
 from wrongkey.evaluation.planning.cost import Cost, timed
 from wrongkey.evaluation.planning.prediction import Prediction, predict
@@ -68,7 +68,7 @@ def plan_sweep(config: SweepConfig, out: Path, workers: int | None = None, repor
     out
         The run folder, which need not exist; keys that it holds are not asked again.
     workers
-        Processes; None takes as many as the sweep would by what a key and their start cost.
+        Processes; None takes as many as are worth their start by what was measured, as the sweep does.
     report
         Called with a line of text at each stage.
 
@@ -78,11 +78,19 @@ def plan_sweep(config: SweepConfig, out: Path, workers: int | None = None, repor
         As the sweep would.
     """
     device, folder = choose_device(config.device), RunFolder(out)
-    with threads_of_this_process(max(available_cores() // choose_workers(workers, device), 1)):
-        measured, took = timed(lambda: calibrate(config, folder, report))
+    most = choose_workers(workers, device)
+    measured, took = _measured(config, folder, most, report)
     there = len(folder.keys_done() & set(range(measured.total)))
     missing = measured.total - there
-    if workers is None:
+    if workers is None and most > 1:
         start = measured.start.clock + measured.prepare.clock
-        workers = worthwhile_workers(measured.total * measured.key.clock, start, measured.total, device).count
-    return Plan(folder.path, there, measured, predict(measured, missing, workers) if missing else None, took)
+        most = worthwhile_workers(missing * measured.key.clock, start, missing, device).count
+        if most == 1:  # a process alone has all threads
+            measured, again = _measured(config, folder, most, report)
+            took += again
+    return Plan(folder.path, there, measured, predict(measured, missing, most) if missing else None, took)
+
+
+def _measured(config: SweepConfig, folder: RunFolder, workers: int, report: Report | None) -> tuple[Calibration, Cost]:
+    with threads_of_this_process(threads_each(workers)):
+        return timed(lambda: calibrate(config, folder, report))

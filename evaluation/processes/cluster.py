@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
 
-from wrongkey.errors import BadInput
+from wrongkey.errors import BadInput, in_one_line
 
 ANSWERS_WITHIN = 10.0  # seconds that a scheduler may take to answer; one that restarts is waited for as long
 LOGS = ("distributed", "distributed.client", "tornado.application")
@@ -69,6 +69,11 @@ def cluster(scheduler: str) -> Iterator[Cluster]:
             client = Client(scheduler, timeout=ANSWERS_WITHIN)  # type: ignore[no-untyped-call,unused-ignore]
         except OSError:
             raise BadInput(f"No Dask scheduler answers at {scheduler}: start one with 'dask scheduler'.") from None
+        except Exception as error:  # an address whose protocol Dask is not set up for
+            raise BadInput(
+                f"Dask cannot use the address {scheduler} ({in_one_line(error)}): set up TLS in Dask's configuration, "
+                "or give a tcp:// address."
+            ) from None
         with client:
             workers = Cluster(client)
             try:

@@ -13,7 +13,7 @@ from torch import Tensor
 from wrongkey.evaluation.answers import Answers, difference_of
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import available_cores
+from wrongkey.evaluation.hardware import threads_each
 from wrongkey.evaluation.processes.dispatch import Call, collect
 from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Report, Watch
@@ -58,7 +58,7 @@ def ask_elsewhere(
     on_gpu = experiment.device.type == "cuda"
     if on_gpu:
         torch.cuda.empty_cache()  # what finding the batch size left would be missing there
-    threads = max(available_cores() // workers, 1)
+    threads = threads_each(workers)
     places = [experiment.numbers[number] for number in numbers]
     asked = (experiment.config, places, experiment.engine.batch.rows, threads, _of_notebook(experiment.config))
     call = Call("the questions of the self-checks, in another process", asked)

@@ -11,7 +11,6 @@ import re
 import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -23,7 +22,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.cautions import tied
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import available_cores, choose_workers, describe_device
+from wrongkey.evaluation.hardware import choose_workers, describe_device, threads_each
 from wrongkey.evaluation.processes.cluster import cluster, cluster_size, threads_of_worker
 from wrongkey.evaluation.processes.dispatch import Call, TookTooLong, accepted, collect, described, sheltered
 from wrongkey.evaluation.processes.failures import Failure
@@ -193,7 +192,7 @@ def asked(
             watch.heard()
             yield found
         return
-    threads = max(available_cores() // workers, 1)
+    threads = threads_each(workers)
     folder = experiment.files and experiment.files.folder
     here = (threads, folder and str(folder))
     there = (None, folder and folder.name)  # of a folder beside the other temporary files of each machine
@@ -215,7 +214,7 @@ def places(workers: int | None, device: torch.device, scheduler: str | None) -> 
     if scheduler is None:
         here = choose_workers(workers, device)
         return here, here
-    return 1, choose_workers(workers or cluster_size(scheduler), device)
+    return 1, choose_workers(cluster_size(scheduler) if workers is None else workers, device)
 
 
 def _keys(start: int, stop: int) -> str:
@@ -233,6 +232,9 @@ class Batch:
     def of(cls, experiment: Experiment) -> Batch:
         """The batch size of an experiment."""
         return cls(experiment.engine.batch.rows, _kind(experiment.device))
+
+
+_held: dict[tuple[Any, ...], Experiment] = {}  # one at most
 
 
 def run_shard(
@@ -254,9 +256,17 @@ def run_shard(
         return ask(_prepared(config, identity, batch, segments), *arguments)
 
 
-@lru_cache(maxsize=1)
 def _prepared(config: SweepConfig, identity: Identity, batch: Batch, segments: str | None) -> Experiment:
-    """Prepared once per worker, with the caller's rows per pass or, on another device, the fastest ones.
+    """Prepared once per worker; the one before goes first, since two corpora may not fit into the memory."""
+    asked = (config, identity, batch, segments)
+    if asked not in _held:
+        _held.clear()
+        _held[asked] = _prepare(*asked)
+    return _held[asked]
+
+
+def _prepare(config: SweepConfig, identity: Identity, batch: Batch, segments: str | None) -> Experiment:
+    """With the caller's rows per pass or, on another device, the fastest ones.
 
     Raises BadInput where the worker finds another model or other speech than the caller, as on a cluster whose
     machines hold different files.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 
@@ -27,6 +28,8 @@ class Difference:
     0.5
     >>> Difference("incorrect", 7, "an utterance", "one two", "one too").size
     inf
+    >>> Difference("incorrect", 7, "eer", 26.0, float("nan")).size
+    inf
     """
 
     condition: str
@@ -39,7 +42,8 @@ class Difference:
     def size(self) -> float:
         """How far the two are apart; infinite where they are no numbers, or only one is there."""
         if isinstance(self.there, float) and isinstance(self.here, float):
-            return abs(self.there - self.here)
+            size = abs(self.there - self.here)
+            return size if isfinite(size) else float("inf")
         return float("inf")
 
     def to_json(self) -> dict[str, Any]:

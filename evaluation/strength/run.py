@@ -25,7 +25,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.begin import begin_run, threads_of_this_process
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import available_cores, choose_device
+from wrongkey.evaluation.hardware import choose_device, threads_each
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout
@@ -101,7 +101,7 @@ def strength(
     check_timeout(timeout)
     here, workers = places(workers, choose_device(config.device), scheduler)
     folder, say = RunFolder(out), report or (lambda line: None)
-    with folder.locked(), threads_of_this_process(max(available_cores() // here, 1)):
+    with folder.locked(), threads_of_this_process(threads_each(here)):
         with model_at_fault(config.model):
             say(f"Reading {config.corpus} for {config.model} …")
             experiment = Experiment(replace(config, keys=1))

@@ -142,18 +142,37 @@ def test_sizes(size, count):
     assert bytes_of(size) == count
 
 
-@pytest.mark.parametrize("size", ["", "GB", "-1GB", "2 cows", "1e3", "٣GB", "nan"])
+@pytest.mark.parametrize("size", ["", "GB", "9" * 400, "-1GB", "2 cows", "1e3", "٣GB", "nan"])
 def test_what_is_no_size_is_refused(size):
     with pytest.raises(BadInput, match="--memory must be a size such as 500MB or 2GB"):
         config(memory=size)
 
 
-def test_free_memory_is_that_of_the_container(tmp_path):
-    machine = free_memory(tmp_path)
-    assert machine > 10**8
-    (tmp_path / "memory.current").write_text("30000000\n")
-    for limit, free in (("80000000\n", 5 * 10**7), ("20000000\n", 0)):
-        (tmp_path / "memory.max").write_text(limit)
-        assert free_memory(tmp_path) == free
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory(tmp_path) > 10**8
+@pytest.mark.parametrize(
+    "line, folder, names",
+    [
+        ("0::/job", "", ("memory.max", "memory.current", "inactive_file")),
+        ("5:memory:/job", "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")),
+    ],
+)
+def test_free_memory_is_that_of_the_tightest_group(line, folder, names, tmp_path):
+    """Of a container, or of a job below it; files that were read do not count as used."""
+    own, root = tmp_path / "own", tmp_path / "cgroup"
+    limit, used, cached = names
+    (root / folder / "job").mkdir(parents=True)
+    own.write_text(f"7:cpu:/other\n{line}\n")
+    assert free_memory(root, own) > 10**8
+
+    def limited(group, most):
+        for name, text in ((limit, most), (used, "30000000\n"), ("memory.stat", f"anon 1\n{cached} 10000000\n")):
+            (root / folder / group / name).write_text(text)
+
+    limited("", "80000000\n")
+    assert free_memory(root, own) == 6 * 10**7
+    limited("job", "40000000\n")
+    assert free_memory(root, own) == 2 * 10**7
+    limited("job", "max\n")
+    assert free_memory(root, own) == 6 * 10**7
+    limited("job", "10000000\n")
+    assert free_memory(root, own) == 0
+    assert free_memory(root, tmp_path / "nothing") > 10**8

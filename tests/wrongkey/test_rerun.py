@@ -56,8 +56,10 @@ def test_a_sweep_made_again_has_the_same_scores(run, tmp_path, capsys):
 
 
 def test_scores_that_differ_are_named_and_the_exit_code_says_so(copy, capsys):
-    """The default folder holds the other run already, so that no key is asked again."""
+    """The default folder holds the other run but for its end, so that no key is asked again."""
     shutil.copytree(copy, copy.with_name("copy-rerun"))
+    unfinished = copy.with_name("copy-rerun") / "manifest.json"
+    unfinished.write_text(json.dumps(json.loads(unfinished.read_text()) | {"ended": None}))
     folder = RunFolder(copy)
     start, stop = folder.shards()[0]
     name = f"incorrect-{start:08d}-{stop:08d}"
@@ -70,6 +72,8 @@ def test_scores_that_differ_are_named_and_the_exit_code_says_so(copy, capsys):
     assert main(["rerun", str(copy), "--trust"]) == 1
     said = capsys.readouterr().out
     assert "The scores are not equal" in said and f"  key {start}, eer: " in said
+    assert main(["rerun", str(copy), "--trust"]) == 2
+    assert "copy-rerun holds an earlier rerun: delete it, or name another folder" in capsys.readouterr().err
 
 
 def test_a_run_that_cannot_be_made_again_is_refused(run, copy, speech, tmp_path, capsys):

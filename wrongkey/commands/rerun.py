@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ def _sweep(options: argparse.Namespace, there: Path, here: Path) -> Compared:
     from wrongkey.attacks.analyses.trust import refuse_code
     from wrongkey.evaluation.experiment import Experiment
     from wrongkey.evaluation.models.asking import model_at_fault
+    from wrongkey.evaluation.processes.failures import SomeFailed
     from wrongkey.evaluation.rerun.compare import compare_runs
     from wrongkey.evaluation.rerun.manifest import check_same, check_unedited, threads_of, with_keys_of
     from wrongkey.evaluation.run_folder.folder import RunFolder
@@ -88,18 +90,28 @@ def _sweep(options: argparse.Namespace, there: Path, here: Path) -> Compared:
     with model_at_fault(config.model):
         experiment = Experiment(config)
         check_same(folder.manifest_path, manifest.get("identity") or {}, experiment.identity())
-    sweep(
-        config,
-        here,
-        workers=options.workers or _workers(threads_of(manifest)),
-        timeout=options.timeout,
-        command=command_line("sweep", config, here),
-        prepared=experiment,
-        again=folder,
-        progress=progress(),
-        report=note,
-    )
+    _check_unfinished(here)
+    with suppress(SomeFailed):  # keys that failed in the run fail again, and others show as missing
+        sweep(
+            config,
+            here,
+            workers=_workers(threads_of(manifest)) if options.workers is None else options.workers,
+            timeout=options.timeout,
+            command=command_line("sweep", config, here),
+            prepared=experiment,
+            again=folder,
+            progress=progress(),
+            report=note,
+        )
     return compare_runs(there, here)
+
+
+def _check_unfinished(here: Path) -> None:
+    """Refuse a folder whose scores an earlier rerun made: nothing would be made again."""
+    from wrongkey.evaluation.run_folder.schema import read_manifest
+
+    if (here / "manifest.json").exists() and read_manifest(here).get("ended"):
+        raise BadInput(f"{here} holds an earlier rerun: delete it, or name another folder with --out.")
 
 
 def _attack(options: argparse.Namespace, asked: Asked, there: Path, here: Path) -> ComparedAttacks:
@@ -118,7 +130,7 @@ def _attack(options: argparse.Namespace, asked: Asked, there: Path, here: Path) 
         asked.names,
         here,
         keys=asked.keys,
-        workers=options.workers or _workers(threads_of(folder.suite() or {})),
+        workers=_workers(threads_of(folder.suite() or {})) if options.workers is None else options.workers,
         timeout=options.timeout,
         command=options.command,
         salt=asked.salt,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +84,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace, config: SweepConfig, out: Path) -> None:
     """Print what the sweep would take."""
+    from wrongkey.evaluation.processes.cluster import check_backend
+    from wrongkey.evaluation.processes.dispatch import check_timeout
     from wrongkey.terminal import answer, conclude, note
 
+    check_backend(options.backend, options.scheduler)
+    check_timeout(options.timeout)
     if options.backend != "loky":
         raise BadInput("--plan measures this machine, not those of a cluster: leave --backend out.")
     note(f"Loading {config.model} …")
@@ -132,14 +136,24 @@ def _finished(out: Path) -> Run | None:
     return None
 
 
+def _started(options: argparse.Namespace, config: SweepConfig) -> AbstractContextManager[None]:
+    """Processes that import while this one does; none for a cluster, or where code of the user's changes the path."""
+    from wrongkey.evaluation.processes.pool import started
+
+    if options.backend != "loky" or ":" in config.model + config.scheme:
+        return nullcontext()
+    return started(options.workers)
+
+
 def _sweep(options: argparse.Namespace, config: SweepConfig, out: Path) -> Run:
     from wrongkey.progress import progress
     from wrongkey.terminal import note
 
     note(f"Loading {config.model} …")
-    from wrongkey.evaluation.processes.pool import started
+    from wrongkey.evaluation.processes.cluster import check_backend
 
-    with started(options.workers):
+    check_backend(options.backend, options.scheduler)
+    with _started(options, config):
         from wrongkey.evaluation.sweep import sweep
         from wrongkey.reports.runs import load_run
 
