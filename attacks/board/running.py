@@ -5,7 +5,7 @@ Every part is a run as its own command makes it: trials, keys and levels that ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from wrongkey.attacks.board.settled import needed, settling
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.results import AttackFolder
-from wrongkey.attacks.harness.suite import Stages, run_attacks
+from wrongkey.attacks.harness.suite import Stages, planned, run_attacks
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, Recordings, open_corpus
@@ -221,11 +221,21 @@ def _attacks(
     record["shortened"] = {}
     failed = _run(protocol, [name for name in asked.names if name not in later], speech, folder, cell, how, record)
     settled = settling(AttackFolder(out), [name for name in asked.names if name not in later], asked.fewest)
-    still = {name: needed(open_attack(name), settled) for name in asked.names if name in later}
-    record["left_out"] = [name for name, is_needed in still.items() if not is_needed]
-    failed += _run(protocol, [name for name in still if still[name]], speech, folder, cell, how, record)
+    record["left_out"] = [] if not later else _not_needed(protocol, speech, cell, out, settled)
+    still = [name for name in asked.names if name in later and name not in record["left_out"]]
+    failed += _run(protocol, still, speech, folder, cell, how, record)
     if failed:
         raise failed[0]
+
+
+def _not_needed(
+    protocol: Protocol, speech: Speech, cell: PlannedCell, out: Path, settled: Iterable[frozenset[str]]
+) -> list[str]:
+    """Attacks of `where_needed` that apply, have no rows yet, and can change nobody's state."""
+    asked, target = protocol.content.attacks, Target(attack_config(protocol, speech, cell), out)
+    attacks = [open_attack(name) for name in asked.names if name in set(asked.where_needed)]
+    spared = [one for one in attacks if not needed(one, settled) and planned(one, target).reason is None]
+    return [one.name for one in spared if AttackFolder(out).rows(one.name).empty]
 
 
 def _run(

@@ -1,7 +1,8 @@
 """Which attacks a cell still needs, as AutoAttack asks only for the points that still stand (Croce and Hein, 2020).
 
 A case settles a cell for everybody who has what it needs: it recovers most keys, or decrypts most speech.
-An attack is needed as long as it may change what the board says of one adversary who could run it.
+An attack is needed as long as it may change whether one adversary who could run it breaks the scheme. What is left
+out might have done so with less ciphertext or in less time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.successes import decrypted, ended, recovered
 
-SHARE = 2 / 3  # of the trials of a case; "broken" asks for less (docs/threat-model.md), so that such a cell is broken
+SHARE = 2 / 3  # of the trials of a case, for the key or for the speech
 
 Needs = frozenset[str]
 
@@ -37,8 +38,7 @@ def settling(folder: AttackFolder, names: Iterable[str], fewest: int) -> set[Nee
         if rows.empty or not known[name].get("wants_key", True):
             continue
         for given, case in ended(rows).groupby("given"):
-            successes = recovered(case) | decrypted(case)
-            if len(case) >= fewest and successes.mean() >= SHARE:
+            if len(case) >= fewest and max(recovered(case).mean(), decrypted(case).mean()) >= SHARE:
                 about = known[name]
                 found.add(frozenset(about.get("cases", {}).get(given, about)["needs"]))
     return found
@@ -48,4 +48,4 @@ def needed(attack: CompleteAttack, settled: Iterable[Needs]) -> bool:
     """Whether one of those who could run the attack has no case that settles the cell."""
     settled = list(settled)
     able = [one for one in ADVERSARIES if one.can(attack.threat.needs)]
-    return not all(any(one.can(needs) for needs in settled) for one in able)
+    return not able or not all(any(one.can(needs) for needs in settled) for one in able)

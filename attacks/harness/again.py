@@ -48,7 +48,9 @@ class Asked:
     names : list of str
         The attacks, without those that the harness adds.
     keys : int
-        Random keys, and incorrect keys of the model.
+        Incorrect keys of the model; without one, random keys.
+    baseline : int
+        Random keys that were scored as attacks are.
     salt : Path or None
         Where the salt of the victims' keys is; None where it was not kept.
     """
@@ -56,6 +58,7 @@ class Asked:
     config: AttackConfig
     names: list[str]
     keys: int
+    baseline: int
     salt: Path | None
 
 
@@ -119,12 +122,15 @@ def attacks_of(run: Path) -> Asked | None:
         raise BadInput(f"{path} has settings of another wrongkey ({', '.join(unknown) or 'no corpus'}): attack again.")
     null = [name for name, about in suite["attacks"].items() if about.get("null")]
     names = [name for name in suite["attacks"] if name not in (*null, Guessing.name)]
-    keys = max((len(folder.rows(name)) for name in null), default=0)
-    if not keys:
+    baseline = max((len(folder.rows(name)) for name in null), default=0)
+    keys = int((folder.manifest() or {}).get("config", {}).get("keys") or baseline)
+    if not baseline:
         raise BadInput(f"{run} has no rows of attacks: finish it with its own command first.")
     salt = path.with_name("salt.json")
     seconds = tuple(settings.get("seconds") or ())
-    return Asked(AttackConfig(**{**settings, "seconds": seconds}), names, keys, salt if salt.exists() else None)
+    return Asked(
+        AttackConfig(**{**settings, "seconds": seconds}), names, keys, baseline, salt if salt.exists() else None
+    )
 
 
 def check_again(asked: Asked, run: Path, trusted: Collection[str] = ()) -> None:

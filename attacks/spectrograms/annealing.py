@@ -2,7 +2,7 @@
 
 The energy is J of module `likelihood`, or another sum of quadratic assignments: an exchange of two positions costs
 O(k N), which numba makes microseconds [1]_. Tiles are annealed by exchanges (`annealed_order`). A frame's bins form
-a line whose pieces come out right before they come to the right place: there pieces are moved and reversed as well
+a line whose pieces come out right before they come to the right place: there bins are moved and pieces reversed as well
 (`rearranged`).
 
 References
@@ -63,16 +63,17 @@ def rearranged(
     temperatures: tuple[float, float],
     settings: SpectrogramMomentsSettings,
 ) -> Tensor:
-    """Return a Shuffling key `(N, N)` of small energy, from `start`, by exchanges and by moved and reversed pieces.
+    """Return a Shuffling key `(N, N)` of small energy, from `start`, by exchanges, moved bins and reversed pieces.
 
     The unit of temperature is the median change that an exchange of neighbours makes in the start.
     """
     a = np.ascontiguousarray(problem.inverse.permute(1, 2, 0).numpy())
     b = np.ascontiguousarray(problem.seen.permute(1, 2, 0).numpy())
     linear, order = problem.linear.numpy(), start.argmax(1).numpy().astype(np.int64)
-    unit = float(np.median([abs(_change(a, b, linear, order, i, i + 1)) for i in range(len(order) - 1)]))
-    if unit == 0:  # of bins that are all alike no order is better
+    changes = np.abs([_change(a, b, linear, order, i, i + 1) for i in range(len(order) - 1)])
+    if not changes.any():  # of bins that are all alike no order is better
         return start
+    unit = float(np.median(changes[changes > 0]))  # bins without sound are alike
     hot, cold = (unit * temperature for temperature in temperatures)
     best = _rearrange(a, b, linear, order, settings.exchanges, seed % 2**32, hot, cold)
     key = torch.zeros_like(start)
@@ -92,7 +93,7 @@ def _exchange(a: Terms, b: Terms, linear: Terms, order: Order, i: int, j: int) -
 def _rearrange(
     a: Terms, b: Terms, linear: Terms, order: Order, exchanges: int, seed: int, hot: float, cold: float
 ) -> Order:
-    """The best order that so many exchanges find, where a moved or reversed piece is a chain of them.
+    """The best order that this many exchanges find, where a moved bin or a reversed piece is a chain of them.
 
     Of three moves one exchanges any two positions, one moves an element, and one reverses a piece; short ways come
     more often than long ones (uniform on a logarithmic scale).

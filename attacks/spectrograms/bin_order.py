@@ -19,6 +19,7 @@ from torch import Tensor
 from wrongkey.attacks.spectrograms.annealing import Assignment, rearranged
 from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
 from wrongkey.attacks.spectrograms.signs_and_orders import nearest_order
+from wrongkey.errors import BadInput
 
 QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)  # of the levels of a bin
 
@@ -54,7 +55,12 @@ class PublicBins:
 
 
 def bin_statistics(frames: Sequence[Tensor]) -> BinStatistics:
-    """Return the statistics of frames `(t, N)` of several queries; a bin that never changes correlates with none."""
+    """Return the statistics of frames `(t, N)` of several queries; a bin that never changes correlates with none.
+
+    Raises BadInput where no query has three frames.
+    """
+    if all(len(rows) < 3 for rows in frames):
+        raise BadInput("The order of bins is found by how they change over three frames, and no query has as many.")
     level = torch.cat(list(frames)).mT
     change = torch.cat([rows[1:-1] - (rows[:-2] + rows[2:]) / 2 for rows in frames if len(rows) > 2]).mT
     spread = level.std(1)
@@ -68,7 +74,12 @@ def bin_statistics(frames: Sequence[Tensor]) -> BinStatistics:
 
 
 def public_bins(queries: Sequence[Sequence[Tensor]], floor: float) -> PublicBins:
-    """Return what groups of background speech have in common; variances are at least `floor` times their mean."""
+    """Return what groups of background speech have in common; variances are at least `floor` times their mean.
+
+    Raises BadInput for fewer than two groups.
+    """
+    if len(queries) < 2:
+        raise BadInput("The background speech is too short to be compared with itself: give more of it.")
     parts = zip(*(bin_statistics(group).parts for group in queries), strict=True)
     stacked = [torch.stack(part) for part in parts]
     spread = [part.var(0) for part in stacked]
@@ -79,10 +90,10 @@ def public_bins(queries: Sequence[Sequence[Tensor]], floor: float) -> PublicBins
 
 
 def groups(queries: Sequence[Tensor], frames: int) -> Iterator[list[Tensor]]:
-    """Yield groups of queries `(t, N)` of at least so many frames together."""
+    """Yield groups of queries `(t, N)`, or of pieces of long ones, of at least that many frames together."""
     group: list[Tensor] = []
-    for query in queries:
-        group.append(query)
+    for piece in (piece for query in queries for piece in torch.split(query, frames)):
+        group.append(piece)
         if sum(map(len, group)) >= frames:
             yield group
             group = []

@@ -89,6 +89,7 @@ class SpectrogramMoments(AttackDefaults):
         cipher = moments(grids)
         objective = TileLikelihood(public.white, cipher, means=True, negligible=settings.negligible)
         decisive, note = setting.size <= settings.small, ""
+        single = len(grids[0]) == 1  # row of blocks, of whole frames: its moments do not tell keys of O(N) apart
         match setting.scheme.group:
             case Group.SIGNS:
                 key, decisive = find_flips(objective, public.plain, cipher, seed, settings.flip_starts), True
@@ -101,9 +102,10 @@ class SpectrogramMoments(AttackDefaults):
                 both = torch.cat([best.keys[:1], -best.keys[:1]])
                 if decisive:
                     key, _ = polished(objective, both, settings)
+                    decisive = not single
                 else:
                     key = polished_along(public.plain, cipher, both, settings)
-                    decisive = len(grids[0]) > 1 and _half_agrees(public, grids, cipher, key, seed, settings)
+                    decisive = not single and _half_agrees(public, grids, cipher, key, seed, settings)
                 note = f"{best.agreed} starts of the first stage agree" + ("" if decisive else f"; {INDECISIVE}")
         if setting.scheme.signed:
             key = with_sign(key, objective, public, grids, settings.sign_difference)
@@ -149,7 +151,7 @@ class _Public:
     def bins(self, frames: int) -> PublicBins:
         """What groups of background speech of so many whole frames have in common."""
         queries = [self.grid(query)[0] for query in self.background.as_users]
-        most = sum(map(len, queries)) // self.settings.groups  # there must be some groups to compare
+        most = max(sum(map(len, queries)) // self.settings.groups, 3)  # there must be some groups to compare
         return public_bins(list(groups(queries, min(frames, most))), self.settings.variance_floor)
 
 
@@ -180,7 +182,10 @@ def _half_agrees(
     public: _Public, grids: list[Tensor], cipher: Moments, key: Tensor, seed: int, settings: SpectrogramMomentsSettings
 ) -> bool:
     """Whether a search of the second half of each query decrypts what the key does, up to the sign."""
-    half = moments(grid[:, grid.shape[1] // 2 :] for grid in grids)
+    try:
+        half = moments(grid[:, grid.shape[1] // 2 :] for grid in grids)
+    except BadInput:  # too few columns
+        return False
     other = search(public.plain, half, seed + 1, settings).keys[0]
     return agreement(key, other, cipher.covariance[:, 0, :, 0].mean(0)) >= settings.agreed
 

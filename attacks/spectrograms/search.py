@@ -212,7 +212,8 @@ def _extended(key: Tensor, plain: Moments, cipher: Moments, settings: Spectrogra
     whole[:known, :known] = key
     ours, theirs = _from_first(plain), whole @ _from_first(cipher) @ whole.mT
     if size > settings.small:
-        deviation = plain.covariance[:, 0, :, 0].mean(0).diagonal().sqrt()
+        variance = plain.covariance[:, 0, :, 0].mean(0).diagonal()
+        deviation = variance.clamp(min=torch.finfo(key.dtype).eps * variance.max()).sqrt()  # some may be dead
         weights = 1 / (deviation[:, None] * deviation)
         ours, theirs = ours * weights, theirs * weights
         before = ours[:, :known, known:].mT @ theirs[:, :known, known:]

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from wrongkey.attacks.base import Case, Evidence, Recovery, Setting, Threat
 from wrongkey.attacks.waveforms.polyphase import Polyphase
+from wrongkey.errors import BadInput
 
 
 class PolyphaseOfMany(Polyphase):
@@ -35,7 +36,9 @@ class PolyphaseOfMany(Polyphase):
         return [Case()]
 
     def run(self, evidence: Evidence) -> Recovery:
-        """As `Polyphase` on the ciphertext of all."""
-        size, others = evidence.setting.size, evidence.enrolled.queries if evidence.enrolled else ()
+        """As `Polyphase` on the ciphertext of all; raises BadInput without that of others."""
+        if evidence.enrolled is None or not evidence.enrolled.queries:
+            raise BadInput("The attack polyphase-of-many needs the ciphertext of others: attack with polyphase.")
+        size, others = evidence.setting.size, evidence.enrolled.queries
         pooled = [*evidence.ciphertext, *(query[: len(query) // size * size] for query in others)]
         return super().run(replace(evidence, ciphertext=tuple(query for query in pooled if len(query))))

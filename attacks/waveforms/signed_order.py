@@ -18,7 +18,7 @@ from wrongkey.attacks.waveforms.blind import ALONE
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import block_rows, lags_for, segment_covariances, states
 from wrongkey.attacks.waveforms.order_search import Order, anneal, pair_costs
-from wrongkey.attacks.waveforms.predictability import ENTROPY_ROUNDING, lag_weights
+from wrongkey.attacks.waveforms.predictability import lag_weights
 from wrongkey.attacks.waveforms.sample_order import OrderSearch, SampleOrderSettings, key_of_order
 from wrongkey.attacks.waveforms.sign_chain import (
     UNDECIDED,
@@ -31,6 +31,7 @@ from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.schemes import Group
 
 SECONDS = (2.0, 5.0, 10.0)  # of ciphertext
+TURN_ROUNDING = 1e-6  # an entropy after another turn is lower only by more than this
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _in_turn(
         search = OrderSearch(signed(segments, signs), seed, settings)
         order = search.polished(best.order) if turn else search.descend(best.order)
         new = SignedOrderFound(order, recover_signs([part[:, order] for part in rows], rate, None, seed, settings))
-        if new.signs.entropy >= best.signs.entropy - ENTROPY_ROUNDING:
+        if new.signs.entropy >= best.signs.entropy - TURN_ROUNDING:
             break
         best = new
     return best

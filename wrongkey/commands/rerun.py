@@ -130,6 +130,7 @@ def _attack(options: argparse.Namespace, asked: Asked, there: Path, here: Path) 
         asked.names,
         here,
         keys=asked.keys,
+        baseline=asked.baseline,
         workers=_workers(threads_of(folder.suite() or {})) if options.workers is None else options.workers,
         timeout=options.timeout,
         command=options.command,

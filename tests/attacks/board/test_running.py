@@ -231,3 +231,26 @@ def test_a_keystream_is_undone_by_itself_and_by_no_other_nonce():
     assert torch.allclose(encrypt_samples(secret, b"k" * 32, b"n" * 16), plain, atol=2**-15)
     assert not torch.allclose(encrypt_samples(secret, b"k" * 32, b"m" * 16), plain, atol=0.1)
     assert abs(float(torch.corrcoef(torch.stack([plain, secret]))[0, 1])) < 0.1
+
+
+@pytest.mark.parametrize("spared", [[], ["polyphase"]])
+def test_costly_attacks_come_last_and_only_where_they_are_needed(spared, tmp_path, monkeypatch):
+    protocol, folder = asked(tmp_path, where_needed='["polyphase"]'), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("rom")], [20])
+    ran, baselines = [], set()
+
+    def runs(config, attacks, out, *, baseline, **_):
+        ran.append([attack.name for attack in attacks])
+        baselines.add(baseline)
+
+    monkeypatch.setattr(running, "attack_config", lambda *_: None)
+    monkeypatch.setattr(running, "run_attacks", runs)
+    monkeypatch.setattr(running, "seconds_of", lambda *_: [1.0])
+    monkeypatch.setattr(running, "_not_needed", lambda *_: spared)
+    assert run_cell(protocol, None, folder, cell, ("attacks",), How()) == []  # type: ignore[arg-type]
+    found = folder.cell(cell, protocol)
+    first = ["chosen-plaintext", "public-model", "sign-chain"]
+    assert ran == [first] * 2 + [["polyphase"]] * (0 if spared else 2)
+    assert found is not None and found["left_out"] == spared
+    assert baselines == {protocol.content.scoring.baseline}
