@@ -218,7 +218,7 @@ def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
             used=[],
             task=SimpleNamespace(about=lambda: {"trials": None}, metric="eer"),
             device=SimpleNamespace(type="cpu"),
-            engine=SimpleNamespace(batch=SimpleNamespace(rows=2)),
+            engine=SimpleNamespace(batch=SimpleNamespace(rows=2, chosen=True)),
             model=SimpleNamespace(name="toy", sample_rate=16_000, front_end=abs),
             scheme=SimpleNamespace(name="rom"),
             incorrect=SimpleNamespace(total=None, enumerated=False),

@@ -21,8 +21,6 @@ from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
 from wrongkey.attacks.spectrograms.signs_and_orders import nearest_order
 from wrongkey.errors import BadInput
 
-QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)  # of the levels of a bin
-
 
 @dataclass(frozen=True)
 class BinStatistics:
@@ -54,7 +52,7 @@ class PublicBins:
     variance: BinStatistics
 
 
-def bin_statistics(frames: Sequence[Tensor]) -> BinStatistics:
+def bin_statistics(frames: Sequence[Tensor], settings: SpectrogramMomentsSettings) -> BinStatistics:
     """Return the statistics of frames `(t, N)` of several queries; a bin that never changes correlates with none.
 
     Raises BadInput where no query has three frames.
@@ -65,7 +63,7 @@ def bin_statistics(frames: Sequence[Tensor]) -> BinStatistics:
     change = torch.cat([rows[1:-1] - (rows[:-2] + rows[2:]) / 2 for rows in frames if len(rows) > 2]).mT
     spread = level.std(1)
     unit = spread.mean().clamp(min=1e-12)
-    quantiles = torch.quantile(level, level.new_tensor(QUANTILES), dim=1).mT
+    quantiles = torch.quantile(level, level.new_tensor(settings.quantiles), dim=1).mT
     deviation = change.std(1).clamp(min=1e-6 * unit)
     skewness = (change / deviation[:, None]).pow(3).mean(1)
     own = [(spread / unit).clamp(min=1e-6).log(), (deviation / unit).log(), skewness]
@@ -73,19 +71,19 @@ def bin_statistics(frames: Sequence[Tensor]) -> BinStatistics:
     return BinStatistics(_correlations(change), _correlations(level), profile)
 
 
-def public_bins(queries: Sequence[Sequence[Tensor]], floor: float) -> PublicBins:
-    """Return what groups of background speech have in common; variances are at least `floor` times their mean.
+def public_bins(queries: Sequence[Sequence[Tensor]], settings: SpectrogramMomentsSettings) -> PublicBins:
+    """Return what groups of background speech have in common; variances have at least the floor of `settings`.
 
     Raises BadInput for fewer than two groups.
     """
     if len(queries) < 2:
         raise BadInput("The background speech is too short to be compared with itself: give more of it.")
-    parts = zip(*(bin_statistics(group).parts for group in queries), strict=True)
+    parts = zip(*(bin_statistics(group, settings).parts for group in queries), strict=True)
     stacked = [torch.stack(part) for part in parts]
     spread = [part.var(0) for part in stacked]
     return PublicBins(
         BinStatistics(*(part.mean(0) for part in stacked)),
-        BinStatistics(*(part + floor * part.mean() + 1e-12 for part in spread)),
+        BinStatistics(*(part + settings.variance_floor * part.mean() + 1e-12 for part in spread)),
     )
 
 

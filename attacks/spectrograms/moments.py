@@ -152,7 +152,7 @@ class _Public:
         """What groups of background speech of so many whole frames have in common."""
         queries = [self.grid(query)[0] for query in self.background.as_users]
         most = max(sum(map(len, queries)) // self.settings.groups, 3)  # there must be some groups to compare
-        return public_bins(list(groups(queries, min(frames, most))), self.settings.variance_floor)
+        return public_bins(list(groups(queries, min(frames, most))), self.settings)
 
 
 def with_sign(
@@ -219,7 +219,7 @@ def _frame_orders(
     public: _Public, frames: list[Tensor], cipher: Moments, seed: int, settings: SpectrogramMomentsSettings
 ) -> list[Tensor]:
     """Orders of whole frames `(t, N)`, annealed by the statistics of bins and then by J."""
-    known, seen = public.bins(sum(map(len, frames))), bin_statistics(frames)
+    known, seen = public.bins(sum(map(len, frames))), bin_statistics(frames, settings)
     white, negligible = whitening(public.plain, settings.frame_noise), settings.annealing_negligible
     rough = TileLikelihood(white, cipher, means=True, negligible=negligible)
     orders = []

@@ -58,6 +58,8 @@ class SpectrogramMomentsSettings(DescentSettings):
         Noise in the public statistics while bins are annealed by J.
     groups : int
         Groups of background speech, at least, whose statistics are compared.
+    quantiles : tuple of float
+        Quantiles of the levels of a bin by which it is told from others.
     variance_floor : float
         Variances of the bins' statistics count as larger by this share of their mean.
     quietest : float
@@ -119,6 +121,7 @@ class SpectrogramMomentsSettings(DescentSettings):
     frame_starts: int = 3
     frame_noise: float = 0.01
     groups: int = 8
+    quantiles: tuple[float, ...] = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
     variance_floor: float = 0.1
     quietest: float = 1e-5
     agreed: float = 0.995

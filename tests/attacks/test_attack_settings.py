@@ -15,7 +15,7 @@ FOLDERS = ("waveforms", "spectrograms", "weights", "through_model", "keyless", "
 SOURCES = [path for folder in FOLDERS for path in sorted((ATTACKS / folder).glob("*.py"))]
 # Numbers outside of the settings, and why.
 CASES = {"SECONDS", "SECONDS_BLIND", "QUERIES", "BLOCKS_PER_ELEMENT"}
-ROUNDING = {"ROUNDING", "ROUNDINGS", "ENTROPY_ROUNDING", "LEAST", "LEAST_GAIN", "SAME"}
+ROUNDING = {"ROUNDING", "ROUNDINGS", "ENTROPY_ROUNDING", "TURN_ROUNDING", "LEAST", "LEAST_GAIN", "SAME"}
 TIME_AND_MEMORY = {"MOST", "NUMBERS", "MOST_BYTES", "MOST_BYTES_ELSEWHERE", "ROWS"}
 NAMES = {"HELD_STREAM", "BESIDE", "CROSS", "SWAP"}  # of a random stream, of neighbours, of moves
 

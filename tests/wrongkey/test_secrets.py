@@ -100,7 +100,8 @@ def full_run(tmp_path_factory, victims):
         "encrypt-model --model asv-raw10 --key order.safetensors --out shuffled.safetensors",
         f"encrypt {recording} --key model.safetensors --out x.wav",  # refused
         "sweep --model tests.toys:raw3 --keys 40 --out run",
-        "attack known-plaintext --scheme rom --trials 2 --keys 4 --seconds 1 --corpus bundled --block 3 --out attacks",
+        "attack known-plaintext --scheme rom --trials 2 --keys 4 --seconds 1 --corpus bundled --block 3 "
+        "--workers 1 --out attacks",
         "strength --model tests.toys:raw3 --within 5 --population 50 --repetitions 1 --moves 2 --out run",
         "analyse keys run --trust",
         "report run attacks --out report.html --format html,json,md",

@@ -24,12 +24,12 @@ def test_one_long_query_makes_several_groups():
 
 def test_speech_of_one_group_is_refused_in_a_sentence():
     with pytest.raises(BadInput, match="too short to be compared with itself"):
-        public_bins([[noise(50, 5)]], SETTINGS.variance_floor)
+        public_bins([[noise(50, 5)]], SETTINGS)
 
 
 def test_queries_of_two_frames_are_refused_in_a_sentence():
     with pytest.raises(BadInput, match="over three frames"):
-        bin_statistics([noise(2, 5)])
+        bin_statistics([noise(2, 5)], SETTINGS)
 
 
 def test_bins_without_sound_do_not_keep_the_others_from_being_ordered():
