@@ -9,13 +9,14 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 FLOATS = ("<f4", ">f4", "<f8", ">f8", "<f2", ">f2")
+# How many neighbours in a text betray a matrix, by their decimals: a page has a hundred thousand numbers of its own.
+TOLD = {5: 2, 4: 3}
 WHOLE = ("i1", "<i2", ">i2", "<i4", ">i4", "<i8", ">i8")
 PACKED = re.compile(rb"[A-Za-z0-9+/]{32,}={0,2}")  # base64, as a page holds sounds and pictures
 
@@ -51,9 +52,11 @@ class Needles:
                     width = 4 if kind.endswith("2") else 2  # so many neighbours, 8 bytes or more
                     for first in range(max(len(row) - width + 1, 0)):
                         self.bytes.add(row[first : first + width].astype(kind).tobytes())
-                for one, other in pairwise(np.abs(row)):
-                    if min(one, other) >= 1e-3:
-                        self.texts.append(re.compile(_digits(one) + rb"[^.]{1,12}" + _digits(other)))
+                for decimals, width in TOLD.items():
+                    for numbers in np.lib.stride_tricks.sliding_window_view(np.abs(row), min(width, len(row))):
+                        if min(numbers) >= 1e-3:
+                            texts = [_digits(one, decimals) for one in numbers]
+                            self.texts.append(re.compile(rb"[^.]{1,12}".join(texts)))
 
     def found_in(self, content: bytes) -> bool:
         """Whether the matrix is in these bytes, or in what is packed in them."""
@@ -63,12 +66,16 @@ class Needles:
         )
 
 
-def _digits(value: float) -> bytes:
-    """A pattern for a number below 10 with four decimals or more, or of four digits or more in powers of ten."""
+def _digits(value: float, decimals: int) -> bytes:
+    """A pattern for a number below 10 with so many decimals or more, or of as many digits in powers of ten."""
     exponent = int(np.floor(np.log10(value)))
     mantissa = value / 10.0**exponent
-    fixed, scientific = _cut(value, 4), _cut(mantissa, 3)
-    return b"(?:" + b"|".join([*(text + rb"\d*" for text in fixed), *(t + rb"\d*[eE]" for t in scientific)]) + b")"
+    fixed, scientific = _cut(value, decimals), _cut(mantissa, decimals - 1)
+    return (
+        rb"(?<![\d.])0?(?:"
+        + b"|".join([*(text + rb"\d*" for text in fixed), *(t + rb"\d*[eE]" for t in scientific)])
+        + b")"
+    )
 
 
 def _cut(value: float, decimals: int) -> set[bytes]:
