@@ -21,6 +21,7 @@ from torch import Tensor
 from wrongkey.attacks.solvers.orthogonal_descent import skew_part
 from wrongkey.attacks.solvers.orthogonal_group import cayley
 from wrongkey.attacks.solvers.stable_linalg import polar
+from wrongkey.attacks.waveforms.backtracking import descended
 from wrongkey.attacks.waveforms.block_diagonal import within_blocks
 from wrongkey.attacks.waveforms.joint_diagonalisation import Criterion
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
@@ -40,23 +41,13 @@ def descend_jointly(
         values, power = criterion(components)
         return components, float(values.mean()), power
 
-    components, value, power = at(key)
-    step = 1.0
-    for _ in range(settings.joint_steps):
-        direction = newton_step(tones, *criterion.model(components, power), turns, settings)
-        while True:
-            trial = cayley(-step * direction[None])[0] @ key
-            trial_components, trial_value, trial_power = at(trial)
-            if trial_value < value or step < settings.least_step:
-                break
-            step *= 0.4
-        gain = value - trial_value
-        if gain <= 0:
-            break
-        key, value, components, power = trial, trial_value, trial_components, trial_power
-        step = min(1.6 * step, 1.0)
-        if gain < settings.least_gain:
-            break
+    def direction(components: Tensor, power: Tensor) -> Tensor:
+        return newton_step(tones, *criterion.model(components, power), turns, settings)
+
+    def moved(held: Tensor, along: Tensor, step: float) -> Tensor:
+        return cayley(-step * along[None])[0] @ held
+
+    key, value = descended(key, at, direction, moved, settings.joint_steps, 1.0, settings)
     return polar(key), value
 
 

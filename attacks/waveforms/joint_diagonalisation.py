@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from wrongkey.attacks.solvers.stable_linalg import eigh, polar
+from wrongkey.attacks.waveforms.backtracking import descended
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 
 
@@ -121,22 +122,12 @@ def separate_jointly(
         values, power = criterion(components, apart)
         return components, float(values.mean()), power
 
-    components, value, power = at(key)
-    step = 1.0
-    for _ in range(steps):
+    def direction(components: Tensor, power: Tensor) -> Tensor:
         wish = criterion.directions(components, power).to(tones.dtype)
-        turn = (tones @ wish @ tones.mH).mean(0).real
-        while True:
-            trial = polar(key.mT @ (identity + step * (turn - turn.mT) / 2)).mT
-            trial_components, trial_value, trial_power = at(trial)
-            if trial_value < value or step < criterion.settings.least_step:
-                break
-            step *= 0.4
-        gain = value - trial_value
-        if gain <= 0:
-            break
-        key, value, components, power = trial, trial_value, trial_components, trial_power
-        step = min(1.6 * step, criterion.settings.largest_step)
-        if gain < criterion.settings.least_gain:
-            break
-    return key, value
+        return (tones @ wish @ tones.mH).mean(0).real
+
+    def moved(held: Tensor, turn: Tensor, step: float) -> Tensor:
+        return polar(held.mT @ (identity + step * (turn - turn.mT) / 2)).mT
+
+    settings = criterion.settings
+    return descended(key, at, direction, moved, steps, settings.largest_step, settings)
