@@ -76,7 +76,7 @@ class Attacks(Part):
     names : list of str
         All attacks that are meant; each runs on every scheme that it applies to.
     seconds : list of float
-        Amounts of ciphertext, for the attacks that take one.
+        Amounts of ciphertext, for the attacks that take one: the most first, and less where more broke something.
     trials, fewest, costly_after : int, int, float
         Trials of each case; only the `fewest` where a trial takes more CPU seconds than `costly_after`.
     budget : float or None

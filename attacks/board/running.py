@@ -6,7 +6,7 @@ Every part is a run as its own command makes it: trials, keys and levels that ar
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,7 @@ from typing import Any, cast
 from wrongkey.attacks.analyses.folder import analyse
 from wrongkey.attacks.analyses.leaks.analysis import Leaks
 from wrongkey.attacks.base import CompleteAttack
+from wrongkey.attacks.board.amounts import worth_less
 from wrongkey.attacks.board.cells import PlannedCell
 from wrongkey.attacks.board.costs import cost_of
 from wrongkey.attacks.board.entries import explained_scheme
@@ -247,12 +248,30 @@ def _run(
     how: How,
     record: dict[str, Any],
 ) -> list[BadInput]:
-    """A trial of each attack, the fewest where they fit the budget, and all trials of those that take little time.
+    """All rounds of trials with the most ciphertext, then with less of those attacks that `worth_less` names.
 
     A trial that fails keeps no further round from running; the errors are returned.
     """
     config, out = attack_config(protocol, speech, cell), folder.run_folder(cell)
     attacks = [open_attack(name) for name in names]
+    failed: list[BadInput] = []
+    for seconds in sorted(config.seconds, reverse=True):
+        amount = replace(config, seconds=(seconds,))
+        failed += _run_rounds(protocol, amount, attacks, out, cell, how, record)
+        attacks = [attack for attack in attacks if worth_less(attack, AttackFolder(out), seconds)]
+    return failed
+
+
+def _run_rounds(
+    protocol: Protocol,
+    config: AttackConfig,
+    attacks: Sequence[CompleteAttack],
+    out: Path,
+    cell: PlannedCell,
+    how: How,
+    record: dict[str, Any],
+) -> list[BadInput]:
+    """A trial of each attack, the fewest where they fit the budget, and all trials of those that take little time."""
     failed: list[BadInput] = []
     for trials in rounds(protocol, attacks, lambda: AttackFolder(out), record["shortened"]):
         try:

@@ -104,10 +104,10 @@ class AttackFolder(RunFolder):
         self.make("attacks")
         session = {"started": now(), **machine(threads or available_cores()), "versions": versions()}
         session |= {"git": git_revision(), "command": command}
-        begun = before.get("config", {}).get("trials", 0)
+        asked = before.get("config", {})
         self._suite = {
             "format": FORMAT,
-            "config": {**asdict(config), "trials": max(config.trials, begun)},
+            "config": {**asdict(config), **_extended(config, asked)},
             "identity": before.get("identity") or identity,  # unchanged to the digit: the tables are bound to it
             "tables": TABLES,
             "setting": {
@@ -146,7 +146,8 @@ class AttackFolder(RunFolder):
     def note(self, attack: str, about: Mapping[str, Any]) -> None:
         """Record what there is to say `about` an attack: threat model, settings, why it does not apply."""
         assert self._suite is not None
-        self._suite["attacks"][attack] = dict(about)
+        known = self._suite["attacks"].get(attack, {}).get("cases", {})  # of other amounts of ciphertext as well
+        self._suite["attacks"][attack] = {**about, "cases": {**known, **about.get("cases", {})}}
         self._write_suite()
 
     def end(self) -> None:
@@ -277,6 +278,12 @@ def identity_of(config: AttackConfig, target: Target) -> dict[str, Any]:
         "blocks": target.setting.blocks,
         "block": target.cut.block_size,
     }
+
+
+def _extended(config: AttackConfig, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The trials and seconds of all sessions of a run, of which each may ask for more or for others."""
+    seconds = sorted({*config.seconds, *(before.get("seconds") or config.seconds)}) if config.seconds else ()
+    return {"trials": max(config.trials, before.get("trials", 0)), "seconds": tuple(seconds)}
 
 
 def _trials(number: int, every: str = "") -> str:

@@ -15,6 +15,7 @@ from wrongkey.attacks.board.folder import BoardFolder
 from wrongkey.attacks.board.keystream import encrypt_samples
 from wrongkey.attacks.board.protocol import HERE, open_protocol
 from wrongkey.attacks.board.running import How, rounds, run_cell
+from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.errors import BadInput
@@ -94,7 +95,7 @@ def test_a_failed_round_keeps_no_other_from_running_and_the_shortened_are_kept(t
         ran.append([attack.most_trials for attack in attacks])
         raise BadInput("A trial failed.")
 
-    monkeypatch.setattr(running, "attack_config", lambda *_: None)
+    monkeypatch.setattr(running, "attack_config", lambda *_: AttackConfig("bundled", block=20, seconds=(5.0,)))
     monkeypatch.setattr(running, "run_attacks", failing)
     monkeypatch.setattr(running, "seconds_of", lambda _, name: [61.0 if name == "polyphase" else 1.0])
     monkeypatch.setattr(running, "trials_of", lambda *_: 1)
@@ -244,7 +245,7 @@ def test_costly_attacks_come_last_and_only_where_they_are_needed(spared, tmp_pat
         ran.append([attack.name for attack in attacks])
         baselines.add(baseline)
 
-    monkeypatch.setattr(running, "attack_config", lambda *_: None)
+    monkeypatch.setattr(running, "attack_config", lambda *_: AttackConfig("bundled", block=20, seconds=(5.0,)))
     monkeypatch.setattr(running, "run_attacks", runs)
     monkeypatch.setattr(running, "seconds_of", lambda *_: [1.0])
     monkeypatch.setattr(running, "_not_needed", lambda *_: spared)

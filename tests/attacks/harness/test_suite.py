@@ -68,6 +68,29 @@ def speech(**changed):
     return AttackConfig(**{"corpus": "bundled", "block": 4, "trials": 2, "seed": 3, **changed})
 
 
+class Partly(Blind):
+    """Blind, with needs of their own in each case."""
+
+    name = "partly"
+    threat = Threat("Knows nothing.", frozenset({"ciphertext", "other speech"}))
+
+    def cases(self, setting):
+        return [Case(seconds=1.0, needs=frozenset({"ciphertext"}))]
+
+    def run(self, evidence):
+        return Recovery(np.eye(evidence.setting.size))
+
+
+def test_another_amount_of_ciphertext_extends_a_run(tmp_path):
+    for seconds in ((3.0,), (2.0,)):
+        folder = suite.run_attacks(speech(seconds=seconds), [Partly()], tmp_path / "run", keys=8, workers=1)
+    suite_json = present(folder.suite())
+    assert suite_json["config"]["seconds"] == [2.0, 3.0]
+    both = {"2 s of ciphertext", "3 s of ciphertext"}
+    assert set(folder.rows("partly")["given"]) == both
+    assert suite_json["attacks"]["partly"]["cases"] == {given: {"needs": ["ciphertext"]} for given in both}
+
+
 def test_a_known_key_scores_as_recovered_and_an_unknown_one_does_not(tmp_path):
     folder = suite.run_attacks(speech(), [Told(), Blind()], tmp_path / "run", keys=8, workers=1)
     told, blind = folder.rows("told"), folder.rows("blind")
