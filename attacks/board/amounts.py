@@ -1,4 +1,4 @@
-"""Which amounts of ciphertext an attack is given: the most first, and less only where more broke a scheme at least once.
+"""Which amounts of ciphertext an attack is given: the most first, and less only where more broke something.
 
 More ciphertext contains the less, so that what an attack cannot do with the most it cannot be expected to do with part
 of it. Trials of a costly attack are spent where they can still tell something.

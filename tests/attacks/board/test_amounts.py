@@ -65,7 +65,9 @@ def test_the_most_ciphertext_comes_first(tmp_path, monkeypatch):
     config = AttackConfig("bundled", block=20, seconds=(5.0, 75.0, 20.0))
     monkeypatch.setattr(running, "attack_config", lambda *_: config)
     monkeypatch.setattr(running, "run_attacks", run)
-    monkeypatch.setattr(running, "rounds", lambda _, attacks, *__: [{one.name: 1 for one in attacks}] if attacks else [])
+    monkeypatch.setattr(
+        running, "rounds", lambda _, some, *__: [dict.fromkeys([one.name for one in some], 1)] if some else []
+    )
     monkeypatch.setattr(running, "settling", lambda *_: set())
     monkeypatch.setattr(running, "worth_less", lambda one, _, seconds: one.name == "polyphase" and seconds > 20)
     run_cell(protocol, None, board, cell, ("attacks",), How())  # type: ignore[arg-type]
