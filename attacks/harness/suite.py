@@ -300,7 +300,7 @@ def run_trial(
         "victim": trial.victim,
         "given": str(case),
         **{f"given_{name}": getattr(case, name) for name in CASE_COLUMNS},
-        "had_seconds": seen_units(handed) / setting.rate or None,
+        "had_seconds": had_units(handed) / setting.rate or None,
         "believed": recovery.success_claimed,
         "objective": recovery.objective,
         "queries": recovery.queries if isinstance(attack, Guessing) else oracles.spent,
@@ -333,6 +333,12 @@ def asset_of(attack: CompleteAttack, task: str | None) -> Asset:
 def seen_units(handed: Handed) -> int:
     """Samples or frames of the victim's ciphertext that an attack had; known blocks are not counted."""
     return sum(query.shape[-1] for query in handed.ciphertext)
+
+
+def had_units(handed: Handed) -> int:
+    """Samples or frames of all ciphertext that an attack had without names: the victim's, and that of many."""
+    of_many = () if handed.enrolled is None or any(handed.enrolled.labels) else handed.enrolled.queries
+    return seen_units(handed) + sum(query.shape[-1] for query in of_many)
 
 
 def scored(target: Target, trial: Trial, recovery: Recovery, wants_key: bool, seen: int) -> dict[str, float]:

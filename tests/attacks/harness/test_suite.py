@@ -91,6 +91,28 @@ def test_another_amount_of_ciphertext_extends_a_run(tmp_path):
     assert suite_json["attacks"]["partly"]["cases"] == {given: {"needs": ["ciphertext"]} for given in both}
 
 
+class Collector(Blind):
+    """Counts the samples that it was given."""
+
+    name = "collector"
+    threat = Threat("Collects.", frozenset({"ciphertext", "ciphertext of many"}))
+
+    def cases(self, setting):
+        return [Case(seconds=1.0)]
+
+    def run(self, evidence):
+        given = (*evidence.ciphertext, *evidence.enrolled.queries)
+        samples = sum(query.shape[-1] for query in given)
+        return Recovery(np.eye(evidence.setting.size), measured={"samples": samples})
+
+
+def test_the_ciphertext_of_many_counts_as_had(tmp_path):
+    folder = suite.run_attacks(speech(trials=1), [Collector()], tmp_path / "run", keys=1, workers=1)
+    (row,) = folder.rows("collector").to_dict("records")
+    samples = json.loads(row["measured"])["samples"]
+    assert samples > 100 * 16_000 and row["had_seconds"] == pytest.approx(samples / 16_000)
+
+
 def test_a_known_key_scores_as_recovered_and_an_unknown_one_does_not(tmp_path):
     folder = suite.run_attacks(speech(), [Told(), Blind()], tmp_path / "run", keys=8, workers=1)
     told, blind = folder.rows("told"), folder.rows("blind")
