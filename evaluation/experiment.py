@@ -374,7 +374,7 @@ class Experiment:
                     check_bins(self.model, cut, self.cut)
                 yield cut
 
-        keeping = Spooled(0 if folder else self._most_in_memory(), self.dtype, folder)
+        keeping = Spooled(0 if folder else self.most_in_memory, self.dtype, folder)
         queries = self._grouped(segments(), keeping)
         seconds = samples / self.model.sample_rate
         if keeping.files is not None:
@@ -382,7 +382,8 @@ class Experiment:
             self.files = keeping.files
         return queries, seconds
 
-    def _most_in_memory(self) -> float:
+    @property
+    def most_in_memory(self) -> float:
         """Bytes of segments up to which every process holds them itself.
 
         By default those of all workers then fit into half of what is free. A GPU has its own copy in any case, and

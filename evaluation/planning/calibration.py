@@ -49,6 +49,8 @@ class Memory:
         Answers and scores of a key.
     keys_here : int
         Keys whose answers this process held.
+    in_each : float
+        Bytes of queries up to which every process holds them itself; more lie in one file that all of them map.
     """
 
     main: int | None
@@ -57,6 +59,12 @@ class Memory:
     speech: int
     key: int
     keys_here: int
+    in_each: float = float("inf")
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the queries lie in a file."""
+        return self.speech > self.in_each
 
 
 @dataclass(frozen=True)
@@ -303,4 +311,5 @@ def _memory(experiment: Experiment, sample: Sample, asked: _Asked, scored: _Scor
         speech=round(sample.factor * speech),
         key=(answered + scored.scores.nbytes) // len(scored.scores),
         keys_here=len(scored.scores),
+        in_each=experiment.most_in_memory,
     )

@@ -90,18 +90,22 @@ def predict(measured: Calibration, missing: int, workers: int) -> Prediction:
 
 
 def _memory(measured: Calibration, size: int, workers: int) -> dict[str, int | None]:
-    """Resident bytes: what was measured, and what all of the speech and a whole shard add to it."""
+    """Resident bytes: what was measured, and what all of the speech and a whole shard add to it.
+
+    Queries in a file count once, in the total, although each process that maps them has their pages.
+    """
     memory = measured.memory
     if memory.main is None or memory.other is None:
         return {"main": None, "worker": None, "total": None}
+    speech, file = (round(memory.in_each), memory.speech) if memory.mapped else (memory.speech, 0)
     shard = size * memory.key
-    main = memory.main + memory.speech - memory.speech_here
+    main = memory.main + speech - memory.speech_here  # it held them before it began a file
     if workers == 1:  # it asks by itself; the other process has answered the self-checks
         main += max(shard - memory.keys_here * memory.key, 0)
         worker = memory.other
     else:
-        worker = memory.other + memory.speech + shard
-    return {"main": main, "worker": worker, "total": main + workers * worker}
+        worker = memory.other + (0 if memory.mapped else speech) + shard
+    return {"main": main, "worker": worker, "total": main + workers * worker + file}
 
 
 def _disk(measured: Calibration, shards: int, keys: int) -> int:

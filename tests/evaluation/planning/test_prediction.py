@@ -44,6 +44,14 @@ def test_memory_grows_with_the_speech_and_with_the_keys_of_a_shard():
     assert predict(MEASURED, 800, 2).memory == {"main": 1_600, "worker": 500 + 700 + 1_000, "total": 6_000}
 
 
+def test_queries_in_a_file_count_once():
+    filed = replace(MEASURED, memory=replace(MEASURED.memory, in_each=300.0))
+    assert predict(filed, 800, 1).memory == {"main": 1_000 + 200 + 98 * 10, "worker": 500, "total": 2_680 + 700}
+    assert predict(filed, 800, 2).memory == {"main": 1_200, "worker": 500 + 1_000, "total": 4_200 + 700}
+    held = replace(MEASURED, memory=replace(MEASURED.memory, in_each=700.0))
+    assert predict(held, 800, 2).memory == predict(MEASURED, 800, 2).memory
+
+
 def test_a_system_that_tells_no_sizes_has_no_prediction_of_memory():
     silent = replace(MEASURED, memory=replace(MEASURED.memory, main=None))
     assert predict(silent, 800, 1).memory["total"] is None
