@@ -10,6 +10,7 @@ from wrongkey.reports.board.states import ICONS, State
 from wrongkey.reports.content.schema import Figure
 from wrongkey.reports.content.tables import as_table
 from wrongkey.reports.page.html import data_uri, environment, style
+from wrongkey.reports.scheme_board.overview import LEGEND, overview_table
 from wrongkey.reports.scheme_board.rows import STATES
 from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard
 from wrongkey.reports.scheme_board.table import attack_table, label, like
@@ -42,6 +43,7 @@ def render_board(board: SchemeBoard, figures: Mapping[str, Figure], media: Mappi
         figures=list(figures.values()),
         media=media,
         uri=lambda name: data_uri(name, media[name]),
+        overview=as_table(overview_table(board), "Each scheme at each block size", LEGEND),
         attacks=as_table(attack_table(board), CAPTION),
         obstacles=[(f"{label(row, board)}: {name}", why) for row in board.rows for name, why in row.obstacles],
         style=style("report.css"),

@@ -13,6 +13,7 @@ from wrongkey.reports.content.schema import Figure
 from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.scheme_board.figures import figures_of
 from wrongkey.reports.scheme_board.gather import FILE
+from wrongkey.reports.scheme_board.overview import LEGEND, overview_table
 from wrongkey.reports.scheme_board.page import CAPTION, render_board
 from wrongkey.reports.scheme_board.schema import SchemeBoard
 from wrongkey.reports.scheme_board.table import attack_table, scheme_board_table
@@ -94,7 +95,12 @@ def to_text(board: SchemeBoard) -> str:
     lines = [f"# Board of schemes, protocol {name}", ""]
     lines += [f"- {markdown_text(caution)}" for caution in board.cautions]
     lines += ["", f"Protocol {name}, SHA-256 `{board.protocol.hash}`; wrongkey {board.wrongkey}.", ""]
-    lines += [to_markdown(scheme_board_table(board))] if board.rows else ["Nothing was run yet.", ""]
+    if not board.rows:
+        lines += ["Nothing was run yet.", ""]
+    if any(row.block for row in board.rows):
+        lines += [markdown_text(LEGEND), "", to_markdown(overview_table(board))]
+    if board.rows:
+        lines += [to_markdown(scheme_board_table(board))]
     lines += [f"Order. {markdown_text(board.order)}", "", f"Criteria. {markdown_text(board.criteria)}", ""]
     if any(row.attacks for row in board.rows):
         lines += [f"**{markdown_text(CAPTION)}**", "", to_markdown(attack_table(board))]

@@ -1,0 +1,63 @@
+"""The board at a glance: a row for each scheme, a column for each block size, and in a few words who breaks it."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import pandas as pd
+
+from wrongkey.keys.labels import place_of_scheme
+from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard
+from wrongkey.reports.scheme_board.table import NONE, name_of, result
+
+GUESSER, LISTENER = "unauthorised user", "eavesdropper"
+NOT_RUN = "not run"
+LEGEND = (
+    "Who breaks a scheme at a block size, and with what: seconds of ciphertext are an eavesdropper's, who has nothing "
+    "else; “guessing” is an unauthorised user's, who tries keys on the model; where neither does, the weakest "
+    "adversary who breaks it."
+)
+
+
+def overview_table(board: SchemeBoard) -> pd.DataFrame:
+    """A row for each scheme and a column for each block size; no cell is empty.
+
+    Parameters
+    ----------
+    board : SchemeBoard
+        Of `wrongkey.reports.scheme_board.gather`. Its reference row has no block size, and is left out.
+
+    Returns
+    -------
+    DataFrame
+        Of strings. Schemes in the order of the family, those of users last.
+    """
+    rows = sorted((row for row in board.rows if row.block is not None), key=_place)
+    sizes = sorted({row.block for row in rows if row.block is not None})
+    table = []
+    for _, of_scheme in groupby(rows, key=_place):
+        there = {row.block: row for row in of_scheme}
+        name = name_of(next(iter(there.values())), board)
+        table.append(
+            {"Scheme": name, **{f"M = {size}": shortly(there[size]) if size in there else NOT_RUN for size in sizes}}
+        )
+    return pd.DataFrame(table)
+
+
+def shortly(row: Row) -> str:
+    """What breaks a row, in a few words: "2 s", "2 s, guessing", "provider: 75 s", "someone in the room"."""
+    broken = {cell.adversary: cell for cell in row.cells if cell.state == "broken"}
+    quick = [_seconds(broken[LISTENER]) or LISTENER] if LISTENER in broken else []
+    quick += ["guessing"] if GUESSER in broken else []
+    if quick or row.weakest is None:
+        return ", ".join(quick) or result(row).replace(NONE, "–")
+    seconds = _seconds(broken[row.weakest])
+    return f"{row.weakest}: {seconds}" if seconds else row.weakest
+
+
+def _seconds(cell: Cell) -> str:
+    return f"{cell.case.seconds:.2g} s" if cell.case and cell.case.seconds is not None else ""
+
+
+def _place(row: Row) -> tuple[tuple[int, int, str], str]:
+    return place_of_scheme(row.scheme), row.source.hash

@@ -1,0 +1,79 @@
+"""The board at a glance."""
+
+import pytest
+
+from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
+from wrongkey.reports.scheme_board.gather import gather
+from wrongkey.reports.scheme_board.overview import LEGEND, overview_table, shortly
+from wrongkey.reports.scheme_board.schema import Break
+from wrongkey.reports.scheme_board.write import write_board
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_protocol(tmp_path / "board")
+
+
+def test_a_row_for_each_scheme_and_a_column_for_each_block_size(folder):
+    write_cell(folder, "rom", 4, seconds=(5, 25))
+    write_cell(folder, "rom", 12, broken=False)
+    write_cell(folder, "flipping", 4, seconds=(7.8,))
+    write_record(folder, "mine", 12, parts={"attacks": {"state": "does not apply", "why": "It has no key."}})
+    write_keystream(folder)
+    table = overview_table(gather(folder))
+    assert list(table.columns) == ["Scheme", "M = 4", "M = 12"]
+    assert table.values.tolist() == [
+        ["ROM", "5 s", "not shown to break, of speech alone"],
+        ["Flipping", "7.8 s", "not run"],
+        ["mine", "not run", "–"],
+    ]
+
+
+def test_two_codes_of_one_scheme_are_two_rows(folder):
+    write_cell(folder, "rom", 4)
+    board = gather(folder)
+    (row,) = board.rows
+    other = row.model_copy(update={"source": row.source.model_copy(update={"hash": "e" * 64})})
+    table = overview_table(board.model_copy(update={"rows": [row, other]}))
+    assert list(table["Scheme"]) == ["ROM (cccccc)", "ROM (eeeeee)"]
+
+
+CASE = Break(attack="mine", given="75 s of ciphertext", asset="key", seconds=75.0)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({"unauthorised user": None}, "guessing"),
+        ({"unauthorised user": None, "eavesdropper": CASE, "provider": CASE}, "75 s, guessing"),
+        ({"provider": CASE}, "provider: 75 s"),
+        ({"someone in the room": CASE.model_copy(update={"seconds": None})}, "someone in the room"),
+        ({"eavesdropper": CASE.model_copy(update={"seconds": None})}, "eavesdropper"),
+    ],
+)
+def test_who_breaks_it_and_with_what(folder, broken, words):
+    write_cell(folder, "rom", 4)
+    (row,) = gather(folder).rows
+    cells = [
+        cell.model_copy(
+            update={
+                "state": "broken" if cell.adversary in broken else "not shown to break",
+                "case": broken.get(cell.adversary),
+            }
+        )
+        for cell in row.cells
+    ]
+    assert shortly(row.model_copy(update={"cells": cells, "weakest": next(iter(broken))})) == words
+
+
+def test_page_and_markdown_begin_with_it(folder):
+    write_cell(folder, "rom", 4, seconds=(5, 25))
+    files = write_board(gather(folder), folder)
+    assert "| Scheme | M = 4 |\n| :--- | ---: |\n| ROM | 5 s |" in files.markdown.read_text()
+    assert files.page.read_text().index("At a glance") < files.page.read_text().index("Every adversary")
+
+
+def test_a_board_of_the_reference_alone_has_none(folder):
+    write_keystream(folder)
+    files = write_board(gather(folder), folder)
+    assert "At a glance" not in files.page.read_text() and LEGEND[:30] not in files.markdown.read_text()
