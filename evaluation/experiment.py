@@ -186,7 +186,8 @@ class Experiment:
             return self.plain()
         if self._clean is None:
             reader = replace(self.reader, preparation=Preparation())
-            queries = self._grouped([reader.segments(reader.waveform(one), one) for one in self.used])
+            segments = (reader.segments(reader.waveform(one), one) for one in self.used)
+            queries = self._grouped(segments, Spooled(self.most_in_memory, self.dtype))
             self._clean = self.engine.on(queries).plain()
         return self._clean
 

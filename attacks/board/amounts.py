@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from wrongkey.attacks.base import CompleteAttack
 from wrongkey.attacks.harness.results import AttackFolder
-from wrongkey.evaluation.run_folder.successes import decrypted, ended, recovered
+from wrongkey.evaluation.run_folder.successes import broken, ended
 
 
 def worth_less(attack: CompleteAttack, folder: AttackFolder, seconds: float) -> bool:
@@ -34,4 +34,4 @@ def worth_less(attack: CompleteAttack, folder: AttackFolder, seconds: float) -> 
     with_this_much = ended(rows[rows["given_seconds"] == seconds])
     if not attack.wants_key:
         return not with_this_much.empty
-    return bool((recovered(with_this_much) | decrypted(with_this_much)).any())
+    return bool(broken(with_this_much).any())

@@ -31,7 +31,7 @@ from wrongkey.attacks.harness.salt import read_salt
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.rerun.manifest import changes, check_same, check_unedited
-from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
+from wrongkey.evaluation.run_folder.successes import broken
 
 ROW = ["attack", "given", "trial"]
 TIMED = ("seconds",)  # columns that no two runs have alike
@@ -208,9 +208,8 @@ def _equal(row: Mapping[str, Any], other: Mapping[str, Any] | None) -> bool:
 
 
 def _outcome(row: Mapping[str, Any]) -> tuple[bool, bool, bool]:
-    """Whether the key was recovered, whether the attack claimed it, and whether it broke down."""
-    recovered = row["key_error"] < RECOVERED or row["snr"] >= DECRYPTED
-    return bool(recovered), bool(row["believed"]), bool(row["failed"])
+    """Whether the key or the speech was recovered, whether the attack claimed it, and whether it broke down."""
+    return bool(broken(pd.DataFrame([row])).item()), bool(row["believed"]), bool(row["failed"])
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 
 from wrongkey.attacks.base import Asset, Attack, Case, CompleteAttack, Evidence, Matrix, Recovery, Setting
@@ -50,7 +51,8 @@ from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.run_folder.attack_rows import REPEATS
 from wrongkey.evaluation.run_folder.media import Row, kept_clips, may_keep
-from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS, DECRYPTED, OF_A_MODEL, RECOVERED
+from wrongkey.evaluation.run_folder.successes import broken
+from wrongkey.evaluation.run_folder.vocabulary import CASE_COLUMNS, OF_A_MODEL
 from wrongkey.evaluation.sweep import Progress
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.evaluation.windows import overlapping, sends_windows
@@ -443,7 +445,7 @@ def _run_case(run: Run, attack: CompleteAttack, case: Case, place: str, found: l
 
 
 def _succeeded(row: Mapping[str, Any]) -> bool:
-    return bool(row["key_error"] < RECOVERED or row["snr"] >= DECRYPTED)
+    return bool(broken(pd.DataFrame([row])).item())
 
 
 def _trials(asked: int, attack: CompleteAttack) -> int:

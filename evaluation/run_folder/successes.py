@@ -41,6 +41,11 @@ def decrypted(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return np.asarray((numbers(rows, "snr") >= enough) | (numbers(rows, "stoi") >= clear), dtype=bool)
 
 
+def broken(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Per trial: the key is recovered, or the victim's speech is decrypted."""
+    return recovered(rows) | decrypted(rows)
+
+
 def unlocked(errors: Array, plain: float, distance: float = UNLOCKED) -> NDArray[np.bool_]:
     """Per error: the model answers as well as plain, within `distance` points; in none where either is NaN."""
     return np.asarray(errors <= plain + distance + 1e-9, dtype=bool)

@@ -76,6 +76,17 @@ def test_mapped_segments_are_those_in_memory(settings, temporary, monkeypatch):
     assert folders(temporary) == []
 
 
+def test_speech_as_it_was_recorded_does_not_fill_the_memory_either(temporary, monkeypatch):
+    inside, outside = (Experiment(config(scheme="rom+flat=15", **more)) for more in ({}, {"memory": "5KB"}))
+    written = []
+    append = SegmentFiles.append
+    monkeypatch.setattr(SegmentFiles, "append", lambda self, part: (written.append(len(part)), append(self, part)))
+    before = folders(temporary)
+    assert torch.equal(of_type(torch.Tensor, outside.clean()), of_type(torch.Tensor, inside.clean()))
+    assert sum(written) == sum(len(group.segments) for group in outside.engine.queries.groups)
+    assert folders(temporary) == before
+
+
 def test_workers_of_another_machine_share_what_the_first_one_reads(temporary, monkeypatch):
     name = f"{PREFIX}of-a-caller-elsewhere"
     (temporary / name).mkdir(0o700)
