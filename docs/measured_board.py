@@ -1,0 +1,78 @@
+"""Writes the measured board into README.md and docs/board.md, and its figures: ``python docs/measured_board.py``.
+
+It reads `docs/board.json`, which `wrongkey board --protocol speech-v1` made. A text between the markers of a page is
+replaced, and nothing else of the page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from wrongkey.reports.figures.style import save_figure
+from wrongkey.reports.scheme_board.figures import figures_of
+from wrongkey.reports.scheme_board.gather import read_board
+from wrongkey.reports.scheme_board.overview import LEGEND, overview_table
+from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
+from wrongkey.reports.scheme_board.table import name_of, result
+from wrongkey.reports.tables import markdown_text, to_markdown
+
+DOCS = Path(__file__).resolve().parent
+PAGES = (DOCS.parent / "README.md", DOCS / "board.md")
+
+
+def pages(board: SchemeBoard) -> dict[Path, str]:
+    """The pages with the tables of the board in their places."""
+    parts = {"overview": overview(board), "rows": every_row(board)}
+    return {page: placed(page.read_text(encoding="utf-8"), parts) for page in PAGES}
+
+
+def placed(text: str, parts: Mapping[str, str]) -> str:
+    """A page with each part between its markers ``<!-- board NAME: begin -->`` and ``<!-- board NAME: end -->``."""
+    for name, part in parts.items():
+        begin, end = (re.escape(f"<!-- board {name}: {place} -->") for place in ("begin", "end"))
+        text = re.sub(f"({begin}\n).*?({end})", lambda found, part=part: found[1] + part + found[2], text, flags=re.S)
+    return text
+
+
+def overview(board: SchemeBoard) -> str:
+    """The table at a glance, with what its words mean."""
+    made = f"Protocol `{board.protocol.name}` (`{board.protocol.hash[:12]}`), measured until {board.made}."
+    return f"{to_markdown(overview_table(board))}\n{markdown_text(LEGEND)} {made}\n"
+
+
+def every_row(board: SchemeBoard) -> str:
+    """Bits, the best random key, who breaks it, and the cheapest break of every row."""
+    table = pd.DataFrame([_shown(row, board) for row in board.rows])
+    return to_markdown(table)
+
+
+def _shown(row: Row, board: SchemeBoard) -> dict[str, str]:
+    cell = next((cell for cell in row.cells if cell.adversary == row.weakest), None)
+    return {
+        "Scheme": name_of(row, board),
+        "M": "–" if row.block is None else str(row.block),
+        "Nominal bits": row.nominal_bits.words,
+        "Effective bits": row.effective_bits.words,
+        "Best random key": row.best_key.words,
+        "Result": result(row),
+        "Cheapest break": "none" if cell is None else cell.words.removeprefix("broken").strip(" :"),
+    }
+
+
+def main() -> None:
+    """Write pages and figures."""
+    board = read_board(DOCS)
+    for page, text in pages(board).items():
+        page.write_text(text, encoding="utf-8")
+    for name, (figure, _, _) in figures_of(board).items():
+        file = save_figure(figure, DOCS, f"board-{name}")
+        for other in (file.png, file.pdf):
+            other.unlink()
+
+
+if __name__ == "__main__":
+    main()
