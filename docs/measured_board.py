@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 
@@ -17,10 +18,11 @@ from wrongkey.reports.scheme_board.figures import figures_of
 from wrongkey.reports.scheme_board.gather import read_board
 from wrongkey.reports.scheme_board.overview import LEGEND, overview_table
 from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
-from wrongkey.reports.scheme_board.table import name_of, result
+from wrongkey.reports.scheme_board.table import name_of, result, said
 from wrongkey.reports.tables import markdown_text, to_markdown
 
 DOCS = Path(__file__).resolve().parent
+WIDTH = 120
 PAGES = (DOCS.parent / "README.md", DOCS / "board.md")
 
 
@@ -41,7 +43,7 @@ def placed(text: str, parts: Mapping[str, str]) -> str:
 def overview(board: SchemeBoard) -> str:
     """The table at a glance, with what its words mean."""
     made = f"Protocol `{board.protocol.name}` (`{board.protocol.hash[:12]}`), measured until {board.made}."
-    return f"{to_markdown(overview_table(board))}\n{markdown_text(LEGEND)} {made}\n"
+    return f"{to_markdown(overview_table(board))}\n{fill(f'{markdown_text(LEGEND)} {made}', WIDTH)}\n"
 
 
 def every_row(board: SchemeBoard) -> str:
@@ -55,12 +57,17 @@ def _shown(row: Row, board: SchemeBoard) -> dict[str, str]:
     return {
         "Scheme": name_of(row, board),
         "M": "–" if row.block is None else str(row.block),
-        "Nominal bits": row.nominal_bits.words,
-        "Effective bits": row.effective_bits.words,
-        "Best random key": row.best_key.words,
+        "Nominal bits": _shortly(row.nominal_bits.words),
+        "Effective bits": _shortly(row.effective_bits.words),
+        "Best random key": _shortly(row.best_key.words),
         "Result": result(row),
-        "Cheapest break": "none" if cell is None else cell.words.removeprefix("broken").strip(" :"),
+        "Cheapest break": "none" if cell is None else said(cell),
     }
+
+
+def _shortly(words: str) -> str:
+    """What is in a cell, without the reason why there is nothing."""
+    return "–" if words.startswith("does not apply") else words.split(":")[0]
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ from wrongkey.reports.strength.words import short_words
 
 BROKEN, HELD, UNCLEAR = "broken", "not shown to break", "weakened or undecided"
 UNBROKEN = {HELD: "^", UNCLEAR: "D"}  # marks
-ASIDE = 0.02  # of a line beside the next one, as a factor of the block size
+STEP = 0.06  # of a line above the next one of the same values, as a factor of the seconds
+BETWEEN = 0.6  # the most that all lines at one amount take of the way to the next amount
 SECONDS_CAPTION = (
     "Seconds of ciphertext with which an attack on ciphertext alone breaks a scheme, against block size M; a line for "
-    "each scheme. Only the amounts of the protocol were tried, so that a mark is an upper end. An open mark stands at "
-    "the most that was tried: an arrow where it is not shown to break, a diamond where it is weakened or undecided."
+    "each scheme. Only the amounts of the protocol were tried, so that a mark is an upper end; marks of the same "
+    "amount stand above each other. An open mark stands at the most that was tried: an arrow where it is not shown to "
+    "break, a diamond where it is weakened or undecided."
 )
 
 
@@ -43,6 +46,7 @@ def seconds_figure(board: SchemeBoard) -> Figure | None:
     lines = _lines(board)
     if not lines:
         return None
+    step = _step(_amounts(lines), len(lines))
     colours = scheme_colours([scheme for scheme, _ in lines])
     with styled():
         figure = new_figure(6.4, 4.4)
@@ -51,7 +55,8 @@ def seconds_figure(board: SchemeBoard) -> Figure | None:
         for number, ((scheme, name), points) in enumerate(lines.items()):
             look: dict[str, Any] = {"color": colours[scheme], "marker": MARKERS[number % len(MARKERS)]}
             line = LINES[number % len(LINES)]
-            _draw(axes, _aside(points, number - (len(lines) - 1) / 2), look, line)
+            shift = step * ((len(lines) - 1) / 2 - number)  # in the order of the legend
+            _draw(axes, _apart_from(points, shift), look, line)
             handles.append(Line2D([], [], **look, linestyle=line, markersize=7, label=middle(name, 40)))
         states = {state for points in lines.values() for _, state in points.values()}
         for state in (one for one in UNBROKEN if one in states):
@@ -125,9 +130,15 @@ def _point(row: Row) -> tuple[float, str] | None:
     return max(seconds for seconds, _ in tried), HELD if {verdict for _, verdict in tried} == {HELD} else UNCLEAR
 
 
-def _aside(points: Points, places: float) -> Points:
-    """The points moved to the side, so that lines of the same values stand next to each other."""
-    return {size * math.exp(ASIDE * places): point for size, point in points.items()}
+def _apart_from(points: Points, shift: float) -> Points:
+    """The points moved up by a factor, so that lines of the same values stand above each other."""
+    return {size: (seconds * math.exp(shift), state) for size, (seconds, state) in points.items()}
+
+
+def _step(amounts: list[float], lines: int) -> float:
+    """Logarithm of the factor between two lines of the same values."""
+    gaps = [math.log(more / less) for less, more in pairwise(amounts)]
+    return min([STEP, *(BETWEEN * gap / lines for gap in gaps)])
 
 
 def _draw(axes: Axes, points: Points, look: Mapping[str, Any], line: Any) -> None:

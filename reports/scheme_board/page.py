@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +11,8 @@ from wrongkey.reports.content.tables import as_table
 from wrongkey.reports.page.html import data_uri, environment, style
 from wrongkey.reports.scheme_board.overview import LEGEND, overview_table
 from wrongkey.reports.scheme_board.rows import STATES
-from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard
-from wrongkey.reports.scheme_board.table import attack_table, label, like
+from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
+from wrongkey.reports.scheme_board.table import attack_table, label, like, said
 
 CAPTION = "Successes, and claims of success that were wrong, of every attack in every case"
 
@@ -54,12 +53,7 @@ def render_board(board: SchemeBoard, figures: Mapping[str, Figure], media: Mappi
 
 def _cells(row: Row) -> list[dict[str, Any]]:
     """The cells with what stands below their state, and the first adversary of whom the same is true."""
-    return [{**cell.model_dump(), "like": like(row, cell), "said": _said(cell)} for cell in row.cells]
-
-
-def _said(cell: Cell) -> str:
-    """The words behind the state, which stands above them: of a break the attack first."""
-    return re.sub(r"^ \(([^)]*)\)", r"\1", cell.words.removeprefix(cell.state)).strip(":. ")
+    return [{**cell.model_dump(), "like": like(row, cell), "said": said(cell)} for cell in row.cells]
 
 
 def _facts(board: SchemeBoard) -> list[str]:

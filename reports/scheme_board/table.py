@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 import pandas as pd
@@ -87,6 +88,11 @@ def _row(row: Row) -> dict[str, str]:
         "Cost": row.cost_words,
         "Source": row.source.hash[:12],
     }
+
+
+def said(cell: Cell) -> str:
+    """The words behind the state of a cell, such as "polyphase: 2 s of speech": of a break the attack first."""
+    return re.sub(r"^ \(([^)]*)\)", r"\1", cell.words.removeprefix(cell.state)).strip(":. ")
 
 
 def like(row: Row, cell: Cell) -> str:

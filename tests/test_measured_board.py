@@ -1,0 +1,44 @@
+"""README.md and docs/board.md say what docs/board.json says."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from wrongkey.attacks.board.protocol import open_protocol
+from wrongkey.reports.scheme_board.gather import read_board
+from wrongkey.reports.scheme_board.overview import overview_table
+
+ROOT = Path(__file__).parents[1]
+SPEC = importlib.util.spec_from_file_location("measured_board", ROOT / "docs/measured_board.py")
+assert SPEC is not None and SPEC.loader is not None
+measured_board = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(measured_board)
+
+
+@pytest.fixture(scope="module")
+def board():
+    return read_board(ROOT / "docs")
+
+
+def test_the_pages_are_made_of_the_file(board):
+    for page, text in measured_board.pages(board).items():
+        assert page.read_text(encoding="utf-8") == text, f"run python docs/measured_board.py: {page.name} is older"
+
+
+def test_the_board_is_of_the_shipped_protocol(board):
+    assert board.protocol.hash == open_protocol("speech-v1").hash
+    assert board.rows and all(row.recordings == "real" for row in board.rows if row.attacks)
+
+
+def test_every_scheme_of_the_board_stands_in_both_pages(board):
+    for page in (ROOT / "README.md", ROOT / "docs/board.md"):
+        lines = page.read_text(encoding="utf-8").splitlines()
+        for scheme in overview_table(board)["Scheme"]:
+            assert any(line.startswith(f"| {scheme} |") for line in lines)
+
+
+def test_only_what_stands_between_its_markers_is_replaced():
+    text = "a\n<!-- board rows: begin -->\nold\n<!-- board rows: end -->\nb\n<!-- board other: begin -->\nkept\n"
+    placed = measured_board.placed(text, {"rows": "| \\1 |\n"})
+    assert placed == text.replace("old\n", "| \\1 |\n")
