@@ -5,21 +5,20 @@ Every part is a run as its own command makes it: trials, keys and levels that ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 from wrongkey.attacks.analyses.folder import analyse
 from wrongkey.attacks.analyses.leaks.analysis import Leaks
-from wrongkey.attacks.base import CompleteAttack
-from wrongkey.attacks.board.amounts import worth_less
 from wrongkey.attacks.board.cells import PlannedCell
 from wrongkey.attacks.board.costs import cost_of
 from wrongkey.attacks.board.entries import explained_scheme
 from wrongkey.attacks.board.folder import BoardFolder
 from wrongkey.attacks.board.protocol import Protocol, Side
+from wrongkey.attacks.board.schedule import Schedule
 from wrongkey.attacks.board.settled import needed, settling
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.registry import open_attack
@@ -28,7 +27,6 @@ from wrongkey.attacks.harness.suite import Stages, planned, run_attacks
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, Recordings, open_corpus
-from wrongkey.evaluation.models.completed import Completed
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.run_folder.board_cell import Cell
 from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS
@@ -248,106 +246,27 @@ def _run(
     how: How,
     record: dict[str, Any],
 ) -> list[BadInput]:
-    """All rounds of trials with the most ciphertext, then with less of those attacks that `worth_less` names.
-
-    A trial that fails keeps no further round from running; the errors are returned.
-    """
-    config, out = attack_config(protocol, speech, cell), folder.run_folder(cell)
-    attacks = [open_attack(name) for name in names]
-    failed: list[BadInput] = []
-    for seconds in sorted(config.seconds, reverse=True):
-        amount = replace(config, seconds=(seconds,))
-        failed += _run_rounds(protocol, amount, attacks, out, cell, how, record)
-        attacks = [attack for attack in attacks if worth_less(attack, AttackFolder(out), seconds)]
-    return failed
-
-
-def _run_rounds(
-    protocol: Protocol,
-    config: AttackConfig,
-    attacks: Sequence[CompleteAttack],
-    out: Path,
-    cell: PlannedCell,
-    how: How,
-    record: dict[str, Any],
-) -> list[BadInput]:
-    """A trial of each attack, the fewest where they fit the budget, and all trials of those that take little time."""
-    failed: list[BadInput] = []
-    for trials in rounds(protocol, attacks, lambda: AttackFolder(out), record["shortened"]):
-        try:
-            run_attacks(
-                config,
-                [limited(attack, trials[attack.name]) for attack in attacks],
-                out,
-                keys=protocol.content.scoring.random_keys,
-                baseline=protocol.content.scoring.baseline,
-                workers=how.workers,
-                timeout=how.timeout,
-                command=how.command,
-                progress=how.progress,
-                stages=lambda stage, done, total: how.show(f"{cell.name}: {stage}", done, total),
-                report=lambda line: how.say(f"{cell.name}: {line}"),
-            )
-        except BadInput as error:
-            failed.append(error)
-    return failed
-
-
-def rounds(
-    protocol: Protocol,
-    attacks: Sequence[CompleteAttack],
-    there: Callable[[], AttackFolder],
-    shortened: dict[str, str],
-) -> Iterator[dict[str, int]]:
-    """How many trials of each attack to have, round by round; the time that they took decides about the next round.
-
-    `there` gives what was run so far; `shortened` receives the attacks with fewer trials than asked for, and why.
-    """
-    asked = protocol.content.attacks
-    if not attacks:
-        return
-    wanted = {one.name: _wanted(protocol, one) for one in attacks}
-    fewest = {name: min(number, asked.fewest) for name, number in wanted.items()}
-    trials = dict.fromkeys(wanted, 1) if asked.budget else fewest
-    why: dict[str, str] = {}
-    yield trials
-    for more in (fewest, wanted):
-        spent = {name: seconds_of(there(), name) for name in trials}
-        for name in trials.keys() - why.keys():
-            if asked.budget and more[name] > trials[name] and more[name] * sum(spent[name]) > asked.budget:
-                why[name] = f"{more[name]} of them would take more than the budget of {asked.budget:,.0f} s"
-            elif more is wanted and trials[name] < wanted[name] and max(spent[name], default=0) > asked.costly_after:
-                why[name] = f"one takes more than {asked.costly_after:g} s"
-        if (after := {name: trials[name] if name in why else number for name, number in more.items()}) != trials:
-            trials = after
-            yield trials
-    for name, reason in why.items():  # rows of an earlier session count, whatever a trial takes in this one
-        if (number := trials_of(there(), name)) < wanted[name]:
-            shortened[name] = f"{name}: {number} of {wanted[name]} trials, since {reason}."
-
-
-def seconds_of(folder: AttackFolder, attack: str) -> list[float]:
-    """Median CPU seconds of a trial, for each case of an attack that has rows."""
-    rows = folder.rows(attack)
-    return [] if rows.empty else [float(case["seconds"].median()) for _, case in rows.groupby("given")]
-
-
-def trials_of(folder: AttackFolder, attack: str) -> int:
-    """The trials of an attack that have rows, in the case that has fewest."""
-    rows = folder.rows(attack)
-    return 0 if rows.empty else int(rows.groupby("given").size().min())
-
-
-def _wanted(protocol: Protocol, attack: CompleteAttack) -> int:
-    """Trials that the protocol asks for; one without a key is scored on all victims at once, and knows its number."""
-    asked = protocol.content.attacks
-    number = asked.trials_of.get(attack.name, asked.trials)
-    return number if attack.wants_key else min(number, attack.most_trials or number)
-
-
-def limited(attack: CompleteAttack, trials: int) -> CompleteAttack:
-    """The attack with this number of trials, whatever its own."""
-    return cast(CompleteAttack, Completed(attack, {"most_trials": trials}))
+    """The trials that `Schedule` asks for; the errors that ended some of them are returned."""
+    if not names:
+        return []
+    try:
+        run_attacks(
+            attack_config(protocol, speech, cell),
+            names,
+            folder.run_folder(cell),
+            schedule=Schedule(protocol.content.attacks, record["shortened"]),
+            keys=protocol.content.scoring.random_keys,
+            baseline=protocol.content.scoring.baseline,
+            workers=how.workers,
+            timeout=how.timeout,
+            command=how.command,
+            progress=how.progress,
+            stages=lambda stage, done, total: how.show(f"{cell.name}: {stage}", done, total),
+            report=lambda line: how.say(f"{cell.name}: {line}"),
+        )
+    except BadInput as error:  # of some trials: it keeps no other attack from its own
+        return [error]
+    return []
 
 
 def _strength(

@@ -60,6 +60,8 @@ from wrongkey.keys.blocks import Blocks
 
 OF_PLAINTEXT = frozenset({"known plaintext", "chosen plaintext"})  # of blocks as a key multiplies them
 
+# Which case of an attack comes next, and how many trials it is to have; asked after each, it may go by the rows so far.
+Schedule = Callable[[CompleteAttack, Sequence[Case], AttackFolder], Iterator[tuple[Case, int]]]
 Stages = Callable[[str, int, int], None]  # which attack in which case, trials done, trials in all
 
 
@@ -68,6 +70,7 @@ def run_attacks(
     names: Sequence[str | Attack],
     out: Path,
     *,
+    schedule: Schedule | None = None,
     keys: int = 100,
     baseline: int | None = None,
     workers: int | None = None,
@@ -92,6 +95,9 @@ def run_attacks(
         Names of attacks as the command line has them, or attacks, for instance with settings of their own.
     out : Path
         The run folder; it is made if it is missing.
+    schedule : callable, optional
+        Gives the cases of an attack with their trials, from the attack, all its cases and what was run so far; by
+        default each case has all trials. Random keys and guessing have their own numbers.
     keys : int
         Incorrect keys under which the model is asked.
     baseline : int, optional
@@ -161,7 +167,9 @@ def run_attacks(
         for line in folder.damaged:
             run.say(line)
         for place, one in enumerate(plan, 1):
-            tried += _run_planned(run, one, f"attack {place} of {len(plan)}, {one.attack.name}")
+            own = isinstance(one.attack, RandomKeys | Guessing)
+            of_attack = _every_trial(config.trials) if own or schedule is None else schedule
+            tried += _run_planned(run, one, of_attack, f"attack {place} of {len(plan)}, {one.attack.name}")
         run.failures.check(tried)
         if unfinished:
             raise unfinished
@@ -390,13 +398,14 @@ def _errors_of_model(target: Target, recovery: Recovery, tested: Answers) -> Mat
     return error_rates(task, task.cosines(enrolled, tested))[0]
 
 
-def _run_planned(run: Run, plan: Planned, place: str) -> int:
-    """Run the trials of all cases that are missing, and return how many there were."""
+def _run_planned(run: Run, plan: Planned, schedule: Schedule, place: str) -> int:
+    """Run the trials that are missing of those that the schedule asks for, and return how many there were."""
     run.folder.note(plan.attack.name, about(plan, run.target.setting.task))
     if plan.reason:
         run.say(f"{plan.attack.name}: does not apply. {plan.reason}")
     found: list[Found] = []
-    tried = sum(_run_case(run, plan.attack, case, place, found) for case in plan.cases)
+    asked = schedule(plan.attack, plan.cases, run.folder)
+    tried = sum(_run_case(run, plan.attack, case, trials, place, found) for case, trials in asked)
     _keep_clips(run, plan.attack, found)
     return tried
 
@@ -416,10 +425,9 @@ def _keep_clips(run: Run, attack: CompleteAttack, found: Sequence[Found]) -> Non
         clips[attack.name] = row_of_attack(target, run.salt, attack, to_keep(found))
 
 
-def _run_case(run: Run, attack: CompleteAttack, case: Case, place: str, found: list[Found]) -> int:
+def _run_case(run: Run, attack: CompleteAttack, case: Case, trials: int, place: str, found: list[Found]) -> int:
     """Run the trials that are missing, and return how many there were; the key of the first goes to `found`."""
     done = run.folder.trials_done(attack.name, str(case))
-    trials = _trials(run.target.config.trials, attack)
     missing = [number for number in range(trials) if number not in done]
     kept = trials - len(missing)
     run.failures.worked |= kept > 0
@@ -448,11 +456,14 @@ def _succeeded(row: Mapping[str, Any]) -> bool:
     return bool(broken(pd.DataFrame([row])).item())
 
 
-def _trials(asked: int, attack: CompleteAttack) -> int:
-    """Trials of a case: those asked for, as far as the attack allows; random keys have a number of their own."""
-    if isinstance(attack, RandomKeys):
-        return attack.trials
-    return min(asked, attack.most_trials or asked)
+def _every_trial(asked: int) -> Schedule:
+    """Each case with the trials asked for, as far as the attack allows; random keys have a number of their own."""
+
+    def schedule(attack: CompleteAttack, cases: Sequence[Case], folder: AttackFolder) -> Iterator[tuple[Case, int]]:
+        own = attack.trials if isinstance(attack, RandomKeys) else min(asked, attack.most_trials or asked)
+        yield from ((case, own) for case in cases)
+
+    return schedule
 
 
 def _outcomes(

@@ -1,10 +1,7 @@
 """How many trials attacks get, the code of schemes, and the keystream."""
 
 import sys
-from types import SimpleNamespace
-from typing import cast
 
-import pandas as pd
 import pytest
 import torch
 
@@ -14,10 +11,8 @@ from wrongkey.attacks.board.entries import open_entry
 from wrongkey.attacks.board.folder import BoardFolder
 from wrongkey.attacks.board.keystream import encrypt_samples
 from wrongkey.attacks.board.protocol import HERE, open_protocol
-from wrongkey.attacks.board.running import How, rounds, run_cell
+from wrongkey.attacks.board.running import How, run_cell
 from wrongkey.attacks.harness.config import AttackConfig
-from wrongkey.attacks.harness.registry import open_attack
-from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.errors import BadInput
 
 MINE = """from dataclasses import replace
@@ -41,69 +36,26 @@ def asked(tmp_path, **attacks):
     return open_protocol(str(path))
 
 
-def trials(protocol, seconds, before=0):
-    """The rounds of two attacks of which one takes `seconds` a trial, and what was shortened."""
-    attacks = [open_attack(name) for name in ("polyphase", "known-plaintext")]
-    took = {"polyphase": seconds, "known-plaintext": 0.1}
-    had: dict[str, int] = {}
-
-    def rows(name):
-        return pd.DataFrame({"given": "5 s", "seconds": took[name]}, index=range(max(before, had[name])))
-
-    shortened: dict[str, str] = {}
-    found = []
-    for one in rounds(protocol, attacks, lambda: cast(AttackFolder, SimpleNamespace(rows=rows)), shortened):
-        had = one
-        found.append((one["polyphase"], one["known-plaintext"]))
-    return found, shortened
-
-
-def test_a_quick_attack_has_all_trials(tmp_path):
-    assert trials(asked(tmp_path), 1.0) == ([(10, 10), (30, 30)], {})
-
-
-def test_a_costly_attack_has_the_fewest(tmp_path):
-    found, shortened = trials(asked(tmp_path), 61.0)
-    assert found == [(10, 10), (10, 30)]
-    assert shortened == {"polyphase": "polyphase: 10 of 30 trials, since one takes more than 60 s."}
-
-
-def test_an_attack_beyond_its_budget_has_one_trial(tmp_path):
-    found, shortened = trials(asked(tmp_path, budget=600), 61.0)
-    assert found == [(1, 1), (1, 10), (1, 30)]
-    assert "1 of 30 trials" in shortened["polyphase"] and "budget of 600 s" in shortened["polyphase"]
-
-
-def test_the_budget_counts_before_the_last_round_too(tmp_path):
-    found, shortened = trials(asked(tmp_path, budget=600), 30.0)
-    assert found == [(1, 1), (10, 10), (10, 30)]
-    assert shortened["polyphase"].startswith("polyphase: 10 of 30 trials, since 30 of them would take more than the")
-
-
-def test_trials_of_an_earlier_session_are_not_called_missing(tmp_path):
-    assert trials(asked(tmp_path), 61.0, before=30)[1] == {}
-    assert trials(asked(tmp_path), 61.0, before=20)[1]["polyphase"].startswith("polyphase: 20 of 30 trials")
-
-
-def test_a_failed_round_keeps_no_other_from_running_and_the_shortened_are_kept(tmp_path, monkeypatch):
-    protocol, folder = asked(tmp_path, budget=600), BoardFolder(tmp_path / "board")
+def test_trials_that_fail_keep_no_other_attack_from_running_and_the_shortened_are_kept(tmp_path, monkeypatch):
+    protocol, folder = asked(tmp_path, where_needed='["polyphase"]'), BoardFolder(tmp_path / "board")
     folder.claim_board(protocol)
     (cell,) = planned_cells(protocol, [open_entry("rom")], [20])
     ran = []
 
-    def failing(config, attacks, out, **_):
-        ran.append([attack.most_trials for attack in attacks])
-        raise BadInput("A trial failed.")
+    def failing(config, names, out, *, schedule, **_):
+        ran.append(names)
+        schedule.shortened[names[0]] = f"{names[0]}: 1 of 30 trials."
+        raise BadInput(f"A trial of {names[0]} failed.")
 
     monkeypatch.setattr(running, "attack_config", lambda *_: AttackConfig("bundled", block=20, seconds=(5.0,)))
     monkeypatch.setattr(running, "run_attacks", failing)
-    monkeypatch.setattr(running, "seconds_of", lambda _, name: [61.0 if name == "polyphase" else 1.0])
-    monkeypatch.setattr(running, "trials_of", lambda *_: 1)
+    monkeypatch.setattr(running, "_not_needed", lambda *_: [])
     (error,) = run_cell(protocol, None, folder, cell, ("attacks",), How())  # type: ignore[arg-type]
     found = folder.cell(cell, protocol)
-    assert str(error) == "A trial failed." and len(ran) == 3
-    assert found is not None and found["shortened"]["polyphase"].startswith("polyphase: 1 of 30 trials")
-    assert found["parts"]["attacks"] == {"state": "not run", "why": "A trial failed."}
+    first, last = ran
+    assert str(error) == f"A trial of {first[0]} failed." and last == ["polyphase"]
+    assert found is not None and set(found["shortened"]) == {first[0], "polyphase"}
+    assert found["parts"]["attacks"] == {"state": "not run", "why": str(error)}
 
 
 def test_what_a_users_scheme_raises_is_one_sentence(tmp_path, monkeypatch):
@@ -123,10 +75,6 @@ def test_what_a_users_scheme_raises_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(running, "countable", raising)
     with pytest.raises(BadInput, match="The scheme raising:scheme failed"):
         running.nominal(cell)
-
-
-def test_a_number_of_its_own(tmp_path):
-    assert trials(asked(tmp_path, trials_of="{polyphase = 4}"), 1.0)[0] == [(4, 10), (4, 30)]
 
 
 @pytest.fixture
@@ -241,17 +189,16 @@ def test_costly_attacks_come_last_and_only_where_they_are_needed(spared, tmp_pat
     (cell,) = planned_cells(protocol, [open_entry("rom")], [20])
     ran, baselines = [], set()
 
-    def runs(config, attacks, out, *, baseline, **_):
-        ran.append([attack.name for attack in attacks])
+    def runs(config, names, out, *, baseline, **_):
+        ran.append(names)
         baselines.add(baseline)
 
     monkeypatch.setattr(running, "attack_config", lambda *_: AttackConfig("bundled", block=20, seconds=(5.0,)))
     monkeypatch.setattr(running, "run_attacks", runs)
-    monkeypatch.setattr(running, "seconds_of", lambda *_: [1.0])
     monkeypatch.setattr(running, "_not_needed", lambda *_: spared)
     assert run_cell(protocol, None, folder, cell, ("attacks",), How()) == []  # type: ignore[arg-type]
     found = folder.cell(cell, protocol)
     first = ["chosen-plaintext", "public-model", "sign-chain"]
-    assert ran == [first] * 2 + [["polyphase"]] * (0 if spared else 2)
+    assert ran == [first, *([] if spared else [["polyphase"]])]
     assert found is not None and found["left_out"] == spared
     assert baselines == {protocol.content.scoring.baseline}

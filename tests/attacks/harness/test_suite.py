@@ -91,6 +91,24 @@ def test_another_amount_of_ciphertext_extends_a_run(tmp_path):
     assert suite_json["attacks"]["partly"]["cases"] == {given: {"needs": ["ciphertext"]} for given in both}
 
 
+def test_a_schedule_says_which_trials_come_next_and_goes_by_the_rows_so_far(tmp_path):
+    seen = []
+
+    def schedule(attack, cases, folder):
+        for case, trials in ((cases[1], 1), (cases[0], 1), (cases[1], 2)):
+            yield case, trials
+            seen.append((attack.name, len(folder.rows(attack.name))))
+
+    folder = suite.run_attacks(speech(), [Told()], tmp_path / "run", keys=5, workers=1, schedule=schedule)
+    assert seen == [("told", 1), ("told", 2), ("told", 3)]
+    assert list(zip(folder.rows("told")["given_known_blocks"], folder.rows("told")["trial"], strict=True)) == [
+        (200, 0),
+        (1, 0),
+        (200, 1),
+    ]
+    assert len(folder.rows("random-keys")) == 5
+
+
 class Collector(Blind):
     """Counts the samples that it was given."""
 
