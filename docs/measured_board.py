@@ -1,24 +1,29 @@
-"""Writes the measured board into README.md and docs/board.md, and its figures: ``python docs/measured_board.py``.
+"""Writes the measured board into README.md and docs/board.md, with its figures.
 
-It reads `docs/board.json`, which `wrongkey board --protocol speech-v1` made. A text between the markers of a page is
-replaced, and nothing else of the page.
+    python docs/measured_board.py [BOARD …]
+
+It reads `docs/board.json`, and adds the rows of boards that `wrongkey board --protocol speech-v1` made elsewhere. A
+text between the markers of a page is replaced, and nothing else of the page.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
 import pandas as pd
 
+from wrongkey.files import write_text_atomically
 from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.scheme_board.figures import figures_of
-from wrongkey.reports.scheme_board.gather import read_board
+from wrongkey.reports.scheme_board.gather import FILE, merged, read_board
 from wrongkey.reports.scheme_board.overview import LEGEND, overview_table
 from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
 from wrongkey.reports.scheme_board.table import name_of, result, said
+from wrongkey.reports.scheme_board.write import to_json
 from wrongkey.reports.tables import markdown_text, to_markdown
 
 DOCS = Path(__file__).resolve().parent
@@ -70,9 +75,10 @@ def _shortly(words: str) -> str:
     return "–" if words.startswith("does not apply") else words.split(":")[0]
 
 
-def main() -> None:
-    """Write pages and figures."""
-    board = read_board(DOCS)
+def main(boards: Sequence[Path]) -> None:
+    """Write pages and figures, after joining further boards."""
+    board = merged([(path, read_board(path)) for path in (DOCS, *boards)])
+    write_text_atomically(DOCS / FILE, to_json(board))
     for page, text in pages(board).items():
         page.write_text(text, encoding="utf-8")
     for name, (figure, _, _) in figures_of(board).items():
@@ -82,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main([Path(name) for name in sys.argv[1:]])

@@ -60,7 +60,7 @@ def write_board(board: SchemeBoard, folder: Path) -> Written:
             figures[name] = Figure(name=name, caption=caption, alt=words)
             media[svg.name] = svg.read_bytes()
         with atomic_write(files.json) as file:
-            file.write((board.model_dump_json(indent=2) + "\n").encode("utf-8", "backslashreplace"))
+            file.write(to_json(board).encode("utf-8", "backslashreplace"))
         write_text_atomically(files.page, render_board(board, figures, media))
         write_text_atomically(files.markdown, to_text(board))
         write_text_atomically(files.table, to_csv(scheme_board_table(board)))
@@ -87,6 +87,11 @@ def check_free(folder: Path, sources: Collection[Path]) -> None:
     made = {FILE, "figures", *(f"board.{ending}" for ending in ("html", "md", "csv"))}
     if folder.is_dir() and (other := sorted(path.name for path in folder.iterdir() if path.name not in made)):
         raise BadInput(f"{folder} holds {printable(other[0])}: choose an empty or new folder with --out.")
+
+
+def to_json(board: SchemeBoard) -> str:
+    """The board as `board.json` has it."""
+    return board.model_dump_json(indent=2) + "\n"
 
 
 def to_text(board: SchemeBoard) -> str:
