@@ -32,8 +32,8 @@ class Schedule:
 
     def __call__(
         self, attack: CompleteAttack, cases: Sequence[Case], folder: AttackFolder
-    ) -> Iterator[tuple[Case, int]]:
-        """A case after the other with the trials that it is to have; asked after each, it goes by the rows so far.
+    ) -> Iterator[tuple[Sequence[Case], int]]:
+        """Cases with the trials that each is to have; asked again after these, it goes by the rows so far.
 
         Cases that take no ciphertext by the second come with those that have most of it.
         """
@@ -46,16 +46,16 @@ class Schedule:
 
     def _rounds(
         self, attack: CompleteAttack, group: Sequence[Case], folder: AttackFolder
-    ) -> Iterator[tuple[Case, int]]:
+    ) -> Iterator[tuple[Sequence[Case], int]]:
         """A trial of each case, the fewest where they fit the budget, and all of an attack that takes little time."""
         wanted = self._wanted(attack)
         fewest = min(wanted, self.asked.fewest)
         trials, why = (1 if self.asked.budget else fewest), ""
-        yield from ((case, trials) for case in group)
+        yield group, trials
         for more in (fewest, wanted):
             if more > trials and not (why := self._why_not(attack, folder, more, more == wanted)):
                 trials = more
-                yield from ((case, trials) for case in group)
+                yield group, trials
             if why:
                 break
         if why and (number := trials_of(folder, attack.name)) < wanted:  # rows of an earlier session count

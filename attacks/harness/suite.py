@@ -60,8 +60,8 @@ from wrongkey.keys.blocks import Blocks
 
 OF_PLAINTEXT = frozenset({"known plaintext", "chosen plaintext"})  # of blocks as a key multiplies them
 
-# Which case of an attack comes next, and how many trials it is to have; asked after each, it may go by the rows so far.
-Schedule = Callable[[CompleteAttack, Sequence[Case], AttackFolder], Iterator[tuple[Case, int]]]
+# Which cases of an attack come next, and how many trials each is to have; asked again, it may go by the rows so far.
+Schedule = Callable[[CompleteAttack, Sequence[Case], AttackFolder], Iterator[tuple[Sequence[Case], int]]]
 Stages = Callable[[str, int, int], None]  # which attack in which case, trials done, trials in all
 
 
@@ -96,8 +96,8 @@ def run_attacks(
     out : Path
         The run folder; it is made if it is missing.
     schedule : callable, optional
-        Gives the cases of an attack with their trials, from the attack, all its cases and what was run so far; by
-        default each case has all trials. Random keys and guessing have their own numbers.
+        Gives cases of an attack and the trials that each is to have, from the attack, all its cases and what was run
+        so far; by default all cases with all trials. Random keys and guessing have their own numbers.
     keys : int
         Incorrect keys under which the model is asked.
     baseline : int, optional
@@ -405,7 +405,7 @@ def _run_planned(run: Run, plan: Planned, schedule: Schedule, place: str) -> int
         run.say(f"{plan.attack.name}: does not apply. {plan.reason}")
     found: list[Found] = []
     asked = schedule(plan.attack, plan.cases, run.folder)
-    tried = sum(_run_case(run, plan.attack, case, trials, place, found) for case, trials in asked)
+    tried = sum(_run_case(run, plan.attack, case, trials, place, found) for cases, trials in asked for case in cases)
     _keep_clips(run, plan.attack, found)
     return tried
 
@@ -459,9 +459,10 @@ def _succeeded(row: Mapping[str, Any]) -> bool:
 def _every_trial(asked: int) -> Schedule:
     """Each case with the trials asked for, as far as the attack allows; random keys have a number of their own."""
 
-    def schedule(attack: CompleteAttack, cases: Sequence[Case], folder: AttackFolder) -> Iterator[tuple[Case, int]]:
-        own = attack.trials if isinstance(attack, RandomKeys) else min(asked, attack.most_trials or asked)
-        yield from ((case, own) for case in cases)
+    def schedule(
+        attack: CompleteAttack, cases: Sequence[Case], folder: AttackFolder
+    ) -> Iterator[tuple[Sequence[Case], int]]:
+        yield cases, attack.trials if isinstance(attack, RandomKeys) else min(asked, attack.most_trials or asked)
 
     return schedule
 

@@ -47,9 +47,10 @@ def run(settings: Attacks, cases, folder, of=None):
     """What the schedule asks for, as pairs of seconds and trials, and what was shortened."""
     schedule = Schedule(settings)
     found = []
-    for case, trials in schedule(of or attack(), cases, cast(AttackFolder, folder)):
-        found.append((case.seconds, trials))
-        folder.run(case, trials)
+    for group, trials in schedule(of or attack(), cases, cast(AttackFolder, folder)):
+        for case in group:
+            found.append((case.seconds, trials))
+            folder.run(case, trials)
     return found, schedule.shortened
 
 
