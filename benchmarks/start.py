@@ -58,7 +58,9 @@ def _swept(checkout: Path, keys: int, workers: list[str]) -> tuple[float, float]
 def _timed(command: list[str], checkout: Path) -> tuple[float, float]:
     before, begin = os.times(), perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(  # in the checkout, where `-m` looks first
+        command, cwd=checkout, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     clock, after = perf_counter() - begin, os.times()
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     return clock, spent
