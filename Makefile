@@ -40,8 +40,9 @@ browser:
 	command -v chromium && command -v chromedriver || \
 		{ apt-get -q update && apt-get -qy install --no-install-recommends chromium chromium-driver poppler-utils; }
 
+# The tables of docs/performance.md, on an idle machine: make bench BENCH="--only sweep --whisper FOLDER". Goes on where it stopped.
 bench: $(VENV)/ready
-	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python -m benchmarks.bench $(BENCH)
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "wrongkey needs Python 3.11.4 or newer: make PYTHON=python3.12 ...")'

@@ -1,4 +1,4 @@
-"""How a sweep scales with the workers of a Dask cluster: ``python benchmarks/cluster.py`` (some minutes).
+"""How a sweep scales with the workers of a Dask cluster: ``python -m benchmarks.cluster`` (some minutes).
 
 Starts a scheduler and workers on this machine, each a process of one thread, and sweeps with one worker and with two,
 in turn. Prints the keys per second of each, from the moment when a fifth of the keys is done (workers open model and
@@ -22,6 +22,7 @@ from time import perf_counter
 
 import pandas as pd
 
+from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.hardware import available_cores
 from wrongkey.evaluation.processes.cluster import cluster_size
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("--model", default="asv-raw10")
     parser.add_argument("--keys", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
+    add_json(parser)
     options = parser.parse_args()
     config = SweepConfig(options.model, "bundled", trials="corpus", keys=options.keys, device="cpu", media="none")
     print(f"{available_cores()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
@@ -101,8 +103,14 @@ def main() -> None:
                 print(f"{workers} workers: {found[-1]:.2f} keys/s", flush=True)
                 difference = scores(out).value - scores(folder / "here").value
                 differing = max(differing, float(difference.abs().max()))
-        print(f"two workers to one: {median(rates[2]) / median(rates[1]):.2f}; one to no Dask: ", end="")
-        print(f"{median(rates[1]) / here:.2f}; largest difference of a score: {differing:.1e}")
+    one = median(rates[1])
+    rows = [["no Dask", f"{here:.2f}", f"{here / one:.2f}"]]
+    rows += [[f"{n} worker(s)", f"{median(found):.2f}", f"{median(found) / one:.2f}"] for n, found in rates.items()]
+    note = (
+        f"{options.model} on the bundled corpus, {options.keys} keys; largest difference of a score to those without "
+        f"Dask: {differing:.1e}."
+    )
+    show(options.json, Table(("", ">keys a second", ">/ one worker"), rows, note))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a long corpus takes of the memory: ``python benchmarks/long_corpus.py`` (2,000 utterances, some minutes).
+"""What a long corpus takes of the memory: ``python -m benchmarks.long_corpus`` (2,000 utterances, some minutes).
 
 Makes a corpus of the bundled synthetic speech, each time at another speed and level, and sweeps it twice with two
 workers: with the segments in the memory of every process, and in files that all of them map (``--memory 0``). Prints
@@ -23,6 +23,7 @@ import torch
 from scipy.signal import resample_poly
 from torch import Tensor, nn
 
+from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.corpora import load_audio, open_corpus
 
 ROOT = Path(__file__).parents[1]
@@ -106,20 +107,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--utterances", type=int, default=2000)
     parser.add_argument("--keys", type=int, default=8)
+    add_json(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "speech"
         write_corpus(corpus, options.utterances)
         segments = options.utterances * PIECES * PIECE * 4
         print(f"{options.utterances:,} utterances, {segments / 1e6:,.0f} MB of segments")
-        found = []
+        found, rows = [], list[list[str]]()
+        first: tuple[int, float] | None = None
         for name, memory in (("in memory", "1TB"), ("mapped", "0")):
             out = Path(folder) / memory
             sizes, seconds = swept(corpus, out, memory, options.keys)
             found.append(scores(out))
             each = ", ".join(f"{size / 1e6:,.0f}" for size in sizes[:4])
             print(f"{name}: largest PSS of each process {each} MB; {seconds:.0f} s", flush=True)
-        print("scores equal bit for bit:", found[0].equals(found[1]))
+            first = first or (sum(sizes), seconds)
+            ratios = (f"{sum(sizes) / first[0]:.2f}", f"{seconds / first[1]:.2f}")
+            rows.append([name, each, f"{seconds:.0f}", *ratios])
+    note = (
+        f"{options.utterances:,} utterances, {segments / 1e6:,.0f} MB of segments, a caller and two workers; scores "
+        f"equal bit for bit: {'yes' if found[0].equals(found[1]) else 'no'}."
+    )
+    columns = ("segments", ">largest PSS of each process, MB", ">s", ">memory / in memory", ">time / in memory")
+    show(options.json, Table(columns, rows, note))
 
 
 if __name__ == "__main__":

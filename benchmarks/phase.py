@@ -1,6 +1,6 @@
 """Phase reconstruction beside pghipy and tifresi: quality in dB, and time as ratios measured side by side.
 
-``python benchmarks/phase.py [--corpus SPEC] [--utterances N] [--repeats N]`` prints a Markdown table: medians over
+``python -m benchmarks.phase [--corpus SPEC] [--utterances N] [--repeats N]`` prints a Markdown table: medians over
 utterances, of the best of some repeats each, after one to compile. A library that is not installed is left out.
 
 Ours and pghipy's integration read the same magnitudes. tifresi has its own transform, of the same hop and channels and
@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.util import find_spec
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.tables import Table, add_json, show
 from wrongkey.attacks.analyses.phase.gabor import Lattice, TorchGabor
 from wrongkey.attacks.analyses.phase.pghi import pghi, pghi_phase
 from wrongkey.attacks.analyses.phase.scores import spectral_convergence
@@ -90,21 +92,23 @@ def main() -> None:
     parser.add_argument("--corpus", default="bundled", help="as for 'wrongkey sweep'")
     parser.add_argument("--utterances", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=5)
+    add_json(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
     corpus = open_corpus(options.corpus)
     speech = [load_audio(u, RATE).astype(np.float64) for u in chosen(corpus, options.utterances, per_speaker=1)]
-    print("| beside | spectral convergence, ours | theirs | our time / theirs |")
-    print("| :--- | ---: | ---: | ---: |")
+    cells = []
     for name, row in (("pghipy", pghipy_row), ("tifresi", tifresi_row)):
         if find_spec(name) is None:
-            print(f"| {name} | not installed | | |")
+            cells.append([name, "not installed", "", ""])
             continue
         rows = [row(waveform, options.repeats) for waveform in speech]
         middle = {metric: float(np.median([r[metric] for r in rows])) for metric in rows[0]}
-        print(
-            f"| {name} | {middle['ours dB']:.2f} dB | {middle['theirs dB']:.2f} dB | {middle['time']:.2f} |", flush=True
-        )
+        levels = (f"{middle[side]:.2f} dB" for side in ("ours dB", "theirs dB"))
+        cells.append([f"{name} {version(name)}", *levels, f"{middle['time']:.2f}"])
+    columns = ("beside", ">spectral convergence, ours", ">theirs", ">our time / theirs")
+    note = f"{options.corpus}, {len(speech)} utterances, the best of {options.repeats} repeats each; medians."
+    show(options.json, Table(columns, cells, note))
 
 
 if __name__ == "__main__":

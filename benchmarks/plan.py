@@ -1,6 +1,6 @@
 """What ``wrongkey sweep --plan`` predicts, against what the sweep then takes.
 
-``python benchmarks/plan.py [--model asv-raw10] [--corpus bundled] [--keys 20 100 300] [--workers 1]``
+``python -m benchmarks.plan [--model asv-raw10] [--corpus bundled] [--keys 20 100 300] [--workers 1]``
 
 For each number of keys the plan and right after it the sweep, each in a process of its own as a user calls them. Prints
 predicted and measured seconds by the clock and of CPU, peak memory and disk, and their ratios.
@@ -13,19 +13,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
+from benchmarks.tables import Table, add_json, show
 
 WATCHED = 0.2  # seconds between two looks at the processes
 
@@ -44,20 +41,18 @@ class Used(NamedTuple):
 def main() -> None:
     """Print the table."""
     options = _options()
-    load = os.getloadavg()[0]
     rows = [(keys, *_one_size(options, keys)) for keys in options.keys]
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {len(os.sched_getaffinity(0))} core(s), load {load:.1f}, "
-        f"torch {torch.__version__}: {options.model} on {options.corpus}, {options.workers} process(es)\n"
-    )
-    print("| keys | | predicted | measured | predicted / measured |\n| ---: | :--- | ---: | ---: | ---: |")
+    cells = []
     for keys, predicted, measured in rows:
         for name, unit, digits, scale in (
             ("clock", "s by the clock", 1, 1), ("cpu", "s of CPU", 1, 1), ("memory", "MB of memory", 0, 1e6),
             ("disk", "kB on disk", 0, 1e3),
         ):  # fmt: skip
             said, found = getattr(predicted, name) / scale, getattr(measured, name) / scale
-            print(f"| {keys:,} | {unit} | {said:,.{digits}f} | {found:,.{digits}f} | {said / found:.2f} |")
+            numbers = f"{said:,.{digits}f}", f"{found:,.{digits}f}", f"{said / found:.2f}"
+            cells.append([f"{keys:,}", unit, *numbers])
+    note = f"{options.model} on {options.corpus}, {options.workers} process(es)."
+    show(options.json, Table((">keys", "", ">predicted", ">measured", ">predicted / measured"), cells, note))
 
 
 def _options() -> argparse.Namespace:
@@ -66,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--corpus", default="bundled")
     parser.add_argument("--keys", type=int, nargs="+", default=[20, 100, 300])
     parser.add_argument("--workers", type=int, default=1)
+    add_json(parser)
     return parser.parse_args()
 
 

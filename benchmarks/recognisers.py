@@ -1,6 +1,6 @@
 """What a key costs a recogniser's sweep, beside the recogniser's own fastest decoding of the same speech.
 
-``python benchmarks/recognisers.py whisper:FOLDER [asr-words …] [--keys 3] [--speech 16] [--rounds 3]``
+``python -m benchmarks.recognisers whisper:FOLDER [asr-words …] [--keys 3] [--speech 16] [--rounds 3]``
 
 The same speech is what the keys make of it: texts under incorrect keys are shorter or longer than the plain ones. The
 fastest decoding is that of the best batch size, of queries that were encrypted before. To it a sweep adds the keys'
@@ -20,6 +20,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.engine import rotated
@@ -36,13 +37,16 @@ def main() -> None:
     """Print a row for each recogniser."""
     options = _options()
     torch.set_num_threads(1)
-    print("| recogniser | utterances | best batch | own decoding, s per key | sweep, s per key | ratio |")
-    print("| --- | --- | --- | --- | --- | --- |", flush=True)
+    columns = ("recogniser", ">utterances", ">best batch", ">own decoding, s a key", ">sweep, s a key", ">ratio")
+    rows = []
     for name in options.models:
-        print(_row(name, options), flush=True)
+        rows.append(_row(name, options))
+        print(*rows[-1], flush=True)
+    note = f"{options.keys} keys; medians of {options.rounds} rounds."
+    show(options.json, Table(columns, rows, note))
 
 
-def _row(name: str, options: argparse.Namespace) -> str:
+def _row(name: str, options: argparse.Namespace) -> list[str]:
     corpus = "bundled-words" if name == "asr-words" else "bundled"
     every = range(len(open_corpus(corpus).utterances))
     config = SweepConfig(name, options.corpus or corpus, task="asr", keys=options.keys, device="cpu")
@@ -61,7 +65,7 @@ def _row(name: str, options: argparse.Namespace) -> str:
         whole = _seconds(swept)
         ratios.append((whole / own, own / options.keys, whole / options.keys, batch))
     ratio, own, whole, batch = sorted(ratios)[len(ratios) // 2]
-    return f"| {Path(name).name} | {len(experiment.used)} | {batch} | {own:.2f} | {whole:.2f} | {ratio:.3f} |"
+    return [Path(name).name, f"{len(experiment.used)}", f"{batch}", f"{own:.2f}", f"{whole:.2f}", f"{ratio:.3f}"]
 
 
 def _encrypted(experiment: Experiment) -> list[Tensor]:
@@ -93,6 +97,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--keys", type=int, default=3)
     parser.add_argument("--speech", type=int, default=16, help="bundled utterances")
     parser.add_argument("--rounds", type=int, default=3)
+    add_json(parser)
     return parser.parse_args()
 
 

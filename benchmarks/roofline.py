@@ -1,6 +1,6 @@
 """How near the networks come to what one core can do.
 
-``python benchmarks/roofline.py [NETWORK …] [--whisper FOLDER] [--out FILE]``
+``python -m benchmarks.roofline [NETWORK …] [--whisper FOLDER]``
 
 For each bundled model, RawNeXt at its published size (random weights) and, where a folder is given, Whisper's encoder:
 
@@ -34,21 +34,27 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, RawNeXt, RawNeXtModel, fold_linear_pairs
 from wrongkey.evaluation.models.offered import BUNDLED
 from wrongkey.evaluation.models.registry import open_model
 
 BATCHES = (1, 2, 4, 8, 16)
-LEAST = 0.2  # seconds of a measurement
 SECONDS = 4  # of speech that the bundled models are asked about
 SQUARE = 512  # rows of the product that shows the core's largest rate
 COPIED = 2**26  # float32 entries of the copy: 256 MB, which no cache holds
-HEADER = (
-    "| network | rows | operations, GFLOP a row | bytes, MB a row | ms a row | GFLOP/s | products alone, GFLOP/s | "
-    "share reached |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+COLUMNS = (
+    *("network", ">rows", ">operations, GFLOP a row", ">bytes, MB a row", ">operations a byte", ">ms a row"),
+    *(">GFLOP/s", ">products alone, GFLOP/s", ">share reached"),
 )
 Product = tuple[int, int, int, int]  # (b, m, k) @ (b, k, n)
 aten = torch.ops.aten
+
+
+class _Least:
+    """How long a measurement takes at least."""
+
+    seconds = 0.2
 
 
 class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
@@ -100,6 +106,7 @@ def _tensors(tree: Any) -> list[Tensor]:
 def main() -> None:
     """Write the table."""
     options = _options()
+    _Least.seconds = options.least
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
@@ -107,17 +114,16 @@ def main() -> None:
     peak = 2 * SQUARE**3 / _best(lambda: a @ b) / 1e9
     source, target = torch.zeros(COPIED), torch.empty(COPIED)
     copied = 8 * COPIED / _best(lambda: target.copy_(source)) / 1e9
-    lines = [
+    note = (
         f"One core's largest rate: {peak:.0f} GFLOP/s (a product of {SQUARE} x {SQUARE}); a copy in memory moves "
-        f"{copied:.1f} GB/s. torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}.\n",
-        HEADER,
-    ]
-    print("\n".join(lines), flush=True)
+        f"{copied:.1f} GB/s."
+    )
+    print(note, flush=True)
+    rows = []
     for name, ask, row in _networks(options.networks, options.whisper):
-        lines.append(_row(name, ask, row))
-        print(lines[-1], flush=True)
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n")
+        rows.append(_row(name, ask, row))
+        print(*rows[-1], flush=True)
+    show(options.json, Table(COLUMNS, rows, note))
 
 
 def _networks(asked: list[str], whisper: Path | None) -> Iterator[tuple[str, Callable[[Tensor], Any], Tensor]]:
@@ -140,7 +146,7 @@ def _of(name: str, noise: Tensor) -> tuple[Callable[[Tensor], Any], Tensor]:
     return ask, model.segments(model.front_end(noise))[:1]
 
 
-def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> str:
+def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> list[str]:
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         ask(row)
     operations = counter.get_total_flops()
@@ -153,10 +159,12 @@ def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> str:
         raise SystemExit(
             f"{name} makes {counted:,.0f} operations in products of {operations:,} in all: teach _product."
         )
-    return (
-        f"| {name} | {batch} | {operations / 1e9:.3f} | {operators.bytes / batch / 1e6:.1f} | {1e3 * taken:.2f} | "
-        f"{operations / taken / 1e9:.1f} | {counted / products / 1e9:.1f} | {100 * products / taken:.0f} % |"
-    )
+    moved = operators.bytes / batch
+    return [
+        *(name, f"{batch}", f"{operations / 1e9:.3f}", f"{moved / 1e6:.1f}", f"{operations / moved:.1f}"),
+        *(f"{1e3 * taken:.2f}", f"{operations / taken / 1e9:.1f}", f"{counted / products / 1e9:.1f}"),
+        f"{100 * products / taken:.0f} %",
+    ]
 
 
 def _rows(row: Tensor, batch: int) -> Tensor:
@@ -170,13 +178,13 @@ def _multiply(shape: Product) -> Callable[[], Tensor]:
     out, mirrored = torch.empty(groups, m, n), torch.empty(groups, n, m)
     other = torch.randn(groups, n, k), torch.randn(groups, k, m)
     ways = (lambda: torch.bmm(left, right, out=out), lambda: torch.bmm(*other, out=mirrored))
-    return min(ways, key=lambda way: _best(way, LEAST / 4))
+    return min(ways, key=lambda way: _best(way, 0.25))
 
 
-def _best(work: Callable[[], Any], least: float = LEAST) -> float:
-    """Seconds of the fastest of several runs."""
+def _best(work: Callable[[], Any], share: float = 1.0) -> float:
+    """Seconds of the fastest of several runs, which take a share of a measurement's time."""
     work()
-    best, end = float("inf"), perf_counter() + least
+    best, end = float("inf"), perf_counter() + share * _Least.seconds
     while True:
         begin = perf_counter()
         work()
@@ -190,7 +198,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=[*BUNDLED, "rawnext"], help="bundled models and rawnext (all)")
     parser.add_argument("--whisper", type=Path, help="folder of a Whisper checkpoint")
-    parser.add_argument("--out", type=Path, help="also write the table to this file")
+    parser.add_argument("--least", type=float, default=_Least.seconds, help="seconds of a measurement")
+    add_json(parser)
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
 """What scoring costs: trials of the size of VoxCeleb1 and transcripts of the size of LibriSpeech's test-clean.
 
-``python benchmarks/scoring.py [--keys 8] [--rounds 3] [--whisper FOLDER]``
+``python -m benchmarks.scoring [--keys 8] [--rounds 3] [--whisper FOLDER]``
 
 1. Seconds per key of everything behind the embeddings (cosines of 37,720 trials, EER, minDCF, their intervals over
    speakers, Cllr, linkability, ZEBRA's disclosures, the rows of the score file) and of everything behind the texts
@@ -32,6 +32,7 @@ import torch
 from sklearn.metrics import roc_curve
 from torch import Tensor
 
+from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Utterance
 from wrongkey.evaluation.experiment import Experiment
@@ -45,6 +46,7 @@ from wrongkey.evaluation.tasks.trials import Trials
 
 SPEAKERS, UTTERANCES, TRIALS, DIM = 40, 4_708, 37_720, 256  # VoxCeleb1's test part
 TEXTS, WORDS, VOCABULARY, ERRORS = 2_620, 20, 5_000, 0.3  # LibriSpeech's test-clean; a noisy hypothesis
+MODELS = "asv-raw10", "RawNeXt, 20.3 M parameters", "asr-words"
 
 
 def main() -> None:
@@ -60,18 +62,21 @@ def main() -> None:
     of_scores = partial(_behind, task, embeddings), UTTERANCES
     of_texts = partial(_behind, recognition, heard), TEXTS
     asked: dict[str, tuple[Any, Callable[[], float]]] = {
-        "asv-raw10": (of_scores, partial(_asking, "asv-raw10")),
-        "RawNeXt, 20.3 M parameters": (of_scores, _asking_rawnext),
-        "asr-words": (of_texts, partial(_asking, "asr-words")),
+        MODELS[0]: (of_scores, partial(_asking, "asv-raw10")),
+        MODELS[1]: (of_scores, _asking_rawnext),
+        MODELS[2]: (of_texts, partial(_asking, "asr-words")),
     }
     if options.whisper is not None:
         asked[options.whisper.name] = of_texts, partial(_asking, f"whisper:{options.whisper}", 4, 1)
-    print("| model | scoring, ms per key | asking, ms per key | share of a key |\n| --- | --- | --- | --- |")
+    shares = []
     for model, ((work, utterances), asking) in asked.items():
+        if model in MODELS and model not in options.models:
+            continue
         scoring = median(_seconds(work) for _ in range(options.rounds)) / options.keys
         whole = median(asking() for _ in range(options.rounds)) * utterances
         share = 100 * scoring / (scoring + whole)
-        print(f"| {model} | {1e3 * scoring:.1f} | {1e3 * whole:,.0f} | {share:.3f} % |", flush=True)
+        shares.append([model, f"{1e3 * scoring:.1f}", f"{1e3 * whole:,.0f}", f"{share:.3f} %"])
+        print(*shares[-1], flush=True)
 
     target = torch.from_numpy(task.trials.target)
     ways = {
@@ -88,11 +93,19 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, way in ways.items():
             found[name].append(_seconds(way) / options.keys)
-    print("\n| | ms per key |\n| --- | --- |")
+    rates = []
     for name, seconds in found.items():
-        print(f"| {name} | {1e3 * median(seconds):.2f} |")
+        ours = found[next(way for way in found if way.startswith(name.split(",")[0]))]
+        ratio = median(theirs / mine for theirs, mine in zip(seconds, ours, strict=True))
+        rates.append([name, f"{1e3 * median(seconds):.2f}", f"{ratio:.2f}"])
     if not find_spec("speechbrain"):
-        print("\nSpeechBrain is not installed: pip install speechbrain adds its EER.")
+        rates.append(["EER, SpeechBrain", "not installed", ""])
+    note = f"{options.keys} keys, {TRIALS:,} trials, {TEXTS:,} texts; medians of {options.rounds} rounds."
+    show(
+        options.json,
+        Table(("model", ">scoring, ms a key", ">asking, ms a key", ">share of a key"), shares, note),
+        Table(("", ">ms a key", ">/ wrongkey"), rates),
+    )
 
 
 def _behind(task: SpeakerVerification | SpeechRecognition, answers: Tensor | list[list[Hypothesis]]) -> None:
@@ -192,6 +205,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--models", nargs="+", choices=[*MODELS], default=[*MODELS], help="whose keys' cost is the whole"
+    )
+    add_json(parser)
     parser.add_argument("--whisper", type=Path, help="folder of a Whisper checkpoint")
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
 """What a sweep costs beside the network it runs: ratios, measured side by side in one run on one machine.
 
-``python benchmarks/sweep.py [--model asv-raw10] [--keys 200] [--rounds 3] [--device cpu]``
+``python -m benchmarks.sweep [--model asv-raw10] [--keys 200] [--rounds 3] [--device cpu]``
 
 (a) the way of the released code: per key and utterance encrypt the query, then a batch of one through the encrypted
     model;
@@ -18,10 +18,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -30,6 +28,7 @@ from typing import cast
 
 import torch
 
+from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import describe_device
@@ -67,14 +66,24 @@ def main() -> None:
             flush=True,
         )
     ratio = [median(row[i] / row[0] for row in rows) for i in (1, 2, 3)]
-    print(
-        f"\n{datetime.now(UTC):%Y-%m-%d}, {describe_device(experiment.device)}, {platform.machine()}, "
-        f"torch {torch.__version__}\n"
-        f"{options.model} on {options.corpus}, {len(experiment.used)} utterances, "
-        f"{len(task.trials):,} trials, {options.keys} keys, median of {options.rounds} rounds\n"
-        f"(a) released code's way  {ratio[0]:.2f} x (b)\n(s) sweep, all included   {ratio[1]:.2f} x (b)\n"
-        f"(m) sweep, per further key {ratio[2]:.2f} x (b)\n(a) / (m)  {ratio[0] / ratio[2]:.2f}"
+    own, batch = median(row[0] for row in rows), sorted(row[-1] for row in rows)[len(rows) // 2]
+    columns = (
+        "model",
+        ">keys",
+        ">rows a pass of (b)",
+        ">(b), ms a key",
+        ">(a) / (b)",
+        ">(s) / (b)",
+        ">(m) / (b)",
+        ">(a) / (m)",
     )
+    cells = [f"{one:.2f}" for one in (*ratio, ratio[0] / ratio[2])]
+    note = (
+        f"{options.model}: {options.corpus}, {len(experiment.used)} utterances, {len(task.trials):,} trials, "
+        f"{describe_device(experiment.device)}; medians of {options.rounds} rounds."
+    )
+    row = [options.model, f"{options.keys:,}", f"{batch}", f"{1e3 * own:.1f}", *cells]
+    show(options.json, Table(columns, [row], note))
 
 
 def _options() -> argparse.Namespace:
@@ -85,6 +94,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--keys", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    add_json(parser)
     return parser.parse_args()
 
 

@@ -38,6 +38,8 @@ PATIENCE = 2  # larger batches that may be slower than the best one before the t
 TUNING_SECONDS = (0.05, 0.3)  # shortest and longest measurement of a batch size
 LONG_PASS = 1.0  # seconds: a pass that takes longer is measured by itself, and not asked again
 TUNING_SHARE = 0.02  # of the time that the sweep itself is going to take, between these two
+TUNING_MOST = 0.1  # of that time for all sizes on a CPU, which wants small ones
+ALWAYS_TRIED = 8  # rows, also where keys are so few that this takes longer
 
 
 @dataclass
@@ -241,12 +243,14 @@ class Engine:
         largest
             Rows of the largest pass.
         asked
-            Rows that are going to be asked: where they are few, a size is measured for a shorter time.
+            Rows that are going to be asked: where they are few, a size is measured for a shorter time, and on a CPU
+            fewer sizes are.
         """
         rates: dict[int, float] = {}
         group = max(self.queries.groups, key=lambda g: g.segments.numel())
         rows, each, (least, seconds) = 1, 0.0, TUNING_SECONDS
-        while rows <= largest and len([r for r in rates if r > max(rates, key=rates.__getitem__)]) < PATIENCE:
+        started = self._clock()
+        while rows <= largest and not self._is_tuned(rates, rows, asked, self._clock() - started):
             if each * _asked_of(group, rows) > memory_of_a_pass(self.device):
                 break
             try:
@@ -264,6 +268,14 @@ class Engine:
             rows *= 2
         self.batch.rows, self.batch.chosen = max(rates, key=rates.__getitem__), True
         return rates
+
+    def _is_tuned(self, rates: Mapping[int, float], rows: int, asked: int | None, spent: float) -> bool:
+        """Whether more ``rows`` are not worth trying: larger passes were slower, or all of it takes too long."""
+        if len([r for r in rates if r > max(rates, key=rates.__getitem__)]) >= PATIENCE:
+            return True
+        if self.device.type != "cpu" or asked is None or rows <= ALWAYS_TRIED:
+            return False
+        return spent > TUNING_MOST * asked / max(rates.values())
 
     @torch.inference_mode()
     def _peak(self, group: QueryGroup, rows: int) -> int:

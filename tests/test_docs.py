@@ -86,6 +86,12 @@ def test_the_attack_guesses_a_key_of_the_scheme():
     assert attack.inapplicable(Setting(get_scheme("rom"), KeyCut("tiles", 3), rate=100)).endswith(".")
 
 
+def test_every_page_is_in_the_navigation():
+    listed = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), flags=re.M)
+    docs = ROOT / "docs"
+    assert sorted(listed) == sorted(page.relative_to(docs).as_posix() for page in docs.rglob("*.md"))
+
+
 @pages
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):

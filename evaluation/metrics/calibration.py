@@ -43,14 +43,14 @@ def pools(scores: NDArray[np.floating], target: NDArray[np.bool_], laplace: bool
 
     scores: `(trials,)`.  target: `(trials,)`, true where both sides are the same speaker; both kinds are there.
     """
-    order = np.argsort(scores, kind="stable")
+    order = np.argsort(scores)
     return _pools(scores[order], target[order], laplace)
 
 
 def pools_of_keys(scores: NDArray[np.floating], target: NDArray[np.bool_]) -> Iterator[tuple[Pools, Pools]]:
     """`pools` without and with `laplace` of each key of `scores (keys, trials)`, from one sort per key."""
     for row in scores:
-        order = np.argsort(row, kind="stable")
+        order = np.argsort(row)
         ordered, labels = row[order], target[order]
         yield _pools(ordered, labels, False), _pools(ordered, labels, True)
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -30,14 +31,16 @@ from wrongkey.evaluation.metrics.affine import calibrated_cllr, halves_of
 from wrongkey.evaluation.metrics.bootstrap import basic_interval, percentile_interval, speaker_weights
 from wrongkey.evaluation.metrics.calibration import cllr_min, pools_of_keys
 from wrongkey.evaluation.metrics.disclosure import expected_disclosure, worst_disclosure
-from wrongkey.evaluation.metrics.error_rates import eer, effective_eer, fewest_errors, min_dcf
+from wrongkey.evaluation.metrics.error_rates import eer, effective_eer, error_rates, min_dcf
 from wrongkey.evaluation.metrics.linkage import bins_of, linkability
+from wrongkey.evaluation.metrics.resampled_eer import resampled_eer, shares_for_resampling
 from wrongkey.evaluation.metrics.subgroups import eer_of_least_protected, halves_of_speakers, within_genders
 from wrongkey.evaluation.tasks.enrolment import ENROLMENT
 from wrongkey.evaluation.tasks.sessions import session_facts
 from wrongkey.evaluation.tasks.trials import Indices, Trials, generate_trials, read_trials
 
-CHUNK = 2**17  # trials whose two embeddings are held in memory at a time
+_CPU_ELEMENTS = 2**20  # of the embeddings of one side that are held at a time: 4 MB, which a cache holds
+_GPU_ELEMENTS = 2**25
 PRIORS = {"min_dcf": 0.01, "min_dcf_05": 0.05}  # of a target trial
 RULE_OF_30 = 30  # misses and false alarms that an interval of minDCF needs (Doddington)
 RULE_OF_SPEAKERS = 200  # and speakers: the rule counts independent errors, and those of one speaker are not
@@ -117,13 +120,17 @@ class SpeakerVerification:
         if self.trials.models:
             means = torch.stack([enrolled[:, list(model.utterances)].mean(1) for model in self.trials.models], dim=1)
             enrolled = torch.cat([enrolled, normalize(means, dim=-1)], dim=1)
-        enrolment, test = torch.from_numpy(self.trials.enrolment), torch.from_numpy(self.trials.test)
+        enrolment, test = (
+            torch.from_numpy(side).to(tested.device) for side in (self.trials.enrolment, self.trials.test)
+        )
         scores = tested.new_empty(len(tested), len(self.target))
-        for start in range(0, len(self.target), CHUNK):
-            some = slice(start, start + CHUNK)
-            first, second = enrolment[some].to(tested.device), test[some].to(tested.device)
+        elements = _CPU_ELEMENTS if tested.device.type == "cpu" else _GPU_ELEMENTS
+        trials = max(1, elements // tested.shape[-1])
+        for start in range(0, len(self.target), trials):
+            some = slice(start, start + trials)
             for key in range(len(tested)):  # one key's pairs fit the memory where those of a shard do not
-                scores[key, some] = (enrolled[key, first] * tested[key, second]).sum(-1)
+                products = enrolled[key].index_select(0, enrolment[some])
+                scores[key, some] = products.mul_(tested[key].index_select(0, test[some])).sum(-1)
         if not torch.isfinite(scores).all():
             raise BadInput("The model gives embeddings with NaN or infinity: try --precision float32.")
         return scores
@@ -144,26 +151,32 @@ class SpeakerVerification:
     def _error_rates(self, scores: Tensor) -> list[dict[str, Any]]:
         """EER and minDCF, with intervals over speakers."""
         target, n = self.target.to(scores.device), len(self.target)
-        values = eer(scores, target).tolist()
+        found = error_rates(scores, target, tuple(PRIORS.values()))
+        values = found.eer.tolist()
         low, high = [float("nan")] * len(values), [float("nan")] * len(values)
         if self.replicates:
-            interval = percentile_interval(eer(scores, target, self._weights))
+            interval = percentile_interval(self._resampled(scores, target))
             low, high = interval.low.tolist(), interval.high.tolist()
         rows = _rows("eer", values, n, low, high)
-        for name, prior in PRIORS.items():
-            rows += _rows(name, min_dcf(scores, target, p_target=prior).tolist(), n, *self._of_cost(scores, prior))
+        for (name, prior), cost, fewest in zip(PRIORS.items(), found.costs, found.fewest, strict=True):
+            rows += _rows(name, cost.tolist(), n, *self._of_cost(scores, prior, cost, fewest))
         folded = zip(*map(_folded, low, high), strict=True)
         return rows + _rows("eer_effective", map(effective_eer, values), n, *folded)
 
-    def _of_cost(self, scores: Tensor, prior: float) -> list[list[float]]:
+    def _resampled(self, scores: Tensor, target: Tensor) -> Tensor:
+        """The EER of every key and replicate, ``(keys, replicates)``."""
+        if scores.device.type == "cpu":
+            return resampled_eer(scores, target, self._shares)
+        return eer(scores, target, self._weights)
+
+    def _of_cost(self, scores: Tensor, prior: float, cost: Tensor, fewest: Tensor) -> list[list[float]]:
         """Ends of each key's interval of minDCF; NaN where there are too few errors, or speakers, to trust one."""
-        target = self.target.to(scores.device)
         ends = torch.full((2, len(scores)), float("nan"), dtype=torch.float64)
-        enough = fewest_errors(scores, target, p_target=prior) >= RULE_OF_30
+        enough = fewest >= RULE_OF_30
         if self.replicates and len(np.unique(self.speakers)) >= RULE_OF_SPEAKERS and bool(enough.any()):
-            value = min_dcf(scores[enough], target, p_target=prior)
+            target = self.target.to(scores.device)
             replicates = min_dcf(scores[enough], target, self._weights, p_target=prior)
-            ends[:, enough.cpu()] = torch.stack(basic_interval(replicates, value)).clamp(0, 1)
+            ends[:, enough.cpu()] = torch.stack(basic_interval(replicates, cost[enough])).clamp(0, 1)
         return ends.tolist()
 
     def _of_groups(self, scores: Tensor) -> Iterable[tuple[str, list[float], int]]:
@@ -222,7 +235,7 @@ class SpeakerVerification:
     def prepare(self) -> None:
         """Draw the bootstrap weights; raises BadInput where there are too few speakers to resample."""
         if self.replicates:
-            _ = self._weights
+            _ = self._shares
 
     @cached_property
     def target(self) -> Tensor:
@@ -246,6 +259,14 @@ class SpeakerVerification:
     @cached_property
     def _weights(self) -> Tensor:
         """Bootstrap weights ``(replicates, trials)``, the same for every key."""
+        return self._drawn()
+
+    @cached_property
+    def _shares(self) -> NDArray[np.floating]:
+        """The same weights as shares of their kind, ``(trials, replicates)``."""
+        return shares_for_resampling(self.target, self._drawn())
+
+    def _drawn(self) -> Tensor:
         return torch.from_numpy(speaker_weights(self.target, self.speakers, self.replicates, self.seed))
 
 

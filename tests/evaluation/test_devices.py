@@ -134,3 +134,23 @@ def test_where_little_is_asked_little_is_measured(monkeypatch):
         engine.tune(asked=asked)
     shortest, longest = engine_module.TUNING_SECONDS
     assert spent == [*[longest] * 3, *[shortest] * 3, shortest, 0.1, 0.1, shortest, longest, longest]
+
+
+def test_on_a_cpu_tuning_takes_no_more_than_its_share_of_a_short_sweep(monkeypatch):
+    """A size takes a second here; rates rise, so that larger sizes are always promising."""
+    engine, sizes, clock = engine_of(toys.raw3(), correct_key("rom", 3, 0)), [], iter(range(10**6))
+    monkeypatch.setattr(Engine, "_clock", lambda self: float(next(clock)) / 3)
+    monkeypatch.setattr(Engine, "_peak", lambda self, group, rows: 0)
+    monkeypatch.setattr(engine_module, "LONG_PASS", 10.0)
+
+    def noted(self, group, rows, seconds):
+        sizes.append(rows)
+        return float(rows)
+
+    monkeypatch.setattr(Engine, "_rate", noted)
+    tried = {}
+    for asked in (None, 1, 640, 10**6):
+        sizes.clear()
+        engine.tune(largest=256, asked=asked)
+        tried[asked] = max(sizes)
+    assert tried == {None: 256, 1: 8, 640: 16, 10**6: 256}

@@ -9,6 +9,7 @@ from typing import Any
 
 from wrongkey.commands.sweep import A_SHARD
 from wrongkey.flags import add_running, command_line
+from wrongkey.imports import importing
 from wrongkey.terminal import conclude, note
 
 SWEEPS = (
@@ -68,10 +69,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _sweeps(options: argparse.Namespace) -> list[Path]:
     """Sweep each model under each scheme; the run folders."""
-    from wrongkey.evaluation.config import SweepConfig
-    from wrongkey.evaluation.models.offered import BUNDLED
-    from wrongkey.evaluation.sweep import sweep
-    from wrongkey.progress import progress
+    with importing():
+        from wrongkey.evaluation.config import SweepConfig
+        from wrongkey.evaluation.models.offered import BUNDLED
+        from wrongkey.evaluation.sweep import sweep
+        from wrongkey.progress import progress
 
     folders = []
     for number, (model, scheme) in enumerate(SWEEPS, 1):

@@ -20,6 +20,7 @@ from wrongkey.flags import (
     given,
     report_hint,
 )
+from wrongkey.imports import importing
 
 A_SHARD = "a shard of keys, a 32nd of a level,"
 
@@ -74,7 +75,8 @@ def _measure(options: argparse.Namespace, config: SweepConfig, how: StrengthConf
     from wrongkey.terminal import note
 
     note(f"Loading {config.model} …")
-    from wrongkey.evaluation.strength.run import strength
+    with importing():
+        from wrongkey.evaluation.strength.run import strength
 
     return strength(
         config,

@@ -21,6 +21,7 @@ from wrongkey.flags import (
     given,
     report_hint,
 )
+from wrongkey.imports import importing
 
 if TYPE_CHECKING:
     from wrongkey.reports.runs import Run
@@ -154,8 +155,10 @@ def _sweep(options: argparse.Namespace, config: SweepConfig, out: Path) -> Run:
 
     check_backend(options.backend, options.scheduler)
     with _started(options, config):
-        from wrongkey.evaluation.sweep import sweep
-        from wrongkey.reports.runs import load_run
+        with importing():
+            import wrongkey.run_summary  # noqa: F401 (what is printed in the end)
+            from wrongkey.evaluation.sweep import sweep
+            from wrongkey.reports.runs import load_run
 
         folder = sweep(
             config,

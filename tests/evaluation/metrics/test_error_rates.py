@@ -15,7 +15,7 @@ from sklearn.metrics import roc_curve
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.metrics import error_rates as metrics
 from wrongkey.evaluation.metrics.bootstrap import Interval, basic_interval, percentile_interval, speaker_weights
-from wrongkey.evaluation.metrics.error_rates import eer, effective_eer, fewest_errors, min_dcf
+from wrongkey.evaluation.metrics.error_rates import eer, effective_eer, error_rates, fewest_errors, min_dcf
 
 
 def sklearn_eer(scores: NDArray[np.float64], target: NDArray[np.bool_]) -> float:
@@ -274,3 +274,15 @@ def test_speakers_that_contradict_the_trials_are_refused(
 ) -> None:
     with pytest.raises(BadInput, match=sentence):
         speaker_weights(np.array(target), np.array(speakers), replicates=3, seed=0)
+
+
+def test_one_walk_gives_what_each_function_gives() -> None:
+    generator = torch.Generator().manual_seed(6)
+    target = torch.rand(900, generator=generator) < 0.5
+    scores = torch.randn(4, 900, generator=generator) + 2 * target
+    for given_scores in (scores, scores[0]):
+        found = error_rates(given_scores, target, (0.01, 0.05))
+        assert torch.equal(found.eer, eer(given_scores, target))
+        for number, prior in enumerate((0.01, 0.05)):
+            assert torch.equal(found.costs[number], min_dcf(given_scores, target, p_target=prior))
+            assert torch.equal(found.fewest[number], fewest_errors(given_scores, target, p_target=prior))

@@ -1,0 +1,81 @@
+"""`make bench` in short: every benchmark runs, its tables come into the page, and what is there is skipped."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.bench import ALL, MISSING, PAGE, ROOT, write_place
+
+PLACES = list(dict.fromkeys(one.place for one in ALL))
+BEFORE, AFTER = (
+    "# A page\n\nWith a sentence.\n\n",
+    "\n## Another part\n\n<!-- bench: other -->\nkept\n<!-- bench end -->\n",
+)
+
+
+def page_with(folder: Path, place: str) -> Path:
+    page = folder / "page.md"
+    page.write_text(f"{BEFORE}<!-- bench: {place} -->\n\n{MISSING}\n\n<!-- bench end -->{AFTER}", encoding="utf-8")
+    return page
+
+
+def bench(place: str, page: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.bench", "--short", "--only", place]
+    command += ["--out", str(page.parent / "out"), "--page", str(page)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def between(page: Path) -> str:
+    """What stands between the first markers; all around it must be as it was."""
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(BEFORE) and text.endswith(AFTER)
+    return text.removeprefix(BEFORE).removesuffix(AFTER)
+
+
+def test_the_page_has_a_place_for_every_measurement_and_no_other() -> None:
+    assert re.findall(r"<!-- bench: (\S+) -->", PAGE.read_text(encoding="utf-8")) == PLACES
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_benchmark_runs_and_its_table_comes_into_the_page(place: str, tmp_path: Path) -> None:
+    page = page_with(tmp_path, place)
+    done = bench(place, page)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = between(page)
+    assert MISSING not in text and str(tmp_path) not in text
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in (tmp_path / "out").iterdir()]
+    assert len(results) == sum(one.place == place for one in ALL)
+    for found in results:
+        for table in found["tables"]:
+            assert table["rows"] and all(f"| {' | '.join(row)} |" in text for row in table["rows"])
+            assert all(len(row) == len(table["columns"]) for row in table["rows"])
+        assert found["measured"]["date"] in text and found["made_by"]["processor"] in text
+
+
+def test_what_is_there_is_skipped_and_what_other_code_made_is_measured_again(tmp_path: Path) -> None:
+    page = page_with(tmp_path, "draw")
+    assert bench("draw", page).returncode == 0
+    (file,) = (tmp_path / "out").iterdir()
+    first, shown = file.read_bytes(), page.read_text(encoding="utf-8")
+    again = bench("draw", page)
+    assert again.stdout == "draw: there\n"
+    assert (file.read_bytes(), page.read_text(encoding="utf-8")) == (first, shown)
+
+    found = json.loads(first)
+    found["made_by"]["code"] = "of yesterday"
+    found["tables"][0]["rows"][0][0] = "stale"
+    file.write_text(json.dumps(found), encoding="utf-8")
+    assert "draw: python -m benchmarks.draw" in bench("draw", page).stdout
+    assert "stale" not in between(page) and json.loads(file.read_bytes())["made_by"]["code"] != "of yesterday"
+
+
+def test_a_page_without_the_markers_is_refused(tmp_path: Path) -> None:
+    page = page_with(tmp_path, "draw")
+    before = page.read_bytes()
+    with pytest.raises(SystemExit, match="0 places for sweep"):
+        write_place(page, "sweep", "numbers")
+    assert page.read_bytes() == before
