@@ -1,7 +1,7 @@
 """Many small score files become few: a million keys are some ten files, not thousands. Imports no torch.
 
-A compacted file is written whole and flushed to the disk before the first of its sources is removed. Whoever finds both,
-since a compaction was killed in between, recognises the sources by their keys and checksums and passes over them
+A compacted file is written whole and flushed to the disk before its sources are removed. Whoever finds both, since a
+compaction was killed in between, recognises the sources by their keys and checksums and passes over them
 (`wrongkey.evaluation.run_folder.scores.score_parts`).
 """
 

@@ -27,7 +27,7 @@ from wrongkey.evaluation.run_folder.groups import ShardMark
 from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
 from wrongkey.evaluation.run_folder.schema import Manifest, read_json
 from wrongkey.evaluation.run_folder.score_rows import SCORE_COLUMNS, TEXTS, storable
-from wrongkey.evaluation.run_folder.scores import Part, read_conditions, score_parts
+from wrongkey.evaluation.run_folder.scores import Part, score_parts
 from wrongkey.evaluation.run_folder.scores import shard_name as shard_name
 from wrongkey.evaluation.run_folder.tables import (
     FORMAT as TABLES,

@@ -1,4 +1,4 @@
-"""The numbers of many keys, kept as ranges: a set of a million integers would take 60 MB and tenths of a second to join."""
+"""The numbers of many keys, kept as ranges: a set of a million integers is large and slow to join."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def storable(text: str) -> str:
 
 
 def checked(table: pa.Table, manifest: Mapping[str, Any]) -> pa.Table:
-    """Return the columns `SCORE_COLUMNS` of a table in the types of a score file: text as dictionaries, scores as float64.
+    """Return the columns `SCORE_COLUMNS` in the types of a score file: text as dictionaries, scores as float64.
 
     Raises
     ------
