@@ -55,6 +55,8 @@ def write_run(folder: Path, number: int, keys: int, metrics: int) -> None:
         stop = min(start + SHARD, keys)
         shard = rows(setting, ["incorrect"] * (stop - start), range(start, stop), eers[start:stop], metrics)
         run.write_scores(shard_name(start, stop), shard)
+        run.compact()
+    run.compact(ended=True)
 
 
 def rows(setting: dict[str, Any], conditions: Any, keys: Any, eers: Any, metrics: int) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ from wrongkey.evaluation.processes.pool import is_ready
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.processes.workers import score_rows
 from wrongkey.evaluation.run_folder.folder import RunFolder
+from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
 from wrongkey.evaluation.run_folder.manifest import describe_run
 from wrongkey.evaluation.windows import described, windows_of
 
@@ -76,7 +77,7 @@ def begin_run(
     timeout: float | None,
     command: str | None,
     report: Report | None,
-) -> tuple[dict[str, Any], set[int]]:
+) -> tuple[dict[str, Any], KeyRanges]:
     """Claim the folder, check the model, write what there is before the first key.
 
     Parameters
@@ -94,7 +95,7 @@ def begin_run(
     -------
     manifest : dict
         What the folder says of itself.
-    done : set of int
+    done : KeyRanges
         Incorrect keys whose scores it holds.
 
     Raises
@@ -112,11 +113,11 @@ def begin_run(
     correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
     manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers, timeout, report)]
     experiment.check_unchanged()
-    done = folder.keys_done()
+    done = folder.claimed
     kept: Mapping[str, Any] = before or {}
     manifest |= {
         "keys_done": len(done),
-        "tied_keys": sorted(done & set(kept.get("tied_keys") or [])),
+        "tied_keys": [key for key in kept.get("tied_keys") or [] if key in done],
         "failed_keys": [one for one in kept.get("failed_keys", []) if one["key"] not in done],
         "late_shards": kept.get("late_shards", 0),
     }

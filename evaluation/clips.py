@@ -145,8 +145,8 @@ def first_and_best(errors: Mapping[int, float]) -> tuple[int, int]:
 
 def effective_errors(folder: Path, metric: str) -> dict[int, float]:
     """The error in percent of every incorrect key of a sweep, by index; of an EER e the lesser of e and 100 - e."""
-    rows, _ = read_scores(folder, read_manifest(folder))
-    rows = rows[(rows["condition"] == "incorrect") & (rows["metric"] == metric)]
+    rows, _ = read_scores(folder, read_manifest(folder), metric)
+    rows = rows[rows["condition"] == "incorrect"]
     errors = error_percent(metric, rows["value"].to_numpy(dtype=np.float64))
     if metric == "eer":
         errors = np.minimum(errors, 100 - errors)

@@ -5,7 +5,7 @@ The same call again finishes what is missing; a larger ``keys`` extends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from time import perf_counter
@@ -27,6 +27,7 @@ from wrongkey.evaluation.processes.pool import start
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.processes.workers import answers, places
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
+from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
 from wrongkey.evaluation.run_folder.manifest import now
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
@@ -119,15 +120,15 @@ def sweep(
             total, tied = experiment.total, set(manifest["tied_keys"])
             failed = {one["key"]: one["reason"] for one in manifest["failed_keys"]}  # of this session or an earlier one
             late = manifest["late_shards"]
-            wanted, spent, known = set(range(total)), manifest["seconds"], manifest["cautions"]
+            spent, known = manifest["seconds"], manifest["cautions"]
             if progress:
-                progress(len(done & wanted), total)
+                progress(done.below(total), total)
             shards = _shards_again(again, total, done) if again else []
-            others = done.union(*(range(*keys) for keys in shards))
+            others = KeyRanges([*done.ranges(), *shards])
             shards += folder.missing(total, _shard_size(experiment, total, at_once), others)
         failures = Failures("keys", worked=bool(done))
         with (
-            Watch("shard", report, lambda: f"{len(done & wanted):,} of {total:,} keys") as watch,
+            Watch("shard", report, lambda: f"{done.below(total):,} of {total:,} keys") as watch,
             closing(
                 answers(experiment, identity, shards, at_once, scheduler, watch, timeout, worked=bool(done))
             ) as arriving,
@@ -137,7 +138,7 @@ def sweep(
                     if shard.outputs is not None:  # outputs first: a shard whose scores are there is whole
                         folder.write_outputs(shard_name(shard.start, shard.stop), shard.outputs)
                     folder.write_scores(shard_name(shard.start, shard.stop), shard.rows)
-                    done |= set(range(shard.start, shard.stop))
+                    done.add(shard.start, shard.stop)
                     tied |= set(shard.tied)
                 failed |= {one.number: one.reason for one in answered.failures}
                 failed = {key: reason for key, reason in failed.items() if key not in done}
@@ -147,25 +148,27 @@ def sweep(
                 manifest |= {"tied_keys": sorted(tied), "late_shards": late + watch.late}
                 manifest["failed_keys"] = [{"key": key, "reason": failed[key]} for key in sorted(failed)]
                 folder.write_manifest(manifest | {"cautions": known + cautions.of_keys(manifest)})
+                folder.compact()
                 if progress:
-                    progress(len(done & wanted), total)
+                    progress(done.below(total), total)
         manifest["cautions"] = known + cautions.of_keys(manifest)
         for sentence in manifest["cautions"][len(known) :]:
             say(f"caution: {sentence}")
+        folder.compact(ended=True)
         failures.check(total)
         folder.write_manifest(manifest | {"ended": now(), "seconds": spent + perf_counter() - begin})
         keep_sweep(experiment, folder.path)
     return folder
 
 
-def _shards_again(again: RunFolder, total: int, done: Set[int]) -> list[tuple[int, int]]:
+def _shards_again(again: RunFolder, total: int, done: KeyRanges) -> list[tuple[int, int]]:
     """The shards of an earlier run, which keys are asked in together, where none of their keys is done."""
-    return [keys for keys in again.shards() if keys[1] <= total and done.isdisjoint(range(*keys))]
+    return [keys for keys in again.shards() if keys[1] <= total and not done.meets(*keys)]
 
 
 def _missing(experiment: Experiment, folder: RunFolder) -> int:
-    """Incorrect keys that a folder lacks, if it is one of this experiment."""
-    return len(set(range(experiment.total)) - folder.keys_done())
+    """Incorrect keys that a folder lacks, by the names of its files, if it is one of this experiment."""
+    return experiment.total - folder.keys_named().below(experiment.total)
 
 
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:

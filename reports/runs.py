@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import read_manifest
-from wrongkey.evaluation.run_folder.scores import REMEDY, SETTING, TEXTS, read_scores
+from wrongkey.evaluation.run_folder.score_rows import SETTING
+from wrongkey.evaluation.run_folder.scores import REMEDY, read_scores
 from wrongkey.evaluation.run_folder.strength import FILE as STRENGTH
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, SelfCheck
 from wrongkey.keys.blocks import Blocks
@@ -436,7 +437,6 @@ def _whole(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
     """The rows of all files as those of one run, each once. Raises BadInput where they are not."""
     if not len(scores):
         raise BadInput(f"{folder} has no scores yet: let its sweep finish at least one shard of keys.")
-    scores = _compact(scores)
     for column in SETTING:
         found = scores[column].unique()
         if len(found) > 1:
@@ -444,14 +444,13 @@ def _whole(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
                 f"{folder / 'scores'} mixes several values of {column} ({found[0]!s}, {found[1]!s}): "
                 "keep one run per folder."
             )
-    identity = ["metric", "condition", "key_seed", "key_index"]
-    if scores.duplicated(identity).any():
-        scores = scores.drop_duplicates()
-    twice = scores[scores.duplicated(identity)]
-    if len(twice):
-        raise BadInput(
-            f"{folder / 'scores'} holds two different scores for key {twice['key_index'].iloc[0]}: {REMEDY}."
-        )
+    scores = scores.take(_order(scores)).reset_index(drop=True)
+    if _repeats(scores).any():
+        scores = scores.drop_duplicates(ignore_index=True)
+    twice = _repeats(scores)
+    if twice.any():
+        key = scores["key_index"][int(np.argmax(twice))]
+        raise BadInput(f"{folder / 'scores'} holds two different scores for key {key}: {REMEDY}.")
     if not (scores["condition"] == "incorrect").any():
         if (folder / STRENGTH).exists():
             raise BadInput(
@@ -459,14 +458,22 @@ def _whole(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
                 "run wrongkey sweep into it."
             )
         raise BadInput(f"{folder} has no scores yet of an incorrect key: let its sweep finish one shard of keys.")
-    return scores.sort_values(identity, kind="stable", ignore_index=True)
+    return scores
 
 
-def _compact(scores: pd.DataFrame) -> pd.DataFrame:
-    """The same rows in a quarter of the memory: a run may hold a million.
+def _order(scores: pd.DataFrame) -> NDArray[np.int64]:
+    """The places of the rows by metric, condition and key; `sort_values` takes four times as long."""
+    keys = [scores[name].to_numpy() for name in ("key_index", "key_seed")]
+    codes = [scores[name].cat.codes.to_numpy() for name in ("condition", "metric")]
+    return np.lexsort([*keys, *codes])
 
-    Names become categories in the order in which they appear, whole numbers are stored in as few bytes as they need.
-    """
-    names = {name: pd.Categorical.from_codes(*pd.factorize(scores[name])) for name in TEXTS}
-    whole = scores.select_dtypes("integer").apply(pd.to_numeric, downcast="integer")
-    return scores.assign(**names, **whole)
+
+def _repeats(scores: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which of the ordered rows are of the same metric, condition and key as the row before them."""
+    repeats = np.zeros(len(scores), dtype=bool)
+    repeats[1:] = True
+    for name in ("metric", "condition", "key_seed", "key_index"):
+        column = scores[name]
+        values = column.cat.codes.to_numpy() if name in ("metric", "condition") else column.to_numpy()
+        repeats[1:] &= values[1:] == values[:-1]
+    return repeats

@@ -80,7 +80,7 @@ def plan_sweep(config: SweepConfig, out: Path, workers: int | None = None, repor
     device, folder = choose_device(config.device), RunFolder(out)
     most = choose_workers(workers, device)
     measured, took = _measured(config, folder, most, report)
-    there = len(folder.keys_done() & set(range(measured.total)))
+    there = folder.keys_done().below(measured.total)
     missing = measured.total - there
     if workers is None and most > 1:
         start = measured.start.clock + measured.prepare.clock

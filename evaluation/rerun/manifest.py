@@ -12,7 +12,7 @@ import pandas as pd
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.run_folder.folder import same
-from wrongkey.evaluation.run_folder.tables import Damaged, Kind, identity_digest, read_table, table_files
+from wrongkey.evaluation.run_folder.tables import Damaged, Kind, identity_digest, read_seal, table_files
 from wrongkey.printable import listed
 
 UNKNOWN = "unknown"
@@ -58,10 +58,10 @@ def check_unedited(
         )
     for path in table_files(tables):
         try:
-            seal = read_table(path, None, kind, sealed=False).seal
+            seal = read_seal(path)
         except Damaged:
             continue  # whoever reads the table says so
-        if seal is not None and seal.run != identity_digest(identity):
+        if seal is not None and seal.kind == kind and seal.run != identity_digest(identity):
             raise BadInput(
                 f"{manifest} was edited, or {path} is of another run: one has not the identity of the other. "
                 "Put both back as they were."

@@ -10,19 +10,25 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.compaction import FEW, MANY, compact, keep_sound, shard_files
+from wrongkey.evaluation.run_folder.groups import ShardMark
+from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
 from wrongkey.evaluation.run_folder.schema import Manifest, read_json
-from wrongkey.evaluation.run_folder.scores import SCORE_COLUMNS, measured, read_score_file, storable
+from wrongkey.evaluation.run_folder.score_rows import SCORE_COLUMNS, TEXTS, storable
+from wrongkey.evaluation.run_folder.scores import Part, score_parts
+from wrongkey.evaluation.run_folder.scores import shard_name as shard_name
 from wrongkey.evaluation.run_folder.tables import (
     FORMAT as TABLES,
 )
@@ -32,6 +38,7 @@ from wrongkey.evaluation.run_folder.tables import (
     Sealed,
     identity_digest,
     key_range,
+    read_seal,
     read_table,
     set_aside,
     table_files,
@@ -58,6 +65,8 @@ class RunFolder:
     ----------
     damaged : list of str
         A sentence for each damaged table that `claim` set aside.
+    claimed : KeyRanges
+        The incorrect keys that `claim` found, without reading their shards again.
 
     Raises
     ------
@@ -79,6 +88,8 @@ class RunFolder:
             raise BadInput("--out names no folder: give one for the results, or `.` for this one.")
         self.path = Path(path).expanduser()
         self.damaged: list[str] = []
+        self.claimed = KeyRanges()
+        self._small = 0  # shards in files of their own
         self._manifest: Mapping[str, Any] | None = None  # of the run that claimed the folder
 
     def __repr__(self) -> str:
@@ -199,6 +210,28 @@ class RunFolder:
         names = {column: storable(config[column]) for column in ("model", "corpus") if config.get(column)}
         table = pd.DataFrame([{**row, **names} for row in rows], columns=SCORE_COLUMNS)
         self._write_table("scores", name, table)
+        self._small += 1
+
+    def compact(self, *, ended: bool = False) -> None:
+        """Merge small score files where there are many of them (`wrongkey.evaluation.run_folder.compaction`).
+
+        A run that keeps outputs stays as it is: each of its shards has a large file of them beside it.
+
+        Parameters
+        ----------
+        ended
+            Whether the sweep has ended: fewer files are many then.
+
+        Raises
+        ------
+        BadInput
+            If the disk refuses; nothing is lost then.
+        """
+        if self._small < (FEW if ended else MANY) or any((self.path / "outputs").glob("incorrect-*")):
+            return
+        with self._writing():
+            compact(self.path, self._manifest or self.manifest() or {})
+        self._small = 0
 
     def write_outputs(self, name: str, table: pd.DataFrame) -> None:
         """Write raw scores or hypotheses (`--keep-outputs`)."""
@@ -223,15 +256,28 @@ class RunFolder:
                 raise BadInput(f"{self.path} is a file: name a folder for the results with --out.")
             (self.path / name).mkdir(parents=True, exist_ok=True)
 
-    def keys_done(self) -> set[int]:
+    def keys_done(self) -> KeyRanges:
         """Return the indices of the incorrect keys whose shards are sound."""
-        return set().union(*(range(*keys) for keys in self.shards()))
+        return KeyRanges(self.shards())
+
+    def keys_named(self) -> KeyRanges:
+        """Return the indices of the incorrect keys that the score files claim to hold, of which nothing is read."""
+        found = KeyRanges()
+        for path in shard_files(self.path):
+            with suppress(Damaged):
+                seal = read_seal(path)
+                groups = seal.groups if seal is not None else ()
+                named = [shard[:2] for group in groups for shard in group.shards]
+                for keys in named or [key_range(path.stem)]:
+                    found.add(*(keys or (0, 0)))
+        return found
 
     def shards(self) -> list[tuple[int, int]]:
-        """List the sound shards of the folder as ranges `[start, stop)` of keys, in order."""
-        return [(start, stop) for _, start, stop, _ in self._sound(self._manifest or self.manifest(), [])]
+        """List the sound shards of the folder as ranges `[start, stop)` of keys, in order, as they were computed."""
+        parts = score_parts(self.path, self._manifest or self.manifest())
+        return sorted((start, stop) for part in parts if part.table is not None for start, stop, _ in part.shards)
 
-    def missing(self, total: int, shard_size: int, done: Set[int] | None = None) -> list[tuple[int, int]]:
+    def missing(self, total: int, shard_size: int, done: KeyRanges | None = None) -> list[tuple[int, int]]:
         """List the shards of keys that are still to be done.
 
         Parameters
@@ -249,13 +295,11 @@ class RunFolder:
             Ranges `[start, stop)` of keys, in order.
         """
         done = self.keys_done() if done is None else done
-        shards: list[tuple[int, int]] = []
-        for index in (i for i in range(total) if i not in done):
-            if shards and shards[-1][1] == index and index - shards[-1][0] < shard_size:
-                shards[-1] = (shards[-1][0], index + 1)
-            else:
-                shards.append((index, index + 1))
-        return shards
+        return [
+            (first, min(first + shard_size, stop))
+            for start, stop in done.gaps(total)
+            for first in range(start, stop, shard_size)
+        ]
 
     def _foreign(self) -> bool:
         """Whether the folder holds what no run without a manifest holds."""
@@ -278,65 +322,82 @@ class RunFolder:
         A shard is set aside together with its outputs.
         """
         assert self._manifest is not None
-        broken: list[tuple[Path, Damaged]] = []
         kept = bool(self._manifest.get("config", {}).get("keep_outputs")) and (self.path / "outputs").is_dir()
-        whole = {"conditions"}
-        for path, start, stop, read in list(self._sound(self._manifest, broken)):
-            try:
-                outputs = self._outputs(path.name, range(start, stop)) if kept else None
-            except Damaged as error:
-                broken.append((path, Damaged(f"its outputs: {error}")))
+        broken: list[tuple[Path, Damaged, set[tuple[ShardMark, ...]]]] = []
+        whole, spare = {"conditions"}, []
+        self.claimed, self._small = KeyRanges(), 0
+        for path, parts in groupby(score_parts(self.path, self._manifest), key=lambda part: part.path):
+            if path.stem != "conditions" and key_range(path.stem) is None:
+                broken.append((path, Damaged("its name does not give its keys"), set()))
                 continue
-            whole.add(path.stem)
-            self._adopt("scores", path.stem, read)
-            self._adopt("outputs", path.stem, outputs)
-        self._mend_conditions(broken)
+            found = list(map(self._adopted, parts))
+            if found[0].spare:
+                spare.append(path)
+                continue
+            fault = next((part.fault for part in found if part.fault is not None), None)
+            sound = {part.shards for part in found if part.fault is None and part.shards}
+            if kept and fault is None and sound:
+                fault = self._fault_of_outputs(path, sound)
+                sound = sound if fault is None else set()
+            if fault is None:
+                whole.add(path.stem)
+                self._small += not (found[0].seal is not None and found[0].seal.groups)
+            else:
+                broken.append((path, fault, sound))
+            for start, stop, _ in (shard for shards in sound for shard in shards):
+                self.claimed.add(start, stop)
         with self._writing():
-            for path, reason in broken:
-                set_aside(path)
-                self.damaged.append(f"{path} is damaged ({reason}): it is set aside and made again.")
+            for path in spare:
+                path.unlink()
+            for path, reason, sound in broken:
+                self._set_aside(path, reason, sound)
+            self._mend_conditions_of_outputs()
             for path in table_files(self.path / "outputs") if kept else ():
                 if path.stem not in whole:  # its shard was set aside, or its scores were never written
                     set_aside(path)
 
-    def _mend_conditions(self, broken: list[tuple[Path, Damaged]]) -> None:
-        """Do the same for the conditions without a key, which every sweep writes anew."""
-        path = self.path / "scores" / "conditions.parquet"
-        if path.exists():
-            try:
-                self._adopt("scores", path.stem, read_score_file(path, self._manifest))
-            except Damaged as error:
-                broken.append((path, error))
+    def _adopted(self, part: Part) -> Part:
+        """Seal the rows of an older wrongkey, and let go of them."""
+        if part.table is not None and part.seal is None:
+            texts = [part.table[name].cast(pa.large_string()) if name in TEXTS else part.table[name]
+                     for name in part.table.column_names]  # fmt: skip
+            table = pa.table(texts, names=part.table.column_names).to_pandas()
+            self._write_table("scores", part.path.stem, table, adopted=True)
+        return part._replace(table=None)
+
+    def _set_aside(self, path: Path, reason: Damaged, sound: set[tuple[ShardMark, ...]]) -> None:
+        """Give a damaged score file another name; sound groups of a compacted one are written anew."""
+        if sound:
+            assert self._manifest is not None
+            keep_sound(path, sound, identity_digest(self._manifest["identity"]))
+            self.damaged.append(f"{path} is damaged in part ({reason}): the keys of that part are made again.")
+        else:
+            set_aside(path)
+            self.damaged.append(f"{path} is damaged ({reason}): it is set aside and made again.")
+
+    def _fault_of_outputs(self, path: Path, sound: set[tuple[ShardMark, ...]]) -> Damaged | None:
+        """Why the outputs beside a score file cannot be used, if so; those of an older wrongkey are sealed."""
+        keys = [range(start, stop) for shards in sound for start, stop, _ in shards]
+        try:
+            outputs = self._outputs(path.name, range(keys[0].start, keys[-1].stop))
+        except Damaged as error:
+            return Damaged(f"its outputs: {error}")
+        self._adopt("outputs", path.stem, outputs)
+        return None
+
+    def _mend_conditions_of_outputs(self) -> None:
+        """Seal or set aside the outputs of the conditions without a key, which every sweep writes anew."""
         path = self.path / "outputs" / "conditions.parquet"
         if path.exists():
             try:
                 self._adopt("outputs", path.stem, self._outputs(path.name, range(-1, 0)))
             except Damaged as error:
-                broken.append((path, error))
+                set_aside(path)
+                self.damaged.append(f"{path} is damaged ({error}): it is set aside and made again.")
 
-    def _adopt(self, kind: Kind, name: str, read: Sealed | None) -> None:
-        if read is not None and read.seal is None:
+    def _adopt(self, kind: Kind, name: str, read: Sealed) -> None:
+        if read.seal is None:
             self._write_table(kind, name, read.table, adopted=True)
-
-    def _sound(
-        self, manifest: Mapping[str, Any] | None, broken: list[tuple[Path, Damaged]]
-    ) -> Iterator[tuple[Path, int, int, Sealed]]:
-        """Yield sound shards with their keys `[start, stop)`; other files of `scores/` go into `broken`."""
-        metrics, last = measured(self.path), 0
-        files = [path for path in table_files(self.path / "scores") if path.stem != "conditions"]
-        for path in sorted(files, key=lambda path: key_range(path.stem) or (0, 0)):
-            try:
-                bounds = key_range(path.stem)
-                if bounds is None or path.stem != shard_name(*bounds):
-                    raise Damaged("its name does not give its keys")
-                read = read_score_file(path, manifest, metrics)
-                if bounds[0] < last:
-                    raise Damaged("another shard holds its keys too")
-            except Damaged as error:
-                broken.append((path, error))
-            else:
-                last = bounds[1]
-                yield path, *bounds, read
 
     def _outputs(self, name: str, keys: range) -> Sealed:
         """Read the answers kept for some keys; Damaged if they are incomplete."""
@@ -356,11 +417,6 @@ class RunFolder:
     def _writing(self) -> AbstractContextManager[None]:
         """Explain an error of the disk in one sentence; around everything that writes."""
         return explained_errors(self.path, "free space or choose another --out; what is already there stays")
-
-
-def shard_name(start: int, stop: int) -> str:
-    """Return the file name, without its ending, of the scores of the keys `[start, stop)`."""
-    return f"incorrect-{start:08d}-{stop:08d}"
 
 
 def find_runs(folder: Path) -> list[Path]:

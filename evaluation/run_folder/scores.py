@@ -1,46 +1,88 @@
 """The score files of a run folder, read and checked: one row per key, condition and metric. Imports no torch.
 
 `scores/conditions.parquet` holds the conditions that have no key of their own, `scores/incorrect-START-STOP.parquet`
-every metric of the incorrect keys `[START, STOP)`.
+every metric of the incorrect keys `[START, STOP)`: of one shard, or of the shards that its groups name, where it is
+compacted (`wrongkey.evaluation.run_folder.groups`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.groups import Lost, Rows, ShardMark, read_groups
+from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
+from wrongkey.evaluation.run_folder.score_rows import (
+    SCORE_COLUMNS,
+    TEXTS,
+    check_conditions,
+    check_keys,
+    checked,
+    coded,
+)
 from wrongkey.evaluation.run_folder.tables import (
     Damaged,
+    Seal,
     Sealed,
-    check_columns,
+    check_seal,
     identity_digest,
     key_range,
+    read_content,
+    read_seal,
     read_table,
     table_files,
 )
 
-SCORE_COLUMNS = [
-    "task", "model", "corpus", "scheme", "block_size", "dims", "condition",
-    "key_seed", "key_index", "metric", "value", "ci_low", "ci_high", "n",
-]  # fmt: skip
-LARGEST_BLOCK = 2**14  # the largest key that can be drawn (`wrongkey.keys.draw`)
-CONDITIONS = ("plain", "correct", "incorrect", "plain_query")
-SETTING = ("task", "model", "corpus", "scheme", "block_size", "dims")  # of all rows of a run
-TEXTS = ("task", "model", "corpus", "scheme", "condition", "metric")
 REMEDY = "the same wrongkey sweep command makes it again"
+CONDITIONS_FILE = "conditions"
+TRIES = 20  # of listing a folder whose files a running sweep compacts meanwhile
 
 
-def storable(text: str) -> str:
-    """Return a name as Parquet can hold it: bytes of a file name that are not text become escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
+class Part(NamedTuple):
+    """A score file, or a group of a compacted one.
+
+    Attributes
+    ----------
+    path, seal
+        The file, and what it says about itself; None of an older wrongkey's.
+    shards : tuple of ShardMark
+        What it holds, or should; empty of conditions, and of a file of which nothing can be trusted.
+    table : pyarrow.Table or None
+        Its checked rows; None where it cannot be used.
+    fault : Damaged or None
+        Why it cannot be used.
+    spare : bool
+        Whether a compacted file holds the same shards: a compaction was stopped before it removed this one.
+    """
+
+    path: Path
+    seal: Seal | None
+    shards: tuple[ShardMark, ...] = ()
+    table: pa.Table | None = None
+    fault: Damaged | None = None
+    spare: bool = False
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the rows were without a checksum for some time."""
+        return self.seal is None or self.seal.adopted
 
 
-def read_scores(folder: Path, manifest: Mapping[str, Any] | None) -> tuple[pd.DataFrame, list[str]]:
+class Vanished(Exception):
+    """A file was listed and is gone: a running sweep has compacted it meanwhile."""
+
+
+def read_scores(
+    folder: Path, manifest: Mapping[str, Any] | None, metric: str | None = None
+) -> tuple[pd.DataFrame, list[str]]:
     """Read all score rows of a run folder.
 
     Parameters
@@ -50,11 +92,13 @@ def read_scores(folder: Path, manifest: Mapping[str, Any] | None) -> tuple[pd.Da
     manifest
         The run's (`wrongkey.evaluation.run_folder.schema.read_manifest`); without one only the files themselves are
         checked.
+    metric
+        Its rows only; None keeps all.
 
     Returns
     -------
     rows : pandas.DataFrame
-        With the columns `SCORE_COLUMNS`.
+        With the columns `SCORE_COLUMNS`, those of text as categories: some 40 bytes a row.
     cautions : list of str
         What a reader must know about the files, in sentences.
 
@@ -63,18 +107,65 @@ def read_scores(folder: Path, manifest: Mapping[str, Any] | None) -> tuple[pd.Da
     BadInput
         If a file is damaged or its rows belong to another run; the sentence names it.
     """
-    found, metrics = [], measured(folder)
-    for path in table_files(folder / "scores"):
+    for _ in range(TRIES):
         try:
-            found.append(read_score_file(path, manifest, metrics))
-        except Damaged as error:
-            raise BadInput(f"{path} is broken ({error}): {REMEDY}.") from None
-    tables = [one.table for one in found] or [pd.DataFrame(columns=SCORE_COLUMNS)]
-    return pd.concat(tables, ignore_index=True), old_files(found, "scores")
+            return _read_scores(folder, manifest, metric)
+        except Vanished:
+            continue
+    raise BadInput(f"{folder} changes all the time: read it when the sweep that writes it has ended.")
 
 
-def old_files(found: Sequence[Sealed], what: str) -> list[str]:
-    """Return the sentence about files that an older wrongkey wrote, if there are any."""
+def _read_scores(
+    folder: Path, manifest: Mapping[str, Any] | None, metric: str | None
+) -> tuple[pd.DataFrame, list[str]]:
+    kept, files = _Kept(metric), dict[Path, Part]()
+    for part in score_parts(folder, manifest):
+        if part.fault is not None:
+            if not os.path.lexists(part.path):
+                raise Vanished
+            raise BadInput(f"{part.path} is broken ({part.fault}): {REMEDY}.")
+        if part.table is not None:
+            kept.add(part.table)
+            files[part.path] = part._replace(table=None)
+    return kept.frame(), old_files(list(files.values()), "scores")
+
+
+class _Kept:
+    """Rows under collection, in as few bytes as they need: a run may have ten million."""
+
+    def __init__(self, metric: str | None) -> None:
+        self._metric = metric
+        self._names: dict[str, dict[str, int]] = {name: {} for name in TEXTS}
+        self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in SCORE_COLUMNS}
+
+    def add(self, table: pa.Table) -> None:
+        if self._metric is not None:
+            names, codes = coded(table["metric"])
+            table = table.filter(pa.array(codes == names.index(self._metric) if self._metric in names else codes < 0))
+        for name in SCORE_COLUMNS:
+            if name in TEXTS:
+                names, codes = coded(table[name])
+                known = self._names[name]
+                new = np.array([known.setdefault(one, len(known)) for one in names], dtype=np.int16)
+                self._columns[name].append(new[codes])
+            else:
+                numbers = table[name].to_numpy()
+                if np.issubdtype(numbers.dtype, np.integer):  # of floats it would round those that are nearly whole
+                    numbers = pd.to_numeric(pd.Series(numbers), downcast="integer").to_numpy()
+                self._columns[name].append(numbers)
+
+    def frame(self) -> pd.DataFrame:
+        if not self._columns["value"]:
+            return pd.DataFrame(columns=SCORE_COLUMNS)
+        found: dict[str, Any] = {}
+        for name in SCORE_COLUMNS:
+            together = np.concatenate(self._columns.pop(name))
+            found[name] = pd.Categorical.from_codes(together, list(self._names[name])) if name in TEXTS else together
+        return pd.DataFrame(found, copy=False)
+
+
+def old_files(found: Sequence[Part | Sealed], what: str) -> list[str]:
+    """Return the sentence about files that an older wrongkey wrote, if there are any; `found` has one of each file."""
     old = sum(one.doubtful for one in found)
     if not old:
         return []
@@ -91,93 +182,140 @@ def measured(folder: Path) -> frozenset[str]:
     return frozenset(map(str, table["metric"])) if "metric" in table else frozenset()
 
 
-def read_score_file(path: Path, manifest: Mapping[str, Any] | None, metrics: frozenset[str] = frozenset()) -> Sealed:
-    """Read one file of `scores/`, with the columns `SCORE_COLUMNS`.
+def shard_name(start: int, stop: int) -> str:
+    """Return the file name, without its ending, of the scores of keys from `start` to before `stop`."""
+    return f"incorrect-{start:08d}-{stop:08d}"
+
+
+def score_parts(folder: Path, manifest: Mapping[str, Any] | None) -> Iterator[Part]:
+    """Yield every score file, and of a compacted one every group, one by one: no key is in two sound ones.
 
     Parameters
     ----------
-    path
-        The file.
-    manifest
-        The run's; without one only the file itself is checked.
-    metrics
-        Those that incorrect keys must have if no checksum shows whether some are gone.
+    folder, manifest
+        As of `read_scores`.
 
     Raises
     ------
-    Damaged
-        With the reason.
     BadInput
         If the disk prevents reading.
     """
-    manifest = manifest or {}
-    run = identity_digest(manifest["identity"]) if manifest.get("identity") else None
-    read = read_table(path, run, "scores", sealed=bool(manifest.get("tables")))
-    table = _numbers(read.table)
-    unknown = set(map(str, table["condition"].unique())) - set(CONDITIONS)
-    if unknown:
-        raise Damaged(f"it has the unknown condition {min(unknown)!r}")
-    _check_setting(table, manifest)
-    if bounds := key_range(path.stem):
-        _check_keys(table, *bounds, manifest)
-        if read.seal is None and (gone := metrics - set(table["metric"])):
-            raise Damaged(f"its {min(gone)} is gone")
-    elif path.stem == "conditions":
-        _check_conditions(table)
-    elif read.seal is not None:
-        raise Damaged("its name gives neither conditions nor keys")
-    return Sealed(table, read.seal)
+    place = folder / "scores"
+    files = {path: key_range(path.stem) for path in table_files(place)}
+    conditions = [path for path in files if path.stem == CONDITIONS_FILE]
+    for path in conditions:
+        yield read_conditions(path, manifest)
+    metrics, held, merged = measured(folder), KeyRanges(), set[ShardMark]()
+    # Of files with the same first key a compacted one comes before what it was made of.
+    order = sorted(set(files) - set(conditions), key=lambda path: _first_and_last(files[path]))
+    for path in order:
+        for part in file_parts(path, manifest, metrics, merged):
+            if part.table is None:
+                yield part
+            elif any(held.meets(start, stop) for start, stop, _ in part.shards):
+                yield part._replace(table=None, fault=Damaged("another shard holds its keys too"))
+            else:
+                for start, stop, _ in part.shards:
+                    held.add(start, stop)
+                if part.seal is not None and part.seal.groups:
+                    merged.update(part.shards)
+                yield part
 
 
-def _numbers(table: pd.DataFrame) -> pd.DataFrame:
-    check_columns(table, SCORE_COLUMNS, TEXTS)
-    table = table[SCORE_COLUMNS].copy()
+def read_conditions(path: Path, manifest: Mapping[str, Any] | None) -> Part:
+    """Read the conditions without a key; a damaged file has a `fault`."""
+    manifest, seal = manifest or {}, None
     try:
-        for column in ("value", "ci_low", "ci_high"):
-            table[column] = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
-        for column in ("block_size", "dims"):
-            table[column] = table[column].astype(np.int64)
-        incorrect = table["condition"] == "incorrect"
-        keys = table.loc[incorrect, ["key_seed", "key_index"]]
-        whole = keys.notna().all(axis=None) and ((keys == keys.astype(np.int64)) & (keys >= 0)).all(axis=None)
-        sound = bool(np.isfinite(table["value"]).all() and whole)
-    except (TypeError, ValueError, OverflowError):
-        sound = False
-    if not sound:
-        raise Damaged("it holds scores or keys that are not numbers")
-    if not table["block_size"].between(1, LARGEST_BLOCK).all():  # a key space of a larger one takes forever to count
-        raise Damaged(f"it holds a block size beyond 1 to {LARGEST_BLOCK:,}")
-    return table
+        content, seal = read_content(path, _run(manifest), "scores", sealed=_sealed(manifest), texts=TEXTS)
+        table = checked(content, manifest)
+        check_conditions(table)
+    except Damaged as fault:
+        return Part(path, seal, fault=fault)
+    return Part(path, seal, table=table)
 
 
-def _check_setting(table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
-    """Check that every row has the task, model, corpus, scheme, block size and seed that the manifest names."""
-    config = manifest.get("config", {})
-    wanted = {name: config.get(name) for name in SETTING} | {"key_seed": config.get("seed")}
-    for column, value in wanted.items():
-        if isinstance(value, str):
-            value = storable(value)
-        found = table[column].dropna().unique()
-        other = [one for one in found if value is not None and one != value]
-        if other:
-            raise Damaged(f"its {column} is {other[0]!s}, and that of this run {value!s}")
+def file_parts(
+    path: Path,
+    manifest: Mapping[str, Any] | None,
+    metrics: frozenset[str] = frozenset(),
+    merged: Set[ShardMark] = frozenset(),
+) -> Iterator[Part]:
+    """Yield the parts of one file of incorrect keys.
+
+    Parameters
+    ----------
+    path, manifest
+        The file, and what the manifest of its run says.
+    metrics
+        Those that keys must have if no checksum shows whether some are gone.
+    merged
+        The shards of compacted files: a file that holds nothing else is spare.
+    """
+    manifest, keys = manifest or {}, key_range(path.stem)
+    seal: Seal | None = None
+    shards: tuple[ShardMark, ...] = ()
+    try:
+        if keys is None:  # no wrongkey with checksums writes such a file
+            content, seal = read_content(path, None, "scores", sealed=_sealed(manifest), texts=TEXTS)
+            if seal is not None:
+                raise Damaged("its name gives neither conditions nor keys")
+            yield Part(path, None, (), checked(content, manifest))
+            return
+        if path.stem != shard_name(*keys):
+            raise Damaged("its name does not give its keys")
+        seal = read_seal(path)
+        shards = _shards(seal, keys)
+        if seal is not None and merged >= set(shards):
+            check_seal(path, seal, _run(manifest), "scores")
+            yield Part(path, seal, shards, spare=True)
+        elif seal is not None and seal.groups:
+            yield from _grouped(path, seal, manifest)
+        else:
+            yield _shard(path, keys, shards, manifest, metrics)
+    except Damaged as fault:
+        yield Part(path, seal, shards, fault=fault)
 
 
-def _check_keys(table: pd.DataFrame, start: int, stop: int, manifest: Mapping[str, Any]) -> None:
-    """Check that the rows are those of the keys `[start, stop)`: each metric has each key once."""
-    space = manifest.get("key_space")
-    if space is not None and stop > space:
-        raise Damaged(f"it holds keys beyond the {space:,} that there are")
-    if not (table["condition"] == "incorrect").all():
-        raise Damaged("it holds conditions other than incorrect keys")
-    for metric, found in table.groupby("metric", observed=True)["key_index"]:
-        keys = np.sort(found.to_numpy(dtype=np.int64))
-        if len(keys) != stop - start or not np.array_equal(keys, np.arange(start, stop)):
-            raise Damaged(f"its rows of {metric!s} are not those of the keys {start} to {stop - 1}")
+def _grouped(path: Path, seal: Seal, manifest: Mapping[str, Any]) -> Iterator[Part]:
+    for found in read_groups(path, _run(manifest), "scores", TEXTS):
+        fault, table = found.reason if isinstance(found, Lost) else None, None
+        if isinstance(found, Rows):
+            try:
+                table = checked(found.table, manifest)
+                check_keys(table, [shard[:2] for shard in found.shards], manifest)
+            except Damaged as reason:
+                fault, table = reason, None
+        yield Part(path, seal, found.shards, table, fault)
 
 
-def _check_conditions(table: pd.DataFrame) -> None:
-    if (table["condition"] == "incorrect").any():
-        raise Damaged("it holds incorrect keys")
-    if table.duplicated(["condition", "metric"]).any():
-        raise Damaged("it has two scores of one condition")
+def _shard(
+    path: Path,
+    keys: tuple[int, int],
+    shards: tuple[ShardMark, ...],
+    manifest: Mapping[str, Any],
+    metrics: frozenset[str],
+) -> Part:
+    content, seal = read_content(path, _run(manifest), "scores", sealed=_sealed(manifest), texts=TEXTS)
+    table = checked(content, manifest)
+    check_keys(table, [keys], manifest)
+    if seal is None and (gone := metrics - set(coded(table["metric"])[0])):
+        raise Damaged(f"its {min(gone)} is gone")
+    return Part(path, seal, shards, table)
+
+
+def _shards(seal: Seal | None, keys: tuple[int, int]) -> tuple[ShardMark, ...]:
+    if seal is not None and seal.groups:
+        return tuple(shard for group in seal.groups for shard in group.shards)
+    return ((*keys, seal.mark if seal is not None else ""),)
+
+
+def _first_and_last(keys: tuple[int, int] | None) -> tuple[int, int]:
+    return (0, 0) if keys is None else (keys[0], -keys[1])
+
+
+def _run(manifest: Mapping[str, Any]) -> str | None:
+    return identity_digest(manifest["identity"]) if manifest.get("identity") else None
+
+
+def _sealed(manifest: Mapping[str, Any]) -> bool:
+    return bool(manifest.get("tables"))

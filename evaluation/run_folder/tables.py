@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -38,6 +39,26 @@ class Damaged(Exception):
     """A table that is not what it claims to be; the message is the reason, for the middle of a sentence."""
 
 
+class Group(BaseModel):
+    """What a compacted table says about one of its row groups.
+
+    Attributes
+    ----------
+    shards : tuple of (int, int, str)
+        The shards whose rows it holds, each with its keys `[start, stop)` and the mark (`Seal.mark`) of its own file.
+    rows : int
+        How many rows it has.
+    checksum : str
+        `wrongkey.evaluation.run_folder.groups.checksum` of its content.
+    """
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    shards: tuple[tuple[int, int, str], ...]
+    rows: int
+    checksum: str
+
+
 class Seal(BaseModel):
     """What a table says about itself.
 
@@ -52,14 +73,16 @@ class Seal(BaseModel):
     rows : int
         How many rows it has.
     checksum : str
-        `checksum` of its content.
+        `checksum` of its content; of a compacted table that of its groups' seals.
     adopted : bool
         Whether the rows come from a file of an older wrongkey, which had no seal.
+    groups : tuple of Group
+        Of a compacted table (`wrongkey.evaluation.run_folder.groups`), one per row group; else empty.
     """
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
-    format: Literal["wrongkey-table/1"] = "wrongkey-table/1"
+    format: Literal["wrongkey-table/1", "wrongkey-table/2"] = "wrongkey-table/1"  # 2: compacted
     run: str
     kind: Kind
     name: str
@@ -68,6 +91,12 @@ class Seal(BaseModel):
     rows: int
     checksum: str
     adopted: bool = False
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """The start of the checksum: what a compacted table remembers of a shard."""
+        return self.checksum[:16]
 
 
 class Sealed(NamedTuple):
@@ -151,17 +180,41 @@ def read_table(path: Path, run: str | None, kind: Kind, *, sealed: bool) -> Seal
     BadInput
         If the disk or its permissions prevent reading.
     """
-    content = _read(path)
-    seal = _seal(content)
-    if seal is None:
-        if sealed:
-            raise Damaged("its checksum is gone")
-    else:
-        _check(path, content, seal, run, kind)
+    content, seal = read_content(path, run, kind, sealed=sealed)
     try:
         return Sealed(content.to_pandas(ignore_metadata=True), seal)
     except Exception as error:  # whatever a strange type makes of it
         raise Damaged(_line(error)) from None
+
+
+def read_content(
+    path: Path, run: str | None, kind: Kind, *, sealed: bool, texts: Sequence[str] = ()
+) -> tuple[pa.Table, Seal | None]:
+    """Read and check a table as `read_table`, and leave it as Arrow has it; `texts` are read as dictionaries."""
+    with opened(path, texts) as file:
+        content, seal = file.read(), seal_of(file)
+    if seal is None:
+        if sealed:
+            raise Damaged("its checksum is gone")
+    else:
+        check_seal(path, seal, run, kind)
+        if seal.rows != content.num_rows:
+            raise Damaged(f"it has {content.num_rows:,} of its {seal.rows:,} rows")
+        if seal.groups or seal.checksum != checksum(content):
+            raise Damaged("it does not match its checksum")
+    return content, seal
+
+
+def read_seal(path: Path) -> Seal | None:
+    """Read what a table says about itself, and nothing else of it; None if an older wrongkey wrote it.
+
+    Raises
+    ------
+    Damaged, BadInput
+        As `read_table`, as far as it shows.
+    """
+    with opened(path) as file:
+        return seal_of(file)
 
 
 def check_columns(table: pd.DataFrame, columns: Sequence[str], texts: Sequence[str]) -> None:
@@ -231,13 +284,27 @@ def _values(array: pa.Array) -> Iterator[bytes]:
         yield pc.binary_join(together, pa.scalar("", pa.large_string()))[0].as_buffer().to_pybytes()
 
 
-def _read(path: Path) -> pa.Table:
+@contextmanager
+def opened(path: Path, texts: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file; `texts` are read as dictionaries. An error that pyarrow raises meanwhile is Damaged.
+
+    Raises
+    ------
+    Damaged
+        If it is no table, or too large.
+    BadInput
+        If the disk or its permissions prevent reading.
+    """
     if not path.is_file():
         raise Damaged("it is not a file")
     try:
         with path.open("rb") as file:
-            return _content(pq.ParquetFile(file, page_checksum_verification=True))
-    except Damaged:
+            there = pq.read_schema(file).names if texts else []
+            texts = [name for name in texts if name in there]  # pyarrow refuses the others by a KeyError
+            found = pq.ParquetFile(file, page_checksum_verification=True, read_dictionary=texts)
+            _check_size(found)
+            yield found
+    except (Damaged, BadInput):
         raise
     except Exception as error:  # pyarrow raises many kinds for a damaged file
         if isinstance(error, OSError) and error.errno is not None:
@@ -245,17 +312,17 @@ def _read(path: Path) -> pa.Table:
         raise Damaged(_line(error)) from None
 
 
-def _content(file: pq.ParquetFile) -> pa.Table:
+def _check_size(file: pq.ParquetFile) -> None:
     names = file.schema_arrow.names
     if file.metadata.num_rows * len(names) > MOST_CELLS:
         raise Damaged(f"it says it has {file.metadata.num_rows:,} rows")
     if len(set(names)) < len(names):
         raise Damaged("two of its columns have one name")
-    return file.read()
 
 
-def _seal(content: pa.Table) -> Seal | None:
-    written = (content.schema.metadata or {}).get(METADATA)
+def seal_of(file: pq.ParquetFile) -> Seal | None:
+    """Return the seal of an open table; None without one. Raises Damaged if it cannot be read."""
+    written = (file.metadata.metadata or {}).get(METADATA)
     if written is None:
         return None
     try:
@@ -264,17 +331,14 @@ def _seal(content: pa.Table) -> Seal | None:
         raise Damaged("its checksum cannot be read") from None
 
 
-def _check(path: Path, content: pa.Table, seal: Seal, run: str | None, kind: Kind) -> None:
+def check_seal(path: Path, seal: Seal, run: str | None, kind: Kind) -> None:
+    """Raise Damaged where a seal is not one of this file, kind and run (None takes any)."""
     if (seal.kind, seal.name) != (kind, path.stem):
         raise Damaged(f"it was written as {seal.kind} {seal.name}")
     if (seal.start, seal.stop) != (key_range(path.stem) or (None, None)):
         raise Damaged("its keys are not those of its name")
     if run is not None and seal.run != run:
         raise Damaged("it is from another run")
-    if seal.rows != content.num_rows:
-        raise Damaged(f"it has {content.num_rows:,} of its {seal.rows:,} rows")
-    if seal.checksum != checksum(content):
-        raise Damaged("it does not match its checksum")
 
 
 def _line(error: Exception) -> str:

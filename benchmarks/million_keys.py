@@ -1,0 +1,102 @@
+"""A sweep of many keys with a synthetic scorer: ``python -m benchmarks.million_keys [--keys 10000] [--metrics 11]``.
+
+Everything is the real sweep but the answers to incorrect keys: `wrongkey.evaluation.sweep.sweep` in one process, with
+its checks, shards, files, compaction and manifest, and made-up scores in place of `experiment.task.measure`. So what is
+measured is what the harness costs a key. Each size is a process of its own. Prints a line for each: seconds, and per
+1,000 keys, peak resident memory, score files and megabytes, and seconds until the same command has found that nothing
+is missing. A run that was stopped goes on (``--out``, which is kept).
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.run_folder.compaction import shard_files
+from wrongkey.evaluation.sweep import sweep
+
+SIZES = (10_000, 100_000, 1_000_000)
+MODEL = "asv-raw10"
+
+
+def experiment_of(config: SweepConfig) -> Experiment:
+    """The experiment with made-up answers to incorrect keys; the conditions without a key are really asked."""
+    experiment = Experiment(config)
+    measure = experiment.task.measure
+    template = list(measure(experiment.scores(experiment.plain())))
+    trials = len(experiment.scores(experiment.plain())[0])
+
+    def answers(keys: Any) -> Tensor:
+        return torch.zeros(len(keys), 1)
+
+    def scores(found: Tensor) -> Tensor:
+        return found if found.shape[-1] == 1 else real_scores(found)
+
+    def made_up(found: Tensor) -> Iterator[dict[str, Any]]:
+        if found.shape[-1] != 1 or trials == 1:
+            yield from measure(found)
+            return
+        values = np.random.default_rng(len(found)).normal(30, 5, (len(found), len(template)))
+        for number, row in enumerate(template):
+            for position, value in enumerate(values[:, number].tolist()):
+                yield {**row, "position": position, "value": value, "ci_low": 0.9 * value, "ci_high": 1.1 * value}
+
+    real_scores = experiment.scores
+    made: Any = experiment
+    made.answers, made.scores = answers, scores
+    object.__setattr__(made.task, "measure", made_up)
+    return experiment
+
+
+def run_one(keys: int, out: Path) -> None:
+    """Sweep into a folder, and print the time and the peak memory."""
+    config = SweepConfig(model=MODEL, corpus="bundled", per_speaker=2, replicates=5, device="cpu", keys=keys)
+    experiment = experiment_of(config)
+    begin = perf_counter()
+    sweep(config, out, workers=1, prepared=experiment)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    print(perf_counter() - begin, memory)
+
+
+def main() -> None:
+    """Print the table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--keys", type=int, action="append", help=f"in place of {', '.join(map(str, SIZES))}")
+    options.add_argument("--out", type=Path, default=Path("runs/million-keys"))
+    options.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # in this very process
+    asked = options.parse_args()
+    if asked.one:
+        run_one(asked.keys[0], asked.out)
+        return
+    print("| keys | sweep, s | s per 1,000 keys | peak memory, GB | score files | MB | nothing to do, s |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for keys in asked.keys or SIZES:
+        out = asked.out / str(keys)
+        command = [sys.executable, "-m", "benchmarks.million_keys", "--one", "--keys", str(keys), "--out", str(out)]
+        (seconds, memory), (again, _) = (
+            map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-2:])
+            for _ in range(2)
+        )
+        files = shard_files(out)
+        size = sum(path.stat().st_size for path in files) / 1e6
+        print(
+            f"| {keys:,} | {seconds:.1f} | {1000 * seconds / keys:.2f} | {memory:.2f} | {len(files)} | {size:.1f} "
+            f"| {again:.1f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
