@@ -107,3 +107,10 @@ def threads_of_worker() -> int:
     from dask.distributed import get_worker
 
     return int(get_worker().state.nthreads)
+
+
+def folder_of_worker() -> str:
+    """The folder for temporary files of the Dask worker in whose process this is called; Dask removes it."""
+    from dask.distributed import get_worker
+
+    return str(get_worker().local_directory)

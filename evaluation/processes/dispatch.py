@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.processes.lists import Unknown, with_lists
 from wrongkey.evaluation.processes.watch import Watch, some_of
 from wrongkey.printable import printable
 
@@ -56,9 +57,11 @@ def described(error: BaseException) -> str:
 
 
 def sheltered(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the function answers, or a ``Refusal``."""
+    """What the function answers, ``Unknown``, or a ``Refusal``."""
     try:
         return function(*arguments)
+    except Unknown as lacking:
+        return lacking
     except BadInput as error:
         return Refusal(str(error))
     except Exception as error:
@@ -87,6 +90,7 @@ def collect(
     *,
     timeout: float | None = None,
     in_order: bool = True,
+    lists: Mapping[str, bytes] | None = None,
 ) -> Iterator[Any]:
     """Answers of ``function(*call.arguments)``, in the order in which they are ready.
 
@@ -108,6 +112,8 @@ def collect(
     in_order
         Whether the first ``slots`` calls are those being computed. This is unknown for a cluster, where the time
         counts from the last answer.
+    lists
+        Packed lists, which a worker is sent that answers ``Unknown``.
 
     Raises
     ------
@@ -133,7 +139,12 @@ def collect(
             left = timeout and max(min(begun.values()) + timeout - now, 0)
             done, _ = wait(in_flight, left, FIRST_COMPLETED)
             for future in sorted(done, key=_failed):  # keep what there is
-                answer = _answer(future, in_flight.pop(future))
+                call = in_flight.pop(future)
+                answer = _answer(future, call)
+                if isinstance(answer, Unknown):
+                    again = executor.submit(sheltered, with_lists, lists or {}, function, *call.arguments)
+                    in_flight[again] = call
+                    continue
                 watch.heard()
                 yield answer
             late = [f for f in begun if not f.done() and monotonic() - begun[f] >= (timeout or math.inf)]
