@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 class Machines:
     """A scheduler, and workers that join and leave it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, watched: str = "--no-nanny") -> None:
+        self.folder, self.watched = folder, watched
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -31,11 +31,11 @@ class Machines:
         wait_for(self._answers)
         self.add()
 
-    def add(self, *more: str) -> None:
+    def add(self) -> None:
         """Start a worker of one thread, and wait until it has joined."""
         options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(self.folder)]
         joined = self.size() + 1
-        self.workers.append(self._start("worker", self.address, *options, *(more or ["--no-nanny"])))
+        self.workers.append(self._start("worker", self.address, *options, self.watched))
         wait_for(lambda: self.size() == joined)
 
     def kill_worker(self) -> None:
@@ -49,6 +49,11 @@ class Machines:
         """Workers that have joined."""
         with cluster(self.address) as machines:
             return machines.size
+
+    def processes(self) -> list[int]:
+        """The scheduler's process, and those of the workers, with nannies but without those that they started."""
+        with cluster(self.address) as machines:
+            return [self.scheduler.pid, *machines._client.run(os.getpid).values()]
 
     def end(self) -> None:
         """Kill all processes."""

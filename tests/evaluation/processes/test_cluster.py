@@ -80,7 +80,8 @@ def test_a_cluster_finds_the_scores_of_this_machine_and_is_sent_no_speech(machin
     monkeypatch.setattr(Cluster, "submit", measured)
     found = on(machines, tmp_path / "run", config())
     pd.testing.assert_frame_equal(found, undisturbed, check_exact=True)
-    assert len(sent) == KEYS // PER_SHARD and max(sent) < TASK_BYTES
+    assert KEYS // PER_SHARD <= len(sent) <= KEYS // PER_SHARD + 2  # those that wait are sent the list of utterances
+    assert max(sent) < TASK_BYTES
     speech = sum(group.segments.nbytes for group in Experiment(config()).engine.queries.groups)
     assert speech > 3 * TASK_BYTES  # else the bound would say nothing
 
