@@ -409,7 +409,9 @@ def _run_planned(run: Run, plan: Planned, place: str) -> int:
     if plan.reason:
         run.say(f"{plan.attack.name}: does not apply. {plan.reason}")
     found: list[Found] = []
-    tried = sum(_run_case(run, plan.attack, case, place, found) for case in plan.cases)
+    # The workers of a cluster may be many more than the trials of a case.
+    parts = [[case] for case in plan.cases] if run.scheduler is None else [list(plan.cases)]
+    tried = sum(_run_cases(run, plan.attack, cases, place, found) for cases in parts if cases)
     _keep_clips(run, plan.attack, found)
     return tried
 
@@ -429,21 +431,21 @@ def _keep_clips(run: Run, attack: CompleteAttack, found: Sequence[Found]) -> Non
         clips[attack.name] = row_of_attack(target, run.salt, attack, to_keep(found))
 
 
-def _run_case(run: Run, attack: CompleteAttack, case: Case, place: str, found: list[Found]) -> int:
-    """Run the trials that are missing, and return how many there were; the key of the first goes to `found`."""
-    done = run.folder.trials_done(attack.name, str(case))
-    trials = _trials(run.target.config.trials, attack)
-    missing = [number for number in range(trials) if number not in done]
-    kept = trials - len(missing)
+def _run_cases(run: Run, attack: CompleteAttack, cases: Sequence[Case], place: str, found: list[Found]) -> int:
+    """Run the trials that are missing, and return how many there were; the keys of the first go to `found`."""
+    every = [(case, number) for case in cases for number in range(_trials(run.target.config.trials, attack))]
+    done = {case: run.folder.trials_done(attack.name, str(case)) for case in cases}
+    missing = [(case, number) for case, number in every if number not in done[case]]
+    kept = len(every) - len(missing)
     run.failures.worked |= kept > 0
-    stage = place if case == Case() else f"{place}, {case}"
+    stage = place if cases[0] == Case() or len(cases) > 1 else f"{place}, {cases[0]}"
     if missing:
-        run.show(stage, kept, trials)
+        run.show(stage, kept, len(every))
     with (
-        Watch("trial", run.report, lambda: f"{stage}: {kept} of {trials} trials") as watch,
-        closing(_outcomes(run, attack, case, missing, watch)) as arriving,
+        Watch("trial", run.report, lambda: f"{stage}: {kept} of {len(every)} trials") as watch,
+        closing(_outcomes(run, attack, missing, watch)) as arriving,
     ):
-        for outcome in arriving:
+        for case, outcome in arriving:
             if isinstance(outcome, Failure):
                 run.failures.add([outcome])
             else:
@@ -451,9 +453,10 @@ def _run_case(run: Run, attack: CompleteAttack, case: Case, place: str, found: l
                 run.failures.worked, kept = True, kept + 1
                 if outcome.row["trial"] == TRIAL and outcome.key is not None:
                     found.append(Found(case, outcome.key, _succeeded(outcome.row)))
-                run.show(stage, kept, trials)
-    if missing and kept:
-        run.say(run.folder.describe(attack.name, str(case)))
+                run.show(stage, kept, len(every))
+    for case in dict.fromkeys(case for case, _ in missing):
+        if run.folder.trials_done(attack.name, str(case)):
+            run.say(run.folder.describe(attack.name, str(case)))
     return len(missing)
 
 
@@ -469,29 +472,28 @@ def _trials(asked: int, attack: CompleteAttack) -> int:
 
 
 def _outcomes(
-    run: Run, attack: CompleteAttack, case: Case, trials: Sequence[int], watch: Watch
-) -> Generator[Tried | Failure, None, None]:
+    run: Run, attack: CompleteAttack, trials: Sequence[tuple[Case, int]], watch: Watch
+) -> Generator[tuple[Case, Tried | Failure], None, None]:
     """The outcome of every trial as it is done. Guessing only reads the results of its sweep, in this process."""
     here = run.scheduler is None and run.timeout is None and (run.workers == 1 or len(trials) < 2)
     if isinstance(attack, Guessing) or here:
-        for number in trials:
+        for case, number in trials:
             watch.busy = [_name(attack, case, number)]
             outcome = _tried(run.target, run.salt, attack, case, number)
             watch.heard()
-            yield outcome
+            yield case, outcome
         return
     threads = threads_each(run.workers) if run.scheduler is None else None
-    secrets = {number: run.salt.of(attack.name, case, number) for number in trials}
-    asked = run.told, threads, attack, case
-    calls = [Call(_name(attack, case, number), (*asked, secrets[number], number)) for number in trials]
-    arriving = spread(_in_worker, calls, run.workers, run.scheduler, watch, run.timeout, run.lists)
+    secrets = [run.salt.of(attack.name, case, number) for case, number in trials]
+    calls = [
+        Call(_name(attack, case, number), (run.told, threads, attack, case, number, secrets[place], place))
+        for place, (case, number) in enumerate(trials)
+    ]
+    arriving = spread(_in_worker, calls, run.workers, run.scheduler, watch, run.timeout, run.lists, ahead=0)
     with closing(arriving):
-        for answer in arriving:
-            if isinstance(answer, Failure):
-                yield answer
-            else:
-                row, found = answer
-                yield Tried(row, None if found is None else opened(found, secrets[row["trial"]]))
+        for place, answer, found in arriving:
+            key = None if found is None else opened(found, secrets[place])
+            yield trials[place][0], answer if isinstance(answer, Failure) else Tried(answer, key)
 
 
 def _tried(
@@ -514,14 +516,21 @@ def _name(attack: Attack, case: Case, number: int) -> str:
 
 
 def _in_worker(
-    told: Told, threads: int | None, attack: CompleteAttack, case: Case, secrets: TrialSecrets, number: int
-) -> tuple[dict[str, Any], bytes | None] | Failure:
-    """The row of a trial, and the recovered key of the one of which clips are kept."""
+    told: Told,
+    threads: int | None,
+    attack: CompleteAttack,
+    case: Case,
+    number: int,
+    secrets: TrialSecrets,
+    place: int,
+) -> tuple[int, dict[str, Any] | Failure, bytes | None]:
+    """The `place` of a trial, its row, and the recovered key of the one of which clips are kept."""
 
     def tried() -> Tried | Failure:
         return _tried(told.target(), secrets, attack, case, number, torch.get_num_threads())
 
     outcome = alone(threads, tried)
     if isinstance(outcome, Failure):
-        return outcome
-    return outcome.row, closed(outcome.key, secrets) if number == TRIAL and outcome.key is not None else None
+        return place, outcome, None
+    key = outcome.key if number == TRIAL else None
+    return place, outcome.row, None if key is None else closed(key, secrets)

@@ -91,6 +91,7 @@ def collect(
     timeout: float | None = None,
     in_order: bool = True,
     lists: Mapping[str, bytes] | None = None,
+    ahead: int = 1,
 ) -> Iterator[Any]:
     """Answers of ``function(*call.arguments)``, in the order in which they are ready.
 
@@ -103,8 +104,7 @@ def collect(
     calls
         Arguments and a name for each call.
     slots
-        Processes of the executor, or what counts them, where they come and go; as many calls wait as are being
-        computed.
+        Processes of the executor, or what counts them, where they come and go.
     watch
         Told of every answer, and of what is being computed.
     timeout
@@ -114,6 +114,8 @@ def collect(
         counts from the last answer.
     lists
         Packed lists, which a worker is sent that answers ``Unknown``.
+    ahead
+        Calls that wait for each process, so that none is idle between two short ones.
 
     Raises
     ------
@@ -128,7 +130,7 @@ def collect(
     try:
         while True:
             places = slots if isinstance(slots, int) else slots()
-            for call in islice(remaining, max(2 * places - len(in_flight), 0)):
+            for call in islice(remaining, max((1 + ahead) * places - len(in_flight), 0)):
                 in_flight[executor.submit(sheltered, function, *call.arguments)] = call
             if not in_flight:
                 return

@@ -37,6 +37,7 @@ def spread(
     watch: Watch,
     timeout: float | None = None,
     lists: Mapping[str, bytes] | None = None,
+    ahead: int = 1,
 ) -> Generator[Any, None, None]:
     """What a function answers to every call, as it is done.
 
@@ -54,6 +55,9 @@ def spread(
         As for `wrongkey.evaluation.processes.dispatch.collect`.
     lists
         Lists of utterances for workers that lack them (`wrongkey.evaluation.processes.lists`).
+    ahead
+        Calls that wait at each worker of a cluster. A call that waits behind a long one is not always given to a worker
+        that has nothing to do.
 
     Raises
     ------
@@ -66,7 +70,9 @@ def spread(
         return
     with cluster(scheduler) as machines:
         slots = lambda: max(machines.size, workers)  # noqa: E731
-        yield from collect(machines, function, calls, slots, watch, timeout=timeout, in_order=False, lists=lists)
+        yield from collect(
+            machines, function, calls, slots, watch, timeout=timeout, in_order=False, lists=lists, ahead=ahead
+        )
 
 
 def alone(threads: int | None, function: Callable[..., Any], *arguments: Any) -> Any:

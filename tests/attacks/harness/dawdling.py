@@ -1,6 +1,7 @@
 """An attack that takes its time, for tests that stop a worker or its caller meanwhile."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -15,8 +16,8 @@ class Dawdling(AttackDefaults):
     family = 5
     threat = Threat("Waits.", frozenset())
 
-    def __init__(self, run_seed: int, seconds: float) -> None:
-        self.first, self.pause = attack_seed(run_seed, 0), seconds
+    def __init__(self, run_seed: int, seconds: float, log: Path) -> None:
+        self.first, self.pause, self.log = attack_seed(run_seed, 0), seconds, str(log)
 
     def inapplicable(self, setting):
         return None
@@ -25,6 +26,8 @@ class Dawdling(AttackDefaults):
         return [Case()]
 
     def run(self, evidence):
-        """A wrong key."""
+        """A wrong key; the log has a line for every trial that was begun."""
+        with open(self.log, "a", encoding="utf-8") as log:
+            log.write(f"{evidence.seed}\n")
         time.sleep(0.0 if evidence.seed == self.first else self.pause)
         return Recovery(np.eye(evidence.setting.size))

@@ -156,6 +156,15 @@ class Growing(Executor):
         return future
 
 
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_so_many_calls_wait_for_each_worker_as_are_asked_for(ahead):
+    executor, held = Growing(), []
+    calls = [Call(f"number {i}", (i,)) for i in range(20)]
+    for number, _ in enumerate(collect(executor, abs, calls, 2, Watch("shard", None, str), ahead=ahead), 1):
+        held.append(executor.submitted - number + 1)
+    assert max(held) == 2 * (1 + ahead)
+
+
 def test_more_calls_wait_where_more_workers_come():
     executor, held = Growing(), []
     calls = [Call(f"number {i}", (i,)) for i in range(20)]
