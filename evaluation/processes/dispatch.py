@@ -139,13 +139,10 @@ def collect(
             begun = {future: begun.get(future, now) if in_order else now for future in computed}
             watch.busy = [in_flight[future].name for future in computed]
             left = timeout and max(min(begun.values()) + timeout - now, 0)
-            done, _ = wait(in_flight, left, FIRST_COMPLETED)
-            for future in sorted(done, key=_failed):  # keep what there is
-                call = in_flight.pop(future)
-                answer = _answer(future, call)
+            for call, answer in _arrived(in_flight, left):
                 if isinstance(answer, Unknown):
-                    again = executor.submit(sheltered, with_lists, lists or {}, function, *call.arguments)
-                    in_flight[again] = call
+                    asked = (with_lists, lists or {}, function, *call.arguments)
+                    in_flight[executor.submit(sheltered, *asked)] = call
                     continue
                 watch.heard()
                 yield answer
@@ -155,6 +152,18 @@ def collect(
                 raise TookTooLong(names, [*in_flight.values(), *remaining], timeout or math.inf)
     except BrokenExecutor as error:
         raise BadInput(_why_broken(error, watch.doing)) from None
+
+
+def _arrived(in_flight: dict[Future[Any], Call], left: float | None) -> Iterator[tuple[Call, Any]]:
+    """The next calls that are done, and their answers, those that failed last: what there is is kept.
+
+    No reference to a future remains: Dask would keep its answer, and compute it again where the worker dies that has
+    it.
+    """
+    done, _ = wait(in_flight, left, FIRST_COMPLETED)
+    for future in sorted(done, key=_failed):
+        call = in_flight.pop(future)
+        yield call, _answer(future, call)
 
 
 def _failed(future: Future[Any]) -> bool:
