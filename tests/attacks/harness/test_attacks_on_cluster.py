@@ -13,6 +13,7 @@ import soundfile
 
 from tests.attacks.harness.dawdling import Dawdling
 from tests.machines import ROOT, Machines, wait_for
+from tests.narrow import present
 from tests.needles import Needles, files_with
 from wrongkey.attacks.base import Case
 from wrongkey.attacks.harness import suite
@@ -23,6 +24,7 @@ from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.salt import Salt, read_salt
 from wrongkey.attacks.harness.target import Target
+from wrongkey.cli import main
 from wrongkey.errors import BadInput
 from wrongkey.evaluation import sweep as sweeping
 from wrongkey.evaluation.experiment import Experiment
@@ -164,6 +166,22 @@ def test_the_salt_is_in_the_memory_of_no_machine(both, machines):
     for process in machines.processes():
         assert not holds(process, salt.secret) and not holds(process, salt.secret.hex().encode())
     assert any(holds(process, salt.fingerprint.encode()) for process in machines.processes())  # it would be found
+
+
+def test_the_command_line_reaches_the_cluster(machines, tmp_path, monkeypatch):
+    sent, submit = list[Any](), Cluster.submit
+
+    def counted(self, *call):
+        sent.append(call)
+        return submit(self, *call)
+
+    monkeypatch.setattr(Cluster, "submit", counted)
+    words = "attack known-plaintext --scheme rom --trials 1 --keys 2 --corpus bundled --block 3 --media none"
+    where = ["--backend", "dask", "--scheduler", machines.address, "--out", str(tmp_path / "run")]
+    assert main([*words.split(), *where]) == 0
+    folder = AttackFolder(tmp_path / "run")
+    assert len(sent) == len(folder.rows("known-plaintext")) + len(folder.rows("random-keys"))
+    assert present(folder.suite())["sessions"][-1]["threads"] is None  # its workers have their own
 
 
 def test_a_trial_of_a_killed_worker_goes_to_one_that_joins(tmp_path):
