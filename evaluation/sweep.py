@@ -24,8 +24,9 @@ from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import check_timeout
 from wrongkey.evaluation.processes.failures import Failures
 from wrongkey.evaluation.processes.pool import start
+from wrongkey.evaluation.processes.spread import places
 from wrongkey.evaluation.processes.watch import Report, Watch
-from wrongkey.evaluation.processes.workers import answers, places
+from wrongkey.evaluation.processes.workers import answers
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
 from wrongkey.evaluation.run_folder.manifest import now

@@ -45,7 +45,9 @@ class How:
     Attributes
     ----------
     workers : int or None
-        Processes; one per core where None.
+        Processes; one per core where None, or as many as the cluster has workers.
+    backend, scheduler : str
+        `loky` (this machine) or `dask` with the address of a scheduler, for attacks and the strength of keys.
     timeout : float or None
         Seconds that a trial, or a shard of keys, may take.
     command : str or None
@@ -55,6 +57,8 @@ class How:
     """
 
     workers: int | None = None
+    backend: str = "loky"
+    scheduler: str | None = None
     timeout: float | None = None
     command: str | None = None
     progress: Progress | None = None
@@ -258,6 +262,8 @@ def _run(
             keys=protocol.content.scoring.random_keys,
             baseline=protocol.content.scoring.baseline,
             workers=how.workers,
+            backend=how.backend,
+            scheduler=how.scheduler,
             timeout=how.timeout,
             command=how.command,
             progress=how.progress,
@@ -281,6 +287,8 @@ def _strength(
         StrengthConfig(**{**asked.model_dump(), "within": tuple(asked.within)}),
         folder.run_folder(cell),
         workers=how.workers,
+        backend=how.backend,
+        scheduler=how.scheduler,
         timeout=how.timeout,
         command=how.command,
         report=lambda line: how.say(f"{cell.name}: {line}"),

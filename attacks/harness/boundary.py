@@ -24,6 +24,7 @@ from wrongkey.attacks.harness.oracles import Oracles
 from wrongkey.attacks.harness.wire import Message, NoMessage, Parcel, pickled, unpacked
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.processes.cluster import ended_with_its_caller
 from wrongkey.evaluation.processes.pool import Pool, processes
 
 WAIT = 0.2  # seconds between checks that the attack's process is still alive
@@ -58,13 +59,17 @@ def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) ->
     """Run an attack on what it is handed, in a process of its own; a model that it returns answers inside the block.
 
     The process may serve the next trial of this attack, but not of another one. Where it dies, or sends what is not a
-    message, the attack has failed. Raises RuntimeError where the evidence cannot be opened there, and whatever an
-    oracle raises.
+    message, the attack has failed. It is killed where a Dask worker runs this for a caller that was stopped. Raises
+    RuntimeError then, and where the evidence cannot be opened there, and whatever an oracle raises.
     """
     code = Parcel(cloudpickle.dumps(attack))
     parcels = {parcel.name: parcel for parcel in (code, handed.background) if isinstance(parcel, Parcel)}
     named = replace(handed, background=handed.background.name) if isinstance(handed.background, Parcel) else handed
-    with processes(1, threads, purpose=code.name) as pool, _answered(pool) as (connection, future):
+    with (
+        processes(1, threads, purpose=code.name) as pool,
+        ended_with_its_caller(pool.kill),
+        _answered(pool) as (connection, future),
+    ):
         connection.send_bytes(pickled((code.name, named)))
         try:
             message = _served(connection, oracles, parcels)

@@ -15,7 +15,7 @@ from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Matrix, Need, 
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.one_key import first_slot, under_one_key
 from wrongkey.attacks.harness.oracles import MOST_QUERIES, Oracles
-from wrongkey.attacks.harness.salt import Salt, attack_seed
+from wrongkey.attacks.harness.salt import Salt, TrialSecrets, attack_seed
 from wrongkey.attacks.harness.target import Target, whole_blocks
 from wrongkey.attacks.harness.wire import Parcel
 from wrongkey.evaluation.corpora import Utterance
@@ -106,19 +106,18 @@ class Handed:
     asks: frozenset[str] = frozenset()
 
 
-def trial_of(target: Target, salt: Salt, attack: Attack, case: Case, number: int) -> Trial:
+def trial_of(target: Target, salt: Salt | TrialSecrets, attack: Attack, case: Case, number: int) -> Trial:
     """Trial `number` of a case: a key that no other trial has, and the next victim."""
     name, utterances = target.victims[number % len(target.victims)]
-    words = attack.name, case, number
+    secrets = salt.of(attack.name, case, number)
     guessing = isinstance(attack, Guessing)  # it reads a sweep, whose key is no secret
-    key = target.sweep_key if guessing else salt.key(target.scheme, target.setting.size, *words)
+    key = target.sweep_key if guessing else secrets.key(target.scheme, target.setting.size)
     seed = attack_seed(target.config.seed, number)
-    noise, owner = salt.seed("noise", *words), salt.seed("owner") % 2**63
     spoken = [(utterance, query) for utterance in utterances for query in target.queries([utterance])]
     spoken = under_one_key(target.derived, target.setting.cut, target.setting.rate, spoken)
     kept, noiseless = (tuple(part) for part in zip(*spoken, strict=True)) if spoken else ((), ())
-    queries = tuple(target.noisy(query, utterance, noise) for utterance, query in spoken)
-    return Trial(number, name, key, kept, queries, noiseless, seed, noise, owner)
+    queries = tuple(target.noisy(query, utterance, secrets.noise) for utterance, query in spoken)
+    return Trial(number, name, key, kept, queries, noiseless, seed, secrets.noise, secrets.owner)
 
 
 def needs_of(attack: Attack, case: Case) -> frozenset[Need]:

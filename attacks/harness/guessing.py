@@ -55,6 +55,7 @@ class Guessing(AttackDefaults):
     def sweep(
         self,
         workers: int | None,
+        scheduler: str | None,
         timeout: float | None,
         command: str | None,
         progress: Progress | None,
@@ -66,6 +67,8 @@ class Guessing(AttackDefaults):
             config,
             self.folder,
             workers=workers,
+            backend="dask" if scheduler else "loky",
+            scheduler=scheduler,
             timeout=timeout,
             command=command,
             progress=progress,

@@ -27,7 +27,6 @@ from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.digests import digest_of_weights
 from wrongkey.evaluation.front_end import WAVEFORM, front_end_of
-from wrongkey.evaluation.hardware import available_cores
 from wrongkey.evaluation.run_folder.attack_rows import read_attack
 from wrongkey.evaluation.run_folder.folder import RunFolder, same
 from wrongkey.evaluation.run_folder.manifest import git_revision, machine, now, versions
@@ -91,7 +90,9 @@ class AttackFolder(RunFolder):
         command: str | None,
         threads: int | None = None,
     ) -> None:
-        """Begin, or continue an earlier run; `threads` are those of each process, for the record.
+        """Begin, or continue an earlier run.
+
+        `threads` are those of each process, for the record; None for a cluster, whose workers have their own.
 
         Damaged result files are set aside, and named in `damaged`: their trials are missing again. A folder without
         rows, which a command leaves that failed early, claims nothing. Raises BadInput where it has rows of another
@@ -102,7 +103,7 @@ class AttackFolder(RunFolder):
         before = found or {}
         self._check_settings(before.get("attacks", {}), attacks)
         self.make("attacks")
-        session = {"started": now(), **machine(threads or available_cores()), "versions": versions()}
+        session = {"started": now(), **machine(threads), "versions": versions()}
         session |= {"git": git_revision(), "command": command}
         asked = before.get("config", {})
         self._suite = {

@@ -5,6 +5,9 @@ The salt comes from the operating system. While attacks run it is only in the ha
 `attacks/salt.json` is removed when they begin and written again when they end, so that the same command gives the same
 victims the same keys later. A harness that is killed loses it: finished rows stay, with the salt's fingerprint, and the
 missing trials get keys from a new salt.
+
+A process that computes a trial for the harness is told the secrets of that trial alone: they are hashes, from which
+neither the salt nor the key of another trial follows.
 """
 
 from __future__ import annotations
@@ -44,14 +47,64 @@ class Salt:
         """Eight hexadecimal digits that tell salts apart and say nothing about them."""
         return blake2b(self.secret, digest_size=4, person=b"fingerprint").hexdigest()
 
-    def seed(self, *what: object) -> int:
-        """A seed of 128 bits for something that the harness draws."""
-        words = "/".join(str(word) for word in what).encode()
-        return int.from_bytes(blake2b(words, key=self.secret, digest_size=16).digest(), "little")
+    def of(self, *trial: object) -> TrialSecrets:
+        """What follows from the salt for one trial."""
+        return TrialSecrets(
+            trial=_words(*trial),
+            key_seed=self._seed("key", *trial),
+            noise=self._seed("noise", *trial),
+            owner=self._seed("owner") % 2**63,
+            reply=self._hash("reply", *trial, size=32),
+            fingerprint=self.fingerprint,
+        )
 
-    def key(self, scheme: Scheme, size: int, *trial: object) -> Matrix:
-        """The victim's key `(N, N)` of a trial, from a stream of its own."""
-        return key_of(scheme, size, self.seed("key", *trial))
+    def _seed(self, *what: object) -> int:
+        """A seed of 128 bits for something that the harness draws."""
+        return int.from_bytes(self._hash(*what, size=16), "little")
+
+    def _hash(self, *what: object, size: int) -> bytes:
+        return blake2b(_words(*what), key=self.secret, digest_size=size).digest()
+
+
+@dataclass(frozen=True)
+class TrialSecrets:
+    """The secrets of one trial, which no text shows: Dask logs the arguments of calls that fail.
+
+    Attributes
+    ----------
+    trial : bytes
+        The trial's attack, case and number.
+    key_seed : int
+        From which the victim's key is drawn.
+    noise : int
+        The seed of whatever else the harness draws for the trial.
+    owner : int
+        The seed of the owner's own training, the same in every trial.
+    reply : bytes
+        The key, of 32 bytes, under which a worker sends back what the attack found.
+    fingerprint : str
+        That of the salt.
+    """
+
+    trial: bytes
+    key_seed: int = field(repr=False)
+    noise: int = field(repr=False)
+    owner: int = field(repr=False)
+    reply: bytes = field(repr=False)
+    fingerprint: str
+
+    def of(self, *trial: object) -> TrialSecrets:
+        """These secrets, of the one trial that they are for."""
+        assert _words(*trial) == self.trial, "the secrets of another trial"
+        return self
+
+    def key(self, scheme: Scheme, size: int) -> Matrix:
+        """The victim's key `(N, N)`, from a stream of its own."""
+        return key_of(scheme, size, self.key_seed)
+
+
+def _words(*what: object) -> bytes:
+    return "/".join(str(word) for word in what).encode()
 
 
 def attack_seed(run_seed: int, trial: int) -> int:

@@ -4,7 +4,8 @@ One row per attack, case and trial, in `attacks/<attack>.parquet` of the run fol
 says what was asked. The same call again runs the trials that are missing.
 
 Only the harness knows the victims' keys, which follow from a secret salt (`wrongkey.attacks.harness.salt`); an attack
-runs in a process that never holds them (`wrongkey.attacks.harness.boundary`).
+runs in a process that never holds them (`wrongkey.attacks.harness.boundary`). A worker that computes a trial, here or
+on a Dask cluster, is told the secrets of that trial alone (`wrongkey.attacks.harness.elsewhere`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
 from wrongkey.attacks.harness.checks import check_case, check_reason
 from wrongkey.attacks.harness.clips import TRIAL, Found, row_of_attack, to_keep
 from wrongkey.attacks.harness.config import AttackConfig
+from wrongkey.attacks.harness.elsewhere import Told, told_elsewhere, told_here
 from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_of
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.hearing import heard, nothing_heard
@@ -35,8 +36,9 @@ from wrongkey.attacks.harness.one_key import OF_MANY, why_not
 from wrongkey.attacks.harness.oracles import Oracles
 from wrongkey.attacks.harness.random_keys import RandomKeys
 from wrongkey.attacks.harness.registry import open_attack
+from wrongkey.attacks.harness.reply import closed, opened
 from wrongkey.attacks.harness.results import AttackFolder
-from wrongkey.attacks.harness.salt import Salt, read_salt
+from wrongkey.attacks.harness.salt import Salt, TrialSecrets, read_salt
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.harness.target import Target
 from wrongkey.attacks.harness.task_errors import error_rates
@@ -45,9 +47,10 @@ from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.clips import effective_errors, row_of_sweep
 from wrongkey.evaluation.hardware import available_cores, threads_each
 from wrongkey.evaluation.models.asking import model_at_fault
-from wrongkey.evaluation.processes.dispatch import Call, check_timeout, collect, described
+from wrongkey.evaluation.processes.cluster import check_backend, cluster_size
+from wrongkey.evaluation.processes.dispatch import Call, check_timeout, described
 from wrongkey.evaluation.processes.failures import Failure, Failures, SomeFailed
-from wrongkey.evaluation.processes.pool import processes
+from wrongkey.evaluation.processes.spread import alone, spread
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.run_folder.attack_rows import REPEATS
 from wrongkey.evaluation.run_folder.media import Row, kept_clips, may_keep
@@ -74,6 +77,8 @@ def run_attacks(
     keys: int = 100,
     baseline: int | None = None,
     workers: int | None = None,
+    backend: str = "loky",
+    scheduler: str | None = None,
     timeout: float | None = None,
     command: str | None = None,
     salt: Path | None = None,
@@ -103,7 +108,10 @@ def run_attacks(
     baseline : int, optional
         Random keys that are scored as an attack is; as many as `keys` by default.
     workers : int, optional
-        Processes that run trials; one per core by default.
+        Processes that run trials; one per core by default, or as many as the cluster has workers.
+    backend, scheduler : str
+        `loky` (this machine) or `dask` with the address of a scheduler, whose workers are told the secrets of the
+        trials that they compute (`docs/cluster.md`).
     timeout : float, optional
         Seconds that a trial, or a shard of incorrect keys, may take; no limit by default.
     command : str, optional
@@ -129,13 +137,14 @@ def run_attacks(
         that holds attacks on another target or under other settings, a worker that dies, and at the end for trials that
         failed while the others went on.
     """
+    check_backend(backend, scheduler)
     check_timeout(timeout)
     attacks = [open_attack(name) for name in names]
     _check_names(attacks)
-    workers = workers or available_cores()
-    threads = threads_each(workers)
     if salt is not None:
         read_salt(salt)  # refused before anything runs
+    workers = workers or (available_cores() if scheduler is None else cluster_size(scheduler))
+    threads = threads_each(workers) if scheduler is None else None
     if report:
         report(f"Reading {config.corpus}{f' and loading {config.model}' if config.model else ''} …")
     with model_at_fault(config.model or ""):
@@ -151,7 +160,7 @@ def run_attacks(
         with folder.locked():  # refused before the sweep, not after it
             folder.claim_attacks(config, target, attacks, command, threads)
         try:
-            guessing.sweep(workers, timeout, command, progress, report)
+            guessing.sweep(workers, scheduler, timeout, command, progress, report)
             plan = [planned(guessing, target), *plan]
         except SomeFailed as error:  # the other attacks need none of these keys
             unfinished = error
@@ -161,7 +170,11 @@ def run_attacks(
         clips = kept.enter_context(kept_clips(folder.path))  # in no file while attacks run, nor is the salt
         secret = kept.enter_context(folder.kept_salt(salt))
         folder.note_salt(secret.fingerprint, repeats=salt is not None)
-        run = Run(target, secret, folder, workers, timeout, Failures("trials", worked=False), clips, stages, report)
+        told, lists = told_here(target), dict[str, bytes]()
+        if scheduler is not None:
+            told, lists = told_elsewhere(target)
+        failures = Failures("trials", worked=False)
+        run = Run(target, secret, folder, told, lists, workers, scheduler, timeout, failures, clips, stages, report)
         if salt is not None:
             run.say(f"caution: {REPEATS}")
         for line in folder.damaged:
@@ -191,7 +204,10 @@ class Run:
     target: Target
     salt: Salt
     folder: AttackFolder
+    told: Told
+    lists: Mapping[str, bytes]
     workers: int
+    scheduler: str | None
     timeout: float | None
     failures: Failures
     clips: dict[str, Row]
@@ -284,7 +300,12 @@ def _asking(attack: Attack, function: str) -> AbstractContextManager[None]:
 
 
 def run_trial(
-    target: Target, salt: Salt, attack: CompleteAttack, case: Case, number: int, threads: int | None = None
+    target: Target,
+    salt: Salt | TrialSecrets,
+    attack: CompleteAttack,
+    case: Case,
+    number: int,
+    threads: int | None = None,
 ) -> Tried:
     """One attack on one key, scored: a row of the result file. `threads` is the number of the attack's process."""
     trial = trial_of(target, salt, attack, case, number)
@@ -404,8 +425,11 @@ def _run_planned(run: Run, plan: Planned, schedule: Schedule, place: str) -> int
     if plan.reason:
         run.say(f"{plan.attack.name}: does not apply. {plan.reason}")
     found: list[Found] = []
-    asked = schedule(plan.attack, plan.cases, run.folder)
-    tried = sum(_run_case(run, plan.attack, case, trials, place, found) for cases, trials in asked for case in cases)
+    tried = 0
+    for cases, trials in schedule(plan.attack, plan.cases, run.folder):
+        # The workers of a cluster may be many more than the trials of a case.
+        parts = [[case] for case in cases] if run.scheduler is None else [list(cases)]
+        tried += sum(_run_cases(run, plan.attack, part, trials, place, found) for part in parts if part)
     _keep_clips(run, plan.attack, found)
     return tried
 
@@ -425,20 +449,23 @@ def _keep_clips(run: Run, attack: CompleteAttack, found: Sequence[Found]) -> Non
         clips[attack.name] = row_of_attack(target, run.salt, attack, to_keep(found))
 
 
-def _run_case(run: Run, attack: CompleteAttack, case: Case, trials: int, place: str, found: list[Found]) -> int:
-    """Run the trials that are missing, and return how many there were; the key of the first goes to `found`."""
-    done = run.folder.trials_done(attack.name, str(case))
-    missing = [number for number in range(trials) if number not in done]
-    kept = trials - len(missing)
+def _run_cases(
+    run: Run, attack: CompleteAttack, cases: Sequence[Case], trials: int, place: str, found: list[Found]
+) -> int:
+    """Run the trials that are missing, and return how many there were; the keys of the first go to `found`."""
+    every = [(case, number) for case in cases for number in range(trials)]
+    done = {case: run.folder.trials_done(attack.name, str(case)) for case in cases}
+    missing = [(case, number) for case, number in every if number not in done[case]]
+    kept = len(every) - len(missing)
     run.failures.worked |= kept > 0
-    stage = place if case == Case() else f"{place}, {case}"
+    stage = place if cases[0] == Case() or len(cases) > 1 else f"{place}, {cases[0]}"
     if missing:
-        run.show(stage, kept, trials)
+        run.show(stage, kept, len(every))
     with (
-        Watch("trial", run.report, lambda: f"{stage}: {kept} of {trials} trials") as watch,
-        closing(_outcomes(run, attack, case, missing, watch)) as arriving,
+        Watch("trial", run.report, lambda: f"{stage}: {kept} of {len(every)} trials") as watch,
+        closing(_outcomes(run, attack, missing, watch)) as arriving,
     ):
-        for outcome in arriving:
+        for case, outcome in arriving:
             if isinstance(outcome, Failure):
                 run.failures.add([outcome])
             else:
@@ -446,9 +473,10 @@ def _run_case(run: Run, attack: CompleteAttack, case: Case, trials: int, place: 
                 run.failures.worked, kept = True, kept + 1
                 if outcome.row["trial"] == TRIAL and outcome.key is not None:
                     found.append(Found(case, outcome.key, _succeeded(outcome.row)))
-                run.show(stage, kept, trials)
-    if missing and kept:
-        run.say(run.folder.describe(attack.name, str(case)))
+                run.show(stage, kept, len(every))
+    for case in dict.fromkeys(case for case, _ in missing):
+        if run.folder.trials_done(attack.name, str(case)):
+            run.say(run.folder.describe(attack.name, str(case)))
     return len(missing)
 
 
@@ -468,26 +496,37 @@ def _every_trial(asked: int) -> Schedule:
 
 
 def _outcomes(
-    run: Run, attack: CompleteAttack, case: Case, trials: Sequence[int], watch: Watch
-) -> Generator[Tried | Failure, None, None]:
+    run: Run, attack: CompleteAttack, trials: Sequence[tuple[Case, int]], watch: Watch
+) -> Generator[tuple[Case, Tried | Failure], None, None]:
     """The outcome of every trial as it is done. Guessing only reads the results of its sweep, in this process."""
-    workers, timeout = run.workers, run.timeout
-    if isinstance(attack, Guessing) or (timeout is None and (workers == 1 or len(trials) < 2)):
-        for number in trials:
+    here = run.scheduler is None and run.timeout is None and (run.workers == 1 or len(trials) < 2)
+    if isinstance(attack, Guessing) or here:
+        for case, number in trials:
             watch.busy = [_name(attack, case, number)]
             outcome = _tried(run.target, run.salt, attack, case, number)
             watch.heard()
-            yield outcome
+            yield case, outcome
         return
-    threads = threads_each(workers)
-    asked = (run.target.config, str(run.target.folder), run.salt, attack, case, threads)
-    calls = [Call(_name(attack, case, number), (*asked, number)) for number in trials]
-    with processes(workers, threads) as pool:
-        yield from collect(pool, _in_worker, calls, workers, watch, timeout=timeout)
+    threads = threads_each(run.workers) if run.scheduler is None else None
+    secrets = [run.salt.of(attack.name, case, number) for case, number in trials]
+    calls = [
+        Call(_name(attack, case, number), (run.told, threads, attack, case, number, secrets[place], place))
+        for place, (case, number) in enumerate(trials)
+    ]
+    arriving = spread(_in_worker, calls, run.workers, run.scheduler, watch, run.timeout, run.lists, ahead=0)
+    with closing(arriving):
+        for place, answer, found in arriving:
+            key = None if found is None else opened(found, secrets[place])
+            yield trials[place][0], answer if isinstance(answer, Failure) else Tried(answer, key)
 
 
 def _tried(
-    target: Target, salt: Salt, attack: CompleteAttack, case: Case, number: int, threads: int | None = None
+    target: Target,
+    salt: Salt | TrialSecrets,
+    attack: CompleteAttack,
+    case: Case,
+    number: int,
+    threads: int | None = None,
 ) -> Tried | Failure:
     """The trial, or why there is none: a fault of harness or model, since an attack that fails has a row."""
     try:
@@ -501,13 +540,21 @@ def _name(attack: Attack, case: Case, number: int) -> str:
 
 
 def _in_worker(
-    config: AttackConfig, folder: str, salt: Salt, attack: CompleteAttack, case: Case, threads: int, number: int
-) -> Tried | Failure:
-    torch.set_num_threads(threads)
-    return _tried(_prepared(config, folder), salt, attack, case, number, threads)
+    told: Told,
+    threads: int | None,
+    attack: CompleteAttack,
+    case: Case,
+    number: int,
+    secrets: TrialSecrets,
+    place: int,
+) -> tuple[int, dict[str, Any] | Failure, bytes | None]:
+    """The `place` of a trial, its row, and the recovered key of the one of which clips are kept."""
 
+    def tried() -> Tried | Failure:
+        return _tried(told.target(), secrets, attack, case, number, torch.get_num_threads())
 
-@lru_cache(maxsize=1)
-def _prepared(config: AttackConfig, folder: str) -> Target:
-    """The target, prepared once per worker."""
-    return Target(config, Path(folder))
+    outcome = alone(threads, tried)
+    if isinstance(outcome, Failure):
+        return place, outcome, None
+    key = outcome.key if number == TRIAL else None
+    return place, outcome.row, None if key is None else closed(key, secrets)

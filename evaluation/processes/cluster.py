@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -16,6 +18,8 @@ from typing import Any
 from wrongkey.errors import BadInput, in_one_line
 
 ANSWERS_WITHIN = 10.0  # seconds that a scheduler may take to answer; one that restarts is waited for as long
+LOOKS_EVERY = 2.0  # seconds, whether somebody still waits for a long call
+COMPUTED = frozenset({"executing", "long-running"})  # states of a call that somebody waits for
 LOGS = ("distributed", "distributed.client", "tornado.application")
 
 
@@ -107,3 +111,55 @@ def threads_of_worker() -> int:
     from dask.distributed import get_worker
 
     return int(get_worker().state.nthreads)
+
+
+def folder_of_worker() -> str:
+    """The folder for temporary files of the Dask worker in whose process this is called; Dask removes it."""
+    from dask.distributed import get_worker
+
+    return str(get_worker().local_directory)
+
+
+@contextmanager
+def ended_with_its_caller(end: Callable[[], None]) -> Iterator[None]:
+    """Call ``end`` in another thread when nobody waits any more for the block, which a Dask worker computes.
+
+    Dask cancels the calls of a caller that was stopped, but does not interrupt them. In any other process the block
+    just runs. Raises RuntimeError at the end of a block that nobody waited for.
+    """
+    wanted = _wanted()
+    if wanted is None:
+        yield
+        return
+    over, unwanted = threading.Event(), threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOKS_EVERY):
+            if not wanted():
+                unwanted.set()
+                end()
+                return
+
+    watching = threading.Thread(target=look, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+        if unwanted.is_set():
+            raise RuntimeError("the caller was stopped")
+
+
+def _wanted() -> Callable[[], bool] | None:
+    """Whether somebody waits for what this thread of a Dask worker computes; None in any other process."""
+    if "distributed.worker" not in sys.modules:
+        return None
+    from dask.distributed import get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:
+        return None
+    tasks, key = worker.state.tasks, worker.get_current_task()
+    return lambda: key in tasks and tasks[key].state in COMPUTED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from wrongkey.errors import BadInput, in_one_line
+from wrongkey.evaluation.processes.lists import Unknown, with_lists
 from wrongkey.evaluation.processes.watch import Watch, some_of
 from wrongkey.printable import printable
 
@@ -56,9 +57,11 @@ def described(error: BaseException) -> str:
 
 
 def sheltered(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the function answers, or a ``Refusal``."""
+    """What the function answers, ``Unknown``, or a ``Refusal``."""
     try:
         return function(*arguments)
+    except Unknown as lacking:
+        return lacking
     except BadInput as error:
         return Refusal(str(error))
     except Exception as error:
@@ -87,6 +90,8 @@ def collect(
     *,
     timeout: float | None = None,
     in_order: bool = True,
+    lists: Mapping[str, bytes] | None = None,
+    ahead: int = 1,
 ) -> Iterator[Any]:
     """Answers of ``function(*call.arguments)``, in the order in which they are ready.
 
@@ -99,8 +104,7 @@ def collect(
     calls
         Arguments and a name for each call.
     slots
-        Processes of the executor, or what counts them, where they come and go; as many calls wait as are being
-        computed.
+        Processes of the executor, or what counts them, where they come and go.
     watch
         Told of every answer, and of what is being computed.
     timeout
@@ -108,6 +112,10 @@ def collect(
     in_order
         Whether the first ``slots`` calls are those being computed. This is unknown for a cluster, where the time
         counts from the last answer.
+    lists
+        Packed lists, which a worker is sent that answers ``Unknown``.
+    ahead
+        Calls that wait for each process, so that none is idle between two short ones.
 
     Raises
     ------
@@ -122,7 +130,7 @@ def collect(
     try:
         while True:
             places = slots if isinstance(slots, int) else slots()
-            for call in islice(remaining, max(2 * places - len(in_flight), 0)):
+            for call in islice(remaining, max((1 + ahead) * places - len(in_flight), 0)):
                 in_flight[executor.submit(sheltered, function, *call.arguments)] = call
             if not in_flight:
                 return
@@ -131,9 +139,11 @@ def collect(
             begun = {future: begun.get(future, now) if in_order else now for future in computed}
             watch.busy = [in_flight[future].name for future in computed]
             left = timeout and max(min(begun.values()) + timeout - now, 0)
-            done, _ = wait(in_flight, left, FIRST_COMPLETED)
-            for future in sorted(done, key=_failed):  # keep what there is
-                answer = _answer(future, in_flight.pop(future))
+            for call, answer in _arrived(in_flight, left):
+                if isinstance(answer, Unknown):
+                    asked = (with_lists, lists or {}, function, *call.arguments)
+                    in_flight[executor.submit(sheltered, *asked)] = call
+                    continue
                 watch.heard()
                 yield answer
             late = [f for f in begun if not f.done() and monotonic() - begun[f] >= (timeout or math.inf)]
@@ -142,6 +152,18 @@ def collect(
                 raise TookTooLong(names, [*in_flight.values(), *remaining], timeout or math.inf)
     except BrokenExecutor as error:
         raise BadInput(_why_broken(error, watch.doing)) from None
+
+
+def _arrived(in_flight: dict[Future[Any], Call], left: float | None) -> Iterator[tuple[Call, Any]]:
+    """The next calls that are done, and their answers, those that failed last: what there is is kept.
+
+    No reference to a future remains: Dask would keep its answer, and compute it again where the worker dies that has
+    it.
+    """
+    done, _ = wait(in_flight, left, FIRST_COMPLETED)
+    for future in sorted(done, key=_failed):
+        call = in_flight.pop(future)
+        yield call, _answer(future, call)
 
 
 def _failed(future: Future[Any]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import multiprocessing
 import os
 import signal
 import sys
@@ -62,7 +63,7 @@ class Pool(Executor):
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call a function in one of the processes."""
-        with _held_back():  # processes are started here, and inherit what is held back
+        with _held_back(), _allowed():  # processes are started here, and inherit what is held back
             return self._loky.submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -212,6 +213,21 @@ def _held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for number in set(came):
             signal.raise_signal(number)
+
+
+@contextmanager
+def _allowed() -> Iterator[None]:
+    """A daemonic process, as the worker of a Dask nanny is, may start processes inside the block.
+
+    multiprocessing forbids it, since they would be left behind. Ours end with the process that started them.
+    """
+    settings: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    daemonic = settings.pop("daemon", None)
+    try:
+        yield
+    finally:
+        if daemonic is not None:
+            settings["daemon"] = daemonic
 
 
 def _bind_to(caller: int, thread_lasts: bool) -> None:

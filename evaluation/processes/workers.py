@@ -8,10 +8,12 @@ from __future__ import annotations
 import multiprocessing
 import platform
 import re
-import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -22,20 +24,17 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.cautions import tied
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import choose_workers, describe_device, threads_each
-from wrongkey.evaluation.processes.cluster import cluster, cluster_size, threads_of_worker
-from wrongkey.evaluation.processes.dispatch import Call, TookTooLong, accepted, collect, described, sheltered
+from wrongkey.evaluation.hardware import describe_device, threads_each
+from wrongkey.evaluation.processes.dispatch import Call, TookTooLong, accepted, described, sheltered
 from wrongkey.evaluation.processes.failures import Failure
 from wrongkey.evaluation.processes.late import Late
-from wrongkey.evaluation.processes.pool import processes
+from wrongkey.evaluation.processes.lists import Lists, lists_of
+from wrongkey.evaluation.processes.spread import alone, held, spread
 from wrongkey.evaluation.processes.watch import Watch
 from wrongkey.evaluation.run_folder.folder import same
 
 Identity = tuple[tuple[str, Any], ...]
 Ask = Callable[..., Any]  # of an experiment, and of what a shard is
-
-# The threads of a Dask worker share one model, whose first layer holds the kernels of the keys it is asked under.
-_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -192,29 +191,14 @@ def asked(
             watch.heard()
             yield found
         return
-    threads = threads_each(workers)
     folder = experiment.files and experiment.files.folder
-    here = (threads, folder and str(folder))
-    there = (None, folder and folder.name)  # of a folder beside the other temporary files of each machine
+    here = (Lists(), threads_each(workers), folder and str(folder))
+    lists, packed = (Lists(), {}) if scheduler is None else lists_of(experiment.config)
+    there = (lists, None, folder and folder.name)  # of a folder beside the other temporary files of each machine
     shared: tuple[Any, ...] = (ask, experiment.config, tuple(identity.items()), Batch.of(experiment))
     shared += here if scheduler is None else there
     calls = [replace(call, arguments=(*shared, *call.arguments)) for call in calls]
-    if scheduler is None:
-        with processes(workers, threads) as pool:
-            yield from collect(pool, run_shard, calls, workers, watch, timeout=timeout)
-        return
-    with cluster(scheduler) as machines:
-        yield from collect(
-            machines, run_shard, calls, lambda: max(machines.size, workers), watch, timeout=timeout, in_order=False
-        )
-
-
-def places(workers: int | None, device: torch.device, scheduler: str | None) -> tuple[int, int]:
-    """Processes that compute here, and shards that are computed at a time: here, or by the workers of a scheduler."""
-    if scheduler is None:
-        here = choose_workers(workers, device)
-        return here, here
-    return 1, choose_workers(cluster_size(scheduler) if workers is None else workers, device)
+    yield from spread(run_shard, calls, workers, scheduler, watch, timeout, packed)
 
 
 def _keys(start: int, stop: int) -> str:
@@ -234,53 +218,60 @@ class Batch:
         return cls(experiment.engine.batch.rows, _kind(experiment.device))
 
 
-_held: dict[tuple[Any, ...], Experiment] = {}  # one at most
-
-
 def run_shard(
     ask: Ask,
     config: SweepConfig,
     identity: Identity,
     batch: Batch,
+    lists: Lists,
     threads: int | None,
     segments: str | None,
     *arguments: Any,
 ) -> Any:
     """``ask(experiment, *arguments)`` in a worker.
 
-    ``threads`` are those of PyTorch; None takes those of the Dask worker, which take turns here. ``segments`` is
-    where processes of this machine share those of the corpus (``machine_folder``); None reads the corpus.
+    ``lists`` are those of the configuration where its files are another machine's. ``threads`` are those of PyTorch;
+    None takes those of the Dask worker, which take turns here. ``segments`` is where processes of this machine share
+    those of the corpus (``machine_folder``); None reads the corpus.
     """
-    with _one_at_a_time:
-        torch.set_num_threads(threads or threads_of_worker())
-        return ask(_prepared(config, identity, batch, segments), *arguments)
+    shared = config, identity, batch, lists, segments
+    return alone(threads, lambda: ask(held(shared, lambda: _prepare(*shared)), *arguments))
 
 
-def _prepared(config: SweepConfig, identity: Identity, batch: Batch, segments: str | None) -> Experiment:
-    """Prepared once per worker; the one before goes first, since two corpora may not fit into the memory."""
-    asked = (config, identity, batch, segments)
-    if asked not in _held:
-        _held.clear()
-        _held[asked] = _prepare(*asked)
-    return _held[asked]
-
-
-def _prepare(config: SweepConfig, identity: Identity, batch: Batch, segments: str | None) -> Experiment:
+def _prepare(config: SweepConfig, identity: Identity, batch: Batch, lists: Lists, segments: str | None) -> Experiment:
     """With the caller's rows per pass or, on another device, the fastest ones.
 
     Raises BadInput where the worker finds another model or other speech than the caller, as on a cluster whose
     machines hold different files.
     """
-    experiment = Experiment(replace(config, device=_own_gpu(config.device)), mapped=segments)
-    found = experiment.identity()
-    if differing := [name for name, value in found.items() if not same(dict(identity)[name], value)]:
-        raise BadInput(f"The worker {platform.node()} sees another {differing[0]}: give every worker the same files.")
+    with TemporaryDirectory(prefix="wrongkey-") as folder, same_files_expected():
+        own = replace(lists.written(config, Path(folder)), device=_own_gpu(config.device))
+        experiment = Experiment(own, mapped=segments)
+        found = experiment.identity()
+    check_same_files(identity, found)
     if _kind(experiment.device) == batch.kind:
         experiment.engine.batch.rows = batch.rows  # answers of other batches differ by rounding
     else:
         experiment.tune()
     experiment.check_unchanged()
     return experiment
+
+
+@contextmanager
+def same_files_expected() -> Iterator[None]:
+    """Name the machine in what it cannot open: its caller could."""
+    try:
+        yield
+    except BadInput as error:
+        worker = f"The worker {platform.node()}"
+        raise BadInput(f"{worker} refused its work ({described(error)}): give every worker the same files.") from error
+
+
+def check_same_files(expected: Identity, found: Mapping[str, Any]) -> None:
+    """Raise BadInput where a worker found another model or other speech than its caller."""
+    stated = dict(expected)
+    if differing := [name for name, value in found.items() if not same(stated[name], value)]:
+        raise BadInput(f"The worker {platform.node()} sees another {differing[0]}: give every worker the same files.")
 
 
 def _kind(device: torch.device) -> str:

@@ -116,8 +116,8 @@ def describe_run(
     }
 
 
-def machine(threads: int) -> dict[str, Any]:
-    """Return what rounding depends on beside the versions: the processor, and the threads of each process."""
+def machine(threads: int | None) -> dict[str, Any]:
+    """Return what rounding depends on beside the versions: the processor, and the threads of each process, if known."""
     return {"processor": describe_processor(), "threads": threads}
 
 

@@ -29,8 +29,9 @@ from wrongkey.evaluation.hardware import choose_device, threads_each
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout
+from wrongkey.evaluation.processes.spread import places
 from wrongkey.evaluation.processes.watch import Report, Watch
-from wrongkey.evaluation.processes.workers import asked, places
+from wrongkey.evaluation.processes.workers import asked
 from wrongkey.evaluation.run_folder.folder import RunFolder
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.estimate import Estimate, counted, estimate, read

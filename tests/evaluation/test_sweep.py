@@ -22,6 +22,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.metrics.error_rates import eer
+from wrongkey.evaluation.processes.lists import Lists
 from wrongkey.evaluation.processes.workers import Batch, answer, run_shard
 from wrongkey.evaluation.run_folder.folder import RunFolder
 from wrongkey.evaluation.sweep import sweep
@@ -110,7 +111,7 @@ def test_threads_of_one_worker_do_not_mix_their_keys(run):
 
     experiment = Experiment(config(keys=6))
     identity = tuple(experiment.identity().items())
-    shared = (answer, config(keys=6), identity, Batch(2, "cpu"), 1, None)
+    shared = (answer, config(keys=6), identity, Batch(2, "cpu"), Lists(), 1, None)
     with ThreadPoolExecutor(4) as pool:
         answered = list(pool.map(lambda i: run_shard(*shared, i, i + 1), range(6)))
     answered = pd.DataFrame([row for one in answered for row in one.shards[0].rows]).query("metric == 'eer'").value
@@ -121,7 +122,7 @@ def test_threads_of_one_worker_do_not_mix_their_keys(run):
 def test_a_worker_with_other_files_refuses(run):
     identity = dict(Experiment(config(keys=6)).identity()) | {"weights": "0" * 64}
     with pytest.raises(BadInput, match="sees another weights"):
-        run_shard(answer, config(keys=6), tuple(identity.items()), Batch(2, "cpu"), 1, None, 0, 1)
+        run_shard(answer, config(keys=6), tuple(identity.items()), Batch(2, "cpu"), Lists(), 1, None, 0, 1)
 
 
 def test_another_function_with_the_same_weights_is_another_experiment(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.needles import Needles, files_with
-from wrongkey.attacks.harness.salt import Salt
+from wrongkey.attacks.harness.salt import Salt, TrialSecrets
 from wrongkey.cli import main
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.keys import SecretKey, correct_key, draw_keys
@@ -70,15 +70,19 @@ def victims():
     """Keys and salts of the victims of attacks, noted as they are drawn."""
     keys: list[np.ndarray] = []
     salts: set[bytes] = set()
-    drawn = Salt.key
+    of, drawn = Salt.of, TrialSecrets.key
 
-    def noted(salt, *what):
-        keys.append(drawn(salt, *what))
+    def told(salt, *trial):
         salts.add(salt.secret)
+        return of(salt, *trial)
+
+    def noted(secrets, *what):
+        keys.append(drawn(secrets, *what))
         return keys[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Salt, "key", noted)
+        patch.setattr(Salt, "of", told)
+        patch.setattr(TrialSecrets, "key", noted)
         yield keys, salts
 
 

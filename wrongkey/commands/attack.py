@@ -15,6 +15,7 @@ from wrongkey.errors import BadInput
 from wrongkey.files import file_name
 from wrongkey.flags import (
     Groups,
+    add_backend,
     add_check,
     add_config_file,
     add_flags,
@@ -62,6 +63,7 @@ def add(commands: Any) -> None:
         help="take the victims' keys from an earlier run's attacks/salt.json, to get its rows again",
     )  # fmt: skip
     add_running(how, "one per core", "a trial, or a shard of incorrect keys,")
+    add_backend(how)
     how.add_argument(
         "--fail-if", metavar="VERDICTS",
         help="exit code 1 where an asset has one of these verdicts, or a worse one; the worst first: "
@@ -124,6 +126,9 @@ def run(options: argparse.Namespace) -> int:
         raise BadInput(f"--keys must be at least 1, not {options.keys}.")
     if options.workers is not None and options.workers < 1:
         raise BadInput(f"--workers must be at least 1, not {options.workers}.")
+    from wrongkey.evaluation.processes.cluster import check_backend
+
+    check_backend(options.backend, options.scheduler)
     settings = given(options, AttackConfig)
     configs = [AttackConfig(**{**settings, "scheme": scheme}) for scheme in _schemes(options)]
     out = options.out or default_folder(configs[0], options.scheme)
@@ -234,6 +239,8 @@ def _attack(options: argparse.Namespace, attacks: Sequence[Attack], config: Atta
         folder,
         keys=options.keys,
         workers=options.workers,
+        backend=options.backend,
+        scheduler=options.scheduler,
         timeout=options.timeout,
         command=options.command,
         salt=options.salt,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS
-from wrongkey.flags import Groups, add_json, add_running, scheme_names
+from wrongkey.flags import Groups, add_backend, add_json, add_running, scheme_names
 
 if TYPE_CHECKING:
     from wrongkey.attacks.board.cells import PlannedCell
@@ -45,6 +45,7 @@ def add(commands: Any) -> None:
     what.add_argument("--only", metavar="PARTS", help=f"some of {', '.join(ONLY)} (default: all)")
     how.add_argument("--plan", action="store_true", help="list the cells and what is done of them, and run nothing")
     add_running(how, "one per core", "a trial, or a shard of incorrect keys,")
+    add_backend(how)
     parser.add_argument("--out", type=Path, help="folder, made if missing (default runs/board-NAME)")
     add_json(parser)
     parser.set_defaults(run=run)
@@ -85,6 +86,9 @@ def run(options: argparse.Namespace) -> int:
         raise BadInput(f"board needs --corpus: {protocol.content.corpus.name}, for the protocol {protocol.name}.")
     if options.workers is not None and options.workers < 1:
         raise BadInput(f"--workers must be at least 1, not {options.workers}.")
+    from wrongkey.evaluation.processes.cluster import check_backend
+
+    check_backend(options.backend, options.scheduler)
     _run(options, protocol, cells, parts, out)
     return 0
 
@@ -129,7 +133,16 @@ def _run_alone(
     out = folder.path
     folder.claim_board(protocol)
     speech = Speech(protocol, options.corpus, folder)
-    how = How(options.workers, options.timeout, options.command, progress(), stages("trial"), note)
+    how = How(
+        workers=options.workers,
+        backend=options.backend,
+        scheduler=options.scheduler,
+        timeout=options.timeout,
+        command=options.command,
+        progress=progress(),
+        stages=stages("trial"),
+        report=note,
+    )
     failed: list[BadInput] = []
     try:
         if REFERENCE in parts and protocol.content.reference is not None:

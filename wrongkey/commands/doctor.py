@@ -20,7 +20,7 @@ EXTRAS = {
     "ltfatpy": "reference transforms of analyse phase (pip install 'wrongkey[phase]')",
     "pesq": "PESQ in analyse phase (pip install 'wrongkey[phase]')",
     "transformers": "Whisper, HuBERT and wav2vec 2.0 as models (pip install 'wrongkey[models]')",
-    "dask": "sweeps on a cluster (pip install 'wrongkey[cluster]')",
+    "dask": "sweeps and attacks on a cluster (pip install 'wrongkey[cluster]')",
     "chromium": "tests of the report in a browser (apt install chromium)",
 }
 

@@ -62,7 +62,7 @@ class Seeds(Canary):
             yield correct_key(scheme, size, seed)
             yield from draw_keys(scheme, size, seed, 0, 3)
             salt = Salt(seed.to_bytes(32, "little"))
-            yield salt.key(get_scheme(scheme), size, self.name, evidence.case, 0)
+            yield salt.of(self.name, evidence.case, 0).key(get_scheme(scheme), size)
 
 
 class Closures(Canary):
@@ -129,7 +129,7 @@ class Files(Canary):
                 continue
         for text in texts:
             for word in set(re.findall(r"\b[0-9a-f]{64}\b", text)):
-                yield Salt(bytes.fromhex(word)).key(get_scheme(scheme), size, self.name, evidence.case, 0)
+                yield Salt(bytes.fromhex(word)).of(self.name, evidence.case, 0).key(get_scheme(scheme), size)
             assert FORMAT not in text, "the salt lies open"
 
 

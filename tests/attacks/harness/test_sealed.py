@@ -70,7 +70,7 @@ def test_the_files_canary_would_find_a_salt(tmp_path):
     case = Case()
     setting = type("Setting", (), {"scheme": "rom", "size": SIZE})
     evidence = type("Evidence", (), {"setting": setting, "case": case})
-    key = salt.key(get_scheme("rom"), SIZE, "files", case, 0)
+    key = salt.of("files", case, 0).key(get_scheme("rom"), SIZE)
     assert any(
         np.shape(k) == (SIZE, SIZE) and np.allclose(k, key) for k in canaries.Files(tmp_path).candidates(evidence)
     )

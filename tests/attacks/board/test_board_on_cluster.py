@@ -1,0 +1,96 @@
+"""A cell of a board on a Dask cluster, and the same on this machine."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.machines import Machines
+from wrongkey.attacks.board.cells import planned_cells
+from wrongkey.attacks.board.entries import open_entry
+from wrongkey.attacks.board.folder import BoardFolder
+from wrongkey.attacks.board.protocol import open_protocol
+from wrongkey.attacks.board.running import How, Speech, run_cell
+from wrongkey.attacks.harness.results import AttackFolder
+from wrongkey.attacks.harness.salt import FORMAT
+from wrongkey.evaluation import sweep as sweeping
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.run_folder.strength import strength_content
+
+pytest.importorskip("distributed")
+
+ATTACK, PARTS = "public-model", ("attacks", "strength")
+PROTOCOL = """
+name = "tiny"
+seed = 0
+schemes = ["rom"]
+blocks = [3]
+[models]
+3 = "tests.toys:raw3"
+[corpus]
+name = "bundled"
+[corpus.victims]
+speakers = ["af_alloy", "am_adam"]
+[corpus.background]
+speakers = ["af_bella", "am_echo"]
+[scoring]
+random_keys = 4
+per_speaker = 3
+[attacks]
+names = ["public-model"]
+seconds = [2]
+trials = 2
+fewest = 2
+costly_after = 60
+[strength]
+within = [40]
+population = 50
+share = 0.2
+moves = 1
+repetitions = 1
+[cost]
+repeats = 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def same_passes(monkeypatch):
+    """One size of shards and passes: keys that are asked together otherwise differ by rounding."""
+    monkeypatch.setattr(sweeping, "_shard_size", lambda *asked: 2)
+    monkeypatch.setattr(Experiment, "tune", lambda experiment: setattr(experiment.engine.batch, "rows", 4))
+
+
+def made(protocol, out, how):
+    """A cell in a folder, with one salt wherever it is made."""
+    folder = BoardFolder(out)
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("rom")], [3])
+    attacks = folder.run_folder(cell) / "attacks"
+    attacks.mkdir(parents=True)
+    (attacks / "salt.json").write_text(json.dumps({"format": FORMAT, "salt": "7" * 64}))
+    assert run_cell(protocol, Speech(protocol, "bundled", folder), folder, cell, PARTS, how) == []
+    return folder.run_folder(cell)
+
+
+def test_attacks_and_strength_of_a_cell_are_the_same_on_a_cluster(tmp_path, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(PROTOCOL)
+    (tmp_path / "machines").mkdir()
+    protocol = open_protocol(str(tmp_path / "tiny.toml"))
+    machines = Machines(tmp_path / "machines")
+    monkeypatch.chdir(tmp_path)
+    try:  # the lists of the board's speakers have paths that the worker cannot follow
+        there = made(protocol, Path("there"), How(backend="dask", scheduler=machines.address))
+    finally:
+        machines.end()
+    here = made(protocol, tmp_path / "here", How(workers=1))
+    for attack in (ATTACK, "random-keys", "incorrect-keys"):
+        one, other = (
+            AttackFolder(folder).rows(attack).sort_values(["given", "trial"], ignore_index=True).drop(columns="seconds")
+            for folder in (here, there)
+        )
+        assert len(one)
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    one, other = (strength_content(folder) for folder in (here, there))
+    assert one and other and one["evaluations"] > 0
+    assert {**one, "cpu_seconds": 0.0} == {**other, "cpu_seconds": 0.0}
