@@ -268,8 +268,8 @@ class RunFolder:
                 seal = read_seal(path)
                 groups = seal.groups if seal is not None else ()
                 named = [shard[:2] for group in groups for shard in group.shards]
-                for keys in named or [key_range(path.stem)]:
-                    found.add(*(keys or (0, 0)))
+                for start, stop in named or [key_range(path.stem) or (0, 0)]:
+                    found.add(start, stop)
         return found
 
     def shards(self) -> list[tuple[int, int]]:

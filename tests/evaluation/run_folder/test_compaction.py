@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.evaluation.run_folder.test_folder import ROOT, begun, continued, rows
+from tests.narrow import present
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.rerun.compare import compare_runs
 from wrongkey.evaluation.run_folder import compaction, groups
@@ -20,7 +21,7 @@ from wrongkey.evaluation.run_folder.compaction import compact, shard_files
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.schema import read_manifest
 from wrongkey.evaluation.run_folder.scores import read_scores
-from wrongkey.evaluation.run_folder.tables import read_seal
+from wrongkey.evaluation.run_folder.tables import Seal, read_seal, table_files
 
 SHARDS = [(start, start + 3) for start in range(0, 60, 3)]
 KEYS = 60
@@ -31,6 +32,10 @@ def written(place: Path, shards: list[tuple[int, int]] = SHARDS) -> RunFolder:
     for start, stop in shards:
         run.write_scores(shard_name(start, stop), rows(start, stop))
     return run
+
+
+def sealed(path: Path) -> Seal:
+    return present(read_seal(path))
 
 
 def merged(run: RunFolder) -> list[Path]:
@@ -54,12 +59,12 @@ def run(tmp_path, monkeypatch):
 
 
 def test_one_file_holds_what_all_held(run):
-    before, seals = values(run), {read_seal(path).mark for path in shard_files(run.path)}
+    before, seals = values(run), {sealed(path).mark for path in shard_files(run.path)}
     (path,) = merged(run)
     assert shard_files(run.path) == [path] and path.stem == shard_name(0, KEYS)
     assert values(run) == before
     assert run.shards() == SHARDS and run.keys_done() == set(range(KEYS)) == run.keys_named()
-    seal = read_seal(path)
+    seal = sealed(path)
     assert {mark for group in seal.groups for *_, mark in group.shards} == seals
     assert pq.ParquetFile(path).num_row_groups == len(seal.groups) == 5
     assert pd.read_parquet(path)["metric"].isin(["eer", "min_dcf"]).all()  # as any Parquet file
@@ -80,7 +85,7 @@ def test_full_files_are_left_alone(run, monkeypatch):
     before = values(run)
     assert len(merged(run)) == 4
     names = [path.name for path in shard_files(run.path)]
-    assert [read_seal(path).rows for path in shard_files(run.path)] == [36, 36, 36, 12]
+    assert [sealed(path).rows for path in shard_files(run.path)] == [36, 36, 36, 12]
     assert merged(run) == [] and [path.name for path in shard_files(run.path)] == names
     assert values(run) == before
 
@@ -158,7 +163,7 @@ def flipped(path: Path, group: int) -> None:
 def test_a_flipped_bit_costs_the_keys_of_its_group_alone(run, group):
     before = values(run)
     (path,) = merged(run)
-    lost = [shard[:2] for shard in read_seal(path).groups[group].shards]
+    lost = [shard[:2] for shard in sealed(path).groups[group].shards]
     flipped(path, group)
     with pytest.raises(BadInput, match="is broken"):
         values(run)
@@ -250,11 +255,10 @@ def test_a_reader_finds_what_is_compacted_while_it_reads(run, monkeypatch):
     """A listed file is gone when the reader comes to it."""
     from wrongkey.evaluation.run_folder import scores
 
-    before, listing = values(run), scores.table_files
-    calls = []
+    before, calls = values(run), list[object]()
 
     def compacted_after(folder: Path) -> list[Path]:
-        found = listing(folder)
+        found = table_files(folder)
         if not calls:
             calls.append(merged(run))
         return found
