@@ -30,6 +30,7 @@ from wrongkey.evaluation.models.modules import copied
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.windows import as_sent
+from wrongkey.keys.invertible import check_invertible
 
 _one_at_a_time = threading.Lock()
 _kept: dict[str, Any] = {}  # contents of the parcels of this attack, by their names
@@ -74,6 +75,12 @@ def attempt(attack: Attack, evidence: Evidence) -> tuple[Recovery, str]:
     if not (key.shape == (size, size) and (_orthogonal(key) if orthogonal else bool(np.isfinite(key).all()))):
         kind = "orthogonal" if orthogonal else "finite"
         return Recovery(None, success_claimed=False), f"{attack.name} returned no {kind} matrix of {size} x {size}."
+    try:
+        check_invertible(float(np.linalg.cond(key)))
+    except BadInput:  # a least-squares fit to few noisy blocks, say: nothing can be decrypted with it
+        return Recovery(
+            None, success_claimed=False, note=f"{attack.name} returned a matrix that is nearly singular."
+        ), ""
     return replace(recovery, key=key), ""
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 from wrongkey.keys.labels import place_of_scheme
 from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard
 from wrongkey.reports.scheme_board.table import NONE, name_of, result
+from wrongkey.reports.scheme_board.words import NOT_RUN, UNFINISHED
 
 GUESSER, LISTENER = "unauthorised user", "eavesdropper"
-NOT_RUN = "not run"
 LEGEND = (
     "Who breaks a scheme at a block size, and with what: seconds of ciphertext are an eavesdropper's, who has nothing "
     "else; “guessing” is an unauthorised user's, who tries keys on the model; where neither does, the weakest "
@@ -49,6 +49,8 @@ def shortly(row: Row) -> str:
     broken = {cell.adversary: cell for cell in row.cells if cell.state == "broken"}
     quick = [_seconds(broken[LISTENER]) or LISTENER] if LISTENER in broken else []
     quick += ["guessing"] if GUESSER in broken else []
+    if not quick and UNFINISHED in row.notes:
+        return "unfinished"
     if quick or row.weakest is None:
         return ", ".join(quick) or result(row).replace(NONE, "–")
     seconds = _seconds(broken[row.weakest])

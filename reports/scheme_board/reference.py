@@ -18,7 +18,7 @@ from wrongkey.printable import printable
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS, LEAST_SHARE, share_interval
 from wrongkey.reports.attacks.threats import Word, worst
 from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, State, Tried
-from wrongkey.reports.scheme_board.words import NOT_RUN, cost_words, does_not_apply
+from wrongkey.reports.scheme_board.words import NOT_RUN, UNFINISHED, cost_words, does_not_apply
 
 NO_MODEL = "No layer of a model can absorb a keystream: there is no encrypted model."
 NO_BLOCKS = "A keystream is never used twice: known or chosen plaintext tells nothing of other speech."
@@ -59,7 +59,7 @@ def reference_row(path: Path) -> Row:
         cost=found.cost,
         cost_words=cost_words(found.cost, NOT_RUN),
         attacks=tried,
-        notes=[] if found.complete else ["The attacks are unfinished."],
+        notes=[] if found.complete else [UNFINISHED],
         versions=found.versions,
     )
 

@@ -30,7 +30,7 @@ from wrongkey.reports.board.verdict_board import board
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, Tried
 from wrongkey.reports.scheme_board.schema import State as ShownState
-from wrongkey.reports.scheme_board.words import NOT_RUN, cost_words, does_not_apply, not_run, percent_words
+from wrongkey.reports.scheme_board.words import NOT_RUN, UNFINISHED, cost_words, does_not_apply, not_run, percent_words
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise
 from wrongkey.reports.strength.runs import StrengthRun, load_strength, strength_alone
 from wrongkey.reports.strength.words import bits_words, effective_words
@@ -343,7 +343,7 @@ def _notes(record: Record, run: AttackRun | None) -> Iterator[str]:
     if run:
         yield from run.cautions
         if not run.suite.get("ended"):
-            yield "The attacks are unfinished."
+            yield UNFINISHED
     for name, step in record.parts.items():
         if step.state == "not run" and step.why:
             yield f"{name} failed: {step.why}"

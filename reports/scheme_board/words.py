@@ -4,6 +4,7 @@ from wrongkey.evaluation.run_folder.board_cell import Cost
 from wrongkey.reports.board.words import cpu
 
 NOT_RUN = "not run"
+UNFINISHED = "The attacks are unfinished."
 
 
 def does_not_apply(why: str) -> str:

@@ -68,6 +68,26 @@ def speech(**changed):
     return AttackConfig(**{"corpus": "bundled", "block": 4, "trials": 2, "seed": 3, **changed})
 
 
+class Singular(Blind):
+    """Answers a matrix without an inverse."""
+
+    name = "singular"
+    any_key = True
+
+    def inapplicable(self, setting):
+        return None
+
+    def run(self, evidence):
+        return Recovery(np.ones((evidence.setting.size,) * 2), success_claimed=True)
+
+
+def test_a_matrix_without_an_inverse_is_a_miss_and_no_fault_of_the_harness(tmp_path):
+    folder = suite.run_attacks(speech(scheme="invertible"), [Singular()], tmp_path / "run", keys=1, workers=1)
+    rows = folder.rows("singular")
+    assert len(rows) == 4 and (rows["failed"] == "").all() and not rows["believed"].any()
+    assert (rows["key_error"] > 1).all() and rows["note"].str.contains("nearly singular").all()
+
+
 class Partly(Blind):
     """Blind, with needs of their own in each case."""
 

@@ -6,6 +6,7 @@ from tests.reports.scheme_board.board_folders import write_cell, write_keystream
 from wrongkey.reports.scheme_board.gather import gather
 from wrongkey.reports.scheme_board.overview import LEGEND, overview_table, shortly
 from wrongkey.reports.scheme_board.schema import Break
+from wrongkey.reports.scheme_board.words import UNFINISHED
 from wrongkey.reports.scheme_board.write import write_board
 
 
@@ -64,6 +65,13 @@ def test_who_breaks_it_and_with_what(folder, broken, words):
         for cell in row.cells
     ]
     assert shortly(row.model_copy(update={"cells": cells, "weakest": next(iter(broken))})) == words
+
+
+def test_what_is_unfinished_is_no_result_yet(folder):
+    write_cell(folder, "rom", 4, broken=False)
+    write_cell(folder, "rom", 8, broken=True)
+    rows = [row.model_copy(update={"notes": [*row.notes, UNFINISHED]}) for row in gather(folder).rows]
+    assert {row.block: shortly(row) for row in rows} == {4: "unfinished", 8: "5 s"}
 
 
 def test_page_and_markdown_begin_with_it(folder):
