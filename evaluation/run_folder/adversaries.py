@@ -29,3 +29,14 @@ ADVERSARIES = (  # the weakest first
     Adversary("borrowed device", _LISTENS | {"known plaintext", "chosen plaintext"}),
     Adversary("insider with names", _LISTENS | {"public model", "plain enrolment", "labelled ciphertext"}),
 )
+
+
+def the(name: str) -> str:
+    """An adversary's name with its article, if it takes one.
+
+    Examples
+    --------
+    >>> the("eavesdropper"), the("someone in the room")
+    ('the eavesdropper', 'someone in the room')
+    """
+    return name if name.startswith("someone") else f"the {name}"

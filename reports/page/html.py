@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from wrongkey.evaluation.run_folder.adversaries import the
 from wrongkey.printable import printable
 
 Media = Mapping[str, bytes]  # file name -> content
@@ -117,6 +118,7 @@ def environment() -> Environment:
         "intervals": _mark_intervals,
         "is_text": _is_text,
         "state": lambda state: f"state-{re.sub(r'[^a-z]+', '-', str(state).casefold())}",
+        "the": the,
         "first_upper": lambda text: f"{text[:1].upper()}{text[1:]}",
         "json": lambda value: json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True),
     }

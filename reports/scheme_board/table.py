@@ -7,6 +7,7 @@ from typing import get_args
 
 import pandas as pd
 
+from wrongkey.evaluation.run_folder.adversaries import the
 from wrongkey.reports.rounding import decibels
 from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard, State, Tried
 
@@ -64,7 +65,7 @@ def name_of(row: Row, board: SchemeBoard) -> str:
 def result(row: Row) -> str:
     """The result of a row in a few words: who breaks it, or else the worst state of its cells."""
     if row.weakest is not None:
-        return f"broken by the {row.weakest}"
+        return f"broken by {the(row.weakest)}"
     worst = min((cell.state for cell in row.cells), key=get_args(State).index)
     alone = not (row.model or row.reference) and worst not in ("not run", "does not apply")
     return f"{worst}, of speech alone" if alone else worst
@@ -106,7 +107,7 @@ def like(row: Row, cell: Cell) -> str:
 
 
 def _words(row: Row, cell: Cell) -> str:
-    return f"{cell.state}: as for the {other}" if (other := like(row, cell)) else cell.words
+    return f"{cell.state}: as for {the(other)}" if (other := like(row, cell)) else cell.words
 
 
 def _successes(one: Tried) -> str:

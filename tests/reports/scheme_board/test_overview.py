@@ -6,6 +6,7 @@ from tests.reports.scheme_board.board_folders import write_cell, write_keystream
 from wrongkey.reports.scheme_board.gather import gather
 from wrongkey.reports.scheme_board.overview import LEGEND, overview_table, shortly
 from wrongkey.reports.scheme_board.schema import Break
+from wrongkey.reports.scheme_board.table import result
 from wrongkey.reports.scheme_board.words import UNFINISHED
 from wrongkey.reports.scheme_board.write import write_board
 
@@ -85,3 +86,14 @@ def test_a_board_of_the_reference_alone_has_none(folder):
     write_keystream(folder)
     files = write_board(gather(folder), folder)
     assert "At a glance" not in files.page.read_text() and LEGEND[:30] not in files.markdown.read_text()
+
+
+def test_someone_in_the_room_has_no_article(folder):
+    write_cell(folder, "rom", 4)
+    board = gather(folder)
+    (row,) = board.rows
+    shown = board.model_copy(update={"rows": [row.model_copy(update={"weakest": "someone in the room"})]})
+    assert result(shown.rows[0]) == "broken by someone in the room"
+    assert result(row) == "broken by the eavesdropper"
+    page = write_board(board, folder).page.read_text()
+    assert "as for the someone" not in page and "as for the eavesdropper" in page
