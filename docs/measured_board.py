@@ -48,7 +48,17 @@ def placed(text: str, parts: Mapping[str, str]) -> str:
 def overview(board: SchemeBoard) -> str:
     """The table at a glance, with what its words mean."""
     made = f"Protocol `{board.protocol.name}` (`{board.protocol.hash[:12]}`), measured until {board.made}."
-    return f"{to_markdown(overview_table(board))}\n{fill(f'{markdown_text(LEGEND)} {made}', WIDTH)}\n"
+    words = " ".join(filter(None, (markdown_text(LEGEND), _of_reference(board), made)))
+    return f"{to_markdown(overview_table(board))}\n{fill(words, WIDTH)}\n"
+
+
+def _of_reference(board: SchemeBoard) -> str:
+    """What the attacks say of the keystream cipher, which nobody breaks; empty where it was not tried."""
+    tried = [one for row in board.rows if row.reference for one in row.attacks]
+    claimed, trials = sum(one.claimed or 0 for one in tried), sum(one.trials for one in tried)
+    return (
+        f"Of a keystream cipher in their place {claimed} of {trials} trials claim to have broken it." if tried else ""
+    )
 
 
 def every_row(board: SchemeBoard) -> str:
