@@ -54,7 +54,7 @@ def seconds_figure(board: SchemeBoard) -> Figure | None:
         handles = []
         for number, ((scheme, name), points) in enumerate(lines.items()):
             look: dict[str, Any] = {"color": colours[scheme], "marker": MARKERS[number % len(MARKERS)]}
-            line = LINES[number % len(LINES)]
+            line = LINES[(number + number // len(MARKERS)) % len(LINES)]  # no two lines look alike
             shift = step * ((len(lines) - 1) / 2 - number)  # in the order of the legend
             _draw(axes, _apart_from(points, shift), look, line)
             handles.append(Line2D([], [], **look, linestyle=line, markersize=7, label=middle(name, 40)))
