@@ -95,7 +95,11 @@ class Started:
         return f"exit code {code}: {said}" if code else unclean(said) or self.emptied()
 
 
+# loky's tracker says so where a command is stopped while it starts processes, and removes the semaphores
+SEMAPHORES = re.compile(r"\S*resource_tracker\.py:\d+: UserWarning: .*leaked semlock objects.*\n\s*warnings\.warn\(\n?")
+
+
 def unclean(said: str) -> str | None:
     """What a command printed that is not meant for a user."""
-    noise = re.search(r"Traceback|leaked|Warning|Fatal Python", said)
+    noise = re.search(r"Traceback|leaked|Warning|Fatal Python", SEMAPHORES.sub("", said))
     return f"noise: {said}" if noise else None

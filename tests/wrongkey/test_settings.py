@@ -167,7 +167,10 @@ def test_the_command_of_attacks_gives_their_settings_back():
         ("corpus = 3", "which is not text"),
         ("out = 3", "which is not text"),
         ("same-gender = 1", "which is not true or false"),
-        ("speakers = 3", "sets 'speakers', which is not a flag of this command: known are adversary, background, "),
+        (
+            "speakers = 3",
+            "sets 'speakers', which is not a flag of this command: known are adversary, backend, background, ",
+        ),
         ("config = 'y.toml'", "which is not a flag of this command"),
         ("others = 'a'\nbackground = 'b'", "sets 'background' and another spelling of it"),
     ],
