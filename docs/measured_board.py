@@ -90,7 +90,7 @@ def main(boards: Sequence[Path]) -> None:
     board = merged([(path, read_board(path)) for path in (DOCS, *boards)])
     write_text_atomically(DOCS / FILE, to_json(board))
     for page, text in pages(board).items():
-        page.write_text(text, encoding="utf-8")
+        write_text_atomically(page, text)
     for name, (figure, _, _) in figures_of(board).items():
         file = save_figure(figure, DOCS, f"board-{name}")
         for other in (file.png, file.pdf):
