@@ -60,7 +60,7 @@ def toy(model: str, workers: int = 2, keys: int = KEYS, more: str = "") -> str:
     return f"--model tests.faulty:{model} {shared}"
 
 
-SMALL = "--model asv-raw3 --corpus bundled --per-speaker 2 --keys 200 --workers 2 --device cpu --replicates 0"
+SMALL = "--model asv-raw3 --corpus bundled --per-speaker 2 --keys 200 --rows 8 --workers 2 --device cpu --replicates 0"
 
 
 def kill_caller(folder: Path, number: int) -> str | None:

@@ -95,7 +95,7 @@ def _json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-SWEEP = f"sweep --model tests.toys:raw3 {SPEECH} --keys 48 --workers 1 --replicates 0 --out run"
+SWEEP = f"sweep --model tests.toys:raw3 {SPEECH} --keys 48 --rows 8 --workers 1 --replicates 0 --out run"
 COMMANDS = {
     "sweep": Command(SWEEP, scores, shards),
     "attack": Command(

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from wrongkey.errors import BadInput
 from wrongkey.evaluation import cautions
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.checks import self_checks
@@ -184,9 +185,17 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
 
 
 def set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> None:
-    """Take the batch size that the run began with, so that its scores stay the same; on another device, the fastest."""
+    """Take the batch size that the run began with, so that its scores stay the same; on another device, the fastest.
+
+    Raises BadInput where ``--rows`` asks for another than that.
+    """
+    asked, there = experiment.config.rows, None
     if before and before.get("batch") and before.get("device") == describe_device(experiment.device):
-        experiment.engine.batch.rows, experiment.engine.batch.chosen = before["batch"]["rows"], True
+        there = before["batch"]["rows"]
+    if there and asked and there != asked:
+        raise BadInput(f"The run began with passes of {there} rows: leave --rows {asked} out, or choose another --out.")
+    if rows := there or asked:
+        experiment.engine.batch.rows, experiment.engine.batch.chosen = rows, True
     elif not experiment.engine.batch.chosen:  # an experiment prepared for an earlier sweep has been tuned
         experiment.tune()
 

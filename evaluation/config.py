@@ -108,6 +108,9 @@ class SweepConfig:
         Bootstrap replicates over speakers (ASV) or utterances for the interval of every key; 0 for no intervals.
     keep_outputs : bool
         Whether the trial scores, hypotheses or predictions of every key are kept.
+    rows : int, optional
+        Segments of a pass through the network, at least 1; None takes the fastest, measured at the start. A continued
+        run keeps those it began with. Scores of other sizes differ by rounding.
     memory : str, optional
         Size, such as ``2GB``, above which the segments of the corpus lie in a temporary file that all processes of the
         machine map, and not in the memory of each; None chooses by what is free. It changes no score.
@@ -183,6 +186,16 @@ class SweepConfig:
     device: Annotated[Device, RUNNING] = "auto"
     replicates: Annotated[int, Flag("bootstrap replicates per key, 0 for no intervals", least=0), RUNNING] = 200
     keep_outputs: Annotated[bool, Flag("keep every key's trial scores, texts or classes"), RUNNING] = False
+    rows: Annotated[
+        int | None,
+        Flag(
+            "segments of a pass through the network (default: the fastest, measured at the start); scores of other "
+            "sizes differ by rounding",
+            metavar="ROWS",
+            least=1,
+        ),
+        RUNNING,
+    ] = None
     memory: Annotated[
         str | None,
         Flag(

@@ -17,7 +17,7 @@ from wrongkey.evaluation.run_folder.folder import RunFolder
 
 AS_NAMED = {"model": "model_spec", "corpus": "corpus_spec", "scheme": "scheme_spec"}  # field -> its name in a manifest
 RESOLVED = ("blocks",)  # None is what the model chose
-OF_NO_SCORE = ("memory",)
+OF_NO_SCORE = ("rows", "memory")  # but for rounding
 
 
 def is_finished(config: SweepConfig, out: Path) -> bool:

@@ -145,6 +145,17 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
         sweep(config(keys=2), tmp_path / "run", workers=1)
 
 
+def test_a_run_keeps_the_rows_of_a_pass_that_it_began_with(tmp_path):
+    """Which rows are the fastest depends on what else the machine does, and scores depend on them by rounding."""
+    folder = sweep(config(keys=3, rows=2), tmp_path / "run", workers=1)
+    assert json.loads((folder.path / "manifest.json").read_text())["batch"] == {"rows": 2}
+    with pytest.raises(BadInput, match="The run began with passes of 2 rows: leave --rows 4 out"):
+        sweep(config(keys=5, rows=4), folder.path, workers=1)
+    continued = sweep(config(keys=5), folder.path, workers=1).path
+    at_once = sweep(config(keys=5, rows=2), tmp_path / "other", workers=1).path
+    pd.testing.assert_frame_equal(scores(continued), scores(at_once), check_exact=True)
+
+
 @pytest.mark.parametrize(("stop", "workers"), [(signal.SIGKILL, "1"), (signal.SIGINT, "1"), (signal.SIGINT, "2")])
 def test_a_stopped_sweep_continues_to_the_same_scores(stop, workers, tmp_path):
     keys = 60
