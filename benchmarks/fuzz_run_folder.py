@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -32,9 +33,11 @@ import pandas as pd
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.begin import set_batch_size
 from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.run_folder import compaction, groups
+from wrongkey.evaluation.run_folder.compaction import compact
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.manifest import describe_run
-from wrongkey.evaluation.run_folder.schema import Suite, read_json
+from wrongkey.evaluation.run_folder.schema import Suite, read_json, read_manifest
 from wrongkey.evaluation.run_folder.tables import FORMAT, identity_digest, write_table
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -52,26 +55,33 @@ LITERALS = [
 ]  # fmt: skip
 
 
-def make(place: Path, seed: int = 0) -> Path:
-    """A run folder of a finished sweep with kept outputs, attacks and an analysis, made without a model."""
+def make(place: Path, seed: int = 0, *, compacted: bool = False) -> Path:
+    """A run folder of a finished sweep with kept outputs, attacks and an analysis, made without a model.
+
+    A compacted one, which keeps no outputs, holds all incorrect keys in one score file, in a group for every shard.
+    """
     generator = np.random.default_rng(seed)
     identity = IDENTITY | {"seed": seed}
     run = RunFolder(place)
     run.claim(identity)
-    run.write_manifest(_manifest(identity))
+    run.write_manifest(_manifest(identity, keep_outputs=not compacted))
     conditions = [_row(name, -1, metric, 8.0, seed) for name in ("plain", "correct") for metric in ("eer", "min_dcf")]
     run.write_scores("conditions", conditions)
     for start in range(0, KEYS, SHARD):
         stop = start + SHARD
         scores = {metric: generator.uniform(9, 50, SHARD) for metric in ("eer", "min_dcf")}
-        kept = [generator.normal(size=6).astype(np.float32) for _ in range(SHARD)]
-        run.write_outputs(shard_name(start, stop), pd.DataFrame({"key_index": range(start, stop), "scores": kept}))
+        if not compacted:
+            kept = [generator.normal(size=6).astype(np.float32) for _ in range(SHARD)]
+            run.write_outputs(shard_name(start, stop), pd.DataFrame({"key_index": range(start, stop), "scores": kept}))
         rows = [
             _row("incorrect", start + i, metric, float(value), seed)
             for metric, values in scores.items()
             for i, value in enumerate(values)
         ]
         run.write_scores(shard_name(start, stop), rows)
+    if compacted:
+        with mock.patch.object(compaction, "GROUP_ROWS", 2 * SHARD), mock.patch.object(groups, "GROUP_ROWS", 2 * SHARD):
+            compact(run.path, read_manifest(run.path))
     _attacks(run, generator)
     _analysis(run, generator)
     _strength(run)
@@ -83,12 +93,12 @@ def _row(condition: str, key: int, metric: str, value: float, seed: int) -> dict
     return {**SETTING, **place, "value": value, "ci_low": value - 1, "ci_high": value + 1, "n": 40}
 
 
-def _manifest(identity: dict[str, Any]) -> dict[str, Any]:
+def _manifest(identity: dict[str, Any], *, keep_outputs: bool) -> dict[str, Any]:
     session = {"started": "2026-01-01", "device": "cpu", "versions": {"torch": "2"}, "git": None, "command": "wrongkey"}
     specs = {"model_spec": "toys:toy", "corpus_spec": "folder:voices", "blocks": "samples", "variant": "both"}
     check = {"name": "correct key", "passed": True, "value": 1e-7, "limit": 1e-4, "text": "difference"}
     return {
-        "config": {**SETTING, **specs, "keys": KEYS, "seed": identity["seed"], "keep_outputs": True},
+        "config": {**SETTING, **specs, "keys": KEYS, "seed": identity["seed"], "keep_outputs": keep_outputs},
         "identity": identity,
         **{name: session[name] for name in ("started", "device", "versions", "git")},
         "sessions": [session],
@@ -208,7 +218,9 @@ def look(folder: Path, other: Path, *, draw: bool) -> None:
 
 def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
     """What a sweep and the suite do with a folder before they ask a model."""
-    config = SweepConfig(model="toys:toy", corpus="folder:voices", keys=KEYS, keep_outputs=True)
+    config = SweepConfig(
+        model="toys:toy", corpus="folder:voices", keys=KEYS, keep_outputs=(folder / "outputs").is_dir()
+    )
     run = RunFolder(folder)
     with run.locked():
         before = run.claim(identity)
@@ -359,10 +371,17 @@ def fuzz_json(place: Path, name: str, mutations: int, seed: int, draw: float = 0
 
 
 def fuzz_tables(place: Path, mutations: int, seed: int) -> collections.Counter[str]:
-    """Damage score and output files so often: readers, and the sweep that continues, with the numbers at the end."""
-    whole, other = make(place / "whole"), make(place / "other", 1)
+    """Damage score and output files so often: readers, and the sweep that continues, with the numbers at the end.
+
+    The score files of every second folder are compacted.
+    """
+    wholes, others = (
+        [make(place / f"{name}-{compacted}", seed, compacted=compacted) for compacted in (False, True)]
+        for seed, name in enumerate(("whole", "other"))
+    )
     chance, counts = random.Random(seed), collections.Counter[str]()
     for number in range(mutations):
+        whole, other = wholes[number % 2], others[number % 2]
         folder = _copy(whole, place / f"mutated-{number}")
         said = mutate_table(folder, other, chance)
         counts[outcome(partial(_same_or_less, folder, whole))] += 1
@@ -385,10 +404,11 @@ def _healed(folder: Path, whole: Path, said: str) -> None:
     from wrongkey.reports import load_run
 
     run = resume(folder)
-    true = {kind: _rows(whole / kind) for kind in ("scores", "outputs")}
+    true = {kind: _rows(whole / kind) for kind in ("scores", "outputs") if (whole / kind).is_dir()}
     for start, stop in run.missing(KEYS, SHARD):
         keys = {kind: table[table["key_index"].between(start, stop - 1)] for kind, table in true.items()}
-        run.write_outputs(shard_name(start, stop), keys["outputs"].dropna(axis=1))
+        if "outputs" in keys:
+            run.write_outputs(shard_name(start, stop), keys["outputs"].dropna(axis=1))
         run.write_scores(shard_name(start, stop), keys["scores"].to_dict("records"))
     run.write_scores("conditions", pd.read_parquet(whole / "scores" / "conditions.parquet").to_dict("records"))
     order = ["condition", "metric", "key_index"]

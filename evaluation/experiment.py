@@ -30,7 +30,7 @@ from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Keeping, Queries, QueryGroup, check_bins, group_queries
-from wrongkey.evaluation.reader import Reader
+from wrongkey.evaluation.reader import Reader, read_ahead
 from wrongkey.evaluation.segment_files import SegmentFiles, Spooled, machine_folder, mapped_queries
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.base import Task, make_task
@@ -365,8 +365,8 @@ class Experiment:
 
         def segments() -> Iterator[Tensor]:
             nonlocal samples
-            for number, utterance in enumerate(self.used):
-                waveform = self.reader.waveform(utterance)
+            waveforms = read_ahead(self.reader.waveform, self.used, torch.get_num_threads())
+            for number, (utterance, waveform) in enumerate(zip(self.used, waveforms, strict=True)):
                 samples += len(waveform)
                 if self.on_waveforms:
                     self.waveforms.append(waveform)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 import torch
@@ -82,6 +86,23 @@ class Reader:
 
     def _noisy(self, queries: Tensor, utterance: Utterance) -> Tensor:
         return self.preparation.noisy(queries, self.seed, utterance.id)
+
+
+def read_ahead(read: Callable[[Utterance], Tensor], utterances: Sequence[Utterance], threads: int) -> Generator[Tensor]:
+    """Read utterances in their order, some ahead of the one that is asked for: decoders leave Python's lock free."""
+    if threads == 1:
+        yield from map(read, utterances)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        coming = (pool.submit(read, one) for one in utterances)
+        ahead = deque(islice(coming, 2 * threads))
+        try:
+            while ahead:
+                waveform = ahead.popleft().result()
+                ahead.extend(islice(coming, 1))
+                yield waveform
+        finally:  # nobody waits for what is not wanted
+            pool.shutdown(cancel_futures=True)
 
 
 def _are_queries(segments: object) -> bool:

@@ -30,9 +30,9 @@ from wrongkey.attacks.board.protocol import Protocol, Reference
 from wrongkey.attacks.board.running import How, Speech
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import needs_of
+from wrongkey.attacks.harness.planned import planned
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.salt import attack_seed
-from wrongkey.attacks.harness.suite import planned
 from wrongkey.attacks.harness.target import SPEECH_RATE, Target, whole_blocks
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.metrics.signal_to_noise import snr

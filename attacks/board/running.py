@@ -21,9 +21,10 @@ from wrongkey.attacks.board.protocol import Protocol, Side
 from wrongkey.attacks.board.schedule import Schedule
 from wrongkey.attacks.board.settled import needed, settling
 from wrongkey.attacks.harness.config import AttackConfig
+from wrongkey.attacks.harness.planned import planned
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.results import AttackFolder
-from wrongkey.attacks.harness.suite import Stages, planned, run_attacks
+from wrongkey.attacks.harness.suite import Stages, run_attacks
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, Recordings, open_corpus

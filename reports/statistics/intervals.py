@@ -1,14 +1,15 @@
 """Intervals over a sample of keys that keep their level where keys are few (docs/statistics.md, "Intervals over keys").
 
 All are for 95 % and take samples `(…, keys)`, so that the simulation that checked them
-(benchmarks/simulate_intervals.py) runs the same code as a report.
+(benchmarks/simulate_intervals.py) runs the same code as a report. Quantiles come from scipy.special: every sweep ends
+with them, and importing scipy.stats would take longer than some sweeps.
 """
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Array = NDArray[np.float64]
 MISS = 0.025  # probability of a miss at each end
@@ -39,7 +40,7 @@ def mean_interval(values: Array) -> tuple[Array, Array]:
     count = values.shape[-1]
     mean, sd = values.mean(-1), _untied(values, values.std(-1, ddof=1))
     error = sd / math.sqrt(count)
-    t = float(stats.t.ppf(1 - MISS, count - 1))
+    t = float(special.stdtrit(count - 1, 1 - MISS))
     skew = _skewness(values) / math.sqrt(count)
     low = mean - np.maximum(t, _untransformed(t, skew)) * error
     high = mean + np.maximum(t, -_untransformed(-t, skew)) * error
@@ -69,9 +70,8 @@ def quantile_ranks(count: int, probability: float) -> tuple[int, int] | None:
     >>> quantile_ranks(100, 0.5), quantile_ranks(5, 0.5)
     ((40, 61), None)
     """
-    below = stats.binom(count, probability)
-    low = int(below.ppf(MISS))  # P(fewer than `low` values below) is at most MISS
-    high = int(below.ppf(1 - MISS)) + 1  # so is P(at least `high` values below)
+    low = _binomial_quantile(MISS, count, probability)  # P(fewer than `low` values below) is at most MISS
+    high = _binomial_quantile(1 - MISS, count, probability) + 1  # so is P(at least `high` values below)
     return (low, high) if low >= 1 and high <= count else None
 
 
@@ -105,8 +105,8 @@ def variance_interval(values: Array) -> tuple[Array, Array]:
     Statistics & Data Analysis 50:775, 2006.
     """
     count = values.shape[-1]
-    z = float(stats.norm.ppf(1 - MISS))
-    centre = stats.trim_mean(values, 1 / (2 * math.sqrt(count - 4)), axis=-1) if count > 5 else np.median(values, -1)
+    z = float(special.ndtri(1 - MISS))
+    centre = _trimmed_mean(values, 1 / (2 * math.sqrt(count - 4))) if count > 5 else np.median(values, -1)
     squares = ((values - values.mean(-1, keepdims=True)) ** 2).sum(-1)
     fourth = ((values - np.expand_dims(centre, -1)) ** 4).sum(-1)
     with np.errstate(invalid="ignore"):
@@ -124,10 +124,22 @@ def picked_interval(value: Array, low: Array, high: Array, picked: int, lowest: 
     same key scores higher. The end on that side is moved out until it holds for all keys at once (Bonferroni, normal
     errors, any dependence between keys); luck is no reason to move the other end.
     """
-    wider = float(stats.norm.isf(MISS / picked) / stats.norm.isf(MISS))
+    wider = float(special.ndtri(MISS / picked) / special.ndtri(MISS))
     if lowest:
         return low, value + wider * (high - value)
     return value - wider * (value - low), high
+
+
+def _binomial_quantile(level: float, count: int, probability: float) -> int:
+    """The smallest number of successes in `count` that at least `level` of all draws do not exceed."""
+    below = max(math.ceil(special.bdtrik(level, count, probability)) - 1, 0)  # or one more, by rounding
+    return below if special.bdtr(below, count, probability) >= level else below + 1
+
+
+def _trimmed_mean(values: Array, share: float) -> Array:
+    """The mean of `(…, n)` values without that share of them at each end."""
+    cut = int(share * values.shape[-1])
+    return np.asarray(np.sort(values, axis=-1)[..., cut : values.shape[-1] - cut].mean(-1))
 
 
 def _untied(values: Array, spread: Array) -> Array:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 Side = Literal["two-sided", "less", "greater"]
 
@@ -34,8 +34,8 @@ def exact_interval(hits: int, n: int, side: Side = "two-sided") -> tuple[float, 
     >>> [round(end, 3) for end in exact_interval(0, 100, "less")]  # the rule of three
     [0.0, 0.03]
     """
-    found = stats.binomtest(hits, n, alternative=side).proportion_ci(0.95, method="exact")
-    return float(found.low), float(found.high)
+    low, high = _ends(np.asarray(hits, dtype=np.float64), n, 0.025 if side == "two-sided" else 0.05)
+    return 0.0 if side == "less" else float(low), 1.0 if side == "greater" else float(high)
 
 
 def exact_band(hits: ArrayLike, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -59,7 +59,11 @@ def exact_band(hits: ArrayLike, n: int) -> tuple[NDArray[np.float64], NDArray[np
     >>> low.round(4).tolist(), high.round(4).tolist()
     ([0.0, 0.0099], [0.0037, 0.0271])
     """
-    hits = np.asarray(hits, dtype=np.float64)
+    return _ends(np.asarray(hits, dtype=np.float64), n, 0.025)
+
+
+def _ends(hits: NDArray[np.float64], n: int, miss: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends that each miss the share behind some hits with that probability at most."""
     with np.errstate(invalid="ignore"):  # of no hits, and of nothing but hits
-        low, high = special.betaincinv(hits, n - hits + 1, 0.025), special.betaincinv(hits + 1, n - hits, 0.975)
+        low, high = special.betaincinv(hits, n - hits + 1, miss), special.betaincinv(hits + 1, n - hits, 1 - miss)
     return np.where(hits > 0, low, 0.0), np.where(hits < n, high, 1.0)

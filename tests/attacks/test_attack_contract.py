@@ -13,9 +13,9 @@ from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import evidence_of, needs_of, trial_of
 from wrongkey.attacks.harness.offered import attack_names
+from wrongkey.attacks.harness.planned import inapplicable
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.salt import Salt
-from wrongkey.attacks.harness.suite import inapplicable
 from wrongkey.attacks.harness.target import Target, blank
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus

@@ -54,7 +54,7 @@ def _about(name: str, attack: Any, source: str) -> dict[str, Any]:
 def _applies_to(attack: CompleteAttack) -> dict[str, list[str]]:
     """The schemes that an attack applies to, by kind of blocks; empty where that depends on a model."""
     from wrongkey.attacks.base import Setting
-    from wrongkey.attacks.harness.suite import inapplicable
+    from wrongkey.attacks.harness.planned import inapplicable
     from wrongkey.evaluation.run_folder.vocabulary import OF_A_MODEL
     from wrongkey.keys import KeyCut, get_scheme
 

@@ -16,7 +16,7 @@ from tests.machines import ROOT, Machines, wait_for
 from tests.narrow import present
 from tests.needles import Needles, files_with
 from wrongkey.attacks.base import Case
-from wrongkey.attacks.harness import suite
+from wrongkey.attacks.harness import planned, suite
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.elsewhere import told_elsewhere
 from wrongkey.attacks.harness.guessing import Guessing
@@ -108,9 +108,9 @@ def both(machines, tmp_path_factory) -> tuple[AttackFolder, AttackFolder, list[b
         future.add_done_callback(lambda done: back.append(pickle.dumps(done.result())))
         return future
 
-    cases = suite.cases
+    cases = planned.cases
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suite, "cases", lambda attack, target: cases(attack, target)[:3])
+        patch.setattr(planned, "cases", lambda attack, target: cases(attack, target)[:3])
         patch.setattr(sweeping, "_shard_size", lambda *asked: 2)
         patch.setattr(Experiment, "tune", lambda experiment: setattr(experiment.engine.batch, "rows", 4))
         patch.setattr(Cluster, "submit", noted)
@@ -148,7 +148,7 @@ def keys_of(folder: AttackFolder) -> list[np.ndarray]:
     """The victims' keys of all trials of an attack that recovers them."""
     salt, attack, size = read_salt(folder.path / SALT), open_attack(NAMES[0]), 3
     target = Target(config(model="tests.toys:raw3", block=None), folder.path / "again")
-    cases = suite.cases(attack, target)
+    cases = planned.cases(attack, target)
     return [salt.of(attack.name, case, number).key(target.scheme, size) for case in cases for number in range(TRIALS)]
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from tests.narrow import present
 from wrongkey.attacks.harness.config import AttackConfig
+from wrongkey.attacks.harness.planned import inapplicable
 from wrongkey.attacks.harness.random_keys import RandomKeys
 from wrongkey.attacks.harness.registry import open_attack
-from wrongkey.attacks.harness.suite import inapplicable, run_attacks
+from wrongkey.attacks.harness.suite import run_attacks
 from wrongkey.attacks.harness.target import Target
 from wrongkey.reports.attacks.rows import load_attacks
 

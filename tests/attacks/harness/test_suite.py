@@ -20,6 +20,7 @@ from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.salt import Salt
 from wrongkey.attacks.harness.target import Target
+from wrongkey.attacks.harness.trial import Attempt, run_trial
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
@@ -233,7 +234,7 @@ def test_an_older_harness_is_readable_and_not_extended(tmp_path):
 def test_trials_do_not_depend_on_how_they_are_shared_out(tmp_path):
     target = Target(speech(), tmp_path)
     attack, case = open_attack(Told()), Case(known_blocks=50)
-    one, again = (suite.run_trial(target, SALT, attack, case, 1).row for _ in range(2))
+    one, again = (run_trial(target, SALT, Attempt(attack, case, 1)).row for _ in range(2))
     assert repr({**one, "seconds": 0}) == repr({**again, "seconds": 0})
 
 

@@ -4,10 +4,11 @@ import pytest
 
 from tests import faulty
 from tests.narrow import present
-from wrongkey.attacks.harness import suite
+from wrongkey.attacks.harness import planned, suite
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.guessing import Guessing
 from wrongkey.attacks.harness.results import AttackFolder
+from wrongkey.attacks.harness.trial import run_trial
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.processes.failures import SomeFailed
 
@@ -21,8 +22,8 @@ def run(folder, workers=1, trials=3, **settings):
 
 @pytest.fixture(autouse=True)
 def one_case(monkeypatch):
-    cases = suite.cases
-    monkeypatch.setattr(suite, "cases", lambda attack, target: cases(attack, target)[:1])
+    cases = planned.cases
+    monkeypatch.setattr(planned, "cases", lambda attack, target: cases(attack, target)[:1])
 
 
 def trials(folder) -> list[int]:
@@ -31,12 +32,12 @@ def trials(folder) -> list[int]:
 
 
 def test_a_trial_that_fails_loses_no_other(tmp_path, monkeypatch):
-    whole = run_trial = suite.run_trial
+    whole = run_trial
 
-    def fails(target, salt, attack, case, number, threads):
-        if attack.name == NAME and number == 1:
+    def fails(target, salt, attempt, threads):
+        if attempt.attack.name == NAME and attempt.number == 1:
             raise RuntimeError("the model gave up")
-        return run_trial(target, salt, attack, case, number, threads)
+        return whole(target, salt, attempt, threads)
 
     monkeypatch.setattr(suite, "run_trial", fails)
     said = rf"^1 of 7 trials failed: trial 1 of {NAME}, .*\(RuntimeError: the model gave up\)\. The others are kept"
@@ -54,8 +55,8 @@ def test_a_trial_that_fails_loses_no_other(tmp_path, monkeypatch):
 def test_where_every_trial_fails_the_suite_stops(tmp_path, monkeypatch):
     tried = []
 
-    def fails(target, salt, attack, case, number, threads):
-        tried.append(number)
+    def fails(target, salt, attempt, threads):
+        tried.append(attempt.number)
         raise MemoryError
 
     monkeypatch.setattr(suite, "run_trial", fails)

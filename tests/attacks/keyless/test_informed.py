@@ -13,11 +13,11 @@ from tests.attacks.weights import tiny_classifier
 from tests.narrow import of_type, present
 from tests.toys import raw3
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Need, Setting
-from wrongkey.attacks.harness import suite
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import evidence_of, trial_of
 from wrongkey.attacks.harness.salt import Salt
 from wrongkey.attacks.harness.target import Target
+from wrongkey.attacks.harness.trial import scored
 from wrongkey.attacks.keyless.adaptive_front_end import Adapted
 from wrongkey.attacks.keyless.held_out_people import HeldOut, training_sets
 from wrongkey.attacks.keyless.informed import IGNORANT, LAZY, NEEDS, SAME_KEY, SEMI, Informed
@@ -194,7 +194,7 @@ def test_the_ignorant_compare_encrypted_tests_with_plain_enrolment(tmp_path):
     )
 
     def error(recovery, key):
-        return suite.scored(target, replace(trial, key=key), recovery, wants_key=False, seen=0)["error"]
+        return scored(target, replace(trial, key=key), recovery, wants_key=False, seen=0)["error"]
 
     plain = target.error_of(target.experiment, engine.plain())[0]
     assert error(ignorant, np.eye(3)) == pytest.approx(plain) == error(lazy, np.eye(3))
