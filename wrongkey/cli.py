@@ -9,6 +9,7 @@ Commands import torch and whatever else is slow only when they run, so that ``wr
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import re
 import shlex
@@ -65,7 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BrokenPipeError:
             return READER_GONE
         finally:
+            if own:
+                _leave_nothing_to_end()
             hang_up()
+
+
+def _leave_nothing_to_end() -> None:
+    """Let this process end at once: without waiting for others, or collecting what ends with it."""
+    if pool := sys.modules.get("wrongkey.evaluation.processes.pool"):
+        pool.end_idle()
+    gc.freeze()
 
 
 def _run(arguments: list[str]) -> int:

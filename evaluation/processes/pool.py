@@ -153,10 +153,11 @@ def _keep(key: tuple[Any, ...], pool: Pool) -> None:
 @cache
 def _end_with(process: int) -> None:
     """End what waits for work when this process ends: multiprocessing waits for it before loky tells it to end."""
-    Finalize(None, _end_idle, exitpriority=100)
+    Finalize(None, end_idle, exitpriority=100)
 
 
-def _end_idle() -> None:
+def end_idle() -> None:
+    """End the processes that wait for more work, at once: asked to end by themselves, they take half a second."""
     with _lock:
         idle = list(_idle.values())
         _idle.clear()
