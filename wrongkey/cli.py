@@ -67,15 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return READER_GONE
         finally:
             if own:
-                _leave_nothing_to_end()
+                gc.freeze()  # PyTorch's objects end with the process: collecting them takes half a second
             hang_up()
-
-
-def _leave_nothing_to_end() -> None:
-    """Let this process end at once: without waiting for others, or collecting what ends with it."""
-    if pool := sys.modules.get("wrongkey.evaluation.processes.pool"):
-        pool.end_idle()
-    gc.freeze()
 
 
 def _run(arguments: list[str]) -> int:

@@ -7,7 +7,9 @@ The module imports little: a new process reads it before anything else and is bo
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import math
 import multiprocessing
 import os
@@ -153,11 +155,10 @@ def _keep(key: tuple[Any, ...], pool: Pool) -> None:
 @cache
 def _end_with(process: int) -> None:
     """End what waits for work when this process ends: multiprocessing waits for it before loky tells it to end."""
-    Finalize(None, end_idle, exitpriority=100)
+    Finalize(None, _end_idle, exitpriority=100)
 
 
-def end_idle() -> None:
-    """End the processes that wait for more work, at once: asked to end by themselves, they take half a second."""
+def _end_idle() -> None:
     with _lock:
         idle = list(_idle.values())
         _idle.clear()
@@ -238,6 +239,7 @@ def _bind_to(caller: int, thread_lasts: bool) -> None:
     used only where that is the main thread. Elsewhere a thread polls whenever Python lets it run.
     """
     leave_environment()
+    atexit.register(gc.freeze)  # collecting what ends with it would take half a second, for which its caller waits
     # loky would take what a worker prepared for a leak and replace the worker, or collect garbage once a second.
     process_executor._MEMORY_LEAK_CHECK_DELAY = math.inf
     if thread_lasts and sys.platform == "linux":
