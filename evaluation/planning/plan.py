@@ -88,7 +88,8 @@ def plan_sweep(config: SweepConfig, out: Path, workers: int | None = None, repor
         if most == 1:  # a process alone has all threads
             measured, again = _measured(config, folder, most, report)
             took += again
-    return Plan(folder.path, there, measured, predict(measured, missing, most) if missing else None, took)
+    early = workers is not None or most == 1  # the sweep starts one at once, or as many as are named
+    return Plan(folder.path, there, measured, predict(measured, missing, most, early) if missing else None, took)
 
 
 def _measured(config: SweepConfig, folder: RunFolder, workers: int, report: Report | None) -> tuple[Calibration, Cost]:

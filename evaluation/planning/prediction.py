@@ -55,7 +55,7 @@ class Prediction:
         }
 
 
-def predict(measured: Calibration, missing: int, workers: int) -> Prediction:
+def predict(measured: Calibration, missing: int, workers: int, early: bool = True) -> Prediction:
     """Say what a sweep takes.
 
     Parameters
@@ -66,6 +66,8 @@ def predict(measured: Calibration, missing: int, workers: int) -> Prediction:
         Incorrect keys that the run folder lacks, at least 1.
     workers
         Processes, at least 1; a single one is the sweep's own. Each is reckoned to be as fast as one alone.
+    early
+        Whether the others are started while this one imports: not where their number follows from what keys cost.
     """
     size = keys_per_shard(measured.key.clock, measured.memory.key, measured.total, workers)
     shards = -(-missing // size)
@@ -76,7 +78,8 @@ def predict(measured: Calibration, missing: int, workers: int) -> Prediction:
         min(in_turn * size, missing) * keys.clock + in_turn * shard.clock + bool(others) * measured.prepare.clock,
         missing * keys.cpu + shards * shard.cpu + others * measured.prepare.cpu,
     )
-    started = Cost(2 * measured.start.clock, (1 + workers) * measured.start.cpu)  # one waits for its first worker
+    waits = 1 if early else 2  # for itself, and then for its first worker
+    started = Cost(waits * measured.start.clock, (1 + workers) * measured.start.cpu)
     time = {
         "start": started,
         "prepare": measured.prepare,

@@ -21,9 +21,14 @@ MEASURED = Calibration(
 def test_one_process_asks_one_key_after_the_other():
     plan = predict(MEASURED, missing=800, workers=1)
     assert plan.shards == 8  # some ten seconds each
-    assert plan.total.clock == pytest.approx(2 * 2 + 3 + 5 + 800 * 0.1 + 8 * 0.01 + 1)
-    assert plan.total.cpu == pytest.approx(plan.total.clock / 2)
+    assert plan.total.clock == pytest.approx(2 + 3 + 5 + 800 * 0.1 + 8 * 0.01 + 1)
+    assert plan.total.cpu == pytest.approx((plan.total.clock + 2) / 2)  # another process starts at the same time
     assert plan.disk == 5_000 + 8 * 100 + 800 * 7
+
+
+def test_a_worker_that_is_started_late_is_waited_for():
+    early, late = (predict(MEASURED, 800, 2, early).time["start"] for early in (True, False))
+    assert (early.clock, late.clock) == (2.0, 4.0) and early.cpu == late.cpu
 
 
 def test_only_missing_keys_are_counted():
