@@ -37,7 +37,7 @@ from wrongkey.keys.key_cut import KeyCut
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
 TUNING_SECONDS = (0.02, 0.3)  # shortest and longest measurement of a batch size
 LONG_PASS = 1.0  # seconds: a pass that takes longer is measured by itself, and not asked again
-TUNING_SHARE = 0.02  # of the time that the sweep itself is going to take, between these two
+TUNING_SHARE = 0.005  # of the time that the sweep itself is going to take, between these two
 TUNING_MOST = 0.1  # of that time for all sizes on a CPU, which wants small ones
 ALWAYS_TRIED = 8  # rows, also where keys are so few that this takes longer
 
