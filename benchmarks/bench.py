@@ -70,11 +70,11 @@ class Measurement:
 
 ALL = (
     Measurement(
-        "sweep:asv-raw10", "sweep", ("--model", "asv-raw10", "--keys", "200"),
+        "sweep:asv-raw10", "sweep", ("--model", "asv-raw10", "--keys", "200", "--rounds", "5"),
         ("--model", "asv-raw10", "--keys", "2", "--rounds", "1"),
     ),
     Measurement(
-        "sweep:asv-raw3", "sweep", ("--model", "asv-raw3", "--keys", "100"),
+        "sweep:asv-raw3", "sweep", ("--model", "asv-raw3", "--keys", "100", "--rounds", "5"),
         ("--model", "asv-raw3", "--keys", "2", "--rounds", "1"),
     ),
     Measurement(

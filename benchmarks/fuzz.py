@@ -247,14 +247,16 @@ def outcome(kind: str, seed: int, keep: Path | None) -> str:
     with tempfile.TemporaryDirectory(prefix="wrongkey-fuzz-") as place:
         file = KINDS[kind].make(Path(place))
         file.write_bytes(mutated(file.read_bytes(), random.Random(f"{kind} {seed}")))
-        found = _tried(lambda: KINDS[kind].use(file))
+        found = tried(lambda: KINDS[kind].use(file))
         if found not in ("read", "refused") and keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, keep / f"{kind.replace(' ', '-')}-{seed}{file.suffix}")
         return found
 
 
-def _tried(use: Callable[[], None]) -> str:
+def tried(use: Callable[[], None]) -> str:
+    """What became of opening a file: "read", "refused", or what went wrong."""
+
     def late(*_: object) -> None:
         raise TimeoutError
 

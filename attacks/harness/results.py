@@ -32,9 +32,10 @@ from wrongkey.evaluation.run_folder.folder import RunFolder, same
 from wrongkey.evaluation.run_folder.manifest import git_revision, machine, now, versions
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
 from wrongkey.evaluation.run_folder.scores import read_scores
+from wrongkey.evaluation.run_folder.successes import broken
 from wrongkey.evaluation.run_folder.tables import FORMAT as TABLES
 from wrongkey.evaluation.run_folder.tables import Damaged, identity_digest, set_aside, table_files, write_table
-from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, EXACT, PRIMARY_METRIC, RECOVERED, error_percent
+from wrongkey.evaluation.run_folder.vocabulary import EXACT, PRIMARY_METRIC, error_percent
 from wrongkey.printable import facts_html
 
 FORMAT = Suite.FORMAT
@@ -178,7 +179,7 @@ class AttackFolder(RunFolder):
         scored = table[table["failed"] == ""]
         failures = f"{_trials(len(failed))} broke down; " if failed else ""
         error = self._error(scored)
-        result = _keys_recovered(scored, error) if scored["key_error"].notna().any() else _measured(scored, error)
+        result = _keys_broken(scored, error) if scored["key_error"].notna().any() else _measured(scored, error)
         return f"{name}: {failures}{result}; {scored['seconds'].median():.1f} s of CPU each"
 
     def _error(self, table: pd.DataFrame) -> str:
@@ -292,11 +293,10 @@ def _trials(number: int, every: str = "") -> str:
     return "1 trial" if number == 1 else f"{every} {number} trials".strip()
 
 
-def _keys_recovered(table: pd.DataFrame, error: str) -> str:
-    recovered = int(((table["key_error"] < RECOVERED) | (table["snr"] >= DECRYPTED)).sum())
+def _keys_broken(table: pd.DataFrame, error: str) -> str:
     snr = table["snr"].median()
     heard = "decryption exact" if snr >= EXACT else f"median SNR {snr:.0f} dB"
-    return ", ".join(filter(None, (f"{recovered} of {len(table)} keys recovered", heard, error)))
+    return ", ".join(filter(None, (f"{broken(table).sum()} of {len(table)} keys broken", heard, error)))
 
 
 def _measured(table: pd.DataFrame, error: str) -> str:

@@ -254,7 +254,7 @@ def test_a_command_that_failed_before_any_row_claims_no_folder(tmp_path):
         (["Zero: one"], "blind, all: 1 trial broke down (Zero: one)"),
         (
             ["Zero: one", ""],
-            "blind, all: 1 trial broke down; 0 of 1 keys recovered, median SNR 1 dB; 2.0 s of CPU each",
+            "blind, all: 1 trial broke down; 0 of 1 keys broken, median SNR 1 dB; 2.0 s of CPU each",
         ),
     ],
 )
@@ -270,9 +270,7 @@ def test_the_log_says_exact_and_the_plain_error_beside_the_error(tmp_path, monke
     row = {"given": "as it is", "failed": "", "key_error": 1e-9, "snr": 150.0, "error": 3.6, "seconds": 2}
     monkeypatch.setattr(AttackFolder, "rows", lambda self, attack: pd.DataFrame([row]))
     folder = AttackFolder(tmp_path)
-    assert folder.describe("blind", "as it is").startswith(
-        "blind: 1 of 1 keys recovered, decryption exact, error 3.6 %;"
-    )
+    assert folder.describe("blind", "as it is").startswith("blind: 1 of 1 keys broken, decryption exact, error 3.6 %;")
     monkeypatch.setattr(AttackFolder, "_plain_error", 3.2)
     assert "decryption exact, error 3.6 % (plain model 3.2 %); 2.0 s" in AttackFolder(tmp_path).describe(
         "blind", "as it is"

@@ -1,0 +1,113 @@
+"""Input files found by a coverage-guided fuzzer: every one must be read or refused in one sentence. Linux only.
+
+    pip install atheris==3.0.0
+    python -m benchmarks.fuzz_guided --seconds 60 [--kinds trials toml] [--keep faults/]
+
+The kinds of files, what opens them, and what a fault is are those of `benchmarks.fuzz`. Atheris (libFuzzer) keeps what
+reaches new branches of wrongkey's own code and changes that further, starting from a sound file and from `DAMAGED`
+damaged ones. Each kind has a process of its own. Prints a row for each: inputs tried, branches reached by the first
+inputs and at the end, and faults; the exit code is 1 where there are any, and their files go to --keep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.tables import Table
+
+DAMAGED = 40  # files that it starts from, beside a sound one
+LONGEST = 2**16  # bytes of an input
+MEGABYTES = 6_000  # of a process; torch and its libraries take most of a gigabyte
+COUNTED = re.compile(r"number_of_executed_units:\s*(\d+)")
+REACHED = re.compile(r"cov: (\d+)")
+
+
+def main() -> int:
+    """Fuzz the kinds one after the other; 1 where there are faults."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=int, default=60, help="of each kind (default 60)")
+    options.add_argument("--kinds", nargs="+", help="names of benchmarks.fuzz (default all)")
+    options.add_argument("--keep", type=Path, default=Path("faults"), help="folder for the files that showed a fault")
+    options.add_argument("--one", nargs=2, metavar=("KIND", "FOLDER"), help=argparse.SUPPRESS)  # in this very process
+    asked = options.parse_args()
+    if asked.one:
+        kind, folder = asked.one
+        guided(kind, folder, asked.seconds)
+    from benchmarks.fuzz import KINDS
+
+    if unknown := [kind for kind in asked.kinds or () if kind not in KINDS]:
+        raise SystemExit(f"{unknown[0]!r} is none of the kinds: {', '.join(KINDS)}.")
+    rows = [fuzzed(kind, asked.seconds, asked.keep) for kind in asked.kinds or KINDS]
+    print(Table(("kind", ">inputs", ">branches at first", ">branches reached", ">faults"), rows, "").markdown())
+    return 1 if any(row[-1] != "0" for row in rows) else 0
+
+
+def fuzzed(kind: str, seconds: int, keep: Path) -> list[str]:
+    """The row of a kind. A process ends with its first fault."""
+    from benchmarks.fuzz import KINDS, mutated
+
+    with tempfile.TemporaryDirectory(prefix="wrongkey-fuzz-") as place:
+        folder = Path(place)
+        for name in ("sound", "inputs", "faults"):
+            (folder / name).mkdir()
+        sound = KINDS[kind].make(folder / "sound").read_bytes()
+        starts = [sound, *(mutated(sound, random.Random(f"{kind} {number}")) for number in range(DAMAGED))]
+        for number, content in enumerate(starts):
+            (folder / "inputs" / str(number)).write_bytes(content)
+        command = [sys.executable, "-m", "benchmarks.fuzz_guided", "--seconds", str(seconds), "--one", kind, place]
+        said = subprocess.run(command, capture_output=True, text=True, errors="replace").stderr
+        faults = sorted((folder / "faults").iterdir())
+        for fault in faults:
+            keep.mkdir(parents=True, exist_ok=True)
+            shutil.copy(fault, keep / f"{kind.replace(' ', '-')}-{fault.name}")
+    counted, reached = COUNTED.search(said), [int(found) for found in REACHED.findall(said)]
+    if counted is None or not reached:
+        raise SystemExit(f"The fuzzer does not run:\n{said[-2000:]}")
+    print(f"{kind}: {int(counted[1]):,} inputs, {len(faults)} faults", file=sys.stderr, flush=True)
+    return [kind, f"{int(counted[1]):,}", f"{reached[0]:,}", f"{reached[-1]:,}", str(len(faults))]
+
+
+def guided(kind: str, place: str, seconds: int) -> None:
+    """Fuzz a kind in this process, which libFuzzer ends."""
+    import atheris
+
+    with atheris.instrument_imports(include=["wrongkey"]):
+        from benchmarks.fuzz import KINDS, tried
+
+    with tempfile.TemporaryDirectory(prefix="wrongkey-fuzz-") as own:
+        file = KINDS[kind].make(Path(own))
+
+        def one(content: bytes) -> None:
+            file.write_bytes(content)
+            found = tried(lambda: KINDS[kind].use(file))
+            if found not in ("read", "refused"):
+                raise RuntimeError(found)
+
+        atheris.Setup(_arguments(Path(place), seconds), one)
+        atheris.Fuzz()
+
+
+def _arguments(folder: Path, seconds: int) -> Sequence[str]:
+    """What libFuzzer is told; the time that an input may take is watched by `tried`."""
+    return [
+        "fuzz",
+        f"-max_total_time={seconds}",
+        f"-max_len={LONGEST}",
+        f"-rss_limit_mb={MEGABYTES}",
+        "-handle_alrm=0",
+        "-print_final_stats=1",
+        f"-artifact_prefix={folder / 'faults'}/",
+        str(folder / "inputs"),
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
