@@ -8,8 +8,10 @@ For each bundled model, RawNeXt at its published size (random weights) and, wher
   nothing stays in a cache;
 - the time of a row at the best of a few batch sizes, and so the rate;
 - the rate of matrix products alone, of the very shapes that the network needs: each convolution, linear layer and
-  attention as the product that it comes down to, its operands laid out as a product likes them best. The share reached
-  is that time beside the network's own. What is missing is everything else: copies, activations, normalisation.
+  attention as the product that it comes down to, its operands laid out as a product likes them best, by the faster of
+  PyTorch's two libraries: the BLAS (MKL) of `torch.mm`, and oneDNN with packed weights, as `torch.compile` takes it.
+  The share reached is that time beside the network's own; that of the BLAS alone stands beside it, since eager linear
+  layers use no other. What is missing is everything else: copies, activations, normalisation.
 
 The largest rate of all, of a square product that fits a cache, and the rate of a copy in memory are measured first.
 One core, one thread, float32; the best of several measurements each.
@@ -21,11 +23,13 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from math import prod
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -35,7 +39,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.tables import Table, add_json, show
+from wrongkey.evaluation.hardware import keep_freed_memory
 from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, RawNeXt, RawNeXtModel, fold_linear_pairs
+from wrongkey.evaluation.models.bundled import packed_linear
 from wrongkey.evaluation.models.offered import BUNDLED
 from wrongkey.evaluation.models.registry import open_model
 
@@ -45,7 +51,7 @@ SQUARE = 512  # rows of the product that shows the core's largest rate
 COPIED = 2**26  # float32 entries of the copy: 256 MB, which no cache holds
 COLUMNS = (
     *("network", ">rows", ">operations, GFLOP a row", ">bytes, MB a row", ">operations a byte", ">ms a row"),
-    *(">GFLOP/s", ">products alone, GFLOP/s", ">share reached"),
+    *(">GFLOP/s", ">products alone, GFLOP/s", ">share reached", ">of the BLAS's"),
 )
 Product = tuple[int, int, int, int]  # (b, m, k) @ (b, k, n)
 aten = torch.ops.aten
@@ -110,13 +116,14 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
+    keep_freed_memory()  # as a sweep does
     a, b = torch.randn(SQUARE, SQUARE), torch.randn(SQUARE, SQUARE)
-    peak = 2 * SQUARE**3 / _best(lambda: a @ b) / 1e9
+    blas, peak = (2 * SQUARE**3 / _best(way) / 1e9 for way in (lambda: a @ b, _packed(a, b)))
     source, target = torch.zeros(COPIED), torch.empty(COPIED)
     copied = 8 * COPIED / _best(lambda: target.copy_(source)) / 1e9
     note = (
-        f"One core's largest rate: {peak:.0f} GFLOP/s (a product of {SQUARE} x {SQUARE}); a copy in memory moves "
-        f"{copied:.1f} GB/s."
+        f"One core's largest rate, in a product of {SQUARE} x {SQUARE}: {blas:.0f} GFLOP/s by the BLAS, {peak:.0f} by "
+        f"oneDNN with packed weights; a copy in memory moves {copied:.1f} GB/s."
     )
     print(note, flush=True)
     rows = []
@@ -147,13 +154,15 @@ def _of(name: str, noise: Tensor) -> tuple[Callable[[Tensor], Any], Tensor]:
 
 
 def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> list[str]:
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), _unpacked():
         ask(row)
     operations = counter.get_total_flops()
     taken, batch = min((_best(partial(ask, _rows(row, b))) / b, b) for b in BATCHES)
-    with Operators() as operators, sdpa_kernel(SDPBackend.MATH):
+    with Operators() as operators, sdpa_kernel(SDPBackend.MATH), _unpacked():
         ask(_rows(row, batch))
-    products = sum(count * _best(_multiply(shape)) for shape, count in operators.products.items()) / batch
+    seconds = {shape: (count, *_multiplied(shape)) for shape, count in operators.products.items()}
+    blas = sum(count * slower for count, slower, _ in seconds.values()) / batch
+    products = sum(count * faster for count, _, faster in seconds.values()) / batch
     counted = sum(count * 2 * prod(shape) for shape, count in operators.products.items()) / batch
     if not 0.99 < counted / operations < 1.01:
         raise SystemExit(
@@ -163,22 +172,42 @@ def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> list[str]:
     return [
         *(name, f"{batch}", f"{operations / 1e9:.3f}", f"{moved / 1e6:.1f}", f"{operations / moved:.1f}"),
         *(f"{1e3 * taken:.2f}", f"{operations / taken / 1e9:.1f}", f"{counted / products / 1e9:.1f}"),
-        f"{100 * products / taken:.0f} %",
+        *(f"{100 * products / taken:.0f} %", f"{100 * blas / taken:.0f} %"),
     ]
+
+
+def _unpacked() -> AbstractContextManager[Any]:
+    """Linear layers as PyTorch's own operators, whose operations are counted."""
+    return mock.patch.object(packed_linear, "PACKS", False)
 
 
 def _rows(row: Tensor, batch: int) -> Tensor:
     return row.repeat(batch, *[1] * (row.ndim - 1))
 
 
-def _multiply(shape: Product) -> Callable[[], Tensor]:
-    """The faster of the two orders: rows of the left operand, or those of the right one, first."""
+def _multiplied(shape: Product) -> tuple[float, float]:
+    """Seconds of a product by the BLAS, and by the faster of both libraries; each in the faster of the two orders.
+
+    The orders: rows of the left operand, or those of the right one, first.
+    """
     groups, m, k, n = shape
     left, right = torch.randn(groups, m, k), torch.randn(groups, k, n)
     out, mirrored = torch.empty(groups, m, n), torch.empty(groups, n, m)
     other = torch.randn(groups, n, k), torch.randn(groups, k, m)
-    ways = (lambda: torch.bmm(left, right, out=out), lambda: torch.bmm(*other, out=mirrored))
-    return min(ways, key=lambda way: _best(way, 0.25))
+    ways: list[Callable[[], Tensor]] = [
+        lambda: torch.bmm(left, right, out=out),
+        lambda: torch.bmm(*other, out=mirrored),
+    ]
+    blas = min(map(_best, ways))
+    if groups > 1:  # oneDNN packs one matrix
+        return blas, blas
+    return blas, min(blas, *(_best(_packed(*pair)) for pair in ((left[0], right[0]), (other[0][0], other[1][0]))))
+
+
+def _packed(left: Tensor, right: Tensor) -> Callable[[], Tensor]:
+    """The product `(m, k) @ (k, n)` by oneDNN, the right operand packed beforehand."""
+    weight = torch.ops.mkldnn._reorder_linear_weight(right.t().contiguous(), len(left))
+    return lambda: torch.ops.mkldnn._linear_pointwise(left, weight, None, "none", [], "")
 
 
 def _best(work: Callable[[], Any], share: float = 1.0) -> float:

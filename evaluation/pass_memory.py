@@ -41,10 +41,10 @@ class PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-igno
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and count what it made."""
-        before = {_place(one) for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
+        before = {_place(one) for one in _tensors((args, kwargs))}
         found = func(*args, **(kwargs or {}))
-        for one in tree_leaves(found):
-            if isinstance(one, Tensor) and (place := _place(one)) not in before | self._alive:
+        for one in _tensors(found):
+            if (place := _place(one)) not in before | self._alive:
                 self._hold(one.untyped_storage(), place)
         return found
 
@@ -58,6 +58,11 @@ class PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-igno
     def _release(self, place: int, size: int) -> None:
         self._alive.discard(place)
         self._now -= size
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    """All tensors but weights that oneDNN has packed, whose storage cannot be seen and which outlive a pass."""
+    return [one for one in tree_leaves(tree) if isinstance(one, Tensor) and not one.is_mkldnn]
 
 
 def _place(tensor: Tensor) -> int:

@@ -21,6 +21,7 @@ from torch import nn
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.bundled.conv_norm import ConvNorm
+from wrongkey.evaluation.models.bundled.packed_linear import PackedLinear
 
 SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = 300
@@ -37,12 +38,13 @@ STEM: Mapping[int, Sequence[tuple[int, int]]] = {
 }
 DILATIONS = (1, 2, 3)
 EMBEDDING = 192
+SLOPE = 0.1  # of every activation below zero
 NAMES = {f"asv-raw{kernel}": kernel for kernel in STEM}
 
 
 def leaky(x: torch.Tensor) -> torch.Tensor:
     """Return the activation of every layer, computed in place."""
-    return nn.functional.leaky_relu(x, 0.1, inplace=True)
+    return nn.functional.leaky_relu(x, SLOPE, inplace=True)
 
 
 def strided(inputs: int, outputs: int, stride: int) -> ConvNorm:
@@ -100,42 +102,37 @@ class RawSpeakerNet(nn.Module):
         return self.project(self.pool(x))
 
 
-class FrameLinear(nn.Module):
+class FrameLinear(PackedLinear):
     """What a strided ConvNorm computes, on frames: `(batch, time, in)` to `(batch, time / stride, out)`.
 
     A convolution with kernel = stride is one matrix product over non-overlapping windows, and twice as fast that way.
     """
 
     def __init__(self, folded: nn.Conv1d) -> None:
-        super().__init__()
+        super().__init__(*_weights(folded), SLOPE)
         self.stride = folded.stride[0]
-        self.weight = nn.Parameter(folded.weight.transpose(1, 2).flatten(1).contiguous())
-        self.bias = folded.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the activated layer on frames."""
         batch, time, channels = x.shape
         frames = time // self.stride
         windows = x[:, : frames * self.stride].reshape(batch, frames, self.stride * channels)
-        return leaky(nn.functional.linear(windows, self.weight, self.bias))
+        return super().forward(windows)
 
 
-class ContextLinear(nn.Module):
+class ContextLinear(PackedLinear):
     """What a dilated ConvNorm of kernel 3 computes, on frames: `(batch, time, c)` to the same shape."""
 
     def __init__(self, folded: nn.Conv1d) -> None:
-        super().__init__()
+        super().__init__(*_weights(folded), SLOPE)
         self.dilation = folded.dilation[0]
-        self.weight = nn.Parameter(folded.weight.transpose(1, 2).flatten(1).contiguous())
-        self.bias = folded.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the activated layer on frames."""
         time = x.shape[1]
         padded = nn.functional.pad(x, (0, 0, self.dilation, self.dilation))
         neighbours = [padded[:, tap * self.dilation :][:, :time] for tap in range(3)]
-        windows = torch.cat(neighbours, dim=2)
-        return leaky(nn.functional.linear(windows, self.weight, self.bias))
+        return super().forward(torch.cat(neighbours, dim=2))
 
 
 class FoldedSpeakerNet(nn.Module):
@@ -150,9 +147,9 @@ class FoldedSpeakerNet(nn.Module):
         self.first.fold()
         self.stem = nn.Sequential(*(FrameLinear(fold(layer)) for layer in network.stem.children()))
         self.blocks = nn.ModuleList(ContextLinear(fold(layer)) for layer in network.blocks)
-        self.inner = as_linear(network.pool.inner)
-        self.outer = as_linear(network.pool.outer)
-        self.project = network.project
+        self.inner = PackedLinear(*_weights(network.pool.inner))
+        self.outer = PackedLinear(*_weights(network.pool.outer))
+        self.project = PackedLinear(network.project.weight, network.project.bias)
 
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Return the embeddings."""
@@ -163,11 +160,10 @@ class FoldedSpeakerNet(nn.Module):
         return self.project(weighted_statistics(frames, logits, time=1))
 
 
-def as_linear(pointwise: nn.Conv1d) -> nn.Linear:
-    """A convolution of kernel 1 as a linear layer over the last axis."""
-    linear = nn.Linear(pointwise.in_channels, pointwise.out_channels)
-    linear.load_state_dict({k: v.flatten(1) if v.ndim == 3 else v for k, v in pointwise.state_dict().items()})
-    return linear
+def _weights(folded: nn.Conv1d) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights `(out, kernel · in)` and bias `(out,)` of a convolution as a product over windows of frames."""
+    assert folded.bias is not None
+    return folded.weight.detach().transpose(1, 2).flatten(1).contiguous(), folded.bias.detach()
 
 
 def fold(layer: nn.Module) -> nn.Conv1d:

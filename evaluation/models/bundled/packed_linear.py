@@ -1,0 +1,62 @@
+"""Linear layers whose weights oneDNN packs once, on x86 processors.
+
+PyTorch's eager linear layer multiplies by its BLAS, MKL, which takes half of what a processor of AMD can do
+(docs/performance.md, "The roofline"). `torch.compile` packs weights with the same two operators.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_AVAILABLE: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call,unused-ignore]
+PACKS = _AVAILABLE and torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+
+
+class PackedLinear(nn.Module):
+    """A linear layer, with a leaky ReLU where a slope is given: `(…, in)` to `(…, out)`.
+
+    Where a gradient is asked for, and on other devices and in other precisions, it computes as `nn.Linear` does.
+
+    Parameters
+    ----------
+    weight : Tensor
+        `(out, in)`.
+    bias : Tensor
+        `(out,)`.
+    slope : float, optional
+        Of the leaky ReLU below zero; None for no activation.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, slope: float | None = None) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+        self.slope = slope
+        self._packed: tuple[tuple[int, int], Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the layer's answer."""
+        if self._packs(x):
+            activation, slopes = ("none", []) if self.slope is None else ("leaky_relu", [self.slope])
+            found: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._of_now(), self.bias, activation, slopes, "")
+            return found
+        y = nn.functional.linear(x, self.weight, self.bias)
+        return y if self.slope is None else nn.functional.leaky_relu(y, self.slope, inplace=True)
+
+    def _packs(self, x: Tensor) -> bool:
+        if not (PACKS and x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32):
+            return False
+        return not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad))
+
+    def _of_now(self) -> Tensor:
+        """The packed weights, made again where the weights have been changed or replaced."""
+        state = self.weight.data_ptr(), 0 if self.weight.is_inference() else self.weight._version
+        if self._packed is None or self._packed[0] != state:
+            self._packed = state, torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), None)
+        return self._packed[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the packed weights out of copies, which make their own."""
+        return {**self.__dict__, "_packed": None}
