@@ -143,7 +143,8 @@ def _measure(one: Measurement, arguments: Sequence[str], out: Path) -> bool:
     print(f"{one.name}: {_command(one, arguments)}", flush=True)
     tables, load = out / f".{one.name}.tables", os.getloadavg()[0]
     command = [sys.executable, "-m", f"benchmarks.{one.module}", *arguments, "--json", str(tables.resolve())]
-    code = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
+    places = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    code = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": places}).returncode
     if code:
         print(f"{one.name}: failed with exit code {code}", file=sys.stderr, flush=True)
         return False
