@@ -68,17 +68,27 @@ def fuzzed(kind: str, seconds: int, keep: Path) -> list[str]:
         for fault in faults:
             keep.mkdir(parents=True, exist_ok=True)
             shutil.copy(fault, keep / f"{kind.replace(' ', '-')}-{fault.name}")
-    counted, reached = COUNTED.search(said), [int(found) for found in REACHED.findall(said)]
-    if counted is None or not reached:
+    row = row_of(kind, said, len(faults))
+    print(f"{kind}: {row[1]} inputs, {len(faults)} faults", file=sys.stderr, flush=True)
+    return row
+
+
+def row_of(kind: str, said: str, faults: int) -> list[str]:
+    """The row of what libFuzzer said; no branches where the very first input, an empty one, is a fault.
+
+    Raises SystemExit where it did not run.
+    """
+    counted, reached = COUNTED.search(said), [f"{int(found):,}" for found in REACHED.findall(said)] or ["–"]
+    if counted is None:
         raise SystemExit(f"The fuzzer does not run:\n{said[-2000:]}")
-    print(f"{kind}: {int(counted[1]):,} inputs, {len(faults)} faults", file=sys.stderr, flush=True)
-    return [kind, f"{int(counted[1]):,}", f"{reached[0]:,}", f"{reached[-1]:,}", str(len(faults))]
+    return [kind, f"{int(counted[1]):,}", reached[0], reached[-1], str(faults)]
 
 
 def guided(kind: str, place: str, seconds: int) -> None:
     """Fuzz a kind in this process, which libFuzzer ends."""
     import atheris
 
+    # What is fuzzed is imported here for the first time: atheris adds its counters as modules are loaded.
     with atheris.instrument_imports(include=["wrongkey"]):
         from benchmarks.fuzz import KINDS, tried
 
@@ -102,7 +112,7 @@ def _arguments(folder: Path, seconds: int) -> Sequence[str]:
         f"-max_total_time={seconds}",
         f"-max_len={LONGEST}",
         f"-rss_limit_mb={MEGABYTES}",
-        "-handle_alrm=0",
+        "-timeout=0",
         "-print_final_stats=1",
         f"-artifact_prefix={folder / 'faults'}/",
         str(folder / "inputs"),

@@ -205,7 +205,9 @@ def _multiplied(shape: Product) -> tuple[float, float]:
 
 
 def _packed(left: Tensor, right: Tensor) -> Callable[[], Tensor]:
-    """The product `(m, k) @ (k, n)` by oneDNN, the right operand packed beforehand."""
+    """The product `(m, k) @ (k, n)` by oneDNN, the right operand packed beforehand; by the BLAS where it packs none."""
+    if not packed_linear.PACKS:
+        return lambda: left @ right
     weight = torch.ops.mkldnn._reorder_linear_weight(right.t().contiguous(), len(left))
     return lambda: torch.ops.mkldnn._linear_pointwise(left, weight, None, "none", [], "")
 

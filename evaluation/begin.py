@@ -189,13 +189,13 @@ def set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> Non
 
     Raises BadInput where ``--rows`` asks for another than that.
     """
-    asked, there = experiment.config.rows, None
     if before and before.get("batch") and before.get("device") == describe_device(experiment.device):
-        there = before["batch"]["rows"]
-    if there and asked and there != asked:
-        raise BadInput(f"The run began with passes of {there} rows: leave --rows {asked} out, or choose another --out.")
-    if rows := there or asked:
-        experiment.engine.batch.rows, experiment.engine.batch.chosen = rows, True
+        asked, there = experiment.config.rows, before["batch"]["rows"]
+        if asked not in (None, there):
+            raise BadInput(
+                f"The run began with passes of {there} rows: leave --rows {asked} out, or choose another --out."
+            )
+        experiment.engine.batch.rows, experiment.engine.batch.chosen = there, True
     elif not experiment.engine.batch.chosen:  # an experiment prepared for an earlier sweep has been tuned
         experiment.tune()
 

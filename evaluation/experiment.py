@@ -220,7 +220,13 @@ class Experiment:
         return self.engine.explicit(self.encrypted, query_key)
 
     def tune(self) -> None:
-        """Find the fastest rows per pass; a recogniser's decoder is slow to measure, and gains nothing on a CPU."""
+        """Take the rows per pass of ``--rows``, or find the fastest.
+
+        A recogniser's decoder is slow to measure, and gains nothing on a CPU.
+        """
+        if self.config.rows:
+            self.engine.batch.rows, self.engine.batch.chosen = self.config.rows, True
+            return
         decoder = self.config.task == "asr"
         largest = (8 if self.device.type == "cpu" else 64) if decoder else 4096
         self.engine.tune(largest, self.total * self.engine.queries.segments)

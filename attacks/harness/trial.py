@@ -53,12 +53,7 @@ class Tried(NamedTuple):
         return bool(broken(pd.DataFrame([self.row])).item())
 
 
-def run_trial(
-    target: Target,
-    salt: Salt | TrialSecrets,
-    attempt: Attempt,
-    threads: int | None = None,
-) -> Tried:
+def run_trial(target: Target, salt: Salt | TrialSecrets, attempt: Attempt, threads: int | None = None) -> Tried:
     """One attack on one key, scored: a row of the result file. `threads` is the number of the attack's process."""
     attack, case, number = attempt
     trial = trial_of(target, salt, attack, case, number)

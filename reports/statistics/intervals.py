@@ -2,7 +2,7 @@
 
 All are for 95 % and take samples `(…, keys)`, so that the simulation that checked them
 (benchmarks/simulate_intervals.py) runs the same code as a report. Quantiles come from scipy.special: every sweep ends
-with them, and importing scipy.stats would take longer than some sweeps.
+with them, and importing scipy.stats takes half a second and more.
 """
 
 import math

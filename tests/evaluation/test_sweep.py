@@ -147,6 +147,9 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
 
 def test_a_run_keeps_the_rows_of_a_pass_that_it_began_with(tmp_path):
     """Which rows are the fastest depends on what else the machine does, and scores depend on them by rounding."""
+    experiment = Experiment(config(rows=2))
+    experiment.tune()  # as a worker does that is on another device than its caller
+    assert experiment.engine.batch.rows == 2
     folder = sweep(config(keys=3, rows=2), tmp_path / "run", workers=1)
     assert json.loads((folder.path / "manifest.json").read_text())["batch"] == {"rows": 2}
     with pytest.raises(BadInput, match="The run began with passes of 2 rows: leave --rows 4 out"):
