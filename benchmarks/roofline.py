@@ -40,8 +40,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.hardware import keep_freed_memory
-from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, RawNeXt, RawNeXtModel, fold_linear_pairs
-from wrongkey.evaluation.models.bundled import packed_linear
+from wrongkey.evaluation.models import packed_linear
+from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, RawNeXtModel
+from wrongkey.evaluation.models.adapters.rawnext_folded import FoldedRawNeXt
+from wrongkey.evaluation.models.adapters.rawnext_network import RawNeXt
 from wrongkey.evaluation.models.offered import BUNDLED
 from wrongkey.evaluation.models.registry import open_model
 
@@ -138,8 +140,7 @@ def _networks(asked: list[str], whisper: Path | None) -> Iterator[tuple[str, Cal
     noise = 0.1 * torch.randn(SECONDS * 16_000)
     for name in asked:
         if name == "rawnext":
-            network = RawNeXt().eval().requires_grad_(False)
-            rawnext = RawNeXtModel(fold_linear_pairs(network))
+            rawnext = RawNeXtModel(FoldedRawNeXt(RawNeXt().eval()).eval().requires_grad_(False))
             yield "RawNeXt, 20.3 M parameters", rawnext.embed, 0.1 * torch.randn(1, SEGMENT)
         else:
             yield name, *_of(name, noise)

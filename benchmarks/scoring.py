@@ -37,7 +37,9 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Utterance
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.metrics.error_rates import eer
-from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, SEGMENTS, RawNeXt, fold_linear_pairs
+from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, SEGMENTS
+from wrongkey.evaluation.models.adapters.rawnext_folded import FoldedRawNeXt
+from wrongkey.evaluation.models.adapters.rawnext_network import RawNeXt
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
@@ -129,7 +131,7 @@ def _asking(model: str, utterances: int | None = None, keys: int = 8) -> float:
 @torch.inference_mode()
 def _asking_rawnext() -> float:
     """The same for RawNeXt with random weights, from one segment of the ten of an utterance."""
-    network = fold_linear_pairs(RawNeXt().eval().requires_grad_(False))
+    network = FoldedRawNeXt(RawNeXt().eval()).eval().requires_grad_(False)
     segment = 0.1 * torch.randn(1, SEGMENT)
     network(segment)
     return SEGMENTS * _seconds(lambda: network(segment))

@@ -21,7 +21,7 @@ from torch import nn
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.bundled.conv_norm import ConvNorm
-from wrongkey.evaluation.models.bundled.packed_linear import PackedLinear
+from wrongkey.evaluation.models.packed_linear import PackedLinear
 
 SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = 300

@@ -16,17 +16,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.models.adapters.rawnext import (
-    PRE_EMPHASIS,
-    SEGMENT,
-    Block,
-    RawNeXt,
-    RawNeXtModel,
-    Root,
-    Tree,
-    fold_linear_pairs,
-    load_rawnext,
-)
+from wrongkey.evaluation.models import packed_linear
+from wrongkey.evaluation.models.adapters.rawnext import PRE_EMPHASIS, SEGMENT, RawNeXtModel, load_rawnext
+from wrongkey.evaluation.models.adapters.rawnext_folded import FoldedRawNeXt
+from wrongkey.evaluation.models.adapters.rawnext_network import Block, RawNeXt, Root, Tree
 from wrongkey.evaluation.models.checkpoints import read_state_dict
 
 DATA = Path(__file__).parents[3] / "data"
@@ -93,15 +86,24 @@ def test_a_tree_of_two_levels_joins_its_last_root_with_input_and_first_half() ->
     torch.testing.assert_close(tree(x), expected)
 
 
-def test_folding_leaves_a_deeper_network_unchanged() -> None:
-    network = randomised(RawNeXt((1, 2, 1, 2, 1, 1), (16, 16, 32, 64, 64, 64), 8))
+@pytest.mark.parametrize("packs", [True, False])
+def test_folding_leaves_a_deeper_network_unchanged(packs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_linear, "PACKS", packs and packed_linear.PACKS)
+    network = RawNeXt((1, 2, 1, 2, 1, 1), (16, 16, 32, 64, 64, 64), 8)
+    randomised(network)
     x = torch.randn(2, 6561, generator=torch.Generator().manual_seed(2))
-    before = network(x)
-    parameters = sum(p.numel() for p in network.parameters())
-    folded = fold_linear_pairs(network)
-    assert sum(p.numel() for p in folded.parameters()) < parameters
-    torch.testing.assert_close(folded(x), before, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(fold_linear_pairs(folded)(x), before, atol=1e-4, rtol=1e-4)
+    folded = FoldedRawNeXt(network).eval().requires_grad_(False)
+    assert sum(p.numel() for p in folded.parameters()) < sum(p.numel() for p in network.parameters())
+    torch.testing.assert_close(folded(x), network(x), atol=1e-4, rtol=1e-4)
+
+
+def test_gradients_pass_through_a_folded_network(recorded: dict[str, Tensor]) -> None:
+    whole, folded = (load_rawnext(SMALL, folded=folded).network.double() for folded in (False, True))
+    queries = [recorded["input"].double().requires_grad_() for _ in range(2)]
+    for network, query in zip((whole, folded), queries, strict=True):
+        network(query).square().sum().backward()
+    assert queries[0].grad is not None and queries[0].grad.abs().max() > 1e-3
+    torch.testing.assert_close(queries[1].grad, queries[0].grad, atol=1e-6, rtol=0)
 
 
 def test_an_encrypted_first_layer_answers_encrypted_queries_as_before(recorded: dict[str, Tensor]) -> None:

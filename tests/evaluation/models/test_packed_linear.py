@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from wrongkey.evaluation.models.bundled import packed_linear
+from wrongkey.evaluation.models import packed_linear
 from wrongkey.evaluation.models.bundled.asv_raw import load_asv_raw
-from wrongkey.evaluation.models.bundled.packed_linear import PACKS, PackedLinear
+from wrongkey.evaluation.models.packed_linear import PACKS, PackedLinear
 from wrongkey.evaluation.pass_memory import PeakMemory
 
 needs_packing = pytest.mark.skipif(not PACKS, reason="this processor packs no weights")
