@@ -91,6 +91,10 @@ ALL = (
     Measurement("plan", "plan", (), ("--keys", "4"), rooms=("wrongkey",)),
     Measurement("cluster", "cluster", (), ("--keys", "10", "--rounds", "1")),
     Measurement("long-corpus", "long_corpus", (), ("--utterances", "40", "--keys", "2"), rooms=("wrongkey",)),
+    Measurement("million-keys", "million_keys", (), ("--keys", "200"), rooms=("wrongkey",)),
+    Measurement(
+        "reports", "report_scale", (), ("--case", "1", "100"), rooms=("reports", "wrongkey")
+    ),
     Measurement("draw", "draw", (), ("--share", "100", "--rounds", "1")),
     Measurement("phase", "phase", (), ("--utterances", "1", "--repeats", "1"), rooms=("attacks",)),
     Measurement(

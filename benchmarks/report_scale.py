@@ -1,7 +1,7 @@
-"""How much time and memory a report of many keys takes: ``python benchmarks/report_scale.py`` (a few minutes).
+"""How much time and memory a report of many keys takes: ``python -m benchmarks.report_scale`` (a few minutes).
 
 Writes run folders with made-up scores through the sweep's own writer, then runs ``wrongkey report`` on them in a
-process of its own. Prints a line for each case: seconds by the clock and of CPU, peak resident memory, and bytes of the
+process of its own. A line for each case has seconds by the clock and of CPU, peak resident memory, and bytes of the
 page.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.keys.labels import PAPER
 
@@ -29,6 +30,7 @@ METRICS = (
     "eer", "min_dcf", "min_dcf_05", "eer_effective", "eer_female", "eer_male", "cllr", "cllr_min", "d_ece",
     "worst_llr", "d_sys",
 )  # fmt: skip
+COLUMNS = ">runs", ">keys of each", ">report, s", ">CPU, s", ">peak memory, GB", ">page, kB"
 TARGETS = 2_000  # trials: what one of them moves an EER by
 
 
@@ -77,13 +79,13 @@ def measure(arguments: list[str]) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print a line for each case."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--metrics", type=int, default=2, help=f"of each key, up to {len(METRICS)} as asv measures")
+    options.add_argument("--metrics", type=int, default=len(METRICS), help=f"of each key; asv measures {len(METRICS)}")
     options.add_argument("--case", type=int, nargs=2, action="append", metavar=("RUNS", "KEYS"), help="in place of all")
+    add_json(options)
     asked = options.parse_args()
-    print("| runs | keys of each | report, s | CPU, s | peak memory, GB | page, kB |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    lines = []
     for runs, keys in asked.case or CASES:
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch)
@@ -93,7 +95,9 @@ def main() -> None:
             with multiprocessing.get_context("spawn").Pool(1) as pool:  # whose only child is the command
                 seconds, used, memory = pool.apply(measure, (["report", str(place / "runs"), "--out", str(page)],))
             size = page.stat().st_size / 1e3
-            print(f"| {runs} | {keys:,} | {seconds:.1f} | {used:.1f} | {memory:.2f} | {size:,.0f} |", flush=True)
+            lines.append([f"{runs}", f"{keys:,}", f"{seconds:.1f}", f"{used:.1f}", f"{memory:.2f}", f"{size:,.0f}"])
+            print(" ".join(lines[-1]), flush=True)
+    show(asked.json, Table(COLUMNS, lines, f"{asked.metrics} metrics of each key."))
 
 
 if __name__ == "__main__":
