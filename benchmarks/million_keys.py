@@ -5,8 +5,8 @@ its checks, shards, files, compaction and manifest, and made-up scores in place 
 measured is what the harness costs a key. Shards have 100 keys, the ten seconds of work of a model that takes a tenth of
 a second a key, as asv-raw10 does on one core: a million keys come in 10,000 shards. Each size is a process of its own.
 A line for each has seconds, and per 1,000 keys, peak resident memory, score files and megabytes, and seconds until
-the same command has found that nothing is missing. Runs lie in a temporary folder, or in ``--out``, where they stay: there
-a run that was stopped goes on, and its seconds are those of the rest.
+the same command has found that nothing is missing. Runs lie in a temporary folder, or stay in ``--out``, where a
+run that was stopped goes on; the seconds are those of all its sessions.
 """
 
 from __future__ import annotations

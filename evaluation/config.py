@@ -24,6 +24,9 @@ SESSIONS = ("any", "disjoint")  # of generated same-speaker pairs
 BLOCKS = tuple(map(str, Blocks))
 PRECISIONS = ("float64", "float32", "tf32", "bfloat16", "float16")
 
+MOST_ROWS = 2**20
+MOST_REPLICATES = MOST_NONTARGETS = 10**6
+
 SPEECH, RUNNING = Group("speech and trials"), Group("how it runs")
 # Settings that mean the same in a sweep and in an attack.
 Only = Annotated[
@@ -173,7 +176,9 @@ class SweepConfig:
         SPEECH,
     ] = None
     same_gender: Annotated[SameGender, SPEECH] = False
-    nontargets: Annotated[int, Flag("(ASV) impostor pairs per same-speaker pair", least=1), SPEECH] = 1
+    nontargets: Annotated[
+        int, Flag("(ASV) impostor pairs per same-speaker pair", least=1, most=MOST_NONTARGETS), SPEECH
+    ] = 1
     sessions: Annotated[Sessions, SPEECH] = "any"
     text: Text = "basic"
     per_speaker: Annotated[
@@ -184,7 +189,9 @@ class SweepConfig:
     recordings: Annotated[Recordings, SPEECH] = None
     precision: Annotated[str, Flag("of the network; keys are always float64", choices=PRECISIONS), RUNNING] = "float32"
     device: Annotated[Device, RUNNING] = "auto"
-    replicates: Annotated[int, Flag("bootstrap replicates per key, 0 for no intervals", least=0), RUNNING] = 200
+    replicates: Annotated[
+        int, Flag("bootstrap replicates per key, 0 for no intervals", least=0, most=MOST_REPLICATES), RUNNING
+    ] = 200
     keep_outputs: Annotated[bool, Flag("keep every key's trial scores, texts or classes"), RUNNING] = False
     rows: Annotated[
         int | None,
@@ -193,6 +200,7 @@ class SweepConfig:
             "sizes differ by rounding",
             metavar="ROWS",
             least=1,
+            most=MOST_ROWS,
         ),
         RUNNING,
     ] = None

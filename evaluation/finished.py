@@ -17,7 +17,7 @@ from wrongkey.evaluation.run_folder.folder import RunFolder
 
 AS_NAMED = {"model": "model_spec", "corpus": "corpus_spec", "scheme": "scheme_spec"}  # field -> its name in a manifest
 RESOLVED = ("blocks",)  # None is what the model chose
-OF_NO_SCORE = ("rows", "memory")  # but for rounding
+OF_NO_SCORE = ("memory",)
 
 
 def is_finished(config: SweepConfig, out: Path) -> bool:
@@ -45,6 +45,9 @@ def answers_to(manifest: Mapping[str, Any], config: SweepConfig) -> bool:
         if name == "keys":
             enough = bool(manifest.get("enumerated")) or (there or 0) >= asked
             if not enough:
+                return False
+        elif name == "rows":
+            if asked not in (None, (manifest.get("batch") or {}).get("rows", asked)):
                 return False
         elif name in OF_NO_SCORE or (name in RESOLVED and asked is None):
             continue

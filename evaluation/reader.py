@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Literal
 
 import torch
@@ -18,6 +17,9 @@ from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
+
+AHEAD = 2**24  # bytes: 500 s of 16 bits at 16 kHz; a compressed file is ten to twenty times as long
+MOST_THREADS = 8  # more than any disk feeds
 
 
 @dataclass(frozen=True)
@@ -89,20 +91,37 @@ class Reader:
 
 
 def read_ahead(read: Callable[[Utterance], Tensor], utterances: Sequence[Utterance], threads: int) -> Generator[Tensor]:
-    """Read utterances in their order, some ahead of the one that is asked for: decoders leave Python's lock free."""
+    """Read utterances in their order, some ahead of the one that is asked for: decoders leave Python's lock free.
+
+    What is ahead is bounded by `AHEAD` bytes of files, so that long recordings are read one by one.
+    """
     if threads == 1:
         yield from map(read, utterances)
         return
+    threads = min(threads, MOST_THREADS)
+    coming = deque(utterances)
+    ahead, held = deque[tuple[Future[Tensor], int]](), 0
     with ThreadPoolExecutor(threads) as pool:
-        coming = (pool.submit(read, one) for one in utterances)
-        ahead = deque(islice(coming, 2 * threads))
         try:
-            while ahead:
-                waveform = ahead.popleft().result()
-                ahead.extend(islice(coming, 1))
-                yield waveform
+            while coming or ahead:
+                while coming and (not ahead or (len(ahead) < 2 * threads and held < AHEAD)):
+                    utterance = coming.popleft()
+                    size = _size(utterance)
+                    ahead.append((pool.submit(read, utterance), size))
+                    held += size
+                waveform, size = ahead.popleft()
+                held -= size
+                yield waveform.result()
         finally:  # nobody waits for what is not wanted
             pool.shutdown(cancel_futures=True)
+
+
+def _size(utterance: Utterance) -> int:
+    """Bytes of the file; nothing of one that cannot be seen, which reading it will say."""
+    try:
+        return utterance.path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _are_queries(segments: object) -> bool:

@@ -12,6 +12,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from wrongkey.errors import BadInput
 
+MOST = 2**53 - 1  # what every reader of JSON keeps exactly
+
 
 @dataclass(frozen=True)
 class Flag:
@@ -27,6 +29,8 @@ class Flag:
         All values that are allowed.
     least : int, optional
         Smallest value that is allowed.
+    most : int
+        Largest value that is allowed.
     path : bool
         Whether the value is a path, which may begin with ``~``.
     aliases : tuple of str
@@ -37,6 +41,7 @@ class Flag:
     metavar: str | None = None
     choices: tuple[str, ...] | None = None
     least: int | None = None
+    most: int = MOST
     path: bool = False
     aliases: tuple[str, ...] = ()
 
@@ -88,7 +93,7 @@ def options_of(config: type) -> dict[str, Option]:
 
 
 def check(config: object) -> None:
-    """Raise BadInput for the first setting that is none of its choices or less than its least value."""
+    """Raise BadInput for the first setting that is none of its choices, or below or above its bounds."""
     for name, option in options_of(type(config)).items():
         value, flag = getattr(config, name), option.flag
         if value is None:
@@ -97,6 +102,8 @@ def check(config: object) -> None:
             raise BadInput(f"{option.spelling} {value} is unknown: choose {', '.join(flag.choices)}.")
         if flag.least is not None and value < flag.least:
             raise BadInput(f"{option.spelling} must be at least {flag.least}, not {value}.")
+        if option.kind is int and value > flag.most:
+            raise BadInput(f"{option.spelling} must be at most {flag.most:,}, not {value}.")
 
 
 def _kind(hint: Any) -> type:

@@ -53,6 +53,8 @@ class Asked:
         Random keys that were scored as attacks are.
     salt : Path or None
         Where the salt of the victims' keys is; None where it was not kept.
+    amounts : list of tuple of float
+        Seconds of ciphertext that its sessions asked for; an empty tuple for the attacks' own.
     """
 
     config: AttackConfig
@@ -60,6 +62,7 @@ class Asked:
     keys: int
     baseline: int
     salt: Path | None
+    amounts: list[tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -128,9 +131,10 @@ def attacks_of(run: Path) -> Asked | None:
         raise BadInput(f"{run} has no rows of attacks: finish it with its own command first.")
     salt = path.with_name("salt.json")
     seconds = tuple(settings.get("seconds") or ())
-    return Asked(
-        AttackConfig(**{**settings, "seconds": seconds}), names, keys, baseline, salt if salt.exists() else None
-    )
+    config = AttackConfig(**{**settings, "seconds": seconds})
+    of_sessions = [session.get("seconds") for session in suite.get("sessions", [])]
+    amounts = {seconds if one is None else tuple(one): None for one in of_sessions}  # older ones do not say it
+    return Asked(config, names, keys, baseline, salt if salt.exists() else None, list(amounts) or [seconds])
 
 
 def check_again(asked: Asked, run: Path, trusted: Collection[str] = ()) -> None:

@@ -105,7 +105,7 @@ class AttackFolder(RunFolder):
         self._check_settings(before.get("attacks", {}), attacks)
         self.make("attacks")
         session = {"started": now(), **machine(threads), "versions": versions()}
-        session |= {"git": git_revision(), "command": command}
+        session |= {"git": git_revision(), "command": command, "seconds": list(config.seconds)}
         asked = before.get("config", {})
         self._suite = {
             "format": FORMAT,

@@ -47,7 +47,7 @@ def resampled_eer(scores: Tensor, target: Tensor, shares: Shares) -> Tensor:
     Parameters
     ----------
     scores : Tensor
-        `(keys, trials)`, higher for the same speaker.
+        `(keys, trials)`, or `(trials,)` of one key, higher for the same speaker.
     target : Tensor
         `(trials,)`, true where both sides are the same speaker.
     shares : ndarray
@@ -64,6 +64,9 @@ def resampled_eer(scores: Tensor, target: Tensor, shares: Shares) -> Tensor:
         As `eer` does.
     """
     scores, target = validated(scores, target)
+    scores = torch.atleast_2d(scores)
+    if scores.dtype is torch.bfloat16:  # which numpy lacks, and float32 contains
+        scores = scores.float()
     ordered, order = (one.numpy() for one in by_rising_score(scores.cpu()))
     kinds = target.cpu().numpy()
     ranks = [_Ranks(*key, kinds) for key in zip(ordered, order, strict=True)]

@@ -18,7 +18,9 @@ PACKS = _AVAILABLE and torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX5
 class PackedLinear(nn.Module):
     """A linear layer, with a leaky ReLU where a slope is given: `(…, in)` to `(…, out)`.
 
-    Where a gradient is asked for, and on other devices and in other precisions, it computes as `nn.Linear` does.
+    It packs in `torch.inference_mode` alone. Elsewhere (gradients, forward-mode derivatives, tracing), under autocast,
+    on other devices and in other precisions it computes as `nn.Linear` does. A change of the weights is seen, but for
+    one in place through `weight.data`, which PyTorch does not count.
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
         self.slope = slope
-        self._packed: tuple[tuple[int, int], Tensor] | None = None
+        self._packed: tuple[Tensor, tuple[int, int], Tensor] | None = None  # of which weight, its state, packed
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's answer."""
@@ -46,16 +48,18 @@ class PackedLinear(nn.Module):
         return y if self.slope is None else nn.functional.leaky_relu(y, self.slope, inplace=True)
 
     def _packs(self, x: Tensor) -> bool:
-        if not (PACKS and x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32):
+        if not (PACKS and torch.is_inference_mode_enabled() and x.device.type == "cpu"):
             return False
-        return not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad))
+        known = x.dtype == self.weight.dtype == torch.float32 and not self.weight.is_inference()
+        return known and not torch.is_autocast_enabled("cpu")
 
     def _of_now(self) -> Tensor:
         """The packed weights, made again where the weights have been changed or replaced."""
-        state = self.weight.data_ptr(), 0 if self.weight.is_inference() else self.weight._version
-        if self._packed is None or self._packed[0] != state:
-            self._packed = state, torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), None)
-        return self._packed[1]
+        state = self.weight.data_ptr(), self.weight._version
+        if self._packed is None or self._packed[0] is not self.weight or self._packed[1] != state:
+            packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), None)
+            self._packed = self.weight, state, packed
+        return self._packed[2]
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the packed weights out of copies, which make their own."""

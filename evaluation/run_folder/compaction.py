@@ -74,41 +74,45 @@ def compact(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
     return written
 
 
-def keep_sound(path: Path, sound: Collection[tuple[ShardMark, ...]], run: str) -> Path:
-    """Write the sound groups of a damaged compacted file anew, and set the file aside.
+def keep_sound(damaged: Mapping[Path, Collection[tuple[ShardMark, ...]]], run: str) -> None:
+    """Write the sound groups of damaged compacted files anew, and set the files aside.
 
     Parameters
     ----------
-    path
-        The damaged file.
-    sound
-        The shards of each group that is sound, of one or more.
+    damaged
+        The shards of each group that is sound, of one or more, for each file.
     run
         The digest of the run's identity.
-
-    Returns
-    -------
-    Path
-        The name of the damaged file now.
 
     Raises
     ------
     OSError
-        If the disk refuses. Nothing is lost then.
+        If the disk refuses.
     """
-    seal = read_seal(path)
-    assert seal is not None, "a compacted file has a seal"
-    kept = [number for number, group in enumerate(seal.groups) if group.shards in sound]
-    shards = [shard for number in kept for shard in seal.groups[number].shards]
+    # all are set aside before one is written, which may get the name that another has
+    asides = {path: _copied_aside(path) for path in damaged}
+    written = {_sound_alone(path, asides[path], sound, run) for path, sound in damaged.items()}
+    for path in damaged.keys() - written:
+        path.unlink()
+
+
+def _copied_aside(path: Path) -> Path:
     aside = path.with_name(path.name + ASIDE)
     with path.open("rb") as damaged, atomic_write(aside) as copy:
         shutil.copyfileobj(damaged, copy)
-    new = path.with_name(f"{_name(shards)}.parquet")
-    groups = (found for found in read_groups(path, run, "scores", TEXTS, kept) if isinstance(found, Rows))
-    write_groups(new, groups, run, "scores", adopted=seal.adopted)
-    if new != path:
-        path.unlink()
     return aside
+
+
+def _sound_alone(path: Path, aside: Path, sound: Collection[tuple[ShardMark, ...]], run: str) -> Path:
+    """Write the sound groups of a file that was set aside into one beside it, and return that."""
+    seal = read_seal(aside)
+    assert seal is not None, "a compacted file has a seal"
+    kept = [number for number, group in enumerate(seal.groups) if group.shards in sound]
+    shards = [shard for number in kept for shard in seal.groups[number].shards]
+    new = path.with_name(f"{_name(shards)}.parquet")
+    groups = (found for found in read_groups(aside, run, "scores", TEXTS, kept) if isinstance(found, Rows))
+    write_groups(new, groups, run, "scores", adopted=seal.adopted)
+    return new
 
 
 def _small(folder: Path) -> list[_Source]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import chain, groupby
 from pathlib import Path
@@ -349,8 +349,7 @@ class RunFolder:
         with self._writing():
             for path in spare:
                 path.unlink()
-            for path, reason, sound in broken:
-                self._set_aside(path, reason, sound)
+            self._set_aside(broken)
             self._mend_conditions_of_outputs()
             for path in table_files(self.path / "outputs") if kept else ():
                 if path.stem not in whole:  # its shard was set aside, or its scores were never written
@@ -365,15 +364,20 @@ class RunFolder:
             self._write_table("scores", part.path.stem, table, adopted=True)
         return part._replace(table=None)
 
-    def _set_aside(self, path: Path, reason: Damaged, sound: set[tuple[ShardMark, ...]]) -> None:
-        """Give a damaged score file another name; sound groups of a compacted one are written anew."""
-        if sound:
+    def _set_aside(self, broken: Sequence[tuple[Path, Damaged, set[tuple[ShardMark, ...]]]]) -> None:
+        """Give damaged score files other names; sound groups of compacted ones are written anew, and last of all.
+
+        What is written may get a name that a damaged file had.
+        """
+        for path, reason, sound in broken:
+            if sound:
+                self.damaged.append(f"{path} is damaged in part ({reason}): the keys of that part are made again.")
+            else:
+                set_aside(path)
+                self.damaged.append(f"{path} is damaged ({reason}): it is set aside and made again.")
+        if partly := {path: sound for path, _, sound in broken if sound}:
             assert self._manifest is not None
-            keep_sound(path, sound, identity_digest(self._manifest["identity"]))
-            self.damaged.append(f"{path} is damaged in part ({reason}): the keys of that part are made again.")
-        else:
-            set_aside(path)
-            self.damaged.append(f"{path} is damaged ({reason}): it is set aside and made again.")
+            keep_sound(partly, identity_digest(self._manifest["identity"]))
 
     def _fault_of_outputs(self, path: Path, sound: set[tuple[ShardMark, ...]]) -> Damaged | None:
         """Why the outputs beside a score file cannot be used, if so; those of an older wrongkey are sealed."""

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.config import MOST_NONTARGETS, MOST_REPLICATES, MOST_ROWS
 from wrongkey.files import explained_errors
 
 MOST_BYTES = 2**24  # of a file; a run's own has about ten thousand
@@ -23,7 +24,7 @@ MOST_LEVELS = 64  # of nested lists and tables
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Positive = Annotated[int, Field(ge=1, lt=2**53)]
-Replicates = Annotated[int, Field(ge=0, le=10**6)]
+Replicates = Annotated[int, Field(ge=0, le=MOST_REPLICATES)]
 Text = str | None
 
 
@@ -56,7 +57,7 @@ class Config(Part):
     metric: Text = None
     trials: Text = None
     same_gender: bool = False
-    nontargets: Annotated[int, Field(ge=1, le=10**6)] = 1
+    nontargets: Annotated[int, Field(ge=1, le=MOST_NONTARGETS)] = 1
     sessions: str = "any"
     text: Text = None
     per_speaker: Positive | None = None
@@ -82,12 +83,13 @@ class Session(Part):
     command: str | list[str] | None = None
     workers: Positive | None = None
     workers_because: Text = None  # how that number was chosen
+    seconds: list[FiniteFloat] | None = None  # (attacks) of ciphertext; empty for the attacks' own amounts
 
 
 class Batch(Part):
     """How many queries went through the model at a time."""
 
-    rows: Annotated[int, Field(ge=1, le=2**20)]
+    rows: Annotated[int, Field(ge=1, le=MOST_ROWS)]
 
 
 class CorpusFacts(Part):

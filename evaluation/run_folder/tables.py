@@ -306,6 +306,8 @@ def opened(path: Path, texts: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
             yield found
     except (Damaged, BadInput):
         raise
+    except FileNotFoundError:  # a compaction has removed it since
+        raise Damaged("it is not a file") from None
     except Exception as error:  # pyarrow raises many kinds for a damaged file
         if isinstance(error, OSError) and error.errno is not None:
             raise BadInput(f"{path} cannot be read ({error.strerror}): check its disk and its permissions.") from None
@@ -333,9 +335,10 @@ def seal_of(file: pq.ParquetFile) -> Seal | None:
 
 def check_seal(path: Path, seal: Seal, run: str | None, kind: Kind) -> None:
     """Raise Damaged where a seal is not one of this file, kind and run (None takes any)."""
-    if (seal.kind, seal.name) != (kind, path.stem):
+    name = Path(path.name.removesuffix(ASIDE)).stem  # sound groups are read from files that were set aside
+    if (seal.kind, seal.name) != (kind, name):
         raise Damaged(f"it was written as {seal.kind} {seal.name}")
-    if (seal.start, seal.stop) != (key_range(path.stem) or (None, None)):
+    if (seal.start, seal.stop) != (key_range(name) or (None, None)):
         raise Damaged("its keys are not those of its name")
     if run is not None and seal.run != run:
         raise Damaged("it is from another run")

@@ -46,3 +46,14 @@ def test_a_recording_that_cannot_be_read_is_told_in_its_place():
     assert [int(next(arriving)) for _ in range(5)] == list(range(5))
     with pytest.raises(ValueError, match="number 5"):
         next(arriving)
+
+
+def test_long_recordings_are_read_one_by_one(monkeypatch):
+    """Hours of speech, of which some lie in memory at once, would fill it."""
+    monkeypatch.setattr("wrongkey.evaluation.reader.AHEAD", 1)
+    reading = Reading()
+    arriving = read_ahead(reading, UTTERANCES, 4)
+    for number in range(3):
+        assert int(next(arriving)) == number
+        assert max(reading.noted) <= number + 1
+    arriving.close()

@@ -9,6 +9,7 @@ from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import PRECISIONS, SweepConfig
 from wrongkey.evaluation.hardware import PRECISIONS as KNOWN
+from wrongkey.evaluation.run_folder.schema import Batch, Config
 from wrongkey.evaluation.settings import Flag, Group, check, options_of
 
 
@@ -35,12 +36,25 @@ def test_an_option_is_read_from_its_field():
     ("soup", "said"),
     [
         (Soup(0), "--salt must be at least 1, not 0."),
+        (Soup(2**53), "--salt must be at most 9,007,199,254,740,991, not 9007199254740992."),
         (Soup(1, kind="hair"), "--kind hair is unknown: choose leek, pea."),
     ],
 )
 def test_what_no_setting_can_be_is_refused(soup, said):
     with pytest.raises(BadInput, match=said):
         check(soup)
+
+
+@pytest.mark.parametrize("name", [name for name, one in options_of(SweepConfig).items() if one.kind is int])
+def test_every_number_that_a_flag_allows_can_be_read_again_from_a_manifest(name):
+    """A sweep with more --rows than its own manifest allows ended with a run that nothing could read."""
+    most = options_of(SweepConfig)[name].flag.most
+    if name == "rows":
+        Batch.model_validate({"rows": most})
+    else:
+        assert getattr(Config.model_validate({name: most}), name) == most
+    with pytest.raises(BadInput, match=f"must be at most {most:,}, not {most + 1}"):
+        SweepConfig(**{"model": "asv-raw3", "corpus": "bundled", name: most + 1})
 
 
 def test_values_within_the_limits_pass():

@@ -44,6 +44,13 @@ def test_what_was_not_asked_before_is_asked_of_the_model(run, never, other):
         main([*SWEEP, "--out", str(run), *other])
 
 
+def test_passes_of_another_size_are_refused_also_of_a_finished_run(run, capsys):
+    rows = json.loads((run / "manifest.json").read_text())["batch"]["rows"]
+    assert main([*SWEEP, "--out", str(run), "--rows", str(rows)]) == 0
+    assert main([*SWEEP, "--out", str(run), "--rows", str(rows + 1)]) == 2
+    assert f"The run began with passes of {rows} rows" in capsys.readouterr().err
+
+
 def test_an_unfinished_or_damaged_run_is_no_answer(run, tmp_path, never):
     import shutil
 

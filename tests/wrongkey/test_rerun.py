@@ -7,6 +7,7 @@ import pytest
 
 from tests.wrongkey.test_cli import refused
 from tests.wrongkey.test_finished import ATTACK
+from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.cli import main
 from wrongkey.evaluation.run_folder.folder import RunFolder
 
@@ -102,6 +103,19 @@ def test_speech_that_has_changed_is_named(run, speech, tmp_path, capsys):
 def test_attacks_made_again_meet_the_same_keys(attacked, tmp_path, capsys):
     assert main(["rerun", str(attacked), "--out", str(tmp_path / "again"), "--workers", "1"]) == 0
     assert "All results of 21 trials of attacks are equal bit for bit." in capsys.readouterr().out
+
+
+def test_attacks_that_had_other_amounts_in_each_session_have_all_of_them_again(tmp_path, capsys):
+    out = tmp_path / "attacked"
+    asked = "attack sign-chain --corpus bundled --scheme flipping --block 4 --trials 1 --device cpu --keys 2"
+    for amount in (["--seconds", "1"], []):
+        assert main([*asked.split(), "--workers", "1", "--quiet", "--out", str(out), *amount]) == 0
+    rows = AttackFolder(out).rows("sign-chain")
+    assert rows["given_seconds"].nunique() > 2
+    capsys.readouterr()
+    assert main(["rerun", str(out), "--workers", "1", "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)["attacks"]
+    assert found["exact"] and found["rows"] >= len(rows)
 
 
 def test_without_their_salt_keys_are_drawn_anew(attacked, tmp_path, capsys):

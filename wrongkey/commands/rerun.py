@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,20 +126,21 @@ def _attack(options: argparse.Namespace, asked: Asked, there: Path, here: Path) 
 
     folder = AttackFolder(there)
     check_again(asked, there, _trusted(options))
-    run_attacks(
-        asked.config,
-        asked.names,
-        here,
-        keys=asked.keys,
-        baseline=asked.baseline,
-        workers=_workers(threads_of(folder.suite() or {})) if options.workers is None else options.workers,
-        timeout=options.timeout,
-        command=options.command,
-        salt=asked.salt,
-        progress=progress(),
-        stages=stages("trial"),
-        report=note,
-    )
+    for seconds in asked.amounts:
+        run_attacks(
+            replace(asked.config, seconds=seconds),
+            asked.names,
+            here,
+            keys=asked.keys,
+            baseline=asked.baseline,
+            workers=_workers(threads_of(folder.suite() or {})) if options.workers is None else options.workers,
+            timeout=options.timeout,
+            command=options.command,
+            salt=asked.salt,
+            progress=progress(),
+            stages=stages("trial"),
+            report=note,
+        )
     return compare_attacks(asked, there, here)
 
 

@@ -77,3 +77,12 @@ def test_degenerate_input_is_refused() -> None:
         shares_for_resampling(target, -weights)
     with pytest.raises(BadInput, match="no target or no non-target"):
         shares_for_resampling(target, weights * target)
+
+
+def test_scores_of_one_key_and_of_bfloat16() -> None:
+    target = torch.tensor([True, False, True, False, False])
+    scores = torch.tensor([0.5, 0.25, -0.5, 0.75, -1.0])
+    shares = shares_for_resampling(target, torch.ones(2, 5))
+    found = resampled_eer(scores, target, shares)
+    assert found.shape == (1, 2) and found[0].tolist() == [eer(scores[None], target).item()] * 2
+    assert torch.equal(resampled_eer(scores[None].bfloat16(), target, shares), found)

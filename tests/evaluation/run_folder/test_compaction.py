@@ -176,6 +176,21 @@ def test_a_flipped_bit_costs_the_keys_of_its_group_alone(run, group):
     assert continued(run).damaged == [] and values(run) == before
 
 
+def test_sound_groups_are_kept_where_another_damaged_file_has_their_name(run):
+    before = values(run)
+    (path,) = merged(run)
+    marks = sealed(path).groups
+    start, stop = marks[1].shards[0][0], marks[-2].shards[-1][1]
+    other = rows(start, stop, value=1.0)  # the same keys otherwise, under the name that the sound groups will get
+    run.write_scores(shard_name(start, stop), other)
+    flipped(path, 0)
+    flipped(path, len(marks) - 1)
+    again = continued(run)
+    assert len(again.damaged) == 2 and again.claimed == again.keys_done()
+    assert again.missing(KEYS, KEYS) == [(0, start), (stop, KEYS)]
+    assert values(again) == {key: value for key, value in before.items() if key[2] < 0 or start <= key[2] < stop}
+
+
 def test_a_damaged_group_is_taken_from_a_source_that_is_still_there(run, tmp_path):
     before = values(run)
     copies = shutil.copytree(run.path / "scores", tmp_path / "copies")
