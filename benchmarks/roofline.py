@@ -110,7 +110,7 @@ def _tensors(tree: Any) -> list[Tensor]:
     return [one for one in tree_leaves(tree) if isinstance(one, Tensor)]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def main() -> None:
     """Write the table."""
     options = _options()
