@@ -1,13 +1,14 @@
 r"""What recordings of the field do to attacks from ciphertext alone: the table of conditions in docs/attacks.md.
 
-    python -m benchmarks.conditions run --corpus kaldi:DIR/test --only held-out.txt --esc50 DIR --out rows.csv
+    python -m benchmarks.conditions run --corpus kaldi:DIR/test --only victims.txt --esc50 DIR --out rows.csv
     python -m benchmarks.conditions table --out rows.csv
 
 Each trial has its own speaker and key, and is a line of the file; what is there is not measured again, so stop it at
 any time. A trial is recovered where the SNR reaches 20 dB, or what the correct key gives on the same ciphertext less
-1 dB, whichever is less: the rule of docs/threat-model.md. SNR is against the speech as it was encrypted. In much noise
-the rule says little: "undisturbed" is what the found key gives on ciphertext that nothing happened to, and "key" counts
-the trials in which that is 20 dB or more.
+1 dB, whichever is less: the rule of docs/threat-model.md for speech, without its clause on STOI. SNR is against the
+speech as it was encrypted. In much noise the rule says little: "undisturbed" is what the found key gives on ciphertext
+that nothing happened to, and "key" counts the trials in which that is 20 dB or more. Where even the correct key gives
+less than 10 dB at the median, the table has "-" for recovered.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from wrongkey.reports.attacks.decisions import share_interval
 RATE = 16_000
 SOUNDS = ("church_bells", "rain")  # categories of ESC-50
 WITHIN = 1.0  # dB of the correct key's SNR
+HEARD = 10  # dB of the correct key below which "recovered" says nothing: nobody decrypts much then
 FIELDS = ("condition", "scheme", "size", "trial", "recovered", "claimed", "snr", "correct", "undisturbed", "seconds",
           "note")  # fmt: skip
 Wave = NDArray[np.floating]
@@ -265,10 +267,19 @@ def table(rows: Sequence[Mapping[str, str]]) -> None:
         recovered, claimed = (sum(int(row[field]) for row in own) for field in ("recovered", "claimed"))
         wrong = sum(row["claimed"] == "1" and row["recovered"] == "0" for row in own)
         right = sum(row["undisturbed"] != "" and float(row["undisturbed"]) >= DECRYPTED for row in own)
-        low, high = (round(100 * end) for end in share_interval(recovered, len(own)))
-        share = f"{recovered} of {len(own)} [{low}, {high} %]"
+        share = share_of(recovered, len(own)) if hears(own) else "-"
         medians = [median(own, field) for field in ("snr", "correct", "undisturbed", "seconds")]
         print(f"| {' | '.join([name, f'{scheme}, {size}', share, str(claimed), str(wrong), str(right), *medians])} |")
+
+
+def share_of(count: int, trials: int) -> str:
+    low, high = (round(100 * end) for end in share_interval(count, trials))
+    return f"{count} of {trials} [{low}, {high} %]"
+
+
+def hears(rows: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the correct key decrypts enough for a comparison with it to mean something."""
+    return bool(np.median([float(row["correct"]) for row in rows]) >= HEARD - 0.5)  # the docs' table has whole decibels
 
 
 def median(rows: Sequence[Mapping[str, str]], field: str) -> str:
