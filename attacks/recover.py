@@ -200,7 +200,7 @@ def recover(
     >>> found.success_claimed, found.key.block_size
     (True, 5)
     """
-    _check(waveforms)
+    check_recordings(waveforms)
     scheme = get_scheme(scheme)
     check_one_matrix(scheme, "to recover it")
     period = period_of(waveforms, rate)
@@ -268,7 +268,8 @@ class _Tried:
     rate: float
 
 
-def _check(waveforms: Sequence[Waveform]) -> None:
+def check_recordings(waveforms: Sequence[Waveform]) -> None:
+    """Raise BadInput unless there are recordings, each of finite samples `(samples,)`."""
     if not waveforms:
         raise BadInput("There is no recording: give at least one.")
     for number, one in enumerate(map(np.asarray, waveforms), start=1):

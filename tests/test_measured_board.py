@@ -38,6 +38,31 @@ def test_every_scheme_of_the_board_stands_in_both_pages(board):
             assert any(line.startswith(f"| {scheme} |") for line in lines)
 
 
+def test_claims_are_counted_over_schemes_and_not_over_the_reference(board):
+    tried = [
+        one
+        for row in board.rows
+        if row.block is not None
+        for one in row.attacks
+        if one.seconds is not None and set(one.needs) <= {"ciphertext", "other speech", "ciphertext of many"}
+    ]
+    tried = [one for one in tried if one.asset != "identity"]
+    said = measured_board.claims(board)
+    assert f"had {sum(one.trials for one in tried):,} trials and claimed success in" in said
+    assert f"in {sum(one.claimed or 0 for one in tried):,} of them. False were" in said
+    assert f"False were {sum(one.claimed_wrong or 0 for one in tried)} of " in said
+    assert all(one.attack in said for one in tried if one.claimed_wrong)
+
+
+def test_the_keystream_cipher_stands_only_if_nothing_is_claimed_of_it(board):
+    (row,) = [row for row in board.rows if row.reference]
+    claimed = row.model_copy(update={"attacks": [row.attacks[0].model_copy(update={"claimed": 1})]})
+    for reference, word in ((row, "stands"), (claimed, "does not stand")):
+        shown = board.model_copy(update={"rows": [reference if one is row else one for one in board.rows]})
+        (line,) = [line for line in measured_board.overview(shown).splitlines() if "| Keystream cipher |" in line]
+        assert f"| {word} |" in line
+
+
 def test_only_what_stands_between_its_markers_is_replaced():
     text = "a\n<!-- board rows: begin -->\nold\n<!-- board rows: end -->\nb\n<!-- board other: begin -->\nkept\n"
     placed = measured_board.placed(text, {"rows": "| \\1 |\n"})

@@ -18,6 +18,7 @@ from wrongkey.printable import printable
 from wrongkey.reports.figures.strength import strength_caption, strength_figure
 from wrongkey.reports.figures.style import INK, LINES, MARKERS, legend_below, middle, new_figure, scheme_colours, styled
 from wrongkey.reports.scheme_board.gather import on_ciphertext, seconds_to_break
+from wrongkey.reports.scheme_board.names import plain_label
 from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
 from wrongkey.reports.scheme_board.table import name_of
 from wrongkey.reports.strength.runs import NAMES, StrengthRun, ordered
@@ -89,7 +90,7 @@ def strength_of(board: SchemeBoard) -> list[StrengthRun]:
         if row.strength is not None:
             content = Strength.model_validate(row.strength)
             shown = {name: printable(getattr(content, name)) for name in NAMES}
-            if (name := name_of(row, board)) != row.label:
+            if (name := name_of(row, board)) != plain_label(row.scheme, row.label):
                 shown["scheme"] = name
             content = content.model_copy(update=shown)
             found.append(StrengthRun(Path(f"{row.scheme}-m{row.block}"), content, {}, ""))

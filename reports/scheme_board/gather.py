@@ -20,7 +20,7 @@ from wrongkey.reports.board.verdict_board import CRITERIA, HAS
 from wrongkey.reports.content.schema import Column
 from wrongkey.reports.scheme_board.reference import reference_row
 from wrongkey.reports.scheme_board.rows import row_of
-from wrongkey.reports.scheme_board.schema import Row, SchemeBoard
+from wrongkey.reports.scheme_board.schema import Row, SchemeBoard, Tried
 from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE
 
 FILE = "board.json"
@@ -123,7 +123,7 @@ def _records(folder: Path) -> list[Path]:
 
 
 def _board(protocol: dict[str, str], content: dict[str, Any], made: str, rows: Iterable[Row]) -> SchemeBoard:
-    rows = sorted(rows, key=_place)
+    rows = in_order(rows)
     return SchemeBoard.model_validate(
         {
             "wrongkey": __version__,
@@ -144,6 +144,11 @@ def column_of(name: str) -> dict[str, str]:
     return Column(name=name, has=HAS[name]).model_dump()
 
 
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Rows in the order that `ORDER` says."""
+    return sorted(rows, key=_place)
+
+
 def _place(row: Row) -> tuple[Any, ...]:
     """Sort key of `ORDER`; a row that was not attacked stands last."""
     names = [one.name for one in ADVERSARIES]
@@ -156,20 +161,23 @@ def _place(row: Row) -> tuple[Any, ...]:
         not tried,
         not row.model,
         -breaker,
-        -(inf if amount is None else amount),
+        -(inf if amount is None else round(amount, 1)),  # whole blocks of 2 s are 1.999875 s at M = 3
         scheme,
         row.block or 0,
     )
 
 
-def on_ciphertext(row: Row) -> list[tuple[float, str]]:
-    """Seconds and verdict of every attack that needs ciphertext alone and is not after who speaks."""
+def on_ciphertext_alone(row: Row) -> list[Tried]:
+    """Every case of an attack that needs ciphertext alone and is not after who speaks."""
     alone = {"ciphertext", "other speech", "ciphertext of many"}
     return [
-        (one.seconds, one.verdict)
-        for one in row.attacks
-        if one.seconds is not None and set(one.needs) <= alone and one.asset != "identity"
+        one for one in row.attacks if one.seconds is not None and set(one.needs) <= alone and one.asset != "identity"
     ]
+
+
+def on_ciphertext(row: Row) -> list[tuple[float, str]]:
+    """Seconds and verdict of these cases."""
+    return [(one.seconds, one.verdict) for one in on_ciphertext_alone(row) if one.seconds is not None]
 
 
 def seconds_to_break(row: Row) -> float | None:

@@ -14,8 +14,8 @@ from wrongkey.reports.scheme_board.words import NOT_RUN, UNFINISHED
 GUESSER, LISTENER = "unauthorised user", "eavesdropper"
 LEGEND = (
     "Who breaks a scheme at a block size, and with what: seconds of ciphertext are an eavesdropper's, who has nothing "
-    "else; “guessing” is an unauthorised user's, who tries keys on the model; where neither does, the weakest "
-    "adversary who breaks it."
+    "else; “guessing” is an unauthorised user's, who tries keys on the model; where neither was shown to, the "
+    "weakest adversary who breaks it, behind “undecided” if too few trials tell what an eavesdropper achieves."
 )
 
 
@@ -45,7 +45,10 @@ def overview_table(board: SchemeBoard) -> pd.DataFrame:
 
 
 def shortly(row: Row) -> str:
-    """What breaks a row, in a few words: "2 s", "2 s, guessing", "provider: 75 s", "someone in the room"."""
+    """What breaks a row, in a few words: "2 s", "2 s, guessing", "provider: 75 s".
+
+    Before one who is no eavesdropper, what an eavesdropper may achieve: "undecided (1 trial); someone in the room".
+    """
     broken = {cell.adversary: cell for cell in row.cells if cell.state == "broken"}
     quick = [_seconds(broken[LISTENER]) or LISTENER] if LISTENER in broken else []
     quick += ["guessing"] if GUESSER in broken else []
@@ -54,7 +57,16 @@ def shortly(row: Row) -> str:
     if quick or row.weakest is None:
         return ", ".join(quick) or result(row).replace(NONE, "–")
     seconds = _seconds(broken[row.weakest])
-    return f"{row.weakest}: {seconds}" if seconds else row.weakest
+    return "; ".join([*_open(row), f"{row.weakest}: {seconds}" if seconds else row.weakest])
+
+
+def _open(row: Row) -> list[str]:
+    """That an eavesdropper may break it for all that is known; empty where none was shown to, or it was not tried."""
+    heard = next(cell for cell in row.cells if cell.adversary == LISTENER)
+    if heard.state not in ("weakened", "undecided"):
+        return []
+    trials = heard.case.trials if heard.case else None
+    return [f"{heard.state} ({trials} trial{'' if trials == 1 else 's'})" if trials else heard.state]
 
 
 def _seconds(cell: Cell) -> str:

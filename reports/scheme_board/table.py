@@ -9,6 +9,7 @@ import pandas as pd
 
 from wrongkey.evaluation.run_folder.adversaries import the
 from wrongkey.reports.rounding import decibels
+from wrongkey.reports.scheme_board.names import plain_label
 from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard, State, Tried
 
 NONE = "does not apply"
@@ -27,7 +28,7 @@ def scheme_board_table(board: SchemeBoard) -> pd.DataFrame:
     DataFrame
         Scheme, M, bits, the best random key, a column for each adversary, leaks, costs, and the hash of the code.
     """
-    return pd.DataFrame([_row(row) for row in board.rows])
+    return pd.DataFrame([_row(row, board) for row in board.rows])
 
 
 def attack_table(board: SchemeBoard) -> pd.DataFrame:
@@ -57,9 +58,10 @@ def label(row: Row, board: SchemeBoard) -> str:
 
 
 def name_of(row: Row, board: SchemeBoard) -> str:
-    """The label of a scheme; with the first digits of its code's hash where a board has it with several codes."""
+    """A scheme in plain words; with the first digits of its code's hash where a board has it with several codes."""
     several = len({one.source.hash for one in board.rows if one.label == row.label}) > 1
-    return f"{row.label} ({row.source.hash[:6]})" if several else row.label
+    label = plain_label(row.scheme, row.label)
+    return f"{label} ({row.source.hash[:6]})" if several else label
 
 
 def result(row: Row) -> str:
@@ -76,9 +78,9 @@ def claims_words(one: Tried) -> str:
     return "makes no claims" if one.claimed_wrong is None else f"{one.claimed_wrong} of {one.trials}"
 
 
-def _row(row: Row) -> dict[str, str]:
+def _row(row: Row, board: SchemeBoard) -> dict[str, str]:
     return {
-        "Scheme": row.label,
+        "Scheme": name_of(row, board),
         "M": NONE if row.block is None else str(row.block),
         "Nominal bits": row.nominal_bits.words,
         "Effective bits": row.effective_bits.words,

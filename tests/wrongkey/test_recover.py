@@ -75,6 +75,43 @@ def test_several_recordings_go_into_a_folder_and_the_key_opens_them_too(secrets,
     assert is_voice(Path("again.wav"), VOICE[1])
 
 
+@pytest.fixture
+def changing(tmp_path: Path, monkeypatch) -> list[str]:
+    """Two recordings of a voice under keys that change every second and with each of them, and the flags to attack."""
+    monkeypatch.chdir(tmp_path)
+    scheme = ["--scheme", "flipping+schedule=1+nonce", "--block", "6"]
+    assert main(["keys", "draw", *scheme, "--seed", "3", "-o", "key.npz"]) == 0
+    for number, samples in enumerate(VOICE[:2]):
+        wave(tmp_path / f"plain{number}.wav", samples)
+        assert main(["encrypt", f"plain{number}.wav", "--key", "key.npz", "-o", f"secret{number}.wav"]) == 0
+    return ["recover", "secret0.wav", "secret1.wav", *scheme, "-o", "out"]
+
+
+def test_keys_that_change_are_attacked_one_by_one(changing, capsys):
+    assert main([*changing, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    first = result["parts"][0]
+    assert first["success_claimed"] and first["attack"] == "sign-chain"
+    assert first["pieces"] == [{"file": "secret0.wav", "begin": 0, "end": pytest.approx(1, abs=0.001)}]
+    assert {part["pieces"][0]["file"] for part in result["parts"]} == {"secret0.wav", "secret1.wav"}
+    heard, _ = soundfile.read(result["plain"][0])
+    assert len(heard) == len(VOICE[0])
+    assert min(abs(heard[:RATE] - sign * VOICE[0][:RATE]).max() for sign in (1, -1)) < 1e-6
+
+
+def test_parts_are_listed_and_figures_drawn(changing, capsys):
+    assert main([*changing, "--figures", "figures", "--anyway"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Success claimed: ") and "flipping+schedule=1+nonce keys for blocks of 6" in printed
+    assert "secret0.wav, 0.0 to 1.0 s: found by sign-chain in" in printed
+    assert sorted(os.listdir("figures")) == ["secret0-spectrograms.png", "secret1-spectrograms.png"]
+
+
+def test_a_seed_that_attacks_do_not_find_is_not_promised(changing, capsys):
+    assert main([*changing, "--key-out", "found.npz"]) == 2
+    assert "is a seed" in capsys.readouterr().err and not Path("out").exists()
+
+
 def test_without_success_nothing_is_written_unless_asked(secrets, capsys):
     before = sorted(os.listdir())
     wrong = ["recover", "secret0.wav", "--scheme", "flipping", "--block", "7", "--key-out", "found.npz"]
@@ -148,7 +185,7 @@ def test_what_is_in_the_way_stays(secrets, capsys):
         (["plain0.wav", "--scheme", "flipping"], "show no blocks of 2 to 128 samples"),
         (["noise.wav", "--scheme", "rom"], "show no blocks of 2 to 128 samples"),
         (["short.wav", "--scheme", "rom"], "show no blocks of 2 to 128 samples"),
-        (["secret0.wav", "--scheme", "rom+nonce", "--block", "10"], "use the scheme rom"),
+        (["secret0.wav", "--scheme", "rom+windows+nonce", "--block", "10"], "windows whose key changes"),
         (["stereo.wav", *AS], "2 channels"),
         (["secret0.wav", "slow.wav", *AS], "slow.wav has 8000 Hz and secret0.wav has 16000 Hz"),
         (["secret0.wav", "--scheme", "rom", "--block", "1"], "blocks of 2 to 128"),

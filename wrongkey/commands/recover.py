@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from wrongkey.attacks.recover import Recovered
     from wrongkey.keys import SecretKey
 
-EPILOG = "Several recordings count as one voice under one key. Exit code: 0 success claimed, 1 not, 2 bad input."
+EPILOG = (
+    "Several recordings count as one voice under one key; of schemes with +nonce or +schedule, what each key encrypted "
+    "is attacked by itself, and claiming some of them is success. Exit code: 0 success claimed, 1 not, 2 bad input."
+)
 
 
 def add(commands: Any) -> None:
@@ -60,13 +63,20 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from wrongkey.attacks.recover import recover
+    from wrongkey.commands import recover_parts
     from wrongkey.commands.windows_comment import segments_of
+    from wrongkey.keys.family import get_scheme
 
     torch.set_num_threads(1)  # more make small factorisations slower
     outs = _outs(options)
     _refuse_existing(options, outs)
+    changing = get_scheme(options.scheme).derived is not None
+    if changing:
+        recover_parts.check(options)
     recordings, rate = _read(options)
     original = _original(options, rate)
+    if changing:
+        return recover_parts.run(options, outs, recordings, rate, original)
     windows = [_windows(options.scheme, file) for file in options.files]
     pieces = [
         list(segments_of(file, said, samples)[2]) if said else [samples]
@@ -80,12 +90,12 @@ def run(options: argparse.Namespace) -> int:
         _plain(file, found.key, samples, said, found.plain[end - 1])
         for file, samples, said, end in zip(options.files, recordings, windows, ends, strict=True)
     ]
-    score = None if original is None else _snr(original, plain[0])
+    score = None if original is None else compared(original, plain[0])
 
     written: dict[str, list[str]] = {"plain": [], "key": [], "figures": []}
     if found.success_claimed or options.anyway:
         for out, samples in zip(outs, plain, strict=True):
-            _write_wav(out, samples, rate)
+            write_wav(out, samples, rate)
             written["plain"].append(str(out))
         if options.key_out:
             found.key.save(options.key_out, overwrite=options.overwrite)
@@ -180,10 +190,10 @@ def _plain(file: Path, key: SecretKey, samples: Any, windows: re.Match[str] | No
         note(f"{file}: {len(samples)} samples are not whole blocks of {key.size}; the last {left} are left out.")
     if windows:
         return speech_of(file, windows, decrypt_query(samples[: len(samples) - left], key))
-    return _cut(file, plain)
+    return cut_to_length(file, plain)
 
 
-def _cut(file: Path, samples: Any) -> Any:
+def cut_to_length(file: Path, samples: Any) -> Any:
     """Samples without the padding that `wrongkey encrypt` adds and names in the file's comment."""
     from wrongkey.commands.crypt import LENGTH
     from wrongkey.evaluation.corpora.audio import comment
@@ -192,7 +202,8 @@ def _cut(file: Path, samples: Any) -> Any:
     return samples[: int(said[1])] if said else samples
 
 
-def _snr(original: Any, plain: Any) -> float:
+def compared(original: Any, plain: Any) -> float:
+    """SNR in dB of what both hold."""
     import torch
 
     from wrongkey.evaluation.metrics.signal_to_noise import snr
@@ -202,7 +213,7 @@ def _snr(original: Any, plain: Any) -> float:
     return snr(one, other, "samples")
 
 
-def _write_wav(path: Path, samples: Any, rate: int) -> None:
+def write_wav(path: Path, samples: Any, rate: int) -> None:
     """Float samples, readable by their owner alone, as those of `wrongkey decrypt`."""
     import soundfile
 
@@ -223,22 +234,45 @@ def _draw(
 ) -> list[str]:
     """Spectrograms of every recording, and the curve of evidence: names of the files."""
     from wrongkey.attacks.recover import structure_curve
-    from wrongkey.reports.figures.recovered import block_structure_figure, spectrograms_figure
+    from wrongkey.reports.figures.recovered import block_structure_figure
 
-    result = "recovered" if found.success_claimed else "best guess, success not claimed"
-    figures = {}
+    encrypted = f"{found.key.scheme}, M = {found.key.block_size}"
+    drawn = draw_spectrograms(options, encrypted, found.success_claimed, recordings, plain, original, rate)
+    curve = structure_curve(found, recordings, rate)
+    result = _result(found.success_claimed)
+    evidence = block_structure_figure(*curve, found.key.block_size, found.key.scheme, result)
+    return [*drawn, _save(options.figures / "evidence.png", evidence)]
+
+
+def draw_spectrograms(
+    options: argparse.Namespace,
+    encrypted: str,
+    claimed: bool,
+    recordings: Sequence[Any],
+    plain: Sequence[Any],
+    original: Any,
+    rate: int,
+) -> list[str]:
+    """Spectrograms of every recording, encrypted under what `encrypted` names: names of the files."""
+    from wrongkey.reports.figures.recovered import spectrograms_figure
+
+    names = []
     for number, (file, secret, speech) in enumerate(zip(options.files, recordings, plain, strict=True)):
         panels = [("original", original)] if original is not None else []
-        panels += [(f"encrypted ({found.key.scheme}, M = {found.key.block_size})", secret), (result, speech)]
+        panels += [(f"encrypted ({encrypted})", secret), (_result(claimed), speech)]
         name = file.stem if Counter(other.stem for other in options.files)[file.stem] == 1 else f"{file.stem}-{number}"
-        figures[f"{name}-spectrograms.png"] = spectrograms_figure(panels, rate)
-    curve = structure_curve(found, recordings, rate)
-    figures["evidence.png"] = block_structure_figure(*curve, found.key.block_size, found.key.scheme, result)
-    paths = [options.figures / name for name in figures]
-    for path, figure in zip(paths, figures.values(), strict=True):
-        with _private(path) as drawn:
-            figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
-    return [str(path) for path in paths]
+        names.append(_save(options.figures / f"{name}-spectrograms.png", spectrograms_figure(panels, rate)))
+    return names
+
+
+def _result(claimed: bool) -> str:
+    return "recovered" if claimed else "best guess, success not claimed"
+
+
+def _save(path: Path, figure: Any) -> str:
+    with _private(path) as drawn:
+        figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
+    return str(path)
 
 
 @contextmanager

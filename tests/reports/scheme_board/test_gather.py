@@ -70,6 +70,13 @@ def test_rows_of_speech_alone_follow_those_with_a_model(folder):
     assert [row.scheme for row in gather(folder).rows] == ["rom", "flipping"]
 
 
+def test_amounts_that_differ_by_less_than_a_block_are_equal(folder):
+    write_cell(folder, "rom", 3, seconds=(1.999875,))
+    write_cell(folder, "rom", 4, seconds=(2,))
+    write_cell(folder, "flipping", 4, seconds=(2,))
+    assert [(row.scheme, row.block) for row in gather(folder).rows] == [("rom", 3), ("rom", 4), ("flipping", 4)]
+
+
 def test_what_was_not_tried_is_said_of_the_adversary_who_could(folder):
     write_cell(folder, broken=False, claims=False)
     (row,) = gather(folder).rows

@@ -68,6 +68,19 @@ def test_who_breaks_it_and_with_what(folder, broken, words):
     assert shortly(row.model_copy(update={"cells": cells, "weakest": next(iter(broken))})) == words
 
 
+def test_an_eavesdropper_who_was_hardly_tried_is_not_passed_over(folder):
+    write_cell(folder, "rom", 4)
+    (row,) = gather(folder).rows
+    tried = CASE.model_copy(update={"trials": 1, "successes": 0})
+    of = {"eavesdropper": ("undecided", tried), "someone in the room": ("broken", CASE)}
+    cells = [
+        cell.model_copy(update=dict(zip(("state", "case"), of.get(cell.adversary, ("not run", None)), strict=True)))
+        for cell in row.cells
+    ]
+    shown = row.model_copy(update={"cells": cells, "weakest": "someone in the room"})
+    assert shortly(shown) == "undecided (1 trial); someone in the room: 75 s"
+
+
 def test_what_is_unfinished_is_no_result_yet(folder):
     write_cell(folder, "rom", 4, broken=False)
     write_cell(folder, "rom", 8, broken=True)
