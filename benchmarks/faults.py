@@ -2,10 +2,12 @@
 
 ``python -m benchmarks.faults [FAULT …] [--rounds 50] [--rows faults.csv]``
 
-COMMAND-SIGNAL  a command (sweep, attack, strength, analyse, report) stopped by a signal (SIGKILL, SIGTERM, SIGINT,
-                SIGSTOP) at a random moment, and given again (`benchmarks.stopped_commands`)
-disk-…          a disk that is full at each write, has no inodes, turns read-only, or loses the folder
-                (`benchmarks.full_disks`; root alone can run these)
+COMMAND-SIGNAL  a command (sweep, attack, strength, analyse, report, board) stopped by a signal (SIGKILL, SIGTERM,
+                SIGINT, SIGSTOP) at a random moment, and given again (`benchmarks.stopped_commands`)
+COMMAND-disk-…  a disk that is full, has no inodes left, turns read-only, or loses the folder, and the command given
+                again (`benchmarks.full_disks`; root alone can run these)
+memory          a sweep whose address space is limited, in each round by other amounts: a sentence, and given again
+                without the limit
 kill-caller     SIGKILL of the calling process, each round 0.2 s later after its first worker was started: no process
                 may be left ten seconds later
 stubborn        the same while a worker computes and holds the interpreter
@@ -30,19 +32,20 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.full_disks import DISKS
+from benchmarks.full_disks import DISKS, disk_fault
 from benchmarks.rows import append, read
 from benchmarks.started import Started, unclean
 from benchmarks.stopped_commands import COMMANDS, SIGNALS, Stops
 
 STEP = 0.2  # seconds
+LEAST_MEMORY, MEMORY_STEP = 5 * 2**28, 2**27  # bytes of address space; PyTorch, loaded, has 1.05 GiB of it
 KEYS = 20  # of the toy models, which fail at two of them
 FIELDS = ("fault", "round", "date", "seconds", "moment", "wrong")
 
@@ -50,8 +53,8 @@ FIELDS = ("fault", "round", "date", "seconds", "moment", "wrong")
 class Run(Started):
     """A sweep."""
 
-    def __init__(self, out: Path, settings: str) -> None:
-        super().__init__(["sweep", *settings.split(), "--out", str(out)])
+    def __init__(self, out: Path, settings: str, before: Sequence[str] = ()) -> None:
+        super().__init__(["sweep", *settings.split(), "--out", str(out)], before=before)
 
 
 def toy(model: str, workers: int = 2, keys: int = KEYS, more: str = "") -> str:
@@ -181,7 +184,22 @@ def scores(folder: Path) -> pd.DataFrame:
     return table.sort_values(["condition", "metric", "key_index"], ignore_index=True)
 
 
+def memory(folder: Path, number: int) -> str | None:
+    """A sweep that may take less address space than it needs; the limit holds for each of its processes."""
+    limit = LEAST_MEMORY + number % 8 * MEMORY_STEP
+    out = folder / "run"
+    code, said = Run(out, SMALL, before=["prlimit", f"--as={limit}"]).finish()
+    if code not in (0, 2):
+        return f"exit code {code} under {limit >> 20} MiB: {said}"
+    if wrong := unclean(said):
+        return wrong
+    if code == 0:
+        return "late"
+    return Run(out, SMALL).done() or (None if keys_done(out) == set(range(200)) else "keys are missing")
+
+
 SWEEPS = {
+    "memory": memory,
     "kill-caller": kill_caller,
     "stubborn": stubborn,
     "interrupt": interrupt,
@@ -203,7 +221,10 @@ def injected(fault: str, number: int, stops: Stops) -> dict[str, object]:
         moment, wrong = stops.once(*STOPS[fault], number)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            wrong = (DISKS | SWEEPS)[fault](Path(folder), number)
+            if fault in DISKS:
+                wrong = disk_fault(fault, stops, Path(folder), number)
+            else:
+                wrong = SWEEPS[fault](Path(folder), number)
     return {
         "fault": fault,
         "round": number,
@@ -215,7 +236,7 @@ def injected(fault: str, number: int, stops: Stops) -> dict[str, object]:
 
 
 def table(rows: list[dict[str, str]]) -> Iterator[str]:
-    """Lines of the table of all rounds; a signal that came after the end of its command was not tried."""
+    """Lines of the table of all rounds; a fault that came after the end of its command was not tried."""
     yield "| fault | tried | survived |"
     yield "| :--- | ---: | ---: |"
     for fault in FAULTS:

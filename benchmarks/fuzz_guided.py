@@ -90,16 +90,15 @@ def guided(kind: str, place: str, seconds: int) -> None:
 
     # What is fuzzed is imported here for the first time: atheris adds its counters as modules are loaded.
     with atheris.instrument_imports(include=["wrongkey"]):
-        from benchmarks.fuzz import KINDS, tried
+        from benchmarks.fuzz import KINDS, opened
 
     with tempfile.TemporaryDirectory(prefix="wrongkey-fuzz-") as own:
         file = KINDS[kind].make(Path(own))
 
         def one(content: bytes) -> None:
             file.write_bytes(content)
-            found = tried(lambda: KINDS[kind].use(file))
-            if found not in ("read", "refused"):
-                raise RuntimeError(found)
+            if (found := opened(kind, file)).wrong:
+                raise RuntimeError(found.what)
 
         atheris.Setup(_arguments(Path(place), seconds), one)
         atheris.Fuzz()

@@ -69,6 +69,19 @@ def analysis(run: Path) -> tuple[Any, str]:
     return _json(run / "analyses/keys.json")["measures"], pd.read_parquet(run / "analyses/keys.parquet").to_csv()
 
 
+def board(run: Path) -> list[Any]:
+    """Cells and cases of a board, without what was timed."""
+    rows = _json(run / "board.json")["rows"]
+    return [
+        (row["scheme"], row["block"], [cell["state"] for cell in row["cells"]], [_case(one) for one in row["attacks"]])
+        for row in rows
+    ]
+
+
+def _case(tried: dict[str, Any]) -> list[Any]:
+    return [tried[name] for name in ("attack", "given", "asset", "verdict", "successes", "trials", "failed")]
+
+
 def report(run: Path) -> Any:
     """The report as JSON; its page must be whole."""
     assert (run.parent / "report.html").read_text().rstrip().endswith("</html>"), "the page is cut"
@@ -95,6 +108,17 @@ def _json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+# the smallest protocol that has a cell to break
+BOARD = """
+name = "smallest"
+seed = 0
+schemes = ["rom"]
+blocks = [3]
+corpus = {name = "bundled", victims = {speakers = ["af_alloy"]}, background = {speakers = ["am_puck"]}}
+scoring = {random_keys = 5, per_speaker = 2}
+attacks = {names = ["known-plaintext"], seconds = [1], trials = 3, fewest = 3, costly_after = 60}
+cost = {repeats = 1}
+"""
 SWEEP = f"sweep --model tests.toys:raw3 {SPEECH} --keys 48 --rows 8 --workers 1 --replicates 0 --out run"
 COMMANDS = {
     "sweep": Command(SWEEP, scores, shards),
@@ -112,6 +136,7 @@ COMMANDS = {
     ),
     "analyse": Command("analyse keys run --trust", analysis, _nothing, on_a_sweep=True),
     "report": Command("report run --format html,json --out report.html", report, _nothing, on_a_sweep=True),
+    "board": Command("board --protocol board.toml --corpus bundled --workers 1 --out run", board, _nothing),
 }
 
 
@@ -138,9 +163,11 @@ class Stops:
 
     def once(self, name: str, stop: str, number: int) -> tuple[float, str | None]:
         """One command, stopped once: the moment in seconds, and what was wrong, "late" where it had ended before."""
-        command, alone = COMMANDS[name], self._left_alone(name)
+        command, alone = COMMANDS[name], self.left_alone(name)
         moment = random.Random(f"{name}, {stop}, {number}").uniform(0, alone.seconds)
-        here = self._begun(f"{name}-{stop}-{number}", command)
+        here = self.place / f"{name}-{stop}-{number}"
+        here.mkdir()
+        self.provide(here, command)
         try:
             return moment, self._stopped(here, command, stop, moment) or self._again(here, command, alone.result)
         finally:
@@ -178,9 +205,12 @@ class Stops:
             return f"files left: {', '.join(left)}"
         return None
 
-    def _left_alone(self, name: str) -> Undisturbed:
+    def left_alone(self, name: str) -> Undisturbed:
+        """A command to which nothing happened; it is run where that was not done yet."""
         if name not in self._alone:
-            here = self._begun(f"{name}-alone", COMMANDS[name])
+            here = self.place / f"{name}-alone"
+            here.mkdir()
+            self.provide(here, COMMANDS[name])
             begin = time.monotonic()
             if wrong := Started(COMMANDS[name].words.split(), here).done():
                 raise SystemExit(f"wrongkey {COMMANDS[name].words} fails without any fault: {wrong}")
@@ -188,12 +218,15 @@ class Stops:
             self._alone[name] = Undisturbed(COMMANDS[name].result(here / "run"), seconds)
         return self._alone[name]
 
-    def _begun(self, name: str, command: Command) -> Path:
-        """A new working directory, with what the command needs."""
-        here = self.place / name
-        here.mkdir()
+    def provide(self, here: Path, command: Command) -> None:
+        """Write what a command needs into its working directory."""
         (here / "salt.json").write_text(json.dumps({"format": "wrongkey-salt/1", "salt": SALT}))
+        (here / "board.toml").write_text(BOARD)
         if command.on_a_sweep:
-            self._left_alone("sweep")
+            self.left_alone("sweep")
             shutil.copytree(self.place / "sweep-alone" / "run", here / "run")
-        return here
+
+    def again(self, here: Path, name: str) -> str | None:
+        """What is wrong when a command is given again: with its end, its result, or what it made again or left."""
+        command = COMMANDS[name]
+        return self._again(here, command, self.left_alone(name).result)

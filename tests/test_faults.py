@@ -22,7 +22,7 @@ def may_mount(place: Path) -> bool:
         return False
 
 
-@pytest.mark.parametrize("fault", ["attack-SIGTERM", "strength-SIGKILL", "disk-full"])
+@pytest.mark.parametrize("fault", ["attack-SIGTERM", "strength-SIGKILL", "analyse-disk-full"])
 def test_a_command_survives(fault, tmp_path):
     if fault in DISKS and not may_mount(tmp_path):
         pytest.skip("may not mount a disk")
@@ -31,7 +31,7 @@ def test_a_command_survives(fault, tmp_path):
 
 def test_the_table_counts_what_was_tried():
     """A signal that came after the end of its command was not tried."""
-    outcomes = {"sweep-SIGKILL": ["", "late", "other results"], "disk-full": [""], "hang": ["late"]}
+    outcomes = {"sweep-SIGKILL": ["", "late", "other results"], "sweep-disk-full": [""], "hang": ["late"]}
     rows = [{"fault": fault, "wrong": wrong} for fault, found in outcomes.items() for wrong in found]
-    assert list(table(rows))[2:] == ["| sweep-SIGKILL | 2 | 1 |", "| disk-full | 1 | 1 |"]
+    assert list(table(rows))[2:] == ["| sweep-SIGKILL | 2 | 1 |", "| sweep-disk-full | 1 | 1 |"]
     assert set(outcomes) <= set(FAULTS)

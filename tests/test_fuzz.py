@@ -1,11 +1,19 @@
 """Damaged input files of every kind are read or refused in one sentence; benchmarks/fuzz.py tries thousands."""
 
 import random
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzz import KINDS, mutated, outcome
+from benchmarks.fuzz import KINDS, mutated, opened, outcome, tried
 from benchmarks.fuzz_guided import row_of
+from wrongkey.errors import BadInput
+
+FOLDER = Path(__file__).parent / "data" / "found"
+FOUND = sorted(path for path in FOLDER.glob("*/*"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -16,7 +24,44 @@ def test_a_sound_file_is_read(kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_file_is_read_or_refused_in_a_sentence(kind):
     found = {seed: outcome(kind, seed, keep=None) for seed in range(1_000_000, 1_000_012)}
-    assert set(found.values()) <= {"read", "refused"}, found
+    assert not any(one.wrong for one in found.values()), found
+
+
+@pytest.mark.parametrize("found", FOUND, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_an_input_that_was_found_once_is_read_or_refused_in_a_sentence(found, tmp_path):
+    kind = next(name for name in KINDS if name.replace(" ", "-") == found.parent.name)
+    file = KINDS[kind].make(tmp_path)
+    shutil.copyfile(found, file)
+    outcome = opened(kind, file)
+    assert not outcome.wrong, outcome
+
+
+def test_every_found_input_is_explained():
+    said = (FOLDER / "README.md").read_text()
+    assert FOUND and all(f"`{path.parent.name}/{path.name}`" in said for path in FOUND)
+
+
+def test_memory_beyond_the_honest_size_is_a_fault(monkeypatch, tmp_path):
+    def wasteful(file):
+        bytearray(64 * 2**20)
+
+    monkeypatch.setitem(KINDS, "only", replace(KINDS["only"], use=wasteful))
+    found = opened("only", KINDS["only"].make(tmp_path))
+    assert found.wrong and "MiB of memory for an honest size of" in found.what
+    assert 60 * 2**20 < found.grown < 70 * 2**20
+    monkeypatch.setitem(KINDS, "only", replace(KINDS["only"], use=wasteful, decoded=16 * 2**20))
+    assert opened("only", tmp_path / "only.txt").what == "read"
+
+
+def test_a_reader_that_takes_the_end_of_its_time_for_an_error_of_the_disk_is_late(monkeypatch):
+    def slow():
+        try:
+            time.sleep(5)
+        except (OSError, ValueError) as error:
+            raise BadInput("The file cannot be read.") from error
+
+    monkeypatch.setattr("benchmarks.fuzz.SECONDS", 1)
+    assert tried(slow).startswith("fault: Late")
 
 
 def test_mutations_change_files_and_can_be_made_again():
@@ -27,9 +72,9 @@ def test_mutations_change_files_and_can_be_made_again():
 
 
 def test_a_number_that_contradicts_another_is_a_fault(monkeypatch):
-    monkeypatch.setattr("benchmarks.fuzz.duration", lambda file: 7.0)
+    monkeypatch.setattr("benchmarks.fuzz_speech.duration", lambda file: 7.0)
     outcomes = {outcome("wav", seed, keep=None) for seed in range(10)}
-    assert any(found.startswith("fault: AssertionError") for found in outcomes)
+    assert any(found.what.startswith("fault: AssertionError") for found in outcomes)
 
 
 def test_what_the_guided_fuzzer_says_becomes_a_row():

@@ -244,8 +244,9 @@ def _read(path: Path) -> Protocol:
         content = Content.model_validate(raw)
     except ValidationError as error:
         raise BadInput(f"{path} is not a protocol ({_first(error)}): see docs/board.md.") from None
-    except ValueError as error:  # of TOML, or of UTF-8
-        raise BadInput(f"{path} is not TOML ({error}): see docs/board.md.") from None
+    except (ValueError, RecursionError) as error:  # of TOML, a huge number, UTF-8, or lists within lists
+        why = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise BadInput(f"{path} is not TOML ({why}): see docs/board.md.") from None
     _check(content, path)
     if named := path_within(raw):
         raise BadInput(

@@ -147,6 +147,6 @@ def read_salt(path: Path) -> Salt:
             raise ValueError
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror or error}): name an attacks/salt.json.") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise BadInput(f"{path} holds no salt of victims' keys: name an attacks/salt.json, or delete it.") from None
     return Salt(secret)

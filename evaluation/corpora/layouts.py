@@ -356,7 +356,7 @@ def _voxceleb_genders(places: dict[Path, None]) -> dict[str, Gender | None]:
     for path in (place / "vox1_meta.csv" for place in places):
         if path.is_file():
             rows = [re.split(r"[\t,]", line.strip()) for line in read_lines(path) if line.strip()]
-            header = [title.strip() for title in rows[0]]
+            header = [title.strip() for title in rows[0]] if rows else []
             if "Gender" not in header:
                 raise BadInput(f"{path} has no column Gender: fetch the published vox1_meta.csv again.")
             column = header.index("Gender")

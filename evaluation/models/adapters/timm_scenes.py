@@ -158,8 +158,9 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # a byte order mark is an editor's
     except OSError as error:
         raise BadInput(f"Model timm:{path} cannot be read ({error.strerror}): give a TOML file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"Model timm:{path} is not TOML: {error}.") from error
+    except (ValueError, RecursionError) as error:  # of TOML, a huge number, UTF-8, or lists within lists
+        why = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise BadInput(f"Model timm:{path} is not TOML: {why}.") from error
 
 
 def _settings(table: dict[str, Any], known: Mapping[str, tuple[type, Any]], path: Path, where: str) -> dict[str, Any]:

@@ -108,12 +108,12 @@ def load_asc_convmixer(name: str = NAME, *, folded: bool = True, path: Path | No
     try:
         with safe_open(path, framework="pt") as stored:
             classes = json.loads((stored.metadata() or {}).get("classes", "[]"))
-        if not classes:
+        if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
             raise BadInput(f"{path}: not the weights of {NAME}; give the file of that model.")
         network = ConvMixer(len(classes))
         network.load_state_dict(load_file(path))
     except BadInput:
         raise
-    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+    except (OSError, ValueError, SafetensorError, RuntimeError) as error:  # RecursionError is a RuntimeError
         raise BadInput(f"{path}: cannot be read as weights of {NAME}; train it again or restore the file.") from error
     return AscConvMixer(network.eval().requires_grad_(False), tuple(classes))

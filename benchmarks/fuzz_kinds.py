@@ -1,0 +1,6 @@
+"""All kinds of input files that `benchmarks.fuzz` damages, by their names."""
+
+from benchmarks import fuzz_documents, fuzz_speech
+from benchmarks.fuzz_kind import Kind
+
+KINDS: dict[str, Kind] = fuzz_speech.KINDS | fuzz_documents.KINDS
