@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.narrow import present
-from wrongkey.attacks.base import BackgroundSpeech, Evidence, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.attacks.waveforms.polyphase_of_many import PolyphaseOfMany
@@ -47,6 +47,29 @@ def test_the_rest_of_a_block_at_the_end_of_a_query_is_left_out(voice):
         for one in (query, longer)
     ]
     np.testing.assert_array_equal(first, second)
+
+
+def of_many(queries, size):
+    """What the attack makes of queries, the first of them the victim's."""
+    first, *others = [query[: len(query) // size * size] for query in queries]
+    many = BackgroundSpeech(tuple(query.float() for query in others), ("",) * len(others))
+    return PolyphaseOfMany().run(Evidence(setting(size), Case(), 0, ciphertext=(first,), enrolled=many))
+
+
+def test_plain_speech_is_not_claimed_at_large_blocks(voice):
+    assert not of_many(voice, 32).success_claimed
+
+
+def test_white_noise_is_not_claimed_at_large_blocks():
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 60_000)))
+    assert not of_many(list(noise), 32).success_claimed
+
+
+@pytest.mark.parametrize("size", [10, 40])
+def test_another_block_size_is_not_claimed_at_large_blocks(voice, size):
+    key = correct_key("rom", size, 0)
+    sent = [encrypt_query(query[: len(query) // size * size], key, blocks="samples") for query in voice]
+    assert not of_many(sent, 32).success_claimed
 
 
 def test_it_leaves_small_blocks_to_the_attack_on_one_speaker():
