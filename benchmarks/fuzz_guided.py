@@ -41,7 +41,7 @@ def main() -> int:
     if asked.one:
         kind, folder = asked.one
         guided(kind, folder, asked.seconds)
-    from benchmarks.fuzz import KINDS
+    from benchmarks.fuzz_kinds import KINDS
 
     if unknown := [kind for kind in asked.kinds or () if kind not in KINDS]:
         raise SystemExit(f"{unknown[0]!r} is none of the kinds: {', '.join(KINDS)}.")
@@ -52,7 +52,8 @@ def main() -> int:
 
 def fuzzed(kind: str, seconds: int, keep: Path) -> list[str]:
     """The row of a kind. A process ends with its first fault."""
-    from benchmarks.fuzz import KINDS, mutated
+    from benchmarks.fuzz import mutated
+    from benchmarks.fuzz_kinds import KINDS
 
     with tempfile.TemporaryDirectory(prefix="wrongkey-fuzz-") as place:
         folder = Path(place)
@@ -90,7 +91,8 @@ def guided(kind: str, place: str, seconds: int) -> None:
 
     # What is fuzzed is imported here for the first time: atheris adds its counters as modules are loaded.
     with atheris.instrument_imports(include=["wrongkey"]):
-        from benchmarks.fuzz import KINDS, opened
+        from benchmarks.fuzz import opened
+        from benchmarks.fuzz_kinds import KINDS
 
     with tempfile.TemporaryDirectory(prefix="wrongkey-fuzz-") as own:
         file = KINDS[kind].make(Path(own))

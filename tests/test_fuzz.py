@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzz import KINDS, mutated, opened, outcome, tried
+from benchmarks.fuzz import mutated, opened, outcome, tried
 from benchmarks.fuzz_guided import row_of
+from benchmarks.fuzz_kinds import KINDS
 from wrongkey.errors import BadInput
 
 FOLDER = Path(__file__).parent / "data" / "found"

@@ -64,7 +64,7 @@ def resampled_eer(scores: Tensor, target: Tensor, shares: Shares) -> Tensor:
         As `eer` does.
     """
     scores, target = validated(scores, target)
-    scores = torch.atleast_2d(scores)
+    scores = scores.reshape(-1, len(target))
     if scores.dtype is torch.bfloat16:  # which numpy lacks, and float32 contains
         scores = scores.float()
     ordered, order = (one.numpy() for one in by_rising_score(scores.cpu()))

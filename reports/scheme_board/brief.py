@@ -74,9 +74,10 @@ def leaks_table(board: SchemeBoard) -> pd.DataFrame:
     for heading, pattern in _TOLD.items():
         table[heading] = [found[1] if (found := re.search(pattern, row.leaks)) else NOTHING for row in rows]
     table["Linkability, EER in %"] = [_number(row.linkability.value, ".1f") for row in rows]
-    table["Owner, ms a model"] = [_number(_thousand(row.cost and row.cost.owner_seconds), ".2g") for row in rows]
-    table["User, ms a second"] = [_number(_thousand(row.cost and row.cost.user_seconds), ".2g") for row in rows]
-    table["Data, factor"] = [_number(row.cost and row.cost.data_factor, ".3g") for row in rows]
+    costs = [row.cost for row in rows]
+    table["Owner, ms a model"] = [_number(_thousand(cost.owner_seconds) if cost else None, ".2g") for cost in costs]
+    table["User, ms a second"] = [_number(_thousand(cost.user_seconds) if cost else None, ".2g") for cost in costs]
+    table["Data, factor"] = [_number(cost.data_factor if cost else None, ".3g") for cost in costs]
     return table
 
 

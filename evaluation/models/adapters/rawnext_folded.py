@@ -30,8 +30,8 @@ class FoldedRawNeXt(nn.Module):
 
     def __init__(self, network: RawNeXt) -> None:
         super().__init__()
-        convolution, norm = network.base_layer[0], network.base_layer[1]
-        self.base_layer = nn.Sequential(fuse_conv_bn_eval(convolution, norm), nn.ReLU(inplace=True))
+        first, norm = cast(nn.Conv1d, network.base_layer[0]), cast(nn.BatchNorm1d, network.base_layer[1])
+        self.base_layer = nn.Sequential(fuse_conv_bn_eval(first, norm), nn.ReLU(inplace=True))
         self.stages = nn.ModuleList(
             [_convolutions(stage) for stage in (network.level0, network.level1)]
             + [FoldedTree(stage) for stage in (network.level2, network.level3, network.level4, network.level5)]
@@ -187,7 +187,7 @@ def _affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
 
 
 def _in_threes(x: Tensor) -> Tensor:
-    return x.unflatten(1, (-1, 3))
+    return x.reshape(len(x), -1, 3, x.shape[2])
 
 
 def _average3(x: Tensor) -> Tensor:
