@@ -16,6 +16,7 @@ from textwrap import fill
 
 import pandas as pd
 
+from wrongkey.errors import BadInput
 from wrongkey.files import write_text_atomically
 from wrongkey.reports.attacks.decisions import share_interval
 from wrongkey.reports.figures.style import save_figure
@@ -49,13 +50,21 @@ def pages(board: SchemeBoard) -> dict[Path, str]:
         "adversaries": to_markdown(breaks_table(board)),
         "leaks": leaks(board),
     }
-    return {page: placed(page.read_text(encoding="utf-8"), parts) for page in PAGES}
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    if missing := [name for name in parts if not any(begin_of(name) in text for text in texts.values())]:
+        raise BadInput(f"No page has the line {begin_of(missing[0])}: restore it, and the end that belongs to it.")
+    return {page: placed(text, parts) for page, text in texts.items()}
+
+
+def begin_of(part: str) -> str:
+    """The line that a part of a page follows."""
+    return f"<!-- board {part}: begin -->"
 
 
 def placed(text: str, parts: Mapping[str, str]) -> str:
     """A page with each part between its markers ``<!-- board NAME: begin -->`` and ``<!-- board NAME: end -->``."""
     for name, part in parts.items():
-        begin, end = (re.escape(f"<!-- board {name}: {place} -->") for place in ("begin", "end"))
+        begin, end = re.escape(begin_of(name)), re.escape(f"<!-- board {name}: end -->")
         text = re.sub(f"({begin}\n).*?({end})", lambda found, part=part: found[1] + part + found[2], text, flags=re.S)
     return text
 
@@ -180,4 +189,8 @@ def main(boards: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main([Path(name) for name in sys.argv[1:]])
+    try:
+        main([Path(name) for name in sys.argv[1:]])
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

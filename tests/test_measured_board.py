@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from wrongkey.attacks.board.protocol import open_protocol
+from wrongkey.errors import BadInput
 from wrongkey.reports.scheme_board.gather import read_board
 from wrongkey.reports.scheme_board.overview import overview_table
 
@@ -24,6 +25,14 @@ def board():
 def test_the_pages_are_made_of_the_file(board):
     for page, text in measured_board.pages(board).items():
         assert page.read_text(encoding="utf-8") == text, f"run python docs/measured_board.py: {page.name} is older"
+
+
+def test_a_page_that_lost_its_markers_is_refused(board, tmp_path, monkeypatch):
+    page = tmp_path / "board.md"
+    page.write_text((ROOT / "docs/board.md").read_text().replace("<!-- board leaks: begin -->", ""))
+    monkeypatch.setattr(measured_board, "PAGES", (page, ROOT / "README.md"))
+    with pytest.raises(BadInput, match="No page has the line <!-- board leaks: begin -->"):
+        measured_board.pages(board)
 
 
 def test_the_board_is_of_the_shipped_protocol(board):

@@ -9,12 +9,14 @@ import pandas as pd
 from wrongkey.keys.labels import place_of_scheme
 from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard
 from wrongkey.reports.scheme_board.table import NONE, name_of, result
-from wrongkey.reports.scheme_board.words import NOT_RUN, UNFINISHED
+from wrongkey.reports.scheme_board.words import NO_ATTACK, NOT_RUN, UNFINISHED
 
+ANY_KEY = "any key"
 GUESSER, LISTENER = "unauthorised user", "eavesdropper"
 LEGEND = (
     "Who breaks a scheme at a block size, and with what: seconds of ciphertext are an eavesdropper's, who has nothing "
-    "else; “guessing” is an unauthorised user's, who tries keys on the model; where neither was shown to, the "
+    f"else; “guessing” is an unauthorised user's, who tries keys on the model; “{ANY_KEY}” means that a typical "
+    "wrong key does nearly as well as the right one; where neither was shown to, the "
     "weakest adversary who breaks it, behind “undecided” if too few trials tell what an eavesdropper achieves."
 )
 
@@ -45,11 +47,13 @@ def overview_table(board: SchemeBoard) -> pd.DataFrame:
 
 
 def shortly(row: Row) -> str:
-    """What breaks a row, in a few words: "2 s", "2 s, guessing", "provider: 75 s".
+    """What breaks a row, in a few words: "2 s", "2 s, guessing", "any key", "provider: 75 s".
 
     Before one who is no eavesdropper, what an eavesdropper may achieve: "undecided (1 trial); someone in the room".
     """
     broken = {cell.adversary: cell for cell in row.cells if cell.state == "broken"}
+    if LISTENER in broken and (case := broken[LISTENER].case) and case.attack == NO_ATTACK:
+        return ANY_KEY
     quick = [_seconds(broken[LISTENER]) or LISTENER] if LISTENER in broken else []
     quick += ["guessing"] if GUESSER in broken else []
     if not quick and UNFINISHED in row.notes:
@@ -70,7 +74,7 @@ def _open(row: Row) -> list[str]:
 
 
 def _seconds(cell: Cell) -> str:
-    return f"{cell.case.seconds:.2g} s" if cell.case and cell.case.seconds is not None else ""
+    return f"{round(cell.case.seconds, 1):g} s" if cell.case and cell.case.seconds is not None else ""
 
 
 def _place(row: Row) -> tuple[tuple[int, int, str], str]:

@@ -30,7 +30,15 @@ from wrongkey.reports.board.verdict_board import board
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, Tried
 from wrongkey.reports.scheme_board.schema import State as ShownState
-from wrongkey.reports.scheme_board.words import NOT_RUN, UNFINISHED, cost_words, does_not_apply, not_run, percent_words
+from wrongkey.reports.scheme_board.words import (
+    NO_ATTACK,
+    NOT_RUN,
+    UNFINISHED,
+    cost_words,
+    does_not_apply,
+    not_run,
+    percent_words,
+)
 from wrongkey.reports.statistics.key_statistics import KeyStatistics, summarise
 from wrongkey.reports.strength.runs import StrengthRun, load_strength, strength_alone
 from wrongkey.reports.strength.words import bits_words, effective_words
@@ -167,9 +175,7 @@ def _break(shown: Shown, run: AttackRun | None) -> Break | None:
         return _guess(found.guess, found.asset)
     if found.case is None:
         return (
-            Break(attack="no attack", given="a typical wrong key", asset=found.asset)
-            if found.word is Word.OPEN
-            else None
+            Break(attack=NO_ATTACK, given="a typical wrong key", asset=found.asset) if found.word is Word.OPEN else None
         )
     case, outcome = found.case, found.case.outcome
     claimed = _claims(outcome, case)

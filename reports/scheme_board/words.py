@@ -4,6 +4,7 @@ from wrongkey.evaluation.run_folder.board_cell import Cost
 from wrongkey.reports.board.words import cpu
 
 NOT_RUN = "not run"
+NO_ATTACK = "no attack"  # a typical wrong key does nearly as well as the right one
 UNFINISHED = "The attacks are unfinished."
 
 

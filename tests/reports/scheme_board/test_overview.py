@@ -43,6 +43,9 @@ def test_two_codes_of_one_scheme_are_two_rows(folder):
 CASE = Break(attack="mine", given="75 s of ciphertext", asset="key", seconds=75.0)
 
 
+UNNEEDED = CASE.model_copy(update={"attack": "no attack", "seconds": None})
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
@@ -51,6 +54,8 @@ CASE = Break(attack="mine", given="75 s of ciphertext", asset="key", seconds=75.
         ({"provider": CASE}, "provider: 75 s"),
         ({"someone in the room": CASE.model_copy(update={"seconds": None})}, "someone in the room"),
         ({"eavesdropper": CASE.model_copy(update={"seconds": None})}, "eavesdropper"),
+        ({"eavesdropper": CASE.model_copy(update={"seconds": 120.04})}, "120 s"),
+        ({"unauthorised user": None, "eavesdropper": UNNEEDED}, "any key"),
     ],
 )
 def test_who_breaks_it_and_with_what(folder, broken, words):
