@@ -110,7 +110,6 @@ def _tensors(tree: Any) -> list[Tensor]:
     return [one for one in tree_leaves(tree) if isinstance(one, Tensor)]
 
 
-@torch.inference_mode()
 def main() -> None:
     """Write the table."""
     options = _options()
@@ -154,6 +153,7 @@ def _of(name: str, noise: Tensor) -> tuple[Callable[[Tensor], Any], Tensor]:
     return ask, model.segments(model.front_end(noise))[:1]
 
 
+@torch.inference_mode()  # not where networks are made: weights made in it are not packed
 def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> list[str]:
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), _unpacked():
         ask(row)

@@ -128,13 +128,13 @@ def _asking(model: str, utterances: int | None = None, keys: int = 8) -> float:
     return _seconds(lambda: experiment.answers(drawn)) / (keys * len(experiment.used))
 
 
-@torch.inference_mode()
 def _asking_rawnext() -> float:
     """The same for RawNeXt with random weights, from one segment of the ten of an utterance."""
     network = FoldedRawNeXt(RawNeXt().eval()).eval().requires_grad_(False)
     segment = 0.1 * torch.randn(1, SEGMENT)
-    network(segment)
-    return SEGMENTS * _seconds(lambda: network(segment))
+    with torch.inference_mode():
+        network(segment)
+        return SEGMENTS * _seconds(lambda: network(segment))
 
 
 def _verification(rng: np.random.Generator) -> SpeakerVerification:

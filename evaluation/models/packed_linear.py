@@ -20,7 +20,8 @@ class PackedLinear(nn.Module):
 
     It packs in `torch.inference_mode` alone. Elsewhere (gradients, forward-mode derivatives, tracing), under autocast,
     on other devices and in other precisions it computes as `nn.Linear` does. A change of the weights is seen, but for
-    one in place through `weight.data`, which PyTorch does not count.
+    one in place through `weight.data`, which PyTorch does not count. Weights that were made in inference mode are not
+    packed, since PyTorch counts none of their changes: make the model outside of it.
 
     Parameters
     ----------
