@@ -45,7 +45,7 @@ from benchmarks.started import Started, unclean
 from benchmarks.stopped_commands import COMMANDS, SIGNALS, Stops
 
 STEP = 0.2  # seconds
-LEAST_MEMORY, MEMORY_STEP = 5 * 2**28, 2**27  # bytes of address space; PyTorch, loaded, has 1.05 GiB of it
+LEAST_MEMORY, MEMORY_STEP = 9 * 2**27, 2**25  # bytes of address space; PyTorch, loaded, has 1.05 GiB of it
 KEYS = 20  # of the toy models, which fail at two of them
 FIELDS = ("fault", "round", "date", "seconds", "moment", "wrong")
 
