@@ -64,13 +64,14 @@ def fuzzed(kind: str, seconds: int, keep: Path) -> list[str]:
         for number, content in enumerate(starts):
             (folder / "inputs" / str(number)).write_bytes(content)
         command = [sys.executable, "-m", "benchmarks.fuzz_guided", "--seconds", str(seconds), "--one", kind, place]
-        said = subprocess.run(command, capture_output=True, text=True, errors="replace").stderr
+        ended = subprocess.run(command, capture_output=True, text=True, errors="replace")
         faults = sorted((folder / "faults").iterdir())
         for fault in faults:
             keep.mkdir(parents=True, exist_ok=True)
             shutil.copy(fault, keep / f"{kind.replace(' ', '-')}-{fault.name}")
-    row = row_of(kind, said, len(faults))
-    print(f"{kind}: {row[1]} inputs, {len(faults)} faults", file=sys.stderr, flush=True)
+    # an end that libFuzzer kept no input of, such as a death by a signal, is a fault, too
+    row = row_of(kind, ended.stderr, len(faults) or int(ended.returncode != 0))
+    print(f"{kind}: {row[1]} inputs, {row[-1]} faults", file=sys.stderr, flush=True)
     return row
 
 
@@ -114,6 +115,7 @@ def _arguments(folder: Path, seconds: int) -> Sequence[str]:
         f"-max_len={LONGEST}",
         f"-rss_limit_mb={MEGABYTES}",
         "-timeout=0",
+        "-report_slow_units=0",  # their files would count as faults
         "-print_final_stats=1",
         f"-artifact_prefix={folder / 'faults'}/",
         str(folder / "inputs"),
