@@ -5,14 +5,16 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from wrongkey.files import is_part
+
 PREFIX = ".report-"
 LOCK = "wrongkey.lock"  # held as long as its report is being made
-OLD = 60.0  # seconds: a younger folder may not have its lock yet
+OLD = 60.0  # seconds: a younger folder may not have its lock yet, and a younger file may be written still
 
 
 @contextmanager
@@ -31,7 +33,11 @@ def scratch_folder(place: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(place: Path) -> None:
-    """Delete the folders of this kind in `place` that no run holds any more."""
+    """Delete the folders of this kind in `place` that no run holds any more, and files that nobody finished."""
+    for part in filter(is_part, place.glob(".*.part")):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime >= OLD:
+                part.unlink()
     for folder in place.glob(f"{PREFIX}*"):
         lock = folder / LOCK
         ours = re.fullmatch(rf"{re.escape(PREFIX)}\w{{8}}", folder.name) and not folder.is_symlink() and lock.is_file()

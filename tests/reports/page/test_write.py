@@ -143,7 +143,11 @@ def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path: Path) -> No
         left(".report-abcd1236", age=0),
         left(".report-abcd1237"),
     )
+    parts = [tmp_path / f".{number:016x}.part" for number in range(2)] + [tmp_path / ".notes.part"]
+    for part, age in zip(parts, (3600.0, 0.0, 3600.0), strict=True):
+        part.touch()
+        os.utime(part, (time.time() - age,) * 2)
     with FileLock(running / LOCK):
         remove_leftovers(tmp_path)
-    assert not dead.exists()
+    assert not dead.exists() and [part.exists() for part in parts] == [False, True, True]
     assert all(folder.is_dir() for folder in (foreign, unmarked, young, running))
