@@ -191,8 +191,8 @@ class Stops:
 
     def _again(self, here: Path, command: Command, wanted: Any) -> str | None:
         finished = command.finished(here / "run")
-        for left in here.rglob(".*"):  # a report removes what is a minute old: another may be writing it still
-            os.utime(left, (time.time() - 3600,) * 2, follow_symlinks=False)
+        for hidden in here.rglob(".*"):  # a report removes what is a minute old: another may be writing it still
+            os.utime(hidden, (time.time() - 3600,) * 2, follow_symlinks=False)
         if wrong := Started(command.words.split(), here).done():
             return f"again: {wrong}"
         if command.result(here / "run") != wanted:
