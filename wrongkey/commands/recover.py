@@ -6,14 +6,22 @@ import argparse
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
+from wrongkey.commands import recover_parts
+from wrongkey.commands.recovered_files import (
+    compared,
+    cut_to_length,
+    draw_spectrograms,
+    result_words,
+    save_figure,
+    write_wavs,
+)
 from wrongkey.errors import BadInput
-from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
+from wrongkey.files import user_path
 from wrongkey.flags import scheme_name
 from wrongkey.terminal import conclude, note
 
@@ -63,7 +71,6 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from wrongkey.attacks.recover import recover
-    from wrongkey.commands import recover_parts
     from wrongkey.commands.windows_comment import segments_of
     from wrongkey.keys.family import get_scheme
 
@@ -94,9 +101,7 @@ def run(options: argparse.Namespace) -> int:
 
     written: dict[str, list[str]] = {"plain": [], "key": [], "figures": []}
     if found.success_claimed or options.anyway:
-        for out, samples in zip(outs, plain, strict=True):
-            write_wav(out, samples, rate)
-            written["plain"].append(str(out))
+        written["plain"] = write_wavs(outs, plain, rate)
         if options.key_out:
             found.key.save(options.key_out, overwrite=options.overwrite)
             written["key"].append(str(options.key_out))
@@ -193,37 +198,6 @@ def _plain(file: Path, key: SecretKey, samples: Any, windows: re.Match[str] | No
     return cut_to_length(file, plain)
 
 
-def cut_to_length(file: Path, samples: Any) -> Any:
-    """Samples without the padding that `wrongkey encrypt` adds and names in the file's comment."""
-    from wrongkey.commands.crypt import LENGTH
-    from wrongkey.evaluation.corpora.audio import comment
-
-    said = LENGTH.search(comment(file))
-    return samples[: int(said[1])] if said else samples
-
-
-def compared(original: Any, plain: Any) -> float:
-    """SNR in dB of what both hold."""
-    import torch
-
-    from wrongkey.evaluation.metrics.signal_to_noise import snr
-
-    shared = min(len(original), len(plain))
-    one, other = (torch.from_numpy(samples[:shared]).double() for samples in (original, plain))
-    return snr(one, other, "samples")
-
-
-def write_wav(path: Path, samples: Any, rate: int) -> None:
-    """Float samples, readable by their owner alone, as those of `wrongkey decrypt`."""
-    import soundfile
-
-    with (
-        _private(path) as file,
-        soundfile.SoundFile(file, "w", rate, 1, "FLOAT", format="WAV") as wav,
-    ):
-        wav.write(samples)
-
-
 def _draw(
     options: argparse.Namespace,
     found: Recovered,
@@ -239,49 +213,9 @@ def _draw(
     encrypted = f"{found.key.scheme}, M = {found.key.block_size}"
     drawn = draw_spectrograms(options, encrypted, found.success_claimed, recordings, plain, original, rate)
     curve = structure_curve(found, recordings, rate)
-    result = _result(found.success_claimed)
+    result = result_words(found.success_claimed)
     evidence = block_structure_figure(*curve, found.key.block_size, found.key.scheme, result)
-    return [*drawn, _save(options.figures / "evidence.png", evidence)]
-
-
-def draw_spectrograms(
-    options: argparse.Namespace,
-    encrypted: str,
-    claimed: bool,
-    recordings: Sequence[Any],
-    plain: Sequence[Any],
-    original: Any,
-    rate: int,
-) -> list[str]:
-    """Spectrograms of every recording, encrypted under what `encrypted` names: names of the files."""
-    from wrongkey.reports.figures.recovered import spectrograms_figure
-
-    names = []
-    for number, (file, secret, speech) in enumerate(zip(options.files, recordings, plain, strict=True)):
-        panels = [("original", original)] if original is not None else []
-        panels += [(f"encrypted ({encrypted})", secret), (_result(claimed), speech)]
-        name = file.stem if Counter(other.stem for other in options.files)[file.stem] == 1 else f"{file.stem}-{number}"
-        names.append(_save(options.figures / f"{name}-spectrograms.png", spectrograms_figure(panels, rate)))
-    return names
-
-
-def _result(claimed: bool) -> str:
-    return "recovered" if claimed else "best guess, success not claimed"
-
-
-def _save(path: Path, figure: Any) -> str:
-    with _private(path) as drawn:
-        figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
-    return str(path)
-
-
-@contextmanager
-def _private(path: Path) -> Iterator[BinaryIO]:
-    """A new file that its owner alone may read, in a folder that is made where it is missing."""
-    with explained_errors(path, "choose another folder, or make space", also=(RuntimeError,)):  # soundfile's
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, mode=PRIVATE) as file:
-            yield file
+    return [*drawn, save_figure(options.figures / "evidence.png", evidence)]
 
 
 def _print(options: argparse.Namespace, found: Recovered, score: float | None, written: dict[str, list[str]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wrongkey.commands.recover import compared, cut_to_length, draw_spectrograms, write_wav
+from wrongkey.commands.recovered_files import compared, cut_to_length, draw_spectrograms, write_wavs
 from wrongkey.commands.seeds import SEGMENT
 from wrongkey.errors import BadInput
 from wrongkey.terminal import conclude
@@ -42,9 +42,7 @@ def run(options: argparse.Namespace, outs: Sequence[Path], recordings: Sequence[
     score = None if original is None else compared(original, plain[0])
     written: dict[str, list[str]] = {"plain": [], "key": [], "figures": []}
     if found.success_claimed or options.anyway:
-        for out, samples in zip(outs, plain, strict=True):
-            write_wav(out, samples, rate)
-            written["plain"].append(str(out))
+        written["plain"] = write_wavs(outs, plain, rate)
     if options.figures:
         written["figures"] = draw_spectrograms(
             options,

@@ -126,6 +126,7 @@ def _attack(options: argparse.Namespace, asked: Asked, there: Path, here: Path) 
 
     folder = AttackFolder(there)
     check_again(asked, there, _trusted(options))
+    workers = _workers(threads_of(folder.suite() or {})) if options.workers is None else options.workers
     for seconds in asked.amounts:
         run_attacks(
             replace(asked.config, seconds=seconds),
@@ -133,7 +134,7 @@ def _attack(options: argparse.Namespace, asked: Asked, there: Path, here: Path) 
             here,
             keys=asked.keys,
             baseline=asked.baseline,
-            workers=_workers(threads_of(folder.suite() or {})) if options.workers is None else options.workers,
+            workers=workers,
             timeout=options.timeout,
             command=options.command,
             salt=asked.salt,
