@@ -16,6 +16,17 @@ def rounded(value: float, form: str) -> str:
     return f"{0.0 if abs(value) < NOTHING else value:z{form}}"
 
 
+def two_digits(value: float) -> str:
+    """A number to two digits, without an exponent below a million.
+
+    Examples
+    --------
+    >>> [two_digits(value) for value in (0.0123, 1.999875, 12.5, 120.0, 4321.0)]
+    ['0.012', '2', '12', '120', '4300']
+    """
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def decibels(snr: float, form: str = ".0f", unit: str = "") -> str:
     """A signal-to-noise ratio; "exact" where only rounding is left.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wrongkey.progress import duration
+from wrongkey.reports.rounding import two_digits
 
 if TYPE_CHECKING:
     from wrongkey.evaluation.planning.plan import Plan
@@ -55,7 +56,7 @@ def _table(plan: Plan, predicted: Prediction) -> list[str]:
         "start": f"start and end of {1 + processes} processes",
         "prepare": "model and speech",
         "check": "self-checks, conditions without a key",
-        "keys": f"{predicted.keys:,} keys of {key:.2g} s{by}",
+        "keys": f"{predicted.keys:,} keys of {two_digits(key)} s{by}",
         "finish": "clips",
     }
     width = max(map(len, names.values()))

@@ -19,7 +19,7 @@ from wrongkey.reports.attacks.guessing import GUESSING_NEEDS, Guess, guessed
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun
 from wrongkey.reports.attacks.threats import ASSETS, SEVERITY, Word, price, worst
 from wrongkey.reports.attacks.without_attack import opened, percent
-from wrongkey.reports.rounding import decibels
+from wrongkey.reports.rounding import decibels, two_digits
 
 VERBS = {"key": "finds", "speech": "decrypts the speech under", "use": "unlocks the model under"}
 MANY = frozenset({"ciphertext of many", "plain enrolment", "labelled ciphertext"})  # needs of attacks on identities
@@ -251,7 +251,7 @@ def case_sentence(run: AttackRun, case: Judged) -> str:
     if case.reason:
         parts.append(case.reason)
     if outcome.n:
-        parts.append(f"{outcome.median('seconds'):.2g} s of CPU a {'key' if outcome.wants_key else 'trial'}")
+        parts.append(f"{two_digits(outcome.median('seconds'))} s of CPU a {'key' if outcome.wants_key else 'trial'}")
     return "; ".join(parts) + "."
 
 

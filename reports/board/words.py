@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wrongkey.reports.rounding import two_digits
+
 
 def joined(phrases: Sequence[str]) -> str:
     """Phrases that may hold an "and" themselves.
@@ -30,4 +32,4 @@ def cpu(seconds: float) -> str:
         return "< 1 ms CPU"
     if seconds < 0.1:
         return f"{1000 * seconds:.2g} ms CPU"
-    return f"{float(f'{seconds:.2g}'):g} s CPU" if seconds < 1000 else f"{seconds / 60:.0f} min CPU"
+    return f"{two_digits(seconds)} s CPU" if seconds < 1000 else f"{seconds / 60:.0f} min CPU"

@@ -10,14 +10,14 @@ import pandas as pd
 
 from wrongkey.reports.attacks.rows import GUESSING
 from wrongkey.reports.board.words import cpu
-from wrongkey.reports.rounding import decibels
+from wrongkey.reports.rounding import decibels, two_digits
+from wrongkey.reports.scheme_board.overview import LISTENER
 from wrongkey.reports.scheme_board.schema import Break, Cell, Row, SchemeBoard
 from wrongkey.reports.scheme_board.table import name_of, said
 
 NOTHING: Final = "–"
 SAME: Final = "="
 LEFT: Final = "←"
-LISTENER: Final = "eavesdropper"
 _IMPLIED = re.compile("^(known-plaintext|chosen-plaintext|public-model): ")  # by what they are given
 _TOLD = {  # of the sentence of leaks, by column
     "Loudness, correlation": r"\(correlation ([\d.]+)\)",
@@ -121,7 +121,7 @@ def _price(case: Break, of_speech: str = "", of_time: str = "") -> str:
     """Such as "2 s · 0.55 s": of ciphertext and of CPU, or what else the attack is given."""
     if _guessed(case):
         return f"{case.queries:,.0f} guesses" if case.queries else case.given
-    given = case.given if case.seconds is None else f"{case.seconds:.2g} s{of_speech}"
+    given = case.given if case.seconds is None else f"{two_digits(case.seconds)} s{of_speech}"
     time = cpu(case.cpu_seconds).removesuffix(" CPU") if case.cpu_seconds is not None else ""
     return f"{given} · {time}{of_time}" if time else given
 

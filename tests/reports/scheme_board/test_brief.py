@@ -88,3 +88,9 @@ def test_leaks_and_costs_are_numbers_and_dashes(board):
 def test_what_is_the_same_everywhere_leaves_the_table(board):
     kept, same = without_constants(breaks_table(board)[["Scheme", "M"]])
     assert list(kept) == ["M"] and same == {"Scheme": "ROM"}
+
+
+def test_minutes_of_ciphertext_have_no_exponent(board):
+    long = Break(attack="polyphase", given="120 s of ciphertext", asset="key", seconds=120.0, cpu_seconds=240.0)
+    row = of(changed(board, 4, eavesdropper={"case": long}), 4)
+    assert row["Eavesdropper"] == "120 s · 240 s"
