@@ -71,8 +71,12 @@ def merged(boards: Sequence[tuple[Path, SchemeBoard]]) -> SchemeBoard:
     Raises
     ------
     BadInput
-        For boards of different protocols, and where two have different results for one scheme and block size. The
-        reference row of each board is kept.
+        For boards of different protocols, and where two have different results for one scheme and block size.
+
+    Notes
+    -----
+    A row that has what another one has, and further parts (`wrongkey board --only strength` in the same folder, later),
+    takes its place. The reference row of each board is kept.
     """
     first_path, first = boards[0]
     rows: dict[tuple[Any, ...], tuple[Path, Row]] = {}
@@ -86,11 +90,29 @@ def merged(boards: Sequence[tuple[Path, SchemeBoard]]) -> SchemeBoard:
             # every board has a reference of its own, under other random keys
             place = (row.scheme, row.block, row.source.hash, row.model_dump_json() if row.reference else "")
             there, known = rows.setdefault(place, (path, row))
-            if known != row:
+            fuller = known if known == row else _fuller(known, row)
+            if fuller is row:
+                rows[place] = (path, row)
+            elif fuller is None:
                 at = f" at M = {row.block}" if row.block else ""
                 raise BadInput(f"{there} and {path} have different results of {row.scheme}{at}: leave one of them out.")
     made = max(one.made for _, one in boards)
     return _board(first.protocol.model_dump(), first.content, made, [row for _, row in rows.values()])
+
+
+def _fuller(first: Row, second: Row) -> Row | None:
+    """The one of two results of a cell that has more parts, the others being equal; None where neither has."""
+    for more, less in ((second, first), (first, second)):
+        pairs = list(zip(_measured(more), _measured(less), strict=True))
+        if any(one is None for _, one in pairs) and all(one in (None, ours) for ours, one in pairs):
+            return more
+    return None
+
+
+def _measured(row: Row) -> tuple[Any, ...]:
+    """What was measured of a cell, a part after another; None where it was not."""
+    leaks = None if row.linkability.value is None else (row.leaks, row.linkability)
+    return row.attacks or None, row.strength, leaks, row.cost
 
 
 def read_board(path: Path) -> SchemeBoard:

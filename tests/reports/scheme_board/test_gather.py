@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
-from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
+from tests.reports.scheme_board.board_folders import COST, write_cell, write_keystream, write_protocol, write_record
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.reports.scheme_board.gather import FILE, gather, merged, read_board
@@ -317,3 +317,25 @@ def test_a_broken_board_is_one_sentence(folder, tmp_path):
         read_board(folder)
     with pytest.raises(BadInput, match="holds no board"):
         gather(tmp_path)
+
+
+@pytest.mark.parametrize("order", [("attacks", "both"), ("both", "attacks")])
+def test_a_row_with_further_parts_takes_the_place_of_one_without(tmp_path, order):
+    """`wrongkey board --only cost`, after `--only attacks`, in the same folder."""
+    folder = write_protocol(tmp_path / "board")
+    write_cell(folder, cost=None)
+    boards = {"attacks": (folder / "attacks.json", gather(folder))}
+    write_record(folder)
+    boards["both"] = (folder / "both.json", gather(folder))
+    (row,) = merged([boards[name] for name in order]).rows
+    assert row.cost is not None and row.attacks
+
+
+def test_parts_that_differ_are_refused_even_where_one_row_has_more(tmp_path):
+    boards = []
+    for name, broken, cost in (("a", True, None), ("b", False, COST)):
+        folder = write_protocol(tmp_path / name)
+        write_cell(folder, broken=broken, cost=cost)
+        boards.append((folder / FILE, gather(folder)))
+    with pytest.raises(BadInput, match="different results of rom at M = 4"):
+        merged(boards)
