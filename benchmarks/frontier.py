@@ -8,7 +8,9 @@
 The attack is `sign-chain`, `sample-order` or `polyphase`, whichever is made for the scheme. A trial is one key, and the
 ciphertext of `--speakers` people of the corpus, each of whom speaks for an equal part of `--seconds` or for all that
 there is. Trials take people in turn, so with one speaker each trial has another victim. `measure` adds rows that are
-missing and goes on where it was interrupted; each row says what the attack claimed, and what the truth is.
+missing and goes on where it was interrupted; each row says what the attack claimed, and what the truth is. "Broken" is
+an SNR of 20 dB or a relative key error below 0.1; "speech" counts as well a STOI within 0.05 of the correct key's, of
+the first half minute, as docs/threat-model.md does.
 """
 
 from __future__ import annotations
@@ -27,11 +29,13 @@ from torch import Tensor
 from benchmarks.rows import append, read
 from benchmarks.voices import voices
 from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Setting
+from wrongkey.attacks.harness.hearing import HEARD_SECONDS
 from wrongkey.attacks.harness.registry import open_attack
-from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.harness.scores import key_error, stoi
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Utterance, load_audio
 from wrongkey.evaluation.metrics.signal_to_noise import snr
+from wrongkey.evaluation.run_folder.successes import NEAR_CORRECT_STOI
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
 from wrongkey.keys import correct_key, decrypt_query, encrypt_query, get_scheme
 from wrongkey.keys.blocks import Blocks
@@ -49,6 +53,7 @@ FIELDS = (
     "broken",
     "claimed",
     "snr",
+    "stoi",
     "key_error",
     "linked",
     "agreement",
@@ -113,12 +118,15 @@ def attacked(scheme: str, block: int, spoken: Sequence[Sequence[Utterance]], sec
     cpu = time.process_time() - begin
     assert found.key is not None
     heard = torch.cat([decrypt_query(wave, found.key, blocks=setting.cut) for wave in secret])
-    level, error = snr(torch.cat(plain), heard, Blocks.SAMPLES), key_error(found.key, key, Blocks.SAMPLES)
+    plain_speech = torch.cat(plain)
+    level, error = snr(plain_speech, heard, Blocks.SAMPLES), key_error(found.key, key, Blocks.SAMPLES)
+    begun = slice(round(HEARD_SECONDS * RATE))
     return {
         "given": round(len(heard) / RATE, 1),
         "broken": level >= DECRYPTED or error < RECOVERED,
         "claimed": bool(found.success_claimed),
         "snr": round(level, 2),
+        "stoi": round(stoi(plain_speech[begun], heard[begun], RATE), 4),
         "key_error": round(error, 4),
         "linked": round(found.measured.get("linked bands", np.nan), 4),
         "agreement": round(found.measured.get("agreement", np.nan), 5),
@@ -167,12 +175,18 @@ def cells(rows: Sequence[Row]) -> dict[tuple[Any, ...], list[Row]]:
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
     """A line of Markdown for every cell."""
-    yield "| scheme | M | speakers | ciphertext | broken | SNR > 30 dB | claimed | claimed falsely | SNR, dB | CPU s |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    yield (
+        "| scheme | M | speakers | ciphertext | broken | speech | SNR > 30 dB | claimed | claimed falsely | SNR, dB "
+        "| STOI | CPU s |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     for (scheme, block, people, _), trials in cells(rows).items():
-        level, cpu, given = (np.nanmedian([row[name] for row in trials]) for name in ("snr", "cpu", "given"))
+        level, clear, cpu, given = (
+            np.nanmedian([row[name] for row in trials]) for name in ("snr", "stoi", "cpu", "given")
+        )
         counts = [
             sum(row["broken"] for row in trials),
+            sum(row["broken"] or row["stoi"] >= 1 - NEAR_CORRECT_STOI for row in trials),
             sum(row["snr"] > BOTH for row in trials),
             sum(row["claimed"] for row in trials),
             sum(row["claimed"] and not row["broken"] for row in trials),
@@ -181,7 +195,7 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
         broken, *others = (f"{count} of {len(trials)}" for count in counts)
         broken += f" [{100 * low:.0f}, {100 * high:.0f} %]"
         of = " | ".join([broken, *others])
-        yield f"| `{scheme}` | {block} | {people} | {given:.0f} s | {of} | {level:.0f} | {cpu:.1f} |"
+        yield f"| `{scheme}` | {block} | {people} | {given:.0f} s | {of} | {level:.0f} | {clear:.3f} | {cpu:.1f} |"
 
 
 def figure(rows: Sequence[Row], path: Path) -> None:
