@@ -99,7 +99,7 @@ def row_of(path: Path, folder: Path) -> Row:
         strength=_kept(folder),
         attacks=list(_tried(run, judged)) if run and judged else [],
         obstacles=[[printable(name), printable(why)] for name, why in (run.obstacles if run else {}).items()],
-        notes=[printable(note) for note in _notes(record, run)],
+        notes=[printable(note) for note in _notes(record, run, sweep)],
         versions=record.versions,
     )
 
@@ -339,7 +339,7 @@ def _kept(folder: Path) -> dict[str, Any] | None:
     return None if content is None else {name: value for name, value in content.items() if name != "history"}
 
 
-def _notes(record: Record, run: AttackRun | None) -> Iterator[str]:
+def _notes(record: Record, run: AttackRun | None, sweep: KeyStatistics | None) -> Iterator[str]:
     if record.why_no_model:
         yield f"Speech alone was attacked. {record.why_no_model}"
     yield from record.shortened.values()
@@ -348,8 +348,8 @@ def _notes(record: Record, run: AttackRun | None) -> Iterator[str]:
         yield f"Not needed, since other attacks break it for everyone who could run these: {names}."
     if run:
         yield from run.cautions
-        if not run.suite.get("ended"):
-            yield UNFINISHED
+    if (run and not run.suite.get("ended")) or (sweep and not run):  # random keys are swept before the first attack
+        yield UNFINISHED
     for name, step in record.parts.items():
         if step.state == "not run" and step.why:
             yield f"{name} failed: {step.why}"

@@ -66,7 +66,7 @@ def write_scores(folder, plain, incorrect, metric="eer", trials=(610, 610), mani
         row = {**setting, "metric": name}
         conditions.append({**row, "condition": "plain", "key_index": -1, "value": alone})
         keys += [{**row, "condition": "incorrect", "key_index": i, "value": v} for i, v in enumerate(values)]
-    (folder / "scores").mkdir()
+    (folder / "scores").mkdir(parents=True)
     for name, table in {"conditions": conditions, f"incorrect-00000000-{len(incorrect):08d}": keys}.items():
         write_table(folder / f"scores/{name}.parquet", pd.DataFrame(table), "", "scores")
     facts = {"format": "wrongkey-run/1", "config": {"metric": metric}}

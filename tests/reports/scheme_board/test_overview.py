@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.reports.attack_folders import write_scores
 from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
 from wrongkey.reports.scheme_board.gather import gather
 from wrongkey.reports.scheme_board.overview import LEGEND, overview_table, shortly
@@ -84,6 +85,14 @@ def test_an_eavesdropper_who_was_hardly_tried_is_not_passed_over(folder):
     ]
     shown = row.model_copy(update={"cells": cells, "weakest": "someone in the room"})
     assert shortly(shown) == "undecided (1 trial); someone in the room: 75 s"
+
+
+def test_a_cell_that_stopped_before_its_first_attack_is_no_result_yet(folder):
+    """Its random keys were swept, so that it has a run folder with scores and without attacks."""
+    name = write_record(folder, model="toy", why_no_model="")
+    write_scores(folder / "runs" / name, 8.0, [45.0] * 400)
+    (row,) = gather(folder).rows
+    assert UNFINISHED in row.notes and shortly(row) == "unfinished"
 
 
 def test_what_is_unfinished_is_no_result_yet(folder):
