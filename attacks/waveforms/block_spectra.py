@@ -35,7 +35,7 @@ The result is near the true key but not exact: the criterion treats the few leak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf, pi
 
@@ -103,13 +103,21 @@ class PolyphaseEstimate:
 
 
 def polyphase_estimates(
-    blocks: Sequence[Tensor], *, seed: int, count: int, rate: float, settings: PolyphaseSettings, turns: int = 1
+    blocks: Sequence[Tensor],
+    *,
+    seed: int,
+    count: int,
+    rate: float,
+    settings: PolyphaseSettings,
+    turns: int = 1,
+    enough: Callable[[Sequence[PolyphaseEstimate]], bool] = lambda best_first: False,
 ) -> list[PolyphaseEstimate]:
     """Estimates of the key from sequences of encrypted blocks, each (n, M), best first.
 
-    `count` estimates, or more where bands are empty, come from segments of several lengths, all but the first from
-    bases that the seed disturbs. rate: samples per second. turns: the key is known to consist of so many blocks along
-    its diagonal, a divisor of M. Raises BadInput where count or M is too small, or no sequence is as long as a segment.
+    `count` estimates come from segments of several lengths, all but the first from bases that the seed disturbs. Where
+    bands are empty more are made, until those there are `enough`, or the settings' number of them. rate: samples per
+    second. turns: the key is known to consist of so many blocks along its diagonal, a divisor of M. Raises BadInput
+    where count or M is too small, or no sequence is as long as a segment.
     """
     size = blocks[0].shape[-1] if blocks else 0
     if count < 1 or size < 2:
@@ -119,14 +127,16 @@ def polyphase_estimates(
     own = max(settings.least_blocks, round(settings.segment * rate / size))
     reference = block_spectra(blocks, own, settings)
     generator = torch.Generator().manual_seed(seed)
-    estimates = []
-    if reference.filled(settings.empty) < settings.linked:  # a path that begins in an empty band is often lost
-        count = max(count, settings.estimates_of_empty)
-    for i in range(count):
+    estimates: list[PolyphaseEstimate] = []
+    empty = reference.filled(settings.empty) < settings.linked  # a path that begins in an empty band is often lost
+    for i in range(max(count, settings.estimates_of_empty) if empty else count):
+        if i >= count and enough(estimates):
+            break
         width = max(8, round(own * settings.lengths[i % len(settings.lengths)]))
         spectra = reference if width == own else block_spectra(blocks, width, settings)
         estimates.append(_estimate(spectra, reference, generator if i else None, rate, settings, turns))
-    return sorted(estimates, key=lambda estimate: estimate.criterion)
+        estimates.sort(key=lambda estimate: estimate.criterion)
+    return estimates
 
 
 def block_spectra(blocks: Sequence[Tensor], width: int, settings: PolyphaseSettings) -> BlockSpectra:

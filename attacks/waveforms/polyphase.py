@@ -9,7 +9,7 @@ from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Sett
 from wrongkey.attacks.waveforms.agreement import agreement_of
 from wrongkey.attacks.waveforms.blind import ALONE
 from wrongkey.attacks.waveforms.block_diagonal import independent_blocks
-from wrongkey.attacks.waveforms.block_spectra import polyphase_estimates
+from wrongkey.attacks.waveforms.block_spectra import PolyphaseEstimate, polyphase_estimates
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.continuum import no_continuum
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD
@@ -46,31 +46,44 @@ class Polyphase(AttackDefaults):
         """The estimate of least criterion.
 
         Success is claimed where its path met nearly all tones that hold sound, the others agree with it, voices tell it
-        from the key of the mirrored spectrum, and it takes the blocks out of the ciphertext. measured: `linked bands`,
-        the share of the tones that were met, `filled bands`, the share that holds sound, the least `agreement` with
-        another estimate (the largest where bands are empty), for even N the `harmonics` that tell it from the mirrored
-        one, in standard errors, and the `stationarity` of the ciphertext and after decryption.
+        from the key of the mirrored spectrum, and it takes the blocks out of the ciphertext. Where bands are empty, one
+        other is enough, and the longer path of the two counts. measured: `linked bands`, the share of the tones that
+        were met, `filled bands`, the share that holds sound, the least `agreement` with another estimate (the largest
+        where bands are empty), for even N the `harmonics` that tell it from the mirrored one, in standard errors, and
+        the `stationarity` of the ciphertext and after decryption.
         Raises BadInput where no utterance is as long as one segment (12 blocks, at least 32 ms).
         """
         setting, settings = evidence.setting, self.settings
         blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
         count = settings.estimates_of_small if setting.size < settings.small else settings.estimates
         turns = independent_blocks(setting.scheme, setting.size)
-        best, *others = polyphase_estimates(
-            blocks, seed=evidence.seed, count=count, rate=setting.rate, settings=settings, turns=turns
-        )
-        key, rows = best.key.numpy(), [sequence.numpy() for sequence in blocks]
-        one_is_enough = best.filled < settings.linked and setting.size >= settings.small
-        agreement = (max if one_is_enough else min)(agreement_of(key, other.key.numpy(), rows) for other in others)
+        rows = [sequence.numpy() for sequence in blocks]
+
+        def agreements(estimates: Sequence[PolyphaseEstimate]) -> list[float]:
+            best, *others = (estimate.key.numpy() for estimate in estimates)
+            return [agreement_of(best, other, rows) for other in others]
+
+        estimates = polyphase_estimates(
+            blocks, seed=evidence.seed, count=count, rate=setting.rate, settings=settings, turns=turns,
+            enough=lambda best_first: max(agreements(best_first)) >= settings.agreed,
+        )  # fmt: skip
+        best, agreed = estimates[0], agreements(estimates)
+        key, linked, agreement = best.key.numpy(), best.linked, min(agreed)
+        if best.filled < settings.linked and setting.size >= settings.small:  # one is enough, and so is its path
+            agreement = max(agreed)
+            alike = [
+                one.linked for one, with_best in zip(estimates[1:], agreed, strict=True) if with_best >= settings.agreed
+            ]
+            linked = max(linked, *alike, 0.0)
         structure = block_structure(rows, key, setting.rate, settings)
-        consistent = best.linked >= enough_linked(turns, best.filled, settings) and agreement >= settings.agreed
+        consistent = linked >= enough_linked(turns, best.filled, settings) and agreement >= settings.agreed
         told = best.harmonics >= settings.harmonics
         return Recovery(
             key,
             success_claimed=consistent and told and structure.taken_away,
             objective=best.criterion,
             measured={
-                "linked bands": best.linked,
+                "linked bands": linked,
                 "filled bands": best.filled,
                 "agreement": agreement,
                 "stationarity": structure.after,

@@ -144,13 +144,20 @@ def test_keys_are_orthogonal_and_the_same_for_the_same_seed() -> None:
     assert torch.equal(keys, again)
 
 
-@pytest.mark.parametrize(("highest", "count"), [(None, 2), (3400, 4)])
-def test_more_estimates_are_made_where_bands_are_empty(highest: int | None, count: int) -> None:
+@pytest.mark.parametrize(
+    ("highest", "enough", "count"), [(None, 0, 2), (3400, 1, 2), (3400, 3, 3), (3400, 9, DEFAULTS.estimates_of_empty)]
+)
+def test_more_estimates_are_made_where_bands_are_empty(highest: int | None, enough: int, count: int) -> None:
+    """Until there are enough of them; of full bands there are as many as asked for."""
     speech = made_speech(2, 0).numpy()
     if highest is not None:
         speech = sosfilt(butter(8, highest, fs=16_000, output="sos"), speech)
     blocks = [to_blocks(torch.from_numpy(speech), 5, "samples")]
-    assert len(polyphase_estimates(blocks, seed=0, count=2, rate=16_000.0, settings=DEFAULTS)) == count
+    estimates = polyphase_estimates(
+        blocks, seed=0, count=2, rate=16_000.0, settings=DEFAULTS, enough=lambda found: len(found) >= enough
+    )
+    assert len(estimates) == count
+    assert estimates == sorted(estimates, key=lambda one: one.criterion)
 
 
 def test_what_cannot_be_attacked_is_refused_in_one_sentence() -> None:

@@ -146,6 +146,25 @@ def test_a_lost_path_counts_against_a_key_only_where_no_band_is_empty(voice, mon
     assert attacked(voice, 5)[1].success_claimed == claimed
 
 
+@pytest.mark.parametrize(("filled", "claimed"), [(0.5, True), (1.0, False)])
+def test_the_longer_path_of_two_that_agree_counts_where_bands_are_empty(voice, monkeypatch, filled, claimed):
+    key = torch.from_numpy(correct_key("rom", 5, 0))
+    estimates = [PolyphaseEstimate(key, linked, 0.0, filled, np.inf) for linked in (0.2, 1.0)]
+    monkeypatch.setattr("wrongkey.attacks.waveforms.polyphase.polyphase_estimates", lambda *_, **__: estimates)
+    recovery = attacked(voice, 5)[1]
+    assert recovery.success_claimed == claimed
+    assert recovery.measured["linked bands"] == (1.0 if claimed else 0.2)
+
+
+def test_the_path_of_an_estimate_that_does_not_agree_counts_for_nothing(voice, monkeypatch):
+    keys = [torch.from_numpy(correct_key("rom", 5, seed)) for seed in (0, 0, 1)]
+    found = zip(keys, (0.2, 0.3, 1.0), strict=True)
+    estimates = [PolyphaseEstimate(key, linked, 0.0, 0.5, np.inf) for key, linked in found]
+    monkeypatch.setattr("wrongkey.attacks.waveforms.polyphase.polyphase_estimates", lambda *_, **__: estimates)
+    recovery = attacked(voice, 5)[1]
+    assert not recovery.success_claimed and recovery.measured["linked bands"] == 0.3
+
+
 def test_a_telephone_band_is_decrypted_and_claimed():
     """What the key does to empty bands cannot be known: the speech is what counts."""
     band = butter(8, [300, 3400], "bandpass", fs=16_000, output="sos")
