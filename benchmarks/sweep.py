@@ -69,7 +69,8 @@ def main() -> None:
         rows.append((forward, released, batched, whole / options.keys, marginal, batch))
         print(
             f"per key: (b) {forward * 1e3:.1f} ms at batch {batch}, (a) {released / forward:.2f} x (b), "
-            f"(c) {batched / forward:.2f} x (b), (s) {whole / options.keys / forward:.2f} x (b), (m) {marginal / forward:.2f} x (b)",
+            f"(c) {batched / forward:.2f} x (b), (s) {whole / options.keys / forward:.2f} x (b), "
+            f"(m) {marginal / forward:.2f} x (b)",
             flush=True,
         )
     ratio = [median(row[i] / row[0] for row in rows) for i in (1, 2, 3, 4)]
