@@ -1,12 +1,14 @@
 """What `torch.compile` would gain and cost, beside the network as PyTorch runs it and as wrongkey asks it.
 
-``python -m benchmarks.compiled [NETWORK …] [--whisper FOLDER] [--compilers default freezing] [--rows 112]``
+``python -m benchmarks.compiled [NETWORK …] [--whisper FOLDER] [--compilers default freezing any-batch] [--rows 112]``
 
 For each network, at the batch size that is best for wrongkey's own way, milliseconds of a row:
 
 - eager: PyTorch's own operators;
 - packed: as wrongkey asks it, by `wrongkey.evaluation.models.packed_linear` where the network has such layers;
-- compiled: by inductor with its default settings, and with `freezing`, without which it packs no weights;
+- compiled: by inductor with its default settings; with `freezing`, without which it packs no weights (in float32 for
+  MKL); and frozen for any batch, where it packs them for oneDNN (torch/_inductor/fx_passes/mkldnn_fusion.py; of a batch
+  of one row it makes a fixed one);
 - bfloat16, eager, where the processor multiplies in it (AVX512_BF16 or AMX).
 
 The compiler's seconds are those of the first call, by the clock, with an empty cache, and less the first call of a
@@ -39,7 +41,11 @@ from wrongkey.evaluation.hardware import TOLERANCE, keep_freed_memory
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.packed_linear import PACKS, PackedLinear
 
-COMPILERS: dict[str, dict[str, Any]] = {"default": {}, "freezing": {"options": {"freezing": True}}}
+COMPILERS: dict[str, dict[str, Any]] = {
+    "default": {"dynamic": False},
+    "freezing": {"dynamic": False, "options": {"freezing": True}},
+    "any-batch": {"dynamic": True, "options": {"freezing": True}},
+}
 NETWORKS = ("asv-raw10", "asr-words", "rawnext")
 UTTERANCES = 112  # of the bundled corpus
 ROUNDS = 3
@@ -57,7 +63,7 @@ def main() -> None:
     compilers = options.compilers if shutil.which(os.environ.get("CXX", "g++")) else []
     note = f"A key asks about {options.rows} rows."
     if compilers:
-        _, started = _compiled(torch.sin, torch.zeros(1), {})
+        _, started = _compiled(torch.sin, torch.zeros(1), COMPILERS["default"])
         note = f"{note} torch.compile takes {started:.0f} s to start in a process, before the first network."
     else:
         note = f"{note} Nothing was compiled: there is no C++ compiler (g++, or the one that CXX names)."
@@ -122,7 +128,7 @@ def _compiled(ask: Callable[[Tensor], Any], x: Tensor, settings: dict[str, Any])
     It is to be asked as it was compiled: without packed layers, which no compiler sees through.
     """
     torch._dynamo.reset()
-    compiled = partial(torch.compile(ask, dynamic=False, **settings), x)
+    compiled = partial(torch.compile(ask, **settings), x)
     with fresh_inductor_cache(), unpacked():  # type: ignore[no-untyped-call,unused-ignore]
         begin = perf_counter()
         compiled()

@@ -9,7 +9,7 @@ For each bundled model, RawNeXt at its published size (random weights) and, wher
 - the time of a row at the best of a few batch sizes, and so the rate;
 - the rate of matrix products alone, of the very shapes that the network needs: each convolution, linear layer and
   attention as the product that it comes down to, its operands laid out as a product likes them best, by the faster of
-  PyTorch's two libraries: the BLAS (MKL) of `torch.mm`, and oneDNN with packed weights, as `torch.compile` takes it.
+  PyTorch's two libraries: the BLAS (MKL) of `torch.mm`, and oneDNN with packed weights.
   The share reached is that time beside the network's own; that of the BLAS alone stands beside it, since eager linear
   layers use no other. What is missing is everything else: copies, activations, normalisation.
 
