@@ -10,6 +10,7 @@ SpeechBrain and ESPnet are in no requirement of this project. Into a folder of o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import jiwer
@@ -50,7 +51,7 @@ def of_texts(task: SpeechRecognition, heard: Texts) -> tuple[dict[str, Rates], d
     }
     name, missing = "WER counts, ESPnet (editdistance)", {}
     try:
-        import editdistance  # type: ignore[import-not-found,unused-ignore] # noqa: F401  ESPnet imports it when it is asked
+        import_module("editdistance")  # ESPnet imports it only when it is asked
         from espnet.nets.e2e_asr_common import ErrorCalculator  # type: ignore[import-not-found,unused-ignore]
     except Exception as error:
         missing[name] = _why(error, "espnet", "editdistance")
@@ -73,8 +74,8 @@ def _crossing(target: Tensor, scores: np.ndarray) -> float:
 
 
 def _pooled(task: SpeechRecognition, heard: Texts) -> list[float]:
-    counts = task.scores(heard)
-    return [100 * float(one) for one in counts[..., :3].sum((1, 2)) / task.words.sum()]
+    errors = task.scores(heard)[..., :3].sum((1, 2))
+    return [100 * one / int(task.words.sum()) for one in errors.tolist()]
 
 
 def _normal(task: SpeechRecognition, texts: Sequence[Hypothesis]) -> list[str]:
