@@ -63,7 +63,7 @@ def of_texts(task: SpeechRecognition, heard: Texts) -> tuple[dict[str, Rates], d
 
 def _why(error: Exception, *names: str) -> str:
     """Why a library cannot be asked."""
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     return "not installed" if missing in names else f"does not load ({missing or type(error).__name__})"
 
 
