@@ -36,8 +36,21 @@ from wrongkey.files import atomic_write
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 ROOMS = ("keys", "evaluation")  # whose code decides a result; some measurements depend on others, too
-LIBRARIES = ("numpy", "scipy", "numba", "pghipy", "tifresi", "ltfatpy", "speechbrain", "scikit-learn", "jiwer")
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "pghipy",
+    "tifresi",
+    "ltfatpy",
+    "scikit-learn",
+    "speechbrain",
+    "jiwer",
+    "espnet",
+    "editdistance",
+)
 MISSING = "Not measured yet: `make bench`."
+RECOGNISED = ("--model", "asr-words", "--task", "asr", "--corpus", "bundled-words")
 
 
 @dataclass(frozen=True)
@@ -80,15 +93,24 @@ ALL = (
     Measurement(
         "start", "start", ("--rounds", "5"), ("--keys", "1", "--rounds", "1", "--workers", "one"), rooms=("wrongkey",)
     ),
-    Measurement("roofline", "roofline", (), ("asc-convmixer", "--least", "0.01"), whisper="--whisper"),
+    Measurement(
+        "roofline", "roofline", (), ("asc-convmixer", "--least", "0.01"), whisper="--whisper",
+        rooms=("benchmarks/networks.py",),
+    ),
+    Measurement(
+        "compiled", "compiled", (), ("asv-raw10", "--least", "0.01", "--compilers", "default"), whisper="--whisper",
+        rooms=("benchmarks/networks.py",),
+    ),
     Measurement(
         "recognisers", "recognisers", ("asr-words",),
         ("asr-words", "--keys", "1", "--speech", "2", "--rounds", "1"), whisper="",
     ),
     Measurement(
-        "scoring", "scoring", (), ("--keys", "1", "--rounds", "1", "--models", "asv-raw10"), whisper="--whisper"
+        "scoring", "scoring", (), ("--keys", "1", "--rounds", "1", "--models", "asv-raw10"), whisper="--whisper",
+        rooms=("benchmarks/scorers.py",),
     ),
-    Measurement("plan", "plan", (), ("--keys", "4"), rooms=("wrongkey",)),
+    Measurement("plan:asv-raw10", "plan", (), ("--keys", "4"), rooms=("wrongkey",)),
+    Measurement("plan:asr-words", "plan", RECOGNISED, (*RECOGNISED, "--keys", "4"), rooms=("wrongkey",)),
     Measurement("cluster", "cluster", (), ("--keys", "10", "--rounds", "1")),
     Measurement("long-corpus", "long_corpus", (), ("--utterances", "40", "--keys", "2"), rooms=("wrongkey",)),
     Measurement("million-keys", "million_keys", (), ("--keys", "200"), rooms=("wrongkey",)),

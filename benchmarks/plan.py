@@ -1,6 +1,6 @@
 """What ``wrongkey sweep --plan`` predicts, against what the sweep then takes.
 
-``python -m benchmarks.plan [--model asv-raw10] [--corpus bundled] [--keys 20 100 300] [--workers 1]``
+``python -m benchmarks.plan [--model asv-raw10] [--task asv] [--corpus bundled] [--keys 20 100 300] [--workers 1]``
 
 For each number of keys the plan and right after it the sweep, each in a process of its own as a user calls them. Prints
 predicted and measured seconds by the clock and of CPU, peak memory and disk, and their ratios.
@@ -50,14 +50,15 @@ def main() -> None:
         ):  # fmt: skip
             said, found = getattr(predicted, name) / scale, getattr(measured, name) / scale
             numbers = f"{said:,.{digits}f}", f"{found:,.{digits}f}", f"{said / found:.2f}"
-            cells.append([f"{keys:,}", unit, *numbers])
+            cells.append([options.model, f"{keys:,}", unit, *numbers])
     note = f"{options.model} on {options.corpus}, {options.workers} process(es)."
-    show(options.json, Table((">keys", "", ">predicted", ">measured", ">predicted / measured"), cells, note))
+    show(options.json, Table(("model", ">keys", "", ">predicted", ">measured", ">predicted / measured"), cells, note))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="asv-raw10")
+    parser.add_argument("--task", default="asv")
     parser.add_argument("--corpus", default="bundled")
     parser.add_argument("--keys", type=int, nargs="+", default=[20, 100, 300])
     parser.add_argument("--workers", type=int, default=1)
@@ -71,7 +72,7 @@ def _one_size(options: argparse.Namespace, keys: int) -> tuple[Used, Used]:
         run = Path(scratch) / "run"
         command = [
             *(sys.executable, "-m", "wrongkey", "sweep", "--quiet", "--json"),
-            *("--model", options.model, "--corpus", options.corpus, "--keys", str(keys)),
+            *("--model", options.model, "--task", options.task, "--corpus", options.corpus, "--keys", str(keys)),
             *("--workers", str(options.workers), "--out", str(run)),
         ]
         plan = json.loads(subprocess.run([*command, "--plan"], check=True, capture_output=True).stdout)["prediction"]

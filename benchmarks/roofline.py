@@ -9,7 +9,7 @@ For each bundled model, RawNeXt at its published size (random weights) and, wher
 - the time of a row at the best of a few batch sizes, and so the rate;
 - the rate of matrix products alone, of the very shapes that the network needs: each convolution, linear layer and
   attention as the product that it comes down to, its operands laid out as a product likes them best, by the faster of
-  PyTorch's two libraries: the BLAS (MKL) of `torch.mm`, and oneDNN with packed weights, as `torch.compile` takes it.
+  PyTorch's two libraries: the BLAS (MKL) of `torch.mm`, and oneDNN with packed weights.
   The share reached is that time beside the network's own; that of the BLAS alone stands beside it, since eager linear
   layers use no other. What is missing is everything else: copies, activations, normalisation.
 
@@ -22,14 +22,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from functools import partial
 from math import prod
 from pathlib import Path
-from time import perf_counter
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor
@@ -38,17 +35,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.networks import BATCHES, best, networks, rows_of, unpacked
 from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.hardware import keep_freed_memory
 from wrongkey.evaluation.models import packed_linear
-from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, RawNeXtModel
-from wrongkey.evaluation.models.adapters.rawnext_folded import FoldedRawNeXt
-from wrongkey.evaluation.models.adapters.rawnext_network import RawNeXt
 from wrongkey.evaluation.models.offered import BUNDLED
-from wrongkey.evaluation.models.registry import open_model
 
-BATCHES = (1, 2, 4, 8, 16)
-SECONDS = 4  # of speech that the bundled models are asked about
 SQUARE = 512  # rows of the product that shows the core's largest rate
 COPIED = 2**26  # float32 entries of the copy: 256 MB, which no cache holds
 COLUMNS = (
@@ -128,39 +120,20 @@ def main() -> None:
     )
     print(note, flush=True)
     rows = []
-    for name, ask, row in _networks(options.networks, options.whisper):
-        rows.append(_row(name, ask, row))
+    for one in networks(options.networks, options.whisper):
+        rows.append(_row(one.name, one.ask, one.row))
         print(*rows[-1], flush=True)
     show(options.json, Table(COLUMNS, rows, note))
 
 
-def _networks(asked: list[str], whisper: Path | None) -> Iterator[tuple[str, Callable[[Tensor], Any], Tensor]]:
-    """Name, the function that asks, and one row of each network that was asked for."""
-    noise = 0.1 * torch.randn(SECONDS * 16_000)
-    for name in asked:
-        if name == "rawnext":
-            rawnext = RawNeXtModel(FoldedRawNeXt(RawNeXt().eval()).eval().requires_grad_(False))
-            yield "RawNeXt, 20.3 M parameters", rawnext.embed, 0.1 * torch.randn(1, SEGMENT)
-        else:
-            yield name, *_of(name, noise)
-    if whisper is not None:
-        yield f"{whisper.name}, encoder", *_of(f"whisper:{whisper}", noise)
-
-
-def _of(name: str, noise: Tensor) -> tuple[Callable[[Tensor], Any], Tensor]:
-    model = open_model(name)
-    ask = next(getattr(model, way) for way in ("embed", "classify", "encode") if hasattr(model, way))
-    return ask, model.segments(model.front_end(noise))[:1]
-
-
 @torch.inference_mode()  # not where networks are made: weights made in it are not packed
 def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> list[str]:
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), _unpacked():
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), unpacked():
         ask(row)
     operations = counter.get_total_flops()
-    taken, batch = min((_best(partial(ask, _rows(row, b))) / b, b) for b in BATCHES)
-    with Operators() as operators, sdpa_kernel(SDPBackend.MATH), _unpacked():
-        ask(_rows(row, batch))
+    taken, batch = min((_best(partial(ask, rows_of(row, b))) / b, b) for b in BATCHES)
+    with Operators() as operators, sdpa_kernel(SDPBackend.MATH), unpacked():
+        ask(rows_of(row, batch))
     seconds = {shape: (count, *_multiplied(shape)) for shape, count in operators.products.items()}
     blas = sum(count * slower for count, slower, _ in seconds.values()) / batch
     products = sum(count * faster for count, _, faster in seconds.values()) / batch
@@ -175,15 +148,6 @@ def _row(name: str, ask: Callable[[Tensor], Any], row: Tensor) -> list[str]:
         *(f"{1e3 * taken:.2f}", f"{operations / taken / 1e9:.1f}", f"{counted / products / 1e9:.1f}"),
         *(f"{100 * products / taken:.0f} %", f"{100 * blas / taken:.0f} %"),
     ]
-
-
-def _unpacked() -> AbstractContextManager[Any]:
-    """Linear layers as PyTorch's own operators, whose operations are counted."""
-    return mock.patch.object(packed_linear, "PACKS", False)
-
-
-def _rows(row: Tensor, batch: int) -> Tensor:
-    return row.repeat(batch, *[1] * (row.ndim - 1))
 
 
 def _multiplied(shape: Product) -> tuple[float, float]:
@@ -213,17 +177,8 @@ def _packed(left: Tensor, right: Tensor) -> Callable[[], Tensor]:
     return lambda: torch.ops.mkldnn._linear_pointwise(left, weight, None, "none", [], "")
 
 
-def _best(work: Callable[[], Any], share: float = 1.0) -> float:
-    """Seconds of the fastest of several runs, which take a share of a measurement's time."""
-    work()
-    best, end = float("inf"), perf_counter() + share * _Least.seconds
-    while True:
-        begin = perf_counter()
-        work()
-        now = perf_counter()
-        best = min(best, now - begin)
-        if now > end:
-            return best
+def _best(work: Callable[[], Any]) -> float:
+    return best(work, _Least.seconds)
 
 
 def _options() -> argparse.Namespace:

@@ -7,8 +7,9 @@
    (normalisation, alignment of words and characters, rates, intervals, rows), and their share of a key that asks the
    models about as many utterances: the bundled ones, which are the smallest anyone would ask, RawNeXt at its published
    size in its protocol of ten segments, and Whisper, where its folder is given.
-2. The same numbers from other libraries, in alternation: the EER of scikit-learn's ``roc_curve`` and of SpeechBrain
-   (where it is installed), the WER of jiwer. One EER, without intervals, each.
+2. The same numbers from other libraries (`benchmarks.scorers`), in alternation: the EER of scikit-learn's
+   ``roc_curve`` and of SpeechBrain, the WER of jiwer and of ESPnet, the last of each where they are installed. One
+   error rate, without intervals, each; and how far each library's rates are from ours.
 
 One core, one thread; the seconds are the processor's, medians over the rounds.
 """
@@ -17,33 +18,29 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import process_time
 from typing import Any
 
-import jiwer
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import roc_curve
 from torch import Tensor
 
+from benchmarks.scorers import Rates, of_scores, of_texts
 from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Utterance
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.metrics.error_rates import eer
 from wrongkey.evaluation.models.adapters.rawnext import SEGMENT, SEGMENTS
 from wrongkey.evaluation.models.adapters.rawnext_folded import FoldedRawNeXt
 from wrongkey.evaluation.models.adapters.rawnext_network import RawNeXt
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
-from wrongkey.evaluation.tasks.text import normaliser
 from wrongkey.evaluation.tasks.trials import Trials
 
 SPEAKERS, UTTERANCES, TRIALS, DIM = 40, 4_708, 37_720, 256  # VoxCeleb1's test part
@@ -61,15 +58,15 @@ def main() -> None:
     scores = task.scores(embeddings, lambda: embeddings)
     task.prepare()
     recognition.prepare()
-    of_scores = partial(_behind, task, embeddings), UTTERANCES
-    of_texts = partial(_behind, recognition, heard), TEXTS
+    behind_scores = partial(_behind, task, embeddings), UTTERANCES
+    behind_texts = partial(_behind, recognition, heard), TEXTS
     asked: dict[str, tuple[Any, Callable[[], float]]] = {
-        MODELS[0]: (of_scores, partial(_asking, "asv-raw10")),
-        MODELS[1]: (of_scores, _asking_rawnext),
-        MODELS[2]: (of_texts, partial(_asking, "asr-words")),
+        MODELS[0]: (behind_scores, partial(_asking, "asv-raw10")),
+        MODELS[1]: (behind_scores, _asking_rawnext),
+        MODELS[2]: (behind_texts, partial(_asking, "asr-words")),
     }
     if options.whisper is not None:
-        asked[options.whisper.name] = of_texts, partial(_asking, f"whisper:{options.whisper}", 4, 1)
+        asked[options.whisper.name] = behind_texts, partial(_asking, f"whisper:{options.whisper}", 4, 1)
     shares = []
     for model, ((work, utterances), asking) in asked.items():
         if model in MODELS and model not in options.models:
@@ -80,34 +77,34 @@ def main() -> None:
         shares.append([model, f"{1e3 * scoring:.1f}", f"{1e3 * whole:,.0f}", f"{share:.3f} %"])
         print(*shares[-1], flush=True)
 
-    target = torch.from_numpy(task.trials.target)
-    ways = {
-        "EER, wrongkey (all keys at once)": lambda: eer(scores, target),
-        "EER, scikit-learn's roc_curve": lambda: [_crossing(target, row) for row in scores.numpy()],
-        "WER counts, wrongkey": lambda: recognition.scores(heard),
-        "WER counts, jiwer": lambda: [_jiwer(recognition, texts) for texts in heard],
-    }
-    if find_spec("speechbrain"):
-        from speechbrain.utils.metric_stats import EER  # type: ignore[import-not-found,unused-ignore]
-
-        ways["EER, SpeechBrain"] = lambda: [EER(row[target], row[~target]) for row in scores]
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(options.rounds):
-        for name, way in ways.items():
-            found[name].append(_seconds(way) / options.keys)
     rates = []
-    for name, seconds in found.items():
-        ours = found[next(way for way in found if way.startswith(name.split(",")[0]))]
-        ratio = median(theirs / mine for theirs, mine in zip(seconds, ours, strict=True))
-        rates.append([name, f"{1e3 * median(seconds):.2f}", f"{ratio:.2f}"])
-    if not find_spec("speechbrain"):
-        rates.append(["EER, SpeechBrain", "not installed", ""])
+    for ways, missing in (of_scores(scores, torch.from_numpy(task.trials.target)), of_texts(recognition, heard)):
+        rates += _compared(ways, options.rounds)
+        rates += [[name, why, "", ""] for name, why in missing.items()]
     note = f"{options.keys} keys, {TRIALS:,} trials, {TEXTS:,} texts; medians of {options.rounds} rounds."
     show(
         options.json,
         Table(("model", ">scoring, ms a key", ">asking, ms a key", ">share of a key"), shares, note),
-        Table(("", ">ms a key", ">/ wrongkey"), rates),
+        Table(("", ">ms a key", ">/ wrongkey", ">largest difference, points"), rates),
     )
+
+
+def _compared(ways: Mapping[str, Rates], rounds: int) -> list[list[str]]:
+    """A row for each way to an error rate, in alternation; the first is ours."""
+    first = next(iter(ways))
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            begin = process_time()
+            found[name] = way()
+            seconds[name].append((process_time() - begin) / len(found[name]))
+    rows = []
+    for name, taken in seconds.items():
+        ratio = median(theirs / mine for theirs, mine in zip(taken, seconds[first], strict=True))
+        difference = max(abs(one - own) for one, own in zip(found[name], found[first], strict=False))
+        rows.append([name, f"{1e3 * median(taken):.2f}", f"{ratio:.2f}", f"{difference:.1g}"])
+    return rows
 
 
 def _behind(task: SpeakerVerification | SpeechRecognition, answers: Tensor | list[list[Hypothesis]]) -> None:
@@ -182,19 +179,6 @@ def _recognition(rng: np.random.Generator, keys: int) -> tuple[SpeechRecognition
 
     task = SpeechRecognition.of(utterances, "basic", 200, 0)
     return task, [[misheard(text) for text in said] for _ in range(keys)]
-
-
-def _crossing(target: Tensor, scores: np.ndarray) -> float:
-    """The EER in percent where scikit-learn's curve crosses the diagonal."""
-    alarms, hits, _ = roc_curve(target.numpy(), scores, drop_intermediate=False)
-    return 100 * float(np.interp(0, (1 - hits - alarms)[::-1], alarms[::-1]))
-
-
-def _jiwer(task: SpeechRecognition, texts: list[Hypothesis]) -> tuple[float, float]:
-    normal = normaliser(task.normalise)
-    heard = [normal(one.text) for one in texts]
-    said = list(task.references)
-    return jiwer.process_words(said, heard).wer, jiwer.process_characters(said, heard).cer
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -6,12 +6,14 @@
     model;
 (b) the model's own fastest forward pass over the same audio, the best of all batch sizes: what no sweep can beat
     per key;
+(c) what a careful user writes: per key encrypt the whole corpus at once, then ask the encrypted model in batches of
+    the best of all sizes;
 (s) ``wrongkey sweep`` as a user calls it, in one process: set-up, self-checks, tuning, metrics with intervals and
     files included;
 (m) the same per key once it runs: the marginal cost of a key, from two sweeps of different length.
 
 On a CPU every way has one core and one thread. Rounds alternate the ways, so that a change of the machine's clock hits
-all of them.
+all of them. (a) and (c) are asked under the same keys, and must answer the same.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from time import perf_counter
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from benchmarks.tables import Table, add_json, show
 from wrongkey.evaluation.config import SweepConfig
@@ -37,7 +40,8 @@ from wrongkey.evaluation.sweep import sweep
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.keys import encrypt_query
 
-RELEASED_KEYS = 3  # the released way is slow: a few keys tell its cost per key
+FEW_KEYS = 3  # the released way is slow: a few keys tell its cost per key, and that of per-key batching
+SAME = 1e-4  # difference of both ways' answers, relative to the largest, that is rounding
 
 
 def main() -> None:
@@ -55,18 +59,21 @@ def main() -> None:
     batches = [2**i for i in range(11 if experiment.device.type == "cuda" else 6)]
     rows = []
     _sweep(config, 1)  # the process of its self-checks stays for the others, whose rounds are then alike
+    _check_same(experiment)
     for _ in range(options.rounds):
         forward, batch = min((_seconds(experiment, partial(_forward, experiment, b)), b) for b in batches)
-        released = _seconds(experiment, lambda: _released(experiment)) / RELEASED_KEYS
+        released = _seconds(experiment, partial(_released, experiment)) / FEW_KEYS
+        batched = min(_seconds(experiment, partial(_batched, experiment, b)) for b in batches) / FEW_KEYS
         whole, short = _sweep(config, options.keys), _sweep(config, max(options.keys // 10, 1))
         marginal = (whole - short) / (options.keys - max(options.keys // 10, 1))
-        rows.append((forward, released, whole / options.keys, marginal, batch))
+        rows.append((forward, released, batched, whole / options.keys, marginal, batch))
         print(
             f"per key: (b) {forward * 1e3:.1f} ms at batch {batch}, (a) {released / forward:.2f} x (b), "
-            f"(s) {whole / options.keys / forward:.2f} x (b), (m) {marginal / forward:.2f} x (b)",
+            f"(c) {batched / forward:.2f} x (b), (s) {whole / options.keys / forward:.2f} x (b), "
+            f"(m) {marginal / forward:.2f} x (b)",
             flush=True,
         )
-    ratio = [median(row[i] / row[0] for row in rows) for i in (1, 2, 3)]
+    ratio = [median(row[i] / row[0] for row in rows) for i in (1, 2, 3, 4)]
     own, batch = median(row[0] for row in rows), sorted(row[-1] for row in rows)[len(rows) // 2]
     columns = (
         "model",
@@ -74,11 +81,13 @@ def main() -> None:
         ">rows a pass of (b)",
         ">(b), ms a key",
         ">(a) / (b)",
+        ">(c) / (b)",
         ">(s) / (b)",
         ">(m) / (b)",
         ">(a) / (m)",
+        ">(c) / (m)",
     )
-    cells = [f"{one:.2f}" for one in (*ratio, ratio[0] / ratio[2])]
+    cells = [f"{one:.2f}" for one in (*ratio, ratio[0] / ratio[-1], ratio[1] / ratio[-1])]
     note = (
         f"{options.model}: {options.corpus}, {len(experiment.used)} utterances, {len(task.trials):,} trials, "
         f"{describe_device(experiment.device)}; medians of {options.rounds} rounds."
@@ -108,16 +117,46 @@ def _forward(experiment: Experiment, batch: int) -> None:
 
 
 @torch.inference_mode()
-def _released(experiment: Experiment) -> None:
-    encrypted = cast(SpeakerModel, experiment.encrypted)
-    encrypted.network.to(experiment.device)
-    for key in torch.from_numpy(experiment.incorrect.batch(0, RELEASED_KEYS)):
-        for group in experiment.engine.queries.groups:
-            for segment in group.segments:
-                encrypted.embed(encrypt_query(segment, key, dims=1)[None])
+def _released(experiment: Experiment) -> list[Tensor]:
+    """The embedding of every segment under a few keys, one after another."""
+    encrypted = _encrypted(experiment)
+    return [
+        encrypted.embed(encrypt_query(segment, key, dims=1)[None])
+        for key in _few_keys(experiment)
+        for group in experiment.engine.queries.groups
+        for segment in group.segments
+    ]
 
 
-def _seconds(experiment: Experiment, work: Callable[[], None]) -> float:
+@torch.inference_mode()
+def _batched(experiment: Experiment, batch: int) -> list[Tensor]:
+    """The same embeddings, in batches of segments of one shape."""
+    encrypted, found = _encrypted(experiment), []
+    for key in _few_keys(experiment):
+        queries = [encrypt_query(group.segments, key, dims=1) for group in experiment.engine.queries.groups]
+        found += [encrypted.embed(some) for group in queries for some in torch.split(group, batch)]
+    return found
+
+
+def _few_keys(experiment: Experiment) -> Tensor:
+    return torch.from_numpy(experiment.incorrect.batch(0, FEW_KEYS))
+
+
+def _encrypted(experiment: Experiment) -> SpeakerModel:
+    model = cast(SpeakerModel, experiment.encrypted)
+    model.network.to(experiment.device)
+    return model
+
+
+def _check_same(experiment: Experiment) -> None:
+    """Raises SystemExit where per-key batching answers otherwise than the released way."""
+    one_by_one, together = torch.cat(_released(experiment)), torch.cat(_batched(experiment, 4))
+    difference = float((one_by_one - together).abs().max() / one_by_one.abs().max())
+    if not difference < SAME:
+        raise SystemExit(f"(a) and (c) answer differently under the same keys: {difference:.1e} of the largest entry.")
+
+
+def _seconds(experiment: Experiment, work: Callable[[], object]) -> float:
     def clock() -> float:
         if experiment.device.type == "cuda":
             torch.cuda.synchronize()

@@ -13,12 +13,20 @@ import torch
 from wrongkey.errors import BadInput
 from wrongkey.evaluation import cautions
 from wrongkey.evaluation.answers import Answers
-from wrongkey.evaluation.checks import self_checks
+from wrongkey.evaluation.checks import passed, self_checks
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import Workers, choose_workers, describe_device, threads_each, worthwhile_workers
+from wrongkey.evaluation.hardware import (
+    REDUCED,
+    Workers,
+    choose_workers,
+    describe_device,
+    threads_each,
+    worthwhile_workers,
+)
 from wrongkey.evaluation.processes.pool import is_ready
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.processes.workers import score_rows
+from wrongkey.evaluation.reduced_precision import against_float32
 from wrongkey.evaluation.run_folder.folder import RunFolder
 from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
 from wrongkey.evaluation.run_folder.manifest import describe_run
@@ -112,7 +120,11 @@ def begin_run(
     manifest = describe_run(experiment, before, identity, command)
     say("Checking the model: does it answer twice alike, and the correct key as the plain model does? …")
     correct = None if experiment.encrypted is None else experiment.explicit(experiment.correct)
-    manifest["self_checks"] = [check.to_json() for check in self_checks(experiment, correct, workers, timeout, report)]
+    checks = self_checks(experiment, correct, workers, timeout, report)
+    if experiment.config.precision in REDUCED:
+        say("Asking the model in float32, too: does the precision move the error rate under the correct key? …")
+    checks += passed(experiment, against_float32(experiment, correct))
+    manifest["self_checks"] = [check.to_json() for check in checks]
     experiment.check_unchanged()
     done = folder.claimed
     kept: Mapping[str, Any] = before or {}

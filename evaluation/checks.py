@@ -10,7 +10,7 @@ because every score after it would be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -23,7 +23,7 @@ from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.answers import difference_of as _difference
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import TOLERANCE
+from wrongkey.evaluation.hardware import REDUCED, TOLERANCE
 from wrongkey.evaluation.models.modules import in_training
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.preparation import Preparation
@@ -63,13 +63,18 @@ def self_checks(
         Called with a line of text while no answer arrives.
     """
     elsewhere = partial(ask_elsewhere, experiment, workers=workers, timeout=timeout, report=report)
-    done = []
-    for check in _checks(experiment, correct, elsewhere):
+    return passed(experiment, _checks(experiment, correct, elsewhere))
+
+
+def passed(experiment: Experiment, checks: Iterable[SelfCheck]) -> list[SelfCheck]:
+    """Return the checks, as they are made; raises BadInput at the first one that fails."""
+    done, config = [], experiment.config
+    for check in checks:
         if not check.passed:
             raise BadInput(
                 f"The self-check '{check.name}' failed for model {experiment.model.name}: {check.text} "
                 f"({check.value:.2e}, allowed {check.limit:.0e}); no score of this model can be trusted at "
-                f"--precision {experiment.config.precision}."
+                f"--precision {config.precision}{': leave it out' if config.precision in REDUCED else ''}."
             )
         done.append(check)
     return done

@@ -31,6 +31,7 @@ from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Keeping, Queries, QueryGroup, check_bins, group_queries
 from wrongkey.evaluation.reader import Reader, read_ahead
+from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
 from wrongkey.evaluation.segment_files import SegmentFiles, Spooled, machine_folder, mapped_queries
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.base import Task, make_task
@@ -69,6 +70,7 @@ class Experiment:
     _plain: Answers | None
     _clean: Answers | None
     _first_answers: list[Answers] | None
+    against_float32: SelfCheck | None  # of a plain model, whose answers no key changes
 
     def __init__(
         self,
@@ -352,13 +354,14 @@ class Experiment:
         )
         if isinstance(self.engine, DerivedEngine):
             self.engine = replace(self.engine, keys=self.keys)
-        self._plain = self._clean = self._first_answers = None
+        self._plain = self._clean = self._first_answers = self.against_float32 = None
 
     def _take_speech_of(self, other: Experiment) -> None:
         self.corpus, self.task, self.used, self.numbers = other.corpus, other.task, other.used, other.numbers
         self.waveforms, self.seconds, self.engine = other.waveforms, other.seconds, other.engine
         self.files = other.files
         self._plain, self._clean, self._first_answers = other._plain, other._clean, other._first_answers
+        self.against_float32 = other.against_float32
 
     def _shared_queries(self, name: str) -> tuple[Queries, float]:
         """The queries that a folder of this machine holds, or will hold for others from now on."""

@@ -21,6 +21,7 @@ PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+REDUCED = ("tf32", "bfloat16", "float16")
 
 # Largest difference between the encrypted and the plain model's embeddings that rounding alone explains, relative
 # to the largest embedding entry. The first layer's kernels are rounded once more after the key, and the rounding

@@ -343,6 +343,21 @@ def saturated() -> Toy:
     return Saturated("toy-saturated", nn.Conv1d(1, 6, 3, stride=3), 6)
 
 
+class Coarse(Toy):
+    """Half of its answer is lost below float32, with the correct key and without one alike."""
+
+    def embed(self, queries: Tensor) -> Tensor:
+        answer = super().embed(queries)
+        if answer.dtype in (torch.bfloat16, torch.float16):
+            answer[:, 2:] = 0
+        return answer
+
+
+def coarse() -> Coarse:
+    torch.manual_seed(0)
+    return Coarse("toy-coarse", nn.Conv1d(1, 6, 3, stride=3), 6)
+
+
 class AsModule(nn.Module):
     """A user's model that is an nn.Module with the least that is needed."""
 

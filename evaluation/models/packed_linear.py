@@ -1,7 +1,8 @@
 """Linear layers whose weights oneDNN packs once, on x86 processors.
 
 PyTorch's eager linear layer multiplies by its BLAS, MKL, which takes half of what a processor of AMD can do
-(docs/performance.md, "The roofline"). `torch.compile` packs weights with the same two operators.
+(docs/performance.md, "The roofline"). `torch.compile` packs weights with the same two operators where it freezes them
+and is told to expect any batch; for one batch it packs float32 for MKL.
 """
 
 from __future__ import annotations

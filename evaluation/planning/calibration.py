@@ -20,7 +20,7 @@ from wrongkey.evaluation.begin import set_batch_size
 from wrongkey.evaluation.checks import self_checks
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import available_cores
+from wrongkey.evaluation.hardware import REDUCED, available_cores
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.planning.cost import Cost, Process, timed
 from wrongkey.evaluation.planning.disk import Disk, measure_disk
@@ -28,6 +28,7 @@ from wrongkey.evaluation.planning.sample import MEASURED, Sample, sample_of
 from wrongkey.evaluation.processes.pool import Pool, processes
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.processes.workers import score_rows
+from wrongkey.evaluation.reduced_precision import in_float32, under_the_correct_key
 from wrongkey.evaluation.run_folder.folder import RunFolder, same
 
 ASKING_SECONDS = 1.0  # of CPU, that asking under some keys takes where there are as many
@@ -146,6 +147,8 @@ def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = No
     conditions = 1 if experiment.encrypted is None else 3  # plain, correct key, plain queries
     begin = asked.tuning + checking + asked.plain_and_correct + (conditions + 1) * (scored.key + scored.together)
     begin += asked.key if conditions == 3 else Cost()
+    if config.precision in REDUCED:  # the correct key is also asked under in float32
+        begin += opening + reading + sample.factor * _float32(experiment) + scored.key
     if experiment.preparation:  # the plain model is also asked about speech as it was recorded
         begin += asked.plain + reading
     return Calibration(
@@ -269,6 +272,13 @@ def _checked(experiment: Experiment, correct: Answers | None, say: Report) -> tu
     checks, here = timed(lambda: self_checks(experiment, correct, report=say))
     after = _other_process()
     return checks, here + Cost(0.0, max(after.cpu - before.cpu, 0.0)), after
+
+
+def _float32(experiment: Experiment) -> Cost:
+    """Cost of asking about the sampled utterances under the correct key in float32."""
+    with in_float32(experiment) as other:
+        _, asking = timed(lambda: under_the_correct_key(other))
+    return asking
 
 
 def _other_process() -> Process:
