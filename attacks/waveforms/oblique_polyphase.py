@@ -10,6 +10,7 @@ import numpy as np
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting
 from wrongkey.attacks.waveforms.agreement import agreement_of
 from wrongkey.attacks.waveforms.blind import ALONE
+from wrongkey.attacks.waveforms.block_diagonal import independent_blocks
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.attacks.waveforms.oblique_spectra import DEFAULTS, ObliqueSettings, oblique_estimates
@@ -41,8 +42,8 @@ class ObliquePolyphase(AttackDefaults):
             return f"This attack uses the tones of a waveform; {setting.blocks} of a spectrogram have none."
         if setting.scheme.group is not Group.INVERTIBLE:
             return f"Keys of {setting.scheme.name} are orthogonal, and polyphase finds such keys better."
-        if setting.scheme.span > 1 or overlapping(setting.model):
-            return f"This attack is for one matrix that all blocks share, and {setting.scheme.name} is built otherwise."
+        if overlapping(setting.model):
+            return "This attack is for blocks, and windows of this model overlap."
         if not 2 <= setting.size <= self.settings.largest:
             return f"This attack takes blocks of 2 to {self.settings.largest} samples, not of {setting.size}."
         return None
@@ -63,7 +64,8 @@ class ObliquePolyphase(AttackDefaults):
         """
         setting, settings = evidence.setting, self.settings
         blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
-        best, *others = oblique_estimates(blocks, rate=setting.rate, settings=settings)
+        turns = independent_blocks(setting.scheme, setting.size)
+        best, *others = oblique_estimates(blocks, rate=setting.rate, settings=settings, turns=turns)
         key, rows = best.key.numpy(), [each.numpy() for each in blocks]
         decrypting, *again = (np.linalg.inv(one.key.numpy()).T for one in (best, *others))
         agreement = min(agreement_of(decrypting, other, rows) for other in again)
