@@ -2,8 +2,8 @@
 
 The pattern of signs or places comes first, and needs no key (`wrongkey.attacks.waveforms.block_meetings`). Without it
 the ciphertext is one of the scheme by itself, whose attack finds the key: `polyphase`, `oblique-polyphase`,
-`sample-order`, `sign-chain` or `signed-order`; or this one again, for a pattern of patterns. So the pattern adds nothing
-to what the key protects.
+`sample-order`, `sign-chain` or `signed-order`; or this one again, for a pattern of patterns. So the pattern adds
+nothing to what the key protects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wrongkey.attacks.base import Attack, AttackDefaults, Case, Evidence, Matrix
 from wrongkey.attacks.waveforms.blind import THREAT
 from wrongkey.attacks.waveforms.block_meetings import alike, block_order, block_signs, meetings, signed
 from wrongkey.attacks.waveforms.block_pattern_settings import DEFAULTS, BlockPatternSettings
-from wrongkey.attacks.waveforms.block_spectra import block_spectra
+from wrongkey.attacks.waveforms.block_spectra import voiced_segments
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD, harmonics
@@ -187,9 +187,7 @@ class BlockPattern(AttackDefaults):
     @staticmethod
     def _voices(rows: Sequence[Matrix], decrypting: Matrix, rate: float) -> float:
         """By how many standard errors voices tell what a matrix `(N, N)` decrypts from its mirrored spectrum."""
-        blocks = [torch.from_numpy(one) for one in rows]
-        width = max(POLYPHASE.least_blocks, round(POLYPHASE.segment * rate / len(decrypting)))
-        heard = block_spectra(blocks, width, POLYPHASE).heard
+        heard = voiced_segments([torch.from_numpy(one) for one in rows], rate, POLYPHASE)
         return harmonics(heard @ torch.from_numpy(decrypting).mT, rate, POLYPHASE)
 
     def _parts(self, setting: Setting) -> tuple[Pattern, Attack]:

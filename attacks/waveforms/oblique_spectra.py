@@ -170,9 +170,7 @@ def _decrypted(spectra: BlockSpectra, mixing: Tensor) -> Tensor:
     return spectra.heard @ torch.linalg.inv(mixing).mT
 
 
-def _mixing(
-    spectra: BlockSpectra, shape: KeyShape, rate: float, settings: ObliqueSettings
-) -> tuple[Tensor, float]:
+def _mixing(spectra: BlockSpectra, shape: KeyShape, rate: float, settings: ObliqueSettings) -> tuple[Tensor, float]:
     """The matrix A (M, M) of whitened ciphertext z = x A^T, and its criterion."""
     size = spectra.values.shape[1]
     known = tones(spectra.frequencies, size)
