@@ -2,10 +2,10 @@
 
 `polyphase` needs bands whose powers change differently with time, and whitening leaves few. Linear prediction needs any
 spectrum that is not flat: that of the pre-emphasis with which a model reads whitened speech will do. That runs of its
-search agree shows that they found the lowest value, not that this is speech. So each half of the ciphertext is attacked by itself as well, and both must
-decrypt what the whole does: what noise or another block size makes predictable differs from half to half. For an even
-block size whitened speech has no more low than high frequencies, and voices tell the key from that of the mirrored
-spectrum (`wrongkey.attacks.waveforms.mirror`).
+search agree shows that they found the lowest value, not that this is speech. So each half of the ciphertext is attacked
+by itself as well, and both must decrypt what the whole does: what noise or another block size makes predictable differs
+from half to half. For an even block size such speech need not have more low than high frequencies, and voices tell the
+key from that of the mirrored spectrum (`wrongkey.attacks.waveforms.mirror`).
 """
 
 from __future__ import annotations
