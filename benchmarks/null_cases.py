@@ -31,6 +31,7 @@ from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Recovery, Sett
 from wrongkey.attacks.harness.offered import REGISTRY
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.recover import ATTACKS, ON_WINDOWS, applies, recover
+from wrongkey.attacks.waveforms.whitened_speech import whitened as is_whitened
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
 from wrongkey.evaluation.preparation import Preparation
@@ -99,8 +100,9 @@ def fresh_keys(wave: Wave, size: int, number: int) -> Wave:
 
 
 def prepared(scheme: str, number: int, wave: Wave) -> Wave:
-    """What a user encrypts under a scheme that prepares speech."""
-    return Preparation.of(scheme).whole(torch.from_numpy(wave), RATE, number, "").numpy()
+    """What is encrypted under a scheme; whitened speech as a model reads it that pre-emphasises, or nothing shows."""
+    done = Preparation.of(scheme).whole(torch.from_numpy(wave), RATE, number, "").numpy()
+    return pre_emphasised(done) if is_whitened(scheme) else done
 
 
 def under(scheme: str, size: int, number: int, wave: Wave) -> tuple[Wave, Wave]:
