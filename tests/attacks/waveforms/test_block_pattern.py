@@ -14,7 +14,7 @@ from wrongkey.attacks.waveforms.block_pattern import BlockPattern, Pattern
 from wrongkey.attacks.waveforms.block_pattern_settings import DEFAULTS
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
 from wrongkey.errors import BadInput
-from wrongkey.keys import correct_key, encrypt_query, get_scheme
+from wrongkey.keys import correct_key, draw_keys, encrypt_query, get_scheme
 from wrongkey.keys.key_cut import KeyCut
 
 RATE = 16_000
@@ -87,7 +87,9 @@ def test_no_success_is_claimed_where_there_is_none(voice, name, size):
     where = setting(name, size)
     rng = np.random.default_rng(0)
     rows = [query.numpy()[: len(query) // where.size * where.size].reshape(-1, 1, size) for query in voice]
-    fresh = [(one @ np.linalg.qr(rng.standard_normal((len(one), size, size)))[0]).ravel() for one in rows]
+    fresh = [
+        (one @ draw_keys("rom", size, 0, 0, len(one))).ravel() for one in rows
+    ]  # what QR leaves has a mean: one key
     other = encrypt_query(voice[0], correct_key("rom+turns=4", where.size, 0), blocks="samples")
     noise = torch.from_numpy(rng.standard_normal((2, 80_000)))
     for queries in (voice, [torch.from_numpy(one) for one in fresh], list(noise), [other]):
