@@ -59,7 +59,8 @@ class Judgement:
     upright : bool
         Whether neighbouring samples of the decrypted audio correlate positively, as those of speech do.
     whitened : bool
-        Whether speech was whitened before encryption, so that its covariances say nothing.
+        Whether speech was whitened before encryption, so that blocks show less in its covariances, and it need not be
+        upright.
     overlap : Overlap or None
         Of windows, the samples that they share.
     """
@@ -78,17 +79,20 @@ class Judgement:
             return False
         if self.overlap is not None and not self.overlap.agrees:
             return False
-        if self.whitened or (self.structure.taken_away and self.upright):
-            return True
-        return self.overlap is not None and not self.structure.seen and self.upright
+        if not (self.upright or self.whitened):
+            return False
+        return self.structure.taken_away or (self.overlap is not None and not self.structure.seen)
 
     def sentences(self, looks_like: int | None = None) -> tuple[str, ...]:
         """What speaks for the key and against it; looks_like: another block size that the ciphertext shows."""
         structure, recovery = self.structure, self.recovery
         before, after = map(_percent, self.predictable)
         said = [] if self.overlap is None else [_on_overlap(self.overlap)]
-        if self.whitened:
-            said.append("Speech was whitened before encryption, so that its covariances say nothing of the key.")
+        if self.whitened and not structure.seen:
+            said.append(
+                "Speech was whitened before encryption, so that the ciphertext shows no blocks of "
+                f"{structure.block_size} samples, and nothing tells a right key from a wrong one."
+            )
         elif structure.block_size > 1:
             said.append(_on_blocks(structure, self.believed))
         said.append(
@@ -100,6 +104,11 @@ class Judgement:
                 f"Independent estimates of the key decrypt audio that correlates by "
                 f"{recovery.measured['agreement']:.4f}, and {_percent(recovery.measured['linked bands'])} of the "
                 "frequency bands join into one spectrum."
+            )
+        if "agreement of halves" in recovery.measured:
+            said.append(
+                "The keys of the two halves of the ciphertext, each attacked by itself, decrypt audio that correlates "
+                f"by {recovery.measured['agreement of halves']:.4f} and more with that of the whole."
             )
         if recovery.note:
             said.append(recovery.note)

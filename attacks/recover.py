@@ -20,13 +20,13 @@ from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Matrix, Settin
 from wrongkey.attacks.judgement import SETTINGS, Judgement, judge, overlap_of
 from wrongkey.attacks.waveforms.block_size import Period, block_within, period_of
 from wrongkey.attacks.waveforms.block_structure import BlockStructure, stationarity_by_size
+from wrongkey.attacks.waveforms.whitened_speech import whitened
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.windows import sends_windows
 from wrongkey.keys import SecretKey, decrypt_query, get_scheme
 from wrongkey.keys.derived import check_one_matrix
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import Group, Scheme
-from wrongkey.keys.spec import parse
 from wrongkey.keys.windows import Windows
 
 Waveform = NDArray[np.floating]
@@ -76,6 +76,12 @@ def _oblique_polyphase() -> CompleteAttack:
     return ObliquePolyphase()
 
 
+def _whitened_prediction() -> CompleteAttack:
+    from wrongkey.attacks.waveforms.whitened_prediction import WhitenedPrediction
+
+    return WhitenedPrediction(AGREED)
+
+
 # Tried in this order, as far as they apply, until one succeeds: those that use more of a scheme's structure come first.
 ATTACKS: tuple[Callable[[], CompleteAttack], ...] = (
     _block_pattern,
@@ -84,12 +90,12 @@ ATTACKS: tuple[Callable[[], CompleteAttack], ...] = (
     _signed_order,
     _polyphase,
     _oblique_polyphase,
+    _whitened_prediction,
 )
 ON_WINDOWS: tuple[Callable[[], CompleteAttack], ...] = (_shared_samples,)  # windows that overlap are no blocks
 AGREED = 0.98  # correlation: what two estimates of a key decrypt differs by at most 4 % of the energy
 LARGEST = 128  # samples of a block: the largest that these attacks were measured at
 CURVE = 40  # points of the curve of evidence, about
-WHITENING = ("flat", "lpc", "phase")  # what such preparations leave has no covariances that blocks could show in
 
 
 @dataclass(frozen=True)
@@ -338,10 +344,10 @@ def _result(attack: CompleteAttack, evidence: Evidence, block_size: int, whole: 
     assert recovery.key is not None  # the attacks of the table want a key
     key = SecretKey.of(scheme, block_size, 1, recovery.key)
     decrypted = [decrypt_query(one, key) if len(one) else one for one in whole]
-    whitened = any(option in WHITENING for option, _ in parse(scheme.name).options)
+    white = whitened(scheme.name)
     if not stride:
         return _Tried(
-            attack.name, key, tuple(decrypted), judge(recovery, whole, decrypted, size, rate, whitened=whitened), rate
+            attack.name, key, tuple(decrypted), judge(recovery, whole, decrypted, size, rate, whitened=white), rate
         )
     join = Windows(size, stride).join
     sent, speech = (
@@ -349,7 +355,7 @@ def _result(attack: CompleteAttack, evidence: Evidence, block_size: int, whole: 
     )
     rows, windows = ([one.reshape(-1, size) for one in signals if len(one)] for signals in (whole, decrypted))
     overlap = overlap_of(rows, windows, stride)
-    judged = judge(recovery, sent, speech, stride, setting.rate, whitened=whitened, overlap=overlap)
+    judged = judge(recovery, sent, speech, stride, setting.rate, whitened=white, overlap=overlap)
     plain = tuple(join(torch.from_numpy(one)).numpy() if len(one) else one for one in decrypted)
     return _Tried(attack.name, key, plain, judged, rate)
 

@@ -5,9 +5,9 @@ r"""How often attacks from ciphertext alone claim a success that is none: the ta
 
 Every attack on waveforms that needs nothing but ciphertext gets the same inputs: input i is of the kind i modulo the
 number of kinds, and has a speaker, sound, block size, key and seed of its own; the scheme is one of those that the
-attack is for. `recover` is one more attack, with the block size
-given and without. A claim is false where nothing was encrypted in blocks, or what the key decrypts is not the plain
-sound (an SNR below 20 dB). Every input is a line of the file, and what is there is not measured again.
+attack is for (`--schemes rom+flat=15 rom+phase` asks after whitened speech alone). `recover` is one more attack, with
+the block size given and without. A claim is false where nothing was encrypted in blocks, or what the key decrypts is
+not the plain sound (an SNR below 20 dB). Every input is a line of the file, and what is there is not measured again.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Recovery, Sett
 from wrongkey.attacks.harness.offered import REGISTRY
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.recover import ATTACKS, ON_WINDOWS, applies, recover
+from wrongkey.attacks.waveforms.whitened_speech import whitened as is_whitened
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, load_audio, open_corpus
+from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
 from wrongkey.evaluation.whitening import prediction_error
 from wrongkey.keys import SecretKey, decrypt_query, draw_keys, encrypt_query, get_scheme
@@ -97,8 +99,16 @@ def fresh_keys(wave: Wave, size: int, number: int) -> Wave:
     return (rows @ draw_keys("rom", size, number, 0, len(rows))).ravel()
 
 
-def under(scheme: str, size: int, number: int, wave: Wave) -> Wave:
-    return encrypt_query(wave, SecretKey.from_seed(scheme, size, seed=number), blocks="samples")
+def prepared(scheme: str, number: int, wave: Wave) -> Wave:
+    """What is encrypted under a scheme; whitened speech as a model reads it that pre-emphasises, or nothing shows."""
+    done = Preparation.of(scheme).whole(torch.from_numpy(wave), RATE, number, "").numpy()
+    return pre_emphasised(done) if is_whitened(scheme) else done
+
+
+def under(scheme: str, size: int, number: int, wave: Wave) -> tuple[Wave, Wave]:
+    """What is encrypted, and its ciphertext."""
+    plain = prepared(scheme, number, wave)
+    return plain, encrypt_query(plain, SecretKey.from_seed(scheme, size, seed=number), blocks="samples")
 
 
 def other(choices: Sequence[str], than: str, number: int) -> str:
@@ -112,21 +122,21 @@ KINDS: Mapping[str, Kind] = {
     "white noise": lambda s, scheme, size, n: (None, np.random.default_rng(n).standard_normal(s.samples)),
     "silence": lambda s, scheme, size, n: (None, np.zeros(s.samples)),
     "near silence": lambda s, scheme, size, n: (None, hiss(s.samples, n)),
-    "plain speech": lambda s, scheme, size, n: (None, s.voice(n)),
+    "plain speech": lambda s, scheme, size, n: (None, prepared(scheme, n, s.voice(n))),
     "pre-emphasised speech": lambda s, scheme, size, n: (None, pre_emphasised(s.voice(n))),
     "whitened speech": lambda s, scheme, size, n: (None, whitened(s.voice(n))),
     "plain sound": lambda s, scheme, size, n: (None, s.clip(n)),
     "rain": lambda s, scheme, size, n: (None, s.clip(n, "rain")),
     "stream cipher": lambda s, scheme, size, n: (None, keystream(s.voice(n), n)),
     "fresh keys": lambda s, scheme, size, n: (None, fresh_keys(s.voice(n), size, n)),
-    "another scheme": lambda s, scheme, size, n: (
-        voice := s.voice(n), under(other(("rom", "flipping", "shuffling"), scheme, n), size, n, voice)
+    "another scheme": lambda s, scheme, size, n: under(
+        other(("rom", "flipping", "shuffling"), scheme, n), size, n, s.voice(n)
     ),
-    "another block size": lambda s, scheme, size, n: (
-        voice := s.voice(n), under(scheme.removesuffix("+windows"), size + 1 + n % 5, n, voice)
+    "another block size": lambda s, scheme, size, n: under(
+        scheme.removesuffix("+windows"), size + 1 + n % 5, n, s.voice(n)
     ),
-    "sound, another block size": lambda s, scheme, size, n: (
-        clip := s.clip(n), under(scheme.removesuffix("+windows"), size + 1 + n % 5, n, clip)
+    "sound, another block size": lambda s, scheme, size, n: under(
+        scheme.removesuffix("+windows"), size + 1 + n % 5, n, s.clip(n)
     ),
 }  # fmt: skip
 

@@ -11,15 +11,20 @@ from torch import Tensor
 
 from wrongkey.attacks.solvers.stable_linalg import polar
 from wrongkey.keys.schemes import Scheme
+from wrongkey.keys.structure import Part
 
 
 def independent_blocks(scheme: Scheme, size: int) -> int:
     """P, the independent blocks along the diagonal of a scheme's keys of N = `size`; 1 where none are public."""
+    return size // independent_block(scheme, size).size
+
+
+def independent_block(scheme: Scheme, size: int) -> Part:
+    """What each of these blocks is a key of."""
     structure = scheme.structure
     if structure is None or structure.base is None or not structure.alike:
-        return 1
-    parts = structure.parts(size)
-    return len(parts) * independent_blocks(structure.base, parts[0].size)
+        return Part(scheme, size)
+    return independent_block(structure.base, structure.parts(size)[0].size)
 
 
 def diagonal_blocks(matrix: Tensor, count: int) -> Tensor:

@@ -1,8 +1,9 @@
 """The attack `block-pattern`: one key for all blocks, whose signs or order are secret too, from ciphertext alone.
 
 The pattern of signs or places comes first, and needs no key (`wrongkey.attacks.waveforms.block_meetings`). Without it
-the ciphertext is one of the scheme by itself, whose attack finds the key: `polyphase`, `sample-order`, `sign-chain` or
-`signed-order`; or this one again, for a pattern of patterns. So the pattern adds nothing to what the key protects.
+the ciphertext is one of the scheme by itself, whose attack finds the key: `polyphase`, `oblique-polyphase`,
+`sample-order`, `sign-chain` or `signed-order`; or this one again, for a pattern of patterns. So the pattern adds
+nothing to what the key protects.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from wrongkey.attacks.base import Attack, AttackDefaults, Case, Evidence, Matrix
 from wrongkey.attacks.waveforms.blind import THREAT
 from wrongkey.attacks.waveforms.block_meetings import alike, block_order, block_signs, meetings, signed
 from wrongkey.attacks.waveforms.block_pattern_settings import DEFAULTS, BlockPatternSettings
-from wrongkey.attacks.waveforms.block_spectra import block_spectra
+from wrongkey.attacks.waveforms.block_spectra import voiced_segments
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD, harmonics
+from wrongkey.attacks.waveforms.oblique_polyphase import ObliquePolyphase
 from wrongkey.attacks.waveforms.on_blocks import sample_order, sign_chain, signed_order
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
@@ -33,6 +35,7 @@ from wrongkey.keys.structure import Structure
 
 ON_BASE: Mapping[Group, Callable[[], Attack]] = {
     Group.ORTHOGONAL: Polyphase,
+    Group.INVERTIBLE: ObliquePolyphase,
     Group.PERMUTATIONS: sample_order,
     Group.SIGNS: sign_chain,
     Group.SIGNED_PERMUTATIONS: signed_order,
@@ -106,6 +109,7 @@ class BlockPattern(AttackDefaults):
 
     name = "block-pattern"
     family = 5
+    any_key = True
     threat = THREAT
 
     def __init__(
@@ -126,10 +130,7 @@ class BlockPattern(AttackDefaults):
             return f"This attack finds signs or the order of blocks, and keys of {setting.scheme.name} have neither."
         if setting.size > self.settings.largest:
             return f"This attack takes super-blocks of up to {self.settings.largest} samples, not of {setting.size}."
-        attack = self._attack_on(pattern.base)
-        if attack is None:
-            return f"Without the pattern no attack here finds keys of {pattern.base.scheme.name}."
-        return attack.inapplicable(pattern.base)
+        return self._attack_on(pattern.base).inapplicable(pattern.base)
 
     def cases(self, setting: Setting) -> Sequence[Case]:
         """Those of the attack on the scheme without the pattern."""
@@ -170,9 +171,10 @@ class BlockPattern(AttackDefaults):
         recovery = attack.run(replace(evidence, setting=pattern.base, ciphertext=ciphertext))
         assert recovery.key is not None  # the attacks on the base want a key
         merged = pattern.key(recovery.key, key)
-        structure = block_structure(rows, merged, setting.rate, self.settings)
+        decrypting: Matrix = merged if setting.scheme.orthogonal else np.linalg.inv(merged).T
+        structure = block_structure(rows, decrypting, setting.rate, self.settings)
         claimed = recovery.success_claimed if structure.taken_away else False
-        if claimed and pattern.hides_the_mirror and self._voices(rows, merged, setting.rate) < POLYPHASE.harmonics:
+        if claimed and pattern.hides_the_mirror and self._voices(rows, decrypting, setting.rate) < POLYPHASE.harmonics:
             claimed, recovery = None, replace(recovery, note=NOT_TOLD)
         measured = {"stationarity": structure.after, "stationarity of the ciphertext": structure.before}
         return replace(
@@ -183,28 +185,24 @@ class BlockPattern(AttackDefaults):
         )
 
     @staticmethod
-    def _voices(rows: Sequence[Matrix], key: Matrix, rate: float) -> float:
-        """By how many standard errors voices tell a key `(N, N)` from that of the mirrored spectrum."""
-        blocks = [torch.from_numpy(one) for one in rows]
-        width = max(POLYPHASE.least_blocks, round(POLYPHASE.segment * rate / len(key)))
-        heard = block_spectra(blocks, width, POLYPHASE).heard
-        return harmonics(heard @ torch.from_numpy(key).mT, rate, POLYPHASE)
+    def _voices(rows: Sequence[Matrix], decrypting: Matrix, rate: float) -> float:
+        """By how many standard errors voices tell what a matrix `(N, N)` decrypts from its mirrored spectrum."""
+        heard = voiced_segments([torch.from_numpy(one) for one in rows], rate, POLYPHASE)
+        return harmonics(heard @ torch.from_numpy(decrypting).mT, rate, POLYPHASE)
 
     def _parts(self, setting: Setting) -> tuple[Pattern, Attack]:
         """The pattern of a setting and the attack without it: the same objects as long as the setting is the same."""
         if self._last is not None and self._last[0] is setting:
             return self._last[1:]
         pattern = Pattern.of(setting)
-        attack = None if pattern is None else self._attack_on(pattern.base)
-        assert pattern is not None and attack is not None  # the attack applies
-        self._last = setting, pattern, attack
-        return pattern, attack
+        assert pattern is not None  # the attack applies
+        self._last = setting, pattern, self._attack_on(pattern.base)
+        return self._last[1:]
 
-    def _attack_on(self, base: Setting) -> Attack | None:
+    def _attack_on(self, base: Setting) -> Attack:
         if Pattern.of(base) is not None:
             return BlockPattern(self.settings, self._on_base)
-        make = self._on_base.get(base.scheme.group)
-        return None if make is None else make()
+        return self._on_base[base.scheme.group]()
 
 
 def _objective(recovery: Recovery) -> float:

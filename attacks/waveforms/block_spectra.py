@@ -163,6 +163,12 @@ def block_spectra(blocks: Sequence[Tensor], width: int, settings: PolyphaseSetti
     return BlockSpectra(values.mT.to(torch.complex64).contiguous(), frequencies, heard)
 
 
+def voiced_segments(blocks: Sequence[Tensor], rate: float, settings: PolyphaseSettings) -> Tensor:
+    """Segments (s, blocks, M) of sequences of encrypted blocks (n, M) in which voices are looked for (`mirror`)."""
+    width = max(settings.least_blocks, round(settings.segment * rate / blocks[0].shape[-1]))
+    return block_spectra(blocks, width, settings).heard
+
+
 def tones(frequencies: Tensor, size: int) -> Tensor:
     """The tones e(f_k) (g, M, M), centred in the block, in columns by rising |f|: k = 0, -1, 1, -2, 2, ..."""
     place = torch.arange(size, dtype=torch.float64)

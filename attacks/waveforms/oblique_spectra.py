@@ -42,6 +42,7 @@ from torch import Tensor
 
 from wrongkey.attacks.solvers.stable_linalg import eigh, polar
 from wrongkey.attacks.waveforms.average_speech import average_autocorrelation
+from wrongkey.attacks.waveforms.block_diagonal import within_blocks
 from wrongkey.attacks.waveforms.block_spectra import BlockSpectra, block_spectra, follow, tones, voicing
 from wrongkey.attacks.waveforms.joint_diagonalisation import Criterion, separate
 from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS as AVERAGE
@@ -93,6 +94,28 @@ DEFAULTS = ObliqueSettings()
 
 
 @dataclass(frozen=True)
+class KeyShape:
+    """Which mixing matrices A (M, M) a scheme allows, where y = x K and whitened ciphertext is z = y W = x A^T.
+
+    Attributes
+    ----------
+    white : Tensor
+        W, (M, M).
+    turns : int
+        Independent blocks along the diagonal of K, beside which all is zero.
+    """
+
+    white: Tensor
+    turns: int
+
+    def of(self, mixing: Tensor) -> Tensor:
+        """The matrix of the key without what lies outside its blocks."""
+        if self.turns == 1:
+            return mixing
+        return (within_blocks(mixing.mT @ torch.linalg.inv(self.white), self.turns) @ self.white).mT
+
+
+@dataclass(frozen=True)
 class ObliqueEstimate:
     """A key and what is known about it without the truth.
 
@@ -111,11 +134,14 @@ class ObliqueEstimate:
     harmonics: float
 
 
-def oblique_estimates(blocks: Sequence[Tensor], *, rate: float, settings: ObliqueSettings) -> list[ObliqueEstimate]:
+def oblique_estimates(
+    blocks: Sequence[Tensor], *, rate: float, settings: ObliqueSettings, turns: int = 1
+) -> list[ObliqueEstimate]:
     """Estimates of the key from sequences of encrypted blocks (n, M), best first.
 
-    There is one from segments of each of `settings.lengths`. rate: samples per second. Raises BadInput where no
-    sequence is as long as a segment, or the blocks do not span M dimensions.
+    There is one from segments of each of `settings.lengths`. rate: samples per second. turns: how many independent
+    blocks along its diagonal are all that is not zero in the key. Raises BadInput where no sequence is as long as a
+    segment, or the blocks do not span M dimensions.
     """
     size = blocks[0].shape[-1]
     covariance = torch.stack([rows.mT @ rows for rows in blocks]).sum(0)
@@ -123,16 +149,17 @@ def oblique_estimates(blocks: Sequence[Tensor], *, rate: float, settings: Obliqu
         raise BadInput(f"The ciphertext does not span blocks of {size}: it is silent, or in other blocks.")
     white = _power(covariance / covariance.trace() * size, -0.5)
     whitened = [rows.double() @ white for rows in blocks]
+    shape = KeyShape(white, turns)
     own = max(settings.least_blocks, settings.segment * rate / size)
     reference, *others = (block_spectra(whitened, round(own * by), settings) for by in settings.lengths)
     known = tones(reference.frequencies, size)
-    found = [_mixing(reference, rate, settings)]
+    found = [_mixing(reference, shape, rate, settings)]
     for spectra in others:
-        mixing, _ = _mixing(spectra, rate, settings)
-        found.append(descended(mixing, reference, known, settings.last_floor, settings.last_steps, settings))
+        mixing, _ = _mixing(spectra, shape, rate, settings)
+        found.append(descended(mixing, reference, known, settings.last_floor, settings.last_steps, settings, turns))
     estimates = []
     for mixing, value in found:
-        key = mixing.mT @ torch.linalg.inv(white)
+        key = within_blocks(mixing.mT @ torch.linalg.inv(white), turns)
         told = harmonics(_decrypted(reference, mixing), rate, settings) if size % 2 == 0 else inf
         estimates.append(ObliqueEstimate(key * (size**0.5 / key.norm()), value, told))
     return sorted(estimates, key=lambda one: one.criterion)
@@ -143,7 +170,7 @@ def _decrypted(spectra: BlockSpectra, mixing: Tensor) -> Tensor:
     return spectra.heard @ torch.linalg.inv(mixing).mT
 
 
-def _mixing(spectra: BlockSpectra, rate: float, settings: ObliqueSettings) -> tuple[Tensor, float]:
+def _mixing(spectra: BlockSpectra, shape: KeyShape, rate: float, settings: ObliqueSettings) -> tuple[Tensor, float]:
     """The matrix A (M, M) of whitened ciphertext z = x A^T, and its criterion."""
     size = spectra.values.shape[1]
     known = tones(spectra.frequencies, size)
@@ -152,11 +179,13 @@ def _mixing(spectra: BlockSpectra, rate: float, settings: ObliqueSettings) -> tu
         mixing, columns = _start(stages, known, autocorrelation, spectra, rate, settings)
         candidates = mixing, fitted(mixing, columns, known, settings)
         evaluated = [descended(one, spectra, known, settings.first_floor, 0, settings) for one in candidates]
-        lower = min(evaluated, key=lambda one: one[1])[0]
-        starts.append(descended(lower, spectra, known, settings.first_floor, settings.first_steps, settings))
+        lower = shape.of(min(evaluated, key=lambda one: one[1])[0])
+        starts.append(
+            descended(lower, spectra, known, settings.first_floor, settings.first_steps, settings, shape.turns)
+        )
     starts.sort(key=lambda start: start[1])
     ends = [
-        descended(mixing, spectra, known, settings.last_floor, settings.last_steps, settings)
+        descended(mixing, spectra, known, settings.last_floor, settings.last_steps, settings, shape.turns)
         for mixing, _ in starts[: settings.descents]
     ]
     mixing, value = min(ends, key=lambda end: end[1])
@@ -244,9 +273,18 @@ def fitted(mixing: Tensor, columns: Tensor, known: Tensor, settings: ObliqueSett
 
 
 def descended(
-    mixing: Tensor, spectra: BlockSpectra, known: Tensor, floor: float, steps: int, settings: ObliqueSettings
+    mixing: Tensor,
+    spectra: BlockSpectra,
+    known: Tensor,
+    floor: float,
+    steps: int,
+    settings: ObliqueSettings,
+    turns: int = 1,
 ) -> tuple[Tensor, float]:
-    """A mixing matrix (M, M) of lower criterion near another one, after so many steps, and its value."""
+    """A mixing matrix (M, M) of lower criterion near another one, after so many steps, and its value.
+
+    turns: of its key; blocks along the diagonal, which the steps keep where the key has no more.
+    """
     size, values = len(mixing), spectra.values
     begin, identity = torch.linalg.inv(mixing), torch.eye(size, dtype=torch.float64)
     smooth = Criterion(floor, settings).smooth
@@ -254,7 +292,7 @@ def descended(
     descent = torch.optim.LBFGS([turn], max_iter=steps, line_search_fn="strong_wolfe")
 
     def value() -> Tensor:
-        demixing = (identity + turn) @ begin
+        demixing = (identity + within_blocks(turn, turns)) @ begin
         components = (known.mH @ demixing.to(known.dtype)).to(values.dtype) @ values
         power = smooth(components.real**2 + components.imag**2)
         level = (power + floor * power.mean(-1, keepdim=True)).clamp_min(1e-30)
@@ -269,7 +307,7 @@ def descended(
     if steps:
         descent.step(step)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        return torch.linalg.inv((identity + turn) @ begin), float(value())
+        return torch.linalg.inv((identity + within_blocks(turn, turns)) @ begin), float(value())
 
 
 def _unit(columns: Tensor) -> Tensor:

@@ -52,9 +52,8 @@ OF_MODEL = frozenset(
 OF_MANY = KEYLESS | {"polyphase-of-many"}  # need the ciphertext of many people under one key
 RULED_OUT = {"nonce": OF_MANY | OF_MODEL, "schedule": OF_MODEL, "windows": OF_MANY}  # by options
 OF_BLOCKS = frozenset({"known-plaintext", "chosen-plaintext"})  # of whatever a key multiplies together
-OF_INVERTIBLE = (
-    KEYLESS | OF_BLOCKS | {"public-model", "oblique-polyphase"}
-)  # all that find keys that are not orthogonal
+# All that find keys that are not orthogonal.
+OF_INVERTIBLE = KEYLESS | OF_BLOCKS | {"public-model", "oblique-polyphase", "block-pattern"}
 TOGETHER = frozenset({"turns", "signs", "order"})  # blocks, which of tiles only those read
 # Options: an attack on what they add.
 ONLY_WITH = {"block-pattern": frozenset({"signs", "order"}), "shared-samples": frozenset({"windows"})}

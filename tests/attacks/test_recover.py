@@ -13,6 +13,7 @@ from wrongkey.attacks.waveforms.block_structure import BlockStructure
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
+from wrongkey.evaluation.preparation import Preparation
 from wrongkey.keys import SecretKey, draw_keys, encrypt_query
 from wrongkey.keys.schemes import SCHEMES, Scheme
 from wrongkey.keys.windows import Windows
@@ -195,6 +196,9 @@ def test_keys_that_change_are_refused():
         ("shuffling+order=4", 5, "block-pattern"),
         ("signed-shuffling", 10, "signed-order"),
         ("invertible", 3, "oblique-polyphase"),
+        ("invertible+signs=4", 3, "block-pattern"),
+        ("invertible+order=3", 3, "block-pattern"),
+        ("invertible+turns=2", 3, "oblique-polyphase"),
     ],
 )
 def test_every_scheme_has_the_attack_that_knows_its_structure(voice, scheme, size, attack):
@@ -280,11 +284,29 @@ def test_where_all_attacks_have_too_little_it_is_said(voice, monkeypatch):
         recover(encrypted(voice, "rom", 5)[1], RATE, "rom", 5)
 
 
-def test_a_claim_on_whitened_speech_needs_no_covariances(monkeypatch):
+def test_whitened_speech_is_recovered_by_linear_prediction(voice):
+    phases = [Preparation.of("rom+phase").recording(torch.from_numpy(one), RATE).numpy() for one in voice]
+    emphasised = [np.append(one[:1], one[1:] - 0.97 * one[:-1]) for one in phases]  # as a model's front end does
+    key, secret = encrypted(emphasised, "rom+phase", 3)
+    found = recover(secret, RATE, "rom+phase", 3)
+    assert found.success_claimed and found.attack == "linear-prediction"
+    assert key_error(found.key.matrix, key.matrix, "samples") < 0.1
+    assert any("two halves" in sentence for sentence in found.evidence)
+
+
+@pytest.mark.parametrize("taken", ["invertible+signs=2", "invertible+turns=2", "rom+flat=15"])
+def test_keys_of_several_blocks_and_of_whitened_speech_are_not_claimed_where_there_are_none(voice, taken):
+    _, other = encrypted(voice, "rom", 5)
+    noise = [np.random.default_rng(1).standard_normal(60_000)]
+    for waves in (voice, noise, other):
+        assert not recover(waves, RATE, taken, 3).success_claimed
+
+
+def test_a_claim_is_not_believed_where_whitened_speech_shows_no_blocks(monkeypatch):
     noise = [np.random.default_rng(0).standard_normal(80_000)]
     says(monkeypatch, Says("moments", np.eye(5)))
-    assert recover(noise, RATE, "rom+lpc=16", 5).success_claimed
-    assert not recover(noise, RATE, "rom", 5).success_claimed
+    found = recover(noise, RATE, "rom+lpc=16", 5)
+    assert not found.success_claimed and "shows no blocks of 5 samples" in found.evidence[0]
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(10, 5), (6, 1)])

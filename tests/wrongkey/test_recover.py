@@ -223,3 +223,17 @@ def test_stereo_is_mixed_as_for_encrypt(secrets, capsys):
     samples, rate = soundfile.read("secret0.wav")
     wave(Path("stereo.wav"), np.stack([samples, samples], axis=1), rate)
     assert main(["recover", "stereo.wav", *AS, "--channels", "mix"]) == 0
+
+
+def test_an_invertible_key_with_secret_signs_is_found_and_written_so_that_it_decrypts(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    wave(tmp_path / "plain.wav", np.concatenate(VOICE))
+    scheme = ["--scheme", "invertible+signs=2", "--block", "3"]
+    assert main(["keys", "draw", *scheme, "--seed", "3", "-o", "key.npz"]) == 0
+    assert main(["encrypt", "plain.wav", "--key", "key.npz", "-o", "secret.wav"]) == 0
+    assert main(["recover", "secret.wav", *scheme, "--key-out", "found.npz", "-o", "heard.wav"]) == 0
+    assert "block-pattern found an invertible+signs=2 key" in capsys.readouterr().out
+    assert main(["decrypt", "secret.wav", "--key", "found.npz", "-o", "again.wav"]) == 0
+    heard, again, plain = (soundfile.read(name)[0] for name in ("heard.wav", "again.wav", "plain.wav"))
+    np.testing.assert_allclose(heard, again, atol=1e-5)
+    assert min(np.linalg.norm(heard - plain), np.linalg.norm(heard + plain)) < 0.1 * np.linalg.norm(plain)

@@ -220,8 +220,9 @@ def _draw(
 
 def _print(options: argparse.Namespace, found: Recovered, score: float | None, written: dict[str, list[str]]) -> None:
     what = f"{found.key.scheme} key for blocks of {found.key.block_size} samples"
+    article = "an" if what[0] in "aeiou" else "a"
     lines = [
-        f"Success claimed: {found.attack} found a {what} in {found.seconds:.1f} s of ciphertext."
+        f"Success claimed: {found.attack} found {article} {what} in {found.seconds:.1f} s of ciphertext."
         if found.success_claimed
         else f"No success claimed: {found.attack} found no {what} in {found.seconds:.1f} s of ciphertext."
     ]

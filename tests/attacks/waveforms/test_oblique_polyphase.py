@@ -9,7 +9,7 @@ from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.agreement import agreement_of
 from wrongkey.attacks.waveforms.block_spectra import tones
-from wrongkey.attacks.waveforms.oblique_polyphase import NOT_DRAWN, ObliquePolyphase
+from wrongkey.attacks.waveforms.oblique_polyphase import NOT_DRAWN, ObliquePolyphase, largest_condition
 from wrongkey.attacks.waveforms.oblique_spectra import DEFAULTS, fitted
 from wrongkey.errors import BadInput
 from wrongkey.keys import draw_keys, get_scheme
@@ -57,10 +57,26 @@ def test_the_mirrored_key_of_bright_speech_is_not_claimed(voice):
     assert not found.success_claimed or key_error(present(found.key), key, "samples") < 0.05
 
 
-@pytest.mark.parametrize("scheme", ["invertible+turns=2", "invertible+signs=2"])
-def test_structures_of_several_matrices_are_not_for_it(scheme):
-    about = Setting(get_scheme(scheme), KeyCut("samples", 3).under(get_scheme(scheme)).merged, 16_000)
-    assert "built otherwise" in present(ObliquePolyphase().inapplicable(about))
+def test_keys_in_turn_are_found_and_nothing_beside_them(voice):
+    (key,) = draw_keys("invertible+turns=2", 6, 1, 0, 1)
+    found = attacked(voice, 6, key, "invertible+turns=2")
+    assert found.success_claimed and key_error(present(found.key), key, "samples") < 0.05
+    outside = present(found.key).reshape(2, 3, 2, 3)
+    assert not outside[0, :, 1].any() and not outside[1, :, 0].any()
+    assert found.measured["condition"] == pytest.approx(
+        max(np.linalg.cond(key[:3, :3]), np.linalg.cond(key[3:, 3:])), rel=0.2
+    )
+
+
+@pytest.mark.parametrize(
+    ("scheme", "size"), [("invertible+condition=3+turns=4", 12), ("invertible+turns=2+order=2", 12)]
+)
+def test_no_key_is_worse_conditioned_than_its_scheme_allows(scheme, size):
+    about = get_scheme(scheme)
+    worst = largest_condition(about, size)
+    drawn = max(np.linalg.cond(key) for key in draw_keys(scheme, size, 0, 0, 2000))
+    assert 0.6 * worst < drawn <= worst
+    assert largest_condition(get_scheme("rom"), size) == np.inf
 
 
 def test_other_blocks_are_not_claimed(voice):

@@ -1,0 +1,108 @@
+"""`linear-prediction` on speech that was whitened before encryption, for ciphertext whose truth nobody knows.
+
+`polyphase` needs bands whose powers change differently with time, and whitening leaves few. Linear prediction needs any
+spectrum that is not flat: that of the pre-emphasis with which a model reads whitened speech will do. That runs of its
+search agree shows that they found the lowest value, not that this is speech. So each half of the ciphertext is attacked
+by itself as well, and both must decrypt what the whole does: what noise or another block size makes predictable differs
+from half to half. For an even block size such speech need not have more low than high frequencies, and voices tell the
+key from that of the mirrored spectrum (`wrongkey.attacks.waveforms.mirror`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting
+from wrongkey.attacks.waveforms.agreement import agreement_of
+from wrongkey.attacks.waveforms.block_spectra import voiced_segments
+from wrongkey.attacks.waveforms.lag_covariances import block_rows
+from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction
+from wrongkey.attacks.waveforms.mirror import NOT_TOLD, upright
+from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
+from wrongkey.attacks.waveforms.whitened_speech import whitened
+
+LARGEST = 12  # samples of a block: of more, the search takes minutes
+NOT_ALIKE = "The two halves of the ciphertext, attacked by themselves, have other keys."
+
+
+class WhitenedPrediction(AttackDefaults):
+    """Multi-state linear prediction of all ciphertext and of its halves.
+
+    Parameters
+    ----------
+    agreed
+        The least correlation of what the whole's key and a half's decrypt.
+    """
+
+    name = LinearPrediction.name
+    family = LinearPrediction.family
+    threat = LinearPrediction.threat
+
+    def __init__(self, agreed: float) -> None:
+        self._search = LinearPrediction()
+        self._agreed = agreed
+
+    def inapplicable(self, setting: Setting) -> str | None:
+        """Only whitened speech in small blocks, and what the search itself is for."""
+        if not whitened(setting.scheme.name):
+            return "This search is for whitened speech; of other speech polyphase finds keys in less time."
+        if setting.size > LARGEST:
+            return (
+                f"This search takes minutes for blocks of more than {LARGEST} samples, and these have {setting.size}."
+            )
+        return self._search.inapplicable(setting)
+
+    def cases(self, setting: Setting) -> Sequence[Case]:
+        """Those of the search."""
+        return self._search.cases(setting)
+
+    def run(self, evidence: Evidence) -> Recovery:
+        """The key of the whole ciphertext.
+
+        Success is claimed where the search claims it, both halves agree and, for even N, voices tell the key from that
+        of the mirrored spectrum. measured: what the search measured, the least `agreement of halves` where it was
+        claimed, and for even N the `harmonics`, in standard errors.
+        """
+        recovery = self._search.run(evidence)
+        if not recovery.success_claimed:
+            return recovery
+        size, rate = evidence.setting.size, evidence.setting.rate
+        rows = block_rows(evidence.ciphertext, size)
+        heard = voiced_segments([torch.from_numpy(one) for one in rows], rate, POLYPHASE) if size % 2 == 0 else None
+        assert recovery.key is not None  # the search wants a key
+        key, told = _upright(torch.from_numpy(recovery.key), heard, rate)
+        agreement = 1.0
+        for half in in_halves(evidence.ciphertext, size):
+            other = self._search.run(replace(evidence, ciphertext=half)).key
+            assert other is not None
+            turned, _ = _upright(torch.from_numpy(other), heard, rate)
+            agreement = min(agreement, agreement_of(key.numpy(), turned.numpy(), rows))
+        alike = agreement >= self._agreed
+        return replace(
+            recovery,
+            key=key.numpy(),
+            success_claimed=alike and (told is None or told >= POLYPHASE.harmonics),
+            measured={**recovery.measured, "agreement of halves": agreement}
+            | ({} if told is None else {"harmonics": told}),
+            note=NOT_ALIKE if not alike else NOT_TOLD if told is not None and told < POLYPHASE.harmonics else "",
+        )
+
+
+def _upright(key: Tensor, heard: Tensor | None, rate: float) -> tuple[Tensor, float | None]:
+    """The key or that of the mirrored spectrum, and by how much voices tell; heard: None for odd N, without choice."""
+    return (key, None) if heard is None else upright(key, heard, rate, POLYPHASE)
+
+
+def in_halves(ciphertext: Sequence[Tensor], size: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The first and the second half of the blocks of all queries together."""
+    blocks = [query[: len(query) // size * size].reshape(-1, size) for query in ciphertext]
+    middle, first, second = sum(map(len, blocks)) // 2, [], []
+    for rows in blocks:
+        first.append(rows[:middle].flatten())
+        second.append(rows[middle:].flatten())
+        middle -= min(middle, len(rows))
+    return tuple(one for one in first if len(one)), tuple(one for one in second if len(one))
