@@ -96,7 +96,8 @@ def run_attacks(
         `loky` (this machine) or `dask` with the address of a scheduler, whose workers are told the secrets of the
         trials that they compute (`docs/cluster.md`).
     timeout : float, optional
-        Seconds that a trial, or a shard of incorrect keys, may take; no limit by default.
+        Seconds that a trial, or a shard of incorrect keys, may take before it is given to another worker; no limit by
+        default. A trial that is late again is left out, as one that fails.
     command : str, optional
         The command line, for the record.
     salt : Path, optional

@@ -69,7 +69,7 @@ def spread(
         For a cluster that cannot be reached, a worker that dies, and a call that takes longer than ``timeout``, unless
         ``late`` gives it to another worker.
     """
-    again = late and late.again
+    again = late.again if late else None
     if scheduler is None:
         with processes(workers, threads_each(workers)) as pool:
             yield from collect(pool, function, calls, workers, watch, timeout=timeout, again=again)

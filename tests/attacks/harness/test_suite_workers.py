@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests import faulty
+from tests.attacks.harness.dawdling import Dawdling
 from tests.narrow import present
 from wrongkey.attacks.harness import planned, suite
 from wrongkey.attacks.harness.config import AttackConfig
@@ -21,7 +22,7 @@ from wrongkey.evaluation.processes.failures import SomeFailed
 from wrongkey.evaluation.processes.late import HOPELESS
 from wrongkey.reports.attacks.rows import load_attacks
 
-NAME, OTHER = "known-plaintext", "linkability"  # quick
+NAME = "known-plaintext"  # quick
 
 
 def run(folder, workers=1, trials=3, **settings):
@@ -172,13 +173,14 @@ def test_a_trial_that_hangs_again_is_left_out_and_named(tmp_path, seated):
 
 def test_an_attack_that_always_hangs_keeps_no_other_from_running(tmp_path, seated):
     seated.update(dict.fromkeys(range(5), 9))
+    other = Dawdling(run_seed=3, seconds=0.0, log=tmp_path / "log.txt")
     config = AttackConfig("bundled", block=4, trials=5, seed=3, seconds=(1.0,))
     with pytest.raises(
         SomeFailed, match=r"^5 of \d+ trials failed; the first was trial 0 of .* \(no trial was done within"
     ):
-        suite.run_attacks(config, [NAME, OTHER], tmp_path, keys=4, workers=1, timeout=0.1)
+        suite.run_attacks(config, [NAME, other], tmp_path, keys=4, workers=1, timeout=0.1)
     assert trials(tmp_path) == []
-    assert len(AttackFolder(tmp_path).rows(OTHER)) == 5
+    assert len(AttackFolder(tmp_path).rows(other.name)) == 5
     assert late(tmp_path)[0] == HOPELESS
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from tests import faulty
+from tests.hanging import NotAtFirst
 from wrongkey.errors import BadInput
 from wrongkey.evaluation import sweep as sweeping
 from wrongkey.evaluation.config import SweepConfig
@@ -208,11 +209,12 @@ class Seated(Executor):
         self.bad, self.tried, self.killed = bad, list[set[int]](), 0
 
     def submit(self, function, /, *arguments, **settings):
-        keys = set(range(*arguments[-2:]))
+        start, stop = arguments[-2:]
+        keys = set(range(start, stop))
         self.tried.append(keys)
         future: Future[Any] = Future()
         if not keys & self.bad:
-            future.set_result(Answered([Shard(*arguments[-2:], [], None)]))
+            future.set_result(Answered([Shard(start, stop, [], None)]))
         return future
 
     def release(self, late, in_flight):
@@ -267,23 +269,6 @@ def test_a_call_whose_answer_is_needed_is_given_to_another_worker_once(monkeypat
         for answer in spread.spread(abs, calls, 1, None, watching, 0.02, late=Late(watching, worked=True)):
             found.append(answer)
     assert executor.tried == [{0, 1}, {2, 3}, {0, 1}] and len(found) == 1
-
-
-class NotAtFirst(Executor):
-    """An executor whose first call never ends; one that is made again does at once."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def submit(self, function, /, *arguments, **settings):
-        future: Future[Any] = Future()
-        if self.calls:
-            future.set_result(function(*arguments, **settings))
-        self.calls += 1
-        return future
-
-    def release(self, late, in_flight):
-        return []
 
 
 def test_the_questions_of_the_self_checks_are_given_to_another_process(monkeypatch):
