@@ -150,13 +150,14 @@ def test_workers_change_nothing(run, tmp_path, monkeypatch):
 
 
 def test_chains_that_hang_are_given_to_another_worker_once(tmp_path, monkeypatch):
-    how = StrengthConfig(within=(40.0,), population=50, moves=1, repetitions=1)
-    whole = strength(config(), how, tmp_path / "whole", workers=1)
+    asked = config("raw3", scheme="flipping")  # few keys, which are counted
+    how = StrengthConfig(within=(RARE,))
+    whole = strength(asked, how, tmp_path / "whole", workers=1)
     monkeypatch.setattr(elsewhere, "processes", lambda *asked: nullcontext(NotAtFirst(0)))
 
     def measured(out: Path, hang: int) -> dict[str, Any]:
         monkeypatch.setattr(spread, "processes", lambda *asked: nullcontext(NotAtFirst(hang)))
-        return strength(config(), how, out, workers=1, timeout=0.1)
+        return strength(asked, how, out, workers=1, timeout=0.1)
 
     assert timeless(measured(tmp_path / "once", 1)) == timeless(whole)
     assert json.loads((tmp_path / "once/manifest.json").read_text())["late_shards"] >= 1
