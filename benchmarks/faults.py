@@ -14,6 +14,8 @@ stubborn        the same while a worker computes and holds the interpreter
 interrupt       Ctrl-C to all processes at such a moment: exit code 130, a sentence, nothing left
 kill-worker     SIGKILL of one worker: a sentence
 hang            a model that never answers to two keys, under --timeout: a sentence, and all other keys are there
+strength-hang   a worker that hangs in `strength`, under --timeout: the numbers of one that does not
+attack-hang     an attack that never ends in one trial, under --timeout: a sentence, and all other trials are there
 raise           a model that raises at two keys: the same
 nan             a model that answers NaN to two keys: the same
 two-writers     a second sweep into the same folder while the first one computes: a sentence, and the first one ends
@@ -43,9 +45,12 @@ from benchmarks.full_disks import DISKS, disk_fault
 from benchmarks.rows import append, read
 from benchmarks.started import Started, unclean
 from benchmarks.stopped_commands import COMMANDS, SIGNALS, Stops
+from wrongkey.evaluation.run_folder.schema import read_manifest
+from wrongkey.evaluation.run_folder.strength import strength_content
 
 STEP = 0.2  # seconds
 LEAST_MEMORY, MEMORY_STEP = 9 * 2**27, 2**25  # bytes of address space; PyTorch, loaded, has 1.05 GiB of it
+TIMEOUT = 60  # seconds, in which a worker starts on a busy machine
 KEYS = 20  # of the toy models, which fail at two of them
 FIELDS = ("fault", "round", "date", "seconds", "moment", "wrong")
 
@@ -113,6 +118,34 @@ def hang(folder: Path, number: int) -> str | None:
     """A model that never answers to two keys, with a time-out."""
     settings = toy("hanging", workers=1 + number % 2, more="--timeout 20")
     return but_two(folder / "run", Run(folder / "run", settings))
+
+
+def strength_hang(folder: Path, number: int) -> str | None:
+    """A worker that hangs once while the strength of a key is measured, with a time-out."""
+    how = "--corpus bundled --per-speaker 2 --replicates 0 --device cpu --rows 8 --within 5 --population 50 --moves 1"
+    more = f"--repetitions 1 --workers {1 + number % 2} --timeout {TIMEOUT}"
+    for model in ("sound", "hanging_once"):
+        asked = ["strength", "--model", f"tests.faulty:{model}", *how.split(), *more.split()]
+        if wrong := Started([*asked, "--out", str(folder / model)]).done():
+            return wrong
+    found, whole = (strength_content(folder / model) for model in ("hanging_once", "sound"))
+    if found is None or whole is None:
+        return "strength.json is missing"
+    names = ("plain", "estimates", "evaluations", "history")
+    differing = [name for name in names if found[name] != whole[name]]
+    if not read_manifest(folder / "hanging_once")["late_shards"]:
+        return "late"  # it never met a bad key
+    return f"another {differing[0]}" if differing else None
+
+
+def attack_hang(folder: Path, number: int) -> str | None:
+    """An attack that never ends in one of its trials, with a time-out."""
+    how = f"--corpus bundled --block 4 --trials 4 --keys 4 --workers {1 + number % 2} --timeout {TIMEOUT}"
+    run = Started(["attack", "tests.attacks.harness.dawdling:Hanging", *how.split(), "--out", str(folder / "run")])
+    if wrong := run.refused("1 of 8 trials failed: trial 1 of hanging (no answer within"):
+        return wrong
+    kept = sorted(pd.read_parquet(folder / "run/attacks/hanging.parquet")["trial"])
+    return None if kept == [0, 2, 3] else f"kept {kept}"
 
 
 def raising(folder: Path, number: int) -> str | None:
@@ -205,6 +238,8 @@ SWEEPS = {
     "interrupt": interrupt,
     "kill-worker": kill_worker,
     "hang": hang,
+    "strength-hang": strength_hang,
+    "attack-hang": attack_hang,
     "raise": raising,
     "nan": silent,
     "two-writers": two_writers,

@@ -47,7 +47,7 @@ def add_running(group: argparse._ActionsContainer, workers: str, timed: str) -> 
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help=f"the most that {timed} may take (default: no limit)",
+        help=f"the most that {timed} may take before another worker gets it (default: no limit)",
     )
 
 

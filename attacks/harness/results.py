@@ -1,8 +1,8 @@
 """The attacks of a run folder on disk: rows per attack, and what was asked.
 
 `attacks/<attack>.parquet` has one row per case and trial. `attacks/suite.json` has the configuration, what the rows
-depend on, the threat model and the settings of each attack, and why an attack did not apply. A killed run loses only
-the trial in progress.
+depend on, the threat model and the settings of each attack, why an attack did not apply, and why trials have no row. A
+killed run loses only the trial in progress.
 """
 
 from __future__ import annotations
@@ -129,6 +129,8 @@ class AttackFolder(RunFolder):
             "repeats": before.get("repeats", False),
             "sessions": [*before.get("sessions", []), session],
             "attacks": before.get("attacks", {}),
+            "failed_trials": before.get("failed_trials", []),
+            "late_trials": before.get("late_trials", 0),
             "ended": None,
         }
         self._mend_attacks(found)
@@ -158,6 +160,20 @@ class AttackFolder(RunFolder):
         self._suite["ended"] = now()
         self._write_suite()
 
+    def note_failed(self, attack: str, case: str, trial: int, reason: str) -> None:
+        """Record a trial that has no row, and why; the same command tries it again."""
+        assert self._suite is not None
+        others = self._without(attack, case, trial)
+        one = {"attack": attack, "given": case, "trial": trial, "reason": reason}
+        self._suite["failed_trials"] = [*others, one]
+        self._write_suite()
+
+    def note_late(self, trials: int) -> None:
+        """Record that so many trials more took longer than they may, whatever became of them."""
+        assert self._suite is not None
+        self._suite["late_trials"] += trials
+        self._write_suite()
+
     def trials_done(self, attack: str, case: str) -> set[int]:
         """Numbers of the trials that have a row."""
         return {row["trial"] for row in self._known(attack) if row["given"] == case}
@@ -167,6 +183,11 @@ class AttackFolder(RunFolder):
         known = self._known(attack)
         known.append(dict(row))
         self._write_rows(attack, pd.DataFrame(known))
+        assert self._suite is not None
+        others = self._without(attack, row["given"], row["trial"])
+        if others != self._suite["failed_trials"]:
+            self._suite["failed_trials"] = others
+            self._write_suite()
 
     def describe(self, attack: str, case: str) -> str:
         """One line of a log: how an attack did in a case."""
@@ -181,6 +202,12 @@ class AttackFolder(RunFolder):
         error = self._error(scored)
         result = _keys_broken(scored, error) if scored["key_error"].notna().any() else _measured(scored, error)
         return f"{name}: {failures}{result}; {scored['seconds'].median():.1f} s of CPU each"
+
+    def _without(self, attack: str, case: str, trial: int) -> list[dict[str, Any]]:
+        """What is recorded of trials that failed, but one."""
+        assert self._suite is not None
+        this = attack, case, trial
+        return [one for one in self._suite["failed_trials"] if (one["attack"], one["given"], one["trial"]) != this]
 
     def _error(self, table: pd.DataFrame) -> str:
         """The task's error beside that of the plain model; empty where there is no task."""

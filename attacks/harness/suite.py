@@ -38,6 +38,7 @@ from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.cluster import check_backend, cluster_size
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout, described
 from wrongkey.evaluation.processes.failures import Failure, Failures, SomeFailed
+from wrongkey.evaluation.processes.late import Hopeless, Late
 from wrongkey.evaluation.processes.spread import alone, spread
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.run_folder.attack_rows import REPEATS
@@ -95,7 +96,8 @@ def run_attacks(
         `loky` (this machine) or `dask` with the address of a scheduler, whose workers are told the secrets of the
         trials that they compute (`docs/cluster.md`).
     timeout : float, optional
-        Seconds that a trial, or a shard of incorrect keys, may take; no limit by default.
+        Seconds that a trial, or a shard of incorrect keys, may take before it is given to another worker; no limit by
+        default. A trial that is late again is left out, as one that fails.
     command : str, optional
         The command line, for the record.
     salt : Path, optional
@@ -243,18 +245,21 @@ def _run_cases(
     """Run the trials that are missing, and return how many there were; the keys of the first go to `found`."""
     every = [(case, number) for case in cases for number in range(trials)]
     done = {case: run.folder.trials_done(attack.name, str(case)) for case in cases}
-    missing = [(case, number) for case, number in every if number not in done[case]]
-    kept = len(every) - len(missing)
+    failed = {one.name for one in run.failures.all}  # where the schedule asks for more trials of a case
+    lacking = [(case, number) for case, number in every if number not in done[case]]
+    missing = [(case, number) for case, number in lacking if str(Attempt(attack, case, number)) not in failed]
+    kept = len(every) - len(lacking)
     run.failures.worked |= kept > 0
     stage = place if cases[0] == Case() or len(cases) > 1 else f"{place}, {cases[0]}"
     if missing:
         run.show(stage, kept, len(every))
     with (
         Watch("trial", run.report, lambda: f"{stage}: {kept} of {len(every)} trials") as watch,
-        closing(_outcomes(run, attack, missing, watch)) as arriving,
+        closing(_outcomes(run, attack, missing, watch, worked=kept > 0)) as arriving,
     ):
         for case, outcome in arriving:
             if isinstance(outcome, Failure):
+                run.folder.note_failed(attack.name, str(case), outcome.number, outcome.reason)
                 run.failures.add([outcome])
             else:
                 run.folder.add(attack.name, outcome.row)
@@ -262,6 +267,8 @@ def _run_cases(
                 if outcome.row["trial"] == TRIAL and outcome.key is not None:
                     found.append(Found(case, outcome.key, outcome.succeeded))
                 run.show(stage, kept, len(every))
+    if watch.late:
+        run.folder.note_late(watch.late)
     for case in dict.fromkeys(case for case, _ in missing):
         if run.folder.trials_done(attack.name, str(case)):
             run.say(run.folder.describe(attack.name, str(case)))
@@ -280,9 +287,12 @@ def _every_trial(asked: int) -> Schedule:
 
 
 def _outcomes(
-    run: Run, attack: CompleteAttack, trials: Sequence[tuple[Case, int]], watch: Watch
+    run: Run, attack: CompleteAttack, trials: Sequence[tuple[Case, int]], watch: Watch, worked: bool
 ) -> Generator[tuple[Case, Tried | Failure], None, None]:
-    """The outcome of every trial as it is done. Guessing only reads the results of its sweep, in this process."""
+    """The outcome of every trial as it is done; `worked` says whether any was before.
+
+    Guessing only reads the results of its sweep, in this process.
+    """
     attempts = [Attempt(attack, case, number) for case, number in trials]
     here = run.scheduler is None and run.timeout is None and (run.workers == 1 or len(trials) < 2)
     if isinstance(attack, Guessing) or here:
@@ -298,11 +308,26 @@ def _outcomes(
         Call(str(attempt), (run.told, threads, attempt, secrets[place], place))
         for place, attempt in enumerate(attempts)
     ]
-    arriving = spread(_in_worker, calls, run.workers, run.scheduler, watch, run.timeout, run.lists, ahead=0)
+    late = Late(watch, worked, _given_up)
+    arriving = spread(_in_worker, calls, run.workers, run.scheduler, watch, run.timeout, run.lists, ahead=0, late=late)
     with closing(arriving):
-        for place, answer, found in arriving:
-            key = None if found is None else opened(found, secrets[place])
-            yield trials[place][0], answer if isinstance(answer, Failure) else Tried(answer, key)
+        try:
+            for place, answer, found in arriving:
+                key = None if found is None else opened(found, secrets[place])
+                yield trials[place][0], answer if isinstance(answer, Failure) else Tried(answer, key)
+        except Hopeless as error:  # of this attack; others may be done in time
+            if not run.failures.worked:
+                raise
+            run.say(f"{error.what(error.late)}, and no trial was done in time: {attack.name} is left out")
+            for call in (*error.late, *error.others):
+                place, failure, _ = _given_up(call, f"no trial was done within --timeout {error.timeout:g} s")
+                yield trials[place][0], failure
+
+
+def _given_up(call: Call, reason: str) -> tuple[int, Failure, None]:
+    """In place of what `_in_worker` answers: the trial has no row, and the same command tries it again."""
+    attempt, place = call.arguments[2], call.arguments[-1]
+    return place, Failure(attempt.number, str(attempt), reason), None
 
 
 def _tried(target: Target, salt: Salt | TrialSecrets, attempt: Attempt, threads: int | None = None) -> Tried | Failure:

@@ -1,6 +1,8 @@
 """A Dask cluster that computes for one caller.
 
 A scheduler hands the calls to its workers. A call whose worker dies goes to another one; workers may join at any time.
+Dask does not tell its clients when a call was begun, and cannot interrupt one. So a worker says by an event that it
+begins, and one whose call takes too long is started again by its nanny, or leaves the cluster where it has none.
 """
 
 from __future__ import annotations
@@ -9,17 +11,22 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from time import monotonic
 from typing import Any
+from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from wrongkey.errors import BadInput, in_one_line
 
 ANSWERS_WITHIN = 10.0  # seconds that a scheduler may take to answer; one that restarts is waited for as long
+RESTARTS_WITHIN = 60.0  # seconds that a worker may take to be started again
 LOOKS_EVERY = 2.0  # seconds, whether somebody still waits for a long call
 COMPUTED = frozenset({"executing", "long-running"})  # states of a call that somebody waits for
+BEGUN = "wrongkey-begun"  # the topic of the workers' events
 LOGS = ("distributed", "distributed.client", "tornado.application")
 
 
@@ -29,19 +36,83 @@ class Cluster(Executor):
     def __init__(self, client: Any) -> None:
         self._client = client
         self._dask = client.get_executor(pure=False)  # every call is computed, also one with equal arguments
-        self._size = 0
+        self._workers: frozenset[str] = frozenset()
+        self._keys = WeakKeyDictionary[Future[Any], str]()  # by which Dask knows the calls
+        self._expected: set[str] = set()  # keys of calls without an answer
+        self._begun: dict[str, tuple[str, float]] = {}  # the worker of a call that is computed, and since when
+        self._heard = monotonic()  # last begin or end of a call, and when a worker came or went
+        client.subscribe_topic(BEGUN, self._note)
 
     @property
     def size(self) -> int:
         """Worker processes at present; at the last count where the scheduler does not answer."""
-        with suppress(OSError, RuntimeError, AttributeError):  # of a lost connection: the calls in flight report it
-            self._size = len(self._client.nthreads())
-        return self._size
+        return len(self._present())
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call a function in one of the workers."""
-        future: Future[Any] = self._dask.submit(fn, *args, **kwargs)
+        key = f"{getattr(fn, '__name__', 'call')}-{uuid4()}"
+        self._expected.add(key)
+        future: Future[Any] = self._dask.submit(fn, *args, key=key, **kwargs)
+        self._keys[future] = key
+        future.add_done_callback(lambda done: self._forget(key))
         return future
+
+    def begun(self, futures: Sequence[Future[Any]], places: int) -> Mapping[Future[Any], float]:
+        """Calls that are computed, and since when; while none is, all of them, since the last sign of life."""
+        present = self._present()  # a call whose worker died begins again elsewhere
+        known = {future: self._begun.get(self._keys[future]) for future in futures}
+        computed = {future: at[1] for future, at in known.items() if at and at[0] in present}
+        return computed or dict.fromkeys(futures, self._heard)
+
+    def release(self, late: Collection[Future[Any]], in_flight: Collection[Future[Any]]) -> list[Future[Any]] | None:
+        """Start the workers of late calls again, or send them away; return the other calls that are lost with them.
+
+        None where a late call was not begun, or no worker is left.
+        """
+        addresses = {at[0] for future in late if (at := self._begun.get(self._keys[future]))}
+        if not addresses:
+            return None
+        try:
+            theirs = self._client.processing()
+            keys = {str(key) for address in addresses for key in theirs.get(address, ())}
+            lost = [one for one in in_flight if self._keys[one] in keys and one not in late and not one.done()]
+            for future in (*late, *lost):
+                future.cancel()
+            self._end(addresses)
+        except (OSError, RuntimeError, AttributeError, LookupError, ValueError):
+            return None  # the connection is lost, or a worker has just gone: the calls in flight report it
+        self._heard = monotonic()
+        return lost if self.size else None
+
+    def _present(self) -> frozenset[str]:
+        """The addresses of the workers; those of the last time where the scheduler does not answer."""
+        with suppress(OSError, RuntimeError, AttributeError):  # of a lost connection: the calls in flight report it
+            workers = frozenset(self._client.nthreads())
+            if workers != self._workers:
+                self._workers, self._heard = workers, monotonic()
+        return self._workers
+
+    def _end(self, addresses: Collection[str]) -> None:
+        """End workers: a nanny starts its worker again, and any other one is taken out of the cluster."""
+        known = self._client.scheduler_info(n_workers=-1)["workers"]
+        watched = [address for address in addresses if known.get(address, {}).get("nanny")]
+        others = [address for address in addresses if address in known and address not in watched]
+        if watched:
+            self._client.restart_workers(watched, timeout=RESTARTS_WITHIN, raise_for_error=False)
+        if others:
+            self._client.retire_workers(others, callback_timeout=RESTARTS_WITHIN)
+
+    def _note(self, event: tuple[float, Any]) -> None:
+        """A worker begins a call, of this caller or of another one."""
+        said = event[1]
+        if said["key"] in self._expected:
+            self._heard = monotonic()
+            self._begun[said["key"]] = (said["worker"], self._heard)
+
+    def _forget(self, key: str) -> None:
+        self._expected.discard(key)
+        self._begun.pop(key, None)
+        self._heard = monotonic()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Cancel what was submitted and is not computed yet; the workers are not ours to end."""
@@ -104,6 +175,14 @@ def cluster_size(scheduler: str) -> int:
     """Worker processes of a scheduler, at least 1: those that are still queued join later. Raises BadInput."""
     with cluster(scheduler) as workers:
         return max(workers.size, 1)
+
+
+def tell_begun() -> None:
+    """Tell the caller that a Dask worker begins the call in whose thread this is called."""
+    from dask.distributed import get_worker
+
+    worker = get_worker()
+    worker.log_event(BEGUN, {"key": worker.get_current_task(), "worker": worker.address})
 
 
 def threads_of_worker() -> int:

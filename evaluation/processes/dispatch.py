@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol, cast
 
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.processes.lists import Unknown, with_lists
@@ -17,6 +17,9 @@ from wrongkey.evaluation.processes.watch import Watch, some_of
 from wrongkey.printable import printable
 
 CONTINUES = "what is done is kept, and the same command continues"
+
+# When those of some calls were begun that are being computed, of which there are so many at a time.
+Begun = Callable[[Sequence[Future[Any]], int], Mapping[Future[Any], float]]
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,27 @@ class TookTooLong(BadInput):
 
     def __init__(self, late: Sequence[Call], others: Sequence[Call], timeout: float) -> None:
         self.late, self.others, self.timeout = list(late), list(others), timeout
-        self.what = f"{_capital(some_of([call.name for call in late]))} took longer than --timeout {timeout:g} s"
-        super().__init__(f"{self.what}: {CONTINUES}, with more time.")
+        super().__init__(f"{self.what(late)}: {CONTINUES}, with more time.")
+
+    def what(self, calls: Sequence[Call]) -> str:
+        """The beginning of a sentence: some calls took too long."""
+        return f"{_capital(some_of([call.name for call in calls]))} took longer than --timeout {self.timeout:g} s"
+
+
+Again = Callable[[TookTooLong], tuple[Sequence[Call], Sequence[Any]]]  # calls to make, answers of those given up
+
+
+class Releasing(Protocol):
+    """Processes that can be rid of a call that hangs."""
+
+    def release(
+        self, late: Collection[Future[Any]], in_flight: Collection[Future[Any]]
+    ) -> Collection[Future[Any]] | None:
+        """End the processes that compute the late calls, which others take over.
+
+        Returns the other calls in flight that are lost with them; None where it is not known who computes a late call,
+        or no process is left.
+        """
 
 
 def described(error: BaseException) -> str:
@@ -89,7 +111,8 @@ def collect(
     watch: Watch,
     *,
     timeout: float | None = None,
-    in_order: bool = True,
+    begun: Begun | None = None,
+    again: Again | None = None,
     lists: Mapping[str, bytes] | None = None,
     ahead: int = 1,
 ) -> Iterator[Any]:
@@ -98,7 +121,7 @@ def collect(
     Parameters
     ----------
     executor
-        The processes.
+        The processes; with ``again`` also `Releasing`.
     function
         Called in one of them; it must be importable there.
     calls
@@ -109,9 +132,13 @@ def collect(
         Told of every answer, and of what is being computed.
     timeout
         Seconds that one call may take, the start of its process included.
-    in_order
-        Whether the first ``slots`` calls are those being computed. This is unknown for a cluster, where the time
-        counts from the last answer.
+    begun
+        Says which calls are being computed, and since when. By default they are the first ``slots`` of those that are
+        not done.
+    again
+        Says which calls are still to be made in place of some that took longer, and what counts as the answer of those
+        that are given up. What else the processes of late calls computed is computed again. By default a late call
+        ends it all.
     lists
         Packed lists, which a worker is sent that answers ``Unknown``.
     ahead
@@ -120,13 +147,13 @@ def collect(
     Raises
     ------
     TookTooLong
-        For calls that take longer.
+        For calls that take longer, unless ``again`` says what becomes of them and another process can take them.
     BadInput
         For a process that is killed or cannot start.
     """
     remaining = iter(calls)
     in_flight: dict[Future[Any], Call] = {}
-    begun: dict[Future[Any], float] = {}
+    begun = begun or _InOrder()
     try:
         while True:
             places = slots if isinstance(slots, int) else slots()
@@ -134,11 +161,7 @@ def collect(
                 in_flight[executor.submit(sheltered, function, *call.arguments)] = call
             if not in_flight:
                 return
-            now = monotonic()
-            computed = list(in_flight)[: places if in_order else None]
-            begun = {future: begun.get(future, now) if in_order else now for future in computed}
-            watch.busy = [in_flight[future].name for future in computed]
-            left = timeout and max(min(begun.values()) + timeout - now, 0)
+            watch.busy, left = _busy(in_flight, begun, places, timeout)
             for call, answer in _arrived(in_flight, left):
                 if isinstance(answer, Unknown):
                     asked = (with_lists, lists or {}, function, *call.arguments)
@@ -146,12 +169,45 @@ def collect(
                     continue
                 watch.heard()
                 yield answer
-            late = [f for f in begun if not f.done() and monotonic() - begun[f] >= (timeout or math.inf)]
-            if late:
-                names = [in_flight.pop(future) for future in late]
-                raise TookTooLong(names, [*in_flight.values(), *remaining], timeout or math.inf)
+            if timeout is not None and (late := _late(in_flight, begun, places, timeout)):
+                lost = None if again is None else cast(Releasing, executor).release(late, list(in_flight))
+                waiting = list(remaining)
+                late_calls = [in_flight.pop(future) for future in late]
+                error = TookTooLong(late_calls, [*in_flight.values(), *waiting], timeout)
+                if again is None or lost is None:
+                    raise error
+                more, answers = again(error)
+                remaining = iter([*(in_flight.pop(future) for future in lost), *waiting, *more])
+                yield from answers
     except BrokenExecutor as error:
         raise BadInput(_why_broken(error, watch.doing)) from None
+
+
+class _InOrder:
+    """The first calls of those that have no answer are computed, since they first were among these: loky's order."""
+
+    def __init__(self) -> None:
+        self._since: dict[Future[Any], float] = {}
+
+    def __call__(self, futures: Sequence[Future[Any]], places: int) -> Mapping[Future[Any], float]:
+        now = monotonic()
+        self._since = {future: self._since.get(future, now) for future in futures[:places]}
+        return self._since
+
+
+def _busy(
+    in_flight: Mapping[Future[Any], Call], begun: Begun, places: int, timeout: float | None
+) -> tuple[list[str], float | None]:
+    """Names of the calls that are computed, and the seconds after which the first of them is late."""
+    since = begun(list(in_flight), places)
+    names = [in_flight[future].name for future in since]
+    return names, None if timeout is None else max(min(since.values()) + timeout - monotonic(), 0)
+
+
+def _late(in_flight: Mapping[Future[Any], Call], begun: Begun, places: int, timeout: float) -> list[Future[Any]]:
+    """The calls that take too long."""
+    now = monotonic()
+    return [one for one, since in begun(list(in_flight), places).items() if not one.done() and now - since >= timeout]
 
 
 def _arrived(in_flight: dict[Future[Any], Call], left: float | None) -> Iterator[tuple[Call, Any]]:

@@ -15,6 +15,7 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import threads_each
 from wrongkey.evaluation.processes.dispatch import Call, collect
+from wrongkey.evaluation.processes.late import Late
 from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Report, Watch
 
@@ -64,7 +65,8 @@ def ask_elsewhere(
     call = Call("the questions of the self-checks, in another process", asked)
     keep = not on_gpu or workers > 1  # else it would hold its share of the GPU's memory for nothing
     with processes(workers, threads, keep) as pool, Watch("answer", report, lambda: "no key") as watch:
-        (found,) = collect(pool, _asked_there, [call], 1, watch, timeout=timeout)
+        late = Late(watch, worked=True)  # given to another process once
+        (found,) = collect(pool, _asked_there, [call], 1, watch, timeout=timeout, again=late.again)
     return cast(Asked, found)
 
 

@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -49,14 +49,19 @@ class Pool(Executor):
     """loky's processes, which ignore the signals of the terminal; the caller handles them."""
 
     def __init__(self, count: int, threads: int) -> None:
+        self.count, self.threads = count, threads
+        self._loky = self._begun()
+
+    def _begun(self) -> process_executor.ProcessPoolExecutor:
+        """New processes, which are started when they are first needed."""
         caller, lasts = os.getpid(), _in_main_thread()
         # loky shows where a process crashed unless told about it; a crash is a sentence here, and
         # PYTHONFAULTHANDLER=1 brings the stacks back.
-        settings = {"PYTHONFAULTHANDLER": "", SAFE_PATH: OURS} | {name: str(threads) for name in THREADS}
+        settings = {"PYTHONFAULTHANDLER": "", SAFE_PATH: OURS} | {name: str(self.threads) for name in THREADS}
         with _held_back():
             resource_tracker.ensure_running()  # it lets the signals in again, once
-            self._loky = process_executor.ProcessPoolExecutor(
-                count,
+            return process_executor.ProcessPoolExecutor(
+                self.count,
                 timeout=IDLE_SECONDS,
                 initializer=_bind_to,
                 initargs=(caller, lasts),
@@ -71,6 +76,13 @@ class Pool(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes when they have computed what was submitted."""
         self._loky.shutdown(wait=wait)
+
+    def release(self, late: Collection[Future[Any]], in_flight: Collection[Future[Any]]) -> list[Future[Any]]:
+        """Replace all processes, since loky cannot end one alone; return the other calls that are lost with them."""
+        lost = [future for future in in_flight if not future.done() and future not in late]
+        self.kill()
+        self._loky = self._begun()
+        return lost
 
     def kill(self) -> None:
         """End the processes now, whatever they are doing, and the processes that they started."""

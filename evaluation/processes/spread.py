@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import torch
 
 from wrongkey.evaluation.hardware import choose_workers, threads_each
-from wrongkey.evaluation.processes.cluster import cluster, cluster_size, threads_of_worker
+from wrongkey.evaluation.processes.cluster import cluster, cluster_size, tell_begun, threads_of_worker
 from wrongkey.evaluation.processes.dispatch import Call, collect
+from wrongkey.evaluation.processes.late import Late
 from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Watch
 
@@ -38,6 +39,7 @@ def spread(
     timeout: float | None = None,
     lists: Mapping[str, bytes] | None = None,
     ahead: int = 1,
+    late: Late | None = None,
 ) -> Generator[Any, None, None]:
     """What a function answers to every call, as it is done.
 
@@ -58,29 +60,43 @@ def spread(
     ahead
         Calls that wait at each worker of a cluster. A call that waits behind a long one is not always given to a worker
         that has nothing to do.
+    late
+        Says what becomes of a call that takes longer than ``timeout``; by default it ends all of them.
 
     Raises
     ------
     BadInput
-        For a cluster that cannot be reached, a worker that dies, and a call that takes longer than ``timeout``.
+        For a cluster that cannot be reached, a worker that dies, and a call that takes longer than ``timeout``, unless
+        ``late`` gives it to another worker.
     """
+    again = late.again if late else None
     if scheduler is None:
         with processes(workers, threads_each(workers)) as pool:
-            yield from collect(pool, function, calls, workers, watch, timeout=timeout)
+            yield from collect(pool, function, calls, workers, watch, timeout=timeout, again=again)
         return
     with cluster(scheduler) as machines:
-        slots = lambda: max(machines.size, workers)  # noqa: E731
         yield from collect(
-            machines, function, calls, slots, watch, timeout=timeout, in_order=False, lists=lists, ahead=ahead
+            machines,
+            function,
+            calls,
+            lambda: max(machines.size, workers),
+            watch,
+            timeout=timeout,
+            begun=machines.begun,
+            again=again,
+            lists=lists,
+            ahead=ahead,
         )
 
 
 def alone(threads: int | None, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function in a worker with so many threads of PyTorch; None takes those of the Dask worker.
 
-    The threads of the worker itself take turns.
+    The threads of the worker itself take turns. A Dask worker tells its caller whose turn it is.
     """
     with _one_at_a_time:
+        if threads is None:
+            tell_begun()
         torch.set_num_threads(threads or threads_of_worker())
         return function(*arguments)
 

@@ -29,6 +29,8 @@ class Watch:
 
     Attributes
     ----------
+    answers : int
+        How many have arrived.
     late : int
         How many took longer than they may and were given to another process.
     """
@@ -36,7 +38,7 @@ class Watch:
     def __init__(self, unit: str, report: Report | None, done: Callable[[], str]) -> None:
         self.unit, self.report, self.done = unit, report, done
         self.busy: Sequence[str] = ()
-        self.late = 0
+        self.answers = self.late = 0
         self._last = monotonic()
         self._over = threading.Event()
 
@@ -47,6 +49,7 @@ class Watch:
 
     def heard(self) -> None:
         """Something arrived."""
+        self.answers += 1
         self._last = monotonic()
 
     def say(self, line: str) -> None:

@@ -25,7 +25,7 @@ from wrongkey.evaluation.cautions import tied
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import describe_device, threads_each
-from wrongkey.evaluation.processes.dispatch import Call, TookTooLong, accepted, described, sheltered
+from wrongkey.evaluation.processes.dispatch import Call, accepted, described, sheltered
 from wrongkey.evaluation.processes.failures import Failure
 from wrongkey.evaluation.processes.late import Late
 from wrongkey.evaluation.processes.lists import Lists, lists_of
@@ -153,20 +153,9 @@ def answers(
     cluster that cannot be reached, a worker that dies, and where every shard takes longer. Only another process can be
     timed out, so with a time-out one worker is another process too.
     """
-    late, failures = Late(watch, worked), list[Failure]()
-    while shards:
-        calls = [Call(_keys(start, stop), (start, stop)) for start, stop in shards]
-        try:
-            for found in asked(answer, experiment, identity, calls, workers, scheduler, watch, timeout):
-                late.worked = True
-                yield found
-            return
-        except TookTooLong as error:
-            if scheduler is not None:  # its workers are not ours to end, and go on with what is late
-                raise
-            shards, failures = late.again(error)
-        if failures:
-            yield Answered([], failures)
+    calls = [Call(_keys(start, stop), (start, stop)) for start, stop in shards]
+    late = Late(watch, worked, _given_up, _halves)
+    yield from asked(answer, experiment, identity, calls, workers, scheduler, watch, timeout, late)
 
 
 def asked(
@@ -178,11 +167,13 @@ def asked(
     scheduler: str | None,
     watch: Watch,
     timeout: float | None = None,
+    late: Late | None = None,
 ) -> Generator[Any, None, None]:
     """What ``ask(experiment, *call.arguments)`` answers to every call, as it is done.
 
     ``ask`` must be importable in another process. ``scheduler`` is that of a Dask cluster, None for this machine.
-    Raises BadInput as ``answers``, and for a call that takes longer.
+    ``late`` says what becomes of a call that takes longer than ``timeout`` seconds; by default it is an error. Raises
+    BadInput as ``answers``, and for a call that takes longer where that is an error.
     """
     if workers == 1 and scheduler is None and timeout is None:
         for call in calls:
@@ -198,7 +189,20 @@ def asked(
     shared: tuple[Any, ...] = (ask, experiment.config, tuple(identity.items()), Batch.of(experiment))
     shared += here if scheduler is None else there
     calls = [replace(call, arguments=(*shared, *call.arguments)) for call in calls]
-    yield from spread(run_shard, calls, workers, scheduler, watch, timeout, packed)
+    yield from spread(run_shard, calls, workers, scheduler, watch, timeout, packed, late=late)
+
+
+def _halves(call: Call) -> list[Call]:
+    """A shard of several keys as two; nothing for a single key."""
+    start, stop = call.arguments[-2:]
+    middle = (start + stop) // 2
+    halves = [(start, middle), (middle, stop)] if stop - start > 1 else []
+    return [Call(_keys(*keys), (*call.arguments[:-2], *keys)) for keys in halves]
+
+
+def _given_up(call: Call, reason: str) -> Answered:
+    start = call.arguments[-2]
+    return Answered([], [Failure(start, f"number {start:,}", reason)])
 
 
 def _keys(start: int, stop: int) -> str:

@@ -212,6 +212,15 @@ class AboutAttack(Part):
     cases: dict[str, AboutCase] = {}
 
 
+class FailedTrial(Part):
+    """A trial that has no row, and why; `given` is its case, as in the column of that name."""
+
+    attack: str
+    given: str
+    trial: Count
+    reason: str
+
+
 class Suite(Part):
     """`attacks/suite.json`. `known`: all installed attacks, with their needs."""
 
@@ -224,6 +233,8 @@ class Suite(Part):
     setting: Setting = Setting()
     attacks: dict[str, AboutAttack] = {}
     known: dict[str, list[str]] = {}
+    failed_trials: list[FailedTrial] = []
+    late_trials: Count = 0
     repeats: bool = False
     sessions: list[Session] = []
     ended: Text = None

@@ -29,6 +29,7 @@ from wrongkey.evaluation.hardware import choose_device, threads_each
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout
+from wrongkey.evaluation.processes.late import Late
 from wrongkey.evaluation.processes.spread import places
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.processes.workers import asked
@@ -122,7 +123,12 @@ def strength(
         run = _Run(experiment, settings, plain, StrengthFolder(folder, _sealed(settings, config.seed)), ask, say)
         run.begin()
         with Watch("shard", report, lambda: run.done) as run.watch, model_at_fault(config.model):
-            run.count() if _countable(experiment, settings) else run.split()
+            try:
+                run.count() if _countable(experiment, settings) else run.split()
+            finally:
+                if run.watch.late:
+                    late = manifest["late_shards"] + run.watch.late
+                    folder.write_manifest(manifest | {"ended": ended, "late_shards": late})
         content = run.folder.content()
     assert content is not None
     return content
@@ -229,7 +235,8 @@ class _Run:
             if (start, stop) not in found
         ]
         self.folder.make()
-        with closing(self.ask(work, calls=calls, watch=self.watch)) as arriving:
+        late = Late(self.watch, worked=bool(found))  # of a level no chain can be left out
+        with closing(self.ask(work, calls=calls, watch=self.watch, late=late)) as arriving:
             for start, part, seconds in arriving:
                 self.folder.keep(repetition, chains.level, start, part)
                 found[start, start + len(part)] = part

@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from wrongkey.evaluation.run_folder.tables import Damaged, table_files
 from wrongkey.evaluation.run_folder.vocabulary import PRIMARY_METRIC, error_percent
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.labels import scheme_label
-from wrongkey.printable import brief, facts_html
+from wrongkey.printable import brief, facts_html, listed, printable
 from wrongkey.reports.attacks.attacked_task import AttackedTask, error_name, task_of
 from wrongkey.reports.metrics import METRICS
 
@@ -286,7 +286,22 @@ def load_attacks(folder: Path) -> AttackRun | None:
         return None
     rows = pd.concat([one.table for one in found], ignore_index=True)
     repeats = [f"{REPEATS[:1].upper()}{REPEATS[1:]}."] if suite.get("repeats") else []
-    return AttackRun(folder, suite, rows, (*old_files(found, "attacks"), *repeats))
+    return AttackRun(folder, suite, rows, (*old_files(found, "attacks"), *repeats, *_of_failed(suite)))
+
+
+def _of_failed(suite: Mapping[str, Any]) -> list[str]:
+    """A sentence about the trials that have no row."""
+    failed = suite.get("failed_trials", [])
+    if not failed:
+        return []
+    first, names = failed[0], listed(sorted({one["attack"] for one in failed}))
+    have = "trial has" if len(failed) == 1 else "trials have"
+    return [
+        printable(
+            f"{len(failed):,} {have} no result, since harness, model or time limit failed there ({names}; "
+            f"{first['attack']}, trial {first['trial']} first: {first['reason']}): all numbers are of the others."
+        )
+    ]
 
 
 def find_attacks(folders: Iterable[Path]) -> list[AttackRun]:

@@ -1,4 +1,4 @@
-"""An attack that takes its time, for tests that stop a worker or its caller meanwhile."""
+"""Attacks that take their time, for tests that stop a worker or its caller meanwhile and for `benchmarks/faults.py`."""
 
 import time
 from pathlib import Path
@@ -30,4 +30,18 @@ class Dawdling(AttackDefaults):
         with open(self.log, "a", encoding="utf-8") as log:
             log.write(f"{evidence.seed}\n")
         time.sleep(0.0 if evidence.seed == self.first else self.pause)
+        return Recovery(np.eye(evidence.setting.size))
+
+
+class Hanging(Dawdling):
+    """Waits longer than anybody in trial 1 of a run of seed 0."""
+
+    name = "hanging"
+
+    def __init__(self) -> None:
+        self.bad = attack_seed(0, 1)
+
+    def run(self, evidence):
+        """A wrong key."""
+        time.sleep(3600.0 if evidence.seed == self.bad else 0.0)
         return Recovery(np.eye(evidence.setting.size))

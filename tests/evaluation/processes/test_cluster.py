@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from tests import hanging
 from tests.machines import ROOT, Machines, once
 from tests.narrow import present
 from wrongkey.errors import BadInput
@@ -18,6 +19,8 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.processes.cluster import Cluster
 from wrongkey.evaluation.processes.dispatch import Call, collect
+from wrongkey.evaluation.processes.late import Late
+from wrongkey.evaluation.processes.spread import spread
 from wrongkey.evaluation.processes.watch import Watch
 from wrongkey.evaluation.run_folder.strength import strength_content
 from wrongkey.evaluation.strength.config import StrengthConfig
@@ -28,6 +31,7 @@ pytest.importorskip("distributed")
 
 FEW = ROOT / "tests/data/two_speakers.txt"
 KEYS, PER_SHARD = 24, 2
+HANGS = 15.0  # seconds, in which a worker is started
 TASK_BYTES = 20_000  # of a shard's call: no audio and no weights
 
 
@@ -102,6 +106,38 @@ def test_shards_of_a_killed_worker_go_to_one_that_joins(machines, undisturbed, t
 
     found = on(machines, tmp_path / "run", config(), progress=once(6, replaced))
     pd.testing.assert_frame_equal(found, undisturbed, check_exact=True)
+
+
+@pytest.mark.parametrize("watched", ["--nanny", "--no-nanny"])
+def test_a_call_that_hangs_is_given_to_another_worker(watched, tmp_path):
+    """A worker with a nanny is started again, and one without leaves the cluster."""
+    machines = Machines(tmp_path, watched)
+    calls = [Call(f"number {i}", (str(tmp_path / "hung"), i)) for i in range(4)]
+    try:
+        if watched == "--no-nanny":
+            machines.add()
+        with Watch("call", None, str) as watching:
+            late = Late(watching, worked=True)
+            asked = spread(hanging.hangs_once, calls, 1, machines.address, watching, HANGS, late=late)
+            assert sorted(asked) == [0, 1, 2, 3]
+        assert watching.late == 1 and machines.size() == 1
+    finally:
+        machines.end()
+
+
+def test_where_the_last_worker_hangs_the_command_ends(tmp_path):
+    machines = Machines(tmp_path)
+    calls = [Call(f"number {i}", (str(tmp_path / "hung"), i)) for i in range(4)]
+    try:
+        with (
+            Watch("call", None, str) as watching,
+            pytest.raises(BadInput, match=r"^Number 1 took longer than --timeout"),
+        ):
+            late = Late(watching, worked=True)
+            list(spread(hanging.hangs_once, calls, 1, machines.address, watching, HANGS, late=late))
+        assert machines.size() == 0
+    finally:
+        machines.end()
 
 
 def test_a_worker_with_other_files_is_refused(machines, tmp_path):

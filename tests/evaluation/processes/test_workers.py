@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Executor, Future
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,19 @@ import pandas as pd
 import pytest
 
 from tests import faulty
+from tests.hanging import NotAtFirst
 from wrongkey.errors import BadInput
 from wrongkey.evaluation import sweep as sweeping
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.processes import elsewhere, spread, watch, workers
 from wrongkey.evaluation.processes import pool as pool_module
-from wrongkey.evaluation.processes import watch, workers
 from wrongkey.evaluation.processes.dispatch import Call, Refusal, TookTooLong, collect, described, sheltered
-from wrongkey.evaluation.processes.failures import Failure, SomeFailed
+from wrongkey.evaluation.processes.failures import SomeFailed
+from wrongkey.evaluation.processes.late import HOPELESS, Late
 from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Watch, some_of
-from wrongkey.evaluation.processes.workers import Answered
+from wrongkey.evaluation.processes.workers import Answered, Shard
 from wrongkey.evaluation.sweep import sweep
 from wrongkey.reports import load_run
 
@@ -193,42 +196,97 @@ def test_the_shard_of_a_worker_that_hangs_is_given_to_another(sound, tmp_path, h
     assert manifest["late_shards"] >= 1 and manifest["ended"]
 
 
-def test_a_model_that_always_hangs_ends_the_run(tmp_path, monkeypatch):
-    def never(*asked: object, **settings: object):
-        raise TookTooLong([Call("keys 0 … 4", (0, 5))], [Call("keys 5 … 9", (5, 10))], 8.0)
+class Seated(Executor):
+    """An executor whose calls are done at once, but for shards with one of some keys, which hang.
 
-    monkeypatch.setattr(workers, "asked", never)
-    with pytest.raises(BadInput, match=r"^Keys 0 … 4 took longer than --timeout 8 s: what is done is kept"):
-        sweep(config("sound"), tmp_path / "run", workers=1, timeout=600.0)
+    Parameters
+    ----------
+    bad
+        The keys.
+    """
+
+    def __init__(self, bad: set[int]) -> None:
+        self.bad, self.tried, self.killed = bad, list[set[int]](), 0
+
+    def submit(self, function, /, *arguments, **settings):
+        start, stop = arguments[-2:]
+        keys = set(range(start, stop))
+        self.tried.append(keys)
+        future: Future[Any] = Future()
+        if not keys & self.bad:
+            future.set_result(Answered([Shard(start, stop, [], None)]))
+        return future
+
+    def release(self, late, in_flight):
+        self.killed += 1
+        return [future for future in in_flight if not future.done() and future not in late]
 
 
-@pytest.mark.parametrize("bad", [set(), {3}, {0, 7}, {4, 5}, set(range(8))])
-def test_only_the_keys_under_which_a_model_hangs_are_given_up(bad, monkeypatch):
-    """Every other key is answered once, and late keys after those that are not."""
-    done: list[int] = []
-    tried: list[set[int]] = []
+def given(executor: Seated, monkeypatch, worked: bool = True, slots: int = 1) -> tuple[list[Answered], Watch]:
+    """What is answered to two shards of four keys each by an executor, and who watched."""
+    monkeypatch.setattr(spread, "processes", lambda *asked: nullcontext(executor))
 
-    def hangs_under_bad(ask, experiment, identity, calls, *settings):
-        for place, call in enumerate(calls):
-            keys = set(range(*call.arguments))
-            tried.append(keys)
-            if keys & bad:
-                raise TookTooLong([call], calls[place + 1 :], 8.0)
-            done.extend(keys)
-            yield Answered([])
+    def asked(ask, experiment, identity, calls, count, scheduler, watch, timeout, late):
+        return spread.spread(workers.run_shard, calls, count, scheduler, watch, timeout, late=late)
 
-    monkeypatch.setattr(workers, "asked", hangs_under_bad)
-    failures: list[Failure] = []
+    monkeypatch.setattr(workers, "asked", asked)
+    nobody: Any = None
     with Watch("shard", None, str) as watching:
         shards = [(0, 4), (4, 8)]
-        nobody: Any = None
-        for answered in workers.answers(nobody, nobody, shards, 1, None, watching, 8.0, worked=True):
-            failures += answered.failures
+        return list(workers.answers(nobody, nobody, shards, slots, None, watching, 0.02, worked=worked)), watching
+
+
+def test_a_model_that_always_hangs_ends_the_run(monkeypatch):
+    executor = Seated(set(range(8)))
+    with pytest.raises(BadInput, match=r"^Keys 0 … \d took longer than --timeout 0\.02 s: what is done is kept"):
+        given(executor, monkeypatch, worked=False)
+    assert executor.killed == HOPELESS
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("bad", [set(), {3}, {0, 7}, {4, 5}, set(range(8))])
+def test_only_the_keys_under_which_a_model_hangs_are_given_up(bad, slots, monkeypatch):
+    """Every other key is answered once, and late keys after those that are not."""
+    executor = Seated(bad)
+    answered, watching = given(executor, monkeypatch, slots=slots)
+    done = [key for one in answered for shard in one.shards for key in range(shard.start, shard.stop)]
+    failures = [failure for one in answered for failure in one.failures]
     assert sorted(done) == sorted(set(range(8)) - bad)
     assert sorted(failure.number for failure in failures) == sorted(bad)
-    assert {failure.reason for failure in failures} <= {"no answer within --timeout 8 s"}
-    assert watching.late == sum(bool(keys & bad) for keys in tried)
-    assert tried[:2] == [{0, 1, 2, 3}, {4, 5, 6, 7}]
+    assert {failure.reason for failure in failures} <= {"no answer within --timeout 0.02 s"}
+    assert executor.tried[:2] == [{0, 1, 2, 3}, {4, 5, 6, 7}]
+    assert watching.late >= 2 * len(bad) and bool(watching.late) == bool(executor.killed)
+
+
+def test_a_call_whose_answer_is_needed_is_given_to_another_worker_once(monkeypatch):
+    executor, found = Seated({1}), []
+    monkeypatch.setattr(spread, "processes", lambda *asked: nullcontext(executor))
+    calls = [Call(f"chains {start}", (start, start + 2)) for start in (0, 2)]
+    with (
+        pytest.raises(TookTooLong, match=r"^Chains 0 took longer than --timeout 0\.02 s: what is done is kept"),
+        Watch("shard", None, str) as watching,
+    ):
+        for answer in spread.spread(abs, calls, 1, None, watching, 0.02, late=Late(watching, worked=True)):
+            found.append(answer)
+    assert executor.tried == [{0, 1}, {2, 3}, {0, 1}] and len(found) == 1
+
+
+def test_the_questions_of_the_self_checks_are_given_to_another_process(monkeypatch):
+    experiment = Experiment(config("sound"))
+    monkeypatch.setattr(elsewhere, "processes", lambda *asked: nullcontext(NotAtFirst()))
+    found = elsewhere.ask_elsewhere(experiment, [0, 1], workers=1, timeout=0.1, report=None)
+    assert found.difference(elsewhere.asked_here(experiment, [0, 1])) < 1e-4
+
+
+def test_processes_are_replaced_where_one_hangs():
+    calls = [Call("the first", (3600.0,)), Call("the second", (0.0,))]
+    with processes(1, 1) as pool, Watch("call", None, str) as watching:
+        first = pool.submit(os.getpid).result(60)
+        late = Late(watching, worked=True, given_up=lambda call, reason: reason)
+        found = list(collect(pool, time.sleep, calls, 1, watching, timeout=2.0, again=late.again))
+        assert pool.submit(os.getpid).result(60) != first
+    assert found.count("no answer within --timeout 2 s") >= 1 and len(found) == 2
+    assert first not in children()
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan"), float("inf")])
@@ -270,7 +328,7 @@ def test_errors_in_one_line():
         sheltered(exec, "raise KeyboardInterrupt")
 
 
-class Late(Executor):
+class NeverFirst(Executor):
     """An executor whose first call never ends; the others are done at once."""
 
     def submit(self, function, /, *arguments, **settings):
@@ -283,7 +341,7 @@ class Late(Executor):
 def test_what_is_done_is_handed_over_before_a_late_call_ends_the_run():
     calls, found = [Call(f"number {i}", (i,)) for i in range(3)], []
     with pytest.raises(BadInput, match=r"^Number 0 took longer than --timeout 0\.2 s"):
-        for answer in collect(Late(), abs, calls, 2, Watch("shard", None, str), timeout=0.2):
+        for answer in collect(NeverFirst(), abs, calls, 2, Watch("shard", None, str), timeout=0.2):
             found.append(answer)
     assert sorted(found) == [1, 2]
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,10 +17,13 @@ import pytest
 import torch
 
 from tests.evaluation.strength.known_tails import Moving
+from tests.hanging import NotAtFirst
 from tests.narrow import of_type, present
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.processes import elsewhere, spread
+from wrongkey.evaluation.processes.late import HOPELESS
 from wrongkey.evaluation.run_folder.strength import strength_content
 from wrongkey.evaluation.strength import run as running
 from wrongkey.evaluation.strength.config import StrengthConfig
@@ -143,6 +147,26 @@ def test_workers_change_nothing(run, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     found = strength(config(), HOW, tmp_path / "run", workers=2)
     assert [one["repetitions"] for one in found["estimates"]] == [one["repetitions"] for one in held(run)["estimates"]]
+
+
+def test_chains_that_hang_are_given_to_another_worker_once(tmp_path, monkeypatch):
+    asked = config("raw3", scheme="flipping")  # few keys, which are counted
+    how = StrengthConfig(within=(RARE,))
+    whole = strength(asked, how, tmp_path / "whole", workers=1)
+    monkeypatch.setattr(elsewhere, "processes", lambda *asked: nullcontext(NotAtFirst(0)))
+
+    def measured(out: Path, hang: int) -> dict[str, Any]:
+        monkeypatch.setattr(spread, "processes", lambda *asked: nullcontext(NotAtFirst(hang)))
+        return strength(asked, how, out, workers=1, timeout=0.1)
+
+    assert timeless(measured(tmp_path / "once", 1)) == timeless(whole)
+    assert json.loads((tmp_path / "once/manifest.json").read_text())["late_shards"] >= 1
+    with pytest.raises(
+        BadInput, match=r"^Chains \d+ … \d+ of level 0.* took longer than --timeout 0\.1 s: what is done"
+    ):
+        measured(tmp_path / "always", 10**9)
+    assert json.loads((tmp_path / "always/manifest.json").read_text())["late_shards"] == HOPELESS
+    assert timeless(measured(tmp_path / "always", 0)) == timeless(whole)
 
 
 def test_a_killed_command_continues_to_the_same_estimate(tmp_path):
