@@ -171,7 +171,7 @@ class BlockPattern(AttackDefaults):
         recovery = attack.run(replace(evidence, setting=pattern.base, ciphertext=ciphertext))
         assert recovery.key is not None  # the attacks on the base want a key
         merged = pattern.key(recovery.key, key)
-        decrypting: Matrix = merged if setting.scheme.orthogonal else np.linalg.inv(merged).T
+        decrypting = merged if setting.scheme.orthogonal else np.linalg.inv(merged).T.astype(np.float64)
         structure = block_structure(rows, decrypting, setting.rate, self.settings)
         claimed = recovery.success_claimed if structure.taken_away else False
         if claimed and pattern.hides_the_mirror and self._voices(rows, decrypting, setting.rate) < POLYPHASE.harmonics:
