@@ -79,7 +79,7 @@ def _oblique_polyphase() -> CompleteAttack:
 def _whitened_prediction() -> CompleteAttack:
     from wrongkey.attacks.waveforms.whitened_prediction import WhitenedPrediction
 
-    return WhitenedPrediction(AGREED)
+    return WhitenedPrediction(AGREED, PREDICTED)
 
 
 # Tried in this order, as far as they apply, until one succeeds: those that use more of a scheme's structure come first.
@@ -95,6 +95,7 @@ ATTACKS: tuple[Callable[[], CompleteAttack], ...] = (
 ON_WINDOWS: tuple[Callable[[], CompleteAttack], ...] = (_shared_samples,)  # windows that overlap are no blocks
 AGREED = 0.98  # correlation: what two estimates of a key decrypt differs by at most 4 % of the energy
 LARGEST = 128  # samples of a block: the largest that these attacks were measured at
+PREDICTED = 12  # the same for linear prediction, which takes minutes from there on
 CURVE = 40  # points of the curve of evidence, about
 
 

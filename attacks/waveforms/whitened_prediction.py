@@ -25,7 +25,6 @@ from wrongkey.attacks.waveforms.mirror import NOT_TOLD, upright
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
 from wrongkey.attacks.waveforms.whitened_speech import whitened
 
-LARGEST = 12  # samples of a block: of more, the search takes minutes
 NOT_ALIKE = "The two halves of the ciphertext, attacked by themselves, have other keys."
 
 
@@ -36,24 +35,25 @@ class WhitenedPrediction(AttackDefaults):
     ----------
     agreed
         The least correlation of what the whole's key and a half's decrypt.
+    largest
+        The most samples of a block: of larger ones the search takes minutes.
     """
 
     name = LinearPrediction.name
     family = LinearPrediction.family
     threat = LinearPrediction.threat
 
-    def __init__(self, agreed: float) -> None:
+    def __init__(self, agreed: float, largest: int) -> None:
         self._search = LinearPrediction()
-        self._agreed = agreed
+        self._agreed, self._largest = agreed, largest
 
     def inapplicable(self, setting: Setting) -> str | None:
         """Only whitened speech in small blocks, and what the search itself is for."""
         if not whitened(setting.scheme.name):
             return "This search is for whitened speech; of other speech polyphase finds keys in less time."
-        if setting.size > LARGEST:
-            return (
-                f"This search takes minutes for blocks of more than {LARGEST} samples, and these have {setting.size}."
-            )
+        if setting.size > self._largest:
+            most = self._largest
+            return f"This search takes minutes for blocks of more than {most} samples, and these have {setting.size}."
         return self._search.inapplicable(setting)
 
     def cases(self, setting: Setting) -> Sequence[Case]:

@@ -24,7 +24,7 @@ def setting(scheme, size, blocks="samples"):
 
 
 def attacked(queries, scheme, size, attack=None):
-    return (attack or WhitenedPrediction(0.98)).run(
+    return (attack or WhitenedPrediction(0.98, 12)).run(
         Evidence(setting(scheme, size), Case(), 0, ciphertext=tuple(queries))
     )
 
@@ -52,7 +52,7 @@ class Finds:
 
 
 def finding(*keys):
-    attack = WhitenedPrediction(0.98)
+    attack = WhitenedPrediction(0.98, 12)
     attack._search = cast(Any, Finds(list(keys)))
     return attack
 
@@ -113,4 +113,4 @@ def test_halves_are_of_all_queries_together_and_of_whole_blocks():
     ],
 )
 def test_what_it_is_not_for_is_said(scheme, size, says):
-    assert says in present(WhitenedPrediction(0.98).inapplicable(setting(scheme, size)))
+    assert says in present(WhitenedPrediction(0.98, 12).inapplicable(setting(scheme, size)))
