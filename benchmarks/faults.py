@@ -140,7 +140,7 @@ def strength_hang(folder: Path, number: int) -> str | None:
 
 def attack_hang(folder: Path, number: int) -> str | None:
     """An attack that never ends in one of its trials, with a time-out."""
-    how = f"--corpus bundled --block 4 --trials 4 --keys 4 --workers {1 + number % 2} --timeout {TIMEOUT}"
+    how = f"--corpus bundled --scheme rom --block 4 --trials 4 --keys 4 --workers {1 + number % 2} --timeout {TIMEOUT}"
     run = Started(["attack", "tests.attacks.harness.dawdling:Hanging", *how.split(), "--out", str(folder / "run")])
     if wrong := run.refused("1 of 8 trials failed: trial 1 of hanging (no answer within"):
         return wrong
