@@ -74,7 +74,7 @@ class Polyphase(AttackDefaults):
             alike = [
                 one.linked for one, with_best in zip(estimates[1:], agreed, strict=True) if with_best >= settings.agreed
             ]
-            linked = max(linked, *alike, 0.0)
+            linked = max([linked, *alike])
         structure = block_structure(rows, key, setting.rate, settings)
         consistent = linked >= enough_linked(turns, best.filled, settings) and agreement >= settings.agreed
         told = best.harmonics >= settings.harmonics

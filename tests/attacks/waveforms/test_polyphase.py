@@ -165,6 +165,18 @@ def test_the_path_of_an_estimate_that_does_not_agree_counts_for_nothing(voice, m
     assert not recovery.success_claimed and recovery.measured["linked bands"] == 0.3
 
 
+@pytest.mark.parametrize("block", [None, 10])
+def test_a_telephone_band_is_not_claimed_where_it_is_plain_or_in_blocks_of_another_size(block):
+    """Eight estimates are eight chances that two wrong ones agree; blocks of another size leave no band empty."""
+    band = butter(8, [300, 3400], "bandpass", fs=16_000, output="sos")
+    narrow = torch.from_numpy(sosfilt(band, made_speech(6, 0).numpy())[: 16_000 * 4])
+    sent = narrow if block is None else encrypt_query(narrow, correct_key("rom", block, 0), blocks="samples")
+    setting = Setting(SCHEMES["rom"], KeyCut("samples", 7), 16_000)
+    recovery = Polyphase().run(Evidence(setting, Case(), 0, ciphertext=(sent[: len(sent) // 7 * 7],)))
+    assert not recovery.success_claimed
+    assert (recovery.measured["filled bands"] < 0.8) == (block is None)
+
+
 def test_a_telephone_band_is_decrypted_and_claimed():
     """What the key does to empty bands cannot be known: the speech is what counts."""
     band = butter(8, [300, 3400], "bandpass", fs=16_000, output="sos")
