@@ -12,6 +12,8 @@ from typing import Any
 from wrongkey.evaluation.processes.cluster import cluster
 
 ROOT = Path(__file__).parents[1]
+ROUNDING = {"rtol": 1e-5, "atol": 1e-7}
+"""How far the float32 figures of an attack may differ between processes: BLAS rounds by an array's place in memory."""
 
 
 class Machines:
