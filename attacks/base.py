@@ -38,6 +38,7 @@ Need = Literal[
 ]
 # What an attack is after. A recovered key opens both speech and model; an attack without a key names one of the two.
 Asset = Literal["key", "use", "identity"]
+Claim = Literal["key", "use"]
 # Of known plaintext: exact, with the ciphertext stored in 16 bits, or with the plaintext known in noise at 10 dB.
 Quality = Literal["clean", "16 bit", "10 dB"]
 
@@ -339,6 +340,9 @@ class AttackDefaults:
         False for an attack that returns a model instead of a key. By default True.
     any_key : bool
         Whether it finds keys that are not orthogonal as well. By default False.
+    claims : {"key", "use"}
+        What it claims where it claims success with a key: that it is the key, or only that the model works with it. By
+        default "key".
     asset : {"use", "identity"} or None
         What an attack without a key is after. By default None: the identity for speaker verification, else the use.
     """
@@ -347,6 +351,7 @@ class AttackDefaults:
     most_trials: int | None = None
     wants_key: bool = True
     any_key: bool = False
+    claims: Claim = "key"
     asset: Asset | None = None
 
 
@@ -368,6 +373,10 @@ class CompleteAttack(Attack, Protocol):
     @property
     def any_key(self) -> bool:
         """Whether it finds keys that are not orthogonal as well."""
+
+    @property
+    def claims(self) -> Claim:
+        """What it claims where it claims success with a key."""
 
     @property
     def asset(self) -> Asset | None:

@@ -9,7 +9,7 @@ import re
 from numbers import Real
 from typing import Any, get_args
 
-from wrongkey.attacks.base import Asset, Case, Need, Quality, Threat
+from wrongkey.attacks.base import Asset, Case, Claim, Need, Quality, Threat
 from wrongkey.errors import BadInput
 from wrongkey.printable import listed
 
@@ -17,6 +17,7 @@ PARTS = ("name", "family", "threat", "inapplicable", "cases", "run")  # of an at
 FILE_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # rows lie in a file of this name
 RESERVED = ("random-keys", "incorrect-keys", "suite", "list")  # the harness's own rows, and words of the command line
 KEYLESS = tuple(asset for asset in get_args(Asset) if asset != "key")
+CLAIMS = get_args(Claim)
 SEE = "see docs/extending.md"
 
 
@@ -47,6 +48,8 @@ def check_optional(attack: Any, spec: str) -> None:
     for name in ("wants_key", "any_key"):
         if not isinstance(value := getattr(attack, name), bool):
             raise _refused(spec, name, value, "True or False")
+    if attack.claims not in CLAIMS:
+        raise _refused(spec, "claims", attack.claims, " or ".join(map(repr, CLAIMS)))
     if not attack.wants_key and attack.asset is not None and attack.asset not in KEYLESS:
         raise _refused(spec, "asset", attack.asset, " or ".join(map(repr, KEYLESS)))
 

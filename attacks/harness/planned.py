@@ -46,6 +46,7 @@ def about(plan: Planned, task: str | None) -> dict[str, Any]:
         "settings": settings_of(attack),
         "obstacle": plan.reason,
         "wants_key": attack.wants_key,
+        "claims": attack.claims,
         "asset": asset_of(attack, task),
         "null": isinstance(attack, RandomKeys),
         "cases": {str(case): {"needs": sorted(case.needs or ())} for case in own_needs},

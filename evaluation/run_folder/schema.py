@@ -199,7 +199,11 @@ class AboutCase(Part):
 
 
 class AboutAttack(Part):
-    """What an attack is. `asset`: "key", "use" or "identity"; `null`: the baseline, which draws keys at random."""
+    """What an attack is.
+
+    `claims`: "key" or "use", what a claim of success says; `asset`: "key", "use" or "identity"; `null`: the baseline,
+    which draws keys at random.
+    """
 
     family: Count | None = None
     adversary: str = ""
@@ -207,6 +211,7 @@ class AboutAttack(Part):
     settings: dict[str, Any] = {}
     obstacle: Text = None
     wants_key: bool | None = None
+    claims: Text = None
     asset: Text = None
     null: bool = False
     cases: dict[str, AboutCase] = {}

@@ -24,6 +24,7 @@ class AttackedTask:
     """The task's error, from the sweep beside the attacks.
 
     name: as in text, such as "EER".  plain: of the plain model.  chance: of guessing (of a recogniser: 100).
+    correct: with the correct key, which is more than plain where speech is changed before encryption.
     step: by how much one trial, word or utterance moves it; NaN where that is not known.
     incorrect: `(keys,)`, of incorrect keys.  key_space: how many keys exist, with the correct one; None where they
     are a continuum, or too many to count.  two_sided: an EER, which above 50 % need only be inverted.  distances: how
@@ -32,6 +33,7 @@ class AttackedTask:
 
     name: str
     plain: float
+    correct: float
     chance: float
     step: float
     incorrect: Array
@@ -125,7 +127,8 @@ def task_of(metric: str | None, manifest: Mapping[str, Any], errors: pd.DataFram
     plain, wrong = under("plain"), manifest.get("key_space")  # of incorrect keys
     return AttackedTask(
         error_name(metric),
-        float(np.median(plain)) if len(plain) else float("nan"),
+        _median(plain),
+        _median(under("correct")),
         chance,
         _step(metric, manifest.get("trials") or {}, errors),
         under("incorrect"),
@@ -133,6 +136,10 @@ def task_of(metric: str | None, manifest: Mapping[str, Any], errors: pd.DataFram
         two_sided=is_two_sided(metric),
         distances=METRICS[metric].distances if metric in METRICS else METRICS["eer"].distances,
     )
+
+
+def _median(errors: Array) -> float:
+    return float(np.median(errors)) if len(errors) else float("nan")
 
 
 def _step(metric: str | None, trials: Mapping[str, Any], errors: pd.DataFrame) -> float:

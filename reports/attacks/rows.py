@@ -43,6 +43,7 @@ class Outcome:
     given: the case in words, such as "5 s of ciphertext".
     wants_key: whether the attack is after a key; where it found none, it has the error of an unrelated one.
     asset: what it is after, "key" (and with it the speech and the use of the model), "use" or "identity".
+    claims: what a claim of success says: "key", or "use" where it is only that the model works with the key.
     """
 
     attack: str
@@ -53,6 +54,7 @@ class Outcome:
     rows: pd.DataFrame
     wants_key: bool
     asset: str
+    claims: str = "key"
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -233,7 +235,10 @@ class AttackRun:
             wants_key = bool(rows["key_error"].notna().any()) if wants_key is None else wants_key
             asset = said.get("asset") or self._asset(wants_key)
             family, adversary = int(rows["family"].iloc[0]), said.get("adversary", "")
-            found.append(Outcome(str(attack), family, adversary, tuple(needs), str(given), rows, wants_key, asset))
+            claims = said.get("claims") or "key"
+            found.append(
+                Outcome(str(attack), family, adversary, tuple(needs), str(given), rows, wants_key, asset, claims)
+            )
         return sorted(found, key=lambda outcome: (outcome.family, outcome.quantities))
 
     def about(self, attack: str) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.board_cell import Cell as Record
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.evaluation.run_folder.strength import strength_content
+from wrongkey.evaluation.run_folder.successes import numbers, unlocked
 from wrongkey.evaluation.run_folder.vocabulary import OF_A_MODEL
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import printable
 from wrongkey.reports.analyses import Analysis, find_analyses
-from wrongkey.reports.attacks.cases import Judged
+from wrongkey.reports.attacks.attacked_task import AttackedTask
 from wrongkey.reports.attacks.guessing import Guess
 from wrongkey.reports.attacks.rows import GUESSING, AttackRun, Outcome, load_attacks
 from wrongkey.reports.attacks.threats import Word
@@ -178,7 +179,7 @@ def _break(shown: Shown, run: AttackRun | None) -> Break | None:
             Break(attack=NO_ATTACK, given="a typical wrong key", asset=found.asset) if found.word is Word.OPEN else None
         )
     case, outcome = found.case, found.case.outcome
-    claimed = _claims(outcome, case)
+    claimed = _claims(outcome, run.task)
     return Break(
         attack=printable(outcome.attack),
         given=printable(outcome.given_words),
@@ -222,7 +223,7 @@ def _tried(run: AttackRun, judged: AttackVerdict) -> Iterator[Tried]:
         seen.add((outcome.attack, outcome.given))
         same = [one for one in judged.cases if one.outcome is outcome]
         worst = min(same, key=lambda one: list(Word).index(one.word))
-        claimed = _claims(outcome, worst)
+        claimed = _claims(outcome, run.task)
         yield Tried(
             attack=printable(outcome.attack),
             given=printable(outcome.given_words),
@@ -243,15 +244,21 @@ def _tried(run: AttackRun, judged: AttackVerdict) -> Iterator[Tried]:
         )
 
 
-def _claims(outcome: Outcome, case: Judged) -> tuple[int, int] | None:
-    """Trials in which the attack claims success, and those of them without one; None where it makes no claims."""
+def _claims(outcome: Outcome, task: AttackedTask | None) -> tuple[int, int] | None:
+    """Trials in which the attack claims success, and those of them without one; None where it makes no claims.
+
+    A claim that the model works with the key is right where its error is that of the authorised user, or less.
+    """
     if not outcome.wants_key or "believed" not in outcome.ended:
         return None
     believed = outcome.ended["believed"]
     if believed.isna().all():
         return None
     claims = np.asarray(believed.fillna(False), dtype=bool)
-    return int(claims.sum()), int((claims & ~outcome.recovered).sum())
+    right = outcome.recovered
+    if outcome.claims == "use" and task is not None:
+        right = right | unlocked(task.effective(numbers(outcome.ended, "error")), task.correct)
+    return int(claims.sum()), int((claims & ~right).sum())
 
 
 def _claims_words(case: Break | None) -> str:

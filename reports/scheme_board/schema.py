@@ -68,7 +68,8 @@ class Break(Part):
         Wilson's 95 % interval of the share, 0 to 1; of guessing Clopper and Pearson's, or the share itself where every
         key was tried. None where the error is too coarse to tell.
     claimed, claimed_wrong : int or None
-        Trials in which the attack claimed success, and those of them that had none; None where it makes no claims.
+        Trials in which the attack claimed success, and those of them that had none; None where it makes no claims. An
+        attack that claims use is right where the model's error is within a point of that with the correct key.
     """
 
     attack: str

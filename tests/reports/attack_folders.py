@@ -7,10 +7,11 @@ import pandas as pd
 
 from wrongkey.evaluation.run_folder.tables import write_table
 
-FAMILIES = {"random-keys": 1, "told": 2, "order": 5, "linked": 8, "informed": 8}
+FAMILIES = {"random-keys": 1, "told": 2, "order": 5, "learned": 7, "linked": 8, "informed": 8}
 ABOUT = {
     "order": {"needs": ["ciphertext"], "wants_key": True, "asset": "key"},
     "told": {"needs": ["known plaintext"], "wants_key": True, "asset": "key"},
+    "learned": {"needs": ["encrypted model", "other speech"], "wants_key": True, "claims": "use", "asset": "key"},
     "linked": {"needs": ["ciphertext", "ciphertext of many"], "wants_key": False, "asset": "identity"},
     "informed": {
         "needs": ["public model", "other speech", "labelled ciphertext"], "wants_key": False, "asset": "identity"
@@ -57,14 +58,19 @@ def write_attacks(folder, table, *, scheme="rom", block_size=4, model=None, task
     return folder
 
 
-def write_scores(folder, plain, incorrect, metric="eer", trials=(610, 610), manifest=None, **more):
-    """The sweep that the harness runs first; one key's score for each value. more: of other metrics, by name."""
+def write_scores(folder, plain, incorrect, metric="eer", trials=(610, 610), manifest=None, correct=None, **more):
+    """The sweep that the harness runs first; one key's score for each value. more: of other metrics, by name.
+
+    correct: the error with the correct key; the sweep has none where it is None.
+    """
     setting = {"task": "asv", "model": "toy", "corpus": "toy", "scheme": "rom", "block_size": 4, "dims": 1}
     setting |= {"key_seed": 0, "ci_low": 0.0, "ci_high": 100.0, "n": sum(trials)}
     keys, conditions = [], []
     for name, (alone, values) in {metric: (plain, incorrect), **more}.items():
         row = {**setting, "metric": name}
         conditions.append({**row, "condition": "plain", "key_index": -1, "value": alone})
+        if correct is not None:
+            conditions.append({**row, "condition": "correct", "key_index": -1, "value": correct})
         keys += [{**row, "condition": "incorrect", "key_index": i, "value": v} for i, v in enumerate(values)]
     (folder / "scores").mkdir(parents=True)
     for name, table in {"conditions": conditions, f"incorrect-00000000-{len(incorrect):08d}": keys}.items():

@@ -77,6 +77,7 @@ OPENED = [
     ({"most_trials": "3"}, "most_trials of attack 'Changed' is '3': give a whole number from 1 up"),
     ({"most_trials": 0}, "most_trials of attack 'Changed' is 0"),
     ({"wants_key": "no"}, "wants_key of attack 'Changed' is 'no': give True or False"),
+    ({"claims": "speech"}, "claims of attack 'Changed' is 'speech': give 'key' or 'use'"),
     ({"wants_key": False, "asset": "money"}, "asset of attack 'Changed' is 'money': give 'use' or 'identity'"),
     ({"settings": Unfrozen()}, "The settings of attack 'mine' are not a frozen dataclass"),
 ]
@@ -125,7 +126,7 @@ def test_two_attacks_of_one_name_are_refused(tmp_path):
 
 def test_what_an_attack_leaves_out_is_filled_in_and_what_it_has_is_kept():
     bare, full = open_attack(Mine()), open_attack(changed(most_trials=3, wants_key=False, asset="use"))
-    assert (bare.settings, bare.most_trials, bare.wants_key, bare.asset) == (None, None, True, None)
+    assert (bare.settings, bare.most_trials, bare.wants_key, bare.claims, bare.asset) == (None, None, True, "key", None)
     assert (full.settings, full.most_trials, full.wants_key, full.asset) == (None, 3, False, "use")
     assert open_attack(bare) is bare and bare.name == "mine"
 

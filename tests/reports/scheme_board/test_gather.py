@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
+from tests.reports.attack_folders import ABOUT, random_keys, rows, write_attacks, write_scores
 from tests.reports.scheme_board.board_folders import COST, write_cell, write_keystream, write_protocol, write_record
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
@@ -132,6 +132,18 @@ def test_claims_without_success_are_counted_as_wrong(folder, broken, wrong):
     (row,) = gather(folder).rows
     (tried,) = row.attacks
     assert (tried.claimed, tried.claimed_wrong, tried.trials) == (12, wrong, 12)
+
+
+@pytest.mark.parametrize(("claims", "wrong"), [("use", 4), ("key", 10)])
+def test_a_claim_of_use_is_right_where_the_model_answers_as_for_the_authorised_user(folder, monkeypatch, claims, wrong):
+    monkeypatch.setitem(ABOUT["learned"], "claims", claims)
+    run = folder / "runs" / write_record(folder, model="toy", why_no_model="")
+    errors = [36.0, 37.2, 30.0, 37.9, 38.1, 35.0, 44.0, 49.0, 36.9, 45.0]
+    learned = rows("learned", "as it is", [1.4] * 10, error=errors, believed=True)
+    write_attacks(run, learned + random_keys(), model="toy")
+    write_scores(run, 12.0, [45.0] * 400, correct=37.0)  # speech is changed before encryption: of use, little is left
+    (tried,) = gather(folder).rows[0].attacks
+    assert (tried.attack, tried.claimed, tried.claimed_wrong) == ("learned", 10, wrong)
 
 
 def test_an_attack_that_cannot_tell_makes_no_claims(folder):
