@@ -9,6 +9,9 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,9 @@ FLOATS = ("<f4", ">f4", "<f8", ">f8", "<f2", ">f2")
 # How many neighbours in a text betray a matrix, by their decimals: a page has a hundred thousand numbers of its own.
 TOLD = {5: 2, 4: 3}
 WHOLE = ("i1", "<i2", ">i2", "<i4", ">i4", "<i8", ">i8")
+NUMBER = re.compile(rb"(?<![\d.])\d?\.(\d{3,})(?:[eE]([-+]?\d{1,3}))?")
+GAP = re.compile(rb"[^.]{1,12}")  # between two numbers of one row
+EXACT = 1e-7  # of a number below 1: float32
 PACKED = re.compile(rb"[A-Za-z0-9+/]{32,}={0,2}")  # base64, as a page holds sounds and pictures
 
 
@@ -33,6 +39,7 @@ class Needles:
     def __init__(self, matrix: np.ndarray) -> None:
         self.bytes: set[bytes] = set()
         self.texts: list[re.Pattern[bytes]] = []
+        self.numbers: list[tuple[np.ndarray, int]] = []  # neighbours, and the decimals that betray so many of them
         if (np.count_nonzero(matrix, axis=0) == 1).all():
             self._add_orders(matrix)
         else:
@@ -55,33 +62,62 @@ class Needles:
                 for decimals, width in TOLD.items():
                     for numbers in np.lib.stride_tricks.sliding_window_view(np.abs(row), min(width, len(row))):
                         if min(numbers) >= 1e-3:
-                            texts = [_digits(one, decimals) for one in numbers]
-                            self.texts.append(re.compile(rb"[^.]{1,12}".join(texts)))
+                            self.numbers.append((numbers, decimals))
 
     def found_in(self, content: bytes) -> bool:
         """Whether the matrix is in these bytes, or in what is packed in them."""
         return any(
-            any(needle in piece for needle in self.bytes) or any(text.search(piece) for text in self.texts)
+            any(needle in piece for needle in self.bytes)
+            or any(text.search(piece) for text in self.texts)
+            or numbers_of(piece).hold(self.numbers)
             for piece in pieces(content)
         )
 
 
-def _digits(value: float, decimals: int) -> bytes:
-    """A pattern for a number below 10 with so many decimals or more, or of as many digits in powers of ten."""
-    exponent = int(np.floor(np.log10(value)))
-    mantissa = value / 10.0**exponent
-    fixed, scientific = _cut(value, decimals), _cut(mantissa, decimals - 1)
-    return (
-        rb"(?<![\d.])0?(?:"
-        + b"|".join([*(text + rb"\d*" for text in fixed), *(t + rb"\d*[eE]" for t in scientific)])
-        + b")"
+@dataclass(frozen=True)
+class Numbers:
+    """The decimal numbers of a text, in its order, all `(numbers,)`.
+
+    values: without signs.  decimals: how many they have, of a mantissa one more.  exact: to what they are known.
+    joined: whether the next number follows as in a list.
+    """
+
+    values: np.ndarray
+    decimals: np.ndarray
+    exact: np.ndarray
+    joined: np.ndarray
+
+    def hold(self, wanted: list[tuple[np.ndarray, int]]) -> bool:
+        """Whether some neighbours stand in the text, each with so many decimals or more."""
+        return any(self._hold(neighbours, decimals) for neighbours, decimals in wanted)
+
+    def _hold(self, neighbours: np.ndarray, decimals: int) -> bool:
+        starts = len(self.values) - len(neighbours) + 1
+        if starts <= 0:
+            return False
+        found = np.ones(starts, dtype=bool)
+        for place, value in enumerate(neighbours):
+            part = slice(place, place + starts)
+            found &= (np.abs(self.values[part] - value) < self.exact[part]) & (self.decimals[part] >= decimals)
+            if place:
+                found &= self.joined[place - 1 : place - 1 + starts]
+        return bool(found.any())
+
+
+@lru_cache(maxsize=1 << 14)  # a folder is searched for many keys
+def numbers_of(text: bytes) -> Numbers:
+    """The decimal numbers of a text."""
+    found = list(NUMBER.finditer(text))
+    powers = np.array([int(one[2] or 0) for one in found], dtype=float).clip(-30, 30)
+    digits = np.array([len(one[1]) for one in found], dtype=float)
+    values = np.array([float(one[0].lower().split(b"e")[0]) for one in found]) * 10**powers
+    joined = [GAP.fullmatch(text, one.end(), two.start()) is not None for one, two in pairwise(found)]
+    return Numbers(
+        values,
+        digits + np.array([one[2] is not None for one in found], dtype=float),
+        np.maximum(1.001 * 10 ** (powers - digits), EXACT),
+        np.array([*joined, False]),
     )
-
-
-def _cut(value: float, decimals: int) -> set[bytes]:
-    """The number with so many decimals, cut and rounded."""
-    cut = np.floor(value * 10**decimals) / 10**decimals
-    return {re.escape(f"{one:.{decimals}f}".removeprefix("0")).encode() for one in (cut, value)}
 
 
 def pieces(content: bytes) -> Iterator[bytes]:

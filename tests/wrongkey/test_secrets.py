@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.needles import Needles, files_with
+from tests.tiny_board import PROTOCOL
 from wrongkey.attacks.harness.salt import Salt, TrialSecrets
 from wrongkey.cli import main
 from wrongkey.evaluation.corpora import open_corpus
@@ -91,6 +92,7 @@ def full_run(tmp_path_factory, victims):
     """A folder with all that a user makes, with what was printed, and with what was left for temporary use."""
     place = tmp_path_factory.mktemp("full")
     (place / "tmp").mkdir()
+    (place / "tiny.toml").write_text(PROTOCOL)
     recording = open_corpus("bundled").utterances[0].path
     commands = [
         "keys draw --scheme rom --block 3 --out secret.npz",
@@ -113,6 +115,9 @@ def full_run(tmp_path_factory, victims):
         "compare run run-rerun",
         "recover shuffled.wav --scheme shuffling --block 10 --out recovered.wav --key-out found.npz",
         "report run attacks --out report.html --format html,json,md,tex --table report.csv",
+        "board --protocol tiny.toml --corpus bundled --workers 1 --out board",
+        "analyse leaks --corpus bundled --utterances 2 --scheme rom --block 3 --out leaks",
+        "analyse phase --corpus bundled --utterances 2 --scheme rom --block 8 --out phase",
         "ls .",
         "ls . --json",
     ]
@@ -138,14 +143,15 @@ def test_a_users_keys_are_in_their_files_alone(full_run):
         assert all(stat.S_IMODE((full_run / one).stat().st_mode) == 0o600 for one in {name} | found)
 
 
-def test_the_correct_key_of_a_sweep_is_in_no_file(full_run):
+@pytest.mark.parametrize("block", [3, 8])
+def test_the_correct_key_of_sweeps_and_analyses_is_in_no_file(full_run, block):
     """Although anybody can draw it again who knows the seed."""
-    assert not files_with(Needles(correct_key("rom", 3, 0)), full_run)
+    assert not files_with(Needles(correct_key("rom", block, 0)), full_run)
 
 
 def test_victims_keys_and_their_salt_are_in_no_file_but_its_own(full_run, victims):
     keys, salts = victims
-    assert len(keys) >= 4 and len(salts) == 1  # attacks that are made again have the same salt
+    assert len(keys) >= 4 and len(salts) == 2  # of the attacks, made again too, and of the board
     for key in {key.tobytes(): key for key in keys}.values():
         assert not files_with(Needles(key), full_run)
     files = [path for path in full_run.rglob("*") if path.is_file()]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.machines import ROUNDING, Machines
+from tests.tiny_board import PROTOCOL
 from wrongkey.attacks.board.cells import planned_cells
 from wrongkey.attacks.board.entries import open_entry
 from wrongkey.attacks.board.folder import BoardFolder
@@ -21,37 +22,6 @@ from wrongkey.evaluation.run_folder.strength import strength_content
 pytest.importorskip("distributed")
 
 ATTACK, PARTS = "public-model", ("attacks", "strength")
-PROTOCOL = """
-name = "tiny"
-seed = 0
-schemes = ["rom"]
-blocks = [3]
-[models]
-3 = "tests.toys:raw3"
-[corpus]
-name = "bundled"
-[corpus.victims]
-speakers = ["af_alloy", "am_adam"]
-[corpus.background]
-speakers = ["af_bella", "am_echo"]
-[scoring]
-random_keys = 4
-per_speaker = 3
-[attacks]
-names = ["public-model"]
-seconds = [2]
-trials = 2
-fewest = 2
-costly_after = 60
-[strength]
-within = [40]
-population = 50
-share = 0.2
-moves = 1
-repetitions = 1
-[cost]
-repeats = 1
-"""
 
 
 @pytest.fixture(autouse=True)
