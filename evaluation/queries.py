@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -92,6 +93,9 @@ class Queries:
         ]
 
 
+PART = 1 << 26  # bytes of a part of the segments in memory
+
+
 class Keeping(Protocol):
     """Where segments are kept while a corpus is read."""
 
@@ -103,23 +107,65 @@ class Keeping(Protocol):
 
 
 class InMemory:
-    """Segments in the memory of this process."""
+    """Segments in the memory of this process, copied from whatever they are a part of.
+
+    They lie in parts that are returned to the system one by one as they are joined: a list of small tensors would take
+    the memory twice, and leave it with the process.
+    """
 
     def __init__(self) -> None:
-        self._held: dict[Shape, list[Tensor]] = {}
+        self._held: dict[Shape, deque[_Part]] = {}
 
     def append(self, segments: Tensor) -> None:
         """Put segments behind those of the same shape."""
-        self._held.setdefault(tuple(segments.shape), []).append(segments)
+        parts = self._held.setdefault(tuple(segments.shape), deque())
+        if not parts or parts[-1].is_full:
+            most = max(PART // max(segments.nbytes, 1), 1)
+            parts.append(_Part(segments, min(2 * len(parts[-1].room), most) if parts else 1))
+        parts[-1].append(segments)
 
     def joined(self, shape: Shape) -> Tensor:
         """All segments of a shape, one behind the other; they are no longer kept here."""
-        return torch.cat(self._held.pop(shape))
+        parts = self._held.pop(shape)
+        joined = torch.empty((sum(part.rows for part in parts), *shape[1:]), dtype=parts[0].room.dtype)
+        begin = 0
+        while parts:
+            content = parts.popleft().content()
+            joined[begin : begin + len(content)] = content
+            begin += len(content)
+        return joined
 
     def all(self) -> Iterator[Tensor]:
         """What was appended, one shape after another; it is no longer kept here."""
         while self._held:
-            yield from self._held.popitem()[1]
+            parts = self._held.popitem()[1]
+            while parts:
+                yield from parts.popleft().utterances()
+
+
+class _Part:
+    """Room for the segments of some utterances, all of one shape: `room (utterances, pieces, …)`."""
+
+    def __init__(self, like: Tensor, utterances: int) -> None:
+        self.room, self.filled = like.new_empty((utterances, *like.shape)), 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.filled == len(self.room)
+
+    @property
+    def rows(self) -> int:
+        return self.filled * self.room.shape[1]
+
+    def append(self, segments: Tensor) -> None:
+        self.room[self.filled] = segments
+        self.filled += 1
+
+    def content(self) -> Tensor:
+        return self.room[: self.filled].flatten(0, 1)
+
+    def utterances(self) -> Iterator[Tensor]:
+        return iter(self.room[: self.filled])
 
 
 def group_queries(segments: Iterable[Tensor], cut: KeyCut, whole: bool, keeping: Keeping | None = None) -> Queries:

@@ -86,7 +86,7 @@ class Spooled:
             self.files = SegmentFiles(self._dtype, self._folder)
             for part in self._held.all():
                 self.files.append(part)
-        (self.files or self._held).append(segments)
+        (self.files or self._held).append(segments.to(self._dtype))
 
     def joined(self, shape: Shape) -> Tensor:
         """All segments of a shape, one behind the other."""

@@ -50,6 +50,9 @@ class Memory:
         Answers and scores of a key.
     keys_here : int
         Keys whose answers this process held.
+    float32_here, float32 : int
+        Queries of the sampled utterances, and of all, in float32: this process holds them too while it compares a lower
+        precision with it. 0 where it does not.
     in_each : float
         Bytes of queries up to which every process holds them itself; more lie in one file that all of them map.
     """
@@ -60,6 +63,8 @@ class Memory:
     speech: int
     key: int
     keys_here: int
+    float32_here: int = 0
+    float32: int = 0
     in_each: float = float("inf")
 
     @property
@@ -147,8 +152,10 @@ def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = No
     conditions = 1 if experiment.encrypted is None else 3  # plain, correct key, plain queries
     begin = asked.tuning + checking + asked.plain_and_correct + (conditions + 1) * (scored.key + scored.together)
     begin += asked.key if conditions == 3 else Cost()
+    float32 = 0
     if config.precision in REDUCED:  # the correct key is also asked under in float32
-        begin += opening + reading + sample.factor * _float32(experiment) + scored.key
+        float32, asking = _float32(experiment)
+        begin += opening + reading + sample.factor * asking + scored.key
     if experiment.preparation:  # the plain model is also asked about speech as it was recorded
         begin += asked.plain + reading
     return Calibration(
@@ -158,7 +165,7 @@ def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = No
         key=asked.key + scored.key + disk.key_cost,
         shard=asked.unchanged + scored.together + disk.shard_cost,
         end=disk.end_cost,
-        memory=_memory(experiment, sample, asked, scored, other),
+        memory=_memory(experiment, sample, asked, scored, other, float32),
         disk=disk,
         total=experiment.total,
         measured=len(sample.numbers),
@@ -274,11 +281,18 @@ def _checked(experiment: Experiment, correct: Answers | None, say: Report) -> tu
     return checks, here + Cost(0.0, max(after.cpu - before.cpu, 0.0)), after
 
 
-def _float32(experiment: Experiment) -> Cost:
-    """Cost of asking about the sampled utterances under the correct key in float32."""
+def _float32(experiment: Experiment) -> tuple[int, Cost]:
+    """Bytes of the sampled utterances' queries in float32, and the cost of asking about them under the correct key."""
     with in_float32(experiment) as other:
         _, asking = timed(lambda: under_the_correct_key(other))
-    return asking
+        return _speech(other), asking
+
+
+def _speech(experiment: Experiment) -> int:
+    """Bytes of an experiment's queries in this machine's memory."""
+    on_cpu = experiment.device.type == "cpu"
+    tensors = [group.segments for group in experiment.engine.queries.groups] if on_cpu else []
+    return sum(tensor.nbytes for tensor in (*tensors, *experiment.waveforms))
 
 
 def _other_process() -> Process:
@@ -309,10 +323,10 @@ def _scored(experiment: Experiment, asked: _Asked) -> _Scored:
     return _Scored(scores, rows, key, one - key)
 
 
-def _memory(experiment: Experiment, sample: Sample, asked: _Asked, scored: _Scored, other: Process) -> Memory:
-    on_cpu = experiment.device.type == "cpu"
-    tensors = [group.segments for group in experiment.engine.queries.groups] if on_cpu else []
-    speech = sum(tensor.nbytes for tensor in (*tensors, *experiment.waveforms))
+def _memory(
+    experiment: Experiment, sample: Sample, asked: _Asked, scored: _Scored, other: Process, float32: int
+) -> Memory:
+    speech = _speech(experiment)
     answered = asked.answers.nbytes if isinstance(asked.answers, Tensor) else 0
     return Memory(
         main=Process.here().peak,
@@ -321,5 +335,7 @@ def _memory(experiment: Experiment, sample: Sample, asked: _Asked, scored: _Scor
         speech=round(sample.factor * speech),
         key=(answered + scored.scores.nbytes) // len(scored.scores),
         keys_here=len(scored.scores),
+        float32_here=float32,
+        float32=round(sample.factor * float32),
         in_each=experiment.most_in_memory,
     )

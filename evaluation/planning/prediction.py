@@ -103,10 +103,12 @@ def _memory(measured: Calibration, size: int, workers: int) -> dict[str, int | N
     speech, file = (round(memory.in_each), memory.speech) if memory.mapped else (memory.speech, 0)
     shard = size * memory.key
     main = memory.main + speech - memory.speech_here  # it held them before it began a file
+    compared = round(min(memory.float32, memory.in_each)) - memory.float32_here  # and given up again
     if workers == 1:  # it asks by itself; the other process has answered the self-checks
-        main += max(shard - memory.keys_here * memory.key, 0)
+        main += max(shard - memory.keys_here * memory.key, compared, 0)
         worker = memory.other
     else:
+        main += max(compared, 0)
         worker = memory.other + (0 if memory.mapped else speech) + shard
     return {"main": main, "worker": worker, "total": main + workers * worker + file}
 

@@ -57,6 +57,16 @@ def test_queries_in_a_file_count_once():
     assert predict(held, 800, 2).memory == predict(MEASURED, 800, 2).memory
 
 
+def test_a_lower_precision_holds_the_speech_in_float32_until_it_has_been_compared():
+    reduced = replace(MEASURED, memory=replace(MEASURED.memory, float32_here=200, float32=1_400))
+    assert predict(reduced, 800, 2).memory["main"] == 1_600 + 1_200
+    assert predict(reduced, 800, 1).memory["main"] == 1_600 + 1_200  # more than the keys of a shard, which come later
+    less = replace(reduced, memory=replace(reduced.memory, float32=900))
+    assert predict(less, 800, 1).memory == predict(MEASURED, 800, 1).memory
+    filed = replace(reduced, memory=replace(reduced.memory, in_each=500.0))
+    assert predict(filed, 800, 2).memory["main"] == 1_000 + 400 + 300
+
+
 def test_a_system_that_tells_no_sizes_has_no_prediction_of_memory():
     silent = replace(MEASURED, memory=replace(MEASURED.memory, main=None))
     assert predict(silent, 800, 1).memory["total"] is None
