@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Matrix, Setting
 from wrongkey.attacks.judgement import SETTINGS, Judgement, judge, overlap_of
+from wrongkey.attacks.solvers.stable_linalg import GAVE_UP
 from wrongkey.attacks.waveforms.block_size import Period, block_within, period_of
 from wrongkey.attacks.waveforms.block_structure import BlockStructure, stationarity_by_size
 from wrongkey.attacks.waveforms.whitened_speech import whitened
-from wrongkey.errors import BadInput
+from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.windows import sends_windows
 from wrongkey.keys import SecretKey, decrypt_query, get_scheme
 from wrongkey.keys.derived import check_one_matrix
@@ -221,7 +222,7 @@ def recover(
     best = max(
         tried, key=lambda one: (one.judged.believed, one.judged.structure.taken_away, one.judged.structure.after)
     )
-    other = _block_of(period, scheme)
+    other = block_of(period, scheme)
     attempts = tuple(
         Attempt(one.attack, one.judged.believed, one.judged.sentences(None if other == size else other))
         for one in tried
@@ -255,10 +256,10 @@ def structure_curve(recovered: Recovered, waveforms: Sequence[Waveform], rate: i
 
     waveforms, rate: as `recover` was given them.
     """
-    size = recovered.key.block_size
+    size = recovered.key.size
     sizes = sorted({size, 2 * size, *np.linspace(2, max(2 * size + 2, 24), CURVE).round().astype(int).tolist()})
     before, after = (
-        stationarity_by_size([torch.from_numpy(np.asarray(one, float)) for one in signals], sizes, rate, SETTINGS)
+        stationarity_by_size([torch.from_numpy(np.array(one, float)) for one in signals], sizes, rate, SETTINGS)
         for signals in (waveforms, recovered.plain)
     )
     return sizes, before, after
@@ -327,6 +328,9 @@ def _tried(
         except BadInput as error:
             refused.append(Attempt(attack.name, False, (str(error),)))
             continue
+        except (ArithmeticError, np.linalg.LinAlgError, GAVE_UP) as error:  # of a singular matrix, say
+            refused.append(Attempt(attack.name, False, (f"The attack broke down ({in_one_line(error)}).",)))
+            continue
         if tried[-1].judged.believed:
             break
     if not tried:
@@ -362,17 +366,17 @@ def _result(attack: CompleteAttack, evidence: Evidence, block_size: int, whole: 
 
 
 def _whole_blocks(waveform: Waveform, block_size: int) -> NDArray[np.float64]:
-    return np.asarray(waveform[: len(waveform) // block_size * block_size], dtype=np.float64)
+    return np.array(waveform[: len(waveform) // block_size * block_size], dtype=np.float64)
 
 
-def _block_of(period: Period, scheme: Scheme) -> int | None:
+def block_of(period: Period, scheme: Scheme) -> int | None:
     """The block of a scheme whose super-blocks are the shortest with such a period; None where there is no period."""
     return None if period.samples is None else lcm(period.samples, scheme.span) // scheme.span
 
 
 def _block_shown(period: Period, scheme: Scheme, waveforms: Sequence[Waveform]) -> int:
     """The block size that the ciphertext shows; BadInput where it shows none."""
-    block = _block_of(period, scheme)
+    block = block_of(period, scheme)
     if block is None:
         silent = not any(np.any(waveform) for waveform in waveforms)
         raise BadInput(

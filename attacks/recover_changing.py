@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wrongkey.attacks.recover import Recovered, Waveform, check_recordings, recover
+from wrongkey.attacks.recover import Recovered, Waveform, block_of, check_recordings, recover
 from wrongkey.attacks.waveforms.block_size import period_of
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.windows import sends_windows
@@ -143,7 +143,7 @@ def recover_changing(
         raise BadInput(f"No attack here takes windows whose key changes, as under {scheme.name}: attack blocks.")
     derived, lengths = scheme.derived, [len(one) for one in waveforms]
     asked = [min(one or length, length) for one, length in zip(segments or [None] * len(lengths), lengths, strict=True)]
-    size = block_size or _block_shown(waveforms, rate, derived, asked)
+    size = _block_shown(waveforms, rate, derived, asked) if block_size is None else block_size
     steps = KeyCut("samples", size).under(derived.base).merged.block_size
     queries = [
         _queries(number, length, one, steps) for number, (length, one) in enumerate(zip(lengths, asked, strict=True))
@@ -190,9 +190,9 @@ def _block_shown(waveforms: Sequence[Waveform], rate: int, derived: Derived, seg
     first = [np.asarray(one[: min(segment, most)]) for one, segment in zip(waveforms, segments, strict=True)]
     groups = [[one] for one in sorted(first, key=len, reverse=True)] if derived.nonce else [first]
     for group in groups:
-        period = period_of(group, rate).samples
-        if period is not None:
-            return int(np.lcm(period, derived.base.span)) // derived.base.span
+        block = block_of(period_of(group, rate), derived.base)
+        if block is not None:
+            return block
     raise BadInput("What one key encrypted shows no blocks: give more encrypted speech, or --block M to attack anyway.")
 
 

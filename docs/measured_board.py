@@ -2,15 +2,16 @@
 
     python docs/measured_board.py [BOARD …]
 
-It reads `docs/board.json`, and adds the rows of boards that `wrongkey board --protocol speech-v1` made elsewhere;
-without any the file stays as it is. A text between the markers of a page is replaced, and nothing else of the page.
+It reads `docs/board.json` and `docs/board-windows.json`, and adds the rows of boards that `wrongkey board` made
+elsewhere under their protocols (speech-v1, windows-v1); without any the files stay as they are. A text between the
+markers of a page is replaced, and nothing else of the page.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -23,8 +24,8 @@ from wrongkey.reports.figures.style import save_figure
 from wrongkey.reports.metrics import get_metric
 from wrongkey.reports.scheme_board.brief import NOTHING, break_words, breaks_table, leaks_table, without_constants
 from wrongkey.reports.scheme_board.figures import figures_of
-from wrongkey.reports.scheme_board.gather import FILE, in_order, merged, on_ciphertext_alone, read_board
-from wrongkey.reports.scheme_board.overview import LEGEND, overview_table
+from wrongkey.reports.scheme_board.gather import in_order, merged, on_ciphertext_alone, read_board, seconds_to_break
+from wrongkey.reports.scheme_board.overview import LEGEND, overview_table, shortly
 from wrongkey.reports.scheme_board.schema import BestKey, Row, SchemeBoard
 from wrongkey.reports.scheme_board.table import name_of, result
 from wrongkey.reports.scheme_board.write import to_json
@@ -32,23 +33,28 @@ from wrongkey.reports.tables import markdown_text, to_markdown
 
 DOCS = Path(__file__).resolve().parent
 WIDTH = 120
+TOLERANCE = 0.1  # seconds: speech ends with a whole block
 LEAKS_LEGEND = (
     f"“{NOTHING}” was not measured: the analysis of leaks handles one orthogonal matrix for all single blocks, and an "
-    "owner's cost needs a model at this M. Linkability is the EER of linking ciphertexts of a speaker under one key; "
-    "times are of one CPU core, a model encrypted once and a second of speech."
+    "owner's cost needs a model at this M. Linkability is of speech as recorded: all recordings of a speaker are of "
+    "one session, and their pauses alone link them ([attacks](attacks.md#without-a-key-what-ciphertext-says)). Times "
+    "are of one CPU core."
 )
+FILES = {"speech-v1": "board.json", "windows-v1": "board-windows.json"}
 PAGES = (DOCS.parent / "README.md", DOCS / "board.md")
 
 
-def pages(board: SchemeBoard) -> dict[Path, str]:
-    """The pages with the tables of the board in their places."""
+def pages(board: SchemeBoard, windows: SchemeBoard) -> dict[Path, str]:
+    """The pages with the tables of the board, and of the one of windows, in their places."""
     board = board.model_copy(update={"rows": in_order(board.rows)})
     parts = {
+        "headline": _filled(headline(board)),
         "overview": overview(board),
         "rows": every_row(board),
         "claims": _filled(claims(board)),
         "adversaries": to_markdown(breaks_table(board)),
         "leaks": leaks(board),
+        "windows": every_row(windows, of_model=False),
     }
     texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
     if missing := [name for name in parts if not any(begin_of(name) in text for text in texts.values())]:
@@ -67,6 +73,29 @@ def placed(text: str, parts: Mapping[str, str]) -> str:
         begin, end = re.escape(begin_of(name)), re.escape(f"<!-- board {name}: end -->")
         text = re.sub(f"({begin}\n).*?({end})", lambda found, part=part: found[1] + part + found[2], text, flags=re.S)
     return text
+
+
+def headline(board: SchemeBoard) -> str:
+    """How many of the cells an eavesdropper breaks, with how much ciphertext, and which not."""
+    rows = [row for row in in_order(board.rows) if not row.reference]
+    seconds = {id(row): seconds_to_break(row) for row in rows}
+    broken = sum(found is not None for found in seconds.values())
+    least = min(found for found in seconds.values() if found is not None)
+    at_least = sum(found is not None and found <= least + TOLERANCE for found in seconds.values())
+    others: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        if seconds[id(row)] is None:
+            others.setdefault(shortly(row), {}).setdefault(name_of(row, board), []).append(str(row.block))
+    named = (
+        f"“{found}”: " + ", ".join(f"{name} (M = {', '.join(sizes)})" for name, sizes in sorted(schemes.items()))
+        for found, schemes in others.items()
+    )
+    most = max(board.content["attacks"]["seconds"])
+    return (
+        f"An eavesdropper who has nothing but ciphertext of one victim, up to {most:.0f} s, breaks {broken} of the "
+        f"{len(rows)} cells (a scheme at a block size), {at_least} of them with {least:.0f} s. The others: "
+        f"{'. '.join(named)}."
+    )
 
 
 def overview(board: SchemeBoard) -> str:
@@ -108,7 +137,7 @@ def _of_reference(board: SchemeBoard) -> str:
 
 
 def claims(board: SchemeBoard) -> str:
-    """How often attacks from ciphertext alone claim success on the schemes of the board, and are wrong."""
+    """How often attacks on ciphertext claim success on the schemes of the board, and are wrong."""
     tried = [(row, one) for row in board.rows if not row.reference for one in on_ciphertext_alone(row)]
     claimed = sum(one.claimed or 0 for _, one in tried)
     wrong = sum(one.claimed_wrong or 0 for _, one in tried)
@@ -118,9 +147,16 @@ def claims(board: SchemeBoard) -> str:
         for row, one in tried
         if one.claimed_wrong
     )
+    alone = [one for _, one in tried if "other speech" not in one.needs]
+    claimed_alone, wrong_alone = (
+        sum(getattr(one, name) or 0 for one in alone) for name in ("claimed", "claimed_wrong")
+    )
     return (
-        f"Over all rows, attacks from ciphertext alone had {sum(one.trials for _, one in tried):,} trials and claimed "
-        f"success in {claimed:,} of them. False were {_of(wrong, claimed)} claims{f': {where}' if where else ''}."
+        f"Over all rows, attacks on ciphertext, with or without plain speech of other people, had "
+        f"{sum(one.trials for _, one in tried):,} trials and claimed success in {claimed:,} of them. False were "
+        f"{_of(wrong, claimed)} claims{f': {where}' if where else ''}. Without speech of others, "
+        f"{_of(wrong_alone, claimed_alone)} claims were. (The intervals take trials as independent; all are of the "
+        "same speakers.)"
     )
 
 
@@ -133,7 +169,8 @@ def _of(count: int, trials: int) -> str:
 def leaks(board: SchemeBoard) -> str:
     """What ciphertext leaks and what encryption costs; what is the same everywhere is said below the table."""
     table, same = without_constants(leaks_table(board))
-    said = [f"The same in every row that has it: {'; '.join(f'{name}: {value}' for name, value in same.items())}."]
+    left_out = "; ".join(f"{name}: {value}" for name, value in same.items())
+    said = [f"Columns that have one value in every row are left out: {left_out}."]
     words = [*(said if same else []), LEAKS_LEGEND]
     return f"{to_markdown(table)}\n{_filled(' '.join(words))}"
 
@@ -142,10 +179,13 @@ def _filled(text: str) -> str:
     return f"{fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)}\n"
 
 
-def every_row(board: SchemeBoard) -> str:
-    """Bits, the best random key, who breaks it, and the cheapest break of every row."""
-    table = pd.DataFrame([_shown(row, board) for row in board.rows])
-    return to_markdown(table)
+def every_row(board: SchemeBoard, of_model: bool = True) -> str:
+    """Bits, the best random key, who breaks it, and the cheapest break of every row.
+
+    Without `of_model` nothing of what the model's error shows: it is untrained.
+    """
+    table = pd.DataFrame([_shown(row, board) for row in in_order(board.rows)])
+    return to_markdown(table if of_model else table.drop(columns=["Effective bits", "Best random key"]))
 
 
 def _shown(row: Row, board: SchemeBoard) -> dict[str, str]:
@@ -175,12 +215,22 @@ def _shortly(words: str) -> str:
     return NOTHING if words.startswith("does not apply") else words.split(":")[0]
 
 
+def _joined(others: Sequence[tuple[Path, SchemeBoard]]) -> Iterator[SchemeBoard]:
+    """The boards of `FILES`, each with the rows of others of its protocol, which are written into its file."""
+    if unknown := [path for path, board in others if board.protocol.name not in FILES]:
+        raise BadInput(f"{unknown[0]} is of another protocol than {' and '.join(FILES)}: leave it out.")
+    for name, file in FILES.items():
+        further = [(path, board) for path, board in others if board.protocol.name == name]
+        joined = merged([(DOCS / file, read_board(DOCS / file)), *further])
+        if further:
+            write_text_atomically(DOCS / file, to_json(joined))
+        yield joined
+
+
 def main(boards: Sequence[Path]) -> None:
     """Write pages and figures, after joining further boards."""
-    board = merged([(path, read_board(path)) for path in (DOCS, *boards)])
-    if boards:
-        write_text_atomically(DOCS / FILE, to_json(board))
-    for page, text in pages(board).items():
+    board, windows = _joined([(path, read_board(path)) for path in boards])
+    for page, text in pages(board, windows).items():
         write_text_atomically(page, text)
     for name, (figure, _, _) in figures_of(board).items():
         file = save_figure(figure, DOCS, f"board-{name}")

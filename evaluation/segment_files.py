@@ -16,6 +16,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import prod
 from pathlib import Path
 
 import torch
@@ -129,9 +130,16 @@ def _file(folder: Path, shape: Shape) -> Path:
 
 def _mapped(folder: Path, shape: Shape, dtype: torch.dtype) -> Tensor:
     """The segments ``(utterances · pieces, …)`` of a shape; whoever writes to them has a copy of the page."""
-    file = _file(folder, shape)
+    file, of_one = _file(folder, shape), prod(shape[1:])
     count = file.stat().st_size // dtype.itemsize
-    return torch.from_file(str(file), shared=False, size=count, dtype=dtype).view(-1, *shape[1:])
+    if not count:  # queries that are shorter than a block: whoever asks them says so
+        return torch.empty(0, *shape[1:], dtype=dtype)
+    try:
+        return torch.from_file(str(file), shared=False, size=count, dtype=dtype).view(count // of_one, *shape[1:])
+    except RuntimeError as error:  # PyTorch's way to say that it is gone
+        if file.exists():
+            raise
+        raise FileNotFoundError(f"{file} is gone.") from error
 
 
 def _remove_abandoned() -> None:

@@ -22,22 +22,38 @@ def board():
     return read_board(ROOT / "docs")
 
 
-def test_the_pages_are_made_of_the_file(board):
-    for page, text in measured_board.pages(board).items():
+@pytest.fixture(scope="module")
+def windows():
+    return read_board(ROOT / "docs/board-windows.json")
+
+
+def test_the_pages_are_made_of_the_files(board, windows):
+    for page, text in measured_board.pages(board, windows).items():
         assert page.read_text(encoding="utf-8") == text, f"run python docs/measured_board.py: {page.name} is older"
 
 
-def test_a_page_that_lost_its_markers_is_refused(board, tmp_path, monkeypatch):
+def test_a_page_that_lost_its_markers_is_refused(board, windows, tmp_path, monkeypatch):
     page = tmp_path / "board.md"
     page.write_text((ROOT / "docs/board.md").read_text().replace("<!-- board leaks: begin -->", ""))
     monkeypatch.setattr(measured_board, "PAGES", (page, ROOT / "README.md"))
     with pytest.raises(BadInput, match="No page has the line <!-- board leaks: begin -->"):
-        measured_board.pages(board)
+        measured_board.pages(board, windows)
 
 
 def test_the_board_is_of_the_shipped_protocol(board):
     assert board.protocol.hash == open_protocol("speech-v1").hash
     assert board.rows and all(row.recordings == "real" for row in board.rows if row.attacks)
+
+
+def test_the_board_of_windows_is_of_the_protocol_beside_the_benchmarks(windows):
+    assert windows.protocol.hash == open_protocol(str(ROOT / "benchmarks/windows-v1.toml")).hash
+    assert {row.scheme for row in windows.rows} == set(windows.content["schemes"])
+
+
+def test_a_board_of_another_protocol_is_not_joined(board):
+    other = board.model_copy(update={"protocol": board.protocol.model_copy(update={"name": "mine"})})
+    with pytest.raises(BadInput, match="x is of another protocol than speech-v1 and windows-v1: leave it out"):
+        list(measured_board._joined([(Path("x"), other)]))
 
 
 def test_every_scheme_of_the_board_stands_in_both_pages(board):

@@ -28,13 +28,13 @@ from wrongkey.attacks.board.entries import source_of
 from wrongkey.attacks.board.folder import BoardFolder
 from wrongkey.attacks.board.protocol import Protocol, Reference
 from wrongkey.attacks.board.running import How, Speech
+from wrongkey.attacks.harness.apart import attempt as attempt_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import needs_of
 from wrongkey.attacks.harness.planned import planned
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.salt import attack_seed
 from wrongkey.attacks.harness.target import SPEECH_RATE, Target, whole_blocks
-from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.run_folder.board_cell import Keystream, check_same
 from wrongkey.evaluation.run_folder.schema import read_json
@@ -131,22 +131,18 @@ def tried(attempt: Attempt, trial: int) -> dict[str, Any]:
     evidence = Evidence(
         target.setting, case, attack_seed(target.config.seed, trial), ciphertext=secret, background=background
     )
-    begin, failed = process_time(), ""
-    try:
-        recovery = attack.run(evidence)
-    except BadInput:  # too little evidence: a miss
-        recovery = Recovery(None, success_claimed=False)
-    except Exception as error:  # any attack may break down
-        recovery, failed = Recovery(None, success_claimed=False), in_one_line(error)
+    begin = process_time()
+    recovery, failed = attempt_of(attack, evidence)
+    seconds = process_time() - begin
     return {
         "attack": attack.name,
         "scheme": target.config.scheme,
         "block": target.config.block,
         "seconds": case.seconds,
         "trial": trial,
-        "claimed": recovery.success_claimed,
+        "claimed": None if recovery.success_claimed is None else bool(recovery.success_claimed),
         "snr": None if recovery.key is None else _snr(target, plain, secret, recovery),
-        "cpu_seconds": process_time() - begin,
+        "cpu_seconds": seconds,
         "failed": failed,
     }
 

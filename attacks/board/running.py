@@ -223,8 +223,9 @@ def _attacks(
     asked, out = protocol.content.attacks, folder.run_folder(cell)
     later = set(asked.where_needed)
     record["shortened"] = {}
-    failed = _run(protocol, [name for name in asked.names if name not in later], speech, folder, cell, how, record)
-    settled = settling(AttackFolder(out), [name for name in asked.names if name not in later], asked.fewest)
+    first = [name for name in asked.names if name not in later]
+    failed = _run(protocol, first, speech, folder, cell, how, record)
+    settled = settling(AttackFolder(out), first, asked.fewest, asked.trials_of)
     record["left_out"] = [] if not later else _not_needed(protocol, speech, cell, out, settled)
     still = [name for name in asked.names if name in later and name not in record["left_out"]]
     failed += _run(protocol, still, speech, folder, cell, how, record)

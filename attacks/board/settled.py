@@ -7,7 +7,8 @@ out might have done so with less ciphertext or in less time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from wrongkey.attacks.base import CompleteAttack
 from wrongkey.attacks.harness.results import AttackFolder
@@ -19,7 +20,9 @@ SHARE = 2 / 3  # of the trials of a case, for the key or for the speech
 Needs = frozenset[str]
 
 
-def settling(folder: AttackFolder, names: Iterable[str], fewest: int) -> set[Needs]:
+def settling(
+    folder: AttackFolder, names: Iterable[str], fewest: int, trials_of: Mapping[str, int] = MappingProxyType({})
+) -> set[Needs]:
     """What those cases need that settle a cell.
 
     Parameters
@@ -30,6 +33,8 @@ def settling(folder: AttackFolder, names: Iterable[str], fewest: int) -> set[Nee
         Which of them to ask.
     fewest : int
         Trials that a case must have.
+    trials_of : mapping of str to int
+        Attacks that have trials of their own number: of a smaller one, all are enough.
     """
     known = (folder.suite() or {}).get("attacks", {})
     found = set()
@@ -37,8 +42,9 @@ def settling(folder: AttackFolder, names: Iterable[str], fewest: int) -> set[Nee
         rows = folder.rows(name)
         if rows.empty or not known[name].get("wants_key", True):
             continue
+        enough = min(fewest, trials_of.get(name, fewest))
         for given, case in ended(rows).groupby("given"):
-            if len(case) >= fewest and max(recovered(case).mean(), decrypted(case).mean()) >= SHARE:
+            if len(case) >= enough and max(recovered(case).mean(), decrypted(case).mean()) >= SHARE:
                 about = known[name]
                 found.add(frozenset(about.get("cases", {}).get(given, about)["needs"]))
     return found

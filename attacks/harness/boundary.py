@@ -29,6 +29,7 @@ from wrongkey.evaluation.processes.pool import Pool, processes
 
 WAIT = 0.2  # seconds between checks that the attack's process is still alive
 LARGEST = 2**31  # bytes that a message from the attack may have
+RESULT = ("success_claimed", "objective", "queries", "model", "measured", "enrolment", "note", "failed", "seconds")
 
 
 class ModelFailed(BadInput):
@@ -125,7 +126,7 @@ class Absent:
     def _asked(self, function: str, queries: Tensor) -> Any:
         try:
             self.connection.send_bytes(pickled((function, queries.cpu())))
-            message = unpacked(self.connection.recv_bytes(LARGEST))
+            message = _received(self.connection)
         except (EOFError, ConnectionError, NoMessage):
             raise ModelFailed(f"The model that {self.name} returned ended its process.") from None
         if message.kind == "texts":
@@ -135,11 +136,24 @@ class Absent:
         raise ModelFailed(f"The model that {self.name} returned fails ({message.fields.get('sentence')}).")
 
 
+def _received(connection: Connection) -> Message:
+    """The next message of an attack; NoMessage for one that is larger than `LARGEST`, or is none."""
+    try:
+        data = connection.recv_bytes(LARGEST)
+    except ConnectionError:
+        raise
+    except OSError:  # too long, upon which the connection is closed
+        raise NoMessage(f"the attack sent more than {LARGEST / 2**30:.0f} GiB at once") from None
+    return unpacked(data)
+
+
 def _served(connection: Connection, oracles: Oracles, parcels: dict[str, Parcel]) -> Message:
     """Answer the attack's queries until it is done."""
     while True:
-        message = unpacked(connection.recv_bytes(LARGEST))
+        message = _received(connection)
         if message.kind == "done":
+            if missing := [name for name in RESULT if name not in message.fields]:
+                raise NoMessage(f"the attack's result lacks {missing[0]!r}")
             return message
         if message.kind == "parcel" and message.fields.get("name") in parcels:
             connection.send_bytes(parcels[message.fields["name"]].data)

@@ -25,6 +25,7 @@ from wrongkey.attacks.waveforms.lag_covariances import block_rows
 from wrongkey.attacks.waveforms.on_blocks import sample_order, sign_chain
 from wrongkey.attacks.waveforms.polyphase import Polyphase
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.windows import sends_windows, windows_of
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -141,10 +142,19 @@ def _rest(evidence: Evidence, chains: Chains, rows: Sequence[Matrix], apart: int
     blocks = tuple(_whole(join(torch.from_numpy(each @ chains.basis).flatten()), step) for each in rows)
     setting = Setting(scheme, KeyCut("samples", step), evidence.setting.rate * step / (size * apart))
     given = replace(evidence, setting=setting, ciphertext=blocks)
+    found: Recovery | None = None
+    too_little: BadInput | None = None
     for attack in ON_BLOCKS[scheme.group]:
-        found = _in_groups(_on_blocks(attack(), given), chains.groups, mixed)
+        try:
+            found = _in_groups(_on_blocks(attack(), given), chains.groups, mixed)
+        except BadInput as error:
+            too_little = too_little or error
+            continue
         if found.success_claimed:
             break
+    if found is None:
+        assert too_little is not None  # every group of keys has an attack
+        raise too_little
     return found
 
 

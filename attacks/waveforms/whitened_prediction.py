@@ -24,6 +24,7 @@ from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD, upright
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
 from wrongkey.attacks.waveforms.whitened_speech import whitened
+from wrongkey.errors import BadInput
 
 NOT_ALIKE = "The two halves of the ciphertext, attacked by themselves, have other keys."
 
@@ -77,7 +78,10 @@ class WhitenedPrediction(AttackDefaults):
         key, told = _upright(torch.from_numpy(recovery.key), heard, rate)
         agreement = 1.0
         for half in in_halves(evidence.ciphertext, size):
-            other = self._search.run(replace(evidence, ciphertext=half)).key
+            try:
+                other = self._search.run(replace(evidence, ciphertext=half)).key
+            except BadInput as error:  # a half that is silent, say
+                return replace(recovery, success_claimed=False, note=str(error))
             assert other is not None
             turned, _ = _upright(torch.from_numpy(other), heard, rate)
             agreement = min(agreement, agreement_of(key.numpy(), turned.numpy(), rows))

@@ -223,7 +223,7 @@ def _arrived(in_flight: dict[Future[Any], Call], left: float | None) -> Iterator
 
 
 def _failed(future: Future[Any]) -> bool:
-    return future.cancelled() or future.exception() is not None
+    return future.cancelled() or future.exception() is not None or isinstance(future.result(), Refusal)
 
 
 def _answer(future: Future[Any], call: Call) -> Any:

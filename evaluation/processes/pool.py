@@ -186,6 +186,10 @@ def _taken(key: tuple[Any, ...]) -> Pool | None:
             pool.submit(int).result()  # raises where one of its processes was killed while it waited
     except BrokenExecutor:
         return None
+    except BaseException:  # Ctrl-C: nobody else knows the pool
+        if pool is not None:
+            pool.kill()
+        raise
     return pool
 
 

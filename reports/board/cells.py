@@ -206,8 +206,18 @@ def _without_evidence(row: Evidence, adversary: Adversary, found: Sequence[Candi
         return Cell(adversary.name, State.NOT_APPLICABLE, sentence=NO_MODEL)
     if left or not row.known:
         return _not_tried(row, adversary, left)
-    reasons = dict.fromkeys(one.found.sentence for one in found if one.state is State.NOT_APPLICABLE)
-    return Cell(adversary.name, State.NOT_APPLICABLE, sentence=" ".join(reasons) or NO_ATTACK)
+    reasons = _obstacles(row, adversary) or [one.found.sentence for one in found if one.state is State.NOT_APPLICABLE]
+    return Cell(adversary.name, State.NOT_APPLICABLE, sentence=" ".join(dict.fromkeys(reasons)) or NO_ATTACK)
+
+
+def _obstacles(row: Evidence, adversary: Adversary) -> list[str]:
+    """Why the attacks that this adversary could run apply to nothing here."""
+    return [
+        f"{name}: {why}"
+        for run in row.attacks
+        for name, why in run.obstacles.items()
+        if _can(row, adversary, row.known.get(name, ())) and name in row.known
+    ]
 
 
 def _not_tried(row: Evidence, adversary: Adversary, left: Sequence[str], but: str = "") -> Cell:

@@ -109,7 +109,7 @@ def _needed(row: Row, adversary: str) -> str:
     if cell.state == "does not apply":
         return NOTHING
     if cell.state == "weakened" and cell.case and cell.case.queries:
-        return f"weakened: {cell.case.queries:,.0f} guesses"
+        return f"weakened: {guesses(cell.case.queries)}"
     if cell.state != "broken" or cell.case is None:
         return cell.state.replace(" to break", "")
     price = SAME if cell is not heard and cell.case == heard.case else _price(cell.case)
@@ -120,10 +120,21 @@ def _needed(row: Row, adversary: str) -> str:
 def _price(case: Break, of_speech: str = "", of_time: str = "") -> str:
     """Such as "2 s · 0.55 s": of ciphertext and of CPU, or what else the attack is given."""
     if _guessed(case):
-        return f"{case.queries:,.0f} guesses" if case.queries else case.given
+        return guesses(case.queries) if case.queries else case.given
     given = case.given if case.seconds is None else f"{two_digits(case.seconds)} s{of_speech}"
     time = cpu(case.cpu_seconds).removesuffix(" CPU") if case.cpu_seconds is not None else ""
     return f"{given} · {time}{of_time}" if time else given
+
+
+def guesses(number: float) -> str:
+    """How many guesses it takes on average.
+
+    Examples
+    --------
+    >>> guesses(4.5), guesses(16.5), guesses(1234.5)
+    ('4.5 guesses', '16.5 guesses', '1,234 guesses')
+    """
+    return f"{number:,.0f} guesses" if number >= 100 else f"{number:.1f}".removesuffix(".0") + " guesses"
 
 
 def _guessed(case: Break) -> bool:

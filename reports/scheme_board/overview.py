@@ -12,12 +12,15 @@ from wrongkey.reports.scheme_board.table import NONE, name_of, result
 from wrongkey.reports.scheme_board.words import NO_ATTACK, NOT_RUN, UNFINISHED
 
 ANY_KEY = "any key"
+NO_ATTACK_APPLIES = "no attack applies"
 GUESSER, LISTENER = "unauthorised user", "eavesdropper"
 LEGEND = (
-    "Who breaks a scheme at a block size, and with what: seconds of ciphertext are an eavesdropper's, who has nothing "
-    f"else; “guessing” is an unauthorised user's, who tries keys on the model; “{ANY_KEY}” means that a typical "
-    "wrong key does nearly as well as the right one; where neither was shown to, the "
-    "weakest adversary who breaks it, behind “undecided” if too few trials tell what an eavesdropper achieves."
+    "Who breaks a scheme at a block size. Seconds: an eavesdropper, with nothing but so much ciphertext of one victim, "
+    "the least with which at least one key in ten falls (by the lower end of the 95 % interval). “guessing”: an "
+    f"unauthorised user, who tries keys on the model. “{ANY_KEY}”: a typical wrong key does nearly as well as the "
+    "right one. Where neither breaks it, the cell names the weakest adversary who does; “undecided” stands before it "
+    f"where trials are too few to tell what an eavesdropper achieves, and “{NO_ATTACK_APPLIES}” where no attack here "
+    "takes such blocks from ciphertext."
 )
 
 
@@ -67,6 +70,8 @@ def shortly(row: Row) -> str:
 def _open(row: Row) -> list[str]:
     """That an eavesdropper may break it for all that is known; empty where none was shown to, or it was not tried."""
     heard = next(cell for cell in row.cells if cell.adversary == LISTENER)
+    if heard.state == "does not apply":
+        return [NO_ATTACK_APPLIES]
     if heard.state not in ("weakened", "undecided"):
         return []
     trials = heard.case.trials if heard.case else None

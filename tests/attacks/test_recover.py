@@ -9,6 +9,7 @@ from wrongkey.attacks.base import AttackDefaults, Recovery
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.judgement import SETTINGS, Judgement
 from wrongkey.attacks.recover import recover, structure_curve
+from wrongkey.attacks.solvers.stable_linalg import GAVE_UP, NonFinite
 from wrongkey.attacks.waveforms.block_structure import BlockStructure
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.errors import BadInput
@@ -156,6 +157,13 @@ def test_the_curve_of_evidence_dips_at_the_block_size(voice):
     assert after.min() > 0.98
 
 
+def test_the_curve_of_evidence_has_the_blocks_of_all_keys_in_turn(voice, monkeypatch):
+    key, secret = encrypted(voice, "rom+turns=4", 10)
+    says(monkeypatch, Says("right", key.matrix))
+    sizes, _, _ = structure_curve(recover(secret, RATE, "rom+turns=4", 10), secret, RATE)
+    assert {40, 80} <= set(sizes)
+
+
 def test_several_keys_in_turn_are_one_longer_key(voice):
     key, secret = encrypted(voice, "rom+turns=2", 5, seed=3)
     found = recover(secret, RATE, "rom+turns=2", 5)
@@ -242,13 +250,14 @@ class Says(AttackDefaults):
 
     def __init__(self, name, key, claims=True, **measured):
         self.name, self.answer = name, Recovery(key, claims, measured=measured)
+        self.error: Exception = BadInput("Too little.")
 
     def inapplicable(self, setting):
         return None
 
     def run(self, evidence):
         if self.answer.key is None:
-            raise BadInput("Too little.")
+            raise self.error
         return self.answer
 
 
@@ -282,6 +291,29 @@ def test_where_all_attacks_have_too_little_it_is_said(voice, monkeypatch):
     says(monkeypatch, Says("short", None))
     with pytest.raises(BadInput, match="Too little"):
         recover(encrypted(voice, "rom", 5)[1], RATE, "rom", 5)
+
+
+@pytest.mark.parametrize("kind", [GAVE_UP, np.linalg.LinAlgError, NonFinite, ZeroDivisionError])
+def test_an_attack_that_breaks_down_keeps_no_other_from_running(voice, monkeypatch, kind):
+    key, secret = encrypted(voice, "rom", 5)
+    breaks = Says("fragile", None)
+    breaks.error = kind("no")
+    says(monkeypatch, breaks, Says("right", key.matrix))
+    found = recover(secret, RATE, "rom", 5)
+    assert found.success_claimed and "fragile was tried too: the attack broke down" in found.evidence[-1].lower()
+    says(monkeypatch, breaks)
+    with pytest.raises(BadInput, match="broke down"):
+        recover(secret, RATE, "rom", 5)
+
+
+def test_recordings_may_be_views_and_stay_as_they_were(voice, monkeypatch):
+    key, secret = encrypted([np.array(one, float)[::-1] for one in voice], "rom", 5)
+    views = [one[::-1].copy()[::-1] for one in secret]
+    before = [one.copy() for one in views]
+    says(monkeypatch, Says("right", key.matrix))
+    found = recover(views, RATE, "rom", 5)
+    structure_curve(found, views, RATE)
+    assert all(np.array_equal(*pair) for pair in zip(views, before, strict=True))
 
 
 def test_whitened_speech_is_recovered_by_linear_prediction(voice):

@@ -99,6 +99,7 @@ def test_plain_speech_and_noise_are_not_claimed(voice):
         ([np.random.default_rng(0).normal(size=40_000)], "rom+nonce", None, "shows no blocks"),
         ([], "rom+nonce", 5, "no recording"),
         ([np.ones(9_000)], "rom+nonce", 300, "2 to 128"),
+        ([np.ones(9_000)], "rom+nonce", 0, "at least 1, not 0"),
     ],
 )
 def test_what_cannot_be_attacked_is_refused(waves, scheme, size, said):

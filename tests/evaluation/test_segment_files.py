@@ -192,3 +192,14 @@ def test_free_memory_is_that_of_the_tightest_group(line, folder, names, tmp_path
     limited("job", "10000000\n")
     assert free_memory(root, own) == 0
     assert free_memory(root, tmp_path / "nothing") > 10**8
+
+
+def test_queries_without_a_sample_and_files_that_are_gone(temporary):
+    files = SegmentFiles(torch.float32)
+    files.append(torch.empty(2, 3, 0))
+    assert files.joined((2, 3, 0)).shape == (0, 3, 0)
+    files.append(torch.ones(2, 5))
+    assert files.joined((2, 5)).shape == (2, 5)
+    next(files.folder.glob("2x5")).unlink()
+    with pytest.raises(FileNotFoundError):
+        files.joined((2, 5))

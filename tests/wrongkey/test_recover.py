@@ -165,6 +165,17 @@ def test_spectrograms_and_the_evidence_are_drawn(secrets, tmp_path, capsys):
     assert Path("other/secret0-recovered.wav").exists()
 
 
+def test_a_folder_for_the_key_is_made_and_figures_are_not_replaced_unasked(secrets, capsys):
+    command = ["recover", "secret0.wav", *AS, "-o", "new/out.wav", "--key-out", "keys/found.npz"]
+    assert main(command) == 0 and mode(Path("keys/found.npz")) == 0o600
+    Path("drawn").mkdir()
+    Path("drawn/evidence.png").write_text("mine")
+    again = ["recover", "secret0.wav", *AS, "-o", "again.wav", "--figures", "drawn"]
+    assert main(again) == 2 and "drawn/evidence.png exists" in capsys.readouterr().err
+    assert not Path("again.wav").exists() and Path("drawn/evidence.png").read_text() == "mine"
+    assert main([*again, "--overwrite"]) == 0 and Path("drawn/evidence.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_what_is_in_the_way_stays(secrets, capsys):
     Path("out.wav").write_text("mine")
     command = ["recover", "secret0.wav", *AS, "-o", "out.wav"]

@@ -16,6 +16,8 @@ from wrongkey.commands.recovered_files import (
     compared,
     cut_to_length,
     draw_spectrograms,
+    figure_files,
+    make_folder,
     result_words,
     save_figure,
     write_wavs,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from wrongkey.attacks.recover import Recovered
     from wrongkey.keys import SecretKey
 
+EVIDENCE = "evidence.png"
 EPILOG = (
     "Several recordings count as one voice under one key; of schemes with +nonce or +schedule, what each key encrypted "
     "is attacked by itself, and claiming some of them is success. Exit code: 0 success claimed, 1 not, 2 bad input."
@@ -103,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
     if found.success_claimed or options.anyway:
         written["plain"] = write_wavs(outs, plain, rate)
         if options.key_out:
+            make_folder(options.key_out)
             found.key.save(options.key_out, overwrite=options.overwrite)
             written["key"].append(str(options.key_out))
     if options.figures:
@@ -135,15 +139,16 @@ def _outs(options: argparse.Namespace) -> list[Path]:
 
 
 def _refuse_existing(options: argparse.Namespace, outs: Sequence[Path]) -> None:
-    """Before any work: what is in the way, and folders that are not there."""
+    """Before any work: what is in the way."""
     key = options.key_out
     if key is not None and key.suffix not in (".npz", ".safetensors"):
         raise BadInput(f"{key}: a key file ends in .npz or .safetensors.")
-    for path in [*outs, *([key] if key else [])]:
-        if os.path.lexists(path) and not options.overwrite:  # a link that leads nowhere exists too
-            raise BadInput(f"{path} exists: choose another name, or add --overwrite.")
     if options.figures and options.figures.exists() and not options.figures.is_dir():
         raise BadInput(f"{options.figures} is a file: give --figures a folder.")
+    figures = [*figure_files(options), options.figures / EVIDENCE] if options.figures else []
+    for path in [*outs, *([key] if key else []), *figures]:
+        if os.path.lexists(path) and not options.overwrite:  # a link that leads nowhere exists too
+            raise BadInput(f"{path} exists: choose another name, or add --overwrite.")
     if options.overwrite and {path.resolve() for path in outs} & {file.resolve() for file in options.files}:
         raise BadInput("A recording would be overwritten by its own decryption: choose another -o.")
 
@@ -215,7 +220,7 @@ def _draw(
     curve = structure_curve(found, recordings, rate)
     result = result_words(found.success_claimed)
     evidence = block_structure_figure(*curve, found.key.block_size, found.key.scheme, result)
-    return [*drawn, save_figure(options.figures / "evidence.png", evidence)]
+    return [*drawn, save_figure(options.figures / EVIDENCE, evidence)]
 
 
 def _print(options: argparse.Namespace, found: Recovered, score: float | None, written: dict[str, list[str]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,12 +62,24 @@ def draw_spectrograms(
     from wrongkey.reports.figures.recovered import spectrograms_figure
 
     names = []
-    for number, (file, secret, speech) in enumerate(zip(options.files, recordings, plain, strict=True)):
+    for path, secret, speech in zip(figure_files(options), recordings, plain, strict=True):
         panels = [("original", original)] if original is not None else []
         panels += [(f"encrypted ({encrypted})", secret), (result_words(claimed), speech)]
-        name = file.stem if Counter(other.stem for other in options.files)[file.stem] == 1 else f"{file.stem}-{number}"
-        names.append(save_figure(options.figures / f"{name}-spectrograms.png", spectrograms_figure(panels, rate)))
+        names.append(save_figure(path, spectrograms_figure(panels, rate)))
     return names
+
+
+def figure_files(options: argparse.Namespace) -> list[Path]:
+    """Where the spectrograms of every recording go."""
+    stems = [file.stem for file in options.files]
+    names = [stem if stems.count(stem) == 1 else f"{stem}-{number}" for number, stem in enumerate(stems)]
+    return [options.figures / f"{name}-spectrograms.png" for name in names]
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of a file where it is missing."""
+    with explained_errors(path.parent, "choose another folder"):
+        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def result_words(claimed: bool) -> str:

@@ -1,11 +1,15 @@
 """How many trials attacks get, the code of schemes, and the keystream."""
 
+import json
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from wrongkey.attacks.board import running
+from wrongkey.attacks.base import AttackDefaults, Case, Recovery
+from wrongkey.attacks.board import costs, keystream, running
 from wrongkey.attacks.board.cells import planned_cells
 from wrongkey.attacks.board.entries import open_entry
 from wrongkey.attacks.board.folder import BoardFolder
@@ -13,7 +17,9 @@ from wrongkey.attacks.board.keystream import encrypt_samples
 from wrongkey.attacks.board.protocol import HERE, open_protocol
 from wrongkey.attacks.board.running import How, run_cell
 from wrongkey.attacks.harness.config import AttackConfig
+from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
+from wrongkey.keys import SeedKey, correct_key
 
 MINE = """from dataclasses import replace
 from wrongkey.keys import get_scheme
@@ -202,3 +208,60 @@ def test_costly_attacks_come_last_and_only_where_they_are_needed(spared, tmp_pat
     assert ran == [first, *([] if spared else [["polyphase"]])]
     assert found is not None and found["left_out"] == spared
     assert baselines == {protocol.content.scoring.baseline}
+
+
+@pytest.mark.parametrize("scheme", ["rom", "rom+nonce", "rom+turns=2"])
+def test_a_key_is_drawn_before_the_time_of_a_user_begins(tmp_path, monkeypatch, scheme):
+    drawn = []
+
+    def noted(draw):
+        def drawing(*arguments, **settings):
+            drawn.append(draw)
+            return draw(*arguments, **settings)
+
+        return drawing
+
+    def timed(work, repeats):
+        before = len(drawn)
+        for _ in range(repeats):
+            work()
+        assert len(drawn) == before
+        return 1.0
+
+    monkeypatch.setattr(costs, "correct_key", noted(correct_key))
+    monkeypatch.setattr(SeedKey, "from_seed", noted(SeedKey.from_seed))
+    monkeypatch.setattr(costs, "timed", timed)
+    target = Target(AttackConfig("bundled", scheme=scheme, block=4), tmp_path)
+    assert costs.cost_of(target, 3) == {"owner_seconds": None, "user_seconds": 1.0, "data_factor": 1.0} and drawn
+
+
+class Answers(AttackDefaults):
+    """An attack that returns a matrix, or raises."""
+
+    name = "answers"
+    threat = SimpleNamespace(needs=frozenset({"ciphertext"}))
+
+    def __init__(self, answer, claims=False):
+        self.answer, self.claims_success = answer, claims
+
+    def run(self, evidence):
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return Recovery(self.answer, self.claims_success)
+
+
+@pytest.mark.parametrize(
+    ("attack", "row"),
+    [
+        (Answers(np.eye(4), np.bool_(True)), {"claimed": True, "failed": ""}),
+        (Answers(np.eye(5)), {"claimed": False, "failed": "no orthogonal matrix of 4 x 4", "snr": None}),
+        (Answers(SystemExit(3)), {"claimed": False, "failed": "SystemExit", "snr": None}),
+        (Answers(BadInput("Too little.")), {"claimed": False, "failed": "", "snr": None}),
+    ],
+)
+def test_an_attack_on_the_reference_row_may_do_what_it_may_do_in_a_cell(tmp_path, attack, row):
+    target = Target(AttackConfig("bundled", scheme="rom", block=4, seconds=(1.0,)), tmp_path)
+    found = keystream.tried(keystream.Attempt(target, attack, Case(seconds=1.0)), 0)
+    assert row["failed"] in found["failed"] and bool(row["failed"]) == bool(found["failed"])
+    assert found["claimed"] is row["claimed"] and ("snr" not in row or found["snr"] is None)
+    json.dumps(found)

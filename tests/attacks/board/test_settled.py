@@ -35,6 +35,12 @@ def test_few_trials_or_some_failures_settle_nothing(successes):
     assert settling(folder(successes), ["mine"], 10) == set()
 
 
+def test_an_attack_that_has_fewer_trials_by_the_protocol_settles_with_all_of_them():
+    assert settling(folder([True] * 5), ["mine"], 10, {"mine": 5}) == {LISTENING}
+    assert settling(folder([True] * 4), ["mine"], 10, {"mine": 5}) == set()
+    assert settling(folder([True] * 9), ["mine"], 10, {"mine": 20}) == set()
+
+
 def test_trials_that_an_exception_ended_settle_nothing():
     assert settling(folder([True] * 9, failed=5), ["mine"], 10) == set()
 

@@ -3,9 +3,10 @@
 import json
 import stat
 import threading
-from multiprocessing import AuthenticationError
+from multiprocessing import AuthenticationError, Pipe
 from multiprocessing.connection import Client, Connection, Listener
 from queue import SimpleQueue
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import trial_of
 from wrongkey.attacks.harness.salt import Salt, attack_seed, kept_salt
 from wrongkey.attacks.harness.target import Target
-from wrongkey.attacks.harness.wire import NoMessage, unpacked
+from wrongkey.attacks.harness.wire import NoMessage, packed, unpacked
 from wrongkey.errors import BadInput
 from wrongkey.keys import correct_key, get_scheme
 from wrongkey.reports.attacks.rows import load_attacks
@@ -105,6 +106,16 @@ def test_what_an_attack_returns_or_asks_is_its_own_fault(tmp_path):
     assert rows["note"].str.contains("takes finite numbers of shape").all() and rows["queries"].iloc[0] == 0
     with pytest.raises(NoMessage, match="what is no message"):
         unpacked(b"\x80\x04]")
+
+
+def test_a_message_that_is_too_large_or_lacks_a_part_is_the_fault_of_the_attack(tmp_path, monkeypatch):
+    ours, theirs = Pipe()
+    theirs.send_bytes(packed("done", {"success_claimed": True}))
+    with pytest.raises(NoMessage, match="result lacks 'objective'"):
+        boundary._served(ours, cast(Any, None), {})
+    monkeypatch.setattr(boundary, "LARGEST", 200)
+    rows = run(tmp_path / "run", canaries.Seeds, trials=1)
+    assert rows["failed"].str.contains("sent more than").all() and rows["key_error"].isna().all()
 
 
 def test_who_does_not_know_the_password_is_not_taken_for_the_attack():

@@ -12,11 +12,14 @@ from tests.narrow import present
 from tests.toys import Toy, overlapping
 from wrongkey.attacks.base import Case, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.scores import key_error
+from wrongkey.attacks.waveforms import shared_samples
 from wrongkey.attacks.waveforms.shared_samples import SharedSamples
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.completed import completed
 from wrongkey.evaluation.windows import windowed
 from wrongkey.keys import draw_keys, get_scheme
 from wrongkey.keys.key_cut import KeyCut
+from wrongkey.keys.schemes import Group
 from wrongkey.keys.windows import Windows
 
 
@@ -112,3 +115,22 @@ def test_what_it_is_not_for_is_said(scheme, model, says):
     sent = None if model is None else windowed(completed(model, "toy"))
     about = Setting(get_scheme(scheme), KeyCut("samples", 10), 32_000, sent)
     assert says in present(SharedSamples().inapplicable(about))
+
+
+@pytest.mark.parametrize("raising", [1, 2])
+def test_an_attack_that_has_too_little_leaves_it_to_the_next(voice, monkeypatch, raising):
+    (key,) = draw_keys("flipping+windows", 10, 5, 0, 1)
+    sent = encrypted(voice, Windows(10, 5), key)
+    sign_chain = shared_samples.ON_BLOCKS[Group.SIGNS][0]
+
+    class TooLittle:
+        def run(self, evidence):
+            raise BadInput("Too little.")
+
+    tried = (TooLittle,) * raising + ((sign_chain,) if raising == 1 else ())
+    monkeypatch.setitem(shared_samples.ON_BLOCKS, Group.SIGNS, tried)
+    if raising == 2:
+        with pytest.raises(BadInput, match="Too little"):
+            attacked(setting("flipping+windows", 10, 5), sent)
+    else:
+        assert attacked(setting("flipping+windows", 10, 5), sent).success_claimed

@@ -12,6 +12,7 @@ from wrongkey.attacks.base import Case, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.attacks.waveforms.whitened_prediction import NOT_ALIKE, WhitenedPrediction, in_halves
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.keys import correct_key, encrypt_query, get_scheme
 from wrongkey.keys.key_cut import KeyCut
@@ -43,12 +44,15 @@ def encrypted(voice, scheme, size):
 
 @dataclass
 class Finds:
-    """A search that claims these keys, one after the other."""
+    """A search that claims these keys, one after the other, or raises an error."""
 
     keys: list[Any]
 
     def run(self, evidence):
-        return Recovery(self.keys.pop(0), success_claimed=True)
+        key = self.keys.pop(0)
+        if isinstance(key, BadInput):
+            raise key
+        return Recovery(key, success_claimed=True)
 
 
 def finding(*keys):
@@ -80,6 +84,12 @@ def test_halves_that_have_other_keys_withhold_the_claim(voice):
     for keys in ((key, wrong, key), (key, key, wrong)):
         found = attacked(secret, "rom+flat=15", 3, finding(*keys))
         assert not found.success_claimed and found.note == NOT_ALIKE
+
+
+def test_a_half_that_cannot_be_attacked_withholds_the_claim_and_keeps_the_key(voice):
+    key, secret = encrypted(voice, "rom+flat=15", 3)
+    found = attacked(secret, "rom+flat=15", 3, finding(key, BadInput("Silent.")))
+    assert not found.success_claimed and found.note == "Silent." and found.key is key
 
 
 def test_voices_tell_a_key_from_that_of_the_mirrored_spectrum(voice):

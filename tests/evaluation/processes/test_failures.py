@@ -1,9 +1,14 @@
 """What is said of keys and trials that failed."""
 
+from concurrent.futures import Executor, Future
+from typing import Any
+
 import pytest
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.processes.dispatch import Call, collect
 from wrongkey.evaluation.processes.failures import Failure, Failures, SomeFailed
+from wrongkey.evaluation.processes.watch import Watch
 
 
 def failed(*numbers: int, worked: bool) -> Failures:
@@ -49,3 +54,29 @@ def test_failures_alone_end_the_work():
     with pytest.raises(BadInput, match=said):
         failed(*range(8), worked=False)
     failed(*range(8), worked=True)
+
+
+def test_what_is_ready_beside_a_failure_is_kept():
+    """Ten calls are done before the first answer is looked at, the failed one in any place among them."""
+
+    class AtOnce(Executor):
+        def submit(self, function, /, *arguments, **settings):
+            future = Future[Any]()
+            future.set_result(function(*arguments, **settings))
+            return future
+
+    def negative(number):
+        if number == failing:
+            raise BadInput("No.")
+        return -number
+
+    for failing in range(10):
+        found = []
+        with pytest.raises(BadInput, match="No"):
+            for answer in collect(AtOnce(), negative, calls(10), 10, Watch("shard", None, str), ahead=10):
+                found.append(answer)
+        assert sorted(found) == sorted(-number for number in range(10) if number != failing)
+
+
+def calls(count):
+    return [Call(f"key {number}", (number,)) for number in range(count)]

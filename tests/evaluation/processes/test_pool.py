@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import time
+from typing import Any, cast
 
 import pytest
 from joblib import cpu_count
@@ -51,6 +52,23 @@ def test_what_is_started_is_taken_and_kept_for_the_next_sweep():
             assert not is_ready(1, threads)
     assert is_ready(1, threads)
     assert not is_ready(2, threads)
+
+
+def test_a_pool_that_is_taken_while_the_user_stops_the_command_is_killed():
+    class Stopped:
+        killed = 0
+
+        def submit(self, *work):
+            raise KeyboardInterrupt
+
+        def kill(self):
+            Stopped.killed += 1
+
+    key = ("no", "other")
+    pool_module._idle[key] = cast(Any, Stopped())
+    with pytest.raises(KeyboardInterrupt):
+        pool_module._taken(key)
+    assert Stopped.killed == 1 and key not in pool_module._idle
 
 
 def test_what_nobody_took_ends_with_a_sweep_that_fails():

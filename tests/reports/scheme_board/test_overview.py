@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.reports.attack_folders import write_scores
+from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
 from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
 from wrongkey.reports.scheme_board.gather import gather
-from wrongkey.reports.scheme_board.overview import LEGEND, overview_table, shortly
+from wrongkey.reports.scheme_board.overview import LEGEND, NO_ATTACK_APPLIES, overview_table, shortly
 from wrongkey.reports.scheme_board.schema import Break
 from wrongkey.reports.scheme_board.table import result
 from wrongkey.reports.scheme_board.words import UNFINISHED
@@ -85,6 +85,17 @@ def test_an_eavesdropper_who_was_hardly_tried_is_not_passed_over(folder):
     ]
     shown = row.model_copy(update={"cells": cells, "weakest": "someone in the room"})
     assert shortly(shown) == "undecided (1 trial); someone in the room: 75 s"
+
+
+def test_an_eavesdropper_whose_attacks_do_not_apply_is_not_said_to_fail(folder):
+    run = folder / "runs" / write_record(folder)
+    known = {"order": ["ciphertext"], "told": ["known plaintext"], "learned": ["encrypted model", "other speech"]}
+    told = rows("told", "5 known blocks", [0.01] * 12)
+    write_attacks(run, told + random_keys(), obstacles=("order", "learned"), known=known)
+    (row,) = gather(folder).rows
+    assert shortly(row) == f"{NO_ATTACK_APPLIES}; someone in the room"
+    (heard,) = [one for one in row.cells if one.adversary == "eavesdropper"]
+    assert heard.words == "does not apply: order: No model"
 
 
 def test_a_cell_that_stopped_before_its_first_attack_is_no_result_yet(folder):
