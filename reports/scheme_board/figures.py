@@ -162,7 +162,7 @@ def _finish(axes: Axes, sizes: list[float], amounts: list[float]) -> None:
     for axis, ticks in ((axes.xaxis, sizes), (axes.yaxis, _apart(amounts))):
         axis.set_major_locator(FixedLocator(ticks))
         axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 100 else f"{value:g}")
     axes.set_xlabel("Block size M")
     axes.set_ylabel("seconds of ciphertext to break")
 
