@@ -29,6 +29,7 @@ from wrongkey.reports.rounding import decibels
 OF_GUESSERS = GUESSING_NEEDS | {"other speech"}
 ASSET_ORDER = ("speech", "key", "use", "identity")
 NO_MODEL = "Speech alone was attacked: there is no model whose answers this adversary could use."
+FEW_REASONS = 3  # that a cell has in full
 NO_ATTACK = "No attack is known that needs no more than this adversary has."
 ANY_KEY = "a typical wrong key"
 EAVESDROPPER = "eavesdropper"
@@ -206,18 +207,22 @@ def _without_evidence(row: Evidence, adversary: Adversary, found: Sequence[Candi
         return Cell(adversary.name, State.NOT_APPLICABLE, sentence=NO_MODEL)
     if left or not row.known:
         return _not_tried(row, adversary, left)
-    reasons = _obstacles(row, adversary) or [one.found.sentence for one in found if one.state is State.NOT_APPLICABLE]
-    return Cell(adversary.name, State.NOT_APPLICABLE, sentence=" ".join(dict.fromkeys(reasons)) or NO_ATTACK)
+    reasons = dict.fromkeys(one.found.sentence for one in found if one.state is State.NOT_APPLICABLE)
+    sentence = _obstacles(row, adversary) or " ".join(reasons) or NO_ATTACK
+    return Cell(adversary.name, State.NOT_APPLICABLE, sentence=sentence)
 
 
-def _obstacles(row: Evidence, adversary: Adversary) -> list[str]:
-    """Why the attacks that this adversary could run apply to nothing here."""
-    return [
-        f"{name}: {why}"
+def _obstacles(row: Evidence, adversary: Adversary) -> str:
+    """Why none of the attacks applies that this adversary could run: the reasons of a few, or the names of many."""
+    reasons = {
+        name: why
         for run in row.attacks
         for name, why in run.obstacles.items()
-        if _can(row, adversary, row.known.get(name, ())) and name in row.known
-    ]
+        if name in row.known and _can(row, adversary, row.known[name])
+    }
+    if len(reasons) <= FEW_REASONS:
+        return " ".join(f"{name}: {why}" for name, why in reasons.items())
+    return f"Of {len(reasons)} attacks none applies: {', '.join(reasons)}."
 
 
 def _not_tried(row: Evidence, adversary: Adversary, left: Sequence[str], but: str = "") -> Cell:

@@ -139,7 +139,7 @@ def test_silence_and_too_little_ciphertext_are_refused_in_a_sentence():
         ("rom+turns=2", "samples", "neither"),
         ("signed-shuffling", "samples", "neither"),
         ("rom+signs=4", "frames", "frames"),
-        ("rom+order=64", "samples", "up to 160"),
+        ("rom+order=128", "samples", "up to 512"),
     ],
 )
 def test_what_it_is_not_for_is_said(name, blocks, word):
