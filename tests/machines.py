@@ -1,5 +1,6 @@
 """A Dask scheduler and its workers for tests, each a process of its own."""
 
+import json
 import os
 import signal
 import socket
@@ -8,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from wrongkey.evaluation.processes.cluster import cluster
 
@@ -91,3 +94,12 @@ def once(after: int, action) -> Any:
             action()
 
     return progress
+
+
+def assert_same_trials(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    """Raise AssertionError where rows of an attack differ by more than `ROUNDING`, also those of `measured`."""
+    for tables in (
+        [pd.json_normalize([json.loads(text) for text in rows["measured"]]) for rows in (one, other)],
+        [rows.drop(columns="measured") for rows in (one, other)],
+    ):
+        pd.testing.assert_frame_equal(*tables, **ROUNDING)

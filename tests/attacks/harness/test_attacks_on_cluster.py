@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from tests.attacks.harness.dawdling import Dawdling
-from tests.machines import ROOT, ROUNDING, Machines, wait_for
+from tests.machines import ROOT, Machines, assert_same_trials, wait_for
 from tests.narrow import present
 from tests.needles import Needles, files_with
 from wrongkey.attacks.base import Case
@@ -128,7 +128,7 @@ def both(machines, tmp_path_factory) -> tuple[AttackFolder, AttackFolder, list[b
 def test_a_cluster_finds_the_rows_of_this_machine(both, attack):
     here, there, _, _ = both
     assert len(rows(here, attack))
-    pd.testing.assert_frame_equal(rows(there, attack), rows(here, attack), **ROUNDING)
+    assert_same_trials(rows(there, attack), rows(here, attack))
 
 
 def test_the_sweep_of_incorrect_keys_goes_through_the_cluster_too(both):
