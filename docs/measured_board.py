@@ -78,13 +78,12 @@ def placed(text: str, parts: Mapping[str, str]) -> str:
 def headline(board: SchemeBoard) -> str:
     """How many of the cells an eavesdropper breaks, with how much ciphertext, and which not."""
     rows = [row for row in in_order(board.rows) if not row.reference]
-    seconds = {id(row): seconds_to_break(row) for row in rows}
-    broken = sum(found is not None for found in seconds.values())
-    least = min(found for found in seconds.values() if found is not None)
-    at_least = sum(found is not None and found <= least + TOLERANCE for found in seconds.values())
+    broken = [seconds for row in rows if (seconds := seconds_to_break(row)) is not None]
+    least = min(broken)
+    at_least = sum(seconds <= least + TOLERANCE for seconds in broken)
     others: dict[str, dict[str, list[str]]] = {}
     for row in rows:
-        if seconds[id(row)] is None:
+        if seconds_to_break(row) is None:
             others.setdefault(shortly(row), {}).setdefault(name_of(row, board), []).append(str(row.block))
     named = (
         f"“{found}”: " + ", ".join(f"{name} (M = {', '.join(sizes)})" for name, sizes in sorted(schemes.items()))
@@ -92,8 +91,8 @@ def headline(board: SchemeBoard) -> str:
     )
     most = max(board.content["attacks"]["seconds"])
     return (
-        f"An eavesdropper who has nothing but ciphertext of one victim, up to {most:.0f} s, breaks {broken} of the "
-        f"{len(rows)} cells (a scheme at a block size), {at_least} of them with {least:.0f} s. The others: "
+        f"An eavesdropper who has nothing but ciphertext of one victim, up to {most:.0f} s, breaks {len(broken)} of "
+        f"the {len(rows)} cells (a scheme at a block size), {at_least} of them with {least:.0f} s. The others: "
         f"{'. '.join(named)}."
     )
 

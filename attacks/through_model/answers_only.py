@@ -25,17 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wrongkey.attacks.base import (
-    AttackDefaults,
-    BackgroundSpeech,
-    Case,
-    Claim,
-    Evidence,
-    Matrix,
-    Recovery,
-    Setting,
-    Threat,
-)
+from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_group import dimensions, geodesic, mirrors
 from wrongkey.attacks.solvers.stable_linalg import eigh
 from wrongkey.attacks.through_model.answer_loss import Loss, answer_loss, only, works
@@ -55,7 +45,7 @@ class AnswersOnly(AttackDefaults):
 
     name = "answers-only"
     family = 7
-    claims: Claim = "use"
+    claims = "use"
     most_trials = 2  # about 50 ms a query: a trial takes minutes
     threat = Threat(
         "Asks the encrypted model about other people's speech, encrypted with keys of their own, and sees its answers.",

@@ -14,17 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from wrongkey.attacks.base import (
-    AttackDefaults,
-    BackgroundSpeech,
-    Case,
-    Claim,
-    Evidence,
-    Matrix,
-    Recovery,
-    Setting,
-    Threat,
-)
+from wrongkey.attacks.base import AttackDefaults, BackgroundSpeech, Case, Evidence, Matrix, Recovery, Setting, Threat
 from wrongkey.attacks.through_model.answer_loss import answer_loss, works
 from wrongkey.attacks.through_model.criterion import KeyCriterion, covariance, criterion_of, halves, probe_sets
 from wrongkey.attacks.through_model.keyed_answers import FUNCTIONS, KeyedAnswers
@@ -53,7 +43,7 @@ class LearnedKey(AttackDefaults):
 
     name = "learned-key"
     family = 6
-    claims: Claim = "use"
+    claims = "use"
     most_trials = 2  # a descent through the model takes a minute
     threat = Threat(
         "Holds the encrypted model, as the provider does, and has other people's plain speech.",

@@ -81,7 +81,12 @@ def test_the_mirrored_key_of_bright_speech_is_not_claimed(voice, name):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [*product(["rom+signs=4", "rom+order=4"], [3, 5]), ("invertible+signs=4", 3), ("invertible+order=4", 3)],
+    [
+        *product(["rom+signs=4", "rom+order=4"], [3, 5]),
+        ("rom+order=4", 44),
+        ("invertible+signs=4", 3),
+        ("invertible+order=4", 3),
+    ],
 )
 def test_no_success_is_claimed_where_there_is_none(voice, name, size):
     where = setting(name, size)
