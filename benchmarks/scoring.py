@@ -44,7 +44,11 @@ from wrongkey.evaluation.tasks.asv import SpeakerVerification
 from wrongkey.evaluation.tasks.trials import Trials
 
 SPEAKERS, UTTERANCES, TRIALS, DIM = 40, 4_708, 37_720, 256  # VoxCeleb1's test part
-TEXTS, WORDS, VOCABULARY, ERRORS = 2_620, 20, 5_000, 0.3  # LibriSpeech's test-clean; a noisy hypothesis
+TEXTS, VOCABULARY, ERRORS = 2_620, 5_000, 0.3  # LibriSpeech's test-clean; a noisy hypothesis
+SENTENCES, COMMANDS = (
+    (10, 40),
+    (3, 8),
+)  # words of a text: about LibriSpeech's, and bundled-words'; the last one excluded
 MODELS = "asv-raw10", "RawNeXt, 20.3 M parameters", "asr-words"
 
 
@@ -54,16 +58,19 @@ def main() -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     task, embeddings = _verification(rng), _embeddings(rng, options.keys)
-    recognition, heard = _recognition(rng, options.keys)
+    recognition, heard = _recognition(rng, options.keys, SENTENCES)
+    commands, few_words = _recognition(rng, options.keys, COMMANDS)
     scores = task.scores(embeddings, lambda: embeddings)
     task.prepare()
     recognition.prepare()
+    commands.prepare()
     behind_scores = partial(_behind, task, embeddings), UTTERANCES
     behind_texts = partial(_behind, recognition, heard), TEXTS
+    behind_commands = partial(_behind, commands, few_words), TEXTS
     asked: dict[str, tuple[Any, Callable[[], float]]] = {
         MODELS[0]: (behind_scores, partial(_asking, "asv-raw10")),
         MODELS[1]: (behind_scores, _asking_rawnext),
-        MODELS[2]: (behind_texts, partial(_asking, "asr-words")),
+        MODELS[2]: (behind_commands, partial(_asking, "asr-words")),
     }
     if options.whisper is not None:
         asked[options.whisper.name] = behind_texts, partial(_asking, f"whisper:{options.whisper}", 4, 1)
@@ -166,10 +173,12 @@ def _embeddings(rng: np.random.Generator, keys: int) -> Tensor:
     return torch.from_numpy(centres[:, speaker] + 3 * rng.normal(size=(keys, UTTERANCES, DIM)).astype(np.float32))
 
 
-def _recognition(rng: np.random.Generator, keys: int) -> tuple[SpeechRecognition, list[list[Hypothesis]]]:
-    """Transcripts of random words, and hypotheses in which some of them are others, in a recogniser's spelling."""
+def _recognition(
+    rng: np.random.Generator, keys: int, length: tuple[int, int]
+) -> tuple[SpeechRecognition, list[list[Hypothesis]]]:
+    """Transcripts of so many random words, and hypotheses that get some of them wrong, in a recogniser's spelling."""
     words = np.array(["".join(map(chr, rng.integers(97, 123, rng.integers(2, 9)))) for _ in range(VOCABULARY)])
-    said = [words[rng.integers(0, VOCABULARY, rng.integers(WORDS // 2, 2 * WORDS))] for _ in range(TEXTS)]
+    said = [words[rng.integers(0, VOCABULARY, rng.integers(*length))] for _ in range(TEXTS)]
     utterances = [Utterance(f"u{i}", "", Path("none"), text=" ".join(text)) for i, text in enumerate(said)]
 
     def misheard(text: np.ndarray) -> Hypothesis:

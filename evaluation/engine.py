@@ -35,6 +35,7 @@ from wrongkey.keys.inverse import inverse_of
 from wrongkey.keys.key_cut import KeyCut
 
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
+SLOWER = 0.95  # of the best rate: what is nearer cannot be told from it by one measurement
 TUNING_SECONDS = (0.02, 0.3)  # shortest and longest measurement of a batch size
 LONG_PASS = 1.0  # seconds: a pass that takes longer is measured by itself, and not asked again
 TUNING_SHARE = 0.005  # of the time that the sweep itself is going to take, between these two
@@ -271,11 +272,12 @@ class Engine:
 
     def _is_tuned(self, rates: Mapping[int, float], rows: int, asked: int | None, spent: float) -> bool:
         """Whether more ``rows`` are not worth trying: larger passes were slower, or all of it takes too long."""
-        if len([r for r in rates if r > max(rates, key=rates.__getitem__)]) >= PATIENCE:
+        best = max(rates, key=rates.__getitem__, default=0)
+        if len([r for r in rates if r > best and rates[r] < SLOWER * rates[best]]) >= PATIENCE:
             return True
         if self.device.type != "cpu" or asked is None or rows <= ALWAYS_TRIED:
             return False
-        return spent > TUNING_MOST * asked / max(rates.values())
+        return spent + rows / rates[best] > TUNING_MOST * asked / rates[best]
 
     @torch.inference_mode()
     def _peak(self, group: QueryGroup, rows: int) -> int:

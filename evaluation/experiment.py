@@ -222,15 +222,11 @@ class Experiment:
         return self.engine.explicit(self.encrypted, query_key)
 
     def tune(self) -> None:
-        """Take the rows per pass of ``--rows``, or find the fastest.
-
-        A recogniser's decoder is slow to measure, and gains nothing on a CPU.
-        """
+        """Take the rows per pass of ``--rows``, or find the fastest."""
         if self.config.rows:
             self.engine.batch.rows, self.engine.batch.chosen = self.config.rows, True
             return
-        decoder = self.config.task == "asr"
-        largest = (8 if self.device.type == "cpu" else 64) if decoder else 4096
+        largest = 64 if self.config.task == "asr" else 4096  # a decoder is slow to measure
         self.engine.tune(largest, self.total * self.engine.queries.segments)
 
     def identity(self) -> dict[str, Any]:

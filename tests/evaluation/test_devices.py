@@ -136,6 +136,15 @@ def test_where_little_is_asked_little_is_measured(monkeypatch):
     assert spent == [*[longest] * 3, *[shortest] * 3, shortest, 0.1, 0.1, shortest, longest, longest]
 
 
+def test_rates_that_cannot_be_told_apart_do_not_end_the_tuning(monkeypatch):
+    """A recogniser's rates rise slowly: two measurements a little below the best one are noise."""
+    rates = {1: 100.0, 2: 97.0, 4: 96.0, 8: 120.0, 16: 113.0, 32: 118.0, 64: 90.0, 128: 150.0}
+    engine = engine_of(toys.raw3(), correct_key("rom", 3, 0))
+    monkeypatch.setattr(Engine, "_peak", lambda self, group, rows: 0)
+    monkeypatch.setattr(Engine, "_rate", lambda self, group, rows, seconds: rates[rows])
+    assert max(engine.tune(largest=128)) == 64 and engine.batch.rows == 8  # 16 and 64 are slower than 8
+
+
 def test_on_a_cpu_tuning_takes_no_more_than_its_share_of_a_short_sweep(monkeypatch):
     """A size takes a second here; rates rise, so that larger sizes are always promising."""
     engine, sizes, clock = engine_of(toys.raw3(), correct_key("rom", 3, 0)), [], iter(range(10**6))
