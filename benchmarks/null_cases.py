@@ -6,8 +6,10 @@ r"""How often attacks from ciphertext alone claim a success that is none: the ta
 Every attack on waveforms that needs nothing but ciphertext gets the same inputs: input i is of the kind i modulo the
 number of kinds, and has a speaker, sound, block size, key and seed of its own; the scheme is one of those that the
 attack is for (`--schemes rom+flat=15 rom+phase` asks after whitened speech alone). `recover` is one more attack, with
-the block size given and without. A claim is false where nothing was encrypted in blocks, or what the key decrypts is
-not the plain sound (an SNR below 20 dB). Every input is a line of the file, and what is there is not measured again.
+the block size given and without. With `--voices 10` an input holds so many speakers, or sounds, and the attack is
+`polyphase-of-many`, for blocks of `--sizes 32 64`. A claim is false where nothing was encrypted in blocks, or what the
+key decrypts is not the plain sound (an SNR below 20 dB). Every input is a line of the file, and what is there is not
+measured again.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from numpy.typing import NDArray
 
 from benchmarks.conditions import against, spoken
 from benchmarks.rows import append, read
-from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Recovery, Setting
+from wrongkey.attacks.base import BackgroundSpeech, Case, CompleteAttack, Evidence, Need, Recovery, Setting
 from wrongkey.attacks.harness.offered import REGISTRY
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.recover import ATTACKS, ON_WINDOWS, applies, recover
@@ -53,23 +55,35 @@ Wave = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Sounds:
-    """Where plain sounds are from, and how long they are, in samples."""
+    """Where plain sounds are from, how many an input joins, and how long each is, in samples."""
 
     corpus: Corpus
     esc50: Path
-    samples: int
+    each: int
+    voices: int = 1
+
+    @property
+    def samples(self) -> int:
+        """Samples of an input."""
+        return self.each * self.voices
 
     def voice(self, number: int) -> Wave:
-        """Speech of the next speaker."""
+        """Speech of the next speakers."""
         speakers = self.corpus.speakers
-        return spoken(self.corpus, speakers[number % len(speakers)], self.samples)
+        return self._joined(lambda one: spoken(self.corpus, speakers[one % len(speakers)], self.each), number)
 
     def clip(self, number: int, category: str | None = None) -> Wave:
-        """A clip of ESC-50, of any category or of one."""
+        """Clips of ESC-50, of any category or of one."""
+        return self._joined(lambda one: self._clip(one, category), number)
+
+    def _joined(self, sound: Callable[[int], Wave], number: int) -> Wave:
+        return np.concatenate([sound(self.voices * number + one) for one in range(self.voices)])
+
+    def _clip(self, number: int, category: str | None) -> Wave:
         with (self.esc50 / "esc50.csv").open(newline="") as file:
             rows = [row for row in csv.DictReader(file) if category in (None, row["category"])]
         name = rows[number * 37 % len(rows)]["filename"]
-        return load_audio(self.esc50 / "audio" / f"{Path(name).stem}.ogg", RATE)[: self.samples]
+        return load_audio(self.esc50 / "audio" / f"{Path(name).stem}.ogg", RATE)[: self.each]
 
 
 def keystream(wave: Wave, number: int) -> Wave:
@@ -151,9 +165,11 @@ def main() -> None:
     parser.add_argument("--esc50", type=Path, help="folder of ESC-50")
     parser.add_argument("--attacks", nargs="+", metavar="NAME", help="(default: all, and recover)")
     parser.add_argument("--schemes", nargs="+", default=SCHEMES, metavar="NAME")
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, metavar="M")
+    parser.add_argument("--voices", type=int, default=1, help="speakers, or sounds, of an input")
     parser.add_argument("--inputs", type=int, default=200, help="for each attack")
     parser.add_argument("--first", type=int, default=0, help="the first input; others are fresh")
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each voice")
     options = parser.parse_args()
     if options.what == "run":
         if options.esc50 is None:
@@ -168,24 +184,28 @@ def measure(options: argparse.Namespace) -> None:
     corpus = open_corpus(options.corpus)
     if options.only:
         corpus = corpus.only_listed(options.only)
-    sounds = Sounds(corpus, options.esc50, round(options.seconds * RATE))
+    sounds = Sounds(corpus, options.esc50, round(options.seconds * RATE), options.voices)
     done = {(row["attack"], int(row["number"])) for row in read(options.out)}
-    asked = {name: schemes for name, schemes in applicable(options.schemes) if name in (options.attacks or [name])}
+    possible = applicable(options.schemes, options.sizes, options.voices)
+    asked = {name: schemes for name, schemes in possible if name in (options.attacks or [name])}
     for number in range(options.first, options.first + options.inputs):
         for name, schemes in asked.items():
             if (name, number) not in done:
-                row = given(name, schemes[drawn(number, 0) % len(schemes)], number, sounds)
+                row = given(name, schemes[drawn(number, 0) % len(schemes)], options.sizes, number, sounds)
                 append(options.out, {"attack": name, "number": number, **row}, FIELDS)
 
 
-def applicable(schemes: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+def applicable(schemes: Sequence[str], sizes: Sequence[int], voices: int) -> Iterator[tuple[str, list[str]]]:
     """Every attack that needs nothing but ciphertext, and recover, with the schemes that they are for."""
+    size = min(sizes, key=lambda one: abs(one - 5))
     attacks = {name: open_attack(name) for name in REGISTRY.names()}
     for name, attack in attacks.items():
-        if own := [scheme for scheme in schemes if blind_case(attack, setting_of(scheme, 5))]:
+        if own := [scheme for scheme in schemes if blind_case(attack, setting_of(scheme, size), voices)]:
             yield name, own
+    if voices > 1:
+        return
     tried = [make() for make in (*ON_WINDOWS, *ATTACKS)]
-    own = [scheme for scheme in schemes if any(applies(one, setting_of(scheme, 5)) for one in tried)]
+    own = [scheme for scheme in schemes if any(applies(one, setting_of(scheme, size)) for one in tried)]
     for name in RECOVER if own else ():
         yield name, own
 
@@ -195,11 +215,12 @@ def setting_of(scheme: str, size: int) -> Setting:
     return Setting(found, KeyCut("samples", size).under(found).merged, float(RATE))
 
 
-def blind_case(attack: CompleteAttack, setting: Setting) -> Case | None:
+def blind_case(attack: CompleteAttack, setting: Setting, voices: int) -> Case | None:
     """The case of an attack that has nothing but ciphertext; None where there is none, or it does not apply."""
-    if not applies(attack, setting):
+    if not (attack.wants_key and applies(attack, setting)):
         return None
-    return next((one for one in attack.cases(setting) if (one.needs or attack.threat.needs) == {"ciphertext"}), None)
+    needs: frozenset[Need] = frozenset({"ciphertext"} if voices == 1 else {"ciphertext", "ciphertext of many"})
+    return next((one for one in attack.cases(setting) if (one.needs or attack.threat.needs) == needs), None)
 
 
 def drawn(number: int, which: int) -> int:
@@ -207,13 +228,13 @@ def drawn(number: int, which: int) -> int:
     return int(np.random.default_rng((number, which)).integers(2**31))
 
 
-def given(name: str, scheme: str, number: int, sounds: Sounds) -> dict[str, object]:
+def given(name: str, scheme: str, sizes: Sequence[int], number: int, sounds: Sounds) -> dict[str, object]:
     """What an attack says of an input."""
-    kind, size = list(KINDS)[number % len(KINDS)], SIZES[drawn(number, 1) % len(SIZES)]
+    kind, size = list(KINDS)[number % len(KINDS)], sizes[drawn(number, 1) % len(sizes)]
     plain, wave = KINDS[kind](sounds, scheme, size, number)
     begin, note, claimed, reached = time.process_time(), "", False, -np.inf
     try:
-        run = partial(recovered, name) if name in RECOVER else partial(attacked, name)
+        run = partial(recovered, name) if name in RECOVER else partial(attacked, name, sounds.voices)
         claimed, heard = run(scheme, size, wave, number)
         if plain is not None:
             shared = min(len(plain), len(heard))
@@ -231,13 +252,16 @@ def recovered(name: str, scheme: str, size: int, wave: Wave, number: int) -> tup
     return found.success_claimed, found.plain[0]
 
 
-def attacked(name: str, scheme: str, size: int, wave: Wave, number: int) -> tuple[bool, Wave]:
+def attacked(name: str, voices: int, scheme: str, size: int, wave: Wave, number: int) -> tuple[bool, Wave]:
     """Whether an attack of the suite claims success, and what its key decrypts."""
     attack, setting = open_attack(name), setting_of(scheme, size)
     whole = wave[: len(wave) // setting.size * setting.size].astype(np.float64)
-    case = blind_case(attack, setting)
+    case = blind_case(attack, setting, voices)
     assert case is not None
-    found: Recovery = attack.run(Evidence(setting, case, number, ciphertext=(torch.from_numpy(whole),)))
+    each = len(whole) // setting.size // voices * setting.size
+    victim, *others = torch.split(torch.from_numpy(whole), each)
+    enrolled = BackgroundSpeech(tuple(others), ()) if others else None
+    found: Recovery = attack.run(Evidence(setting, case, number, ciphertext=(victim,), enrolled=enrolled))
     assert found.key is not None
     key = SecretKey.of(get_scheme(scheme), size, 1, found.key)
     return bool(found.success_claimed), decrypt_query(whole, key)
