@@ -196,10 +196,11 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
     return rows
 
 
-def set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> None:
+def set_batch_size(experiment: Experiment, before: dict[str, Any] | None, segments: int | None = None) -> None:
     """Take the batch size that the run began with, so that its scores stay the same; on another device, the fastest.
 
-    Raises BadInput where ``--rows`` asks for another than that.
+    ``segments`` are those of the sweep, where the experiment has a sample of them. Raises BadInput where ``--rows``
+    asks for another batch size than that.
     """
     if before and before.get("batch") and before.get("device") == describe_device(experiment.device):
         asked, there = experiment.config.rows, before["batch"]["rows"]
@@ -209,7 +210,7 @@ def set_batch_size(experiment: Experiment, before: dict[str, Any] | None) -> Non
             )
         experiment.engine.batch.rows, experiment.engine.batch.chosen = there, True
     elif not experiment.engine.batch.chosen:  # an experiment prepared for an earlier sweep has been tuned
-        experiment.tune()
+        experiment.tune(segments)
 
 
 def _checked(checks: Sequence[Mapping[str, Any]]) -> str:

@@ -35,6 +35,7 @@ from wrongkey.keys.inverse import inverse_of
 from wrongkey.keys.key_cut import KeyCut
 
 PATIENCE = 2  # larger batches that may be slower than the best one before the tuner stops looking
+FLAT = 4  # larger batches that may be no better than a smaller one: sixteen times its rows
 SLOWER = 0.95  # of the best rate: what is nearer cannot be told from it by one measurement
 TUNING_SECONDS = (0.02, 0.3)  # shortest and longest measurement of a batch size
 LONG_PASS = 1.0  # seconds: a pass that takes longer is measured by itself, and not asked again
@@ -236,8 +237,9 @@ class Engine:
     def tune(self, largest: int = 4096, asked: int | None = None) -> Mapping[int, float]:
         """Measure rows per pass, keep the fastest, and return rows -> rows per second.
 
-        On a CPU small batches win (cache); a GPU wants thousands of rows. The number doubles until twice in a row
-        nothing is gained, or until the next pass would not fit the memory, by what the last one took.
+        On a CPU small batches win (cache); a GPU wants thousands of rows. The number doubles until two larger ones were
+        slower than the best, or four no faster than a smaller one, by more than 5 %; or until the next pass would not
+        fit the memory, by what the last one took.
 
         Parameters
         ----------
@@ -273,7 +275,9 @@ class Engine:
     def _is_tuned(self, rates: Mapping[int, float], rows: int, asked: int | None, spent: float) -> bool:
         """Whether more ``rows`` are not worth trying: larger passes were slower, or all of it takes too long."""
         best = max(rates, key=rates.__getitem__, default=0)
-        if len([r for r in rates if r > best and rates[r] < SLOWER * rates[best]]) >= PATIENCE:
+        as_good = [r for r in rates if rates[r] >= SLOWER * rates[best]]
+        slower = [r for r in rates if r > best and r not in as_good]
+        if len(slower) >= PATIENCE or len([r for r in rates if r > min(as_good)]) >= FLAT:
             return True
         if self.device.type != "cpu" or asked is None or rows <= ALWAYS_TRIED:
             return False

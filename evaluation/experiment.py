@@ -221,13 +221,16 @@ class Experiment:
         assert self.encrypted is not None
         return self.engine.explicit(self.encrypted, query_key)
 
-    def tune(self) -> None:
-        """Take the rows per pass of ``--rows``, or find the fastest."""
+    def tune(self, segments: int | None = None) -> None:
+        """Take the rows per pass of ``--rows``, or find the fastest to ask about so many segments under every key.
+
+        By default they are those of this experiment.
+        """
         if self.config.rows:
             self.engine.batch.rows, self.engine.batch.chosen = self.config.rows, True
             return
         largest = 64 if self.config.task == "asr" else 4096  # a decoder is slow to measure
-        self.engine.tune(largest, self.total * self.engine.queries.segments)
+        self.engine.tune(largest, self.total * (segments or self.engine.queries.segments))
 
     def identity(self) -> dict[str, Any]:
         """What the scores depend on: a run folder with another identity is another experiment.

@@ -99,11 +99,7 @@ def machine_folder(name: str) -> Iterator[Path]:
     """A private folder of temporary files by its name, or by its path, for one process of this machine at a time."""
     folder = Path(tempfile.gettempdir(), name)
     with explained_errors(folder, REMEDY):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if not _is_own(folder):
-            raise PermissionError("it belongs to another user")
-        lock = FileLock(folder / READING)
-        lock.acquire()
+        lock = _locked(folder)
     try:
         yield folder
     finally:
@@ -152,6 +148,27 @@ def _remove_abandoned() -> None:
             with FileLock(folder / READING, timeout=0):
                 lock.acquire(timeout=0)
                 _remove(folder, lock)
+
+
+def _locked(folder: Path) -> FileLock:
+    """Make a private folder, and lock it; it may go with its owner while this process waits for the lock."""
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _check_own(folder)
+        lock = FileLock(folder / READING)
+        try:
+            lock.acquire()
+            _check_own(folder)
+            folder.chmod(0o700)  # the lock makes a folder that went again, for all to read
+        except FileNotFoundError:
+            lock.release()
+        else:
+            return lock
+
+
+def _check_own(folder: Path) -> None:
+    if not _is_own(folder):
+        raise PermissionError("it belongs to another user")
 
 
 def _is_own(folder: Path) -> bool:

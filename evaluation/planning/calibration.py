@@ -239,7 +239,8 @@ class _Asked:
 
 
 def _asked(experiment: Experiment, sample: Sample, before: dict[str, Any] | None) -> _Asked:
-    _, tuning = timed(lambda: set_batch_size(experiment, before))
+    segments = round(sample.factor * experiment.engine.queries.segments)
+    _, tuning = timed(lambda: set_batch_size(experiment, before, segments))
     plain, plainly = timed(experiment.plain)
     explicitly, correct = Cost(), None
     if experiment.encrypted is not None:

@@ -79,7 +79,8 @@ def predict(measured: Calibration, missing: int, workers: int, early: bool = Tru
         missing * keys.cpu + shards * shard.cpu + others * measured.prepare.cpu,
     )
     waits = 1 if early else 2  # for itself, and then for its first worker
-    started = Cost(waits * measured.start.clock, (1 + workers) * measured.start.cpu)
+    unused = 0 if early or workers == 1 else 1  # the process that was started before their number was known
+    started = Cost(waits * measured.start.clock, (1 + workers + unused) * measured.start.cpu)
     time = {
         "start": started,
         "prepare": measured.prepare,

@@ -1,15 +1,20 @@
-"""A line a minute while nothing arrives, so that a call that hangs is noticed and a slow one is seen to be working."""
+"""A line a minute while nothing arrives, or while a call takes far longer than others did.
+
+So a call that hangs is noticed, and a slow one is seen to be working.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from time import monotonic
 from types import TracebackType
 
 from wrongkey.printable import listed
 
 MINUTE = 60.0
+LONGER = 3  # times what the longest of the others took, from which on a call may hang
 NAMED = 4  # of the calls that are being computed
 
 Report = Callable[[str], None]
@@ -29,6 +34,8 @@ class Watch:
 
     Attributes
     ----------
+    busy : sequence of str
+        What is being computed.
     answers : int
         How many have arrived.
     late : int
@@ -37,10 +44,22 @@ class Watch:
 
     def __init__(self, unit: str, report: Report | None, done: Callable[[], str]) -> None:
         self.unit, self.report, self.done = unit, report, done
-        self.busy: Sequence[str] = ()
         self.answers = self.late = 0
         self._last = monotonic()
+        self._since: Mapping[str, float] = {}
+        self._longest = 0.0  # seconds of what is not busy any more
         self._over = threading.Event()
+
+    @property
+    def busy(self) -> Sequence[str]:
+        """What is being computed."""
+        return list(self._since)
+
+    @busy.setter
+    def busy(self, names: Sequence[str]) -> None:
+        now, before = monotonic(), self._since
+        self._longest = max([self._longest, *(now - since for name, since in before.items() if name not in names)])
+        self._since = {name: before.get(name, now) for name in names}
 
     @property
     def doing(self) -> str:
@@ -69,17 +88,26 @@ class Watch:
 
     def _wait(self) -> None:
         assert self.report is not None
-        last, said = self._last, 0
-        while not self._over.wait(last + (said + 1) * MINUTE - monotonic()):
-            if last != self._last:
-                last, said = self._last, 0
-                continue
-            said += 1
-            minutes = "a minute" if said == 1 else f"{said} minutes"
+        while not self._over.wait(MINUTE):
             try:
-                self.report(f"no {self.unit} for {minutes}; {self.done()} done; busy with {self.doing}")
+                if line := self._line(monotonic()):
+                    self.report(line)
             except BrokenPipeError:  # nobody reads the log any more
                 return
+
+    def _line(self, now: float) -> str | None:
+        """What is to be said at a moment."""
+        if silent := int((now - self._last) / MINUTE):
+            return f"no {self.unit} for {_minutes(silent)}; {self.done()} done; busy with {self.doing}"
+        long = max(MINUTE, LONGER * self._longest) if self._longest else inf  # nothing to compare with
+        if slow := [name for name, since in self._since.items() if now - since > long]:
+            oldest = min(self._since[name] for name in slow)
+            return f"busy with {some_of(slow)} for {_minutes(int((now - oldest) / MINUTE))}; {self.done()} done"
+        return None
+
+
+def _minutes(count: int) -> str:
+    return "a minute" if count == 1 else f"{count} minutes"
 
 
 def some_of(names: Sequence[str]) -> str:

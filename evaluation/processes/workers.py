@@ -33,6 +33,7 @@ from wrongkey.evaluation.processes.spread import alone, held, spread
 from wrongkey.evaluation.processes.watch import Watch
 from wrongkey.evaluation.run_folder.folder import same
 
+IN_MEMORY = "999TB"  # of --memory: segments lie in no file
 Identity = tuple[tuple[str, Any], ...]
 Ask = Callable[..., Any]  # of an experiment, and of what a shard is
 
@@ -182,11 +183,13 @@ def asked(
             watch.heard()
             yield found
         return
-    folder = experiment.files and experiment.files.folder
+    folder, config = experiment.files and experiment.files.folder, experiment.config
+    if folder is None and scheduler is None:  # what is free by now, beside the caller's segments, decides nothing
+        config = replace(config, memory=IN_MEMORY)
     here = (Lists(), threads_each(workers), folder and str(folder))
     lists, packed = (Lists(), {}) if scheduler is None else lists_of(experiment.config)
     there = (lists, None, folder and folder.name)  # of a folder beside the other temporary files of each machine
-    shared: tuple[Any, ...] = (ask, experiment.config, tuple(identity.items()), Batch.of(experiment))
+    shared: tuple[Any, ...] = (ask, config, tuple(identity.items()), Batch.of(experiment))
     shared += here if scheduler is None else there
     calls = [replace(call, arguments=(*shared, *call.arguments)) for call in calls]
     yield from spread(run_shard, calls, workers, scheduler, watch, timeout, packed, late=late)

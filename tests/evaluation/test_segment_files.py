@@ -1,11 +1,13 @@
 """Segments in files that processes map: the same scores, private, and gone afterwards."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,16 @@ import torch
 
 from tests.narrow import of_type, present
 from wrongkey.errors import BadInput
+from wrongkey.evaluation import experiment as experiment_module
 from wrongkey.evaluation import reader
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.finished import is_finished
 from wrongkey.evaluation.memory import bytes_of, free_memory
-from wrongkey.evaluation.segment_files import PREFIX, SegmentFiles
+from wrongkey.evaluation.processes import workers
+from wrongkey.evaluation.processes.dispatch import Call
+from wrongkey.evaluation.processes.watch import Watch
+from wrongkey.evaluation.segment_files import PREFIX, SegmentFiles, machine_folder
 from wrongkey.evaluation.sweep import sweep
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +98,40 @@ def test_speech_as_it_was_recorded_does_not_fill_the_memory_either(temporary, mo
     assert folders(temporary) == before
 
 
+def test_a_folder_that_goes_while_a_process_waits_for_it_is_made_again_for_its_owner_alone(temporary):
+    name = f"{PREFIX}that-goes"
+    before = os.umask(0o022)
+    try:
+        with ThreadPoolExecutor(1) as second:
+            with machine_folder(name) as folder:
+                waiting = second.submit(_mode_inside, name)
+                wait([waiting], timeout=0.3)  # it has seen the folder by now, and waits for the lock
+                shutil.rmtree(folder)
+            assert waiting.result() == 0o700
+    finally:
+        os.umask(before)
+
+
+def _mode_inside(name: str) -> int:
+    with machine_folder(name) as folder:
+        return stat.S_IMODE(folder.stat().st_mode)
+
+
+def test_workers_of_a_caller_that_maps_nothing_map_nothing(temporary, monkeypatch):
+    experiment, sent = Experiment(config()), []
+
+    def spread(function, calls, *more, **settings):
+        sent.extend(calls)
+        yield from ()
+
+    monkeypatch.setattr(workers, "spread", spread)
+    monkeypatch.setattr(experiment_module, "free_memory", lambda: 0)  # beside the caller's segments
+    list(workers.asked(len, experiment, {}, [Call("a shard", (0, 2))], 2, None, Watch("shard", None, str)))
+    asked = next(one for one in sent[0].arguments if isinstance(one, SweepConfig))
+    assert Experiment(asked).files is None and folders(temporary) == []
+    assert Experiment(config()).files is not None  # what the worker would have chosen
+
+
 def test_workers_of_another_machine_share_what_the_first_one_reads(temporary, monkeypatch):
     name = f"{PREFIX}of-a-caller-elsewhere"
     (temporary / name).mkdir(0o700)
@@ -114,7 +154,9 @@ def test_workers_of_another_machine_share_what_the_first_one_reads(temporary, mo
 
 
 def test_a_sweep_that_maps_its_segments_finds_the_same_scores(temporary, tmp_path, monkeypatch):
-    monkeypatch.setattr(Experiment, "tune", lambda experiment: setattr(experiment.engine.batch, "rows", 4))
+    monkeypatch.setattr(
+        Experiment, "tune", lambda experiment, segments=None: setattr(experiment.engine.batch, "rows", 4)
+    )
     found = []
     for memory in (None, "0"):
         out = sweep(config(memory=memory), tmp_path / f"run{memory}", workers=1, timeout=600.0).path

@@ -28,7 +28,9 @@ ATTACK, PARTS = "public-model", ("attacks", "strength")
 def same_passes(monkeypatch):
     """One size of shards and passes: keys that are asked together otherwise differ by rounding."""
     monkeypatch.setattr(sweeping, "_shard_size", lambda *asked: 2)
-    monkeypatch.setattr(Experiment, "tune", lambda experiment: setattr(experiment.engine.batch, "rows", 4))
+    monkeypatch.setattr(
+        Experiment, "tune", lambda experiment, segments=None: setattr(experiment.engine.batch, "rows", 4)
+    )
 
 
 def made(protocol, out, how):

@@ -50,7 +50,9 @@ def machines(tmp_path_factory):
 def same_passes(monkeypatch):
     """One size of shards and passes: keys that are asked together otherwise differ by rounding."""
     monkeypatch.setattr(sweeping, "_shard_size", lambda *asked: 2)
-    monkeypatch.setattr(Experiment, "tune", lambda experiment: setattr(experiment.engine.batch, "rows", 4))
+    monkeypatch.setattr(
+        Experiment, "tune", lambda experiment, segments=None: setattr(experiment.engine.batch, "rows", 4)
+    )
 
 
 def config(**settings: Any) -> AttackConfig:
@@ -112,7 +114,7 @@ def both(machines, tmp_path_factory) -> tuple[AttackFolder, AttackFolder, list[b
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planned, "cases", lambda attack, target: cases(attack, target)[:3])
         patch.setattr(sweeping, "_shard_size", lambda *asked: 2)
-        patch.setattr(Experiment, "tune", lambda experiment: setattr(experiment.engine.batch, "rows", 4))
+        patch.setattr(Experiment, "tune", lambda experiment, segments=None: setattr(experiment.engine.batch, "rows", 4))
         patch.setattr(Cluster, "submit", noted)
         patch.chdir(place)
         whole = Target(config(), place / "whole")

@@ -48,7 +48,7 @@ SEGMENT = 8_748  # of RawNeXt here, a seventh of its own; more than the speech b
 def fast(monkeypatch):
     """Short segments of RawNeXt, and no search for the fastest batch."""
     monkeypatch.setattr("wrongkey.evaluation.models.adapters.rawnext.SEGMENT", SEGMENT)
-    monkeypatch.setattr(Experiment, "tune", lambda self: self.engine.tune(4))
+    monkeypatch.setattr(Experiment, "tune", lambda self, segments=None: self.engine.tune(4))
 
 
 @pytest.fixture(scope="module")

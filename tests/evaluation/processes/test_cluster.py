@@ -51,7 +51,7 @@ def same_passes():
     """One size of shards and passes: keys that are asked together otherwise differ by rounding."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweeping, "_shard_size", lambda *asked: PER_SHARD)
-        patch.setattr(Experiment, "tune", lambda experiment: setattr(experiment.engine.batch, "rows", 4))
+        patch.setattr(Experiment, "tune", lambda experiment, segments=None: setattr(experiment.engine.batch, "rows", 4))
         yield
 
 

@@ -314,6 +314,22 @@ def test_the_watch_counts_from_the_last_arrival(monkeypatch):
     assert some_of("abcdefg") == "a, b, c, d and 3 more"
 
 
+def test_a_call_that_hangs_is_reported_while_others_arrive(monkeypatch):
+    moment, said = [0.0], []
+    monkeypatch.setattr(watch, "monotonic", lambda: moment[0])
+    watching = Watch("shard", None, lambda: "9 of 90 keys")
+    watching.busy = ["keys 0 … 8", "keys 9 … 17"]
+    for minute in range(1, 7):  # every 30 s another shard arrives from the second worker
+        for half in range(2):
+            moment[0] += 30.0
+            watching.heard()
+            watching.busy = ["keys 0 … 8", f"keys {9 * (2 * minute + half)}"]
+        said.append(watching._line(moment[0]))
+    assert said[0] is None  # twice what the others take
+    assert said[1] == "busy with keys 0 … 8 for 2 minutes; 9 of 90 keys done"
+    assert said[5] == "busy with keys 0 … 8 for 6 minutes; 9 of 90 keys done"
+
+
 def test_errors_in_one_line():
     assert described(ValueError("one\n  two\x1b[31m")) == "ValueError: one two\\x1b[31m"
     assert described(KeyboardInterrupt()) == "KeyboardInterrupt"

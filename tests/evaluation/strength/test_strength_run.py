@@ -57,7 +57,9 @@ def rare():
     """Goals that few keys reach; and one batch size, because answers of batches of other sizes differ by rounding."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "plain_error", lambda experiment: plain_error(experiment) - RARE)
-        patch.setattr(Experiment, "tune", lambda experiment: setattr(experiment.engine.batch, "rows", 16))
+        patch.setattr(
+            Experiment, "tune", lambda experiment, segments=None: setattr(experiment.engine.batch, "rows", 16)
+        )
         yield
 
 
