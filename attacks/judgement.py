@@ -101,7 +101,7 @@ class Judgement:
         )
         if "agreement" in recovery.measured and "linked bands" in recovery.measured:
             said.append(
-                f"Independent estimates of the key decrypt audio that correlates by "
+                f"Estimates of the key from segments of several lengths decrypt audio that correlates by "
                 f"{recovery.measured['agreement']:.4f}, and {_percent(recovery.measured['linked bands'])} of the "
                 "frequency bands join into one spectrum."
             )

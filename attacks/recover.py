@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Matrix, Setting
 from wrongkey.attacks.judgement import SETTINGS, Judgement, judge, overlap_of
 from wrongkey.attacks.solvers.stable_linalg import GAVE_UP
+from wrongkey.attacks.waveforms.block_size import DEFAULTS as PERIOD
 from wrongkey.attacks.waveforms.block_size import Period, block_within, period_of
 from wrongkey.attacks.waveforms.block_structure import BlockStructure, stationarity_by_size
 from wrongkey.attacks.waveforms.whitened_speech import whitened
@@ -29,6 +30,7 @@ from wrongkey.keys.derived import check_one_matrix
 from wrongkey.keys.key_cut import KeyCut
 from wrongkey.keys.schemes import Group, Scheme
 from wrongkey.keys.windows import Windows
+from wrongkey.printable import listed
 
 Waveform = NDArray[np.floating]
 
@@ -180,11 +182,12 @@ def recover(
     waveforms : sequence of ndarray
         Encrypted recordings of one voice under one key, each `(samples,)`, from the beginning of a block on.
     rate : int
-        Samples per second of all of them; of the speech in them, where a scheme sends windows.
+        Samples per second of all of them; of the speech in them, where a scheme sends windows. Searches begin with what
+        average speech is like at 16,000 a second.
     scheme : str or Scheme
         How the key was drawn.
     block_size : int, optional
-        M; the key may multiply 2 to 128 samples together. By default the ciphertext shows it.
+        M, up to 128, of keys that multiply at least 2 samples together. By default the ciphertext shows it.
     seed : int
         Of everything random in the attacks.
 
@@ -196,7 +199,8 @@ def recover(
     Raises
     ------
     BadInput
-        Where no attack applies, the recordings are silent or too short for it, or show no block size.
+        Where no attack applies, the recordings are silent or too short for it, or show no block size; for samples that
+        are no finite real numbers, and for a rate, block size or seed that is none.
 
     Examples
     --------
@@ -208,7 +212,7 @@ def recover(
     >>> found.success_claimed, found.key.block_size
     (True, 5)
     """
-    check_recordings(waveforms)
+    check_recordings(waveforms, rate, block_size, seed)
     scheme = get_scheme(scheme)
     check_one_matrix(scheme, "to recover it")
     period = period_of(waveforms, rate)
@@ -235,7 +239,7 @@ def recover(
         evidence += _on_block_shown(period, waveforms, rate, scheme)
     evidence += [f"{one.attack} was tried too, and its key is not believed." for one in attempts if one is not chosen]
     evidence += [f"{one.attack} was tried too: {one.evidence[0]}" for one in refused]
-    return Recovered(
+    found = Recovered(
         success_claimed=chosen.success_claimed,
         evidence=tuple(evidence),
         attack=best.attack,
@@ -249,6 +253,34 @@ def recover(
         period=period.samples,
         block_from_ciphertext=block_size is None,
     )
+    if block_size is not None or found.success_claimed:
+        return found
+    return _in_longer_super_blocks(found, waveforms, rate, scheme, seed)
+
+
+def _in_longer_super_blocks(
+    found: Recovered, waveforms: Sequence[Waveform], rate: int, scheme: Scheme, seed: int
+) -> Recovered:
+    """What longer super-blocks give, whose own period is beyond those that are looked for: a divisor of it shows."""
+    assert found.period is not None
+    tried = []
+    for times in range(2, scheme.span + 1):
+        block, rest = divmod(times * found.period, scheme.span)
+        if scheme.span % times or rest or times * found.period <= PERIOD.largest or block > LARGEST:
+            continue
+        try:
+            other = recover(waveforms, rate, scheme, block, seed=seed)
+        except BadInput:
+            continue
+        if other.success_claimed:
+            said = (
+                f"The block size is from the ciphertext: its statistics repeat every {found.period} samples, which is "
+                f"as much as shows of {scheme.span} blocks of {block}."
+            )
+            return replace(other, evidence=(*other.evidence, said), block_from_ciphertext=True)
+        tried.append(str(block))
+    said = f"No key is believed with blocks of {listed(tried)} samples either."
+    return replace(found, evidence=(*found.evidence, said)) if tried else found
 
 
 def structure_curve(recovered: Recovered, waveforms: Sequence[Waveform], rate: int) -> tuple[list[int], Matrix, Matrix]:
@@ -276,13 +308,21 @@ class _Tried:
     rate: float
 
 
-def check_recordings(waveforms: Sequence[Waveform]) -> None:
-    """Raise BadInput unless there are recordings, each of finite samples `(samples,)`."""
+def check_recordings(waveforms: Sequence[Waveform], rate: float, block_size: int | None, seed: int) -> None:
+    """Raise BadInput unless there are recordings, each of finite samples `(samples,)`, and the numbers can be such."""
+    if not rate > 0:
+        raise BadInput(f"The rate must be a number of samples per second, not {rate}.")
+    if block_size is not None and not isinstance(block_size, int | np.integer):
+        raise BadInput(f"The block size must be a whole number of samples, not {block_size!r}.")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise BadInput(f"The seed must be a whole number from 0 up, not {seed!r}.")
     if not waveforms:
         raise BadInput("There is no recording: give at least one.")
     for number, one in enumerate(map(np.asarray, waveforms), start=1):
         if one.ndim != 1:
             raise BadInput(f"Recording {number} has the shape {one.shape}: give its samples alone, (samples,).")
+        if one.dtype.kind not in "fiu":
+            raise BadInput(f"Recording {number} holds {one.dtype}, and samples are real numbers.")
         if not np.isfinite(one).all():
             raise BadInput(f"Recording {number} holds samples that are not finite: repair it, or leave it out.")
 

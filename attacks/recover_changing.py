@@ -132,17 +132,20 @@ def recover_changing(
     Raises
     ------
     BadInput
-        For a scheme of one matrix and one that sends windows, where no attack applies to what changes, where no part
-        holds enough ciphertext, and where none shows its block size.
+        As `recover`, and for a scheme of one matrix and one that sends windows, where no attack applies to what
+        changes, where no part holds enough ciphertext, and where none shows its block size.
     """
-    check_recordings(waveforms)
+    check_recordings(waveforms, rate, block_size, seed)
     scheme = get_scheme(scheme)
     if scheme.derived is None:
         raise BadInput(f"A key of {scheme.name} does not change: attack it as one matrix.")
     if sends_windows(scheme.name):
         raise BadInput(f"No attack here takes windows whose key changes, as under {scheme.name}: attack blocks.")
     derived, lengths = scheme.derived, [len(one) for one in waveforms]
-    asked = [min(one or length, length) for one, length in zip(segments or [None] * len(lengths), lengths, strict=True)]
+    segments = segments or [None] * len(lengths)
+    if len(segments) != len(lengths) or any(one is not None and one < 1 for one in segments):
+        raise BadInput(f"segments must say of each of the {len(lengths)} recordings how many samples a query has.")
+    asked = [min(one or length, length) for one, length in zip(segments, lengths, strict=True)]
     size = _block_shown(waveforms, rate, derived, asked) if block_size is None else block_size
     steps = KeyCut("samples", size).under(derived.base).merged.block_size
     queries = [

@@ -74,7 +74,10 @@ class Attempt:
 
 
 def run_keystream(protocol: Protocol, speech: Speech, folder: BoardFolder, how: How) -> None:
-    """Attack the keystream cipher, or finish doing so; `cells/CIPHER.json` has a row for every trial."""
+    """Attack the keystream cipher, or finish doing so; `cells/CIPHER.json` has a row for every trial.
+
+    Raises BadInput where that file cannot be read, or is of another protocol.
+    """
     asked = protocol.content.reference
     assert asked is not None
     path = folder.path / "cells" / f"{asked.cipher}.json"

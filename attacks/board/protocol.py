@@ -226,7 +226,15 @@ def open_protocol(named: str) -> Protocol:
 
 
 def _load(protocol: Protocol) -> None:
-    """Check that the attacks of packages and of the user can be loaded; those of the suite can."""
+    """Check that schemes are known, and that the attacks of packages and of the user can be loaded."""
+    from wrongkey.keys import get_scheme  # it imports torch
+
+    asked = protocol.content
+    for name in (*asked.schemes, *(asked.reference.schemes if asked.reference else ())):
+        try:
+            get_scheme(name)
+        except BadInput as error:
+            raise BadInput(f"The protocol {protocol.name} asks for a scheme that is not there: {error}") from None
     for name in (one for one in protocol.content.attacks.names if one not in SUITE):
         from wrongkey.attacks.harness.registry import open_attack  # it imports torch
 

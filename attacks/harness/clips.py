@@ -71,9 +71,13 @@ def row_of_attack(target: Target, salt: Salt, attack: Attack, found: Found) -> R
 
 
 def _wrong_key(target: Target, trial: Trial) -> Matrix | None:
-    """A random key that is not the victim's; None where the scheme has no other."""
+    """A random key that is not the victim's, whatever the sign; None where the scheme has no other.
+
+    What the negative key decrypts sounds the same.
+    """
     drawn = draw_keys(target.setting.scheme, target.setting.size, trial.seed, 0, DRAWN)
-    return next((key for key in drawn if not np.array_equal(key, trial.key)), None)
+    same = trial.key, -trial.key
+    return next((key for key in drawn if not any(np.array_equal(key, one) for one in same)), None)
 
 
 def _amounts(case: Case) -> tuple[float, float, float]:

@@ -53,7 +53,8 @@ def fine_tuned(model: Model, background: BackgroundSpeech, what: str, seed: int)
     Raises
     ------
     BadInput
-        For other words, no speech, and a model that answers no numbers to learn from.
+        For other words, no speech, pieces that are too long to learn from, and a model that answers no numbers to learn
+        from.
     """
     steps = steps_of(what)
     if not background.queries:
@@ -128,6 +129,11 @@ def _batch(model: Model, queries: Sequence[Tensor], rng: np.random.Generator) ->
         piece = pieces[int(rng.integers(len(pieces)))]
         if piece.numel() <= LONGEST:
             by_shape.setdefault(tuple(piece.shape), []).append(piece)
+    if not by_shape:
+        raise BadInput(
+            f"Fine-tuning learns from pieces of at most {LONGEST:,} numbers, and {model.name} cuts this speech into "
+            "longer ones: give shorter background utterances."
+        )
     return [torch.stack(members) for members in by_shape.values()]
 
 

@@ -32,7 +32,7 @@ def closed(key: Matrix, secrets: TrialSecrets) -> bytes:
 
 
 def opened(data: bytes, secrets: TrialSecrets) -> Matrix:
-    """The matrix `(N, N)` in these bytes."""
+    """The matrix `(N, N)` in these bytes; raises cryptography's `InvalidTag` where they are of another trial."""
     content = AESGCM(secrets.reply).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], secrets.trial)
     numbers = np.frombuffer(content, dtype="<f8").astype(np.float64)
     return numbers.reshape(round(len(numbers) ** 0.5), -1)

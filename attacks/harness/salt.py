@@ -117,9 +117,9 @@ def attack_seed(run_seed: int, trial: int) -> int:
 def kept_salt(path: Path, named: Path | None = None) -> Iterator[Salt]:
     """The salt of the file `path`, of the file `named`, or else a new one.
 
-    `path` does not exist inside the `with` block; `named` stays, so that an attack could read it: such a run repeats
-    another one, and is not evidence of its own. Raises BadInput where a file holds no salt, or the two files different
-    ones.
+    `path` does not exist inside the `with` block, unless it is `named`, which stays, so that an attack could read it:
+    such a run repeats another one, and is not evidence of its own. Raises BadInput where a file holds no salt, or the
+    two files different ones.
     """
     salt = read_salt(path) if path.exists() else None
     if named is not None:
@@ -129,7 +129,8 @@ def kept_salt(path: Path, named: Path | None = None) -> Iterator[Salt]:
         salt = wanted
     salt = salt or Salt.new()
     with explained_errors(path, ELSEWHERE):
-        path.unlink(missing_ok=True)
+        if named is None or not path.exists() or not path.samefile(named):
+            path.unlink(missing_ok=True)
     try:
         yield salt
     finally:

@@ -93,6 +93,8 @@ def window_chains(rows: Sequence[Matrix], steps: Sequence[int], monomial: bool =
     BadInput
         If there are fewer equations than unknowns.
     """
+    if not rows:
+        raise BadInput("There is no ciphertext of a whole window: give more speech.")
     size = rows[0].shape[1]
     pairs = np.concatenate([np.hstack([each[:-1], -each[1:]]) for each in rows])
     if len(pairs) < 2 * size:

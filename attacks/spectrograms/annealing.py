@@ -41,7 +41,7 @@ def annealed_order(objective: TileLikelihood, start: Tensor, seed: int, settings
     order = start.argmax(1).numpy().astype(np.int64)
     steps = max(settings.annealing_least_steps, int(settings.annealing_work / (4 * size * terms)))
     linear, temperatures = objective.linear.numpy(), (settings.hottest, settings.coldest)
-    best = _anneal(inverse, seen, linear, order, steps, seed, *temperatures, settings.annealing_sampled)
+    best = _anneal(inverse, seen, linear, order, steps, seed % 2**32, *temperatures, settings.annealing_sampled)
     key = torch.zeros_like(start)
     key[torch.arange(size), torch.from_numpy(best)] = 1
     return key
@@ -104,7 +104,7 @@ def _rearrange(
     while done < exchanges:
         temperature = hot * (cold / hot) ** (done / exchanges)
         move, i = np.random.randint(3), np.random.randint(size)
-        way = 1 + int(np.exp(np.random.random() * np.log(size / 2)))
+        way = int(np.exp(np.random.random() * np.log(size / 2 + 1)))
         j = np.random.randint(size) if move == 0 else i + way * (2 * np.random.randint(2) - 1)
         if i == j or not 0 <= j < size:
             continue
@@ -162,14 +162,16 @@ def _anneal(
     coldest: float,
     sampled: int,
 ) -> Order:
-    """The best order; the median change of `sampled` random exchanges is the unit of temperature."""
+    """The best order; the median of the changes that `sampled` random exchanges make is the unit of temperature."""
     np.random.seed(seed)
     size = len(order)
     sample = np.empty(sampled)
     for n in range(sampled):
         i, j = np.random.randint(size), np.random.randint(size)
         sample[n] = abs(_change(a, b, linear, order, i, j)) if i != j else 0.0
-    scale = np.median(sample)
+    if not sample.any():  # of elements that are all alike no order is better
+        return order
+    scale = np.median(sample[sample > 0])
     energy, least, best = 0.0, 0.0, order.copy()
     for n in range(steps):
         temperature = scale * hottest * (coldest / hottest) ** (n / steps)

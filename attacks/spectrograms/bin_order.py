@@ -55,10 +55,10 @@ class PublicBins:
 def bin_statistics(frames: Sequence[Tensor], settings: SpectrogramMomentsSettings) -> BinStatistics:
     """Return the statistics of frames `(t, N)` of several queries; a bin that never changes correlates with none.
 
-    Raises BadInput where no query has three frames.
+    Raises BadInput where fewer than two changes are seen.
     """
-    if all(len(rows) < 3 for rows in frames):
-        raise BadInput("The order of bins is found by how they change over three frames, and no query has as many.")
+    if sum(max(len(rows) - 2, 0) for rows in frames) < 2:
+        raise BadInput("The order of bins is found by how they change over three frames: give more ciphertext.")
     level = torch.cat(list(frames)).mT
     change = torch.cat([rows[1:-1] - (rows[:-2] + rows[2:]) / 2 for rows in frames if len(rows) > 2]).mT
     spread = level.std(1)

@@ -16,6 +16,7 @@ logarithms, for which the statistics hold.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -140,8 +141,8 @@ class _Public:
             self.quietest = settings.quietest * float(torch.stack([query.double().mean() for query in queries]).mean())
         self.plain = moments(self.grid(query) for query in queries)
         self.white = whitening(self.plain, settings.noise)
-        heard = queries[: settings.skewness_queries]
-        self.third = third_moments(self.white, [self.grid(query) for query in heard])
+        heard = islice((grid for grid in map(self.grid, queries) if grid.shape[1] > 2), settings.skewness_queries)
+        self.third = third_moments(self.white, list(heard))
 
     def grid(self, query: Tensor) -> Tensor:
         """The blocks `(rows, columns, N)` of a query, as the attack reads them."""

@@ -22,8 +22,11 @@ from wrongkey.keys.cutting import to_blocks
 
 
 def moving_energy(rows: Matrix, width: int) -> Matrix:
-    """The mean square `(t,)` of block rows `(t, N)`, averaged over the `width` rows around each."""
-    return np.convolve((rows**2).mean(1), np.ones(width) / width, "same")[: len(rows)]
+    """The mean square `(t,)` of block rows `(t, N)`, averaged over those of the `width` rows around each that exist."""
+    total = np.concatenate([[0.0], np.cumsum((rows**2).mean(1))])
+    place = np.arange(len(rows))
+    begin, end = np.maximum(place - width // 2, 0), np.minimum(place + (width + 1) // 2, len(rows))
+    return (total[end] - total[begin]) / (end - begin)
 
 
 def block_rows(queries: Sequence[Tensor], block_size: int, blocks: Blocks = Blocks.SAMPLES) -> list[Matrix]:

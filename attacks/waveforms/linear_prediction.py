@@ -4,24 +4,30 @@ The attack needs nothing but ciphertext: no training data, no model, no known sp
 states (`wrongkey.attacks.waveforms.speech_states`), the mean log prediction error of all states is the objective
 (`wrongkey.attacks.waveforms.prediction_objective`), and a population of keys is carried from strong to weak directions
 of speech (`wrongkey.attacks.waveforms.population_search`). The search runs several times from independent starts; the
-attack claims success where runs end at the same lowest value.
+attack claims success where runs end at the same lowest value. For even N speech whose spectrum is mirrored is as
+predictable, and voices tell which of both keys is right (`wrongkey.attacks.waveforms.mirror`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 
 import torch
 from torch import Tensor
 
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_descent import descend
+from wrongkey.attacks.waveforms.block_spectra import voiced_segments
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.continuum import no_continuum
 from wrongkey.attacks.waveforms.lag_covariances import lags_for
 from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, Effort, LinearPredictionSettings
-from wrongkey.attacks.waveforms.population_search import search, similarity, upright
+from wrongkey.attacks.waveforms.mirror import NOT_TOLD, upright
+from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
+from wrongkey.attacks.waveforms.population_search import search, similarity
+from wrongkey.attacks.waveforms.population_search import upright as low
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import SpeechStates, speech_states
 from wrongkey.keys.blocks import Blocks
@@ -60,24 +66,39 @@ class LinearPrediction(AttackDefaults):
     def run(self, evidence: Evidence) -> Recovery:
         """The key of lowest value.
 
-        Success is claimed where runs agree on it, and it makes speech stationary that is not so in the ciphertext.
+        Success is claimed where runs agree on it, it makes speech stationary that is not so in the ciphertext and, for
+        even N, voices tell it from the key of the mirrored spectrum, by `harmonics` standard errors.
         """
         setting = evidence.setting
         blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
         recovered = recover(blocks, evidence.seed, setting.rate, self.settings)
-        key = recovered.key.numpy()
+        turned, told = upright_by_voices(recovered.key, voices(blocks, setting.rate), setting.rate)
+        key = turned.numpy()
         structure = block_structure([rows.numpy() for rows in blocks], key, setting.rate, self.settings)
         found = recovered.agreeing >= recovered.needed and recovered.defect < self.settings.largest_defect
         return Recovery(
             key,
-            success_claimed=found and structure.taken_away,
+            success_claimed=found and told >= POLYPHASE.harmonics and structure.taken_away,
             objective=recovered.value,
             measured={
                 "runs": recovered.runs,
                 "agreeing runs": recovered.agreeing,
                 "stationarity defect": recovered.defect,
-            },
+            }
+            | ({"harmonics": told} if isfinite(told) else {}),
+            note="" if told >= POLYPHASE.harmonics else NOT_TOLD,
         )
+
+
+def voices(blocks: Sequence[Tensor], rate: float) -> Tensor | None:
+    """Segments of encrypted blocks (t, N), loud ones, by which mirrored spectra are told; None for odd N."""
+    even = bool(blocks) and blocks[0].shape[-1] % 2 == 0
+    return voiced_segments(blocks, rate, POLYPHASE) if even else None
+
+
+def upright_by_voices(key: Tensor, heard: Tensor | None, rate: float) -> tuple[Tensor, float]:
+    """The key (N, N) or that of the mirrored spectrum, and by how many standard errors voices tell: inf for odd N."""
+    return (key, inf) if heard is None else upright(key, heard, rate, POLYPHASE)
 
 
 @dataclass(frozen=True)
@@ -129,12 +150,12 @@ def recover(blocks: Sequence[Tensor], seed: int, rate: float, settings: LinearPr
 def independent_runs(
     objective: PredictionObjective, effort: Effort, seed: int, settings: LinearPredictionSettings
 ) -> tuple[Tensor, Tensor]:
-    """The best key of each run (runs, N, N), upright, and its value (runs,), until enough runs agree."""
+    """The best key (runs, N, N) of each run, low frequencies strongest, and its value (runs,), until enough agree."""
     ends, values = [], []
     for run in range(effort.most_runs):
         keys, _ = search(objective, effort, seed + 1000 * run, settings)
         key, value = descend(objective, keys[:1], settings.run_steps, settings.run_tolerance, settings)
-        ends.append(upright(objective, key)[0])
+        ends.append(low(objective, key)[0])
         values.append(value[0])
         best = int(torch.stack(values).argmin())
         if _agreeing(objective, torch.stack(ends), best, settings.agreed) >= effort.agreeing_runs:

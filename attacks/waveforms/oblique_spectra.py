@@ -143,6 +143,8 @@ def oblique_estimates(
     blocks along its diagonal are all that is not zero in the key. Raises BadInput where no sequence is as long as a
     segment, or the blocks do not span M dimensions.
     """
+    if not blocks:
+        raise BadInput("There is no ciphertext of a whole block: give more speech.")
     size = blocks[0].shape[-1]
     covariance = torch.stack([rows.mT @ rows for rows in blocks]).sum(0)
     if not bool(eigh(covariance)[0][0] > LEAST * covariance.trace()):

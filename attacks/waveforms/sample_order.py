@@ -262,7 +262,7 @@ class OrderSearch:
             segments, settings.states, seed, settings.least_segments, settings.clustering_rounds
         )
         self.both = halves(segments, settings.judged_run)
-        self.seed, self.settings = seed, settings
+        self.random, self.settings = np.random.default_rng(seed), settings
         self.size = segments.shape[-1]
         self.rearrangements: NDArray[np.int64] | None = None
 
@@ -299,7 +299,8 @@ class OrderSearch:
         best, lowest = order, self.entropy(order)
         for hot in temperatures:
             cold = hot / self.settings.cooling
-            order = anneal(self._pairs(order), order, hot, cold, moves * self.size, self.seed, self.settings.moves)
+            seed = int(self.random.integers(2**32))  # starts that share one agree more often than independent ones
+            order = anneal(self._pairs(order), order, hot, cold, moves * self.size, seed, self.settings.moves)
             here = self.entropy(order)
             if here < lowest:
                 best, lowest = order, here

@@ -4,8 +4,7 @@
 spectrum that is not flat: that of the pre-emphasis with which a model reads whitened speech will do. That runs of its
 search agree shows that they found the lowest value, not that this is speech. So each half of the ciphertext is attacked
 by itself as well, and both must decrypt what the whole does: what noise or another block size makes predictable differs
-from half to half. For an even block size such speech need not have more low than high frequencies, and voices tell the
-key from that of the mirrored spectrum (`wrongkey.attacks.waveforms.mirror`).
+from half to half.
 """
 
 from __future__ import annotations
@@ -18,11 +17,8 @@ from torch import Tensor
 
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Recovery, Setting
 from wrongkey.attacks.waveforms.agreement import agreement_of
-from wrongkey.attacks.waveforms.block_spectra import voiced_segments
 from wrongkey.attacks.waveforms.lag_covariances import block_rows
-from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction
-from wrongkey.attacks.waveforms.mirror import NOT_TOLD, upright
-from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
+from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction, upright_by_voices, voices
 from wrongkey.attacks.waveforms.whitened_speech import whitened
 from wrongkey.errors import BadInput
 
@@ -64,18 +60,16 @@ class WhitenedPrediction(AttackDefaults):
     def run(self, evidence: Evidence) -> Recovery:
         """The key of the whole ciphertext.
 
-        Success is claimed where the search claims it, both halves agree and, for even N, voices tell the key from that
-        of the mirrored spectrum. measured: what the search measured, the least `agreement of halves` where it was
-        claimed, and for even N the `harmonics`, in standard errors.
+        Success is claimed where the search claims it and both halves agree. measured: what the search measured, and the
+        least `agreement of halves` where it was claimed.
         """
         recovery = self._search.run(evidence)
         if not recovery.success_claimed:
             return recovery
         size, rate = evidence.setting.size, evidence.setting.rate
         rows = block_rows(evidence.ciphertext, size)
-        heard = voiced_segments([torch.from_numpy(one) for one in rows], rate, POLYPHASE) if size % 2 == 0 else None
+        heard = voices([torch.from_numpy(one) for one in rows], rate)
         assert recovery.key is not None  # the search wants a key
-        key, told = _upright(torch.from_numpy(recovery.key), heard, rate)
         agreement = 1.0
         for half in in_halves(evidence.ciphertext, size):
             try:
@@ -83,22 +77,15 @@ class WhitenedPrediction(AttackDefaults):
             except BadInput as error:  # a half that is silent, say
                 return replace(recovery, success_claimed=False, note=str(error))
             assert other is not None
-            turned, _ = _upright(torch.from_numpy(other), heard, rate)
-            agreement = min(agreement, agreement_of(key.numpy(), turned.numpy(), rows))
+            turned, _ = upright_by_voices(torch.from_numpy(other), heard, rate)
+            agreement = min(agreement, agreement_of(recovery.key, turned.numpy(), rows))
         alike = agreement >= self._agreed
         return replace(
             recovery,
-            key=key.numpy(),
-            success_claimed=alike and (told is None or told >= POLYPHASE.harmonics),
-            measured={**recovery.measured, "agreement of halves": agreement}
-            | ({} if told is None else {"harmonics": told}),
-            note=NOT_ALIKE if not alike else NOT_TOLD if told is not None and told < POLYPHASE.harmonics else "",
+            success_claimed=alike,
+            measured={**recovery.measured, "agreement of halves": agreement},
+            note=recovery.note if alike else NOT_ALIKE,
         )
-
-
-def _upright(key: Tensor, heard: Tensor | None, rate: float) -> tuple[Tensor, float | None]:
-    """The key or that of the mirrored spectrum, and by how much voices tell; heard: None for odd N, without choice."""
-    return (key, None) if heard is None else upright(key, heard, rate, POLYPHASE)
 
 
 def in_halves(ciphertext: Sequence[Tensor], size: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
