@@ -215,7 +215,7 @@ def recover(
     check_recordings(waveforms, rate, block_size, seed)
     scheme = get_scheme(scheme)
     check_one_matrix(scheme, "to recover it")
-    period = period_of(waveforms, rate)
+    period = period_of(waveforms, rate, longest=LARGEST * scheme.span)
     size = block_size if block_size is not None else _block_shown(period, scheme, waveforms)
     setting = Setting(scheme, KeyCut("samples", size).under(scheme).merged, float(rate))
     attacks, together = _attacks_on(setting), setting.block_size  # samples that the key multiplies together

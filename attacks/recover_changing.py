@@ -142,7 +142,7 @@ def recover_changing(
     if sends_windows(scheme.name):
         raise BadInput(f"No attack here takes windows whose key changes, as under {scheme.name}: attack blocks.")
     derived, lengths = scheme.derived, [len(one) for one in waveforms]
-    segments = segments or [None] * len(lengths)
+    segments = [None] * len(lengths) if segments is None else segments
     if len(segments) != len(lengths) or any(one is not None and one < 1 for one in segments):
         raise BadInput(f"segments must say of each of the {len(lengths)} recordings how many samples a query has.")
     asked = [min(one or length, length) for one, length in zip(segments, lengths, strict=True)]

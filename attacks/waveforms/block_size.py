@@ -97,8 +97,12 @@ class Period:
     chance: float
 
 
-def period_of(waveforms: Sequence[Waveform], rate: float, settings: PeriodSettings = DEFAULTS) -> Period:
+def period_of(
+    waveforms: Sequence[Waveform], rate: float, settings: PeriodSettings = DEFAULTS, longest: int | None = None
+) -> Period:
     """The period of waveforms `(samples,)` that all begin with a block; 2 to `settings.largest` samples.
+
+    With `longest` it may be the least common multiple, up to so many samples, of periods up to `settings.largest`.
 
     Examples
     --------
@@ -115,9 +119,9 @@ def period_of(waveforms: Sequence[Waveform], rate: float, settings: PeriodSettin
     if chance > log(settings.chance):
         return Period(None, (), chance)
     sure = log(settings.surely / len(tested))
-    found, period = [first], first
+    found, period, longest = [first], first, longest or settings.largest
     for q in others:
-        if lines[q].mean() <= sure and lcm(period, q) <= settings.largest:
+        if lines[q].mean() <= sure and lcm(period, q) <= longest:
             found.append(q)
             period = lcm(period, q)
     return Period(period, tuple(found), chance)

@@ -1,5 +1,7 @@
 """Recovery from recordings alone: what it claims, what it must not claim, and why it says so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from wrongkey.attacks.harness.scores import key_error
 from wrongkey.attacks.judgement import SETTINGS, Judgement
 from wrongkey.attacks.recover import recover, structure_curve
 from wrongkey.attacks.solvers.stable_linalg import GAVE_UP, NonFinite
+from wrongkey.attacks.waveforms.block_size import DEFAULTS as PERIOD
+from wrongkey.attacks.waveforms.block_size import period_of
 from wrongkey.attacks.waveforms.block_structure import BlockStructure
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.errors import BadInput
@@ -356,3 +360,34 @@ def test_windows_are_joined_and_believed_where_they_agree(voice, monkeypatch, ke
     found = recover(sent, RATE, "rom+windows", kernel)
     assert not found.success_claimed and [one.attack for one in found.attempts] == ["shared"]
     assert "Windows that share no samples are blocks: name the scheme without +windows for them." in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"rate": 0}, "rate"),
+        ({"rate": -16_000}, "rate"),
+        ({"block_size": 5.5}, "whole number of samples, not 5.5"),
+        ({"seed": -1}, "seed"),
+        ({"waveforms": [np.array(["a", "b"])]}, "real numbers"),
+        ({"waveforms": [np.ones(9_000, complex)]}, "complex128"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(changed, said):
+    given = {"waveforms": [np.ones(9_000)], "rate": RATE, "scheme": "shuffling", "block_size": 6}
+    with pytest.raises(BadInput, match=said):
+        recover(**given | changed)
+
+
+@pytest.mark.parametrize(
+    ("size", "largest", "said"), [(6, 12, "repeat every 24 samples"), (4, 8, "shows of 4 blocks of 4")]
+)
+def test_super_blocks_beyond_the_longest_period_are_found_by_divisors_of_it(size, largest, said, voice, monkeypatch):
+    """Of 24 samples the periods 8 and 12 show, where only periods up to 12 are looked for; of 16 only divisors of 8."""
+    _, secret = encrypted(voice, "rom+order=4", size)
+    short = replace(PERIOD, largest=largest)
+    monkeypatch.setattr(module, "PERIOD", short)
+    monkeypatch.setattr(module, "period_of", lambda waves, rate, longest: period_of(waves, rate, short, longest))
+    found = recover(secret, RATE, "rom+order=4")
+    assert found.success_claimed and found.key.block_size == size and found.block_from_ciphertext
+    assert said in found.evidence[-1]

@@ -105,3 +105,9 @@ def test_plain_speech_and_noise_are_not_claimed(voice):
 def test_what_cannot_be_attacked_is_refused(waves, scheme, size, said):
     with pytest.raises(BadInput, match=said):
         recover_changing(waves, RATE, scheme, size)
+
+
+@pytest.mark.parametrize("segments", [[], [100, 100], [0], [-5]])
+def test_segments_are_of_every_recording(segments):
+    with pytest.raises(BadInput, match="each of the 1 recordings"):
+        recover_changing([np.ones(9_000)], RATE, "flipping+nonce", 6, segments=segments)

@@ -60,6 +60,15 @@ def test_an_attack_that_this_version_lacks_is_refused(tmp_path):
         opened(tmp_path, text)
 
 
+def test_schemes_that_are_not_there_are_refused(tmp_path):
+    lines = [line for line in SMOKE.splitlines() if line.startswith("schemes = ")]
+    assert lines
+    for line in lines:
+        text = SMOKE.replace(line, 'schemes = ["nope"]').replace('name = "smoke"', 'name = "mine"')
+        with pytest.raises(BadInput, match=r"The protocol mine asks for a scheme that is not there: .*nope"):
+            opened(tmp_path, text)
+
+
 @pytest.mark.parametrize("name", ["anything:goes", "json:dumps"])
 def test_an_attack_that_cannot_be_loaded_is_refused(tmp_path, name):
     text = SMOKE.replace('"polyphase"]', f'"polyphase", "{name}"]').replace('name = "smoke"', 'name = "mine"')

@@ -140,3 +140,14 @@ def test_opus_is_what_a_browser_plays(tmp_path):
     folder = run(tmp_path / "run", [Told()])
     found = soundfile.info(folder / "media/attack-told-original.opus")
     assert (found.format, found.subtype, found.channels) == ("OGG", "OPUS", 1)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_wrong_key_sounds_wrong_whatever_its_sign(sign, monkeypatch, tmp_path):
+    """The negative key decrypts the speech."""
+    target = Target(speech(trials=1), tmp_path)
+    trial = trial_of(target, SALT, Blind(), Case(), 0)
+    other = np.diag([1.0, -1.0] * (len(trial.key) // 2) + [1.0] * (len(trial.key) % 2))
+    monkeypatch.setattr(clips, "draw_keys", lambda *asked: np.stack([sign * trial.key, other]))
+    assert present(clips._wrong_key(target, trial)) is not None
+    assert np.array_equal(present(clips._wrong_key(target, trial)), other)

@@ -166,3 +166,13 @@ def test_no_two_trials_share_a_key_and_no_attack_seed_draws_one(tmp_path):
     keys = [trial_of(target, salt, *case).key.tobytes() for case in cases]
     assert len(set(keys)) == len(keys)
     assert len({attack_seed(seed, trial) for seed in range(30) for trial in range(30)}) == 900
+
+
+def test_a_salt_that_was_named_stays_where_it_is(tmp_path):
+    path = tmp_path / "attacks/salt.json"
+    path.parent.mkdir()
+    with kept_salt(path) as first:
+        pass
+    with kept_salt(path, path) as second:
+        assert path.is_file()  # the user's only copy
+    assert first == second

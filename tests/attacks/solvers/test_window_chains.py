@@ -64,3 +64,8 @@ def test_a_wrong_step_does_not_close(noise, step):
 def test_fewer_equations_than_unknowns_are_refused(noise):
     with pytest.raises(BadInput, match="20 pairs"):
         window_chains([windows(noise[:50], 10, 5)], [5])
+
+
+def test_no_windows_are_refused_in_a_sentence():
+    with pytest.raises(BadInput, match="no ciphertext of a whole window"):
+        window_chains([], range(1, 4), monomial=False)

@@ -1,9 +1,12 @@
 """The order of bins: groups of background speech, bins that never change, and too little speech."""
 
+from dataclasses import replace
+from typing import Any, cast
+
 import pytest
 import torch
 
-from wrongkey.attacks.spectrograms.annealing import Assignment, rearranged
+from wrongkey.attacks.spectrograms.annealing import Assignment, annealed_order, rearranged
 from wrongkey.attacks.spectrograms.bin_order import bin_statistics, groups, public_bins
 from wrongkey.attacks.spectrograms.search import _extended
 from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
@@ -27,9 +30,32 @@ def test_speech_of_one_group_is_refused_in_a_sentence():
         public_bins([[noise(50, 5)]], SETTINGS)
 
 
-def test_queries_of_two_frames_are_refused_in_a_sentence():
+@pytest.mark.parametrize("frames", [[2], [3], [2, 3]])
+def test_queries_of_few_frames_are_refused_in_a_sentence(frames):
     with pytest.raises(BadInput, match="over three frames"):
-        bin_statistics([noise(2, 5)], SETTINGS)
+        bin_statistics([noise(count, 5) for count in frames], SETTINGS)
+    assert torch.isfinite(bin_statistics([noise(3, 5), noise(3, 5)], SETTINGS).profile).all()
+
+
+def test_a_bin_may_move_by_one_place():
+    """Of three bins two must be exchanged: with one exchange all others are out of reach."""
+    nothing = torch.zeros(1, 40, 40, dtype=torch.float64)
+    order = torch.eye(40, dtype=torch.float64)
+    ways = set()
+    for seed in range(200):
+        problem = Assignment(nothing, nothing, noise(40, 40, seed=seed))
+        key = rearranged(problem, order, seed, (1e9, 1e8), replace(SETTINGS, exchanges=1))
+        moved = (key.argmax(1) != torch.arange(40)).nonzero().flatten().tolist()
+        ways |= {moved[-1] - moved[0]} if len(moved) == 2 else set()
+    assert 1 in ways
+
+
+def test_elements_that_are_all_alike_keep_their_order():
+    """Annealing has no unit of temperature there."""
+    nothing = torch.zeros(1, 20, 20, dtype=torch.float64)
+    problem = Assignment(nothing, nothing, nothing[0])
+    start = torch.eye(20, dtype=torch.float64).flip(0)
+    assert torch.equal(annealed_order(cast(Any, problem), start, 2**40, SETTINGS), start)
 
 
 def test_bins_without_sound_do_not_keep_the_others_from_being_ordered():

@@ -11,6 +11,7 @@ from wrongkey.attacks.waveforms.lag_covariances import (
     block_rows,
     halves,
     lags_for,
+    moving_energy,
     scalar_lags,
     segment_covariances,
     states,
@@ -123,3 +124,10 @@ def _exact() -> np.ndarray:
     for _ in range(ORDER - 1):
         r.append(1.2 * r[-1] - 0.6 * r[-2])
     return np.array(r)
+
+
+def test_the_energy_around_a_row_is_that_of_the_rows_there_are() -> None:
+    assert moving_energy(np.array([[1.0], [3.0]]), 8).tolist() == [5.0, 5.0]
+    assert moving_energy(np.full((7, 2), 3.0), 3).tolist() == [9.0] * 7
+    assert moving_energy(np.array([[0.0], [0.0], [6.0], [0.0]]), 3).tolist() == [0.0, 12.0, 12.0, 18.0]
+    assert len(moving_energy(np.empty((0, 4)), 5)) == 0

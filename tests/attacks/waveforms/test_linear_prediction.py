@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.signal import lfilter
 
 from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.scores import key_error
@@ -12,12 +13,14 @@ from wrongkey.attacks.solvers.haar import haar
 from wrongkey.attacks.waveforms.average_speech import average_starts
 from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction, recover, stationarity_defect
 from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, Effort, LinearPredictionSettings
+from wrongkey.attacks.waveforms.mirror import NOT_TOLD
 from wrongkey.attacks.waveforms.population_search import distinct, search, similarity, upright
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import speech_states
+from wrongkey.evaluation.preparation import Preparation
+from wrongkey.keys import get_scheme
 from wrongkey.keys.draw import draw_keys
 from wrongkey.keys.key_cut import KeyCut
-from wrongkey.keys.schemes import SCHEMES
 
 from .toy_speech import toy_blocks
 
@@ -27,7 +30,7 @@ def key_of(size: int, index: int = 0) -> torch.Tensor:
 
 
 def setting(scheme: str, size: int, blocks: str = "samples") -> Setting:
-    return Setting(SCHEMES[scheme], KeyCut(blocks, size), 16_000.0)
+    return Setting(get_scheme(scheme), KeyCut(blocks, size), 16_000.0)
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
@@ -114,3 +117,22 @@ def test_where_the_attack_does_not_apply_it_says_so() -> None:
     assert "sample-order" in (attack.inapplicable(setting("shuffling", 10)) or "")
     assert "128" in (attack.inapplicable(setting("rom", 128)) or "")
     assert [case.seconds for case in attack.cases(setting("rom", 10))] == [10, 75]
+
+
+@pytest.mark.parametrize("scheme", ["rom+flat=15", "rom+phase"])
+def test_voices_tell_the_key_from_that_of_the_mirrored_spectrum(scheme: str, voice: list[torch.Tensor]) -> None:
+    """Pre-emphasised whitened speech is strongest at high frequencies, as mirrored speech is."""
+    key, size = key_of(4), 4
+    whitened = [Preparation.of(scheme).recording(one, 16_000) for one in voice]
+    plain = [torch.cat([one[:1], one[1:] - 0.97 * one[:-1]]) for one in whitened]
+    secret = tuple((one[: len(one) // size * size].reshape(-1, size) @ key).flatten() for one in plain)
+    found = LinearPrediction().run(Evidence(setting(scheme, size), Case(), seed=0, ciphertext=secret))
+    assert found.key is not None and key_error(found.key, key.numpy(), "samples") < 0.1
+    assert found.success_claimed is True and found.measured["harmonics"] > 5
+
+
+def test_what_voices_do_not_tell_is_not_claimed() -> None:
+    noise = lfilter([1.0], [1.0, -0.9], np.random.default_rng(0).standard_normal(40_000))  # predictable, and no voice
+    secret = (torch.from_numpy(noise).reshape(-1, 4) @ key_of(4)).flatten()
+    found = LinearPrediction(TWO_RUNS).run(Evidence(setting("rom", 4), Case(), seed=0, ciphertext=(secret,)))
+    assert found.success_claimed is False and found.note == NOT_TOLD

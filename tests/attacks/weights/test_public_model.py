@@ -228,6 +228,8 @@ def test_fine_tuning_that_cannot_be_done_is_refused(background: BackgroundSpeech
         fine_tuned(toy(), background, "tuned", seed=0)
     with pytest.raises(BadInput, match="no speech"):
         fine_tuned(toy(), BackgroundSpeech((), ()), "all fine-tuned", seed=0)
+    with pytest.raises(BadInput, match="at most 300,000 numbers"):
+        fine_tuned(toy(), BackgroundSpeech((torch.ones(300_006),), ("a",)), "all fine-tuned", seed=0)
 
 
 def test_missing_evidence_is_refused() -> None:
