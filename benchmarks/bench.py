@@ -27,6 +27,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from benchmarks.tables import Table
@@ -139,10 +140,11 @@ def main() -> None:
             print(f"{one.name}: there", flush=True)
         elif not _measure(one, arguments, options.out):
             failed.append(one.name)
+            continue  # the page keeps what it has
         if page is not None:
             write_place(page, one.place, _text(one.place, options))
     if failed:
-        raise SystemExit(f"Failed: {', '.join(failed)}; the page says so by 'not measured yet'.")
+        raise SystemExit(f"Failed: {', '.join(failed)}; their tables are as they were.")
 
 
 def _options() -> argparse.Namespace:
@@ -167,14 +169,14 @@ def _arguments(one: Measurement, options: argparse.Namespace) -> list[str]:
 def _measure(one: Measurement, arguments: Sequence[str], out: Path) -> bool:
     """Run a benchmark and keep its tables; False where it fails."""
     print(f"{one.name}: {_command(one, arguments)}", flush=True)
-    tables, load = out / f".{one.name}.tables", os.getloadavg()[0]
+    tables, busy = out / f".{one.name}.tables", _busy_cores()
     command = [sys.executable, "-m", f"benchmarks.{one.module}", *arguments, "--json", str(tables.resolve())]
     places = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     code = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": places}).returncode
     if code:
         print(f"{one.name}: failed with exit code {code}", file=sys.stderr, flush=True)
         return False
-    found = {"name": one.name, "made_by": _made_by(one, arguments), "measured": _measured(load)}
+    found = {"name": one.name, "made_by": _made_by(one, arguments), "measured": _measured(busy)}
     found["tables"] = json.loads(tables.read_text(encoding="utf-8"))
     with atomic_write(out / one.file) as file:
         file.write(f"{json.dumps(found, indent=1)}\n".encode())
@@ -182,12 +184,17 @@ def _measure(one: Measurement, arguments: Sequence[str], out: Path) -> bool:
     return True
 
 
-def _measured(load: float) -> dict[str, Any]:
-    """When and where a measurement was made; the load is that before it began."""
+def _busy_cores() -> float:
+    """Cores that other processes keep busy: over a second, as a load average would count the measurement before."""
+    return psutil.cpu_percent(1.0) / 100 * float(psutil.cpu_count())
+
+
+def _measured(busy: float) -> dict[str, Any]:
+    """When and where a measurement was made, and how many cores were busy before it began."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": f"{platform.system()} {platform.machine()}, {available_cores()} cores",
-        "load": round(load, 1),
+        "busy": round(busy, 1),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name)) is not None},
     }
 
@@ -224,12 +231,15 @@ def _sources(rooms: Sequence[str]) -> Iterator[Path]:
 
 
 def _result(one: Measurement, arguments: Sequence[str], out: Path) -> Mapping[str, Any] | None:
-    """The result that is there, made by this code in this way on such a machine."""
+    """The result that is there, made by this code in this way on such a machine; it may be of Whisper as well."""
     try:
-        found = json.loads((out / one.file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found: Mapping[str, Any] = json.loads((out / one.file).read_text(encoding="utf-8"))
+        given = found["made_by"]["arguments"]
+        named = 0 if one.whisper is None else 2 if one.whisper else 1  # words that name a checkpoint
+        way = list(arguments) if given == list(arguments) else [*arguments, *given[len(given) - named :]]
+        return found if found["made_by"] == _made_by(one, way) else None
+    except (OSError, ValueError, LookupError, TypeError):
         return None
-    return found if isinstance(found, dict) and found.get("made_by") == _made_by(one, arguments) else None
 
 
 def _text(place: str, options: argparse.Namespace) -> str:
@@ -244,7 +254,7 @@ def _text(place: str, options: argparse.Namespace) -> str:
             texts.append(f"{one.name}: not measured yet.")
             continue
         tables.append([Table(**table) for table in found["tables"]])
-        texts.append(_how(one, arguments, found))
+        texts.append(_how(one, found))
     if not tables:
         return MISSING
     return "\n\n".join([*(table.markdown() for table in _joined(tables)), *dict.fromkeys(texts)])
@@ -260,11 +270,11 @@ def _joined(results: Sequence[Sequence[Table]]) -> list[Table]:
     ]
 
 
-def _how(one: Measurement, arguments: Sequence[str], found: Mapping[str, Any]) -> str:
+def _how(one: Measurement, found: Mapping[str, Any]) -> str:
     made_by, measured = found["made_by"], found["measured"]
     return (
-        f"*{measured['date']}, {made_by['processor']}, {measured['machine']}, load before {measured['load']}, torch "
-        f"{made_by['torch']}, Python {made_by['python']}: `{_command(one, arguments)}`.*"
+        f"*{measured['date']}, {made_by['processor']}, {measured['machine']}, {measured['busy']} cores busy before, "
+        f"torch {made_by['torch']}, Python {made_by['python']}: `{_command(one, made_by['arguments'])}`.*"
     )
 
 

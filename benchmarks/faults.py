@@ -22,8 +22,9 @@ two-writers     a second sweep into the same folder while the first one computes
 resume          SIGKILL of the caller again and again until the sweep is done: the score files of an undisturbed one
 
 Every sentence must be one line on standard error with exit code 2, and what was done must stay. Each round is a row of
-the CSV file; the same command continues where it was stopped, first rounds of all faults before second ones. Prints a
-table of the file.
+the CSV file, with the revision of the code; the same command continues where it was stopped, first rounds of all faults
+before second ones, and tries again what failed. Prints a table of the last row of every round; the exit code is 1 where
+one failed.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
@@ -52,7 +54,8 @@ STEP = 0.2  # seconds
 LEAST_MEMORY, MEMORY_STEP = 9 * 2**27, 2**25  # bytes of address space; PyTorch, loaded, has 1.05 GiB of it
 TIMEOUT = 60  # seconds, in which a worker starts on a busy machine
 KEYS = 20  # of the toy models, which fail at two of them
-FIELDS = ("fault", "round", "date", "seconds", "moment", "wrong")
+FIELDS = ("fault", "round", "date", "code", "seconds", "moment", "wrong")
+SURVIVED = "", "late"  # the latter: the command had ended before its fault came
 
 
 class Run(Started):
@@ -264,13 +267,26 @@ def injected(fault: str, number: int, stops: Stops) -> dict[str, object]:
         "fault": fault,
         "round": number,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code": revision(),
         "seconds": f"{time.monotonic() - begin:.1f}",
         "moment": "" if moment is None else f"{moment:.1f}",
         "wrong": wrong or "",
     }
 
 
-def table(rows: list[dict[str, str]]) -> Iterator[str]:
+@cache
+def revision() -> str:
+    """The commit of the code, with "-dirty" where files were changed since; empty outside of a git checkout."""
+    asked = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+
+
+def last_of_each(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """The last row of every round: one that failed is tried again."""
+    return list({(row["fault"], row["round"]): row for row in rows}.values())
+
+
+def table(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """Lines of the table of all rounds; a fault that came after the end of its command was not tried."""
     yield "| fault | tried | survived |"
     yield "| :--- | ---: | ---: |"
@@ -291,7 +307,10 @@ def main() -> None:
     if unknown := set(options.faults) - set(FAULTS):
         parser.error(f"there is no fault {', '.join(sorted(unknown))}")
     end = time.monotonic() + 60 * options.minutes
-    there = {(row["fault"], int(row["round"])) for row in read(options.rows)}
+    before = read(options.rows)
+    if before and set(before[0]) != set(FIELDS):
+        parser.error(f"{options.rows} has other columns: it was written by another revision, choose another --rows")
+    there = {(row["fault"], int(row["round"])) for row in last_of_each(before) if row["wrong"] in SURVIVED}
     with tempfile.TemporaryDirectory() as place:
         stops = Stops(Path(place))
         for number in range(options.rounds):
@@ -302,7 +321,10 @@ def main() -> None:
                 append(options.rows, row, FIELDS)
                 if row["wrong"]:
                     print(f"{fault}, round {number}: {row['wrong']}", file=sys.stderr, flush=True)
-    print(*table(read(options.rows)), sep="\n")
+    rows = last_of_each(read(options.rows))
+    print(*table(rows), sep="\n")
+    if any(row["wrong"] not in SURVIVED for row in rows):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

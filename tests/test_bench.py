@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bench import ALL, MISSING, PAGE, ROOT, write_place
+from benchmarks.bench import ALL, MISSING, PAGE, ROOT, _made_by, _result, main, write_place
 
 PLACES = list(dict.fromkeys(one.place for one in ALL))
 BEFORE, AFTER = (
@@ -71,6 +71,27 @@ def test_what_is_there_is_skipped_and_what_other_code_made_is_measured_again(tmp
     file.write_text(json.dumps(found), encoding="utf-8")
     assert "draw: python -m benchmarks.draw" in bench("draw", page).stdout
     assert "stale" not in between(page) and json.loads(file.read_bytes())["made_by"]["code"] != "of yesterday"
+
+
+def test_a_result_of_whisper_as_well_is_kept_by_a_run_without_it(tmp_path: Path) -> None:
+    recognisers = next(one for one in ALL if one.name == "recognisers")
+    made_by = _made_by(recognisers, ["asr-words", "whisper:/a/folder"])
+    (tmp_path / recognisers.file).write_text(json.dumps({"made_by": made_by, "tables": []}), encoding="utf-8")
+    assert _result(recognisers, ["asr-words"], tmp_path) is not None
+    assert _result(recognisers, ["asr-words", "whisper:/a/folder"], tmp_path) is not None
+    assert _result(recognisers, ["asr-words", "whisper:/another"], tmp_path) is None
+    assert _result(recognisers, ["another"], tmp_path) is None
+
+
+def test_what_fails_leaves_its_table_as_it_was(tmp_path: Path) -> None:
+    page = page_with(tmp_path, "draw")
+    before = page.read_bytes()
+    asked = ["bench", "--short", "--only", "draw", "--page", str(page), "--out", str(tmp_path / "out")]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="Failed: draw"):
+        patch.setattr(sys, "argv", asked)
+        patch.setattr("benchmarks.bench.sys.executable", "/bin/false")
+        main()
+    assert page.read_bytes() == before
 
 
 def test_a_page_without_the_markers_is_refused(tmp_path: Path) -> None:
