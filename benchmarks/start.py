@@ -42,7 +42,16 @@ def main() -> None:
         seconds = [median(column) for column in zip(*rounds, strict=True)]
         ratios = [median(mine[i] / least[i] for mine, least in zip(rounds, bare, strict=True)) for i in (0, 1)]
         rows.append([name, workers, *(f"{one:.1f}" for one in seconds), *(f"{one:.2f}" for one in ratios)])
-    columns = ("checkout", "workers", ">clock, s", ">processors, s", ">clock / import", ">processors / import")
+    columns: tuple[str, ...] = (
+        "checkout",
+        "workers",
+        ">clock, s",
+        ">processors, s",
+        ">clock / import",
+        ">processors / import",
+    )
+    if not options.against:  # all of this one
+        columns, rows = columns[1:], [row[1:] for row in rows]
     note = f"{options.keys} keys, asv-raw10, the bundled corpus; medians of {options.rounds} rounds."
     show(options.json, Table(columns, rows, note))
 

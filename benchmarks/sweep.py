@@ -2,18 +2,18 @@
 
 ``python -m benchmarks.sweep [--model asv-raw10] [--keys 200] [--rounds 3] [--device cpu]``
 
-(a) the way of the released code: per key and utterance encrypt the query, then a batch of one through the encrypted
-    model;
-(b) the model's own fastest forward pass over the same audio, the best of all batch sizes: what no sweep can beat
-    per key;
-(c) what a careful user writes: per key encrypt the whole corpus at once, then ask the encrypted model in batches of
-    the best of all sizes;
-(s) ``wrongkey sweep`` as a user calls it, in one process: set-up, self-checks, tuning, metrics with intervals and
-    files included;
-(m) the same per key once it runs: the marginal cost of a key, from two sweeps of different length.
+forward      the model's own fastest forward pass over the same audio, with the best of several batch sizes: what no sweep
+             can beat per key
+released     the way of the released code: per key and utterance encrypt the query, then a batch of one through the
+             encrypted model
+batched      what a careful user writes: per key encrypt the whole corpus at once, then ask the encrypted model in
+             batches of the best size
+sweep        ``wrongkey sweep`` as a user calls it, in one process: set-up, self-checks, tuning, metrics with intervals
+             and files included
+further key  the same per key once it runs: the marginal cost of a key, from two sweeps of different length
 
 On a CPU every way has one core and one thread. Rounds alternate the ways, so that a change of the machine's clock hits
-all of them. (a) and (c) are asked under the same keys, and must answer the same.
+all of them. Released and batched are asked under the same keys, and must answer the same.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def main() -> None:
         marginal = (whole - short) / (options.keys - max(options.keys // 10, 1))
         rows.append((forward, released, batched, whole / options.keys, marginal))
         print(
-            f"per key: (b) {forward * 1e3:.1f} ms at batch {batch}, (a) {released / forward:.2f} x (b), "
-            f"(c) {batched / forward:.2f} x (b), (s) {whole / options.keys / forward:.2f} x (b), "
-            f"(m) {marginal / forward:.2f} x (b)",
+            f"per key: forward {forward * 1e3:.1f} ms at batch {batch}; beside it released {released / forward:.2f}, "
+            f"batched {batched / forward:.2f}, sweep {whole / options.keys / forward:.2f}, "
+            f"further key {marginal / forward:.2f}",
             flush=True,
         )
     ratio = [median(row[i] / row[0] for row in rows) for i in (1, 2, 3, 4)]
@@ -83,14 +83,14 @@ def main() -> None:
     columns = (
         "model",
         ">keys",
-        ">rows a pass of (b)",
-        ">(b), ms a key",
-        ">(a) / (b)",
-        ">(c) / (b)",
-        ">(s) / (b)",
-        ">(m) / (b)",
-        ">(a) / (m)",
-        ">(c) / (m)",
+        ">rows of a forward pass",
+        ">forward pass, ms a key",
+        ">released / forward",
+        ">batched / forward",
+        ">sweep / forward",
+        ">further key / forward",
+        ">released / further key",
+        ">batched / further key",
     )
     cells = [f"{one:.2f}" for one in (*ratio, ratio[0] / ratio[-1], ratio[1] / ratio[-1])]
     note = (
@@ -158,7 +158,9 @@ def _check_same(experiment: Experiment) -> None:
     one_by_one, together = torch.cat(_released(experiment)), torch.cat(_batched(experiment, 4))
     difference = float((one_by_one - together).abs().max() / one_by_one.abs().max())
     if not difference < SAME:
-        raise SystemExit(f"(a) and (c) answer differently under the same keys: {difference:.1e} of the largest entry.")
+        raise SystemExit(
+            f"The released and the batched way answer differently under the same keys: {difference:.1e} of the largest entry."
+        )
 
 
 def _seconds(experiment: Experiment, work: Callable[[], object]) -> float:
