@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.sweep [--model asv-raw10] [--keys 200] [--rounds 3] [--device cpu]``
 
-forward      the model's own fastest forward pass over the same audio, with the best of several batch sizes: what no sweep
-             can beat per key
+forward      the model's own fastest forward pass over the same audio, with the best of several batch sizes: what no
+             sweep can beat per key
 released     the way of the released code: per key and utterance encrypt the query, then a batch of one through the
              encrypted model
 batched      what a careful user writes: per key encrypt the whole corpus at once, then ask the encrypted model in
@@ -159,7 +159,7 @@ def _check_same(experiment: Experiment) -> None:
     difference = float((one_by_one - together).abs().max() / one_by_one.abs().max())
     if not difference < SAME:
         raise SystemExit(
-            f"The released and the batched way answer differently under the same keys: {difference:.1e} of the largest entry."
+            f"Released and batched answer differently under the same keys: {difference:.1e} of the largest entry."
         )
 
 
