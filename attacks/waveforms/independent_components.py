@@ -73,7 +73,8 @@ class IndependentComponents(AttackDefaults):
         public = self._public(evidence.background, evidence.setting)
         rows = block_rows(evidence.ciphertext, evidence.setting.block_size)
         halves = [
-            recovered(half, public, evidence.seed + number, settings) for number, half in enumerate(in_halves(rows))
+            recovered(half, public, evidence.seed + number, settings)
+            for number, half in enumerate(halves_of_each(rows))
         ]
         misfit = Misfit(level(rows, settings), settings.descent_steps)
         ends = [misfit.descended(key) for key in halves]
@@ -110,6 +111,6 @@ def recovered(
     return min(ends, key=misfit.of)
 
 
-def in_halves(sequences: Sequence[Matrix]) -> tuple[list[Matrix], list[Matrix]]:
+def halves_of_each(sequences: Sequence[Matrix]) -> tuple[list[Matrix], list[Matrix]]:
     """The first and the second half of each sequence of block rows."""
     return [rows[: len(rows) // 2] for rows in sequences], [rows[len(rows) // 2 :] for rows in sequences]

@@ -71,7 +71,7 @@ class WhitenedPrediction(AttackDefaults):
         heard = voices([torch.from_numpy(one) for one in rows], rate)
         assert recovery.key is not None  # the search wants a key
         agreement = 1.0
-        for half in in_halves(evidence.ciphertext, size):
+        for half in halves_of_all(evidence.ciphertext, size):
             try:
                 other = self._search.run(replace(evidence, ciphertext=half)).key
             except BadInput as error:  # a half that is silent, say
@@ -88,7 +88,7 @@ class WhitenedPrediction(AttackDefaults):
         )
 
 
-def in_halves(ciphertext: Sequence[Tensor], size: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def halves_of_all(ciphertext: Sequence[Tensor], size: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The first and the second half of the blocks of all queries together."""
     blocks = [query[: len(query) // size * size].reshape(-1, size) for query in ciphertext]
     middle, first, second = sum(map(len, blocks)) // 2, [], []

@@ -10,7 +10,7 @@ import torch
 from tests.narrow import present
 from wrongkey.attacks.base import Case, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.scores import key_error
-from wrongkey.attacks.waveforms.whitened_prediction import NOT_ALIKE, WhitenedPrediction, in_halves
+from wrongkey.attacks.waveforms.whitened_prediction import NOT_ALIKE, WhitenedPrediction, halves_of_all
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.keys import correct_key, encrypt_query, get_scheme
@@ -98,7 +98,7 @@ def test_a_half_may_have_the_key_of_the_mirrored_spectrum(voice):
 
 
 def test_halves_are_of_all_queries_together_and_of_whole_blocks():
-    first, second = in_halves([torch.arange(13.0), torch.arange(8.0)], 4)
+    first, second = halves_of_all([torch.arange(13.0), torch.arange(8.0)], 4)
     assert [one.tolist() for one in first] == [[*range(8)]]
     assert [one.tolist() for one in second] == [[*range(8, 12)], [*range(8)]]
 
