@@ -335,8 +335,10 @@ def rotated(x: Tensor, rotations: Tensor, key_cut: KeyCut) -> Tensor:
     device in every pass.
     """
     blocks = rows_of(x, key_cut)
-    product = blocks.reshape(-1, blocks.shape[-1]).to(rotations.dtype) @ rotations
-    return speech_of(product.to(x.dtype).reshape(len(rotations), *blocks.shape), key_cut)
+    keys, size, _ = rotations.shape
+    beside = rotations.transpose(0, 1).reshape(size, keys * size)  # one wide product, and not one for each key
+    product = blocks.reshape(-1, size).to(rotations.dtype) @ beside
+    return speech_of(product.to(x.dtype).reshape(*blocks.shape[:-1], keys, size).movedim(-2, 0), key_cut)
 
 
 def cut_bins(rotated: Tensor, plain: Tensor) -> Tensor:
