@@ -187,7 +187,8 @@ def recover(
     scheme : str or Scheme
         How the key was drawn.
     block_size : int, optional
-        M, up to 128, of keys that multiply at least 2 samples together. By default the ciphertext shows it.
+        M, up to 128, of keys that multiply at least 2 samples together. By default the ciphertext shows it. Of blocks
+        that are more than 128 samples together divisors may show alone, and all that it may be are tried.
     seed : int
         Of everything random in the attacks.
 
@@ -200,7 +201,7 @@ def recover(
     ------
     BadInput
         Where no attack applies, the recordings are silent or too short for it, or show no block size; for samples that
-        are no finite real numbers, and for a rate, block size or seed that is none.
+        are no finite real numbers, a rate that is not positive, a block size that is not whole, or a negative seed.
 
     Examples
     --------
@@ -212,10 +213,10 @@ def recover(
     >>> found.success_claimed, found.key.block_size
     (True, 5)
     """
-    check_recordings(waveforms, rate, block_size, seed)
+    check_input(waveforms, rate, block_size, seed)
     scheme = get_scheme(scheme)
     check_one_matrix(scheme, "to recover it")
-    period = period_of(waveforms, rate, longest=LARGEST * scheme.span)
+    period = period_of(waveforms, rate, span=scheme.span)
     size = block_size if block_size is not None else _block_shown(period, scheme, waveforms)
     setting = Setting(scheme, KeyCut("samples", size).under(scheme).merged, float(rate))
     attacks, together = _attacks_on(setting), setting.block_size  # samples that the key multiplies together
@@ -308,8 +309,8 @@ class _Tried:
     rate: float
 
 
-def check_recordings(waveforms: Sequence[Waveform], rate: float, block_size: int | None, seed: int) -> None:
-    """Raise BadInput unless there are recordings, each of finite samples `(samples,)`, and the numbers can be such."""
+def check_input(waveforms: Sequence[Waveform], rate: float, block_size: int | None, seed: int) -> None:
+    """Raise BadInput unless there are recordings, each of finite samples `(samples,)`, and these numbers are valid."""
     if not rate > 0:
         raise BadInput(f"The rate must be a number of samples per second, not {rate}.")
     if block_size is not None and not isinstance(block_size, int | np.integer):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wrongkey.attacks.recover import Recovered, Waveform, block_of, check_recordings, recover
+from wrongkey.attacks.recover import Recovered, Waveform, block_of, check_input, recover
 from wrongkey.attacks.waveforms.block_size import period_of
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.windows import sends_windows
@@ -135,7 +135,7 @@ def recover_changing(
         As `recover`, and for a scheme of one matrix and one that sends windows, where no attack applies to what
         changes, where no part holds enough ciphertext, and where none shows its block size.
     """
-    check_recordings(waveforms, rate, block_size, seed)
+    check_input(waveforms, rate, block_size, seed)
     scheme = get_scheme(scheme)
     if scheme.derived is None:
         raise BadInput(f"A key of {scheme.name} does not change: attack it as one matrix.")

@@ -160,10 +160,18 @@ def _options() -> argparse.Namespace:
 
 def _arguments(one: Measurement, options: argparse.Namespace) -> list[str]:
     arguments = list(one.short if options.short else one.arguments)
-    if one.whisper is not None and options.whisper is not None:
-        folder = str(options.whisper.resolve())
-        arguments += [one.whisper, folder] if one.whisper else [f"whisper:{folder}"]
+    folder = options.whisper or _whisper_before(one, options.out)
+    if one.whisper is not None and folder is not None:
+        named = str(folder.resolve())
+        arguments += [one.whisper, named] if one.whisper else [f"whisper:{named}"]
     return arguments
+
+
+def _whisper_before(one: Measurement, out: Path) -> Path | None:
+    """The folder of the Whisper checkpoint that was measured before, if it is still there."""
+    given = (_kept(one, out) or {}).get("made_by", {}).get("arguments") or [""]
+    folder = Path(str(given[-1]).removeprefix("whisper:"))
+    return folder if folder.is_absolute() and folder.is_dir() else None
 
 
 def _measure(one: Measurement, arguments: Sequence[str], out: Path) -> bool:
@@ -231,15 +239,18 @@ def _sources(rooms: Sequence[str]) -> Iterator[Path]:
 
 
 def _result(one: Measurement, arguments: Sequence[str], out: Path) -> Mapping[str, Any] | None:
-    """The result that is there, made by this code in this way on such a machine; it may be of Whisper as well."""
+    """The result that is there, made by this code in this way on such a machine."""
+    found = _kept(one, out)
+    return found if found is not None and found.get("made_by") == _made_by(one, arguments) else None
+
+
+def _kept(one: Measurement, out: Path) -> Mapping[str, Any] | None:
+    """The result that is there, however it was made."""
     try:
-        found: Mapping[str, Any] = json.loads((out / one.file).read_text(encoding="utf-8"))
-        given = found["made_by"]["arguments"]
-        named = 0 if one.whisper is None else 2 if one.whisper else 1  # words that name a checkpoint
-        way = list(arguments) if given == list(arguments) else [*arguments, *given[len(given) - named :]]
-        return found if found["made_by"] == _made_by(one, way) else None
-    except (OSError, ValueError, LookupError, TypeError):
+        found = json.loads((out / one.file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def _text(place: str, options: argparse.Namespace) -> str:

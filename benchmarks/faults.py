@@ -37,6 +37,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -278,7 +279,9 @@ def injected(fault: str, number: int, stops: Stops) -> dict[str, object]:
 def revision() -> str:
     """The commit of the code, with "-dirty" where files were changed since; empty outside of a git checkout."""
     asked = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    with suppress(FileNotFoundError):  # no git
+        return subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    return ""
 
 
 def last_of_each(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:

@@ -259,7 +259,7 @@ def attacked(name: str, voices: int, scheme: str, size: int, wave: Wave, number:
     case = blind_case(attack, setting, voices)
     assert case is not None
     each = len(whole) // setting.size // voices * setting.size
-    victim, *others = torch.split(torch.from_numpy(whole), each)
+    victim, *others = torch.split(torch.from_numpy(whole[: each * voices]), each)
     enrolled = BackgroundSpeech(tuple(others), ()) if others else None
     found: Recovery = attack.run(Evidence(setting, case, number, ciphertext=(victim,), enrolled=enrolled))
     assert found.key is not None

@@ -32,7 +32,7 @@ from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.keys.inverse import inverse_of
 
-BATCHES = (1, 2, 4, 8, 16, 32)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
 ASKED = {"asr-words": (100, 112)}  # keys, and utterances of the bundled corpus: all of them
 ASKED_SLOW = 3, 16
 SWEPT = 1000  # keys of the sweep that is tuned for

@@ -45,10 +45,8 @@ from wrongkey.evaluation.tasks.trials import Trials
 
 SPEAKERS, UTTERANCES, TRIALS, DIM = 40, 4_708, 37_720, 256  # VoxCeleb1's test part
 TEXTS, VOCABULARY, ERRORS = 2_620, 5_000, 0.3  # LibriSpeech's test-clean; a noisy hypothesis
-SENTENCES, COMMANDS = (
-    (10, 40),
-    (3, 8),
-)  # words of a text: about LibriSpeech's, and bundled-words'; the last one excluded
+SENTENCES = 10, 40  # words of a text, about LibriSpeech's; the last number excluded
+COMMANDS = 3, 8  # those of bundled-words
 MODELS = "asv-raw10", "RawNeXt, 20.3 M parameters", "asr-words"
 
 

@@ -47,8 +47,7 @@ class SegmentFiles:
         _remove_abandoned()
         with explained_errors(folder or Path(tempfile.gettempdir()), REMEDY):
             self.folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
-            lock = FileLock(self.folder / LOCK)
-            lock.acquire(timeout=0)
+            lock = _private_lock(self.folder, LOCK, timeout=0)
             for left in self.folder.glob("*x*"):  # by a process that was killed while it wrote
                 left.unlink()
         self._end = weakref.finalize(self, _remove, self.folder, lock)
@@ -99,7 +98,7 @@ def machine_folder(name: str) -> Iterator[Path]:
     """A private folder of temporary files by its name, or by its path, for one process of this machine at a time."""
     folder = Path(tempfile.gettempdir(), name)
     with explained_errors(folder, REMEDY):
-        lock = _locked(folder)
+        lock = _private_lock(folder, READING)
     try:
         yield folder
     finally:
@@ -150,18 +149,26 @@ def _remove_abandoned() -> None:
                 _remove(folder, lock)
 
 
-def _locked(folder: Path) -> FileLock:
-    """Make a private folder, and lock it; it may go with its owner while this process waits for the lock."""
+def _private_lock(folder: Path, name: str, timeout: float = -1) -> FileLock:
+    """Make a folder that this user alone can read, and lock a file in it; raises Timeout as FileLock does.
+
+    The folder may go with the process that made it, at any moment until this one has the lock.
+    """
     while True:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _check_own(folder)
-        lock = FileLock(folder / READING)
+        lock = FileLock(folder / name)
         try:
-            lock.acquire()
+            folder.mkdir(mode=0o700, exist_ok=True)
             _check_own(folder)
-            folder.chmod(0o700)  # the lock makes a folder that went again, for all to read
-        except FileNotFoundError:
+            lock.acquire(timeout)
+            _check_own(folder)
+            folder.chmod(0o700)  # FileLock makes a folder that is not there, for all to read
+        except (FileNotFoundError, FileExistsError):
             lock.release()
+            if not folder.parent.is_dir():
+                raise
+        except BaseException:
+            lock.release()
+            raise
         else:
             return lock
 

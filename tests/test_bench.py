@@ -1,5 +1,6 @@
 """`make bench` in short: every benchmark runs, its tables come into the page, and what is there is skipped."""
 
+import argparse
 import json
 import re
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bench import ALL, MISSING, PAGE, ROOT, _made_by, _result, main, write_place
+from benchmarks.bench import ALL, MISSING, PAGE, ROOT, _arguments, main, write_place
 
 PLACES = list(dict.fromkeys(one.place for one in ALL))
 BEFORE, AFTER = (
@@ -73,14 +74,14 @@ def test_what_is_there_is_skipped_and_what_other_code_made_is_measured_again(tmp
     assert "stale" not in between(page) and json.loads(file.read_bytes())["made_by"]["code"] != "of yesterday"
 
 
-def test_a_result_of_whisper_as_well_is_kept_by_a_run_without_it(tmp_path: Path) -> None:
+def test_whisper_is_measured_again_where_it_was_before(tmp_path: Path) -> None:
     recognisers = next(one for one in ALL if one.name == "recognisers")
-    made_by = _made_by(recognisers, ["asr-words", "whisper:/a/folder"])
-    (tmp_path / recognisers.file).write_text(json.dumps({"made_by": made_by, "tables": []}), encoding="utf-8")
-    assert _result(recognisers, ["asr-words"], tmp_path) is not None
-    assert _result(recognisers, ["asr-words", "whisper:/a/folder"], tmp_path) is not None
-    assert _result(recognisers, ["asr-words", "whisper:/another"], tmp_path) is None
-    assert _result(recognisers, ["another"], tmp_path) is None
+    options = argparse.Namespace(whisper=None, short=False, out=tmp_path)
+    assert _arguments(recognisers, options) == ["asr-words"]
+    for folder, expected in ((tmp_path, ["asr-words", f"whisper:{tmp_path}"]), (tmp_path / "gone", ["asr-words"])):
+        kept = {"made_by": {"code": "of yesterday", "arguments": ["asr-words", f"whisper:{folder}"]}, "tables": []}
+        (tmp_path / recognisers.file).write_text(json.dumps(kept), encoding="utf-8")
+        assert _arguments(recognisers, options) == expected
 
 
 def test_what_fails_leaves_its_table_as_it_was(tmp_path: Path) -> None:

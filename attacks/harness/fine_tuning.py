@@ -66,9 +66,12 @@ def fine_tuned(model: Model, background: BackgroundSpeech, what: str, seed: int)
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(seed)
+        learned = steps == 0
         for _ in range(steps):
             training.zero_grad()
-            for group in _batch(model, background.queries, rng):
+            groups = _batch(model, background.queries, rng)
+            learned = learned or bool(groups)
+            for group in groups:
                 with torch.no_grad():
                     target = reference(group)
                 loss = _distance(answer(_noisy(group, rng)), target) * len(group) / BATCH
@@ -76,6 +79,11 @@ def fine_tuned(model: Model, background: BackgroundSpeech, what: str, seed: int)
                     raise BadInput(f"Model {model.name} gives no gradients to its weights: it cannot be fine-tuned.")
                 loss.backward()  # type: ignore[no-untyped-call]
             training.step()
+    if not learned:
+        raise BadInput(
+            f"Fine-tuning learns from pieces of at most {LONGEST:,} numbers, and {model.name} cuts this speech into "
+            "longer ones: give shorter background utterances."
+        )
     tuned.network.eval().requires_grad_(False)
     return tuned
 
@@ -129,11 +137,6 @@ def _batch(model: Model, queries: Sequence[Tensor], rng: np.random.Generator) ->
         piece = pieces[int(rng.integers(len(pieces)))]
         if piece.numel() <= LONGEST:
             by_shape.setdefault(tuple(piece.shape), []).append(piece)
-    if not by_shape:
-        raise BadInput(
-            f"Fine-tuning learns from pieces of at most {LONGEST:,} numbers, and {model.name} cuts this speech into "
-            "longer ones: give shorter background utterances."
-        )
     return [torch.stack(members) for members in by_shape.values()]
 
 

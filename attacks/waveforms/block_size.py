@@ -97,12 +97,11 @@ class Period:
     chance: float
 
 
-def period_of(
-    waveforms: Sequence[Waveform], rate: float, settings: PeriodSettings = DEFAULTS, longest: int | None = None
-) -> Period:
+def period_of(waveforms: Sequence[Waveform], rate: float, settings: PeriodSettings = DEFAULTS, span: int = 1) -> Period:
     """The period of waveforms `(samples,)` that all begin with a block; 2 to `settings.largest` samples.
 
-    With `longest` it may be the least common multiple, up to so many samples, of periods up to `settings.largest`.
+    Of `span` blocks that a key multiplies together it may be a common multiple of such periods, up to `span` times as
+    many samples.
 
     Examples
     --------
@@ -119,9 +118,9 @@ def period_of(
     if chance > log(settings.chance):
         return Period(None, (), chance)
     sure = log(settings.surely / len(tested))
-    found, period, longest = [first], first, longest or settings.largest
+    found, period = [first], first
     for q in others:
-        if lines[q].mean() <= sure and lcm(period, q) <= longest:
+        if lines[q].mean() <= sure and lcm(period, q, span) <= settings.largest * span:
             found.append(q)
             period = lcm(period, q)
     return Period(period, tuple(found), chance)

@@ -26,8 +26,7 @@ from wrongkey.attacks.waveforms.lag_covariances import lags_for
 from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, Effort, LinearPredictionSettings
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD, upright
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
-from wrongkey.attacks.waveforms.population_search import search, similarity
-from wrongkey.attacks.waveforms.population_search import upright as low
+from wrongkey.attacks.waveforms.population_search import low_frequencies_strongest, search, similarity
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import SpeechStates, speech_states
 from wrongkey.keys.blocks import Blocks
@@ -67,7 +66,8 @@ class LinearPrediction(AttackDefaults):
         """The key of lowest value.
 
         Success is claimed where runs agree on it, it makes speech stationary that is not so in the ciphertext and, for
-        even N, voices tell it from the key of the mirrored spectrum, by `harmonics` standard errors.
+        even N, voices tell it from the key of the mirrored spectrum. measured: `runs` and `agreeing runs`, the
+        `stationarity defect`, and for even N the `harmonics`, in standard errors.
         """
         setting = evidence.setting
         blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
@@ -155,7 +155,7 @@ def independent_runs(
     for run in range(effort.most_runs):
         keys, _ = search(objective, effort, seed + 1000 * run, settings)
         key, value = descend(objective, keys[:1], settings.run_steps, settings.run_tolerance, settings)
-        ends.append(low(objective, key)[0])
+        ends.append(low_frequencies_strongest(objective, key)[0])
         values.append(value[0])
         best = int(torch.stack(values).argmin())
         if _agreeing(objective, torch.stack(ends), best, settings.agreed) >= effort.agreeing_runs:

@@ -86,7 +86,7 @@ def distinct(
     """The best `kept` keys that decrypt speech differently by more than the correction's noise floor, best first."""
     order = values.argsort()
     keys, values = keys[order], values[order]
-    likeness = similarity(objective, upright(objective, keys))
+    likeness = similarity(objective, low_frequencies_strongest(objective, keys))
     same = likeness > 1 - min(settings.niche * objective.correction, settings.most_niche)
     chosen: list[int] = []
     for i in range(len(keys)):
@@ -101,7 +101,7 @@ def similarity(objective: PredictionObjective, keys: Tensor) -> Tensor:
     return ((keys @ covariance).flatten(1) @ keys.flatten(1).mT).abs() / covariance.trace()
 
 
-def upright(objective: PredictionObjective, keys: Tensor) -> Tensor:
+def low_frequencies_strongest(objective: PredictionObjective, keys: Tensor) -> Tensor:
     """Keys (n, N, N), those of even N turned so that decrypted speech has more low than high frequencies.
 
     For even N, J cannot tell K from diag(+1, -1, +1, ...) K, under which the spectrum of speech is reversed.
@@ -130,7 +130,7 @@ def variants(
     permuted = permuted[objective.value(permuted).argsort()[:part]]
     if len(keys) == 1:
         return torch.cat([turned, permuted])
-    aligned = upright(objective, keys).numpy()
+    aligned = low_frequencies_strongest(objective, keys).numpy()
     first = _parents(len(keys), part, rng)
     second = (first + rng.integers(1, len(keys), part)) % len(keys)  # any other key
     crossed = np.stack([_crossed(aligned[i], aligned[j], rng) for i, j in zip(first, second, strict=True)])

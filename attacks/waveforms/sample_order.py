@@ -262,7 +262,7 @@ class OrderSearch:
             segments, settings.states, seed, settings.least_segments, settings.clustering_rounds
         )
         self.both = halves(segments, settings.judged_run)
-        self.random, self.settings = np.random.default_rng(seed), settings
+        self.random, self.settings = np.random.default_rng((seed, 1)), settings  # other numbers than the starts'
         self.size = segments.shape[-1]
         self.rearrangements: NDArray[np.int64] | None = None
 

@@ -6,15 +6,18 @@ So a call that hangs is noticed, and a slow one is seen to be working.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
+from statistics import median
 from time import monotonic
 from types import TracebackType
 
 from wrongkey.printable import listed
 
 MINUTE = 60.0
-LONGER = 3  # times what the longest of the others took, from which on a call may hang
+LONGER = 3  # times what others took (the median of the last ones), from which on a call may hang
+COMPARED = 20
 NAMED = 4  # of the calls that are being computed
 
 Report = Callable[[str], None]
@@ -47,7 +50,7 @@ class Watch:
         self.answers = self.late = 0
         self._last = monotonic()
         self._since: Mapping[str, float] = {}
-        self._longest = 0.0  # seconds of what is not busy any more
+        self._took: deque[float] = deque(maxlen=COMPARED)  # seconds of what is not busy any more
         self._over = threading.Event()
 
     @property
@@ -58,7 +61,7 @@ class Watch:
     @busy.setter
     def busy(self, names: Sequence[str]) -> None:
         now, before = monotonic(), self._since
-        self._longest = max([self._longest, *(now - since for name, since in before.items() if name not in names)])
+        self._took.extend(now - since for name, since in before.items() if name not in names)
         self._since = {name: before.get(name, now) for name in names}
 
     @property
@@ -99,7 +102,7 @@ class Watch:
         """What is to be said at a moment."""
         if silent := int((now - self._last) / MINUTE):
             return f"no {self.unit} for {_minutes(silent)}; {self.done()} done; busy with {self.doing}"
-        long = max(MINUTE, LONGER * self._longest) if self._longest else inf  # nothing to compare with
+        long = max(MINUTE, LONGER * median(self._took)) if self._took else inf  # nothing to compare with
         if slow := [name for name, since in self._since.items() if now - since > long]:
             oldest = min(self._since[name] for name in slow)
             return f"busy with {some_of(slow)} for {_minutes(int((now - oldest) / MINUTE))}; {self.done()} done"

@@ -373,7 +373,7 @@ def test_windows_are_joined_and_believed_where_they_agree(voice, monkeypatch, ke
         ({"waveforms": [np.ones(9_000, complex)]}, "complex128"),
     ],
 )
-def test_numbers_that_are_none_are_refused(changed, said):
+def test_invalid_numbers_are_refused(changed, said):
     given = {"waveforms": [np.ones(9_000)], "rate": RATE, "scheme": "shuffling", "block_size": 6}
     with pytest.raises(BadInput, match=said):
         recover(**given | changed)
@@ -387,7 +387,7 @@ def test_super_blocks_beyond_the_longest_period_are_found_by_divisors_of_it(size
     _, secret = encrypted(voice, "rom+order=4", size)
     short = replace(PERIOD, largest=largest)
     monkeypatch.setattr(module, "PERIOD", short)
-    monkeypatch.setattr(module, "period_of", lambda waves, rate, longest: period_of(waves, rate, short, longest))
+    monkeypatch.setattr(module, "period_of", lambda waves, rate, span: period_of(waves, rate, short, span))
     found = recover(secret, RATE, "rom+order=4")
     assert found.success_claimed and found.key.block_size == size and found.block_from_ciphertext
     assert said in found.evidence[-1]

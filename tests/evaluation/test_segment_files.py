@@ -7,18 +7,18 @@ import stat
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 
 from tests.narrow import of_type, present
 from wrongkey.errors import BadInput
 from wrongkey.evaluation import experiment as experiment_module
-from wrongkey.evaluation import reader
+from wrongkey.evaluation import reader, segment_files
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.finished import is_finished
@@ -98,23 +98,35 @@ def test_speech_as_it_was_recorded_does_not_fill_the_memory_either(temporary, mo
     assert folders(temporary) == before
 
 
-def test_a_folder_that_goes_while_a_process_waits_for_it_is_made_again_for_its_owner_alone(temporary):
+@pytest.mark.parametrize("goes_before", ["the check", "the lock"])
+def test_a_folder_that_goes_is_made_again_for_its_owner_alone(goes_before, temporary, monkeypatch):
+    """Between any two steps the process that made it may end."""
     name = f"{PREFIX}that-goes"
+    gone: list[str] = []
+
+    def once(step):
+        def stepped(*arguments):
+            if not gone:
+                shutil.rmtree(temporary / name)
+                gone.append(name)
+            return step(*arguments)
+
+        return stepped
+
+    if goes_before == "the check":
+        monkeypatch.setattr(segment_files, "_check_own", once(segment_files._check_own))
+    else:
+        monkeypatch.setattr(FileLock, "acquire", once(FileLock.acquire))
     before = os.umask(0o022)
     try:
-        with ThreadPoolExecutor(1) as second:
-            with machine_folder(name) as folder:
-                waiting = second.submit(_mode_inside, name)
-                wait([waiting], timeout=0.3)  # it has seen the folder by now, and waits for the lock
-                shutil.rmtree(folder)
-            assert waiting.result() == 0o700
+        with machine_folder(name) as folder:
+            assert gone and stat.S_IMODE(folder.stat().st_mode) == 0o700
+            shutil.rmtree(folder)  # its owner may end while others are inside
+            files = SegmentFiles(torch.float32, folder)
+            files.append(torch.ones(3, 4))
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     finally:
         os.umask(before)
-
-
-def _mode_inside(name: str) -> int:
-    with machine_folder(name) as folder:
-        return stat.S_IMODE(folder.stat().st_mode)
 
 
 def test_workers_of_a_caller_that_maps_nothing_map_nothing(temporary, monkeypatch):

@@ -14,7 +14,7 @@ from wrongkey.attacks.waveforms.average_speech import average_starts
 from wrongkey.attacks.waveforms.linear_prediction import LinearPrediction, recover, stationarity_defect
 from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, Effort, LinearPredictionSettings
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD
-from wrongkey.attacks.waveforms.population_search import distinct, search, similarity, upright
+from wrongkey.attacks.waveforms.population_search import distinct, low_frequencies_strongest, search, similarity
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import speech_states
 from wrongkey.evaluation.preparation import Preparation
@@ -90,7 +90,7 @@ def test_upright_speech_has_more_low_frequencies_and_similarity_ignores_the_sign
     objective = PredictionObjective(speech_states(toy_blocks(4, 2.0, 0), 2, 2, 0, 16_000.0, DEFAULTS), 8, 1e-3)
     plain = torch.eye(4, dtype=torch.float64)[None]
     turned = torch.tensor([1.0, -1, 1, -1], dtype=torch.float64).diag()[None]
-    assert torch.equal(upright(objective, torch.cat([plain, turned])), torch.cat([plain, plain]))
+    assert torch.equal(low_frequencies_strongest(objective, torch.cat([plain, turned])), torch.cat([plain, plain]))
     both = similarity(objective, torch.cat([plain, -plain, haar(1, 4, np.random.default_rng(0))]))
     assert float(both[0, 1]) == pytest.approx(1) and float(both[0, 2]) < 0.99
 

@@ -229,7 +229,9 @@ def test_fine_tuning_that_cannot_be_done_is_refused(background: BackgroundSpeech
     with pytest.raises(BadInput, match="no speech"):
         fine_tuned(toy(), BackgroundSpeech((), ()), "all fine-tuned", seed=0)
     with pytest.raises(BadInput, match="at most 300,000 numbers"):
-        fine_tuned(toy(), BackgroundSpeech((torch.ones(300_006),), ("a",)), "all fine-tuned", seed=0)
+        fine_tuned(toy(), BackgroundSpeech((torch.ones(300_006),), ("a",)), "all fine-tuned 3 steps", seed=0)
+    mixed = BackgroundSpeech((*[torch.ones(300_006)] * 19, *background.queries), ("a",) * 25)
+    fine_tuned(toy(), mixed, "all fine-tuned 20 steps", seed=0)  # steps without a short piece are left out
 
 
 def test_missing_evidence_is_refused() -> None:

@@ -29,9 +29,8 @@ def test_one_process_asks_one_key_after_the_other():
 def test_a_worker_that_is_started_late_is_waited_for():
     early, late = (predict(MEASURED, 800, 2, early).time["start"] for early in (True, False))
     assert (early.clock, late.clock) == (2.0, 4.0)
-    assert late.cpu == pytest.approx(
-        early.cpu * 4 / 3
-    )  # and one was started for nothing, before their number was known
+    # and one was started for nothing, before their number was known
+    assert late.cpu == pytest.approx(early.cpu * 4 / 3)
 
 
 def test_only_missing_keys_are_counted():
