@@ -101,5 +101,6 @@ SEMAPHORES = re.compile(r"\S*resource_tracker\.py:\d+: UserWarning: .*leaked sem
 
 def unclean(said: str) -> str | None:
     """What a command printed that is not meant for a user."""
-    noise = re.search(r"Traceback|leaked|Warning|Fatal Python", SEMAPHORES.sub("", said))
-    return f"noise: {said}" if noise else None
+    lines = SEMAPHORES.sub("", said).splitlines()
+    noise = next((line for line in lines if re.search(r"Traceback|leaked|Warning|Fatal Python", line)), None)
+    return f"noise: {noise!r} in: {said}" if noise else None

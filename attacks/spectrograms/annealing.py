@@ -162,7 +162,10 @@ def _anneal(
     coldest: float,
     sampled: int,
 ) -> Order:
-    """The best order; the median of the changes that `sampled` random exchanges make is the unit of temperature."""
+    """The best order; the median change of `sampled` random exchanges is the unit of temperature.
+
+    Where most change nothing, it is the median of the others.
+    """
     np.random.seed(seed)
     size = len(order)
     sample = np.empty(sampled)
@@ -171,7 +174,7 @@ def _anneal(
         sample[n] = abs(_change(a, b, linear, order, i, j)) if i != j else 0.0
     if not sample.any():  # of elements that are all alike no order is better
         return order
-    scale = np.median(sample[sample > 0])
+    scale = np.median(sample) or np.median(sample[sample > 0])
     energy, least, best = 0.0, 0.0, order.copy()
     for n in range(steps):
         temperature = scale * hottest * (coldest / hottest) ** (n / steps)
