@@ -3,15 +3,16 @@
 The attack needs nothing but ciphertext: no training data, no model, no known speaker. Segments are clustered into
 states (`wrongkey.attacks.waveforms.speech_states`), the mean log prediction error of all states is the objective
 (`wrongkey.attacks.waveforms.prediction_objective`), and a population of keys is carried from strong to weak directions
-of speech (`wrongkey.attacks.waveforms.population_search`). The search runs several times from independent starts; the
-attack claims success where runs end at the same lowest value. For even N speech whose spectrum is mirrored is as
-predictable, and voices tell which of both keys is right (`wrongkey.attacks.waveforms.mirror`).
+of speech (`wrongkey.attacks.waveforms.population_search`). The search runs several times from independent starts. That
+runs end at the same lowest value shows that it was found, not that it is the key: each half of the ciphertext must have
+the same one. For even N speech whose spectrum is mirrored is as predictable, and voices tell which of both keys is
+right (`wrongkey.attacks.waveforms.mirror`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 
 import torch
@@ -19,20 +20,23 @@ from torch import Tensor
 
 from wrongkey.attacks.base import AttackDefaults, Case, Evidence, Need, Recovery, Setting, Threat
 from wrongkey.attacks.solvers.orthogonal_descent import descend
+from wrongkey.attacks.waveforms.agreement import agreement_of
 from wrongkey.attacks.waveforms.block_spectra import voiced_segments
 from wrongkey.attacks.waveforms.block_structure import block_structure
 from wrongkey.attacks.waveforms.continuum import no_continuum
-from wrongkey.attacks.waveforms.lag_covariances import lags_for
+from wrongkey.attacks.waveforms.lag_covariances import block_rows, lags_for
 from wrongkey.attacks.waveforms.linear_prediction_settings import DEFAULTS, Effort, LinearPredictionSettings
 from wrongkey.attacks.waveforms.mirror import NOT_TOLD, upright
 from wrongkey.attacks.waveforms.polyphase_settings import DEFAULTS as POLYPHASE
 from wrongkey.attacks.waveforms.population_search import low_frequencies_strongest, search, similarity
 from wrongkey.attacks.waveforms.prediction_objective import PredictionObjective
 from wrongkey.attacks.waveforms.speech_states import SpeechStates, speech_states
+from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.cutting import to_blocks
 
 SECONDS = (10.0, 75.0)  # of ciphertext
+NOT_ALIKE = "The two halves of the ciphertext, attacked by themselves, have other keys."
 
 
 class LinearPrediction(AttackDefaults):
@@ -65,10 +69,39 @@ class LinearPrediction(AttackDefaults):
     def run(self, evidence: Evidence) -> Recovery:
         """The key of lowest value.
 
-        Success is claimed where runs agree on it, it makes speech stationary that is not so in the ciphertext and, for
-        even N, voices tell it from the key of the mirrored spectrum. measured: `runs` and `agreeing runs`, the
-        `stationarity defect`, and for even N the `harmonics`, in standard errors.
+        Success is claimed where runs agree on it, it makes speech stationary that is not so in the ciphertext, both
+        halves of the ciphertext have it and, for even N, voices tell it from the key of the mirrored spectrum.
+        measured: `runs` and `agreeing runs`, the `stationarity defect`, for even N the `harmonics`, in standard errors,
+        and where all these are right the least `agreement of halves`.
         """
+        recovery = self._searched(evidence)
+        return self._of_halves(recovery, evidence) if recovery.success_claimed else recovery
+
+    def _of_halves(self, recovery: Recovery, evidence: Evidence) -> Recovery:
+        """A claimed recovery, or one that is not claimed since a half of the ciphertext has another key."""
+        size, rate = evidence.setting.size, evidence.setting.rate
+        rows = block_rows(evidence.ciphertext, size)
+        heard = voices([torch.from_numpy(one) for one in rows], rate)
+        assert recovery.key is not None
+        agreement = 1.0
+        for number, half in enumerate(halves_of_all(evidence.ciphertext, size), start=1):
+            try:
+                other = self._searched(replace(evidence, ciphertext=half, seed=evidence.seed + number)).key
+            except BadInput as error:  # a half that is silent, say
+                return replace(recovery, success_claimed=False, note=str(error))
+            assert other is not None
+            turned, _ = upright_by_voices(torch.from_numpy(other), heard, rate)
+            agreement = min(agreement, agreement_of(recovery.key, turned.numpy(), rows))
+        alike = agreement >= self.settings.halves
+        return replace(
+            recovery,
+            success_claimed=alike,
+            measured={**recovery.measured, "agreement of halves": agreement},
+            note=recovery.note if alike else NOT_ALIKE,
+        )
+
+    def _searched(self, evidence: Evidence) -> Recovery:
+        """What all this ciphertext shows by itself."""
         setting = evidence.setting
         blocks = [to_blocks(query.double(), setting.block_size, Blocks.SAMPLES) for query in evidence.ciphertext]
         recovered = recover(blocks, evidence.seed, setting.rate, self.settings)
@@ -88,6 +121,17 @@ class LinearPrediction(AttackDefaults):
             | ({"harmonics": told} if isfinite(told) else {}),
             note="" if told >= POLYPHASE.harmonics else NOT_TOLD,
         )
+
+
+def halves_of_all(ciphertext: Sequence[Tensor], size: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The first and the second half of the blocks of all queries together."""
+    blocks = [query[: len(query) // size * size].reshape(-1, size) for query in ciphertext]
+    middle, first, second = sum(map(len, blocks)) // 2, [], []
+    for rows in blocks:
+        first.append(rows[:middle].flatten())
+        second.append(rows[middle:].flatten())
+        middle -= min(middle, len(rows))
+    return tuple(one for one in first if len(one)), tuple(one for one in second if len(one))
 
 
 def voices(blocks: Sequence[Tensor], rate: float) -> Tensor | None:

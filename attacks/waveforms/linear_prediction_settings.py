@@ -111,6 +111,9 @@ class LinearPredictionSettings(DescentSettings, StructureSettings):
         Standard deviation, in ranks, by which these starts disturb the order of directions by energy.
     agreed : float
         Two runs agree if what their keys decrypt correlates by more than this.
+    halves : float
+        Success is claimed only if what the key decrypts correlates by so much, 0 to 1, with what that of each half of
+        the ciphertext does. An error of the key of 0.1, which counts as recovered, means 0.995.
     largest_defect : float
         Success is claimed only if the stationarity defect, 0 to 1, lies below this.
     """
@@ -154,6 +157,7 @@ class LinearPredictionSettings(DescentSettings, StructureSettings):
     emphasis: float = 0.97
     jitter: float = 1.0
     agreed: float = 0.999
+    halves: float = 0.995
     largest_defect: float = 0.2
 
     def effort(self, size: int) -> Effort:

@@ -1,7 +1,7 @@
 """Linear prediction on whitened speech: keys that it must find, and inputs on which it must not claim success."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ import torch
 from tests.narrow import present
 from wrongkey.attacks.base import Case, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.scores import key_error
-from wrongkey.attacks.waveforms.whitened_prediction import NOT_ALIKE, WhitenedPrediction, halves_of_all
+from wrongkey.attacks.waveforms.linear_prediction import NOT_ALIKE, halves_of_all
+from wrongkey.attacks.waveforms.whitened_prediction import WhitenedPrediction
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.keys import correct_key, encrypt_query, get_scheme
@@ -56,7 +57,7 @@ class Finds:
 
 def finding(*keys):
     attack = WhitenedPrediction(0.98, 12)
-    attack._search = cast(Any, Finds(list(keys)))
+    object.__setattr__(attack, "_searched", Finds(list(keys)).run)
     return attack
 
 
