@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, f
 
 from wrongkey.attacks.base import Matrix
+from wrongkey.attacks.waveforms.lag_covariances import moving_energy
 
 Waveform = NDArray[np.floating]
 ROUNDING = 1e-12  # of the energy of the products: lines below it mean nothing
@@ -158,10 +159,7 @@ def _levelled(waveform: Waveform, rate: float, settings: PeriodSettings) -> Matr
     """A waveform divided by the root of its moving mean power, which keeps its period."""
     x = np.asarray(waveform, dtype=np.float64)
     reach = max(1, round(settings.level * rate / 2))
-    energy = np.concatenate([[0.0], np.cumsum(x * x)])
-    place = np.arange(len(x))
-    begin, end = np.maximum(place - reach, 0), np.minimum(place + reach, len(x))
-    power = (energy[end] - energy[begin]) / (end - begin)
+    power = moving_energy(x[:, None], 2 * reach)
     return x / np.sqrt(np.maximum(power, settings.floor * power.mean()) + 1e-300) if len(x) else x
 
 

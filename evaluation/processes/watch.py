@@ -102,10 +102,11 @@ class Watch:
         """What is to be said at a moment."""
         if silent := int((now - self._last) / MINUTE):
             return f"no {self.unit} for {_minutes(silent)}; {self.done()} done; busy with {self.doing}"
-        long = max(MINUTE, LONGER * median(self._took)) if self._took else inf  # nothing to compare with
-        if slow := [name for name, since in self._since.items() if now - since > long]:
-            oldest = min(self._since[name] for name in slow)
-            return f"busy with {some_of(slow)} for {_minutes(int((now - oldest) / MINUTE))}; {self.done()} done"
+        took, busy = list(self._took), self._since  # another thread goes on changing them
+        long = max(MINUTE, LONGER * median(took)) if took else inf  # nothing to compare with
+        if slow := {name: since for name, since in busy.items() if now - since > long}:
+            oldest = min(slow.values())
+            return f"busy with {some_of(list(slow))} for {_minutes(int((now - oldest) / MINUTE))}; {self.done()} done"
         return None
 
 
