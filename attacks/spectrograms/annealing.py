@@ -81,6 +81,28 @@ def rearranged(
     return key
 
 
+def move_changes(objective: Assignment | TileLikelihood, key: Tensor) -> Tensor:
+    """Return `(N, N)`: how the energy changes when row i of a Shuffling key `(N, N)` is moved to place j."""
+    a = np.ascontiguousarray(objective.inverse.permute(1, 2, 0).numpy())
+    b = np.ascontiguousarray(objective.seen.permute(1, 2, 0).numpy())
+    return torch.from_numpy(_move_changes(a, b, objective.linear.numpy(), key.argmax(1).numpy().astype(np.int64)))
+
+
+@njit(cache=True)
+def _move_changes(a: Terms, b: Terms, linear: Terms, order: Order) -> Terms:
+    """A move is a chain of exchanges of neighbours, each of which costs O(k N)."""
+    size = len(order)
+    changes = np.zeros((size, size))
+    for i in range(size):
+        for step in (-1, 1):
+            moved, change, at = order.copy(), 0.0, i
+            while 0 <= at + step < size:
+                change += _exchange(a, b, linear, moved, at, at + step)
+                at += step
+                changes[i, at] = change
+    return changes
+
+
 @njit(cache=True)
 def _exchange(a: Terms, b: Terms, linear: Terms, order: Order, i: int, j: int) -> float:
     """Exchange positions i and j; the change of the energy."""

@@ -15,6 +15,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from wrongkey.attacks.spectrograms.annealing import move_changes
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood
 from wrongkey.attacks.spectrograms.statistics import Moments
 
@@ -98,16 +99,19 @@ def exchange_changes(objective: TileLikelihood, key: Tensor) -> Tensor:
 
 
 def find_order(objective: TileLikelihood, start: Tensor, rounds: int) -> tuple[Tensor, float]:
-    """Return a Shuffling key `(N, N)` of lower J than `start`, and its J, after at most `rounds` of exchanges.
+    """Return a Shuffling key `(N, N)` of lower J than `start`, and its J, after at most `rounds`.
 
-    A round makes all best exchanges of disjoint pairs, or the best one alone where together they do not help.
+    A round makes all best exchanges of disjoint pairs, or the best one alone where together they do not help. Where no
+    exchange helps, it moves one row to another place: a row that stands far from its place shifts all between, which no
+    exchange mends.
     """
     key, value = start.clone(), float(objective.value(start[None])[0])
     for _ in range(rounds):
         pairs = _disjoint(exchange_changes(objective, key))
-        if not pairs:
-            break
-        tries = torch.stack([_exchanged(key, pairs), _exchanged(key, pairs[:1])])
+        if pairs:
+            tries = torch.stack([_exchanged(key, pairs), _exchanged(key, pairs[:1])])
+        else:
+            tries = _best_move(key, move_changes(objective, key))[None]
         values = objective.value(tries)
         best = int(values.argmin())
         if float(values[best]) > value - LEAST_GAIN:
@@ -135,6 +139,13 @@ def _exchanged(key: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
     for i, j in pairs:
         order[[i, j]] = order[[j, i]]
     return key[order]
+
+
+def _best_move(key: Tensor, change: Tensor) -> Tensor:
+    """The key with the row moved whose move changes J the most downwards."""
+    i, j = divmod(int(change.argmin()), len(change))
+    order = [row for row in range(len(key)) if row != i]
+    return key[[*order[:j], i, *order[j:]]]
 
 
 def order_by_variance(plain: Moments, cipher: Moments) -> Tensor:

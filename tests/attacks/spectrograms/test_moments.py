@@ -10,11 +10,17 @@ from torch import Tensor
 from tests.attacks.solvers.finite_schemes import SIGNED
 from wrongkey.attacks.base import BackgroundSpeech, Case, Evidence, Recovery, Setting
 from wrongkey.attacks.harness.scores import key_error
-from wrongkey.attacks.spectrograms.annealing import annealed_order, rearranged
+from wrongkey.attacks.spectrograms.annealing import annealed_order, move_changes, rearranged
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, whitening
 from wrongkey.attacks.spectrograms.moments import SpectrogramMoments
 from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
-from wrongkey.attacks.spectrograms.signs_and_orders import exchange_changes, find_order, grown_signs, sign_energy
+from wrongkey.attacks.spectrograms.signs_and_orders import (
+    LEAST_GAIN,
+    exchange_changes,
+    find_order,
+    grown_signs,
+    sign_energy,
+)
 from wrongkey.attacks.spectrograms.statistics import block_grid, moments, neighbourhoods
 from wrongkey.errors import BadInput
 from wrongkey.keys.draw import draw_keys
@@ -23,7 +29,7 @@ from wrongkey.keys.query import encrypt_query
 from wrongkey.keys.schemes import SCHEMES, Scheme
 
 BINS, FRAMES = 12, 600
-TILES = KeyCut("tiles", 3)
+TILES, FRAME = KeyCut("tiles", 3), KeyCut("frames", 24)
 SETTINGS = SpectrogramMomentsSettings()
 
 OWN = Scheme("own", SCHEMES["shuffling"].words, SCHEMES["shuffling"].matrices, lambda size: 6)  # finite, of no group
@@ -149,6 +155,29 @@ def test_signs_and_exchanges_change_j_as_their_closed_forms_say(objective):
         exchanged = key.clone()
         exchanged[[i, j]] = key[[j, i]]
         assert value(objective, exchanged) - value(objective, key) == pytest.approx(float(changes[i, j]), rel=1e-6)
+
+
+@pytest.mark.parametrize(("row", "place"), [(0, 8), (7, 2), (3, 4), (5, 5)])
+def test_moves_change_j_as_their_table_says(objective, row, place):
+    key = torch.from_numpy(draw_keys("shuffling", 9, 5, 0, 1)[0])
+    moved = key.tolist()
+    moved.insert(place, moved.pop(row))
+    change = value(objective, torch.tensor(moved, dtype=torch.float64)) - value(objective, key)
+    assert change == pytest.approx(float(move_changes(objective, key)[row, place]), rel=1e-6, abs=1e-12)
+
+
+def test_a_bin_far_from_its_place_comes_back():
+    """All bins between stand one place off, and every exchange of two makes J worse."""
+    (query,), others = taller(False)[0][:1], taller(False)[1]
+    plain = moments(block_grid(speech, FRAME) for speech in others.queries)
+    cipher = moments([block_grid(query, FRAME)])
+    objective = TileLikelihood(whitening(plain, SETTINGS.noise), cipher, means=True, negligible=SETTINGS.negligible)
+    order = list(range(24))
+    order.insert(0, order.pop(14))
+    displaced = torch.eye(24, dtype=torch.float64)[order]
+    assert float(exchange_changes(objective, displaced).min()) > -LEAST_GAIN
+    found, _ = find_order(objective, displaced, SETTINGS.order_rounds)
+    assert torch.equal(found, torch.eye(24, dtype=torch.float64))
 
 
 def test_annealing_leaves_a_minimum_of_single_exchanges(objective):
