@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pypdf import PdfReader
 
 FLOATS = ("<f4", ">f4", "<f8", ">f8", "<f2", ">f2")
 # How many neighbours in a text betray a matrix, by their decimals: a page has a hundred thousand numbers of its own.
@@ -136,6 +137,11 @@ def pieces(content: bytes) -> Iterator[bytes]:
                 yield np.array(values, dtype="<f8").tobytes()
     elif content[:2] == b"\x1f\x8b":
         yield from pieces(gzip.decompress(content))
+    elif content[:4] == b"%PDF":
+        for page in PdfReader(io.BytesIO(content)).pages:
+            yield page.extract_text().encode()
+            if (drawn := page.get_contents()) is not None:
+                yield drawn.get_data()
     else:
         for packed in PACKED.findall(content):
             yield from _unpacked(packed)

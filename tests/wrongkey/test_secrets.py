@@ -10,14 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 from safetensors.torch import save_file
 
 from tests.needles import Needles, files_with
 from tests.tiny_board import PROTOCOL
+from tests.view.conftest import client
 from wrongkey.attacks.harness.salt import Salt, TrialSecrets
 from wrongkey.cli import main
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.keys import SecretKey, correct_key, draw_keys
+from wrongkey.view.load import load
 
 ROM, SHUFFLING = draw_keys("rom", 10, 41, 0, 1)[0], draw_keys("shuffling", 10, 41, 0, 1)[0]
 SMALL = "--corpus bundled --per-speaker 2 --device cpu --replicates 0 --keep-outputs --workers 1".split()
@@ -31,6 +35,13 @@ def page(path: Path, key: np.ndarray) -> None:
     path.write_bytes(b"<audio src='data:audio/ogg;base64," + base64.b64encode(key.astype("<f4").tobytes()) + b"'>")
 
 
+def pdf(path: Path, key: np.ndarray) -> None:
+    figure = Figure()
+    figure.text(0.1, 0.5, str(key.ravel()[:3].tolist()))
+    with rc_context({"pdf.fonttype": 42}):
+        figure.savefig(path, format="pdf")
+
+
 WRITERS = {
     "f4": lambda path, key: path.write_bytes(b"123" + key.astype("<f4").tobytes()),
     "big-endian f8": lambda path, key: path.write_bytes(key.astype(">f8").tobytes()),
@@ -41,6 +52,7 @@ WRITERS = {
     "gzip": lambda path, key: path.write_bytes(gzip.compress(key.tobytes())),
     "parquet": parquet,
     "page": page,
+    "pdf": pdf,
     "repr": lambda path, key: path.write_text(repr(key.tolist())),
     "json": lambda path, key: path.write_text(json.dumps(key.tolist(), indent=1)),
     "numpy": lambda path, key: path.write_text(str(key)),
@@ -114,7 +126,9 @@ def full_run(tmp_path_factory, victims):
         "rerun attacks --workers 1",
         "compare run run-rerun",
         "recover shuffled.wav --scheme shuffling --block 10 --out recovered.wav --key-out found.npz",
-        "report run attacks --out report.html --format html,json,md,tex --table report.csv",
+        "report run attacks --out report.html --format html,json,pdf,md,tex --table report.csv",
+        "sweep --model tests.toys:raw3 --keys 4 --recordings real --media real --out heard",
+        "report heard --media real --out heard.html",
         "board --protocol tiny.toml --corpus bundled --workers 1 --out board",
         "analyse leaks --corpus bundled --utterances 2 --scheme rom --block 3 --out leaks",
         "analyse phase --corpus bundled --utterances 2 --scheme rom --block 8 --out phase",
@@ -132,7 +146,20 @@ def full_run(tmp_path_factory, victims):
             code = main([*command.split(), *more])
             allowed = (2,) if "x.wav" in command else (0, 1, 3) if command.startswith("compare") else (0,)
             assert code in allowed, (command, (place / "printed.txt").read_text()[-500:])
+    keep_answers(place)
     return place
+
+
+def keep_answers(place: Path) -> None:
+    """Keep what `wrongkey view --media real` answers about the first key of a run that kept clips."""
+    browser = client(load([place / "heard"], real=True))
+    asked = ["/", "/view.js", "/key/heard/0"]
+    asked += [f"/sound/heard/0/{use}.{kind}" for use in ("encrypt", "decrypt") for kind in ("opus", "png")]
+    (place / "answers").mkdir()
+    for number, path in enumerate(asked):
+        answer = browser.get(path)
+        assert answer.status_code == 200, (path, answer.text)
+        (place / "answers" / str(number)).write_bytes(answer.content)
 
 
 def test_a_users_keys_are_in_their_files_alone(full_run):
