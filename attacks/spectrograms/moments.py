@@ -15,7 +15,9 @@ logarithms, for which the statistics hold.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 
 import torch
@@ -26,7 +28,7 @@ from wrongkey.attacks.solvers.key_lists import part_of_its_group
 from wrongkey.attacks.spectrograms.annealing import annealed_order, rearranged
 from wrongkey.attacks.spectrograms.bin_order import PublicBins, bin_statistics, groups, likely_order, public_bins
 from wrongkey.attacks.spectrograms.likelihood import TileLikelihood, third_moments, whitening
-from wrongkey.attacks.spectrograms.search import polished, polished_along, search
+from wrongkey.attacks.spectrograms.search import Ranked, polished, polished_along, search
 from wrongkey.attacks.spectrograms.settings import SpectrogramMomentsSettings
 from wrongkey.attacks.spectrograms.signs_and_orders import find_flips, find_order, nearest_order, order_by_variance
 from wrongkey.attacks.spectrograms.statistics import Moments, block_grid, moments
@@ -77,39 +79,40 @@ class SpectrogramMoments(AttackDefaults):
     def run(self, evidence: Evidence) -> Recovery:
         """Find the key of least J.
 
-        In large blocks J does not tell a right key from one with single directions wrong, so a second search must end
-        in the same key: of half of the ciphertext under ROM, from another start under Shuffling. Success is left open
-        (None) where it does not, and for whole frames under ROM. Raises BadInput without ciphertext or background
-        speech.
+        In large blocks J does not tell a right key from one with single directions wrong, so a search of half of the
+        ciphertext must end in a key that decrypts the same, and under Shuffling two starts in the same key. Success is
+        left open (None) where they do not, and for whole frames under ROM. Raises BadInput without ciphertext or
+        background speech.
         """
         if evidence.background is None or not evidence.background.queries:
             raise BadInput("The attack spectrogram-moments learns from plain speech of other people: name its corpus.")
         setting, settings, seed = evidence.setting, self.settings, evidence.seed
         public = self._learned(evidence.background, setting)
-        grids = [public.grid(query) for query in evidence.ciphertext]
-        cipher = moments(grids)
-        objective = TileLikelihood(public.white, cipher, means=True, negligible=settings.negligible)
+        problem = _Problem(public, [public.grid(query) for query in evidence.ciphertext], seed, settings)
+        objective = problem.objective
         decisive, note = setting.size <= settings.small, ""
-        single = len(grids[0]) == 1  # row of blocks, of whole frames: its moments do not tell keys of O(N) apart
+        single = (
+            len(problem.grids[0]) == 1
+        )  # row of blocks, of whole frames: its moments do not tell keys of O(N) apart
         match setting.scheme.group:
             case Group.SIGNS:
-                key, decisive = find_flips(objective, public.plain, cipher, seed, settings.flip_starts), True
+                key, decisive = find_flips(objective, public.plain, problem.cipher, seed, settings.flip_starts), True
             case Group.PERMUTATIONS:
-                key, agreed = _order(public, grids, cipher, seed, settings)
-                decisive = decisive or agreed
+                key, agreed = _order(problem)
+                decisive = decisive or (agreed and _half_agrees(problem, key, lambda half: _order(half)[0]))
                 note = "" if decisive else INDECISIVE
             case _:
-                best = search(public.plain, cipher, seed, settings)
+                best = _orthogonal(problem)
                 both = torch.cat([best.keys[:1], -best.keys[:1]])
                 if decisive:
                     key, _ = polished(objective, both, settings)
                     decisive = not single
                 else:
-                    key = polished_along(public.plain, cipher, both, settings)
-                    decisive = not single and _half_agrees(public, grids, cipher, key, seed, settings)
+                    key = polished_along(public.plain, problem.cipher, both, settings)
+                    decisive = not single and _half_agrees(problem, key, lambda half: _orthogonal(half).keys[0])
                 note = f"{best.agreed} starts of the first stage agree" + ("" if decisive else f"; {INDECISIVE}")
         if setting.scheme.signed:
-            key = with_sign(key, objective, public, grids, settings.sign_difference)
+            key = with_sign(key, objective, public, problem.grids, settings.sign_difference)
         success_claimed: bool | None = False
         if float((key - torch.eye(len(key))).norm()) < settings.plain * len(key) ** 0.5:
             note = PLAIN
@@ -156,6 +159,31 @@ class _Public:
         return public_bins(list(groups(queries, min(frames, most))), self.settings)
 
 
+@dataclass(frozen=True)
+class _Problem:
+    """What is attacked, and what is known."""
+
+    public: _Public
+    grids: list[Tensor]  # of blocks, one of each query
+    seed: int
+    settings: SpectrogramMomentsSettings
+
+    @cached_property
+    def cipher(self) -> Moments:
+        """Moments of the ciphertext; BadInput where it has too few columns."""
+        return moments(self.grids)
+
+    @cached_property
+    def objective(self) -> TileLikelihood:
+        """J, with the noise of the end of a search."""
+        return TileLikelihood(self.public.white, self.cipher, means=True, negligible=self.settings.negligible)
+
+    @property
+    def half(self) -> _Problem:
+        """The second half of each query."""
+        return replace(self, grids=[grid[:, grid.shape[1] // 2 :] for grid in self.grids], seed=self.seed + 1)
+
+
 def with_sign(
     key: Tensor, objective: TileLikelihood, public: _Public, grids: list[Tensor], difference: float
 ) -> Tensor:
@@ -179,52 +207,54 @@ def agreement(one: Tensor, other: Tensor, covariance: Tensor) -> float:
     return abs(float((one @ covariance @ other.mT).trace() / covariance.trace()))
 
 
-def _half_agrees(
-    public: _Public, grids: list[Tensor], cipher: Moments, key: Tensor, seed: int, settings: SpectrogramMomentsSettings
-) -> bool:
-    """Whether a search of the second half of each query decrypts what the key does, up to the sign."""
+def _half_agrees(problem: _Problem, key: Tensor, find: Callable[[_Problem], Tensor]) -> bool:
+    """Whether what is found in half of the ciphertext decrypts what the key does, up to the sign."""
     try:
-        half = moments(grid[:, grid.shape[1] // 2 :] for grid in grids)
+        other = find(problem.half)
     except BadInput:  # too few columns
         return False
-    other = search(public.plain, half, seed + 1, settings).keys[0]
-    return agreement(key, other, cipher.covariance[:, 0, :, 0].mean(0)) >= settings.agreed
+    return agreement(key, other, problem.cipher.covariance[:, 0, :, 0].mean(0)) >= problem.settings.agreed
 
 
-def _order(
-    public: _Public, grids: list[Tensor], cipher: Moments, seed: int, settings: SpectrogramMomentsSettings
-) -> tuple[Tensor, bool]:
+def _orthogonal(problem: _Problem) -> Ranked:
+    """Orthogonal keys of small J, the least first."""
+    return search(problem.public.plain, problem.cipher, problem.seed, problem.settings)
+
+
+def _order(problem: _Problem) -> tuple[Tensor, bool]:
     """The Shuffling key of least J, and whether two searches ended in it.
 
     The searches start at the order by variances, and at the orders nearest to the orthogonal key of small blocks, or
     at annealed orders of large ones, of whole frames by their bins' statistics first.
     """
-    last = TileLikelihood(public.white, cipher, means=True, negligible=settings.negligible)
+    public, cipher, settings = problem.public, problem.cipher, problem.settings
     starts = [order_by_variance(public.plain, cipher)]
     if cipher.mean.shape[-1] <= settings.small:
-        orthogonal = search(public.plain, cipher, seed, settings).keys[0]
+        orthogonal = _orthogonal(problem).keys[0]
         starts += [nearest_order(orthogonal), nearest_order(-orthogonal)]
     elif public.cut.blocks is Blocks.FRAMES and len(cipher.mean) == 1:
-        starts += _frame_orders(public, [grid[0] for grid in grids], cipher, seed, settings)
+        starts += _frame_orders(problem)
     else:
         for number, noise in enumerate(settings.annealing_noises):
-            white, negligible = whitening(public.plain, noise), settings.annealing_negligible
-            rough = TileLikelihood(white, cipher, means=True, negligible=negligible)
-            starts.append(annealed_order(rough, starts[0], seed + number, settings))
-    ends = [find_order(last, start, settings.order_rounds) for start in starts]
+            starts.append(annealed_order(_rough(problem, noise), starts[0], problem.seed + number, settings))
+    ends = [find_order(problem.objective, start, settings.order_rounds) for start in starts]
     best = min(ends, key=lambda pair: pair[1])[0]
     return best, sum(torch.equal(best, key) for key, _ in ends) > 1
 
 
-def _frame_orders(
-    public: _Public, frames: list[Tensor], cipher: Moments, seed: int, settings: SpectrogramMomentsSettings
-) -> list[Tensor]:
-    """Orders of whole frames `(t, N)`, annealed by the statistics of bins and then by J."""
-    known, seen = public.bins(sum(map(len, frames))), bin_statistics(frames, settings)
-    white, negligible = whitening(public.plain, settings.frame_noise), settings.annealing_negligible
-    rough = TileLikelihood(white, cipher, means=True, negligible=negligible)
+def _frame_orders(problem: _Problem) -> list[Tensor]:
+    """Orders of the bins of whole frames, annealed by their statistics and then by J."""
+    frames, settings = [grid[0] for grid in problem.grids], problem.settings
+    known, seen = problem.public.bins(sum(map(len, frames))), bin_statistics(frames, settings)
+    rough = _rough(problem, settings.frame_noise)
     orders = []
-    for number in range(seed, seed + settings.frame_starts):
+    for number in range(problem.seed, problem.seed + settings.frame_starts):
         likely = likely_order(known, seen, number, settings)
         orders.append(rearranged(rough, likely, number, settings.likelihood_temperatures, settings))
     return orders
+
+
+def _rough(problem: _Problem, noise: float) -> TileLikelihood:
+    """J for annealing, with that much noise in the public statistics."""
+    white, negligible = whitening(problem.public.plain, noise), problem.settings.annealing_negligible
+    return TileLikelihood(white, problem.cipher, means=True, negligible=negligible)

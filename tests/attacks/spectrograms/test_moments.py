@@ -99,6 +99,22 @@ def test_the_order_of_whole_frames_is_found(magnitudes):
     assert found.success_claimed
 
 
+@pytest.mark.parametrize("pair", [[5, 6], [4, 12]])
+def test_an_order_that_half_of_the_ciphertext_denies_is_not_claimed(pair):
+    """The key changes on the way, by one exchange, so that no order is right for all."""
+    queries, others = taller(False)
+    early = draw_keys("shuffling", 24, 1, 0, 1)[0]
+    late = early.copy()
+    late[pair] = early[pair[::-1]]
+    setting = Setting(SCHEMES["shuffling"], FRAME, rate=100.0)
+    changing = []
+    for query in queries:
+        parts = zip(query.double().split(6 * FRAMES // 10, dim=1), (early, late), strict=True)
+        changing.append(torch.cat([encrypt_query(part, key, blocks="frames") for part, key in parts], dim=1))
+    found = SpectrogramMoments().run(Evidence(setting, Case(), seed=3, ciphertext=tuple(changing), background=others))
+    assert found.success_claimed is None
+
+
 def test_a_rom_key_of_large_tiles_is_found_and_the_second_search_says_so():
     queries, others = taller(False, bins=25)
     key = draw_keys("rom", 25, 1, 0, 1)[0]
