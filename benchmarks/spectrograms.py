@@ -113,6 +113,7 @@ def tried(
 ) -> dict[str, object]:
     """What an attack made of one spectrogram."""
     (key,) = draw_keys(setting.scheme, setting.size, number, 0, 1)
+    plain = encrypt_query(plain, np.eye(setting.size), blocks=setting.blocks)  # whole blocks
     encrypt = partial(encrypt_query, blocks=setting.blocks)
     sent = encrypt(plain, key) if kind == "key" else null(plain, setting, kind, number)
     begin = time.process_time()
@@ -143,7 +144,8 @@ def null(plain: Tensor, setting: Setting, kind: str, number: int) -> Tensor:
         return torch.from_numpy(rng.uniform(float(plain.min()), float(plain.max()), tuple(plain.shape)))
     if kind == "other size":
         other = KeyCut("tiles", 4 if cut.block_size == 2 else 2)
-        return encrypt_query(plain, draw_keys("rom", other.size, number, 1, 1)[0], blocks="tiles")
+        sent = encrypt_query(plain, draw_keys("rom", other.size, number, 1, 1)[0], blocks="tiles")
+        return sent[: plain.shape[0], : plain.shape[1]]
     if kind == "fresh keys":
         frames = cut.steps
         keys = draw_keys("rom", size, number, 1, plain.shape[1] // frames)

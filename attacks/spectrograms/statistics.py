@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from wrongkey.errors import BadInput
 from wrongkey.keys.blocks import Blocks
@@ -57,18 +58,19 @@ class Moments:
 
 
 def block_grid(query: Tensor, cut: KeyCut) -> Tensor:
-    """Return the whole blocks `(rows, columns, N)` of a spectrogram `(bins, frames)`, float64, repeats left out.
+    """Return the blocks `(rows, columns, N)` of a spectrogram `(bins, frames)`, float64, repeats left out.
 
-    Columns that equal the one before are filling (silence behind the speech, at the floor of the logarithm) and no
-    sample of speech. Raises BadInput for a query without a whole block.
+    The highest row is filled with zeros, as a user encrypts it; frames behind the last whole block are left out. Columns
+    that equal the one before are filling (silence behind the speech, at the floor of the logarithm) and no sample of
+    speech. Raises BadInput for a query with fewer frames than a block.
     """
     bins, frames = query.shape
     size = cut.block_size
-    if bins < size or frames < cut.steps:
+    if frames < cut.steps:
         raise BadInput(f"A query of {bins} bins and {frames} frames holds no whole block of {size}.")
-    query = query.double()
+    query = pad(query.double(), (0, 0, 0, -bins % size))
     if cut.blocks is Blocks.FRAMES:
-        grid = to_blocks(query[: bins // size * size], size, cut.blocks).transpose(0, 1)
+        grid = to_blocks(query, size, cut.blocks).transpose(0, 1)
     else:
         grid = to_blocks(query, size, cut.blocks, tail="drop")
     changes = torch.ones(grid.shape[1], dtype=torch.bool)

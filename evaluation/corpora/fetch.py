@@ -2,7 +2,8 @@
 
 An archive arrives in `FOLDER/ARCHIVE.part` and continues there after an interruption (HTTP Range, with
 If-Range so that a file that changed meanwhile starts over). Complete, it is renamed, verified, unpacked beside
-its place and moved there in one step: `FOLDER/NAME` exists whole or not at all.
+its place and moved there in one step: `FOLDER/NAME` exists whole or not at all. The one folder of an archive is not
+unpacked into another of its own name.
 
 A checksum is in the table only where the publisher states one. For the others, the SHA-256 of the first
 download is printed and kept in `FOLDER/ARCHIVE.sha256` (the format of `sha256sum`): later ones must match it.
@@ -105,7 +106,7 @@ CORPORA: dict[str, Source] = {
     "speechocean762": Source(
         url=f"{OPENSLR}/101/speechocean762.tar.gz",
         licence="free for commercial and non-commercial use",
-        opens="kaldi:{}/speechocean762/test",
+        opens="kaldi:{}/test",
         note=NO_SUM,
     ),
     "voxceleb1": Source(
@@ -312,8 +313,9 @@ def _unpack(archive: Path, home: Path, marker: dict[str, str]) -> None:
         else:
             with tarfile.open(archive) as tar:
                 tar.extractall(beside, filter="data")  # refuses paths and links that lead outside, and devices
-        (beside / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
-        beside.rename(home)
+        whole = beside / home.name if [path.name for path in beside.iterdir()] == [home.name] else beside
+        (whole / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
+        whole.rename(home)
     except tarfile.FilterError as error:
         raise BadInput(f"{archive} is unsafe ({error}): do not unpack it, and fetch from the publisher.") from error
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:

@@ -162,15 +162,19 @@ def _judged(row: Evidence, adversary: Adversary) -> Cell:
 
 
 def candidates(row: Evidence, adversary: Adversary) -> Iterator[Candidate]:
-    """The verdicts of all runs of a row on an adversary, each on one asset; guesses only of the sweep that decides."""
+    """The verdicts of all runs of a row on an adversary, each on one asset.
+
+    What keys do that nobody had to find counts for those who get answers of the model, by the sweep that decides.
+    """
+    answered = adversary.can(GUESSING_NEEDS)
     for run, judged in zip(row.attacks, row.verdicts, strict=True):
         for found in judged.cells:
             of_keys = found.asset == "use" and found.case is None and STATE_OF[found.word] in TRIED
-            if found.adversary != adversary.name or (of_keys and not row.decides(run)):
+            if found.adversary != adversary.name or (of_keys and not (answered and row.decides(run))):
                 continue
             if _of_the_row(row, run) or STATE_OF[found.word] in TRIED:
                 yield Candidate(found, run)
-    if not adversary.can(GUESSING_NEEDS):
+    if not answered:
         return
     for task in row.tasks:
         if free := open_model(task):

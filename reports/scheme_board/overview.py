@@ -50,15 +50,15 @@ def overview_table(board: SchemeBoard) -> pd.DataFrame:
 
 
 def shortly(row: Row) -> str:
-    """What breaks a row, in a few words: "2 s", "2 s, guessing", "any key", "provider: 75 s".
+    """What breaks a row, in a few words: "2 s", "2 s, guessing", "2 s, any key", "provider: 75 s".
 
     Before one who is no eavesdropper, what an eavesdropper may achieve: "undecided (1 trial); someone in the room".
     """
     broken = {cell.adversary: cell for cell in row.cells if cell.state == "broken"}
-    if LISTENER in broken and (case := broken[LISTENER].case) and case.attack == NO_ATTACK:
-        return ANY_KEY
     quick = [_seconds(broken[LISTENER]) or LISTENER] if LISTENER in broken else []
-    quick += ["guessing"] if GUESSER in broken else []
+    if GUESSER in broken:
+        case = broken[GUESSER].case
+        quick.append(ANY_KEY if case and case.attack == NO_ATTACK else "guessing")
     if not quick and UNFINISHED in row.notes:
         return "unfinished"
     if quick or row.weakest is None:

@@ -74,6 +74,16 @@ def test_the_key_is_found_up_to_what_the_sample_allows(scheme, centred):
 
 
 @pytest.mark.parametrize("scheme", ["flipping", "shuffling", "rom"])
+def test_bins_that_fill_no_row_of_tiles_are_padded_in_both_kinds_of_speech(scheme):
+    """13 bins are five rows of tiles, of which the last holds two rows of zeros."""
+    background = BackgroundSpeech(tuple(spectrogram(s, bins=13) for s in range(8)), ())
+    key = draw_keys(scheme, 9, 3, 0, 1)[0]
+    found = attacked(scheme, key, [spectrogram(100 + s, bins=13) for s in range(4)], background)
+    assert found.key is not None and key_error(found.key, key, "tiles") < 0.15
+    assert found.success_claimed
+
+
+@pytest.mark.parametrize("scheme", ["flipping", "shuffling", "rom"])
 def test_white_noise_tells_nothing_and_the_attack_says_so(scheme):
     key = draw_keys(scheme, 9, 1, 0, 1)[0]
     noise = [torch.from_numpy(np.random.default_rng(s).standard_normal((BINS, FRAMES))) for s in range(4)]

@@ -145,6 +145,24 @@ def test_fetched_corpus_opens(published: Files, tmp_path: Path) -> None:
     assert len(published.asked) == 1  # done is done
 
 
+def test_an_archives_own_folder_is_not_doubled(server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "speechocean762"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for part in ("test", "train"):
+            for file, line in (("wav.scp", f"u1 WAVE/{part}.wav\n"), ("utt2spk", "u1 s1\n")):
+                entry = tarfile.TarInfo(f"{name}/{part}/{file}")
+                entry.size = len(line)
+                tar.addfile(entry, io.BytesIO(line.encode()))
+    server.files[CORPORA[name].archive] = packed.getvalue()
+    home = fetch(name, tmp_path, base_url=server.url)
+    assert sorted(path.name for path in home.iterdir()) == [module.MARKER, "test", "train"]
+    assert CORPORA[name].opens == "kaldi:{}/test"
+    assert not list(tmp_path.glob("*.unpacking"))
+    fetch(name, tmp_path, base_url=server.url)
+    assert len(server.asked) == 1
+
+
 def test_resumes_within_one_call(published: Files, tmp_path: Path) -> None:
     published.break_after = [50_000, 30_000]
     fetch(NAME, tmp_path, base_url=published.url)

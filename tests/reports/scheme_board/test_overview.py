@@ -56,7 +56,8 @@ UNNEEDED = CASE.model_copy(update={"attack": "no attack", "seconds": None})
         ({"someone in the room": CASE.model_copy(update={"seconds": None})}, "someone in the room"),
         ({"eavesdropper": CASE.model_copy(update={"seconds": None})}, "eavesdropper"),
         ({"eavesdropper": CASE.model_copy(update={"seconds": 120.04})}, "120 s"),
-        ({"unauthorised user": None, "eavesdropper": UNNEEDED}, "any key"),
+        ({"unauthorised user": UNNEEDED}, "any key"),
+        ({"unauthorised user": UNNEEDED, "eavesdropper": CASE}, "75 s, any key"),
     ],
 )
 def test_who_breaks_it_and_with_what(folder, broken, words):
