@@ -60,9 +60,9 @@ class Moments:
 def block_grid(query: Tensor, cut: KeyCut) -> Tensor:
     """Return the blocks `(rows, columns, N)` of a spectrogram `(bins, frames)`, float64, repeats left out.
 
-    The highest row is filled with zeros, as a user encrypts it; frames behind the last whole block are left out. Columns
-    that equal the one before are filling (silence behind the speech, at the floor of the logarithm) and no sample of
-    speech. Raises BadInput for a query with fewer frames than a block.
+    The highest row is filled with zeros, as a user encrypts it; frames behind the last whole block are left out.
+    Columns that equal the one before are filling (silence behind the speech, at the floor of the logarithm) and no
+    sample of speech. Raises BadInput for a query with fewer frames than a block.
     """
     bins, frames = query.shape
     size = cut.block_size
