@@ -155,14 +155,17 @@ def _cheap(word: Word, near: Near, beside: str = "") -> Guess:
     few = near.space is not None and near.guesses(0) <= MOST_GUESSES
     all_keys = f"all {near.space:,} keys can be tried" if few else ""
     facts = "; ".join(filter(None, (beside, all_keys)))
-    price = _guesses(near) + ("" if word is Word.BROKEN else f" to within {_points(near.distance)}")
+    average = " on average" if near.coarse else ""
+    price = _guesses(near) + average + ("" if word is Word.BROKEN else f" to within {_points(near.distance)}")
     sentence = f"{'; '.join(filter(None, (near.begins, facts)))}: {_guesses(near)} on average{near.span}."
     counted = "" if near.coarse else f"{near.found}{near.span}"
     return Guess(word, sentence, near, price, "; ".join(filter(None, (counted, facts))), near.expected)
 
 
 def _guesses(near: Near) -> str:
-    return f"{'at most' if near.coarse else 'about'} {_number(near.expected)} guesses"
+    if near.coarse:  # a bound is rounded up
+        return f"at most {_number(near.expected if near.expected < 10 else math.ceil(near.expected))} guesses"
+    return f"about {_number(near.expected)} guesses"
 
 
 def _number(guesses: float) -> str:
