@@ -355,11 +355,17 @@ def _notes(record: Record, run: AttackRun | None, sweep: KeyStatistics | None) -
         yield f"Not needed, since other attacks break it for everyone who could run these: {names}."
     if run:
         yield from run.cautions
-    if (run and not run.suite.get("ended")) or (sweep and not run):  # random keys are swept before the first attack
+    if (run or sweep) and _ended_early(record, run):  # random keys are swept before the first attack
         yield UNFINISHED
     for name, step in record.parts.items():
         if step.state == "not run" and step.why:
             yield f"{name} failed: {step.why}"
+
+
+def _ended_early(record: Record, run: AttackRun | None) -> bool:
+    """Whether attacks are missing. A cell has several runs of attacks, of which `suite.json` knows the last alone."""
+    step = record.parts.get("attacks")
+    return step is None or step.state != "done" or run is None or not run.suite.get("ended")
 
 
 def _finite(value: float) -> float | None:

@@ -9,6 +9,7 @@ from wrongkey.evaluation.run_folder.board_cell import digest
 
 HASH = digest({"name": "toy"})
 VERSIONS = [{"python": "3.11", "wrongkey": "1", "torch": "2", "numpy": "2"}]
+DONE = {"attacks": {"state": "done", "why": ""}}
 COST = {"owner_seconds": None, "user_seconds": 0.002, "data_factor": 1.0}
 
 
@@ -45,7 +46,7 @@ def write_cell(
     folder: Path, scheme: str = "rom", block: int = 4, *, seconds=(5,), broken=True, claims=True, **changed: Any
 ) -> None:
     """A cell whose attack `order` finds all keys, or none, and says `claims` whatever it found."""
-    name = write_record(folder, scheme, block, **changed)
+    name = write_record(folder, scheme, block, **{"parts": DONE, **changed})
     errors = [0.01 if broken else 1.4] * 12
     table = [
         row

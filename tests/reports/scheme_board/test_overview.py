@@ -3,7 +3,7 @@
 import pytest
 
 from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
-from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
+from tests.reports.scheme_board.board_folders import DONE, write_cell, write_keystream, write_protocol, write_record
 from wrongkey.reports.scheme_board.gather import gather
 from wrongkey.reports.scheme_board.overview import LEGEND, NO_ATTACK_APPLIES, overview_table, shortly
 from wrongkey.reports.scheme_board.schema import Break
@@ -89,7 +89,7 @@ def test_an_eavesdropper_who_was_hardly_tried_is_not_passed_over(folder):
 
 
 def test_an_eavesdropper_whose_attacks_do_not_apply_is_not_said_to_fail(folder):
-    run = folder / "runs" / write_record(folder)
+    run = folder / "runs" / write_record(folder, parts=DONE)
     known = {"order": ["ciphertext"], "told": ["known plaintext"], "learned": ["encrypted model", "other speech"]}
     told = rows("told", "5 known blocks", [0.01] * 12)
     write_attacks(run, told + random_keys(), obstacles=("order", "learned"), known=known)
@@ -103,6 +103,14 @@ def test_a_cell_that_stopped_before_its_first_attack_is_no_result_yet(folder):
     """Its random keys were swept, so that it has a run folder with scores and without attacks."""
     name = write_record(folder, model="toy", why_no_model="")
     write_scores(folder / "runs" / name, 8.0, [45.0] * 400)
+    (row,) = gather(folder).rows
+    assert UNFINISHED in row.notes and shortly(row) == "unfinished"
+
+
+@pytest.mark.parametrize("why", ["", "A trial of order failed."])
+def test_a_cell_whose_later_attacks_did_not_run_is_unfinished(folder, why):
+    """It was stopped, or failed, between its two runs of attacks, of which the first says that it ended."""
+    write_cell(folder, broken=False, claims=False, parts={"attacks": {"state": "not run", "why": why}})
     (row,) = gather(folder).rows
     assert UNFINISHED in row.notes and shortly(row) == "unfinished"
 
