@@ -58,6 +58,7 @@ UNNEEDED = CASE.model_copy(update={"attack": "no attack", "seconds": None})
         ({"eavesdropper": CASE.model_copy(update={"seconds": 120.04})}, "120 s"),
         ({"unauthorised user": UNNEEDED}, "any key"),
         ({"unauthorised user": UNNEEDED, "eavesdropper": CASE}, "75 s, any key"),
+        ({"unauthorised user": UNNEEDED, "eavesdropper": UNNEEDED}, "5 s, any key"),
     ],
 )
 def test_who_breaks_it_and_with_what(folder, broken, words):
@@ -86,6 +87,30 @@ def test_an_eavesdropper_who_was_hardly_tried_is_not_passed_over(folder):
     ]
     shown = row.model_copy(update={"cells": cells, "weakest": "someone in the room"})
     assert shortly(shown) == "undecided (1 trial); someone in the room: 75 s"
+
+
+@pytest.mark.parametrize(
+    ("changed", "before"),
+    [
+        ({"trials": 1}, "undecided (1 trial); "),
+        ({"trials": 0, "failed": 2}, "undecided; "),
+        ({"trials": 1, "needs": ["known plaintext"]}, ""),
+        ({"trials": 1, "asset": "identity"}, ""),
+        ({"trials": 10}, ""),
+    ],
+)
+def test_one_attack_of_an_eavesdropper_that_was_hardly_tried_is_not_passed_over(folder, changed, before):
+    """The attack with most trials gives the state of the cell."""
+    write_cell(folder, "rom", 4, broken=False, claims=False)
+    (row,) = gather(folder).rows
+    few = row.attacks[0].model_copy(update={"attack": "of-many", **changed})
+    room = {"state": "broken", "case": CASE.model_copy(update={"seconds": None})}
+    cells = [one.model_copy(update=room if one.adversary == "someone in the room" else {}) for one in row.cells]
+    shown = row.model_copy(update={"attacks": [*row.attacks, few]})
+    broken = shown.model_copy(update={"cells": cells, "weakest": "someone in the room"})
+    assert shortly(broken) == f"{before}someone in the room"
+    held = before.removesuffix("; ") or "not shown to break"
+    assert shortly(shown) == f"{held}, of speech alone"
 
 
 def test_an_eavesdropper_whose_attacks_do_not_apply_is_not_said_to_fail(folder):
