@@ -60,7 +60,8 @@ def check_same(path: Path, of: Mapping[str, str], protocol: Mapping[str, str]) -
     if of["hash"] != protocol["hash"]:
         raise BadInput(
             f"{path} was made under the protocol {of['name']} ({of['hash'][:12]}), and this board is of "
-            f"{protocol['name']} ({protocol['hash'][:12]}): delete that file, or choose another --out."
+            f"{protocol['name']} ({protocol['hash'][:12]}): delete that file and, if there is one, the folder of its "
+            "name in runs, or choose another --out."
         )
 
 
@@ -130,7 +131,9 @@ class Cell(Part):
     """
 
     FORMAT: ClassVar[str] = "wrongkey-board-cell/1"
-    REMEDY: ClassVar[str] = "delete that file: the same wrongkey board command makes it again"
+    REMEDY: ClassVar[str] = (
+        "delete that file and the folder of its name in runs: the same wrongkey board command makes them again"
+    )
 
     protocol: Named
     scheme: str

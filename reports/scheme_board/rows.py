@@ -29,6 +29,7 @@ from wrongkey.reports.board.leaks import leak_sentence, rows_about
 from wrongkey.reports.board.states import State
 from wrongkey.reports.board.verdict_board import board
 from wrongkey.reports.runs import load_run
+from wrongkey.reports.scheme_board.belonging import check_run
 from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, Tried
 from wrongkey.reports.scheme_board.schema import State as ShownState
 from wrongkey.reports.scheme_board.words import (
@@ -68,9 +69,10 @@ def row_of(path: Path, folder: Path) -> Row:
     Raises
     ------
     BadInput
-        For broken files.
+        For broken files, and for the run folder of another scheme or block size.
     """
     record = Record.model_validate(read_json(path, cast(Any, Record)))
+    check_run(path, record, folder)
     run = load_attacks(folder)
     judged = verdict(run) if run else None
     swept = (folder / "manifest.json").exists() and not strength_alone(folder)

@@ -180,6 +180,36 @@ def test_a_folder_of_another_protocol_is_not_planned_or_continued(tmp_path):
         folder.cell(cell, other)
 
 
+@pytest.fixture
+def begun(tmp_path):
+    """A protocol, a folder, and a cell that has its record and nothing else."""
+    protocol, folder = open_protocol("smoke"), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("rom")], [10])
+    run_cell(protocol, None, folder, cell, (), How())  # type: ignore[arg-type]
+    return protocol, folder, cell
+
+
+@pytest.mark.parametrize(("changed", "said"), [({"block": 5}, "block 5"), ({"model": "other"}, "model other")])
+def test_the_record_of_another_block_size_or_model_is_not_continued(begun, changed, said):
+    protocol, folder, cell = begun
+    path = folder.path / "cells" / "rom-m010.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(
+        BadInput, match=rf"rom-m010\.json is of the {said}, and .*: delete that file and .*rom-m010, or"
+    ):
+        folder.cell(cell, protocol)
+
+
+def test_results_without_their_record_are_not_taken_for_those_of_this_code(begun):
+    protocol, folder, cell = begun
+    (folder.path / "cells" / "rom-m010.json").unlink()
+    assert folder.cell(cell, protocol) is None
+    (folder.run_folder(cell) / "attacks").mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"runs/rom-m010 holds results, and .* is missing: delete that folder, or"):
+        folder.cell(cell, protocol)
+
+
 def test_a_keystream_is_undone_by_itself_and_by_no_other_nonce():
     plain = torch.sin(torch.arange(4000, dtype=torch.float64)) * 0.3
     secret = encrypt_samples(plain, b"k" * 32, b"n" * 16)

@@ -293,6 +293,23 @@ def test_what_a_stranger_writes_into_a_board_is_checked(folder, changed, said):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("changed", [{"identity": {"scheme": "flipping"}}, {"setting": {"block_size": 8}}])
+def test_the_run_folder_of_another_cell_is_refused(folder, changed):
+    write_cell(folder)
+    path = folder / "runs" / "rom-m004" / "attacks" / "suite.json"
+    suite = json.loads(path.read_text())
+    path.write_text(json.dumps(suite | {name: suite.get(name, {}) | of for name, of in changed.items()}))
+    with pytest.raises(BadInput, match=r"runs/rom-m004 holds results of .*, and .*rom-m004\.json is of rom at M = 4: "):
+        gather(folder)
+
+
+def test_the_sweep_of_another_cell_is_refused(folder):
+    name = write_record(folder, model="toy", why_no_model="")
+    write_scores(folder / "runs" / name, 8.0, [45.0] * 4, manifest={"config": {"scheme_spec": "flipping"}})
+    with pytest.raises(BadInput, match=r"runs/rom-m004 holds results of flipping at M = 4, and"):
+        gather(folder)
+
+
 def test_names_of_a_strangers_board_are_printable(folder):
     write_cell(folder)
     found = json.loads(gather(folder).model_dump_json())
