@@ -22,6 +22,7 @@ State = Literal["done", "not run", "does not apply"]
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Made = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T")] | None  # when, in UTC
 ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
@@ -136,7 +137,7 @@ class Cell(Part):
     )
 
     protocol: Named
-    scheme: str
+    scheme: Annotated[str, Field(min_length=1)]
     source: Source
     block: Positive
     model: Text = None
@@ -148,7 +149,7 @@ class Cell(Part):
     shortened: dict[str, str] = Field(default_factory=dict)
     left_out: list[str] = Field(default_factory=list)
     versions: list[dict[str, str]] = Field(default_factory=list)
-    made: Text = None
+    made: Made = None
 
 
 class KeystreamTrial(Part):
@@ -190,4 +191,4 @@ class Keystream(Part):
     cost: Cost | None = None
     complete: bool = False
     versions: list[dict[str, str]] = Field(default_factory=list)
-    made: Text = None
+    made: Made = None

@@ -17,7 +17,7 @@ from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS, LEAST_SHARE, share_interval
 from wrongkey.reports.attacks.threats import Word, worst
-from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, State, Tried
+from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, State, Tried, weakest
 from wrongkey.reports.scheme_board.words import NOT_RUN, UNFINISHED, cost_words, does_not_apply
 
 NO_MODEL = "No layer of a model can absorb a keystream: there is no encrypted model."
@@ -49,7 +49,7 @@ def reference_row(path: Path) -> Row:
         block=None,
         reference=True,
         recordings=found.recordings or "unknown",
-        weakest=next((cell.adversary for cell in cells if cell.state == "broken"), None),
+        weakest=weakest(cells),
         nominal_bits=Measured(words="256", value=256.0),
         effective_bits=Measured(words=nothing),
         best_key=BestKey(words=nothing),

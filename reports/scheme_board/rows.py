@@ -30,7 +30,7 @@ from wrongkey.reports.board.states import State
 from wrongkey.reports.board.verdict_board import board
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.scheme_board.belonging import check_run
-from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, Tried
+from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, Tried, weakest
 from wrongkey.reports.scheme_board.schema import State as ShownState
 from wrongkey.reports.scheme_board.words import (
     NO_ATTACK,
@@ -105,11 +105,6 @@ def row_of(path: Path, folder: Path) -> Row:
         notes=[printable(note) for note in _notes(record, run, sweep)],
         versions=record.versions,
     )
-
-
-def weakest(cells: Sequence[Cell]) -> str | None:
-    """The weakest adversary who breaks a scheme; None where none does."""
-    return next((cell.adversary for cell in cells if cell.state == "broken"), None)
 
 
 def _cells(

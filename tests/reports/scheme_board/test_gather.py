@@ -271,6 +271,12 @@ def test_a_broken_record_is_one_sentence(folder, content):
     ("changed", "said"),
     [
         ({"weakest": "nobody"}, "rows.0.weakest is 'nobody'"),
+        ({"weakest": None}, "should name as the weakest the first whose cell is broken (eavesdropper)"),
+        ({"weakest": "provider"}, "should name as the weakest the first whose cell is broken (eavesdropper)"),
+        ({"block": None}, "should have a block size if it is not the reference row, and none if it is"),
+        ({"reference": True}, "should have a block size if it is not the reference row, and none if it is"),
+        ({"leaks": " "}, "rows.0.leaks is ' '"),
+        ({"nominal_bits": {"words": ""}}, "rows.0.nominal_bits.words is ''"),
         ({"obstacles": [["a"]]}, "rows.0.obstacles.0 is"),
         ({"strength": {"x": 1}}, "should be what strength.json holds"),
         ({"cells": []}, "rows.0.cells is"),
@@ -308,6 +314,31 @@ def test_the_sweep_of_another_cell_is_refused(folder):
     write_scores(folder / "runs" / name, 8.0, [45.0] * 4, manifest={"config": {"scheme_spec": "flipping"}})
     with pytest.raises(BadInput, match=r"runs/rom-m004 holds results of flipping at M = 4, and"):
         gather(folder)
+
+
+@pytest.mark.parametrize("made", ["yesterday", "2026-11-27\n<b>", "2026-11-27T12:00"])
+def test_the_date_of_a_board_is_a_date(folder, made):
+    found = json.loads(gather(folder).model_dump_json())
+    (folder / FILE).write_text(json.dumps(found | {"made": made}))
+    with pytest.raises(BadInput, match="made is '"):
+        read_board(folder)
+
+
+@pytest.mark.parametrize("changed", [{"made": "yesterday"}, {"scheme": ""}])
+def test_a_record_that_no_board_could_hold_is_one_sentence(folder, changed):
+    path = folder / "cells" / f"{write_record(folder)}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(BadInput, match=r"rom-m004\.json is broken"):
+        gather(folder)
+
+
+def test_words_that_are_a_path_and_nothing_else_are_one_sentence(folder):
+    write_cell(folder)
+    found = json.loads(gather(folder).model_dump_json())
+    found["rows"][0]["leaks"] = "/ "
+    (folder / FILE).write_text(json.dumps(found))
+    with pytest.raises(BadInput, match=r"board\.json has a path where words are needed: make it again"):
+        read_board(folder)
 
 
 def test_names_of_a_strangers_board_are_printable(folder):
