@@ -23,6 +23,7 @@ from wrongkey.evaluation.run_folder.manifest import now, versions
 from wrongkey.evaluation.run_folder.schema import Part, read_json
 
 SPEECH = "speech.json"
+RESULTS = ("manifest.json", "attacks/suite.json", "strength", "analyses")  # one of which a run folder with results has
 
 
 class Heard(Part):
@@ -140,7 +141,7 @@ class BoardFolder(RunFolder):
     def _check_unrun(self, cell: PlannedCell, path: Path) -> None:
         """Check that a cell without a record has no results: nothing would say of which code they are."""
         run = self.run_folder(cell)
-        if run.is_dir() and any(run.iterdir()):
+        if any(os.path.lexists(run / name) for name in RESULTS):
             raise BadInput(
                 f"{run} holds results, and {path}, which says with which code they were made, is missing: delete that "
                 "folder, or choose another --out."

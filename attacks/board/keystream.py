@@ -26,7 +26,7 @@ from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Recovery
 from wrongkey.attacks.board.costs import timed
 from wrongkey.attacks.board.entries import source_of
 from wrongkey.attacks.board.folder import BoardFolder
-from wrongkey.attacks.board.protocol import Protocol, Reference
+from wrongkey.attacks.board.protocol import Protocol
 from wrongkey.attacks.board.running import How, Speech
 from wrongkey.attacks.harness.apart import attempt as attempt_of
 from wrongkey.attacks.harness.config import AttackConfig
@@ -37,6 +37,7 @@ from wrongkey.attacks.harness.salt import attack_seed
 from wrongkey.attacks.harness.target import SPEECH_RATE, Target, whole_blocks
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.run_folder.board_cell import Keystream, check_same
+from wrongkey.evaluation.run_folder.board_protocol import Reference
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.keys import decrypt_query
 

@@ -17,7 +17,7 @@ from wrongkey.attacks.board.cells import PlannedCell
 from wrongkey.attacks.board.costs import cost_of
 from wrongkey.attacks.board.entries import explained_scheme
 from wrongkey.attacks.board.folder import BoardFolder
-from wrongkey.attacks.board.protocol import Protocol, Side
+from wrongkey.attacks.board.protocol import Protocol
 from wrongkey.attacks.board.schedule import Schedule
 from wrongkey.attacks.board.settled import needed, settling
 from wrongkey.attacks.harness.config import AttackConfig
@@ -30,6 +30,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, Recordings, open_corpus
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.run_folder.board_cell import Cell
+from wrongkey.evaluation.run_folder.board_protocol import Side
 from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.run import strength

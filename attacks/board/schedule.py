@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from wrongkey.attacks.base import Case, CompleteAttack
-from wrongkey.attacks.board.protocol import Attacks
 from wrongkey.attacks.harness.results import AttackFolder
+from wrongkey.evaluation.run_folder.board_protocol import Attacks
 from wrongkey.evaluation.run_folder.successes import broken, ended
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, ValidationError
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.board_protocol import SHIPPED, Content, first_fault
 from wrongkey.evaluation.run_folder.schema import Count, Part, Positive, Text
 
 PROTOCOL = "protocol.json"
@@ -39,15 +41,32 @@ def digest(content: Mapping[str, Any]) -> str:
 
 
 def check_protocol(path: Path, named: Mapping[str, str], content: Mapping[str, Any]) -> None:
-    """Check that the content of a protocol has the hash that stands beside it.
+    """Check that the content of a protocol is one, and has the name and the hash that stand beside it.
 
     Raises
     ------
     BadInput
-        Where it has another.
+        Where it is not, and for an edited protocol under the name of one that wrongkey ships.
     """
+    name = named["name"]
     if digest(content) != named["hash"]:
-        raise BadInput(f"{path} holds a protocol {named['name']} whose content has another hash: it was edited.")
+        raise BadInput(f"{path} holds a protocol {name} whose content has another hash: it was edited.")
+    if content.get("name") != name:
+        raise BadInput(
+            f"{path} holds a protocol {name} whose content is named {reprlib.repr(content.get('name'))}: it was edited."
+        )
+    if named["hash"] != SHIPPED.get(name, named["hash"]):
+        raise BadInput(
+            f"{path} holds a protocol {name} that is not the one of this name that wrongkey ships: run the board again "
+            "under a name of its own."
+        )
+    try:
+        Content.model_validate(content)
+    except ValidationError as error:
+        raise BadInput(
+            f"{path} holds a protocol {name} that is none ({first_fault(error)}): run the board again under one that "
+            "this wrongkey reads."
+        ) from None
 
 
 def check_same(path: Path, of: Mapping[str, str], protocol: Mapping[str, str]) -> None:

@@ -206,6 +206,8 @@ def test_results_without_their_record_are_not_taken_for_those_of_this_code(begun
     (folder.path / "cells" / "rom-m010.json").unlink()
     assert folder.cell(cell, protocol) is None
     (folder.run_folder(cell) / "attacks").mkdir(parents=True)
+    assert folder.cell(cell, protocol) is None
+    (folder.run_folder(cell) / "attacks" / "suite.json").write_text("{}")
     with pytest.raises(BadInput, match=r"runs/rom-m010 holds results, and .* is missing: delete that folder, or"):
         folder.cell(cell, protocol)
 

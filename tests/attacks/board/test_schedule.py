@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from wrongkey.attacks.base import Case, CompleteAttack
-from wrongkey.attacks.board.protocol import Attacks
 from wrongkey.attacks.board.schedule import Schedule, worth_less
 from wrongkey.attacks.harness.results import AttackFolder
+from wrongkey.evaluation.run_folder.board_protocol import Attacks
 
 MISS, HIT, HEARD = {"key_error": 1.4, "snr": 0.1}, {"key_error": 0.02, "snr": 34.0}, {"key_error": 0.3, "snr": 24.0}
 PLAIN = Case(known_blocks=3)

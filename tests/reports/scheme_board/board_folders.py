@@ -7,7 +7,13 @@ from typing import Any
 from tests.reports.attack_folders import random_keys, rows, write_attacks
 from wrongkey.evaluation.run_folder.board_cell import digest
 
-HASH = digest({"name": "toy"})
+CONTENT = {
+    "name": "toy", "seed": 0, "schemes": ["rom"], "blocks": [4],
+    "corpus": {"name": "toy", "victims": {"speakers": ["a"]}, "background": {"speakers": ["b"]}},
+    "scoring": {"random_keys": 10, "per_speaker": 2}, "cost": {"repeats": 1},
+    "attacks": {"names": ["order"], "seconds": [5], "trials": 12, "fewest": 10, "costly_after": 60},
+}  # fmt: skip
+HASH = digest(CONTENT)
 VERSIONS = [{"python": "3.11", "wrongkey": "1", "torch": "2", "numpy": "2"}]
 DONE = {"attacks": {"state": "done", "why": ""}}
 COST = {"owner_seconds": None, "user_seconds": 0.002, "data_factor": 1.0}
@@ -19,8 +25,8 @@ def write_protocol(folder: Path, name: str = "toy") -> Path:
     claimed = {
         "format": "wrongkey-board-protocol/1",
         "name": name,
-        "hash": digest({"name": name}),
-        "content": {"name": name},
+        "hash": digest(CONTENT | {"name": name}),
+        "content": CONTENT | {"name": name},
     }
     (folder / "protocol.json").write_text(json.dumps(claimed))
     return folder

@@ -6,9 +6,17 @@ import re
 import pytest
 
 from tests.reports.attack_folders import ABOUT, random_keys, rows, write_attacks, write_scores
-from tests.reports.scheme_board.board_folders import COST, write_cell, write_keystream, write_protocol, write_record
+from tests.reports.scheme_board.board_folders import (
+    CONTENT,
+    COST,
+    write_cell,
+    write_keystream,
+    write_protocol,
+    write_record,
+)
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
+from wrongkey.evaluation.run_folder.board_cell import digest
 from wrongkey.reports.scheme_board.gather import FILE, gather, merged, read_board
 from wrongkey.reports.scheme_board.table import claims_words, like, result
 from wrongkey.reports.scheme_board.write import write_board
@@ -258,6 +266,28 @@ def test_hashes_are_checked(folder, name):
     path.write_text(json.dumps(found))
     with pytest.raises(BadInput, match=f"{re.escape(str(path))} (holds a protocol toy whose|was made under the prot)"):
         read_board(folder) if name == FILE else gather(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("toy", {"name": "other"}, "whose content is named 'other': it was edited"),
+        ("speech-v1", {"name": "speech-v1"}, "is not the one of this name that wrongkey ships: run"),
+        ("toy", {"seed": "none"}, "is none (seed is 'none' and should be a valid integer): run"),
+        ("toy", {"further": 1}, "is none (it has further, which is no setting): run"),
+    ],
+)
+def test_a_protocol_that_is_none_or_anothers_is_refused(folder, name, content, said):
+    write_board(gather(folder), folder)
+    content = CONTENT | content
+    for path, named in ((folder / FILE, "protocol"), (folder / "protocol.json", "")):
+        found = json.loads(path.read_text())
+        (found[named] if named else found).update({"name": name, "hash": digest(content)})
+        path.write_text(json.dumps(found | {"content": content}))
+    for read in (read_board, gather):
+        with pytest.raises(BadInput, match=re.escape(f"holds a protocol {name} ")) as refused:
+            read(folder)
+        assert said in str(refused.value) and "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", [b"{", b"5", b"\xff\xfe", b"[]", b'{"cipher": "aes-256-ctr"}'])
