@@ -108,11 +108,35 @@ def merged(boards: Sequence[tuple[Path, SchemeBoard]]) -> SchemeBoard:
 
 def _fuller(first: Row, second: Row) -> Row | None:
     """The one of two results of a cell that has more parts, the others being equal; None where neither has."""
+    if not _of_one_cell(first, second):
+        return None
     for more, less in ((second, first), (first, second)):
         pairs = list(zip(_measured(more), _measured(less), strict=True))
         if any(one is None for _, one in pairs) and all(one in (None, ours) for ours, one in pairs):
             return more
     return None
+
+
+def _of_one_cell(first: Row, second: Row) -> bool:
+    """Whether two rows may be one cell, to which parts were added: no part but attacks and strength decides who breaks.
+
+    Random keys are swept with the attacks. What only one row has says nothing.
+    """
+    same = (first.model, first.nominal_bits) == (second.model, second.nominal_bits)
+    if first.attacks and second.attacks:
+        same &= _attacked(first) == _attacked(second)
+        if (first.strength is None) == (second.strength is None):
+            same &= _states(first) == _states(second)
+    return same
+
+
+def _states(row: Row) -> list[Any]:
+    """What each adversary achieves; sentences have the leaks as well."""
+    return [row.weakest, *(cell.model_copy(update={"sentence": ""}) for cell in row.cells)]
+
+
+def _attacked(row: Row) -> tuple[Any, ...]:
+    return row.speech, row.corpus, row.recordings, row.best_key
 
 
 def _measured(row: Row) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.board_cell import digest
 from wrongkey.reports.scheme_board.gather import FILE, gather, merged, read_board
+from wrongkey.reports.scheme_board.schema import Measured
 from wrongkey.reports.scheme_board.table import claims_words, like, result
 from wrongkey.reports.scheme_board.write import write_board
 
@@ -419,6 +420,46 @@ def test_a_row_with_further_parts_takes_the_place_of_one_without(tmp_path, order
     boards["both"] = (folder / "both.json", gather(folder))
     (row,) = merged([boards[name] for name in order]).rows
     assert row.cost is not None and row.attacks
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"speech": {"speech of the victims": "e" * 64}},
+        {"corpus": "other"},
+        {"model": "other"},
+        {"nominal_bits": {"words": "5", "value": 5.0}},
+        {"best_key": {"words": "0 % of 9", "value": 0.0, "keys": 9}},
+        {"weakest": None, "cells": "held"},
+    ],
+)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_further_part_overrules_nothing_else(folder, changed, order):
+    """A row of a stranger has the same attacks and a cost, and other verdicts or other speech."""
+    write_cell(folder, cost=None)
+    board = gather(folder)
+    found = json.loads(board.model_dump_json())
+    row = found["rows"][0]
+    if "cells" in changed:
+        changed = changed | {"cells": [one | {"state": "not shown to break", "case": None} for one in row["cells"]]}
+    row |= {"cost": COST, **changed}
+    other = folder / "other.json"
+    other.write_text(json.dumps(found))
+    boards = [(folder / FILE, board), (other, read_board(other))]
+    with pytest.raises(BadInput, match=r"different results of rom at M = 4: leave one of them out\.$"):
+        merged([boards[place] for place in order])
+
+
+def test_leaks_that_were_measured_later_are_joined(folder):
+    """They stand in the eavesdropper's sentence too."""
+    write_cell(folder)
+    board = gather(folder)
+    (row,) = board.rows
+    cells = [one.model_copy(update={"sentence": f"{one.sentence} It tells how loud it is."}) for one in row.cells]
+    told = {"leaks": "It tells how loud it is.", "linkability": Measured(words="9 % EER", value=9.0), "cells": cells}
+    more = board.model_copy(update={"rows": [row.model_copy(update=told)]})
+    (joined,) = merged([(folder / FILE, board), (folder / "more.json", more)]).rows
+    assert joined.linkability.value == 9.0
 
 
 def test_parts_that_differ_are_refused_even_where_one_row_has_more(tmp_path):
