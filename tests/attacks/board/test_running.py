@@ -131,6 +131,34 @@ def test_a_module_counts_with_those_beside_it_that_it_imports(tmp_path, opened):
     assert opened(code(tmp_path / "one", **files), "mine:scheme")["files"] == ["far.py", "helping.py", "mine.py"]
 
 
+def test_a_folder_beside_a_module_counts_without_being_a_package(tmp_path, opened):
+    files = {"plain": f"import folder.core\n{MINE.format(name='plain')}", "folder__core": "x = 1", "folder__more": ""}
+    first = opened(code(tmp_path / "one", **files), "plain:scheme")
+    assert first["files"] == ["folder/core.py", "folder/more.py", "plain.py"]
+    assert opened(code(tmp_path / "two", **files | {"folder__core": "x = 2"}), "plain:scheme")["hash"] != first["hash"]
+
+
+def test_what_a_package_beside_a_module_imports_counts_too(tmp_path, opened):
+    files = {"deep": f"import helps\n{MINE.format(name='deep')}", "helps__a": "import further"}
+    files |= {
+        "further": "from last.one import x",
+        "last__one": "x = 1",
+        "unused": "",
+        "helps__template": "{{ name }} x",
+    }
+    names = ["deep.py", "further.py", "helps/__init__.py", "helps/a.py", "helps/template.py", "last/one.py"]
+    folder = code(tmp_path / "one", **files)
+    (folder / "helps" / "__init__.py").touch()
+    assert opened(folder, "deep:scheme")["files"] == names
+
+
+def test_a_module_that_is_installed_does_not_count_what_its_neighbours_import(tmp_path, monkeypatch, opened):
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "site"))
+    files = {"lone": f"import near\n{MINE.format(name='lone')}", "near__x": "import far"}
+    folder = code(tmp_path / "site", **files | {"far": ""})
+    assert "far.py" not in opened(folder, "lone:scheme")["files"]
+
+
 def test_options_that_change_speech_count_with_their_code():
     assert "evaluation/windows.py" in open_entry("rom+windows").source["files"]
     assert "evaluation/preparation.py" in open_entry("rom+lpc=16").source["files"]
