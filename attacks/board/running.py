@@ -82,12 +82,12 @@ class How:
 class Speech:
     """The speech of a board: the corpus as the user names it, and the lists of who speaks in it.
 
-    The folder keeps its digests.
+    Nothing is written before `claim`.
 
     Raises
     ------
     BadInput
-        Where it cannot be read, lacks a speaker whom the protocol names, or is not that of the folder.
+        Where it cannot be read, or lacks a speaker whom the protocol names.
     """
 
     protocol: Protocol
@@ -100,6 +100,15 @@ class Speech:
         sides = self.protocol.content.corpus
         for name, side in (("victims", sides.victims), ("background", sides.background)):
             object.__setattr__(self, name, self._of(side))
+
+    def claim(self) -> None:
+        """Keep the digests of the speech in the folder, or compare them with those that are there.
+
+        Raises
+        ------
+        BadInput
+            Where the folder is of other speech.
+        """
         digests = {"victims": self.victims.digest(), "background": self.background.digest()}
         self.folder.claim_speech(self.spec, digests)
 

@@ -145,6 +145,9 @@ def test_an_edited_protocol_is_refused_under_its_name(tmp_path, capsys):
     [
         (["--schemes", "rom,nowhere:scheme"], "Scheme 'nowhere:scheme' cannot be imported"),
         (["--blocks", "3,x"], "--blocks must be block sizes such as 3,5,10, and 'x' is none."),
+        (["--blocks", "3,16385"], "--blocks must be block sizes of at most 16,384, and 16385 is more."),
+        (["--blocks", "9" * 5000], "--blocks must be block sizes of at most 16,384, and 9"),
+        (["--corpus", "kaldi:mistyped"], "mistyped"),
         (["--only", "everything"], "--only everything is no part of a board"),
         (["--workers", "0"], "--workers must be at least 1, not 0."),
     ],
