@@ -180,6 +180,8 @@ class KeystreamTrial(Part):
         Whether the attack claims success; None where it cannot tell.
     snr : float or None
         Of what it decrypts, in dB; None where it returns no key.
+    stoi : float or None
+        Of the same, 0 to 1; None where it is too short as well, and in rows of an older wrongkey.
     failed : str
         The exception that ended it; empty where none did.
     """
@@ -191,12 +193,23 @@ class KeystreamTrial(Part):
     trial: Count
     claimed: bool | None = None
     snr: FiniteFloat | None = None
+    stoi: FiniteFloat | None = None
     cpu_seconds: FiniteFloat
     failed: str = ""
 
 
 class Keystream(Part):
-    """`keystream.json`: the reference row. `needs`: what each attack needs, by name."""
+    """`keystream.json`: the reference row.
+
+    Attributes
+    ----------
+    needs : dict of str to list of str
+        What each attack needs, by name.
+    complete : bool
+        Whether every trial was tried.
+    why : str
+        The reason where it is not, as a sentence; empty where it was stopped.
+    """
 
     FORMAT: ClassVar[str] = "wrongkey-board-keystream/1"
     REMEDY: ClassVar[str] = "delete that file: the same wrongkey board command makes it again"
@@ -209,5 +222,6 @@ class Keystream(Part):
     trials: list[KeystreamTrial] = Field(default_factory=list)
     cost: Cost | None = None
     complete: bool = False
+    why: str = ""
     versions: list[dict[str, str]] = Field(default_factory=list)
     made: Made = None

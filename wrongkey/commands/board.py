@@ -152,7 +152,7 @@ def _run_alone(
     failed: list[BadInput] = []
     try:
         if REFERENCE in parts and protocol.content.reference is not None:
-            run_keystream(protocol, speech, folder, how)
+            failed += run_keystream(protocol, speech, folder, how)
         for number, cell in enumerate(cells if set(parts) - {REFERENCE} else (), 1):
             note(f"Cell {number} of {len(cells)}: {cell.name}")
             failed += run_cell(protocol, speech, folder, cell, parts, how)

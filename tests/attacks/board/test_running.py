@@ -325,3 +325,52 @@ def test_an_attack_on_the_reference_row_may_do_what_it_may_do_in_a_cell(tmp_path
     assert row["failed"] in found["failed"] and bool(row["failed"]) == bool(found["failed"])
     assert found["claimed"] is row["claimed"] and ("snr" not in row or found["snr"] is None)
     json.dumps(found)
+
+
+def test_what_an_attack_on_the_reference_decrypts_is_measured_for_the_ear(tmp_path):
+    target = Target(AttackConfig("bundled", scheme="rom", block=4, seconds=(1.0,)), tmp_path)
+    found = keystream.tried(keystream.Attempt(target, Answers(np.eye(4)), Case(seconds=1.0)), 0)
+    assert found["snr"] < 3 and 0 <= abs(found["stoi"]) < 0.6
+
+
+@pytest.fixture
+def reference(tmp_path, monkeypatch):
+    """Runs the reference of the smoke protocol, whose attacks do what they are told; counts its trials."""
+    protocol, folder = open_protocol("smoke"), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    config = SimpleNamespace(scheme="rom", block=10)
+    attack = SimpleNamespace(name="mine", threat=SimpleNamespace(needs={"ciphertext"}))
+    one = SimpleNamespace(attack=attack, target=SimpleNamespace(config=config), case=Case(seconds=5.0))
+    monkeypatch.setattr(keystream, "attempts", lambda *_: [one])
+
+    def run(outcome):
+        ran = []
+
+        def tried(attempt, trial):
+            if isinstance(outcome, BadInput):
+                raise outcome
+            ran.append(trial)
+            row = {"attack": "mine", "scheme": "rom", "block": 10, "seconds": 5.0, "trial": trial, "cpu_seconds": 1.0}
+            return row | {"failed": outcome if trial == 0 else ""}
+
+        monkeypatch.setattr(keystream, "tried", tried)
+        victims = SimpleNamespace(recordings="synthetic")
+        failed = keystream.run_keystream(protocol, SimpleNamespace(victims=victims), folder, How())  # type: ignore
+        return failed, ran, json.loads((folder.path / "cells" / "aes-256-ctr.json").read_text())
+
+    return run
+
+
+def test_failed_trials_of_the_reference_are_tried_again(reference):
+    failed, first, record = reference("It broke down.")
+    assert not failed and record["complete"] and len(record["trials"]) == len(first)
+    failed, again, record = reference("")
+    assert again == [0] and len(record["trials"]) == len(first) and not any(row["failed"] for row in record["trials"])
+    assert reference("")[1] == []
+
+
+def test_a_reference_that_fails_keeps_no_cell_from_running(reference):
+    (error,), _, record = reference(BadInput("No speech."))
+    assert (str(error), record["why"], record["complete"]) == ("No speech.", "No speech.", False)
+    _, ran, record = reference("")
+    assert ran and (record["why"], record["complete"]) == ("", True)

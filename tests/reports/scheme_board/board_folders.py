@@ -65,8 +65,11 @@ def write_cell(
     write_attacks(folder / "runs" / name, table + random_keys(), scheme=scheme, block_size=block, known=known)
 
 
-def write_keystream(folder: Path, *, trials: int = 12, claimed: bool | None = False, snr: float | None = -3.0) -> None:
+def write_keystream(
+    folder: Path, *, trials: int = 12, claimed: bool | None = False, snr: float | None = -3.0, **more: Any
+) -> None:
     trial = {"attack": "polyphase", "scheme": "rom", "block": 10, "seconds": 5, "claimed": claimed, "snr": snr}
+    trial |= more
     record = {
         "format": "wrongkey-board-keystream/1", "protocol": {"name": "toy", "hash": HASH}, "cipher": "aes-256-ctr",
         "source": {"hash": "d" * 64, "files": ["keystream.py"]}, "recordings": "real",

@@ -182,10 +182,23 @@ def test_the_reference_row_stands(folder):
     assert not any("does not stand" in caution for caution in board.cautions)
 
 
-@pytest.mark.parametrize("found", [{"claimed": True}, {"snr": 40.0}, {"claimed": True, "snr": 40.0}])
+@pytest.mark.parametrize("found", [{"claimed": True}, {"snr": 40.0}, {"stoi": 0.97}, {"claimed": True, "snr": 40.0}])
 def test_a_reference_row_that_is_claimed_or_broken_does_not_stand(folder, found):
     write_keystream(folder, **found)
     assert any("does not stand" in caution for caution in gather(folder).cautions)
+
+
+def test_speech_of_the_reference_is_decrypted_as_that_of_a_scheme(folder):
+    """It is understood although its SNR is low."""
+    write_keystream(folder, snr=8.0, stoi=0.97)
+    assert cell(gather(folder).rows[0], "eavesdropper").state == "broken"
+
+
+def test_a_reference_that_failed_says_why(folder):
+    write_keystream(folder)
+    path = folder / "cells" / "aes-256-ctr.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"complete": False, "why": "No speech."}))
+    assert gather(folder).rows[0].notes == ["The attacks are unfinished.", "reference failed: No speech."]
 
 
 def test_one_decryption_that_is_claimed_is_enough(folder):
