@@ -3,12 +3,13 @@
 import json
 import sys
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
-from wrongkey.attacks.base import AttackDefaults, Case, Recovery
+from wrongkey.attacks.base import AttackDefaults, Case, CompleteAttack, Recovery
 from wrongkey.attacks.board import costs, keystream, running
 from wrongkey.attacks.board.cells import planned_cells
 from wrongkey.attacks.board.entries import open_entry
@@ -17,6 +18,7 @@ from wrongkey.attacks.board.keystream import encrypt_samples
 from wrongkey.attacks.board.protocol import HERE, open_protocol
 from wrongkey.attacks.board.running import How, run_cell
 from wrongkey.attacks.harness.config import AttackConfig
+from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.keys import SeedKey, correct_key
@@ -229,6 +231,16 @@ def test_the_record_of_another_block_size_or_model_is_not_continued(begun, chang
         folder.cell(cell, protocol)
 
 
+def test_attacks_are_run_again_where_the_process_of_a_trial_died(begun, monkeypatch):
+    protocol, folder, cell = begun
+    ran = []
+    monkeypatch.setitem(running.RUN, "attacks", lambda *_: ran.append("attacks"))
+    for dead in (False, True, False):
+        monkeypatch.setattr(AttackFolder, "any_died", lambda *_, dead=dead: dead)
+        run_cell(protocol, None, folder, cell, ("attacks",), How())  # type: ignore[arg-type]
+    assert ran == ["attacks"] * 2
+
+
 def test_results_without_their_record_are_not_taken_for_those_of_this_code(begun):
     protocol, folder, cell = begun
     (folder.path / "cells" / "rom-m010.json").unlink()
@@ -329,7 +341,7 @@ def test_an_attack_on_the_reference_row_may_do_what_it_may_do_in_a_cell(tmp_path
 
 def test_what_an_attack_on_the_reference_decrypts_is_measured_for_the_ear(tmp_path):
     target = Target(AttackConfig("bundled", scheme="rom", block=4, seconds=(1.0,)), tmp_path)
-    found = keystream.tried(keystream.Attempt(target, Answers(np.eye(4)), Case(seconds=1.0)), 0)
+    found = keystream.tried(keystream.Attempt(target, cast(CompleteAttack, Answers(np.eye(4))), Case(seconds=1.0)), 0)
     assert found["snr"] < 3 and 0 <= abs(found["stoi"]) < 0.6
 
 
