@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,22 +132,40 @@ def _below(package: Path) -> dict[str, Path]:
 def _imported(module: Path) -> dict[str, Path]:
     """A module and the modules and packages of its folder that it imports, directly or through others of them."""
     found: dict[str, Path] = {}
-    left = [module]
+    left = {module.name: module}
     while left:
-        path = left.pop()
-        found[path.name] = path
-        for name in _imports(path):
-            beside, package = module.parent / f"{name}.py", module.parent / name
-            if beside.is_file() and beside.name not in found:
-                left.append(beside)
-            elif (package / "__init__.py").is_file():
-                found |= _below(package)
+        name, path = left.popitem()
+        found[name] = path
+        if path.parent == module.parent or not _installed(module):  # else it would go on to all that is installed
+            for imported in _imports(path):
+                beside = _beside(module.parent, imported)
+                left |= {name: path for name, path in beside.items() if name not in found}
     return found
+
+
+def _beside(folder: Path, name: str) -> dict[str, Path]:
+    """The files of a module or package of a folder, which an import of its name finds; empty where it has none.
+
+    As Python looks for it: a package, a module, and last a folder without ``__init__.py``.
+    """
+    package, module = folder / name, folder / f"{name}.py"
+    if module.is_file() and not (package / "__init__.py").is_file():
+        return {module.name: module}
+    return _below(package)
+
+
+def _installed(module: Path) -> bool:
+    """Whether a module lies where packages are installed."""
+    return module.parent in {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
 
 
 def _imports(path: Path) -> Iterator[str]:
     """The first names of all modules that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):  # such as a template in a package, which nothing imports
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -23,6 +23,7 @@ from wrongkey.evaluation.run_folder.manifest import now, versions
 from wrongkey.evaluation.run_folder.schema import Part, read_json
 
 SPEECH = "speech.json"
+RESULTS = ("manifest.json", "attacks/suite.json", "strength", "analyses")  # one of which a run folder with results has
 
 
 class Heard(Part):
@@ -114,13 +115,21 @@ class BoardFolder(RunFolder):
         Raises
         ------
         BadInput
-            For one of another protocol, another scheme or another version of its code, and a broken file.
+            For one of another protocol, another scheme or another version of its code, block size or model, for a run
+            folder without this record, and a broken file.
         """
         path = self.path / "cells" / f"{cell.name}.json"
         if not os.path.lexists(path):
+            self._check_unrun(cell, path)
             return None
         found = read_json(path, cast(Any, Cell))
         check_same(path, found["protocol"], protocol.named)
+        for what, there, here in (("block", found["block"], cell.block), ("model", found.get("model"), cell.model)):
+            if there != here:
+                raise BadInput(
+                    f"{path} is of the {what} {there}, and this cell is of {here}: delete that file and "
+                    f"{self.run_folder(cell)}, or choose another --out."
+                )
         if found["scheme"] != cell.entry.spec or found["source"] != cell.entry.source:
             other = "other code of it" if found["scheme"] == cell.entry.spec else f"the scheme {found['scheme']}"
             raise BadInput(
@@ -128,6 +137,15 @@ class BoardFolder(RunFolder):
                 "--out."
             )
         return found
+
+    def _check_unrun(self, cell: PlannedCell, path: Path) -> None:
+        """Check that a cell without a record has no results: nothing would say of which code they are."""
+        run = self.run_folder(cell)
+        if any(os.path.lexists(run / name) for name in RESULTS):
+            raise BadInput(
+                f"{run} holds results, and {path}, which says with which code they were made, is missing: delete that "
+                "folder, or choose another --out."
+            )
 
     def write_cell(self, name: str, format_: str, content: Mapping[str, Any]) -> None:
         """Write `cells/NAME.json` with the versions of this session and the time."""

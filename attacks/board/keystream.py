@@ -8,8 +8,9 @@ size, by every attack of the protocol that needs no more.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from time import process_time
 from typing import Any, cast
@@ -26,17 +27,20 @@ from wrongkey.attacks.base import Case, CompleteAttack, Evidence, Recovery
 from wrongkey.attacks.board.costs import timed
 from wrongkey.attacks.board.entries import source_of
 from wrongkey.attacks.board.folder import BoardFolder
-from wrongkey.attacks.board.protocol import Protocol, Reference
-from wrongkey.attacks.board.running import How, Speech
+from wrongkey.attacks.board.protocol import Protocol
+from wrongkey.attacks.board.running import SAID, How, Speech
 from wrongkey.attacks.harness.apart import attempt as attempt_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import needs_of
 from wrongkey.attacks.harness.planned import planned
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.salt import attack_seed
+from wrongkey.attacks.harness.scores import stoi
 from wrongkey.attacks.harness.target import SPEECH_RATE, Target, whole_blocks
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.metrics.signal_to_noise import snr
 from wrongkey.evaluation.run_folder.board_cell import Keystream, check_same
+from wrongkey.evaluation.run_folder.board_protocol import Reference
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.keys import decrypt_query
 
@@ -73,30 +77,56 @@ class Attempt:
     case: Case
 
 
-def run_keystream(protocol: Protocol, speech: Speech, folder: BoardFolder, how: How) -> None:
+def run_keystream(protocol: Protocol, speech: Speech, folder: BoardFolder, how: How) -> list[BadInput]:
     """Attack the keystream cipher, or finish doing so; `cells/CIPHER.json` has a row for every trial.
 
-    Raises BadInput where that file cannot be read, or is of another protocol.
+    Returns
+    -------
+    list of BadInput
+        Why it failed, which keeps no cell from running; the file has the sentence as well.
+
+    Raises
+    ------
+    BadInput
+        Where that file cannot be read, or is of another protocol.
     """
     asked = protocol.content.reference
     assert asked is not None
     path = folder.path / "cells" / f"{asked.cipher}.json"
     record = read_json(path, cast(Any, Keystream)) if path.is_file() else _begun(protocol, speech, asked)
     check_same(path, record["protocol"], protocol.named)
-    if record["complete"]:
+    if record["complete"] and not any(row.get("failed") for row in record["trials"]):
         how.say(f"{asked.cipher}: done before")
-        return
-    done = {(row["attack"], row["scheme"], row["block"], row["seconds"], row["trial"]) for row in record["trials"]}
+        return []
+    try:
+        _run_trials(protocol, speech, folder, asked, how, record)
+    except BadInput as error:
+        how.say(f"{asked.cipher}: failed ({str(error).rstrip('.')}){SAID}")
+        folder.write_cell(asked.cipher, Keystream.FORMAT, record | {"why": str(error)})
+        return [error]
+    folder.write_cell(asked.cipher, Keystream.FORMAT, record | {"complete": True, "why": ""})
+    return []
+
+
+def _run_trials(
+    protocol: Protocol, speech: Speech, folder: BoardFolder, asked: Reference, how: How, record: dict[str, Any]
+) -> None:
+    """The trials that `record` lacks, and those that failed; each is written as it ends."""
+    done = {_place(row) for row in record["trials"] if not row.get("failed")}
     for attempt in attempts(protocol, speech, folder, asked):
         attack, config = attempt.attack, attempt.target.config
         record["needs"][attack.name] = sorted(attack.threat.needs)
-        where = (attack.name, config.scheme, config.block, attempt.case.seconds)
         how.say(f"{asked.cipher}: {attack.name} as on {config.scheme}, M = {config.block}, {attempt.case} …")
         for trial in range(asked.trials):
-            if (*where, trial) not in done:
-                record["trials"].append(tried(attempt, trial))
+            if (attack.name, config.scheme, config.block, attempt.case.seconds, trial) not in done:
+                row = tried(attempt, trial)
+                record["trials"] = [one for one in record["trials"] if _place(one) != _place(row)] + [row]
                 folder.write_cell(asked.cipher, Keystream.FORMAT, record)
-    folder.write_cell(asked.cipher, Keystream.FORMAT, record | {"complete": True})
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells one trial from another."""
+    return row["attack"], row["scheme"], row["block"], row["seconds"], row["trial"]
 
 
 def attempts(protocol: Protocol, speech: Speech, folder: BoardFolder, asked: Reference) -> Iterator[Attempt]:
@@ -137,6 +167,7 @@ def tried(attempt: Attempt, trial: int) -> dict[str, Any]:
     begin = process_time()
     recovery, failed = attempt_of(attack, evidence)
     seconds = process_time() - begin
+    level, clear = (None, None) if recovery.key is None else _heard(target, plain, secret, recovery)
     return {
         "attack": attack.name,
         "scheme": target.config.scheme,
@@ -144,7 +175,8 @@ def tried(attempt: Attempt, trial: int) -> dict[str, Any]:
         "seconds": case.seconds,
         "trial": trial,
         "claimed": None if recovery.success_claimed is None else bool(recovery.success_claimed),
-        "snr": None if recovery.key is None else _snr(target, plain, secret, recovery),
+        "snr": level,
+        "stoi": clear,
         "cpu_seconds": seconds,
         "failed": failed,
     }
@@ -162,11 +194,17 @@ def _speech(target: Target, seconds: float, trial: int) -> tuple[tuple[Tensor, .
     return tuple(plain), tuple(encrypt_samples(query, key, os.urandom(NONCE_BYTES)) for query in plain)
 
 
-def _snr(target: Target, plain: tuple[Tensor, ...], secret: tuple[Tensor, ...], recovery: Recovery) -> float:
+def _heard(
+    target: Target, plain: tuple[Tensor, ...], secret: tuple[Tensor, ...], recovery: Recovery
+) -> tuple[float, float | None]:
+    """SNR in dB, and STOI from 0 to 1, of what the recovered key decrypts; no STOI of speech too short for it."""
     assert recovery.key is not None
     cut = target.setting.cut
     heard = [decrypt_query(query, np.asarray(recovery.key), blocks=cut) for query in secret]
-    return snr(torch.cat(plain), torch.cat([one[: len(two)] for one, two in zip(heard, plain, strict=True)]), "samples")
+    spoken = torch.cat(plain)
+    understood = torch.cat([one[: len(two)] for one, two in zip(heard, plain, strict=True)])
+    clear = stoi(spoken, understood, SPEECH_RATE)
+    return snr(spoken, understood, "samples"), clear if isfinite(clear) else None
 
 
 def _begun(protocol: Protocol, speech: Speech, asked: Reference) -> dict[str, Any]:
@@ -183,5 +221,6 @@ def _begun(protocol: Protocol, speech: Speech, asked: Reference) -> dict[str, An
         "trials": [],
         "cost": {"owner_seconds": None, "user_seconds": seconds, "data_factor": 1.0},
         "complete": False,
+        "why": "",
         "versions": [],
     }

@@ -17,7 +17,7 @@ from wrongkey.attacks.board.cells import PlannedCell
 from wrongkey.attacks.board.costs import cost_of
 from wrongkey.attacks.board.entries import explained_scheme
 from wrongkey.attacks.board.folder import BoardFolder
-from wrongkey.attacks.board.protocol import Protocol, Side
+from wrongkey.attacks.board.protocol import Protocol
 from wrongkey.attacks.board.schedule import Schedule
 from wrongkey.attacks.board.settled import needed, settling
 from wrongkey.attacks.harness.config import AttackConfig
@@ -30,6 +30,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import Corpus, Recordings, open_corpus
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.run_folder.board_cell import Cell
+from wrongkey.evaluation.run_folder.board_protocol import Side
 from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.run import strength
@@ -81,12 +82,12 @@ class How:
 class Speech:
     """The speech of a board: the corpus as the user names it, and the lists of who speaks in it.
 
-    The folder keeps its digests.
+    Nothing is written before `claim`.
 
     Raises
     ------
     BadInput
-        Where it cannot be read, lacks a speaker whom the protocol names, or is not that of the folder.
+        Where it cannot be read, or lacks a speaker whom the protocol names.
     """
 
     protocol: Protocol
@@ -99,6 +100,15 @@ class Speech:
         sides = self.protocol.content.corpus
         for name, side in (("victims", sides.victims), ("background", sides.background)):
             object.__setattr__(self, name, self._of(side))
+
+    def claim(self) -> None:
+        """Keep the digests of the speech in the folder, or compare them with those that are there.
+
+        Raises
+        ------
+        BadInput
+            Where the folder is of other speech.
+        """
         digests = {"victims": self.victims.digest(), "background": self.background.digest()}
         self.folder.claim_speech(self.spec, digests)
 
@@ -166,7 +176,7 @@ def run_cell(
     if record is None:
         record = _begun(protocol, cell)
         folder.write_cell(cell.name, Cell.FORMAT, record)
-    missing = [part for part in BOARD_PARTS if part in parts and record["parts"][part]["state"] == "not run"]
+    missing = [part for part in BOARD_PARTS if part in parts and _lacks(folder, cell, record, part)]
     failed = []
     for part in missing:
         how.say(f"{cell.name}: {part} …")
@@ -183,6 +193,14 @@ def run_cell(
     if not missing:
         how.say(f"{cell.name}: done before")
     return failed
+
+
+def _lacks(folder: BoardFolder, cell: PlannedCell, record: Mapping[str, Any], part: str) -> bool:
+    """Whether a part is to be run: not yet done, or attacks of which the process of a trial died."""
+    state = record["parts"][part]["state"]
+    return state == "not run" or (
+        part == "attacks" and state == "done" and AttackFolder(folder.run_folder(cell)).any_died()
+    )
 
 
 def _begun(protocol: Protocol, cell: PlannedCell) -> dict[str, Any]:

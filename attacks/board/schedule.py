@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from wrongkey.attacks.base import Case, CompleteAttack
-from wrongkey.attacks.board.protocol import Attacks
 from wrongkey.attacks.harness.results import AttackFolder
-from wrongkey.evaluation.run_folder.successes import broken, ended
+from wrongkey.evaluation.run_folder.board_protocol import Attacks
+from wrongkey.evaluation.run_folder.successes import broken, died, ended
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,13 @@ def worth_less(attack: CompleteAttack, folder: AttackFolder, seconds: float) -> 
 
 
 def seconds_of(folder: AttackFolder, attack: str) -> list[float]:
-    """Median CPU seconds of a trial, for each case of an attack that has rows."""
+    """Median CPU seconds of a trial, for each case of an attack that has rows; not of one whose process died."""
     rows = folder.rows(attack)
+    rows = rows[~died(rows)]
     return [] if rows.empty else [float(case["seconds"].median()) for _, case in rows.groupby("given")]
 
 
 def trials_of(folder: AttackFolder, attack: str) -> int:
-    """The trials of an attack that have rows, in the case that has fewest."""
+    """The trials of an attack that have rows, in the case that has fewest; one whose process died is none."""
     rows = folder.rows(attack)
-    return 0 if rows.empty else int(rows.groupby("given").size().min())
+    return 0 if rows.empty else int(rows.assign(ended=~died(rows)).groupby("given")["ended"].sum().min())

@@ -26,6 +26,7 @@ from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.processes.cluster import ended_with_its_caller
 from wrongkey.evaluation.processes.pool import Pool, processes
+from wrongkey.evaluation.run_folder.vocabulary import DIED, MODEL_DIED
 
 WAIT = 0.2  # seconds between checks that the attack's process is still alive
 LARGEST = 2**31  # bytes that a message from the attack may have
@@ -128,7 +129,7 @@ class Absent:
             self.connection.send_bytes(pickled((function, queries.cpu())))
             message = _received(self.connection)
         except (EOFError, ConnectionError, NoMessage):
-            raise ModelFailed(f"The model that {self.name} returned ended its process.") from None
+            raise ModelFailed(f"The model that {self.name} {MODEL_DIED}.") from None
         if message.kind == "texts":
             return [Hypothesis(text, runaway=runaway) for text, runaway in message.fields["texts"]]
         if message.kind == "numbers":
@@ -199,7 +200,7 @@ def _why(future: Future[None]) -> str:
     try:
         future.result()
     except BrokenExecutor as error:
-        return f"the process of the attack died ({in_one_line(error)})"
+        return f"{DIED} ({in_one_line(error)})"
     except Exception as error:
         raise RuntimeError(f"the evidence cannot be opened in another process ({in_one_line(error)})") from error
     return "the process of the attack hung up"

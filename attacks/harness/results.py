@@ -32,7 +32,7 @@ from wrongkey.evaluation.run_folder.folder import RunFolder, same
 from wrongkey.evaluation.run_folder.manifest import git_revision, machine, now, versions
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
 from wrongkey.evaluation.run_folder.scores import read_scores
-from wrongkey.evaluation.run_folder.successes import broken
+from wrongkey.evaluation.run_folder.successes import broken, died
 from wrongkey.evaluation.run_folder.tables import FORMAT as TABLES
 from wrongkey.evaluation.run_folder.tables import Damaged, identity_digest, set_aside, table_files, write_table
 from wrongkey.evaluation.run_folder.vocabulary import EXACT, PRIMARY_METRIC, error_percent
@@ -59,6 +59,7 @@ class AttackFolder(RunFolder):
         super().__init__(path)
         self._suite: dict[str, Any] | None = None
         self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._tried: set[tuple[str, str, int]] = set()  # in this session: attack, case, trial
 
     def _repr_html_(self) -> str:
         found = self.suite() or {}
@@ -175,13 +176,31 @@ class AttackFolder(RunFolder):
         self._write_suite()
 
     def trials_done(self, attack: str, case: str) -> set[int]:
-        """Numbers of the trials that have a row."""
-        return {row["trial"] for row in self._known(attack) if row["given"] == case}
+        """Numbers of the trials that have a row; not of one whose process died in an earlier session."""
+        rows = self.rows(attack)
+        if rows.empty:
+            return set()
+        tried = {trial for name, given, trial in self._tried if (name, given) == (attack, case)}
+        of_case = rows["given"] == case
+        return {int(one) for one in rows[of_case & (~died(rows) | rows["trial"].isin(tried))]["trial"]}
+
+    def any_died(self) -> bool:
+        """Whether the process of a trial died, so that the same command tries it again.
+
+        False of a folder whose rows cannot be read.
+        """
+        try:
+            return any(died(self.rows(name)).any() for name in (self.suite() or {}).get("attacks", {}))
+        except BadInput:
+            return False
 
     def add(self, attack: str, row: Mapping[str, Any]) -> None:
-        """Add a row; the file is replaced as a whole."""
-        known = self._known(attack)
+        """Add a row, in place of an earlier one of the same trial; the file is replaced as a whole."""
+        place = row["given"], row["trial"]
+        known = [one for one in self._known(attack) if (one["given"], one["trial"]) != place]
         known.append(dict(row))
+        self._rows[attack] = known
+        self._tried.add((attack, *place))
         self._write_rows(attack, pd.DataFrame(known))
         assert self._suite is not None
         others = self._without(attack, row["given"], row["trial"])

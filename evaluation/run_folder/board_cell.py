@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, ValidationError
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.board_protocol import SHIPPED, Content, first_fault
 from wrongkey.evaluation.run_folder.schema import Count, Part, Positive, Text
 
 PROTOCOL = "protocol.json"
@@ -22,6 +24,7 @@ State = Literal["done", "not run", "does not apply"]
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Made = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T")] | None  # when, in UTC
 ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
@@ -38,15 +41,32 @@ def digest(content: Mapping[str, Any]) -> str:
 
 
 def check_protocol(path: Path, named: Mapping[str, str], content: Mapping[str, Any]) -> None:
-    """Check that the content of a protocol has the hash that stands beside it.
+    """Check that the content of a protocol is one, and has the name and the hash that stand beside it.
 
     Raises
     ------
     BadInput
-        Where it has another.
+        Where it is not, and for an edited protocol under the name of one that wrongkey ships.
     """
+    name = named["name"]
     if digest(content) != named["hash"]:
-        raise BadInput(f"{path} holds a protocol {named['name']} whose content has another hash: it was edited.")
+        raise BadInput(f"{path} holds a protocol {name} whose content has another hash: it was edited.")
+    if content.get("name") != name:
+        raise BadInput(
+            f"{path} holds a protocol {name} whose content is named {reprlib.repr(content.get('name'))}: it was edited."
+        )
+    if named["hash"] != SHIPPED.get(name, named["hash"]):
+        raise BadInput(
+            f"{path} holds a protocol {name} that is not the one of this name that wrongkey ships: run the board again "
+            "under a name of its own."
+        )
+    try:
+        Content.model_validate(content)
+    except ValidationError as error:
+        raise BadInput(
+            f"{path} holds a protocol {name} that is none ({first_fault(error)}): run the board again under one that "
+            "this wrongkey reads."
+        ) from None
 
 
 def check_same(path: Path, of: Mapping[str, str], protocol: Mapping[str, str]) -> None:
@@ -60,7 +80,8 @@ def check_same(path: Path, of: Mapping[str, str], protocol: Mapping[str, str]) -
     if of["hash"] != protocol["hash"]:
         raise BadInput(
             f"{path} was made under the protocol {of['name']} ({of['hash'][:12]}), and this board is of "
-            f"{protocol['name']} ({protocol['hash'][:12]}): delete that file, or choose another --out."
+            f"{protocol['name']} ({protocol['hash'][:12]}): delete that file and, if there is one, the folder of its "
+            "name in runs, or choose another --out."
         )
 
 
@@ -130,10 +151,12 @@ class Cell(Part):
     """
 
     FORMAT: ClassVar[str] = "wrongkey-board-cell/1"
-    REMEDY: ClassVar[str] = "delete that file: the same wrongkey board command makes it again"
+    REMEDY: ClassVar[str] = (
+        "delete that file and the folder of its name in runs: the same wrongkey board command makes them again"
+    )
 
     protocol: Named
-    scheme: str
+    scheme: Annotated[str, Field(min_length=1)]
     source: Source
     block: Positive
     model: Text = None
@@ -145,7 +168,7 @@ class Cell(Part):
     shortened: dict[str, str] = Field(default_factory=dict)
     left_out: list[str] = Field(default_factory=list)
     versions: list[dict[str, str]] = Field(default_factory=list)
-    made: Text = None
+    made: Made = None
 
 
 class KeystreamTrial(Part):
@@ -157,6 +180,8 @@ class KeystreamTrial(Part):
         Whether the attack claims success; None where it cannot tell.
     snr : float or None
         Of what it decrypts, in dB; None where it returns no key.
+    stoi : float or None
+        Of the same, 0 to 1; None where it is too short as well, and in rows of an older wrongkey.
     failed : str
         The exception that ended it; empty where none did.
     """
@@ -168,12 +193,23 @@ class KeystreamTrial(Part):
     trial: Count
     claimed: bool | None = None
     snr: FiniteFloat | None = None
+    stoi: FiniteFloat | None = None
     cpu_seconds: FiniteFloat
     failed: str = ""
 
 
 class Keystream(Part):
-    """`keystream.json`: the reference row. `needs`: what each attack needs, by name."""
+    """`keystream.json`: the reference row.
+
+    Attributes
+    ----------
+    needs : dict of str to list of str
+        What each attack needs, by name.
+    complete : bool
+        Whether every trial was tried.
+    why : str
+        The reason where it is not, as a sentence; empty where it was stopped.
+    """
 
     FORMAT: ClassVar[str] = "wrongkey-board-keystream/1"
     REMEDY: ClassVar[str] = "delete that file: the same wrongkey board command makes it again"
@@ -186,5 +222,6 @@ class Keystream(Part):
     trials: list[KeystreamTrial] = Field(default_factory=list)
     cost: Cost | None = None
     complete: bool = False
+    why: str = ""
     versions: list[dict[str, str]] = Field(default_factory=list)
-    made: Text = None
+    made: Made = None

@@ -608,5 +608,5 @@ def _first(error: ValidationError) -> str:
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
         return f"it has no {field}"
-    wanted = first["msg"].removeprefix("Input ")
+    wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
     return f"{field} is {reprlib.repr(first['input'])} and {wanted}"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, RECOVERED
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, DIED, MODEL_DIED, RECOVERED
 
 Array = NDArray[np.float64]
 
@@ -27,6 +27,14 @@ def numbers(rows: pd.DataFrame, column: str, default: float = np.nan) -> Array:
 def ended(rows: pd.DataFrame) -> pd.DataFrame:
     """The trials in which the attack ended: one that failed with an exception says nothing about a key."""
     return rows[rows["failed"].fillna("") == ""] if "failed" in rows else rows
+
+
+def died(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Per trial: its process died, which says nothing about the attack, and may go better another time."""
+    if "failed" not in rows:
+        return np.zeros(len(rows), dtype=bool)
+    why = rows["failed"].fillna("").astype(str)
+    return np.asarray(why.str.startswith(DIED) | why.str.contains(MODEL_DIED, regex=False), dtype=bool)
 
 
 def recovered(rows: pd.DataFrame) -> NDArray[np.bool_]:

@@ -30,6 +30,10 @@ HEARD_COLUMNS = (
     *("snr_unseen", "stoi_unseen", "unseen_seconds", "wer", "wer_correct"),
 )
 
+# In the column `failed`, of a trial whose process died: of memory, say, so that the same trial may end another time.
+DIED = "the process of the attack died"
+MODEL_DIED = "returned ended its process"
+
 # The parts of a cell of a board (`wrongkey board`), in the order in which they are run.
 BOARD_PARTS = ("attacks", "strength", "leaks", "cost")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from pathlib import Path
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+
+from pydantic import ValidationError
 
 from wrongkey import __version__
 from wrongkey.errors import BadInput
@@ -22,6 +25,9 @@ from wrongkey.reports.scheme_board.reference import reference_row
 from wrongkey.reports.scheme_board.rows import row_of
 from wrongkey.reports.scheme_board.schema import Row, SchemeBoard, Tried
 from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE
+
+Shown = TypeVar("Shown", Row, SchemeBoard)
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 FILE = "board.json"
 ORDER = (
@@ -55,7 +61,7 @@ def gather(folder: Path) -> SchemeBoard:
         reference_row(file) if "cipher" in record else row_of(file, folder / "runs" / file.stem)
         for file, record in records
     ]
-    rows = [Row.model_validate(without_paths(row.model_dump())) for row in found]
+    rows = [_shown(file, Row, row.model_dump()) for (file, _), row in zip(records, found, strict=True)]
     made = max((str(record.get("made") or "") for _, record in records), default="")[:10]
     return _board({"name": protocol["name"], "hash": protocol["hash"]}, protocol["content"], made, rows)
 
@@ -102,11 +108,35 @@ def merged(boards: Sequence[tuple[Path, SchemeBoard]]) -> SchemeBoard:
 
 def _fuller(first: Row, second: Row) -> Row | None:
     """The one of two results of a cell that has more parts, the others being equal; None where neither has."""
+    if not _of_one_cell(first, second):
+        return None
     for more, less in ((second, first), (first, second)):
         pairs = list(zip(_measured(more), _measured(less), strict=True))
         if any(one is None for _, one in pairs) and all(one in (None, ours) for ours, one in pairs):
             return more
     return None
+
+
+def _of_one_cell(first: Row, second: Row) -> bool:
+    """Whether two rows may be one cell, to which parts were added: no part but attacks and strength decides who breaks.
+
+    Random keys are swept with the attacks. What only one row has says nothing.
+    """
+    same = (first.model, first.nominal_bits) == (second.model, second.nominal_bits)
+    if first.attacks and second.attacks:
+        same &= _attacked(first) == _attacked(second)
+        if (first.strength is None) == (second.strength is None):
+            same &= _states(first) == _states(second)
+    return same
+
+
+def _states(row: Row) -> list[Any]:
+    """What each adversary achieves; sentences have the leaks as well."""
+    return [row.weakest, *(cell.model_copy(update={"sentence": ""}) for cell in row.cells)]
+
+
+def _attacked(row: Row) -> tuple[Any, ...]:
+    return row.speech, row.corpus, row.recordings, row.best_key
 
 
 def _measured(row: Row) -> tuple[Any, ...]:
@@ -128,8 +158,15 @@ def read_board(path: Path) -> SchemeBoard:
         raise BadInput(f"{path} holds no {FILE}: name a folder that wrongkey board made.")
     found = SchemeBoard.model_validate(read_json(file, cast(Any, SchemeBoard)))
     check_protocol(file, found.protocol.model_dump(), found.content)
-    shown = without_paths(found.model_dump(exclude={"content"}))  # a stranger's texts, for a terminal
-    return SchemeBoard.model_validate(shown | {"content": found.content})
+    return _shown(file, SchemeBoard, found.model_dump(exclude={"content"}), {"content": found.content})
+
+
+def _shown(path: Path, schema: type[Shown], content: dict[str, Any], kept: Mapping[str, Any] = EMPTY) -> Shown:
+    """Texts that may be a stranger's, for a terminal and without paths; `kept` as they are."""
+    try:
+        return schema.model_validate(without_paths(content) | dict(kept))
+    except ValidationError:  # nothing but a path stood where words are needed
+        raise BadInput(f"{path} has a path where words are needed: {SchemeBoard.REMEDY}.") from None
 
 
 def _record(path: Path, protocol: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,10 @@ from itertools import groupby
 
 import pandas as pd
 
+from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.keys.labels import place_of_scheme
+from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS
+from wrongkey.reports.scheme_board.gather import seconds_to_break
 from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard
 from wrongkey.reports.scheme_board.table import NONE, name_of, result
 from wrongkey.reports.scheme_board.words import NO_ATTACK, NOT_RUN, UNFINISHED
@@ -14,13 +17,15 @@ from wrongkey.reports.scheme_board.words import NO_ATTACK, NOT_RUN, UNFINISHED
 ANY_KEY = "any key"
 NO_ATTACK_APPLIES = "no attack applies"
 GUESSER, LISTENER = "unauthorised user", "eavesdropper"
+ADVERSARY = next(one for one in ADVERSARIES if one.name == LISTENER)
+HELD = "not shown to break"
 LEGEND = (
     "Who breaks a scheme at a block size. Seconds: an eavesdropper, with nothing but so much ciphertext of one victim, "
     "the least with which at least one key in ten falls (by the lower end of the 95 % interval). “guessing”: an "
     f"unauthorised user, who tries keys on the model. “{ANY_KEY}”: a typical wrong key does nearly as well as the "
     "right one. Where neither breaks it, the cell names the weakest adversary who does; “undecided” stands before it "
-    f"where trials are too few to tell what an eavesdropper achieves, and “{NO_ATTACK_APPLIES}” where no attack here "
-    "takes such blocks from ciphertext."
+    "where trials, of one attack or of all, are too few to tell what an eavesdropper achieves, and "
+    f"“{NO_ATTACK_APPLIES}” where no attack here takes such blocks from ciphertext."
 )
 
 
@@ -55,16 +60,33 @@ def shortly(row: Row) -> str:
     Before one who is no eavesdropper, what an eavesdropper may achieve: "undecided (1 trial); someone in the room".
     """
     broken = {cell.adversary: cell for cell in row.cells if cell.state == "broken"}
-    quick = [_seconds(broken[LISTENER]) or LISTENER] if LISTENER in broken else []
+    quick = _heard(broken[LISTENER], row) if LISTENER in broken else []
     if GUESSER in broken:
         case = broken[GUESSER].case
         quick.append(ANY_KEY if case and case.attack == NO_ATTACK else "guessing")
     if not quick and UNFINISHED in row.notes:
         return "unfinished"
     if quick or row.weakest is None:
-        return ", ".join(quick) or result(row).replace(NONE, "–")
+        return ", ".join(quick) or _unbroken(row)
     seconds = _seconds(broken[row.weakest])
     return "; ".join([*_open(row), f"{row.weakest}: {seconds}" if seconds else row.weakest])
+
+
+def _heard(cell: Cell, row: Row) -> list[str]:
+    """With how much ciphertext an eavesdropper breaks it.
+
+    A row of an older wrongkey credits them with what any key does to the model: of such a row the attacks count.
+    """
+    if cell.case is None or cell.case.attack != NO_ATTACK:
+        return [_seconds(cell) or LISTENER]
+    least = seconds_to_break(row)
+    return [] if least is None else [f"{round(least, 1):g} s"]
+
+
+def _unbroken(row: Row) -> str:
+    """The worst state of a row that nobody breaks; undecided where it rests on too few trials."""
+    found = result(row).replace(NONE, "–")
+    return found.replace(HELD, _open(row)[0]) if found.startswith(HELD) and _open(row) else found
 
 
 def _open(row: Row) -> list[str]:
@@ -72,10 +94,26 @@ def _open(row: Row) -> list[str]:
     heard = next(cell for cell in row.cells if cell.adversary == LISTENER)
     if heard.state == "does not apply":
         return [NO_ATTACK_APPLIES]
+    if heard.state == HELD:
+        fewest = min(_trials(row), default=ENOUGH_TRIALS)  # the state is that of the attack with most trials
+        return [_counted("undecided", fewest)] if fewest < ENOUGH_TRIALS else []
     if heard.state not in ("weakened", "undecided"):
         return []
-    trials = heard.case.trials if heard.case else None
-    return [f"{heard.state} ({trials} trial{'' if trials == 1 else 's'})" if trials else heard.state]
+    return [_counted(heard.state, heard.case.trials if heard.case else None)]
+
+
+def _trials(row: Row) -> list[int]:
+    """Trials of each attack that an eavesdropper can run to break a scheme, in the case that has most."""
+    most: dict[str, int] = {}
+    for one in row.attacks:
+        if ADVERSARY.can(one.needs) and one.asset != "identity":
+            most[one.attack] = max(one.trials, most.get(one.attack, 0))
+    return list(most.values())
+
+
+def _counted(state: str, trials: int | None) -> str:
+    """Such as "undecided (1 trial)"; the state alone where no number is known."""
+    return f"{state} ({trials} trial{'' if trials == 1 else 's'})" if trials else state
 
 
 def _seconds(cell: Cell) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES, Adversary
 from wrongkey.evaluation.run_folder.board_cell import Keystream, KeystreamTrial
 from wrongkey.evaluation.run_folder.schema import read_json
-from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED
+from wrongkey.evaluation.run_folder.successes import decrypted
 from wrongkey.keys.labels import scheme_label
 from wrongkey.printable import printable
 from wrongkey.reports.attacks.decisions import ENOUGH_TRIALS, LEAST_SHARE, share_interval
 from wrongkey.reports.attacks.threats import Word, worst
-from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, State, Tried
+from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, State, Tried, weakest
 from wrongkey.reports.scheme_board.words import NOT_RUN, UNFINISHED, cost_words, does_not_apply
 
 NO_MODEL = "No layer of a model can absorb a keystream: there is no encrypted model."
@@ -40,7 +44,7 @@ def reference_row(path: Path) -> Row:
     """
     found = Keystream.model_validate(read_json(path, cast(Any, Keystream)))
     tried = list(_tried(found))
-    nothing = does_not_apply(NO_MODEL)
+    nothing, why = does_not_apply(NO_MODEL), found.why
     cells = [_cell(found, tried, adversary) for adversary in ADVERSARIES]
     return Row(
         scheme=printable(found.cipher),
@@ -49,7 +53,7 @@ def reference_row(path: Path) -> Row:
         block=None,
         reference=True,
         recordings=found.recordings or "unknown",
-        weakest=next((cell.adversary for cell in cells if cell.state == "broken"), None),
+        weakest=weakest(cells),
         nominal_bits=Measured(words="256", value=256.0),
         effective_bits=Measured(words=nothing),
         best_key=BestKey(words=nothing),
@@ -59,7 +63,7 @@ def reference_row(path: Path) -> Row:
         cost=found.cost,
         cost_words=cost_words(found.cost, NOT_RUN),
         attacks=tried,
-        notes=[] if found.complete else [UNFINISHED],
+        notes=[*([] if found.complete else [UNFINISHED]), *([f"reference failed: {printable(why)}"] if why else [])],
         versions=found.versions,
     )
 
@@ -74,9 +78,10 @@ def _tried(found: Keystream) -> Iterator[Tried]:
         trials = list(group)
         ended = [trial for trial in trials if not trial.failed]
         heard = [trial.snr for trial in ended if trial.snr is not None and isfinite(trial.snr)]
-        claims = [trial for trial in ended if trial.claimed]
+        claims = np.array([bool(trial.claimed) for trial in ended], dtype=bool)
         tells = any(trial.claimed is not None for trial in ended)
-        hits = sum(_decrypted(trial) for trial in ended)
+        broken = _decrypted(ended)
+        hits = int(broken.sum())
         low, high = share_interval(hits, len(ended))
         yield Tried(
             attack=printable(attack),
@@ -90,8 +95,8 @@ def _tried(found: Keystream) -> Iterator[Tried]:
             failed=len(trials) - len(ended),
             share_low=low,
             share_high=high,
-            claimed=len(claims) if tells else None,
-            claimed_wrong=sum(not _decrypted(trial) for trial in claims) if tells else None,
+            claimed=int(claims.sum()) if tells else None,
+            claimed_wrong=int((claims & ~broken).sum()) if tells else None,
             snr=median(heard) if heard else None,
             cpu_seconds=median(trial.cpu_seconds for trial in trials),
         )
@@ -139,8 +144,9 @@ def _total(tried: list[Tried], name: str) -> int | None:
     return sum(values) if values else None
 
 
-def _decrypted(trial: KeystreamTrial) -> bool:
-    return trial.snr is not None and trial.snr >= DECRYPTED
+def _decrypted(trials: Sequence[KeystreamTrial]) -> NDArray[np.bool_]:
+    """Per trial: the speech is decrypted, as it is under every scheme; the correct key gives it back exactly."""
+    return decrypted(pd.DataFrame([(one.snr, one.stoi) for one in trials], columns=["snr", "stoi"], dtype=float))
 
 
 def _word(hits: int, trials: int) -> Word:

@@ -29,7 +29,8 @@ from wrongkey.reports.board.leaks import leak_sentence, rows_about
 from wrongkey.reports.board.states import State
 from wrongkey.reports.board.verdict_board import board
 from wrongkey.reports.runs import load_run
-from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, Tried
+from wrongkey.reports.scheme_board.belonging import check_run
+from wrongkey.reports.scheme_board.schema import BestKey, Break, Cell, Measured, Row, Tried, weakest
 from wrongkey.reports.scheme_board.schema import State as ShownState
 from wrongkey.reports.scheme_board.words import (
     NO_ATTACK,
@@ -68,9 +69,10 @@ def row_of(path: Path, folder: Path) -> Row:
     Raises
     ------
     BadInput
-        For broken files.
+        For broken files, and for the run folder of another scheme or block size.
     """
     record = Record.model_validate(read_json(path, cast(Any, Record)))
+    check_run(path, record, folder)
     run = load_attacks(folder)
     judged = verdict(run) if run else None
     swept = (folder / "manifest.json").exists() and not strength_alone(folder)
@@ -103,11 +105,6 @@ def row_of(path: Path, folder: Path) -> Row:
         notes=[printable(note) for note in _notes(record, run, sweep)],
         versions=record.versions,
     )
-
-
-def weakest(cells: Sequence[Cell]) -> str | None:
-    """The weakest adversary who breaks a scheme; None where none does."""
-    return next((cell.adversary for cell in cells if cell.state == "broken"), None)
 
 
 def _cells(
@@ -355,11 +352,17 @@ def _notes(record: Record, run: AttackRun | None, sweep: KeyStatistics | None) -
         yield f"Not needed, since other attacks break it for everyone who could run these: {names}."
     if run:
         yield from run.cautions
-    if (run and not run.suite.get("ended")) or (sweep and not run):  # random keys are swept before the first attack
+    if (run or sweep) and _ended_early(record, run):  # random keys are swept before the first attack
         yield UNFINISHED
     for name, step in record.parts.items():
         if step.state == "not run" and step.why:
             yield f"{name} failed: {step.why}"
+
+
+def _ended_early(record: Record, run: AttackRun | None) -> bool:
+    """Whether attacks are missing. A cell has several runs of attacks, of which `suite.json` knows the last alone."""
+    step = record.parts.get("attacks")
+    return step is None or step.state != "done" or run is None or not run.suite.get("ended")
 
 
 def _finite(value: float) -> float | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, FiniteFloat, ValidationError
+from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_validator
 
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.board_cell import Cost, Named, Source
@@ -46,6 +47,7 @@ def _each_adversary(found: list[Any]) -> list[Any]:
     return found
 
 
+Words = Annotated[str, Field(pattern=r"\S")]  # never empty
 Amount = Annotated[FiniteFloat, Field(ge=0)]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Adversary = Annotated[str, AfterValidator(_adversary)]
@@ -72,9 +74,9 @@ class Break(Part):
         attack that claims use is right where the model's error is within a point of that with the correct key.
     """
 
-    attack: str
-    given: str
-    asset: str
+    attack: Words
+    given: Words
+    asset: Words
     seconds: Amount | None = None
     known_blocks: Amount | None = None
     queries: Amount | None = None
@@ -102,8 +104,8 @@ class Cell(Part):
 
     adversary: Adversary
     state: State
-    words: str
-    sentence: str
+    words: Words
+    sentence: Words
     case: Break | None = None
     also: str = ""
 
@@ -123,9 +125,9 @@ class Tried(Part):
         Medians: of the decrypted speech in dB, and of the task's error in percent.
     """
 
-    attack: str
-    given: str
-    asset: str
+    attack: Words
+    given: Words
+    asset: Words
     verdict: Annotated[str, AfterValidator(_verdict)]
     needs: list[str]
     seconds: Amount | None = None
@@ -144,7 +146,7 @@ class Tried(Part):
 class Measured(Part):
     """A number, or why there is none. `words`: as tables have it, never empty."""
 
-    words: str
+    words: Words
     value: FiniteFloat | None = None
     low: FiniteFloat | None = None
     high: FiniteFloat | None = None
@@ -153,11 +155,16 @@ class Measured(Part):
 class BestKey(Part):
     """The best of the keys that were drawn at random, beside the plain model; values in the unit of the metric."""
 
-    words: str
+    words: Words
     metric: str | None = None
     value: FiniteFloat | None = None
     plain: FiniteFloat | None = None
     keys: Count | None = None
+
+
+def weakest(cells: Sequence[Cell]) -> str | None:
+    """The weakest adversary who breaks a scheme; None where none does."""
+    return next((cell.adversary for cell in cells if cell.state == "broken"), None)
 
 
 class Row(Part):
@@ -193,8 +200,8 @@ class Row(Part):
         Sentences that a reader must know.
     """
 
-    scheme: str
-    label: str
+    scheme: Words
+    label: Words
     source: Source
     block: Positive | None
     reference: bool = False
@@ -207,15 +214,24 @@ class Row(Part):
     effective_bits: Measured
     best_key: BestKey
     cells: Annotated[list[Cell], AfterValidator(_each_adversary)]
-    leaks: str
+    leaks: Words
     linkability: Measured
     cost: Cost | None = None
-    cost_words: str
+    cost_words: Words
     strength: Annotated[dict[str, Any], AfterValidator(_strength)] | None = None
     attacks: list[Tried] = Field(default_factory=list)
     obstacles: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     versions: list[dict[str, str]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """What each field may hold depends on others."""
+        if self.reference != (self.block is None):
+            raise ValueError("should have a block size if it is not the reference row, and none if it is")
+        if self.weakest != (first := weakest(self.cells)):
+            raise ValueError(f"should name as the weakest the first whose cell is broken ({first or 'nobody'})")
+        return self
 
 
 class SchemeBoard(Part):
@@ -228,7 +244,7 @@ class SchemeBoard(Part):
     content : dict
         The protocol itself, as its TOML file says it.
     made : str
-        The UTC date on which the last cell was made.
+        The UTC date on which the last cell was made, 2026-11-27; empty where none was.
     order, criteria : str
         How the rows are ordered, and what the states mean.
     columns : list of Column
@@ -242,7 +258,7 @@ class SchemeBoard(Part):
     wrongkey: str
     protocol: Named
     content: dict[str, Any]
-    made: str
+    made: Annotated[str, Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
     order: str
     criteria: str
     cautions: list[str]

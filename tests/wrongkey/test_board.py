@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from wrongkey.attacks.board import keystream
 from wrongkey.attacks.board.folder import BoardFolder
 from wrongkey.attacks.board.protocol import HERE
 from wrongkey.cli import main
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.board_cell import digest
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +147,9 @@ def test_an_edited_protocol_is_refused_under_its_name(tmp_path, capsys):
     [
         (["--schemes", "rom,nowhere:scheme"], "Scheme 'nowhere:scheme' cannot be imported"),
         (["--blocks", "3,x"], "--blocks must be block sizes such as 3,5,10, and 'x' is none."),
+        (["--blocks", "3,16385"], "--blocks must be block sizes of at most 16,384, and 16385 is more."),
+        (["--blocks", "9" * 5000], "--blocks must be block sizes of at most 16,384, and 9"),
+        (["--corpus", "kaldi:mistyped"], "mistyped"),
         (["--only", "everything"], "--only everything is no part of a board"),
         (["--workers", "0"], "--workers must be at least 1, not 0."),
     ],
@@ -197,6 +202,20 @@ def test_a_live_board_is_not_overwritten_by_a_joined_one(made, tmp_path, capsys)
     (tmp_path / "entry.json").write_bytes((made / "board.json").read_bytes())
     assert main(["board", "merge", str(tmp_path / "entry.json"), "--out", str(made)]) == 2
     assert "choose an empty or new folder with --out." in capsys.readouterr().err and contents(made) == before
+
+
+def test_a_reference_that_fails_is_said_and_stops_no_cell(protocol, tmp_path, capsys, monkeypatch):
+    def failing(*_):
+        raise BadInput("The reference has no speech: give more.")
+
+    monkeypatch.setattr(keystream, "attempts", failing)
+    assert board(protocol, tmp_path / "out", "--only", "cost,reference") == 2
+    assert "The reference has no speech: give more." in capsys.readouterr().err
+    reference, row = rows(tmp_path / "out")
+    assert reference["notes"][-1].startswith("reference failed: The reference has no speech") and row["cost"]
+    monkeypatch.undo()
+    assert board(protocol, tmp_path / "out", "--only", "reference") == 0
+    assert rows(tmp_path / "out")[0]["notes"] == []
 
 
 def test_a_board_that_another_process_makes_is_left_alone(made, protocol, capsys):

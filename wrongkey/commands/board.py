@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS
 from wrongkey.flags import Groups, add_backend, add_json, add_running, scheme_names
+from wrongkey.printable import brief
 
 if TYPE_CHECKING:
     from wrongkey.attacks.board.cells import PlannedCell
-    from wrongkey.attacks.board.folder import BoardFolder
     from wrongkey.attacks.board.protocol import Protocol
+    from wrongkey.attacks.board.running import Speech
     from wrongkey.reports.scheme_board.schema import SchemeBoard
 
 REFERENCE = "reference"
+MOST = 2**14  # samples of a block, as in `strength.json`
 ONLY = (*BOARD_PARTS, REFERENCE)
 
 
@@ -109,10 +111,13 @@ def _run(
 ) -> None:
     """Run the cells and the reference row; the board is written also where this is stopped."""
     from wrongkey.attacks.board.folder import BoardFolder
+    from wrongkey.attacks.board.running import Speech
 
     folder = BoardFolder(out)
+    folder.check_claim(protocol)
+    speech = Speech(protocol, options.corpus, folder)  # a corpus that is not there claims no folder
     with folder.locked():
-        _run_alone(options, protocol, cells, parts, folder)
+        _run_alone(options, protocol, cells, parts, speech)
 
 
 def _run_alone(
@@ -120,19 +125,20 @@ def _run_alone(
     protocol: Protocol,
     cells: Sequence[PlannedCell],
     parts: Collection[str],
-    folder: BoardFolder,
+    speech: Speech,
 ) -> None:
     from wrongkey.attacks.board.keystream import run_keystream
-    from wrongkey.attacks.board.running import How, Speech, run_cell
+    from wrongkey.attacks.board.running import How, run_cell
     from wrongkey.progress import progress, stages
     from wrongkey.reports.attacks.verdict_file import write_verdicts
     from wrongkey.reports.scheme_board.gather import gather
     from wrongkey.reports.scheme_board.write import write_board
     from wrongkey.terminal import note
 
+    folder = speech.folder
     out = folder.path
     folder.claim_board(protocol)
-    speech = Speech(protocol, options.corpus, folder)
+    speech.claim()
     how = How(
         workers=options.workers,
         backend=options.backend,
@@ -146,7 +152,7 @@ def _run_alone(
     failed: list[BadInput] = []
     try:
         if REFERENCE in parts and protocol.content.reference is not None:
-            run_keystream(protocol, speech, folder, how)
+            failed += run_keystream(protocol, speech, folder, how)
         for number, cell in enumerate(cells if set(parts) - {REFERENCE} else (), 1):
             note(f"Cell {number} of {len(cells)}: {cell.name}")
             failed += run_cell(protocol, speech, folder, cell, parts, how)
@@ -220,6 +226,8 @@ def _parts(text: str | None) -> Collection[str]:
 def _blocks(text: str | None) -> list[int]:
     """The block sizes of a list such as ``3,5,10``; none for None."""
     sizes = [] if text is None else text.split(",")
-    if wrong := [size for size in sizes if not (size.isascii() and size.isdigit() and int(size))]:
-        raise BadInput(f"--blocks must be block sizes such as 3,5,10, and {wrong[0]!r} is none.")
+    if wrong := [size for size in sizes if not (size.isascii() and size.isdigit() and size.strip("0"))]:
+        raise BadInput(f"--blocks must be block sizes such as 3,5,10, and {brief(wrong[0], 40)!r} is none.")
+    if large := [size for size in sizes if len(size.lstrip("0")) > len(str(MOST)) or int(size) > MOST]:
+        raise BadInput(f"--blocks must be block sizes of at most {MOST:,}, and {brief(large[0], 40)} is more.")
     return sorted({int(size) for size in sizes})

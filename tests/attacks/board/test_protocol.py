@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from wrongkey.attacks.board.protocol import HERE, SHIPPED, Protocol, open_protocol
+from wrongkey.attacks.board.protocol import HERE, Protocol, open_protocol
 from wrongkey.attacks.harness.offered import SUITE
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.board_protocol import SHIPPED
 
 SMOKE = (HERE / "smoke.toml").read_text(encoding="utf-8")
 

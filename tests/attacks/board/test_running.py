@@ -3,12 +3,13 @@
 import json
 import sys
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
-from wrongkey.attacks.base import AttackDefaults, Case, Recovery
+from wrongkey.attacks.base import AttackDefaults, Case, CompleteAttack, Recovery
 from wrongkey.attacks.board import costs, keystream, running
 from wrongkey.attacks.board.cells import planned_cells
 from wrongkey.attacks.board.entries import open_entry
@@ -17,6 +18,7 @@ from wrongkey.attacks.board.keystream import encrypt_samples
 from wrongkey.attacks.board.protocol import HERE, open_protocol
 from wrongkey.attacks.board.running import How, run_cell
 from wrongkey.attacks.harness.config import AttackConfig
+from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.keys import SeedKey, correct_key
@@ -131,6 +133,34 @@ def test_a_module_counts_with_those_beside_it_that_it_imports(tmp_path, opened):
     assert opened(code(tmp_path / "one", **files), "mine:scheme")["files"] == ["far.py", "helping.py", "mine.py"]
 
 
+def test_a_folder_beside_a_module_counts_without_being_a_package(tmp_path, opened):
+    files = {"plain": f"import folder.core\n{MINE.format(name='plain')}", "folder__core": "x = 1", "folder__more": ""}
+    first = opened(code(tmp_path / "one", **files), "plain:scheme")
+    assert first["files"] == ["folder/core.py", "folder/more.py", "plain.py"]
+    assert opened(code(tmp_path / "two", **files | {"folder__core": "x = 2"}), "plain:scheme")["hash"] != first["hash"]
+
+
+def test_what_a_package_beside_a_module_imports_counts_too(tmp_path, opened):
+    files = {"deep": f"import helps\n{MINE.format(name='deep')}", "helps__a": "import further"}
+    files |= {
+        "further": "from last.one import x",
+        "last__one": "x = 1",
+        "unused": "",
+        "helps__template": "{{ name }} x",
+    }
+    names = ["deep.py", "further.py", "helps/__init__.py", "helps/a.py", "helps/template.py", "last/one.py"]
+    folder = code(tmp_path / "one", **files)
+    (folder / "helps" / "__init__.py").touch()
+    assert opened(folder, "deep:scheme")["files"] == names
+
+
+def test_a_module_that_is_installed_does_not_count_what_its_neighbours_import(tmp_path, monkeypatch, opened):
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "site"))
+    files = {"lone": f"import near\n{MINE.format(name='lone')}", "near__x": "import far"}
+    folder = code(tmp_path / "site", **files | {"far": ""})
+    assert "far.py" not in opened(folder, "lone:scheme")["files"]
+
+
 def test_options_that_change_speech_count_with_their_code():
     assert "evaluation/windows.py" in open_entry("rom+windows").source["files"]
     assert "evaluation/preparation.py" in open_entry("rom+lpc=16").source["files"]
@@ -178,6 +208,48 @@ def test_a_folder_of_another_protocol_is_not_planned_or_continued(tmp_path):
         folder.check_claim(other)
     with pytest.raises(BadInput, match="was made under the protocol smoke"):
         folder.cell(cell, other)
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A protocol, a folder, and a cell that has its record and nothing else."""
+    protocol, folder = open_protocol("smoke"), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    (cell,) = planned_cells(protocol, [open_entry("rom")], [10])
+    run_cell(protocol, None, folder, cell, (), How())  # type: ignore[arg-type]
+    return protocol, folder, cell
+
+
+@pytest.mark.parametrize(("changed", "said"), [({"block": 5}, "block 5"), ({"model": "other"}, "model other")])
+def test_the_record_of_another_block_size_or_model_is_not_continued(begun, changed, said):
+    protocol, folder, cell = begun
+    path = folder.path / "cells" / "rom-m010.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(
+        BadInput, match=rf"rom-m010\.json is of the {said}, and .*: delete that file and .*rom-m010, or"
+    ):
+        folder.cell(cell, protocol)
+
+
+def test_attacks_are_run_again_where_the_process_of_a_trial_died(begun, monkeypatch):
+    protocol, folder, cell = begun
+    ran = []
+    monkeypatch.setitem(running.RUN, "attacks", lambda *_: ran.append("attacks"))
+    for dead in (False, True, False):
+        monkeypatch.setattr(AttackFolder, "any_died", lambda *_, dead=dead: dead)
+        run_cell(protocol, None, folder, cell, ("attacks",), How())  # type: ignore[arg-type]
+    assert ran == ["attacks"] * 2
+
+
+def test_results_without_their_record_are_not_taken_for_those_of_this_code(begun):
+    protocol, folder, cell = begun
+    (folder.path / "cells" / "rom-m010.json").unlink()
+    assert folder.cell(cell, protocol) is None
+    (folder.run_folder(cell) / "attacks").mkdir(parents=True)
+    assert folder.cell(cell, protocol) is None
+    (folder.run_folder(cell) / "attacks" / "suite.json").write_text("{}")
+    with pytest.raises(BadInput, match=r"runs/rom-m010 holds results, and .* is missing: delete that folder, or"):
+        folder.cell(cell, protocol)
 
 
 def test_a_keystream_is_undone_by_itself_and_by_no_other_nonce():
@@ -265,3 +337,52 @@ def test_an_attack_on_the_reference_row_may_do_what_it_may_do_in_a_cell(tmp_path
     assert row["failed"] in found["failed"] and bool(row["failed"]) == bool(found["failed"])
     assert found["claimed"] is row["claimed"] and ("snr" not in row or found["snr"] is None)
     json.dumps(found)
+
+
+def test_what_an_attack_on_the_reference_decrypts_is_measured_for_the_ear(tmp_path):
+    target = Target(AttackConfig("bundled", scheme="rom", block=4, seconds=(1.0,)), tmp_path)
+    found = keystream.tried(keystream.Attempt(target, cast(CompleteAttack, Answers(np.eye(4))), Case(seconds=1.0)), 0)
+    assert found["snr"] < 3 and 0 <= abs(found["stoi"]) < 0.6
+
+
+@pytest.fixture
+def reference(tmp_path, monkeypatch):
+    """Runs the reference of the smoke protocol, whose attacks do what they are told; counts its trials."""
+    protocol, folder = open_protocol("smoke"), BoardFolder(tmp_path / "board")
+    folder.claim_board(protocol)
+    config = SimpleNamespace(scheme="rom", block=10)
+    attack = SimpleNamespace(name="mine", threat=SimpleNamespace(needs={"ciphertext"}))
+    one = SimpleNamespace(attack=attack, target=SimpleNamespace(config=config), case=Case(seconds=5.0))
+    monkeypatch.setattr(keystream, "attempts", lambda *_: [one])
+
+    def run(outcome):
+        ran = []
+
+        def tried(attempt, trial):
+            if isinstance(outcome, BadInput):
+                raise outcome
+            ran.append(trial)
+            row = {"attack": "mine", "scheme": "rom", "block": 10, "seconds": 5.0, "trial": trial, "cpu_seconds": 1.0}
+            return row | {"failed": outcome if trial == 0 else ""}
+
+        monkeypatch.setattr(keystream, "tried", tried)
+        victims = SimpleNamespace(recordings="synthetic")
+        failed = keystream.run_keystream(protocol, SimpleNamespace(victims=victims), folder, How())  # type: ignore
+        return failed, ran, json.loads((folder.path / "cells" / "aes-256-ctr.json").read_text())
+
+    return run
+
+
+def test_failed_trials_of_the_reference_are_tried_again(reference):
+    failed, first, record = reference("It broke down.")
+    assert not failed and record["complete"] and len(record["trials"]) == len(first)
+    failed, again, record = reference("")
+    assert again == [0] and len(record["trials"]) == len(first) and not any(row["failed"] for row in record["trials"])
+    assert reference("")[1] == []
+
+
+def test_a_reference_that_fails_keeps_no_cell_from_running(reference):
+    (error,), _, record = reference(BadInput("No speech."))
+    assert (str(error), record["why"], record["complete"]) == ("No speech.", "No speech.", False)
+    _, ran, record = reference("")
+    assert ran and (record["why"], record["complete"]) == ("", True)

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from wrongkey.attacks.base import Case, CompleteAttack
-from wrongkey.attacks.board.protocol import Attacks
-from wrongkey.attacks.board.schedule import Schedule, worth_less
+from wrongkey.attacks.board.schedule import Schedule, seconds_of, trials_of, worth_less
 from wrongkey.attacks.harness.results import AttackFolder
+from wrongkey.evaluation.run_folder.board_protocol import Attacks
 
 MISS, HIT, HEARD = {"key_error": 1.4, "snr": 0.1}, {"key_error": 0.02, "snr": 34.0}, {"key_error": 0.3, "snr": 24.0}
 PLAIN = Case(known_blocks=3)
@@ -117,6 +117,18 @@ def test_another_amount_says_nothing_of_this_one():
 
 def test_a_trial_that_broke_down_broke_no_key():
     assert not worth_less(attack(), folder(HIT, failed="an error"), 75.0)
+
+
+@pytest.mark.parametrize(
+    "why", ["the process of the attack died (BrokenProcessPool)", "The model that mine returned ended its process."]
+)
+def test_a_trial_whose_process_died_is_no_trial_and_took_no_time(why):
+    rows = pd.DataFrame([{"given": case, "seconds": 8.0, "failed": ""} for case in "aab"])
+    dead = pd.DataFrame([{"given": case, "seconds": 0.0, "failed": why} for case in "aaabb"])
+    of = cast(AttackFolder, SimpleNamespace(rows=lambda name: pd.concat([rows, dead])))
+    assert (trials_of(of, "mine"), seconds_of(of, "mine")) == (1, [8.0, 8.0])
+    none = cast(AttackFolder, SimpleNamespace(rows=lambda name: dead))
+    assert (trials_of(none, "mine"), seconds_of(none, "mine")) == (0, [])
 
 
 def test_an_attack_without_a_key_has_every_amount():

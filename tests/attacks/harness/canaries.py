@@ -162,6 +162,19 @@ class Dies(Canary):
         os._exit(3)
 
 
+class DiesOnce(Canary):
+    """Takes its process with it, the first time that it runs."""
+
+    name = "dies-once"
+
+    def run(self, evidence):
+        ran = Path(self.folder).parent / "ran"
+        if not ran.exists():
+            ran.touch()
+            os._exit(3)
+        return super().run(evidence)
+
+
 class Vandal(Canary):
     """Changes what it was handed and the process itself, for the next attack, and returns nothing."""
 

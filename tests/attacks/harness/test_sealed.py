@@ -17,6 +17,7 @@ from wrongkey.attacks.base import Case
 from wrongkey.attacks.harness import boundary, suite
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import trial_of
+from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.salt import Salt, attack_seed, kept_salt
 from wrongkey.attacks.harness.target import Target
 from wrongkey.attacks.harness.wire import NoMessage, packed, unpacked
@@ -93,6 +94,22 @@ def test_an_attack_that_breaks_down_has_no_scores(tmp_path):
 def test_an_attack_that_takes_its_process_along_is_one_row(tmp_path):
     rows = run(tmp_path / "run", canaries.Dies)
     assert rows["failed"].str.contains("the process of the attack died").all() and len(rows) == 2
+
+
+def test_a_trial_whose_process_died_is_tried_again_by_the_next_run(tmp_path):
+    """Not by the same one, where a schedule asks for more trials."""
+
+    def schedule(attack, cases, folder):
+        yield cases, 1
+        yield cases, 2
+
+    first = run(tmp_path / "run", canaries.DiesOnce, schedule=schedule)
+    assert [bool(failed) for failed in first["failed"]] == [True, False]
+    assert AttackFolder(tmp_path / "run").any_died()
+    again = run(tmp_path / "run", canaries.DiesOnce).sort_values("trial")
+    assert list(again["trial"]) == [0, 1] and list(again["failed"]) == ["", ""]
+    assert again["seconds"].iloc[1] == first["seconds"].iloc[1]
+    assert not AttackFolder(tmp_path / "run").any_died()
 
 
 def test_an_attack_leaves_nothing_behind_for_the_next_one(tmp_path):

@@ -7,8 +7,15 @@ from typing import Any
 from tests.reports.attack_folders import random_keys, rows, write_attacks
 from wrongkey.evaluation.run_folder.board_cell import digest
 
-HASH = digest({"name": "toy"})
+CONTENT = {
+    "name": "toy", "seed": 0, "schemes": ["rom"], "blocks": [4],
+    "corpus": {"name": "toy", "victims": {"speakers": ["a"]}, "background": {"speakers": ["b"]}},
+    "scoring": {"random_keys": 10, "per_speaker": 2}, "cost": {"repeats": 1},
+    "attacks": {"names": ["order"], "seconds": [5], "trials": 12, "fewest": 10, "costly_after": 60},
+}  # fmt: skip
+HASH = digest(CONTENT)
 VERSIONS = [{"python": "3.11", "wrongkey": "1", "torch": "2", "numpy": "2"}]
+DONE = {"attacks": {"state": "done", "why": ""}}
 COST = {"owner_seconds": None, "user_seconds": 0.002, "data_factor": 1.0}
 
 
@@ -18,8 +25,8 @@ def write_protocol(folder: Path, name: str = "toy") -> Path:
     claimed = {
         "format": "wrongkey-board-protocol/1",
         "name": name,
-        "hash": digest({"name": name}),
-        "content": {"name": name},
+        "hash": digest(CONTENT | {"name": name}),
+        "content": CONTENT | {"name": name},
     }
     (folder / "protocol.json").write_text(json.dumps(claimed))
     return folder
@@ -45,7 +52,7 @@ def write_cell(
     folder: Path, scheme: str = "rom", block: int = 4, *, seconds=(5,), broken=True, claims=True, **changed: Any
 ) -> None:
     """A cell whose attack `order` finds all keys, or none, and says `claims` whatever it found."""
-    name = write_record(folder, scheme, block, **changed)
+    name = write_record(folder, scheme, block, **{"parts": DONE, **changed})
     errors = [0.01 if broken else 1.4] * 12
     table = [
         row
@@ -58,8 +65,11 @@ def write_cell(
     write_attacks(folder / "runs" / name, table + random_keys(), scheme=scheme, block_size=block, known=known)
 
 
-def write_keystream(folder: Path, *, trials: int = 12, claimed: bool | None = False, snr: float | None = -3.0) -> None:
+def write_keystream(
+    folder: Path, *, trials: int = 12, claimed: bool | None = False, snr: float | None = -3.0, **more: Any
+) -> None:
     trial = {"attack": "polyphase", "scheme": "rom", "block": 10, "seconds": 5, "claimed": claimed, "snr": snr}
+    trial |= more
     record = {
         "format": "wrongkey-board-keystream/1", "protocol": {"name": "toy", "hash": HASH}, "cipher": "aes-256-ctr",
         "source": {"hash": "d" * 64, "files": ["keystream.py"]}, "recordings": "real",

@@ -6,10 +6,19 @@ import re
 import pytest
 
 from tests.reports.attack_folders import ABOUT, random_keys, rows, write_attacks, write_scores
-from tests.reports.scheme_board.board_folders import COST, write_cell, write_keystream, write_protocol, write_record
+from tests.reports.scheme_board.board_folders import (
+    CONTENT,
+    COST,
+    write_cell,
+    write_keystream,
+    write_protocol,
+    write_record,
+)
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
+from wrongkey.evaluation.run_folder.board_cell import digest
 from wrongkey.reports.scheme_board.gather import FILE, gather, merged, read_board
+from wrongkey.reports.scheme_board.schema import Measured
 from wrongkey.reports.scheme_board.table import claims_words, like, result
 from wrongkey.reports.scheme_board.write import write_board
 
@@ -173,10 +182,23 @@ def test_the_reference_row_stands(folder):
     assert not any("does not stand" in caution for caution in board.cautions)
 
 
-@pytest.mark.parametrize("found", [{"claimed": True}, {"snr": 40.0}, {"claimed": True, "snr": 40.0}])
+@pytest.mark.parametrize("found", [{"claimed": True}, {"snr": 40.0}, {"stoi": 0.97}, {"claimed": True, "snr": 40.0}])
 def test_a_reference_row_that_is_claimed_or_broken_does_not_stand(folder, found):
     write_keystream(folder, **found)
     assert any("does not stand" in caution for caution in gather(folder).cautions)
+
+
+def test_speech_of_the_reference_is_decrypted_as_that_of_a_scheme(folder):
+    """It is understood although its SNR is low."""
+    write_keystream(folder, snr=8.0, stoi=0.97)
+    assert cell(gather(folder).rows[0], "eavesdropper").state == "broken"
+
+
+def test_a_reference_that_failed_says_why(folder):
+    write_keystream(folder)
+    path = folder / "cells" / "aes-256-ctr.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"complete": False, "why": "No speech."}))
+    assert gather(folder).rows[0].notes == ["The attacks are unfinished.", "reference failed: No speech."]
 
 
 def test_one_decryption_that_is_claimed_is_enough(folder):
@@ -260,6 +282,28 @@ def test_hashes_are_checked(folder, name):
         read_board(folder) if name == FILE else gather(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("toy", {"name": "other"}, "whose content is named 'other': it was edited"),
+        ("speech-v1", {"name": "speech-v1"}, "is not the one of this name that wrongkey ships: run"),
+        ("toy", {"seed": "none"}, "is none (seed is 'none' and should be a valid integer): run"),
+        ("toy", {"further": 1}, "is none (it has further, which is no setting): run"),
+    ],
+)
+def test_a_protocol_that_is_none_or_anothers_is_refused(folder, name, content, said):
+    write_board(gather(folder), folder)
+    content = CONTENT | content
+    for path, named in ((folder / FILE, "protocol"), (folder / "protocol.json", "")):
+        found = json.loads(path.read_text())
+        (found[named] if named else found).update({"name": name, "hash": digest(content)})
+        path.write_text(json.dumps(found | {"content": content}))
+    for read in (read_board, gather):
+        with pytest.raises(BadInput, match=re.escape(f"holds a protocol {name} ")) as refused:
+            read(folder)
+        assert said in str(refused.value) and "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("content", [b"{", b"5", b"\xff\xfe", b"[]", b'{"cipher": "aes-256-ctr"}'])
 def test_a_broken_record_is_one_sentence(folder, content):
     (folder / "cells" / "x.json").write_bytes(content)
@@ -271,6 +315,12 @@ def test_a_broken_record_is_one_sentence(folder, content):
     ("changed", "said"),
     [
         ({"weakest": "nobody"}, "rows.0.weakest is 'nobody'"),
+        ({"weakest": None}, "should name as the weakest the first whose cell is broken (eavesdropper)"),
+        ({"weakest": "provider"}, "should name as the weakest the first whose cell is broken (eavesdropper)"),
+        ({"block": None}, "should have a block size if it is not the reference row, and none if it is"),
+        ({"reference": True}, "should have a block size if it is not the reference row, and none if it is"),
+        ({"leaks": " "}, "rows.0.leaks is ' '"),
+        ({"nominal_bits": {"words": ""}}, "rows.0.nominal_bits.words is ''"),
         ({"obstacles": [["a"]]}, "rows.0.obstacles.0 is"),
         ({"strength": {"x": 1}}, "should be what strength.json holds"),
         ({"cells": []}, "rows.0.cells is"),
@@ -291,6 +341,48 @@ def test_what_a_stranger_writes_into_a_board_is_checked(folder, changed, said):
     with pytest.raises(BadInput, match=re.escape(said)) as refused:
         read_board(folder)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("changed", [{"identity": {"scheme": "flipping"}}, {"setting": {"block_size": 8}}])
+def test_the_run_folder_of_another_cell_is_refused(folder, changed):
+    write_cell(folder)
+    path = folder / "runs" / "rom-m004" / "attacks" / "suite.json"
+    suite = json.loads(path.read_text())
+    path.write_text(json.dumps(suite | {name: suite.get(name, {}) | of for name, of in changed.items()}))
+    with pytest.raises(BadInput, match=r"runs/rom-m004 holds results of .*, and .*rom-m004\.json is of rom at M = 4: "):
+        gather(folder)
+
+
+def test_the_sweep_of_another_cell_is_refused(folder):
+    name = write_record(folder, model="toy", why_no_model="")
+    write_scores(folder / "runs" / name, 8.0, [45.0] * 4, manifest={"config": {"scheme_spec": "flipping"}})
+    with pytest.raises(BadInput, match=r"runs/rom-m004 holds results of flipping at M = 4, and"):
+        gather(folder)
+
+
+@pytest.mark.parametrize("made", ["yesterday", "2026-11-27\n<b>", "2026-11-27T12:00"])
+def test_the_date_of_a_board_is_a_date(folder, made):
+    found = json.loads(gather(folder).model_dump_json())
+    (folder / FILE).write_text(json.dumps(found | {"made": made}))
+    with pytest.raises(BadInput, match="made is '"):
+        read_board(folder)
+
+
+@pytest.mark.parametrize("changed", [{"made": "yesterday"}, {"scheme": ""}])
+def test_a_record_that_no_board_could_hold_is_one_sentence(folder, changed):
+    path = folder / "cells" / f"{write_record(folder)}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(BadInput, match=r"rom-m004\.json is broken"):
+        gather(folder)
+
+
+def test_words_that_are_a_path_and_nothing_else_are_one_sentence(folder):
+    write_cell(folder)
+    found = json.loads(gather(folder).model_dump_json())
+    found["rows"][0]["leaks"] = "/ "
+    (folder / FILE).write_text(json.dumps(found))
+    with pytest.raises(BadInput, match=r"board\.json has a path where words are needed: make it again"):
+        read_board(folder)
 
 
 def test_names_of_a_strangers_board_are_printable(folder):
@@ -341,6 +433,46 @@ def test_a_row_with_further_parts_takes_the_place_of_one_without(tmp_path, order
     boards["both"] = (folder / "both.json", gather(folder))
     (row,) = merged([boards[name] for name in order]).rows
     assert row.cost is not None and row.attacks
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"speech": {"speech of the victims": "e" * 64}},
+        {"corpus": "other"},
+        {"model": "other"},
+        {"nominal_bits": {"words": "5", "value": 5.0}},
+        {"best_key": {"words": "0 % of 9", "value": 0.0, "keys": 9}},
+        {"weakest": None, "cells": "held"},
+    ],
+)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_further_part_overrules_nothing_else(folder, changed, order):
+    """A row of a stranger has the same attacks and a cost, and other verdicts or other speech."""
+    write_cell(folder, cost=None)
+    board = gather(folder)
+    found = json.loads(board.model_dump_json())
+    row = found["rows"][0]
+    if "cells" in changed:
+        changed = changed | {"cells": [one | {"state": "not shown to break", "case": None} for one in row["cells"]]}
+    row |= {"cost": COST, **changed}
+    other = folder / "other.json"
+    other.write_text(json.dumps(found))
+    boards = [(folder / FILE, board), (other, read_board(other))]
+    with pytest.raises(BadInput, match=r"different results of rom at M = 4: leave one of them out\.$"):
+        merged([boards[place] for place in order])
+
+
+def test_leaks_that_were_measured_later_are_joined(folder):
+    """They stand in the eavesdropper's sentence too."""
+    write_cell(folder)
+    board = gather(folder)
+    (row,) = board.rows
+    cells = [one.model_copy(update={"sentence": f"{one.sentence} It tells how loud it is."}) for one in row.cells]
+    told = {"leaks": "It tells how loud it is.", "linkability": Measured(words="9 % EER", value=9.0), "cells": cells}
+    more = board.model_copy(update={"rows": [row.model_copy(update=told)]})
+    (joined,) = merged([(folder / FILE, board), (folder / "more.json", more)]).rows
+    assert joined.linkability.value == 9.0
 
 
 def test_parts_that_differ_are_refused_even_where_one_row_has_more(tmp_path):

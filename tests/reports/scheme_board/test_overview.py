@@ -3,7 +3,7 @@
 import pytest
 
 from tests.reports.attack_folders import random_keys, rows, write_attacks, write_scores
-from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol, write_record
+from tests.reports.scheme_board.board_folders import DONE, write_cell, write_keystream, write_protocol, write_record
 from wrongkey.reports.scheme_board.gather import gather
 from wrongkey.reports.scheme_board.overview import LEGEND, NO_ATTACK_APPLIES, overview_table, shortly
 from wrongkey.reports.scheme_board.schema import Break
@@ -58,6 +58,7 @@ UNNEEDED = CASE.model_copy(update={"attack": "no attack", "seconds": None})
         ({"eavesdropper": CASE.model_copy(update={"seconds": 120.04})}, "120 s"),
         ({"unauthorised user": UNNEEDED}, "any key"),
         ({"unauthorised user": UNNEEDED, "eavesdropper": CASE}, "75 s, any key"),
+        ({"unauthorised user": UNNEEDED, "eavesdropper": UNNEEDED}, "5 s, any key"),
     ],
 )
 def test_who_breaks_it_and_with_what(folder, broken, words):
@@ -88,8 +89,32 @@ def test_an_eavesdropper_who_was_hardly_tried_is_not_passed_over(folder):
     assert shortly(shown) == "undecided (1 trial); someone in the room: 75 s"
 
 
+@pytest.mark.parametrize(
+    ("changed", "before"),
+    [
+        ({"trials": 1}, "undecided (1 trial); "),
+        ({"trials": 0, "failed": 2}, "undecided; "),
+        ({"trials": 1, "needs": ["known plaintext"]}, ""),
+        ({"trials": 1, "asset": "identity"}, ""),
+        ({"trials": 10}, ""),
+    ],
+)
+def test_one_attack_of_an_eavesdropper_that_was_hardly_tried_is_not_passed_over(folder, changed, before):
+    """The attack with most trials gives the state of the cell."""
+    write_cell(folder, "rom", 4, broken=False, claims=False)
+    (row,) = gather(folder).rows
+    few = row.attacks[0].model_copy(update={"attack": "of-many", **changed})
+    room = {"state": "broken", "case": CASE.model_copy(update={"seconds": None})}
+    cells = [one.model_copy(update=room if one.adversary == "someone in the room" else {}) for one in row.cells]
+    shown = row.model_copy(update={"attacks": [*row.attacks, few]})
+    broken = shown.model_copy(update={"cells": cells, "weakest": "someone in the room"})
+    assert shortly(broken) == f"{before}someone in the room"
+    held = before.removesuffix("; ") or "not shown to break"
+    assert shortly(shown) == f"{held}, of speech alone"
+
+
 def test_an_eavesdropper_whose_attacks_do_not_apply_is_not_said_to_fail(folder):
-    run = folder / "runs" / write_record(folder)
+    run = folder / "runs" / write_record(folder, parts=DONE)
     known = {"order": ["ciphertext"], "told": ["known plaintext"], "learned": ["encrypted model", "other speech"]}
     told = rows("told", "5 known blocks", [0.01] * 12)
     write_attacks(run, told + random_keys(), obstacles=("order", "learned"), known=known)
@@ -103,6 +128,14 @@ def test_a_cell_that_stopped_before_its_first_attack_is_no_result_yet(folder):
     """Its random keys were swept, so that it has a run folder with scores and without attacks."""
     name = write_record(folder, model="toy", why_no_model="")
     write_scores(folder / "runs" / name, 8.0, [45.0] * 400)
+    (row,) = gather(folder).rows
+    assert UNFINISHED in row.notes and shortly(row) == "unfinished"
+
+
+@pytest.mark.parametrize("why", ["", "A trial of order failed."])
+def test_a_cell_whose_later_attacks_did_not_run_is_unfinished(folder, why):
+    """It was stopped, or failed, between its two runs of attacks, of which the first says that it ended."""
+    write_cell(folder, broken=False, claims=False, parts={"attacks": {"state": "not run", "why": why}})
     (row,) = gather(folder).rows
     assert UNFINISHED in row.notes and shortly(row) == "unfinished"
 
