@@ -51,13 +51,18 @@ class BatchSize:
     rows: int = 1
     chosen: bool = False  # as the fastest, or as those of an earlier run
 
-    def halve(self, device: torch.device) -> None:
-        """Take half the rows from now on; raises BadInput where a single row does not fit."""
-        if self.rows == 1:
-            raise BadInput(f"{device} has too little memory for one segment: use another --device.")
-        self.rows //= 2
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+    def fitted(self, rows: int) -> None:
+        """Keep fewer rows once they were answered: later passes would hardly fit with more."""
+        self.rows = min(self.rows, rows)
+
+
+def half_of(rows: int, device: torch.device) -> int:
+    """Half the rows of a pass that did not fit the memory; raises BadInput where it was a single one."""
+    if rows == 1:
+        raise BadInput(f"Memory of {device} ran out in a pass of one segment: free some, or use another --device.")
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return rows // 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,7 +154,8 @@ class Engine:
         Raises
         ------
         BadInput
-            Where memory runs out for a single row. With more rows the batch is halved instead.
+            Where memory runs out for a single row. With more rows the batch is halved instead, and stays so once it
+            is answered.
         """
         own = self.model_key if model_key is None else torch.as_tensor(model_key, dtype=torch.float64)
         if self.layer is not None:
@@ -205,15 +211,22 @@ class Engine:
         return self._collect(len(rotations), answer, rows)
 
     def _collect(self, keys: int, answer: Callable[[slice, Tensor, Tensor], Any], rows: int | None = None) -> Answers:
-        """Answers from ``answer(chosen keys, segments, utterance of each)``: ``chosen · segments`` rows or texts."""
+        """Answers from ``answer(chosen keys, segments, utterance of each)``: ``chosen · segments`` rows or texts.
+
+        Where memory runs out at every size, it may be for these keys alone: others are asked as before.
+        """
         batch = self.batch if rows is None else BatchSize(rows)
+        tried = batch.rows
         while True:
             try:
-                return self._run(keys, answer, batch.rows)
+                found = self._run(keys, answer, tried)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            batch.halve(self.device)  # outside the handler: the traceback held the tensors of the pass that failed
+            else:
+                batch.fitted(tried)
+                return found
+            tried = half_of(tried, self.device)  # outside the handler, whose traceback held tensors of that pass
 
     @torch.inference_mode()
     def _run(self, keys: int, answer: Callable[[slice, Tensor, Tensor], Any], rows: int) -> Answers:

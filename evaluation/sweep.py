@@ -29,7 +29,7 @@ from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.processes.workers import answers
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
-from wrongkey.evaluation.run_folder.manifest import now
+from wrongkey.evaluation.run_folder.manifest import now, with_least_rows
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard
@@ -146,6 +146,7 @@ def sweep(
                 failures.worked |= bool(answered.shards)
                 failures.add(answered.failures)
                 manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
+                manifest["batch"] = with_least_rows(manifest["batch"], answered.rows)
                 manifest |= {"tied_keys": sorted(tied), "late_shards": late + watch.late}
                 manifest["failed_keys"] = [{"key": key, "reason": failed[key]} for key in sorted(failed)]
                 folder.write_manifest(manifest | {"cautions": known + cautions.of_keys(manifest)})

@@ -54,10 +54,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Answered:
-    """Results of the keys that were asked together: one shard, or those around the keys that failed."""
+    """Results of the keys that were asked together: one shard, or those around the keys that failed.
+
+    ``rows``: of a pass of that process by then; None where it is not known.
+    """
 
     shards: Sequence[Shard]
     failures: Sequence[Failure] = ()
+    rows: int | None = None
 
 
 def answer(experiment: Experiment, start: int, stop: int) -> Answered:
@@ -73,7 +77,7 @@ def answer(experiment: Experiment, start: int, stop: int) -> Answered:
         experiment.check_unchanged()
     runs = groupby(parts, key=lambda one: isinstance(one, Shard))
     shards = [_joined([one for one in run if isinstance(one, Shard)]) for good, run in runs if good]
-    return Answered(shards, [one for one in parts if isinstance(one, Failure)])
+    return Answered(shards, [one for one in parts if isinstance(one, Failure)], experiment.engine.batch.rows)
 
 
 def _by_halves(experiment: Experiment, start: int, stop: int) -> list[Shard | Failure]:

@@ -9,6 +9,7 @@ from torch import nn
 
 from tests import toys
 from tests.narrow import of_type, present
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Gathered
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import KeyedFirstLayer
@@ -143,6 +144,24 @@ def test_memory_that_runs_out_halves_the_batch(monkeypatch):
     torch.testing.assert_close(engine.answers(keys), expected)
     assert refused
     assert engine.batch.rows == 2
+
+
+def test_memory_that_runs_out_at_every_size_leaves_the_batch_as_it_was(monkeypatch):
+    """It may be one key that a network cannot be asked under: the rows of all later ones do not pay for it."""
+    engine = engine_of(toys.raw3(), correct_key("rom", 3, 0))
+    keys = draw_keys("rom", 3, 0, 0, 2)
+    expected = engine.answers(keys, rows=8)
+
+    def embed_nothing(self, queries):
+        raise MemoryError("no memory")
+
+    engine.batch.rows = 8
+    with monkeypatch.context() as patch:
+        patch.setattr(toys.Toy, "embed", embed_nothing)
+        with pytest.raises(BadInput, match="Memory of cpu ran out in a pass of one segment: free some"):
+            engine.answers(keys)
+    assert engine.batch.rows == 8
+    assert torch.equal(embeddings(engine, keys), expected)
 
 
 def test_other_errors_are_not_taken_for_missing_memory():

@@ -145,6 +145,23 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
         sweep(config(keys=2), tmp_path / "run", workers=1)
 
 
+def test_a_manifest_names_the_smallest_pass_where_memory_ran_out(tmp_path, monkeypatch):
+    """And the rows that the run began with, which the same command takes again."""
+    embed = toys.Toy.embed
+
+    def embed_few(self, queries):
+        if len(queries) > 2:
+            raise torch.OutOfMemoryError("no memory")
+        return embed(self, queries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toys.Toy, "embed", embed_few)
+        folder = sweep(config(keys=3, rows=8), tmp_path / "run", workers=1)
+    assert of_type(dict, folder.manifest())["batch"] == {"rows": 8, "least_rows": 2}
+    continued = sweep(config(keys=5, rows=8), folder.path, workers=1)
+    assert of_type(dict, continued.manifest())["batch"] == {"rows": 8, "least_rows": 2}
+
+
 def test_a_run_keeps_the_rows_of_a_pass_that_it_began_with(tmp_path):
     """Which rows are the fastest depends on what else the machine does, and scores depend on them by rounding."""
     experiment = Experiment(config(rows=2))
