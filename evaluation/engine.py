@@ -50,6 +50,13 @@ class BatchSize:
 
     rows: int = 1
     chosen: bool = False  # as the fastest, or as those of an earlier run
+    elements: int | None = None  # of a segment, in the group that these rows are measured with
+
+    def of(self, group: QueryGroup) -> int:
+        """Rows of a pass over a group: fewer of longer segments, so that no pass holds more than what was measured."""
+        if self.elements is None or group.elements <= self.elements:
+            return self.rows
+        return max(1, self.rows * self.elements // group.elements)
 
     def fitted(self, rows: int) -> None:
         """Keep fewer rows once they were answered: later passes would hardly fit with more."""
@@ -124,7 +131,8 @@ class Engine:
         move(model, device, dtype)
         own = torch.as_tensor(model_key)
         own = own.double() if own.is_floating_point() else own  # a seed stays as it is
-        engine = cls(model, layer, ask, queries.to(device, dtype), own, cut, device, dtype)
+        batch = BatchSize(elements=queries.most.elements)
+        engine = cls(model, layer, ask, queries.to(device, dtype), own, cut, device, dtype, batch)
         if layer is not None:
             layer.frames_first = engine._takes_frames_first(layer)
         return engine
@@ -143,7 +151,7 @@ class Engine:
         model_key
             ``(N, N)``, what the model is encrypted with; None for the engine's own.
         rows
-            Rows of a pass; None for the engine's batch size.
+            Rows of a pass, however long its segments are; None for the engine's batch size.
 
         Returns
         -------
@@ -219,7 +227,7 @@ class Engine:
         tried = batch.rows
         while True:
             try:
-                found = self._run(keys, answer, tried)
+                found = self._run(keys, answer, replace(batch, rows=tried))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -229,10 +237,10 @@ class Engine:
             tried = half_of(tried, self.device)  # outside the handler, whose traceback held tensors of that pass
 
     @torch.inference_mode()
-    def _run(self, keys: int, answer: Callable[[slice, Tensor, Tensor], Any], rows: int) -> Answers:
+    def _run(self, keys: int, answer: Callable[[slice, Tensor, Tensor], Any], batch: BatchSize) -> Answers:
         gathered = Gathered(keys, self.queries.utterances, torch.promote_types(self.dtype, torch.float32))
         for group in self.queries.groups:
-            passes = _passes(keys, len(group), rows)
+            passes = _passes(keys, len(group), batch.of(group))
             of = group.utterance.repeat_interleave(group.pieces)
             gathered.add(group, ((k, s, answer(k, group.segments[s], of[s])) for k, s in passes))
         return gathered.answers()
@@ -250,9 +258,10 @@ class Engine:
     def tune(self, largest: int = 4096, asked: int | None = None) -> Mapping[int, float]:
         """Measure rows per pass, keep the fastest, and return rows -> rows per second.
 
-        On a CPU small batches win (cache); a GPU wants thousands of rows. The number doubles until two larger ones were
-        slower than the best, or four no faster than a smaller one, by more than 5 %; or until the next pass would not
-        fit the memory, by what the last one took.
+        They are measured with the group of queries that has the most elements; passes over longer segments have fewer
+        (`BatchSize.of`). On a CPU small batches win (cache); a GPU wants thousands of rows. The number doubles until
+        two larger ones were slower than the best, or four no faster than a smaller one, by more than 5 %; or until the
+        next pass would not fit the memory, by what the last one took.
 
         Parameters
         ----------
@@ -263,7 +272,7 @@ class Engine:
             fewer sizes are.
         """
         rates: dict[int, float] = {}
-        group = max(self.queries.groups, key=lambda g: g.segments.numel())
+        group = self.queries.most
         rows, each, (least, seconds) = 1, 0.0, TUNING_SECONDS
         started = self._clock()
         while rows <= largest and not self._is_tuned(rates, rows, asked, self._clock() - started):
@@ -283,6 +292,7 @@ class Engine:
                 seconds = min(seconds, max(least, TUNING_SHARE * asked / rates[rows]))
             rows *= 2
         self.batch.rows, self.batch.chosen = max(rates, key=rates.__getitem__), True
+        self.batch.elements = group.elements
         return rates
 
     def _is_tuned(self, rates: Mapping[int, float], rows: int, asked: int | None, spent: float) -> bool:

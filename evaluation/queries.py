@@ -33,6 +33,11 @@ class QueryGroup:
         """Segments of each utterance."""
         return len(self.segments) // len(self.utterance)
 
+    @property
+    def elements(self) -> int:
+        """Elements of a segment."""
+        return self.segments.shape[1:].numel()
+
     def to(self, device: torch.device, dtype: torch.dtype) -> QueryGroup:
         """The same queries on a device, in a precision."""
         return QueryGroup(self.segments.to(device, dtype), self.utterance.to(device))
@@ -63,6 +68,16 @@ class Queries:
     def segments(self) -> int:
         """Number of segments."""
         return sum(len(group) for group in self.groups)
+
+    @property
+    def elements(self) -> int:
+        """Elements of all segments, which the time and memory of asking about them grow with."""
+        return sum(group.segments.numel() for group in self.groups)
+
+    @property
+    def most(self) -> QueryGroup:
+        """The group with the most elements."""
+        return max(self.groups, key=lambda group: group.segments.numel())
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Queries:
         """The same queries on a device, in a precision."""
