@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from time import perf_counter
 from typing import Any
 
 import pandas as pd
@@ -19,6 +18,7 @@ from wrongkey.evaluation.hardware import (
     REDUCED,
     Workers,
     choose_workers,
+    clock,
     describe_device,
     threads_each,
     worthwhile_workers,
@@ -66,13 +66,14 @@ def choose_processes(
 
 
 def _seconds_per_key(experiment: Experiment) -> float:
+    """Seconds of asking about all segments, by what some take, in proportion to their elements."""
     engine, spent = experiment.engine, 0.0
     for segments in PROBED_SEGMENTS:
-        few = engine.queries.first(segments)
-        begin = perf_counter()
+        few = engine.queries.probe(segments)
+        begin = clock(experiment.device)
         engine.on(few).plain(rows=few.segments)
-        spent = (perf_counter() - begin) * engine.queries.segments / few.segments
-        if perf_counter() - begin > LONG:
+        spent = (clock(experiment.device) - begin) * engine.queries.elements / few.elements
+        if clock(experiment.device) - begin > LONG:
             break
     return spent
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers, Gathered
 from wrongkey.evaluation.first_layer import KeyedFirstLayer, with_first_layer
-from wrongkey.evaluation.hardware import is_out_of_memory, memory_of_a_pass
+from wrongkey.evaluation.hardware import clock, is_out_of_memory, memory_of_a_pass
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.pass_memory import PeakMemory
@@ -340,9 +339,7 @@ class Engine:
         self._asked(self.model, x if self.layer is not None else x.repeat(rows // batch, *[1] * (x.ndim - 1)))
 
     def _clock(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return perf_counter()
+        return clock(self.device)
 
 
 def _asked_of(group: QueryGroup, rows: int) -> int:

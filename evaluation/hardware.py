@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import joblib
 import torch
@@ -123,6 +124,13 @@ def keep_freed_memory() -> None:
     just under 32 MB raises its threshold permanently (mallopt(3), M_MMAP_THRESHOLD). Other C libraries are unaffected.
     """
     torch.empty(7_500_000).fill_(0)
+
+
+def clock(device: torch.device) -> float:
+    """Seconds by the clock, once the device has done what it was told: a GPU works on behind the program's back."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return perf_counter()
 
 
 def memory_of_a_pass(device: torch.device) -> float:

@@ -90,6 +90,13 @@ class Queries:
         numbers = torch.arange(count, device=group.utterance.device)
         return Queries((QueryGroup(group.segments[: count * group.pieces], numbers),))
 
+    def probe(self, segments: int) -> Queries:
+        """The first utterances of the group with the most elements, at least ``segments`` segments where it has them.
+
+        It takes most of the time: what it does says how much all take.
+        """
+        return Queries((self.most,)).first(segments)
+
     def among(self, utterances: Sequence[int]) -> Queries:
         """The queries of some utterances, by number, in that order."""
         return Queries(tuple(some for group in self.groups if (some := group.among(utterances)) is not None))
