@@ -29,6 +29,15 @@ REDUCED = ("tf32", "bfloat16", "float16")
 # then passes through the whole network, so the limits are wide multiples of each precision's epsilon.
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "tf32": 2e-2, "bfloat16": 2e-1, "float16": 2e-2}
 
+GPU_SHARE = 0.8  # of a GPU's free memory that a pass may take by the tensors it holds
+OUT_OF_MEMORY = (  # errors that are no torch.OutOfMemoryError
+    "can't allocate memory",  # PyTorch on a CPU
+    "could not create a memory object",  # oneDNN
+    "CUDA error: out of memory",  # torch.AcceleratorError, of calls beside PyTorch's allocator
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
 
 def choose_device(name: str) -> torch.device:
     """``cpu``, ``cuda`` (or ``cuda:1``), or ``auto``: a GPU where there is one. Raises BadInput."""
@@ -134,16 +143,21 @@ def clock(device: torch.device) -> float:
 
 
 def memory_of_a_pass(device: torch.device) -> float:
-    """Bytes that a pass may take: of a GPU what is free there, of this machine's memory an equal part for each core."""
+    """Bytes that a pass may take: most of what is free on a GPU; of this machine's memory an equal part for each core.
+
+    What a pass holds is counted by its tensors (`PeakMemory`): workspaces of libraries and gaps between blocks are not.
+    """
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return float(torch.cuda.mem_get_info(device)[0] + unused)
+        return GPU_SHARE * (torch.cuda.mem_get_info(device)[0] + unused)
     return free_memory() / available_cores()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of PyTorch or Python says that memory ran out."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    """Whether an error of PyTorch, of a library that it calls, or of Python says that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in OUT_OF_MEMORY)
 
 
 def describe_device(device: torch.device) -> str:
