@@ -20,6 +20,7 @@ from wrongkey.evaluation.hardware import (
     choose_workers,
     clock,
     describe_device,
+    kind_of,
     threads_each,
     worthwhile_workers,
 )
@@ -198,12 +199,12 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
 
 
 def set_batch_size(experiment: Experiment, before: dict[str, Any] | None, segments: int | None = None) -> None:
-    """Take the batch size that the run began with, so that its scores stay the same; on another device, the fastest.
+    """Take the batch size that the run began with, so that its scores stay the same.
 
-    ``segments`` are those of the sweep, where the experiment has a sample of them. Raises BadInput where ``--rows``
-    asks for another batch size than that.
+    On another kind of device it is the fastest there; cores of a CPU do not count. ``segments`` are those of the sweep,
+    where the experiment has a sample of them. Raises BadInput where ``--rows`` asks for another batch size than that.
     """
-    if before and before.get("batch") and before.get("device") == describe_device(experiment.device):
+    if before and before.get("batch") and _same_kind(before.get("device"), experiment.device):
         asked, there = experiment.config.rows, before["batch"]["rows"]
         if asked not in (None, there):
             raise BadInput(
@@ -212,6 +213,11 @@ def set_batch_size(experiment: Experiment, before: dict[str, Any] | None, segmen
         experiment.engine.batch.rows, experiment.engine.batch.chosen = there, True
     elif not experiment.engine.batch.chosen:  # an experiment prepared for an earlier sweep has been tuned
         experiment.tune(segments)
+
+
+def _same_kind(described: str | None, device: torch.device) -> bool:
+    """Whether a device is of the kind that a manifest describes; its processes may have had other cores of it."""
+    return described is not None and kind_of(described) == kind_of(describe_device(device))
 
 
 def _checked(checks: Sequence[Mapping[str, Any]]) -> str:

@@ -167,6 +167,15 @@ def describe_device(device: torch.device) -> str:
     return f"cpu, {available_cores()} cores"
 
 
+def kind_of(described: str) -> str:
+    """What of a device's description the rows of a pass depend on: ``cpu`` whatever its cores, or the GPU's name.
+
+    >>> kind_of("cpu, 8 cores"), kind_of("NVIDIA H100")
+    ('cpu', 'NVIDIA H100')
+    """
+    return "cpu" if described.startswith("cpu,") else described
+
+
 def describe_processor() -> str:
     """The processor's name, and the instructions for which PyTorch chooses its kernels."""
     name = platform.processor() or platform.machine()

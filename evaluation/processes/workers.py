@@ -24,7 +24,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.cautions import tied
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import describe_device, threads_each
+from wrongkey.evaluation.hardware import describe_device, kind_of, threads_each
 from wrongkey.evaluation.processes.dispatch import Call, accepted, described, sheltered
 from wrongkey.evaluation.processes.failures import Failure
 from wrongkey.evaluation.processes.late import Late
@@ -226,7 +226,7 @@ class Batch:
     @classmethod
     def of(cls, experiment: Experiment) -> Batch:
         """The batch size of an experiment."""
-        return cls(experiment.engine.batch.rows, _kind(experiment.device))
+        return cls(experiment.engine.batch.rows, kind_of(describe_device(experiment.device)))
 
 
 def run_shard(
@@ -250,7 +250,7 @@ def run_shard(
 
 
 def _prepare(config: SweepConfig, identity: Identity, batch: Batch, lists: Lists, segments: str | None) -> Experiment:
-    """With the caller's rows per pass or, on another device, the fastest ones.
+    """With the caller's rows per pass or, on another kind of device, the fastest ones.
 
     Raises BadInput where the worker finds another model or other speech than the caller, as on a cluster whose
     machines hold different files.
@@ -260,7 +260,7 @@ def _prepare(config: SweepConfig, identity: Identity, batch: Batch, lists: Lists
         experiment = Experiment(own, mapped=segments)
         found = experiment.identity()
     check_same_files(identity, found)
-    if _kind(experiment.device) == batch.kind:
+    if kind_of(describe_device(experiment.device)) == batch.kind:
         experiment.engine.batch.rows = batch.rows  # answers of other batches differ by rounding
     else:
         experiment.tune()
@@ -283,10 +283,6 @@ def check_same_files(expected: Identity, found: Mapping[str, Any]) -> None:
     stated = dict(expected)
     if differing := [name for name, value in found.items() if not same(stated[name], value)]:
         raise BadInput(f"The worker {platform.node()} sees another {differing[0]}: give every worker the same files.")
-
-
-def _kind(device: torch.device) -> str:
-    return "cpu" if device.type == "cpu" else describe_device(device)
 
 
 def _own_gpu(device: str) -> str:
