@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import platform
 import re
 from contextlib import suppress
@@ -54,6 +55,14 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise BadInput(f"The device {name!r} does not exist: PyTorch sees {torch.cuda.device_count()} GPU(s).")
     return device
+
+
+def own_gpu(device: str) -> str:
+    """One GPU for each process where this machine has several and none was named: by the number of the process."""
+    if device not in ("auto", "cuda") or torch.cuda.device_count() < 2:
+        return device
+    number = re.search(r"\d+$", multiprocessing.current_process().name)
+    return f"cuda:{int(number[0]) % torch.cuda.device_count()}" if number else device
 
 
 def choose_precision(name: str) -> torch.dtype:
@@ -133,6 +142,12 @@ def keep_freed_memory() -> None:
     just under 32 MB raises its threshold permanently (mallopt(3), M_MMAP_THRESHOLD). Other C libraries are unaffected.
     """
     torch.empty(7_500_000).fill_(0)
+
+
+def release_unused(device: torch.device) -> None:
+    """Give back what PyTorch keeps of GPUs for later: other processes would lack it."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def clock(device: torch.device) -> float:
