@@ -51,13 +51,18 @@ def test_the_self_checks_ask_each_process_on_its_own_gpu(asked, process, taken, 
 
 def test_memory_of_a_gpu_is_given_back_before_other_processes_compute(monkeypatch):
     happened: list[str] = []
+
+    def spread(*asked: Any, **settings: Any) -> list[Any]:
+        happened.append("computed")
+        return []
+
     batch = SimpleNamespace(rows=1)
     experiment = SimpleNamespace(
         files=None, config=SweepConfig(model="none", corpus="none"), device=GPU, engine=SimpleNamespace(batch=batch)
     )
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: happened.append("given back"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
-    monkeypatch.setattr(workers, "spread", lambda *asked, **settings: happened.append("computed") or [])
+    monkeypatch.setattr(workers, "spread", spread)
     asked = workers.asked(
         workers.answer, cast(Experiment, experiment), {}, [Call("key 0", (0, 1))], 2, None, cast(Watch, None)
     )
