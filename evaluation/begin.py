@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from time import perf_counter
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,9 @@ from wrongkey.evaluation.hardware import (
     REDUCED,
     Workers,
     choose_workers,
+    clock,
     describe_device,
+    kind_of,
     threads_each,
     worthwhile_workers,
 )
@@ -66,13 +67,14 @@ def choose_processes(
 
 
 def _seconds_per_key(experiment: Experiment) -> float:
+    """Seconds of asking about all segments, by what some take, in proportion to their elements."""
     engine, spent = experiment.engine, 0.0
     for segments in PROBED_SEGMENTS:
-        few = engine.queries.first(segments)
-        begin = perf_counter()
+        few = engine.queries.probe(segments)
+        begin = clock(experiment.device)
         engine.on(few).plain(rows=few.segments)
-        spent = (perf_counter() - begin) * engine.queries.segments / few.segments
-        if perf_counter() - begin > LONG:
+        spent = (clock(experiment.device) - begin) * engine.queries.elements / few.elements
+        if clock(experiment.device) - begin > LONG:
             break
     return spent
 
@@ -197,12 +199,12 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
 
 
 def set_batch_size(experiment: Experiment, before: dict[str, Any] | None, segments: int | None = None) -> None:
-    """Take the batch size that the run began with, so that its scores stay the same; on another device, the fastest.
+    """Take the batch size that the run began with, so that its scores stay the same.
 
-    ``segments`` are those of the sweep, where the experiment has a sample of them. Raises BadInput where ``--rows``
-    asks for another batch size than that.
+    On another kind of device it is the fastest there; cores of a CPU do not count. ``segments`` are those of the sweep,
+    where the experiment has a sample of them. Raises BadInput where ``--rows`` asks for another batch size than that.
     """
-    if before and before.get("batch") and before.get("device") == describe_device(experiment.device):
+    if before and before.get("batch") and _same_kind(before.get("device"), experiment.device):
         asked, there = experiment.config.rows, before["batch"]["rows"]
         if asked not in (None, there):
             raise BadInput(
@@ -211,6 +213,11 @@ def set_batch_size(experiment: Experiment, before: dict[str, Any] | None, segmen
         experiment.engine.batch.rows, experiment.engine.batch.chosen = there, True
     elif not experiment.engine.batch.chosen:  # an experiment prepared for an earlier sweep has been tuned
         experiment.tune(segments)
+
+
+def _same_kind(described: str | None, device: torch.device) -> bool:
+    """Whether a device is of the kind that a manifest describes; its processes may have had other cores of it."""
+    return described is not None and kind_of(described) == kind_of(describe_device(device))
 
 
 def _checked(checks: Sequence[Mapping[str, Any]]) -> str:

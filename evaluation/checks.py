@@ -116,7 +116,7 @@ def _checks(
         yield from _key_checks(experiment, engine, plain, correct)
 
     # Another number of rows than a pass of this engine takes; a lone segment is asked beside a copy of itself.
-    asked = min(engine.batch.rows, engine.queries.segments)
+    asked = min(engine.batch.of(engine.queries.most), engine.queries.segments)
     if asked == 1 and engine.queries.segments == 1:
         engine, plain = engine.on(engine.queries.doubled()), _twice(plain)
     other = engine.plain(rows=asked // 2 if asked > 1 else 2)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers, Gathered
 from wrongkey.evaluation.first_layer import KeyedFirstLayer, with_first_layer
-from wrongkey.evaluation.hardware import is_out_of_memory, memory_of_a_pass
+from wrongkey.evaluation.hardware import clock, is_out_of_memory, memory_of_a_pass, release_unused
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.pass_memory import PeakMemory
@@ -50,14 +49,25 @@ class BatchSize:
 
     rows: int = 1
     chosen: bool = False  # as the fastest, or as those of an earlier run
+    elements: int | None = None  # of a segment, in the group that these rows are measured with
 
-    def halve(self, device: torch.device) -> None:
-        """Take half the rows from now on; raises BadInput where a single row does not fit."""
-        if self.rows == 1:
-            raise BadInput(f"{device} has too little memory for one segment: use another --device.")
-        self.rows //= 2
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+    def of(self, group: QueryGroup) -> int:
+        """Rows of a pass over a group: fewer of longer segments, so that no pass holds more than what was measured."""
+        if self.elements is None or group.elements <= self.elements:
+            return self.rows
+        return max(1, self.rows * self.elements // group.elements)
+
+    def fitted(self, rows: int) -> None:
+        """Keep fewer rows once they were answered: later passes would hardly fit with more."""
+        self.rows = min(self.rows, rows)
+
+
+def half_of(rows: int, device: torch.device) -> int:
+    """Half the rows of a pass that did not fit the memory; raises BadInput where it was a single one."""
+    if rows == 1:
+        raise BadInput(f"Memory of {device} ran out in a pass of one segment: free some, or use another --device.")
+    release_unused(device)  # in pieces too small for a pass
+    return rows // 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,7 +129,8 @@ class Engine:
         move(model, device, dtype)
         own = torch.as_tensor(model_key)
         own = own.double() if own.is_floating_point() else own  # a seed stays as it is
-        engine = cls(model, layer, ask, queries.to(device, dtype), own, cut, device, dtype)
+        batch = BatchSize(elements=queries.most.elements)
+        engine = cls(model, layer, ask, queries.to(device, dtype), own, cut, device, dtype, batch)
         if layer is not None:
             layer.frames_first = engine._takes_frames_first(layer)
         return engine
@@ -138,7 +149,7 @@ class Engine:
         model_key
             ``(N, N)``, what the model is encrypted with; None for the engine's own.
         rows
-            Rows of a pass; None for the engine's batch size.
+            Rows of a pass, however long its segments are; None for the engine's batch size.
 
         Returns
         -------
@@ -149,7 +160,8 @@ class Engine:
         Raises
         ------
         BadInput
-            Where memory runs out for a single row. With more rows the batch is halved instead.
+            Where memory runs out for a single row. With more rows the batch is halved instead, and stays so once it
+            is answered.
         """
         own = self.model_key if model_key is None else torch.as_tensor(model_key, dtype=torch.float64)
         if self.layer is not None:
@@ -205,21 +217,28 @@ class Engine:
         return self._collect(len(rotations), answer, rows)
 
     def _collect(self, keys: int, answer: Callable[[slice, Tensor, Tensor], Any], rows: int | None = None) -> Answers:
-        """Answers from ``answer(chosen keys, segments, utterance of each)``: ``chosen · segments`` rows or texts."""
+        """Answers from ``answer(chosen keys, segments, utterance of each)``: ``chosen · segments`` rows or texts.
+
+        Where memory runs out at every size, it may be for these keys alone: others are asked as before.
+        """
         batch = self.batch if rows is None else BatchSize(rows)
+        tried = batch.rows
         while True:
             try:
-                return self._run(keys, answer, batch.rows)
+                found = self._run(keys, answer, replace(batch, rows=tried))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            batch.halve(self.device)  # outside the handler: the traceback held the tensors of the pass that failed
+            else:
+                batch.fitted(tried)
+                return found
+            tried = half_of(tried, self.device)  # outside the handler, whose traceback held tensors of that pass
 
     @torch.inference_mode()
-    def _run(self, keys: int, answer: Callable[[slice, Tensor, Tensor], Any], rows: int) -> Answers:
+    def _run(self, keys: int, answer: Callable[[slice, Tensor, Tensor], Any], batch: BatchSize) -> Answers:
         gathered = Gathered(keys, self.queries.utterances, torch.promote_types(self.dtype, torch.float32))
         for group in self.queries.groups:
-            passes = _passes(keys, len(group), rows)
+            passes = _passes(keys, len(group), batch.of(group))
             of = group.utterance.repeat_interleave(group.pieces)
             gathered.add(group, ((k, s, answer(k, group.segments[s], of[s])) for k, s in passes))
         return gathered.answers()
@@ -237,9 +256,10 @@ class Engine:
     def tune(self, largest: int = 4096, asked: int | None = None) -> Mapping[int, float]:
         """Measure rows per pass, keep the fastest, and return rows -> rows per second.
 
-        On a CPU small batches win (cache); a GPU wants thousands of rows. The number doubles until two larger ones were
-        slower than the best, or four no faster than a smaller one, by more than 5 %; or until the next pass would not
-        fit the memory, by what the last one took.
+        They are measured with the group of queries that has the most elements; passes over longer segments have fewer
+        (`BatchSize.of`). On a CPU small batches win (cache); a GPU wants thousands of rows. The number doubles until
+        two larger ones were slower than the best, or four no faster than a smaller one, by more than 5 %; or until the
+        next pass would not fit the memory, by what the last one took.
 
         Parameters
         ----------
@@ -250,7 +270,7 @@ class Engine:
             fewer sizes are.
         """
         rates: dict[int, float] = {}
-        group = max(self.queries.groups, key=lambda g: g.segments.numel())
+        group = self.queries.most
         rows, each, (least, seconds) = 1, 0.0, TUNING_SECONDS
         started = self._clock()
         while rows <= largest and not self._is_tuned(rates, rows, asked, self._clock() - started):
@@ -270,6 +290,7 @@ class Engine:
                 seconds = min(seconds, max(least, TUNING_SHARE * asked / rates[rows]))
             rows *= 2
         self.batch.rows, self.batch.chosen = max(rates, key=rates.__getitem__), True
+        self.batch.elements = group.elements
         return rates
 
     def _is_tuned(self, rates: Mapping[int, float], rows: int, asked: int | None, spent: float) -> bool:
@@ -317,9 +338,7 @@ class Engine:
         self._asked(self.model, x if self.layer is not None else x.repeat(rows // batch, *[1] * (x.ndim - 1)))
 
     def _clock(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return perf_counter()
+        return clock(self.device)
 
 
 def _asked_of(group: QueryGroup, rows: int) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import platform
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import joblib
 import torch
@@ -28,6 +30,15 @@ REDUCED = ("tf32", "bfloat16", "float16")
 # then passes through the whole network, so the limits are wide multiples of each precision's epsilon.
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "tf32": 2e-2, "bfloat16": 2e-1, "float16": 2e-2}
 
+GPU_SHARE = 0.8  # of a GPU's free memory that a pass may take by the tensors it holds
+OUT_OF_MEMORY = (  # errors that are no torch.OutOfMemoryError
+    "can't allocate memory",  # PyTorch on a CPU
+    "could not create a memory object",  # oneDNN
+    "CUDA error: out of memory",  # torch.AcceleratorError, of calls beside PyTorch's allocator
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
 
 def choose_device(name: str) -> torch.device:
     """``cpu``, ``cuda`` (or ``cuda:1``), or ``auto``: a GPU where there is one. Raises BadInput."""
@@ -44,6 +55,14 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise BadInput(f"The device {name!r} does not exist: PyTorch sees {torch.cuda.device_count()} GPU(s).")
     return device
+
+
+def own_gpu(device: str) -> str:
+    """One GPU for each process where this machine has several and none was named: by the number of the process."""
+    if device not in ("auto", "cuda") or torch.cuda.device_count() < 2:
+        return device
+    number = re.search(r"\d+$", multiprocessing.current_process().name)
+    return f"cuda:{int(number[0]) % torch.cuda.device_count()}" if number else device
 
 
 def choose_precision(name: str) -> torch.dtype:
@@ -125,17 +144,35 @@ def keep_freed_memory() -> None:
     torch.empty(7_500_000).fill_(0)
 
 
+def release_unused(device: torch.device) -> None:
+    """Give back what PyTorch keeps of GPUs for later: other processes would lack it."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def clock(device: torch.device) -> float:
+    """Seconds by the clock, once the device has done what it was told: a GPU works on behind the program's back."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return perf_counter()
+
+
 def memory_of_a_pass(device: torch.device) -> float:
-    """Bytes that a pass may take: of a GPU what is free there, of this machine's memory an equal part for each core."""
+    """Bytes that a pass may take: most of what is free on a GPU; of this machine's memory an equal part for each core.
+
+    What a pass holds is counted by its tensors (`PeakMemory`): workspaces of libraries and gaps between blocks are not.
+    """
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return float(torch.cuda.mem_get_info(device)[0] + unused)
+        return GPU_SHARE * (torch.cuda.mem_get_info(device)[0] + unused)
     return free_memory() / available_cores()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of PyTorch or Python says that memory ran out."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    """Whether an error of PyTorch, of a library that it calls, or of Python says that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in OUT_OF_MEMORY)
 
 
 def describe_device(device: torch.device) -> str:
@@ -143,6 +180,15 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu, {available_cores()} cores"
+
+
+def kind_of(described: str) -> str:
+    """What of a device's description the rows of a pass depend on: ``cpu`` whatever its cores, or the GPU's name.
+
+    >>> kind_of("cpu, 8 cores"), kind_of("NVIDIA H100")
+    ('cpu', 'NVIDIA H100')
+    """
+    return "cpu" if described.startswith("cpu,") else described
 
 
 def describe_processor() -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.config import ASKED
+from wrongkey.evaluation.hardware import is_out_of_memory
 from wrongkey.evaluation.models.completed import unwrapped
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import Hypothesis, Model, SceneClassifier
@@ -66,6 +67,8 @@ def _answer(model: Model, name: str, queries: Tensor, of: str) -> Any:
     except BadInput:
         raise
     except Exception as error:  # a user's model may fail in any way
+        if is_out_of_memory(error):  # which is not the model's fault
+            raise
         raise BadInput(
             f"Model {model.name} cannot {name} {of}, queries of shape {tuple(queries.shape[1:])} and type "
             f"{str(queries.dtype).removeprefix('torch.')} ({in_one_line(error)}){_reason(error)}"

@@ -33,6 +33,11 @@ class QueryGroup:
         """Segments of each utterance."""
         return len(self.segments) // len(self.utterance)
 
+    @property
+    def elements(self) -> int:
+        """Elements of a segment."""
+        return self.segments.shape[1:].numel()
+
     def to(self, device: torch.device, dtype: torch.dtype) -> QueryGroup:
         """The same queries on a device, in a precision."""
         return QueryGroup(self.segments.to(device, dtype), self.utterance.to(device))
@@ -64,6 +69,16 @@ class Queries:
         """Number of segments."""
         return sum(len(group) for group in self.groups)
 
+    @property
+    def elements(self) -> int:
+        """Elements of all segments, which the time and memory of asking about them grow with."""
+        return sum(group.segments.numel() for group in self.groups)
+
+    @property
+    def most(self) -> QueryGroup:
+        """The group with the most elements."""
+        return max(self.groups, key=lambda group: group.segments.numel())
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Queries:
         """The same queries on a device, in a precision."""
         return Queries(tuple(group.to(device, dtype) for group in self.groups))
@@ -74,6 +89,13 @@ class Queries:
         count = -(-min(segments, len(group)) // group.pieces)
         numbers = torch.arange(count, device=group.utterance.device)
         return Queries((QueryGroup(group.segments[: count * group.pieces], numbers),))
+
+    def probe(self, segments: int) -> Queries:
+        """The first utterances of the group with the most elements, at least ``segments`` segments where it has them.
+
+        It takes most of the time: what it does says how much all take.
+        """
+        return Queries((self.most,)).first(segments)
 
     def among(self, utterances: Sequence[int]) -> Queries:
         """The queries of some utterances, by number, in that order."""

@@ -18,7 +18,7 @@ from wrongkey.evaluation.begin import begin_run, choose_processes, set_batch_siz
 from wrongkey.evaluation.clips import keep_sweep
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import choose_device, threads_each
+from wrongkey.evaluation.hardware import choose_device, clock, threads_each
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import check_timeout
@@ -29,7 +29,7 @@ from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.processes.workers import answers
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
-from wrongkey.evaluation.run_folder.manifest import now
+from wrongkey.evaluation.run_folder.manifest import now, with_least_rows
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard
@@ -146,6 +146,7 @@ def sweep(
                 failures.worked |= bool(answered.shards)
                 failures.add(answered.failures)
                 manifest |= {"keys_done": len(done), "seconds": spent + perf_counter() - begin}
+                manifest["batch"] = with_least_rows(manifest["batch"], answered.rows)
                 manifest |= {"tied_keys": sorted(tied), "late_shards": late + watch.late}
                 manifest["failed_keys"] = [{"key": key, "reason": failed[key]} for key in sorted(failed)]
                 folder.write_manifest(manifest | {"cautions": known + cautions.of_keys(manifest)})
@@ -174,18 +175,18 @@ def _missing(experiment: Experiment, folder: RunFolder) -> int:
 
 def _shard_size(experiment: Experiment, total: int, workers: int) -> int:
     """Keys per shard: some seconds of work, answers that fit the memory, and enough shards for every worker."""
-    begin = perf_counter()
-    engine = experiment.engine
-    few = engine.queries.first(PROBED_SEGMENTS)
+    engine, device = experiment.engine, experiment.device
+    begin = clock(device)
+    few = engine.queries.probe(PROBED_SEGMENTS)
     engine.on(few).plain()
-    share = few.segments / engine.queries.segments
-    asking = (perf_counter() - begin) / share
-    begin = perf_counter()
+    share = few.elements / engine.queries.elements
+    asking = (clock(device) - begin) / share
+    begin = clock(device)
     answers = experiment.plain()
     scores = experiment.scores(answers)
     experiment.task.measure(scores)
     size = scores.nbytes + (answers.nbytes if isinstance(answers, Tensor) else 0)
-    return keys_per_shard(asking + perf_counter() - begin, size, total, workers)
+    return keys_per_shard(asking + clock(device) - begin, size, total, workers)
 
 
 def keys_per_shard(seconds: float, size: int, total: int, workers: int) -> int:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from wrongkey.evaluation.planning.plan import Plan
     from wrongkey.evaluation.planning.prediction import Prediction
 
-NO_GPU = "Memory of the GPU is not predicted: where a batch does not fit, it is halved."
+NO_GPU = "Memory of the GPU is not predicted: a pass that does not fit there is halved."
 NO_MEMORY = "Memory is not predicted, since this system does not tell how large a process is."
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.config import ASKED
+from wrongkey.evaluation.hardware import is_out_of_memory
 from wrongkey.evaluation.models.protocol import Model
 
 
@@ -29,12 +30,20 @@ def answer_function(model: Model, task: str) -> Callable[[Tensor], Any]:
 
 @contextmanager
 def model_at_fault(name: str) -> Iterator[None]:
-    """Turn any error inside the block, where the model `name` is asked, into BadInput."""
+    """Turn any error inside the block, where the model `name` is asked, into BadInput.
+
+    Python's MemoryError stays: the command says a sentence of its own.
+    """
     try:
         yield
     except (BadInput, MemoryError, BrokenPipeError):  # the last: nobody reads the log any more
         raise
     except Exception as error:  # a user's model may fail in any way
+        if is_out_of_memory(error):
+            raise BadInput(
+                f"Memory ran out while model {name} was asked ({in_one_line(error)}): free some, or ask for less at a "
+                "time; results written before are kept."
+            ) from error
         raise BadInput(
             f"Model {name} fails ({in_one_line(error)}): mend it; results written before are kept."
         ) from error

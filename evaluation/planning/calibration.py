@@ -14,7 +14,6 @@ from typing import Any
 
 from torch import Tensor
 
-from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.begin import set_batch_size
 from wrongkey.evaluation.checks import self_checks
@@ -29,7 +28,7 @@ from wrongkey.evaluation.processes.pool import Pool, processes
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.processes.workers import score_rows
 from wrongkey.evaluation.reduced_precision import in_float32, under_the_correct_key
-from wrongkey.evaluation.run_folder.folder import RunFolder, same
+from wrongkey.evaluation.run_folder.folder import RunFolder
 
 ASKING_SECONDS = 1.0  # of CPU, that asking under some keys takes where there are as many
 MOST_KEYS = 32  # that are asked under
@@ -136,13 +135,14 @@ def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = No
     BadInput
         As the sweep would, for what the user can correct, and for a folder of another experiment.
     """
-    say, before = report or (lambda line: None), folder.manifest()
+    say = report or (lambda line: None)
+    folder.manifest()  # a broken one is said at once
     with model_at_fault(config.model):
         say(f"Reading {config.corpus} for {config.model} …")
         start = _start()
         experiment, sample, opening, reading = _prepared(config)
         identity, hashing = _identity(experiment, sample)
-        _check(folder, before, identity, sample)
+        before = _continued(folder, identity, sample)
         say(f"Timing {len(sample.numbers):,} of {len(sample.stands_for):,} utterances …")
         asked = _asked(experiment, sample, before)
         say("Timing the self-checks …")
@@ -215,13 +215,13 @@ def _identity(experiment: Experiment, sample: Sample) -> tuple[dict[str, Any], C
     return identity, whole - hashing + sample.factor * hashing
 
 
-def _check(folder: RunFolder, before: Mapping[str, Any] | None, identity: Mapping[str, Any], sample: Sample) -> None:
-    """Raise BadInput for a folder of another experiment."""
+def _continued(folder: RunFolder, identity: Mapping[str, Any], sample: Sample) -> dict[str, Any] | None:
+    """The manifest of the run that the sweep would continue, as it finds it; of a sample as far as its identity goes.
+
+    Raises BadInput for a folder of another experiment.
+    """
     unknown = OF_EVERY_UTTERANCE if sample.factor > 1 else ()
-    there = (before or {}).get("identity") or {}
-    differing = [name for name in identity if name not in unknown and not same(there.get(name), identity[name])]
-    if there and differing:
-        raise BadInput(f"{folder.path} was made with another {', '.join(differing)}: choose another --out.")
+    return folder.continued({name: value for name, value in identity.items() if name not in unknown})
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,14 @@ def timed(work: Callable[[], Answer]) -> tuple[Answer, Cost]:
 
 
 def _now() -> float:
+    """Seconds by the clock, once every GPU that this process uses is done: the model need not be on the first.
+
+    Others are left alone: to wait for one would take memory there.
+    """
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.synchronize()
+        for number in range(torch.cuda.device_count()):
+            if torch.cuda.memory_reserved(number):
+                torch.cuda.synchronize(number)
     return perf_counter()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from wrongkey.evaluation.answers import Answers, difference_of
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import threads_each
+from wrongkey.evaluation.hardware import own_gpu, release_unused, threads_each
 from wrongkey.evaluation.processes.dispatch import Call, collect
 from wrongkey.evaluation.processes.late import Late
 from wrongkey.evaluation.processes.pool import processes
@@ -56,16 +56,15 @@ def ask_elsewhere(
     experiment: Experiment, numbers: Sequence[int], *, workers: int, timeout: float | None, report: Report | None
 ) -> Asked:
     """The same in one of the processes of a sweep with ``workers``; raises BadInput where it cannot be asked there."""
-    on_gpu = experiment.device.type == "cuda"
-    if on_gpu:
-        torch.cuda.empty_cache()  # what finding the batch size left would be missing there
     threads = threads_each(workers)
     places = [experiment.numbers[number] for number in numbers]
     asked = (experiment.config, places, experiment.engine.batch.rows, threads, _of_notebook(experiment.config))
     call = Call("the questions of the self-checks, in another process", asked)
+    on_gpu = experiment.device.type == "cuda"
     keep = not on_gpu or workers > 1  # else it would hold its share of the GPU's memory for nothing
     with processes(workers, threads, keep) as pool, Watch("answer", report, lambda: "no key") as watch:
         late = Late(watch, worked=True)  # given to another process once
+        release_unused(experiment.device)  # what finding the batch size left would be missing there
         (found,) = collect(pool, _asked_there, [call], 1, watch, timeout=timeout, again=late.again)
     return cast(Asked, found)
 
@@ -82,7 +81,7 @@ def _asked_there(
 ) -> Asked:
     torch.set_num_threads(threads)
     vars(sys.modules["__main__"]).update(of_notebook)
-    experiment = Experiment(config, numbers)
+    experiment = Experiment(replace(config, device=own_gpu(config.device)), numbers)
     experiment.engine.batch.rows = rows
     return asked_here(experiment, range(len(numbers)))
 

@@ -5,9 +5,7 @@ A worker prepares the experiment from the configuration, once, and answers with 
 
 from __future__ import annotations
 
-import multiprocessing
 import platform
-import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,14 +15,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.cautions import tied
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import describe_device, threads_each
+from wrongkey.evaluation.hardware import (
+    describe_device,
+    kind_of,
+    own_gpu,
+    release_unused,
+    threads_each,
+)
 from wrongkey.evaluation.processes.dispatch import Call, accepted, described, sheltered
 from wrongkey.evaluation.processes.failures import Failure
 from wrongkey.evaluation.processes.late import Late
@@ -54,10 +57,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Answered:
-    """Results of the keys that were asked together: one shard, or those around the keys that failed."""
+    """Results of the keys that were asked together: one shard, or those around the keys that failed.
+
+    ``rows``: of a pass of that process by then; None where it is not known.
+    """
 
     shards: Sequence[Shard]
     failures: Sequence[Failure] = ()
+    rows: int | None = None
 
 
 def answer(experiment: Experiment, start: int, stop: int) -> Answered:
@@ -73,7 +80,7 @@ def answer(experiment: Experiment, start: int, stop: int) -> Answered:
         experiment.check_unchanged()
     runs = groupby(parts, key=lambda one: isinstance(one, Shard))
     shards = [_joined([one for one in run if isinstance(one, Shard)]) for good, run in runs if good]
-    return Answered(shards, [one for one in parts if isinstance(one, Failure)])
+    return Answered(shards, [one for one in parts if isinstance(one, Failure)], experiment.engine.batch.rows)
 
 
 def _by_halves(experiment: Experiment, start: int, stop: int) -> list[Shard | Failure]:
@@ -192,6 +199,7 @@ def asked(
     shared: tuple[Any, ...] = (ask, config, tuple(identity.items()), Batch.of(experiment))
     shared += here if scheduler is None else there
     calls = [replace(call, arguments=(*shared, *call.arguments)) for call in calls]
+    release_unused(experiment.device)  # what the self-checks left would be missing in the process that shares the GPU
     yield from spread(run_shard, calls, workers, scheduler, watch, timeout, packed, late=late)
 
 
@@ -222,7 +230,7 @@ class Batch:
     @classmethod
     def of(cls, experiment: Experiment) -> Batch:
         """The batch size of an experiment."""
-        return cls(experiment.engine.batch.rows, _kind(experiment.device))
+        return cls(experiment.engine.batch.rows, kind_of(describe_device(experiment.device)))
 
 
 def run_shard(
@@ -246,17 +254,17 @@ def run_shard(
 
 
 def _prepare(config: SweepConfig, identity: Identity, batch: Batch, lists: Lists, segments: str | None) -> Experiment:
-    """With the caller's rows per pass or, on another device, the fastest ones.
+    """With the caller's rows per pass or, on another kind of device, the fastest ones.
 
     Raises BadInput where the worker finds another model or other speech than the caller, as on a cluster whose
     machines hold different files.
     """
     with TemporaryDirectory(prefix="wrongkey-") as folder, same_files_expected():
-        own = replace(lists.written(config, Path(folder)), device=_own_gpu(config.device))
+        own = replace(lists.written(config, Path(folder)), device=own_gpu(config.device))
         experiment = Experiment(own, mapped=segments)
         found = experiment.identity()
     check_same_files(identity, found)
-    if _kind(experiment.device) == batch.kind:
+    if kind_of(describe_device(experiment.device)) == batch.kind:
         experiment.engine.batch.rows = batch.rows  # answers of other batches differ by rounding
     else:
         experiment.tune()
@@ -279,15 +287,3 @@ def check_same_files(expected: Identity, found: Mapping[str, Any]) -> None:
     stated = dict(expected)
     if differing := [name for name, value in found.items() if not same(stated[name], value)]:
         raise BadInput(f"The worker {platform.node()} sees another {differing[0]}: give every worker the same files.")
-
-
-def _kind(device: torch.device) -> str:
-    return "cpu" if device.type == "cpu" else describe_device(device)
-
-
-def _own_gpu(device: str) -> str:
-    """One GPU per process where this machine has several and none was named."""
-    if device not in ("auto", "cuda") or torch.cuda.device_count() < 2:
-        return device
-    number = re.search(r"\d+$", multiprocessing.current_process().name)
-    return f"cuda:{int(number[0]) % torch.cuda.device_count()}" if number else device

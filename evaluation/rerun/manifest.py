@@ -126,5 +126,6 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
         facts |= {"revision": session.get("git") or "none", **(session.get("versions") or {})}
         for name, value in facts.items():
             found[name] = list(dict.fromkeys([*found.get(name, []), UNKNOWN if value is None else str(value)]))
-    rows = (manifest.get("batch") or {}).get("rows")
-    return {**found, "rows of a pass": [UNKNOWN if rows is None else str(rows)]}
+    batch = manifest.get("batch") or {}
+    rows = [str(batch[name]) for name in ("rows", "least_rows") if batch.get(name) is not None]
+    return {**found, "rows of a pass": rows or [UNKNOWN]}

@@ -182,22 +182,37 @@ class RunFolder:
         BadInput
             For a folder of another experiment, with foreign files, or that cannot be written.
         """
-        found = self.manifest()
-        if found is None:
-            if self._foreign():
-                raise BadInput(f"{self.path} holds files but no manifest: choose an empty or new folder with --out.")
-        else:
-            before = found.get("identity", {})
-            differing = [name for name in identity if not same(before.get(name), identity[name])]
-            if differing and table_files(self.path / "scores"):
-                names = ", ".join(_difference(name, before.get(name), identity[name]) for name in differing)
-                raise BadInput(f"{self.path} was made with another {names}: choose another --out.")
-            found = None if differing else found
+        found = self.continued(identity)
         self.make("scores")
         self._manifest = found or {"identity": json.loads(json.dumps(identity)), "tables": TABLES}
         if found is not None:
             self._mend()
         return found
+
+    def continued(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the manifest of the run that this experiment continues, None for a new run; nothing is written.
+
+        Parameters
+        ----------
+        identity
+            What the scores depend on, or what is known of it.
+
+        Raises
+        ------
+        BadInput
+            For a folder of another experiment, or with foreign files.
+        """
+        found = self.manifest()
+        if found is None:
+            if self._foreign():
+                raise BadInput(f"{self.path} holds files but no manifest: choose an empty or new folder with --out.")
+            return None
+        before = found.get("identity", {})
+        differing = [name for name in identity if not same(before.get(name), identity[name])]
+        if differing and table_files(self.path / "scores"):
+            names = ", ".join(_difference(name, before.get(name), identity[name]) for name in differing)
+            raise BadInput(f"{self.path} was made with another {names}: choose another --out.")
+        return None if differing else found
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write `manifest.json`; format names are added."""

@@ -95,7 +95,7 @@ def describe_run(
         "identity": dict(before.get("identity") or identity),
         **{name: first.get(name) for name in ("started", "device", "versions", "git")},
         "sessions": sessions,
-        "batch": {"rows": experiment.engine.batch.rows},
+        "batch": with_least_rows({"rows": experiment.engine.batch.rows}, (before.get("batch") or {}).get("least_rows")),
         "corpus": {
             "name": corpus.name,
             "speakers": len({utterance.speaker for utterance in used if utterance.speaker}),
@@ -114,6 +114,17 @@ def describe_run(
         "ended": None,
         "seconds": before.get("seconds") or 0.0,
     }
+
+
+def with_least_rows(batch: Mapping[str, int], rows: int | None) -> dict[str, int]:
+    """What a manifest says of passes, after some of so many rows: the smallest, where memory ran out with those it has.
+
+    `rows` stays: a run that is continued begins again with it.
+    """
+    found = dict(batch)
+    if rows is not None and rows < found.get("least_rows", found["rows"]):
+        found["least_rows"] = rows
+    return found
 
 
 def machine(threads: int | None) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from torch import nn
 
 from tests import toys
 from tests.narrow import of_type, present
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Gathered
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import KeyedFirstLayer
 from wrongkey.evaluation.models.protocol import Hypothesis, Model
-from wrongkey.evaluation.queries import QueryGroup, group_queries
+from wrongkey.evaluation.queries import Queries, QueryGroup, group_queries
 from wrongkey.keys import SecretKey, correct_key, draw_keys, encrypt_model, encrypt_query
 from wrongkey.keys.key_cut import KeyCut
 
@@ -143,6 +144,49 @@ def test_memory_that_runs_out_halves_the_batch(monkeypatch):
     torch.testing.assert_close(engine.answers(keys), expected)
     assert refused
     assert engine.batch.rows == 2
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_passes_over_longer_segments_have_fewer_rows(kernels, monkeypatch):
+    """The rows are measured with many short segments: as many of a long one would take sixty times the memory."""
+    model, asked, embed = toys.raw3(), [], toys.Toy.embed
+    short = QueryGroup(torch.randn(200, 30), torch.arange(200))
+    longer = QueryGroup(torch.randn(3, 60), torch.arange(200, 203))
+    long = QueryGroup(torch.randn(1, 30 * 60), torch.tensor([203]))
+    queries, own = Queries((short, longer, long)), correct_key("rom", 3, 0)
+    engine = Engine.of(cast(Model, model), "embed", queries, own, KeyCut("samples", 3), kernels=kernels)
+    keys = draw_keys("rom", 3, 0, 0, 16)
+    expected = embeddings(engine, keys)
+
+    def embed_noted(self, queries):
+        found = embed(self, queries)
+        asked.append((queries.shape[-1], len(found)))
+        return found
+
+    monkeypatch.setattr(toys.Toy, "embed", embed_noted)
+    engine.batch.rows = 16
+    torch.testing.assert_close(engine.answers(keys), expected)
+    assert {n: max(rows for length, rows in asked if length == n) for n in (30, 60, 1800)} == {30: 16, 60: 6, 1800: 1}
+    alike = engine.on(Queries((short,)))
+    assert alike.batch.of(short) == 16
+
+
+def test_memory_that_runs_out_at_every_size_leaves_the_batch_as_it_was(monkeypatch):
+    """It may be one key that a network cannot be asked under: the rows of all later ones do not pay for it."""
+    engine = engine_of(toys.raw3(), correct_key("rom", 3, 0))
+    keys = draw_keys("rom", 3, 0, 0, 2)
+    expected = of_type(torch.Tensor, engine.answers(keys, rows=8))
+
+    def embed_nothing(self, queries):
+        raise MemoryError("no memory")
+
+    engine.batch.rows = 8
+    with monkeypatch.context() as patch:
+        patch.setattr(toys.Toy, "embed", embed_nothing)
+        with pytest.raises(BadInput, match="Memory of cpu ran out in a pass of one segment: free some"):
+            engine.answers(keys)
+    assert engine.batch.rows == 8
+    assert torch.equal(embeddings(engine, keys), expected)
 
 
 def test_other_errors_are_not_taken_for_missing_memory():

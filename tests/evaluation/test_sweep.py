@@ -19,6 +19,7 @@ import torch
 from tests import toys
 from tests.narrow import of_type
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.begin import set_batch_size
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.metrics.error_rates import eer
@@ -143,6 +144,34 @@ def test_shards_without_a_manifest_are_not_adopted(tmp_path):
 def test_two_processes_do_not_share_a_folder(tmp_path):
     with RunFolder(tmp_path / "run").locked(), pytest.raises(BadInput, match="being written"):
         sweep(config(keys=2), tmp_path / "run", workers=1)
+
+
+@pytest.mark.parametrize(
+    ("device", "rows"), [("cpu, 2 cores", 32), ("cpu, 64 cores", 32), ("NVIDIA H100", 4), (None, 4)]
+)
+def test_rows_are_kept_on_another_number_of_cores(device, rows):
+    """An affinity or a quota is no other device; there the fastest rows are found anew."""
+    experiment = Experiment(config(keys=2))
+    experiment.tune = lambda segments=None: setattr(experiment.engine.batch, "rows", 4)  # type: ignore[method-assign]
+    set_batch_size(experiment, {"batch": {"rows": 32}, "device": device})
+    assert experiment.engine.batch.rows == rows
+
+
+def test_a_manifest_names_the_smallest_pass_where_memory_ran_out(tmp_path, monkeypatch):
+    """And the rows that the run began with, which the same command takes again."""
+    embed = toys.Toy.embed
+
+    def embed_few(self, queries):
+        if len(queries) > 2:
+            raise torch.OutOfMemoryError("no memory")
+        return embed(self, queries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toys.Toy, "embed", embed_few)
+        folder = sweep(config(keys=3, rows=8), tmp_path / "run", workers=1)
+    assert of_type(dict, folder.manifest())["batch"] == {"rows": 8, "least_rows": 2}
+    continued = sweep(config(keys=5, rows=8), folder.path, workers=1)
+    assert of_type(dict, continued.manifest())["batch"] == {"rows": 8, "least_rows": 2}
 
 
 def test_a_run_keeps_the_rows_of_a_pass_that_it_began_with(tmp_path):

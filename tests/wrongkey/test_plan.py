@@ -62,3 +62,17 @@ def test_what_a_sweep_would_refuse_a_plan_refuses(run, tmp_path, capsys):
     shutil.copytree(run, broken)
     (broken / "manifest.json").write_text("{")
     assert "is broken" in refused(capsys, *PLAN, "--out", broken)
+
+
+def test_a_folder_without_scores_belongs_to_nobody(run, tmp_path, capsys):
+    """A sweep that ended before its first scores left a manifest: the next one takes the folder, and so does a plan."""
+    shutil.copytree(run, tmp_path / "early")
+    shutil.rmtree(tmp_path / "early/scores")
+    asked = ("--seed", "1", "--out", tmp_path / "early")
+    assert planned(capsys, *asked)["keys_there"] == 0
+    assert main([*SWEEP, *map(str, asked), "--quiet"]) == 0
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path, capsys):
+    (tmp_path / "photograph.jpg").touch()
+    assert "holds files but no manifest" in refused(capsys, *PLAN, "--out", tmp_path)

@@ -1,13 +1,16 @@
 """From measured parts to a whole sweep."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from wrongkey.evaluation.planning.calibration import Calibration, Memory
 from wrongkey.evaluation.planning.cost import Cost
 from wrongkey.evaluation.planning.disk import Disk
+from wrongkey.evaluation.planning.plan import Plan
 from wrongkey.evaluation.planning.prediction import predict
+from wrongkey.plan_summary import NO_GPU, sentences
 
 SECOND = Cost(1.0, 0.5)
 MEASURED = Calibration(
@@ -72,3 +75,10 @@ def test_a_lower_precision_holds_the_speech_in_float32_until_it_has_been_compare
 def test_a_system_that_tells_no_sizes_has_no_prediction_of_memory():
     silent = replace(MEASURED, memory=replace(MEASURED.memory, main=None))
     assert predict(silent, 800, 1).memory["total"] is None
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_plan_for_a_gpu_says_that_its_memory_is_not_predicted(device):
+    measured = replace(MEASURED, device=device)
+    plan = Plan(Path("run"), 0, measured, predict(measured, 800, 1), Cost())
+    assert (NO_GPU in sentences(plan)) == (device == "cuda")

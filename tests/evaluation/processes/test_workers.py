@@ -60,7 +60,7 @@ def sound(tmp_path_factory):
     [
         ("raising", r"RuntimeError: an entry is too large"),
         ("silent", "nan|NaN"),
-        ("out_of_memory", "too little memory"),
+        ("out_of_memory", "Memory of cpu ran out in a pass of one segment"),
     ],
 )
 def test_a_key_that_fails_loses_no_other(model, said, sound, tmp_path, monkeypatch):

@@ -1,0 +1,78 @@
+"""Several GPUs and processes, proven without one: which device a process takes, waits for, and gives memory back on."""
+
+import multiprocessing
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.planning.cost import timed
+from wrongkey.evaluation.processes import elsewhere, workers
+from wrongkey.evaluation.processes.dispatch import Call
+from wrongkey.evaluation.processes.watch import Watch
+
+GPU = torch.device("cuda", 0)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "process", "taken"),
+    [
+        ("cuda", "LokyProcess-3", "cuda:1"),
+        ("auto", "LokyProcess-4", "cuda:0"),
+        ("cuda:0", "LokyProcess-3", "cuda:0"),
+        ("cuda", "MainProcess", "cuda"),
+        ("cpu", "LokyProcess-3", "cpu"),
+    ],
+)
+def test_the_self_checks_ask_each_process_on_its_own_gpu(asked, process, taken, two_gpus, monkeypatch):
+    made = []
+
+    def experiment(config: SweepConfig, numbers: list[int]) -> Any:
+        made.append(config.device)
+        return SimpleNamespace(engine=SimpleNamespace(batch=SimpleNamespace(rows=1)))
+
+    monkeypatch.setattr(multiprocessing.current_process(), "name", process)
+    monkeypatch.setattr(elsewhere, "Experiment", experiment)
+    monkeypatch.setattr(elsewhere, "asked_here", lambda experiment, numbers: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    elsewhere._asked_there(SweepConfig(model="none", corpus="none", device=asked), [0], 1, 1, {})
+    assert made == [taken]
+
+
+def test_memory_of_a_gpu_is_given_back_before_other_processes_compute(monkeypatch):
+    happened: list[str] = []
+
+    def spread(*asked: Any, **settings: Any) -> list[Any]:
+        happened.append("computed")
+        return []
+
+    batch = SimpleNamespace(rows=1)
+    experiment = SimpleNamespace(
+        files=None, config=SweepConfig(model="none", corpus="none"), device=GPU, engine=SimpleNamespace(batch=batch)
+    )
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: happened.append("given back"))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    monkeypatch.setattr(workers, "spread", spread)
+    asked = workers.asked(
+        workers.answer, cast(Experiment, experiment), {}, [Call("key 0", (0, 1))], 2, None, cast(Watch, None)
+    )
+    assert not list(asked) and happened == ["given back", "computed"]
+
+
+def test_costs_wait_for_the_gpus_that_are_used(two_gpus, monkeypatch):
+    """The model may be on the second one; to wait for one that is not used would take memory there."""
+    waited: list[int] = []
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda number: 100 * number)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda number=0: waited.append(number))
+    timed(lambda: None)
+    assert waited == [1, 1]
