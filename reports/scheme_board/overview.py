@@ -20,8 +20,9 @@ GUESSER, LISTENER = "unauthorised user", "eavesdropper"
 ADVERSARY = next(one for one in ADVERSARIES if one.name == LISTENER)
 HELD = "not shown to break"
 LEGEND = (
-    "Who breaks a scheme at a block size. Seconds: the least ciphertext of one victim with which an eavesdropper, who has "
-    "nothing else, breaks at least one key in ten (by the lower end of the 95 % interval, and more than random keys do). “guessing”: an "
+    "Who breaks a scheme at a block size. Seconds: the least ciphertext of one victim with which an eavesdropper, who "
+    "has nothing else, breaks at least one key in ten (by the lower end of the 95 % interval, and more than random "
+    "keys do). “guessing”: an "
     f"unauthorised user, who tries keys on the model. “{ANY_KEY}”: a typical wrong key does nearly as well as the "
     "right one. Where neither breaks it, the cell names the weakest adversary who does; “undecided” stands before it "
     "where trials, of one attack or of all, are too few to tell what an eavesdropper achieves, and "
