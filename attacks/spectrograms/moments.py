@@ -91,9 +91,7 @@ class SpectrogramMoments(AttackDefaults):
         problem = _Problem(public, [public.grid(query) for query in evidence.ciphertext], seed, settings)
         objective = problem.objective
         decisive, note = setting.size <= settings.small, ""
-        single = (
-            len(problem.grids[0]) == 1
-        )  # row of blocks, of whole frames: its moments do not tell keys of O(N) apart
+        single = public.filled_rows == 1  # as of whole frames: its moments do not tell keys of O(N) apart
         match setting.scheme.group:
             case Group.SIGNS:
                 key, decisive = find_flips(objective, public.plain, problem.cipher, seed, settings.flip_starts), True
@@ -146,6 +144,12 @@ class _Public:
         self.white = whitening(self.plain, settings.noise)
         heard = islice((grid for grid in map(self.grid, queries) if grid.shape[1] > 2), settings.skewness_queries)
         self.third = third_moments(self.white, list(heard))
+
+    @property
+    def filled_rows(self) -> int:
+        """Rows of blocks that hold more speech than padding."""
+        varying = self.plain.covariance[:, 0].diagonal(dim1=1, dim2=3)[:, 0] > 0  # (rows, N)
+        return int((varying.double().mean(1) > 0.5).sum())
 
     def grid(self, query: Tensor) -> Tensor:
         """The blocks `(rows, columns, N)` of a query, as the attack reads them."""

@@ -159,6 +159,7 @@ def fetch(
 def _fetch(name: str, url: str, folder: Path, progress: Progress, say: Callable[[str], None]) -> Path:
     source, home = CORPORA[name], folder / name
     if (home / MARKER).is_file():
+        _raise_folder(home)
         return home
     if home.exists():
         raise BadInput(f"{home} exists and was not fetched by wrongkey: move it, or fetch into another folder.")
@@ -322,6 +323,17 @@ def _unpack(archive: Path, home: Path, marker: dict[str, str]) -> None:
         raise BadInput(f"{archive} is damaged ({error}): delete it and fetch again.") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # what a failure left there
+
+
+def _raise_folder(home: Path) -> None:
+    """Bring up what an older wrongkey unpacked into a folder of the corpus' own name."""
+    inner = home / home.name
+    if sorted(path.name for path in home.iterdir()) == sorted([MARKER, home.name]) and inner.is_dir():
+        aside = home.with_name(home.name + ".unpacking")
+        inner.rename(aside)
+        (home / MARKER).rename(aside / MARKER)
+        home.rmdir()
+        aside.rename(home)
 
 
 def _unzip(archive: Path, folder: Path) -> None:

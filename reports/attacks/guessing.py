@@ -164,7 +164,8 @@ def _cheap(word: Word, near: Near, beside: str = "") -> Guess:
 
 def _guesses(near: Near) -> str:
     if near.coarse:  # a bound is rounded up
-        return f"at most {_number(near.expected if near.expected < 10 else math.ceil(near.expected))} guesses"
+        step = 10 if near.expected < 10 else 1
+        return f"at most {_number(math.ceil(step * near.expected) / step)} guesses"
     return f"about {_number(near.expected)} guesses"
 
 

@@ -125,6 +125,13 @@ def test_an_order_that_half_of_the_ciphertext_denies_is_not_claimed(pair):
     assert found.success_claimed is None
 
 
+@pytest.mark.parametrize("bins", [12, 13])
+def test_a_row_that_is_mostly_padding_does_not_decide_a_rom_key_of_whole_frames(bins):
+    queries, others = taller(False, bins=bins)
+    key = draw_keys("rom", 12, 1, 0, 1)[0]
+    assert attacked("rom", key, queries, others, "frames").success_claimed is not True
+
+
 def test_a_rom_key_of_large_tiles_is_found_and_the_second_search_says_so():
     queries, others = taller(False, bins=25)
     key = draw_keys("rom", 25, 1, 0, 1)[0]

@@ -159,7 +159,13 @@ def test_an_archives_own_folder_is_not_doubled(server: Files, tmp_path: Path, mo
     assert sorted(path.name for path in home.iterdir()) == [module.MARKER, "test", "train"]
     assert CORPORA[name].opens == "kaldi:{}/test"
     assert not list(tmp_path.glob("*.unpacking"))
-    fetch(name, tmp_path, base_url=server.url)
+
+    older = tmp_path / "older" / name  # as it was unpacked before
+    (older / name).parent.mkdir(parents=True)
+    home.rename(older / name)
+    (older / name / module.MARKER).rename(older / module.MARKER)
+    assert fetch(name, tmp_path / "older", base_url=server.url) == older
+    assert sorted(path.name for path in older.iterdir()) == [module.MARKER, "test", "train"]
     assert len(server.asked) == 1
 
 
