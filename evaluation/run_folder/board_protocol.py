@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from wrongkey.evaluation.run_folder.vocabulary import LARGEST_BLOCK
+
 # What each shipped protocol hashes to. `wrongkey board --protocol FILE --plan` shows the hash of a file.
 SHIPPED = {
     "smoke": "46aed7b7ad931f07aae81833584c95f52e0a07024528aec5bfed0801df83e268",
@@ -14,6 +16,7 @@ SHIPPED = {
 }
 
 Count = Annotated[int, Field(ge=1)]
+Block = Annotated[int, Field(ge=1, le=LARGEST_BLOCK)]
 Seconds = Annotated[FiniteFloat, Field(gt=0, le=1e6)]
 
 
@@ -108,7 +111,7 @@ class Reference(Part):
 
     cipher: Literal["aes-256-ctr"]
     schemes: Annotated[list[str], Field(min_length=1)]
-    blocks: Annotated[list[Count], Field(min_length=1)]
+    blocks: Annotated[list[Block], Field(min_length=1)]
     seconds: Annotated[list[Seconds], Field(min_length=1)]
     trials: Count
 
@@ -120,7 +123,7 @@ class Content(Part):
     description: str = ""
     seed: Annotated[int, Field(ge=0)]
     schemes: Annotated[list[str], Field(min_length=1)]
-    blocks: Annotated[list[Count], Field(min_length=1)]
+    blocks: Annotated[list[Block], Field(min_length=1)]
     models: dict[Annotated[str, Field(pattern=r"^[1-9]\d*$")], str] = {}
     corpus: CorpusOf
     scoring: Scoring

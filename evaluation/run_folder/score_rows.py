@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wrongkey.evaluation.run_folder.tables import Damaged
+from wrongkey.evaluation.run_folder.vocabulary import LARGEST_BLOCK
 
 SCORE_COLUMNS = [
     "task", "model", "corpus", "scheme", "block_size", "dims", "condition",
     "key_seed", "key_index", "metric", "value", "ci_low", "ci_high", "n",
 ]  # fmt: skip
-LARGEST_BLOCK = 2**14  # the largest key that can be drawn (`wrongkey.keys.draw`)
 CONDITIONS = ("plain", "correct", "incorrect", "plain_query")
 SETTING = ("task", "model", "corpus", "scheme", "block_size", "dims")  # of all rows of a run
 TEXTS = ("task", "model", "corpus", "scheme", "condition", "metric")

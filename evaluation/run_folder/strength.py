@@ -14,6 +14,7 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from wrongkey.evaluation.run_folder.schema import Count, Part, Positive, Text, read_json
+from wrongkey.evaluation.run_folder.vocabulary import LARGEST_BLOCK
 
 FILE = "strength/strength.json"
 Bits = Annotated[FiniteFloat, Field(ge=0, le=1e12)]  # the largest key has fewer
@@ -146,7 +147,7 @@ class Strength(Part):
     corpus: str
     recordings: Text = None
     scheme: str
-    block_size: Annotated[int, Field(ge=1, le=2**14)]
+    block_size: Annotated[int, Field(ge=1, le=LARGEST_BLOCK)]
     blocks: str
     dims: Annotated[int, Field(ge=1, le=2)] = 1
     size: Positive | None = None

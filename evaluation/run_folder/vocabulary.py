@@ -14,6 +14,7 @@ PRIMARY_METRIC = {"asv": "eer", "asr": "wer", "asc": "accuracy"}
 
 RECOVERED = 0.1  # relative key error below which a key counts as recovered; it decrypts at about 20 dB or more
 DECRYPTED = 20.0  # SNR in dB from which speech counts as decrypted, whatever the key error
+LARGEST_BLOCK = 2**14  # samples or bins of a block: the largest key that can be drawn (`wrongkey.keys.draw`)
 EXACT = 149.0  # SNR in dB from which decryption is exact but for rounding
 
 # What an adversary may need, from the least to the most (docs/threat-model.md).

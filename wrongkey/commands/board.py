@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS
+from wrongkey.evaluation.run_folder.vocabulary import BOARD_PARTS, LARGEST_BLOCK
 from wrongkey.flags import Groups, add_backend, add_json, add_running, scheme_names
 from wrongkey.printable import brief
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from wrongkey.reports.scheme_board.schema import SchemeBoard
 
 REFERENCE = "reference"
-MOST = 2**14  # samples of a block, as in `strength.json`
 ONLY = (*BOARD_PARTS, REFERENCE)
 
 
@@ -228,6 +227,8 @@ def _blocks(text: str | None) -> list[int]:
     sizes = [] if text is None else text.split(",")
     if wrong := [size for size in sizes if not (size.isascii() and size.isdigit() and size.strip("0"))]:
         raise BadInput(f"--blocks must be block sizes such as 3,5,10, and {brief(wrong[0], 40)!r} is none.")
-    if large := [size for size in sizes if len(size.lstrip("0")) > len(str(MOST)) or int(size) > MOST]:
-        raise BadInput(f"--blocks must be block sizes of at most {MOST:,}, and {brief(large[0], 40)} is more.")
+    if large := [
+        size for size in sizes if len(size.lstrip("0")) > len(str(LARGEST_BLOCK)) or int(size) > LARGEST_BLOCK
+    ]:
+        raise BadInput(f"--blocks must be block sizes of at most {LARGEST_BLOCK:,}, and {brief(large[0], 40)} is more.")
     return sorted({int(size) for size in sizes})
