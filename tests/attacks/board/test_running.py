@@ -17,8 +17,8 @@ from wrongkey.attacks.board.folder import BoardFolder
 from wrongkey.attacks.board.keystream import encrypt_samples
 from wrongkey.attacks.board.protocol import HERE, open_protocol
 from wrongkey.attacks.board.running import How, run_cell
+from wrongkey.attacks.board.schedule import Schedule
 from wrongkey.attacks.harness.config import AttackConfig
-from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.keys import SeedKey, correct_key
@@ -250,7 +250,7 @@ def test_attacks_are_run_again_where_the_process_of_a_trial_died(begun, monkeypa
     ran = []
     monkeypatch.setitem(running.RUN, "attacks", lambda *_: ran.append("attacks"))
     for dead in (False, True, False):
-        monkeypatch.setattr(AttackFolder, "any_died", lambda *_, dead=dead: dead)
+        monkeypatch.setattr(Schedule, "asks_again", lambda *_, dead=dead: dead)
         run_cell(protocol, None, folder, cell, ("attacks",), How())  # type: ignore[arg-type]
     assert ran == ["attacks"] * 2
 
