@@ -9,6 +9,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import NamespaceLoader, PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -125,8 +126,13 @@ def _files(module: str) -> dict[str, Path]:
 
 
 def _below(package: Path) -> dict[str, Path]:
-    """The files of a package, by their paths from the folder that it lies in."""
-    return {path.relative_to(package.parent).as_posix(): path for path in package.rglob("*.py")}
+    """The files of a package, by their paths from the folder that it lies in; none of hidden folders, such as `.venv`.
+
+    No import finds what lies in a hidden folder, and editors keep copies there.
+    """
+    files = [path for path in package.rglob("*.py") if path.is_file()]
+    seen = [path for path in files if not any(part.startswith(".") for part in path.relative_to(package).parts[:-1])]
+    return {path.relative_to(package.parent).as_posix(): path for path in seen}
 
 
 def _imported(module: Path) -> dict[str, Path]:
@@ -149,9 +155,23 @@ def _beside(folder: Path, name: str) -> dict[str, Path]:
     As Python looks for it: a package, a module, and last a folder without ``__init__.py``.
     """
     package, module = folder / name, folder / f"{name}.py"
-    if module.is_file() and not (package / "__init__.py").is_file():
+    if (package / "__init__.py").is_file():
+        return _below(package)
+    if module.is_file():
         return {module.name: module}
-    return _below(package)
+    return _below(package) if _found_last(package) else {}
+
+
+def _found_last(folder: Path) -> bool:
+    """Whether an import finds a folder without ``__init__.py``: only where no module or package has its name."""
+    if folder.name in sys.stdlib_module_names or not folder.is_dir():
+        return False
+    spec = PathFinder.find_spec(folder.name)
+    if spec is None:  # of a module that was found by other means than this path
+        return True
+    if not (spec.loader is None or isinstance(spec.loader, NamespaceLoader)):
+        return False
+    return folder.resolve() in {Path(one).resolve() for one in spec.submodule_search_locations or ()}
 
 
 def _installed(module: Path) -> bool:

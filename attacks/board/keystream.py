@@ -88,16 +88,18 @@ def run_keystream(protocol: Protocol, speech: Speech, folder: BoardFolder, how: 
     Raises
     ------
     BadInput
-        Where that file cannot be read, or is of another protocol.
+        Where that file cannot be read, is of another protocol, or was made by other code.
     """
     asked = protocol.content.reference
     assert asked is not None
     path = folder.path / "cells" / f"{asked.cipher}.json"
     record = read_json(path, cast(Any, Keystream)) if path.is_file() else _begun(protocol, speech, asked)
     check_same(path, record["protocol"], protocol.named)
+    _check_source(path, record)
     if record["complete"] and not any(row.get("failed") for row in record["trials"]):
         how.say(f"{asked.cipher}: done before")
         return []
+    record |= {"complete": False, "why": ""}  # of the trials before; these may end otherwise
     try:
         _run_trials(protocol, speech, folder, asked, how, record)
     except BadInput as error:
@@ -106,6 +108,15 @@ def run_keystream(protocol: Protocol, speech: Speech, folder: BoardFolder, how: 
         return [error]
     folder.write_cell(asked.cipher, Keystream.FORMAT, record | {"complete": True, "why": ""})
     return []
+
+
+def _check_source(path: Path, record: Mapping[str, Any]) -> None:
+    """Check that a record was made by this code, as that of a cell is; BadInput where it was not."""
+    if record["source"] != _source():
+        raise BadInput(
+            f"{path} was made by other code of the cipher, so that its trials are not those of this one: "
+            f"{Keystream.REMEDY}."
+        )
 
 
 def _run_trials(
@@ -207,6 +218,11 @@ def _heard(
     return snr(spoken, understood, "samples"), clear if isfinite(clear) else None
 
 
+def _source() -> dict[str, Any]:
+    """The hash and the name of this file."""
+    return source_of({Path(__file__).name: Path(__file__)})
+
+
 def _begun(protocol: Protocol, speech: Speech, asked: Reference) -> dict[str, Any]:
     second = torch.zeros(SPEECH_RATE, dtype=torch.float64)
     seconds = timed(
@@ -215,7 +231,7 @@ def _begun(protocol: Protocol, speech: Speech, asked: Reference) -> dict[str, An
     return {
         "protocol": protocol.named,
         "cipher": asked.cipher,
-        "source": source_of({Path(__file__).name: Path(__file__)}),
+        "source": _source(),
         "recordings": speech.victims.recordings,
         "needs": {},
         "trials": [],

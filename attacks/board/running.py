@@ -176,7 +176,7 @@ def run_cell(
     if record is None:
         record = _begun(protocol, cell)
         folder.write_cell(cell.name, Cell.FORMAT, record)
-    missing = [part for part in BOARD_PARTS if part in parts and _lacks(folder, cell, record, part)]
+    missing = [part for part in BOARD_PARTS if part in parts and _lacks(protocol, folder, cell, record, part)]
     failed = []
     for part in missing:
         how.say(f"{cell.name}: {part} …")
@@ -195,12 +195,12 @@ def run_cell(
     return failed
 
 
-def _lacks(folder: BoardFolder, cell: PlannedCell, record: Mapping[str, Any], part: str) -> bool:
+def _lacks(protocol: Protocol, folder: BoardFolder, cell: PlannedCell, record: Mapping[str, Any], part: str) -> bool:
     """Whether a part is to be run: not yet done, or attacks of which the process of a trial died."""
     state = record["parts"][part]["state"]
-    return state == "not run" or (
-        part == "attacks" and state == "done" and AttackFolder(folder.run_folder(cell)).any_died()
-    )
+    if part != "attacks" or state != "done":
+        return bool(state == "not run")
+    return Schedule(protocol.content.attacks).asks_again(AttackFolder(folder.run_folder(cell)))
 
 
 def _begun(protocol: Protocol, cell: PlannedCell) -> dict[str, Any]:

@@ -7,10 +7,14 @@ be expected to do with a part: trials of a costly attack are spent where they ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from pandas import isna
 
 from wrongkey.attacks.base import Case, CompleteAttack
+from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.results import AttackFolder
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.board_protocol import Attacks
 from wrongkey.evaluation.run_folder.successes import broken, died, ended
 
@@ -43,6 +47,31 @@ class Schedule:
             yield from self._rounds(attack, group, folder)
             if amount is None or not worth_less(attack, folder, amount):
                 return
+
+    def asks_again(self, folder: AttackFolder) -> bool:
+        """Whether it asks for a trial whose process died, so that the same command tries it again.
+
+        Not of trials that it no longer asks for, since others decided: they would never be run. Random keys and
+        guessing have numbers of their own. False of a folder whose rows cannot be read.
+        """
+        try:
+            return any(self._asks_for_dead(name, folder) for name in (folder.suite() or {}).get("attacks", {}))
+        except BadInput:
+            return False
+
+    def _asks_for_dead(self, name: str, folder: AttackFolder) -> bool:
+        rows = folder.rows(name)
+        dead = rows[died(rows)]
+        if dead.empty or name not in self.asked.names:
+            return not dead.empty
+        amounts = rows.drop_duplicates("given").set_index("given")["given_seconds"]
+        # a case here has its words as its variant: the schedule itself looks at seconds alone
+        cases = [Case(None if isna(one) else float(one), variant=str(given)) for given, one in amounts.items()]
+        return any(
+            ((dead["given"] == case.variant) & (dead["trial"] < trials)).any()
+            for group, trials in replace(self, shortened={})(open_attack(name), cases, folder)
+            for case in group
+        )
 
     def _rounds(
         self, attack: CompleteAttack, group: Sequence[Case], folder: AttackFolder

@@ -35,7 +35,7 @@ from wrongkey.evaluation.run_folder.scores import read_scores
 from wrongkey.evaluation.run_folder.successes import broken, died
 from wrongkey.evaluation.run_folder.tables import FORMAT as TABLES
 from wrongkey.evaluation.run_folder.tables import Damaged, identity_digest, set_aside, table_files, write_table
-from wrongkey.evaluation.run_folder.vocabulary import EXACT, PRIMARY_METRIC, error_percent
+from wrongkey.evaluation.run_folder.vocabulary import DIED_AGAIN, EXACT, PRIMARY_METRIC, error_percent
 from wrongkey.printable import facts_html
 
 FORMAT = Suite.FORMAT
@@ -176,7 +176,7 @@ class AttackFolder(RunFolder):
         self._write_suite()
 
     def trials_done(self, attack: str, case: str) -> set[int]:
-        """Numbers of the trials that have a row; not of one whose process died in an earlier session."""
+        """Numbers of the trials that have a row; not of one whose process died once, in an earlier session."""
         rows = self.rows(attack)
         if rows.empty:
             return set()
@@ -184,21 +184,16 @@ class AttackFolder(RunFolder):
         of_case = rows["given"] == case
         return {int(one) for one in rows[of_case & (~died(rows) | rows["trial"].isin(tried))]["trial"]}
 
-    def any_died(self) -> bool:
-        """Whether the process of a trial died, so that the same command tries it again.
-
-        False of a folder whose rows cannot be read.
-        """
-        try:
-            return any(died(self.rows(name)).any() for name in (self.suite() or {}).get("attacks", {}))
-        except BadInput:
-            return False
-
     def add(self, attack: str, row: Mapping[str, Any]) -> None:
-        """Add a row, in place of an earlier one of the same trial; the file is replaced as a whole."""
+        """Add a row, in place of an earlier one of the same trial; the file is replaced as a whole.
+
+        Where the process died both times, the row says so, and the trial is not tried a third time.
+        """
         place = row["given"], row["trial"]
+        before = [one for one in self._known(attack) if (one["given"], one["trial"]) == place]
         known = [one for one in self._known(attack) if (one["given"], one["trial"]) != place]
-        known.append(dict(row))
+        again = bool(before) and died(pd.DataFrame([*before, row])).all()
+        known.append({**row, "failed": f"{DIED_AGAIN}{row['failed']}"} if again else dict(row))
         self._rows[attack] = known
         self._tried.add((attack, *place))
         self._write_rows(attack, pd.DataFrame(known))

@@ -25,6 +25,7 @@ State = Literal["done", "not run", "does not apply"]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Made = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T")] | None  # when, in UTC
+Words = Annotated[str, Field(pattern=r"\S")]  # never empty
 ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
@@ -156,7 +157,7 @@ class Cell(Part):
     )
 
     protocol: Named
-    scheme: Annotated[str, Field(min_length=1)]
+    scheme: Words
     source: Source
     block: Positive
     model: Text = None
@@ -186,8 +187,8 @@ class KeystreamTrial(Part):
         The exception that ended it; empty where none did.
     """
 
-    attack: str
-    scheme: str
+    attack: Words
+    scheme: Words
     block: Positive
     seconds: FiniteFloat
     trial: Count
@@ -215,7 +216,7 @@ class Keystream(Part):
     REMEDY: ClassVar[str] = "delete that file: the same wrongkey board command makes it again"
 
     protocol: Named
-    cipher: str
+    cipher: Words
     source: Source
     recordings: Text = None
     needs: dict[str, list[str]] = Field(default_factory=dict)

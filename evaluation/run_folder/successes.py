@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, DIED, MODEL_DIED, RECOVERED
+from wrongkey.evaluation.run_folder.vocabulary import DECRYPTED, DIED, DIED_AGAIN, MODEL_DIED, RECOVERED
 
 Array = NDArray[np.float64]
 
@@ -30,11 +30,15 @@ def ended(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def died(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Per trial: its process died, which says nothing about the attack, and may go better another time."""
+    """Per trial: its process died, which says nothing about the attack, and may go better another time.
+
+    Not of one that died again: it is a failure as any other.
+    """
     if "failed" not in rows:
         return np.zeros(len(rows), dtype=bool)
     why = rows["failed"].fillna("").astype(str)
-    return np.asarray(why.str.startswith(DIED) | why.str.contains(MODEL_DIED, regex=False), dtype=bool)
+    dead = why.str.startswith(DIED) | why.str.contains(MODEL_DIED, regex=False)
+    return np.asarray(dead & ~why.str.startswith(DIED_AGAIN), dtype=bool)
 
 
 def recovered(rows: pd.DataFrame) -> NDArray[np.bool_]:

@@ -34,6 +34,7 @@ HEARD_COLUMNS = (
 # In the column `failed`, of a trial whose process died: of memory, say, so that the same trial may end another time.
 DIED = "the process of the attack died"
 MODEL_DIED = "returned ended its process"
+DIED_AGAIN = "died again: "  # before either, of a trial that was tried once more: it would die every time
 
 # The parts of a cell of a board (`wrongkey board`), in the order in which they are run.
 BOARD_PARTS = ("attacks", "strength", "leaks", "cost")

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 
 from wrongkey import __version__
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
-from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Cell, Claimed, Keystream, check_protocol, check_same
+from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Claimed, Keystream, check_protocol, check_same
+from wrongkey.evaluation.run_folder.board_cell import Cell as CellRecord
+from wrongkey.evaluation.run_folder.board_protocol import first_fault
 from wrongkey.evaluation.run_folder.private import without_paths
 from wrongkey.evaluation.run_folder.schema import read_json
 from wrongkey.keys.labels import place_of_scheme
@@ -23,10 +25,12 @@ from wrongkey.reports.board.verdict_board import CRITERIA, HAS
 from wrongkey.reports.content.schema import Column
 from wrongkey.reports.scheme_board.reference import reference_row
 from wrongkey.reports.scheme_board.rows import row_of
-from wrongkey.reports.scheme_board.schema import Row, SchemeBoard, Tried
+from wrongkey.reports.scheme_board.schema import Cell, Row, SchemeBoard, State, Tried
 from wrongkey.reports.verdicts import EVIDENCE, UNKNOWN_EVIDENCE
 
 Shown = TypeVar("Shown", Row, SchemeBoard)
+STATES = get_args(State)  # the worst first
+ASKING = {one.name for one in ADVERSARIES if "answers" in one.has}
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 FILE = "board.json"
@@ -57,11 +61,7 @@ def gather(folder: Path) -> SchemeBoard:
     protocol = read_json(path, cast(Any, Claimed))
     check_protocol(path, protocol, protocol["content"])
     records = [(file, _record(file, protocol)) for file in _records(folder)]
-    found = [
-        reference_row(file) if "cipher" in record else row_of(file, folder / "runs" / file.stem)
-        for file, record in records
-    ]
-    rows = [_shown(file, Row, row.model_dump()) for (file, _), row in zip(records, found, strict=True)]
+    rows = [_row(file, folder) for file, _ in records]
     made = max((str(record.get("made") or "") for _, record in records), default="")[:10]
     return _board({"name": protocol["name"], "hash": protocol["hash"]}, protocol["content"], made, rows)
 
@@ -120,19 +120,34 @@ def _fuller(first: Row, second: Row) -> Row | None:
 def _of_one_cell(first: Row, second: Row) -> bool:
     """Whether two rows may be one cell, to which parts were added: no part but attacks and strength decides who breaks.
 
-    Random keys are swept with the attacks. What only one row has says nothing.
+    Random keys are swept with the attacks. What only one row has says nothing, but for strength: it can show no more
+    than that who may ask a model achieves more.
     """
     same = (first.model, first.nominal_bits) == (second.model, second.nominal_bits)
     if first.attacks and second.attacks:
         same &= _attacked(first) == _attacked(second)
         if (first.strength is None) == (second.strength is None):
             same &= _states(first) == _states(second)
+        else:
+            with_it, without = (second, first) if first.strength is None else (first, second)
+            same &= all(_at_least(more, less) for more, less in zip(with_it.cells, without.cells, strict=True))
     return same
+
+
+def _at_least(more: Cell, less: Cell) -> bool:
+    """Whether a cell is that of a row without strength, or says that an adversary who may ask a model achieves more."""
+    if _stated(more) == _stated(less):
+        return True
+    return more.adversary in ASKING and STATES.index(more.state) <= STATES.index(less.state)
 
 
 def _states(row: Row) -> list[Any]:
     """What each adversary achieves; sentences have the leaks as well."""
-    return [row.weakest, *(cell.model_copy(update={"sentence": ""}) for cell in row.cells)]
+    return [row.weakest, *map(_stated, row.cells)]
+
+
+def _stated(cell: Cell) -> Cell:
+    return cell.model_copy(update={"sentence": ""})
 
 
 def _attacked(row: Row) -> tuple[Any, ...]:
@@ -158,23 +173,40 @@ def read_board(path: Path) -> SchemeBoard:
         raise BadInput(f"{path} holds no {FILE}: name a folder that wrongkey board made.")
     found = SchemeBoard.model_validate(read_json(file, cast(Any, SchemeBoard)))
     check_protocol(file, found.protocol.model_dump(), found.content)
-    return _shown(file, SchemeBoard, found.model_dump(exclude={"content"}), {"content": found.content})
+    shown = found.model_dump(exclude={"content"})
+    return _shown(file, SchemeBoard, shown, SchemeBoard.REMEDY, {"content": found.content})
 
 
-def _shown(path: Path, schema: type[Shown], content: dict[str, Any], kept: Mapping[str, Any] = EMPTY) -> Shown:
+def _shown(
+    path: Path, schema: type[Shown], content: dict[str, Any], remedy: str, kept: Mapping[str, Any] = EMPTY
+) -> Shown:
     """Texts that may be a stranger's, for a terminal and without paths; `kept` as they are."""
     try:
         return schema.model_validate(without_paths(content) | dict(kept))
-    except ValidationError:  # nothing but a path stood where words are needed
-        raise BadInput(f"{path} has a path where words are needed: {SchemeBoard.REMEDY}.") from None
+    except ValidationError as error:  # such as nothing but a path where words are needed
+        raise BadInput(f"{path} cannot be shown without its paths ({first_fault(error)}): {remedy}.") from None
+
+
+def _row(path: Path, folder: Path) -> Row:
+    """The row of a file in `cells`."""
+    remedy = _schema(path).REMEDY
+    try:
+        row = row_of(path, folder / "runs" / path.stem) if _schema(path) is CellRecord else reference_row(path)
+    except ValidationError as error:  # values that no row can hold, such as seconds below zero
+        raise BadInput(f"{path} is broken ({first_fault(error)}): {remedy}.") from None
+    return _shown(path, Row, row.model_dump(), remedy)
 
 
 def _record(path: Path, protocol: dict[str, Any]) -> dict[str, Any]:
     """The record of a cell, or of the reference row, under this protocol."""
-    schema = Cell if re.search(r"-m\d+$", path.stem) else Keystream  # NAME-mBLOCK, or the name of a cipher
-    found = read_json(path, cast(Any, schema))
+    found = read_json(path, cast(Any, _schema(path)))
     check_same(path, found["protocol"], protocol)
     return found
+
+
+def _schema(path: Path) -> type[CellRecord] | type[Keystream]:
+    """Of a file in `cells`: it is named NAME-mBLOCK, or as a cipher is."""
+    return CellRecord if re.search(r"-m\d+$", path.stem) else Keystream
 
 
 def _records(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from wrongkey.reports.scheme_board.words import NO_ATTACK, NOT_RUN, UNFINISHED
 ANY_KEY = "any key"
 NO_ATTACK_APPLIES = "no attack applies"
 GUESSER, LISTENER = "unauthorised user", "eavesdropper"
-ADVERSARY = next(one for one in ADVERSARIES if one.name == LISTENER)
+EAVESDROPPER = next(one for one in ADVERSARIES if one.name == LISTENER)
 HELD = "not shown to break"
 LEGEND = (
     "Who breaks a scheme at a block size. Seconds: the least ciphertext of one victim with which an eavesdropper, who "
@@ -107,7 +107,7 @@ def _trials(row: Row) -> list[int]:
     """Trials of each attack that an eavesdropper can run to break a scheme, in the case that has most."""
     most: dict[str, int] = {}
     for one in row.attacks:
-        if ADVERSARY.can(one.needs) and one.asset != "identity":
+        if EAVESDROPPER.can(one.needs) and one.asset != "identity":
             most[one.attack] = max(one.trials, most.get(one.attack, 0))
     return list(most.values())
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_validator
 
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
-from wrongkey.evaluation.run_folder.board_cell import Cost, Named, Source
+from wrongkey.evaluation.run_folder.board_cell import Cost, Named, Source, Words
 from wrongkey.evaluation.run_folder.schema import Count, Positive
 from wrongkey.evaluation.run_folder.strength import Strength
 from wrongkey.reports.attacks.threats import Word
@@ -47,7 +47,6 @@ def _each_adversary(found: list[Any]) -> list[Any]:
     return found
 
 
-Words = Annotated[str, Field(pattern=r"\S")]  # never empty
 Amount = Annotated[FiniteFloat, Field(ge=0)]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Adversary = Annotated[str, AfterValidator(_adversary)]

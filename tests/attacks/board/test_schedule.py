@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from wrongkey.attacks.base import Case, CompleteAttack
+from wrongkey.attacks.board import schedule
 from wrongkey.attacks.board.schedule import Schedule, seconds_of, trials_of, worth_less
 from wrongkey.attacks.harness.results import AttackFolder
 from wrongkey.evaluation.run_folder.board_protocol import Attacks
@@ -45,13 +46,13 @@ class Folder:
 
 def run(settings: Attacks, cases, folder, of=None):
     """What the schedule asks for, as pairs of seconds and trials, and what was shortened."""
-    schedule = Schedule(settings)
+    asking = Schedule(settings)
     found = []
-    for group, trials in schedule(of or attack(), cases, cast(AttackFolder, folder)):
+    for group, trials in asking(of or attack(), cases, cast(AttackFolder, folder)):
         for case in group:
             found.append((case.seconds, trials))
             folder.run(case, trials)
-    return found, schedule.shortened
+    return found, asking.shortened
 
 
 def test_a_quick_attack_has_all_trials():
@@ -129,6 +130,33 @@ def test_a_trial_whose_process_died_is_no_trial_and_took_no_time(why):
     assert (trials_of(of, "mine"), seconds_of(of, "mine")) == (1, [8.0, 8.0])
     none = cast(AttackFolder, SimpleNamespace(rows=lambda name: dead))
     assert (trials_of(none, "mine"), seconds_of(none, "mine")) == (0, [])
+
+
+DIED = "the process of the attack died (BrokenProcessPool)"
+
+
+@pytest.mark.parametrize(
+    ("given", "number", "why", "asks"),
+    [
+        ("75 s", 3, DIED, True),
+        ("75 s", 25, DIED, False),  # a trial takes too long for more than the fewest
+        ("5 s", 3, DIED, False),  # nothing is broken with more
+        ("75 s", 3, f"died again: {DIED}", False),
+        ("75 s", 3, "an error", False),
+    ],
+)
+def test_only_a_trial_that_is_asked_for_and_died_once_is_asked_for_again(monkeypatch, given, number, why, asks):
+    monkeypatch.setattr(schedule, "open_attack", lambda name: attack())
+    rows = [
+        {**MISS, "given": f"{amount} s", "given_seconds": float(amount), "trial": trial, "seconds": 61.0, "failed": ""}
+        for amount in (75, 5)
+        for trial in range(30)
+    ]
+    table = pd.DataFrame(rows)
+    table.loc[(table["given"] == given) & (table["trial"] == number), "failed"] = why
+    of = cast(AttackFolder, SimpleNamespace(rows=lambda name: table, suite=lambda: {"attacks": {"mine": {}}}))
+    assert Schedule(asked()).asks_again(of) is asks
+    assert Schedule(asked(names=["other"])).asks_again(of) is (why == DIED)  # such as random keys
 
 
 def test_an_attack_without_a_key_has_every_amount():

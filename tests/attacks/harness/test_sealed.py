@@ -22,6 +22,7 @@ from wrongkey.attacks.harness.salt import Salt, attack_seed, kept_salt
 from wrongkey.attacks.harness.target import Target
 from wrongkey.attacks.harness.wire import NoMessage, packed, unpacked
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.run_folder.successes import died
 from wrongkey.keys import correct_key, get_scheme
 from wrongkey.reports.attacks.rows import load_attacks
 
@@ -105,11 +106,18 @@ def test_a_trial_whose_process_died_is_tried_again_by_the_next_run(tmp_path):
 
     first = run(tmp_path / "run", canaries.DiesOnce, schedule=schedule)
     assert [bool(failed) for failed in first["failed"]] == [True, False]
-    assert AttackFolder(tmp_path / "run").any_died()
+    assert died(first).tolist() == [True, False]
     again = run(tmp_path / "run", canaries.DiesOnce).sort_values("trial")
     assert list(again["trial"]) == [0, 1] and list(again["failed"]) == ["", ""]
     assert again["seconds"].iloc[1] == first["seconds"].iloc[1]
-    assert not AttackFolder(tmp_path / "run").any_died()
+    assert not died(again).any()
+
+
+def test_a_trial_whose_process_died_again_is_not_tried_a_third_time(tmp_path):
+    run(tmp_path / "run", canaries.Dies, trials=1)
+    again = run(tmp_path / "run", canaries.Dies, trials=1)
+    assert again["failed"].iloc[0].startswith("died again: the process of the attack died") and not died(again).any()
+    assert AttackFolder(tmp_path / "run").trials_done("dies", again["given"].iloc[0]) == {0}
 
 
 def test_an_attack_leaves_nothing_behind_for_the_next_one(tmp_path):

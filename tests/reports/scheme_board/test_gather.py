@@ -14,11 +14,13 @@ from tests.reports.scheme_board.board_folders import (
     write_protocol,
     write_record,
 )
+from tests.reports.strength_folders import write_strength
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.board_cell import digest
+from wrongkey.evaluation.run_folder.strength import strength_content
 from wrongkey.reports.scheme_board.gather import FILE, gather, merged, read_board
-from wrongkey.reports.scheme_board.schema import Measured
+from wrongkey.reports.scheme_board.schema import Measured, weakest
 from wrongkey.reports.scheme_board.table import claims_words, like, result
 from wrongkey.reports.scheme_board.write import write_board
 
@@ -368,7 +370,7 @@ def test_the_date_of_a_board_is_a_date(folder, made):
         read_board(folder)
 
 
-@pytest.mark.parametrize("changed", [{"made": "yesterday"}, {"scheme": ""}])
+@pytest.mark.parametrize("changed", [{"made": "yesterday"}, {"scheme": ""}, {"scheme": " "}])
 def test_a_record_that_no_board_could_hold_is_one_sentence(folder, changed):
     path = folder / "cells" / f"{write_record(folder)}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changed))
@@ -381,8 +383,32 @@ def test_words_that_are_a_path_and_nothing_else_are_one_sentence(folder):
     found = json.loads(gather(folder).model_dump_json())
     found["rows"][0]["leaks"] = "/ "
     (folder / FILE).write_text(json.dumps(found))
-    with pytest.raises(BadInput, match=r"board\.json has a path where words are needed: make it again"):
+    with pytest.raises(BadInput, match=r"board\.json cannot be shown .* \(rows\.0\.leaks is ' ' .*: make it"):
         read_board(folder)
+
+
+def test_a_record_whose_words_are_a_path_has_the_remedy_of_a_record(folder):
+    write_record(folder, block=4)
+    path = folder / "cells" / "rom-m004.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model": "toy", "scheme": "/ "}))
+    with pytest.raises(BadInput, match=r"rom-m004\.json .* \(scheme is ' ' .*: delete that file and the folder of its"):
+        gather(folder)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"cipher": " "}, *({"trials": [one]} for one in ({"attack": ""}, {"scheme": " "}, {"seconds": -5.0}))],
+)
+def test_a_reference_that_no_board_could_hold_is_one_sentence(folder, changed):
+    write_keystream(folder)
+    path = folder / "cells" / "aes-256-ctr.json"
+    record = json.loads(path.read_text())
+    if "trials" in changed:
+        changed = {"trials": [record["trials"][0] | changed["trials"][0]]}
+    path.write_text(json.dumps(record | changed))
+    with pytest.raises(BadInput, match=r"aes-256-ctr\.json is broken \(.*\): delete that file: the same") as refused:
+        gather(folder)
+    assert "\n" not in str(refused.value)
 
 
 def test_names_of_a_strangers_board_are_printable(folder):
@@ -461,6 +487,37 @@ def test_a_further_part_overrules_nothing_else(folder, changed, order):
     boards = [(folder / FILE, board), (other, read_board(other))]
     with pytest.raises(BadInput, match=r"different results of rom at M = 4: leave one of them out\.$"):
         merged([boards[place] for place in order])
+
+
+@pytest.mark.parametrize(
+    ("adversary", "before", "after", "joins"),
+    [
+        ("unauthorised user", "undecided", "broken", True),
+        ("provider", "undecided", "weakened", True),
+        ("unauthorised user", "undecided", "not shown to break", False),
+        ("unauthorised user", "broken", "weakened", False),
+        ("eavesdropper", "undecided", "broken", False),
+        ("eavesdropper", "broken", "not shown to break", False),
+    ],
+)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_strength_may_show_only_that_who_asks_a_model_achieves_more(folder, adversary, before, after, joins, order):
+    write_cell(folder)
+    board = gather(folder)
+    strength = strength_content(write_strength(folder.parent / "strength"))
+    boards = []
+    for name, state, more in (("less", before, {}), ("more", after, {"strength": strength})):
+        row = board.rows[0].model_copy(update=more)
+        states = {adversary: state}
+        cells = [one.model_copy(update={"state": states.get(one.adversary, "not run")}) for one in row.cells]
+        row = row.model_copy(update={"cells": cells, "weakest": weakest(cells)})
+        boards.append((folder / f"{name}.json", board.model_copy(update={"rows": [row]})))
+    both = [boards[place] for place in order]
+    if joins:
+        assert merged(both).rows[0].weakest == (adversary if after == "broken" else None)
+    else:
+        with pytest.raises(BadInput, match=r"different results of rom at M = 4: leave one of them out\.$"):
+            merged(both)
 
 
 def test_leaks_that_were_measured_later_are_joined(folder):
