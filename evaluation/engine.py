@@ -57,6 +57,10 @@ class BatchSize:
             return self.rows
         return max(1, self.rows * self.elements // group.elements)
 
+    def take(self, rows: int, elements: int | None) -> None:
+        """Make the passes of another engine: answers of other batches differ by rounding."""
+        self.rows, self.elements, self.chosen = rows, elements, True
+
     def fitted(self, rows: int) -> None:
         """Keep fewer rows once they were answered: later passes would hardly fit with more."""
         self.rows = min(self.rows, rows)

@@ -222,15 +222,20 @@ def _keys(start: int, stop: int) -> str:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a pass, as they were measured on a kind of device: ``cpu``, or the name of a GPU."""
+    """Rows of a pass, as they were measured on a kind of device: ``cpu``, or the name of a GPU.
+
+    ``elements``: of the segments that they were measured with.
+    """
 
     rows: int
     kind: str
+    elements: int | None = None
 
     @classmethod
     def of(cls, experiment: Experiment) -> Batch:
         """The batch size of an experiment."""
-        return cls(experiment.engine.batch.rows, kind_of(describe_device(experiment.device)))
+        batch = experiment.engine.batch
+        return cls(batch.rows, kind_of(describe_device(experiment.device)), batch.elements)
 
 
 def run_shard(
@@ -265,7 +270,7 @@ def _prepare(config: SweepConfig, identity: Identity, batch: Batch, lists: Lists
         found = experiment.identity()
     check_same_files(identity, found)
     if kind_of(describe_device(experiment.device)) == batch.kind:
-        experiment.engine.batch.rows = batch.rows  # answers of other batches differ by rounding
+        experiment.engine.batch.take(batch.rows, batch.elements)
     else:
         experiment.tune()
     experiment.check_unchanged()
