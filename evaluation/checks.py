@@ -21,7 +21,7 @@ from torch import Tensor
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.answers import difference_of as _difference
-from wrongkey.evaluation.engine import Engine
+from wrongkey.evaluation.engine import BatchSize, Engine
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import REDUCED, TOLERANCE
 from wrongkey.evaluation.models.modules import in_training
@@ -29,7 +29,7 @@ from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.processes.elsewhere import Asked, ask_elsewhere, asked_here
 from wrongkey.evaluation.processes.watch import Report
-from wrongkey.evaluation.queries import group_queries
+from wrongkey.evaluation.queries import QueryGroup, group_queries
 from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.windows import windows_of
@@ -115,14 +115,8 @@ def _checks(
     if experiment.encrypted is not None:
         yield from _key_checks(experiment, engine, plain, correct)
 
-    # Another number of rows than a pass of this engine takes; a lone segment is asked beside a copy of itself.
-    asked = min(engine.batch.of(engine.queries.most), engine.queries.segments)
-    if asked == 1 and engine.queries.segments == 1:
-        engine, plain = engine.on(engine.queries.doubled()), _twice(plain)
-    other = engine.plain(rows=asked // 2 if asked > 1 else 2)
-    yield SelfCheck.within(
-        "batch size", _difference(other, plain), limit, f"difference between batches of {asked} and another"
-    )
+    asked, difference = _batch_difference(engine, plain)
+    yield SelfCheck.within("batch size", difference, limit, f"difference between batches of {asked} and another")
 
 
 def _same_queries(experiment: Experiment) -> float:
@@ -216,6 +210,24 @@ def _key_checks(experiment: Experiment, engine: Engine, plain: Answers, correct:
         "stacked keys", _typical_difference(together, alone), typical,
         "median over utterances of the difference between three keys asked together and one by one",
     )  # fmt: skip
+
+
+def _batch_difference(engine: Engine, plain: Answers) -> tuple[int, float]:
+    """Rows of the largest pass of an engine, and how its plain answers differ from those to other passes.
+
+    Segments of one length at least are asked with half the rows, or two instead of one; longer ones with fewer.
+    """
+
+    def rows_of(group: QueryGroup) -> int:
+        return min(engine.batch.of(group), len(group))
+
+    tested = max(engine.queries.groups, key=lambda group: (rows_of(group), len(group) > 1, -group.elements))
+    asked = rows_of(tested)
+    other = BatchSize(asked // 2 if asked > 1 else 2, elements=tested.elements)
+    if len(tested) == 1:  # so are all groups: a lone segment is asked beside a copy of itself
+        alone = min(engine.queries.by_group(), key=lambda queries: queries.elements)
+        engine, plain = engine.on(alone.doubled()), _twice(engine.on(alone).plain())
+    return asked, _difference(replace(engine, batch=other).plain(), plain)
 
 
 def _twice(answers: Answers) -> Answers:

@@ -50,6 +50,7 @@ class BatchSize:
     rows: int = 1
     chosen: bool = False  # as the fastest, or as those of an earlier run
     elements: int | None = None  # of a segment, in the group that these rows are measured with
+    ran_out: bool = False  # memory, with more rows
 
     def of(self, group: QueryGroup) -> int:
         """Rows of a pass over a group: fewer of longer segments, so that no pass holds more than what was measured."""
@@ -57,9 +58,14 @@ class BatchSize:
             return self.rows
         return max(1, self.rows * self.elements // group.elements)
 
+    def take(self, rows: int, elements: int | None) -> None:
+        """Make the passes of another engine: answers of other batches differ by rounding."""
+        self.rows, self.elements, self.chosen = rows, elements, True
+
     def fitted(self, rows: int) -> None:
         """Keep fewer rows once they were answered: later passes would hardly fit with more."""
-        self.rows = min(self.rows, rows)
+        if rows < self.rows:
+            self.rows, self.ran_out = rows, True
 
 
 def half_of(rows: int, device: torch.device) -> int:

@@ -58,7 +58,9 @@ def ask_elsewhere(
     """The same in one of the processes of a sweep with ``workers``; raises BadInput where it cannot be asked there."""
     threads = threads_each(workers)
     places = [experiment.numbers[number] for number in numbers]
-    asked = (experiment.config, places, experiment.engine.batch.rows, threads, _of_notebook(experiment.config))
+    batch = experiment.engine.batch
+    passes = batch.rows, batch.elements
+    asked = (experiment.config, places, passes, threads, _of_notebook(experiment.config))
     call = Call("the questions of the self-checks, in another process", asked)
     on_gpu = experiment.device.type == "cuda"
     keep = not on_gpu or workers > 1  # else it would hold its share of the GPU's memory for nothing
@@ -77,12 +79,17 @@ def _of_notebook(config: SweepConfig) -> dict[str, Any]:
 
 
 def _asked_there(
-    config: SweepConfig, numbers: Sequence[int], rows: int, threads: int, of_notebook: Mapping[str, Any]
+    config: SweepConfig,
+    numbers: Sequence[int],
+    passes: tuple[int, int | None],
+    threads: int,
+    of_notebook: Mapping[str, Any],
 ) -> Asked:
+    """``passes``: the caller's rows, and elements of the segments that they were measured with, of all utterances."""
     torch.set_num_threads(threads)
     vars(sys.modules["__main__"]).update(of_notebook)
     experiment = Experiment(replace(config, device=own_gpu(config.device)), numbers)
-    experiment.engine.batch.rows = rows
+    experiment.engine.batch.take(*passes)
     return asked_here(experiment, range(len(numbers)))
 
 

@@ -59,7 +59,7 @@ class Shard:
 class Answered:
     """Results of the keys that were asked together: one shard, or those around the keys that failed.
 
-    ``rows``: of a pass of that process by then; None where it is not known.
+    ``rows``: of a pass of that process by then, where memory ran out with those that it began with; else None.
     """
 
     shards: Sequence[Shard]
@@ -80,7 +80,9 @@ def answer(experiment: Experiment, start: int, stop: int) -> Answered:
         experiment.check_unchanged()
     runs = groupby(parts, key=lambda one: isinstance(one, Shard))
     shards = [_joined([one for one in run if isinstance(one, Shard)]) for good, run in runs if good]
-    return Answered(shards, [one for one in parts if isinstance(one, Failure)], experiment.engine.batch.rows)
+    batch = experiment.engine.batch
+    fewer = batch.rows if batch.ran_out else None  # on another device than its caller's a worker may begin with fewer
+    return Answered(shards, [one for one in parts if isinstance(one, Failure)], fewer)
 
 
 def _by_halves(experiment: Experiment, start: int, stop: int) -> list[Shard | Failure]:
@@ -222,15 +224,20 @@ def _keys(start: int, stop: int) -> str:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a pass, as they were measured on a kind of device: ``cpu``, or the name of a GPU."""
+    """Rows of a pass, as they were measured on a kind of device: ``cpu``, or the name of a GPU.
+
+    ``elements``: of the segments that they were measured with.
+    """
 
     rows: int
     kind: str
+    elements: int | None = None
 
     @classmethod
     def of(cls, experiment: Experiment) -> Batch:
         """The batch size of an experiment."""
-        return cls(experiment.engine.batch.rows, kind_of(describe_device(experiment.device)))
+        batch = experiment.engine.batch
+        return cls(batch.rows, kind_of(describe_device(experiment.device)), batch.elements)
 
 
 def run_shard(
@@ -265,7 +272,7 @@ def _prepare(config: SweepConfig, identity: Identity, batch: Batch, lists: Lists
         found = experiment.identity()
     check_same_files(identity, found)
     if kind_of(describe_device(experiment.device)) == batch.kind:
-        experiment.engine.batch.rows = batch.rows  # answers of other batches differ by rounding
+        experiment.engine.batch.take(batch.rows, batch.elements)
     else:
         experiment.tune()
     experiment.check_unchanged()

@@ -90,7 +90,7 @@ class Batch(Part):
     """How many queries went through the model at a time."""
 
     rows: Annotated[int, Field(ge=1, le=MOST_ROWS)]
-    least_rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] | None = None  # where memory ran out with `rows`
+    least_rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] | None = None  # where memory ran out with more
 
 
 class CorpusFacts(Part):

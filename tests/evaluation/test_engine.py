@@ -10,6 +10,7 @@ from torch import nn
 from tests import toys
 from tests.narrow import of_type, present
 from wrongkey.errors import BadInput
+from wrongkey.evaluation import checks
 from wrongkey.evaluation.answers import Gathered
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import KeyedFirstLayer
@@ -169,6 +170,37 @@ def test_passes_over_longer_segments_have_fewer_rows(kernels, monkeypatch):
     assert {n: max(rows for length, rows in asked if length == n) for n in (30, 60, 1800)} == {30: 16, 60: 6, 1800: 1}
     alike = engine.on(Queries((short,)))
     assert alike.batch.of(short) == 16
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts", "others"),
+    [
+        (16, {30: 200, 60: 3, 1800: 3}, {30: 8, 60: 3, 1800: 1}),
+        (1, {30: 1, 60: 3, 1800: 3}, {30: 1, 60: 2, 1800: 1}),
+        (16, {30: 1, 60: 1, 90: 1, 120: 1}, {30: 2}),
+    ],
+)
+def test_the_check_of_the_batch_size_makes_other_passes_that_fit_the_memory(rows, counts, others, monkeypatch):
+    groups, utterances = [], 0
+    for length, count in counts.items():
+        groups.append(QueryGroup(torch.randn(count, length), torch.arange(utterances, utterances + count)))
+        utterances += count
+    queries, own, embed = Queries(tuple(groups)), correct_key("rom", 3, 0), toys.Toy.embed
+    model = cast(Model, toys.raw3())
+    engine = Engine.of(model, "embed", queries, own, KeyCut("samples", 3), kernels=True)
+    engine.batch.take(rows, 30)
+    plain, asked = engine.plain(), {}
+
+    def embed_noted(self, queries):
+        length = queries.shape[-1]
+        asked[length] = max(asked.get(length, 0), len(queries))
+        return embed(self, queries)
+
+    monkeypatch.setattr(toys.Toy, "embed", embed_noted)
+    largest = max(min(engine.batch.of(group), len(group)) for group in groups)
+    found, difference = checks._batch_difference(engine, plain)
+    assert found == largest and 0 <= difference < 1e-5
+    assert asked == others and engine.batch.rows == rows
 
 
 def test_memory_that_runs_out_at_every_size_leaves_the_batch_as_it_was(monkeypatch):

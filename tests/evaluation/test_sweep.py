@@ -174,6 +174,17 @@ def test_a_manifest_names_the_smallest_pass_where_memory_ran_out(tmp_path, monke
     assert of_type(dict, continued.manifest())["batch"] == {"rows": 8, "least_rows": 2}
 
 
+def test_a_worker_that_began_with_few_rows_did_not_run_out_of_memory():
+    """On another device than its caller's other rows are the fastest: a manifest would say that memory ran out."""
+    experiment = Experiment(config(keys=2))
+    experiment.engine.batch.rows = 4
+    assert answer(experiment, 0, 1).rows is None
+    experiment.engine.batch.fitted(4)
+    assert answer(experiment, 0, 1).rows is None
+    experiment.engine.batch.fitted(2)
+    assert answer(experiment, 0, 1).rows == 2
+
+
 def test_a_run_keeps_the_rows_of_a_pass_that_it_began_with(tmp_path):
     """Which rows are the fastest depends on what else the machine does, and scores depend on them by rounding."""
     experiment = Experiment(config(rows=2))

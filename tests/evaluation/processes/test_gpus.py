@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.engine import BatchSize
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.planning.cost import timed
 from wrongkey.evaluation.processes import elsewhere, workers
@@ -39,13 +40,13 @@ def test_the_self_checks_ask_each_process_on_its_own_gpu(asked, process, taken, 
 
     def experiment(config: SweepConfig, numbers: list[int]) -> Any:
         made.append(config.device)
-        return SimpleNamespace(engine=SimpleNamespace(batch=SimpleNamespace(rows=1)))
+        return SimpleNamespace(engine=SimpleNamespace(batch=BatchSize()))
 
     monkeypatch.setattr(multiprocessing.current_process(), "name", process)
     monkeypatch.setattr(elsewhere, "Experiment", experiment)
     monkeypatch.setattr(elsewhere, "asked_here", lambda experiment, numbers: None)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
-    elsewhere._asked_there(SweepConfig(model="none", corpus="none", device=asked), [0], 1, 1, {})
+    elsewhere._asked_there(SweepConfig(model="none", corpus="none", device=asked), [0], (1, None), 1, {})
     assert made == [taken]
 
 
@@ -56,10 +57,8 @@ def test_memory_of_a_gpu_is_given_back_before_other_processes_compute(monkeypatc
         happened.append("computed")
         return []
 
-    batch = SimpleNamespace(rows=1)
-    experiment = SimpleNamespace(
-        files=None, config=SweepConfig(model="none", corpus="none"), device=GPU, engine=SimpleNamespace(batch=batch)
-    )
+    engine = SimpleNamespace(batch=BatchSize())
+    experiment = SimpleNamespace(files=None, config=SweepConfig(model="none", corpus="none"), device=GPU, engine=engine)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: happened.append("given back"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
     monkeypatch.setattr(workers, "spread", spread)

@@ -28,6 +28,7 @@ from wrongkey.evaluation.processes import pool as pool_module
 from wrongkey.evaluation.processes.dispatch import Call, Refusal, TookTooLong, collect, described, sheltered
 from wrongkey.evaluation.processes.failures import SomeFailed
 from wrongkey.evaluation.processes.late import HOPELESS, Late
+from wrongkey.evaluation.processes.lists import Lists
 from wrongkey.evaluation.processes.pool import processes
 from wrongkey.evaluation.processes.watch import Watch, some_of
 from wrongkey.evaluation.processes.workers import Answered, Shard
@@ -276,6 +277,23 @@ def test_the_questions_of_the_self_checks_are_given_to_another_process(monkeypat
     monkeypatch.setattr(elsewhere, "processes", lambda *asked: nullcontext(NotAtFirst()))
     found = elsewhere.ask_elsewhere(experiment, [0, 1], workers=1, timeout=0.1, report=None)
     assert found.difference(elsewhere.asked_here(experiment, [0, 1])) < 1e-4
+
+
+def passes_of(experiment: Experiment) -> tuple[int, int | None]:
+    return experiment.engine.batch.rows, experiment.engine.batch.elements
+
+
+def test_another_process_makes_the_passes_of_this_one(monkeypatch):
+    """It has some utterances alone: their segments may be longer than those that the rows were measured with."""
+    experiment = Experiment(config("sound"))
+    experiment.engine.batch.take(16, 100)
+    monkeypatch.setattr(elsewhere, "processes", lambda *asked: nullcontext(NotAtFirst(0)))
+    monkeypatch.setattr(elsewhere, "asked_here", lambda there, numbers: passes_of(there))
+    asked: Any = elsewhere.ask_elsewhere(experiment, [0, 1], workers=1, timeout=None, report=None)
+    assert asked == (16, 100)
+    identity = tuple(experiment.identity().items())
+    worker = workers._prepare(experiment.config, identity, workers.Batch.of(experiment), Lists(), None)
+    assert passes_of(worker) == (16, 100)
 
 
 def test_processes_are_replaced_where_one_hangs():
