@@ -189,7 +189,8 @@ def test_the_check_of_the_batch_size_makes_other_passes_that_fit_the_memory(rows
     model = cast(Model, toys.raw3())
     engine = Engine.of(model, "embed", queries, own, KeyCut("samples", 3), kernels=True)
     engine.batch.take(rows, 30)
-    plain, asked = engine.plain(), {}
+    plain = engine.plain()
+    asked: dict[int, int] = {}  # segment length -> most rows of a pass
 
     def embed_noted(self, queries):
         length = queries.shape[-1]
