@@ -296,7 +296,7 @@ class Engine:
                 seconds = min(seconds, max(least, TUNING_SHARE * asked / rates[rows]))
             rows *= 2
         self.batch.rows, self.batch.chosen = max(rates, key=rates.__getitem__), True
-        self.batch.elements = group.elements
+        self.batch.elements = group.elements  # other than at first where this engine is on other queries, or took rows
         return rates
 
     def _is_tuned(self, rates: Mapping[int, float], rows: int, asked: int | None, spent: float) -> bool:

@@ -181,7 +181,7 @@ def test_passes_over_longer_segments_have_fewer_rows(kernels, monkeypatch):
     ],
 )
 def test_the_check_of_the_batch_size_makes_other_passes_that_fit_the_memory(rows, counts, others, monkeypatch):
-    groups, utterances = [], 0
+    groups, utterances = list[QueryGroup](), 0
     for length, count in counts.items():
         groups.append(QueryGroup(torch.randn(count, length), torch.arange(utterances, utterances + count)))
         utterances += count
@@ -242,6 +242,12 @@ def test_tuning_keeps_a_measured_size():
     rates = engine.tune(largest=16)
     assert rates[engine.batch.rows] == max(rates.values())
     assert set(rates) <= {1, 2, 4, 8, 16}
+
+
+def test_rows_that_are_measured_with_other_queries_are_for_segments_of_their_length():
+    engine = engine_of(toys.raw3(), correct_key("rom", 3, 0))
+    engine.on(Queries((QueryGroup(torch.randn(4, 30), torch.arange(4)),))).tune(largest=1)
+    assert engine.batch.elements == 30
 
 
 def test_the_fast_layout_is_taken_only_where_the_model_bears_it():
