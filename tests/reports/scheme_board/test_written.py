@@ -136,6 +136,15 @@ def test_strengths_of_two_entries_of_one_name_have_marks_of_their_own(folder):
     assert {"Flipping (cccccc)", "Flipping (eeeeee)"} <= set(labels)
 
 
+@pytest.mark.parametrize(("nominal", "words"), [(111.3, "111 bits; effective: 13.8 ["), (None, ">effective: 13.8 [")])
+def test_effective_bits_stand_beside_the_nominal_ones_or_alone(folder, nominal, words):
+    write_strength(folder / "runs" / write_record(folder, "flipping", 10, model="asv-raw10"))
+    board = gather(folder)
+    bits = board.rows[0].nominal_bits.model_copy(update={"value": nominal, "words": "111" if nominal else "–"})
+    rows = [row.model_copy(update={"nominal_bits": bits}) for row in board.rows]
+    assert words in write_board(board.model_copy(update={"rows": rows}), folder).page.read_text()
+
+
 def test_a_board_needs_no_torch():
     code = "import sys, wrongkey.reports.scheme_board.write; print(*{'torch', 'wrongkey.attacks'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
