@@ -63,6 +63,8 @@ class Judgement:
         upright.
     overlap : Overlap or None
         Of windows, the samples that they share.
+    contradicted : bool
+        Whether the ciphertext's statistics have a period that such blocks cannot give it.
     """
 
     recovery: Recovery
@@ -71,11 +73,12 @@ class Judgement:
     upright: bool
     whitened: bool = False
     overlap: Overlap | None = None
+    contradicted: bool = False
 
     @property
     def believed(self) -> bool:
         """Whether the attack claims success and nothing speaks against it."""
-        if not self.recovery.success_claimed:
+        if not self.recovery.success_claimed or self.contradicted:
             return False
         if self.overlap is not None and not self.overlap.agrees:
             return False

@@ -224,6 +224,8 @@ def recover(
     if not any(one.any() for one in whole):
         raise BadInput(f"The recordings hold no block of {together} samples that is not silent: give longer ones.")
     tried, refused = _tried(attacks, setting, size, whole, seed)
+    if not sends_windows(scheme.name) and _contradicts(period.samples, together):
+        tried = [replace(one, judged=replace(one.judged, contradicted=True)) for one in tried]
     best = max(
         tried, key=lambda one: (one.judged.believed, one.judged.structure.taken_away, one.judged.structure.after)
     )
@@ -413,6 +415,14 @@ def _whole_blocks(waveform: Waveform, block_size: int) -> NDArray[np.float64]:
 def block_of(period: Period, scheme: Scheme) -> int | None:
     """The block of a scheme whose super-blocks are the shortest with such a period; None where there is no period."""
     return None if period.samples is None else lcm(period.samples, scheme.span) // scheme.span
+
+
+def _contradicts(period: int | None, together: int) -> bool:
+    """Whether keys of so many samples cannot give the ciphertext such a period.
+
+    Theirs divides the samples, and one that chance adds makes a multiple of them.
+    """
+    return period is not None and together % period != 0 and period % together != 0
 
 
 def _block_shown(period: Period, scheme: Scheme, waveforms: Sequence[Waveform]) -> int:

@@ -284,6 +284,20 @@ def test_attacks_are_tried_in_turn_until_one_is_believed(voice, monkeypatch):
     assert found.evidence[-1].startswith("short was tried too: ")
 
 
+@pytest.mark.parametrize(("taken", "believed"), [(6, True), (12, True), (4, False)])
+def test_no_key_is_believed_whose_blocks_cannot_have_the_period_of_the_ciphertext(voice, taken, believed, monkeypatch):
+    """Whatever the attack and the decrypted audio say; in sounds of few segments both may be deceived."""
+    _, secret = encrypted(voice, "rom", 6)
+    says(monkeypatch, Says("sure", np.eye(taken)))
+    structure = BlockStructure(0.1, 1.0, taken, SETTINGS)
+    monkeypatch.setattr(
+        module, "judge", lambda recovery, *_, **__: Judgement(recovery, structure, (0.1, 0.9), upright=True)
+    )
+    found = recover(secret, RATE, "rom", taken)
+    assert found.success_claimed is believed
+    assert believed or found.evidence[-1].endswith("the blocks look like M = 6; try --block 6.")
+
+
 def test_of_failed_attacks_the_best_guess_is_kept(voice, monkeypatch):
     key, secret = encrypted(voice, "rom", 5)
     says(monkeypatch, Says("modest", key.matrix, claims=False), Says("wrong", np.eye(5)))
