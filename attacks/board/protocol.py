@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from wrongkey.attacks.harness.offered import SUITE, attack_names
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.board_cell import digest
-from wrongkey.evaluation.run_folder.board_protocol import SHIPPED, Content, first_fault
+from wrongkey.evaluation.run_folder.board_protocol import SHIPPED, Content
 from wrongkey.evaluation.run_folder.private import path_within
+from wrongkey.evaluation.run_folder.schema import first_fault
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.files import explained_errors, user_path
 

@@ -35,16 +35,12 @@ def annealed_order(objective: TileLikelihood, start: Tensor, seed: int, settings
 
     With W multiplications of work (`settings.annealing_work`) it tries W / (4 k N) exchanges.
     """
-    inverse = np.ascontiguousarray(objective.inverse.permute(1, 2, 0).numpy())
-    seen = np.ascontiguousarray(objective.seen.permute(1, 2, 0).numpy())
-    size, terms = len(inverse), inverse.shape[2]
-    order = start.argmax(1).numpy().astype(np.int64)
+    a, b, linear, order = _arrays(objective, start)
+    size, terms = len(a), a.shape[2]
     steps = max(settings.annealing_least_steps, int(settings.annealing_work / (4 * size * terms)))
-    linear, temperatures = objective.linear.numpy(), (settings.hottest, settings.coldest)
-    best = _anneal(inverse, seen, linear, order, steps, seed % 2**32, *temperatures, settings.annealing_sampled)
-    key = torch.zeros_like(start)
-    key[torch.arange(size), torch.from_numpy(best)] = 1
-    return key
+    temperatures = settings.hottest, settings.coldest
+    best = _anneal(a, b, linear, order, steps, seed % 2**32, *temperatures, settings.annealing_sampled)
+    return _key_of(best)
 
 
 @dataclass(frozen=True)
@@ -67,25 +63,30 @@ def rearranged(
 
     The unit of temperature is the median change that an exchange of neighbours makes in the start.
     """
-    a = np.ascontiguousarray(problem.inverse.permute(1, 2, 0).numpy())
-    b = np.ascontiguousarray(problem.seen.permute(1, 2, 0).numpy())
-    linear, order = problem.linear.numpy(), start.argmax(1).numpy().astype(np.int64)
+    a, b, linear, order = _arrays(problem, start)
     changes = np.abs([_change(a, b, linear, order, i, i + 1) for i in range(len(order) - 1)])
     if not changes.any():  # of bins that are all alike no order is better
         return start
     unit = float(np.median(changes[changes > 0]))  # bins without sound are alike
     hot, cold = (unit * temperature for temperature in temperatures)
     best = _rearrange(a, b, linear, order, settings.exchanges, seed % 2**32, hot, cold)
-    key = torch.zeros_like(start)
-    key[torch.arange(len(order)), torch.from_numpy(best)] = 1
-    return key
+    return _key_of(best)
 
 
 def move_changes(objective: Assignment | TileLikelihood, key: Tensor) -> Tensor:
     """Return `(N, N)`: how the energy changes when row i of a Shuffling key `(N, N)` is moved to place j."""
-    a = np.ascontiguousarray(objective.inverse.permute(1, 2, 0).numpy())
-    b = np.ascontiguousarray(objective.seen.permute(1, 2, 0).numpy())
-    return torch.from_numpy(_move_changes(a, b, objective.linear.numpy(), key.argmax(1).numpy().astype(np.int64)))
+    return torch.from_numpy(_move_changes(*_arrays(objective, key)))
+
+
+def _arrays(problem: Assignment | TileLikelihood, key: Tensor) -> tuple[Terms, Terms, Terms, Order]:
+    """A and B `(N, N, k)`, L `(N, N)`, and the order of a Shuffling key, as numba reads them."""
+    a, b = (np.ascontiguousarray(terms.permute(1, 2, 0).numpy()) for terms in (problem.inverse, problem.seen))
+    return a, b, problem.linear.numpy(), key.argmax(1).numpy().astype(np.int64)
+
+
+def _key_of(order: Order) -> Tensor:
+    """The Shuffling key `(N, N)` of an order."""
+    return torch.eye(len(order), dtype=torch.float64)[torch.from_numpy(order)]
 
 
 @njit(cache=True)

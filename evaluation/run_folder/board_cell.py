@@ -16,8 +16,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, FiniteFloat, ValidationError
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.run_folder.board_protocol import SHIPPED, Content, first_fault
-from wrongkey.evaluation.run_folder.schema import Count, Part, Positive, Text
+from wrongkey.evaluation.run_folder.board_protocol import SHIPPED, Content, ProtocolName
+from wrongkey.evaluation.run_folder.schema import Count, Part, Positive, Text, first_fault
 
 PROTOCOL = "protocol.json"
 State = Literal["done", "not run", "does not apply"]
@@ -26,7 +26,6 @@ State = Literal["done", "not run", "does not apply"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Made = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T")] | None  # when, in UTC
 Words = Annotated[str, Field(pattern=r"\S")]  # never empty
-ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
 def digest(content: Mapping[str, Any]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import reprlib
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from wrongkey.evaluation.run_folder.vocabulary import LARGEST_BLOCK
 
@@ -16,6 +15,7 @@ SHIPPED = {
 }
 
 Count = Annotated[int, Field(ge=1)]
+ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Block = Annotated[int, Field(ge=1, le=LARGEST_BLOCK)]
 Seconds = Annotated[FiniteFloat, Field(gt=0, le=1e6)]
 
@@ -119,7 +119,7 @@ class Reference(Part):
 class Content(Part):
     """All of a protocol file."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: ProtocolName
     description: str = ""
     seed: Annotated[int, Field(ge=0)]
     schemes: Annotated[list[str], Field(min_length=1)]
@@ -132,14 +132,3 @@ class Content(Part):
     leaks: LeaksOf | None = None
     cost: CostOf
     reference: Reference | None = None
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first error of a protocol in a clause, such as "it has no seed"."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"it has no {field}"
-    if first["type"] == "extra_forbidden":
-        return f"it has {field}, which is no setting"
-    return f"{field} is {reprlib.repr(first['input'])} and {first['msg'].removeprefix('Input ')}"

@@ -560,7 +560,7 @@ def read_json(path: Path, schema: Schema) -> dict[str, Any]:
     try:
         schema.model_validate(found)
     except ValidationError as error:
-        raise _broken(path, schema, _first(error)) from None
+        raise _broken(path, schema, first_fault(error)) from None
     if "format" not in found:
         raise _broken(path, schema, "it names no format")
     return found
@@ -603,11 +603,13 @@ def _broken(path: Path, schema: Schema, reason: str) -> BadInput:
     return BadInput(f"{path} is broken ({reason}): {schema.REMEDY}.")
 
 
-def _first(error: ValidationError) -> str:
-    """Describe the first error: "config.keys is 'many' and should be a valid integer"."""
+def first_fault(error: ValidationError) -> str:
+    """Describe the first error, as "it has no seed" or "config.keys is 'many' and should be a valid integer"."""
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
         return f"it has no {field}"
+    if first["type"] == "extra_forbidden":
+        return f"it has {field}, which is no setting"
     wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
     return f"{field} is {reprlib.repr(first['input'])} and {wanted}"

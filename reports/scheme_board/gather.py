@@ -17,9 +17,8 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.adversaries import ADVERSARIES
 from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Claimed, Keystream, check_protocol, check_same
 from wrongkey.evaluation.run_folder.board_cell import Cell as CellRecord
-from wrongkey.evaluation.run_folder.board_protocol import first_fault
 from wrongkey.evaluation.run_folder.private import without_paths
-from wrongkey.evaluation.run_folder.schema import read_json
+from wrongkey.evaluation.run_folder.schema import first_fault, read_json
 from wrongkey.keys.labels import place_of_scheme
 from wrongkey.reports.board.verdict_board import CRITERIA, HAS
 from wrongkey.reports.content.schema import Column
