@@ -199,13 +199,14 @@ def _write_conditions(folder: RunFolder, experiment: Experiment, correct: Answer
 
 
 def set_batch_size(experiment: Experiment, before: dict[str, Any] | None, segments: int | None = None) -> None:
-    """Take the batch size that the run began with, so that its scores stay the same.
+    """Take the batch size that the run has had on this kind of device, so that its scores stay the same.
 
-    On another kind of device it is the fastest there; cores of a CPU do not count. ``segments`` are those of the sweep,
-    where the experiment has a sample of them. Raises BadInput where ``--rows`` asks for another batch size than that.
+    On a kind that is new to the run it is the fastest there; cores of a CPU do not count. ``segments`` are those of the
+    sweep, where the experiment has a sample of them. Raises BadInput where ``--rows`` asks for another batch size.
     """
-    if before and before.get("batch") and _same_kind(before.get("device"), experiment.device):
-        asked, there = experiment.config.rows, before["batch"]["rows"]
+    there = rows_on(before or {}, experiment.device)
+    if there is not None:
+        asked = experiment.config.rows
         if asked not in (None, there):
             raise BadInput(
                 f"The run began with passes of {there} rows: leave --rows {asked} out, or choose another --out."
@@ -215,9 +216,17 @@ def set_batch_size(experiment: Experiment, before: dict[str, Any] | None, segmen
         experiment.tune(segments)
 
 
-def _same_kind(described: str | None, device: torch.device) -> bool:
-    """Whether a device is of the kind that a manifest describes; its processes may have had other cores of it."""
-    return described is not None and kind_of(described) == kind_of(describe_device(device))
+def rows_on(manifest: Mapping[str, Any], device: torch.device) -> int | None:
+    """Rows of a pass in the first session of a run on a device of this kind; None where it had none.
+
+    Sessions of an older wrongkey do not say their rows: they had those of the run, on the device of the first one.
+    """
+    batch = manifest.get("batch") or {}
+    first = {"device": manifest.get("device"), "rows": batch.get("rows")}
+    sessions = [one for one in manifest.get("sessions") or [] if one.get("rows")] or [first]
+    here = kind_of(describe_device(device))
+    there = (one["rows"] for one in sessions if one.get("device") and kind_of(one["device"]) == here)
+    return next(there, None)
 
 
 def _checked(checks: Sequence[Mapping[str, Any]]) -> str:

@@ -22,9 +22,16 @@ from wrongkey.evaluation.derived_keys import DerivedEngine, EncryptedPerUtteranc
 from wrongkey.evaluation.digests import digest_of_shapes, digest_of_weights, magnitude
 from wrongkey.evaluation.engine import Engine
 from wrongkey.evaluation.first_layer import encrypt_first_layer
-from wrongkey.evaluation.hardware import TOLERANCE, available_cores, choose_device, choose_precision, keep_freed_memory
+from wrongkey.evaluation.hardware import (
+    TOLERANCE,
+    available_cores,
+    choose_device,
+    choose_precision,
+    is_out_of_memory,
+    keep_freed_memory,
+)
 from wrongkey.evaluation.memory import bytes_of, free_memory
-from wrongkey.evaluation.models.asking import answer_function
+from wrongkey.evaluation.models.asking import answer_function, model_at_fault
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.preparation import Preparation
@@ -157,6 +164,9 @@ class Experiment:
         try:
             found = self.engine.on(queries).plain_by_group()
         except Exception as error:  # a user's model may fail in any way
+            if is_out_of_memory(error):  # which is not the model's fault
+                with model_at_fault(self.model.name):
+                    raise
             raise self._changed(f"it fails now: {in_one_line(error)}") from error
         self._first_answers = self._first_answers or found
         limit = TOLERANCE[self.config.precision]

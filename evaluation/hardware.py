@@ -41,11 +41,14 @@ OUT_OF_MEMORY = (  # errors that are no torch.OutOfMemoryError
 
 
 def choose_device(name: str) -> torch.device:
-    """``cpu``, ``cuda`` (or ``cuda:1``), or ``auto``: a GPU where there is one. Raises BadInput."""
+    """``cpu``, ``cuda`` (or ``cuda:1``), or ``auto``: a GPU where there is one. Raises BadInput.
+
+    A worker process takes a GPU of its own (`own_gpu`) where this machine has several and none was named.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
+        device = torch.device(own_gpu(name))
     except RuntimeError:
         raise BadInput(f"The device {name!r} is unknown: choose cpu, cuda or auto.") from None
     if device.type not in ("cpu", "cuda"):
@@ -59,7 +62,7 @@ def choose_device(name: str) -> torch.device:
 
 def own_gpu(device: str) -> str:
     """One GPU for each process where this machine has several and none was named: by the number of the process."""
-    if device not in ("auto", "cuda") or torch.cuda.device_count() < 2:
+    if device != "cuda" or torch.cuda.device_count() < 2:
         return device
     number = re.search(r"\d+$", multiprocessing.current_process().name)
     return f"cuda:{int(number[0]) % torch.cuda.device_count()}" if number else device

@@ -29,6 +29,7 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.corpora import Corpus, Utterance, load_audio
 from wrongkey.evaluation.experiment import Experiment, key_cut_of
 from wrongkey.evaluation.first_layer import encrypt_first_layer
+from wrongkey.evaluation.hardware import choose_device
 from wrongkey.evaluation.models.asking import answer_function
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.models.registry import open_model
@@ -83,6 +84,7 @@ class Target:
 
     def __init__(self, config: AttackConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
+        choose_device(config.device)  # a wrong name is refused, though speech alone may be attacked
         self.model = as_sent(open_model(config.model), config.scheme, config.blocks) if config.model else None
         self.windows = windows_of(self.model) if self.model else None
         if sends_windows(config.scheme) and self.windows is None:

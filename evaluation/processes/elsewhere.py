@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from wrongkey.evaluation.answers import Answers, difference_of
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import own_gpu, release_unused, threads_each
+from wrongkey.evaluation.hardware import release_unused, threads_each
 from wrongkey.evaluation.processes.dispatch import Call, collect
 from wrongkey.evaluation.processes.late import Late
 from wrongkey.evaluation.processes.pool import processes
@@ -88,7 +88,7 @@ def _asked_there(
     """``passes``: the caller's rows, and elements of the segments that they were measured with, of all utterances."""
     torch.set_num_threads(threads)
     vars(sys.modules["__main__"]).update(of_notebook)
-    experiment = Experiment(replace(config, device=own_gpu(config.device)), numbers)
+    experiment = Experiment(config, numbers)
     experiment.engine.batch.take(*passes)
     return asked_here(experiment, range(len(numbers)))
 

@@ -24,7 +24,6 @@ from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import (
     describe_device,
     kind_of,
-    own_gpu,
     release_unused,
     threads_each,
 )
@@ -267,8 +266,7 @@ def _prepare(config: SweepConfig, identity: Identity, batch: Batch, lists: Lists
     machines hold different files.
     """
     with TemporaryDirectory(prefix="wrongkey-") as folder, same_files_expected():
-        own = replace(lists.written(config, Path(folder)), device=own_gpu(config.device))
-        experiment = Experiment(own, mapped=segments)
+        experiment = Experiment(lists.written(config, Path(folder)), mapped=segments)
         found = experiment.identity()
     check_same_files(identity, found)
     if kind_of(describe_device(experiment.device)) == batch.kind:

@@ -66,6 +66,7 @@ def describe_run(
     session = {
         "started": now(),
         "device": describe_device(experiment.device),
+        "rows": experiment.engine.batch.rows,
         **machine(torch.get_num_threads()),
         "versions": versions(),
         "git": git_revision(),

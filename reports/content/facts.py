@@ -165,8 +165,8 @@ def _facts(run: Run) -> dict[str, str]:
         "variant": f"{run.variant}: {run.variant_words}" if run.variant_words else run.variant,
         "key space": f"{run.key_space:,} incorrect keys" if run.key_space else "",
         "made": _made(manifest),
-        "device": str(manifest.get("device") or ""),
-        "git": str(manifest.get("git") or ""),
+        "device": _of_sessions(manifest, "device"),
+        "git": _of_sessions(manifest, "git"),
         "versions": ", ".join(f"{name} {number}" for name, number in run.section("versions").items()),
     }
     return {name: text for name, text in facts.items() if text}
@@ -204,6 +204,12 @@ def _made(manifest: dict[str, Any]) -> str:
     if _is_number(manifest.get("seconds")):
         made += f" ({manifest['seconds']:,.0f} s)"
     return made
+
+
+def _of_sessions(manifest: dict[str, Any], name: str) -> str:
+    """A fact of a run, and those of later sessions where they are others."""
+    sessions = manifest.get("sessions") or []
+    return ", then ".join(dict.fromkeys(str(one[name]) for one in (manifest, *sessions) if one.get(name)))
 
 
 def _utc_date(end: object) -> str:

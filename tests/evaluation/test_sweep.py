@@ -157,6 +157,18 @@ def test_rows_are_kept_on_another_number_of_cores(device, rows):
     assert experiment.engine.batch.rows == rows
 
 
+@pytest.mark.parametrize(("device", "rows"), [("cpu, 8 cores", 32), ("NVIDIA H100", 256), ("NVIDIA A100", 4)])
+def test_rows_are_those_of_the_first_session_on_this_kind_of_device(device, rows, monkeypatch):
+    """A run that was begun on a CPU may be continued on a GPU, and back: each has fastest rows of its own."""
+    experiment = Experiment(config(keys=2))
+    experiment.tune = lambda segments=None: setattr(experiment.engine.batch, "rows", 4)  # type: ignore[method-assign]
+    monkeypatch.setattr("wrongkey.evaluation.begin.describe_device", lambda device_: device)
+    sessions = [{"device": "cpu, 2 cores", "rows": 32}, {"device": "NVIDIA H100", "rows": 256}]
+    sessions += [{"device": "NVIDIA H100", "rows": 128}, {"device": None}]
+    set_batch_size(experiment, {"batch": {"rows": 128}, "device": "cpu, 2 cores", "sessions": sessions})
+    assert experiment.engine.batch.rows == rows
+
+
 def test_a_manifest_names_the_smallest_pass_where_memory_ran_out(tmp_path, monkeypatch):
     """And the rows that the run began with, which the same command takes again."""
     embed = toys.Toy.embed

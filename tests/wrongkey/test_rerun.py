@@ -56,6 +56,15 @@ def test_a_sweep_made_again_has_the_same_scores(run, tmp_path, capsys):
     assert now["config"]["command"].startswith("wrongkey sweep --model tests.toys:raw3 ")
 
 
+def test_a_run_is_made_again_on_the_device_that_is_named(run, attacked, tmp_path, capsys):
+    """As one that was made on a GPU is on a machine without one."""
+    out = ("--out", tmp_path / "again")
+    assert "'moon'" in refused(capsys, "rerun", run, "--trust", "--device", "moon", *out)
+    assert "'moon'" in refused(capsys, "rerun", attacked, "--trust", "--device", "moon", *out)
+    assert main(["rerun", str(run), "--out", str(tmp_path / "other"), "--trust", "--device", "cpu", "--quiet"]) == 0
+    assert json.loads((tmp_path / "other" / "manifest.json").read_text())["config"]["device"] == "cpu"
+
+
 def test_scores_that_differ_are_named_and_the_exit_code_says_so(copy, capsys):
     """The default folder holds the other run but for its end, so that no key is asked again."""
     shutil.copytree(copy, copy.with_name("copy-rerun"))

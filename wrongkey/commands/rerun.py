@@ -38,6 +38,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--trust", action="store_true", help="run the code that RUN names as its model, corpus, scheme or attack"
     )
+    parser.add_argument("--device", help="cpu, cuda (or cuda:1) or auto (default: what RUN was given)")
     add_running(parser, "as many threads for each as RUN had", "a shard of keys or a trial")
     parser.add_argument("--out", type=Path, help="run folder, made if missing (default RUN-rerun)")
     add_json(parser)
@@ -86,6 +87,7 @@ def _sweep(options: argparse.Namespace, there: Path, here: Path) -> Compared:
     settings = {**settings, "scheme": settings.get("scheme_spec") or settings["scheme"]}
     check_unedited(folder.manifest_path, settings, manifest.get("identity") or {}, there / "scores", "scores")
     config = with_keys_of(sweep_config(settings), read_scores(there, manifest)[0], there)
+    config = replace(config, device=options.device or config.device)
     refuse_code(config, folder.manifest_path, _trusted(options))
     note(f"Loading {config.model} …")
     with model_at_fault(config.model):
@@ -127,9 +129,10 @@ def _attack(options: argparse.Namespace, asked: Asked, there: Path, here: Path) 
     folder = AttackFolder(there)
     check_again(asked, there, _trusted(options))
     workers = _workers(threads_of(folder.suite() or {})) if options.workers is None else options.workers
+    config = replace(asked.config, device=options.device or asked.config.device)
     for seconds in asked.amounts:
         run_attacks(
-            replace(asked.config, seconds=seconds),
+            replace(config, seconds=seconds),
             asked.names,
             here,
             keys=asked.keys,

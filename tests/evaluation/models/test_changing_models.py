@@ -66,6 +66,18 @@ def test_a_model_that_changes_in_mid_sweep_stops_it_and_keeps_the_keys_before(ch
     pd.testing.assert_frame_equal(scores("run"), scores("fresh"))
 
 
+def test_memory_that_runs_out_is_no_change_of_the_model(monkeypatch):
+    experiment = Experiment(config("raw3"))
+    experiment.check_unchanged()
+
+    def embed(self: object, queries: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(toys.Toy, "embed", embed)
+    with pytest.raises(BadInput, match=r"Memory ran out while model .* was asked \(.*out of memory\): free some"):
+        experiment.check_unchanged()
+
+
 def test_a_model_that_fails_before_the_first_key_is_a_sentence(tmp_path):
     with pytest.raises(BadInput, match=r"failing_later fails .*IndexError: no such embedding"):
         sweep(config("failing_later"), tmp_path / "run", workers=1)

@@ -7,11 +7,13 @@ from typing import Any, cast
 import pytest
 import torch
 
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.engine import BatchSize
 from wrongkey.evaluation.experiment import Experiment
+from wrongkey.evaluation.hardware import choose_device
 from wrongkey.evaluation.planning.cost import timed
-from wrongkey.evaluation.processes import elsewhere, workers
+from wrongkey.evaluation.processes import workers
 from wrongkey.evaluation.processes.dispatch import Call
 from wrongkey.evaluation.processes.watch import Watch
 
@@ -35,19 +37,24 @@ def two_gpus(monkeypatch):
         ("cpu", "LokyProcess-3", "cpu"),
     ],
 )
-def test_the_self_checks_ask_each_process_on_its_own_gpu(asked, process, taken, two_gpus, monkeypatch):
-    made = []
-
-    def experiment(config: SweepConfig, numbers: list[int]) -> Any:
-        made.append(config.device)
-        return SimpleNamespace(engine=SimpleNamespace(batch=BatchSize()))
-
+def test_each_process_takes_its_own_gpu(asked, process, taken, two_gpus, monkeypatch):
     monkeypatch.setattr(multiprocessing.current_process(), "name", process)
-    monkeypatch.setattr(elsewhere, "Experiment", experiment)
-    monkeypatch.setattr(elsewhere, "asked_here", lambda experiment, numbers: None)
-    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
-    elsewhere._asked_there(SweepConfig(model="none", corpus="none", device=asked), [0], (1, None), 1, {})
-    assert made == [taken]
+    assert str(choose_device(asked)) == taken
+
+
+def test_what_a_process_opens_is_on_its_own_gpu(two_gpus, monkeypatch):
+    """Whoever makes an experiment: workers of sweeps and self-checks, of `strength`, and trials of attacks."""
+    monkeypatch.setattr(multiprocessing.current_process(), "name", "LokyProcess-3")
+    taken = []
+
+    def stop(experiment: Experiment) -> None:
+        taken.append(str(experiment.device))
+        raise BadInput("enough")
+
+    monkeypatch.setattr(Experiment, "_draw_keys", stop)
+    with pytest.raises(BadInput, match="enough"):
+        Experiment(SweepConfig(model="asv-raw3", corpus="bundled", device="cuda"))
+    assert taken == ["cuda:1"]
 
 
 def test_memory_of_a_gpu_is_given_back_before_other_processes_compute(monkeypatch):

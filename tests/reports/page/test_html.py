@@ -338,6 +338,12 @@ def test_facts_of_recognition_and_classification(make_run: MakeRun, scores: np.n
     assert "M = 3 of a waveform" in text and "M = 3 (tiles) of a spectrogram" in text
 
 
+def test_devices_of_later_sessions_are_named(make_run: MakeRun, tmp_path: Path) -> None:
+    devices = ("cpu, 2 cores", "NVIDIA H100", "cpu, 2 cores")
+    folder = make_run("a", [50.0, 60.0], device=devices[0], sessions=[{"device": device} for device in devices])
+    assert "cpu, 2 cores, then NVIDIA H100" in page_of([folder], tmp_path / "report.html").text
+
+
 def test_what_was_heard_and_confused_is_shown_where_it_was_kept(
     make_run: MakeRun, scores: np.ndarray, tmp_path: Path
 ) -> None:
