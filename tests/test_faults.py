@@ -22,11 +22,28 @@ def may_mount(place: Path) -> bool:
         return False
 
 
-@pytest.mark.parametrize("fault", ["attack-SIGTERM", "strength-SIGKILL", "analyse-disk-full"])
-def test_a_command_survives(fault, tmp_path):
-    if fault in DISKS and not may_mount(tmp_path):
+@pytest.fixture(scope="module")
+def stops(tmp_path_factory):
+    """Each command is left alone once for all of its faults."""
+    return Stops(tmp_path_factory.mktemp("stops"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "attack-SIGTERM",
+        "attack-SIGSTOP",
+        "attack-disk-folder-removed",
+        "strength-SIGKILL",
+        "analyse-disk-full",
+        "analyse-disk-without-inodes",
+        "analyse-disk-read-only",
+    ],
+)
+def test_a_command_survives(fault, stops, tmp_path):
+    if fault in DISKS and "removed" not in fault and not may_mount(tmp_path):
         pytest.skip("may not mount a disk")
-    wrong = injected(fault, 5, Stops(tmp_path))["wrong"]
+    wrong = injected(fault, 5, stops)["wrong"]
     print(wrong)  # all of it: pytest's comparison leaves out the middle
     assert wrong in ("", "late")
 
