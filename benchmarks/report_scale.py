@@ -1,8 +1,8 @@
-"""How much time and memory a report of many keys takes: ``python -m benchmarks.report_scale`` (a few minutes).
+"""How much time and memory readers of many keys take: ``python -m benchmarks.report_scale`` (a few minutes).
 
-Writes run folders with made-up scores through the sweep's own writer, then runs ``wrongkey report`` on them in a
-process of its own. A line for each case has seconds by the clock and of CPU, peak resident memory, and bytes of the
-page.
+Writes run folders with made-up scores through the sweep's own writer, then runs ``wrongkey report`` and ``wrongkey ls``
+on all of them and ``wrongkey compare`` on the first two, each in a process of its own. A line for each command has
+seconds by the clock and of CPU, peak resident memory, and bytes of the report's page.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ METRICS = (
     "eer", "min_dcf", "min_dcf_05", "eer_effective", "eer_female", "eer_male", "cllr", "cllr_min", "d_ece",
     "worst_llr", "d_sys",
 )  # fmt: skip
-COLUMNS = ">runs", ">keys of each", ">report, s", ">CPU, s", ">peak memory, GB", ">page, kB"
+COLUMNS = ">runs", ">keys of each", "command", ">clock, s", ">CPU, s", ">peak memory, GB", ">page, kB"
 TARGETS = 2_000  # trials: what one of them moves an EER by
 
 
@@ -78,8 +78,17 @@ def measure(arguments: list[str]) -> tuple[float, float, float]:
     return perf_counter() - begin, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e9
 
 
+def commands(place: Path, runs: int) -> Iterator[list[str]]:
+    """What is measured on `runs` run folders in `place`."""
+    folders = place / "runs"
+    yield ["report", str(folders), "--out", str(place / "report.html")]
+    yield ["ls", str(folders)]
+    if runs > 1:
+        yield ["compare", str(folders / "run00"), str(folders / "run01")]
+
+
 def main() -> None:
-    """Measure and print a line for each case."""
+    """Measure and print a line for each case and command."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--metrics", type=int, default=len(METRICS), help=f"of each key; asv measures {len(METRICS)}")
     options.add_argument("--case", type=int, nargs=2, action="append", metavar=("RUNS", "KEYS"), help="in place of all")
@@ -91,12 +100,13 @@ def main() -> None:
             place = Path(scratch)
             for number in range(runs):
                 write_run(place / "runs" / f"run{number:02d}", number, keys, asked.metrics)
-            page = place / "report.html"
-            with multiprocessing.get_context("spawn").Pool(1) as pool:  # whose only child is the command
-                seconds, used, memory = pool.apply(measure, (["report", str(place / "runs"), "--out", str(page)],))
-            size = page.stat().st_size / 1e3
-            lines.append([f"{runs}", f"{keys:,}", f"{seconds:.1f}", f"{used:.1f}", f"{memory:.2f}", f"{size:,.0f}"])
-            print(" ".join(lines[-1]), flush=True)
+            for command in commands(place, runs):
+                with multiprocessing.get_context("spawn").Pool(1) as pool:  # whose only child is the command
+                    seconds, used, memory = pool.apply(measure, (command,))
+                page = f"{(place / 'report.html').stat().st_size / 1e3:,.0f}" if command[0] == "report" else ""
+                case = [f"{runs}", f"{keys:,}", command[0]]
+                lines.append([*case, f"{seconds:.1f}", f"{used:.1f}", f"{memory:.2f}", page])
+                print(" ".join(lines[-1]), flush=True)
     show(asked.json, Table(COLUMNS, lines, f"{asked.metrics} metrics of each key."))
 
 
