@@ -112,6 +112,7 @@ ALL = (
     ),
     Measurement("plan:asv-raw10", "plan", (), ("--keys", "4"), rooms=("wrongkey",)),
     Measurement("plan:asr-words", "plan", RECOGNISED, (*RECOGNISED, "--keys", "4"), rooms=("wrongkey",)),
+    Measurement("threads", "threads", (), ("--keys", "4", "--rounds", "1")),
     Measurement("cluster", "cluster", (), ("--keys", "10", "--rounds", "1")),
     Measurement("long-corpus", "long_corpus", (), ("--utterances", "40", "--keys", "2"), rooms=("wrongkey",)),
     Measurement("million-keys", "million_keys", (), ("--keys", "200"), rooms=("wrongkey",)),

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -59,16 +59,27 @@ def machines(workers: int, folder: Path) -> Iterator[str]:
             process.wait()
 
 
-def rate(config: SweepConfig, out: Path, address: str | None) -> float:
-    """Keys per second of a sweep once its workers are ready."""
+def rate(
+    config: SweepConfig,
+    out: Path,
+    address: str | None = None,
+    workers: int | None = None,
+    ready: Callable[[], None] = lambda: None,
+) -> float:
+    """Keys per second of a sweep once its workers are ready: on a cluster, or in processes of this machine.
+
+    ``ready`` is called at the first answer.
+    """
     arrivals: list[tuple[float, int]] = []
 
     def progress(done: int, total: int) -> None:
+        if not arrivals:
+            ready()
         if done >= FIRST * total:
             arrivals.append((perf_counter(), done))
 
     backend = "dask" if address else "loky"
-    sweep(config, out, workers=None if address else 1, backend=backend, scheduler=address, progress=progress)
+    sweep(config, out, workers=workers, backend=backend, scheduler=address, progress=progress)
     (begin, first), (end, last) = arrivals[0], arrivals[-1]
     return (last - first) / (end - begin)
 
@@ -91,7 +102,7 @@ def main() -> None:
     print(f"{available_cores()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        here = rate(config, folder / "here", None)
+        here = rate(config, folder / "here", workers=1)
         print(f"without Dask, in one process: {here:.2f} keys/s", flush=True)
         rates: dict[int, list[float]] = {1: [], 2: []}
         differing = 0.0
