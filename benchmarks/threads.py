@@ -1,9 +1,9 @@
-"""Threads against processes: ``python -m benchmarks.threads`` (some minutes, on an idle machine of two cores or more; not on
-macOS, which pins nothing).
+"""Threads against processes: ``python -m benchmarks.threads`` (some minutes).
 
-Sweeps in turn with one process that has a thread for each core, with a process of one thread for each core, and with
-such processes that each keep to a core of their own. Prints the keys per second of each, from the moment when a fifth
-of the keys is done, and the ratio to the first way.
+It means something on an idle machine of two cores or more; macOS cannot pin processes. Sweeps in turn with one process
+that has a thread for each core, with a process of one thread for each core, and with such processes that each keep to a
+core of their own. Prints the keys per second of each, from the moment when a fifth of the keys is done, and the ratio
+to the first way.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
                 print(f"{way}: {rates[way][-1]:.2f} keys/s", flush=True)
     first = median(rates[next(iter(WAYS))])
     rows = [[way, f"{median(found):.2f}", f"{median(found) / first:.2f}"] for way, found in rates.items()]
-    note = f"{options.model} on bundled, {options.keys} keys, {available_cores()} cores; medians of {options.rounds} rounds."
+    note = f"{options.model} on bundled, {options.keys} keys, {available_cores()} cores; {options.rounds} rounds."
     show(options.json, Table(("", ">keys a second", ">/ threads"), rows, note))
 
 
