@@ -211,7 +211,7 @@ def set_batch_size(experiment: Experiment, before: dict[str, Any] | None, segmen
             raise BadInput(
                 f"The run began with passes of {there} rows: leave --rows {asked} out, or choose another --out."
             )
-        experiment.engine.batch.rows, experiment.engine.batch.chosen = there, True
+        experiment.engine.batch.choose(there, "those of an earlier session on such a device")
     elif not experiment.engine.batch.chosen:  # an experiment prepared for an earlier sweep has been tuned
         experiment.tune(segments)
 

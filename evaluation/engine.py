@@ -48,9 +48,18 @@ class BatchSize:
     """Rows of a pass (keys · segments): all that changes about an engine, when it is tuned or memory runs out."""
 
     rows: int = 1
-    chosen: bool = False  # as the fastest, or as those of an earlier run
+    why: str = ""  # these: as the fastest, as those of an earlier session, or as asked for; empty before
     elements: int | None = None  # of a segment, in the group that these rows are measured with
     ran_out: bool = False  # memory, with more rows
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the rows are those to take, and need no tuning."""
+        return bool(self.why)
+
+    def choose(self, rows: int, why: str) -> None:
+        """Take these rows of a pass, and say why."""
+        self.rows, self.why = rows, why
 
     def of(self, group: QueryGroup) -> int:
         """Rows of a pass over a group: fewer of longer segments, so that no pass holds more than what was measured."""
@@ -60,7 +69,8 @@ class BatchSize:
 
     def take(self, rows: int, elements: int | None) -> None:
         """Make the passes of another engine: answers of other batches differ by rounding."""
-        self.rows, self.elements, self.chosen = rows, elements, True
+        self.elements = elements
+        self.choose(rows, "those of the caller")
 
     def fitted(self, rows: int) -> None:
         """Keep fewer rows once they were answered: later passes would hardly fit with more."""
@@ -295,7 +305,8 @@ class Engine:
             if rows == 1 and asked is not None:
                 seconds = min(seconds, max(least, TUNING_SHARE * asked / rates[rows]))
             rows *= 2
-        self.batch.rows, self.batch.chosen = max(rates, key=rates.__getitem__), True
+        measured = ", ".join(f"{rows:,} ({rate:,.1f} rows a second)" for rows, rate in rates.items())
+        self.batch.choose(max(rates, key=rates.__getitem__), f"the fastest of {measured}")
         self.batch.elements = group.elements  # other than at first where this engine is on other queries, or took rows
         return rates
 

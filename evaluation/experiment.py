@@ -237,7 +237,7 @@ class Experiment:
         By default they are those of this experiment.
         """
         if self.config.rows:
-            self.engine.batch.rows, self.engine.batch.chosen = self.config.rows, True
+            self.engine.batch.choose(self.config.rows, "as asked for")
             return
         largest = 64 if self.config.task == "asr" else 4096  # a decoder is slow to measure
         self.engine.tune(largest, self.total * (segments or self.engine.queries.segments))

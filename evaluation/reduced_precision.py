@@ -57,7 +57,7 @@ def in_float32(experiment: Experiment) -> Iterator[Experiment]:
     """The same model, utterances and keys in float32, read and opened anew; asked in as large passes."""
     try:
         other = Experiment(replace(experiment.config, precision="float32"), experiment.numbers)
-        other.engine.batch.rows, other.engine.batch.chosen = experiment.engine.batch.rows, True
+        other.engine.batch.choose(experiment.engine.batch.rows, "those of the sweep")
         yield other
     finally:
         choose_precision(experiment.config.precision)  # float32 has switched the products of a GPU

@@ -67,6 +67,7 @@ def describe_run(
         "started": now(),
         "device": describe_device(experiment.device),
         "rows": experiment.engine.batch.rows,
+        "rows_because": experiment.engine.batch.why,
         **machine(torch.get_num_threads()),
         "versions": versions(),
         "git": git_revision(),

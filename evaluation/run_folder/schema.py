@@ -77,6 +77,7 @@ class Session(Part):
     started: Text = None
     device: Text = None
     rows: Annotated[int, Field(ge=1, le=MOST_ROWS)] | None = None  # of a pass, as `Batch.rows` on this device
+    rows_because: Text = None  # how that number was chosen
     processor: Text = None
     threads: Positive | None = None  # of each process
     versions: dict[str, str] | None = None

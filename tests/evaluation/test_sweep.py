@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -197,16 +198,32 @@ def test_a_worker_that_began_with_few_rows_did_not_run_out_of_memory():
     assert answer(experiment, 0, 1).rows == 2
 
 
+def reasons(folder: RunFolder) -> list[str]:
+    """Why each session of a run had its rows of a pass."""
+    return [session["rows_because"] for session in of_type(dict, folder.manifest())["sessions"]]
+
+
+def test_the_rates_of_the_passes_that_were_tried_are_in_the_manifest(tmp_path):
+    folder = sweep(config(keys=2), tmp_path / "run", workers=1)
+    (why,) = reasons(folder)
+    tried = re.findall(r"([\d,]+) \(([\d,.]+) rows a second\)", why)
+    rates = {int(rows.replace(",", "")): float(rate.replace(",", "")) for rows, rate in tried}
+    assert why.startswith("the fastest of 1 (") and rates[of_type(dict, folder.manifest())["batch"]["rows"]] > 0
+    assert len(rates) > 1 and max(rates, key=rates.__getitem__) == of_type(dict, folder.manifest())["batch"]["rows"]
+
+
 def test_a_run_keeps_the_rows_of_a_pass_that_it_began_with(tmp_path):
     """Which rows are the fastest depends on what else the machine does, and scores depend on them by rounding."""
     experiment = Experiment(config(rows=2))
     experiment.tune()  # as a worker does that is on another device than its caller
     assert experiment.engine.batch.rows == 2
     folder = sweep(config(keys=3, rows=2), tmp_path / "run", workers=1)
+    assert reasons(folder) == ["as asked for"]
     assert json.loads((folder.path / "manifest.json").read_text())["batch"] == {"rows": 2}
     with pytest.raises(BadInput, match="The run began with passes of 2 rows: leave --rows 4 out"):
         sweep(config(keys=5, rows=4), folder.path, workers=1)
     continued = sweep(config(keys=5), folder.path, workers=1).path
+    assert reasons(folder) == ["as asked for", "those of an earlier session on such a device"]
     at_once = sweep(config(keys=5, rows=2), tmp_path / "other", workers=1).path
     pd.testing.assert_frame_equal(scores(continued), scores(at_once), check_exact=True)
 
