@@ -29,7 +29,7 @@ PACKED = re.compile(rb"[A-Za-z0-9+/]{32,}={0,2}")  # base64, as a page holds sou
 
 
 class Needles:
-    """What betrays a matrix: neighbours in a row or column of a dense one, the order of a permutation.
+    """What betrays a matrix: neighbours in a row or column of a dense one, a permutation's order, Flipping's signs.
 
     Parameters
     ----------
@@ -41,10 +41,20 @@ class Needles:
         self.bytes: set[bytes] = set()
         self.texts: list[re.Pattern[bytes]] = []
         self.numbers: list[tuple[np.ndarray, int]] = []  # neighbours, and the decimals that betray so many of them
-        if (np.count_nonzero(matrix, axis=0) == 1).all():
+        if np.array_equal(np.abs(matrix), np.eye(len(matrix))):
+            self._add_signs(matrix)
+        elif (np.count_nonzero(matrix, axis=0) == 1).all():
             self._add_orders(matrix)
         else:
             self._add_numbers(matrix)
+
+    def _add_signs(self, matrix: np.ndarray) -> None:
+        signs = np.diagonal(matrix)
+        for values in (signs, signs < 0, signs > 0):
+            self.bytes |= {values.astype(kind).tobytes() for kind in (*FLOATS, *WHOLE)}
+        self.bytes |= {matrix.astype(kind).tobytes() for kind in (*FLOATS, *WHOLE)}
+        said = (rb"-1" if sign < 0 else rb"(?<!-)\b1" for sign in signs)
+        self.texts.append(re.compile(rb"(?:\.0*)?[^-\d]{1,9}".join(said)))
 
     def _add_orders(self, matrix: np.ndarray) -> None:
         for order in (np.abs(matrix).argmax(0), np.abs(matrix).argmax(1)):

@@ -20,10 +20,12 @@ from tests.view.conftest import client
 from wrongkey.attacks.harness.salt import Salt, TrialSecrets
 from wrongkey.cli import main
 from wrongkey.evaluation.corpora import open_corpus
-from wrongkey.keys import SecretKey, correct_key, draw_keys
+from wrongkey.keys import SecretKey, SeedKey, correct_key, draw_keys
 from wrongkey.view.load import load
 
 ROM, SHUFFLING = draw_keys("rom", 10, 41, 0, 1)[0], draw_keys("shuffling", 10, 41, 0, 1)[0]
+FLIPPING = draw_keys("flipping", 40, 41, 0, 1)[0]
+NONCE = "a7c3"
 SMALL = "--corpus bundled --per-speaker 2 --device cpu --replicates 0 --keep-outputs --workers 1".split()
 
 
@@ -78,6 +80,16 @@ def test_an_order_would_be_found(kind, tmp_path):
     assert files_with(Needles(SHUFFLING), tmp_path) == {"file"}
 
 
+@pytest.mark.parametrize("kind", ["i1", "bool", "<f8", "list", "floats"])
+def test_signs_would_be_found(kind, tmp_path):
+    signs = np.diagonal(FLIPPING)
+    texts = {"list": str(signs.astype(int).tolist()), "floats": str(signs.tolist())}
+    binary = signs < 0 if kind == "bool" else signs
+    (tmp_path / "file").write_bytes(texts[kind].encode() if kind in texts else binary.astype(kind).tobytes())
+    assert files_with(Needles(FLIPPING), tmp_path) == {"file"}
+    assert not files_with(Needles(-FLIPPING), tmp_path) or kind == "bool"
+
+
 @pytest.fixture(scope="module")
 def victims():
     """Keys and salts of the victims of attacks, noted as they are drawn."""
@@ -109,14 +121,24 @@ def full_run(tmp_path_factory, victims):
     commands = [
         "keys draw --scheme rom --block 3 --out secret.npz",
         "keys draw --scheme shuffling --block 10 --out order.safetensors",
+        "keys draw --scheme flipping --block 40 --out signs.npz",
+        "keys draw --scheme invertible --block 5 --out invertible.npz",
+        "keys draw --scheme rom+nonce --block 4 --out seed.npz",
         "keys show secret.npz",
+        "keys show seed.npz --json",
         "keys show order.safetensors --json",
         f"encrypt {recording} --key secret.npz --out encrypted.wav",
         f"encrypt {recording} --key order.safetensors --out shuffled.wav",
         "decrypt encrypted.wav --key secret.npz --out decrypted.wav",
         "encrypt-model --model asv-raw3 --key secret.npz --out model.safetensors",
         "encrypt-model --model asv-raw10 --key order.safetensors --out shuffled.safetensors",
-        f"encrypt {recording} --key model.safetensors --out x.wav",  # refused
+        *(f"encrypt {recording} --key {name}.npz --out {name}.wav" for name in ("signs", "invertible")),
+        f"encrypt {recording} --key seed.npz --nonce {NONCE} --out seed.wav",
+        *(f"decrypt {name}.wav --key {name}.npz --out {name}-plain.wav" for name in ("signs", "invertible", "seed")),
+        f"encrypt {recording} --key model.safetensors --out x.wav",  # refused, as the next ones are
+        "decrypt secret.npz --key seed.npz --out x.wav",
+        "decrypt seed.wav --key invertible.npz --out x.wav",
+        "encrypt-model --model asv-raw10 --key signs.npz --out x.wav",
         "sweep --model tests.toys:raw3 --keys 40 --out run",
         "attack known-plaintext --scheme rom --trials 2 --keys 4 --seconds 1 --corpus bundled --block 3 "
         "--workers 1 --out attacks",
@@ -163,11 +185,21 @@ def keep_answers(place: Path) -> None:
 
 
 def test_a_users_keys_are_in_their_files_alone(full_run):
-    for name in ("secret.npz", "order.safetensors"):
+    for name in ("secret.npz", "order.safetensors", "signs.npz", "invertible.npz"):
         key = SecretKey.load(full_run / name)
         found = {"found.npz"} if name == "order.safetensors" else set()  # the file that `recover --key-out` names
         assert files_with(Needles(np.asarray(key.matrix)), full_run) == {name} | found
         assert all(stat.S_IMODE((full_run / one).stat().st_mode) == 0o600 for one in {name} | found)
+
+
+def test_a_seed_and_the_matrix_of_a_nonce_are_in_the_key_file_alone(full_run):
+    key = SeedKey.load(full_run / "seed.npz")
+    forms = [key.seed.astype(kind).tobytes() for kind in ("<u8", ">u8")]
+    forms += [form.hex().encode() for form in forms] + [str(int(word)).encode() for word in key.seed]
+    files = [path for path in full_run.rglob("*") if path.is_file()]
+    assert {path.name for path in files for form in forms if form in path.read_bytes()} <= {"seed.npz"}
+    assert stat.S_IMODE((full_run / "seed.npz").stat().st_mode) == 0o600
+    assert not files_with(Needles(np.asarray(key.at(nonce=NONCE).matrix)), full_run)
 
 
 @pytest.mark.parametrize("block", [3, 8])
