@@ -263,9 +263,9 @@ def _strength(run: RunFolder, generator: np.random.Generator) -> None:
     strength = StrengthFolder(run, CHAINS)
     strength.write({name: value for name, value in about.items() if name != "format"})
     whole = np.arange(4)
-    strength.keep(
-        0, 1, 0, Population(generator.normal(size=(4, 2)), generator.uniform(size=4), whole + 0.5, whole, whole)
-    )
+    states = generator.integers(2**63, size=(4, 2), dtype=np.uint64)
+    chains = Population(states, generator.uniform(size=4), generator.uniform(size=4), whole, whole)
+    strength.keep(0, 1, 0, chains)
 
 
 def look(folder: Path, other: Path, *, draw: bool) -> None:
