@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +29,7 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
+import soundfile
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.begin import set_batch_size
@@ -37,14 +38,28 @@ from wrongkey.evaluation.run_folder import compaction, groups
 from wrongkey.evaluation.run_folder.compaction import compact
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.manifest import describe_run
-from wrongkey.evaluation.run_folder.schema import Suite, read_json, read_manifest
+from wrongkey.evaluation.run_folder.media import Clip, kept_clips, read_clips, row_of
+from wrongkey.evaluation.run_folder.schema import Suite, Verdicts, read_json, read_manifest
 from wrongkey.evaluation.run_folder.tables import FORMAT, identity_digest, write_table
+from wrongkey.evaluation.strength.folder import StrengthFolder
+from wrongkey.evaluation.strength.splitting import Population
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
+from wrongkey.reports.analyses import read_analysis
+from wrongkey.reports.attacks.verdict_file import write_verdicts
 
 IDENTITY = {"seed": 0, "weights": "a" * 64, "plain answers": 0.5}
 SETTING = {"task": "asv", "model": "toy", "corpus": "voices", "scheme": "rom", "block_size": 3, "dims": 1}
 KEYS, SHARD = 24, 8
+CHAINS = {"population": 200}  # what the chains of a strength run depend on
+JSON = (
+    *("manifest.json", "attacks/suite.json", "attacks/verdicts.json", "media/clips.json", "strength/strength.json"),
+    *("analyses/keys.json", "analyses/decryption.json", "analyses/phase.json", "analyses/leaks.json"),
+)
+TABLES = "*/*.parquet"  # scores, outputs, attacks, analyses and the chains of strength
+EXAMPLE_COLUMNS = ("picture", "step", "frame", "bin", "value")
+MEDIA = ("media/*.opus", "media/*.npy", "media/*/*")
+NUMBERS = ("value", "key_index", "error", "tie")  # of which a table is edited by the first that it has
 VALUES: list[Any] = [
     None, True, False, 0, -1, 1, 3, 2.5, -0.0, 10**18, 10**400, -(10**30), float("nan"), float("inf"), 1e308, "", "x",
     "rom", "0", "\x1b[31m", "../..", "é" * 3, "a" * 5000, [], {}, [[]], [None], {"": None}, [1, "a"], {"name": 5},
@@ -82,9 +97,12 @@ def make(place: Path, seed: int = 0, *, compacted: bool = False) -> Path:
     if compacted:
         with mock.patch.object(compaction, "GROUP_ROWS", 2 * SHARD), mock.patch.object(groups, "GROUP_ROWS", 2 * SHARD):
             compact(run.path, read_manifest(run.path))
-    _attacks(run, generator)
+    _attacks(run, generator, seed)
     _analysis(run, generator)
-    _strength(run)
+    _decryption(run, generator)
+    _phase_and_leaks(run, generator)
+    _clips(run, generator)
+    _strength(run, generator)
     return place
 
 
@@ -118,7 +136,7 @@ def _manifest(identity: dict[str, Any], *, keep_outputs: bool) -> dict[str, Any]
     }
 
 
-def _attacks(run: RunFolder, generator: np.random.Generator) -> None:
+def _attacks(run: RunFolder, generator: np.random.Generator, seed: int) -> None:
     setting = {"model": "toy", "task": "asv", "corpus": "voices", "recordings": "real", "victims": 2, "others": 2}
     setting |= {"scheme": "rom", "blocks": "samples", "block_size": 3, "size": 3, "rate": 16000.0}
     about = {"family": 5, "adversary": "Guesses.", "needs": ["ciphertext"], "obstacle": None}
@@ -126,7 +144,7 @@ def _attacks(run: RunFolder, generator: np.random.Generator) -> None:
         "format": Suite.FORMAT,
         "tables": FORMAT,
         "config": {"trials": 3},
-        "identity": {"seed": 0},
+        "identity": {"seed": seed},
         "setting": setting,
         "sessions": [{"command": "wrongkey attack suite"}],
         "attacks": {"order": about, "public": about | {"obstacle": "No model."}},
@@ -141,7 +159,8 @@ def _attacks(run: RunFolder, generator: np.random.Generator) -> None:
     ]
     run.make("attacks")
     run.write_json("attacks/suite.json", suite)
-    write_table(run.path / "attacks/order.parquet", pd.DataFrame(rows), identity_digest({"seed": 0}), "attack")
+    write_table(run.path / "attacks/order.parquet", pd.DataFrame(rows), identity_digest({"seed": seed}), "attack")
+    write_verdicts(run.path)
 
 
 def _analysis(run: RunFolder, generator: np.random.Generator) -> None:
@@ -151,23 +170,85 @@ def _analysis(run: RunFolder, generator: np.random.Generator) -> None:
     group = {"keys": 6, "error_from": 9.0, "error_to": 20.0, "q25": 0.2, "median": 0.3, "q75": 0.4}
     entry = {"name": "euclidean", "label": "distance", "correlation": 0.1, "low": -0.1, "high": 0.3}
     prediction = {"from": "all", "keys": KEYS, "rho": 0.5, "low": 0.1, "high": 0.7, "r2": 0.3, "hits": 0.5}
-    run.make("analyses")
-    seal = write_table(run.path / "analyses/keys.parquet", rows, "", "analysis")
     about = {
-        "format": "wrongkey-analysis/1",
-        "tables": {"keys": seal.checksum},
-        "setting": {**SETTING, "blocks": "samples", "recordings": "real"},
-        "metric": "eer",
         "measures": [entry],
         "groups": {"low": group, "high": group, "nearer": 0.5, "nearer_low": 0.4, "nearer_high": 0.6},
         "prediction": [prediction],
         "sentences": ["Nothing predicts."],
-        "command": "wrongkey analyse keys",
     }
-    run.write_json("analyses/keys.json", about)
+    _write_analysis(run, "keys", {"keys": rows}, about)
 
 
-def _strength(run: RunFolder) -> None:
+def _write_analysis(run: RunFolder, name: str, tables: dict[str, pd.DataFrame], about: dict[str, Any]) -> None:
+    """An analysis with its tables, the first of which has its name."""
+    run.make("analyses")
+    seals = {
+        one: write_table(run.path / f"analyses/{one}.parquet", rows, "", "analysis") for one, rows in tables.items()
+    }
+    shared = {
+        "format": "wrongkey-analysis/1",
+        "name": name,
+        "run": run.digest(),
+        "tables": {one: seal.checksum for one, seal in seals.items()},
+        "setting": {**SETTING, "blocks": "samples", "recordings": "synthetic"},
+        "metric": "eer",
+        "command": f"wrongkey analyse {name}",
+    }
+    run.write_json(f"analyses/{name}.json", shared | about)
+
+
+def _decryption(run: RunFolder, generator: np.random.Generator) -> None:
+    rows, summary = [], []
+    for draw, (kind, step) in enumerate((("correct key", None), ("geodesic step", 0.5), ("incorrect key", None))):
+        for metric in ("key_error", "snr", "stoi", "eer"):
+            value = generator.uniform(1, 40)
+            rows.append({"kind": kind, "step": step, "draw": draw, "utterance": None, "metric": metric, "value": value})
+            told = {"keys": 1, "median": value, "min": value, "max": value}
+            summary.append({"kind": kind, "step": step, "metric": metric, **told})
+    frame, place = np.meshgrid(np.arange(4), np.arange(3))
+    image = {"frame": frame.ravel(), "bin": place.ravel(), "value": generator.normal(size=12)}
+    pictures = [("plain", np.nan), ("encrypted", np.nan), *((kind, step) for kind, step in (("correct key", np.nan),))]
+    example = pd.concat(pd.DataFrame(image).assign(picture=name, step=step) for name, step in pictures)
+    tables = {"decryption": pd.DataFrame(rows), "decryption-example": example.reset_index(drop=True)}
+    _write_analysis(run, "decryption", tables, {"plain": 9.0, "summary": summary})
+
+
+def _phase_and_leaks(run: RunFolder, generator: np.random.Generator) -> None:
+    """Both with the arrays that figures show."""
+    for name, metric in (("phase", "stoi"), ("leaks", "energy")):
+        shared = {"experiment": name, "scheme": "rom", "block_size": 3, "blocks": "samples", "method": "pghi"}
+        rows = [
+            {**shared, "condition": condition, "utterance": f"u{i}", "metric": metric, "value": generator.uniform()}
+            for condition in ("plain", "encrypted", "chance")
+            for i in range(3)
+        ]
+        _write_analysis(run, name, {name: pd.DataFrame(rows)}, {})
+        run.make(f"media/{name}")
+    media = run.path / "media"
+    speech = {name: generator.normal(size=400).astype(np.float16) for name in ("plain", "rom-3")}
+    np.savez_compressed(media / "leaks/a-samples.npz", allow_pickle=False, **speech)
+    pictures = {name: generator.normal(size=(9, 8)) for name in ("plain", "encrypted")}
+    np.savez_compressed(media / "phase/a-rom-3-decryptions.npz", allow_pickle=False, **pictures)
+    shown = {"reconstructed": pictures["plain"]}
+    np.savez_compressed(media / "phase/a-rom-3-encrypted-pghi.npz", allow_pickle=False, **shown)
+    soundfile.write(media / "phase/a-rom-3-encrypted-pghi.wav", generator.normal(size=800) / 9, 16_000)
+
+
+def _clips(run: RunFolder, generator: np.random.Generator) -> None:
+    """A waveform of the sweep, and a spectrogram of an attack."""
+    for attack, shape in (("", 1600), ("order", (9, 8))):
+        clips = [
+            Clip("original", generator.normal(size=shape)),
+            Clip("wrong key", generator.normal(size=shape), 1.0, 0),
+        ]
+        about = {**SETTING, "attack": attack, "given": "", "voice": "v", "recordings": "synthetic", "keyed": True}
+        about |= {"blocks": "samples" if shape == 1600 else "tiles", "front_end": False}
+        fields = {name: value for name, value in about.items() if name not in ("task", "dims")}
+        with kept_clips(run.path) as kept:
+            kept[attack] = row_of(clips, 16_000.0, **fields)
+
+
+def _strength(run: RunFolder, generator: np.random.Generator) -> None:
     repetition = {"log10_probability": -4.2, "levels": 5, "evaluations": 900, "acceptance": [0.4, 0.3], "ancestors": 9}
     numbers = {"within": 1.0, "goal": 9.0, "bits": 13.8, "bits_low": 12.3, "bits_high": 15.3, "probability": 7e-5}
     about = {
@@ -179,41 +260,122 @@ def _strength(run: RunFolder) -> None:
         "estimates": [{**numbers, "guesses": 14_000.0, "why_not": "", "repetitions": [repetition]}],
         **{"evaluations": 900, "best": 8.5, "best_distance": 1.2, "cpu_seconds": 60.0, "state": "complete"},
     }
-    run.make("strength")
-    run.write_json("strength/strength.json", about)
+    strength = StrengthFolder(run, CHAINS)
+    strength.write({name: value for name, value in about.items() if name != "format"})
+    whole = np.arange(4)
+    states = generator.integers(2**63, size=(4, 2), dtype=np.uint64)
+    chains = Population(states, generator.uniform(size=4), generator.uniform(size=4), whole, whole)
+    strength.keep(0, 1, 0, chains)
 
 
 def look(folder: Path, other: Path, *, draw: bool) -> None:
-    """Everything that shows a run folder: report (with `draw` the page itself), compare and ls."""
+    """Everything that shows a run folder: report (with `draw` the page itself), compare, ls and view.
+
+    All of them read it, also after the first that refuses; then its BadInput is raised.
+    """
+    readers: list[Callable[[Path], object]] = [_list, _sweep, partial(_compare, other), _parts, _chains, _verdicts]
+    readers += [_heard, _render, *([_draw] if draw else [])]
+    _all(partial(read, folder) for read in readers)
+
+
+def _all(acts: Iterable[Callable[[], object]]) -> None:
+    """Do all, also after one that refuses; the first BadInput is raised in the end."""
+    refusals = []
+    for act in acts:
+        try:
+            act()
+        except BadInput as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
+
+
+def _list(folder: Path) -> list[dict[str, Any]]:
+    """What `wrongkey ls` says of each thing in the folder; it refuses none, and says of some that it cannot read it."""
     from wrongkey.commands import ls
-    from wrongkey.reports import (
-        compare,
-        find_strength,
-        load_run,
-        strength_figure,
-        strength_table,
-        summarise,
-        write_report,
-    )  # fmt: skip
-    from wrongkey.reports.analyses import find_analyses, group_table, prediction_table
-    from wrongkey.reports.attacks.rows import find_attacks
-    from wrongkey.reports.content import report_content
-    from wrongkey.reports.page.html import render
+
+    written = []
+    for json_asked in (False, True):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert ls.run(argparse.Namespace(folder=folder, json=json_asked)) == 0
+        written.append(out.getvalue())
+    found: list[dict[str, Any]] = json.loads(written[1])
+    assert len(written[0].splitlines()) == len(found), "a line for each"
+    return found
+
+
+def _sweep(folder: Path) -> None:
+    from wrongkey.reports import load_run, summarise
     from wrongkey.reports.verdicts import cautions, check_rows, headline
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        ls.run(argparse.Namespace(folder=folder, json=False))
     run = load_run(folder)
     result = summarise(run)
     str((headline(result), cautions(result), check_rows([result]), run.family, run.setting))
-    str(compare(load_run(other), run, draws=20))
-    attacks, analyses = find_attacks([folder]), find_analyses([folder])
-    str((group_table(analyses), prediction_table(analyses)))
-    strengths = find_strength([folder])
+
+
+def _compare(other: Path, folder: Path) -> None:
+    from wrongkey.reports import compare, load_run
+
+    str(compare(load_run(other), load_run(folder), draws=20))
+
+
+def _parts(folder: Path) -> tuple[list[Any], list[Any], list[Any]]:
+    """Attacks, analyses and strengths, as the report reads them, with their tables."""
+    from wrongkey.reports import find_strength, strength_figure, strength_table
+    from wrongkey.reports.analyses import decryption_table, find_analyses, group_table, prediction_table, rows_table
+    from wrongkey.reports.attacks.rows import find_attacks
+
+    attacks, analyses, strengths = find_attacks([folder]), find_analyses([folder]), find_strength([folder])
+    str((group_table([one for one in analyses if one.name == "keys"]), prediction_table(analyses)))
+    for one in analyses:
+        if one.name in ("phase", "leaks"):
+            str(rows_table(one))
+        if one.name == "decryption":
+            str((decryption_table(one), one.companion("decryption-example", EXAMPLE_COLUMNS)))
     str((strength_table(strengths), strength_figure(strengths)))
-    render(report_content([run], attacks, analyses, strengths=strengths), {})
-    if draw:
-        write_report([run], folder / "page.html", attacks=attacks, analyses=analyses, strengths=strengths)
+    return attacks, analyses, strengths
+
+
+def _chains(folder: Path) -> dict[tuple[int, int], Population]:
+    """What `wrongkey strength` takes up again; chains that are damaged are computed again."""
+    strength = StrengthFolder(RunFolder(folder), CHAINS)
+    strength.content()
+    return strength.kept(0, 1)
+
+
+def _verdicts(folder: Path) -> None:
+    path = folder / "attacks" / "verdicts.json"
+    if path.exists():
+        read_json(path, Verdicts)
+
+
+def _heard(folder: Path) -> None:
+    """Clips, and what analyses kept for the paper's figures."""
+    from wrongkey.reports.listen import find_clips
+    from wrongkey.reports.paper.media import kept_by_leaks, kept_by_phase
+    from wrongkey.view.sound import kept_speech
+
+    find_clips([folder])
+    for blocks in ("samples", "tiles"):
+        kept_speech(folder, blocks, real=False)
+    read_clips(folder)
+    str((kept_by_leaks(folder, "samples"), list(kept_by_phase(folder))))
+
+
+def _render(folder: Path) -> None:
+    from wrongkey.reports import load_run
+    from wrongkey.reports.content import report_content
+    from wrongkey.reports.page.html import render
+
+    attacks, analyses, strengths = _parts(folder)
+    render(report_content([load_run(folder)], attacks, analyses, strengths=strengths), {})
+
+
+def _draw(folder: Path) -> None:
+    from wrongkey.reports import load_run, write_report
+
+    attacks, analyses, strengths = _parts(folder)
+    write_report([load_run(folder)], folder / "page.html", attacks=attacks, analyses=analyses, strengths=strengths)
 
 
 def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
@@ -299,9 +461,16 @@ def _mangle(content: bytes, chance: random.Random) -> bytes:
     )
 
 
-def mutate_table(folder: Path, other: Path, chance: random.Random) -> str:
-    """Damage one score or output file, or change its place, and say how."""
-    paths = sorted(folder.glob("scores/*.parquet")) + sorted(folder.glob("outputs/*.parquet"))
+def mutate_media(folder: Path, chance: random.Random) -> str:
+    """Change the bytes of a clip, or of an array or a sound that an analysis kept, and say of which."""
+    path = chance.choice(sorted(path for pattern in MEDIA for path in folder.glob(pattern)))
+    path.write_bytes(_mangle(path.read_bytes(), chance))
+    return f"bytes of {path.name}"
+
+
+def mutate_table(folder: Path, other: Path, chance: random.Random, tables: str = TABLES) -> str:
+    """Damage one Parquet file, or change its place, and say how."""
+    paths = sorted(folder.glob(tables))
     path = chance.choice(paths)
     kind = chance.choice(["bytes"] * 6 + ["empty", "swap", "foreign", "rename", "rows", "stripped", "edited", "gone"])
     if kind == "bytes":
@@ -334,7 +503,7 @@ def _rewrite(path: Path, kind: str, chance: random.Random) -> None:
     if kind == "rows":
         frame = frame.iloc[: chance.randrange(len(frame))]
     if kind == "edited":
-        column = "value" if "value" in frame else "key_index"
+        column = next(name for name in NUMBERS if name in frame)
         frame.loc[chance.randrange(len(frame)), column] += 1
     if kind == "stripped":
         frame.to_parquet(path)
@@ -391,12 +560,66 @@ def fuzz_tables(place: Path, mutations: int, seed: int) -> collections.Counter[s
     return counts
 
 
+def fuzz_media(place: Path, mutations: int, seed: int) -> collections.Counter[str]:
+    """Damage clips, arrays and sounds so often; counts of what happened, tracebacks by their text."""
+    whole = make(place / "whole")
+    chance, counts = random.Random(seed), collections.Counter[str]()
+    for number in range(mutations):
+        folder = _copy(whole, place / f"mutated-{number}")
+        mutate_media(folder, chance)
+        counts[outcome(partial(_heard, folder))] += 1
+        shutil.rmtree(folder)
+    return counts
+
+
 def _same_or_less(folder: Path, whole: Path) -> None:
     """What is shown of a damaged folder is true: rows of the whole one, whoever else is refused."""
+    readers = (_true_list, _true_scores, _true_attacks, _true_analyses, _true_chains)
+    _all(partial(read, folder, whole) for read in readers)
+
+
+def _true_list(folder: Path, whole: Path) -> None:
+    """Of a sweep and of attacks fewer rows may be listed, and of a caution more; analyses and strength are whole."""
+    shown, true = (
+        {one["kind"]: {**one, "folder": ""} for one in _list(place) if one["kind"] not in ("sweep", "attacks")}
+        for place in (folder, whole)
+    )
+    for kind, one in shown.items():
+        assert one["state"] == "unreadable" or one == true[kind], f"ls lists another {kind}"
+    assert shown.keys() == true.keys(), "ls leaves out a kind"
+
+
+def _true_scores(folder: Path, whole: Path) -> None:
     from wrongkey.reports import load_run
 
     shown, true = load_run(folder).scores, load_run(whole).scores
     assert len(shown.merge(true)) == len(shown), "other numbers are shown"
+
+
+def _true_attacks(folder: Path, whole: Path) -> None:
+    from wrongkey.reports.attacks.rows import load_attacks
+
+    shown, true = load_attacks(folder), load_attacks(whole)
+    assert true is not None
+    assert shown is None or len(shown.rows.merge(true.rows)) == len(shown.rows), "other trials are shown"
+
+
+def _true_analyses(folder: Path, whole: Path) -> None:
+    for path in sorted((whole / "analyses").glob("*.json")):
+        try:
+            shown, true = (read_analysis(place / "analyses" / path.name) for place in (folder, whole))
+            tables = [one.companion("decryption-example", EXAMPLE_COLUMNS) for one in (shown, true)]
+        except BadInput:
+            continue
+        assert shown.rows.equals(true.rows), f"other rows of {path.stem} are shown"
+        assert tables[0] is None or tables[0].equals(tables[1]), "another example is shown"
+
+
+def _true_chains(folder: Path, whole: Path) -> None:
+    shown, true = _chains(folder), _chains(whole)
+    for place, chains in shown.items():
+        pairs = zip(vars(chains).values(), vars(true[place]).values(), strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs), "other chains go on"
 
 
 def _healed(folder: Path, whole: Path, said: str) -> None:
@@ -426,18 +649,22 @@ def _copy(whole: Path, place: Path) -> Path:
     return Path(shutil.copytree(whole, place))
 
 
+OTHERS = {"tables": fuzz_tables, "media": fuzz_media}
+
+
 def main() -> int:
     """Damage run folders and count; 1 where there are faults."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mutations", type=int, default=2000, help="of each kind (default 2000)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", default=[*JSON, *OTHERS], choices=[*JSON, *OTHERS], help="default all")
     options = parser.parse_args()
     os.environ.setdefault("MPLBACKEND", "agg")
     tracebacks = 0
-    for kind in ("manifest.json", "attacks/suite.json", "analyses/keys.json", "strength/strength.json", "tables"):
+    for kind in options.kinds:
         with tempfile.TemporaryDirectory() as scratch:
-            if kind == "tables":
-                counts = fuzz_tables(Path(scratch), options.mutations, options.seed)
+            if kind in OTHERS:
+                counts = OTHERS[kind](Path(scratch), options.mutations, options.seed)
             else:
                 counts = fuzz_json(Path(scratch), kind, options.mutations, options.seed)
         bad = {text: count for text, count in counts.items() if text not in ("done", "refused")}

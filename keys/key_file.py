@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -22,6 +21,7 @@ from wrongkey.files import PRIVATE, atomic_write
 from wrongkey.keys.blocks import check_block
 from wrongkey.keys.draw import MOST_BYTES
 from wrongkey.printable import printable
+from wrongkey.unreadable import UNREADABLE
 
 FORMAT = "wrongkey-key/1"  # of a matrix, and of the seed that matrices follow from
 SEED_FORMAT = "wrongkey-seed/1"
@@ -32,20 +32,7 @@ MOST_DETAIL = 2**16  # bytes of a detail, and of the lists of contents of both k
 MOST_COMPRESSED = 2**26  # bytes of a matrix that may be larger than its file: wrongkey writes none compressed
 END_OF_ARCHIVE = 22  # bytes at the end of a zip file that say how long its list of contents is
 
-# What numpy, zipfile and safetensors raise on files that are truncated, damaged or of another kind.
-UNREADABLE = (
-    AttributeError,
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    SafetensorError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+NO_KEY: tuple[type[Exception], ...] = (*UNREADABLE, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -93,7 +80,7 @@ def read_key_file(path: Path) -> tuple[dict[str, str], NDArray[Any]]:
         details, secret = _read_npz(path) if path.suffix == ".npz" else _read_safetensors(path)
     except PermissionError:
         raise BadInput(f"{name}: you may not read this key file.") from None
-    except UNREADABLE as error:
+    except NO_KEY as error:
         why = f"{type(error).__name__}: {error}" if type(error) in (ValueError, BadInput) else type(error).__name__
         raise BadInput(f"{name}: this is not a complete key file of wrongkey ({printable(why)}).") from error
     if details["format"] not in (FORMAT, SEED_FORMAT) or secret.dtype.itemsize != 8:

@@ -140,7 +140,7 @@ def find_analyses(paths: Iterable[Path]) -> list[Analysis]:
     names = [f"{name}.json" for name in ANALYSIS_COLUMNS]
     below = (sorted(file for name in names for file in find_files(Path(path), name)) for path in paths)
     files = {file: None for some in below for file in some if file.parent.name == "analyses"}
-    found = [_read(file) for file in files]
+    found = [read_analysis(file) for file in files]
     return sorted(found, key=lambda analysis: list(ANALYSIS_COLUMNS).index(analysis.name))
 
 
@@ -236,7 +236,14 @@ def _missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and np.isnan(value))
 
 
-def _read(path: Path) -> Analysis:
+def read_analysis(path: Path) -> Analysis:
+    """One analysis, `analyses/NAME.json`, with its rows, both checked; NAME is one of `ANALYSIS_COLUMNS`.
+
+    Raises
+    ------
+    BadInput
+        If one of the two is broken, or of another run than the one in its folder.
+    """
     about = read_json(path, Schema)
     run = RunFolder(path.parent.parent).digest()
     if run is not None and about.get("run") not in (None, run):
@@ -272,5 +279,5 @@ def _check(table: pd.DataFrame, about: dict[str, Any]) -> None:
                 table[column] = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
             except (TypeError, ValueError):
                 raise Damaged(f"its {column} is not a number") from None
-        elif not pd.api.types.is_scalar(table[column].iloc[0] if len(table) else None):
+        elif not table[column].map(pd.api.types.is_scalar).all():
             raise Damaged(f"its {column} is not text")

@@ -3,47 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from wrongkey.evaluation.run_folder.schema import Analysis, read_json
-from wrongkey.reports.metrics import get_metric
+from wrongkey.reports.analyses import Analysis
+from wrongkey.reports.metrics import METRICS
 
 EXACT = 149.5  # dB, at the cap of an SNR
 PHASE_METRICS = {"stoi": "STOI", "spectral_convergence": "spectral convergence in dB"}  # the first that was measured
 CONDITIONS = ("plain", "incorrect", "encrypted", "energies")
 
 
-def sentences(described: Path) -> list[str]:
-    """The analysis's own sentences, or else those of its medians: `described` is ``analyses/NAME.json``."""
-    about = read_json(described, Analysis)
-    own = list(about.get("sentences") or [])
-    if about.get("summary"):
-        return [*_decryption(about), *own]
-    if described.stem in OF_ROWS:
-        return [*OF_ROWS[described.stem](pd.read_parquet(described.with_suffix(".parquet"))), *own]
-    return own
+def sentences(analysis: Analysis) -> list[str]:
+    """The analysis's own sentences, and before them those of its medians where it has any."""
+    if analysis.about.get("summary"):
+        return [*_decryption(analysis.about), *analysis.sentences]
+    if analysis.name in OF_ROWS:
+        return [*OF_ROWS[analysis.name](analysis.rows), *analysis.sentences]
+    return analysis.sentences
 
 
 def _decryption(about: dict[str, Any]) -> list[str]:
-    metric = get_metric(about["metric"])
+    metric = METRICS.get(about.get("metric") or "")  # an older analysis may name none
     found: dict[tuple[str, float | None], dict[str, float]] = {}
     for entry in about["summary"]:
         found.setdefault((entry["kind"], entry["step"]), {})[entry["metric"]] = entry["median"]
-    plain = "" if about.get("plain") is None else f", plain {metric.label} {metric.words(about['plain'])}"
 
-    def said(medians: dict[str, float]) -> str:
+    def said(name: str, medians: Mapping[str, float]) -> list[str]:
+        score = medians.get(metric.name) if metric else None
         snr = medians.get("snr")
-        heard = "" if snr is None else ", decryption exact" if snr >= EXACT else f", SNR {snr:.0f} dB"
-        return f"{metric.label} {metric.words(medians[metric.name])}{heard}"
+        words = [f"{metric.label} {metric.words(score)}"] if metric and score is not None else []
+        words += [] if snr is None else ["decryption exact" if snr >= EXACT else f"SNR {snr:.0f} dB"]
+        return [f"{name} {', '.join(words)}"] if words else []
 
-    ends = [f"{kind} {said(found[kind, None])}" for kind in ("correct key", "incorrect key") if (kind, None) in found]
+    plain = {} if metric is None or about.get("plain") is None else {metric.name: about["plain"]}
+    kinds = [(kind, found.get((kind, None), {})) for kind in ("correct key", "incorrect key")]
+    ends = [words for kind, medians in (*kinds, ("plain", plain)) for words in said(kind, medians)]
     steps = {step: medians for (_, step), medians in found.items() if step is not None}
-    between = [f"{step:g} of its length away {said(steps[step])}" for step in (min(steps), max(steps))] if steps else []
-    return [f"Medians: {', '.join(ends)}{plain}.", *([f"Near keys: {', '.join(between)}."] if between else [])]
+    places = (min(steps), max(steps)) if steps else ()
+    between = [words for step in places for words in said(f"{step:g} of its length away", steps[step])]
+    lines = {"Medians": ends, "Near keys": between}
+    return [f"{name}: {', '.join(words)}." for name, words in lines.items() if words]
 
 
 def _phase(rows: pd.DataFrame) -> list[str]:

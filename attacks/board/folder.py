@@ -21,6 +21,7 @@ from wrongkey.evaluation.run_folder.board_cell import PROTOCOL, Cell, Claimed, S
 from wrongkey.evaluation.run_folder.folder import LOCK, RunFolder
 from wrongkey.evaluation.run_folder.manifest import now, versions
 from wrongkey.evaluation.run_folder.schema import Part, read_json
+from wrongkey.files import explained_errors
 
 SPEECH = "speech.json"
 RESULTS = ("manifest.json", "attacks/suite.json", "strength", "analyses")  # one of which a run folder with results has
@@ -160,12 +161,15 @@ class BoardFolder(RunFolder):
         Raises
         ------
         BadInput
-            Where the list that is there has other ids.
+            Where the list that is there has other ids, or cannot be read.
         """
         path, text = self.path / "lists" / f"{name}.txt", "".join(f"{one}\n" for one in ids)
         if not path.is_file():
             self.write_text(f"lists/{name}.txt", text)
-        elif path.read_text(encoding="utf-8", errors="surrogateescape") != text:
+            return path
+        with explained_errors(path, "check its permissions", action="read"):
+            written = path.read_text(encoding="utf-8", errors="surrogateescape")
+        if written != text:
             raise BadInput(
                 f"{path} lists other utterances than --corpus has: give the --corpus that the board was made with, or "
                 "choose another --out."

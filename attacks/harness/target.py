@@ -36,7 +36,7 @@ from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.preparation import Preparation, unprepared
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.evaluation.windows import as_sent, sends_windows, windows_of
-from wrongkey.files import write_text_atomically
+from wrongkey.files import explained_errors, write_text_atomically
 from wrongkey.keys import SecretKey, correct_key, get_scheme
 from wrongkey.keys.blocks import Blocks
 from wrongkey.keys.key_cut import KeyCut
@@ -234,8 +234,9 @@ class Target:
         path = self.folder / "attacks" / listed
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{utterance.id}\n" for utterance in corpus.utterances)
-        if not path.is_file() or path.read_text(encoding="utf-8") != lines:
-            write_text_atomically(path, lines)  # a worker may be reading it
+        with explained_errors(path, "check its permissions, or choose another --out"):
+            if not path.is_file() or path.read_bytes() != lines.encode():
+                write_text_atomically(path, lines)  # a worker may be reading it
         shared = ("model", "corpus", "scheme", "task", "blocks", "block", "seed", "same_gender", "sessions", "text")
         settings = asdict(self.config)
         kept = {name: settings[name] for name in (*shared, "per_speaker", "channels", "recordings", "device")}

@@ -9,7 +9,6 @@ A checksum is in the table only where the publisher states one. For the others, 
 download is printed and kept in `FOLDER/ARCHIVE.sha256` (the format of `sha256sum`): later ones must match it.
 """
 
-import gzip
 import hashlib
 import http.client
 import json
@@ -20,13 +19,13 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora.text_files import read_lines
+from wrongkey.unreadable import UNREADABLE
 
 CHUNK = 1 << 20  # bytes
 ATTEMPTS = 5  # connections in a row that may break
@@ -317,9 +316,13 @@ def _unpack(archive: Path, home: Path, marker: dict[str, str]) -> None:
         whole = beside / home.name if [path.name for path in beside.iterdir()] == [home.name] else beside
         (whole / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
         whole.rename(home)
+    except BadInput:
+        raise
     except tarfile.FilterError as error:
         raise BadInput(f"{archive} is unsafe ({error}): do not unpack it, and fetch from the publisher.") from error
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk
         raise BadInput(f"{archive} is damaged ({error}): delete it and fetch again.") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # what a failure left there

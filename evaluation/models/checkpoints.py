@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from wrongkey.errors import BadInput
+from wrongkey.unreadable import UNREADABLE
 
 CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net")
 WRAPPERS = re.compile(r"((module|_orig_mod|model|network|net)\.|weight/)*")
@@ -138,7 +139,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, OSError):
+    except UNREADABLE:
         return  # reading it fails, with a sentence
     _check_size(unpacked, path)
 

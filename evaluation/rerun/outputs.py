@@ -12,6 +12,7 @@ import pandas as pd
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.rerun.difference import Difference
 from wrongkey.evaluation.run_folder.tables import Damaged, key_range, read_table, table_files
+from wrongkey.files import explained_errors
 
 MOST = 20  # differences that are listed
 Keys = tuple[int, int]  # from, to before
@@ -30,7 +31,7 @@ def differing_outputs(there: Path, here: Path) -> list[Difference]:
     Raises
     ------
     BadInput
-        For outputs that are damaged.
+        For outputs that are damaged, and for a list of trials that cannot be read.
     """
     pieces = table_files(here / "outputs")
     trials = _trials(there)
@@ -88,7 +89,8 @@ def _trials(run: Path) -> list[str]:
     path = run / "trials.txt"
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    with explained_errors(path, "check its permissions", action="read"):
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     return [" ".join(line.split()[1:]) for line in lines]
 
 

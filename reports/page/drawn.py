@@ -30,7 +30,7 @@ from wrongkey.reports.statistics.key_statistics import FEW_KEYS, KeyStatistics
 from wrongkey.reports.strength.runs import StrengthRun
 from wrongkey.reports.strength.words import short_words
 
-PAPER_SECTIONS = {"keys": ("fig10",), "leaks": ("fig3", "fig4", "fig5", "fig6"), "phase": ("fig8",)}
+PAPER_SECTIONS = {"keys": ("fig10",), "leaks": ("fig3", "fig4", "fig5", "fig6"), "phase": ("fig7", "fig8")}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import read_json
+from wrongkey.files import explained_errors
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.content import content_of
@@ -147,7 +148,8 @@ def write_again(source: Path, asked: Asked, say: Say = _nothing) -> Written:
         raise BadInput(f"--format {needing[0]} needs the run folders: give them in place of {source}.")
     content = read_json(source, cast(Any, Report))
     named, folder = _media(content), figures_beside(source)
-    media = {name: (folder / name).read_bytes() for name in named if (folder / name).is_file()}
+    with explained_errors(folder, "check the permissions of the figures", action="read"):
+        media = {name: (folder / name).read_bytes() for name in named if (folder / name).is_file()}
     if "html" in asked.places and len(media) < len(named):
         say(
             f"caution: {folder} lacks {len(named) - len(media)} of the {len(named)} figures and clips that {source} "

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from wrongkey.errors import BadInput
 from wrongkey.printable import printable
+from wrongkey.unreadable import UNREADABLE
 
 RATE = 16_000  # hertz, at which analyses of speech read it
 MOST_BYTES = 2**28  # of the arrays of one file
+NO_ARRAYS: tuple[type[Exception], ...] = (*UNREADABLE, MemoryError)  # a header may promise any shape
 _ENCRYPTED = re.compile(r"(?P<scheme>.+)-(?P<size>\d+)")
 
 Array = NDArray[np.float64]
@@ -78,7 +80,7 @@ def kept_by_leaks(folder: Path, blocks: str) -> Kept | None:
             if found := _ENCRYPTED.fullmatch(name):
                 encrypted[printable(found["scheme"]), int(found["size"])] = array
         if "plain" not in arrays or not encrypted:
-            raise BadInput(f"{path} is broken (it lacks plain or encrypted speech): run its analysis again.")
+            raise _broken(path, "it lacks plain or encrypted speech")
         return Kept(printable(path.name.removesuffix(f"-{blocks}.npz")), arrays["plain"], encrypted)
     return None
 
@@ -99,12 +101,15 @@ def kept_by_phase(folder: Path) -> Iterator[Rebuilt]:
         stem, scheme, size = found.groups()
         decryptions = _read(path, 2)
         if not {"plain", "encrypted"} <= decryptions.keys():
-            raise BadInput(f"{path} is broken (it lacks plain or encrypted speech): run its analysis again.")
+            raise _broken(path, "it lacks plain or encrypted speech")
         waveforms, levels = {}, {}
         for method in ("pghi", "griffin-lim"):
             base = place / f"{stem}-{scheme}-{size}-encrypted-{method}"
             if (pictures := base.with_suffix(".npz")).is_file() and (sound := base.with_suffix(".wav")).is_file():
-                waveforms[method], levels[method] = _waveform(sound), _read(pictures, 2)["reconstructed"]
+                read = _read(pictures, 2)
+                if "reconstructed" not in read:
+                    raise _broken(pictures, "it lacks reconstructed speech")
+                waveforms[method], levels[method] = _waveform(sound), read["reconstructed"]
         original = place / f"{stem}-original.wav"
         yield Rebuilt(
             printable(stem),
@@ -127,8 +132,8 @@ def _read(path: Path, dims: int) -> dict[str, Array]:
             arrays = {name: np.asarray(file[name], dtype=np.float64) for name in file.files}
         if any(array.ndim != dims or not array.size or not np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("its arrays are of another shape")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path} is broken ({printable(error)}): run its analysis again.") from None
+    except NO_ARRAYS as error:
+        raise _broken(path, printable(error)) from None
     return arrays
 
 
@@ -139,8 +144,12 @@ def _waveform(path: Path) -> Array:
     try:
         samples, rate = soundfile.read(path, dtype="float64", always_2d=True, frames=60 * RATE)
     except (OSError, soundfile.SoundFileError) as error:
-        raise BadInput(f"{path} is broken ({printable(error)}): run its analysis again.") from None
+        raise _broken(path, printable(error)) from None
     if rate != RATE or not len(samples):
-        raise BadInput(f"{path} is broken (it is empty, or not of {RATE} Hz): run its analysis again.")
+        raise _broken(path, f"it is empty, or not of {RATE} Hz")
     first: Array = samples[:, 0]
     return first
+
+
+def _broken(path: Path, reason: str) -> BadInput:
+    return BadInput(f"{path} is broken ({reason}): run its analysis again.")

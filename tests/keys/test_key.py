@@ -100,6 +100,17 @@ def test_truncated_and_foreign_files_are_refused(key: SecretKey, tmp_path: Path,
             SecretKey.load(path)
 
 
+def test_a_header_that_is_no_python_is_a_sentence(key: SecretKey, tmp_path: Path) -> None:
+    """`TokenError` of Python's own tokenizer, with which NumPy reads old headers."""
+    path, damaged = tmp_path / "key.npz", tmp_path / "damaged.npz"
+    key.save(path)
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(damaged, "w") as archive:
+        for name in whole.namelist():
+            archive.writestr(name, whole.read(name).replace(b"'shape': ()", b"'shape': ( "))
+    with pytest.raises(BadInput, match=r"damaged\.npz: this is not a complete key file"):
+        SecretKey.load(damaged)
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_no_flipped_byte_gives_another_key(key: SecretKey, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"key{ending}"

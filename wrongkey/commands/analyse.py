@@ -147,9 +147,10 @@ def run(options: argparse.Namespace) -> int:
         answer({"folder": folder.path, **read_json(described, Analysis)})
         return 0
     from wrongkey.analysis_summary import sentences
+    from wrongkey.reports.analyses import read_analysis
 
     conclude(
-        *sentences(described),
+        *sentences(read_analysis(described)),
         f"{described.with_suffix('.parquet')} is done; look at it with: {report_hint([options.out])}",
     )
     return 0

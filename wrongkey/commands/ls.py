@@ -58,8 +58,7 @@ def _sweeps(place: Path) -> Iterator[dict[str, Any]]:
             continue
         try:
             run = load_run(folder)
-            cautions = f" ({' '.join(run.cautions)})" if run.cautions else ""
-            yield {**facts(run), "result": f"{result(run)}{cautions}"}
+            yield {**facts(run), "result": _with_cautions(result(run), run.cautions)}
         except BadInput as error:
             yield {"folder": str(folder), "kind": "sweep", "state": "unreadable", "result": str(error)}
 
@@ -94,7 +93,7 @@ def _attacked(run: AttackRun) -> dict[str, Any]:
         "trials": suite.get("config", {}).get("trials"),
         "attacks": [name for name, about in suite.get("attacks", {}).items() if not about.get("obstacle")],
         "verdicts": {asset: found.worst(asset).word.value for asset in ASSETS},
-        "result": found.sentence.partition(". ")[0] + ".",
+        "result": _with_cautions(found.sentence.partition(". ")[0] + ".", run.cautions),
     }
 
 
@@ -102,8 +101,8 @@ def _analyses(place: Path) -> Iterator[dict[str, Any]]:
     from wrongkey.analysis_summary import sentences
     from wrongkey.errors import BadInput
     from wrongkey.evaluation.run_folder.folder import find_files
-    from wrongkey.evaluation.run_folder.schema import Analysis, read_json
     from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
+    from wrongkey.reports.analyses import read_analysis
 
     paths = [path for name in ANALYSIS_COLUMNS for path in find_files(place, f"{name}.json")]
     for path in paths:
@@ -111,14 +110,13 @@ def _analyses(place: Path) -> Iterator[dict[str, Any]]:
             continue
         about = {"folder": str(path.parent.parent), "kind": f"analysis of {path.stem}"}
         try:
-            said = read_json(path, Analysis)
-            setting = said.get("setting", {})
+            analysis = read_analysis(path)
             yield {
                 **about,
-                **{name: setting.get(name) for name in ABOUT},
-                "date": said.get("made"),
+                **{name: analysis.setting.get(name) for name in ABOUT},
+                "date": analysis.about.get("made"),
                 "state": "complete",
-                "result": " ".join(sentences(path)[:1]),
+                "result": _with_cautions(" ".join(sentences(analysis)[:1]), analysis.cautions),
             }
         except BadInput as error:
             yield {**about, "state": "unreadable", "result": str(error)}
@@ -146,6 +144,11 @@ def _strengths(place: Path) -> Iterator[dict[str, Any]]:
                 }
         except BadInput as error:
             yield {**about, "state": "unreadable", "result": str(error)}
+
+
+def _with_cautions(result: str, cautions: Sequence[str]) -> str:
+    """What came of a run, and in brackets what a reader must know beside it."""
+    return f"{result} ({' '.join(cautions)})" if cautions else result
 
 
 def _row(one: dict[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.adapters.pretrained import split_options, tensors_alone
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
 from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.files import explained_errors
 
 FIRST = "encoder.embed.conv.0"
 SHORTEST = 32  # frames; ESPnet's subsamplings by up to 8 refuse fewer than 16
@@ -188,7 +189,9 @@ def _files(folder: Path, file: str | None) -> tuple[Path, Path]:
     if meta.is_file() and not (folder / "config.yaml").is_file():
         yaml = _espnets("yaml")
         try:
-            named = yaml.safe_load(meta.read_text(encoding="utf-8"))
+            with explained_errors(meta, "check its permissions", action="read"):
+                content = meta.read_text(encoding="utf-8")
+            named = yaml.safe_load(content)
             config, weights = named["yaml_files"]["asr_train_config"], named["files"]["asr_model_file"]
         except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise BadInput(f"{meta} names no asr_train_config and asr_model_file: give an ASR model.") from error

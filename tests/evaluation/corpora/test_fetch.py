@@ -4,6 +4,8 @@ import errno
 import gzip
 import hashlib
 import io
+import lzma
+import random
 import re
 import socket
 import tarfile
@@ -287,6 +289,37 @@ def zipped(**members: bytes) -> bytes:
     return packed.getvalue()
 
 
+def unknown_compression() -> bytes:
+    content = bytearray(zipped(a=b"x" * 99))
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 10] = content[8] = 77  # the methods in the list of contents, and before the member
+    return bytes(content)
+
+
+def encrypted() -> bytes:
+    content = bytearray(zipped(a=b"x" * 99))
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    content[6] |= 1
+    return bytes(content)
+
+
+def flipped_lzma() -> bytes:
+    """A tar.xz whose first member can be read, and whose second cannot."""
+    content = bytearray(lzma.compress(plain_tar()))
+    content[len(content) // 2] ^= 0xFF
+    return bytes(content)
+
+
+def plain_tar() -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name in ("one", "two"):
+            entry = tarfile.TarInfo(name)
+            entry.size = 300_000
+            tar.addfile(entry, io.BytesIO(random.Random(0).randbytes(300_000)))
+    return packed.getvalue()
+
+
 def linked() -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
@@ -308,6 +341,9 @@ def linked() -> bytes:
         (librispeech()[:50_000], "damaged"),
         (gzip.compress(gzip.decompress(librispeech())[:50_000]) + b"no gzip", "damaged"),
         (b"", "damaged"),
+        (unknown_compression(), "damaged"),  # NotImplementedError
+        (encrypted(), "damaged"),  # RuntimeError
+        (flipped_lzma(), "damaged"),  # LZMAError
     ],
 )
 def test_unsafe_and_damaged_archives(

@@ -1,5 +1,6 @@
 """Two runs of one experiment beside each other: made-up run folders, one of them changed."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -68,6 +69,19 @@ def test_trials_that_differ_are_named(tmp_path):
     assert found.outputs is not None and not found.exact
     assert [(one.key, one.of) for one in found.outputs] == [(1, "a c"), (2, "a b")]  # the largest first
     assert "  key 1, a c: 0.4 there, 0.45 here." in of_scores(found)
+
+
+def test_trials_that_cannot_be_read_are_a_sentence(tmp_path, monkeypatch):
+    a, b = written(tmp_path / "a", EERS), written(tmp_path / "b", EERS)
+    for run in (a, b):
+        keep(run, [[0.1, 0.2]] * 3)
+    monkeypatch.setattr(Path, "read_text", unreadable)
+    with pytest.raises(BadInput, match=r"trials\.txt cannot be read \(Input/output error\): check its permissions"):
+        compare_runs(a, b)
+
+
+def unreadable(path, **kwargs):
+    raise OSError(errno.EIO, "Input/output error")
 
 
 def test_what_a_manifest_does_not_say_counts_as_another():

@@ -1,6 +1,9 @@
 """The paper's figures from what analyses kept: what is drawn, of whom, and one sentence for broken files."""
 
+import io
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ import soundfile
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.vocabulary import ANALYSIS_COLUMNS
 from wrongkey.reports.analyses import Analysis, find_analyses
+from wrongkey.reports.content.gather import Gathered
 from wrongkey.reports.figures.spectrograms import PIXELS, smaller
 from wrongkey.reports.figures.style import save_figure, styled
+from wrongkey.reports.page.drawn import figures
 from wrongkey.reports.paper.figures import paper_figures
 
 RANDOM = np.random.default_rng(0)
@@ -104,6 +109,73 @@ def test_broken_media_are_one_sentence(tmp_path: Path, arrays: dict[str, Any]) -
     path.write_bytes(b"nothing")
     with pytest.raises(BadInput, match=r"samples\.npz is broken"):
         paper_figures([analysis])
+
+
+def compressed_damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(content)
+
+
+def unknown_compression(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for header, offset in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
+        content[content.index(header) + offset] = 77
+    path.write_bytes(content)
+
+
+def encrypted(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for header, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        content[content.index(header) + offset] |= 1
+    path.write_bytes(content)
+
+
+def unbalanced_header(path: Path) -> None:
+    header = io.BytesIO()
+    np.save(header, np.zeros((3, 3)))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("plain.npy", header.getvalue().replace(b"(3, 3)", b"(3, 3 "))
+
+
+def endless_shape(path: Path) -> None:
+    header = io.BytesIO()
+    np.save(header, np.zeros((3, 3)))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "plain.npy", header.getvalue().replace(b"(3, 3), }" + b" " * 25, b"(3, 3" + b"0" * 25 + b"), }")
+        )
+
+
+DAMAGES = [compressed_damage, unknown_compression, encrypted, unbalanced_header, endless_shape]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("leaks", "a-b-samples.npz"), ("phase", "a-b-rom-3-decryptions.npz"), ("phase", "a-b-rom-3-encrypted-pghi.npz")],
+)
+def test_damaged_archives_are_one_sentence(
+    tmp_path: Path, damage: Callable[[Path], None], name: str, file: str
+) -> None:
+    """zlib.error, NotImplementedError, RuntimeError, TokenError, OverflowError."""
+    analysis = analysed(tmp_path / "a", name)
+    damage(tmp_path / "a/media" / name / file)
+    with pytest.raises(BadInput, match=rf"{file} is broken .*: run its analysis again"):
+        paper_figures([analysis])
+
+
+def test_a_picture_that_lacks_reconstructed_speech_is_one_sentence(tmp_path: Path) -> None:
+    analysis = analysed(tmp_path / "a", "phase")
+    np.savez(tmp_path / "a/media/phase/a-b-rom-3-encrypted-pghi.npz", allow_pickle=False, given=levels())
+    with pytest.raises(BadInput, match=r"pghi\.npz is broken \(it lacks reconstructed speech\)"):
+        paper_figures([analysis])
+
+
+def test_both_figures_of_phase_are_on_the_page(tmp_path: Path) -> None:
+    found = Gathered([], [], [], [], [analysed(tmp_path / "a", "phase")])
+    drawn = [one for one in figures(found, real=False) if one.name in ("fig7", "fig8")]
+    assert [(one.name, one.anchor) for one in drawn] == [("fig7", "analysis-phase"), ("fig8", "analysis-phase")]
 
 
 def test_a_picture_is_made_smaller_by_means() -> None:
