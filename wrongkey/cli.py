@@ -24,7 +24,7 @@ from wrongkey.errors import BadInput
 from wrongkey.examples import EXAMPLES
 from wrongkey.parser import Parser, leaves
 from wrongkey.progress import close_bars
-from wrongkey.stops import stop_on_signals
+from wrongkey.stops import stop_behind, stop_on_signals
 from wrongkey.terminal import complain, flush, hang_up, prepare_streams, silent
 
 COMMANDS = (
@@ -54,21 +54,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with stop_on_signals(last=own):
         try:
             return _run(sys.argv[1:] if arguments is None else list(arguments))
-        except BadInput as error:
-            complain(str(error))
-            return 2
-        except MemoryError as error:
-            complain(f"Memory ran out ({str(error) or 'of this process'}): ask for less at a time.")
-            return 2
-        except KeyboardInterrupt as error:
-            complain("Stopped; finished shards are kept, and the same command continues.")
-            return 128 + getattr(error, "number", signal.SIGINT)
-        except BrokenPipeError:
-            return READER_GONE
+        except (Exception, KeyboardInterrupt) as error:
+            return _failed(error)
         finally:
             if own:
                 gc.freeze()  # PyTorch's objects end with the process: collecting them takes half a second
             hang_up()
+
+
+def _failed(error: BaseException) -> int:
+    """Say in a sentence why a command ended, and return its exit code; an error that is none of these is raised."""
+    if (stop := stop_behind(error)) is not None:
+        complain("Stopped; finished shards are kept, and the same command continues.")
+        return 128 + getattr(stop, "number", signal.SIGINT)
+    if isinstance(error, BrokenPipeError):
+        return READER_GONE
+    if isinstance(error, MemoryError):
+        complain(f"Memory ran out ({str(error) or 'of this process'}): ask for less at a time.")
+    elif isinstance(error, BadInput):
+        complain(str(error))
+    else:
+        raise error
+    return 2
 
 
 def _run(arguments: list[str]) -> int:

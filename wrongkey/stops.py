@@ -21,6 +21,17 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+def stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """What stopped the command, where an error is that or came up while it passed: None for any other error.
+
+    A library may fail when it cleans up after an exception in the middle of its work, as matplotlib does where a
+    compressor is interrupted.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
+
+
 @contextmanager
 def stop_on_signals(last: bool) -> Iterator[None]:
     """Raise `Stopped` on each of `SIGNALS` except those that the process ignores (`nohup`).

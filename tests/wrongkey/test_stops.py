@@ -5,13 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.narrow import present
+from wrongkey.cli import main
 from wrongkey.evaluation.corpora import open_corpus
+from wrongkey.evaluation.models.asking import model_at_fault
 
 ROOT = Path(__file__).parents[2]
 SWEEP = "sweep --model tests.toys:slow --corpus bundled --replicates 0 --keys 400".split()
@@ -72,6 +75,45 @@ def test_a_stopped_sweep_says_so_and_continues(asked, number, workers, whole_gro
         assert again.wait(300) == 0
         now = {path.name: path.stat().st_mtime_ns for path in out.glob("scores/incorrect-*")}
         assert kept.items() <= now.items()  # key 0 may have been the later one
+
+
+def fail_in_cleaning_up() -> None:
+    """As a library that closes a stream which a signal interrupted."""
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        raise zlib.error("inconsistent stream state")
+
+
+def fail_as_a_model() -> None:
+    with model_at_fault("yours"):
+        fail_in_cleaning_up()
+
+
+def fail_in_memory() -> None:
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise MemoryError from None
+
+
+@pytest.mark.parametrize("work", [fail_in_cleaning_up, fail_as_a_model, fail_in_memory])
+def test_a_library_that_fails_when_it_is_stopped_hides_no_signal(work, monkeypatch, capsys):
+    """Found by benchmarks.faults: matplotlib's PDF, interrupted while it compressed, ended in a traceback."""
+    monkeypatch.setattr("wrongkey.cli._run", lambda arguments: work())
+    assert main([]) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == SAID
+
+
+def test_any_other_error_of_ours_keeps_its_traceback(monkeypatch):
+    """It is a fault of wrongkey, and the traceback says where."""
+
+    def work(arguments: list[str]) -> int:
+        raise zlib.error("inconsistent stream state")
+
+    monkeypatch.setattr("wrongkey.cli._run", work)
+    with pytest.raises(zlib.error):
+        main([])
 
 
 def test_nohup_is_respected(asked):
