@@ -96,7 +96,9 @@ class Started:
 
 
 # loky's tracker says so where a command is stopped while it starts processes, and removes the semaphores
-SEMAPHORES = re.compile(r"\S*resource_tracker\.py:\d+: UserWarning: .*leaked semlock objects.*\n\s*warnings\.warn\(\n?")
+SEMAPHORES = re.compile(
+    r"\S*resource_tracker\.py:\d+: UserWarning: .*(?:leaked semlock|/loky-).*\n\s*warnings\.warn\(.*\n?"
+)
 
 
 def unclean(said: str) -> str | None:
