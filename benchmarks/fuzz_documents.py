@@ -1,4 +1,4 @@
-"""Weights, keys, settings and the JSON files that people hand on, as kinds for `benchmarks.fuzz`."""
+"""Weights, settings and the JSON files that people hand on, as kinds for `benchmarks.fuzz`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from wrongkey.evaluation.models.adapters.rawnext_network import RawNeXt
 from wrongkey.evaluation.models.bundled.asc_convmixer import load_asc_convmixer
 from wrongkey.evaluation.models.bundled.asr_words import load_asr_words
 from wrongkey.evaluation.models.bundled.asv_raw import load_asv_raw, weights_file
-from wrongkey.keys import SecretKey
 from wrongkey.parser import leaves
 from wrongkey.reports.content import report_content
 from wrongkey.reports.page.write import Asked, write_again
@@ -36,22 +35,6 @@ from wrongkey.reports.scheme_board.gather import gather, merged, read_board
 from wrongkey.reports.scheme_board.write import to_json, to_text
 
 LEVELS, CHANNELS, CODE = (1,) * 6, (32,) * 6, 8  # of the smallest RawNeXt: its convolutions have groups of 16
-
-
-def key(name: str) -> Kind:
-    """A key file."""
-
-    def make(folder: Path) -> Path:
-        SecretKey.from_seed("rom", 5, seed=1).save(folder / name)
-        return folder / name
-
-    return Kind(make, use_key)
-
-
-def use_key(file: Path) -> None:
-    """Load a key file, which must hold the key that was saved."""
-    if SecretKey.load(file) != SecretKey.from_seed("rom", 5, seed=1):
-        raise AssertionError("a damaged key file was read as another key")
 
 
 def settings(folder: Path) -> Path:
@@ -166,8 +149,6 @@ def use_salt(file: Path) -> None:
 
 
 KINDS: dict[str, Kind] = {
-    "key npz": key("key.npz"),
-    "key safetensors": key("key.safetensors"),
     "toml": Kind(settings, use_settings),
     "weights pt": checkpoint("small.pt", torch.save),
     "weights npz": checkpoint("small.npz", save_npz),

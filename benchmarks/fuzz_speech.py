@@ -24,14 +24,15 @@ def speech(seconds: float, seed: int = 0) -> np.ndarray:
     return 0.3 * np.sin(samples / 900) * rng.standard_normal(len(samples)).clip(-3, 3) / 3
 
 
-def audio(name: str, kind: str | None = None, subtype: str | None = None) -> Kind:
-    """A sound file of a container and an encoding."""
+def audio(name: str, kind: str | None = None, subtype: str | None = None, rate: int = RATE) -> Kind:
+    """A sound file of a container and an encoding; `rate` is the one that the format knows, if it knows one alone."""
+    samples = speech(0.5 * rate / RATE)
 
     def make(folder: Path) -> Path:
-        soundfile.write(folder / name, speech(0.5), RATE, subtype, format=kind)
+        soundfile.write(folder / name, samples, rate, subtype, format=kind)
         return folder / name
 
-    return Kind(make, use_audio, decoded=8 * len(speech(0.5)))
+    return Kind(make, use_audio, decoded=8 * RATE // 2)
 
 
 def use_audio(file: Path) -> None:
@@ -61,6 +62,8 @@ def kaldi(damaged: str) -> Kind:
             "utt2spk": [f"{id} {id.partition('-')[0]}" for id in ids],
             "text": [f"{id} HELLO WORLD" for id in ids],
             "spk2gender": ["anna f", "bert m"],
+            "utt2gender": ["anna-0 f", "anna-1 female", "bert-0 m", "bert-1 male"],
+            "utt2session": ["anna-0 monday", "anna-1 tuesday", "bert-0 1", "bert-1 2"],
             "segments": [f"{id} {id} 0.00 0.04" for id in ids],
         }
         for name, lines in lists.items():
@@ -132,12 +135,15 @@ def enrolled(name: str, lines: Sequence[str]) -> Kind:
     return Kind(make, use)
 
 
-def trials(folder: Path) -> Path:
-    """Write a trial list and its corpus."""
-    folder_of_speakers(folder)
-    lines = ["1 anna/0 anna/1", "0 anna/0 bert/1", "1 bert/0.wav bert/1.wav", "0 bert/0 anna/1"]
-    (folder / "trials.txt").write_text("".join(f"{line}\n" for line in lines))
-    return folder / "trials.txt"
+def trials(lines: Sequence[str]) -> Kind:
+    """A trial list beside its corpus."""
+
+    def make(folder: Path) -> Path:
+        folder_of_speakers(folder)
+        (folder / "trials.txt").write_text("".join(f"{line}\n" for line in lines))
+        return folder / "trials.txt"
+
+    return Kind(make, use_trials)
 
 
 def use_trials(file: Path) -> None:
@@ -165,6 +171,7 @@ def use_only(file: Path) -> None:
     open_corpus(f"folder:{file.parent}").only_listed(file)
 
 
+KALDI = ("wav.scp", "utt2spk", "text", "spk2gender", "segments", "utt2gender", "utt2session")
 JSON_LINE = '{{"audio_filepath": "{0}/{1}.wav", "text": "hello", "speaker": "{0}", "offset": 0.01, "duration": 0.02}}'
 KINDS: dict[str, Kind] = {
     "wav": audio("a.wav"),
@@ -181,12 +188,27 @@ KINDS: dict[str, Kind] = {
     "ogg vorbis": audio("a.ogg", subtype="VORBIS"),
     "ogg opus": audio("a.opus", "OGG", "OPUS"),
     "mp3": audio("a.mp3"),
-    **{f"kaldi {name}": kaldi(name) for name in ("wav.scp", "utt2spk", "text", "spk2gender", "segments")},
+    "nist": audio("a.sph", "NIST"),
+    "nist ulaw": audio("a.sph", "NIST", "ULAW"),
+    "voc": audio("a.voc"),
+    "avr": audio("a.avr"),
+    "ircam": audio("a.sf", "IRCAM"),
+    "paf": audio("a.paf"),
+    "paf 24 bit": audio("a.paf", subtype="PCM_24"),
+    "pvf": audio("a.pvf"),
+    "svx": audio("a.svx"),
+    "wve": audio("a.wve", subtype="ALAW", rate=8_000),
+    "gsm": audio("a.gsm", "RAW", "GSM610", rate=8_000),
+    "vox": audio("a.vox", "RAW", "VOX_ADPCM", rate=8_000),
+    **{f"kaldi {name}": kaldi(name) for name in KALDI},
     "tsv": listed("tsv", "list.tsv", ["id\tpath\tsentence\tclient_id\tgender", "0\tanna/0.wav\thi\tanna\tf",
                                       "1\tbert/1.wav\tyes\tbert\tmale"]),
     "jsonl": listed("jsonl", "list.jsonl", [JSON_LINE.format("anna", 0), JSON_LINE.format("bert", 1)]),
     "dcase": listed("dcase", "list.csv", ["filename\tscene_label", "anna/0.wav\tpark", "bert/1.wav\tbus"]),
-    "trials": Kind(trials, use_trials),
+    "trials": trials(["1 anna/0 anna/1", "0 anna/0 bert/1", "1 bert/0.wav bert/1.wav", "0 bert/0 anna/1"]),
+    "trials Kaldi": trials(["anna/0 anna/1 target", "anna/0 bert/1 nontarget", "bert/0 bert/1 target"]),
+    "trials speakers": trials(["anna anna/1 target", "anna bert/1 nontarget", "bert bert/1 target"]),
+    "trials tabs": trials(["target\tanna/0\tanna/1", "nontarget\tanna/0\tbert/1", "1\tbert/0\tbert/1"]),
     "only": Kind(only_list, use_only),
     **{f"enrolment {name}": enrolled(name, lines) for name, lines in {
         ENROLMENT: ["anna\tanna/0\tanna/1", "bert\tbert/0\tbert/1"],

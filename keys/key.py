@@ -97,7 +97,8 @@ class SecretKey(Secret):
         finite = bool(np.isfinite(matrix).all())
         if not self.orthogonal:
             return check_invertible(float(np.linalg.cond(matrix)) if finite else np.nan)
-        residual = np.abs(matrix @ matrix.T - np.eye(self.size)).max() if finite else np.nan
+        with np.errstate(over="ignore", invalid="ignore"):  # of a damaged file, which is refused below
+            residual = np.abs(matrix @ matrix.T - np.eye(self.size)).max() if finite else np.nan
         if not residual <= TOLERANCE:  # NaN is refused too
             raise BadInput(
                 f"This matrix is not orthogonal: max|K K^T - I| is {residual:.3g}, not {TOLERANCE:g} or less."

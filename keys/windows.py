@@ -97,8 +97,9 @@ class Windows:
         padded = int(first[-1]) + self.span
         sums = windows.new_zeros(*windows.shape[:-1], padded).index_add_(-1, places, windows)
         mean = sums / places.bincount(minlength=padded).clamp(min=1)
-        samples = padded - self.before - self.after if samples is None else samples
-        return F.pad(mean, (-self.before, samples + self.before - padded))
+        samples = max(0, padded - self.before - self.after) if samples is None else samples
+        speech = mean[..., self.before : self.before + samples]
+        return F.pad(speech, (0, samples - speech.shape[-1]))
 
 
 def windowed_query(speech: Tensor, layer: nn.Module) -> Tensor:

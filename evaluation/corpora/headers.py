@@ -182,7 +182,7 @@ def _nist(file: BinaryIO, start: int, end: int, head: bytes) -> Samples | None:
     file.seek(start)
     text = file.read(1024).decode("latin-1")
     size = re.match(r"NIST_1A\s+(\d{1,6})\s", text)
-    fields = {name: int(value) for name, value in re.findall(r"(\w+) -i (\d{1,18})\s", text)}
+    fields = {name: int(value) for name, value in re.findall(r"(\w+) -(?:i|s\d+) (\d{1,18})\s", text)}
     if size is None:
         return None
     frame = fields.get("channel_count", 1) * fields.get("sample_n_bytes", 2) or 1

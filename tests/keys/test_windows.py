@@ -74,6 +74,12 @@ def test_windows_that_disagree_are_averaged() -> None:
     assert Windows(2, 1).join(torch.tensor([0.0, 1.0, 3.0, 4.0])).tolist() == [0.0, 2.0, 4.0]
 
 
+def test_windows_in_the_padding_alone_hold_no_speech() -> None:
+    windows = Windows(10, 10, before=105)
+    assert windows.join(windows.cut(torch.ones(1)), 1).tolist() == [0.0]
+    assert windows.join(torch.ones(10)).tolist() == []
+
+
 def test_a_waveform_needs_no_axes_of_batch_or_channels() -> None:
     layer = nn.Conv1d(1, 3, 4, stride=2)
     speech = torch.randn(11)

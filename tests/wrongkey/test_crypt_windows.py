@@ -64,6 +64,7 @@ def test_what_is_written_is_what_the_encrypted_model_reads(key, secret) -> None:
         "wrongkey windows samples=999999990 kernel=10 stride=5 dilation=1 before=0 after=0 segment=999999990",
         "wrongkey windows samples=4800 kernel=10 stride=5 dilation=1 before=0 after=999999999 segment=4800",
         "wrongkey windows samples=4800 kernel=2 stride=9 dilation=999999999 before=999999999 after=0 segment=48",
+        "wrongkey windows samples=3000000 kernel=10 stride=1 dilation=333333 before=0 after=0 segment=3000000",
         "wrongkey windows samples=4801 kernel=10 stride=5 dilation=1 before=0 after=0 segment=4800",
         "wrongkey samples=4800",
         "",

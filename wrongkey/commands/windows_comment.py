@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 NUMBERS = ("samples", "kernel", "stride", "dilation", "before", "after", "segment")
 COMMENT = re.compile(r"wrongkey windows " + " ".join(rf"{name}=(?P<{name}>\d{{1,9}})" for name in NUMBERS))
-MOST = 1000  # samples of speech for each sample of its windows: a few samples that are far apart span many
+MOST = 8  # samples of speech and padding for each sample of their windows, which hold most samples once or more
+FEW = 2**19  # samples of speech and padding of a file of any size: a few samples that are far apart span many
 
 
 def comment_of(windows: Windows, segments: int, segment: int) -> str:
@@ -34,14 +35,15 @@ def segments_of(file: Path, found: re.Match[str], sent: Any) -> tuple[Windows, i
 
     samples, kernel, stride, dilation, before, after, segment = map(int, found.groups())
     windows = Windows(kernel, stride, dilation, before, after)
-    count = windows.count(segment) if min(kernel, stride, dilation, segment) > 0 else 0
-    held = samples // max(segment, 1) * count * kernel
-    if not 0 < held <= len(sent) or samples % segment or before + samples + after > MOST * len(sent):
+    count = windows.count(segment) if 0 < stride <= kernel and min(dilation, segment) > 0 else 0
+    segments = samples // max(segment, 1)
+    held, joined = segments * count * kernel, segments * (before + segment + after)
+    if not 0 < held <= len(sent) or samples % segment or joined > max(FEW, MOST * len(sent)):
         raise BadInput(
             f"{printable(file)}: its comment tells of other windows than its {len(sent)} samples hold: encrypt "
             "the speech again with 'wrongkey encrypt --model'."
         )
-    return windows, segment, sent[:held].reshape(samples // segment, -1)
+    return windows, segment, sent[:held].reshape(segments, -1)
 
 
 def speech_of(file: Path, found: re.Match[str], decrypted: Any) -> Any:

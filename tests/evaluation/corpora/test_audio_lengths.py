@@ -167,6 +167,12 @@ def test_nist_follows_its_sample_count(tmp_path: Path) -> None:
     refused(path, content.replace(b"sample_count -i 4001", b"sample_count -i 3001"), "6002 bytes of samples, and 2000")
 
 
+def test_nist_with_bytes_as_text_is_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.sph", np.zeros(800), 16_000, "ULAW", format="NIST")
+    assert b"sample_n_bytes -s1 1" in (tmp_path / "a.sph").read_bytes()
+    assert len(load_audio(tmp_path / "a.sph")) == 800
+
+
 @pytest.mark.parametrize("subtype", ["PCM_24", "FLOAT", "DOUBLE", "ULAW"])
 @pytest.mark.parametrize("form", ["WAV", "AIFF", "AU", "CAF"])
 def test_widths(tmp_path: Path, form: str, subtype: str) -> None:
