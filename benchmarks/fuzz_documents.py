@@ -17,11 +17,14 @@ from safetensors.torch import save_file
 from benchmarks.fuzz_kind import Kind
 from benchmarks.fuzz_run_folder import make as run_folder
 from tests.reports.scheme_board.board_folders import write_cell, write_keystream, write_protocol
+from wrongkey.attacks.board.folder import BoardFolder, Heard
 from wrongkey.attacks.board.protocol import HERE as PROTOCOLS
 from wrongkey.attacks.board.protocol import open_protocol
 from wrongkey.attacks.harness.salt import read_salt
+from wrongkey.attacks.harness.wire import NoMessage, packed, unpacked
 from wrongkey.cli import parser
 from wrongkey.config_file import read_settings
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.adapters.rawnext import load_rawnext
 from wrongkey.evaluation.models.adapters.rawnext_network import RawNeXt
 from wrongkey.evaluation.models.bundled.asc_convmixer import load_asc_convmixer
@@ -123,6 +126,41 @@ def use_board(file: Path) -> None:
         raise AssertionError("a board differs after it was written and read")
 
 
+def board_folder(damaged: str) -> Kind:
+    """The folder of a board of which one file is damaged."""
+
+    def make(folder: Path) -> Path:
+        write_cell(write_protocol(folder))
+        write_keystream(folder)
+        digests = {"victims": "a" * 64, "background": "b" * 64}
+        (folder / "speech.json").write_text(json.dumps({"format": Heard.FORMAT, **digests}))
+        return folder / damaged
+
+    def use(file: Path) -> None:
+        folder = file.parent if file.name in ("protocol.json", "speech.json") else file.parents[1]
+        to_text(gather(folder))
+        BoardFolder(folder).claim_speech("toy", {"victims": "a" * 64, "background": "b" * 64})
+
+    return Kind(make, use)
+
+
+def message(folder: Path) -> Path:
+    """Write what an attack's process sends when it is done."""
+    sent = packed("result", {"believed": True, "detail": "x"}, key=np.eye(4), speech=np.ones(100, np.float32))
+    (folder / "message.npz").write_bytes(sent)
+    return folder / "message.npz"
+
+
+def use_message(file: Path) -> None:
+    """Unpack a message."""
+    try:
+        found = unpacked(file.read_bytes())
+    except NoMessage as error:  # ends the trial with this sentence
+        raise BadInput(error) from error
+    if not isinstance(found.kind, str) or not isinstance(found.fields, dict):
+        raise AssertionError(f"a message of the kind {found.kind!r} with the fields {found.fields!r}")
+
+
 def report(folder: Path) -> Path:
     """Write the report of a run."""
     content: Any = report_content([load_run(run_folder(folder / "run"))], [], [])
@@ -158,6 +196,11 @@ KINDS: dict[str, Kind] = {
     "weights asc-convmixer": bundled("asc-convmixer", load_asc_convmixer),
     "protocol toml": Kind(protocol, use_protocol),
     "board.json": Kind(board, use_board),
+    "board protocol.json": board_folder("protocol.json"),
+    "board speech.json": board_folder("speech.json"),
+    "board cell": board_folder("cells/rom-m004.json"),
+    "board keystream": board_folder("cells/aes-256-ctr.json"),
+    "message": Kind(message, use_message),
     "report.json": Kind(report, use_report),
     "salt.json": Kind(salt, use_salt),
 }

@@ -57,7 +57,8 @@ def decrypted(scheme: str, block: int) -> Kind:
     def make(folder: Path) -> Path:
         drawn(scheme, block).save(folder / "key.npz")
         soundfile.write(folder / "plain.wav", noise(SAMPLES), RATE)
-        command("encrypt", folder / "plain.wav", "--key", folder / "key.npz", "-o", folder / "sent.wav")
+        nonce = ("--nonce", "0123456789abcdef" * 2) if "nonce" in scheme else ()
+        command("encrypt", folder / "plain.wav", "--key", folder / "key.npz", "-o", folder / "sent.wav", *nonce)
         return folder / "sent.wav"
 
     return Kind(make, decrypt, decoded=8 * SAMPLES)

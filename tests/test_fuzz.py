@@ -14,6 +14,7 @@ from benchmarks.fuzz_kinds import KINDS
 from wrongkey.errors import BadInput
 
 FOLDER = Path(__file__).parent / "data" / "found"
+OF_PACKAGES = ("timm-", "espnet-")
 FOUND = sorted(path for path in FOLDER.glob("*/*"))
 
 
@@ -30,7 +31,10 @@ def test_a_damaged_file_is_read_or_refused_in_a_sentence(kind):
 
 @pytest.mark.parametrize("found", FOUND, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_an_input_that_was_found_once_is_read_or_refused_in_a_sentence(found, tmp_path):
-    kind = next(name for name in KINDS if name.replace(" ", "-") == found.parent.name)
+    kind = next((name for name in KINDS if name.replace(" ", "-") == found.parent.name), None)
+    if kind is None and found.parent.name.startswith(OF_PACKAGES):
+        pytest.skip("the package that reads it is not installed")
+    assert kind is not None, "no kind has this name"
     file = KINDS[kind].make(tmp_path)
     shutil.copyfile(found, file)
     outcome = opened(kind, file)

@@ -9,6 +9,7 @@ Commands import torch and whatever else is slow only when they run, so that ``wr
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import os
 import re
@@ -89,6 +90,10 @@ def _run(arguments: list[str]) -> int:
             f"A model, corpus, scheme or attack of yours ended the program (exit {error.code}): raise an exception "
             "instead."
         ) from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise BadInput(f"{error.filename}: this name is too long for a file: check the path.") from error
     finally:
         close_bars()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,7 +30,17 @@ from wrongkey.evaluation.run_folder.vocabulary import DIED, MODEL_DIED
 
 WAIT = 0.2  # seconds between checks that the attack's process is still alive
 LARGEST = 2**31  # bytes that a message from the attack may have
-RESULT = ("success_claimed", "objective", "queries", "model", "measured", "enrolment", "note", "failed", "seconds")
+RESULT: Mapping[str, tuple[type, ...]] = {  # what an attack sends at its end, by types of JSON
+    "success_claimed": (bool, type(None)),
+    "objective": (float, type(None)),
+    "queries": (int,),
+    "model": (bool,),
+    "measured": (dict,),
+    "enrolment": (str,),
+    "note": (str,),
+    "failed": (str,),
+    "seconds": (float,),
+}
 
 
 class ModelFailed(BadInput):
@@ -130,11 +140,19 @@ class Absent:
             message = _received(self.connection)
         except (EOFError, ConnectionError, NoMessage):
             raise ModelFailed(f"The model that {self.name} {MODEL_DIED}.") from None
-        if message.kind == "texts":
-            return [Hypothesis(text, runaway=runaway) for text, runaway in message.fields["texts"]]
-        if message.kind == "numbers":
+        if message.kind == "texts" and isinstance(message.fields.get("texts"), list):
+            return [_hypothesis(one, self.name) for one in message.fields["texts"]]
+        if message.kind == "numbers" and "answers" in message.arrays:
             return torch.from_numpy(message.arrays["answers"]).to(queries.device)
         raise ModelFailed(f"The model that {self.name} returned fails ({message.fields.get('sentence')}).")
+
+
+def _hypothesis(sent: object, name: str) -> Hypothesis:
+    """A text that an attack's model heard, sent as a pair."""
+    match sent:
+        case [str(text), bool(runaway)]:
+            return Hypothesis(text, runaway=runaway)
+    raise ModelFailed(f"The model that {name} returned answers with what is no text.")
 
 
 def _received(connection: Connection) -> Message:
@@ -155,8 +173,10 @@ def _served(connection: Connection, oracles: Oracles, parcels: dict[str, Parcel]
         if message.kind == "done":
             if missing := [name for name in RESULT if name not in message.fields]:
                 raise NoMessage(f"the attack's result lacks {missing[0]!r}")
+            if wrong := [name for name, types in RESULT.items() if type(message.fields[name]) not in types]:
+                raise NoMessage(f"{wrong[0]!r} in the attack's result is of another type")
             return message
-        if message.kind == "parcel" and message.fields.get("name") in parcels:
+        if message.kind == "parcel" and str(message.fields.get("name")) in parcels:
             connection.send_bytes(parcels[message.fields["name"]].data)
         elif "asked" in message.arrays:
             connection.send_bytes(pickled(oracles.answer(message.kind, message.arrays["asked"])))

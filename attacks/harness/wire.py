@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
+from zipfile import ZIP_STORED
 
 import cloudpickle
 import numpy as np
@@ -44,13 +45,18 @@ def packed(kind: str, fields: Mapping[str, Any] | None = None, **arrays: NDArray
 
 
 def unpacked(data: bytes) -> Message:
-    """The message in these bytes. Raises NoMessage where there is none."""
+    """The message in these bytes, which takes no more memory than they do. Raises NoMessage where there is none."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            if any(member.compress_type != ZIP_STORED for member in found.zip.infolist()):
+                raise ValueError("a compressed array, which may unpack to anything")
             kind, fields = json.loads(found["header"].tobytes())
-            return Message(kind, fields, {name: found[name] for name in found.files if name != "header"})
+            arrays = {name: found[name] for name in found.files if name != "header"}
     except Exception as error:  # an attack may send anything
         raise NoMessage(f"the attack sent what is no message ({in_one_line(error)})") from None
+    if not isinstance(kind, str) or not isinstance(fields, dict):
+        raise NoMessage("the attack sent a message without a kind or fields")
+    return Message(kind, fields, arrays)
 
 
 def pickled(content: object) -> bytes:

@@ -16,6 +16,9 @@ from torch import Tensor
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.adapters.ge2e_network import slaney_mel_bank
 
+MOST_FFT = 2**16  # samples of a window: four seconds at 16 kHz
+MOST_BANK = 2**24  # frequencies times mel bands, 128 MiB as they are made
+
 
 @dataclass(frozen=True)
 class LogMel:
@@ -101,6 +104,11 @@ def _check(sample_rate: int, n_fft: int, hop: int, bins: int, floor: float) -> N
     for name, value in (("sample_rate", sample_rate), ("n_fft", n_fft), ("hop", hop), ("bins", bins)):
         if value < 1:
             raise BadInput(f"A spectrogram with {name} = {value} is not possible: give at least 1.")
+    if n_fft > MOST_FFT or n_fft // 2 * bins > MOST_BANK:
+        raise BadInput(
+            f"A spectrogram with n_fft = {n_fft} and bins = {bins} is not possible: give {MOST_FFT} samples at most, "
+            f"and {MOST_BANK} frequencies times bins."
+        )
     if not 0 < floor < float("inf"):
         raise BadInput(f"A spectrogram with floor = {floor} is not possible: give a power above zero.")
 

@@ -323,3 +323,8 @@ def test_wrong_input_is_one_sentence(run, speech, key, tmp_path, capsys):
     assert "atlantis" in refused(capsys, "corpora", "fetch", "atlantis", tmp_path)
     assert "account" in refused(capsys, "corpora", "fetch", "voxceleb1", tmp_path)
     assert not out.exists()
+
+
+def test_a_name_that_is_too_long_for_a_file_is_a_sentence(capsys):
+    assert main(["keys", "show", f"{'a' * 300}.npz"]) == 2
+    assert "this name is too long for a file: check the path" in capsys.readouterr().err

@@ -131,7 +131,7 @@ def load_espnet(place: str) -> Espnet:
     ``?ctc_weight=W`` the weight of CTC in it (default 0.3). Raises BadInput.
     """
     place, options = split_options(place, "espnet", ("file", "beam", "ctc_weight"))
-    config, weights = _files(Path(place), options.get("file"))
+    config, weights = model_files(Path(place), options.get("file"))
     beam = int(_number("beam", options.get("beam", BEAM), 1, 100))
     ctc_weight = _number("ctc_weight", options.get("ctc_weight", CTC_WEIGHT), 0, 1)
     inference = _espnets("espnet2.bin.asr_inference")
@@ -181,7 +181,7 @@ def _espnets(name: str) -> Any:
         raise BadInput(f"Models espnet:… need ESPnet ({error}): run `pip install espnet`.") from error
 
 
-def _files(folder: Path, file: str | None) -> tuple[Path, Path]:
+def model_files(folder: Path, file: str | None) -> tuple[Path, Path]:
     """``config.yaml`` and weights of a folder; BadInput where they are missing or ambiguous."""
     if not folder.is_dir():
         raise BadInput(f"Model folder {folder} is not there: give the folder of an ESPnet2 experiment.")
@@ -192,10 +192,12 @@ def _files(folder: Path, file: str | None) -> tuple[Path, Path]:
             with explained_errors(meta, "check its permissions", action="read"):
                 content = meta.read_text(encoding="utf-8")
             named = yaml.safe_load(content)
-            config, weights = named["yaml_files"]["asr_train_config"], named["files"]["asr_model_file"]
-        except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+            config, weights = (
+                folder / named[kind][name]
+                for kind, name in (("yaml_files", "asr_train_config"), ("files", "asr_model_file"))
+            )
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise BadInput(f"{meta} names no asr_train_config and asr_model_file: give an ASR model.") from error
-        config, weights = folder / config, folder / weights
     else:
         config = folder / "config.yaml"
         found = sorted(folder.glob("*.pth")) if file is None else [folder / os.path.expanduser(file)]
@@ -204,7 +206,7 @@ def _files(folder: Path, file: str | None) -> tuple[Path, Path]:
             raise BadInput(f"{folder} holds {names}: name the weights, as in espnet:{folder}?file=valid.acc.ave.pth.")
         weights = found[0]
     for path in (config, weights):
-        if not path.is_file():
+        if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
             raise BadInput(f"{path} is not there: give the folder of an ESPnet2 experiment.")
     return config, weights
 

@@ -30,13 +30,16 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from wrongkey.errors import KINDS, BadInput
 from wrongkey.evaluation.models.adapters.torchvision_ops import declare_missing_operators
@@ -69,6 +72,9 @@ FRONT_END: Mapping[str, tuple[type, Any]] = {
     "mean": (float, None),
     "std": (float, None),
 }
+MOST_RATE = 1_000_000  # hertz
+MOST_CLIP = 2**22  # bins times frames of a clip: seven minutes of 80 bins at 100 frames per second
+SPARE = 2**16  # weights that a network may have beyond those of its file while it is made
 SET_HERE = ("num_classes", "pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay")
 
 
@@ -142,9 +148,14 @@ def load_timm(place: str) -> TimmScenes:
     top = _settings(_read(path), TOP, path, "")
     front_end = _settings(top["front_end"], FRONT_END, path, "front_end.")
     classes = _classes(top["classes"], path)
-    network, first_layer, head = _network(top["architecture"], top["arguments"], len(classes), path)
-    _fill(network, path.parent / os.path.expanduser(top["weights"]), head, len(classes), path)
-    clip = _clip_front_end(front_end, network.get_submodule(first_layer), path)
+    spectrogram, clip_frames = _spectrogram(front_end, path)
+    weights = path.parent / os.path.expanduser(top["weights"])
+    stored = _stored(weights, path)
+    _check_numbers(top["arguments"], stored, max(front_end["bins"], clip_frames), path)
+    with _no_more_weights_than(2 * _elements(stored) + SPARE, path):
+        network, first_layer, head = _network(top["architecture"], top["arguments"], len(classes), path)
+    _fill(network, strip_prefixes(stored, network.state_dict(), weights), weights, head, len(classes), path)
+    clip = _clip_front_end(front_end, spectrogram, clip_frames, _first(network, first_layer, path), path)
     _keep_learnt_places(network, clip, path)
     network.eval().requires_grad_(False)
     return TimmScenes(network, classes, clip, first_layer, f"timm:{path.stem}", front_end["sample_rate"])
@@ -212,9 +223,11 @@ def _network(architecture: str, arguments: dict[str, Any], classes: int, path: P
             convmixer: nn.Module = timm.models.convmixer.ConvMixer(**{**CONVMIXERS[architecture], **arguments})
             return convmixer, "stem.0", "head"
         network: nn.Module = timm.create_model(architecture, **arguments)
+    except BadInput:
+        raise
     except Exception as error:  # each architecture has its own words for arguments that it cannot take
         raise BadInput(f"{path}: {architecture} cannot be made with these arguments ({error}): mend them.") from error
-    described: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
+    described: Mapping[str, Any] = getattr(network, "pretrained_cfg", {})
     first = described.get("first_conv")
     if not isinstance(first, str):
         raise BadInput(f"{path}: {architecture} has no single first layer for a key: take a ConvMixer or a ViT.")
@@ -230,12 +243,71 @@ def _import_timm() -> Any:
     return timm
 
 
-def _fill(network: nn.Module, weights: Path, head: str, classes: int, path: Path) -> None:
-    """Copies the checkpoint into the network; BadInput names the first tensor that does not fit."""
-    if not weights.is_file():
+def _stored(weights: Path, path: Path) -> dict[str, Tensor]:
+    """The tensors of the checkpoint."""
+    if not os.path.isfile(weights):  # Path.is_file raises for a name that is too long
         raise BadInput(f"{path} sets weights = {weights.name!r}, but there is no {weights}.")
+    return read_state_dict(weights)
+
+
+def _elements(tensors: Mapping[str, Tensor]) -> int:
+    return sum(tensor.numel() for tensor in tensors.values())
+
+
+def _check_numbers(arguments: Mapping[str, Any], stored: Mapping[str, Tensor], longest: int, path: Path) -> None:
+    """Refuse numbers that no network of these weights has: it would fill the memory before any shape is compared."""
+    for name, value in arguments.items():
+        most = longest if name == "img_size" else max(_elements(stored), SPARE)
+        for number in _numbers(value):
+            if abs(number) > most:
+                raise BadInput(
+                    f"{path} sets arguments.{name} = {value}, more than its weights or its clips have: mend it."
+                )
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """All numbers of an argument, which may be a list or a table."""
+    match value:
+        case bool():
+            return
+        case int() | float():
+            yield value
+        case list():
+            for one in value:
+                yield from _numbers(one)
+        case dict():
+            yield from _numbers([*value.values()])
+
+
+@contextmanager
+def _no_more_weights_than(most: int, path: Path) -> Iterator[None]:
+    """Refuse a network as soon as it has registered more weights than its file could fill."""
+    made = 0
+
+    def count(module: nn.Module, name: str, weight: nn.Parameter | None) -> None:
+        nonlocal made
+        made += 0 if weight is None else weight.numel()
+        if made > most:
+            raise BadInput(f"{path}: this network has many more weights than its file holds: check the arguments.")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _first(network: nn.Module, name: str, path: Path) -> nn.Module:
+    """The first layer."""
+    try:
+        return network.get_submodule(name)
+    except AttributeError as error:
+        raise BadInput(f"{path}: with these arguments the network has no first layer {name}: mend them.") from error
+
+
+def _fill(network: nn.Module, stored: Mapping[str, Tensor], weights: Path, head: str, classes: int, path: Path) -> None:
+    """Copies the checkpoint into the network; BadInput names the first tensor that does not fit."""
     expected = network.state_dict()
-    stored = strip_prefixes(read_state_dict(weights), expected, weights)
     for name, value in expected.items():
         if name.endswith("num_batches_tracked"):
             continue
@@ -251,25 +323,41 @@ def _fill(network: nn.Module, weights: Path, head: str, classes: int, path: Path
         )
     if strange := [name for name in stored if name not in expected]:
         raise BadInput(f"{weights} has {strange[0]}, which the architecture of {path} has not: check the arguments.")
-    network.load_state_dict(expected | stored)
+    network.load_state_dict(expected | dict(stored))
 
 
 # the front end
 
 
-def _clip_front_end(given: Mapping[str, Any], layer: nn.Module, path: Path) -> ClipFrontEnd:
+def _spectrogram(given: Mapping[str, Any], path: Path) -> tuple[LogMel | LogLinear, int]:
+    """The front end, and the frames of a clip."""
     if given["scale"] not in SCALES:
         raise BadInput(f"{path} sets front_end.scale = {given['scale']!r}: choose one of {', '.join(SCALES)}.")
     if (given["mean"] is None) != (given["std"] is None):
         raise BadInput(f"{path} sets one of front_end.mean and front_end.std: give both, or none for clip by clip.")
-    if given["std"] is not None and not given["std"] > 0:
-        raise BadInput(f"{path} sets front_end.std = {given['std']}: give a deviation above zero.")
+    if given["std"] is not None and not (given["std"] > 0 and isfinite(given["std"]) and isfinite(given["mean"])):
+        raise BadInput(
+            f"{path} sets front_end.mean = {given['mean']} and std = {given['std']}: give numbers, a deviation above "
+            "zero."
+        )
+    if given["sample_rate"] > MOST_RATE:
+        raise BadInput(f"{path} sets front_end.sample_rate = {given['sample_rate']}: give {MOST_RATE} hertz at most.")
     try:
         names = ("sample_rate", "n_fft", "hop", "bins", "floor")
         spectrogram = SCALES[given["scale"]](**{name: given[name] for name in names})
     except BadInput as error:
         raise BadInput(f"{path}, front_end: {error}") from error
-    clip_frames = 1 + round(given["clip_seconds"] * given["sample_rate"]) // given["hop"]
+    seconds = given["clip_seconds"]
+    if not 0 <= seconds * given["sample_rate"] / given["hop"] * given["bins"] <= MOST_CLIP:  # NaN is refused too
+        raise BadInput(
+            f"{path} sets front_end.clip_seconds = {seconds}: give a clip of {MOST_CLIP} bins times frames at most."
+        )
+    return spectrogram, 1 + round(seconds * given["sample_rate"]) // given["hop"]
+
+
+def _clip_front_end(
+    given: Mapping[str, Any], spectrogram: LogMel | LogLinear, clip_frames: int, layer: nn.Module, path: Path
+) -> ClipFrontEnd:
     rows, columns = _patch(layer)
     bins, frames = given["bins"] // rows * rows, clip_frames // columns * columns
     if bins < 1 or frames < 1:

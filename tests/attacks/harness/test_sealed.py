@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 
 from tests.attacks.harness import canaries
 from tests.narrow import present
@@ -138,9 +139,25 @@ def test_a_message_that_is_too_large_or_lacks_a_part_is_the_fault_of_the_attack(
     theirs.send_bytes(packed("done", {"success_claimed": True}))
     with pytest.raises(NoMessage, match="result lacks 'objective'"):
         boundary._served(ours, cast(Any, None), {})
+    theirs.send_bytes(packed("done", dict.fromkeys(boundary.RESULT)))
+    with pytest.raises(NoMessage, match="'queries' in the attack's result is of another type"):
+        boundary._served(ours, cast(Any, None), {})
+    theirs.send_bytes(packed("parcel", {"name": ["a", "list"]}))
+    with pytest.raises(NoMessage, match="asked nothing"):
+        boundary._served(ours, cast(Any, None), {})
     monkeypatch.setattr(boundary, "LARGEST", 200)
     rows = run(tmp_path / "run", canaries.Seeds, trials=1)
     assert rows["failed"].str.contains("sent more than").all() and rows["key_error"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"texts": 5}, {"texts": [["hello"]]}, {"texts": [["hello", "no"]]}, {"texts": [5]}, {}]
+)
+def test_a_model_of_an_attack_that_answers_with_no_texts_breaks_the_attack_down(fields):
+    ours, theirs = Pipe()
+    theirs.send_bytes(packed("texts", fields))
+    with pytest.raises(boundary.ModelFailed):
+        boundary.Absent(ours, "toy").transcribe(torch.zeros(1, 4))
 
 
 def test_who_does_not_know_the_password_is_not_taken_for_the_attack():
