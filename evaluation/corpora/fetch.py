@@ -213,10 +213,11 @@ def _continue(url: str, part: Path, progress: Progress) -> None:
     """One connection: append to `part` what is missing; `_Broken` where it fails or the answer ends early."""
     offset = _size(part)
     request = urllib.request.Request(url, headers={"User-Agent": "wrongkey", "Accept-Encoding": "identity"})
-    if offset:
+    version = _version(part)
+    if offset and version is not None:
         request.add_header("Range", f"bytes={offset}-")
-        if _validator(part).is_file():
-            request.add_header("If-Range", _validator(part).read_text())
+        if version:
+            request.add_header("If-Range", version)
     try:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -264,6 +265,14 @@ def _remember(part: Path, headers: http.client.HTTPMessage) -> None:
         _validator(part).write_text(version)
     else:
         _validator(part).unlink(missing_ok=True)
+
+
+def _version(part: Path) -> str | None:
+    """What was kept of the version of a part; empty where the server named none, None where the file is damaged."""
+    if not _validator(part).is_file():
+        return ""
+    kept = _validator(part).read_text(encoding="latin-1")
+    return kept if kept and kept.isascii() and kept.isprintable() else None
 
 
 def _validator(part: Path) -> Path:

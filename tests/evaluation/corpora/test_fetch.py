@@ -227,6 +227,16 @@ def test_changed_file_starts_over(published: Files, tmp_path: Path) -> None:
     assert published.asked[-1] == "bytes=50000-"
 
 
+@pytest.mark.parametrize("kept", [b"\xff\xfe", b"a tag\r\nof two lines", b""])
+def test_a_part_whose_version_is_damaged_starts_over(published: Files, tmp_path: Path, kept: bytes) -> None:
+    published.break_after = [50_000] + [0] * module.ATTEMPTS
+    with pytest.raises(BadInput, match="broke off"):
+        fetch(NAME, tmp_path, base_url=published.url)
+    (tmp_path / f"{ARCHIVE}.part.version").write_bytes(kept)
+    assert fetch(NAME, tmp_path, base_url=published.url).is_dir()
+    assert published.asked[-1] is None
+
+
 @pytest.mark.parametrize("surplus", [0, 100])
 def test_part_that_needs_no_more(published: Files, tmp_path: Path, surplus: int) -> None:
     """Complete: nothing is sent again. Longer than the file: it is another file, and starts over."""
