@@ -34,6 +34,7 @@ import soundfile
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.begin import set_batch_size
 from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.engine import BatchSize
 from wrongkey.evaluation.run_folder import compaction, groups
 from wrongkey.evaluation.run_folder.compaction import compact
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
@@ -392,7 +393,7 @@ def resume(folder: Path, identity: dict[str, Any] = IDENTITY) -> RunFolder:
             used=[],
             task=SimpleNamespace(about=lambda: {"trials": None}, metric="eer"),
             device=SimpleNamespace(type="cpu"),
-            engine=SimpleNamespace(batch=SimpleNamespace(rows=2, chosen=True)),
+            engine=SimpleNamespace(batch=BatchSize(2, "as asked for")),
             model=SimpleNamespace(name="toy", sample_rate=16_000, front_end=abs),
             scheme=SimpleNamespace(name="rom"),
             incorrect=SimpleNamespace(total=None, enumerated=False),
