@@ -90,15 +90,21 @@ def scores(out: Path) -> pd.DataFrame:
     return table.sort_values(["metric", "key_index"], ignore_index=True)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def asked(about: str | None) -> tuple[argparse.Namespace, SweepConfig]:
+    """The options of a benchmark that compares rates, and the sweep that it times."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="asv-raw10")
     parser.add_argument("--keys", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     add_json(parser)
     options = parser.parse_args()
     config = SweepConfig(options.model, "bundled", trials="corpus", keys=options.keys, device="cpu", media="none")
+    return options, config
+
+
+def main() -> None:
+    """Measure and print."""
+    options, config = asked(__doc__)
     print(f"{available_cores()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

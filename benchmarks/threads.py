@@ -8,7 +8,6 @@ to the first way.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable, Mapping
 from itertools import cycle
@@ -17,9 +16,8 @@ from statistics import median
 
 import psutil
 
-from benchmarks.cluster import rate
-from benchmarks.tables import Table, add_json, show
-from wrongkey.evaluation.config import SweepConfig
+from benchmarks.cluster import asked, rate
+from benchmarks.tables import Table, show
 from wrongkey.evaluation.hardware import available_cores
 
 WAYS: Mapping[str, tuple[bool, bool]] = {  # whether a process for each core, and whether each keeps to its core
@@ -49,13 +47,7 @@ def workers_here() -> list[psutil.Process]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="asv-raw10")
-    parser.add_argument("--keys", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=3)
-    add_json(parser)
-    options = parser.parse_args()
-    config = SweepConfig(options.model, "bundled", trials="corpus", keys=options.keys, device="cpu", media="none")
+    options, config = asked(__doc__)
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as name:
         for turn in range(options.rounds):
