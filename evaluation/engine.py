@@ -20,10 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers, Gathered
 from wrongkey.evaluation.first_layer import KeyedFirstLayer, with_first_layer
-from wrongkey.evaluation.hardware import clock, is_out_of_memory, memory_of_a_pass, release_unused
+from wrongkey.evaluation.hardware import MemoryRanOut, clock, is_out_of_memory, memory_of_a_pass, release_unused
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.pass_memory import PeakMemory
@@ -79,9 +78,9 @@ class BatchSize:
 
 
 def half_of(rows: int, device: torch.device) -> int:
-    """Half the rows of a pass that did not fit the memory; raises BadInput where it was a single one."""
+    """Half the rows of a pass that did not fit the memory; raises MemoryRanOut where it was a single one."""
     if rows == 1:
-        raise BadInput(f"Memory of {device} ran out in a pass of one segment: free some, or use another --device.")
+        raise MemoryRanOut(f"Memory of {device} ran out in a pass of one segment: free some, or use another --device.")
     release_unused(device)  # in pieces too small for a pass
     return rows // 2
 

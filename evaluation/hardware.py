@@ -171,9 +171,13 @@ def memory_of_a_pass(device: torch.device) -> float:
     return free_memory() / available_cores()
 
 
+class MemoryRanOut(BadInput):
+    """The memory of a device ran out even in the smallest pass: no fault of the model that was asked."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of PyTorch, of a library that it calls, or of Python says that memory ran out."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    """Whether an error of PyTorch, of a library that it calls, of Python, or of ours says that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError | MemoryRanOut):
         return True
     return isinstance(error, RuntimeError) and any(said in str(error) for said in OUT_OF_MEMORY)
 

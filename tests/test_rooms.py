@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BASE = {"wrongkey.errors", "wrongkey.files", "wrongkey.printable", "wrongkey.plugins"}  # what every room may use
+# What every room may use.
+BASE = {f"wrongkey.{module}" for module in ("errors", "files", "printable", "plugins", "unreadable")}
 BELOW = {
     "keys": set(),
     "evaluation": {"wrongkey.keys"},
