@@ -14,10 +14,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import cloudpickle
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wrongkey.attacks.base import Attack, Recovery
+from wrongkey.attacks.base import Attack, Matrix, Recovery
 from wrongkey.attacks.harness import apart
 from wrongkey.attacks.harness.evidence import Handed
 from wrongkey.attacks.harness.oracles import Oracles
@@ -85,6 +86,7 @@ def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) ->
         connection.send_bytes(pickled((code.name, named)))
         try:
             message = _served(connection, oracles, parcels)
+            key = _key(message, handed.setting.size)
         except (EOFError, ConnectionError):
             yield Attacked(Recovery(None, success_claimed=False), _why(future), oracles.seconds)
             return
@@ -93,7 +95,7 @@ def attacking(attack: Attack, handed: Handed, oracles: Oracles, threads: int) ->
             return
         fields = message.fields
         recovery = Recovery(
-            key=message.arrays.get("key"),
+            key=key,
             success_claimed=fields["success_claimed"],
             objective=fields["objective"],
             queries=fields["queries"],
@@ -182,6 +184,14 @@ def _served(connection: Connection, oracles: Oracles, parcels: dict[str, Parcel]
             connection.send_bytes(pickled(oracles.answer(message.kind, message.arrays["asked"])))
         else:
             raise NoMessage(f"the attack sent {message.kind!r} and asked nothing")
+
+
+def _key(message: Message, size: int) -> Matrix | None:
+    """The matrix `(N, N)` in an attack's result, or None; NoMessage for any other array."""
+    key = message.arrays.get("key")
+    if key is not None and not (key.dtype == np.float64 and key.shape == (size, size) and np.isfinite(key).all()):
+        raise NoMessage(f"the key in the attack's result is no matrix of {size} x {size} finite numbers")
+    return key
 
 
 @contextmanager

@@ -134,6 +134,23 @@ def test_what_an_attack_returns_or_asks_is_its_own_fault(tmp_path):
         unpacked(b"\x80\x04]")
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.eye(3),
+        np.ones(SIZE),
+        np.eye(SIZE, dtype=np.complex128),
+        np.full((SIZE, SIZE), np.nan),
+        np.full((SIZE, SIZE), "1"),
+    ],
+)
+def test_a_key_of_another_shape_or_type_is_the_fault_of_the_attack(key):
+    with pytest.raises(NoMessage, match="is no matrix of 4 x 4 finite numbers"):
+        boundary._key(unpacked(packed("done", key=key)), SIZE)
+    assert present(boundary._key(unpacked(packed("done", key=np.eye(SIZE))), SIZE)).shape == (SIZE, SIZE)
+    assert boundary._key(unpacked(packed("done")), SIZE) is None
+
+
 def test_a_message_that_is_too_large_or_lacks_a_part_is_the_fault_of_the_attack(tmp_path, monkeypatch):
     ours, theirs = Pipe()
     theirs.send_bytes(packed("done", {"success_claimed": True}))

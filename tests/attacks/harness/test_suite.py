@@ -309,6 +309,18 @@ def test_the_task_is_scored_under_the_recovered_key(tmp_path):
     assert guess["objective"] == incorrect_errors(tmp_path / "run", "eer").min()
 
 
+def test_a_list_of_victims_that_cannot_be_written_is_a_sentence_and_one_of_other_bytes_is_written_again(tmp_path):
+    target = Target(speech(model="asv-raw3", block=None), tmp_path)
+    listed = tmp_path / "attacks" / "victims.txt"
+    listed.mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"victims\.txt cannot be written .*choose another --out"):
+        target.sweep_config(target.victims_corpus, "victims.txt")
+    listed.rmdir()
+    listed.write_bytes(b"\xff")  # no UTF-8
+    target.sweep_config(target.victims_corpus, "victims.txt")
+    assert listed.read_text().splitlines() == [one.id for one in target.victims_corpus.utterances]
+
+
 def test_evidence_is_what_the_threat_model_grants_and_no_more(tmp_path):
     target = Target(speech(), tmp_path)
     trial = trial_of(target, SALT, Blind(), Case(seconds=1.0), 0)

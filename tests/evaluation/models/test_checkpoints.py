@@ -139,6 +139,15 @@ def test_files_that_cannot_be_trusted_are_refused(tmp_path):
             read_state_dict(tmp_path / name)
 
 
+def test_an_archive_of_a_later_zip_is_a_sentence(tmp_path):
+    np.savez(tmp_path / "w.npz", weight=np.zeros(3))
+    content = bytearray((tmp_path / "w.npz").read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 6] = 99  # the version that a reader of this member needs
+    (tmp_path / "w.npz").write_bytes(content)
+    with pytest.raises(BadInput, match=r"w\.npz cannot be read as tensors"):
+        read_state_dict(tmp_path / "w.npz")
+
+
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_rawnext_and_ge2e(prefix, tmp_path):
     from wrongkey.evaluation.models.adapters.ge2e_network import Ge2eTeacher

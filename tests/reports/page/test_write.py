@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,19 @@ def test_figures_that_lie_elsewhere_are_missed(
     (tmp_path / "r.json").rename(moved / "r.json")
     assert main(["report", str(moved / "r.json"), "--out", str(tmp_path / "bare.html")]) == 0
     assert f"caution: {moved / 'r-figures'} lacks" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no file here refuses its owner")
+def test_a_figure_that_cannot_be_read_is_a_sentence(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(folder), "--out", str(tmp_path / "r.json")]) == 0
+    figure = next((tmp_path / "r-figures").glob("*.svg"))
+    figure.unlink()
+    figure.symlink_to("/proc/self/mem")  # a file that even root cannot read from its start
+    error = said(capsys, "report", tmp_path / "r.json", "--out", tmp_path / "again.html")
+    assert "r-figures cannot be read (" in error and "check the permissions of the figures" in error
+    assert not (tmp_path / "again.html").exists()
 
 
 def test_a_file_that_is_no_report_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
