@@ -96,9 +96,14 @@ def asked(about: str | None) -> tuple[argparse.Namespace, SweepConfig]:
     parser.add_argument("--model", default="asv-raw10")
     parser.add_argument("--keys", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--per-speaker", type=int, help="utterances of each speaker (all)")
     add_json(parser)
     options = parser.parse_args()
-    config = SweepConfig(options.model, "bundled", trials="corpus", keys=options.keys, device="cpu", media="none")
+    trials = None if options.per_speaker else "corpus"
+    config = SweepConfig(
+        options.model, "bundled", trials=trials, per_speaker=options.per_speaker, keys=options.keys, device="cpu",
+        media="none",
+    )  # fmt: skip
     return options, config
 
 

@@ -51,7 +51,8 @@ def main() -> None:
             said, found = getattr(predicted, name) / scale, getattr(measured, name) / scale
             numbers = f"{said:,.{digits}f}", f"{found:,.{digits}f}", f"{said / found:.2f}"
             cells.append([options.model, f"{keys:,}", unit, *numbers])
-    note = f"{options.model} on {options.corpus}, {options.workers} process(es)."
+    each = f", {options.per_speaker} utterance(s) of each speaker" if options.per_speaker else ""
+    note = f"{options.model} on {options.corpus}{each}, {options.workers} process(es)."
     show(options.json, Table(("model", ">keys", "", ">predicted", ">measured", ">predicted / measured"), cells, note))
 
 
@@ -60,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="asv-raw10")
     parser.add_argument("--task", default="asv")
     parser.add_argument("--corpus", default="bundled")
+    parser.add_argument("--per-speaker", type=int, help="utterances of each speaker (all)")
     parser.add_argument("--keys", type=int, nargs="+", default=[20, 100, 300])
     parser.add_argument("--workers", type=int, default=1)
     add_json(parser)
@@ -75,6 +77,7 @@ def _one_size(options: argparse.Namespace, keys: int) -> tuple[Used, Used]:
             *("--model", options.model, "--task", options.task, "--corpus", options.corpus, "--keys", str(keys)),
             *("--workers", str(options.workers), "--out", str(run)),
         ]
+        command += ["--per-speaker", str(options.per_speaker)] if options.per_speaker else []
         plan = json.loads(subprocess.run([*command, "--plan"], check=True, capture_output=True).stdout)["prediction"]
         predicted = Used(plan["seconds"], plan["cpu_seconds"], plan["memory_bytes"]["total"], plan["disk_bytes"])
         measured = _measured(command, run)

@@ -51,8 +51,10 @@ def main() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     config = SweepConfig(
-        model=options.model, corpus=options.corpus, trials=options.trials, keys=options.keys, device=options.device
-    )
+        model=options.model, corpus=options.corpus, per_speaker=options.per_speaker,
+        trials=None if options.per_speaker else options.trials,
+        keys=options.keys, device=options.device,
+    )  # fmt: skip
     experiment = Experiment(config)
     task = experiment.task
     assert isinstance(task, SpeakerVerification)
@@ -106,6 +108,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="asv-raw10")
     parser.add_argument("--corpus", default="bundled")
     parser.add_argument("--trials", default="corpus")
+    parser.add_argument("--per-speaker", type=int, help="utterances of each speaker, in all pairs (all, with --trials)")
     parser.add_argument("--keys", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
