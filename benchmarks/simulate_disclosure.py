@@ -6,6 +6,8 @@ million trials (worst-case disclosure has none: for normal scores it grows with 
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
@@ -24,6 +26,7 @@ Measures = dict[str, NDArray[np.float64]]
 
 def main() -> None:
     """Print the table."""
+    ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
     names = list(measured(np.zeros((1, 40)), np.arange(40) < 20))
     print("| EER | trials | " + " | ".join(names) + " |\n| ---: | ---: |" + " ---: |" * len(names))
     for percent in EERS:

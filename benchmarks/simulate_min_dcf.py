@@ -6,6 +6,7 @@ draws its speakers anew; the trials are every pair of a speaker's utterances, an
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from functools import partial
 from math import isnan
@@ -39,6 +40,7 @@ SHARED = 0.5  # of a score's variance
 
 def main() -> None:
     """Print the table."""
+    ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
     print("| speakers | trials | EER | metric | percentiles hold | 30 errors of each kind | mirrored hold there |")
     print("| ---: | ---: | ---: | :--- | ---: | ---: | ---: |")
     for speakers, utterances, percent, worlds in CASES:

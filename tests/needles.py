@@ -81,7 +81,7 @@ class Needles:
             any(needle in piece for needle in self.bytes)
             or any(text.search(piece) for text in self.texts)
             or numbers_of(piece).hold(self.numbers)
-            for piece in pieces(content)
+            for piece in unpacked(content)
         )
 
 
@@ -131,8 +131,14 @@ def numbers_of(text: bytes) -> Numbers:
     )
 
 
-def pieces(content: bytes) -> Iterator[bytes]:
+@lru_cache(maxsize=1 << 12)  # as above
+def unpacked(content: bytes) -> tuple[bytes, ...]:
     """The content itself, and all that is packed in it."""
+    return tuple(dict.fromkeys(pieces(content)))
+
+
+def pieces(content: bytes) -> Iterator[bytes]:
+    """What `unpacked` keeps."""
     yield content
     if content[:4] == b"PK\x03\x04":
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -3,13 +3,12 @@
 import argparse
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.bench import ALL, MISSING, PAGE, ROOT, _arguments, main, write_place
+from benchmarks.bench import ALL, MISSING, PAGE, _arguments, main, write_place
 
 PLACES = list(dict.fromkeys(one.place for one in ALL))
 BEFORE, AFTER = (
@@ -24,10 +23,12 @@ def page_with(folder: Path, place: str) -> Path:
     return page
 
 
-def bench(place: str, page: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks.bench", "--short", "--only", place]
-    command += ["--out", str(page.parent / "out"), "--page", str(page)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+def bench(place: str, page: Path) -> None:
+    """Measure in short; raises SystemExit where it fails."""
+    asked = ["bench", "--short", "--only", place, "--out", str(page.parent / "out"), "--page", str(page)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", asked)
+        main()
 
 
 def between(page: Path) -> str:
@@ -44,8 +45,7 @@ def test_the_page_has_a_place_for_every_measurement_and_no_other() -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_a_benchmark_runs_and_its_table_comes_into_the_page(place: str, tmp_path: Path) -> None:
     page = page_with(tmp_path, place)
-    done = bench(place, page)
-    assert done.returncode == 0, done.stdout + done.stderr
+    bench(place, page)
     text = between(page)
     assert MISSING not in text and str(tmp_path) not in text
     results = [json.loads(file.read_text(encoding="utf-8")) for file in (tmp_path / "out").iterdir()]
@@ -57,20 +57,24 @@ def test_a_benchmark_runs_and_its_table_comes_into_the_page(place: str, tmp_path
         assert found["measured"]["date"] in text and found["made_by"]["processor"] in text
 
 
-def test_what_is_there_is_skipped_and_what_other_code_made_is_measured_again(tmp_path: Path) -> None:
+def test_what_is_there_is_skipped_and_what_other_code_made_is_measured_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = page_with(tmp_path, "draw")
-    assert bench("draw", page).returncode == 0
+    bench("draw", page)
+    capsys.readouterr()
     (file,) = (tmp_path / "out").iterdir()
     first, shown = file.read_bytes(), page.read_text(encoding="utf-8")
-    again = bench("draw", page)
-    assert again.stdout == "draw: there\n"
+    bench("draw", page)
+    assert capsys.readouterr().out == "draw: there\n"
     assert (file.read_bytes(), page.read_text(encoding="utf-8")) == (first, shown)
 
     found = json.loads(first)
     found["made_by"]["code"] = "of yesterday"
     found["tables"][0]["rows"][0][0] = "stale"
     file.write_text(json.dumps(found), encoding="utf-8")
-    assert "draw: python -m benchmarks.draw" in bench("draw", page).stdout
+    bench("draw", page)
+    assert "draw: python -m benchmarks.draw" in capsys.readouterr().out
     assert "stale" not in between(page) and json.loads(file.read_bytes())["made_by"]["code"] != "of yesterday"
 
 
@@ -87,11 +91,9 @@ def test_whisper_is_measured_again_where_it_was_before(tmp_path: Path) -> None:
 def test_what_fails_leaves_its_table_as_it_was(tmp_path: Path) -> None:
     page = page_with(tmp_path, "draw")
     before = page.read_bytes()
-    asked = ["bench", "--short", "--only", "draw", "--page", str(page), "--out", str(tmp_path / "out")]
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="Failed: draw"):
-        patch.setattr(sys, "argv", asked)
         patch.setattr("benchmarks.bench.sys.executable", "/bin/false")
-        main()
+        bench("draw", page)
     assert page.read_bytes() == before
 
 

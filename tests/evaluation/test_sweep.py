@@ -228,33 +228,44 @@ def test_a_run_keeps_the_rows_of_a_pass_that_it_began_with(tmp_path):
     pd.testing.assert_frame_equal(scores(continued), scores(at_once), check_exact=True)
 
 
-@pytest.mark.parametrize(("stop", "workers"), [(signal.SIGKILL, "1"), (signal.SIGINT, "1"), (signal.SIGINT, "2")])
-def test_a_stopped_sweep_continues_to_the_same_scores(stop, workers, tmp_path):
-    keys = 60
-    command = [sys.executable, "-m", "wrongkey", "sweep", "--model", "tests.toys:slow"]
+KEYS = 60  # of a sweep that is stopped
+
+
+def slow_sweep(out: Path, workers: int) -> subprocess.Popen[bytes]:
+    """A sweep as a command of its own, which lasts for some seconds."""
+    command = [sys.executable, "-m", "wrongkey", "sweep", "--model", "tests.toys:slow", "--keys", str(KEYS)]
     command += "--corpus bundled --per-speaker 2 --replicates 5 --device cpu".split()
-    command += ["--keys", str(keys), "--workers", workers]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command += ["--workers", str(workers), "--out", str(out)]
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
 
-    def start(out: Path) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([*command, "--out", str(out)], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
 
-    stopped = start(tmp_path / "stopped")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The scores of that sweep, left alone."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    sweep = slow_sweep(out, workers=1)
+    sweep.communicate(timeout=300)
+    assert sweep.returncode == 0
+    return scores(out)
+
+
+@pytest.mark.parametrize(("stop", "workers"), [(signal.SIGKILL, 1), (signal.SIGINT, 2)])
+def test_a_stopped_sweep_continues_to_the_same_scores(stop, workers, whole, tmp_path):
+    out = tmp_path / "run"
+    stopped = slow_sweep(out, workers)
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "stopped").glob("scores/incorrect-*")) and time.monotonic() < deadline:
+    while not list(out.glob("scores/incorrect-*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     stopped.send_signal(stop)
     _, said = stopped.communicate(timeout=60)
     assert stopped.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL)
     assert b"Traceback" not in said
-    done = sum(pd.read_parquet(f).key_index.nunique() for f in (tmp_path / "stopped").glob("scores/incorrect-*"))
-    assert 0 < done < keys, "stopped too late for the test to mean anything"
-
-    for name in ("stopped", "whole"):
-        process = start(tmp_path / name)
-        process.communicate(timeout=120)
-        assert process.returncode == 0
-    pd.testing.assert_frame_equal(scores(tmp_path / "stopped"), scores(tmp_path / "whole"))
+    done = sum(pd.read_parquet(f).key_index.nunique() for f in out.glob("scores/incorrect-*"))
+    assert 0 < done < KEYS, "stopped too late for the test to mean anything"
+    continued = slow_sweep(out, workers)
+    continued.communicate(timeout=300)
+    assert continued.returncode == 0
+    pd.testing.assert_frame_equal(scores(out), whole)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The harness with attacks whose answers are known: an oracle that is told the key, and one that guesses nothing."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -366,9 +367,17 @@ def test_settings_that_make_no_sense_are_refused(changed, sentence):
         speech(**changed)
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A run folder of two attacks."""
+    folder = tmp_path_factory.mktemp("sound") / "run"
+    suite.run_attacks(speech(), [Blind(), Told()], folder, keys=8, workers=1)
+    return folder
+
+
 @pytest.mark.parametrize("damage", ["cut", "edit", "strip", "rename"])
-def test_damaged_results_are_named_and_made_again(tmp_path, damage):
-    suite.run_attacks(speech(), [Blind(), Told()], tmp_path / "run", keys=8, workers=1)
+def test_damaged_results_are_named_and_made_again(sound, tmp_path, damage):
+    shutil.copytree(sound, tmp_path / "run")
     path = tmp_path / "run/attacks/blind.parquet"
     first = pd.read_parquet(path)
     if damage == "cut":

@@ -24,17 +24,17 @@ SOUND = {"done", "refused"}
 
 @pytest.mark.parametrize("name", JSON)
 def test_changed_json_is_work_or_a_sentence(name, tmp_path):
-    counts = fuzz_json(tmp_path, name, 10, seed=7, draw=0.0)
+    counts = fuzz_json(tmp_path, name, 5, seed=7, draw=0.0)
     assert set(counts) == SOUND, next(text for text in counts if text not in SOUND)
 
 
 def test_damaged_tables_are_never_other_numbers_and_are_made_again(tmp_path):
-    counts = fuzz_tables(tmp_path, 15, seed=7)
+    counts = fuzz_tables(tmp_path, 10, seed=7)
     assert set(counts) == SOUND, next(text for text in counts if text not in SOUND)
 
 
 def test_damaged_clips_and_arrays_are_work_or_a_sentence(tmp_path):
-    counts = fuzz_media(tmp_path, 15, seed=7)
+    counts = fuzz_media(tmp_path, 10, seed=7)
     assert set(counts) == SOUND, next(text for text in counts if text not in SOUND)
 
 
