@@ -31,7 +31,8 @@ Text = str | None
 class Part(BaseModel):
     """A JSON object whose named fields have these types, without conversion: a number is never text or true."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
+    # built when first needed: a command reads few of them, and all together take 0.1 s
+    model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=(), defer_build=True)
 
 
 class Config(Part):
