@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from wrongkey.attacks.base import Attack, Evidence, Matrix, Recovery, Setting
-from wrongkey.attacks.harness.evidence import EncryptedModel, Handed
-from wrongkey.attacks.harness.target import blank
+from wrongkey.attacks.harness.handed import EncryptedModel, Handed, blank
 from wrongkey.attacks.harness.wire import packed, unpickled
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.answers import as_hypothesis

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from wrongkey.attacks.base import Attack, Matrix, Recovery
 from wrongkey.attacks.harness import apart
-from wrongkey.attacks.harness.evidence import Handed
+from wrongkey.attacks.harness.handed import Handed
 from wrongkey.attacks.harness.oracles import Oracles
 from wrongkey.attacks.harness.wire import Message, NoMessage, Parcel, pickled, unpacked
 from wrongkey.errors import BadInput, in_one_line

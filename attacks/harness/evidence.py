@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Matrix, Need, Quality, Setting
+from wrongkey.attacks.base import Attack, BackgroundSpeech, Case, Matrix, Need, Quality
 from wrongkey.attacks.harness.guessing import Guessing
+from wrongkey.attacks.harness.handed import EncryptedModel, Handed
 from wrongkey.attacks.harness.one_key import first_slot, under_one_key
 from wrongkey.attacks.harness.oracles import MOST_QUERIES, Oracles
 from wrongkey.attacks.harness.salt import Salt, TrialSecrets, attack_seed
 from wrongkey.attacks.harness.target import Target, whole_blocks
-from wrongkey.attacks.harness.wire import Parcel
 from wrongkey.evaluation.corpora import Utterance
 from wrongkey.keys import encrypt_query
 from wrongkey.keys.cutting import rows_of
@@ -61,49 +61,6 @@ class Trial:
     seed: int
     noise: int
     owner: int
-
-
-@dataclass(frozen=True)
-class EncryptedModel:
-    """The encrypted network as the provider has it: its first `layer`, and all `tensors` by name."""
-
-    layer: nn.Module
-    tensors: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Handed:
-    """`wrongkey.attacks.base.Evidence` as it goes to the attack's process, which opens the public model itself.
-
-    Fields that are not listed here are those of `Evidence`.
-
-    Attributes
-    ----------
-    setting : Setting
-        What is public, without the model.
-    model : str or None
-        The model as the command line names it.
-    public : bool
-        Whether the attack is given the public model with its weights.
-    encrypted : EncryptedModel or None
-        What the process makes the encrypted model from.
-    background : Parcel, str or None
-        The background speech; on its way, the name of its parcel.
-    asks : frozenset of str
-        Names of the oracles that the attack may ask.
-    """
-
-    setting: Setting
-    model: str | None
-    case: Case
-    seed: int
-    ciphertext: tuple[Tensor, ...] = ()
-    known: tuple[Matrix, Matrix] | None = None
-    public: bool = False
-    encrypted: EncryptedModel | None = None
-    background: Parcel | str | None = None
-    enrolled: BackgroundSpeech | None = None
-    asks: frozenset[str] = frozenset()
 
 
 def trial_of(target: Target, salt: Salt | TrialSecrets, attack: Attack, case: Case, number: int) -> Trial:

@@ -6,7 +6,6 @@ speakers are those whose plain speech an adversary may know (`wrongkey.attacks.h
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from wrongkey.attacks.base import BackgroundSpeech, Matrix, Setting
 from wrongkey.attacks.harness.config import AttackConfig
+from wrongkey.attacks.harness.handed import blank
 from wrongkey.attacks.harness.listeners import open_listener
 from wrongkey.attacks.harness.speakers import by_speaker, in_drawn_order, some_of_each, victims_and_background
 from wrongkey.attacks.harness.task_errors import error_rates
@@ -298,15 +298,6 @@ class Target:
         channels = cast(Literal["refuse", "mix"], self.config.channels)
         waveform = preparation.recording(torch.from_numpy(load_audio(utterance, rate, channels)), rate)
         return self.model.front_end(waveform) if self.model else waveform
-
-
-def blank(model: Model) -> Model:
-    """A copy whose parameters and buffers are zero: the architecture, which is public, without the weights."""
-    empty = copy.deepcopy(model)
-    with torch.no_grad():
-        for tensor in (*empty.network.parameters(), *empty.network.buffers()):
-            tensor.zero_()
-    return empty
 
 
 def whole_blocks(cut: KeyCut, query: Tensor, units: int) -> Tensor:

@@ -13,8 +13,9 @@ import torch
 
 from wrongkey.attacks.base import Attack, Case, CompleteAttack, Evidence, Matrix, Recovery
 from wrongkey.attacks.harness.boundary import Attacked, ModelFailed, attacking
-from wrongkey.attacks.harness.evidence import Handed, Trial, evidence_of, trial_of
+from wrongkey.attacks.harness.evidence import Trial, evidence_of, trial_of
 from wrongkey.attacks.harness.guessing import Guessing
+from wrongkey.attacks.harness.handed import Handed
 from wrongkey.attacks.harness.hearing import heard, nothing_heard
 from wrongkey.attacks.harness.oracles import Oracles
 from wrongkey.attacks.harness.random_keys import RandomKeys

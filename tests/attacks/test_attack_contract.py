@@ -12,11 +12,12 @@ from wrongkey.attacks.base import Case, Evidence, Setting
 from wrongkey.attacks.harness.attack_settings import settings_of
 from wrongkey.attacks.harness.config import AttackConfig
 from wrongkey.attacks.harness.evidence import evidence_of, needs_of, trial_of
+from wrongkey.attacks.harness.handed import blank
 from wrongkey.attacks.harness.offered import attack_names
 from wrongkey.attacks.harness.planned import inapplicable
 from wrongkey.attacks.harness.registry import open_attack
 from wrongkey.attacks.harness.salt import Salt
-from wrongkey.attacks.harness.target import Target, blank
+from wrongkey.attacks.harness.target import Target
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.keys import draw_keys, get_scheme
