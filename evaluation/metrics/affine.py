@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from wrongkey.evaluation.metrics.calibration import cllr
 
@@ -52,6 +51,8 @@ def fit(scores: Array, target: NDArray[np.bool_]) -> tuple[float, float]:
 
     scores, target: `(trials,)`.
     """
+    from scipy.special import expit  # a process that only asks does without
+
     centre, spread = scores.mean(), scores.std() or 1.0
     x = (scores - centre) / spread
     label = target.astype(np.float64)

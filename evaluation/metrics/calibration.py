@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 Array = NDArray[np.float64]
 
@@ -76,6 +75,8 @@ def cllr_min(found: Pools) -> float:
 
 
 def _pools(ordered: NDArray[np.floating], labels: NDArray[np.bool_], laplace: bool) -> Pools:
+    from scipy.optimize import isotonic_regression  # half a second that a process which only asks does without
+
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     trials = np.diff(np.append(starts, len(ordered))).astype(np.float64)
     targets = np.add.reduceat(labels.astype(np.float64), starts)

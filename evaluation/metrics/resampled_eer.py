@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from wrongkey.evaluation.metrics.error_rates import by_rising_score, shares_of_kinds, validated
@@ -85,6 +84,8 @@ class _Ranks:
     """The trials of a key by rising score, and the blocks in which they are summed."""
 
     def __init__(self, ordered: NDArray[np.floating], order: NDArray[np.int64], target: NDArray[np.bool_]) -> None:
+        from scipy.sparse import csr_array  # a process that only asks does without
+
         self.ordered, self.trials = ordered, len(order)
         self.blocks = -(-self.trials // BLOCK)
         empty = self.blocks * BLOCK - self.trials

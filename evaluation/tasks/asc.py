@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -16,6 +15,9 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.corpora.corpus import Utterance, first_three
 from wrongkey.evaluation.metrics.bootstrap import pooled_percent, utterance_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,8 @@ class SceneClassification:
 
     def outputs(self, answers: Answers, scores: Tensor, start: int) -> pd.DataFrame:
         """Return a row per key and utterance with the names of both classes; the first key has index ``start``."""
+        import pandas as pd  # only runs that keep outputs need it: the process of the self-checks starts sooner
+
         keys, names = len(scores), np.array(self.classes, dtype=object)
         ids = [utterance.id for utterance in self.utterances]
         return pd.DataFrame(

@@ -18,9 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -30,6 +29,9 @@ from wrongkey.evaluation.corpora.corpus import Utterance, first_three
 from wrongkey.evaluation.metrics.bootstrap import pooled_percent, utterance_weights
 from wrongkey.evaluation.tasks.characters import LONG_WORD, characters, is_unspaced, mean_word
 from wrongkey.evaluation.tasks.text import DEFAULT, first_tag, normaliser
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COUNTS = ("substitutions", "deletions", "insertions", "hits", "runaway", "character_errors")
 
@@ -172,6 +174,8 @@ class SpeechRecognition:
         ``reference`` is what was scored, after normalisation; ``hypothesis`` is what was heard, before it, so that
         another normalisation can be tried without the model.
         """
+        import pandas as pd  # only runs that keep outputs need it: the process of the self-checks starts sooner
+
         hypotheses, ids = cast(Texts, answers), [utterance.id for utterance in self.utterances]
         keys = len(hypotheses)
         counts = scores.cpu().reshape(-1, len(COUNTS)).numpy()

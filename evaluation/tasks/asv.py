@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -38,6 +37,9 @@ from wrongkey.evaluation.metrics.subgroups import eer_of_least_protected, halves
 from wrongkey.evaluation.tasks.enrolment import ENROLMENT
 from wrongkey.evaluation.tasks.sessions import session_facts
 from wrongkey.evaluation.tasks.trials import Indices, Trials, generate_trials, read_trials
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CPU_ELEMENTS = 2**20  # of the embeddings of one side that are held at a time: 4 MB, which a cache holds
 _GPU_ELEMENTS = 2**25
@@ -206,6 +208,8 @@ class SpeakerVerification:
 
     def outputs(self, answers: Answers, scores: Tensor, start: int) -> pd.DataFrame:
         """Return a row per key with the scores of all trials; the first key has index ``start``."""
+        import pandas as pd  # only runs that keep outputs need it: the process of the self-checks starts sooner
+
         return pd.DataFrame({"key_index": range(start, start + len(scores)), "scores": list(scores.cpu().numpy())})
 
     def identity(self) -> dict[str, Any]:

@@ -7,9 +7,8 @@ A task says which utterances are asked. It turns the answers of several keys int
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import pandas as pd
 from torch import Tensor
 
 from wrongkey.errors import BadInput
@@ -20,6 +19,9 @@ from wrongkey.evaluation.models.protocol import Model, SceneClassifier
 from wrongkey.evaluation.tasks.asc import SceneClassification
 from wrongkey.evaluation.tasks.asr import SpeechRecognition
 from wrongkey.evaluation.tasks.asv import SpeakerVerification
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Task(Protocol):
