@@ -32,6 +32,13 @@ def test_a_room_is_one_folder_under_one_name(room):
     assert link.is_symlink() and link.resolve() == ROOT / room
 
 
+@pytest.mark.parametrize("module", ["wrongkey.attacks.harness.apart", "wrongkey.evaluation.processes.elsewhere"])
+def test_processes_that_only_answer_start_without_pandas_and_scipy(module):
+    code = f"import sys, {module}; print(*{{'pandas', 'scipy.optimize', 'scipy.sparse'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "\n", done.stderr
+
+
 @pytest.mark.parametrize(
     "module", ["wrongkey.reports.page.html", "wrongkey.reports.paper.reproduction", "wrongkey.evaluation.config"]
 )

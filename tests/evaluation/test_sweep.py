@@ -249,7 +249,7 @@ def whole(tmp_path_factory):
     return scores(out)
 
 
-@pytest.mark.parametrize(("stop", "workers"), [(signal.SIGKILL, 1), (signal.SIGINT, 2)])
+@pytest.mark.parametrize(("stop", "workers"), [(signal.SIGKILL, 1), (signal.SIGINT, 1), (signal.SIGINT, 2)])
 def test_a_stopped_sweep_continues_to_the_same_scores(stop, workers, whole, tmp_path):
     out = tmp_path / "run"
     stopped = slow_sweep(out, workers)
