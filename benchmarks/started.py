@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from wrongkey.evaluation.processes.pool import TITLE
+
 ROOT = Path(__file__).parents[1]
 GRACE, LONGEST = 10.0, 600.0  # seconds
 
@@ -60,7 +62,7 @@ class Started:
         found = []
         for pid in self.left():
             try:
-                if b"popen_loky" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if Path(f"/proc/{pid}/comm").read_bytes().rstrip() == TITLE:
                     found.append(pid)
             except OSError:
                 continue

@@ -19,6 +19,7 @@ import psutil
 from benchmarks.cluster import asked, rate
 from benchmarks.tables import Table, show
 from wrongkey.evaluation.hardware import available_cores
+from wrongkey.evaluation.processes.pool import TITLE
 
 WAYS: Mapping[str, tuple[bool, bool]] = {  # whether a process for each core, and whether each keeps to its core
     "one process, a thread for each core": (False, False),
@@ -42,7 +43,7 @@ def release() -> None:
 def workers_here() -> list[psutil.Process]:
     """The processes that compute for this one: joblib's others only look after files."""
     children = psutil.Process().children(recursive=True)
-    return [child for child in children if any("LokyProcess" in word for word in child.cmdline())]
+    return [child for child in children if child.name() == TITLE.decode()]
 
 
 def main() -> None:

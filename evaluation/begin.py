@@ -34,7 +34,7 @@ from wrongkey.evaluation.run_folder.manifest import describe_run
 from wrongkey.evaluation.windows import described, windows_of
 
 IMPORTING = 1.5  # seconds in which a new process imports PyTorch
-PROBED_SEGMENTS = (1, 8)  # whose time says how much a key is: the first of them warms up
+PROBED_SEGMENTS = (1, 8, 8)  # the time of the last says how much a key is: the first of a size prepares kernels
 LONG = 0.2  # seconds after which one segment tells enough
 
 
@@ -54,20 +54,28 @@ def choose_processes(
     scheduler
         That of a cluster, whose processes are not counted.
     reading
-        Seconds that it took to make the experiment, as each process does.
+        Seconds of CPU that it took to make the experiment, as each process does with its part of the cores.
     """
     if scheduler is not None:
         return Workers(1, "a cluster has its own")
     count = choose_workers(asked, experiment.device)
     if asked is not None:
         return Workers(count, "as asked")
+    if experiment.device.type != "cpu":
+        return Workers(count, "one per GPU")
     most = max(min(count, keys), 1)
     start = reading if is_ready(most, threads_each(most)) else IMPORTING + reading
-    return worthwhile_workers(keys * _seconds_per_key(experiment), start, keys, experiment.device)
+    shared = start + keys / most * seconds_per_key(experiment, threads_each(most))
+    return worthwhile_workers(keys * seconds_per_key(experiment, threads_each(1)), shared, most)
+
+
+def seconds_per_key(experiment: Experiment, threads: int) -> float:
+    """Seconds of asking about all segments with so many threads, by what some take, in proportion to their elements."""
+    with threads_of_this_process(threads):
+        return _seconds_per_key(experiment)
 
 
 def _seconds_per_key(experiment: Experiment) -> float:
-    """Seconds of asking about all segments, by what some take, in proportion to their elements."""
     engine, spent = experiment.engine, 0.0
     for segments in PROBED_SEGMENTS:
         few = engine.queries.probe(segments)

@@ -97,29 +97,22 @@ class Workers:
     why: str
 
 
-def worthwhile_workers(work: float, start: float, keys: int, device: torch.device) -> Workers:
-    """Processes of a sweep that nobody named a number for: as many as there are cores, or none but this one.
-
-    The other processes need ``start`` seconds before their first answer, and this one does not compute meanwhile: they
-    are worth it where ``start + work / processes < work``.
+def worthwhile_workers(alone: float, shared: float, most: int) -> Workers:
+    """Processes of a sweep on a CPU that nobody named a number for: the most there can be, or this one alone.
 
     Parameters
     ----------
-    work
-        Seconds that one process would take for all keys.
-    start
-        Seconds until another process answers.
-    keys
-        Incorrect keys, of which each process needs one at least.
-    device
-        Where the model runs. On GPUs it is one process for each.
+    alone
+        Seconds that this process would take for all keys, with a thread for each core.
+    shared
+        Seconds that the most processes would take together, from their start on: this one does not compute meanwhile.
+    most
+        One for each core, or for each key.
     """
-    most = choose_workers(None, device)
-    if device.type != "cpu":
-        return Workers(most, "one per GPU")
-    most = max(min(most, keys), 1)
-    estimate = f"{_seconds(work)} of work in one process, {_seconds(start)} until others answer"
-    if start + work / most < work:
+    if most == 1:
+        return Workers(1, "one core or key")
+    estimate = f"{_seconds(alone)} of work in one process, {_seconds(shared)} in {most} with their start"
+    if shared < alone:
         return Workers(most, f"one per core or key: {estimate}")
     return Workers(1, f"more would take longer: {estimate}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import torch
 from torch import Tensor
@@ -96,13 +96,13 @@ def sweep(
     folder = RunFolder(out)
     say = report or (lambda line: None)
     with folder.locked(), threads_of_this_process(threads_each(most)):
-        begin = perf_counter()
+        begin, used = perf_counter(), process_time()
         with model_at_fault(config.model):
             if prepared is None:
                 say(f"Reading {config.corpus} for {config.model} …")
             experiment = prepared or Experiment(config)
             chosen = choose_processes(
-                experiment, _missing(experiment, folder), workers, scheduler, perf_counter() - begin
+                experiment, _missing(experiment, folder), workers, scheduler, process_time() - used
             )
             threads = threads_each(chosen.count)
             torch.set_num_threads(threads)

@@ -63,7 +63,8 @@ class HangingOnce(Faulty):
     """Hangs in the first worker of a caller that meets a bad key."""
 
     def fail(self, answers: Tensor, bad: Tensor) -> Tensor:
-        met = has_hung(os.getppid())
+        caller = multiprocessing.parent_process()
+        met = has_hung((caller and caller.pid) or os.getppid())
         if in_worker() and not met.exists():
             met.touch()
             time.sleep(3600)
@@ -102,7 +103,7 @@ def has_hung(caller: int) -> Path:
 
 
 def in_worker() -> bool:
-    return multiprocessing.current_process().name.startswith("Loky")
+    return multiprocessing.current_process().name.startswith(("Loky", "Forked"))
 
 
 def _made(kind: type[Toy]) -> Toy:

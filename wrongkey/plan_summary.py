@@ -64,9 +64,11 @@ def _table(plan: Plan, predicted: Prediction) -> list[str]:
 
 
 def _memory(predicted: Prediction) -> str:
-    main, worker, total = (predicted.memory[name] for name in ("main", "worker", "total"))
+    main, worker, source, total = (predicted.memory[name] for name in ("main", "worker", "source", "total"))
     if main is None or worker is None or total is None:
         return NO_MEMORY
     others = "one other process" if predicted.workers == 1 else f"each of {predicted.workers} others"
     parts = f"{size(main)} of the sweep's own process and {size(worker)} of {others}"
+    if source:
+        parts += f", and {size(source)} that all others share"
     return f"Memory: about {size(total)} at most, {parts}."

@@ -8,10 +8,12 @@ energies, so the loudness of a recording must arrive as it was.
 from functools import lru_cache
 from math import gcd
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import numpy as np
 import soundfile
+from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from wrongkey.errors import BadInput
@@ -24,6 +26,7 @@ Waveform = NDArray[np.float32]
 OVERSHOOT = 0.5  # seconds a segment may end after its recording, as in Kaldi's extract-segments
 # What libsndfile finds any sample of. Other decoders cannot seek (GSM, G.721), or run in differently (Opus, MP3).
 EXACT = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC_", "VORBIS")
+KEPT = 2**26  # bytes of decoded speech: commands read the same recordings again and again, for victims and background
 AT_A_TIME = 2**20  # samples of all channels that are read where many are passed over
 
 
@@ -120,7 +123,7 @@ def _span(rate: int, frames: int, name: str, utterance: Utterance | None) -> tup
 
 def _read(file: soundfile.SoundFile, frames: int, path: Path, name: str, first: int, last: int) -> NDArray[np.float64]:
     try:
-        if first == 0 or file.subtype.startswith(EXACT):
+        if file.subtype.startswith(EXACT):
             if first:
                 file.seek(first)
             samples = _decoded(file, last - first)
@@ -153,9 +156,11 @@ def _decoded(file: soundfile.SoundFile, frames: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
+@cached(LRUCache(KEPT, getsizeof=lambda samples: samples.nbytes), lock=Lock())
 def _whole(path: Path, _state: tuple[int, ...]) -> NDArray[np.float32]:
-    """All samples of a file `(frames, channels)`: of the last one asked for, as its pieces are asked for in a row.
+    """All samples of a file `(frames, channels)`, of a decoder that takes its time.
 
+    Those of short files are kept, and those of the last one however long it is: its pieces are asked for in a row.
     float32 is what these decoders give, or more. `_state` tells a file from what has taken its name since.
     """
     with opened(path) as (file, frames):

@@ -12,19 +12,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from wrongkey.evaluation.answers import Answers
-from wrongkey.evaluation.begin import set_batch_size
+from wrongkey.evaluation.begin import seconds_per_key, set_batch_size
 from wrongkey.evaluation.checks import self_checks
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import REDUCED, available_cores
+from wrongkey.evaluation.hardware import REDUCED, available_cores, threads_each
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.planning.cost import Cost, Process, timed
 from wrongkey.evaluation.planning.disk import Disk, measure_disk
 from wrongkey.evaluation.planning.sample import MEASURED, Sample, sample_of
-from wrongkey.evaluation.processes.pool import Pool, processes
+from wrongkey.evaluation.processes.pool import Pool, processes, source_size
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.processes.workers import score_rows
 from wrongkey.evaluation.reduced_precision import in_float32, under_the_correct_key
@@ -52,6 +53,8 @@ class Memory:
     float32_here, float32 : int
         Queries of the sampled utterances, and of all, in float32: this process holds them too while it compares a lower
         precision with it. 0 where it does not.
+    source : int
+        Resident size of the process that others are forked from; 0 where there is none.
     in_each : float
         Bytes of queries up to which every process holds them itself; more lie in one file that all of them map.
     """
@@ -64,6 +67,7 @@ class Memory:
     keys_here: int
     float32_here: int = 0
     float32: int = 0
+    source: int = 0
     in_each: float = float("inf")
 
     @property
@@ -100,6 +104,8 @@ class Calibration:
         What is asked, for readers: utterances and trials.
     device : str
         "cpu" or "cuda".
+    with_all_threads : float
+        Seconds of a key with a thread for each core, over those with the threads that were measured.
     """
 
     start: Cost
@@ -116,6 +122,7 @@ class Calibration:
     seconds: float
     summary: str
     device: str
+    with_all_threads: float = 1.0
 
 
 def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = None) -> Calibration:
@@ -173,7 +180,15 @@ def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = No
         seconds=sample.seconds,
         summary=experiment.task.summary(),
         device=experiment.device.type,
+        with_all_threads=_with_all_threads(experiment),
     )
+
+
+def _with_all_threads(experiment: Experiment) -> float:
+    if experiment.device.type != "cpu":
+        return 1.0
+    each = seconds_per_key(experiment, torch.get_num_threads())
+    return seconds_per_key(experiment, threads_each(1)) / each
 
 
 def _start() -> Cost:
@@ -184,7 +199,7 @@ def _start() -> Cost:
 
 
 def _one_life() -> Process:
-    with Pool(1, available_cores()) as pool:
+    with Pool(1, available_cores(), anew=True) as pool:
         found: Process = pool.submit(_process).result()
     return found
 
@@ -338,5 +353,6 @@ def _memory(
         keys_here=len(scored.scores),
         float32_here=float32,
         float32=round(sample.factor * float32),
+        source=source_size(),
         in_each=experiment.most_in_memory,
     )

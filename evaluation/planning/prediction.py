@@ -7,6 +7,7 @@ from typing import Any
 
 from wrongkey.evaluation.planning.calibration import Calibration
 from wrongkey.evaluation.planning.cost import Cost
+from wrongkey.evaluation.processes.forks import POSSIBLE
 from wrongkey.evaluation.sweep import keys_per_shard
 
 
@@ -23,8 +24,9 @@ class Prediction:
     time : dict of str to Cost
         Seconds by the parts of the sweep; that of `keys` is divided among the processes.
     memory : dict of str to int or None
-        Largest resident bytes: of the sweep's own process, of each other one, and of all together; None where the
-        system does not tell.
+        Largest resident bytes: of the sweep's own process, of each other one, of the one that the others are forked
+        from (0 where there is none), and of all together, whose shared pages count in each; None where the system does
+        not tell.
     disk : int
         Bytes that are written.
     """
@@ -55,7 +57,9 @@ class Prediction:
         }
 
 
-def predict(measured: Calibration, missing: int, workers: int, early: bool = True) -> Prediction:
+def predict(
+    measured: Calibration, missing: int, workers: int, early: bool = True, forked: bool = POSSIBLE
+) -> Prediction:
     """Say what a sweep takes.
 
     Parameters
@@ -68,6 +72,8 @@ def predict(measured: Calibration, missing: int, workers: int, early: bool = Tru
         Processes, at least 1; a single one is the sweep's own. Each is reckoned to be as fast as one alone.
     early
         Whether the others are started while this one imports: not where their number follows from what keys cost.
+    forked
+        Whether they need not import, since one process has done so for all of them, at that time.
     """
     size = keys_per_shard(measured.key.clock, measured.memory.key, measured.total, workers)
     shards = -(-missing // size)
@@ -78,9 +84,10 @@ def predict(measured: Calibration, missing: int, workers: int, early: bool = Tru
         min(in_turn * size, missing) * keys.clock + in_turn * shard.clock + bool(others) * measured.prepare.clock,
         missing * keys.cpu + shards * shard.cpu + others * measured.prepare.cpu,
     )
-    waits = 1 if early else 2  # for itself, and then for its first worker
+    waits = 1 if early or forked else 2  # for itself, and then for its first worker
     unused = 0 if early or workers == 1 else 1  # the process that was started before their number was known
-    started = Cost(waits * measured.start.clock, (1 + workers + unused) * measured.start.cpu)
+    importing = 2 if forked else 1 + workers + unused
+    started = Cost(waits * measured.start.clock, importing * measured.start.cpu)
     time = {
         "start": started,
         "prepare": measured.prepare,
@@ -100,7 +107,7 @@ def _memory(measured: Calibration, size: int, workers: int) -> dict[str, int | N
     """
     memory = measured.memory
     if memory.main is None or memory.other is None:
-        return {"main": None, "worker": None, "total": None}
+        return {"main": None, "worker": None, "source": None, "total": None}
     speech, file = (round(memory.in_each), memory.speech) if memory.mapped else (memory.speech, 0)
     shard = size * memory.key
     main = memory.main + speech - memory.speech_here  # it held them before it began a file
@@ -111,7 +118,8 @@ def _memory(measured: Calibration, size: int, workers: int) -> dict[str, int | N
     else:
         main += max(compared, 0)
         worker = memory.other + (0 if memory.mapped else speech) + shard
-    return {"main": main, "worker": worker, "total": main + workers * worker + file}
+    total = main + workers * worker + memory.source + file
+    return {"main": main, "worker": worker, "source": memory.source, "total": total}
 
 
 def _disk(measured: Calibration, shards: int, keys: int) -> int:

@@ -29,13 +29,16 @@ from typing import Any
 
 from joblib import cpu_count
 from joblib.externals.loky import process_executor
+from threadpoolctl import threadpool_limits
 
+from wrongkey.evaluation.processes import forks
 from wrongkey.plugins import OURS, SAFE_PATH, leave_environment, workers_import_nothing_here
 
 WATCH_SECONDS = 2.0
 IDLE_SECONDS = 300.0  # after which processes without work end by themselves
 NEEDED = "wrongkey.evaluation.processes.elsewhere"  # what a sweep's processes are asked for first
-PR_SET_PDEATHSIG = 1  # prctl(2)
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # prctl(2)
+TITLE = b"wrongkey-worker"  # in the system's list of processes; longer ones are cut there
 THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
     "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS",
@@ -46,27 +49,27 @@ _lock = threading.Lock()
 
 
 class Pool(Executor):
-    """loky's processes, which ignore the signals of the terminal; the caller handles them."""
+    """loky's processes, which ignore the signals of the terminal; the caller handles them.
 
-    def __init__(self, count: int, threads: int) -> None:
+    On Linux they are forked from one that has imported what they need; with ``anew`` they are not.
+    """
+
+    def __init__(self, count: int, threads: int, anew: bool = False) -> None:
         self.count, self.threads = count, threads
+        self._forked = forks.POSSIBLE and not anew
         self._loky = self._begun()
 
     def _begun(self) -> process_executor.ProcessPoolExecutor:
         """New processes, which are started when they are first needed."""
-        caller, lasts = os.getpid(), _in_main_thread()
-        # loky shows where a process crashed unless told about it; a crash is a sentence here, and
-        # PYTHONFAULTHANDLER=1 brings the stacks back.
-        settings = {"PYTHONFAULTHANDLER": "", SAFE_PATH: OURS} | {name: str(self.threads) for name in THREADS}
+        threads = {name: os.environ.get(name, str(self.threads)) for name in THREADS}
+        own: dict[str, Any]
+        if self._forked:
+            own = {"context": forks.Forks(_source(), threads), "initializer": _bind_forked, "initargs": (self.threads,)}
+        else:
+            own = {"env": _settings() | threads, "initializer": _bind_to, "initargs": (os.getpid(), _in_main_thread())}
         with _held_back():
             resource_tracker.ensure_running()  # it lets the signals in again, once
-            return process_executor.ProcessPoolExecutor(
-                self.count,
-                timeout=IDLE_SECONDS,
-                initializer=_bind_to,
-                initargs=(caller, lasts),
-                env={name: os.environ.get(name, value) for name, value in settings.items()},
-            )
+            return process_executor.ProcessPoolExecutor(self.count, timeout=IDLE_SECONDS, **own)
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call a function in one of the processes."""
@@ -92,6 +95,26 @@ class Pool(Executor):
         self._loky.shutdown(kill_workers=True)
 
 
+def _settings() -> dict[str, str]:
+    """Variables of all new processes.
+
+    loky shows where a process crashed unless told about it; a crash is a sentence here, and PYTHONFAULTHANDLER=1 brings
+    the stacks back.
+    """
+    return {name: os.environ.get(name, value) for name, value in (("PYTHONFAULTHANDLER", ""), (SAFE_PATH, OURS))}
+
+
+def _source() -> forks.Source:
+    """What processes are forked from. Libraries that have threads start them when they are imported: one is none."""
+    return forks.Source(NEEDED, tuple((_settings() | dict.fromkeys(THREADS, "1")).items()))
+
+
+def source_size() -> int:
+    """Bytes that are resident of what processes are forked from; 0 where that does not run."""
+    source = _source()
+    return forks.size(source) if forks.is_started(source) else 0
+
+
 @contextmanager
 def processes(count: int, threads: int, keep: bool = True, purpose: str = "") -> Iterator[Pool]:
     """``count`` processes of ``threads`` threads each: those of the last time, or new ones.
@@ -113,15 +136,22 @@ def processes(count: int, threads: int, keep: bool = True, purpose: str = "") ->
 
 
 def start(count: int, threads: int) -> None:
-    """Start the processes that `processes` is going to be asked for, unless they are there.
+    """Start the processes that `processes` is going to be asked for, or what they are forked from.
 
     They import what a sweep needs while this process does something else.
     """
-    if not is_ready(count, threads):
-        pool = Pool(count, threads)
-        for _ in range(count):
-            pool.submit(import_module, NEEDED)
-        _keep(_key(count, threads), pool)
+    if is_ready(count, threads):
+        return
+    if forks.POSSIBLE:
+        with _held_back():
+            resource_tracker.ensure_running()
+        with _held_back():
+            forks.start(_source())
+        return
+    pool = Pool(count, threads)
+    for _ in range(count):
+        pool.submit(import_module, NEEDED)
+    _keep(_key(count, threads), pool)
 
 
 @contextmanager
@@ -144,9 +174,9 @@ def started(workers: int | None) -> Iterator[None]:
 
 
 def is_ready(count: int, threads: int) -> bool:
-    """Whether `processes` would take processes that were started before."""
+    """Whether `processes` would take processes that were started before, or new ones that need not import."""
     with _lock:
-        return _key(count, threads) in _idle
+        return _key(count, threads) in _idle or (forks.POSSIBLE and forks.is_started(_source()))
 
 
 def _key(count: int, threads: int, purpose: str = "") -> tuple[Any, ...]:
@@ -254,16 +284,42 @@ def _bind_to(caller: int, thread_lasts: bool) -> None:
     Linux ends it even while it imports or computes in C, but does so when the *thread* that started it ends, so this is
     used only where that is the main thread. Elsewhere a thread polls whenever Python lets it run.
     """
-    leave_environment()
+    _settle()
     atexit.register(gc.freeze)  # collecting what ends with it would take half a second, for which its caller waits
+    if thread_lasts and sys.platform == "linux":
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_watch, args=(caller,), daemon=True).start()
+
+
+def _bind_forked(threads: int) -> None:
+    """The same for a process that was forked from a server: the server ends with the caller, and has one thread."""
+    _settle()
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_watch_caller, daemon=True).start()
+    threadpool_limits(threads, user_api="blas")  # the import was limited to one
+    sys.modules["torch"].set_num_threads(threads)
+
+
+def _settle() -> None:
+    leave_environment()
+    if sys.platform == "linux":
+        _prctl(PR_SET_NAME, TITLE)
     # loky would take what a worker prepared for a leak and replace the worker, or collect garbage once a second.
     process_executor._MEMORY_LEAK_CHECK_DELAY = math.inf
-    if thread_lasts and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    threading.Thread(target=_watch, args=(caller,), daemon=True).start()
+
+
+def _prctl(option: int, value: int | bytes) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _watch(caller: int) -> None:
     while os.getppid() == caller:  # false at once where the caller ended before this process came here
         time.sleep(WATCH_SECONDS)
+    os._exit(1)
+
+
+def _watch_caller() -> None:
+    caller = multiprocessing.parent_process()
+    if caller is not None:
+        caller.join()
     os._exit(1)

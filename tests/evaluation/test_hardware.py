@@ -8,7 +8,7 @@ import torch
 from tests import toys
 from wrongkey.errors import BadInput
 from wrongkey.evaluation import hardware
-from wrongkey.evaluation.hardware import Workers, is_out_of_memory, memory_of_a_pass, worthwhile_workers
+from wrongkey.evaluation.hardware import is_out_of_memory, memory_of_a_pass, worthwhile_workers
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.probe import probe
@@ -17,27 +17,15 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("work", "start", "keys", "count"),
-    [
-        (1.0, 2.0, 20, 1),  # done before another process answers
-        (60.0, 2.0, 1000, 8),
-        (60.0, 2.0, 3, 3),  # no more than there are keys
-        (60.0, 2.0, 1, 1),
-        (2.5, 2.0, 20, 8),  # 2 + 2.5 / 8 < 2.5
-        (2.2, 2.0, 20, 1),
-        (2.2, 0.1, 20, 8),  # they are there already
-    ],
+    ("alone", "shared", "most", "count"),
+    [(1.0, 2.1, 8, 1), (60.0, 9.5, 8, 8), (60.0, 22.0, 3, 3), (60.0, 70.0, 1, 1), (2.5, 2.5, 8, 1)],
 )
-def test_more_processes_are_taken_where_they_save_time(work, start, keys, count, monkeypatch):
-    monkeypatch.setattr(hardware, "available_cores", lambda: 8)
-    found = worthwhile_workers(work, start, keys, CPU)
+def test_more_processes_are_taken_where_they_save_time(alone, shared, most, count):
+    found = worthwhile_workers(alone, shared, most)
     assert found.count == count
-    assert f"{work:.1f} s of work" in found.why and f"{start:.1f} s until others answer" in found.why
-    assert ("more would take longer" in found.why) == (count == 1)
-
-
-def test_a_gpu_has_a_process_of_its_own():
-    assert worthwhile_workers(1.0, 9.0, 20, torch.device("cuda:0")) == Workers(1, "one per GPU")
+    if most > 1:
+        assert f"{alone:.1f} s of work in one process, {shared:.1f} s in {most} with their start" in found.why
+        assert ("more would take longer" in found.why) == (count == 1)
 
 
 def test_every_core_has_its_part_of_the_memory(monkeypatch):

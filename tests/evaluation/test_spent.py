@@ -50,6 +50,25 @@ def test_short_segments_do_not_stand_for_long_ones(groups, monkeypatch):
     assert sweeping._shard_size(experiment, 1000, 1) == expected
 
 
+@pytest.mark.parametrize(
+    ("keys", "ready", "expected"),
+    [
+        (20, True, (1, "more would take longer: 4.0 s of work in one process, 4.5 s in 4 with their start")),
+        (20, False, (1, "more would take longer: 4.0 s of work in one process, 6.0 s in 4 with their start")),
+        (60, True, (4, "one per core or key: 12.0 s of work in one process, 7.5 s in 4 with their start")),
+        (2, True, (1, "more would take longer: 0.4 s of work in one process, 3.2 s in 2 with their start")),
+        (1, True, (1, "one core or key")),
+    ],
+)
+def test_processes_are_chosen_by_what_a_key_takes_with_one_thread_and_with_all(keys, ready, expected, monkeypatch):
+    """A key takes 0.3 s with one thread, 0.2 s with two or four; it takes 3 s to open model and speech."""
+    monkeypatch.setattr(hardware, "available_cores", lambda: 4)
+    monkeypatch.setattr(begin, "is_ready", lambda count, threads: ready)
+    monkeypatch.setattr(begin, "seconds_per_key", lambda experiment, threads: 0.3 if threads == 1 else 0.2)
+    experiment = cast(Experiment, SimpleNamespace(device=CPU))
+    assert begin.choose_processes(experiment, keys, None, None, 3.0) == hardware.Workers(*expected)
+
+
 def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch):
     waited: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)

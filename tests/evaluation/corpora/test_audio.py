@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,34 @@ def test_segment_of_opus_is_a_slice() -> None:
     utterance = open_corpus("bundled").utterances[0]
     piece = Utterance("p", "s", utterance.path, start=0.7, end=1.2)
     np.testing.assert_allclose(load_audio(piece), load_audio(utterance)[11200:19200], atol=0.02)
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that a decoder reads."""
+    names: list[str] = []
+
+    def read(file: soundfile.SoundFile, *sizes: int, **kinds: object) -> NDArray[np.float64]:
+        names.append(Path(os.fsdecode(file.name)).name)
+        return whole(file, *sizes, **kinds)
+
+    whole = soundfile.SoundFile.read
+    monkeypatch.setattr(soundfile.SoundFile, "read", read)
+    return names
+
+
+def test_compressed_speech_is_decoded_once_until_its_file_changes(tmp_path: Path, decoded: list[str]) -> None:
+    one, other = tmp_path / "one.ogg", tmp_path / "other.ogg"
+    for path in (one, other):
+        soundfile.write(path, SPEECHLIKE, 16000, subtype="OPUS")
+    before = load_audio(one)
+    load_audio(other)
+    before[:] = 9.0  # the caller's own
+    np.testing.assert_allclose(load_audio(one), SPEECHLIKE, atol=0.05)
+    assert decoded == ["one.ogg", "other.ogg"]
+    soundfile.write(one, 0.5 * SPEECHLIKE, 16000, subtype="OPUS")
+    np.testing.assert_allclose(load_audio(one), 0.5 * SPEECHLIKE, atol=0.05)
+    assert decoded == ["one.ogg", "other.ogg", "one.ogg"]
 
 
 def test_segment_bounds(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from wrongkey.plan_summary import NO_GPU, sentences
 SECOND = Cost(1.0, 0.5)
 MEASURED = Calibration(
     start=2 * SECOND, prepare=3 * SECOND, begin=5 * SECOND, key=0.1 * SECOND, shard=0.01 * SECOND, end=SECOND,
-    memory=Memory(main=1_000, other=500, speech_here=100, speech=700, key=10, keys_here=2),
+    memory=Memory(main=1_000, other=500, speech_here=100, speech=700, key=10, keys_here=2, source=30),
     disk=Disk(fixed=5_000, shard=100, key=7, key_cost=Cost(), shard_cost=Cost(), end_cost=Cost()),
     total=800, measured=10, utterances=70, seconds=60.0, summary="70 utterances", device="cpu",
 )  # fmt: skip
@@ -30,10 +30,16 @@ def test_one_process_asks_one_key_after_the_other():
 
 
 def test_a_worker_that_is_started_late_is_waited_for():
-    early, late = (predict(MEASURED, 800, 2, early).time["start"] for early in (True, False))
+    early, late = (predict(MEASURED, 800, 2, early, forked=False).time["start"] for early in (True, False))
     assert (early.clock, late.clock) == (2.0, 4.0)
     # and one was started for nothing, before their number was known
     assert late.cpu == pytest.approx(early.cpu * 4 / 3)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 16])
+@pytest.mark.parametrize("early", [True, False])
+def test_one_process_imports_for_all_that_are_forked_from_it(workers, early):
+    assert predict(MEASURED, 800, workers, early, forked=True).time["start"] == Cost(2.0, 2 * 1.0)
 
 
 def test_only_missing_keys_are_counted():
@@ -43,21 +49,25 @@ def test_only_missing_keys_are_counted():
 
 
 def test_two_processes_halve_the_keys_and_prepare_twice():
-    one, two = (predict(MEASURED, 800, workers) for workers in (1, 2))
+    one, two = (predict(MEASURED, 800, workers, forked=False) for workers in (1, 2))
     assert two.time["keys"].clock == pytest.approx(one.time["keys"].clock / 2 + 3)
     assert two.time["keys"].cpu == pytest.approx(one.time["keys"].cpu + 2 * 1.5)
     assert two.time["start"].cpu == pytest.approx(1.5 * one.time["start"].cpu)
 
 
+def bytes_of(main, worker, total):
+    return {"main": main, "worker": worker, "source": 30, "total": total}
+
+
 def test_memory_grows_with_the_speech_and_with_the_keys_of_a_shard():
-    assert predict(MEASURED, 800, 1).memory == {"main": 1_000 + 600 + 98 * 10, "worker": 500, "total": 3_080}
-    assert predict(MEASURED, 800, 2).memory == {"main": 1_600, "worker": 500 + 700 + 1_000, "total": 6_000}
+    assert predict(MEASURED, 800, 1).memory == bytes_of(1_000 + 600 + 98 * 10, 500, 3_110)
+    assert predict(MEASURED, 800, 2).memory == bytes_of(1_600, 500 + 700 + 1_000, 6_030)
 
 
 def test_queries_in_a_file_count_once():
     filed = replace(MEASURED, memory=replace(MEASURED.memory, in_each=300.0))
-    assert predict(filed, 800, 1).memory == {"main": 1_000 + 200 + 98 * 10, "worker": 500, "total": 2_680 + 700}
-    assert predict(filed, 800, 2).memory == {"main": 1_200, "worker": 500 + 1_000, "total": 4_200 + 700}
+    assert predict(filed, 800, 1).memory == bytes_of(1_000 + 200 + 98 * 10, 500, 2_710 + 700)
+    assert predict(filed, 800, 2).memory == bytes_of(1_200, 500 + 1_000, 4_230 + 700)
     held = replace(MEASURED, memory=replace(MEASURED.memory, in_each=700.0))
     assert predict(held, 800, 2).memory == predict(MEASURED, 800, 2).memory
 

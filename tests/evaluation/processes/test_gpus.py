@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.begin import choose_processes
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.engine import BatchSize
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import choose_device
+from wrongkey.evaluation.hardware import Workers, choose_device
 from wrongkey.evaluation.planning.cost import timed
 from wrongkey.evaluation.processes import workers
 from wrongkey.evaluation.processes.dispatch import Call
@@ -31,7 +32,7 @@ def two_gpus(monkeypatch):
     ("asked", "process", "taken"),
     [
         ("cuda", "LokyProcess-3", "cuda:1"),
-        ("auto", "LokyProcess-4", "cuda:0"),
+        ("auto", "ForkedProcess-4", "cuda:0"),
         ("cuda:0", "LokyProcess-3", "cuda:0"),
         ("cuda", "MainProcess", "cuda"),
         ("cpu", "LokyProcess-3", "cpu"),
@@ -55,6 +56,11 @@ def test_what_a_process_opens_is_on_its_own_gpu(two_gpus, monkeypatch):
     with pytest.raises(BadInput, match="enough"):
         Experiment(SweepConfig(model="asv-raw3", corpus="bundled", device="cuda"))
     assert taken == ["cuda:1"]
+
+
+def test_a_sweep_has_a_process_for_each_gpu(two_gpus):
+    experiment = cast(Experiment, SimpleNamespace(device=torch.device("cuda")))  # of whose keys none is timed
+    assert choose_processes(experiment, 20, None, None, 9.0) == Workers(2, "one per GPU")
 
 
 def test_memory_of_a_gpu_is_given_back_before_other_processes_compute(monkeypatch):

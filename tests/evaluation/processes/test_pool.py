@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from joblib import cpu_count
 
+from wrongkey.evaluation.processes import forks
 from wrongkey.evaluation.processes import pool as pool_module
 from wrongkey.evaluation.processes.pool import is_ready, processes, started
 
@@ -41,7 +42,8 @@ def test_a_process_that_holds_what_it_prepared_is_kept():
         assert pool.submit(holds_much).result() == pool.submit(holds_much).result()
 
 
-def test_what_is_started_is_taken_and_kept_for_the_next_sweep():
+def test_what_is_started_is_taken_and_kept_for_the_next_sweep(monkeypatch):
+    monkeypatch.setattr(forks, "POSSIBLE", False)  # otherwise only what they are forked from is started
     threads = max(int(cpu_count()), 1)
     with started(None):
         assert is_ready(1, threads)
@@ -71,7 +73,8 @@ def test_a_pool_that_is_taken_while_the_user_stops_the_command_is_killed():
     assert Stopped.killed == 1 and key not in pool_module._idle
 
 
-def test_what_nobody_took_ends_with_a_sweep_that_fails():
+def test_what_nobody_took_ends_with_a_sweep_that_fails(monkeypatch):
+    monkeypatch.setattr(forks, "POSSIBLE", False)
     threads = max(int(cpu_count()) // 2, 1)
     with pytest.raises(ValueError, match="no such model"), started(2):
         (pool,) = pool_module._idle.values()

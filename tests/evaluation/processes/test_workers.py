@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from concurrent.futures import Executor, Future
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from tests import faulty
@@ -29,7 +30,7 @@ from wrongkey.evaluation.processes.dispatch import Call, Refusal, TookTooLong, c
 from wrongkey.evaluation.processes.failures import SomeFailed
 from wrongkey.evaluation.processes.late import HOPELESS, Late
 from wrongkey.evaluation.processes.lists import Lists
-from wrongkey.evaluation.processes.pool import processes
+from wrongkey.evaluation.processes.pool import TITLE, processes
 from wrongkey.evaluation.processes.watch import Watch, some_of
 from wrongkey.evaluation.processes.workers import Answered, Shard
 from wrongkey.evaluation.sweep import sweep
@@ -454,14 +455,10 @@ def test_no_process_is_left_of_a_killed_caller_or_after_ctrl_c(tmp_path):
 def children() -> set[int]:
     """Workers of this process that are still there."""
     found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-            worker = b"popen_loky" in (stat.parent / "cmdline").read_bytes()
-        except OSError:  # it has just ended
-            continue
-        if worker and int(parent) == os.getpid() and state != "Z":
-            found.add(int(stat.parent.name))
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            if process.name() == TITLE.decode() and process.status() != psutil.STATUS_ZOMBIE:
+                found.add(process.pid)
     return found
 
 
