@@ -64,6 +64,9 @@ def choose_processes(
     if experiment.device.type != "cpu":
         return Workers(count, "one per GPU")
     most = max(min(count, keys), 1)
+    if most == 1:
+        return Workers(1, "one core or key")
+    experiment.engine.on(experiment.engine.queries.probe(1)).plain(rows=1)  # else only the first to be timed is cold
     start = reading if is_ready(most, threads_each(most)) else IMPORTING + reading
     shared = start + keys / most * seconds_per_key(experiment, threads_each(most))
     return worthwhile_workers(keys * seconds_per_key(experiment, threads_each(1)), shared, most)

@@ -105,12 +105,10 @@ def worthwhile_workers(alone: float, shared: float, most: int) -> Workers:
     alone
         Seconds that this process would take for all keys, with a thread for each core.
     shared
-        Seconds that the most processes would take together, from their start on: this one does not compute meanwhile.
+        Seconds that so many processes would take together, from their start on: this one does not compute meanwhile.
     most
-        One for each core, or for each key.
+        One for each core, or for each key; two at least.
     """
-    if most == 1:
-        return Workers(1, "one core or key")
     estimate = f"{_seconds(alone)} of work in one process, {_seconds(shared)} in {most} with their start"
     if shared < alone:
         return Workers(most, f"one per core or key: {estimate}")

@@ -70,5 +70,5 @@ def _memory(predicted: Prediction) -> str:
     others = "one other process" if predicted.workers == 1 else f"each of {predicted.workers} others"
     parts = f"{size(main)} of the sweep's own process and {size(worker)} of {others}"
     if source:
-        parts += f", and {size(source)} that all others share"
+        parts += f", and {size(source)} of the one that they are forked from"
     return f"Memory: about {size(total)} at most, {parts}."

@@ -127,6 +127,8 @@ def _read(file: soundfile.SoundFile, frames: int, path: Path, name: str, first: 
             if first:
                 file.seek(first)
             samples = _decoded(file, last - first)
+        elif first == 0 and np.dtype(np.float32).itemsize * frames * file.channels > KEPT:
+            samples = _decoded(file, last - first)
         elif frames * file.channels <= MANY:
             stat = path.stat()
             samples = _whole(path, (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size))[first:last].astype(float)

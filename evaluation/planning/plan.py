@@ -12,7 +12,7 @@ from wrongkey.evaluation.hardware import choose_device, choose_workers, threads_
 from wrongkey.evaluation.planning.calibration import Calibration, calibrate
 from wrongkey.evaluation.planning.cost import Cost, timed
 from wrongkey.evaluation.planning.prediction import Prediction, predict
-from wrongkey.evaluation.processes.forks import POSSIBLE
+from wrongkey.evaluation.processes.pool import FORKED
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.run_folder.folder import RunFolder
 
@@ -84,9 +84,9 @@ def plan_sweep(config: SweepConfig, out: Path, workers: int | None = None, repor
     there = folder.keys_done().below(measured.total)
     missing = measured.total - there
     if workers is None and most > 1:
-        start = measured.prepare.clock + (0.0 if POSSIBLE else measured.start.clock)
+        start = measured.prepare.clock + (0.0 if FORKED else measured.start.clock)
         work, most = missing * measured.key.clock, max(min(most, missing), 1)
-        if device.type == "cpu":
+        if device.type == "cpu" and most > 1:
             most = worthwhile_workers(measured.with_all_threads * work, start + work / most, most).count
         if most == 1:  # a process alone has all threads
             measured, again = _measured(config, folder, most, report)

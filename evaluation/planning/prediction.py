@@ -7,7 +7,7 @@ from typing import Any
 
 from wrongkey.evaluation.planning.calibration import Calibration
 from wrongkey.evaluation.planning.cost import Cost
-from wrongkey.evaluation.processes.forks import POSSIBLE
+from wrongkey.evaluation.processes.pool import FORKED
 from wrongkey.evaluation.sweep import keys_per_shard
 
 
@@ -57,9 +57,7 @@ class Prediction:
         }
 
 
-def predict(
-    measured: Calibration, missing: int, workers: int, early: bool = True, forked: bool = POSSIBLE
-) -> Prediction:
+def predict(measured: Calibration, missing: int, workers: int, early: bool = True, forked: bool = FORKED) -> Prediction:
     """Say what a sweep takes.
 
     Parameters

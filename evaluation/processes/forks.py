@@ -1,8 +1,9 @@
-"""Processes forked from one that has imported what they need: each starts in milliseconds, and shares its memory.
+"""Processes forked from one that has imported what they need: each starts in milliseconds, and shares memory with it.
 
 multiprocessing's fork server, with three differences. It is one of wrongkey's own, so that a user's program keeps its.
 The new processes do not run the caller's main module again. And the server ends with its caller even where the caller
-is killed, since the new processes do not keep it alive.
+is killed: neither the new processes nor forks of the caller keep it alive. Linux alone: elsewhere libraries of the
+system do not survive a fork.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +23,6 @@ from typing import Any
 
 import psutil
 
-POSSIBLE = sys.platform == "linux"  # elsewhere libraries of the system do not survive a fork
 MAIN = "init_main_from_name", "init_main_from_path"
 
 
@@ -75,7 +76,7 @@ class ForkedProcess(ForkServerProcess):
         return _Forked(process)
 
     def run(self) -> None:
-        """Compute as a process that was started anew would."""
+        """Compute with the caller's environment."""
         os.environ.clear()
         os.environ.update(self.environment)
         if "numpy" in sys.modules:  # else all of them would draw the same numbers
@@ -100,32 +101,23 @@ class _Forked(popen_forkserver.Popen):
             reduction.dump(process, sent)
         finally:
             set_spawning_popen(None)
-        self.pid, self.sentinel, to_child = _forked(process.source, self._fds)
-        ours = os.dup(to_child)  # the new process sees by it that this one has ended
-        self.finalizer = util.Finalize(self, _close, (ours, self.sentinel))
+        try:
+            self._ask(process.source, sent.getbuffer())
+        except (EOFError, ConnectionError, FileNotFoundError):  # the server is dying, or its socket was removed
+            _forget(process.source)
+            self._ask(process.source, sent.getbuffer())
+
+    def _ask(self, source: Source, content: memoryview) -> None:
+        """Have a process made; it sees by a pipe that this one ended, and `sentinel` tells its number and exit code."""
+        self.sentinel, to_child = start(source).connect_to_new_process(self._fds)
+        self.finalizer = util.Finalize(self, _close, (os.dup(to_child), self.sentinel))
         with open(to_child, "wb", closefd=True) as pipe:
-            pipe.write(sent.getbuffer())
-
-
-def _forked(source: Source, descriptors: list[int]) -> tuple[int, int, int]:
-    """A new process: its number, where its exit code arrives, and where it is sent its work.
-
-    Raises EOFError or OSError where the server dies a second time.
-    """
-    try:
-        return _forked_once(source, descriptors)
-    except (EOFError, OSError):  # the server is ending: somebody killed it
-        _end(_servers[os.getpid(), source])
-        return _forked_once(source, descriptors)
-
-
-def _forked_once(source: Source, descriptors: list[int]) -> tuple[int, int, int]:
-    sentinel, to_child = start(source).connect_to_new_process(descriptors)
-    try:
-        return forkserver.read_signed(sentinel), sentinel, to_child
-    except EOFError:
-        _close(sentinel, to_child)
-        raise
+            pipe.write(content)
+        try:
+            self.pid = forkserver.read_signed(self.sentinel)
+        except EOFError:
+            self.finalizer()
+            raise
 
 
 def _close(*descriptors: int) -> None:
@@ -142,18 +134,36 @@ def _let_server_end() -> None:
 
 
 _servers: dict[tuple[int, Source], Any] = {}  # multiprocessing's ForkServer, of whose attributes no stub tells
+_ready: set[int] = set()  # process numbers of those that have imported
+_lock = threading.RLock()
 
 
 def start(source: Source) -> Any:
-    """Start what processes are forked from, unless it runs; it imports while this process does something else."""
+    """Start what processes are forked from, unless it runs; it imports while this process does something else.
+
+    Raises OSError where it cannot be started.
+    """
     key = os.getpid(), source
-    if key not in _servers:
-        _servers[key] = ForkServer()
-        _servers[key].set_forkserver_preload([source.module])
-        util.Finalize(None, _end, (_servers[key],), exitpriority=0)  # after the processes, which are its children
-    with _environment(source):
-        _servers[key].ensure_running()
-    return _servers[key]
+    with _lock:
+        server = _servers.get(key)
+        if server is None:
+            server = ForkServer()
+            server.set_forkserver_preload([source.module])
+            util.Finalize(server, _end, (server,), exitpriority=0)  # after the processes, which are its children
+        if not _runs(server):
+            with _environment(source):
+                server.ensure_running()
+        _servers[key] = server
+    return server
+
+
+def wait_for(source: Source) -> None:
+    """Wait until it has imported, for the first process that it forks; signals are handled meanwhile."""
+    if start(source)._forkserver_pid not in _ready:
+        first = Forks(source, {}).Process(target=int)
+        first.start()
+        first.join()
+        _ready.add(start(source)._forkserver_pid)
 
 
 def is_started(source: Source) -> bool:
@@ -167,12 +177,39 @@ def size(source: Source) -> int:
     return resident
 
 
+def _runs(server: Any) -> bool:
+    if server._forkserver_pid is None:
+        return False
+    try:
+        return psutil.Process(server._forkserver_pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _forget(source: Source) -> None:
+    """Have another one started; processes that came from this one, if it lives, go on."""
+    with _lock:
+        _servers.pop((os.getpid(), source), None)
+
+
 def _end(server: Any) -> None:
     """End a server now: what it would do at its own end takes a second and is of no use."""
     if server._forkserver_pid is not None:
         with suppress(ProcessLookupError):
             os.kill(server._forkserver_pid, signal.SIGKILL)
-        server._stop()
+        with suppress(ChildProcessError, FileNotFoundError):  # SIGCHLD is ignored; its socket was removed
+            server._stop()
+
+
+def _leave_to_caller() -> None:
+    """In a fork of the caller: keep no server alive that is the caller's."""
+    for server in _servers.values():
+        if server._forkserver_alive_fd is not None:
+            os.close(server._forkserver_alive_fd)
+    _servers.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_caller)
 
 
 @contextmanager

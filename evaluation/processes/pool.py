@@ -2,7 +2,8 @@
 
 They are started when first needed, kept for the caller's next sweep, and end with it, however it ends.
 
-The module imports little: a new process reads it before anything else and is bound to its caller from then on.
+The module imports little: a process that is started anew reads it before anything else, and is bound to its caller from
+then on.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ from joblib import cpu_count
 from joblib.externals.loky import process_executor
 from threadpoolctl import threadpool_limits
 
-from wrongkey.evaluation.processes import forks
 from wrongkey.plugins import OURS, SAFE_PATH, leave_environment, workers_import_nothing_here
+
+FORKED = sys.platform == "linux"
+if FORKED:
+    from wrongkey.evaluation.processes import forks
 
 WATCH_SECONDS = 2.0
 IDLE_SECONDS = 300.0  # after which processes without work end by themselves
-NEEDED = "wrongkey.evaluation.processes.elsewhere"  # what a sweep's processes are asked for first
+NEEDED = "wrongkey.evaluation.processes.elsewhere"  # what a sweep's processes are asked for first imports it all
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # prctl(2)
 TITLE = b"wrongkey-worker"  # in the system's list of processes; longer ones are cut there
 THREADS = (
@@ -56,23 +60,29 @@ class Pool(Executor):
 
     def __init__(self, count: int, threads: int, anew: bool = False) -> None:
         self.count, self.threads = count, threads
-        self._forked = forks.POSSIBLE and not anew
+        self._forked = FORKED and not anew
         self._loky = self._begun()
 
     def _begun(self) -> process_executor.ProcessPoolExecutor:
         """New processes, which are started when they are first needed."""
-        threads = {name: os.environ.get(name, str(self.threads)) for name in THREADS}
+        environment = _settings() | {name: os.environ.get(name, str(self.threads)) for name in THREADS}
+        self._forked = self._forked and _started_source()
         own: dict[str, Any]
         if self._forked:
-            own = {"context": forks.Forks(_source(), threads), "initializer": _bind_forked, "initargs": (self.threads,)}
+            own = {"context": forks.Forks(_source(), environment), "initializer": _bind_forked}
         else:
-            own = {"env": _settings() | threads, "initializer": _bind_to, "initargs": (os.getpid(), _in_main_thread())}
+            own = {"env": environment, "initializer": _bind_to, "initargs": (os.getpid(), _in_main_thread())}
         with _held_back():
             resource_tracker.ensure_running()  # it lets the signals in again, once
             return process_executor.ProcessPoolExecutor(self.count, timeout=IDLE_SECONDS, **own)
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call a function in one of the processes."""
+        if self._forked:
+            with _held_back():
+                forks.start(_source())  # again, where it was killed
+            with _allowed():
+                forks.wait_for(_source())
         with _held_back(), _allowed():  # processes are started here, and inherit what is held back
             return self._loky.submit(fn, *args, **kwargs)
 
@@ -101,18 +111,29 @@ def _settings() -> dict[str, str]:
     loky shows where a process crashed unless told about it; a crash is a sentence here, and PYTHONFAULTHANDLER=1 brings
     the stacks back.
     """
-    return {name: os.environ.get(name, value) for name, value in (("PYTHONFAULTHANDLER", ""), (SAFE_PATH, OURS))}
+    return {name: os.environ.get(name) or value for name, value in (("PYTHONFAULTHANDLER", ""), (SAFE_PATH, OURS))}
 
 
 def _source() -> forks.Source:
-    """What processes are forked from. Libraries that have threads start them when they are imported: one is none."""
+    """What processes are forked from. Some libraries start threads when they are imported; limited to one, none."""
     return forks.Source(NEEDED, tuple((_settings() | dict.fromkeys(THREADS, "1")).items()))
+
+
+def _started_source() -> bool:
+    """Start what processes are forked from, unless it runs; whether that can be done: its socket may have no place."""
+    try:
+        with _held_back():
+            resource_tracker.ensure_running()
+        with _held_back():
+            forks.start(_source())
+    except OSError:
+        return False
+    return True
 
 
 def source_size() -> int:
     """Bytes that are resident of what processes are forked from; 0 where that does not run."""
-    source = _source()
-    return forks.size(source) if forks.is_started(source) else 0
+    return forks.size(_source()) if FORKED and forks.is_started(_source()) else 0
 
 
 @contextmanager
@@ -142,11 +163,7 @@ def start(count: int, threads: int) -> None:
     """
     if is_ready(count, threads):
         return
-    if forks.POSSIBLE:
-        with _held_back():
-            resource_tracker.ensure_running()
-        with _held_back():
-            forks.start(_source())
+    if FORKED and _started_source():
         return
     pool = Pool(count, threads)
     for _ in range(count):
@@ -176,7 +193,7 @@ def started(workers: int | None) -> Iterator[None]:
 def is_ready(count: int, threads: int) -> bool:
     """Whether `processes` would take processes that were started before, or new ones that need not import."""
     with _lock:
-        return _key(count, threads) in _idle or (forks.POSSIBLE and forks.is_started(_source()))
+        return _key(count, threads) in _idle or (FORKED and forks.is_started(_source()))
 
 
 def _key(count: int, threads: int, purpose: str = "") -> tuple[Any, ...]:
@@ -291,13 +308,19 @@ def _bind_to(caller: int, thread_lasts: bool) -> None:
     threading.Thread(target=_watch, args=(caller,), daemon=True).start()
 
 
-def _bind_forked(threads: int) -> None:
+def _bind_forked() -> None:
     """The same for a process that was forked from a server: the server ends with the caller, and has one thread."""
     _settle()
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_watch_caller, daemon=True).start()
-    threadpool_limits(threads, user_api="blas")  # the import was limited to one
-    sys.modules["torch"].set_num_threads(threads)
+    import_module(NEEDED)  # is there, unless the server found it in none of its places
+    threadpool_limits(_threads("OPENBLAS_NUM_THREADS"), user_api="blas")  # the import was limited to one
+    sys.modules["torch"].set_num_threads(_threads("OMP_NUM_THREADS"))
+
+
+def _threads(name: str) -> int:
+    """The first number of a variable that may list one for each level of nested threads."""
+    return int(os.environ[name].partition(",")[0])
 
 
 def _settle() -> None:

@@ -65,7 +65,7 @@ def test_processes_are_chosen_by_what_a_key_takes_with_one_thread_and_with_all(k
     monkeypatch.setattr(hardware, "available_cores", lambda: 4)
     monkeypatch.setattr(begin, "is_ready", lambda count, threads: ready)
     monkeypatch.setattr(begin, "seconds_per_key", lambda experiment, threads: 0.3 if threads == 1 else 0.2)
-    experiment = cast(Experiment, SimpleNamespace(device=CPU))
+    experiment = cast(Experiment, Counted(Queries((SHORT,)), [0.0]))
     assert begin.choose_processes(experiment, keys, None, None, 3.0) == hardware.Workers(*expected)
 
 

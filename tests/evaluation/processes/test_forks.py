@@ -1,10 +1,13 @@
 """Processes that are forked from one that has imported what they need."""
 
+import errno
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing.forkserver import ForkServer
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +17,14 @@ import torch
 from threadpoolctl import threadpool_info
 
 from wrongkey.evaluation.processes import forks
-from wrongkey.evaluation.processes.pool import TITLE, is_ready, processes, started
+from wrongkey.evaluation.processes import pool as pool_module
+from wrongkey.evaluation.processes.pool import TITLE, Pool, is_ready, processes, started
 
-pytestmark = pytest.mark.skipif(not forks.POSSIBLE, reason="processes are forked on Linux alone")
+pytestmark = pytest.mark.skipif(not pool_module.FORKED, reason="processes are forked on Linux alone")
 
 CALLER = """
 import os, sys, threading, time
-from wrongkey.evaluation.processes.pool import TITLE, is_ready, processes, started
+from wrongkey.evaluation.processes.pool import TITLE, Pool, is_ready, processes, started
 print("began", flush=True)
 def use():
     with processes(2, 1) as pool:
@@ -83,6 +87,55 @@ def test_a_forked_process_is_as_one_that_was_started_anew(monkeypatch):
     assert before["drawn"] != after["drawn"]
 
 
+def test_numbers_of_threads_that_the_user_sets_are_kept(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    assert forked(4)["threads"] == ("2,1", 2, {3})
+
+
+def test_signals_are_handled_while_the_first_imports(monkeypatch):
+    """Another source, whose import would take longer than anybody waits."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    monkeypatch.setattr(pool_module, "NEEDED", "tests.evaluation.processes.endless")
+    pool = Pool(1, 1)
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    handler = signal.signal(signal.SIGALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    begin = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pool.submit(int)
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        pool.kill()
+    assert time.monotonic() - begin < 30
+
+
+def test_without_a_place_for_its_socket_each_process_imports_for_itself(monkeypatch, tmp_path):
+    forks._forget(pool_module._source())
+    monkeypatch.setitem(multiprocessing.current_process().__dict__["_config"], "tempdir", str(tmp_path / ("x" * 100)))
+    with processes(1, 1, keep=False) as pool:
+        assert pool.submit(ids).result(60)[1] == os.getpid()
+
+
+def test_what_cannot_be_started_stops_no_other_process(monkeypatch):
+    with processes(1, 1, keep=False, purpose="one") as pool:
+        server = pool.submit(ids).result(60)[1]
+        monkeypatch.setattr(ForkServer, "connect_to_new_process", full)
+        with pytest.raises(OSError, match="too many"), processes(1, 1, keep=False, purpose="another") as other:
+            other.submit(ids)
+        assert pool.submit(ids).result(60)[1] == server
+
+
+def full(server, descriptors):
+    raise OSError(errno.EMFILE, "too many open files")
+
+
+def test_a_fork_of_the_caller_keeps_nothing_alive(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(CALLER.replace("print(*", "os.fork() or time.sleep(60)\n        print(*"))
+    assert ends_when_killed(program, "main")
+
+
 def test_several_start_at_once_where_one_has_imported():
     with started(None):
         assert is_ready(1, 1) and is_ready(7, 2)
@@ -100,6 +153,11 @@ def test_a_server_that_was_killed_is_started_again():
 def test_processes_do_not_run_the_program_again_and_end_with_it_though_it_is_killed(tmp_path, thread):
     program = tmp_path / "program.py"  # without ``if __name__ == "__main__"``, as in a notebook
     program.write_text(CALLER)
+    assert ends_when_killed(program, thread)
+
+
+def ends_when_killed(program, thread):
+    """Whether server and workers end when the program is killed."""
     path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     asked = [sys.executable, str(program), thread]
     with subprocess.Popen(asked, env=path, stdout=subprocess.PIPE, text=True) as caller:
@@ -111,7 +169,7 @@ def test_processes_do_not_run_the_program_again_and_end_with_it_though_it_is_kil
     deadline = time.monotonic() + 30
     while any(map(is_alive, there)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(map(is_alive, there))
+    return not any(map(is_alive, there))
 
 
 def is_alive(process: int) -> bool:

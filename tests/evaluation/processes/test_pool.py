@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 from joblib import cpu_count
 
-from wrongkey.evaluation.processes import forks
 from wrongkey.evaluation.processes import pool as pool_module
 from wrongkey.evaluation.processes.pool import is_ready, processes, started
 
@@ -43,7 +42,7 @@ def test_a_process_that_holds_what_it_prepared_is_kept():
 
 
 def test_what_is_started_is_taken_and_kept_for_the_next_sweep(monkeypatch):
-    monkeypatch.setattr(forks, "POSSIBLE", False)  # otherwise only what they are forked from is started
+    monkeypatch.setattr(pool_module, "FORKED", False)  # otherwise only what they are forked from is started
     threads = max(int(cpu_count()), 1)
     with started(None):
         assert is_ready(1, threads)
@@ -74,7 +73,7 @@ def test_a_pool_that_is_taken_while_the_user_stops_the_command_is_killed():
 
 
 def test_what_nobody_took_ends_with_a_sweep_that_fails(monkeypatch):
-    monkeypatch.setattr(forks, "POSSIBLE", False)
+    monkeypatch.setattr(pool_module, "FORKED", False)
     threads = max(int(cpu_count()) // 2, 1)
     with pytest.raises(ValueError, match="no such model"), started(2):
         (pool,) = pool_module._idle.values()
