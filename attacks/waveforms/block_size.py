@@ -112,7 +112,8 @@ def period_of(waveforms: Sequence[Waveform], rate: float, settings: PeriodSettin
     """
     products = _products_of(waveforms, rate, settings)
     tested = range(2, settings.largest + 1)
-    lines = {q: _logarithms(products, q, rate, settings) for q in tested}
+    energy = _energy(products)
+    lines = {q: _logarithms(products, energy, q, rate, settings) for q in tested}
     together = {q: max(float(chi2.logsf(-2 * each.sum(), 2 * len(each))), LEAST) for q, each in lines.items()}
     first, *others = sorted(together, key=together.__getitem__)
     chance = min(together[first] + log(len(tested)), 0.0)
@@ -139,7 +140,8 @@ def block_within(
     for block in (divisor for divisor in range(1, period) if period % divisor == 0):
         energies = [np.square(x[: len(x) // block * block]).reshape(1, -1, block).mean(2) for x in levelled]
         turns = [q for q in range(2, period // block + 1) if period // block % q == 0]
-        if min(_logarithms(energies, q, rate / block, settings).mean() for q in turns) > sure - log(len(turns)):
+        whole, slower = _energy(energies), rate / block
+        if min(_logarithms(energies, whole, q, slower, settings).mean() for q in turns) > sure - log(len(turns)):
             return block
     return None
 
@@ -163,10 +165,16 @@ def _levelled(waveform: Waveform, rate: float, settings: PeriodSettings) -> Matr
     return x / np.sqrt(np.maximum(power, settings.floor * power.mean()) + 1e-300) if len(x) else x
 
 
-def _logarithms(products: Sequence[Matrix], q: int, rate: float, settings: PeriodSettings) -> Matrix:
+def _energy(products: Sequence[Matrix]) -> float:
+    return sum(float(np.square(part).sum()) for part in products)
+
+
+def _logarithms(
+    products: Sequence[Matrix], energy: float, q: int, rate: float, settings: PeriodSettings
+) -> Matrix:
     """Logarithms of the probability that a line is so strong by chance, at a / q, 1 <= a <= q / 2, in lowest terms.
 
-    products: sequences `(p, t)`. Zero where they are too short to tell.
+    products: sequences `(p, t)` of this energy. Zero where they are too short to tell.
     """
     numerators = [a for a in range(1, q // 2 + 1) if gcd(a, q) == 1]
     folded = _folded(products, q, rate, settings)
@@ -176,10 +184,10 @@ def _logarithms(products: Sequence[Matrix], q: int, rate: float, settings: Perio
     reach = np.arange(1, settings.neighbours // 2 + 1)
     offsets = np.concatenate([[0], reach, -reach])
     waves = np.exp(-2j * np.pi * np.outer(offsets, np.arange(runs)) / runs)
-    spectra = np.einsum("mb,pba->apm", waves, np.fft.fft(folded, axis=2)[:, :, numerators])
+    spectra = (waves @ np.fft.rfft(folded, axis=2)[:, :, numerators]).transpose(2, 0, 1)  # (numerators, p, m)
     here, near = spectra[:, :, 0], spectra[:, :, 1:]
     covariance = near @ near.conj().mT / settings.neighbours
-    rounding = ROUNDING * sum(float(np.square(part).sum()) for part in products) + 1e-300
+    rounding = ROUNDING * energy + 1e-300
     solved = np.linalg.solve(covariance + rounding * np.eye(count), here[:, :, None])[:, :, 0]
     distance = np.einsum("ap,ap->a", here.conj(), solved).real
     free = settings.neighbours - count + 1
