@@ -169,9 +169,7 @@ def _energy(products: Sequence[Matrix]) -> float:
     return sum(float(np.square(part).sum()) for part in products)
 
 
-def _logarithms(
-    products: Sequence[Matrix], energy: float, q: int, rate: float, settings: PeriodSettings
-) -> Matrix:
+def _logarithms(products: Sequence[Matrix], energy: float, q: int, rate: float, settings: PeriodSettings) -> Matrix:
     """Logarithms of the probability that a line is so strong by chance, at a / q, 1 <= a <= q / 2, in lowest terms.
 
     products: sequences `(p, t)` of this energy. Zero where they are too short to tell.
