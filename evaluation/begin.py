@@ -74,19 +74,15 @@ def choose_processes(
 
 def seconds_per_key(experiment: Experiment, threads: int) -> float:
     """Seconds of asking about all segments with so many threads, by what some take, in proportion to their elements."""
-    with threads_of_this_process(threads):
-        return _seconds_per_key(experiment)
-
-
-def _seconds_per_key(experiment: Experiment) -> float:
     engine, spent = experiment.engine, 0.0
-    for segments in PROBED_SEGMENTS:
-        few = engine.queries.probe(segments)
-        begin = clock(experiment.device)
-        engine.on(few).plain(rows=few.segments)
-        spent = (clock(experiment.device) - begin) * engine.queries.elements / few.elements
-        if clock(experiment.device) - begin > LONG:
-            break
+    with threads_of_this_process(threads):
+        for segments in PROBED_SEGMENTS:
+            few = engine.queries.probe(segments)
+            begin = clock(experiment.device)
+            engine.on(few).plain(rows=few.segments)
+            spent = (clock(experiment.device) - begin) * engine.queries.elements / few.elements
+            if clock(experiment.device) - begin > LONG:
+                break
     return spent
 
 

@@ -83,10 +83,10 @@ def plan_sweep(config: SweepConfig, out: Path, workers: int | None = None, repor
     measured, took = _measured(config, folder, most, report)
     there = folder.keys_done().below(measured.total)
     missing = measured.total - there
-    if workers is None and most > 1:
+    if workers is None and most > 1 and device.type == "cpu":
         start = measured.prepare.clock + (0.0 if FORKED else measured.start.clock)
         work, most = missing * measured.key.clock, max(min(most, missing), 1)
-        if device.type == "cpu" and most > 1:
+        if most > 1:
             most = worthwhile_workers(measured.with_all_threads * work, start + work / most, most).count
         if most == 1:  # a process alone has all threads
             measured, again = _measured(config, folder, most, report)

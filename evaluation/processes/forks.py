@@ -133,7 +133,7 @@ def _let_server_end() -> None:
         server._forkserver_alive_fd = None
 
 
-_servers: dict[tuple[int, Source], Any] = {}  # multiprocessing's ForkServer, of whose attributes no stub tells
+_servers: dict[Source, Any] = {}  # multiprocessing's ForkServer, of whose attributes no stub tells
 _ready: set[int] = set()  # process numbers of those that have imported
 _lock = threading.RLock()
 
@@ -143,17 +143,16 @@ def start(source: Source) -> Any:
 
     Raises OSError where it cannot be started.
     """
-    key = os.getpid(), source
     with _lock:
-        server = _servers.get(key)
+        server = _servers.get(source)
         if server is None:
             server = ForkServer()
             server.set_forkserver_preload([source.module])
-            util.Finalize(server, _end, (server,), exitpriority=0)  # after the processes, which are its children
+            util.Finalize(None, _end, (server,), exitpriority=0)  # after the processes, which are its children
         if not _runs(server):
             with _environment(source):
                 server.ensure_running()
-        _servers[key] = server
+        _servers[source] = server
     return server
 
 
@@ -167,13 +166,13 @@ def wait_for(source: Source) -> None:
 
 
 def is_started(source: Source) -> bool:
-    """Whether this process has started it."""
-    return (os.getpid(), source) in _servers
+    """Whether this process has started it, and it has not ended."""
+    return source in _servers and _runs(_servers[source])
 
 
 def size(source: Source) -> int:
-    """Bytes of it that are resident."""
-    resident: int = psutil.Process(start(source)._forkserver_pid).memory_info().rss
+    """Bytes of it that are resident, once it is started."""
+    resident: int = psutil.Process(_servers[source]._forkserver_pid).memory_info().rss
     return resident
 
 
@@ -189,7 +188,7 @@ def _runs(server: Any) -> bool:
 def _forget(source: Source) -> None:
     """Have another one started; processes that came from this one, if it lives, go on."""
     with _lock:
-        _servers.pop((os.getpid(), source), None)
+        _servers.pop(source, None)
 
 
 def _end(server: Any) -> None:
@@ -207,6 +206,7 @@ def _leave_to_caller() -> None:
         if server._forkserver_alive_fd is not None:
             os.close(server._forkserver_alive_fd)
     _servers.clear()
+    _ready.clear()
 
 
 os.register_at_fork(after_in_child=_leave_to_caller)

@@ -40,7 +40,7 @@ if FORKED:
 
 WATCH_SECONDS = 2.0
 IDLE_SECONDS = 300.0  # after which processes without work end by themselves
-NEEDED = "wrongkey.evaluation.processes.elsewhere"  # what a sweep's processes are asked for first imports it all
+NEEDED = "wrongkey.evaluation.processes.elsewhere"  # imports all that the first question to a sweep's processes needs
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # prctl(2)
 TITLE = b"wrongkey-worker"  # in the system's list of processes; longer ones are cut there
 THREADS = (
@@ -65,11 +65,15 @@ class Pool(Executor):
 
     def _begun(self) -> process_executor.ProcessPoolExecutor:
         """New processes, which are started when they are first needed."""
-        environment = _settings() | {name: os.environ.get(name, str(self.threads)) for name in THREADS}
+        environment = _settings() | {name: os.environ.get(name) or str(self.threads) for name in THREADS}
         self._forked = self._forked and _started_source()
         own: dict[str, Any]
         if self._forked:
-            own = {"context": forks.Forks(_source(), environment), "initializer": _bind_forked}
+            own = {
+                "context": forks.Forks(_source(), environment),
+                "initializer": _bind_forked,
+                "initargs": (self.threads,),
+            }
         else:
             own = {"env": environment, "initializer": _bind_to, "initargs": (os.getpid(), _in_main_thread())}
         with _held_back():
@@ -78,7 +82,7 @@ class Pool(Executor):
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call a function in one of the processes."""
-        if self._forked:
+        if self._forked and len(self._loky._processes or ()) < self.count:
             with _held_back():
                 forks.start(_source())  # again, where it was killed
             with _allowed():
@@ -308,19 +312,20 @@ def _bind_to(caller: int, thread_lasts: bool) -> None:
     threading.Thread(target=_watch, args=(caller,), daemon=True).start()
 
 
-def _bind_forked() -> None:
+def _bind_forked(threads: int) -> None:
     """The same for a process that was forked from a server: the server ends with the caller, and has one thread."""
     _settle()
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_watch_caller, daemon=True).start()
     import_module(NEEDED)  # is there, unless the server found it in none of its places
-    threadpool_limits(_threads("OPENBLAS_NUM_THREADS"), user_api="blas")  # the import was limited to one
-    sys.modules["torch"].set_num_threads(_threads("OMP_NUM_THREADS"))
+    threadpool_limits(_threads("OPENBLAS_NUM_THREADS", threads), user_api="blas")  # the import was limited to one
+    sys.modules["torch"].set_num_threads(_threads("OMP_NUM_THREADS", threads))
 
 
-def _threads(name: str) -> int:
-    """The first number of a variable that may list one for each level of nested threads."""
-    return int(os.environ[name].partition(",")[0])
+def _threads(name: str, otherwise: int) -> int:
+    """The first number of a variable that may list one for each level of nested threads, or hold anything."""
+    first = os.environ[name].partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else otherwise
 
 
 def _settle() -> None:

@@ -46,7 +46,7 @@ def test_short_segments_do_not_stand_for_long_ones(groups, monkeypatch):
     monkeypatch.setattr(sweeping, "clock", lambda device: now[0])
     monkeypatch.setattr(sweeping, "keys_per_shard", lambda seconds, *of: seconds)
     expected = pytest.approx(PER_ELEMENT * queries.elements)
-    assert begin._seconds_per_key(experiment) == expected
+    assert begin.seconds_per_key(experiment, 1) == expected
     assert sweeping._shard_size(experiment, 1000, 1) == expected
 
 

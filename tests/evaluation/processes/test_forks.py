@@ -93,6 +93,13 @@ def test_numbers_of_threads_that_the_user_sets_are_kept(monkeypatch):
     assert forked(4)["threads"] == ("2,1", 2, {3})
 
 
+@pytest.mark.parametrize("value", ["", "many", "0", "-2"])
+def test_numbers_of_threads_that_are_none_stop_nobody(value, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, value)
+    assert forked(2)["threads"][1:] == (2, {2})
+
+
 def test_signals_are_handled_while_the_first_imports(monkeypatch):
     """Another source, whose import would take longer than anybody waits."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))

@@ -12,7 +12,7 @@ from wrongkey.reports.metrics import get_metric
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.statistics import tails
 from wrongkey.reports.statistics.key_statistics import summarise
-from wrongkey.reports.statistics.tails import fit_tail, tail_table, zhang_stephens
+from wrongkey.reports.statistics.tails import FACTORS, _mean_log, fit_tail, tail_table, zhang_stephens
 
 EER, ACCURACY = get_metric("eer"), get_metric("accuracy")
 
@@ -167,3 +167,11 @@ def test_the_table_has_a_row_for_every_sample_of_keys(make_run: MakeRun) -> None
     assert tail_table(results[3:]) is None
     alone = tail_table(results[1:2])
     assert alone is not None and "Shape ξ [95 %]" not in alone
+
+
+@pytest.mark.parametrize("count", [5, FACTORS, 37, 1000])
+@pytest.mark.parametrize("exponent", [-3, 0, 9])
+def test_logarithms_of_products_are_those_of_factors(count, exponent):
+    """From the smallest factor of a likelihood to the largest one, that of scores which tie with the threshold."""
+    factors = 10.0**exponent * np.random.default_rng(0).uniform(0.5, 2.0, (3, 4, count))
+    np.testing.assert_allclose(_mean_log(factors), np.log(factors).mean(-1), atol=1e-13)
