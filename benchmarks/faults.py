@@ -13,6 +13,7 @@ kill-caller     SIGKILL of the calling process, each round 0.2 s later after its
 stubborn        the same while a worker computes and holds the interpreter
 interrupt       Ctrl-C to all processes at such a moment: exit code 130, a sentence, nothing left
 kill-worker     SIGKILL of one worker: a sentence
+kill-source     SIGKILL of the process that workers are forked from: the same
 hang            a model that never answers to two keys, under --timeout: a sentence, and all other keys are there
 strength-hang   a worker that hangs in `strength`, under --timeout: the numbers of one that does not
 attack-hang     an attack that never ends in one trial, under --timeout: a sentence, and all other trials are there
@@ -43,6 +44,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
+import psutil
 
 from benchmarks.full_disks import DISKS, disk_fault
 from benchmarks.rows import append, read
@@ -116,6 +118,21 @@ def kill_worker(folder: Path, number: int) -> str | None:
     if workers := run.workers():
         os.kill(workers[number % len(workers)], signal.SIGKILL)
     return run.refused("A worker was killed", or_done=True)
+
+
+def kill_source(folder: Path, number: int) -> str | None:
+    """SIGKILL of the process that workers are forked from, and the same sweep again."""
+    out = folder / "run"
+    run = Run(out, SMALL)
+    run.until(run.workers)
+    time.sleep(STEP * number)
+    with suppress(IndexError, psutil.NoSuchProcess):  # it has just ended
+        source = psutil.Process(run.workers()[0]).parent()
+        if source is not None and source.pid in run.left():
+            source.kill()
+    if wrong := run.refused("the process that workers are forked from was killed", or_done=True):
+        return wrong
+    return Run(out, SMALL).done() or (None if keys_done(out) == set(range(200)) else "keys are missing")
 
 
 def hang(folder: Path, number: int) -> str | None:
@@ -241,6 +258,7 @@ SWEEPS = {
     "stubborn": stubborn,
     "interrupt": interrupt,
     "kill-worker": kill_worker,
+    "kill-source": kill_source,
     "hang": hang,
     "strength-hang": strength_hang,
     "attack-hang": attack_hang,

@@ -40,8 +40,10 @@ from dataclasses import dataclass
 from math import ceil, inf, pi
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
+from wrongkey.attacks.solvers.powers import power
 from wrongkey.attacks.solvers.stable_linalg import eigh, polar
 from wrongkey.attacks.waveforms.block_diagonal import nearest_key, of_blocks
 from wrongkey.attacks.waveforms.joint_descent import descend_jointly
@@ -238,7 +240,7 @@ def best_path(
     for bases in stages:
         real = (bases[0] ** 2).sum(0).abs()  # |v^T v|: 1 for a real column
         starts = real.argsort(descending=True)[: settings.starts]
-        paths += [follow(bases, known, int(start), settings, turns) for start in starts]
+        paths += list(zip(*follow(bases, known, starts, settings, turns), strict=True))
     decryption, linked = longest(paths, [voicing(found, spectra.heard, rate, settings) for found, _ in paths], settings)
     if decryption.shape[-1] % 2 == 0 and harmonics(spectra.heard @ decryption.mT, rate, settings) < 0:
         heard = [harmonics(spectra.heard @ found.mT, rate, settings) for found, _ in paths]
@@ -263,77 +265,94 @@ def voicing(decryption: Tensor, segments: Tensor, rate: float, settings: Polypha
     frequencies.
     """
     speech = (segments @ decryption.mT).flatten(1)
-    spectrum = torch.fft.rfft(speech, 2 * speech.shape[1])
     shortest, longest = (round(seconds * rate) for seconds in settings.pitch)
-    r = torch.fft.irfft(spectrum.abs() ** 2)[:, shortest:longest]
+    length = next_fast_len(speech.shape[1] + longest, real=True)  # lags above the longest may be those of a circle
+    r = torch.fft.irfft(power(torch.fft.rfft(speech, length)), length)[:, shortest:longest]
     return float((r[:, :-1] * r[:, 1:]).sum(1).mean())
 
 
-def follow(bases: Tensor, known: Tensor, start: int, settings: PolyphaseSettings, turns: int = 1) -> tuple[Tensor, int]:
-    """Decryption along the path of columns that begins at bases[0][:, start], and the bands before it was lost.
+def follow(
+    bases: Tensor, known: Tensor, starts: Tensor, settings: PolyphaseSettings, turns: int = 1
+) -> tuple[Tensor, list[int]]:
+    """Decryptions along paths of columns that begin at bases[0][:, starts], and the bands before each was lost.
 
-    The decryption (M, M) is the least-squares map from columns to tones: small where the path has not been.
-    bases: V (g, M, M) with columns in any order and phases. known: the tones.
+    A decryption (M, M) is the least-squares map from columns to tones: small where the path has not been.
+    bases: V (g, M, M) with columns in any order and phases. known: the tones. starts: (p,). The decryptions are
+    (p, M, M).
     """
     count, size = known.shape[:2]
-    path = _Path(count, size, settings, turns)
-    overlaps: list[float] = []
-    determined, lost = size // turns, False  # from so many bands on the map needs no more to be extrapolated
+    paths = _Paths(len(starts), count, size, settings, turns)
+    followed, lost = torch.zeros_like(starts), torch.zeros_like(starts, dtype=torch.bool)
+    before = None
     for band in range(size):
         positive = band % 2 == 0
-        total = 0.0
+        total = known.real.new_zeros(len(starts))
         for g in range(count) if positive else reversed(range(count)):
             tone, columns = known[g, :, band], bases[g]
             if not positive:  # the conjugate column belongs to the positive frequency
-                tone, columns = tone.conj(), columns.conj()
-            total += path.begin(tone, columns, start) if band == 0 and g == 0 else path.extend(tone, columns, g)
-        overlaps.append(total / count)
-        lost = band < determined and sum(overlaps[-2:]) < settings.lost * len(overlaps[-2:])
-        if lost:
+                tone, columns = tone.conj_physical(), columns.conj_physical()
+            total += paths.begin(tone, columns, starts) if band == g == 0 else paths.extend(tone, columns, g, ~lost)
+        overlap = total / count
+        if band < size // turns:  # from there on the map is determined, and every band that is met is a test of it
+            lost = lost | ((overlap if before is None else (before + overlap) / 2) < settings.lost)
+            followed += ~lost
+        else:
+            followed += ~lost & (overlap >= settings.lost)
+        if bool(lost.all()):
             break
-    met = sum(overlap >= settings.lost for overlap in overlaps[determined:])
-    return path.decryption(), max(1, len(overlaps[:determined]) - lost + met)
+        before = overlap
+    return paths.decryptions(), followed.clamp_min(1).tolist()
 
 
-class _Path:
-    """A path from column to column, as far as it has come, and the least-squares map of its tones to its columns.
+class _Paths:
+    """Paths from column to column, as far as they have come, and the least-squares maps of tones to their columns.
 
-    The map K^T has nothing outside `turns` blocks on its diagonal. Of a tone the parts in these blocks differ by a
-    phase, so that they share the Gram matrix.
+    A map K^T has nothing outside `turns` blocks on its diagonal. Of a tone the parts in these blocks differ by a phase,
+    so that they share the Gram matrix.
     """
 
-    def __init__(self, count: int, size: int, settings: PolyphaseSettings, turns: int) -> None:
+    def __init__(self, paths: int, count: int, size: int, settings: PolyphaseSettings, turns: int) -> None:
         within = size // turns
-        self.free = torch.ones(count, size, dtype=torch.bool)
-        self.cross = torch.zeros(turns, within, within, dtype=torch.float64)
-        self.gram = settings.damping * torch.eye(within, dtype=torch.float64)
+        self.free = torch.ones(paths, count, size, dtype=torch.bool)
+        self.cross = torch.zeros(paths, turns, within, within, dtype=torch.float64)
+        self.gram = (settings.damping * torch.eye(within, dtype=torch.float64)).repeat(paths, 1, 1)
         self.taken = settings.taken
 
-    def begin(self, tone: Tensor, columns: Tensor, place: int) -> float:
-        """Take the first column, with the phase that makes it real; its overlap counts as 1."""
-        phase = (columns[:, place] ** 2).sum().angle() / 2
-        return self._take(tone, columns, 0, place, torch.tensor(1.0), phase)
+    def begin(self, tone: Tensor, columns: Tensor, places: Tensor) -> Tensor:
+        """Take first columns (p,), each with the phase that makes it real; their overlaps count as 1."""
+        phase = (columns[:, places] ** 2).sum(0).angle() / 2
+        return self._take(tone, columns, 0, places, torch.ones_like(phase), phase)
 
-    def extend(self, tone: Tensor, columns: Tensor, g: int) -> float:
-        """Take the free column nearest to the extrapolated one, unless that is too far; the overlap of the two."""
-        solved = torch.linalg.solve(self.gram.to(tone.dtype), self._parts(tone).mT).mT
-        wanted = torch.cat([cross @ part for cross, part in zip(self.cross.to(tone.dtype), solved, strict=True)])
-        products = (wanted.conj() @ columns) / wanted.norm().clamp_min(1e-12)
-        place = int((products.abs() * self.free[g]).argmax())
-        return self._take(tone, columns, g, place, products[place].abs() * self.free[g, place], products[place].angle())
+    def extend(self, tone: Tensor, columns: Tensor, g: int, going: Tensor) -> Tensor:
+        """Take the free column nearest to the extrapolated one, unless that is too far; the overlaps (p,) of the two.
 
-    def decryption(self) -> Tensor:
-        """The least-squares map (M, M) from columns to tones."""
-        return of_blocks(torch.stack([torch.linalg.solve(self.gram, cross.mT) for cross in self.cross]))
+        Paths that are not `going` (p,) take none.
+        """
+        parts = torch.view_as_real(self._parts(tone))  # (turns, M / turns, 2)
+        asked = parts.transpose(0, 1).flatten(1).expand(len(self.gram), -1, -1)  # else it might be taken for vectors
+        solved = torch.linalg.solve(self.gram, asked)
+        wanted = self.cross @ solved.unflatten(2, (len(parts), 2)).transpose(1, 2)
+        wanted = torch.view_as_complex(wanted.contiguous()).flatten(1)  # (p, M)
+        products = wanted.conj() @ columns / wanted.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        overlaps, places = (products.abs() * self.free[:, g]).max(1)
+        phases = products.gather(1, places[:, None])[:, 0].angle()
+        return self._take(tone, columns, g, places, overlaps * going, phases)
 
-    def _take(self, tone: Tensor, columns: Tensor, g: int, place: int, overlap: Tensor, phase: Tensor) -> float:
-        if overlap > self.taken:
-            self.free[g, place] = False
-            column, tone = self._parts(columns[:, place] * torch.exp(-1j * phase)), self._parts(tone)
-            self.cross += overlap**4 * (column[:, :, None] * tone.conj()[:, None, :]).real
-            self.gram += len(tone) * overlap**4 * torch.outer(tone[0], tone[0].conj()).real
-        return float(overlap)
+    def decryptions(self) -> Tensor:
+        """The least-squares maps (p, M, M) from columns to tones."""
+        maps = torch.linalg.solve(self.gram[:, None], self.cross.mT)
+        return torch.stack([of_blocks(blocks) for blocks in maps])
 
-    def _parts(self, vector: Tensor) -> Tensor:
-        """A vector cut into the blocks: (turns, N / turns)."""
-        return vector.view(len(self.cross), -1)
+    def _take(self, tone: Tensor, columns: Tensor, g: int, places: Tensor, overlaps: Tensor, phases: Tensor) -> Tensor:
+        take = overlaps > self.taken
+        self.free[take, g, places[take]] = False
+        weight = torch.where(take, overlaps, 0.0)[:, None, None] ** 4
+        column = self._parts(columns[:, places].mT * torch.exp(-1j * phases)[:, None])  # (p, turns, M / turns)
+        tone = self._parts(tone)
+        self.cross += weight[..., None] * (column[..., :, None] * tone.conj()[:, None, :]).real
+        self.gram += len(tone) * weight * torch.outer(tone[0], tone[0].conj()).real
+        return overlaps
+
+    def _parts(self, vectors: Tensor) -> Tensor:
+        """Vectors (..., N) cut into the blocks: (..., turns, N / turns)."""
+        return vectors.unflatten(-1, (self.cross.shape[1], -1))

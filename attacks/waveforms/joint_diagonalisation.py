@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wrongkey.attacks.solvers.powers import moving_mean, power
 from wrongkey.attacks.solvers.stable_linalg import eigh, polar
 from wrongkey.attacks.waveforms.backtracking import descended
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
@@ -46,33 +47,32 @@ class Criterion:
 
         apart: only this many components, the first ones, have powers of their own; the others share their mean.
         """
-        power = self.smooth(components.abs() ** 2)
-        if apart is not None and apart < power.shape[1] - 1:
-            power[:, apart:] = power[:, apart:].mean(1, keepdim=True)
-        power += self.floor
-        return power.log().mean((-2, -1), dtype=torch.float64), power
+        powers = self.smooth(power(components))
+        if apart is not None and apart < powers.shape[1] - 1:
+            powers[:, apart:] = powers[:, apart:].mean(1, keepdim=True)
+        powers += self.floor
+        return powers.log().mean((-2, -1), dtype=torch.float64), powers
 
     def smooth(self, values: Tensor) -> Tensor:
         """The moving mean along the last axis of (g, M, T), shorter at its ends."""
-        reach = self.settings.reach
-        return torch.nn.functional.avg_pool1d(values, 2 * reach + 1, 1, reach, count_include_pad=False)
+        return moving_mean(values, self.settings.reach)
 
-    def model(self, components: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
+    def model(self, components: Tensor, powers: Tensor) -> tuple[Tensor, Tensor]:
         """Slope and curvature (g, M, M): M f(V (I + D)) is about M f(V) - Re<slope, D> + 1/2 <curvature, |D|^2>.
 
         D is skew-Hermitian, as the slope is; the curvature is real and symmetric.
         """
-        weight = self.smooth(1 / power)
+        weight = self.smooth(1 / powers)
         length = components.shape[-1]
-        moments = weight @ (components.abs() ** 2).mT / length  # E[u_i |s_j|^2]
+        moments = weight @ power(components).mT / length  # E[u_i |s_j|^2]
         cross = (weight * components) @ components.mH / length  # E[u_i s_i s_j^*]
         slope = cross - cross.mH
         excess = moments - moments.diagonal(dim1=-2, dim2=-1)[..., None]
         return slope, (excess + excess.mT).clamp_min(self.settings.least_curvature)
 
-    def directions(self, components: Tensor, power: Tensor) -> Tensor:
+    def directions(self, components: Tensor, powers: Tensor) -> Tensor:
         """Skew-Hermitian D (g, M, M): V (I + D) is the quasi-Newton step of every pair."""
-        slope, curvature = self.model(components, power)
+        slope, curvature = self.model(components, powers)
         turn = -slope.conj().mT / curvature
         largest = self.settings.largest_angle
         return turn * (largest / turn.abs().clamp_min(largest))
@@ -88,18 +88,18 @@ def separate(snapshots: Tensor, starts: Tensor, criterion: Criterion, steps: int
     identity = torch.eye(starts.shape[-1], dtype=starts.dtype, device=starts.device)
     least_gain, least_step = criterion.settings.least_gain, criterion.settings.least_step
     bases, components = starts, starts.mH @ snapshots
-    value, power = criterion(components)
+    value, powers = criterion(components)
     step = torch.ones_like(value)
     for _ in range(steps):
-        turn = criterion.directions(components, power) * step[:, None, None].to(components.dtype)
+        turn = criterion.directions(components, powers) * step[:, None, None].to(components.dtype)
         trial = polar(bases @ (identity + turn))
         trial_components = trial.mH @ snapshots
-        trial_value, trial_power = criterion(trial_components)
+        trial_value, trial_powers = criterion(trial_components)
         better = trial_value < value
         gain = torch.where(better, value - trial_value, 0.0)
         pick = better[:, None, None]
         bases = torch.where(pick, trial, bases)
-        components, power = torch.where(pick, trial_components, components), torch.where(pick, trial_power, power)
+        components, powers = torch.where(pick, trial_components, components), torch.where(pick, trial_powers, powers)
         value = torch.where(better, trial_value, value)
         step = torch.where(better, (1.5 * step).clamp_max(1), 0.4 * step)
         if bool((gain < least_gain).all()) and bool((better | (step < least_step)).all()):
@@ -119,11 +119,11 @@ def separate_jointly(
 
     def at(candidate: Tensor) -> tuple[Tensor, float, Tensor]:
         components = (candidate.mT.to(tones.dtype) @ tones).to(snapshots.dtype).mH @ snapshots
-        values, power = criterion(components, apart)
-        return components, float(values.mean()), power
+        values, powers = criterion(components, apart)
+        return components, float(values.mean()), powers
 
-    def direction(components: Tensor, power: Tensor) -> Tensor:
-        wish = criterion.directions(components, power).to(tones.dtype)
+    def direction(components: Tensor, powers: Tensor) -> Tensor:
+        wish = criterion.directions(components, powers).to(tones.dtype)
         return (tones @ wish @ tones.mH).mean(0).real
 
     def moved(held: Tensor, turn: Tensor, step: float) -> Tensor:

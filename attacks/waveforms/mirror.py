@@ -16,6 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from wrongkey.attacks.solvers.powers import moving_mean, power
 from wrongkey.attacks.waveforms.polyphase_settings import PolyphaseSettings
 
 NOT_TOLD = "Voices do not tell this key from that of the mirrored spectrum."
@@ -36,10 +37,9 @@ def upright(key: Tensor, segments: Tensor, rate: float, settings: PolyphaseSetti
 def harmonics(segments: Tensor, rate: float, settings: PolyphaseSettings) -> float:
     """Mean of v over decrypted segments (s, blocks, N), in standard errors as if segments did not overlap."""
     speech = segments.flatten(1)
-    power = torch.fft.rfft(speech, 2 * speech.shape[1]).abs() ** 2
-    reach = round(settings.envelope * 2 * speech.shape[1] / rate)
-    envelope = torch.nn.functional.avg_pool1d(power[:, None], 2 * reach + 1, 1, reach, count_include_pad=False)[:, 0]
+    powers = power(torch.fft.rfft(speech, 2 * speech.shape[1]))
+    envelope = moving_mean(powers, round(settings.envelope * 2 * speech.shape[1] / rate))
     shortest, longest = (round(seconds * rate) for seconds in settings.pitch)
-    r = torch.fft.irfft(power / (envelope + settings.empty * power.mean()))[:, shortest:longest]
+    r = torch.fft.irfft(powers / (envelope + settings.empty * powers.mean()))[:, shortest:longest]
     v = (r[:, :-1] * r[:, 1:]).sum(1)
     return float(v.mean() / v.std().clamp_min(1e-30) * len(v) ** 0.5) if len(v) > 1 else 0.0

@@ -241,8 +241,8 @@ def _start(
     paths = []
     for columns in stages:
         real = (columns[0] ** 2).sum(0).abs()
-        for start in real.argsort(descending=True)[: settings.starts]:
-            turn, linked = follow(columns, expected, int(start), settings)
+        starts = real.argsort(descending=True)[: settings.starts]
+        for turn, linked in zip(*follow(columns, expected, starts, settings), strict=True):
             paths.append((voicing(root @ turn, spectra.heard, rate, settings), linked, turn, columns))
     least = settings.voiced * max(path[0] for path in paths)
     _, _, turn, columns = max([path for path in paths if path[0] >= least] or paths, key=lambda path: path[1])

@@ -246,6 +246,11 @@ def _why_broken(error: BrokenExecutor, doing: str) -> str:
         return f"A worker was killed ({how}) at {doing}, perhaps for lack of memory: {CONTINUES}; try fewer --workers."
     if "SIG" in how:
         return f"A worker crashed ({how}) at {doing}: {CONTINUES}; PYTHONFAULTHANDLER=1 in the environment shows where."
+    if "UNKNOWN" in how:  # who would know how it ended has ended too
+        return (
+            f"A worker ended at {doing}, perhaps because the process that workers are forked from was killed for lack "
+            f"of memory: {CONTINUES}; try fewer --workers."
+        )
     if ended:
         return f"A worker ended by itself ({how or 'no exit code'}) at {doing}: {CONTINUES}."
     lines = str(error.__cause__ or error).strip(' \n"').splitlines()

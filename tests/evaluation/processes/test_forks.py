@@ -16,9 +16,12 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.processes import forks
 from wrongkey.evaluation.processes import pool as pool_module
+from wrongkey.evaluation.processes.dispatch import Call, collect
 from wrongkey.evaluation.processes.pool import TITLE, Pool, is_ready, processes, started
+from wrongkey.evaluation.processes.watch import Watch
 
 pytestmark = pytest.mark.skipif(not pool_module.FORKED, reason="processes are forked on Linux alone")
 
@@ -154,6 +157,17 @@ def test_a_server_that_was_killed_is_started_again():
     server = forked()["ids"][1]
     os.kill(server, signal.SIGKILL)
     assert forked()["ids"][1] != server
+
+
+def test_a_server_that_is_killed_during_a_call_is_named():
+    said = "^A worker ended at key 7, perhaps because the process that workers are forked from was killed"
+    with pytest.raises(BadInput, match=said), processes(1, 1) as pool:
+        list(collect(pool, kill_server, [Call("key 7", ())], 1, Watch("shard", None, str)))
+
+
+def kill_server():
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
 
 
 @pytest.mark.parametrize("thread", ["main", "thread"])
