@@ -48,13 +48,13 @@ class Started:
     def left(self) -> list[int]:
         """Processes of the session that are there and no zombies."""
         found = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
+        for number in filter(str.isdecimal, os.listdir("/proc")):
             try:
-                state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
+                state, _, _, session = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[:4]
             except OSError:  # it has just ended
                 continue
             if int(session) == self.process.pid and state != "Z":
-                found.append(int(stat.parent.name))
+                found.append(int(number))
         return found
 
     def workers(self) -> list[int]:

@@ -39,7 +39,7 @@ LONG = 0.2  # seconds after which one segment tells enough
 
 
 def choose_processes(
-    experiment: Experiment, keys: int, asked: int | None, scheduler: str | None, reading: float
+    experiment: Experiment, keys: int, asked: int | None, scheduler: str | None, opening: float
 ) -> Workers:
     """How many processes ask the model, from the number that was named, or from what they cost.
 
@@ -53,8 +53,9 @@ def choose_processes(
         The number that was named, or None.
     scheduler
         That of a cluster, whose processes are not counted.
-    reading
-        Seconds of CPU that it took to make the experiment, as each process does with its part of the cores.
+    opening
+        Seconds of CPU that it took to make the experiment. Each process does the same with its part of the cores, but
+        for the speech, where that is read once.
     """
     if scheduler is not None:
         return Workers(1, "a cluster has its own")
@@ -67,7 +68,8 @@ def choose_processes(
     if most == 1:
         return Workers(1, "one core or key")
     experiment.engine.on(experiment.engine.queries.probe(1)).plain(rows=1)  # else only the first to be timed is cold
-    start = reading if is_ready(most, threads_each(most)) else IMPORTING + reading
+    again = max(opening - experiment.reading, 0.0) if experiment.can_be_mapped else opening
+    start = again if is_ready(most, threads_each(most)) else IMPORTING + again
     shared = start + keys / most * seconds_per_key(experiment, threads_each(most))
     return worthwhile_workers(keys * seconds_per_key(experiment, threads_each(1)), shared, most)
 

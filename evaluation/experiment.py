@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
+from time import process_time
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -39,7 +40,7 @@ from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Keeping, Queries, QueryGroup, check_bins, group_queries
 from wrongkey.evaluation.reader import Reader, read_ahead
 from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
-from wrongkey.evaluation.segment_files import SegmentFiles, Spooled, machine_folder, mapped_queries
+from wrongkey.evaluation.segment_files import SegmentFiles, Spooled, for_others, machine_folder, mapped_queries
 from wrongkey.evaluation.spacing import evenly_spaced
 from wrongkey.evaluation.tasks.base import Task, make_task
 from wrongkey.evaluation.windows import as_sent, sends_windows, windows_of
@@ -69,8 +70,9 @@ class Experiment:
     numbers: Sequence[int]  # of the utterances in use, in the task's list
     waveforms: list[Tensor]  # kept where every key encrypts them again
     seconds: float  # of speech in use
+    reading: float  # seconds of CPU that it took to read the speech
     engine: Engine
-    files: SegmentFiles | None  # of the segments, where they are too large for the memory
+    files: SegmentFiles | None  # of the segments, where they are too large for the memory, or others map them
     keys: UtteranceKeys | None  # where a key is a seed
     correct: np.ndarray  # (N, N), or a seed (4,)
     incorrect: IncorrectKeys | IncorrectSeeds
@@ -347,8 +349,9 @@ class Experiment:
         self.numbers = numbers
         self.used = tuple(self.task.utterances[number] for number in numbers)
         self.waveforms = []
-        self.files = None
+        self.files, before = None, process_time()
         queries, self.seconds = self._shared_queries(mapped) if mapped else self._queries()
+        self.reading = process_time() - before
         self._probe(queries.groups[0])
         kind = Engine if self.keys is None else DerivedEngine
         self.engine = kind.of(
@@ -368,7 +371,7 @@ class Experiment:
     def _take_speech_of(self, other: Experiment) -> None:
         self.corpus, self.task, self.used, self.numbers = other.corpus, other.task, other.used, other.numbers
         self.waveforms, self.seconds, self.engine = other.waveforms, other.seconds, other.engine
-        self.files = other.files
+        self.files, self.reading = other.files, other.reading
         self._plain, self._clean, self._first_answers = other._plain, other._clean, other._first_answers
         self.against_float32 = other.against_float32
 
@@ -400,6 +403,17 @@ class Experiment:
             keeping.files.write_index(queries, seconds)
             self.files = keeping.files
         return queries, seconds
+
+    @property
+    def can_be_mapped(self) -> bool:
+        """Whether other processes of this machine can map the segments of this one, in place of reading the speech."""
+        return self.device.type == "cpu" and not self.on_waveforms
+
+    def files_for_others(self) -> SegmentFiles | None:
+        """The segments in files that other processes of this machine map; None where each reads the speech."""
+        if self.files is None and self.can_be_mapped and len(self.used) == len(self.task.utterances):
+            self.files = for_others(self.engine.queries, self.dtype, self.seconds)
+        return self.files
 
     @property
     def most_in_memory(self) -> float:

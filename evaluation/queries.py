@@ -34,6 +34,11 @@ class QueryGroup:
         return len(self.segments) // len(self.utterance)
 
     @property
+    def of_one(self) -> Shape:
+        """Shape of the segments of one utterance."""
+        return self.pieces, *self.segments.shape[1:]
+
+    @property
     def elements(self) -> int:
         """Elements of a segment."""
         return self.segments.shape[1:].numel()

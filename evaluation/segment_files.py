@@ -1,7 +1,8 @@
-"""Segments of a long corpus in files, which all processes of a machine map: they are in its memory once.
+"""Segments of a corpus in files that processes of a machine map: they read no audio, and share the memory.
 
-The process that reads the corpus writes the files, one for each shape, into a private temporary folder, and removes it
-when it ends; who has mapped a file by then keeps it. On another machine of a cluster the first worker does the same for
+The process that reads the corpus writes the files, one for each shape, into a private temporary folder: while it reads
+where they are too large for its memory, else for its workers (`for_others`). It removes the folder when they are of no
+use any more; who has mapped a file by then keeps it. On another machine of a cluster the first worker does the same for
 the others. The folder of a process that was killed goes when the next one makes its own: a lock, which ends with its
 owner, says which folders are in use.
 """
@@ -23,6 +24,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from wrongkey.errors import BadInput
 from wrongkey.evaluation.queries import InMemory, Queries, QueryGroup, Shape
 from wrongkey.files import explained_errors, write_text_atomically
 
@@ -55,9 +57,18 @@ class SegmentFiles:
 
     def append(self, segments: Tensor) -> None:
         """Put segments behind those of the same shape."""
+        self._extend(segments.shape, segments)
+
+    def _extend(self, shape: Shape, segments: Tensor) -> None:
         content = segments.to(self._dtype).contiguous().flatten().view(torch.uint8).numpy()
-        with explained_errors(self.folder, REMEDY), _file(self.folder, segments.shape).open("ab") as file:
+        with explained_errors(self.folder, REMEDY), _file(self.folder, shape).open("ab") as file:
             file.write(content.data)
+
+    def write(self, queries: Queries, seconds: float) -> None:
+        """Write queries that were made before, and their index."""
+        for group in queries.groups:
+            self._extend(group.of_one, group.segments)
+        self.write_index(queries, seconds)
 
     def joined(self, shape: Shape) -> Tensor:
         """All segments of a shape, one behind the other, mapped."""
@@ -65,10 +76,20 @@ class SegmentFiles:
 
     def write_index(self, queries: Queries, seconds: float) -> None:
         """Write what another process needs to map the same queries: see ``mapped_queries``."""
-        groups = [((group.pieces, *group.segments.shape[1:]), group.utterance.tolist()) for group in queries.groups]
+        groups = [(group.of_one, group.utterance.tolist()) for group in queries.groups]
         index = {"dtype": str(self._dtype).removeprefix("torch."), "seconds": seconds, "groups": groups}
         with explained_errors(self.folder, REMEDY):
             write_text_atomically(self.folder / INDEX, json.dumps(index))
+
+
+def for_others(queries: Queries, dtype: torch.dtype, seconds: float) -> SegmentFiles | None:
+    """Files of the queries that this process holds in its memory; None where there is no room for them."""
+    try:
+        files = SegmentFiles(dtype)
+        files.write(queries, seconds)
+    except BadInput:
+        return None
+    return files
 
 
 class Spooled:

@@ -92,10 +92,10 @@ def sweep(
     """
     check_backend(backend, scheduler)
     check_timeout(timeout)
-    most, workers_of_cluster = places(workers, choose_device(config.device), scheduler)
+    _, workers_of_cluster = places(workers, choose_device(config.device), scheduler)
     folder = RunFolder(out)
     say = report or (lambda line: None)
-    with folder.locked(), threads_of_this_process(threads_each(most)):
+    with folder.locked(), threads_of_this_process(threads_each(1)):
         begin, used = perf_counter(), process_time()
         with model_at_fault(config.model):
             if prepared is None:

@@ -1,4 +1,4 @@
-"""``python -m wrongkey``."""
+"""``wrongkey``, and ``python -m wrongkey``."""
 
 import os
 import sys
@@ -9,7 +9,16 @@ home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 if not sys.flags.safe_path and home != os.path.realpath(sys.path[0]) == os.path.realpath(os.curdir):
     del sys.path[0]
 
-from wrongkey.cli import main  # noqa: E402
+
+def main() -> int:
+    """Run one command and return its exit code, that of Ctrl-C also while the command line is still being imported."""
+    try:
+        from wrongkey.cli import main
+
+        return main()
+    except KeyboardInterrupt:
+        return 130
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

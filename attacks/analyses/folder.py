@@ -21,8 +21,9 @@ from wrongkey.attacks.analyses.trust import refuse_code
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.run_folder.folder import RunFolder, same
+from wrongkey.evaluation.run_folder.folder import RunFolder
 from wrongkey.evaluation.run_folder.manifest import git_revision, now, versions
+from wrongkey.evaluation.run_folder.sameness import same
 from wrongkey.evaluation.run_folder.schema import Analysis as Schema
 from wrongkey.evaluation.run_folder.tables import write_table
 from wrongkey.keys import get_scheme

@@ -198,7 +198,7 @@ def _key(message: Message, size: int) -> Matrix | None:
 def _answered(pool: Pool) -> Iterator[tuple[Connection, Future[None]]]:
     """A connection to `apart.attend` in the process of a pool, and the future of that call."""
     password = secrets.token_bytes(32)
-    with Listener(authkey=password) as listener:
+    with _listening(password) as listener:
         accepted: SimpleQueue[Connection] = SimpleQueue()
         threading.Thread(target=_accept, args=(listener, accepted), daemon=True).start()
         future = pool.submit(apart.attend, listener.address, password)
@@ -211,6 +211,14 @@ def _answered(pool: Pool) -> Iterator[tuple[Connection, Future[None]]]:
                     raise RuntimeError(f"the process of an attack does not start ({_why(future)})") from None
         with connection:
             yield connection, future
+
+
+def _listening(password: bytes) -> Listener:
+    """A socket among the temporary files or, where their path is too long for one's name, a port of this machine."""
+    try:
+        return Listener(authkey=password)
+    except OSError:
+        return Listener(("localhost", 0), authkey=password)
 
 
 def _accept(listener: Listener, accepted: SimpleQueue[Connection]) -> None:

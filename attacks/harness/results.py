@@ -28,8 +28,9 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.digests import digest_of_weights
 from wrongkey.evaluation.front_end import WAVEFORM, front_end_of
 from wrongkey.evaluation.run_folder.attack_rows import read_attack
-from wrongkey.evaluation.run_folder.folder import RunFolder, same
+from wrongkey.evaluation.run_folder.folder import RunFolder
 from wrongkey.evaluation.run_folder.manifest import git_revision, machine, now, versions
+from wrongkey.evaluation.run_folder.sameness import same
 from wrongkey.evaluation.run_folder.schema import Suite, read_json
 from wrongkey.evaluation.run_folder.scores import read_scores
 from wrongkey.evaluation.run_folder.successes import broken, died

@@ -355,4 +355,4 @@ class _Paths:
 
     def _parts(self, vectors: Tensor) -> Tensor:
         """Vectors (..., N) cut into the blocks: (..., turns, N / turns)."""
-        return vectors.unflatten(-1, (self.cross.shape[1], -1))
+        return vectors.reshape(*vectors.shape[:-1], self.cross.shape[1], -1)

@@ -7,7 +7,7 @@ computed from as many answers as the sweep has, so that they cost what they will
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from wrongkey.evaluation.answers import Answers
 from wrongkey.evaluation.begin import seconds_per_key, set_batch_size
 from wrongkey.evaluation.checks import self_checks
 from wrongkey.evaluation.config import SweepConfig
+from wrongkey.evaluation.corpora import Utterance
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import REDUCED, available_cores, threads_each
 from wrongkey.evaluation.models.asking import model_at_fault
@@ -28,6 +29,7 @@ from wrongkey.evaluation.planning.sample import MEASURED, Sample, sample_of
 from wrongkey.evaluation.processes.pool import Pool, processes, source_size
 from wrongkey.evaluation.processes.watch import Report
 from wrongkey.evaluation.processes.workers import score_rows
+from wrongkey.evaluation.reader import read_ahead
 from wrongkey.evaluation.reduced_precision import in_float32, under_the_correct_key
 from wrongkey.evaluation.run_folder.folder import RunFolder
 
@@ -56,7 +58,9 @@ class Memory:
     source : int
         Resident size of the process that others are forked from; 0 where there is none.
     in_each : float
-        Bytes of queries up to which every process holds them itself; more lie in one file that all of them map.
+        Bytes of queries up to which the sweep's own process holds them itself; more lie in one file that it maps.
+    shared : bool
+        Whether its workers map a file of the queries in any case.
     """
 
     main: int | None
@@ -69,6 +73,7 @@ class Memory:
     float32: int = 0
     source: int = 0
     in_each: float = float("inf")
+    shared: bool = False
 
     @property
     def mapped(self) -> bool:
@@ -86,6 +91,8 @@ class Calibration:
         A new process that imports what it needs, and its end.
     prepare : Cost
         Model, speech and keys made ready to be asked.
+    again : Cost
+        The same in another process, which does not read what this one has read.
     begin : Cost
         Batch size, self-checks, and scores of the conditions without a key.
     key, shard, end : Cost
@@ -110,6 +117,7 @@ class Calibration:
 
     start: Cost
     prepare: Cost
+    again: Cost
     begin: Cost
     key: Cost
     shard: Cost
@@ -168,6 +176,7 @@ def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = No
     return Calibration(
         start=start,
         prepare=opening + reading + hashing,
+        again=opening + hashing + (Cost() if experiment.can_be_mapped else reading),
         begin=begin,
         key=asked.key + scored.key + disk.key_cost,
         shard=asked.unchanged + scored.together + disk.shard_cost,
@@ -218,9 +227,16 @@ def _prepared(config: SweepConfig) -> tuple[Experiment, Sample, Cost, Cost]:
     """The experiment with the sampled utterances, and the costs of opening it and of reading all utterances."""
     opened, opening = timed(lambda: Experiment(config, [0]))
     sample = sample_of(opened.task.utterances, MEASURED[config.task])
-    experiment = opened.among(sample.numbers)
-    _, reading = timed(lambda: experiment.cut_again(range(len(sample.numbers))))
-    return experiment, sample, opening, sample.factor * reading
+    # before the experiment of the sample reads them: what was decoded is kept
+    _, reading = timed(partial(_read, opened, [opened.task.utterances[number] for number in sample.numbers]))
+    return opened.among(sample.numbers), sample, opening, sample.factor * reading
+
+
+def _read(experiment: Experiment, utterances: Sequence[Utterance]) -> None:
+    """Read utterances as an experiment does, with all cores, and forget them."""
+    waveforms = read_ahead(experiment.reader.waveform, utterances, available_cores())
+    for utterance, waveform in zip(utterances, waveforms, strict=True):
+        experiment.reader.segments(waveform, utterance)
 
 
 def _identity(experiment: Experiment, sample: Sample) -> tuple[dict[str, Any], Cost]:
@@ -355,4 +371,5 @@ def _memory(
         float32=round(sample.factor * float32),
         source=source_size(),
         in_each=experiment.most_in_memory,
+        shared=experiment.can_be_mapped,
     )

@@ -84,7 +84,7 @@ def plan_sweep(config: SweepConfig, out: Path, workers: int | None = None, repor
     there = folder.keys_done().below(measured.total)
     missing = measured.total - there
     if workers is None and most > 1 and device.type == "cpu":
-        start = measured.prepare.clock + (0.0 if FORKED else measured.start.clock)
+        start = measured.again.clock + (0.0 if FORKED else measured.start.clock)
         work, most = missing * measured.key.clock, max(min(most, missing), 1)
         if most > 1:
             most = worthwhile_workers(measured.with_all_threads * work, start + work / most, most).count

@@ -79,8 +79,8 @@ def predict(measured: Calibration, missing: int, workers: int, early: bool = Tru
     keys, shard = measured.key, measured.shard
     others = workers if workers > 1 else 0  # that prepare what the sweep's own process has prepared
     asking = Cost(
-        min(in_turn * size, missing) * keys.clock + in_turn * shard.clock + bool(others) * measured.prepare.clock,
-        missing * keys.cpu + shards * shard.cpu + others * measured.prepare.cpu,
+        min(in_turn * size, missing) * keys.clock + in_turn * shard.clock + bool(others) * measured.again.clock,
+        missing * keys.cpu + shards * shard.cpu + others * measured.again.cpu,
     )
     waits = 1 if early or forked else 2  # for itself, and then for its first worker
     unused = 0 if early or workers == 1 else 1  # the process that was started before their number was known
@@ -106,7 +106,8 @@ def _memory(measured: Calibration, size: int, workers: int) -> dict[str, int | N
     memory = measured.memory
     if memory.main is None or memory.other is None:
         return {"main": None, "worker": None, "source": None, "total": None}
-    speech, file = (round(memory.in_each), memory.speech) if memory.mapped else (memory.speech, 0)
+    speech = round(memory.in_each) if memory.mapped else memory.speech
+    file = memory.speech if memory.mapped or (memory.shared and workers > 1) else 0
     shard = size * memory.key
     main = memory.main + speech - memory.speech_here  # it held them before it began a file
     compared = round(min(memory.float32, memory.in_each)) - memory.float32_here  # and given up again
@@ -115,7 +116,7 @@ def _memory(measured: Calibration, size: int, workers: int) -> dict[str, int | N
         worker = memory.other
     else:
         main += max(compared, 0)
-        worker = memory.other + (0 if memory.mapped else speech) + shard
+        worker = memory.other + (0 if file else speech) + shard
     total = main + workers * worker + memory.source + file
     return {"main": main, "worker": worker, "source": memory.source, "total": total}
 

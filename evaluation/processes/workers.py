@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from torch import Tensor
 
 from wrongkey.errors import BadInput
@@ -33,7 +32,10 @@ from wrongkey.evaluation.processes.late import Late
 from wrongkey.evaluation.processes.lists import Lists, lists_of
 from wrongkey.evaluation.processes.spread import alone, held, spread
 from wrongkey.evaluation.processes.watch import Watch
-from wrongkey.evaluation.run_folder.folder import same
+from wrongkey.evaluation.run_folder.sameness import same
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IN_MEMORY = "999TB"  # of --memory: segments lie in no file
 Identity = tuple[tuple[str, Any], ...]
@@ -114,6 +116,8 @@ def _shard(experiment: Experiment, start: int, stop: int) -> Shard:
 def _joined(shards: Sequence[Shard]) -> Shard:
     """Shards that follow each other, as one."""
     outputs = [shard.outputs for shard in shards if shard.outputs is not None]
+    if outputs:
+        import pandas as pd  # half a second that a worker does without whose outputs nobody keeps
     return Shard(
         shards[0].start,
         shards[-1].stop,
@@ -191,7 +195,8 @@ def asked(
             watch.heard()
             yield found
         return
-    folder, config = experiment.files and experiment.files.folder, experiment.config
+    files = experiment.files_for_others() if scheduler is None else experiment.files
+    folder, config = files and files.folder, experiment.config
     if folder is None and scheduler is None:  # what is free by now, beside the caller's segments, decides nothing
         config = replace(config, memory=IN_MEMORY)
     here = (Lists(), threads_each(workers), folder and str(folder))

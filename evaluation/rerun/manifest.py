@@ -11,7 +11,7 @@ import pandas as pd
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.config import SweepConfig
-from wrongkey.evaluation.run_folder.folder import same
+from wrongkey.evaluation.run_folder.sameness import same
 from wrongkey.evaluation.run_folder.tables import Damaged, Kind, identity_digest, read_seal, table_files
 from wrongkey.printable import listed
 

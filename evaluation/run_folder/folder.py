@@ -8,7 +8,6 @@ corpus, scheme or seed is refused with a sentence that says what differs.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -25,6 +24,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.compaction import FEW, MANY, compact, keep_sound, shard_files
 from wrongkey.evaluation.run_folder.groups import ShardMark
 from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
+from wrongkey.evaluation.run_folder.sameness import same
 from wrongkey.evaluation.run_folder.schema import Manifest, read_json
 from wrongkey.evaluation.run_folder.score_rows import SCORE_COLUMNS, TEXTS, storable
 from wrongkey.evaluation.run_folder.scores import Part, score_parts
@@ -160,6 +160,12 @@ class RunFolder:
             if new:
                 with suppress(OSError):  # it usually holds something and stays
                     self.path.rmdir()
+
+    def tidy(self) -> None:
+        """Remove what a killed command has left, where nobody is writing and the disk allows it."""
+        if os.path.lexists(self.path / LOCK):
+            with suppress(BadInput), self.locked():
+                pass
 
     def claim(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
         """Make the folder, or check that it holds this experiment.
@@ -455,13 +461,6 @@ def find_files(folder: Path, name: str) -> list[Path]:
         if name in files or name in folders:
             found.append(Path(place) / name)
     return sorted(found)
-
-
-def same(before: Any, now: Any) -> bool:
-    """Whether two values are equal, up to the rounding of numbers that another machine computed."""
-    if isinstance(before, float) and isinstance(now, float):
-        return math.isclose(before, now, rel_tol=1e-3)
-    return bool(before == now)
 
 
 def _difference(name: str, before: Any, now: Any) -> str:

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def temporary(tmp_path, monkeypatch):
     """A folder for temporary files that is empty at first."""
     folder = tmp_path / "temporary"
     folder.mkdir()
+    get_temp_dir()  # this process keeps its sockets where it had them first: here their path would be too long
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
@@ -129,19 +131,50 @@ def test_a_folder_that_goes_is_made_again_for_its_owner_alone(goes_before, tempo
         os.umask(before)
 
 
-def test_workers_of_a_caller_that_maps_nothing_map_nothing(temporary, monkeypatch):
-    experiment, sent = Experiment(config()), []
+def sent_to_workers(experiment, monkeypatch) -> list[Any]:
+    """Arguments of a shard for a worker of this machine."""
+    sent = []
 
     def spread(function, calls, *more, **settings):
         sent.extend(calls)
         yield from ()
 
     monkeypatch.setattr(workers, "spread", spread)
+    for _ in range(2):
+        list(workers.asked(len, experiment, {}, [Call("a shard", (0, 2))], 2, None, Watch("shard", None, str)))
+    assert sent[0].arguments == sent[1].arguments  # what a worker has prepared serves all calls
+    return sent[0].arguments
+
+
+def test_workers_map_what_their_caller_holds_in_its_memory(temporary, monkeypatch):
+    experiment = Experiment(config())
+    assert experiment.files is None and experiment.reading > 0
+    name = next(one for one in sent_to_workers(experiment, monkeypatch) if str(one).startswith(str(temporary)))
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "load_audio", None)  # they read no recording
+        mapped = Experiment(config(), mapped=name)
+    keys = experiment.incorrect.batch(0, 2)
+    assert torch.equal(of_type(torch.Tensor, mapped.answers(keys)), of_type(torch.Tensor, experiment.answers(keys)))
+    del experiment
+    assert folders(temporary) == []
+
+
+@pytest.mark.parametrize("why", ["no room", "some of the utterances", "waveforms"])
+def test_workers_of_a_caller_that_has_no_files_map_nothing(why, temporary, monkeypatch):
+    asked = config(variant="waveform", block=3) if why == "waveforms" else config()
+    experiment = Experiment(asked)
+    if why == "some of the utterances":
+        experiment = experiment.among([0, 1])
+    if why == "no room":
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary / "missing"))
     monkeypatch.setattr(experiment_module, "free_memory", lambda: 0)  # beside the caller's segments
-    list(workers.asked(len, experiment, {}, [Call("a shard", (0, 2))], 2, None, Watch("shard", None, str)))
-    asked = next(one for one in sent[0].arguments if isinstance(one, SweepConfig))
-    assert Experiment(asked).files is None and folders(temporary) == []
-    assert Experiment(config()).files is not None  # what the worker would have chosen
+    sent = sent_to_workers(experiment, monkeypatch)
+    assert experiment.files is None and not [one for one in sent if PREFIX in str(one)]
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    assert Experiment(next(one for one in sent if isinstance(one, SweepConfig))).files is None
+    assert folders(temporary) == []
+    if why != "waveforms":
+        assert Experiment(asked).files is not None  # what the worker would have chosen
 
 
 def test_workers_of_another_machine_share_what_the_first_one_reads(temporary, monkeypatch):

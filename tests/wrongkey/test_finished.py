@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from filelock import FileLock
 
 from tests.wrongkey.test_cli import SWEEP
 from wrongkey.cli import main
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.finished import is_finished
+from wrongkey.files import is_part
 
 ATTACK = "attack known-plaintext --corpus bundled --scheme rom --block 4 --trials 2 --keys 5 --workers 1".split()
 
@@ -36,6 +38,18 @@ def test_a_finished_sweep_answers_from_its_manifest(run, never, capsys):
     assert "was finished before; model and speech were not read again" in done.err
     assert done.out.splitlines()[-1].endswith(f"wrongkey report '{run}' --out report.html")  # quoted for a shell
     assert main([*SWEEP, "--out", str(run), "--keys", "3"]) == 0  # fewer are done, too
+
+
+def test_what_a_killed_command_left_in_a_finished_run_is_removed_unless_another_writes_there(run, never):
+    lock, part = run / ".wrongkey.lock", run / f".{'0' * 16}.part"
+    for left in (lock, part):
+        left.touch()
+    assert is_part(part)
+    with FileLock(lock):
+        assert main([*SWEEP, "--out", str(run)]) == 0
+        assert lock.exists() and part.exists()
+    assert main([*SWEEP, "--out", str(run)]) == 0
+    assert not lock.exists() and not part.exists()
 
 
 @pytest.mark.parametrize("other", [("--check",), ("--keys", "5"), ("--seed", "1"), ("--precision", "float64")])

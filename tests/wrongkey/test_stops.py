@@ -1,5 +1,6 @@
 """How commands end: told to by a signal, or left by whoever read their output. The sweep runs as its users run it."""
 
+import builtins
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from benchmarks.started import SEMAPHORES
 from tests.narrow import present
+from wrongkey.__main__ import main as command
 from wrongkey.cli import main
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.models.asking import model_at_fault
@@ -39,6 +41,18 @@ def start(*arguments: object, before: str = "", **streams: Any) -> subprocess.Po
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, start_new_session=True, **streams)
+
+
+def test_ctrl_c_during_the_import_of_the_command_line_is_no_traceback(monkeypatch):
+    usual = builtins.__import__
+
+    def interrupted(name, *more):
+        if name == "wrongkey.cli":
+            raise KeyboardInterrupt
+        return usual(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", interrupted)
+    assert command() == 128 + signal.SIGINT
 
 
 def wait_for_keys(sweep: subprocess.Popen[str], out: Path) -> None:

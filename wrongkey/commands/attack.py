@@ -155,6 +155,7 @@ def _run_all(
     options: argparse.Namespace, configs: Sequence[AttackConfig], folders: Sequence[Path]
 ) -> list[AttackVerdict]:
     """The verdicts of all schemes: finished runs answer by themselves, the others are run."""
+    from wrongkey.evaluation.run_folder.folder import RunFolder
     from wrongkey.reports.attacks.verdict_file import write_verdicts
     from wrongkey.terminal import note
 
@@ -162,6 +163,7 @@ def _run_all(
     missing: list[tuple[AttackConfig, Path]] = []
     for config, folder in zip(configs, folders, strict=True):
         if _finished(options, config, folder):
+            RunFolder(folder).tidy()
             note(f"{folder} was finished before; speech and model were not read again (--check reads and checks them).")
             found[folder] = write_verdicts(folder)
         else:

@@ -51,6 +51,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure or continue, and print a sentence for each goal."""
+    from wrongkey.evaluation.run_folder.folder import RunFolder
     from wrongkey.evaluation.strength.finished import measured_strength
     from wrongkey.strength_summary import sentences
     from wrongkey.terminal import answer, conclude, note
@@ -61,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
     out = folder_of(options, config)
     content = None if options.check else measured_strength(config, how, out)
     if content is not None:
+        RunFolder(out).tidy()
         note(finished_before(out))
     else:
         content = _measure(options, config, how, out)

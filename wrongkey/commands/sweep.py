@@ -129,8 +129,10 @@ def default_folder(config: SweepConfig) -> Path:
 
 def _finished(out: Path) -> Run | None:
     """The finished run; None where its files say otherwise, which the sweep then mends."""
+    from wrongkey.evaluation.run_folder.folder import RunFolder
     from wrongkey.reports.runs import load_run
 
+    RunFolder(out).tidy()
     with suppress(BadInput):
         run = load_run(out)
         return run if run.finished else None

@@ -122,10 +122,10 @@ class Files(Canary):
                     texts.append(data.decode("latin-1"))
                     for start in range(0, max(len(data) - 8 * size * size, 0), 8):
                         yield np.frombuffer(data[start : start + 8 * size * size]).reshape(size, size)
-        for process in Path("/proc").glob("[0-9]*/cmdline"):
+        for process in filter(str.isdecimal, os.listdir("/proc")):
             try:
-                texts.append(process.read_bytes().decode("latin-1"))
-            except OSError:
+                texts.append(Path(f"/proc/{process}/cmdline").read_bytes().decode("latin-1"))
+            except OSError:  # it has just ended
                 continue
         for text in texts:
             for word in set(re.findall(r"\b[0-9a-f]{64}\b", text)):

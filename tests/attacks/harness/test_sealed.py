@@ -1,6 +1,7 @@
 """The harness is sealed: attacks that cheat find no key, and what breaks down is not counted as resistance."""
 
 import json
+import multiprocessing
 import stat
 import threading
 from multiprocessing import AuthenticationError, Pipe
@@ -14,6 +15,7 @@ import torch
 
 from tests.attacks.harness import canaries
 from tests.narrow import present
+from wrongkey.attacks import open_attack
 from wrongkey.attacks.base import Case
 from wrongkey.attacks.harness import boundary, suite
 from wrongkey.attacks.harness.config import AttackConfig
@@ -186,6 +188,18 @@ def test_who_does_not_know_the_password_is_not_taken_for_the_attack():
         with Client(listener.address, authkey=b"right") as client:
             client.send_bytes(b"here")
             assert accepted.get(timeout=10).recv_bytes() == b"here"
+
+
+@pytest.mark.parametrize("length", [10, 100])
+def test_temporary_files_with_a_long_path_stop_no_attack(length, tmp_path, monkeypatch):
+    """As clusters have them: a socket's name ends at 107 bytes."""
+    long = tmp_path / ("x" * length)
+    long.mkdir()
+    monkeypatch.setitem(multiprocessing.current_process().__dict__["_config"], "tempdir", str(long))
+    config = AttackConfig("bundled", block=SIZE, trials=1, seed=3)
+    folder = suite.run_attacks(config, [open_attack("known-plaintext")], tmp_path / "run", keys=2, workers=1)
+    rows = folder.rows("known-plaintext")
+    assert set(rows["failed"]) == {""} and rows["key_error"].min() < 1e-3
 
 
 def test_a_run_again_with_its_salt_has_the_same_keys_and_without_it_others(tmp_path):

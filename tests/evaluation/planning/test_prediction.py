@@ -14,7 +14,8 @@ from wrongkey.plan_summary import NO_GPU, sentences
 
 SECOND = Cost(1.0, 0.5)
 MEASURED = Calibration(
-    start=2 * SECOND, prepare=3 * SECOND, begin=5 * SECOND, key=0.1 * SECOND, shard=0.01 * SECOND, end=SECOND,
+    start=2 * SECOND, prepare=3 * SECOND, again=2 * SECOND, begin=5 * SECOND, key=0.1 * SECOND,
+    shard=0.01 * SECOND, end=SECOND,
     memory=Memory(main=1_000, other=500, speech_here=100, speech=700, key=10, keys_here=2, source=30),
     disk=Disk(fixed=5_000, shard=100, key=7, key_cost=Cost(), shard_cost=Cost(), end_cost=Cost()),
     total=800, measured=10, utterances=70, seconds=60.0, summary="70 utterances", device="cpu",
@@ -50,8 +51,8 @@ def test_only_missing_keys_are_counted():
 
 def test_two_processes_halve_the_keys_and_prepare_twice():
     one, two = (predict(MEASURED, 800, workers, forked=False) for workers in (1, 2))
-    assert two.time["keys"].clock == pytest.approx(one.time["keys"].clock / 2 + 3)
-    assert two.time["keys"].cpu == pytest.approx(one.time["keys"].cpu + 2 * 1.5)
+    assert two.time["keys"].clock == pytest.approx(one.time["keys"].clock / 2 + 2)
+    assert two.time["keys"].cpu == pytest.approx(one.time["keys"].cpu + 2 * 1)
     assert two.time["start"].cpu == pytest.approx(1.5 * one.time["start"].cpu)
 
 
@@ -70,6 +71,9 @@ def test_queries_in_a_file_count_once():
     assert predict(filed, 800, 2).memory == bytes_of(1_200, 500 + 1_000, 4_230 + 700)
     held = replace(MEASURED, memory=replace(MEASURED.memory, in_each=700.0))
     assert predict(held, 800, 2).memory == predict(MEASURED, 800, 2).memory
+    shared = replace(MEASURED, memory=replace(MEASURED.memory, shared=True))
+    assert predict(shared, 800, 1).memory == predict(MEASURED, 800, 1).memory
+    assert predict(shared, 800, 2).memory == bytes_of(1_600, 500 + 1_000, 1_600 + 2 * 1_500 + 30 + 700)
 
 
 def test_a_lower_precision_holds_the_speech_in_float32_until_it_has_been_compared():

@@ -123,7 +123,7 @@ def test_signals_are_handled_while_the_first_imports(monkeypatch):
 def test_without_a_place_for_its_socket_each_process_imports_for_itself(monkeypatch, tmp_path):
     forks._forget(pool_module._source())
     monkeypatch.setitem(multiprocessing.current_process().__dict__["_config"], "tempdir", str(tmp_path / ("x" * 100)))
-    with processes(1, 1, keep=False) as pool:
+    with processes(1, 1, keep=False, purpose="without a place") as pool:
         assert pool.submit(ids).result(60)[1] == os.getpid()
 
 
