@@ -58,7 +58,7 @@ LEAST_MEMORY, MEMORY_STEP = 9 * 2**27, 2**25  # bytes of address space; PyTorch,
 TIMEOUT = 60  # seconds, in which a worker starts on a busy machine
 KEYS = 20  # of the toy models, which fail at two of them
 FIELDS = ("fault", "round", "date", "code", "seconds", "moment", "wrong")
-SURVIVED = "", "late"  # the latter: the command had ended before its fault came
+SURVIVED = "", "late"  # the latter: the command had ended before its fault came, or had not begun
 
 
 class Run(Started):

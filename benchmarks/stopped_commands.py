@@ -138,6 +138,11 @@ COMMANDS = {
 }
 
 
+def before_wrongkey(said: str) -> bool:
+    """Whether Ctrl-C came while Python itself was starting, by what was printed: no program can answer to that."""
+    return "Fatal Python error: init_" in said or ("Traceback" in said and "wrongkey" not in said)
+
+
 @dataclass(frozen=True)
 class Undisturbed:
     """A command that was left alone: its result, and the seconds that it took."""
@@ -160,9 +165,10 @@ class Stops:
         self._alone: dict[str, Undisturbed] = {}
 
     def once(self, name: str, stop: str, number: int) -> tuple[float, str | None]:
-        """One command, stopped once: the moment in seconds, and what was wrong, "late" where it had ended before.
+        """One command, stopped once: the moment in seconds, and what was wrong.
 
-        One that had ended is tried again at an earlier moment: it takes longer on a busy machine than on an idle one.
+        That is "late" where the command had ended, or Python had not come to it yet. Then another moment is tried: a
+        command takes longer on a busy machine than on an idle one.
         """
         moments = random.Random(f"{name}, {stop}, {number}")
         moment, wrong = 0.0, None
@@ -196,6 +202,8 @@ class Stops:
             return started.done()
         (os.killpg if stop == "SIGINT" else os.kill)(started.process.pid, SIGNALS[stop])
         code, said = started.finish()
+        if stop == "SIGINT" and before_wrongkey(said):
+            return "late"
         # 0: it was about to end. Negative: by the signal itself, before there was a handler, or SIGKILL.
         expected = {0, -SIGNALS[stop], 128 + SIGNALS[stop]}
         if code not in expected:

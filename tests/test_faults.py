@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.faults import FAULTS, injected, table
 from benchmarks.full_disks import DISKS, disk
-from benchmarks.stopped_commands import Stops
+from benchmarks.stopped_commands import Stops, before_wrongkey
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at the processes of Linux")
 
@@ -46,6 +46,14 @@ def test_a_command_survives(fault, stops, tmp_path):
     wrong = injected(fault, 5, stops)["wrong"]
     print(wrong)  # all of it: pytest's comparison leaves out the middle
     assert wrong in ("", "late")
+
+
+def test_ctrl_c_is_no_fault_of_a_command_that_python_had_not_come_to():
+    runpy = 'Traceback (most recent call last):\n  File "<frozen runpy>", line 198, in _run_module_as_main\n'
+    python = "Fatal Python error: init_import_site: Failed to import the site module"
+    assert before_wrongkey(python) and before_wrongkey(f"{runpy}KeyboardInterrupt\n")
+    assert not before_wrongkey(f'{runpy}  File "/home/me/wrongkey/cli.py", line 11, in <module>\nKeyboardInterrupt\n')
+    assert not before_wrongkey("wrongkey: Stopped; finished shards are kept, and the same command continues.\n")
 
 
 def test_the_table_counts_what_was_tried():

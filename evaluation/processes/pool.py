@@ -41,6 +41,7 @@ if FORKED:
 WATCH_SECONDS = 2.0
 IDLE_SECONDS = 300.0  # after which processes without work end by themselves
 NEEDED = "wrongkey.evaluation.processes.elsewhere"  # imports all that the first question to a sweep's processes needs
+SOURCE = "wrongkey.evaluation.processes.source"  # imports the same in the process that others are forked from
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # prctl(2)
 TITLE = b"wrongkey-worker"  # in the system's list of processes; longer ones are cut there
 THREADS = (
@@ -120,7 +121,7 @@ def _settings() -> dict[str, str]:
 
 def _source() -> forks.Source:
     """What processes are forked from. Some libraries start threads when they are imported; limited to one, none."""
-    return forks.Source(NEEDED, tuple((_settings() | dict.fromkeys(THREADS, "1")).items()))
+    return forks.Source(SOURCE, tuple((_settings() | dict.fromkeys(THREADS, "1")).items()))
 
 
 def _started_source() -> bool:

@@ -106,7 +106,7 @@ def test_numbers_of_threads_that_are_none_stop_nobody(value, monkeypatch):
 def test_signals_are_handled_while_the_first_imports(monkeypatch):
     """Another source, whose import would take longer than anybody waits."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-    monkeypatch.setattr(pool_module, "NEEDED", "tests.evaluation.processes.endless")
+    monkeypatch.setattr(pool_module, "SOURCE", "tests.evaluation.processes.endless")
     pool = Pool(1, 1)
     signal.setitimer(signal.ITIMER_REAL, 1.0)
     handler = signal.signal(signal.SIGALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
@@ -168,6 +168,12 @@ def test_a_server_that_is_killed_during_a_call_is_named():
 def kill_server():
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
+
+
+def test_a_server_ends_without_taking_pytorch_apart():
+    code = f"import atexit; atexit.register(print, 'apart'); import {pool_module.SOURCE}; print('imported', flush=True)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "imported\n", "")
 
 
 @pytest.mark.parametrize("thread", ["main", "thread"])
