@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,6 +21,7 @@ from wrongkey.evaluation.hardware import (
     describe_device,
     kind_of,
     threads_each,
+    threads_of_this_process,
     worthwhile_workers,
 )
 from wrongkey.evaluation.processes.pool import is_ready
@@ -159,17 +159,6 @@ def begin_run(
     for sentence in known:
         say(f"caution: {sentence}")
     return manifest, done
-
-
-@contextmanager
-def threads_of_this_process(count: int) -> Iterator[None]:
-    """PyTorch's threads in this process while its workers share the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _cautions(experiment: Experiment, rows: Sequence[Mapping[str, Any]]) -> list[str]:

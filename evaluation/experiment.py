@@ -38,7 +38,7 @@ from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Keeping, Queries, QueryGroup, check_bins, group_queries
-from wrongkey.evaluation.reader import Reader, read_ahead
+from wrongkey.evaluation.reader import Reader, alike, read_ahead
 from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
 from wrongkey.evaluation.segment_files import SegmentFiles, Spooled, for_others, machine_folder, mapped_queries
 from wrongkey.evaluation.spacing import evenly_spaced
@@ -72,7 +72,7 @@ class Experiment:
     seconds: float  # of speech in use
     reading: float  # seconds of CPU that it took to read the speech
     engine: Engine
-    files: SegmentFiles | None  # of the segments, where they are too large for the memory, or others map them
+    files: SegmentFiles | None  # of the segments, where they are too large for the memory
     keys: UtteranceKeys | None  # where a key is a seed
     correct: np.ndarray  # (N, N), or a seed (4,)
     incorrect: IncorrectKeys | IncorrectSeeds
@@ -154,7 +154,8 @@ class Experiment:
     def cut_again(self, numbers: Sequence[int]) -> Queries:
         """Queries of some utterances, by number, made anew from their recordings."""
         utterances = [self.used[number] for number in numbers]
-        return self._grouped([self.reader.segments(self.reader.waveform(one), one) for one in utterances])
+        with alike():
+            return self._grouped([self.reader.segments(self.reader.waveform(one), one) for one in utterances])
 
     def check_unchanged(self) -> None:
         """Compare what the plain model answers now with what it answered at the first call; raises BadInput.
@@ -201,7 +202,8 @@ class Experiment:
         if self._clean is None:
             reader = replace(self.reader, preparation=Preparation())
             segments = (reader.segments(reader.waveform(one), one) for one in self.used)
-            queries = self._grouped(segments, Spooled(self.most_in_memory, self.dtype))
+            with alike():
+                queries = self._grouped(segments, Spooled(self.most_in_memory, self.dtype))
             self._clean = self.engine.on(queries).plain()
         return self._clean
 
@@ -350,6 +352,7 @@ class Experiment:
         self.used = tuple(self.task.utterances[number] for number in numbers)
         self.waveforms = []
         self.files, before = None, process_time()
+        vars(self).pop("files_for_others", None)
         queries, self.seconds = self._shared_queries(mapped) if mapped else self._queries()
         self.reading = process_time() - before
         self._probe(queries.groups[0])
@@ -382,11 +385,11 @@ class Experiment:
 
     def _queries(self, folder: Path | None = None) -> tuple[Queries, float]:
         """The segments of every utterance in use, and the seconds of speech they were cut from."""
-        samples = 0
+        samples, threads = 0, torch.get_num_threads()
 
         def segments() -> Iterator[Tensor]:
             nonlocal samples
-            waveforms = read_ahead(self.reader.waveform, self.used, torch.get_num_threads())
+            waveforms = read_ahead(self.reader.waveform, self.used, threads)
             for number, (utterance, waveform) in enumerate(zip(self.used, waveforms, strict=True)):
                 samples += len(waveform)
                 if self.on_waveforms:
@@ -397,7 +400,8 @@ class Experiment:
                 yield cut
 
         keeping = Spooled(0 if folder else self.most_in_memory, self.dtype, folder)
-        queries = self._grouped(segments(), keeping)
+        with alike():
+            queries = self._grouped(segments(), keeping)
         seconds = samples / self.model.sample_rate
         if keeping.files is not None:
             keeping.files.write_index(queries, seconds)
@@ -409,10 +413,11 @@ class Experiment:
         """Whether other processes of this machine can map the segments of this one, in place of reading the speech."""
         return self.device.type == "cpu" and not self.on_waveforms
 
+    @cached_property
     def files_for_others(self) -> SegmentFiles | None:
         """The segments in files that other processes of this machine map; None where each reads the speech."""
         if self.files is None and self.can_be_mapped and len(self.used) == len(self.task.utterances):
-            self.files = for_others(self.engine.queries, self.dtype, self.seconds)
+            return for_others(self.engine.queries, self.dtype, self.seconds)
         return self.files
 
     @property

@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import platform
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -127,6 +128,17 @@ def available_cores() -> int:
 def threads_each(processes: int) -> int:
     """Threads of each of some processes that share the cores."""
     return max(available_cores() // processes, 1)
+
+
+@contextmanager
+def threads_of_this_process(count: int) -> Iterator[None]:
+    """PyTorch's threads in this process inside the block, as where its workers share the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def keep_freed_memory() -> None:

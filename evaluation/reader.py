@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from wrongkey.errors import BadInput, in_one_line
 from wrongkey.evaluation.corpora import Utterance, load_audio
+from wrongkey.evaluation.hardware import threads_of_this_process
 from wrongkey.evaluation.models.protocol import Model
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.keys.blocks import Blocks
@@ -88,6 +90,14 @@ class Reader:
 
     def _noisy(self, queries: Tensor, utterance: Utterance) -> Tensor:
         return self.preparation.noisy(queries, self.seed, utterance.id)
+
+
+def alike() -> AbstractContextManager[None]:
+    """Inside the block recordings become the same queries bit for bit, however many threads ask about them later.
+
+    Sums of PyTorch round by the number of threads.
+    """
+    return threads_of_this_process(1)
 
 
 def read_ahead(read: Callable[[Utterance], Tensor], utterances: Sequence[Utterance], threads: int) -> Generator[Tensor]:

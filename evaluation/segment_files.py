@@ -46,13 +46,13 @@ class SegmentFiles:
     """
 
     def __init__(self, dtype: torch.dtype, folder: Path | None = None) -> None:
-        _remove_abandoned()
+        remove_abandoned()
         with explained_errors(folder or Path(tempfile.gettempdir()), REMEDY):
             self.folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
             lock = _private_lock(self.folder, LOCK, timeout=0)
             for left in self.folder.glob("*x*"):  # by a process that was killed while it wrote
                 left.unlink()
-        self._end = weakref.finalize(self, _remove, self.folder, lock)
+        self._end = weakref.finalize(self, _remove, self.folder, lock, os.getpid())
         self._dtype = dtype
 
     def append(self, segments: Tensor) -> None:
@@ -83,7 +83,11 @@ class SegmentFiles:
 
 
 def for_others(queries: Queries, dtype: torch.dtype, seconds: float) -> SegmentFiles | None:
-    """Files of the queries that this process holds in its memory; None where there is no room for them."""
+    """Files of the queries that this process holds in its memory; None where there is no room for twice as much."""
+    needed = sum(group.segments.numel() for group in queries.groups) * dtype.itemsize
+    with suppress(OSError):
+        if shutil.disk_usage(tempfile.gettempdir()).free < 2 * needed:
+            return None
     try:
         files = SegmentFiles(dtype)
         files.write(queries, seconds)
@@ -158,8 +162,8 @@ def _mapped(folder: Path, shape: Shape, dtype: torch.dtype) -> Tensor:
         raise FileNotFoundError(f"{file} is gone.") from error
 
 
-def _remove_abandoned() -> None:
-    """Remove the folders of processes that were killed."""
+def remove_abandoned() -> None:
+    """Remove the folders of processes that were killed, a minute ago or earlier."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError, Timeout):
             if not _is_own(folder) or time.time() - folder.stat().st_mtime < UNLOCKED_SECONDS:
@@ -167,7 +171,7 @@ def _remove_abandoned() -> None:
             lock = FileLock(folder / LOCK)
             with FileLock(folder / READING, timeout=0):
                 lock.acquire(timeout=0)
-                _remove(folder, lock)
+                _remove(folder, lock, os.getpid())
 
 
 def _private_lock(folder: Path, name: str, timeout: float = -1) -> FileLock:
@@ -203,6 +207,7 @@ def _is_own(folder: Path) -> bool:
     return not folder.is_symlink() and folder.stat().st_uid == getattr(os, "getuid", int)()
 
 
-def _remove(folder: Path, lock: FileLock) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    lock.release(force=True)
+def _remove(folder: Path, lock: FileLock, owner: int) -> None:
+    if os.getpid() == owner:  # a fork of the process that made it has no right to it
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release(force=True)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from wrongkey.evaluation import cautions
-from wrongkey.evaluation.begin import begin_run, choose_processes, set_batch_size, threads_of_this_process
+from wrongkey.evaluation.begin import begin_run, choose_processes, set_batch_size
 from wrongkey.evaluation.clips import keep_sweep
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import choose_device, clock, threads_each
+from wrongkey.evaluation.hardware import choose_device, clock, threads_each, threads_of_this_process
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import check_timeout
@@ -30,6 +30,7 @@ from wrongkey.evaluation.processes.workers import answers
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
 from wrongkey.evaluation.run_folder.manifest import now, with_least_rows
+from wrongkey.evaluation.segment_files import remove_abandoned
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard
@@ -95,6 +96,7 @@ def sweep(
     _, workers_of_cluster = places(workers, choose_device(config.device), scheduler)
     folder = RunFolder(out)
     say = report or (lambda line: None)
+    remove_abandoned()  # plain speech of a sweep that was killed
     with folder.locked(), threads_of_this_process(threads_each(1)):
         begin, used = perf_counter(), process_time()
         with model_at_fault(config.model):

@@ -2,12 +2,7 @@
 
 import os
 import sys
-
-# python -m puts the working directory first, and a stranger's pandas.py may lie there. It stays on the path only where
-# wrongkey itself was found there, in a checkout.
-home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-if not sys.flags.safe_path and home != os.path.realpath(sys.path[0]) == os.path.realpath(os.curdir):
-    del sys.path[0]
+from contextlib import suppress
 
 
 def main() -> int:
@@ -20,5 +15,17 @@ def main() -> int:
         return 130
 
 
+def _leave_working_directory() -> None:
+    """Python -m puts the working directory first, and a stranger's pandas.py may lie there.
+
+    It stays on the path only where wrongkey itself was found there, in a checkout.
+    """
+    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    with suppress(FileNotFoundError):  # it was deleted
+        if not sys.flags.safe_path and home != os.path.realpath(sys.path[0]) == os.path.realpath(os.curdir):
+            del sys.path[0]
+
+
 if __name__ == "__main__":
+    _leave_working_directory()
     raise SystemExit(main())

@@ -6,11 +6,12 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cloudpickle
@@ -29,6 +30,7 @@ from wrongkey.evaluation.processes.cluster import ended_with_its_caller
 from wrongkey.evaluation.processes.pool import Pool, processes
 from wrongkey.evaluation.run_folder.vocabulary import DIED, MODEL_DIED
 
+SHORT = "/tmp"  # where a socket's name is short: it ends at 107 bytes, on some systems at 103
 WAIT = 0.2  # seconds between checks that the attack's process is still alive
 LARGEST = 2**31  # bytes that a message from the attack may have
 RESULT: Mapping[str, tuple[type, ...]] = {  # what an attack sends at its end, by types of JSON
@@ -213,12 +215,16 @@ def _answered(pool: Pool) -> Iterator[tuple[Connection, Future[None]]]:
             yield connection, future
 
 
-def _listening(password: bytes) -> Listener:
-    """A socket among the temporary files or, where their path is too long for one's name, a port of this machine."""
-    try:
-        return Listener(authkey=password)
-    except OSError:
-        return Listener(("localhost", 0), authkey=password)
+@contextmanager
+def _listening(password: bytes) -> Iterator[Listener]:
+    """A socket in a private folder of temporary files or, where their path is too long for a socket's name, of /tmp."""
+    with ExitStack() as end:
+        try:
+            listener = Listener(authkey=password)
+        except OSError:
+            folder = end.enter_context(TemporaryDirectory(prefix="wrongkey-", dir=SHORT))
+            listener = Listener(f"{folder}/socket", authkey=password)
+        yield end.enter_context(listener)
 
 
 def _accept(listener: Listener, accepted: SimpleQueue[Connection]) -> None:

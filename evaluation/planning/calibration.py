@@ -164,6 +164,7 @@ def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = No
         checks, checking, other = _checked(experiment, asked.correct, say)
         scored = _scored(experiment, asked)
         disk = measure_disk(experiment, identity, before, checks, scored.rows, asked.answers, scored.scores)
+    one_by_one = Cost(reading.cpu, reading.cpu)
     conditions = 1 if experiment.encrypted is None else 3  # plain, correct key, plain queries
     begin = asked.tuning + checking + asked.plain_and_correct + (conditions + 1) * (scored.key + scored.together)
     begin += asked.key if conditions == 3 else Cost()
@@ -172,11 +173,11 @@ def calibrate(config: SweepConfig, folder: RunFolder, report: Report | None = No
         float32, asking = _float32(experiment)
         begin += opening + reading + sample.factor * asking + scored.key
     if experiment.preparation:  # the plain model is also asked about speech as it was recorded
-        begin += asked.plain + reading
+        begin += asked.plain + one_by_one
     return Calibration(
         start=start,
         prepare=opening + reading + hashing,
-        again=opening + hashing + (Cost() if experiment.can_be_mapped else reading),
+        again=opening + hashing + (Cost() if experiment.can_be_mapped else one_by_one),
         begin=begin,
         key=asked.key + scored.key + disk.key_cost,
         shard=asked.unchanged + scored.together + disk.shard_cost,

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wrongkey.evaluation.begin import threads_of_this_process
 from wrongkey.evaluation.config import SweepConfig
-from wrongkey.evaluation.hardware import choose_device, choose_workers, threads_each, worthwhile_workers
+from wrongkey.evaluation.hardware import (
+    choose_device,
+    choose_workers,
+    threads_each,
+    threads_of_this_process,
+    worthwhile_workers,
+)
 from wrongkey.evaluation.planning.calibration import Calibration, calibrate
 from wrongkey.evaluation.planning.cost import Cost, timed
 from wrongkey.evaluation.planning.prediction import Prediction, predict

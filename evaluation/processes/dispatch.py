@@ -246,10 +246,10 @@ def _why_broken(error: BrokenExecutor, doing: str) -> str:
         return f"A worker was killed ({how}) at {doing}, perhaps for lack of memory: {CONTINUES}; try fewer --workers."
     if "SIG" in how:
         return f"A worker crashed ({how}) at {doing}: {CONTINUES}; PYTHONFAULTHANDLER=1 in the environment shows where."
-    if "UNKNOWN" in how:  # who would know how it ended has ended too
+    if "UNKNOWN(255)" in how:
         return (
-            f"A worker ended at {doing}, perhaps because the process that workers are forked from was killed for lack "
-            f"of memory: {CONTINUES}; try fewer --workers."
+            f"A worker ended at {doing} with exit code 255, as it does where the process that workers are forked from "
+            f"was killed, perhaps for lack of memory: {CONTINUES}; try fewer --workers."
         )
     if ended:
         return f"A worker ended by itself ({how or 'no exit code'}) at {doing}: {CONTINUES}."

@@ -195,7 +195,7 @@ def asked(
             watch.heard()
             yield found
         return
-    files = experiment.files_for_others() if scheduler is None else experiment.files
+    files = experiment.files_for_others if scheduler is None else experiment.files
     folder, config = files and files.folder, experiment.config
     if folder is None and scheduler is None:  # what is free by now, beside the caller's segments, decides nothing
         config = replace(config, memory=IN_MEMORY)

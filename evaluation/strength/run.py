@@ -22,10 +22,10 @@ import numpy as np
 from torch import Tensor
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.begin import begin_run, threads_of_this_process
+from wrongkey.evaluation.begin import begin_run
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
-from wrongkey.evaluation.hardware import choose_device, threads_each
+from wrongkey.evaluation.hardware import choose_device, threads_each, threads_of_this_process
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout
@@ -34,6 +34,7 @@ from wrongkey.evaluation.processes.spread import places
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.processes.workers import asked
 from wrongkey.evaluation.run_folder.folder import RunFolder
+from wrongkey.evaluation.segment_files import remove_abandoned
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.estimate import Estimate, counted, estimate, read
 from wrongkey.evaluation.strength.folder import StrengthFolder
@@ -103,6 +104,7 @@ def strength(
     check_timeout(timeout)
     here, workers = places(workers, choose_device(config.device), scheduler)
     folder, say = RunFolder(out), report or (lambda line: None)
+    remove_abandoned()  # plain speech of a sweep that was killed
     with folder.locked(), threads_of_this_process(threads_each(here)):
         with model_at_fault(config.model):
             say(f"Reading {config.corpus} for {config.model} …")

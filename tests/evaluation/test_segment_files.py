@@ -1,5 +1,6 @@
 """Segments in files that processes map: the same scores, private, and gone afterwards."""
 
+import gc
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 import tempfile
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -23,6 +25,7 @@ from wrongkey.evaluation import reader, segment_files
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.finished import is_finished
+from wrongkey.evaluation.hardware import threads_of_this_process
 from wrongkey.evaluation.memory import bytes_of, free_memory
 from wrongkey.evaluation.processes import workers
 from wrongkey.evaluation.processes.dispatch import Call
@@ -155,21 +158,42 @@ def test_workers_map_what_their_caller_holds_in_its_memory(temporary, monkeypatc
         mapped = Experiment(config(), mapped=name)
     keys = experiment.incorrect.batch(0, 2)
     assert torch.equal(of_type(torch.Tensor, mapped.answers(keys)), of_type(torch.Tensor, experiment.answers(keys)))
+    other = experiment.among([0, 1])
+    assert experiment.files is None and other.files_for_others is None
+    if not (child := os.fork()):  # as a user's program may; its end is not that of the folder
+        gc.collect()
+        present(experiment.files_for_others)._end()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert folders(temporary) == [Path(name)]
     del experiment
     assert folders(temporary) == []
 
 
-@pytest.mark.parametrize("why", ["no room", "some of the utterances", "waveforms"])
+def test_queries_are_the_same_for_any_number_of_threads(temporary):
+    experiment = Experiment(SweepConfig("asv-raw3", "bundled", only=str(FEW), keys=2, device="cpu"))
+    with threads_of_this_process(3):
+        again = experiment.cut_again(range(len(experiment.used)))
+        other = Experiment(experiment.config)
+        assert torch.get_num_threads() == 3
+    for queries in (again, other.engine.queries):
+        for one, two in zip(queries.groups, experiment.engine.queries.groups, strict=True):
+            assert torch.equal(one.segments, two.segments)
+
+
+@pytest.mark.parametrize("why", ["no folder", "no room", "some of the utterances", "waveforms"])
 def test_workers_of_a_caller_that_has_no_files_map_nothing(why, temporary, monkeypatch):
     asked = config(variant="waveform", block=3) if why == "waveforms" else config()
     experiment = Experiment(asked)
     if why == "some of the utterances":
         experiment = experiment.among([0, 1])
     if why == "no room":
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10_000))
+    if why == "no folder":
         monkeypatch.setattr(tempfile, "tempdir", str(temporary / "missing"))
     monkeypatch.setattr(experiment_module, "free_memory", lambda: 0)  # beside the caller's segments
     sent = sent_to_workers(experiment, monkeypatch)
-    assert experiment.files is None and not [one for one in sent if PREFIX in str(one)]
+    assert experiment.files_for_others is None and not [one for one in sent if PREFIX in str(one)]
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     assert Experiment(next(one for one in sent if isinstance(one, SweepConfig))).files is None
     assert folders(temporary) == []

@@ -20,7 +20,10 @@ PER_ELEMENT = 0.001  # seconds
 class Counted:
     """An experiment whose engine takes some time for every element that it is asked about, and nothing else does."""
 
-    def __init__(self, queries: Queries, now: list[float]) -> None:
+    reading = 2.0  # seconds
+
+    def __init__(self, queries: Queries, now: list[float], can_be_mapped: bool = False) -> None:
+        self.can_be_mapped = can_be_mapped
         self.device, self.now = CPU, now
         self.engine = self.of(queries)
         self.task = SimpleNamespace(measure=lambda scores: [])
@@ -51,21 +54,24 @@ def test_short_segments_do_not_stand_for_long_ones(groups, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("keys", "ready", "expected"),
+    ("keys", "ready", "mapped", "expected"),
     [
-        (20, True, (1, "more would take longer: 4.0 s of work in one process, 4.5 s in 4 with their start")),
-        (20, False, (1, "more would take longer: 4.0 s of work in one process, 6.0 s in 4 with their start")),
-        (60, True, (4, "one per core or key: 12.0 s of work in one process, 7.5 s in 4 with their start")),
-        (2, True, (1, "more would take longer: 0.4 s of work in one process, 3.2 s in 2 with their start")),
-        (1, True, (1, "one core or key")),
+        (20, True, False, (1, "more would take longer: 4.0 s of work in one process, 4.5 s in 4 with their start")),
+        (20, False, False, (1, "more would take longer: 4.0 s of work in one process, 6.0 s in 4 with their start")),
+        (20, True, True, (4, "one per core or key: 4.0 s of work in one process, 2.5 s in 4 with their start")),
+        (60, True, False, (4, "one per core or key: 12.0 s of work in one process, 7.5 s in 4 with their start")),
+        (2, True, False, (1, "more would take longer: 0.4 s of work in one process, 3.2 s in 2 with their start")),
+        (1, True, False, (1, "one core or key")),
     ],
 )
-def test_processes_are_chosen_by_what_a_key_takes_with_one_thread_and_with_all(keys, ready, expected, monkeypatch):
-    """A key takes 0.3 s with one thread, 0.2 s with two or four; it takes 3 s to open model and speech."""
+def test_processes_are_chosen_by_what_a_key_takes_with_one_thread_and_with_all(
+    keys, ready, mapped, expected, monkeypatch
+):
+    """A key takes 0.3 s with one thread, 0.2 s with two or four; model and speech take 3 s, of which 2 the speech."""
     monkeypatch.setattr(hardware, "available_cores", lambda: 4)
     monkeypatch.setattr(begin, "is_ready", lambda count, threads: ready)
     monkeypatch.setattr(begin, "seconds_per_key", lambda experiment, threads: 0.3 if threads == 1 else 0.2)
-    experiment = cast(Experiment, Counted(Queries((SHORT,)), [0.0]))
+    experiment = cast(Experiment, Counted(Queries((SHORT,)), [0.0], mapped))
     assert begin.choose_processes(experiment, keys, None, None, 3.0) == hardware.Workers(*expected)
 
 

@@ -55,6 +55,15 @@ def test_ctrl_c_during_the_import_of_the_command_line_is_no_traceback(monkeypatc
     assert command() == 128 + signal.SIGINT
 
 
+def test_a_working_directory_that_was_deleted_stops_no_command(tmp_path):
+    code = "import os, sys; os.rmdir(os.getcwd()); sys.argv = ['wrongkey', '--version']; "
+    code += "from wrongkey.__main__ import main; raise SystemExit(main())"
+    for asked in (["-c", code], ["-P", "-c", code]):
+        (tmp_path / "gone").mkdir()
+        done = subprocess.run([sys.executable, *asked], cwd=tmp_path / "gone", capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+
 def wait_for_keys(sweep: subprocess.Popen[str], out: Path) -> None:
     while not list(out.glob("scores/incorrect-*")):
         assert sweep.poll() is None, present(sweep.stderr).read()

@@ -160,7 +160,7 @@ def test_a_server_that_was_killed_is_started_again():
 
 
 def test_a_server_that_is_killed_during_a_call_is_named():
-    said = "^A worker ended at key 7, perhaps because the process that workers are forked from was killed"
+    said = "^A worker ended at key 7 with exit code 255, .* the process that workers are forked from was killed"
     with pytest.raises(BadInput, match=said), processes(1, 1) as pool:
         list(collect(pool, kill_server, [Call("key 7", ())], 1, Watch("shard", None, str)))
 

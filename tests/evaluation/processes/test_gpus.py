@@ -71,14 +71,15 @@ def test_memory_of_a_gpu_is_given_back_before_other_processes_compute(monkeypatc
         return []
 
     engine = SimpleNamespace(batch=BatchSize())
-    experiment = SimpleNamespace(files=None, config=SweepConfig(model="none", corpus="none"), device=GPU, engine=engine)
+    asked = {"config": SweepConfig(model="none", corpus="none"), "device": GPU, "engine": engine}
+    experiment = SimpleNamespace(files_for_others=None, **asked)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: happened.append("given back"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
     monkeypatch.setattr(workers, "spread", spread)
-    asked = workers.asked(
+    answers = workers.asked(
         workers.answer, cast(Experiment, experiment), {}, [Call("key 0", (0, 1))], 2, None, cast(Watch, None)
     )
-    assert not list(asked) and happened == ["given back", "computed"]
+    assert not list(answers) and happened == ["given back", "computed"]
 
 
 def test_costs_wait_for_the_gpus_that_are_used(two_gpus, monkeypatch):
