@@ -38,7 +38,7 @@ from wrongkey.evaluation.models.registry import open_model
 from wrongkey.evaluation.preparation import Preparation
 from wrongkey.evaluation.probe import probe
 from wrongkey.evaluation.queries import Keeping, Queries, QueryGroup, check_bins, group_queries
-from wrongkey.evaluation.reader import Reader, alike, read_ahead
+from wrongkey.evaluation.reader import Reader, in_one_thread, read_ahead
 from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
 from wrongkey.evaluation.segment_files import SegmentFiles, Spooled, for_others, machine_folder, mapped_queries
 from wrongkey.evaluation.spacing import evenly_spaced
@@ -154,7 +154,7 @@ class Experiment:
     def cut_again(self, numbers: Sequence[int]) -> Queries:
         """Queries of some utterances, by number, made anew from their recordings."""
         utterances = [self.used[number] for number in numbers]
-        with alike():
+        with in_one_thread():
             return self._grouped([self.reader.segments(self.reader.waveform(one), one) for one in utterances])
 
     def check_unchanged(self) -> None:
@@ -202,7 +202,7 @@ class Experiment:
         if self._clean is None:
             reader = replace(self.reader, preparation=Preparation())
             segments = (reader.segments(reader.waveform(one), one) for one in self.used)
-            with alike():
+            with in_one_thread():
                 queries = self._grouped(segments, Spooled(self.most_in_memory, self.dtype))
             self._clean = self.engine.on(queries).plain()
         return self._clean
@@ -352,7 +352,7 @@ class Experiment:
         self.used = tuple(self.task.utterances[number] for number in numbers)
         self.waveforms = []
         self.files, before = None, process_time()
-        vars(self).pop("files_for_others", None)
+        vars(self).pop("files_for_others", None)  # of the speech before
         queries, self.seconds = self._shared_queries(mapped) if mapped else self._queries()
         self.reading = process_time() - before
         self._probe(queries.groups[0])
@@ -400,7 +400,7 @@ class Experiment:
                 yield cut
 
         keeping = Spooled(0 if folder else self.most_in_memory, self.dtype, folder)
-        with alike():
+        with in_one_thread():
             queries = self._grouped(segments(), keeping)
         seconds = samples / self.model.sample_rate
         if keeping.files is not None:

@@ -92,11 +92,8 @@ class Reader:
         return self.preparation.noisy(queries, self.seed, utterance.id)
 
 
-def alike() -> AbstractContextManager[None]:
-    """Inside the block recordings become the same queries bit for bit, however many threads ask about them later.
-
-    Sums of PyTorch round by the number of threads.
-    """
+def in_one_thread() -> AbstractContextManager[None]:
+    """For making queries of recordings: sums of PyTorch round by the number of threads, and queries must not."""
     return threads_of_this_process(1)
 
 

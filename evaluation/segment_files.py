@@ -3,8 +3,8 @@
 The process that reads the corpus writes the files, one for each shape, into a private temporary folder: while it reads
 where they are too large for its memory, else for its workers (`for_others`). It removes the folder when they are of no
 use any more; who has mapped a file by then keeps it. On another machine of a cluster the first worker does the same for
-the others. The folder of a process that was killed goes when the next one makes its own: a lock, which ends with its
-owner, says which folders are in use.
+the others. The folder of a process that was killed goes with the next sweep, or when the next one is made: a lock,
+which ends with its owner, says which folders are in use.
 """
 
 from __future__ import annotations
@@ -84,9 +84,8 @@ class SegmentFiles:
 
 def for_others(queries: Queries, dtype: torch.dtype, seconds: float) -> SegmentFiles | None:
     """Files of the queries that this process holds in its memory; None where there is no room for twice as much."""
-    needed = sum(group.segments.numel() for group in queries.groups) * dtype.itemsize
-    with suppress(OSError):
-        if shutil.disk_usage(tempfile.gettempdir()).free < 2 * needed:
+    with suppress(OSError):  # SegmentFiles says what is wrong there
+        if shutil.disk_usage(tempfile.gettempdir()).free < 2 * queries.elements * dtype.itemsize:
             return None
     try:
         files = SegmentFiles(dtype)

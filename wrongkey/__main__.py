@@ -16,9 +16,9 @@ def main() -> int:
 
 
 def _leave_working_directory() -> None:
-    """Python -m puts the working directory first, and a stranger's pandas.py may lie there.
+    """Take the working directory off the path: ``python -m`` puts it first, and a stranger's pandas.py may lie there.
 
-    It stays on the path only where wrongkey itself was found there, in a checkout.
+    It stays where wrongkey itself was found there, in a checkout.
     """
     home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     with suppress(FileNotFoundError):  # it was deleted

@@ -294,7 +294,7 @@ def follow(
             total += paths.begin(tone, columns, starts) if band == g == 0 else paths.extend(tone, columns, g, ~lost)
         overlap = total / count
         if band < size // turns:  # from there on the map is determined, and every band that is met is a test of it
-            lost = lost | ((overlap if before is None else (before + overlap) / 2) < settings.lost)
+            lost |= (overlap if before is None else (before + overlap) / 2) < settings.lost
             followed += ~lost
         else:
             followed += ~lost & (overlap >= settings.lost)

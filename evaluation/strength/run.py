@@ -19,6 +19,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from wrongkey.errors import BadInput
@@ -105,10 +106,11 @@ def strength(
     here, workers = places(workers, choose_device(config.device), scheduler)
     folder, say = RunFolder(out), report or (lambda line: None)
     remove_abandoned()  # plain speech of a sweep that was killed
-    with folder.locked(), threads_of_this_process(threads_each(here)):
+    with folder.locked(), threads_of_this_process(threads_each(1)):
         with model_at_fault(config.model):
             say(f"Reading {config.corpus} for {config.model} …")
             experiment = Experiment(replace(config, keys=1))
+            torch.set_num_threads(threads_each(here))
             if config.right:
                 raise BadInput("The strength of a key is that of guessing all of it: leave --right out.")
             check_one_matrix(experiment.scheme, "the search for the strength of a key")
