@@ -29,11 +29,15 @@ class Started:
         The working directory.
     before
         A program that starts it, with its own arguments, such as ``prlimit``.
+    temporary
+        The folder of its temporary files; None takes that of this process.
     """
 
-    def __init__(self, arguments: Sequence[str], here: Path = ROOT, before: Sequence[str] = ()) -> None:
+    def __init__(
+        self, arguments: Sequence[str], here: Path = ROOT, before: Sequence[str] = (), temporary: Path | None = None
+    ) -> None:
         command = [*before, sys.executable, "-m", "wrongkey", *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary or tempfile.gettempdir())}
         self.said = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             command, cwd=here, env=environment, stdout=self.said, stderr=self.said, start_new_session=True
@@ -97,14 +101,7 @@ class Started:
         return f"exit code {code}: {said}" if code else unclean(said) or self.emptied()
 
 
-# loky's tracker says so where a command is stopped while it starts processes, and removes the semaphores
-SEMAPHORES = re.compile(
-    r"\S*resource_tracker\.py:\d+: UserWarning: .*(?:leaked semlock|/loky-).*\n\s*warnings\.warn\(.*\n?"
-)
-
-
 def unclean(said: str) -> str | None:
     """What a command printed that is not meant for a user."""
-    lines = SEMAPHORES.sub("", said).splitlines()
-    noise = next((line for line in lines if re.search(r"Traceback|leaked|Warning|Fatal Python", line)), None)
+    noise = next((line for line in said.splitlines() if re.search(r"Traceback|leaked|Warning|Fatal Python", line)), None)
     return f"noise: {noise!r} in: {said}" if noise else None

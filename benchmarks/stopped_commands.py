@@ -2,7 +2,9 @@
 
 SIGKILL and SIGTERM go to the calling process, SIGINT to all of them, as Ctrl-C does; SIGSTOP stops all of them for a
 second, after which they continue. Then nothing may be left running, the same command must end well, its results must be
-those of a command that was left alone, and what was finished before must not have been made again. Linux only.
+those of a command that was left alone, and what was finished before must not have been made again. No temporary file
+may be left, but by SIGKILL, and speech not even then. Rounds of odd numbers have two workers, which share the speech in
+temporary files. Linux only.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.started import Started, unclean
+from wrongkey.evaluation.segment_files import PREFIX
 
 TRIES = 3  # of a moment at which the command still runs
+DECIMALS = 9  # of attacks' measures, some of which are in dB
 STOPPED = 1.0  # seconds between SIGSTOP and SIGCONT
 SALT = "0123456789abcdef" * 4  # of the victims' keys of both attacks: else they would have other victims
 SPEECH = "--corpus bundled --per-speaker 2 --device cpu"
@@ -51,11 +55,14 @@ def scores(run: Path) -> str:
 
 
 def trials(run: Path) -> str:
-    """Rows of all attacks without their times, and whether the attacks ended."""
+    """Rows of all attacks without their times and last digits, and whether the attacks ended.
+
+    The last digits change with the number of workers, which have fewer threads each.
+    """
     found = []
     for file in sorted(run.glob("attacks/*.parquet")):
         rows = pd.read_parquet(file).sort_values(["given", "trial"])
-        found.append(rows.drop(columns=["seconds"]).to_csv(index=False))
+        found.append(rows.drop(columns=["seconds"]).round(DECIMALS).to_csv(index=False))
     return str(bool(_json(run / "attacks/suite.json")["ended"])) + "".join(found)
 
 
@@ -162,6 +169,8 @@ class Stops:
 
     def __init__(self, place: Path) -> None:
         self.place = place
+        self._temporary = place / "temporary"
+        self._temporary.mkdir()
         self._alone: dict[str, Undisturbed] = {}
 
     def once(self, name: str, stop: str, number: int) -> tuple[float, str | None]:
@@ -174,23 +183,25 @@ class Stops:
         moment, wrong = 0.0, None
         for _ in range(TRIES):
             moment = moments.uniform(0, self.left_alone(name).seconds)
-            wrong = self._once(name, stop, moment)
+            wrong = self._once(name, stop, moment, workers=1 + number % 2)
             if wrong != "late":
                 break
         return moment, wrong
 
-    def _once(self, name: str, stop: str, moment: float) -> str | None:
+    def _once(self, name: str, stop: str, moment: float, workers: int) -> str | None:
         here = self.place / f"{name}-{stop}"
         here.mkdir()
         self.provide(here, COMMANDS[name])
         try:
-            return self._stopped(here, name, stop, moment) or self.again(here, name)
+            return self._stopped(here, name, stop, moment, workers) or self.again(here, name)
         finally:
             shutil.rmtree(here)
+            shutil.rmtree(self._temporary)
+            self._temporary.mkdir()
 
-    def _stopped(self, here: Path, name: str, stop: str, moment: float) -> str | None:
+    def _stopped(self, here: Path, name: str, stop: str, moment: float, workers: int) -> str | None:
         begin = time.monotonic()
-        started = Started(COMMANDS[name].words.split(), here)
+        started = self._started(name, here, workers)
         started.until(lambda: False, moment)
         if started.process.poll() is not None:
             self._alone[name] = replace(self.left_alone(name), seconds=time.monotonic() - begin)
@@ -199,7 +210,7 @@ class Stops:
             os.killpg(started.process.pid, signal.SIGSTOP)
             time.sleep(STOPPED)
             os.killpg(started.process.pid, signal.SIGCONT)
-            return started.done()
+            return started.done() or self._litter("*")
         (os.killpg if stop == "SIGINT" else os.kill)(started.process.pid, SIGNALS[stop])
         code, said = started.finish()
         if stop == "SIGINT" and before_wrongkey(said):
@@ -208,14 +219,16 @@ class Stops:
         expected = {0, -SIGNALS[stop], 128 + SIGNALS[stop]}
         if code not in expected:
             return f"exit code {code}: {said}"
-        # After SIGKILL nobody is left to keep a helper process of joblib from saying what it tidies up.
-        return (None if stop == "SIGKILL" else unclean(said)) or started.emptied()
+        wrong = unclean(said) or started.emptied()
+        return wrong if wrong or stop == "SIGKILL" else self._litter("*")
 
-    def _again(self, here: Path, command: Command, wanted: Any) -> str | None:
+    def again(self, here: Path, name: str) -> str | None:
+        """What is wrong when a command is given again: with its end, its result, or what it made again or left."""
+        command, wanted = COMMANDS[name], self.left_alone(name).result
         finished = command.finished(here / "run")
-        for hidden in here.rglob(".*"):  # a report removes what is a minute old: another may be writing it still
-            os.utime(hidden, (time.time() - 3600,) * 2, follow_symlinks=False)
-        if wrong := Started(command.words.split(), here).done():
+        for old in (*here.rglob(".*"), *self._temporary.iterdir()):  # younger ones may be in use
+            os.utime(old, (time.time() - 3600,) * 2, follow_symlinks=False)
+        if wrong := self._started(name, here).done():
             return f"again: {wrong}"
         if command.result(here / "run") != wanted:
             return "other results than those of the command that was left alone"
@@ -224,7 +237,15 @@ class Stops:
             return f"made again: {', '.join(again)}"
         if left := [path.name for path in here.rglob(".*")]:
             return f"files left: {', '.join(left)}"
-        return None
+        return self._litter(f"{PREFIX}*")
+
+    def _litter(self, pattern: str) -> str | None:
+        left = [path.name for path in self._temporary.glob(pattern)]
+        return f"temporary files left: {', '.join(left)}" if left else None
+
+    def _started(self, name: str, here: Path, workers: int = 1) -> Started:
+        words = COMMANDS[name].words.replace("--workers 1", f"--workers {workers}")
+        return Started(words.split(), here, temporary=self._temporary)
 
     def left_alone(self, name: str) -> Undisturbed:
         """A command to which nothing happened; it is run where that was not done yet."""
@@ -233,7 +254,7 @@ class Stops:
             here.mkdir()
             self.provide(here, COMMANDS[name])
             begin = time.monotonic()
-            if wrong := Started(COMMANDS[name].words.split(), here).done():
+            if wrong := self._started(name, here).done():
                 raise SystemExit(f"wrongkey {COMMANDS[name].words} fails without any fault: {wrong}")
             seconds = time.monotonic() - begin
             self._alone[name] = Undisturbed(COMMANDS[name].result(here / "run"), seconds)
@@ -246,8 +267,3 @@ class Stops:
         if command.on_a_sweep:
             self.left_alone("sweep")
             shutil.copytree(self.place / "sweep-alone" / "run", here / "run")
-
-    def again(self, here: Path, name: str) -> str | None:
-        """What is wrong when a command is given again: with its end, its result, or what it made again or left."""
-        command = COMMANDS[name]
-        return self._again(here, command, self.left_alone(name).result)

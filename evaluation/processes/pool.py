@@ -43,6 +43,7 @@ IDLE_SECONDS = 300.0  # after which processes without work end by themselves
 NEEDED = "wrongkey.evaluation.processes.elsewhere"  # imports all that the first question to a sweep's processes needs
 SOURCE = "wrongkey.evaluation.processes.source"  # imports the same in the process that others are forked from
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # prctl(2)
+NO_WARNING = "ignore:resource_tracker:UserWarning"  # action, beginning of the message, category
 TITLE = b"wrongkey-worker"  # in the system's list of processes; longer ones are cut there
 THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
@@ -265,7 +266,7 @@ def _held_back() -> Iterator[None]:
     one whose start was interrupted in its caller. The new processes do not look for modules in the working directory.
     """
     if not hasattr(signal, "pthread_sigmask"):
-        with workers_import_nothing_here():
+        with workers_import_nothing_here(), _quiet_trackers():
             yield
         return
     came: list[int] = []
@@ -275,7 +276,7 @@ def _held_back() -> Iterator[None]:
         signal.signal(stop, lambda number, frame: came.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
-        with workers_import_nothing_here():
+        with workers_import_nothing_here(), _quiet_trackers():
             yield
     finally:
         for stop, handler in handlers.items():
@@ -283,6 +284,19 @@ def _held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for number in set(came):
             signal.raise_signal(number)
+
+
+@contextmanager
+def _quiet_trackers() -> Iterator[None]:
+    """What removes the locks of processes that were killed, where it starts inside the block, does so in silence.
+
+    Ctrl-C kills processes that have others of their own, as those of attacks do; Python warns of each lock then.
+    """
+    sys.warnoptions.append(NO_WARNING)
+    try:
+        yield
+    finally:
+        sys.warnoptions.remove(NO_WARNING)
 
 
 @contextmanager

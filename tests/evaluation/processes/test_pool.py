@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from typing import Any, cast
 
@@ -33,6 +35,22 @@ def test_a_process_ends_though_it_has_an_idle_one_of_its_own():
     ended = process.exitcode
     process.kill()
     assert ended == 0
+
+
+@pytest.mark.parametrize("forked", ["True", "False"])
+def test_processes_that_are_killed_with_others_of_their_own_leave_no_warning(forked):
+    """Found by benchmarks.faults: Ctrl-C in an attack with two workers told of leaked semaphores."""
+    if forked == "True" and sys.platform != "linux":
+        pytest.skip("processes are forked on Linux alone")
+    code = f"""
+from tests.evaluation.processes.test_pool import uses_another
+from wrongkey.evaluation.processes import pool
+pool.FORKED = {forked}
+with pool.processes(1, 1, keep=False) as outer:
+    outer.submit(uses_another).result()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_process_that_holds_what_it_prepared_is_kept():
