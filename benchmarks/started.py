@@ -103,5 +103,7 @@ class Started:
 
 def unclean(said: str) -> str | None:
     """What a command printed that is not meant for a user."""
-    noise = next((line for line in said.splitlines() if re.search(r"Traceback|leaked|Warning|Fatal Python", line)), None)
+    noise = next(
+        (line for line in said.splitlines() if re.search(r"Traceback|leaked|Warning|Fatal Python", line)), None
+    )
     return f"noise: {noise!r} in: {said}" if noise else None
