@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-CLEANING_SECONDS = 5.0  # after a signal, during which others are ignored: files are being written or removed
+CLEANING_SECONDS = 5.0  # after a signal, or the end, while others are ignored: files are being written or removed
 
 
 class Stopped(KeyboardInterrupt):
@@ -39,8 +39,8 @@ def stop_on_signals(last: bool) -> Iterator[None]:
     Parameters
     ----------
     last : bool
-        Whether the process ends after this. If it was stopped, signals are then ignored, so that it ends without a
-        traceback. Otherwise the previous handlers are restored.
+        Whether the process ends after this. Signals are then ignored for `CLEANING_SECONDS`: its temporary files are
+        being removed. Otherwise the previous handlers are restored.
     """
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
         yield
@@ -54,6 +54,13 @@ def stop_on_signals(last: bool) -> Iterator[None]:
         first = monotonic()
         raise Stopped(number)
 
+    ended = 0.0
+
+    def let_end(number: int, frame: Any) -> None:
+        if monotonic() - ended > CLEANING_SECONDS:  # something hangs
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
     before = {number: signal.getsignal(number) for number in SIGNALS}
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     for number in before:
@@ -61,6 +68,6 @@ def stop_on_signals(last: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        ended = monotonic()
         for number, handler in before.items():
-            after = handler if not last else signal.SIG_DFL if first is None else signal.SIG_IGN
-            signal.signal(number, after)
+            signal.signal(number, let_end if last else handler)

@@ -54,6 +54,24 @@ def test_ctrl_c_during_the_import_of_the_command_line_is_no_traceback(monkeypatc
     assert command() == 128 + signal.SIGINT
 
 
+@pytest.mark.parametrize(("seconds", "code", "said"), [(60, 0, "cleaned\n"), (-1, -signal.SIGTERM, "")])
+def test_a_command_that_ends_is_left_to_remove_its_temporary_files(seconds, code, said):
+    """Found by benchmarks.faults: Ctrl-C, after the last line of an attack, left a temporary folder."""
+    program = f"""
+import atexit, os, signal, sys
+import wrongkey.stops
+from wrongkey.__main__ import main
+wrongkey.stops.CLEANING_SECONDS = {seconds}
+sys.argv = ["wrongkey", "--version"]
+atexit.register(os.write, 1, b"cleaned\\n")
+atexit.register(os.kill, os.getpid(), signal.SIGTERM)
+raise SystemExit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert done.stdout.partition("\n")[2] == said
+
+
 def test_a_working_directory_that_was_deleted_stops_no_command(tmp_path):
     code = "import os, sys; os.rmdir(os.getcwd()); sys.argv = ['wrongkey', '--version']; "
     code += "from wrongkey.__main__ import main; raise SystemExit(main())"
