@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+AGAIN_SECONDS = 0.05  # until a signal whose exception was lost comes again
 CLEANING_SECONDS = 5.0  # after a signal, or the end, while others are ignored: files are being written or removed
 
 
@@ -21,20 +24,47 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+_lost: list[Stopped] = []  # the one that was raised where no caller of Python's own could take it
+
+
 def stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
-    """What stopped the command, where an error is that or came up while it passed: None for any other error.
+    """What stopped the command, where an error is that or came up because of it: None for any other error.
 
     A library may fail when it cleans up after an exception in the middle of its work, as matplotlib does where a
-    compressor is interrupted.
+    compressor is interrupted; or when its callback was interrupted, as libsndfile does where Python reads for it.
     """
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
-    return error
+    return error or next(iter(_lost), None)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Signals wait until the block is left: for libraries that would write on after an exception in their callbacks.
+
+    Python handles signals in its main thread alone: in another one there is nothing to hold back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
+    for number in handlers:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in set(came):
+            signal.raise_signal(number)
 
 
 @contextmanager
 def stop_on_signals(last: bool) -> Iterator[None]:
     """Raise `Stopped` on each of `SIGNALS` except those that the process ignores (`nohup`).
+
+    Python drops what is raised in a finalizer or in a callback of C; the signal comes again then.
 
     Parameters
     ----------
@@ -54,6 +84,15 @@ def stop_on_signals(last: bool) -> Iterator[None]:
         first = monotonic()
         raise Stopped(number)
 
+    def come_again(lost: sys.UnraisableHookArgs) -> None:
+        nonlocal first
+        if not isinstance(lost.exc_value, Stopped):
+            hook(lost)
+            return
+        first = None
+        _lost[:] = [lost.exc_value]
+        _thread.start_new_thread(_raise_soon, (lost.exc_value.number,))  # takes no lock, which this thread may have
+
     ended = 0.0
 
     def let_end(number: int, frame: Any) -> None:
@@ -65,9 +104,27 @@ def stop_on_signals(last: bool) -> Iterator[None]:
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, stop)
+    hook, sys.unraisablehook = sys.unraisablehook, come_again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
+        _lost.clear()
         ended = monotonic()
         for number, handler in before.items():
             signal.signal(number, let_end if last else handler)
+
+
+def _raise_soon(number: int) -> None:
+    """Send this process the signal, to the thread that handles it and may be waiting."""
+    sleep(AGAIN_SECONDS)
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(_main_thread(), number)
+    else:
+        signal.raise_signal(number)
+
+
+def _main_thread() -> int:
+    found = threading.main_thread().ident
+    assert found is not None  # it runs
+    return found

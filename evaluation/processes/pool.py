@@ -33,6 +33,7 @@ from joblib.externals.loky import process_executor
 from threadpoolctl import threadpool_limits
 
 from wrongkey.plugins import OURS, SAFE_PATH, leave_environment, workers_import_nothing_here
+from wrongkey.stops import held_back
 
 FORKED = sys.platform == "linux"
 if FORKED:
@@ -265,25 +266,21 @@ def _held_back() -> Iterator[None]:
     Ctrl-C and a closed terminal reach every process: one that is still importing would print a traceback, and so would
     one whose start was interrupted in its caller. The new processes do not look for modules in the working directory.
     """
+    with held_back(), _not_inherited(), workers_import_nothing_here(), _quiet_trackers():
+        yield
+
+
+@contextmanager
+def _not_inherited() -> Iterator[None]:
+    """Signals of the terminal are blocked in this thread, and in the processes that it starts."""
     if not hasattr(signal, "pthread_sigmask"):
-        with workers_import_nothing_here(), _quiet_trackers():
-            yield
+        yield
         return
-    came: list[int] = []
-    stops = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM) if _in_main_thread() else ()  # others are not interrupted
-    handlers = {stop: handler for stop in stops if callable(handler := signal.getsignal(stop))}
-    for stop in handlers:  # whichever thread a signal reaches, Python handles it in the main thread
-        signal.signal(stop, lambda number, frame: came.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
-        with workers_import_nothing_here(), _quiet_trackers():
-            yield
+        yield
     finally:
-        for stop, handler in handlers.items():
-            signal.signal(stop, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for number in set(came):
-            signal.raise_signal(number)
 
 
 @contextmanager

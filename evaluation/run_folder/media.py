@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from wrongkey.evaluation.run_folder.schema import Clips, KeptClip, KeptClips, read_json
 from wrongkey.evaluation.run_folder.tables import Damaged
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, file_name
+from wrongkey.stops import held_back
 
 MEDIA = "media"
 CLIPS = "clips.json"
@@ -196,7 +197,8 @@ def opus(samples: NDArray[np.float64], rate: float) -> bytes:
         samples = resample_poly(samples, chosen, round(rate))
     file = io.BytesIO()
     samples = np.clip(samples, -1, 1)
-    soundfile.write(file, samples, chosen, format="OGG", subtype="OPUS", compression_level=OPUS_LEVEL)
+    with held_back():
+        soundfile.write(file, samples, chosen, format="OGG", subtype="OPUS", compression_level=OPUS_LEVEL)
     return file.getvalue()
 
 

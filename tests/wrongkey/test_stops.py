@@ -1,22 +1,30 @@
 """How commands end: told to by a signal, or left by whoever read their output. The sweep runs as its users run it."""
 
 import builtins
+import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from tests.narrow import present
 from wrongkey.__main__ import main as command
 from wrongkey.cli import main
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.models.asking import model_at_fault
+from wrongkey.evaluation.run_folder.media import opus
+from wrongkey.reports.player import _mp3
+from wrongkey.stops import AGAIN_SECONDS, Stopped, held_back, stop_on_signals
 
 ROOT = Path(__file__).parents[2]
 SWEEP = "sweep --model tests.toys:slow --corpus bundled --replicates 0 --keys 400".split()
@@ -138,12 +146,83 @@ def fail_in_memory() -> None:
         raise MemoryError from None
 
 
-@pytest.mark.parametrize("work", [fail_in_cleaning_up, fail_as_a_model, fail_in_memory])
+class Interrupted(io.BytesIO):
+    """A file that is read and written while SIGTERM comes."""
+
+    last: io.BytesIO
+
+    def __init__(self, *content: bytes) -> None:
+        super().__init__(*content)
+        Interrupted.last = self
+
+    def readinto(self, buffer: Any) -> int:
+        signal.raise_signal(signal.SIGTERM)
+        return super().readinto(buffer)
+
+    def write(self, data: Any) -> int:
+        signal.raise_signal(signal.SIGTERM)
+        return super().write(data)
+
+
+def fail_in_a_callback() -> None:
+    """As recordings whose header is repaired: libsndfile has Python read them."""
+    wav = io.BytesIO()
+    soundfile.write(wav, np.zeros(1000), 16_000, format="WAV")
+    soundfile.read(Interrupted(wav.getvalue()))
+
+
+def fail_in_a_finalizer() -> None:
+    class Closed:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    Closed()
+    threading.Event().wait(60)
+
+
+@pytest.mark.parametrize(
+    "work", [fail_in_cleaning_up, fail_as_a_model, fail_in_memory, fail_in_a_callback, fail_in_a_finalizer]
+)
 def test_a_library_that_fails_when_it_is_stopped_hides_no_signal(work, monkeypatch, capsys):
     """Found by benchmarks.faults: matplotlib's PDF, interrupted while it compressed, ended in a traceback."""
     monkeypatch.setattr("wrongkey.cli._run", lambda arguments: work())
     assert main([]) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == SAID
+
+
+@pytest.fixture
+def harmless() -> Iterator[None]:
+    """A signal that comes again late would end the tests."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    yield
+    time.sleep(2 * AGAIN_SECONDS)
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("place", "encode"),
+    [
+        ("wrongkey.evaluation.run_folder.media.io.BytesIO", lambda noise: opus(noise, 16_000)),
+        ("wrongkey.reports.player.BytesIO", lambda noise: _mp3(noise, 16_000)),
+    ],
+)
+def test_a_clip_is_written_whole_before_a_command_stops(place, encode, harmless, monkeypatch):
+    """Found by benchmarks.faults: the clip lacked what was being written, and the command went on."""
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000)
+    size = len(encode(noise))
+    monkeypatch.setattr(place, Interrupted)
+    with stop_on_signals(last=False), pytest.raises(Stopped):
+        encode(noise)
+    assert len(Interrupted.last.getvalue()) == size > 1000
+
+
+def test_what_is_held_back_comes_once():
+    done = []
+    with stop_on_signals(last=False), pytest.raises(Stopped), held_back():
+        for _ in range(3):
+            signal.raise_signal(signal.SIGTERM)
+            done.append(True)
+    assert done == [True] * 3
 
 
 def test_any_other_error_of_ours_keeps_its_traceback(monkeypatch):
