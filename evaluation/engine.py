@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from wrongkey.evaluation.answers import Answers, Gathered
 from wrongkey.evaluation.first_layer import KeyedFirstLayer, with_first_layer
+from wrongkey.evaluation.freed_memory import Freed
 from wrongkey.evaluation.hardware import MemoryRanOut, clock, is_out_of_memory, memory_of_a_pass, release_unused
 from wrongkey.evaluation.models.modules import copied, move
 from wrongkey.evaluation.models.protocol import Model
@@ -40,6 +41,8 @@ LONG_PASS = 1.0  # seconds: a pass that takes longer is measured by itself, and 
 TUNING_SHARE = 0.005  # of the time that the sweep itself is going to take, between these two
 TUNING_MOST = 0.1  # of that time for all sizes on a CPU, which wants small ones
 ALWAYS_TRIED = 8  # rows, also where keys are so few that this takes longer
+
+FREED = Freed()  # by all passes of this process
 
 
 @dataclass
@@ -256,6 +259,7 @@ class Engine:
             passes = _passes(keys, len(group), batch.of(group))
             of = group.utterance.repeat_interleave(group.pieces)
             gathered.add(group, ((k, s, answer(k, group.segments[s], of[s])) for k, s in passes))
+            FREED.bound()
         return gathered.answers()
 
     @torch.inference_mode()

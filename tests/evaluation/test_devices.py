@@ -122,6 +122,17 @@ def test_no_pass_is_tried_that_would_not_fit(kernels, monkeypatch):
     assert memory_of_a_pass(torch.device("cpu")) > 0
 
 
+def test_what_was_freed_is_given_back_between_groups(monkeypatch):
+    """Speech of many lengths: what oneDNN keeps for each lies between the tensors that passes have freed."""
+    looked = []
+    monkeypatch.setattr(engine_module.FREED, "bound", lambda: looked.append(True))
+    cut = KeyCut("samples", 3)
+    speech = [torch.randn(1, 1, samples) for samples in (3000, 3030, 3000, 3300)]
+    engine = engine_of(toys.raw3(), correct_key("rom", 3, 0)).on(group_queries(speech, cut, whole=False))
+    engine.answers(draw_keys("rom", 3, 0, 0, 2), rows=1)
+    assert len(looked) == 3
+
+
 def test_where_little_is_asked_little_is_measured(monkeypatch):
     engine, spent = engine_of(toys.raw3(), correct_key("rom", 3, 0)), []
 

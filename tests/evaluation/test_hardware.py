@@ -29,10 +29,15 @@ def test_more_processes_are_taken_where_they_save_time(alone, shared, most, coun
 
 
 def test_every_core_has_its_part_of_the_memory(monkeypatch):
-    monkeypatch.setattr(hardware, "available_cores", lambda: 1)
-    whole = memory_of_a_pass(CPU)
     monkeypatch.setattr(hardware, "available_cores", lambda: 4)
-    assert 2**20 < memory_of_a_pass(CPU) < whole / 3
+    monkeypatch.setattr(hardware, "free_memory", lambda: 10**8)
+    assert memory_of_a_pass(CPU) == 25 * 10**6
+
+
+def test_a_pass_on_a_cpu_takes_little_of_a_large_memory(monkeypatch):
+    """It is asked beside other passes and gains nothing from its size: tuning tried passes of several GB."""
+    monkeypatch.setattr(hardware, "free_memory", lambda: 10**12)
+    assert memory_of_a_pass(CPU) == 2**28
 
 
 def test_a_pass_does_not_fill_a_gpu(monkeypatch):
