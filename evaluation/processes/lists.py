@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 LISTED = ("only", "background_only")  # settings that name a file with a list
@@ -43,6 +45,18 @@ class Lists:
         for setting, file in files.items():
             file.write_bytes(zlib.decompress(packed[setting]))
         return replace(config, **{setting: str(file) for setting, file in files.items()})  # type: ignore[type-var]
+
+    @contextmanager
+    def in_files(self, config: Config) -> Iterator[Config]:
+        """The configuration with its lists in files while the block lasts, none where it names none; raises Unknown.
+
+        A process that is killed leaves its temporary folder, and those of this machine may be, at any time.
+        """
+        if not self.hashes:
+            yield config
+            return
+        with TemporaryDirectory(prefix="wrongkey-") as folder:
+            yield self.written(config, Path(folder))
 
 
 def lists_of(config: Any) -> tuple[Lists, dict[str, bytes]]:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -270,8 +268,8 @@ def _prepare(config: SweepConfig, identity: Identity, batch: Batch, lists: Lists
     Raises BadInput where the worker finds another model or other speech than the caller, as on a cluster whose
     machines hold different files.
     """
-    with TemporaryDirectory(prefix="wrongkey-") as folder, same_files_expected():
-        experiment = Experiment(lists.written(config, Path(folder)), mapped=segments)
+    with lists.in_files(config) as written, same_files_expected():
+        experiment = Experiment(written, mapped=segments)
         found = experiment.identity()
     check_same_files(identity, found)
     if kind_of(describe_device(experiment.device)) == batch.kind:

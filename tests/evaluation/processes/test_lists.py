@@ -1,5 +1,6 @@
 """Lists of utterances that a worker of another machine lacks are sent to it, and only then."""
 
+import tempfile
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,19 @@ def test_a_worker_writes_the_lists_that_it_was_sent(asked, tmp_path):
 def test_without_lists_a_configuration_stays_as_it_is(tmp_path):
     named, packed = lists_of(Config(None))
     assert named == Lists() and not packed and named.written(Config(None), tmp_path) == Config(None)
+
+
+def test_files_of_lists_are_temporary_and_no_folder_is_made_without_lists(asked, tmp_path, monkeypatch):
+    """Found by benchmarks.faults: workers that were killed while they prepared left empty folders."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    with Lists().in_files(Config(None)) as config:  # there is no such place
+        assert config == Config(None)
+    (tmp_path / "temporary").mkdir()
+    named, packed = lists_of(asked)
+    with module.with_lists(packed, named.in_files, asked) as config:
+        file = Path(config.only)
+        assert file.read_text() == CONTENT and file.is_relative_to(tmp_path / "temporary")
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 class AtOnce(Executor):
