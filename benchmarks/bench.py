@@ -116,6 +116,7 @@ ALL = (
     Measurement("threads", "threads", (), (*FEW, "--keys", "4", "--rounds", "1")),
     Measurement("cluster", "cluster", (), (*FEW, "--keys", "10", "--rounds", "1")),
     Measurement("long-corpus", "long_corpus", (), ("--utterances", "40", "--keys", "2"), rooms=("wrongkey",)),
+    Measurement("freed-memory", "freed_memory", (), ("--rows", "8", "--keys", "2", "--calls", "1", "--rounds", "1")),
     Measurement("million-keys", "million_keys", (), ("--keys", "200"), rooms=("wrongkey",)),
     Measurement(
         "reports", "report_scale", (), ("--case", "1", "100"), rooms=("reports", "wrongkey")

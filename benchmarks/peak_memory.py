@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from wrongkey.evaluation.freed_memory import give_back
 
 STATUS, REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 RESET_PEAK = "5"  # proc(5), clear_refs
@@ -28,7 +29,7 @@ def peak_memory() -> Iterator[Peak]:
     never written is not counted.
     """
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    give_back()
     REFERENCES.write_text(RESET_PEAK)
     before, peak = _kilobytes("VmRSS"), Peak()
     try:

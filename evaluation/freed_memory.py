@@ -26,7 +26,7 @@ def give_back() -> None:
 class Freed:
     """Gives back what was freed whenever the process has grown by `most` bytes since."""
 
-    def __init__(self, most: int = MOST_KEPT) -> None:
+    def __init__(self, most: float = MOST_KEPT) -> None:
         self._most = most
         self._least: int | None = None
 
