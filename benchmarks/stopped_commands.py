@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.started import Started, unclean
-from wrongkey.evaluation.segment_files import PREFIX
+from wrongkey.evaluation.private_folders import PREFIX
 
 TRIES = 3  # of a moment at which the command still runs
 DECIMALS = 9  # of attacks' measures, some of which are in dB

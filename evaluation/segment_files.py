@@ -3,8 +3,7 @@
 The process that reads the corpus writes the files, one for each shape, into a private temporary folder: while it reads
 where they are too large for its memory, else for its workers (`for_others`). It removes the folder when they are of no
 use any more; who has mapped a file by then keeps it. On another machine of a cluster the first worker does the same for
-the others. The folder of a process that was killed goes with the next sweep, or when the next one is made: a lock,
-which ends with its owner, says which folders are in use.
+the others.
 """
 
 from __future__ import annotations
@@ -13,25 +12,22 @@ import json
 import os
 import shutil
 import tempfile
-import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from math import prod
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from wrongkey.errors import BadInput
+from wrongkey.evaluation.private_folders import made, passed_on, remove_abandoned, removed
 from wrongkey.evaluation.queries import InMemory, Queries, QueryGroup, Shape
 from wrongkey.files import explained_errors, write_text_atomically
 
-PREFIX = "wrongkey-segments-"
-INDEX, LOCK, READING = "index.json", "lock", "reading"
+INDEX = "index.json"
 REMEDY = "make room there, name another folder in TMPDIR, or raise --memory"
-UNLOCKED_SECONDS = 60.0  # after which a folder without a locked file is of no process that is about to lock it
 
 
 class SegmentFiles:
@@ -48,11 +44,10 @@ class SegmentFiles:
     def __init__(self, dtype: torch.dtype, folder: Path | None = None) -> None:
         remove_abandoned()
         with explained_errors(folder or Path(tempfile.gettempdir()), REMEDY):
-            self.folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
-            lock = _private_lock(self.folder, LOCK, timeout=0)
+            self.folder, lock = made(folder)
             for left in self.folder.glob("*x*"):  # by a process that was killed while it wrote
                 left.unlink()
-        self._end = weakref.finalize(self, _remove, self.folder, lock, os.getpid())
+        self._end = weakref.finalize(self, removed, self.folder, lock, os.getpid())
         self._dtype = dtype
 
     def append(self, segments: Tensor) -> None:
@@ -120,13 +115,10 @@ class Spooled:
 @contextmanager
 def machine_folder(name: str) -> Iterator[Path]:
     """A private folder of temporary files by its name, or by its path, for one process of this machine at a time."""
-    folder = Path(tempfile.gettempdir(), name)
-    with explained_errors(folder, REMEDY):
-        lock = _private_lock(folder, READING)
-    try:
+    with ExitStack() as end:
+        with explained_errors(Path(tempfile.gettempdir(), name), REMEDY):
+            folder = end.enter_context(passed_on(name))
         yield folder
-    finally:
-        lock.release()
 
 
 def mapped_queries(folder: Path) -> tuple[Queries, float] | None:
@@ -159,54 +151,3 @@ def _mapped(folder: Path, shape: Shape, dtype: torch.dtype) -> Tensor:
         if file.exists():
             raise
         raise FileNotFoundError(f"{file} is gone.") from error
-
-
-def remove_abandoned() -> None:
-    """Remove the folders of processes that were killed, a minute ago or earlier."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError, Timeout):
-            if not _is_own(folder) or time.time() - folder.stat().st_mtime < UNLOCKED_SECONDS:
-                continue
-            lock = FileLock(folder / LOCK)
-            with FileLock(folder / READING, timeout=0):
-                lock.acquire(timeout=0)
-                _remove(folder, lock, os.getpid())
-
-
-def _private_lock(folder: Path, name: str, timeout: float = -1) -> FileLock:
-    """Make a folder that this user alone can read, and lock a file in it; raises Timeout as FileLock does.
-
-    The folder may go with the process that made it, at any moment until this one has the lock.
-    """
-    while True:
-        lock = FileLock(folder / name)
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            _check_own(folder)
-            lock.acquire(timeout)
-            _check_own(folder)
-            folder.chmod(0o700)  # FileLock makes a folder that is not there, for all to read
-        except (FileNotFoundError, FileExistsError):
-            lock.release()
-            if not folder.parent.is_dir():
-                raise
-        except BaseException:
-            lock.release()
-            raise
-        else:
-            return lock
-
-
-def _check_own(folder: Path) -> None:
-    if not _is_own(folder):
-        raise PermissionError("it belongs to another user")
-
-
-def _is_own(folder: Path) -> bool:
-    return not folder.is_symlink() and folder.stat().st_uid == getattr(os, "getuid", int)()
-
-
-def _remove(folder: Path, lock: FileLock, owner: int) -> None:
-    if os.getpid() == owner:  # a fork of the process that made it has no right to it
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release(force=True)

@@ -20,6 +20,7 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import choose_device, clock, threads_each, threads_of_this_process
 from wrongkey.evaluation.models.asking import model_at_fault
+from wrongkey.evaluation.private_folders import remove_abandoned
 from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import check_timeout
 from wrongkey.evaluation.processes.failures import Failures
@@ -30,7 +31,6 @@ from wrongkey.evaluation.processes.workers import answers
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.key_ranges import KeyRanges
 from wrongkey.evaluation.run_folder.manifest import now, with_least_rows
-from wrongkey.evaluation.segment_files import remove_abandoned
 
 SHARD_SECONDS = 10.0  # work that a killed run loses at most, per worker
 SHARD_BYTES = 2**29  # answers and scores of a shard

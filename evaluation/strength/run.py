@@ -28,6 +28,7 @@ from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.hardware import choose_device, threads_each, threads_of_this_process
 from wrongkey.evaluation.models.asking import model_at_fault
+from wrongkey.evaluation.private_folders import remove_abandoned
 from wrongkey.evaluation.processes.cluster import check_backend
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout
 from wrongkey.evaluation.processes.late import Late
@@ -35,7 +36,6 @@ from wrongkey.evaluation.processes.spread import places
 from wrongkey.evaluation.processes.watch import Report, Watch
 from wrongkey.evaluation.processes.workers import asked
 from wrongkey.evaluation.run_folder.folder import RunFolder
-from wrongkey.evaluation.segment_files import remove_abandoned
 from wrongkey.evaluation.strength.config import StrengthConfig
 from wrongkey.evaluation.strength.estimate import Estimate, counted, estimate, read
 from wrongkey.evaluation.strength.folder import StrengthFolder

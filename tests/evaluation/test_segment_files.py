@@ -21,16 +21,17 @@ from filelock import FileLock
 from tests.narrow import of_type, present
 from wrongkey.errors import BadInput
 from wrongkey.evaluation import experiment as experiment_module
-from wrongkey.evaluation import reader, segment_files
+from wrongkey.evaluation import private_folders, reader
 from wrongkey.evaluation.config import SweepConfig
 from wrongkey.evaluation.experiment import Experiment
 from wrongkey.evaluation.finished import is_finished
 from wrongkey.evaluation.hardware import threads_of_this_process
 from wrongkey.evaluation.memory import bytes_of, free_memory
+from wrongkey.evaluation.private_folders import PREFIX
 from wrongkey.evaluation.processes import workers
 from wrongkey.evaluation.processes.dispatch import Call
 from wrongkey.evaluation.processes.watch import Watch
-from wrongkey.evaluation.segment_files import PREFIX, SegmentFiles, machine_folder
+from wrongkey.evaluation.segment_files import SegmentFiles, machine_folder
 from wrongkey.evaluation.sweep import sweep
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +120,7 @@ def test_a_folder_that_goes_is_made_again_for_its_owner_alone(goes_before, tempo
         return stepped
 
     if goes_before == "the check":
-        monkeypatch.setattr(segment_files, "_check_own", once(segment_files._check_own))
+        monkeypatch.setattr(private_folders, "_check_own", once(private_folders._check_own))
     else:
         monkeypatch.setattr(FileLock, "acquire", once(FileLock.acquire))
     before = os.umask(0o022)

@@ -12,7 +12,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import Hypothesis
+from wrongkey.evaluation.private_folders import private_folder
 
 WAV = "{wav}"
 
@@ -58,8 +58,8 @@ class Command:
 
         Raises BadInput, with the last line of its standard error, where the command fails or takes too long.
         """
-        with tempfile.TemporaryDirectory(prefix="wrongkey-") as folder:
-            return [Hypothesis(self._heard(query, Path(folder) / f"{i}.wav")) for i, query in enumerate(queries)]
+        with private_folder() as folder:
+            return [Hypothesis(self._heard(query, folder / f"{i}.wav")) for i, query in enumerate(queries)]
 
     def _heard(self, query: Tensor, path: Path) -> str:
         soundfile.write(path, query.detach().float().cpu().numpy(), self.sample_rate, subtype="FLOAT")

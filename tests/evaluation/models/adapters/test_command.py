@@ -1,6 +1,11 @@
 """External recognisers: what is written for them to read, what is read from them, and how they may fail."""
 
+import os
+import signal
+import stat
+import subprocess
 import sys
+import tempfile
 
 import pytest
 import torch
@@ -10,6 +15,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.adapters.command import Command, load_command
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.models.registry import open_model
+from wrongkey.evaluation.private_folders import private_folder, remove_abandoned
 
 LOUD = torch.tensor([[0.5, -2.5, 0.25], [0.0, 1e-7, -0.125]])
 
@@ -47,6 +53,25 @@ def test_a_failing_command_is_named(tmp_path, body, said):
     with pytest.raises(BadInput, match=said) as caught:
         model.transcribe(LOUD)
     assert "my asr.py' --fast" in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+def test_speech_that_a_killed_process_left_goes_with_the_next_sweep(tmp_path, monkeypatch):
+    """As workers are that Ctrl-C stops; what is in use stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    script = tmp_path / "kills.py"
+    script.write_text("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n")
+    code = "import torch; from wrongkey.evaluation.models.adapters.command import load_command; "
+    code += f"load_command({f'{sys.executable} {script} {{wav}}'!r}).transcribe(torch.ones(1, 3))"
+    killed = subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob("*/0.wav")
+    assert left.stat().st_size and stat.S_IMODE(left.parent.stat().st_mode) == 0o700
+    with private_folder() as in_use:
+        os.utime(in_use, (0, 0))
+        os.utime(left.parent, (0, 0))
+        remove_abandoned()
+        assert [path for path in tmp_path.iterdir() if path.is_dir()] == [in_use]
 
 
 def test_a_slow_command_is_stopped(tmp_path):
