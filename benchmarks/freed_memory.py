@@ -2,7 +2,7 @@
 
 Asks a recogniser of the bundled words, whose utterances have many lengths, under as many keys again and again, in a
 process for each way: with what was freed left where it is, and given back once the process has grown (as sweeps do).
-Prints by how much the resident memory grew at most, and the seconds of CPU of the last call of several rounds, in turn.
+Prints by how much the resident memory grew at most, and the seconds of CPU of the last call: medians of several rounds.
 Linux only.
 """
 

@@ -3,8 +3,8 @@
 SIGKILL and SIGTERM go to the calling process, SIGINT to all of them, as Ctrl-C does; SIGSTOP stops all of them for a
 second, after which they continue. Then nothing may be left running, the same command must end well, its results must be
 those of a command that was left alone, and what was finished before must not have been made again. No temporary file
-may be left, but by SIGKILL, and speech not even then. Rounds of odd numbers have two workers, which share the speech in
-temporary files. Linux only.
+may be left, except after SIGKILL; speech that it leaves must be gone after the next command. Rounds of odd numbers have
+two workers, which share the speech in temporary files. Linux only.
 """
 
 from __future__ import annotations

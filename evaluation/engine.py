@@ -12,7 +12,7 @@ the query's blocks times ``K′ K⁻¹`` (docs/design.md: the engine). That prod
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,7 +40,8 @@ TUNING_SECONDS = (0.02, 0.3)  # shortest and longest measurement of a batch size
 LONG_PASS = 1.0  # seconds: a pass that takes longer is measured by itself, and not asked again
 TUNING_SHARE = 0.005  # of the time that the sweep itself is going to take, between these two
 TUNING_MOST = 0.1  # of that time for all sizes on a CPU, which wants small ones
-ALWAYS_TRIED = 8  # rows, also where keys are so few that this takes longer
+ALWAYS_TRIED = 8  # rows, also where keys are so few that this takes longer, or a pass on a CPU takes more than
+CPU_PASS = 2**28  # bytes: by then it has left every cache
 
 FREED = Freed()  # by all passes of this process
 
@@ -289,15 +290,16 @@ class Engine:
             fewer sizes are.
         """
         rates: dict[int, float] = {}
+        peaks: list[tuple[int, int]] = []  # rows and bytes of each of these passes
         group = self.queries.most
-        rows, each, (least, seconds) = 1, 0.0, TUNING_SECONDS
+        rows, (least, seconds) = 1, TUNING_SECONDS
         started = self._clock()
         while rows <= largest and not self._is_tuned(rates, rows, asked, self._clock() - started):
-            if each * _asked_of(group, rows) > memory_of_a_pass(self.device):
+            if _expected_peak(peaks, _asked_of(group, rows)) > self._room(rows):
                 break
             try:
                 begin, asked_once = self._clock(), _asked_of(group, rows)
-                each = self._peak(group, rows) / asked_once
+                peaks.append((asked_once, self._peak(group, rows)))
                 once = self._clock() - begin
                 limit = seconds if asked is None or rates else least
                 rates[rows] = asked_once / once if once > LONG_PASS else self._rate(group, rows, limit)
@@ -312,6 +314,11 @@ class Engine:
         self.batch.choose(max(rates, key=rates.__getitem__), f"the fastest of {measured}")
         self.batch.elements = group.elements  # other than at first where this engine is on other queries, or took rows
         return rates
+
+    def _room(self, rows: int) -> float:
+        """Bytes that a pass of so many rows may take."""
+        room = memory_of_a_pass(self.device)
+        return min(room, CPU_PASS) if self.device.type == "cpu" and rows > ALWAYS_TRIED else room
 
     def _is_tuned(self, rates: Mapping[int, float], rows: int, asked: int | None, spent: float) -> bool:
         """Whether more ``rows`` are not worth trying: larger passes were slower, or all of it takes too long."""
@@ -359,6 +366,15 @@ class Engine:
 
     def _clock(self) -> float:
         return clock(self.device)
+
+
+def _expected_peak(peaks: Sequence[tuple[int, int]], rows: int) -> float:
+    """Bytes of a pass of so many rows, on the line through the last two pairs of rows and bytes.
+
+    A part of what a pass takes, such as weights in another precision, is the same for any number of rows.
+    """
+    (few, less), (more, last) = [(0, 0), (0, 0), *peaks][-2:]
+    return last + (last - less) * (rows - more) / max(more - few, 1)
 
 
 def _asked_of(group: QueryGroup, rows: int) -> int:

@@ -33,7 +33,6 @@ REDUCED = ("tf32", "bfloat16", "float16")
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "tf32": 2e-2, "bfloat16": 2e-1, "float16": 2e-2}
 
 GPU_SHARE = 0.8  # of a GPU's free memory that a pass may take by the tensors it holds
-CPU_PASS = 2**28  # bytes of a pass on a CPU: what is larger has left every cache, and gains nothing
 OUT_OF_MEMORY = (  # errors that are no torch.OutOfMemoryError
     "can't allocate memory",  # PyTorch on a CPU
     "could not create a memory object",  # oneDNN
@@ -153,7 +152,7 @@ def keep_freed_memory() -> None:
 
 
 def release_unused(device: torch.device) -> None:
-    """Give back what PyTorch keeps of GPUs for later, and the C library of memory: other processes would lack it."""
+    """Give back GPU memory that PyTorch keeps for later, and memory that the C library keeps: others would lack it."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     give_back()
@@ -167,14 +166,14 @@ def clock(device: torch.device) -> float:
 
 
 def memory_of_a_pass(device: torch.device) -> float:
-    """Bytes that a pass may take: most of what is free on a GPU; on a CPU `CPU_PASS`, or less where memory is scarce.
+    """Bytes that a pass may take: most of what is free on a GPU; of this machine's memory an equal part for each core.
 
     What a pass holds is counted by its tensors (`PeakMemory`): workspaces of libraries and gaps between blocks are not.
     """
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return GPU_SHARE * (torch.cuda.mem_get_info(device)[0] + unused)
-    return min(CPU_PASS, free_memory() / available_cores())
+    return free_memory() / available_cores()
 
 
 class MemoryRanOut(BadInput):

@@ -1,7 +1,7 @@
 """Temporary folders that hold speech: their user alone can read them, and nothing is left of them.
 
-A folder goes with the process that made it, or, where that was killed, with the next sweep: a lock, which ends with its
-owner, says which folders are in use.
+A folder goes with the process that made it, or, where that was killed, with the next sweep or attack: a lock, which
+ends with its owner, says which folders are in use.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from wrongkey.stops import held_back
 
 PREFIX = "wrongkey-speech-"
 LOCK, READING = "lock", "reading"
@@ -35,16 +37,18 @@ def removed(folder: Path, lock: FileLock, owner: int) -> None:
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release(force=True)
+        with suppress(OSError):  # Windows keeps a file that is open, and so the folder
+            folder.rmdir()
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
     """A new folder for as long as the block lasts; raises OSError."""
-    folder, lock = made()
-    try:
+    with ExitStack() as end:
+        with held_back():
+            folder, lock = made()
+            end.callback(removed, folder, lock, os.getpid())
         yield folder
-    finally:
-        removed(folder, lock, os.getpid())
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.private_folders import made, passed_on, remove_abandoned, removed
 from wrongkey.evaluation.queries import InMemory, Queries, QueryGroup, Shape
 from wrongkey.files import explained_errors, write_text_atomically
+from wrongkey.stops import held_back
 
 INDEX = "index.json"
 REMEDY = "make room there, name another folder in TMPDIR, or raise --memory"
@@ -43,11 +44,11 @@ class SegmentFiles:
 
     def __init__(self, dtype: torch.dtype, folder: Path | None = None) -> None:
         remove_abandoned()
-        with explained_errors(folder or Path(tempfile.gettempdir()), REMEDY):
+        with held_back(), explained_errors(folder or Path(tempfile.gettempdir()), REMEDY):
             self.folder, lock = made(folder)
+            self._end = weakref.finalize(self, removed, self.folder, lock, os.getpid())
             for left in self.folder.glob("*x*"):  # by a process that was killed while it wrote
                 left.unlink()
-        self._end = weakref.finalize(self, removed, self.folder, lock, os.getpid())
         self._dtype = dtype
 
     def append(self, segments: Tensor) -> None:

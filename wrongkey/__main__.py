@@ -11,8 +11,8 @@ def main() -> int:
         from wrongkey.cli import main
 
         return main()
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stop:  # Ctrl-C, or a signal that came when the command had ended
+        return 128 + getattr(stop, "number", 2)
 
 
 def _leave_working_directory() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import _thread
+import atexit
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
@@ -24,7 +25,7 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
-_lost: list[Stopped] = []  # the one that was raised where no caller of Python's own could take it
+_lost: list[Stopped] = []  # one that was raised where no caller could take it, and that will come again
 
 
 def stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
@@ -35,7 +36,7 @@ def stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
     """
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
-    return error or next(iter(_lost), None)
+    return error or (_lost.pop() if _lost else None)
 
 
 @contextmanager
@@ -49,15 +50,28 @@ def held_back() -> Iterator[None]:
         return
     came: list[int] = []
     handlers = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
-    for number in handlers:
-        signal.signal(number, lambda number, frame: came.append(number))
     try:
+        for number in handlers:
+            signal.signal(number, lambda number, frame: came.append(number))
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        _set_all(handlers)
         for number in set(came):
             signal.raise_signal(number)
+
+
+def _set_all(handlers: Mapping[signal.Signals, Any]) -> None:
+    """Set the handlers of signals: all of them, also where a signal comes in between."""
+    stop: KeyboardInterrupt | None = None
+    while True:
+        try:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            break
+        except KeyboardInterrupt as error:
+            stop = error
+    if stop is not None:
+        raise stop
 
 
 @contextmanager
@@ -69,8 +83,8 @@ def stop_on_signals(last: bool) -> Iterator[None]:
     Parameters
     ----------
     last : bool
-        Whether the process ends after this. Signals are then ignored for `CLEANING_SECONDS`: its temporary files are
-        being removed. Otherwise the previous handlers are restored.
+        Whether the process ends after this. Signals are then ignored for `CLEANING_SECONDS`, in which it removes its
+        temporary files, and while Python itself ends. Otherwise the previous handlers are restored.
     """
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
         yield
@@ -79,6 +93,7 @@ def stop_on_signals(last: bool) -> Iterator[None]:
 
     def stop(number: int, frame: Any) -> None:
         nonlocal first
+        _lost.clear()
         if first is not None and monotonic() - first < CLEANING_SECONDS:
             return
         first = monotonic()
@@ -91,7 +106,7 @@ def stop_on_signals(last: bool) -> Iterator[None]:
             return
         first = None
         _lost[:] = [lost.exc_value]
-        _thread.start_new_thread(_raise_soon, (lost.exc_value.number,))  # takes no lock, which this thread may have
+        _thread.start_new_thread(_raise_soon, ())  # takes no lock, which this thread may have
 
     ended = 0.0
 
@@ -104,6 +119,8 @@ def stop_on_signals(last: bool) -> Iterator[None]:
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, stop)
+    if last:  # called late: what is registered after it is called before it
+        atexit.register(_ignore, tuple(before))
     hook, sys.unraisablehook = sys.unraisablehook, come_again
     try:
         yield
@@ -115,9 +132,19 @@ def stop_on_signals(last: bool) -> Iterator[None]:
             signal.signal(number, let_end if last else handler)
 
 
-def _raise_soon(number: int) -> None:
-    """Send this process the signal, to the thread that handles it and may be waiting."""
+def _ignore(numbers: Sequence[int]) -> None:
+    """Python sets other handlers back to the default, which kills, before it has ended."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _raise_soon() -> None:
+    """Send the signal that was lost to the thread that handles it and may wait, unless it did stop the command."""
     sleep(AGAIN_SECONDS)
+    try:
+        number = _lost.pop().number
+    except IndexError:
+        return
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(_main_thread(), number)
     else:

@@ -35,6 +35,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.clips import effective_errors, row_of_sweep
 from wrongkey.evaluation.hardware import available_cores, threads_each
 from wrongkey.evaluation.models.asking import model_at_fault
+from wrongkey.evaluation.private_folders import remove_abandoned
 from wrongkey.evaluation.processes.cluster import check_backend, cluster_size
 from wrongkey.evaluation.processes.dispatch import Call, check_timeout, described
 from wrongkey.evaluation.processes.failures import Failure, Failures, SomeFailed
@@ -134,6 +135,7 @@ def run_attacks(
     with model_at_fault(config.model or ""):
         target = Target(config, out)
     plan = [planned(attack, target) for attack in attacks]  # refused before anything runs
+    remove_abandoned()  # speech for a recogniser of attacks that were killed
     folder = AttackFolder(out)
     if report and target.model is None:  # otherwise the sweep of incorrect keys says it
         for caution in dict.fromkeys((*target.victims_corpus.cautions, *target.background_corpus.cautions)):

@@ -48,9 +48,10 @@ class Lists:
 
     @contextmanager
     def in_files(self, config: Config) -> Iterator[Config]:
-        """The configuration with its lists in files while the block lasts, none where it names none; raises Unknown.
+        """The configuration with its lists in files while the block lasts; raises Unknown.
 
-        A process that is killed leaves its temporary folder, and those of this machine may be, at any time.
+        Makes no folder where there are no lists, as for workers of this machine: they may be killed at any time, and
+        would leave it.
         """
         if not self.hashes:
             yield config

@@ -285,9 +285,9 @@ def _not_inherited() -> Iterator[None]:
 
 @contextmanager
 def _quiet_trackers() -> Iterator[None]:
-    """What removes the locks of processes that were killed, where it starts inside the block, does so in silence.
+    """The resource trackers of Python and loky, where they start inside the block, remove leaked locks in silence.
 
-    Ctrl-C kills processes that have others of their own, as those of attacks do; Python warns of each lock then.
+    Ctrl-C kills processes that have others of their own, as those of attacks do: their locks are left to the tracker.
     """
     sys.warnoptions.append(NO_WARNING)
     try:

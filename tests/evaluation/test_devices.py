@@ -3,6 +3,7 @@
 Tensors on ``meta`` have shapes and no values: whoever reads one (`item`, `tolist`, `bool`, `cpu`) gets an error.
 """
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -120,6 +121,20 @@ def test_no_pass_is_tried_that_would_not_fit(kernels, monkeypatch):
     rates = engine.tune(largest=1024)
     assert max(tried) == max(rates) <= 8
     assert memory_of_a_pass(torch.device("cpu")) > 0
+
+
+@pytest.mark.parametrize(("fixed", "each", "largest"), [(0, 2**25, 8), (0, 2**24, 16), (2**27, 2**20, 128)])
+def test_a_pass_on_a_cpu_takes_little_of_a_large_memory(fixed, each, largest, monkeypatch):
+    """On a busy machine passes of several GB seemed worth trying. What any pass takes tells nothing of larger ones."""
+    one = group_queries([torch.randn(1, 1, 3000)], KeyCut("samples", 3), whole=False)
+    engine = engine_of(toys.raw3(), correct_key("rom", 3, 0)).on(one)
+    monkeypatch.setattr(engine_module, "memory_of_a_pass", lambda device: 2**40)
+    monkeypatch.setattr(Engine, "_peak", lambda self, group, rows: fixed + each * rows)
+    monkeypatch.setattr(Engine, "_rate", lambda self, group, rows, seconds: float(rows))  # larger is always better
+    assert max(engine.tune()) == largest
+    engine = dataclasses.replace(engine, device=torch.device("meta"))
+    monkeypatch.setattr(Engine, "_clock", lambda self: 0.0)
+    assert max(engine.tune()) == 4096
 
 
 def test_what_was_freed_is_given_back_between_groups(monkeypatch):

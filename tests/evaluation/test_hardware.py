@@ -34,12 +34,6 @@ def test_every_core_has_its_part_of_the_memory(monkeypatch):
     assert memory_of_a_pass(CPU) == 25 * 10**6
 
 
-def test_a_pass_on_a_cpu_takes_little_of_a_large_memory(monkeypatch):
-    """It is asked beside other passes and gains nothing from its size: tuning tried passes of several GB."""
-    monkeypatch.setattr(hardware, "free_memory", lambda: 10**12)
-    assert memory_of_a_pass(CPU) == 2**28
-
-
 def test_a_pass_does_not_fill_a_gpu(monkeypatch):
     """Workspaces of cuDNN are no tensors, and free memory lies in pieces."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (700, 1000))

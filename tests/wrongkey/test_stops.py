@@ -1,5 +1,6 @@
 """How commands end: told to by a signal, or left by whoever read their output. The sweep runs as its users run it."""
 
+import argparse
 import builtins
 import io
 import os
@@ -10,6 +11,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,12 @@ import soundfile
 from tests.narrow import present
 from wrongkey.__main__ import main as command
 from wrongkey.cli import main
+from wrongkey.commands import crypt, recovered_files
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.models.asking import model_at_fault
 from wrongkey.evaluation.run_folder.media import opus
 from wrongkey.reports.player import _mp3
-from wrongkey.stops import AGAIN_SECONDS, Stopped, held_back, stop_on_signals
+from wrongkey.stops import AGAIN_SECONDS, SIGNALS, Stopped, held_back, stop_on_signals
 
 ROOT = Path(__file__).parents[2]
 SWEEP = "sweep --model tests.toys:slow --corpus bundled --replicates 0 --keys 400".split()
@@ -72,8 +75,11 @@ from wrongkey.__main__ import main
 wrongkey.stops.CLEANING_SECONDS = {seconds}
 sys.argv = ["wrongkey", "--version"]
 atexit.register(os.write, 1, b"cleaned\\n")
-atexit.register(os.kill, os.getpid(), signal.SIGTERM)
-raise SystemExit(main())
+atexit.register(os.kill, os.getpid(), signal.SIGTERM)  # called late
+try:
+    raise SystemExit(main())
+finally:
+    atexit.register(os.kill, os.getpid(), signal.SIGTERM)  # called first
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (code, "")
@@ -146,6 +152,17 @@ def fail_in_memory() -> None:
         raise MemoryError from None
 
 
+@pytest.fixture
+def once() -> Iterator[None]:
+    """A signal that stopped a command does not come again when that has ended, which would end the tests."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    yield
+    time.sleep(2 * AGAIN_SECONDS)
+    signal.signal(signal.SIGTERM, before)
+    assert not came
+
+
 class Interrupted(io.BytesIO):
     """A file that is read and written while SIGTERM comes."""
 
@@ -183,20 +200,11 @@ def fail_in_a_finalizer() -> None:
 @pytest.mark.parametrize(
     "work", [fail_in_cleaning_up, fail_as_a_model, fail_in_memory, fail_in_a_callback, fail_in_a_finalizer]
 )
-def test_a_library_that_fails_when_it_is_stopped_hides_no_signal(work, monkeypatch, capsys):
+def test_a_library_that_fails_when_it_is_stopped_hides_no_signal(work, once, monkeypatch, capsys):
     """Found by benchmarks.faults: matplotlib's PDF, interrupted while it compressed, ended in a traceback."""
     monkeypatch.setattr("wrongkey.cli._run", lambda arguments: work())
     assert main([]) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == SAID
-
-
-@pytest.fixture
-def harmless() -> Iterator[None]:
-    """A signal that comes again late would end the tests."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
-    yield
-    time.sleep(2 * AGAIN_SECONDS)
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +214,7 @@ def harmless() -> Iterator[None]:
         ("wrongkey.reports.player.BytesIO", lambda noise: _mp3(noise, 16_000)),
     ],
 )
-def test_a_clip_is_written_whole_before_a_command_stops(place, encode, harmless, monkeypatch):
+def test_a_clip_is_written_whole_before_a_command_stops(place, encode, once, monkeypatch):
     """Found by benchmarks.faults: the clip lacked what was being written, and the command went on."""
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000)
     size = len(encode(noise))
@@ -216,13 +224,90 @@ def test_a_clip_is_written_whole_before_a_command_stops(place, encode, harmless,
     assert len(Interrupted.last.getvalue()) == size > 1000
 
 
-def test_what_is_held_back_comes_once():
-    done = []
-    with stop_on_signals(last=False), pytest.raises(Stopped), held_back():
-        for _ in range(3):
+def test_what_is_held_back_comes_once_and_at_the_end():
+    came = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        with held_back():
+            for _ in range(3):
+                signal.raise_signal(signal.SIGTERM)
+            assert not came
+        assert came == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4, 5, 6])
+def test_a_signal_while_signals_are_being_held_back_leaves_all_handlers(call, monkeypatch):
+    set_one, calls = signal.signal, []
+
+    def interrupted(*arguments):
+        done = set_one(*arguments)
+        calls.append(arguments)
+        if len(calls) == call:
             signal.raise_signal(signal.SIGTERM)
-            done.append(True)
-    assert done == [True] * 3
+        return done
+
+    with stop_on_signals(last=False):
+        handlers = [signal.getsignal(number) for number in SIGNALS]
+        with monkeypatch.context() as patch, pytest.raises(Stopped):
+            patch.setattr(signal, "signal", interrupted)
+            with held_back():
+                pass
+        assert [signal.getsignal(number) for number in SIGNALS] == handlers
+
+
+def test_a_signal_when_a_command_has_ended_has_its_own_exit_code(monkeypatch):
+    def ended() -> int:
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr("wrongkey.cli.main", ended)
+    assert command() == 128 + signal.SIGTERM
+
+
+class Passed:
+    """A file during whose last write, that of the sizes in the header of a WAV, SIGTERM comes."""
+
+    def __init__(self, file: Any, writes: int) -> None:
+        self._file, self._left = file, writes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, data: Any) -> int:
+        self._left -= 1
+        if not self._left:
+            signal.raise_signal(signal.SIGTERM)
+        written: int = self._file.write(data)
+        return written
+
+
+def encrypted(out: Path) -> None:
+    crypt._write(argparse.Namespace(out=out), np.zeros(1000), 16_000)
+
+
+def recovered(out: Path) -> None:
+    recovered_files.write_wavs([out], [np.zeros(1000)], 16_000)
+
+
+@pytest.mark.parametrize(
+    ("module", "opened", "write"), [(crypt, "_to_disk", encrypted), (recovered_files, "_private", recovered)]
+)
+@pytest.mark.parametrize("writes", [1, 2, 3, 4])
+def test_no_recording_is_published_whose_writing_was_stopped(
+    module, opened, write, writes, once, tmp_path, monkeypatch
+):
+    usual = getattr(module, opened)
+
+    @contextmanager
+    def to_disk(*arguments: Any) -> Iterator[Passed]:
+        with usual(*arguments) as file:
+            yield Passed(file, writes)
+
+    monkeypatch.setattr(module, opened, to_disk)
+    with stop_on_signals(last=False), pytest.raises(Stopped):
+        write(tmp_path / "speech.wav")
+    assert not list(tmp_path.iterdir())
 
 
 def test_any_other_error_of_ours_keeps_its_traceback(monkeypatch):

@@ -14,6 +14,7 @@ from wrongkey.commands import seeds
 from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
 from wrongkey.printable import printable
+from wrongkey.stops import held_back
 from wrongkey.terminal import conclude
 
 if TYPE_CHECKING:
@@ -344,6 +345,7 @@ def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str
 
     with (
         _to_disk(options.out, mode) as file,
+        held_back(),  # also while the header is written at the end
         soundfile.SoundFile(file, "w", rate, 1, "FLOAT", format="WAV") as wav,
     ):
         if comment:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from wrongkey.files import PRIVATE, atomic_write, explained_errors
+from wrongkey.stops import held_back
 
 
 def cut_to_length(file: Path, samples: Any) -> Any:
@@ -44,6 +45,7 @@ def _write_wav(path: Path, samples: Any, rate: int) -> None:
 
     with (
         _private(path) as file,
+        held_back(),
         soundfile.SoundFile(file, "w", rate, 1, "FLOAT", format="WAV") as wav,
     ):
         wav.write(samples)
