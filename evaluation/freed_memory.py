@@ -1,8 +1,8 @@
 """Memory that this process has freed and the C library keeps, given back to the system. Imports no torch.
 
 glibc gives back only what lies above everything that is in use. oneDNN keeps a small object for every shape that it has
-met, between the large tensors of a pass; a recogniser whose utterances have 53 lengths grew by 0.8 GB that way, though
-it never held more than 30 MB of tensors at once.
+met, between the large tensors of a pass: a recogniser whose utterances have 53 lengths grew by up to 0.93 GB, though
+it held some 20 MB of tensors at once (docs/performance.md).
 """
 
 from __future__ import annotations
