@@ -29,18 +29,18 @@ class Freed:
 
     def __init__(self, most: float = MOST_KEPT) -> None:
         self._most = most
-        self._least: int | None = None
+        self._least = float("inf")
 
     def bound(self) -> bool:
         """Give back what was freed if the process has grown; whether it had."""
         if _malloc_trim() is None:
             return False
         now = _own_bytes()
-        grown = self._least is not None and now > self._least + self._most
+        grown = now > self._least + self._most
         if grown:
             give_back()
-            now = self._least = _own_bytes()
-        self._least = now if self._least is None else min(now, self._least)
+            self._least = _own_bytes()
+        self._least = min(now, self._least)
         return grown
 
 

@@ -128,8 +128,7 @@ def stop_on_signals(last: bool) -> Iterator[None]:
         sys.unraisablehook = hook
         _lost.clear()
         ended = monotonic()
-        for number, handler in before.items():
-            signal.signal(number, let_end if last else handler)
+        _set_all(dict.fromkeys(before, let_end) if last else before)
 
 
 def _ignore(numbers: Sequence[int]) -> None:
