@@ -8,15 +8,14 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from io import BytesIO
 
 import numpy as np
 import soundfile
 from numpy.typing import ArrayLike, NDArray
 
+from wrongkey.encoded_audio import encoded
 from wrongkey.errors import BadInput
 from wrongkey.printable import brief, printable
-from wrongkey.stops import held_back
 
 PEAK = 0.9  # of the loudest clip, relative to full scale
 QUALITY = 0.5  # of the variable bit rate: 0 is the best, 1 the smallest
@@ -82,18 +81,7 @@ def play(clips: Mapping[str, ArrayLike], rate: int = 16_000) -> Players:
 
 
 def _mp3(waveform: NDArray[np.float64], rate: int) -> bytes:
-    file = BytesIO()
     try:
-        with held_back():
-            soundfile.write(
-                file,
-                waveform,
-                rate,
-                format="MP3",
-                subtype="MPEG_LAYER_III",
-                bitrate_mode="VARIABLE",
-                compression_level=QUALITY,
-            )
+        return encoded(waveform, rate, "MP3", "MPEG_LAYER_III", bitrate_mode="VARIABLE", compression_level=QUALITY)
     except soundfile.LibsndfileError as error:
         raise BadInput(f"A clip at {rate} Hz cannot be written as MP3 ({error}): take 16,000 Hz.") from None
-    return file.getvalue()

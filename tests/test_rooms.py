@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # What every room may use.
-BASE = {f"wrongkey.{module}" for module in ("errors", "files", "printable", "plugins", "stops", "unreadable")}
+BASE = {
+    f"wrongkey.{module}"
+    for module in ("encoded_audio", "errors", "files", "printable", "plugins", "stops", "unreadable")
+}
 BELOW = {
     "keys": set(),
     "evaluation": {"wrongkey.keys"},

@@ -9,7 +9,7 @@ from functools import lru_cache
 from math import gcd
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import soundfile
@@ -20,6 +20,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora.containers import MANY, PER_BYTE, opened
 from wrongkey.evaluation.corpora.corpus import Corpus, Utterance
 from wrongkey.printable import printable
+from wrongkey.stops import held_back
 
 Waveform = NDArray[np.float32]
 
@@ -125,7 +126,8 @@ def _read(file: soundfile.SoundFile, frames: int, path: Path, name: str, first: 
     try:
         if file.subtype.startswith(EXACT):
             if first:
-                file.seek(first)
+                with held_back():
+                    file.seek(first)
             samples = _decoded(file, last - first)
         elif first == 0 and np.dtype(np.float32).itemsize * frames * file.channels > KEPT:
             samples = _decoded(file, last - first)
@@ -153,8 +155,10 @@ def _read(file: soundfile.SoundFile, frames: int, path: Path, name: str, first: 
     return samples.mean(axis=1)
 
 
-def _decoded(file: soundfile.SoundFile, frames: int) -> NDArray[np.float64]:
-    return file.read(frames, dtype="float64", always_2d=True)
+def _decoded(file: soundfile.SoundFile, frames: int, dtype: str = "float64") -> NDArray[Any]:
+    """Ctrl-C waits: where Python reads for libsndfile, it would be dropped, and a sound file be called damaged."""
+    with held_back():
+        return file.read(frames, dtype=dtype, always_2d=True)
 
 
 @lru_cache(maxsize=1)
@@ -166,14 +170,14 @@ def _whole(path: Path, _state: tuple[int, ...]) -> NDArray[np.float32]:
     float32 is what these decoders give, or more. `_state` tells a file from what has taken its name since.
     """
     with opened(path) as (file, frames):
-        samples: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True)
+        samples: NDArray[np.float32] = _decoded(file, frames, "float32")
     samples.flags.writeable = False
     return samples
 
 
 def _pass_over(file: soundfile.SoundFile, frames: int) -> None:
     """Decodes and forgets, for a decoder that cannot seek."""
-    while frames > 0 and len(passed := file.read(min(frames, AT_A_TIME), dtype="float32", always_2d=True)):
+    while frames > 0 and len(passed := _decoded(file, min(frames, AT_A_TIME), "float32")):
         frames -= len(passed)
 
 

@@ -12,6 +12,7 @@ from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import flac, headers, mpeg, ogg, sizes
 from wrongkey.evaluation.corpora.part import Joined, Part, after_id3
 from wrongkey.printable import printable
+from wrongkey.stops import held_back
 
 # Formats whose length is checked here, or by libsndfile (HTK), or which announce none.
 CHECKED = "WAV WAVEX RF64 W64 AIFF AU CAF NIST FLAC OGG MP3 SVX AVR WVE VOC".split()
@@ -37,7 +38,8 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
         try:
             raw = stack.enter_context(path.open("rb"))
             part = _part(raw, size, name)
-            file = stack.enter_context(soundfile.SoundFile(Joined(raw, part) if part else os.fsencode(path)))
+            with held_back():  # where Python reads for libsndfile, Ctrl-C would be dropped
+                file = stack.enter_context(soundfile.SoundFile(Joined(raw, part) if part else os.fsencode(path)))
         except (RuntimeError, TypeError) as error:
             why = str(getattr(error, "error_string", error)).rstrip(".")
             raise BadInput(f"{name} is not readable audio ({why}): give a WAV, FLAC or Ogg file.") from error

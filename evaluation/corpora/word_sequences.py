@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from wrongkey.encoded_audio import encoded
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
+from wrongkey.files import explained_errors
 
 Wave = npt.NDArray[np.float32]
 SAMPLE_RATE = 16_000
@@ -97,8 +99,6 @@ def joined(pieces: Sequence[Wave], gaps: npt.NDArray[np.int64]) -> Wave:
 
 def write_sequences(folder: Path, words: dict[str, list[Word]], sequences: int, seed: int) -> None:
     """A Kaldi data folder of FLAC files: `sequences` of them, one speaker after another."""
-    import soundfile
-
     rng, speakers = np.random.default_rng(seed), sorted(words)
     lines: dict[str, list[str]] = {"wav.scp": [], "text": [], "utt2spk": []}
     (folder / "audio").mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def write_sequences(folder: Path, words: dict[str, list[Word]], sequences: int, 
         wave, said = sequence(rng, words[speaker], int(rng.integers(LEAST, MOST + 1)))
         wave /= max(1.0, float(np.abs(wave).max()) / 0.99)
         name = f"{speaker}-{number:04d}"
-        soundfile.write(folder / "audio" / f"{name}.flac", wave, SAMPLE_RATE)
+        (folder / "audio" / f"{name}.flac").write_bytes(encoded(wave, SAMPLE_RATE, "FLAC", "PCM_16"))
         for file, value in zip(lines, (f"audio/{name}.flac", " ".join(said), speaker), strict=True):
             lines[file].append(f"{name} {value}\n")
     for file, rows in lines.items():
@@ -126,7 +126,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.sequences < 1:
             raise BadInput(f"--sequences {given.sequences}: give 1 or more.")
-        write_sequences(given.out, read_words(given.speech_commands, given.part), given.sequences, given.seed)
+        words = read_words(given.speech_commands, given.part)
+        with explained_errors(given.out, "choose another --out, or make space"):
+            write_sequences(given.out, words, given.sequences, given.seed)
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

@@ -19,10 +19,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from wrongkey.encoded_audio import encoded
 from wrongkey.evaluation.run_folder.schema import Clips, KeptClip, KeptClips, read_json
 from wrongkey.evaluation.run_folder.tables import Damaged
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, file_name
-from wrongkey.stops import held_back
 
 MEDIA = "media"
 CLIPS = "clips.json"
@@ -195,11 +195,7 @@ def opus(samples: NDArray[np.float64], rate: float) -> bytes:
         from scipy.signal import resample_poly  # a fifth of a second to import, and speech has one of these rates
 
         samples = resample_poly(samples, chosen, round(rate))
-    file = io.BytesIO()
-    samples = np.clip(samples, -1, 1)
-    with held_back():
-        soundfile.write(file, samples, chosen, format="OGG", subtype="OPUS", compression_level=OPUS_LEVEL)
-    return file.getvalue()
+    return encoded(np.clip(samples, -1, 1), chosen, "OGG", "OPUS", compression_level=OPUS_LEVEL)
 
 
 def _npy(spectrogram: NDArray[np.float64]) -> bytes:

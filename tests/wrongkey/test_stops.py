@@ -1,6 +1,5 @@
 """How commands end: told to by a signal, or left by whoever read their output. The sweep runs as its users run it."""
 
-import argparse
 import builtins
 import io
 import os
@@ -10,8 +9,6 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +16,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.interrupted import Interrupted
 from tests.narrow import present
 from wrongkey.__main__ import main as command
 from wrongkey.cli import main
-from wrongkey.commands import crypt, recovered_files
 from wrongkey.evaluation.corpora import open_corpus
 from wrongkey.evaluation.models.asking import model_at_fault
-from wrongkey.evaluation.run_folder.media import opus
-from wrongkey.reports.player import _mp3
-from wrongkey.stops import AGAIN_SECONDS, SIGNALS, Stopped, held_back, stop_on_signals
+from wrongkey.stops import SIGNALS, Stopped, held_back, stop_on_signals
 
 ROOT = Path(__file__).parents[2]
 SWEEP = "sweep --model tests.toys:slow --corpus bundled --replicates 0 --keys 400".split()
@@ -152,35 +147,6 @@ def fail_in_memory() -> None:
         raise MemoryError from None
 
 
-@pytest.fixture
-def once() -> Iterator[None]:
-    """A signal that stopped a command does not come again when that has ended, which would end the tests."""
-    came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
-    yield
-    time.sleep(2 * AGAIN_SECONDS)
-    signal.signal(signal.SIGTERM, before)
-    assert not came
-
-
-class Interrupted(io.BytesIO):
-    """A file that is read and written while SIGTERM comes."""
-
-    last: io.BytesIO
-
-    def __init__(self, *content: bytes) -> None:
-        super().__init__(*content)
-        Interrupted.last = self
-
-    def readinto(self, buffer: Any) -> int:
-        signal.raise_signal(signal.SIGTERM)
-        return super().readinto(buffer)
-
-    def write(self, data: Any) -> int:
-        signal.raise_signal(signal.SIGTERM)
-        return super().write(data)
-
-
 def fail_in_a_callback() -> None:
     """As recordings whose header is repaired: libsndfile has Python read them."""
     wav = io.BytesIO()
@@ -205,23 +171,6 @@ def test_a_library_that_fails_when_it_is_stopped_hides_no_signal(work, once, mon
     monkeypatch.setattr("wrongkey.cli._run", lambda arguments: work())
     assert main([]) == 128 + signal.SIGTERM
     assert capsys.readouterr().err == SAID
-
-
-@pytest.mark.parametrize(
-    ("place", "encode"),
-    [
-        ("wrongkey.evaluation.run_folder.media.io.BytesIO", lambda noise: opus(noise, 16_000)),
-        ("wrongkey.reports.player.BytesIO", lambda noise: _mp3(noise, 16_000)),
-    ],
-)
-def test_a_clip_is_written_whole_before_a_command_stops(place, encode, once, monkeypatch):
-    """Found by benchmarks.faults: the clip lacked what was being written, and the command went on."""
-    noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000)
-    size = len(encode(noise))
-    monkeypatch.setattr(place, Interrupted)
-    with stop_on_signals(last=False), pytest.raises(Stopped):
-        encode(noise)
-    assert len(Interrupted.last.getvalue()) == size > 1000
 
 
 def test_what_is_held_back_comes_once_and_at_the_end():
@@ -263,51 +212,6 @@ def test_a_signal_when_a_command_has_ended_has_its_own_exit_code(monkeypatch):
 
     monkeypatch.setattr("wrongkey.cli.main", ended)
     assert command() == 128 + signal.SIGTERM
-
-
-class Passed:
-    """A file during whose last write, that of the sizes in the header of a WAV, SIGTERM comes."""
-
-    def __init__(self, file: Any, writes: int) -> None:
-        self._file, self._left = file, writes
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def write(self, data: Any) -> int:
-        self._left -= 1
-        if not self._left:
-            signal.raise_signal(signal.SIGTERM)
-        written: int = self._file.write(data)
-        return written
-
-
-def encrypted(out: Path) -> None:
-    crypt._write(argparse.Namespace(out=out), np.zeros(1000), 16_000)
-
-
-def recovered(out: Path) -> None:
-    recovered_files.write_wavs([out], [np.zeros(1000)], 16_000)
-
-
-@pytest.mark.parametrize(
-    ("module", "opened", "write"), [(crypt, "_to_disk", encrypted), (recovered_files, "_private", recovered)]
-)
-@pytest.mark.parametrize("writes", [1, 2, 3, 4])
-def test_no_recording_is_published_whose_writing_was_stopped(
-    module, opened, write, writes, once, tmp_path, monkeypatch
-):
-    usual = getattr(module, opened)
-
-    @contextmanager
-    def to_disk(*arguments: Any) -> Iterator[Passed]:
-        with usual(*arguments) as file:
-            yield Passed(file, writes)
-
-    monkeypatch.setattr(module, opened, to_disk)
-    with stop_on_signals(last=False), pytest.raises(Stopped):
-        write(tmp_path / "speech.wav")
-    assert not list(tmp_path.iterdir())
 
 
 def test_any_other_error_of_ours_keeps_its_traceback(monkeypatch):

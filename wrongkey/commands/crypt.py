@@ -14,7 +14,6 @@ from wrongkey.commands import seeds
 from wrongkey.errors import BadInput
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, user_path
 from wrongkey.printable import printable
-from wrongkey.stops import held_back
 from wrongkey.terminal import conclude
 
 if TYPE_CHECKING:
@@ -340,17 +339,11 @@ def _read(options: argparse.Namespace) -> tuple[Any, int, int]:
 
 
 def _write(options: argparse.Namespace, samples: Any, rate: int, *, comment: str = "", mode: int | None = None) -> None:
-    """Float samples: a key may push them beyond full scale, and clipping could not be undone."""
-    import soundfile
+    from wrongkey.encoded_audio import encoded_wav
 
-    with (
-        _to_disk(options.out, mode) as file,
-        held_back(),  # also while the header is written at the end
-        soundfile.SoundFile(file, "w", rate, 1, "FLOAT", format="WAV") as wav,
-    ):
-        if comment:
-            wav.comment = comment
-        wav.write(samples)
+    content = encoded_wav(samples, rate, comment=comment)
+    with _to_disk(options.out, mode) as file:
+        file.write(content)
     conclude(f"{options.out}: {len(samples)} samples at {rate} Hz")
 
 
@@ -371,9 +364,8 @@ def _to_disk(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     """Open a file that is written whole or not at all."""
     from safetensors import SafetensorError
 
-    libraries = (RuntimeError, SafetensorError)  # soundfile's is a RuntimeError
     with (
-        explained_errors(path, "check that its folder exists and has space", also=libraries),
+        explained_errors(path, "check that its folder exists and has space", also=(SafetensorError,)),
         atomic_write(path, mode=mode) as file,
     ):
         yield file

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from wrongkey.files import PRIVATE, atomic_write, explained_errors
-from wrongkey.stops import held_back
 
 
 def cut_to_length(file: Path, samples: Any) -> Any:
@@ -41,14 +40,11 @@ def write_wavs(paths: Sequence[Path], recordings: Sequence[Any], rate: int) -> l
 
 def _write_wav(path: Path, samples: Any, rate: int) -> None:
     """Float samples, readable by their owner alone, as those of `wrongkey decrypt`."""
-    import soundfile
+    from wrongkey.encoded_audio import encoded_wav
 
-    with (
-        _private(path) as file,
-        held_back(),
-        soundfile.SoundFile(file, "w", rate, 1, "FLOAT", format="WAV") as wav,
-    ):
-        wav.write(samples)
+    content = encoded_wav(samples, rate)
+    with _private(path) as file:
+        file.write(content)
 
 
 def draw_spectrograms(
@@ -99,7 +95,7 @@ def save_figure(path: Path, figure: Any) -> str:
 @contextmanager
 def _private(path: Path) -> Iterator[BinaryIO]:
     """A new file that its owner alone may read, in a folder that is made where it is missing."""
-    with explained_errors(path, "choose another folder, or make space", also=(RuntimeError,)):  # soundfile's
+    with explained_errors(path, "choose another folder, or make space"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path, mode=PRIVATE) as file:
             yield file

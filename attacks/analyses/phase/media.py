@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from torch import Tensor
 
 from wrongkey.attacks.analyses.phase.cases import MagnitudeCase
 from wrongkey.attacks.analyses.phase.gabor import Gabor, TorchGabor
 from wrongkey.attacks.harness.listeners import RATE
+from wrongkey.encoded_audio import encoded
 from wrongkey.evaluation.corpora import Utterance
 from wrongkey.files import PRIVATE, atomic_write, explained_errors, file_name
-from wrongkey.stops import held_back
 
 RANGE = 80  # dB below the loudest that a spectrogram keeps
 
@@ -66,8 +65,9 @@ def _write_levels(path: Path, magnitudes: Mapping[str, Tensor], loudest: Tensor 
 def _write_wav(path: Path, signal: Tensor) -> None:
     """16 bits; a signal that would clip is scaled down to full scale."""
     samples = (signal / signal.abs().max().clamp(min=1)).numpy()
-    with atomic_write(path, mode=PRIVATE) as file, held_back():
-        soundfile.write(file, samples, RATE, subtype="PCM_16", format="WAV")
+    content = encoded(samples, RATE, "WAV", "PCM_16")
+    with atomic_write(path, mode=PRIVATE) as file:
+        file.write(content)
 
 
 def _decibel(magnitude: Tensor, loudest: Tensor) -> NDArray[np.int8]:

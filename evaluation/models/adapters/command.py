@@ -12,15 +12,17 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import soundfile
 from torch import Tensor, nn
 
+from wrongkey.encoded_audio import encoded_wav
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.private_folders import private_folder
+from wrongkey.files import explained_errors
 
 WAV = "{wav}"
 
@@ -56,13 +58,15 @@ class Command:
     def transcribe(self, queries: Tensor) -> list[Hypothesis]:
         """Waveforms ``(batch, samples)`` to what the command prints for each, its lines joined by spaces.
 
-        Raises BadInput, with the last line of its standard error, where the command fails or takes too long.
+        Raises BadInput where the command fails or takes too long, with the last line of its standard error, and where
+        the temporary folder has no room for a waveform.
         """
-        with private_folder() as folder:
+        place = Path(tempfile.gettempdir())
+        with explained_errors(place, "make room there, or name another folder in TMPDIR"), private_folder() as folder:
             return [Hypothesis(self._heard(query, folder / f"{i}.wav")) for i, query in enumerate(queries)]
 
     def _heard(self, query: Tensor, path: Path) -> str:
-        soundfile.write(path, query.detach().float().cpu().numpy(), self.sample_rate, subtype="FLOAT")
+        path.write_bytes(encoded_wav(query.detach().float().cpu().numpy(), self.sample_rate))
         words = [word.replace(WAV, str(path)) for word in self.words]
         called = shlex.join(self.words)
         try:

@@ -1,8 +1,10 @@
 """Recordings whose headers announce another length than the file has: read whole, or refused with what is wrong."""
 
 import os
+import signal
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ import soundfile
 from numpy.typing import NDArray
 
 from wrongkey.errors import BadInput
-from wrongkey.evaluation.corpora import Utterance, duration, load_audio
+from wrongkey.evaluation.corpora import Utterance, containers, duration, load_audio
 from wrongkey.evaluation.corpora.audio import sample_rate
 from wrongkey.evaluation.corpora.ogg import _checksum
+from wrongkey.evaluation.corpora.part import Joined
 
 RATE = 16000
 NOISE = np.random.default_rng(1).uniform(-0.5, 0.5, 4001)
@@ -443,3 +446,31 @@ def test_silence_at_the_end_is_not_padding(tmp_path: Path) -> None:
     content = bytearray(written(tmp_path / "a.wav", "WAV", samples=silent))
     content[40:44] = (4000).to_bytes(4, "little")  # samples, not bytes
     holds(tmp_path / "a.wav", bytes(content), silent)
+
+
+@pytest.mark.parametrize("reads", [1, 2, 3, 4, 5])
+def test_ctrl_c_while_a_repaired_recording_is_read_does_not_call_it_damaged(
+    reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Python and notebooks: libsndfile dropped it, and the recording seemed to end early."""
+    left = reads
+
+    class Interrupted(Joined):
+        def readinto(self, buffer: Any) -> int:
+            nonlocal left
+            left -= 1
+            if not left:
+                signal.raise_signal(signal.SIGINT)
+            return super().readinto(buffer)
+
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(0))
+    monkeypatch.setattr(containers, "Joined", Interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            load_audio(path)
+        left = 0
+        np.testing.assert_array_equal(load_audio(path), SOUND.astype(np.float32))
+    finally:
+        signal.signal(signal.SIGINT, before)
