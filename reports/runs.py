@@ -213,8 +213,9 @@ class Run:
     @cached_property
     def _keys(self) -> NDArray[np.int64]:
         """Indices of the incorrect keys with a score: the manifest may be older than the last shard."""
-        indices = [self.rows("incorrect", name)["key_index"].to_numpy(dtype=np.int64) for name in self._measured]
-        return np.unique(np.concatenate(indices))
+        first, *others = (self.rows("incorrect", name)["key_index"].to_numpy(dtype=np.int64) for name in self._measured)
+        different = [keys for keys in others if not np.array_equal(keys, first)]  # where older shards lack a metric
+        return np.unique(np.concatenate([first, *different]))
 
     @property
     def keys_done(self) -> int:
@@ -297,8 +298,11 @@ class Run:
     @cached_property
     def _places(self) -> dict[tuple[str, str], slice]:
         """Where the rows of each condition and metric lie."""
-        found = self.scores.groupby(["condition", "metric"], observed=True).indices
-        return {(str(one[0]), str(one[1])): slice(at[0], at[-1] + 1) for one, at in found.items()}
+        codes = self.scores[["condition", "metric"]].apply(lambda column: column.cat.codes).to_numpy()
+        starts = np.flatnonzero(np.r_[True, (codes[1:] != codes[:-1]).any(axis=1)])  # rows are in the order of `_order`
+        first = self.scores[["condition", "metric"]].iloc[starts].astype(str)
+        ends = [*starts[1:], len(codes)]
+        return dict(zip(first.itertuples(index=False, name=None), map(slice, starts, ends), strict=True))
 
     def rows(self, condition: str, metric: str) -> pd.DataFrame:
         """Rows of one condition and metric, ordered by key."""

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import gaussian_kde
 
 from wrongkey.reports.commands import draw_words
 from wrongkey.reports.content.schema import BestKey, Keys
-from wrongkey.reports.figures.density import has_density, narrowing
+from wrongkey.reports.figures.density import outline
 from wrongkey.reports.metrics import Metric
 from wrongkey.reports.runs import Run, told_apart
 from wrongkey.reports.statistics.key_statistics import Array, KeyStatistics
@@ -17,7 +16,6 @@ from wrongkey.reports.statistics.key_statistics import Array, KeyStatistics
 MOST = 5000  # keys of a run that are shown one by one
 BEST_SHARE = 0.01  # of the keys, those that work best: all of them are shown
 POINTS = 64  # of an outline
-SMOOTHED = 20_000  # scores that a density is made of
 TIES = 10  # that are named
 Indices = NDArray[np.int64]
 
@@ -45,7 +43,7 @@ def keys_of(result: KeyStatistics, name: str, short: str) -> Keys:
     ranks = _ranks(result.values[order])[np.argsort(order)]
     ends = [rows[column].to_numpy(dtype=np.float64)[shown] for column in ("ci_low", "ci_high")]
     low, high = (rounded(end, metric) if np.isfinite(end).all() else [] for end in ends)
-    grid, density = outline(result.values)
+    grid, density = outline(result.values, POINTS)
     return Keys(
         run=name,
         label=result.label,
@@ -95,20 +93,6 @@ def chosen(order: Indices, seed: str, most: int = MOST) -> Indices:
     best = min(int(np.ceil(BEST_SHARE * len(order))), most // 2)
     rest = np.random.default_rng(list(seed.encode("utf-8", "replace"))).choice(order[best:], most - best, replace=False)
     return np.sort(np.concatenate([order[:best], rest]))
-
-
-def outline(values: Array, points: int = POINTS) -> tuple[Array, Array]:
-    """The violin of some scores: where, and how dense there; both empty where they are too few or all alike.
-
-    A density of more than `SMOOTHED` scores is that of as many quantiles of theirs, which look the same.
-    """
-    if not has_density(values):
-        return np.empty(0), np.empty(0)
-    some = values if len(values) <= SMOOTHED else np.quantile(values, (np.arange(SMOOTHED) + 0.5) / SMOOTHED)
-    factor = narrowing(values) * len(values) ** -0.2  # Scott's, for all scores
-    grid = np.linspace(values.min(), values.max(), points)
-    density = gaussian_kde(some, bw_method=factor)(grid)
-    return grid, density / density.max()
 
 
 def rounded(values: Array, metric: Metric) -> list[float]:

@@ -1,8 +1,11 @@
-"""When a violin is drawn for a distribution of scores, and how much it is smoothed."""
+"""When a violin is drawn for a distribution of scores, how much it is smoothed, and its outline."""
 
 import numpy as np
+from scipy.stats import gaussian_kde
 
 from wrongkey.reports.statistics.key_statistics import FEW_KEYS, Array
+
+SMOOTHED = 20_000  # scores that a density is made of
 
 
 def has_density(values: Array) -> bool:
@@ -19,3 +22,17 @@ def narrowing(values: Array) -> float:
     """
     middle = float(np.subtract(*np.quantile(values, (0.75, 0.25)))) / 1.349  # the deviation of a normal distribution
     return min(1.0, middle / float(values.std(ddof=1))) if middle > 0 else 1.0
+
+
+def outline(values: Array, points: int) -> tuple[Array, Array]:
+    """The violin of scores `(keys,)`: `points` scores and the density there, 0 to 1; empty where there is none to draw.
+
+    A density of more than `SMOOTHED` scores is that of as many quantiles of theirs, which look the same.
+    """
+    if not has_density(values):
+        return np.empty(0), np.empty(0)
+    some = values if len(values) <= SMOOTHED else np.quantile(values, (np.arange(SMOOTHED) + 0.5) / SMOOTHED)
+    factor = narrowing(values) * len(values) ** -0.2  # Scott's, for all scores
+    grid = np.linspace(values.min(), values.max(), points)
+    density = gaussian_kde(some, bw_method=factor)(grid)
+    return grid, density / density.max()

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from wrongkey.keys.labels import scheme_label
-from wrongkey.reports.figures.density import has_density, narrowing
+from wrongkey.reports.figures.density import has_density, outline
 from wrongkey.reports.figures.panels import Panel, ordered, panels
 from wrongkey.reports.figures.score_axes import (
     Handles,
@@ -44,13 +44,7 @@ FEW_RUNS = 6  # up to this many runs each gets ROOMY inches, else TIGHT
 ROOMY, TIGHT = 1.05, 0.76
 MARGIN = 0.6  # inches of the axis on the left
 POINTS = 256  # of a density
-QUARTILES: Any = {  # the bar of the middle half, and the dot of the median; whiskers would only repeat the violin
-    "box_width": 5,
-    "whis_width": 0,
-    "marker": "o",
-    "color": INK,
-    "solid_capstyle": "butt",
-}
+QUARTILES: Any = {"color": INK, "linewidth": 5, "solid_capstyle": "butt"}  # the bar of the middle half
 LEFT = 4  # matplotlib's CARETLEFT: a triangle that points left
 
 
@@ -102,8 +96,7 @@ def _draw_run(axes: Axes, position: int, result: KeyStatistics, colour: str, hat
     """The scores of one run and the marks beside them."""
     worst = result.worst.score.value
     if has_density(result.values):
-        edge = _draw_violin(axes, position, result.values, colour, worst)
-        axes.collections[-1].set_hatch(hatch)
+        edge = _draw_violin(axes, position, result.values, colour, hatch, worst)
     else:
         edge = _draw_dots(axes, position, result.values, colour)
     beside = max(edge, position + STAR_WIDTH) + 0.02  # where neither shape nor star covers it
@@ -116,27 +109,16 @@ def _draw_run(axes: Axes, position: int, result: KeyStatistics, colour: str, hat
         draw_plain(axes, position, result.plain.value)
 
 
-def _draw_violin(axes: Axes, position: int, values: Array, colour: str, worst: float) -> float:
+def _draw_violin(axes: Axes, position: int, values: Array, colour: str, hatch: str, worst: float) -> float:
     """A violin that ends at the smallest and the largest score; returns its right edge at the worst of them."""
-    sns.violinplot(
-        x=np.full(len(values), position),
-        y=values,
-        native_scale=True,
-        width=2 * HALF_WIDTH,
-        density_norm="width",
-        cut=0,
-        gridsize=POINTS,
-        bw_adjust=narrowing(values),
-        color=lighter(colour, 0.45),
-        saturation=1,
-        linecolor=colour,
-        linewidth=1.0,
-        inner="box",
-        inner_kws=QUARTILES,
-        ax=axes,
-    )
-    outline = np.asarray(axes.collections[-1].get_paths()[0].vertices)
-    return float(outline[np.isclose(outline[:, 1], worst), 0].max())
+    scores, density = outline(values, POINTS)
+    low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
+    shape = {"coords": scores, "vals": density, "mean": median, "median": median, "min": scores[0], "max": scores[-1]}
+    (body,) = axes.violin([shape], [position], widths=2 * HALF_WIDTH, showextrema=False)["bodies"]
+    body.set(facecolor=lighter(colour, 0.45), edgecolor=colour, linewidth=1.0, alpha=1, hatch=hatch)
+    axes.plot([position] * 2, [low, high], **QUARTILES)
+    axes.plot(position, median, "o", color="white", markersize=4.2)
+    return position + HALF_WIDTH * float(np.interp(worst, scores, density))
 
 
 def _draw_dots(axes: Axes, position: int, values: Array, colour: str) -> float:

@@ -7,8 +7,10 @@ open whether keys that 1 in 100 reaches exist at all, which is what is asked.
 """
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from cachetools import cached
 
 from wrongkey.errors import BadInput
 from wrongkey.reports.effective_error import effective_error, is_two_sided
@@ -68,6 +70,7 @@ def survival(result: KeyStatistics) -> Survival:
     return Survival(distance, share, low, high)
 
 
+@cached(WeakKeyDictionary(), key=lambda result: result)  # of a figure, and of its words
 def predicted(result: KeyStatistics) -> Survival | None:
     """What the fitted tail says of distances that no key reached.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from wrongkey.keys import SecretKey
-from wrongkey.reports.content.keys import MOST, chosen, keys_of, keys_of_section, outline
+from wrongkey.reports.content.keys import MOST, chosen, keys_of, keys_of_section
 from wrongkey.reports.runs import load_run
 from wrongkey.reports.statistics.key_statistics import summarise
 
@@ -53,15 +53,6 @@ def test_of_many_keys_the_best_and_a_sample() -> None:
     assert len(shown) == len(set(shown)) == MOST and (np.diff(shown) > 0).all()
     assert set(order[:200]) <= set(shown)
     assert (chosen(order, "run") == shown).all() and (chosen(order, "other") != shown).any()
-
-
-def test_the_outline_stays_between_the_scores_and_has_its_peak() -> None:
-    values = np.random.default_rng(2).normal(30.0, 5.0, 50_000)
-    grid, density = outline(values)
-    assert grid[0] == values.min() and grid[-1] == values.max() and density.max() == 1.0
-    assert abs(grid[density.argmax()] - 30.0) < 1.5
-    exact = np.exp(-(((grid - 30.0) / 5.0) ** 2) / 2)
-    assert np.abs(density - exact).max() < 0.05
 
 
 def test_the_command_draws_the_key_that_was_tried(make_run: MakeRun, tmp_path: Path) -> None:

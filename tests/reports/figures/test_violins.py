@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
 from tests.reports.figures.drawn import across, heights, results_of, text_of
-from wrongkey.reports.figures.density import has_density
+from wrongkey.reports.figures.density import has_density, outline
 from wrongkey.reports.figures.style import styled
 from wrongkey.reports.figures.violins import violin_figure
 
@@ -39,6 +39,15 @@ def test_the_density_is_scotts_and_ends_with_the_data(make_run: MakeRun) -> None
     narrow = min(1.0, middle / values.std(ddof=1))
     expected = gaussian_kde(values, bw_method=narrow * 500**-0.2)(scores)
     np.testing.assert_allclose(widths, 0.38 * expected / expected.max(), rtol=1e-9)
+
+
+def test_the_outline_stays_between_the_scores_and_has_its_peak() -> None:
+    values = np.random.default_rng(2).normal(30.0, 5.0, 50_000)
+    grid, density = outline(values, 64)
+    assert grid[0] == values.min() and grid[-1] == values.max() and density.max() == 1.0
+    assert abs(grid[density.argmax()] - 30.0) < 1.5
+    exact = np.exp(-(((grid - 30.0) / 5.0) ** 2) / 2)
+    assert np.abs(density - exact).max() < 0.05
 
 
 def dots_of(figure: Figure) -> np.ndarray:
