@@ -114,8 +114,8 @@ def _draw_violin(axes: Axes, position: int, values: Array, colour: str, hatch: s
     scores, density = outline(values, POINTS)
     low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
     shape = {"coords": scores, "vals": density, "mean": median, "median": median, "min": scores[0], "max": scores[-1]}
-    (body,) = axes.violin([shape], [position], widths=2 * HALF_WIDTH, showextrema=False)["bodies"]
-    body.set(facecolor=lighter(colour, 0.45), edgecolor=colour, linewidth=1.0, alpha=1, hatch=hatch)
+    drawn: Any = axes.violin([shape], [position], widths=2 * HALF_WIDTH, showextrema=False)
+    drawn["bodies"][0].set(facecolor=lighter(colour, 0.45), edgecolor=colour, linewidth=1.0, alpha=1, hatch=hatch)
     axes.plot([position] * 2, [low, high], **QUARTILES)
     axes.plot(position, median, "o", color="white", markersize=4.2)
     return position + HALF_WIDTH * float(np.interp(worst, scores, density))
