@@ -1,17 +1,18 @@
 """What scoring costs: trials of the size of VoxCeleb1 and transcripts of the size of LibriSpeech's test-clean.
 
-``python -m benchmarks.scoring [--keys 8] [--rounds 3] [--whisper FOLDER]``
+``python -m benchmarks.scoring [--keys 1000] [--rounds 3] [--whisper FOLDER]``
 
 1. Seconds per key of everything behind the embeddings (cosines of 37,720 trials, EER, minDCF, their intervals over
    speakers, Cllr, linkability, ZEBRA's disclosures, the rows of the score file) and of everything behind the texts
    (normalisation, alignment of words and characters, rates, intervals, rows), and their share of a key that asks the
    models about as many utterances: the bundled ones, which are the smallest anyone would ask, RawNeXt at its published
-   size in its protocol of ten segments, and Whisper, where its folder is given.
+   size in its protocol of ten segments, and Whisper, where its folder is given. Scoring is the mean over all keys, in
+   shards of `SHARD`, each with answers of its own; asking the median over the rounds.
 2. The same numbers from other libraries (`benchmarks.scorers`), in alternation: the EER of scikit-learn's
    ``roc_curve`` and of SpeechBrain, the WER of jiwer and of ESPnet, the last of each where they are installed. One
    error rate, without intervals, each; and how far each library's rates are from ours.
 
-One core, one thread; the seconds are the processor's, medians over the rounds.
+One core, one thread; the seconds are the processor's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -46,6 +48,7 @@ from wrongkey.evaluation.tasks.trials import Trials
 SPEAKERS, UTTERANCES, TRIALS, DIM = 40, 4_708, 37_720, 256  # VoxCeleb1's test part
 TEXTS, VOCABULARY, ERRORS = 2_620, 5_000, 0.3  # LibriSpeech's test-clean; a noisy hypothesis
 SENTENCES = 10, 40  # words of a text, about LibriSpeech's; the last number excluded
+SHARD = 8  # keys
 COMMANDS = 3, 8  # those of bundled-words
 MODELS = "asv-raw10", "RawNeXt, 20.3 M parameters", "asr-words"
 
@@ -55,43 +58,60 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    task, embeddings = _verification(rng), _embeddings(rng, options.keys)
-    recognition, heard = _recognition(rng, options.keys, SENTENCES)
-    commands, few_words = _recognition(rng, options.keys, COMMANDS)
-    scores = task.scores(embeddings, lambda: embeddings)
-    task.prepare()
-    recognition.prepare()
-    commands.prepare()
-    behind_scores = partial(_behind, task, embeddings), UTTERANCES
-    behind_texts = partial(_behind, recognition, heard), TEXTS
-    behind_commands = partial(_behind, commands, few_words), TEXTS
-    asked: dict[str, tuple[Any, Callable[[], float]]] = {
-        MODELS[0]: (behind_scores, partial(_asking, "asv-raw10")),
-        MODELS[1]: (behind_scores, _asking_rawnext),
-        MODELS[2]: (behind_commands, partial(_asking, "asr-words")),
+    verification, recognition, commands = _verification(rng), _recognition(rng, SENTENCES), _recognition(rng, COMMANDS)
+    asked: dict[str, tuple[Answered, int, Callable[[], float]]] = {
+        MODELS[0]: (verification, UTTERANCES, partial(_asking, "asv-raw10")),
+        MODELS[1]: (verification, UTTERANCES, _asking_rawnext),
+        MODELS[2]: (commands, TEXTS, partial(_asking, "asr-words")),
     }
     if options.whisper is not None:
-        asked[options.whisper.name] = behind_texts, partial(_asking, f"whisper:{options.whisper}", 4, 1)
+        asked[options.whisper.name] = recognition, TEXTS, partial(_asking, f"whisper:{options.whisper}", 4, 1)
     shares = []
-    for model, ((work, utterances), asking) in asked.items():
+    seconds_behind = cache(partial(_seconds_behind, keys=options.keys))
+    for model, (answered, utterances, asking) in asked.items():
         if model in MODELS and model not in options.models:
             continue
-        scoring = median(_seconds(work) for _ in range(options.rounds)) / options.keys
+        scoring = seconds_behind(answered) / options.keys
         whole = median(asking() for _ in range(options.rounds)) * utterances
         share = 100 * scoring / (scoring + whole)
         shares.append([model, f"{1e3 * scoring:.1f}", f"{1e3 * whole:,.0f}", f"{share:.3f} %"])
         print(*shares[-1], flush=True)
 
     rates = []
-    for ways, missing in (of_scores(scores, torch.from_numpy(task.trials.target)), of_texts(recognition, heard)):
+    few = min(SHARD, options.keys)
+    scores = _scored(verification.task, verification.answers(few))
+    target = torch.from_numpy(verification.task.trials.target)
+    for ways, missing in (of_scores(scores, target), of_texts(recognition.task, recognition.answers(few))):
         rates += _compared(ways, options.rounds)
         rates += [[name, why, "", ""] for name, why in missing.items()]
-    note = f"{options.keys} keys, {TRIALS:,} trials, {TEXTS:,} texts; medians of {options.rounds} rounds."
+    sizes = f"{TRIALS:,} trials, {TEXTS:,} texts"
     show(
         options.json,
-        Table(("model", ">scoring, ms a key", ">asking, ms a key", ">share of a key"), shares, note),
-        Table(("", ">ms a key", ">/ wrongkey", ">largest difference, points"), rates),
+        Table(
+            ("model", ">scoring, ms a key", ">asking, ms a key", ">share of a key"),
+            shares,
+            f"{options.keys:,} keys, {sizes}; asking: medians of {options.rounds} rounds.",
+        ),
+        Table(
+            ("", ">ms a key", ">/ wrongkey", ">largest difference, points"),
+            rates,
+            f"{few} keys, {sizes}; medians of {options.rounds} rounds.",
+        ),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """A task, and what makes answers up of so many further keys."""
+
+    task: Any  # SpeakerVerification or SpeechRecognition
+    answers: Callable[[int], Any]
+
+
+def _seconds_behind(answered: Answered, keys: int) -> float:
+    """Seconds of all that shards of `keys` keys do with the answers, and of their files."""
+    sizes = [min(SHARD, keys - first) for first in range(0, keys, SHARD)]
+    return sum(_seconds(partial(_behind, answered.task, answered.answers(size))) for size in sizes)
 
 
 def _compared(ways: Mapping[str, Rates], rounds: int) -> list[list[str]]:
@@ -112,9 +132,13 @@ def _compared(ways: Mapping[str, Rates], rounds: int) -> list[list[str]]:
     return rows
 
 
-def _behind(task: SpeakerVerification | SpeechRecognition, answers: Tensor | list[list[Hypothesis]]) -> None:
+def _scored(task: Any, answers: Any) -> Tensor:
+    return task.scores(answers, lambda: answers)
+
+
+def _behind(task: Any, answers: Any) -> None:
     """All that a shard does with the answers, and its file."""
-    found = task.measure(task.scores(answers, lambda: answers))
+    found = task.measure(_scored(task, answers))
     with tempfile.TemporaryDirectory() as folder:
         pd.DataFrame(found).to_parquet(Path(folder) / "scores.parquet")
 
@@ -139,8 +163,8 @@ def _asking_rawnext() -> float:
         return SEGMENTS * _seconds(lambda: network(segment))
 
 
-def _verification(rng: np.random.Generator) -> SpeakerVerification:
-    """Trials of random utterances, half of them of one speaker."""
+def _verification(rng: np.random.Generator) -> Answered:
+    """Trials of random utterances, half of them of one speaker; embeddings ``(keys, utterances, dim)``."""
     speaker = np.sort(np.arange(UTTERANCES) % SPEAKERS)
     target = np.arange(TRIALS) % 2 == 0
     enrolment = rng.integers(0, UTTERANCES, TRIALS)
@@ -161,19 +185,19 @@ def _verification(rng: np.random.Generator) -> SpeakerVerification:
         Utterance(id, f"s{number}", Path("none"), "f" if number % 2 else "m")
         for id, number in zip(trials.ids, speaker.tolist(), strict=True)
     )
-    return SpeakerVerification(trials, utterances)
+
+    def embeddings(keys: int) -> Tensor:
+        """Their EER is some 20 %."""
+        centres = rng.standard_normal((keys, SPEAKERS, DIM), dtype=np.float32)
+        noise = rng.standard_normal((keys, UTTERANCES, DIM), dtype=np.float32)
+        return torch.from_numpy(centres[:, speaker] + 3 * noise)
+
+    task = SpeakerVerification(trials, utterances)
+    task.prepare()
+    return Answered(task, embeddings)
 
 
-def _embeddings(rng: np.random.Generator, keys: int) -> Tensor:
-    """Embeddings ``(keys, utterances, dim)`` whose EER is some 20 %."""
-    speaker = np.sort(np.arange(UTTERANCES) % SPEAKERS)
-    centres = rng.normal(size=(keys, SPEAKERS, DIM)).astype(np.float32)
-    return torch.from_numpy(centres[:, speaker] + 3 * rng.normal(size=(keys, UTTERANCES, DIM)).astype(np.float32))
-
-
-def _recognition(
-    rng: np.random.Generator, keys: int, length: tuple[int, int]
-) -> tuple[SpeechRecognition, list[list[Hypothesis]]]:
+def _recognition(rng: np.random.Generator, length: tuple[int, int]) -> Answered:
     """Transcripts of so many random words, and hypotheses that get some of them wrong, in a recogniser's spelling."""
     words = np.array(["".join(map(chr, rng.integers(97, 123, rng.integers(2, 9)))) for _ in range(VOCABULARY)])
     said = [words[rng.integers(0, VOCABULARY, rng.integers(*length))] for _ in range(TEXTS)]
@@ -185,7 +209,8 @@ def _recognition(
         return Hypothesis(f"{heard.capitalize()}.")
 
     task = SpeechRecognition.of(utterances, "basic", 200, 0)
-    return task, [[misheard(text) for text in said] for _ in range(keys)]
+    task.prepare()
+    return Answered(task, lambda keys: [[misheard(text) for text in said] for _ in range(keys)])
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -196,7 +221,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keys", type=int, default=8)
+    parser.add_argument("--keys", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--models", nargs="+", choices=[*MODELS], default=[*MODELS], help="whose keys' cost is the whole"
