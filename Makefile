@@ -12,8 +12,10 @@ demo: $(VENV)/ready
 
 # Processes that each see one core: with more threads than cores they wait for each other, which more than doubled the
 # time of the notebooks. Three are for two cores, since a fifth of the time is waiting. A file's fixtures are made once.
+# Each of a thousand processes would compile our modules again where an environment forbids to keep them (some images of
+# Python do), for a fifth to a third of a second.
 test: check
-	OMP_NUM_THREADS=1 LOKY_MAX_CPU_COUNT=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 LOKY_MAX_CPU_COUNT=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 check: $(VENV)/ready docs
 	$(BIN)/ruff check .
@@ -48,8 +50,9 @@ bench: $(VENV)/ready
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "wrongkey needs Python 3.11.4 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --retries 1 --no-deps $(CPU_TORCH) $$(grep -E '^torch(vision)?==' constraints.txt)
-	$(BIN)/pip install -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --retries 1 --no-compile --no-deps $(CPU_TORCH) $$(grep -E '^torch(vision)?==' constraints.txt)
+	$(BIN)/pip install --no-compile -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # with all cores; a few files are templates
 	touch $@
 
 clean:
