@@ -12,8 +12,8 @@ demo: $(VENV)/ready
 
 # Processes that each see one core: with more threads than cores they wait for each other, which more than doubled the
 # time of the notebooks. Three are for two cores, since a fifth of the time is waiting. A file's fixtures are made once.
-# Each of a thousand processes would compile our modules again where an environment forbids to keep them (some images of
-# Python do), for a fifth to a third of a second.
+# Where PYTHONDONTWRITEBYTECODE is set, as in some Python images, each of a thousand processes would compile our modules
+# again, for a fifth to a third of a second.
 test: check
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 LOKY_MAX_CPU_COUNT=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 

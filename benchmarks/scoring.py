@@ -25,7 +25,7 @@ from functools import cache, partial
 from pathlib import Path
 from statistics import median
 from time import process_time
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -51,15 +51,15 @@ SENTENCES = 10, 40  # words of a text, about LibriSpeech's; the last number excl
 SHARD = 8  # keys
 COMMANDS = 3, 8  # those of bundled-words
 MODELS = "asv-raw10", "RawNeXt, 20.3 M parameters", "asr-words"
+Task = TypeVar("Task", SpeakerVerification, SpeechRecognition)
 
 
 def main() -> None:
     """Print both tables."""
     options = _options()
     torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
-    verification, recognition, commands = _verification(rng), _recognition(rng, SENTENCES), _recognition(rng, COMMANDS)
-    asked: dict[str, tuple[Answered, int, Callable[[], float]]] = {
+    verification, recognition, commands = _verification(), _recognition(SENTENCES), _recognition(COMMANDS)
+    asked: dict[str, tuple[Workload[Any], int, Callable[[], float]]] = {
         MODELS[0]: (verification, UTTERANCES, partial(_asking, "asv-raw10")),
         MODELS[1]: (verification, UTTERANCES, _asking_rawnext),
         MODELS[2]: (commands, TEXTS, partial(_asking, "asr-words")),
@@ -68,10 +68,10 @@ def main() -> None:
         asked[options.whisper.name] = recognition, TEXTS, partial(_asking, f"whisper:{options.whisper}", 4, 1)
     shares = []
     seconds_behind = cache(partial(_seconds_behind, keys=options.keys))
-    for model, (answered, utterances, asking) in asked.items():
+    for model, (work, utterances, asking) in asked.items():
         if model in MODELS and model not in options.models:
             continue
-        scoring = seconds_behind(answered) / options.keys
+        scoring = seconds_behind(work) / options.keys
         whole = median(asking() for _ in range(options.rounds)) * utterances
         share = 100 * scoring / (scoring + whole)
         shares.append([model, f"{1e3 * scoring:.1f}", f"{1e3 * whole:,.0f}", f"{share:.3f} %"])
@@ -101,17 +101,17 @@ def main() -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
-    """A task, and what makes answers up of so many further keys."""
+class Workload(Generic[Task]):
+    """A task, and a function that draws made-up answers for a number of further keys."""
 
-    task: Any  # SpeakerVerification or SpeechRecognition
+    task: Task
     answers: Callable[[int], Any]
 
 
-def _seconds_behind(answered: Answered, keys: int) -> float:
+def _seconds_behind(work: Workload[Any], keys: int) -> float:
     """Seconds of all that shards of `keys` keys do with the answers, and of their files."""
     sizes = [min(SHARD, keys - first) for first in range(0, keys, SHARD)]
-    return sum(_seconds(partial(_behind, answered.task, answered.answers(size))) for size in sizes)
+    return sum(_seconds(partial(_behind, work.task, work.answers(size))) for size in sizes)
 
 
 def _compared(ways: Mapping[str, Rates], rounds: int) -> list[list[str]]:
@@ -163,9 +163,9 @@ def _asking_rawnext() -> float:
         return SEGMENTS * _seconds(lambda: network(segment))
 
 
-def _verification(rng: np.random.Generator) -> Answered:
+def _verification() -> Workload[SpeakerVerification]:
     """Trials of random utterances, half of them of one speaker; embeddings ``(keys, utterances, dim)``."""
-    speaker = np.sort(np.arange(UTTERANCES) % SPEAKERS)
+    rng, speaker = np.random.default_rng(0), np.sort(np.arange(UTTERANCES) % SPEAKERS)
     target = np.arange(TRIALS) % 2 == 0
     enrolment = rng.integers(0, UTTERANCES, TRIALS)
     own = UTTERANCES // SPEAKERS  # utterances of each speaker, at least
@@ -194,11 +194,12 @@ def _verification(rng: np.random.Generator) -> Answered:
 
     task = SpeakerVerification(trials, utterances)
     task.prepare()
-    return Answered(task, embeddings)
+    return Workload(task, embeddings)
 
 
-def _recognition(rng: np.random.Generator, length: tuple[int, int]) -> Answered:
+def _recognition(length: tuple[int, int]) -> Workload[SpeechRecognition]:
     """Transcripts of so many random words, and hypotheses that get some of them wrong, in a recogniser's spelling."""
+    rng = np.random.default_rng(0)
     words = np.array(["".join(map(chr, rng.integers(97, 123, rng.integers(2, 9)))) for _ in range(VOCABULARY)])
     said = [words[rng.integers(0, VOCABULARY, rng.integers(*length))] for _ in range(TEXTS)]
     utterances = [Utterance(f"u{i}", "", Path("none"), text=" ".join(text)) for i, text in enumerate(said)]
@@ -210,7 +211,7 @@ def _recognition(rng: np.random.Generator, length: tuple[int, int]) -> Answered:
 
     task = SpeechRecognition.of(utterances, "basic", 200, 0)
     task.prepare()
-    return Answered(task, lambda keys: [[misheard(text) for text in said] for _ in range(keys)])
+    return Workload(task, lambda keys: [[misheard(text) for text in said] for _ in range(keys)])
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from wrongkey.files import temporary_folder
 from wrongkey.stops import held_back
 
 PREFIX = "wrongkey-speech-"
@@ -28,7 +29,7 @@ def made(folder: Path | None = None) -> tuple[Path, FileLock]:
 
     Raises OSError.
     """
-    folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
+    folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX, dir=temporary_folder()))
     return folder, _locked(folder, LOCK, timeout=0)
 
 
@@ -54,7 +55,7 @@ def private_folder() -> Iterator[Path]:
 @contextmanager
 def passed_on(name: str) -> Iterator[Path]:
     """The folder of that name or path, for one process of this machine at a time; raises OSError."""
-    folder = Path(tempfile.gettempdir(), name)
+    folder = temporary_folder() / name
     lock = _locked(folder, READING)
     try:
         yield folder
@@ -64,7 +65,7 @@ def passed_on(name: str) -> Iterator[Path]:
 
 def remove_abandoned() -> None:
     """Remove the folders of processes that were killed, a minute ago or earlier."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in temporary_folder().glob(f"{PREFIX}*"):
         with suppress(OSError, Timeout):
             if not _is_own(folder) or time.time() - folder.stat().st_mtime < UNLOCKED_SECONDS:
                 continue

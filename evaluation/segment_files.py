@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,7 +23,7 @@ from torch import Tensor
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.private_folders import made, passed_on, remove_abandoned, removed
 from wrongkey.evaluation.queries import InMemory, Queries, QueryGroup, Shape
-from wrongkey.files import explained_errors, write_text_atomically
+from wrongkey.files import explained_errors, temporary_folder, write_text_atomically
 from wrongkey.stops import held_back
 
 INDEX = "index.json"
@@ -44,7 +43,7 @@ class SegmentFiles:
 
     def __init__(self, dtype: torch.dtype, folder: Path | None = None) -> None:
         remove_abandoned()
-        with held_back(), explained_errors(folder or Path(tempfile.gettempdir()), REMEDY):
+        with held_back(), explained_errors(folder or temporary_folder(), REMEDY):
             self.folder, lock = made(folder)
             self._end = weakref.finalize(self, removed, self.folder, lock, os.getpid())
             for left in self.folder.glob("*x*"):  # by a process that was killed while it wrote
@@ -81,7 +80,7 @@ class SegmentFiles:
 def for_others(queries: Queries, dtype: torch.dtype, seconds: float) -> SegmentFiles | None:
     """Files of the queries that this process holds in its memory; None where there is no room for twice as much."""
     with suppress(OSError):  # SegmentFiles says what is wrong there
-        if shutil.disk_usage(tempfile.gettempdir()).free < 2 * queries.elements * dtype.itemsize:
+        if shutil.disk_usage(temporary_folder()).free < 2 * queries.elements * dtype.itemsize:
             return None
     try:
         files = SegmentFiles(dtype)
@@ -117,7 +116,7 @@ class Spooled:
 def machine_folder(name: str) -> Iterator[Path]:
     """A private folder of temporary files by its name, or by its path, for one process of this machine at a time."""
     with ExitStack() as end:
-        with explained_errors(Path(tempfile.gettempdir(), name), REMEDY):
+        with explained_errors(temporary_folder() / name, REMEDY):
             folder = end.enter_context(passed_on(name))
         yield folder
 

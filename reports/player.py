@@ -84,4 +84,6 @@ def _mp3(waveform: NDArray[np.float64], rate: int) -> bytes:
     try:
         return encoded(waveform, rate, "MP3", "MPEG_LAYER_III", bitrate_mode="VARIABLE", compression_level=QUALITY)
     except soundfile.LibsndfileError as error:
-        raise BadInput(f"A clip at {rate} Hz cannot be written as MP3 ({error}): take 16,000 Hz.") from None
+        raise BadInput(
+            f"A clip at {rate} Hz cannot be written as MP3 ({error.error_string.rstrip('.')}): take 16,000 Hz."
+        ) from None

@@ -298,7 +298,9 @@ class Run:
     @cached_property
     def _places(self) -> dict[tuple[str, str], slice]:
         """Where the rows of each condition and metric lie."""
-        codes = self.scores[["condition", "metric"]].apply(lambda column: column.cat.codes).to_numpy()
+        if self.scores.empty:
+            return {}
+        codes = self.scores[["condition", "metric"]].astype("category").apply(lambda one: one.cat.codes).to_numpy()
         starts = np.flatnonzero(np.r_[True, (codes[1:] != codes[:-1]).any(axis=1)])  # rows are in the order of `_order`
         first = self.scores[["condition", "metric"]].iloc[starts].astype(str)
         ends = [*starts[1:], len(codes)]

@@ -33,6 +33,7 @@ COMMANDS = (
     "keys", "crypt", "recover", "models", "schemes", "corpora", "doctor", "ls", "completion",
 )  # fmt: skip
 READER_GONE = 141  # 128 + SIGPIPE
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # the disk, or the share of it that a user has
 OUTPUT = ("--json", "--quiet", "--check")  # flags that change what is printed or read again, and no result
 ENVIRONMENT = {
     "MPLBACKEND": "agg",  # figures go to files; a notebook hands down a backend that is not installed here
@@ -74,6 +75,9 @@ def _failed(error: BaseException) -> int:
         complain(f"Memory ran out ({str(error) or 'of this process'}): ask for less at a time.")
     elif isinstance(error, BadInput):
         complain(str(error))
+    elif isinstance(error, OSError) and error.errno in FULL:  # of temporary files: others name what they write
+        place = error.filename or "A temporary file"
+        complain(f"{place} cannot be written ({error.strerror}): make room there, or name another folder in TMPDIR.")
     else:
         raise error
     return 2

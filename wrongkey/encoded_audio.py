@@ -1,7 +1,7 @@
 """Audio files made in memory, which their callers then write as bytes.
 
-Through a file object of Python libsndfile writes in callbacks of C. What is raised there is dropped: a full disk, and
-Ctrl-C, after which the file would end early and the command go on.
+Given a file object of Python, libsndfile writes through Python callbacks, and exceptions raised there are lost: after a
+full disk or Ctrl-C the file would be cut, and the command would go on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def encoded(samples: Any, rate: int, format: str, subtype: str, *, comment: str 
     Raises
     ------
     soundfile.LibsndfileError
-        For a rate that the format does not have.
+        For a format, a subtype or a rate that libsndfile does not write.
     """
     file = BytesIO()
     with held_back(), soundfile.SoundFile(file, "w", rate, 1, subtype, format=format, **how) as sound:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -118,6 +119,14 @@ def explained_errors(
     except refusals as error:
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"{path} cannot be {action} ({reason}): {remedy}.") from error
+
+
+def temporary_folder() -> Path:
+    """Return the folder of temporary files; raises BadInput where no file can be written in any that Python tries."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise BadInput(f"{error.strerror}: make room in one, or name another folder in TMPDIR.") from error
 
 
 def user_path(text: str) -> Path:

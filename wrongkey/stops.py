@@ -32,7 +32,7 @@ def stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
     """What stopped the command, where an error is that or came up because of it: None for any other error.
 
     A library may fail when it cleans up after an exception in the middle of its work, as matplotlib does where a
-    compressor is interrupted; or when its callback was interrupted, as libsndfile does where Python reads for it.
+    compressor is interrupted; or when its callback was interrupted, from which no exception reaches it.
     """
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
@@ -41,7 +41,7 @@ def stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Signals wait until the block is left: for libraries that would write on after an exception in their callbacks.
+    """Signals wait until the block is left: for libraries that would go on after an exception in their callbacks.
 
     Python handles signals in its main thread alone: in another one there is nothing to hold back.
     """

@@ -156,7 +156,7 @@ def _read(file: soundfile.SoundFile, frames: int, path: Path, name: str, first: 
 
 
 def _decoded(file: soundfile.SoundFile, frames: int, dtype: str = "float64") -> NDArray[Any]:
-    """Ctrl-C waits: where Python reads for libsndfile, it would be dropped, and a sound file be called damaged."""
+    """Ctrl-C waits: where Python reads for libsndfile, it would be lost, and an intact recording be called damaged."""
     with held_back():
         return file.read(frames, dtype=dtype, always_2d=True)
 

@@ -28,7 +28,20 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
 
     Raises `BadInput` for what is not audio, or not whole.
     """
-    name = printable(path)
+    name, failures = printable(path), list[OSError]()
+    try:
+        with _opened(path, name, failures) as found:
+            yield found
+    except BadInput:
+        if not failures:
+            raise
+    if failures:
+        raise _unreadable(name, failures[0]) from failures[0]
+
+
+@contextmanager
+def _opened(path: Path, name: str, failures: list[OSError]) -> Iterator[tuple[soundfile.SoundFile, int]]:
+    """The same; `failures` has the errors of the disk that libsndfile does not pass on."""
     if not path.is_file():
         raise BadInput(f"{name} is not a file: give an audio file that exists.")
     size = path.stat().st_size
@@ -38,16 +51,21 @@ def opened(path: Path) -> Iterator[tuple[soundfile.SoundFile, int]]:
         try:
             raw = stack.enter_context(path.open("rb"))
             part = _part(raw, size, name)
+            source = Joined(raw, part, failures) if part else os.fsencode(path)
             with held_back():  # where Python reads for libsndfile, Ctrl-C would be dropped
-                file = stack.enter_context(soundfile.SoundFile(Joined(raw, part) if part else os.fsencode(path)))
+                file = stack.enter_context(soundfile.SoundFile(source))
         except (RuntimeError, TypeError) as error:
             why = str(getattr(error, "error_string", error)).rstrip(".")
             raise BadInput(f"{name} is not readable audio ({why}): give a WAV, FLAC or Ogg file.") from error
         except OSError as error:
-            raise BadInput(f"{name} cannot be read ({error.strerror}): check that it is yours.") from error
+            raise _unreadable(name, error) from error
         frames = file.frames if part is None or part.samples is None else part.samples
         _check(file, frames, size, name)
         yield file, frames
+
+
+def _unreadable(name: str, error: OSError) -> BadInput:
+    return BadInput(f"{name} cannot be read ({error.strerror}): check its disk, and that it is yours.")
 
 
 def _part(file: BinaryIO, size: int, name: str) -> Part | None:

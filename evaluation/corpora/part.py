@@ -15,10 +15,13 @@ class Part(NamedTuple):
 
 
 class Joined(io.RawIOBase):
-    """A `Part` of an open file as a file of its own."""
+    """A `Part` of an open file as a file of its own, which ends where the disk fails: `failures` then has the error.
 
-    def __init__(self, file: BinaryIO, part: Part) -> None:
-        self._file, self._part, self._at = file, part, 0
+    libsndfile reads it through a callback, from which no error reaches the caller.
+    """
+
+    def __init__(self, file: BinaryIO, part: Part, failures: list[OSError]) -> None:
+        self._file, self._part, self._failures, self._at = file, part, failures, 0
         self._size = len(part.head) + part.end - part.start + part.zeros
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -36,8 +39,12 @@ class Joined(io.RawIOBase):
         wanted = max(0, min(len(buffer), self._size - self._at))
         got = head[self._at : self._at + wanted]
         if len(got) < wanted and (at := start + self._at + len(got) - len(head)) < end:
-            self._file.seek(at)
-            got += self._file.read(min(wanted - len(got), end - at))
+            try:
+                self._file.seek(at)
+                got += self._file.read(min(wanted - len(got), end - at))
+            except OSError as error:
+                self._failures.append(error)
+                return 0
         buffer[:wanted] = got.ljust(wanted, b"\0")
         self._at += wanted
         return wanted

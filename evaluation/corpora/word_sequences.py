@@ -21,7 +21,7 @@ import numpy.typing as npt
 from wrongkey.encoded_audio import encoded
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.corpora import load_audio, open_corpus
-from wrongkey.files import explained_errors
+from wrongkey.files import atomic_write, explained_errors
 
 Wave = npt.NDArray[np.float32]
 SAMPLE_RATE = 16_000
@@ -107,7 +107,8 @@ def write_sequences(folder: Path, words: dict[str, list[Word]], sequences: int, 
         wave, said = sequence(rng, words[speaker], int(rng.integers(LEAST, MOST + 1)))
         wave /= max(1.0, float(np.abs(wave).max()) / 0.99)
         name = f"{speaker}-{number:04d}"
-        (folder / "audio" / f"{name}.flac").write_bytes(encoded(wave, SAMPLE_RATE, "FLAC", "PCM_16"))
+        with atomic_write(folder / "audio" / f"{name}.flac") as flac:
+            flac.write(encoded(wave, SAMPLE_RATE, "FLAC", "PCM_16"))
         for file, value in zip(lines, (f"audio/{name}.flac", " ".join(said), speaker), strict=True):
             lines[file].append(f"{name} {value}\n")
     for file, rows in lines.items():

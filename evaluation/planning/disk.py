@@ -17,6 +17,7 @@ from wrongkey.evaluation.planning.cost import Cost, timed
 from wrongkey.evaluation.run_folder.folder import RunFolder, shard_name
 from wrongkey.evaluation.run_folder.manifest import describe_run
 from wrongkey.evaluation.run_folder.vocabulary import SelfCheck
+from wrongkey.files import temporary_folder
 
 FEW, MANY = 32, 256  # keys of two score files, whose sizes say what a file takes and what a key does
 APART = 1e-3  # by which made-up scores of further keys differ, so that they take as much as different ones
@@ -63,7 +64,7 @@ def measure_disk(
         Score rows of incorrect keys from number 0 on, and what they were made from.
     """
     keys = len(scores)
-    with tempfile.TemporaryDirectory(prefix="wrongkey-plan-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="wrongkey-plan-", dir=temporary_folder()) as scratch:
         folder = RunFolder(Path(scratch) / "run")
         folder.claim(identity)
         manifest = describe_run(experiment, before, identity, None)

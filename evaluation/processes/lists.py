@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from wrongkey.files import temporary_folder
+
 LISTED = ("only", "background_only")  # settings that name a file with a list
 
 Config = TypeVar("Config")
@@ -56,7 +58,7 @@ class Lists:
         if not self.hashes:
             yield config
             return
-        with TemporaryDirectory(prefix="wrongkey-") as folder:
+        with TemporaryDirectory(prefix="wrongkey-", dir=temporary_folder()) as folder:
             yield self.written(config, Path(folder))
 
 

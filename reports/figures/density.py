@@ -27,12 +27,14 @@ def narrowing(values: Array) -> float:
 def outline(values: Array, points: int) -> tuple[Array, Array]:
     """The violin of scores `(keys,)`: `points` scores and the density there, 0 to 1; empty where there is none to draw.
 
-    A density of more than `SMOOTHED` scores is that of as many quantiles of theirs, which look the same.
+    A density of more than `SMOOTHED` scores is that of as many quantiles of theirs, which look the same. The bandwidth
+    is Scott's for all scores, narrowed, but half a step between the points at least: where most scores are equal, the
+    points would miss them.
     """
     if not has_density(values):
         return np.empty(0), np.empty(0)
-    some = values if len(values) <= SMOOTHED else np.quantile(values, (np.arange(SMOOTHED) + 0.5) / SMOOTHED)
-    factor = narrowing(values) * len(values) ** -0.2  # Scott's, for all scores
+    some = values if len(values) <= SMOOTHED else np.quantile(values, np.linspace(0, 1, SMOOTHED))
     grid = np.linspace(values.min(), values.max(), points)
-    density = gaussian_kde(some, bw_method=factor)(grid)
+    bandwidth = max(narrowing(values) * len(values) ** -0.2 * values.std(ddof=1), (grid[1] - grid[0]) / 2)
+    density = gaussian_kde(some, bw_method=bandwidth / some.std(ddof=1))(grid)
     return grid, density / density.max()

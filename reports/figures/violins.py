@@ -45,6 +45,7 @@ ROOMY, TIGHT = 1.05, 0.76
 MARGIN = 0.6  # inches of the axis on the left
 POINTS = 256  # of a density
 QUARTILES: Any = {"color": INK, "linewidth": 5, "solid_capstyle": "butt"}  # the bar of the middle half
+MEDIAN: Any = {"marker": "o", "color": "white", "markersize": 4.2}
 LEFT = 4  # matplotlib's CARETLEFT: a triangle that points left
 
 
@@ -113,11 +114,12 @@ def _draw_violin(axes: Axes, position: int, values: Array, colour: str, hatch: s
     """A violin that ends at the smallest and the largest score; returns its right edge at the worst of them."""
     scores, density = outline(values, POINTS)
     low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
-    shape = {"coords": scores, "vals": density, "mean": median, "median": median, "min": scores[0], "max": scores[-1]}
+    shape = {"coords": scores, "vals": density, "median": median, "min": scores[0], "max": scores[-1]}
+    shape["mean"] = median  # matplotlib asks for it, and draws none
     drawn: Any = axes.violin([shape], [position], widths=2 * HALF_WIDTH, showextrema=False)
     drawn["bodies"][0].set(facecolor=lighter(colour, 0.45), edgecolor=colour, linewidth=1.0, alpha=1, hatch=hatch)
     axes.plot([position] * 2, [low, high], **QUARTILES)
-    axes.plot(position, median, "o", color="white", markersize=4.2)
+    axes.plot(position, median, **MEDIAN)
     return position + HALF_WIDTH * float(np.interp(worst, scores, density))
 
 
@@ -174,9 +176,8 @@ def _legend(results: Sequence[KeyStatistics], colours: Mapping[str, str], hatche
             look: Any = {"facecolor": lighter(colour, 0.45), "edgecolor": colour, "hatch": hatches[scheme]}
             handles.append(Patch(label=name, **look))
     if any(has_density(result.values) for result in results):
-        bar: Any = {"color": INK, "linewidth": 5, "solid_capstyle": "butt"}
         dot: Any = {"marker": "o", "markersize": 5, "markerfacecolor": "white", "markeredgewidth": 1}
-        handles.append(Line2D([], [], **bar, **dot, label="median, quartiles"))
+        handles.append(Line2D([], [], **QUARTILES, **dot, label="median, quartiles"))
     if not all(has_density(result.values) for result in results):
         handles.append(Line2D([], [], color=INK, linewidth=1.6, marker="o", label="each key, median"))
     keyed = {result.run.keyed for result in results}

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from wrongkey import __version__
 from wrongkey.errors import BadInput
-from wrongkey.files import write_text_atomically
+from wrongkey.files import temporary_folder, write_text_atomically
 from wrongkey.printable import printable
 from wrongkey.reports.analyses import prediction_table
 from wrongkey.reports.attacks.rows import AttackRun
@@ -215,7 +215,7 @@ def _without_paths(sentence: str, folders: Sequence[Path]) -> str:
 
 def _uri(figure: Any) -> str:
     """A figure as an address that holds it whole."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=temporary_folder()) as scratch:
         svg = save_figure(figure, Path(scratch), "figure")[1].read_bytes()
     return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.run_folder.schema import read_json
-from wrongkey.files import explained_errors
+from wrongkey.files import explained_errors, temporary_folder
 from wrongkey.reports.analyses import Analysis
 from wrongkey.reports.attacks.rows import AttackRun
 from wrongkey.reports.content import content_of
@@ -168,7 +168,7 @@ def served_page(found: Gathered, script: str, real: bool, say: Say = _nothing) -
     """The page as `wrongkey view` serves it, with a further script; no file is kept."""
     place = Path("report.html")
     asked = Asked({"html": place}, Path(), real=real, served=script)
-    with tempfile.TemporaryDirectory(prefix="wrongkey-view-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="wrongkey-view-", dir=temporary_folder()) as scratch:
         return _made(found, asked, Path(scratch), say)[0][place].decode()
 
 

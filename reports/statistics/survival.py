@@ -70,7 +70,7 @@ def survival(result: KeyStatistics) -> Survival:
     return Survival(distance, share, low, high)
 
 
-@cached(WeakKeyDictionary(), key=lambda result: result)  # of a figure, and of its words
+@cached(WeakKeyDictionary(), key=lambda result: result)  # the figure and its words both ask
 def predicted(result: KeyStatistics) -> Survival | None:
     """What the fitted tail says of distances that no key reached.
 

@@ -1,6 +1,7 @@
 """How commands end: told to by a signal, or left by whoever read their output. The sweep runs as its users run it."""
 
 import builtins
+import errno
 import io
 import os
 import signal
@@ -148,7 +149,7 @@ def fail_in_memory() -> None:
 
 
 def fail_in_a_callback() -> None:
-    """As recordings whose header is repaired: libsndfile has Python read them."""
+    """As libsndfile, where Python reads for it and nothing holds signals back."""
     wav = io.BytesIO()
     soundfile.write(wav, np.zeros(1000), 16_000, format="WAV")
     soundfile.read(Interrupted(wav.getvalue()))
@@ -223,6 +224,17 @@ def test_any_other_error_of_ours_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("wrongkey.cli._run", work)
     with pytest.raises(zlib.error):
         main([])
+
+
+@pytest.mark.parametrize("place", [None, "/tmp/wrongkey-view-1"])
+def test_a_full_disk_of_temporary_files_is_a_sentence(place, monkeypatch, capsys):
+    def work(arguments: list[str]) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *([place] if place else []))
+
+    monkeypatch.setattr("wrongkey.cli._run", work)
+    assert main([]) == 2
+    said = f"{place or 'A temporary file'} cannot be written (No space left on device): make room there, "
+    assert capsys.readouterr().err == f"wrongkey: {said}or name another folder in TMPDIR.\n"
 
 
 def test_nohup_is_respected(asked):

@@ -12,7 +12,7 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,9 +22,10 @@ from wrongkey.encoded_audio import encoded_wav
 from wrongkey.errors import BadInput
 from wrongkey.evaluation.models.protocol import Hypothesis
 from wrongkey.evaluation.private_folders import private_folder
-from wrongkey.files import explained_errors
+from wrongkey.files import explained_errors, temporary_folder
 
 WAV = "{wav}"
+REMEDY = "make room there, or name another folder in TMPDIR"
 
 
 @dataclass
@@ -61,12 +62,14 @@ class Command:
         Raises BadInput where the command fails or takes too long, with the last line of its standard error, and where
         the temporary folder has no room for a waveform.
         """
-        place = Path(tempfile.gettempdir())
-        with explained_errors(place, "make room there, or name another folder in TMPDIR"), private_folder() as folder:
+        with ExitStack() as end:
+            with explained_errors(temporary_folder(), REMEDY):
+                folder = end.enter_context(private_folder())
             return [Hypothesis(self._heard(query, folder / f"{i}.wav")) for i, query in enumerate(queries)]
 
     def _heard(self, query: Tensor, path: Path) -> str:
-        path.write_bytes(encoded_wav(query.detach().float().cpu().numpy(), self.sample_rate))
+        with explained_errors(path, REMEDY):
+            path.write_bytes(encoded_wav(query.detach().float().cpu().numpy(), self.sample_rate))
         words = [word.replace(WAV, str(path)) for word in self.words]
         called = shlex.join(self.words)
         try:
@@ -79,7 +82,7 @@ class Command:
             raise BadInput(f"Command {called!r} cannot be run: {error.strerror or error}.") from error
         if done.returncode:
             raise BadInput(f"Command {called!r} failed with exit code {done.returncode}: {_last(done.stderr)}.")
-        path.unlink()
+        path.unlink(missing_ok=True)
         return " ".join(done.stdout.decode("utf-8", errors="replace").split())
 
 

@@ -1,5 +1,7 @@
 """Recordings whose headers announce another length than the file has: read whole, or refused with what is wrong."""
 
+import errno
+import io
 import os
 import signal
 import struct
@@ -448,7 +450,7 @@ def test_silence_at_the_end_is_not_padding(tmp_path: Path) -> None:
     holds(tmp_path / "a.wav", bytes(content), silent)
 
 
-@pytest.mark.parametrize("reads", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("reads", [1, 5, 12, 13])  # the last is of the samples
 def test_ctrl_c_while_a_repaired_recording_is_read_does_not_call_it_damaged(
     reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -469,8 +471,33 @@ def test_ctrl_c_while_a_repaired_recording_is_read_does_not_call_it_damaged(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            load_audio(path)
+            load_audio(Utterance("p", "s", path, start=1000 / RATE, end=3500 / RATE))
         left = 0
         np.testing.assert_array_equal(load_audio(path), SOUND.astype(np.float32))
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("reads", [1, 2])  # of the header, and of the samples
+def test_a_disk_that_fails_while_a_repaired_recording_is_read_is_named(
+    reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recording was called damaged, or a file that is no audio, behind a traceback on the terminal."""
+    left = reads
+
+    class Failing(io.BufferedReader):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(size)
+
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(0))
+    monkeypatch.setattr(
+        containers, "Joined", lambda file, part, failures: Joined(Failing(io.FileIO(path)), part, failures)
+    )
+    with pytest.raises(BadInput, match=r"a\.wav cannot be read \(Input/output error\): check its disk"):
+        load_audio(Utterance("p", "s", path, start=1000 / RATE, end=3500 / RATE))
+    assert capsys.readouterr().err == ""

@@ -50,6 +50,19 @@ def test_the_outline_stays_between_the_scores_and_has_its_peak() -> None:
     assert np.abs(density - exact).max() < 0.05
 
 
+@pytest.mark.parametrize("keys", [1_000, 20_000, 50_000])
+@pytest.mark.parametrize("points", [64, 256])
+@pytest.mark.parametrize("far", [[91.0, 111.7], [3.0], [101.0]])
+def test_the_outline_of_equal_scores_with_a_few_far_ones_has_its_peak_at_these(
+    keys: int, points: int, far: list[float]
+) -> None:
+    """As word error rates, of which most may be 100: quantiles missed the far ones, and the points the others."""
+    grid, density = outline(np.append(np.full(keys, 100.0), far), points)
+    assert np.isfinite(density).all() and density.max() == 1.0
+    assert abs(grid[density.argmax()] - 100.0) <= (grid[1] - grid[0]) / 2
+    assert density[np.abs(grid - 100.0) < 6 * (grid[1] - grid[0])].sum() > 0.98 * density.sum()
+
+
 def dots_of(figure: Figure) -> np.ndarray:
     """Places (keys, 2) of the dots of the only run, as they are drawn."""
     figure.draw_without_rendering()

@@ -1,5 +1,6 @@
 """External recognisers: what is written for them to read, what is read from them, and how they may fail."""
 
+import errno
 import os
 import signal
 import stat
@@ -99,3 +100,16 @@ def test_no_shell_runs_it(tmp_path):
 def test_unusable_commands_are_refused(place, said):
     with pytest.raises(BadInput, match=said):
         open_model(f"command:{place}")
+
+
+def test_a_command_that_removes_its_file_is_no_full_disk() -> None:
+    assert load_command("rm {wav}").transcribe(torch.ones(1, 3))[0].text == ""
+
+
+def test_where_no_temporary_file_can_be_written_the_model_is_not_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp', '/var/tmp']")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    with pytest.raises(BadInput, match=r"No usable temporary directory found in .*: make room in one, or name another"):
+        load_command("true {wav}").transcribe(torch.ones(1, 3))
