@@ -79,7 +79,7 @@ class SegmentFiles:
 
 def for_others(queries: Queries, dtype: torch.dtype, seconds: float) -> SegmentFiles | None:
     """Files of the queries that this process holds in its memory; None where there is no room for twice as much."""
-    with suppress(OSError):  # SegmentFiles says what is wrong there
+    with suppress(OSError, BadInput):  # SegmentFiles says what is wrong there
         if shutil.disk_usage(temporary_folder()).free < 2 * queries.elements * dtype.itemsize:
             return None
     try:

@@ -1,5 +1,6 @@
 """Segments in files that processes map: the same scores, private, and gone afterwards."""
 
+import errno
 import gc
 import os
 import shutil
@@ -304,6 +305,15 @@ def test_free_memory_is_that_of_the_tightest_group(line, folder, names, tmp_path
     limited("job", "10000000\n")
     assert free_memory(root, own) == 0
     assert free_memory(root, tmp_path / "nothing") > 10**8
+
+
+def test_where_no_temporary_file_can_be_written_workers_read_for_themselves(monkeypatch):
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    experiment = Experiment(config())
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    assert experiment.files_for_others is None
 
 
 def test_queries_without_a_sample_and_files_that_are_gone(temporary):
